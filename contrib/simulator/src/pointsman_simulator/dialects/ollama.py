@@ -1,0 +1,271 @@
+"""The Ollama API: chat, generate, embed."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pointsman_simulator.dialects import ollama_models
+from pointsman_simulator.dialects.base import (
+    EDGE_PAGE,
+    bearer,
+    dumps,
+    encoded,
+    json_answer,
+    seconds_text,
+    text_of,
+)
+from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
+from pointsman_simulator.site import Site
+
+_JSON = "application/json; charset=utf-8"
+_NDJSON = "application/x-ndjson"
+_SMALL_NS = 41_000_000  # what a server reports for a model that was in memory already
+
+_ERRORS: dict[str, tuple[int, str]] = {
+    "bad_request": (400, "invalid request"),
+    "context_length": (400, "the input length exceeds the context length"),
+    "content_filter": (400, "the request was blocked"),
+    "authentication": (401, "unauthorized"),
+    "billing": (402, "payment required"),
+    "forbidden": (403, "cloud is disabled"),
+    "not_found": (404, "model '{model}' not found"),
+    "timeout": (500, "timed out waiting for llama runner to start"),
+    "too_large": (413, "http: request body too large"),
+    "rate_limit": (429, "you have reached your hourly usage limit, please upgrade to continue"),
+    "slow_down": (429, "too many concurrent requests"),
+    "quota": (429, "you have reached your weekly usage limit, please upgrade to continue"),
+    "server_error": (500, "llama-server process has terminated: signal: killed"),
+    "edge": (502, "upstream is unreachable"),
+    "overloaded": (503, "server busy, please try again.  maximum pending requests exceeded"),
+}
+
+_INFERENCE = {
+    "/api/chat": "chat",
+    "/api/generate": "text",
+    "/api/embed": "embeddings",
+    "/api/embeddings": "embeddings",
+}
+
+
+class Ollama:
+    """`ollama serve`; with an API key, the cloud."""
+
+    name = "ollama"
+    suffix = ""
+    default_models: tuple[str, ...] = ("llama3.2",)
+
+    def refuse(self, call: Call, site: Site) -> Answer | None:
+        if site.api_key is None or bearer(call.headers) == site.api_key:
+            return None
+        body = {"error": "unauthorized", "signin_url": f"{site.origin}/connect?name={site.name}"}
+        return json_answer(401, body, content_type=_JSON)
+
+    def manage(self, call: Call, site: Site) -> Answer | Stream | None:
+        if call.path in _INFERENCE:
+            if call.method == "POST":
+                return None
+            return Answer(405, b"405 method not allowed", "text/plain")
+        return ollama_models.manage(call, site)
+
+    def understand(self, call: Call, site: Site) -> Ask | Answer:
+        if call.broken:
+            return _error(
+                400, "missing request body" if call.body is None else "invalid character in request body"
+            )
+        problem = _problem(call.body)
+        if problem is not None:
+            return _error(400, problem)
+        body = call.body
+        model = ollama_models.find(str(body["model"]), site)
+        if model is None:
+            return _error(404, f"model '{body['model']}' not found")
+        for field, capability in (("tools", "tools"), ("think", "thinking")):
+            if body.get(field) and capability not in site.capabilities:
+                name = (
+                    f"registry.ollama.ai/library/{body['model']}"
+                    if field == "tools"
+                    else f'"{body["model"]}"'
+                )
+                return _error(400, f"{name} does not support {capability}")
+        return _ask(_INFERENCE[call.path], model, body)
+
+    def answer(self, call: Call, ask: Ask, completion: Completion) -> Answer:
+        if ask.kind == "embeddings":
+            return json_answer(200, _embeddings(call, completion), content_type=_JSON)
+        text, thinking = completion.text, completion.thinking
+        tools = [_tool(call, i, completion) for i in range(len(completion.tool_calls))]
+        if call.path == "/api/generate":
+            said: dict[str, Any] = {"response": text} | ({"thinking": thinking} if thinking else {})
+        else:
+            message: dict[str, Any] = {"role": "assistant", "content": text}
+            message |= {"thinking": thinking} if thinking else {}
+            said = {"message": message | ({"tool_calls": tools} if tools else {})}
+        head = {"model": call.body["model"], "created_at": _created_at(call)}
+        return json_answer(200, head | said | _end(ask, call, completion), content_type=_JSON)
+
+    def stream(self, call: Call, ask: Ask, completion: Completion) -> Stream:
+        head = f'{{"model":{dumps(call.body["model"])},"created_at":"{_created_at(call)}",'
+        chat = call.path == "/api/chat"
+        empty = '"message":{"role":"assistant","content":""}' if chat else '"response":""'
+        last = f"{head}{empty},{dumps(_end(ask, call, completion))[1:]}\n"
+        lines = [f'{head}{said},"done":false}}\n' for said in _said(call, completion, chat)]
+        return Stream(_NDJSON, content=encoded(lines), terminator=last.encode())
+
+    def error(self, call: Call, status: int, kind: str, model: str) -> Answer:
+        if kind == "edge":
+            return Answer(status, EDGE_PAGE, "text/html")
+        if kind == "empty":
+            return Answer(status)
+        if status == 401:
+            return json_answer(401, {"error": "unauthorized", "signin_url": "/connect"}, content_type=_JSON)
+        return _error(status, _ERRORS.get(kind, _ERRORS["server_error"])[1].replace("{model}", model))
+
+    def error_frames(self, call: Call, ask: Ask, kind: str) -> bytes:
+        message = _ERRORS.get(kind, _ERRORS["server_error"])[1].replace("{model}", ask.model)
+        if kind == "server_error":
+            message = "an error was encountered while running the model: unexpected EOF"
+        return f"{dumps({'error': message})}\n".encode()
+
+    def loading(self, call: Call, model: str, seconds: float) -> Answer | None:
+        return None
+
+    def retry_headers(self, retry_after: float | str) -> dict[str, str]:
+        return {"retry-after": seconds_text(retry_after)}
+
+    def junk(self, call: Call, ask: Ask) -> bytes:
+        return b'{"model":"x","crea\n'
+
+    def ping(self, call: Call, ask: Ask) -> bytes:
+        # Lines cannot be empty in this API, so the nearest thing to a ping is a line without text.
+        said = '"message":{"role":"assistant","content":""}' if call.path == "/api/chat" else '"response":""'
+        head = f'{{"model":{dumps(call.body["model"])},"created_at":"{_created_at(call)}"'
+        return f'{head},{said},"done":false}}\n'.encode()
+
+    def status_of(self, kind: str) -> int:
+        return _ERRORS[kind][0] if kind in _ERRORS else 500
+
+
+def _error(status: int, message: str) -> Answer:
+    return json_answer(status, {"error": message}, content_type=_JSON)
+
+
+def _problem(body: Mapping[str, Any]) -> str | None:
+    """The first mistake in a body, in the server's words (Go's decoder where types are wrong)."""
+    if not body.get("model"):
+        return "model is required"
+    for message in body.get("messages") or []:
+        if isinstance(message.get("content"), list):
+            return "json: cannot unmarshal array into Go struct field .messages.content of type string"
+        for tool in message.get("tool_calls") or []:
+            if isinstance(tool["function"].get("arguments"), str):
+                return "json: cannot unmarshal string into Go struct field .function.arguments of type map"
+    stop = (body.get("options") or {}).get("stop")
+    if stop is not None and not isinstance(stop, list):
+        return 'option "stop" must be of type array'
+    if not isinstance(body.get("input", ""), str | list):
+        return "invalid input type"
+    return None
+
+
+def _ask(kind: str, model: str, body: Mapping[str, Any]) -> Ask:
+    keep_alive = _seconds(body.get("keep_alive"))
+    if kind == "embeddings":
+        inputs = body.get("input", body.get("prompt", ""))
+        inputs = (inputs,) if isinstance(inputs, str) and inputs else tuple(inputs)
+        return Ask("embeddings", model, inputs=inputs, keep_alive=keep_alive)
+    stream = body.get("stream") is not False
+    if kind == "text":
+        prompt = str(body.get("prompt") or "")
+    else:
+        prompt = " ".join(text_of(message.get("content")) for message in body.get("messages") or [])
+    if not (body.get("messages") if kind == "chat" else body.get("prompt")):
+        return Ask("load", model, stream, keep_alive=keep_alive)
+    functions = [tool["function"] for tool in body.get("tools") or []]
+    limit = (body.get("options") or {}).get("num_predict")
+    return Ask(
+        "chat" if kind == "chat" else "text",
+        model,
+        stream,
+        prompt,
+        tools=tuple((function["name"], function.get("parameters") or {}) for function in functions),
+        max_tokens=limit if isinstance(limit, int) and limit >= 0 else None,
+        keep_alive=keep_alive,
+    )
+
+
+_DURATION = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(keep_alive: Any) -> float | None:
+    """`keep_alive` in seconds: a number, or a Go duration such as "1h30m"; None when absent."""
+    if keep_alive is None or isinstance(keep_alive, bool):
+        return None
+    if isinstance(keep_alive, int | float):
+        return float(keep_alive)
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(str(keep_alive)))
+
+
+def _created_at(call: Call) -> str:
+    return datetime.fromtimestamp(call.ids.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456Z")
+
+
+def _end(ask: Ask, call: Call, completion: Completion) -> dict[str, Any]:
+    """The members of the last object; a count of zero is left out, as the server does."""
+    if ask.kind == "load":
+        return {"done": True, "done_reason": "unload" if ask.keep_alive == 0 else "load"}
+    reason = {"tool_calls": "stop", "content_filter": "stop"}.get(completion.finish, completion.finish)
+    end: dict[str, Any] = {"done": True, "done_reason": reason}
+    if completion.usage is None:
+        return end
+    load = _nanoseconds(completion.load_s) or _SMALL_NS
+    prompt, pace = _nanoseconds(completion.wait_s), _nanoseconds(completion.eval_s)
+    cached = completion.usage.cached >= completion.usage.prompt
+    counts = {
+        "total_duration": load + prompt + pace,
+        "load_duration": load,
+        "prompt_eval_count": 0 if cached else completion.usage.prompt,
+        "prompt_eval_duration": prompt,
+        "eval_count": completion.usage.completion,
+        "eval_duration": pace,
+    }
+    end |= {name: count for name, count in counts.items() if count}
+    return end | {"context": [1, 2, 3]} if call.path == "/api/generate" and not call.body.get("raw") else end
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _said(call: Call, completion: Completion, chat: bool) -> Iterator[str]:
+    if not chat:
+        yield from (f'"response":"","thinking":{dumps(piece)}' for piece in completion.reasoning)
+        yield from (f'"response":{dumps(piece)}' for piece in completion.pieces)
+        return
+    head = '"message":{"role":"assistant","content":'
+    yield from (f'{head}"","thinking":{dumps(piece)}}}' for piece in completion.reasoning)
+    yield from (f"{head}{dumps(piece)}}}" for piece in completion.pieces)
+    for i in range(len(completion.tool_calls)):
+        yield f'{head}"","tool_calls":[{dumps(_tool(call, i, completion))}]}}'
+
+
+def _tool(call: Call, index: int, completion: Completion) -> dict[str, Any]:
+    tool = completion.tool_calls[index]
+    function = {"index": index, "name": tool.name, "arguments": tool.arguments}
+    return {"id": f"call_{call.ids.hex_of(index)[:8]}", "function": function}
+
+
+def _embeddings(call: Call, completion: Completion) -> dict[str, Any]:
+    vectors = [list(vector) for vector in completion.vectors]
+    if call.path == "/api/embeddings":
+        return {"embedding": vectors[0] if vectors else []}
+    load = _nanoseconds(completion.load_s) or _SMALL_NS
+    body: dict[str, Any] = {
+        "model": call.body["model"],
+        "embeddings": vectors,
+        "total_duration": load + _nanoseconds(completion.wait_s),
+        "load_duration": load,
+    }
+    counted = completion.usage is not None and completion.usage.prompt
+    return body | {"prompt_eval_count": counted} if counted else body

@@ -1,0 +1,312 @@
+"""The OpenAI API: chat completions, completions, embeddings, models."""
+
+import base64
+import struct
+from collections.abc import Iterator, Mapping
+from math import ceil
+from typing import Any
+
+from pointsman_simulator.compose import cut
+from pointsman_simulator.dialects.base import (
+    EDGE_PAGE,
+    arguments_text,
+    bearer,
+    dumps,
+    encoded,
+    json_answer,
+    seconds_text,
+    text_of,
+)
+from pointsman_simulator.dialects.openai_checks import BAD, ERRORS, error_object, problem
+from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
+from pointsman_simulator.script import Usage
+from pointsman_simulator.site import Site
+
+_INFERENCE = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "text",
+    "/v1/embeddings": "embeddings",
+}
+
+
+class OpenAI:
+    """`https://api.openai.com`, as far as a router talks to it."""
+
+    name = "openai"
+    suffix = "/v1"
+    default_models: tuple[str, ...] = ("gpt-4.1-mini",)
+
+    def refuse(self, call: Call, site: Site) -> Answer | None:
+        if site.api_key is None or bearer(call.headers) == site.api_key:
+            return None
+        if bearer(call.headers) is None:
+            return self._bad(call, "You didn't provide an API key.", code=None, status=401)
+        return self.error(call, 401, "authentication", "")
+
+    def manage(self, call: Call, site: Site) -> Answer | None:
+        if call.path in _INFERENCE:
+            if call.method == "POST":
+                return None
+            return self._bad(call, f"Not allowed to {call.method} on {call.path}.", code=None, status=405)
+        if call.path == "/v1/models" and call.method == "GET":
+            listed = [_model(name) for name in site.models]
+            return self._json(call, 200, {"object": "list", "data": listed})
+        if call.path.startswith("/v1/models/") and call.method == "GET":
+            name = call.path.removeprefix("/v1/models/")
+            if name in site.models:
+                return self._json(call, 200, _model(name))
+            return self._unknown_model(call, name)
+        return self._bad(call, f"Invalid URL ({call.method} {call.path})", code=None, status=404)
+
+    def understand(self, call: Call, site: Site) -> Ask | Answer:
+        if call.broken:
+            return self._bad(call, "We could not parse the JSON body of your request.", code=None)
+        kind = _INFERENCE[call.path]
+        mistake = problem(kind, call.body, lenient=site.lenient)
+        if mistake is not None:
+            message, param, code = mistake
+            return self._bad(call, message, param=param, code=code)
+        if call.body["model"] not in site.models:
+            return self._unknown_model(call, call.body["model"])
+        return openai_ask(kind, call.body)
+
+    def answer(self, call: Call, ask: Ask, completion: Completion) -> Answer:
+        if ask.kind == "embeddings":
+            return self._json(call, 200, _embeddings(call, ask, completion))
+        if ask.kind == "text":
+            return self._json(call, 200, _text_body(call, ask, completion))
+        return self._json(call, 200, _chat_body(call, ask, completion))
+
+    def stream(self, call: Call, ask: Ask, completion: Completion) -> Stream:
+        with_usage = bool((call.body.get("stream_options") or {}).get("include_usage"))
+        render = _text_stream if ask.kind == "text" else _chat_stream
+        opening, content, closing = render(call, ask, completion, with_usage)
+        return Stream(
+            "text/event-stream; charset=utf-8",
+            encoded(opening),
+            encoded(content),
+            encoded(closing),
+            b"data: [DONE]\n\n",
+            self._headers(call),
+        )
+
+    def error(self, call: Call, status: int, kind: str, model: str) -> Answer:
+        if kind == "edge":
+            return Answer(status, EDGE_PAGE, "text/html; charset=UTF-8")
+        if kind == "empty":
+            return Answer(status, headers=self._headers(call))
+        return self._json(call, status, {"error": error_object(kind)})
+
+    def error_frames(self, call: Call, ask: Ask, kind: str) -> bytes:
+        return f"data: {dumps({'error': error_object(kind)})}\n\n".encode()
+
+    def loading(self, call: Call, model: str, seconds: float) -> Answer | None:
+        return self.error(call, 503, "overloaded", model)
+
+    def retry_headers(self, retry_after: float | str) -> dict[str, str]:
+        if isinstance(retry_after, str) or float(retry_after).is_integer():
+            return {"retry-after": seconds_text(retry_after)}
+        milliseconds = seconds_text(round(retry_after * 1000, 3))
+        return {"retry-after": str(ceil(retry_after)), "retry-after-ms": milliseconds}
+
+    def junk(self, call: Call, ask: Ask) -> bytes:
+        return b'data: {"id":"chatcmpl-broken","choices":[{"index":0,\n\n'
+
+    def ping(self, call: Call, ask: Ask) -> bytes:
+        return b": ping\n\n"
+
+    def status_of(self, kind: str) -> int:
+        return 502 if kind == "edge" else ERRORS[kind][0] if kind in ERRORS else 500
+
+    def _json(self, call: Call, status: int, value: Any) -> Answer:
+        return json_answer(status, value, self._headers(call))
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        return {
+            "x-request-id": f"req_{call.ids.hex}",
+            "openai-version": "2020-10-01",
+            "openai-processing-ms": "1",
+        }
+
+    def _bad(
+        self, call: Call, message: str, *, param: str | None = None, code: str | None, status: int = 400
+    ) -> Answer:
+        return self._json(
+            call, status, {"error": {"message": message, "type": BAD, "param": param, "code": code}}
+        )
+
+    def _unknown_model(self, call: Call, name: str) -> Answer:
+        message = f"The model `{name}` does not exist or you do not have access to it."
+        return self._bad(call, message, code="model_not_found", status=404)
+
+
+def openai_ask(kind: str, body: Mapping[str, Any]) -> Ask:
+    """What a body in OpenAI's form asks for; LocalAI reads the same one."""
+    model = body["model"]
+    if kind == "embeddings":
+        return Ask("embeddings", model, inputs=_inputs(body.get("input")))
+    limit = body.get("max_completion_tokens", body.get("max_tokens"))
+    stream = bool(body.get("stream"))
+    if kind == "text":
+        prompt = " ".join(_inputs(body.get("prompt", "")))
+        return Ask("text", model, stream, prompt, max_tokens=limit)
+    prompt = " ".join(text_of(message.get("content")) for message in body["messages"])
+    functions = [tool["function"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
+    tools = tuple((function["name"], function.get("parameters") or {}) for function in functions)
+    return Ask("chat", model, stream, prompt, tools=tools, max_tokens=limit, n=body.get("n") or 1)
+
+
+def base64_vector(vector: tuple[float, ...]) -> str:
+    """Little-endian float32 in base64."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 1700000000, "owned_by": "system"}
+
+
+def _inputs(value: Any) -> tuple[str, ...]:
+    """The texts of `input` or `prompt`: a text, a list of texts, tokens, or a list of token lists."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list) and value and all(isinstance(token, int) for token in value):
+        return (" ".join(map(str, value)),)
+    return tuple(item if isinstance(item, str) else " ".join(map(str, item)) for item in value or ())
+
+
+def _embeddings(call: Call, ask: Ask, completion: Completion) -> dict[str, Any]:
+    as_base64 = call.body.get("encoding_format") == "base64"
+    data = [
+        {"object": "embedding", "index": i, "embedding": base64_vector(v) if as_base64 else list(v)}
+        for i, v in enumerate(completion.vectors)
+    ]
+    body: dict[str, Any] = {"object": "list", "data": data, "model": ask.model}
+    if completion.usage is not None:
+        tokens = completion.usage.prompt
+        body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return body
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": {"cached_tokens": usage.cached, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _call_id(call: Call, index: int) -> str:
+    return f"call_{call.ids.hex_of(index)[:24]}"
+
+
+def _chat_body(call: Call, ask: Ask, completion: Completion) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": completion.text if completion.pieces or not completion.tool_calls else None,
+        "refusal": None,
+        "annotations": [],
+    }
+    if completion.reasoning:
+        message["reasoning_content"] = completion.thinking
+    if completion.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": _call_id(call, i),
+                "type": "function",
+                "function": {"name": tool.name, "arguments": arguments_text(tool.arguments)},
+            }
+            for i, tool in enumerate(completion.tool_calls)
+        ]
+    choices = [
+        {"index": i, "message": message, "logprobs": None, "finish_reason": completion.finish}
+        for i in range(ask.n)
+    ]
+    body: dict[str, Any] = {
+        "id": f"chatcmpl-{call.ids.hex}",
+        "object": "chat.completion",
+        "created": call.ids.created,
+        "model": ask.model,
+        "choices": choices,
+    }
+    if completion.usage is not None:
+        body["usage"] = _usage(completion.usage)
+    return body | {"service_tier": "default", "system_fingerprint": None}
+
+
+def _text_body(call: Call, ask: Ask, completion: Completion) -> dict[str, Any]:
+    choice = {"text": completion.text, "index": 0, "logprobs": None, "finish_reason": completion.finish}
+    body: dict[str, Any] = {
+        "id": f"cmpl-{call.ids.hex}",
+        "object": "text_completion",
+        "created": call.ids.created,
+        "model": ask.model,
+        "choices": [choice],
+    }
+    if completion.usage is not None:
+        body["usage"] = _usage(completion.usage)
+    return body
+
+
+_Frames = tuple[list[str], list[str], list[str]]
+
+
+def _chat_stream(call: Call, ask: Ask, completion: Completion, with_usage: bool) -> _Frames:
+    head = (
+        f'data: {{"id":"chatcmpl-{call.ids.hex}","object":"chat.completion.chunk",'
+        f'"created":{call.ids.created},'
+        f'"model":{dumps(ask.model)},"service_tier":"default","system_fingerprint":null,"choices":['
+    )
+    tail = '],"usage":null}\n\n' if with_usage else "]}\n\n"
+    choices = range(ask.n)
+
+    def chunk(index: int, delta: str, finish: str = "null") -> str:
+        return f'{head}{{"index":{index},"delta":{delta},"logprobs":null,"finish_reason":{finish}}}{tail}'
+
+    first = dumps({"role": "assistant", "content": None if _only_tools(completion) else "", "refusal": None})
+    opening = [chunk(i, first) for i in choices]
+    content = [chunk(i, delta) for delta in _deltas(call, completion) for i in choices]
+    closing = [chunk(i, "{}", dumps(completion.finish)) for i in choices]
+    if with_usage and completion.usage is not None:
+        closing.append(f'{head}],"usage":{dumps(_usage(completion.usage))}}}\n\n')
+    return opening, content, closing
+
+
+def _only_tools(completion: Completion) -> bool:
+    return bool(completion.tool_calls) and not completion.pieces
+
+
+def _deltas(call: Call, completion: Completion) -> Iterator[str]:
+    for piece in completion.reasoning:
+        yield f'{{"reasoning_content":{dumps(piece)}}}'
+    for piece in completion.pieces:
+        yield f'{{"content":{dumps(piece)}}}'
+    for i, tool in enumerate(completion.tool_calls):
+        named = {"name": tool.name, "arguments": ""}
+        start = {"index": i, "id": _call_id(call, i), "type": "function", "function": named}
+        yield dumps({"tool_calls": [start]})
+        for fragment in cut(arguments_text(tool.arguments), 3):
+            yield dumps({"tool_calls": [{"index": i, "function": {"arguments": fragment}}]})
+
+
+def _text_stream(call: Call, ask: Ask, completion: Completion, with_usage: bool) -> _Frames:
+    head = (
+        f'data: {{"id":"cmpl-{call.ids.hex}","object":"text_completion","created":{call.ids.created},'
+        f'"model":{dumps(ask.model)},"choices":['
+    )
+    tail = '],"usage":null}\n\n' if with_usage else "]}\n\n"
+
+    def chunk(text: str, finish: str) -> str:
+        return f'{head}{{"text":{dumps(text)},"index":0,"logprobs":null,"finish_reason":{finish}}}{tail}'
+
+    content = [chunk(piece, "null") for piece in completion.pieces]
+    closing = [chunk("", dumps(completion.finish))]
+    if with_usage and completion.usage is not None:
+        closing.append(f'{head}],"usage":{dumps(_usage(completion.usage))}}}\n\n')
+    return [], content, closing

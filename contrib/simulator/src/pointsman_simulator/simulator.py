@@ -1,0 +1,95 @@
+"""Several upstreams in one process."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from pointsman_simulator.dialects import DIALECTS
+from pointsman_simulator.script import Reply
+from pointsman_simulator.site import Site
+from pointsman_simulator.upstream import Upstream
+from pointsman_simulator.vram import Vram
+
+
+class Simulator:
+    """Starts upstreams and stops them all at the end of the `async with`.
+
+    The same seed, upstream names and requests give the same bodies, byte for byte; only the `expires_at` of
+    /api/ps follows the real clock.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+        self.upstreams: dict[str, Upstream] = {}
+
+    async def add(
+        self,
+        dialect: str,
+        *,
+        name: str | None = None,
+        models: Sequence[str] | None = None,
+        port: int = 0,
+        latency: float | tuple[float, float] | None = None,
+        tokens_per_second: float | None = None,
+        api_key: str | None = None,
+        vram: Vram | None = None,
+        default: Reply | None = None,
+        capabilities: Sequence[str] | None = None,
+        lenient: bool = False,
+    ) -> Upstream:
+        """A new upstream that listens on 127.0.0.1.
+
+        Args:
+            dialect: "ollama", "openai", "claude" or "localai".
+            name: unique; by default the dialect and a number.
+            models: the installed ones; None gives the dialect's usual one.
+            port: 0 takes a free one.
+            latency, tokens_per_second: for replies that do not say their own; see `Reply`.
+            api_key: demanded in the dialect's way when given.
+            vram: the memory model (Ollama and LocalAI); None: everything is always loaded.
+            default: what an unscripted request gets.
+            capabilities: of the models at an Ollama server; a request for more is refused.
+            lenient: an OpenAI server that ignores unknown fields instead of refusing them.
+
+        Raises: ValueError for an unknown dialect or a name that is taken; OSError when the port is.
+        """
+        api = DIALECTS.get(dialect)
+        if api is None:
+            raise ValueError(f"no dialect {dialect!r}; there are {', '.join(sorted(DIALECTS))}")
+        name = name or f"{dialect}{len(self.upstreams) + 1}"
+        if name in self.upstreams:
+            raise ValueError(f"there is an upstream named {name!r} already")
+        site = Site(
+            name, dict.fromkeys(api.default_models if models is None else models), api_key, lenient=lenient
+        )
+        if capabilities is not None:
+            site.capabilities = tuple(capabilities)
+        upstream = Upstream(
+            api,
+            site,
+            seed=self.seed,
+            port=port,
+            default=default or Reply(),
+            latency=latency,
+            tokens_per_second=tokens_per_second,
+            vram=vram,
+        )
+        await upstream.start()
+        self.upstreams[name] = upstream
+        return upstream
+
+    async def stop(self) -> None:
+        """Stops all upstreams."""
+        for upstream in self.upstreams.values():
+            await upstream.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()

@@ -1,0 +1,70 @@
+"""Transports: the object that carries one HTTP exchange, one per deployment.
+
+A transport is an `httpx.AsyncBaseTransport`, called directly. Both built-in ones keep these promises:
+
+- What goes out is what the request holds. Nothing is added but `Host` and the length of a body.
+- Nothing is retried, redirected, stored as a cookie or decompressed. A `content-encoding` that a server
+  sends although it was asked for `identity` is left to the caller.
+- Errors are those of httpx, with the cause kept. A body that ends too early raises, it never just ends.
+- A cancelled caller leaves nothing behind: its connection is closed at once and its slot is free again.
+- A body read to its end gives the connection back; a body closed before that closes the connection.
+- The stream of a response is `Abortable`.
+
+Importing this package loads neither httpx, anyio nor aiohttp.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from pointsman.transports.options import Abortable, TlsContexts, TransportOptions, TransportUnavailable
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = [
+    "TRANSPORTS",
+    "Abortable",
+    "TlsContexts",
+    "TransportOptions",
+    "TransportUnavailable",
+    "open_transport",
+]
+
+TRANSPORTS = ("aiohttp", "auto", "httpx")
+
+
+def open_transport(
+    name: str, options: TransportOptions | None = None, *, contexts: TlsContexts | None = None
+) -> httpx.AsyncBaseTransport:
+    """A new transport, which opens nothing before its first request.
+
+    Args:
+        name: `httpx`, `aiohttp`, or `auto`: aiohttp where it is installed and can do what `options`
+            ask for (it knows neither HTTP/2 nor SOCKS proxies), else httpx.
+        contexts: where TLS contexts are shared between transports with identical options;
+            without it the transport builds its own.
+
+    Raises: TransportUnavailable for an unknown name, a library that is missing or one that cannot do it.
+    """
+    options = options or TransportOptions()
+    if name == "auto":
+        name = "aiohttp" if find_spec("aiohttp") and _fits_aiohttp(options) else "httpx"
+    if name == "httpx":
+        from pointsman.transports.over_httpx import HttpxTransport
+
+        return HttpxTransport(options, contexts=contexts)
+    if name == "aiohttp":
+        if find_spec("aiohttp") is None:
+            raise TransportUnavailable(
+                "transport 'aiohttp' needs the package aiohttp. Try: pip install 'pointsman[aiohttp]'"
+            )
+        from pointsman.transports.over_aiohttp import AiohttpTransport
+
+        return AiohttpTransport(options, contexts=contexts)
+    raise TransportUnavailable(f"there is no transport {name!r}; there are: {', '.join(TRANSPORTS)}")
+
+
+def _fits_aiohttp(options: TransportOptions) -> bool:
+    return not options.http2 and not options.wants_socks()

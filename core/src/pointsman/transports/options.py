@@ -1,0 +1,119 @@
+"""What a transport is asked to do."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+
+class TransportUnavailable(Exception):
+    """The transport cannot be opened as asked: unknown, not installed, or unable. Raised at set-up."""
+
+
+@runtime_checkable
+class Abortable(Protocol):
+    """The stream of a response that can be ended without waiting.
+
+    Third-party transports (`httpx.MockTransport`, for one) return streams without it; for those a
+    caller schedules `aclose()`.
+    """
+
+    def abort(self) -> None:
+        """Close the connection now and free its slot; unsent and unread bytes are dropped.
+
+        To be called on the thread of the event loop, in any callback. Does nothing once the response
+        has ended. A read that waits meanwhile raises `httpx.ReadError`. `aclose()` may still follow.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """How one deployment is reached. Certificates are always verified, and TLS is 1.2 or later.
+
+    Attributes:
+        max_connections: requests in flight at most, further ones wait in order; None or 0 is unlimited.
+        connect_timeout: seconds for name, socket and TLS handshake, where a request brings no
+            `extensions["timeout"]["connect"]` of its own.
+        keepalive_expiry: seconds after which an idle connection is not used again.
+        http2: offer HTTP/2 in the TLS handshake (transport `httpx` with the package `h2`).
+        proxy: its URL, credentials included.
+        ca_file: PEM file of the authorities to trust, instead of those that come with httpx.
+        client_cert: PEM files of the certificate chain and of its key (None: in the same file).
+        trust_env: read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR
+            from the environment. A .netrc is never read.
+    """
+
+    max_connections: int | None = 1000
+    connect_timeout: float = 5.0
+    keepalive_expiry: float = 15.0
+    http2: bool = False
+    proxy: str | None = None
+    ca_file: Path | None = None
+    client_cert: tuple[Path, Path | None] | None = None
+    trust_env: bool = False
+
+    def proxy_for(self, scheme: str, host: str) -> str | None:
+        """URL of the proxy towards `scheme://host`, from the options or, where trusted, the environment."""
+        if self.proxy is not None or not self.trust_env:
+            return self.proxy
+        from urllib.request import getproxies_environment, proxy_bypass
+
+        found = getproxies_environment()
+        proxy = found.get(scheme) or found.get("all")
+        if not proxy or proxy_bypass(host):
+            return None
+        return proxy if "://" in proxy else f"http://{proxy}"
+
+    def wants_socks(self) -> bool:
+        """Whether a SOCKS proxy may stand in the way."""
+        proxies = [self.proxy] if self.proxy is not None else []
+        if not proxies and self.trust_env:
+            from urllib.request import getproxies_environment
+
+            proxies = list(getproxies_environment().values())
+        return any(proxy.partition("://")[0].lower().startswith("socks") for proxy in proxies)
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """A new context with these options; reading the authorities takes about 20 ms.
+
+        Raises: TransportUnavailable when one of the files is missing or is not what it should be.
+        """
+        try:
+            return self._ssl_context()
+        except (OSError, ssl.SSLError) as error:  # SSLError is an OSError; named for the reader
+            files = [self.ca_file, *(self.client_cert or ())]
+            named = ", ".join(str(file) for file in files if file is not None) or "the default authorities"
+            raise TransportUnavailable(f"cannot set up TLS from {named}: {error}") from error
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        if self.ca_file is not None:
+            context = ssl.create_default_context(cafile=str(self.ca_file))
+        else:
+            import httpx
+
+            context = httpx.create_ssl_context(trust_env=self.trust_env)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2", "http/1.1"] if self.http2 else ["http/1.1"])
+        if self.client_cert is not None:
+            context.load_cert_chain(*self.client_cert)
+        return context
+
+
+class TlsContexts:
+    """One TLS context per identical options, built when first asked for.
+
+    Whoever opens several transports keeps one of these and hands it to each. Asking at set-up keeps
+    the 20 ms out of the first request.
+    """
+
+    def __init__(self) -> None:
+        self._built: dict[tuple[object, ...], ssl.SSLContext] = {}
+
+    def context(self, options: TransportOptions) -> ssl.SSLContext:
+        key = (options.ca_file, options.client_cert, options.http2, options.trust_env)
+        context = self._built.get(key)
+        if context is None:
+            context = self._built[key] = options.ssl_context()
+        return context

@@ -1,0 +1,44 @@
+"""How many requests may be in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Slots:
+    """A fair counter: a slot that comes free goes to whoever has waited longest, and to nobody else.
+
+    The libraries' own pool queues are not used, because cancelling a waiter there can lose the slot
+    (httpcore 1.0.9) or the wake-up that it had just been sent (aiohttp 3.14), and then nobody wakes.
+    """
+
+    __slots__ = ("_limit", "_waiting", "in_use")
+
+    def __init__(self, limit: int | None) -> None:
+        """`limit`: None or 0 is unlimited."""
+        self._limit = limit or None
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.in_use = 0
+
+    async def acquire(self) -> None:
+        """Take a slot, which the caller gives back with `release`, once. A cancelled caller holds none."""
+        if self._limit is None or self.in_use < self._limit:
+            self.in_use += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # handed over in the same tick: pass it on
+                self.release()
+            raise
+
+    def release(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # done here means cancelled
+                turn.set_result(None)
+                return
+        self.in_use -= 1

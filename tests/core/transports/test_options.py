@@ -1,0 +1,305 @@
+"""Choosing a transport, its TLS, its proxy, and what is refused at set-up."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pointsman.transports import (
+    TRANSPORTS,
+    TlsContexts,
+    TransportOptions,
+    TransportUnavailable,
+    open_transport,
+)
+
+Fixture = Any
+
+
+async def test_auto_takes_aiohttp_where_it_can_do_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pointsman.transports import over_httpx
+    from pointsman.transports.over_aiohttp import AiohttpTransport
+    from pointsman.transports.over_httpx import HttpxTransport
+
+    monkeypatch.setattr(over_httpx, "find_spec", lambda name: object())  # as if h2 and socksio were there
+
+    assert isinstance(open_transport("auto"), AiohttpTransport)
+    assert isinstance(open_transport("auto", TransportOptions(proxy="http://p:1")), AiohttpTransport)
+    assert isinstance(open_transport("auto", TransportOptions(http2=True)), HttpxTransport)
+    assert isinstance(open_transport("auto", TransportOptions(proxy="socks5://p:1")), HttpxTransport)
+
+
+def test_auto_falls_back_to_httpx_without_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pointsman.transports as transports
+    from pointsman.transports.over_httpx import HttpxTransport
+
+    monkeypatch.setattr(transports, "find_spec", lambda name: None)
+
+    assert isinstance(open_transport("auto"), HttpxTransport)
+    with pytest.raises(TransportUnavailable, match=r"pointsman\[aiohttp\]"):
+        open_transport("aiohttp")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("carrier-pigeon", TransportOptions(), "aiohttp, auto, httpx"),
+        ("aiohttp", TransportOptions(http2=True), "HTTP/2"),
+        ("aiohttp", TransportOptions(proxy="socks5://user:secret@p:1"), "SOCKS"),
+        pytest.param(
+            "httpx",
+            TransportOptions(http2=True),
+            "h2",
+            marks=pytest.mark.skipif(find_spec("h2") is not None, reason="h2 is installed"),
+        ),
+        pytest.param(
+            "httpx",
+            TransportOptions(proxy="socks5://user:secret@p:1"),
+            "socksio",
+            marks=pytest.mark.skipif(find_spec("socksio") is not None, reason="socksio is installed"),
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused_when_opened(
+    name: str, options: TransportOptions, message: str
+) -> None:
+    with pytest.raises(TransportUnavailable, match=message) as caught:
+        open_transport(name, options)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_the_list_of_names_is_complete() -> None:
+    for name in TRANSPORTS:
+        assert isinstance(open_transport(name), httpx.AsyncBaseTransport)
+
+
+def test_importing_the_package_loads_no_http_library() -> None:
+    """Given only this package, without the rest of pointsman, which loads httpx for itself."""
+    program = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
+for name, path in ("pointsman", sys.argv[1]), ("pointsman.transports", sys.argv[1] + "/transports"):
+    spec = spec_from_file_location(name, path + "/__init__.py", submodule_search_locations=[path])
+    sys.modules[name] = module_from_spec(spec)
+    if name != "pointsman":
+        spec.loader.exec_module(sys.modules[name])
+print([name for name in ("httpx", "httpcore", "anyio", "aiohttp") if name in sys.modules])
+"""
+    package = Path(sys.modules["pointsman.transports"].__file__ or "").parent.parent
+
+    ran = subprocess.run([sys.executable, "-c", program, str(package)], capture_output=True, text=True)
+
+    assert (ran.stdout.strip(), ran.stderr) == ("[]", "")
+
+
+def test_identical_options_share_one_tls_context() -> None:
+    contexts = TlsContexts()
+
+    first = contexts.context(TransportOptions(max_connections=1))
+    second = contexts.context(TransportOptions(max_connections=2, proxy="http://p:1"))
+    other = contexts.context(TransportOptions(http2=True))
+
+    assert first is second
+    assert first is not other
+
+
+def test_tls_always_verifies_and_is_never_older_than_1_2() -> None:
+    context = TransportOptions().ssl_context()
+
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_a_missing_certificate_file_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "authorities.pem"
+
+    with pytest.raises(TransportUnavailable, match=r"authorities\.pem"):
+        TransportOptions(ca_file=missing).ssl_context()
+
+
+async def test_a_plain_http_url_builds_no_tls_context(server: Fixture, name: str) -> None:
+    class Unwanted(TlsContexts):
+        def context(self, options: TransportOptions) -> ssl.SSLContext:
+            raise AssertionError("a TLS context was built")
+
+    transport = open_transport(name, contexts=Unwanted())
+
+    response = await transport.handle_async_request(httpx.Request("GET", server.url("/x")))
+
+    assert await response.aread() == b"/x"
+    await transport.aclose()
+
+
+def test_a_proxy_comes_from_the_environment_only_where_that_is_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("http_proxy", "proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    trusting = TransportOptions(trust_env=True)
+
+    assert TransportOptions().proxy_for("http", "a.example") is None
+    assert trusting.proxy_for("http", "a.example") == "http://proxy.example:3128"
+    assert trusting.proxy_for("http", "inside.example") is None
+    assert trusting.proxy_for("https", "a.example") is None
+    named = TransportOptions(trust_env=True, proxy="http://p:1")
+    assert named.proxy_for("http", "inside.example") == "http://p:1"
+    assert not trusting.wants_socks()
+    monkeypatch.setenv("all_proxy", "socks5://p:1")
+    assert trusting.wants_socks()
+
+
+async def test_a_proxy_gets_the_whole_url_and_its_credentials(server: Fixture, opened: Fixture) -> None:
+    transport = opened(proxy=f"http://user:word@127.0.0.1:{server.port}")
+
+    response = await transport.handle_async_request(httpx.Request("GET", "http://up.invalid/a?b=c"))
+    await response.aread()
+    await response.aclose()
+
+    sent = server.wires[0].requests[0]
+    assert sent.startswith(b"GET http://up.invalid/a?b=c HTTP/1.1\r\n")
+    assert b"proxy-authorization: basic dxnlcjp3b3jk" in sent.lower()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, and beside it its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    asked = [
+        *("req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=test"),
+        *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+        *("-addext", "subjectAltName=IP:127.0.0.1"),
+        *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
+    ]
+    files = ["-out", str(folder / "cert.pem"), "-keyout", str(folder / "key.pem")]
+    subprocess.run([openssl, *asked, *files], check=True, capture_output=True)
+    return folder / "cert.pem"
+
+
+async def _tls_server(authority: Path, server: Fixture, *, client_cert: bool = False) -> asyncio.Server:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority, authority.with_name("key.pem"))
+    if client_cert:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority)
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(server.new_wire, "127.0.0.1", 0, ssl=context)
+
+
+async def test_tls_with_an_own_authority_and_a_client_certificate(
+    authority: Path, server: Fixture, opened: Fixture
+) -> None:
+    listener = await _tls_server(authority, server, client_cert=True)
+    url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    transport = opened(ca_file=authority, client_cert=(authority, authority.with_name("key.pem")))
+
+    for _ in range(3):
+        response = await transport.handle_async_request(httpx.Request("POST", url + "/x", content=b"hello"))
+        assert await response.aread() == b"/x"
+
+    assert len(server.wires) == 1
+    listener.close()
+
+
+async def test_a_certificate_of_an_unknown_authority_is_a_connect_error(
+    authority: Path, server: Fixture, opened: Fixture
+) -> None:
+    listener = await _tls_server(authority, server)
+    transport = opened()
+
+    request = httpx.Request("GET", f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/x")
+    with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
+        await transport.handle_async_request(request)
+
+    listener.close()
+
+
+@pytest.mark.parametrize("path", ["/wait", "/hang"])
+async def test_a_cancel_over_tls_does_not_wait_for_the_farewell_of_the_server(
+    path: str, authority: Path, server: Fixture, opened: Fixture
+) -> None:
+    listener = await _tls_server(authority, server)
+    transport = opened(ca_file=authority)
+    url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}{path}"
+
+    async def call() -> None:
+        response = await transport.handle_async_request(httpx.Request("GET", url))
+        await response.aread()
+
+    calling = asyncio.create_task(call())
+    wire = await server.next_request()
+    wire.transport.pause_reading()  # from now on it answers nothing, a farewell included
+    for _ in range(20):
+        await asyncio.sleep(0)
+    client_end = wire.transport.get_extra_info("peername")
+    calling.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not _is_open(client_end)
+    wire.transport.abort()
+    listener.close()
+    await server.until_empty()
+
+
+async def test_a_cancelled_handshake_closes_its_socket(opened: Fixture, authority: Path) -> None:
+    accepted: asyncio.Queue[asyncio.Transport] = asyncio.Queue()
+
+    class Silent(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            accepted.put_nowait(transport)
+
+    listener = await asyncio.get_running_loop().create_server(Silent, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
+    transport = opened(ca_file=authority)
+    calling = asyncio.create_task(transport.handle_async_request(httpx.Request("GET", url)))
+    silent = await asyncio.wait_for(accepted.get(), 5)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    client_end = silent.get_extra_info("peername")
+
+    calling.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not _is_open(client_end)
+    silent.abort()
+    listener.close()
+
+
+def _is_open(address: tuple[str, int]) -> bool:
+    """Whether this process still holds a socket bound to `address` (Linux)."""
+    import os
+    import socket
+
+    folder = Path("/proc/self/fd")
+    for entry in folder.iterdir() if folder.exists() else ():
+        try:
+            if not os.readlink(entry).startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(entry.name))) as twin:
+                if twin.family == socket.AF_INET and twin.getsockname() == address:
+                    return True
+        except OSError:
+            continue
+    return False

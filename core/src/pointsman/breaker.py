@@ -1,0 +1,409 @@
+"""The circuit breaker of one deployment and credential.
+
+A state machine without clock, I/O or tasks: `now` is handed in, in seconds on any clock that only moves
+forward. The pool asks `admits`, takes a permit with `acquire`, and reports how the attempt ended with
+that permit.
+
+    CLOSED ──trip──> OPEN ──time──> HALF_OPEN ──enough probes ok──> CLOSED
+                      ^                 └──a probe failed──> OPEN, for twice as long
+
+FORCED_OPEN and DISABLED are set by an operator, from any state, and left only by `reset` and `enable`.
+
+Every transition begins a new epoch, and a permit belongs to the epoch that gave it. What is reported
+from an older epoch changes nothing but a counter: a late answer of the closed period can neither close
+nor reopen a breaker that is probing, nor add to the probes.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from pointsman.clock import Rng
+
+_BUCKETS = 10
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    FORCED_OPEN = "forced_open"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """When a breaker opens, and for how long.
+
+    Args:
+        enabled: False begins in DISABLED: everything is admitted and only counted.
+        failure_threshold: it opens after this many failures in a row.
+        window: seconds over which calls are counted, in 10 buckets: exact to a tenth of it.
+        minimum_calls: with fewer in the window the two rates say nothing.
+        failure_rate: it opens at this share of failures in the window.
+        slow_rate: it opens at this share of slow successes in the window.
+        slow_after: a call is slow when its first token took longer, in seconds. The breaker does not
+            measure: who reports `ok` compares.
+        reset_timeout: seconds it stays open the first time; doubles with each failed probe ...
+        max_reset_timeout: ... up to this, before up to 20 % of jitter are added.
+        half_open_max_calls: probes in flight and passed, together, never exceed this.
+        success_threshold: it closes after this many passed probes; None: `half_open_max_calls`.
+        count_overload: whether an overload counts as a failure.
+        lease_grace: a probe unreported this many seconds after its deadline counts as lost.
+        default_lease: the deadline, in seconds from now, of a probe that names none.
+
+    Raises: ValueError naming the setting that cannot be right.
+    """
+
+    enabled: bool = True
+    failure_threshold: int = 5
+    window: float = 30.0
+    minimum_calls: int = 20
+    failure_rate: float = 0.5
+    slow_rate: float = 0.8
+    slow_after: float = 30.0
+    reset_timeout: float = 15.0
+    max_reset_timeout: float = 300.0
+    half_open_max_calls: int = 2
+    success_threshold: int | None = None
+    count_overload: bool = False
+    lease_grace: float = 5.0
+    default_lease: float = 600.0
+
+    def __post_init__(self) -> None:
+        for name in ("failure_threshold", "minimum_calls", "half_open_max_calls", "success_threshold"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise ValueError(f"{name} must be 1 or more, got {number}")
+        for name in ("window", "slow_after", "reset_timeout", "max_reset_timeout", "default_lease"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a positive number of seconds, got {getattr(self, name)}")
+        for name in ("failure_rate", "slow_rate"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
+        if not 0 <= self.lease_grace < math.inf:
+            raise ValueError(f"lease_grace must be 0 seconds or more, got {self.lease_grace}")
+        if self.reset_timeout > self.max_reset_timeout:
+            raise ValueError(
+                f"reset_timeout ({self.reset_timeout}) must not exceed"
+                f" max_reset_timeout ({self.max_reset_timeout})"
+            )
+        if self.successes_to_close > self.half_open_max_calls:
+            raise ValueError(
+                f"success_threshold ({self.success_threshold}) must not exceed half_open_max_calls"
+                f" ({self.half_open_max_calls}): the breaker could never close"
+            )
+
+    @property
+    def successes_to_close(self) -> int:
+        """Passed probes that close the breaker."""
+        return self.half_open_max_calls if self.success_threshold is None else self.success_threshold
+
+
+class Permit(NamedTuple):
+    """The right to one attempt. Reported once; in CLOSED all permits of an epoch are alike, with id 0."""
+
+    epoch: int
+    id: int
+
+
+Listener = Callable[[BreakerState, BreakerState, float, str], None]
+"""Called with (old state, new state, now, reason)."""
+
+
+class Breaker:
+    """Refuses calls to an upstream that keeps failing, and finds out with few probes when it is back.
+
+    Attributes:
+        state, epoch: as described above; `epoch` grows by 1 at every transition.
+        opens_in_row: k of the open duration min(max, reset_timeout x 2**k) x uniform(1, 1.2): 0 for the
+            first opening, 1 after the first failed probe, and so on; 0 again once it closed.
+        refused: `acquire` calls that gave no permit.
+        late_results: reports from an older epoch.
+        lost_leases: probes that were never reported in time.
+        listener_errors: exceptions of `on_change`, which never reach the caller.
+        on_change: called after each transition, when everything is consistent; it may call the breaker.
+    """
+
+    __slots__ = (
+        "_bucket",
+        "_bucket_ends",
+        "_bucket_number",
+        "_consecutive",
+        "_leases",
+        "_next_id",
+        "_open_until",
+        "_pass",
+        "_ring",
+        "_rng",
+        "_settings",
+        "_successes",
+        "_width",
+        "epoch",
+        "late_results",
+        "listener_errors",
+        "lost_leases",
+        "on_change",
+        "opens_in_row",
+        "refused",
+        "state",
+    )
+
+    def __init__(self, settings: BreakerSettings, rng: Rng, *, on_change: Listener | None = None) -> None:
+        self.state = BreakerState.CLOSED if settings.enabled else BreakerState.DISABLED
+        self.epoch = 0
+        self.opens_in_row = 0
+        self.refused = 0
+        self.late_results = 0
+        self.lost_leases = 0
+        self.listener_errors = 0
+        self.on_change = on_change
+        self._settings = settings
+        self._rng = rng
+        # The permit of everyone while nothing is refused; None in the three states that do refuse.
+        self._pass: Permit | None = Permit(0, 0)
+        self._open_until = 0.0
+        self._leases: dict[int, float] = {}  # the probes in flight -> when each counts as lost
+        self._next_id = 1
+        self._successes = 0
+        self._width = settings.window / _BUCKETS
+        self._clear_counts()
+
+    @property
+    def settings(self) -> BreakerSettings:
+        return self._settings
+
+    def admits(self, now: float) -> bool:
+        """Whether `acquire` would give a permit. Changes nothing."""
+        if self._pass is not None:
+            return True
+        if self.state is BreakerState.OPEN:
+            return now >= self._open_until
+        return self.state is BreakerState.HALF_OPEN and self._free_at(now) <= now
+
+    def acquire(self, now: float, expires: float | None = None) -> Permit | None:
+        """A permit for one attempt, or None.
+
+        Every permit is reported exactly once, with `ok`, `failed`, `overloaded` or `neutral`.
+
+        Args:
+            expires: the attempt's deadline. A probe that has not been reported `lease_grace` seconds
+                after it is given up: its slot is free again, and its report is ignored.
+        """
+        if self._pass is not None:
+            return self._pass
+        if not self.admits(now):
+            self.refused += 1
+            return None
+        probing = self.state is BreakerState.HALF_OPEN
+        if not probing:
+            self._enter(BreakerState.HALF_OPEN)
+        self._drop_lost(now)
+        permit = Permit(self.epoch, self._next_id)
+        self._next_id += 1
+        deadline = now + self._settings.default_lease if expires is None else expires
+        self._leases[permit.id] = deadline + self._settings.lease_grace
+        if not probing:
+            self._announce(BreakerState.OPEN, now, "time to probe")
+        return permit
+
+    def retry_at(self, now: float) -> float:
+        """The first instant at which it admits if nothing else happens: `now` when it does already.
+
+        While probes are in flight that is when one of them would be given up, though any of them may
+        end earlier; it is infinity while forced open.
+        """
+        if self.state is BreakerState.OPEN:
+            return max(now, self._open_until)
+        if self.state is BreakerState.HALF_OPEN:
+            return self._free_at(now)
+        return now if self._pass is not None else math.inf
+
+    def ok(self, permit: Permit, now: float, *, slow: bool = False) -> None:
+        """The attempt succeeded; `slow` when its first token took longer than `slow_after`."""
+        if permit[0] != self.epoch:
+            self.late_results += 1
+        elif self._pass is not None:
+            if now >= self._bucket_ends:
+                self._turn_to(now)
+            self._bucket[0] += 1
+            self._consecutive = 0
+            if slow:
+                self._bucket[2] += 1
+                self._trip_if_due(now)
+        elif self._takes_back(permit, now):
+            self._successes += 1
+            if self._successes >= self._settings.successes_to_close:
+                self._close(now, f"{self._successes} probes succeeded")
+
+    def failed(self, permit: Permit, now: float) -> None:
+        """The upstream is to blame."""
+        if permit[0] != self.epoch:
+            self.late_results += 1
+        elif self._pass is not None:
+            if now >= self._bucket_ends:
+                self._turn_to(now)
+            self._bucket[1] += 1
+            self._consecutive += 1
+            self._trip_if_due(now)
+        elif self._takes_back(permit, now):
+            self.opens_in_row += 1
+            self._open(now, "a probe failed")
+
+    def overloaded(self, permit: Permit, now: float) -> None:
+        """The upstream has no capacity: a failure with `count_overload`, otherwise neutral."""
+        if self._settings.count_overload:
+            self.failed(permit, now)
+        else:
+            self.neutral(permit, now)
+
+    def neutral(self, permit: Permit, now: float) -> None:
+        """The attempt says nothing about the upstream: cancelled, refused locally, the caller's fault."""
+        if permit[0] != self.epoch:
+            self.late_results += 1
+        elif self._pass is None:
+            self._takes_back(permit, now)
+
+    def force_open(self, now: float) -> None:
+        """Refuse everything until `reset`."""
+        if self.state is not BreakerState.FORCED_OPEN:
+            self._change(BreakerState.FORCED_OPEN, now, "forced open by the operator")
+
+    def disable(self, now: float) -> None:
+        """Admit everything and only count, until `enable`."""
+        if self.state is not BreakerState.DISABLED:
+            self._change(BreakerState.DISABLED, now, "disabled by the operator")
+
+    def enable(self, now: float) -> None:
+        """End DISABLED and begin with empty counts; no effect in another state."""
+        if self.state is BreakerState.DISABLED:
+            self._close(now, "enabled by the operator")
+
+    def reset(self, now: float) -> None:
+        """Close and forget all counts, whatever happened. No effect when disabled: that takes `enable`."""
+        if self.state is BreakerState.CLOSED:
+            self._clear_counts()
+        elif self.state is not BreakerState.DISABLED:
+            self._close(now, "reset by the operator")
+
+    def snapshot(self, now: float | None = None) -> dict[str, str | int | float | None]:
+        """Plain data for a status page. The counts are those of the window that ends `now`, which is the
+        last report when not given."""
+        calls, failures, slow = self._counts(self._bucket_number if now is None else self._number_of(now))
+        return {
+            "state": self.state.value,
+            "epoch": self.epoch,
+            "opens_in_row": self.opens_in_row,
+            "open_until": self._open_until if self.state is BreakerState.OPEN else None,
+            "calls": calls,
+            "failures": failures,
+            "slow": slow,
+            "consecutive_failures": self._consecutive,
+            "probes_in_flight": sum(now is None or end > now for end in self._leases.values()),
+            "probe_successes": self._successes,
+            "refused": self.refused,
+            "late_results": self.late_results,
+            "lost_leases": self.lost_leases,
+            "listener_errors": self.listener_errors,
+        }
+
+    def _free_at(self, now: float) -> float:
+        # Probes in flight and passed never exceed half_open_max_calls, so one that ends makes room; and
+        # success_threshold <= half_open_max_calls keeps room above 0, so that there is always a way out.
+        room = self._settings.half_open_max_calls - self._successes
+        if len(self._leases) < room:
+            return now
+        return max(now, min(self._leases.values()))
+
+    def _takes_back(self, permit: Permit, now: float) -> bool:
+        # False for a second report, for one that comes after its lease was given up, and for a permit
+        # that nobody gave: none of them may touch the others' slots.
+        self._drop_lost(now)
+        return self._leases.pop(permit.id, None) is not None
+
+    def _drop_lost(self, now: float) -> None:
+        for key in [key for key, end in self._leases.items() if end <= now]:
+            del self._leases[key]
+            self.lost_leases += 1
+
+    def _trip_if_due(self, now: float) -> None:
+        if self.state is not BreakerState.CLOSED:
+            return
+        settings = self._settings
+        if self._consecutive >= settings.failure_threshold:
+            self._open(now, f"{self._consecutive} failures in a row")
+            return
+        calls, failures, slow = self._counts(self._bucket_number)
+        if calls < settings.minimum_calls:
+            return
+        # Divided, not multiplied: k / n is the float nearest to the true rate, as 0.1 is nearest to 1/10.
+        if failures / calls >= settings.failure_rate:
+            self._open(now, f"{failures} of {calls} calls failed")
+        elif slow / calls >= settings.slow_rate:
+            self._open(now, f"{slow} of {calls} calls were slow")
+
+    def _open(self, now: float, reason: str) -> None:
+        settings = self._settings
+        doublings = min(self.opens_in_row, 64)  # 2.0**k overflows long after it stopped to matter
+        duration = min(settings.max_reset_timeout, settings.reset_timeout * 2.0**doublings)
+        self._open_until = now + duration * (1.0 + 0.2 * self._rng.random())
+        self._change(BreakerState.OPEN, now, reason)
+
+    def _close(self, now: float, reason: str) -> None:
+        self.opens_in_row = 0
+        self._clear_counts()
+        self._change(BreakerState.CLOSED, now, reason)
+
+    def _change(self, state: BreakerState, now: float, reason: str) -> None:
+        old = self.state
+        self._enter(state)
+        self._announce(old, now, reason)
+
+    def _enter(self, state: BreakerState) -> None:
+        self.state = state
+        self.epoch += 1
+        self._leases.clear()
+        self._successes = 0
+        admits_all = state is BreakerState.CLOSED or state is BreakerState.DISABLED
+        self._pass = Permit(self.epoch, 0) if admits_all else None
+
+    def _announce(self, old: BreakerState, now: float, reason: str) -> None:
+        if self.on_change is None:
+            return
+        try:
+            self.on_change(old, self.state, now, reason)
+        except Exception:  # a listener is others' code: it may not fail the call that it hears about
+            self.listener_errors += 1
+
+    def _clear_counts(self) -> None:
+        # Bucket b of the ring counts [ok, failed, slow] for the tenth of a window with number n,
+        # n % 10 == b; slow ones are among the ok ones. Numbers grow with time.
+        self._ring = [[0, 0, 0] for _ in range(_BUCKETS)]
+        self._bucket = self._ring[0]
+        self._bucket_number = 0
+        self._bucket_ends = -math.inf  # the next report looks up its bucket
+        self._consecutive = 0
+
+    def _turn_to(self, now: float) -> None:
+        number = self._number_of(now)
+        for gone in range(max(self._bucket_number + 1, number - _BUCKETS + 1), number + 1):
+            self._ring[gone % _BUCKETS] = [0, 0, 0]
+        self._bucket_number = number
+        self._bucket = self._ring[number % _BUCKETS]
+        self._bucket_ends = (number + 1) * self._width
+
+    def _counts(self, number: int) -> tuple[int, int, int]:
+        """Calls, failures and slow calls of the window whose last bucket is `number`."""
+        oldest = max(number, self._bucket_number) - _BUCKETS + 1
+        ok = failed = slow = 0
+        for present in range(oldest, self._bucket_number + 1):
+            bucket = self._ring[present % _BUCKETS]
+            ok += bucket[0]
+            failed += bucket[1]
+            slow += bucket[2]
+        return ok + failed, failed, slow
+
+    def _number_of(self, now: float) -> int:
+        return int(now // self._width)

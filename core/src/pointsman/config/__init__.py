@@ -1,0 +1,25 @@
+"""The configuration: one model of the whole file, and errors that say where."""
+
+from pointsman.config.config import Config
+from pointsman.config.sections import (
+    AttemptTimeouts,
+    BreakerConfig,
+    DeploymentConfig,
+    ModelConfig,
+    ModelTimeouts,
+    Named,
+    ProviderConfig,
+    Timeouts,
+)
+
+__all__ = [
+    "AttemptTimeouts",
+    "BreakerConfig",
+    "Config",
+    "DeploymentConfig",
+    "ModelConfig",
+    "ModelTimeouts",
+    "Named",
+    "ProviderConfig",
+    "Timeouts",
+]

@@ -1,0 +1,254 @@
+"""The configuration: one model of the whole file, checked as far as that is possible without plugins.
+
+`Config.load` reads a file and finds everything that is wrong with it at once, each with its place.
+`Config.from_mapping` does the same for a mapping made in Python. What belongs to a plugin stays a `Named`
+until the build knows the plugin's own model and calls `Config.validate_settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+
+from pointsman.config.interpolate import ReadFile, interpolate
+from pointsman.config.locate import LARGEST_BYTES, Document, parse, read
+from pointsman.config.problems import Path, Problem, config_error, show_path
+from pointsman.config.references import reference_findings
+from pointsman.config.sections import (
+    BreakerConfig,
+    DeploymentConfig,
+    ModelConfig,
+    ModelName,
+    Named,
+    ProviderConfig,
+    ProviderName,
+    Section,
+    Timeouts,
+    Word,
+)
+from pointsman.config.sound import Sound
+from pointsman.config.validation import Finding, findings, kind
+
+_BY_LOADER = object()
+"""The validation context in which the references are left to the loader, which reports them with places."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _AnySource:
+    """Where a configuration came from, which makes no difference to what it says: equal to every other."""
+
+    __slots__ = ("document",)
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _AnySource)
+
+    __hash__ = None  # type: ignore[assignment]  # equal to all, so a hash would tell nothing
+
+
+class Config(Section):
+    """Everything that a router is told."""
+
+    providers: dict[ProviderName, ProviderConfig] = Field(description="the upstreams, by a name of yours")
+    models: dict[ModelName, ModelConfig] = Field(
+        default_factory=dict, description="what callers can ask for, by public name"
+    )
+    strategy: Named = Field(default=Named(type="round_robin"), description="how models that name none choose")
+    retry: Named = Field(default=Named(type="exponential"), description="how often, and how long between")
+    circuit_breaker: BreakerConfig = Field(
+        default=BreakerConfig(), description="when a failing deployment is left alone"
+    )
+    timeouts: Timeouts = Field(default=Timeouts(), description="how long calls may take")
+    audit: list[Named] = Field(default_factory=list, description="where records of requests go")
+    transport: Word = Field(
+        default="auto", description="HTTP implementation; `auto` takes the fastest that will do"
+    )
+    plugins: dict[str, str] = Field(
+        default_factory=dict, description="the distribution to use for a name that two offer"
+    )
+
+    _source: _AnySource = PrivateAttr(default_factory=lambda: _AnySource(Document(None)))
+
+    @classmethod
+    def load(
+        cls,
+        file: FilePath | str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        read_file: ReadFile | None = None,
+    ) -> Self:
+        """The configuration in `file`: .yaml, .yml, .toml or .json, at most 1 MiB. Reads files: it blocks.
+
+        Args:
+            environ: the variables of `${VAR}`; the process's own when None.
+            read_file: how `${file:…}` is read.
+
+        Raises: ConfigError with everything that is wrong.
+        """
+        return cls._from_document(read(file), environ, read_file)
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        *,
+        suffix: str = ".yaml",
+        file: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        read_file: ReadFile | None = None,
+    ) -> Self:
+        """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
+        return cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file)
+
+    @classmethod
+    def from_mapping(
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        environ: Mapping[str, str] | None = None,
+        read_file: ReadFile | None = None,
+    ) -> Self:
+        """The configuration in a mapping shaped like the file, `${…}` included.
+
+        Raises: ConfigError with everything that is wrong.
+        """
+        return cls._from_document(Document(mapping), environ, read_file)
+
+    @classmethod
+    def _from_document(
+        cls, document: Document, environ: Mapping[str, str] | None, read_file: ReadFile | None
+    ) -> Self:
+        if not isinstance(document.data, Mapping):
+            raise config_error(
+                [
+                    document.problem(
+                        (), f"expected a mapping, not {kind(document.data)}", "begin with 'providers:'"
+                    )
+                ],
+                file=document.file,
+            )
+        data, faults = interpolate(
+            document.data,
+            environ=os.environ if environ is None else environ,
+            read_file=_read_reference if read_file is None else read_file,
+        )
+        found = [Finding(path, message, hint) for path, message, hint in faults]
+        config, wrong = _checked(cls, data)
+        unresolved = {finding.path for finding in found}
+        found += [each for each in wrong if not any(each.path[: len(path)] == path for path in unresolved)]
+        if config is None or found:
+            problems = [
+                document.problem(each.path, each.message, each.hint, key=each.at_key) for each in found
+            ]
+            raise config_error(problems, file=document.file)
+        config._source = _AnySource(document)
+        return config
+
+    @model_validator(mode="after")
+    def _references(self, info: ValidationInfo) -> Self:
+        if info.context is not _BY_LOADER:
+            data = {"providers": self.providers, "models": self.models}
+            wrong = reference_findings(self.providers, self.models, data)
+            if wrong:
+                raise ValueError("\n".join(str(Problem(f.message, show_path(f.path), f.hint)) for f in wrong))
+        return self
+
+    @property
+    def file(self) -> str | None:
+        """The file it was loaded from."""
+        return self._source.document.file
+
+    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+        """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
+        return self._source.document.problem(path, message, hint, key=key)
+
+    def validate_settings(
+        self,
+        model: type[M] | None,
+        settings: Mapping[str, Any],
+        path: Path,
+        problems: list[Problem],
+    ) -> M | None:
+        """The settings of a plugin as an instance of its model; what is wrong is added to `problems`.
+
+        Args:
+            model: None when the plugin takes no settings.
+            path: where the settings stand, such as `("providers", "gpu1")` or `("models", "a", "strategy")`.
+
+        Returns: None when something is wrong, or when there is no model.
+        """
+        is_provider = len(path) == 2 and path[0] == "providers"
+        also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
+        checked: type[BaseModel] = _NoSettings if model is None else model
+        try:
+            made = checked.model_validate(dict(settings))
+        except ValidationError as error:
+            wrong = findings(error, checked, also=also, foreign=True)
+        else:
+            return made if model is not None and isinstance(made, model) else None
+        problems += [self.problem((*path, *f.path), f.message, f.hint, key=f.at_key) for f in wrong]
+        return None
+
+    def public_models(self) -> dict[str, ModelConfig]:
+        """Every public name: those under `models`, then those that providers list."""
+        pools: dict[str, list[DeploymentConfig]] = {}
+        for provider, config in self.providers.items():
+            for model in config.models:
+                pools.setdefault(model, []).append(DeploymentConfig(provider=provider, model=model))
+        listed = {name: ModelConfig(deployments=deployments) for name, deployments in pools.items()}
+        return {**self.models, **{name: pool for name, pool in listed.items() if name not in self.models}}
+
+    def timeouts_for(self, model: str, deployment: DeploymentConfig) -> Timeouts:
+        """What holds for calls of `model` at `deployment`: the most specific that is said.
+
+        In this order: the deployment, the model, the provider, the general `timeouts`.
+        """
+        merged = self.timeouts.model_dump()
+        provider, public = self.providers.get(deployment.provider), self.models.get(model)
+        for level in (provider and provider.timeouts, public and public.timeouts, deployment.timeouts):
+            if level is not None:
+                merged.update(
+                    {name: value for name, value in level.model_dump().items() if value is not None}
+                )
+        return Timeouts.model_validate(merged)
+
+
+class _NoSettings(Section):
+    """For a plugin that takes no settings."""
+
+
+def _read_reference(path: str) -> str:
+    """The text of a file that a value refers to, at most as large as a configuration."""
+    with open(path, "rb") as stream:
+        raw = stream.read(LARGEST_BYTES + 1)
+    if len(raw) > LARGEST_BYTES:
+        raise ValueError("it is larger than 1 MiB")
+    return raw.decode("utf-8")
+
+
+C = TypeVar("C", bound=Config)
+
+
+def _checked(model: type[C], data: Mapping[str, Any]) -> tuple[C | None, list[Finding]]:
+    """The configuration or None, and what is wrong.
+
+    When values are wrong, the references are checked among what is left without them, so that one run
+    shows both.
+    """
+    try:
+        config = model.model_validate(data, context=_BY_LOADER)
+    except ValidationError as error:
+        found = findings(error, model)
+    else:
+        return config, reference_findings(config.providers, config.models, data)
+    sound = Sound(data)
+    rest = sound.model(model, found, context=_BY_LOADER)
+    references = reference_findings(rest.providers, rest.models, data) if rest else []
+    return None, found + [sound.restored(each) for each in references if not sound.touches(each)]

@@ -1,0 +1,96 @@
+"""References in values: `${VAR}`, `${VAR:-default}`, `${file:/run/secrets/x}`, and `$$` for a dollar sign.
+
+They are resolved in values that were parsed already, so what stands in a variable cannot add a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pointsman.config.problems import Path
+
+ReadFile = Callable[[str], str]
+"""The text of the file at a path. Raises OSError or ValueError."""
+
+Fault = tuple[Path, str, str | None]
+"""Where a reference failed, what is wrong with it, and what would help."""
+
+_REFERENCE = re.compile(r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>\{?))")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def interpolate(data: Any, *, environ: Mapping[str, str], read_file: ReadFile) -> tuple[Any, list[Fault]]:
+    """`data` with every reference in its strings resolved, and what could not be.
+
+    Args:
+        data: mappings, lists and scalars; it is not changed. Keys stay as they are.
+        environ: the variables.
+        read_file: how `${file:…}` is read; one line break at the end is dropped.
+    """
+    faults: list[Fault] = []
+
+    def walk(value: Any, path: Path) -> Any:
+        if isinstance(value, str):
+            return _resolved(value, path) if "$" in value else value
+        if isinstance(value, Mapping):
+            return {key: walk(each, (*path, key)) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [walk(each, (*path, n)) for n, each in enumerate(value)]
+        return value
+
+    def _resolved(text: str, path: Path) -> str:
+        def one(found: re.Match[str]) -> str:
+            try:
+                return _one(found, environ, read_file)
+            except _Unresolved as error:
+                faults.append((path, error.message, error.hint))
+                return ""
+
+        return _REFERENCE.sub(one, text)
+
+    return walk(data, ()), faults
+
+
+class _Unresolved(Exception):
+    def __init__(self, message: str, hint: str | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def _one(found: re.Match[str], environ: Mapping[str, str], read_file: ReadFile) -> str:
+    if found[0] == "$$":
+        return "$"
+    if found["loose"] is not None:
+        what = "'${' without a closing '}'" if found["loose"] else "a '$' that begins nothing"
+        raise _Unresolved(what, "write ${NAME} for a variable and $$ for a dollar sign")
+    inside = found["inside"]
+    if inside.startswith("file:"):
+        return _from_file(inside.removeprefix("file:"), read_file)
+    name, has_default, default = inside.partition(":-")
+    if not _NAME.fullmatch(name):
+        raise _Unresolved(
+            "'${…}' holds neither a variable nor a file", "write ${NAME}, ${NAME:-default} or ${file:/path}"
+        )
+    value = environ.get(name)
+    if has_default and not value:
+        return default
+    if value is None:
+        raise _Unresolved(
+            f"the environment variable {name} is not set", f"set it, or write ${{{name}:-default}}"
+        )
+    return value
+
+
+def _from_file(path: str, read_file: ReadFile) -> str:
+    try:
+        text = read_file(path)
+    except OSError as error:
+        raise _Unresolved(f"the file {path} cannot be read: {error.strerror or 'error'}", None) from error
+    except UnicodeDecodeError as error:
+        raise _Unresolved(f"the file {path} is not text in UTF-8", None) from error
+    except ValueError as error:
+        raise _Unresolved(f"the file {path} cannot be used: {error}", None) from error
+    return text.removesuffix("\n").removesuffix("\r")

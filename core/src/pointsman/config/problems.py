@@ -1,0 +1,61 @@
+"""What is wrong with a configuration: one thing, where it stands, and what would help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pointsman.errors import ConfigError
+
+Path = tuple[str | int, ...]
+"""The way to a value: keys of mappings and indices of lists, such as `("models", "a", "deployments", 0)`."""
+
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        message: what is wrong; never a value that may be secret.
+        path: as in `models.assistant.deployments[0].weight`, "" for the file as a whole.
+        hint: what would help.
+        file: as it was given, None for a configuration made in Python.
+        line, column: 1 or more, None where unknown.
+    """
+
+    message: str
+    path: str = ""
+    hint: str | None = None
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        where = ":".join(str(each) for each in (self.file, self.line, self.column) if each is not None)
+        text = f"{self.message}; {self.hint}" if self.hint else self.message
+        return ": ".join(each for each in (where, self.path, text) if each)
+
+
+def show_path(path: Iterable[str | int]) -> str:
+    """`models.assistant.deployments[0]`; a key that is not a plain word is quoted: `models["gpt-4.1"]`."""
+    shown = ""
+    for step in path:
+        if isinstance(step, int):
+            shown += f"[{step}]"
+        elif _BARE.fullmatch(step):
+            shown += f".{step}" if shown else step
+        else:
+            quoted = step.replace("\\", "\\\\").replace('"', '\\"')
+            shown += f'["{quoted}"]'
+    return shown
+
+
+def config_error(problems: Sequence[Problem], *, file: str | None = None) -> ConfigError:
+    """The error that carries `problems`, those further up in the file first, with one line for each."""
+    ordered = sorted(problems, key=lambda each: (each.line or 0, each.column or 0))
+    count = f"{len(ordered)} problem{'' if len(ordered) == 1 else 's'}"
+    lines = "\n".join(f"  {each}" for each in ordered)
+    return ConfigError(f"{count} in {file or 'the configuration'}:\n{lines}", ordered)

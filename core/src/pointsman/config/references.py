@@ -1,0 +1,157 @@
+"""What is wrong between the sections of a configuration: names that lead nowhere, in circles, or astray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
+from pointsman.config.problems import Path, show_path
+from pointsman.config.sections import DeploymentConfig, ModelConfig, ProviderConfig
+from pointsman.config.validation import Finding
+from pointsman.suggest import did_you_mean
+
+
+def reference_findings(
+    providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig], data: Mapping[str, Any]
+) -> list[Finding]:
+    """What is wrong between `providers` and `models`.
+
+    Args:
+        data: what they were made from. They may be only the sound part of it; a reference to what is there
+            but wrong is not an error of its own.
+    """
+    provider_names = _names(data, "providers")
+    model_names = _names(data, "models") | {model for each in providers.values() for model in each.models}
+    return [
+        *_no_providers(provider_names),
+        *_wrong_listings(providers, models),
+        *_wrong_deployments(models, provider_names),
+        *_wrong_names(models, provider_names),
+        *_disagreements(providers, models),
+        *_wrong_fallbacks(models, model_names),
+        *_loops(models),
+    ]
+
+
+def _names(data: Mapping[str, Any], section: str) -> set[str]:
+    value = data.get(section)
+    return set(value) if isinstance(value, Mapping) else set()
+
+
+def _no_providers(providers: Set[str]) -> Iterator[Finding]:
+    if not providers:
+        yield Finding(("providers",), "is empty", "name at least one, such as gpu1: {type: ollama}")
+
+
+def _wrong_listings(
+    providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig]
+) -> Iterator[Finding]:
+    for name, provider in providers.items():
+        for n, model in enumerate(provider.models):
+            path = ("providers", name, "models", n)
+            if model in provider.models[:n]:
+                yield Finding(path, f"model {model!r} is listed twice")
+            if model in models:
+                hint = f"add '{name}/{model}' to its deployments, or take one of the two away"
+                yield Finding(path, f"model {model!r} is also configured under models", hint)
+
+
+def _wrong_deployments(models: Mapping[str, ModelConfig], providers: Set[str]) -> Iterator[Finding]:
+    for name, model in models.items():
+        path = ("models", name, "deployments")
+        if not model.deployments:
+            yield Finding(path, "a model needs at least one deployment", "such as gpu1/llama3.2")
+        first: dict[str, int] = {}
+        for n, deployment in enumerate(model.deployments):
+            if deployment.provider not in providers:
+                hint = did_you_mean(deployment.provider, providers, what="configured")
+                yield Finding((*path, n, "provider"), f"no provider is named {deployment.provider!r}", hint)
+            if first.setdefault(deployment.id, n) != n:
+                yield Finding(
+                    (*path, n),
+                    f"deployment {deployment.id!r} is in this model twice",
+                    "give it more weight, or give one of them a name",
+                )
+
+
+def _wrong_names(models: Mapping[str, ModelConfig], providers: Set[str]) -> Iterator[Finding]:
+    for name in models:
+        before, slash, _after = name.partition("/")
+        if slash and before in providers:
+            yield Finding(
+                ("models", name),
+                f"the name {name!r} already means a model of the provider {before!r}",
+                "choose a name that does not begin with a provider and '/'",
+                at_key=True,
+            )
+
+
+def _disagreements(
+    providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig]
+) -> Iterator[Finding]:
+    """One id is one deployment, whatever model it is in: only weight and priority belong to the model."""
+    known: dict[str, tuple[DeploymentConfig, Path]] = {}
+    for provider, settings in providers.items():
+        for n, model in enumerate(settings.models):
+            listed = DeploymentConfig(provider=provider, model=model)
+            known.setdefault(listed.id, (listed, ("providers", provider, "models", n)))
+    for name, public in models.items():
+        for n, deployment in enumerate(public.deployments):
+            path: Path = ("models", name, "deployments", n)
+            other, where = known.setdefault(deployment.id, (deployment, path))
+            differs = _differences(deployment, other)
+            if differs and where[:2] != path[:2]:
+                yield Finding(
+                    path,
+                    f"deployment {deployment.id!r} is described differently in {show_path(where[:2])}: "
+                    f"{', '.join(differs)}",
+                    "make them agree (weight and priority may differ), or give one of them a name",
+                )
+
+
+def _differences(one: DeploymentConfig, other: DeploymentConfig) -> list[str]:
+    free = {"name", "weight", "priority"}
+    return [
+        field
+        for field in DeploymentConfig.model_fields
+        if field not in free and getattr(one, field) != getattr(other, field)
+    ]
+
+
+def _wrong_fallbacks(models: Mapping[str, ModelConfig], names: Set[str]) -> Iterator[Finding]:
+    for name, model in models.items():
+        for n, fallback in enumerate(model.fallback):
+            path = ("models", name, "fallback", n)
+            if fallback not in names:
+                hint = did_you_mean(fallback, names - {name}, what="configured")
+                yield Finding(path, f"no model is named {fallback!r}", hint)
+            elif fallback in model.fallback[:n]:
+                yield Finding(path, f"{fallback!r} is listed twice")
+
+
+def _loops(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
+    """Each loop of fallbacks once, at the entry that closes it."""
+    finished: set[str] = set()
+    for start in models:
+        way: list[str] = [start]
+        ahead = [_steps(models, start)] if start not in finished else []
+        while ahead:
+            n, following = next(ahead[-1], (0, None))
+            if following is None:
+                finished.add(way.pop())
+                ahead.pop()
+            elif following in way:
+                loop = [*way[way.index(following) :], following]
+                yield Finding(
+                    ("models", way[-1], "fallback", n),
+                    f"the fallbacks form a loop: {' → '.join(loop)}",
+                    "take one of these steps away",
+                )
+            elif following not in finished:
+                way.append(following)
+                ahead.append(_steps(models, following))
+
+
+def _steps(models: Mapping[str, ModelConfig], name: str) -> Iterator[tuple[int, str | None]]:
+    model = models.get(name)
+    return iter(list(enumerate(model.fallback)) if model else [])

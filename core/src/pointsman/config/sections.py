@@ -1,0 +1,404 @@
+"""The sections of a configuration, each checked by itself.
+
+What belongs to a plugin (the settings of a strategy, the further keys of a provider) is kept as it was
+written: `Named.settings`, `ProviderConfig.settings`. Nothing here shows or dumps a value that may be secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+from pointsman.units import Duration, Percent, format_duration
+
+_MASK = "**********"
+
+
+# ── kinds of values ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _no_truth_value(value: object) -> object:
+    """`true` is a number to Python, and surely a mistake in a configuration."""
+    if isinstance(value, bool):
+        raise ValueError("expected a whole number, not true or false")
+    return value
+
+
+def _speakable(name: str) -> str:
+    if not name or name != name.strip() or not name.isprintable():
+        raise ValueError("a name must not be empty, begin or end with a space, or hold control characters")
+    return name
+
+
+def _without_slash(name: str) -> str:
+    if "/" in _speakable(name):
+        raise ValueError("the name of a provider must not contain '/': 'provider/model' is split there")
+    return name
+
+
+def _url(url: str) -> str:
+    """An http or https URL without a trailing slash. The message never repeats it: it may hold a password."""
+    try:
+        parts = urlsplit(url.strip())
+        port_is_wrong = parts.port == 0
+    except ValueError:
+        raise ValueError("expected a URL such as http://127.0.0.1:11434") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port_is_wrong:
+        raise ValueError(
+            "expected a URL that begins with http:// or https://, such as http://127.0.0.1:11434"
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user name or password; put the credential under api_key or auth")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a query (?…) or fragment (#…)")
+    return url.strip().rstrip("/")
+
+
+def _proxy(proxy: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(proxy.get_secret_value())
+        fits = parts.scheme in ("http", "https", "socks5", "socks5h") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("expected the URL of a proxy, such as http://proxy:3128 or socks5://proxy:1080")
+    return proxy
+
+
+def _not_blank(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("is empty; set the variable it comes from, or leave the key out")
+    return secret
+
+
+def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ValueError("the name of a header is made of letters, digits and dashes")
+        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value.get_secret_value()):
+            raise ValueError(f"the header {name} has a line break or another control character in its value")
+    return headers
+
+
+_IN_THE_CALL = ("messages", "model", "prompt", "texts")
+
+
+def _defaults(defaults: dict[str, Any]) -> dict[str, Any]:
+    for name in _IN_THE_CALL:
+        if name in defaults:
+            raise ValueError(f"{name!r} cannot have a default: every call says it itself")
+    return defaults
+
+
+Count = Annotated[int, BeforeValidator(_no_truth_value)]
+ModelName = Annotated[str, AfterValidator(_speakable)]
+ProviderName = Annotated[str, AfterValidator(_without_slash)]
+Word = Annotated[str, Field(min_length=1)]
+BaseUrl = Annotated[str, AfterValidator(_url)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
+ApiKey = Annotated[SecretStr, AfterValidator(_not_blank)]
+Headers = Annotated[dict[str, SecretStr], AfterValidator(_headers)]
+Defaults = Annotated[dict[str, Any], AfterValidator(_defaults)]
+
+
+# ── sections ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Section(BaseModel):
+    """A mapping whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+class _Open(BaseModel):
+    """A mapping that also takes keys of a plugin.
+
+    Which of those are secret only the plugin knows, so none is shown or dumped.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys that belong to the plugin, as they were written."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        plugin_keys = self.__pydantic_extra__ or {}
+        for name, value in super().__repr_args__():
+            yield name, _MASK if name in plugin_keys else value
+
+    @model_serializer(mode="wrap")
+    def _masked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = handler(self)
+        plugin_keys = self.__pydantic_extra__ or {}
+        return {name: _MASK if name in plugin_keys else value for name, value in dumped.items()}
+
+
+class Named(_Open):
+    """Something that a plugin offers, by name, with the plugin's own settings: `{type: jsonl, path: x}`.
+
+    The name alone is short for `{type: name}`.
+    """
+
+    type: Word = Field(description="the name that the plugin offers")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        return {"type": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_text(handler.resolve_ref_schema(handler(core)))
+
+
+class AttemptTimeouts(Section):
+    """How long the parts of one attempt may take, where that differs from `timeouts`."""
+
+    connect: Duration | None = Field(default=None, gt=0, description="until the connection stands")
+    first_token: Duration | None = Field(
+        default=None, gt=0, description="of a stream, until its first content"
+    )
+    idle: Duration | None = Field(
+        default=None, gt=0, description="of a stream, between two pieces of content"
+    )
+    attempt: Duration | None = Field(default=None, gt=0, description="one attempt as a whole")
+
+
+class ModelTimeouts(Section):
+    """How long calls of one model may take, where that differs from `timeouts`."""
+
+    first_token: Duration | None = Field(
+        default=None, gt=0, description="of a stream, until its first content"
+    )
+    idle: Duration | None = Field(
+        default=None, gt=0, description="of a stream, between two pieces of content"
+    )
+    total: Duration | None = Field(default=None, gt=0, description="the request, with all attempts and waits")
+    attempt: Duration | None = Field(default=None, gt=0, description="one attempt as a whole")
+
+
+class Timeouts(Section):
+    """How long calls may take, unless something more specific says otherwise."""
+
+    connect: Duration = Field(default=5.0, gt=0, description="until the connection stands")
+    first_token: Duration = Field(default=60.0, gt=0, description="of a stream, until its first content")
+    idle: Duration = Field(default=60.0, gt=0, description="of a stream, between two pieces of content")
+    total: Duration = Field(default=600.0, gt=0, description="the request, with all attempts and waits")
+    attempt: Duration | None = Field(
+        default=None, gt=0, description="one attempt as a whole; without it only `total` bounds an attempt"
+    )
+
+
+class BreakerConfig(Section):
+    """When a deployment that keeps failing is left alone, and how it comes back."""
+
+    enabled: bool = Field(
+        default=True, description="false: failures are counted, and nothing follows from them"
+    )
+    failure_threshold: Count = Field(
+        default=5, ge=1, description="failures in a row that open it", json_schema_extra={"unit": "calls"}
+    )
+    window: Duration = Field(default=30.0, gt=0, description="the time over which the rates are taken")
+    minimum_calls: Count = Field(
+        default=20,
+        ge=1,
+        description="fewer calls in the window make no rate",
+        json_schema_extra={"unit": "calls"},
+    )
+    failure_rate: Percent = Field(default=0.5, gt=0, description="the share of failed calls that opens it")
+    slow_rate: Percent = Field(default=0.8, gt=0, description="the share of slow calls that opens it")
+    slow_after: Duration = Field(
+        default=30.0, gt=0, description="a call is slow when its first content takes longer"
+    )
+    reset_timeout: Duration = Field(
+        default=15.0,
+        gt=0,
+        description="how long it stays open the first time; doubles each time, plus up to a fifth",
+    )
+    max_reset_timeout: Duration = Field(
+        default_factory=lambda data: max(300.0, data.get("reset_timeout", 0.0)),
+        gt=0,
+        description="it never stays open longer, apart from that fifth; at least `reset_timeout`",
+        json_schema_extra={"default": 300.0},
+    )
+    half_open_max_calls: Count = Field(
+        default=2,
+        ge=1,
+        description="trial calls at a time while half open",
+        json_schema_extra={"unit": "calls"},
+    )
+    success_threshold: Count = Field(
+        default_factory=lambda data: min(2, data.get("half_open_max_calls", 2)),
+        ge=1,
+        description="trial calls that must succeed to close it; at most `half_open_max_calls`",
+        json_schema_extra={"default": 2, "unit": "calls"},
+    )
+    count_overload: bool = Field(
+        default=False, description="an overloaded upstream (429, 503 with a hint) counts too"
+    )
+
+    @field_validator("success_threshold")
+    @classmethod
+    def _reachable(cls, value: int, info: ValidationInfo) -> int:
+        most = info.data.get("half_open_max_calls", value)
+        if value > most:
+            raise ValueError(
+                f"is {value}, more than half_open_max_calls ({most}): it could never close again"
+            )
+        return value
+
+    @field_validator("max_reset_timeout")
+    @classmethod
+    def _not_below_the_first(cls, value: float, info: ValidationInfo) -> float:
+        first = info.data.get("reset_timeout", value)
+        if value < first:
+            raise ValueError(f"is below reset_timeout ({format_duration(first)})")
+        return value
+
+
+class ProviderConfig(_Open):
+    """One upstream: where it is, how to authenticate, how to connect; other keys belong to its type."""
+
+    type: Word = Field(description="the provider type, such as `ollama` or `openai`: a plugin offers it")
+    base_url: BaseUrl | None = Field(
+        default=None, description="where the API is; without it the type's usual place"
+    )
+    api_key: ApiKey | None = Field(
+        default=None, description="the credential, as `${OPENAI_API_KEY}`; or use `auth`"
+    )
+    auth: Named | None = Field(
+        default=None, description="where the credential comes from: `{type: env, name: …}`"
+    )
+    models: list[ModelName] = Field(
+        default_factory=list,
+        description="upstream models to offer under their own names; a name that several list is one pool",
+    )
+    labels: dict[str, str] = Field(default_factory=dict, description="labels on metrics and records")
+    transport: Word | None = Field(default=None, description="in place of the general `transport`")
+    proxy: ProxyUrl | None = Field(default=None, description="URL of a proxy, credentials included")
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the authorities to trust instead of the usual"
+    )
+    client_cert: FilePath | None = Field(
+        default=None, description="PEM file of our certificate, for upstreams that ask"
+    )
+    client_key: FilePath | None = Field(
+        default=None, description="PEM file of its key; without it in `client_cert`"
+    )
+    http2: bool = Field(default=False, description="offer HTTP/2")
+    trust_env: bool = Field(
+        default=False, description="heed HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and their like"
+    )
+    keepalive: Duration = Field(default=15.0, description="an idle connection is not used again after this")
+    headers: Headers = Field(default_factory=dict, description="more headers for every call")
+    timeouts: AttemptTimeouts = Field(
+        default=AttemptTimeouts(), description="in place of the general `timeouts`"
+    )
+
+    @field_validator("auth")
+    @classmethod
+    def _one_credential(cls, value: Named | None, info: ValidationInfo) -> Named | None:
+        if value is not None and info.data.get("api_key") is not None:
+            raise ValueError("stands beside api_key; keep one of them")
+        return value
+
+    @field_validator("client_key")
+    @classmethod
+    def _key_of_a_certificate(cls, value: FilePath | None, info: ValidationInfo) -> FilePath | None:
+        if value is not None and info.data.get("client_cert", value) is None:
+            raise ValueError("needs client_cert beside it")
+        return value
+
+    @property
+    def credential(self) -> Named | None:
+        """Where the credential comes from; `api_key` is short for `{type: static, value: …}`."""
+        if self.api_key is not None:
+            return Named.model_validate({"type": "static", "value": self.api_key})
+        return self.auth
+
+
+class DeploymentConfig(Section):
+    """One upstream model at one provider. `provider/upstream-model` is short for the mapping."""
+
+    provider: Word = Field(description="the name of a configured provider")
+    model: Word = Field(description="the upstream's own name of the model")
+    name: ModelName | None = Field(default=None, description="its id in place of `provider/model`")
+    weight: Count = Field(default=1, ge=1, description="its share, relative to the others")
+    priority: Count = Field(
+        default=0, ge=0, description="0 goes first; higher ones take what those before cannot"
+    )
+    max_in_flight: Count | None = Field(
+        default=None,
+        ge=1,
+        description="attempts at the same time; without it any",
+        json_schema_extra={"unit": "attempts"},
+    )
+    defaults: Defaults = Field(default_factory=dict, description="options of calls that do not say them")
+    options: dict[str, Any] = Field(default_factory=dict, description="what only this provider type knows")
+    timeouts: AttemptTimeouts = Field(
+        default=AttemptTimeouts(), description="in place of those of model and provider"
+    )
+    labels: dict[str, str] = Field(default_factory=dict, description="labels on metrics and records")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: object) -> object:
+        if isinstance(value, Mapping | DeploymentConfig):
+            return value
+        if isinstance(value, str):
+            provider, slash, model = value.partition("/")
+            if provider and slash and model:
+                return {"provider": provider, "model": model}
+        raise ValueError("expected 'provider/upstream-model', such as 'gpu1/llama3.2', or a mapping")
+
+    @property
+    def id(self) -> str:
+        """Its name, or `provider/upstream-model`."""
+        return self.name or f"{self.provider}/{self.model}"
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_text(handler.resolve_ref_schema(handler(core)), pattern="^[^/]+/.+$")
+
+
+class ModelConfig(Section):
+    """One public name: the deployments behind it, how to choose among them, and what follows them."""
+
+    strategy: Named | None = Field(
+        default=None, description="how to choose, in place of the general `strategy`"
+    )
+    deployments: list[DeploymentConfig] = Field(
+        default_factory=list,
+        description="where calls can go, 1 or more: mappings, or `provider/upstream-model`",
+    )
+    fallback: list[str] = Field(default_factory=list, description="models to try next, in this order")
+    defaults: Defaults = Field(default_factory=dict, description="options of calls that do not say them")
+    timeouts: ModelTimeouts = Field(default=ModelTimeouts(), description="in place of the general `timeouts`")
+    labels: dict[str, str] = Field(default_factory=dict, description="labels on metrics and records")
+
+
+def _or_text(schema: dict[str, Any], **text: Any) -> dict[str, Any]:
+    described: dict[str, Any] = {key: schema.pop(key) for key in ("title", "description") if key in schema}
+    return {**described, "anyOf": [{"type": "string", **text}, schema]}

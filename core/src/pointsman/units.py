@@ -1,0 +1,261 @@
+"""Quantities as people write them in a configuration: durations, rates, sizes and percentages.
+
+Each has a pure `parse_…` and a `format_…` with `parse(format(x)) == x`, and a pydantic type made of them.
+Arithmetic is exact until the last step, so `1.1s` is the float that Python calls 1.1.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+_NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
+_LONGEST = 400
+"""Characters; enough for any float written out, and too few to be slow."""
+
+_DURATIONS = {
+    "d": Fraction(86_400),
+    "h": Fraction(3_600),
+    "m": Fraction(60),
+    "s": Fraction(1),
+    "ms": Fraction(1, 1_000),
+}
+_DURATION = rf"\s*(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?\s*"
+_DURATION_EXAMPLE = "seconds as a number, or a duration such as '500ms', '30s', '2m' or '1h30m'"
+
+_PERIODS = {
+    "s": 1.0, "sec": 1.0, "second": 1.0,
+    "m": 60.0, "min": 60.0, "minute": 60.0,
+    "h": 3_600.0, "hour": 3_600.0,
+    "d": 86_400.0, "day": 86_400.0,
+}  # fmt: skip
+_PERIOD_NAMES = {1.0: "s", 60.0: "min", 3_600.0: "h", 86_400.0: "day"}
+_RATE_EXAMPLE = "a rate such as '500/min', '10/s', '1000/h' or '20/10s'"
+
+_SIZES = {
+    "B": 1,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+    "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+}  # fmt: skip
+_SIZE_EXAMPLE = "bytes as a whole number, or a size such as '64KiB', '10MB' or '512B'"
+
+_PERCENT_EXAMPLE = "a percentage such as '20%', or a fraction from 0 to 1 such as 0.2"
+
+
+def parse_duration(value: object) -> float:
+    """Seconds, 0 or more, from a number of seconds or a string such as `500ms`, `30s`, `2m`, `1h30m`.
+
+    The units are `d h m s ms`, each at most once and the largest first.
+
+    Raises: ValueError saying what was expected.
+    """
+    number = _number(value, _DURATION_EXAMPLE)
+    if number is not None:
+        return number
+    found = _match(_DURATION, value)
+    if found is None or not found[0].strip():
+        raise _expected(_DURATION_EXAMPLE, value)
+    parts = re.findall(rf"({_NUMBER})(ms|[dhms])", found[0])
+    return _finite(sum((Fraction(count) * _DURATIONS[unit] for count, unit in parts), Fraction(0)))
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest usual way to write `seconds` (0 or more): `500ms`, `1.5s`, `1m30s`, `10m`."""
+    rest = _exact(seconds)
+    if 0 < rest < 1 and (rest * 1_000).denominator == 1:
+        return f"{rest * 1_000}ms"
+    written = ""
+    for unit in ("d", "h", "m"):
+        whole = rest // _DURATIONS[unit]
+        if whole and seconds < 2**53:
+            written += f"{whole}{unit}"
+            rest -= whole * _DURATIONS[unit]
+    return written + (f"{_plain(rest)}s" if rest or not written else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many per so long: `count`, 1 or more, in every `period` seconds, above 0."""
+
+    count: int
+    period: float
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not 0 < self.period < math.inf:
+            raise ValueError("a rate needs a count of 1 or more and a period above 0")
+
+    def __str__(self) -> str:
+        return format_rate(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            parse_rate, serialization=core_schema.plain_serializer_function_ser_schema(format_rate)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^\s*\d+\s*/\s*[0-9a-z.]+\s*$", "examples": ["500/min", "10/s"]}
+
+
+def parse_rate(value: object) -> Rate:
+    """A `Rate` from a string such as `500/min`, `10/s`, `1000/h` or `20/10s`; a `Rate` stays as it is.
+
+    Raises: ValueError saying what was expected.
+    """
+    if isinstance(value, Rate):
+        return value
+    found = _match(rf"\s*(\d+)\s*/\s*({_NUMBER}?[a-z0-9.]*)\s*", value)
+    if found is None:
+        raise _expected(_RATE_EXAMPLE, value)
+    count, per = found.groups()
+    period = _PERIODS.get(per)
+    try:
+        return Rate(int(count), parse_duration(per) if period is None else period)
+    except ValueError:
+        raise _expected(_RATE_EXAMPLE, value) from None
+
+
+def format_rate(rate: Rate) -> str:
+    """`500/min` for a usual period, `20/10s` for any other."""
+    return f"{rate.count}/{_PERIOD_NAMES.get(rate.period) or format_duration(rate.period)}"
+
+
+def parse_size(value: object) -> int:
+    """Bytes, 0 or more, from a whole number or a string such as `64KiB` (1024s) or `10MB` (1000s).
+
+    Raises: ValueError saying what was expected.
+    """
+    number = _number(value, _SIZE_EXAMPLE)
+    if number is not None:
+        size = Fraction(value) if isinstance(value, int | str) else Fraction(number)
+    else:
+        found = _match(rf"\s*({_NUMBER})\s*({'|'.join(_SIZES)})\s*", value)
+        if found is None:
+            raise _expected(_SIZE_EXAMPLE, value)
+        size = Fraction(found[1]) * _SIZES[found[2]]
+    if size.denominator != 1:
+        raise _expected(_SIZE_EXAMPLE, value)
+    return size.numerator
+
+
+def format_size(size_bytes: int) -> str:
+    """`size_bytes` in the largest unit that it is a whole number of: `64KiB`, `10MB`, `513B`."""
+    for unit in ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "kB"):
+        if size_bytes and size_bytes % _SIZES[unit] == 0:
+            return f"{size_bytes // _SIZES[unit]}{unit}"
+    return f"{size_bytes}B"
+
+
+def parse_percent(value: object) -> float:
+    """A fraction, 0 <= fraction <= 1, from a string such as `20%` or from the fraction itself.
+
+    Raises: ValueError saying what was expected.
+    """
+    fraction = _number(value, _PERCENT_EXAMPLE)
+    if fraction is None:
+        found = _match(rf"\s*({_NUMBER})\s*%\s*", value)
+        if found is None:
+            raise _expected(_PERCENT_EXAMPLE, value)
+        fraction = _finite(Fraction(found[1]) / 100)
+    if fraction > 1:
+        raise _expected(_PERCENT_EXAMPLE, value)
+    return fraction
+
+
+def format_percent(fraction: float) -> str:
+    """`20%` for 0.2."""
+    return f"{_plain(_exact(fraction) * 100)}%"
+
+
+def _schema(kind: str, unit: str, pattern: str, examples: list[object], **number: float) -> WithJsonSchema:
+    """The JSON Schema of a quantity; `unit` is a keyword of ours, for tables of settings."""
+    return WithJsonSchema(
+        {
+            "unit": unit,
+            "anyOf": [{"type": kind, "minimum": 0, **number}, {"type": "string", "pattern": pattern}],
+            "examples": examples,
+        }
+    )
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    _schema("number", "seconds", r"^\s*([0-9.]+|([0-9.]+(d|h|m|s|ms))+)\s*$", ["500ms", "30s", "1h30m", 2.5]),
+]
+"""Seconds as a float, 0 or more; written as a number or as `500ms`, `30s`, `2m`, `1h`, `1m30s`."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    _schema("integer", "bytes", r"^\s*([0-9]+|[0-9.]+\s*([KMGT]iB|[kKMGT]?B))\s*$", ["64KiB", "10MB", 4096]),
+]
+"""Bytes as an int, 0 or more; written as a number or as `64KiB`, `10MB`."""
+
+Percent = Annotated[
+    float,
+    BeforeValidator(parse_percent),
+    _schema("number", "fraction", r"^\s*[0-9.]+\s*%?\s*$", ["20%", 0.2], maximum=1),
+]
+"""A fraction from 0 to 1 as a float; written as `20%` or as 0.2."""
+
+
+def _number(value: object, example: str) -> float | None:
+    """`value` as a float when it is a number or a string of nothing else, which `${VAR}` makes; else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _expected(example, value)
+    if isinstance(value, str):
+        return _finite(Fraction(value.strip())) if _match(rf"\s*{_NUMBER}\s*", value) else None
+    if not 0 <= value < math.inf:
+        raise _expected(example, value)
+    return _finite(Fraction(value))
+
+
+def _match(pattern: str, value: object) -> re.Match[str] | None:
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+    return re.fullmatch(pattern, value, flags=re.ASCII)
+
+
+def _finite(exact: Fraction) -> float:
+    try:
+        return float(exact)
+    except OverflowError:
+        raise ValueError("the number is too large") from None
+
+
+def _exact(number: float) -> Fraction:
+    """The decimal that Python writes for `number`, without rounding."""
+    return Fraction(repr(number))
+
+
+def _plain(number: Fraction) -> str:
+    """A decimal fraction written out without an exponent. `number` has only 2 and 5 in its denominator."""
+    digits = 0
+    while (number * 10**digits).denominator != 1:
+        digits += 1
+    whole = str(int(number * 10**digits)).rjust(digits + 1, "0")
+    return f"{whole[:-digits]}.{whole[-digits:]}" if digits else whole
+
+
+def _expected(example: str, value: object) -> ValueError:
+    """What was expected. The text that stood there is not repeated: by mistake it may be a secret."""
+    if isinstance(value, str):
+        return ValueError(f"expected {example}")
+    shown = str(value) if isinstance(value, bool | float) else _kind(value)
+    return ValueError(f"expected {example}, not {shown}")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**20 else "a number as large as this"
+    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,32 @@
+"""Claude (Anthropic Messages) upstreams for pointsman."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.provider import ProviderFactory
+from pointsman_claude.provider import DEFAULT_BASE_URL, ClaudeOptions, ClaudeProvider, ClaudeSettings
+
+__all__ = ["ClaudePlugin", "ClaudeProvider", "ClaudeSettings", "plugin"]
+
+
+class ClaudePlugin(PointsmanSpec):
+    """Offers the provider type `claude`."""
+
+    @hookimpl
+    def pointsman_providers(self) -> Sequence[ProviderFactory]:
+        return [
+            ProviderFactory(
+                "claude",
+                ClaudeSettings,
+                ClaudeProvider,
+                options=ClaudeOptions,
+                default_base_url=DEFAULT_BASE_URL,
+                needs_key=True,
+                key_variable="ANTHROPIC_API_KEY",
+            )
+        ]
+
+
+plugin = ClaudePlugin()

@@ -1,0 +1,189 @@
+"""The HTTP calls of the provider type `claude`: messages, token counts, models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from pointsman.errors import BadResponse, InvalidRequest
+from pointsman.framing import SseFramer
+from pointsman.http import Answer, Client, Endpoint, EventSource, HttpEvents, json_or_none, snippet
+from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.types import ChatRequest, ChatResponse, ModelInfo
+from pointsman_claude.decode import MessagesDecoder, chat_response, input_tokens, model_page
+from pointsman_claude.failures import failure
+from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
+
+DEFAULT_BASE_URL = "https://api.anthropic.com"
+_MANAGEMENT_SECONDS = 30.0
+_PAGES = 100
+
+_Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class ClaudeSettings(_Model):
+    """The keys that only providers of type `claude` have."""
+
+    api_version: ApiVersion = Field(
+        default="2023-06-01",
+        description="sent as `anthropic-version`; `2026-10-21` has no sampling parameters",
+    )
+    beta: list[_Token] = Field(default=[], description="sent as `anthropic-beta`")
+    default_max_tokens: Annotated[int, Field(gt=0)] | None = Field(
+        default=None,
+        description="for requests that give no max_tokens, which the API demands; 4096 when not set",
+    )
+    workspace: _Token | None = Field(default=None, description="sent as `anthropic-workspace-id`")
+    late_system: LateSystem = Field(
+        default="hoist",
+        description="a system message behind the first turn: `hoist` moves it to the system prompt, `native` "
+        "sends it where it stands (newer models only), `refuse` leaves the request to other deployments",
+    )
+
+
+class ClaudeOptions(_Model):
+    """The `options` of a deployment: what differs from model to model."""
+
+    api_version: ApiVersion | None = None
+    beta: list[_Token] | None = None
+    late_system: LateSystem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How one deployment is spoken to: in the body, and in the headers."""
+
+    dialect: Dialect
+    headers: Mapping[str, str]
+
+
+class ClaudeProvider(Provider):
+    """One account at Anthropic, or a server that speaks its Messages API."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        super().__init__(context)
+        self._settings: ClaudeSettings = context.settings
+        self._open = context.open
+        self._own: Client | None = None
+        self._manner = self._make_manner(ClaudeOptions())
+        base_url = (context.base_url or DEFAULT_BASE_URL).rstrip("/").removesuffix("/v1")
+        headers = {"anthropic-workspace-id": self._settings.workspace} if self._settings.workspace else {}
+        self.endpoint: Endpoint = Endpoint(base_url, headers, _api_key)
+
+    async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+        manner = self._manner_of(call.options)
+        body = messages_body(request, model=call.model, dialect=manner.dialect, stream=False)
+        answer = await call.client.send(
+            "POST", "/v1/messages", body, limits=call.limits, headers={**call.headers, **manner.headers}
+        )
+        await _raise_failure(answer, call.client)
+        return chat_response(await answer.json(), request_id=answer.request_id)
+
+    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+        manner = self._manner_of(call.options)
+        body = messages_body(request, model=call.model, dialect=manner.dialect, stream=True)
+        answer = await call.client.send(
+            "POST",
+            "/v1/messages",
+            body,
+            limits=call.limits,
+            headers={**call.headers, **manner.headers},
+            stream=True,
+        )
+        await _raise_failure(answer, call.client)
+        _raise_unless_stream(answer)
+        return HttpEvents(answer, SseFramer(), MessagesDecoder(request_id=answer.request_id))
+
+    async def models(self) -> Sequence[ModelInfo]:
+        models: list[ModelInfo] = []
+        path = "/v1/models?limit=1000"
+        for _ in range(_PAGES):
+            page, after = model_page(await self._manage("GET", path), self.name)
+            models += page
+            if after is None:
+                return models
+            path = f"/v1/models?limit=1000&after_id={quote(after, safe='')}"
+        raise BadResponse(f"the upstream's list of models does not end within {_PAGES} pages")
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the prompt of `request` has, as Claude counts; free of charge.
+
+        `request.model` is the upstream's own name of the model here. Options that are no part of the prompt
+        do not matter.
+        """
+        body = count_body(request, model=request.model, dialect=self._manner.dialect)
+        return input_tokens(await self._manage("POST", "/v1/messages/count_tokens", body))
+
+    async def probe(self) -> None:
+        await self._manage("GET", "/v1/models?limit=1")
+
+    async def aclose(self) -> None:
+        own, self._own = self._own, None
+        if own is not None:
+            await own.aclose()
+
+    async def _manage(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON value that a call outside of any request is answered with."""
+        if self._own is None:
+            self._own = self._open(self.endpoint)
+        client = self._own
+        limits = client.within(_MANAGEMENT_SECONDS)
+        answer = await client.send(method, path, body, limits=limits, headers=self._manner.headers)
+        await _raise_failure(answer, client)
+        return await answer.json()
+
+    def _manner_of(self, options: Mapping[str, Any]) -> _Manner:
+        if not options:
+            return self._manner
+        try:
+            return self._make_manner(ClaudeOptions.model_validate(options))
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+                for each in error.errors(include_url=False, include_input=False, include_context=False)
+            )
+            raise InvalidRequest(f"the deployment's options are wrong: {problems}") from error
+
+    def _make_manner(self, options: ClaudeOptions) -> _Manner:
+        settings = self._settings
+        dialect = Dialect(
+            api_version=options.api_version or settings.api_version,
+            default_max_tokens=settings.default_max_tokens or Dialect().default_max_tokens,
+            late_system=options.late_system or settings.late_system,
+        )
+        headers: dict[str, str] = {"anthropic-version": dialect.api_version}
+        if beta := dict.fromkeys([*settings.beta, *(options.beta or ())]):
+            headers["anthropic-beta"] = ",".join(beta)
+        return _Manner(dialect, headers)
+
+
+def _api_key(secret: str) -> dict[str, str]:
+    return {"x-api-key": secret}
+
+
+async def _raise_failure(answer: Answer, client: Client) -> None:
+    if answer.status >= 400:
+        body = await answer.read()
+        raise failure(
+            answer.status, answer.headers, json_or_none(body), otherwise=snippet(body), wall=client.wall()
+        )
+
+
+def _raise_unless_stream(answer: Answer) -> None:
+    """A 200 that is no event stream comes from something in between: say so rather than wait for events."""
+    kind = answer.headers.get("content-type", "text/event-stream")
+    if "event-stream" not in kind:
+        answer.abort()
+        raise BadResponse(
+            f"the upstream answered with {kind[:80]!r} in place of an event stream",
+            status=answer.status,
+            upstream_request_id=answer.request_id,
+        )

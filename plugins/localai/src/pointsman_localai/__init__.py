@@ -1,0 +1,33 @@
+"""LocalAI upstreams for pointsman."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.provider import ProviderFactory
+from pointsman_localai.management import Job, LoadedModel
+from pointsman_localai.provider import DEFAULT_BASE_URL, LocalAIProvider
+from pointsman_localai.settings import LocalAISettings
+
+__all__ = ["Job", "LoadedModel", "LocalAIPlugin", "LocalAIProvider", "LocalAISettings", "plugin"]
+
+
+class LocalAIPlugin(PointsmanSpec):
+    """The provider type `localai`."""
+
+    @hookimpl
+    def pointsman_providers(self) -> Sequence[ProviderFactory]:
+        return [
+            ProviderFactory(
+                "localai",
+                LocalAISettings,
+                LocalAIProvider,
+                default_base_url=DEFAULT_BASE_URL,
+                key_variable="LOCALAI_API_KEY",
+                options=LocalAISettings,
+            )
+        ]
+
+
+plugin = LocalAIPlugin()

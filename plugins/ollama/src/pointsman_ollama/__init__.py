@@ -1,0 +1,30 @@
+"""Ollama upstreams (native API) for pointsman."""
+
+from __future__ import annotations
+
+from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.provider import ProviderFactory
+from pointsman_ollama.provider import DEFAULT_BASE_URL, OllamaProvider
+from pointsman_ollama.settings import OllamaSettings
+
+__all__ = ["OllamaPlugin", "plugin"]
+
+
+class OllamaPlugin(PointsmanSpec):
+    """Offers the provider type `ollama`."""
+
+    @hookimpl
+    def pointsman_providers(self) -> list[ProviderFactory]:
+        """The one factory; it needs no key, because only ollama.com asks for one."""
+        return [
+            ProviderFactory(
+                "ollama",
+                OllamaSettings,
+                OllamaProvider,
+                default_base_url=DEFAULT_BASE_URL,
+                key_variable="OLLAMA_API_KEY",
+            )
+        ]
+
+
+plugin = OllamaPlugin()

@@ -1,0 +1,251 @@
+"""Ollama's answers as our types and events. Pure: no I/O, no clock, no chance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pointsman import jsonio
+from pointsman.errors import BadResponse, Truncated, Unsupported
+from pointsman.framing import JsonLineFramer, SseEvent
+from pointsman.http import json_or_none
+from pointsman.types import (
+    ChatResponse,
+    EmbedResponse,
+    Finished,
+    FinishReason,
+    JsonObject,
+    ReasoningDelta,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    UsageUpdate,
+)
+from pointsman_ollama.failures import error_in_answer, text_of
+
+
+def chat_response(value: Any, *, seed: str) -> ChatResponse:
+    """The answer of /api/chat or /api/generate in one piece.
+
+    Args:
+        seed: differs from call to call; tool calls that come without an id get one derived from it.
+
+    Raises: BadResponse, Truncated when `done` is not true, the error that the answer holds.
+    """
+    answer = _object(value)
+    if answer.get("done") is not True:
+        raise Truncated("Ollama's answer is not marked as done")
+    text, thinking, raw_calls = _content(answer)
+    calls = ToolCalls(seed).read(raw_calls, answer)
+    native = _native_reason(answer)
+    return ChatResponse(
+        text=text,
+        tool_calls=tuple(calls),
+        finish_reason=_finish_reason(native, called=bool(calls)),
+        usage=_usage(answer),
+        model=_string(answer, "model"),
+        reasoning=thinking or None,
+        native_finish_reason=native,
+        raw=value,
+    )
+
+
+def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedResponse:
+    """The vectors of /api/embed.
+
+    Args:
+        count: how many texts were sent.
+        dimensions: the length that was asked for, if one was.
+
+    Raises: BadResponse when the vectors are not one of equal length for each text; Unsupported when
+        their length is not the one asked for.
+    """
+    answer = _object(value)
+    vectors = answer.get("embeddings")
+    if not isinstance(vectors, list) or not all(isinstance(each, list) for each in vectors):
+        raise BadResponse("Ollama's answer has no list of vectors")
+    if len(vectors) != count:
+        raise BadResponse(f"Ollama gave {len(vectors)} vectors for {count} texts")
+    lengths = {len(each) for each in vectors}
+    if len(lengths) > 1:
+        raise BadResponse(f"Ollama gave vectors of different lengths: {sorted(lengths)}")
+    if dimensions is not None and lengths and lengths != {dimensions}:
+        # Old servers ignore the wish, and no model can make more than it has. Wrong vectors would spoil
+        # the caller's index; another deployment may do it, and this one is not ill.
+        raise Unsupported(f"Ollama gave vectors of {lengths.pop()} dimensions, not of {dimensions}")
+    return EmbedResponse(
+        vectors=vectors,
+        usage=Usage(prompt=_count(answer, "prompt_eval_count")),
+        model=_string(answer, "model"),
+        raw=value,
+    )
+
+
+class Lines(JsonLineFramer):
+    """The lines of a stream. Half a line at the end is dropped: it was cut off, which is not the same as
+    malformed, and the decoder will miss the end marker.
+    """
+
+    __slots__ = ()
+
+    def close(self) -> list[SseEvent]:
+        """The last line, when it lacks nothing but its end."""
+        return [frame for frame in super().close() if json_or_none(frame.data) is not None]
+
+
+class StreamDecoder:
+    """The lines of a streamed /api/chat (or /api/generate) as events.
+
+    Tool calls come whole, each in one event. A line without content is a sign of life.
+
+    Args:
+        seed: as for `chat_response`.
+    """
+
+    __slots__ = ("_calls", "_content_seen", "_started", "done")
+
+    def __init__(self, seed: str) -> None:
+        self.done = False
+        self._calls = ToolCalls(seed)
+        self._started = False
+        self._content_seen = False
+
+    def decode(self, frame: SseEvent) -> Sequence[StreamEvent]:
+        """The events of one line. Raises BadResponse, and the error that the line holds."""
+        line = _object(self._json(frame.data))
+        events: list[StreamEvent] = []
+        if not self._started:
+            self._started = True
+            events.append(Started(model=_string(line, "model")))
+        text, thinking, raw_calls = _content(line)
+        if thinking:
+            events.append(ReasoningDelta(thinking))
+        if text:
+            events.append(TextDelta(text))
+        calls = self._calls.read(raw_calls, line)
+        events += [ToolCallDelta(call.index, call.id, call.name, call.arguments) for call in calls]
+        if line.get("done") is True:
+            self.done = True
+            native = _native_reason(line)
+            events.append(UsageUpdate(_usage(line)))
+            events.append(Finished(_finish_reason(native, called=self._calls.count > 0), native))
+        elif thinking or text or raw_calls:
+            self._content_seen = True
+        return events
+
+    def close(self) -> Sequence[StreamEvent]:
+        """Raises Truncated: had the answer been complete, nobody would ask."""
+        raise Truncated("Ollama's answer ended before its line with done:true")
+
+    def _json(self, data: bytes) -> Any:
+        try:
+            return jsonio.loads(data)
+        except ValueError as error:
+            if self._content_seen:
+                # What was delivered cannot be taken back, so one broken character must not end it.
+                try:
+                    return jsonio.loads(data.decode("utf-8", "replace"))
+                except ValueError:
+                    pass
+            raise BadResponse(f"a line of Ollama's answer is not JSON: {error}") from error
+
+
+class ToolCalls:
+    """The tool calls of one answer as they come, counted and named by us.
+
+    Ollama's own `index` is not used: old servers omit it, and others begin again with each line. An id that
+    is missing or already taken is replaced by one that depends on the call alone, so that the same bytes
+    give the same id, and on seed and time of the answer, so that the next turn gives another.
+    """
+
+    __slots__ = ("_ids", "_seed", "count")
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._ids: set[str] = set()
+        self.count = 0
+
+    def read(self, raw: Sequence[Any], line: JsonObject) -> list[ToolCall]:
+        """The calls of one line, as our values."""
+        return [self._one(each, _string(line, "created_at")) for each in raw]
+
+    def _one(self, raw: Any, created_at: str) -> ToolCall:
+        function = raw.get("function") if isinstance(raw, Mapping) else None
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(name, str) or not name:
+            raise BadResponse("Ollama's answer has a tool call without the name of a function")
+        index, self.count = self.count, self.count + 1
+        given = raw.get("id")
+        if not isinstance(given, str) or not given or given in self._ids:
+            given = _made_id(self._seed, created_at, index, name)
+        self._ids.add(given)
+        return ToolCall(given, name, _arguments(function.get("arguments")), index)
+
+
+def _made_id(seed: str, created_at: str, index: int, name: str) -> str:
+    key = "\0".join((seed, created_at, str(index), name)).encode("utf-8", "replace")
+    return f"call_{hashlib.blake2b(key, digest_size=8).hexdigest()}"
+
+
+def _arguments(value: Any) -> str:
+    """As JSON text; emulators of Ollama send the text itself."""
+    if isinstance(value, str):
+        return value
+    return "{}" if value is None else jsonio.dumps(value).decode()
+
+
+def _object(value: Any) -> JsonObject:
+    """`value` when it is an answer; raises the error when it is one."""
+    if not isinstance(value, Mapping):
+        raise BadResponse("Ollama's answer is not a JSON object")
+    if (text := text_of(value)) is not None:
+        raise error_in_answer(text)
+    return value
+
+
+def _content(answer: JsonObject) -> tuple[str, str, Sequence[Any]]:
+    """Text, thinking and raw tool calls: under `message` in a chat, at top level in a completion."""
+    if "message" in answer or "response" not in answer:
+        holder, key = answer.get("message"), "content"
+        if not isinstance(holder, Mapping):
+            raise BadResponse("Ollama's answer has no message")
+    else:
+        holder, key = answer, "response"
+    calls = holder.get("tool_calls") or ()
+    if not isinstance(calls, list | tuple):
+        raise BadResponse("Ollama's answer has tool calls that are not a list")
+    return _string(holder, key), _string(holder, "thinking"), calls
+
+
+def _string(holder: JsonObject, name: str) -> str:
+    value = holder.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadResponse(f"Ollama's answer has a {name} that is not text")
+    return value
+
+
+def _usage(answer: JsonObject) -> Usage:
+    """Tokens as counted. A count that is absent is unknown: a prompt from the cache has none."""
+    return Usage(prompt=_count(answer, "prompt_eval_count"), completion=_count(answer, "eval_count"))
+
+
+def _count(answer: JsonObject, name: str) -> int | None:
+    value = answer.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _native_reason(answer: JsonObject) -> str | None:
+    return _string(answer, "done_reason") or None
+
+
+def _finish_reason(native: str | None, *, called: bool) -> FinishReason:
+    """`load` and `unload` end an answer that has no text, and old servers give no reason at all: stop."""
+    if native == "length":
+        return "length"
+    return "tool_calls" if called else "stop"

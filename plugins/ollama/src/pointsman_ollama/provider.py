@@ -1,0 +1,191 @@
+"""The HTTP calls of one Ollama server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from pointsman.errors import CallError
+from pointsman.http import Answer, Client, Endpoint, EventSource, HttpEvents, Limits
+from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.types import (
+    ChatRequest,
+    ChatResponse,
+    EmbedRequest,
+    EmbedResponse,
+    GenerateRequest,
+    ModelInfo,
+)
+from pointsman_ollama import decode, manage, wire
+from pointsman_ollama.failures import error_for
+from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
+from pointsman_ollama.settings import OllamaSettings
+
+DEFAULT_BASE_URL = "http://127.0.0.1:11434"
+
+R = TypeVar("R", ChatResponse, EmbedResponse)
+
+_PROBE_SECONDS = 5.0
+_MANAGE_SECONDS = 30.0
+_LONGEST_PULL_SECONDS = 7 * 86_400.0
+
+
+class OllamaProvider(Provider):
+    """One Ollama server, or ollama.com, through its native API."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        super().__init__(context)
+        settings: OllamaSettings = context.settings
+        self.endpoint: Endpoint = Endpoint((context.base_url or DEFAULT_BASE_URL).rstrip("/"))
+        fields = {"keep_alive": settings.keep_alive, "think": settings.think}
+        self._defaults = wire.Defaults(
+            {name: value for name, value in fields.items() if value is not None}, settings.options
+        )
+        self._open = context.open
+        self._own: Client | None = None
+
+    # ── calls ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+        """The whole answer. Without messages the model is only loaded, and the answer is empty."""
+        body = wire.chat_body(request, call.model, self._for(call), stream=False)
+        return await self._ask(call, "/api/chat", body, partial(decode.chat_response, seed=_seed(call)))
+
+    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+        """The answer's events; the wait for a model that is being loaded falls under `first_token`."""
+        body = wire.chat_body(request, call.model, self._for(call), stream=True)
+        answer = await self._sent(call, "/api/chat", body, stream=True)
+        return HttpEvents(answer, decode.Lines(), decode.StreamDecoder(_seed(call)))
+
+    async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
+        """A plain completion; with a suffix, of what stands between the two."""
+        body = wire.generate_body(request, call.model, self._for(call))
+        return await self._ask(call, "/api/generate", body, partial(decode.chat_response, seed=_seed(call)))
+
+    async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
+        """One vector for each text, in order, each of length 1 in the Euclidean norm."""
+        body = wire.embed_body(request, call.model, self._for(call))
+        read = partial(decode.embed_response, count=len(request.texts), dimensions=request.dimensions)
+        return await self._ask(call, "/api/embed", body, read)
+
+    # ── management ───────────────────────────────────────────────────────────────────────────────────
+
+    async def probe(self) -> None:
+        """Return when the server answers with its version, within 5 seconds."""
+        await self._version(_PROBE_SECONDS)
+
+    async def version(self) -> str:
+        """The server's version, such as `0.32.14`."""
+        return await self._version(_MANAGE_SECONDS)
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """The models that the server has on its disk."""
+        return manage.model_list(await self._manage("GET", "/api/tags"), self.name)
+
+    async def ps(self) -> Sequence[RunningModel]:
+        """The models that are in memory now."""
+        return manage.running(await self._manage("GET", "/api/ps"))
+
+    async def show(self, model: str) -> ModelDetails:
+        """What the server knows about one model. Raises ModelNotFound."""
+        return manage.details(await self._manage("POST", "/api/show", {"model": model}, model=model), model)
+
+    def pull(self, model: str, *, insecure: bool = False, idle: float = 300.0) -> Pull:
+        """Fetch a model: an async iterator of PullProgress that begins with its first step.
+
+        Args:
+            insecure: accept a registry without TLS.
+            idle: seconds without any progress after which to give up; checking the digest of a large
+                model is silent for minutes.
+        """
+        client = self._client
+
+        async def begin() -> Answer:
+            body = {"model": model, "stream": True, **({"insecure": True} if insecure else {})}
+            limits = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
+            answer = await client.send("POST", "/api/pull", body, limits=limits, stream=True)
+            return await _accepted(answer, client, model)
+
+        return Pull(begin, client, idle=idle)
+
+    async def copy(self, source: str, destination: str) -> None:
+        """Give a model a second name. Raises ModelNotFound."""
+        body = {"source": source, "destination": destination}
+        await self._manage("POST", "/api/copy", body, model=source, empty=True)
+
+    async def delete(self, model: str) -> None:
+        """Delete a model from the server's disk. Raises ModelNotFound."""
+        await self._manage("DELETE", "/api/delete", {"model": model}, model=model, empty=True)
+
+    async def aclose(self) -> None:
+        """Close the client of the management calls."""
+        own, self._own = self._own, None
+        if own is not None:
+            await own.aclose()
+
+    # ── how ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _client(self) -> Client:
+        """The client of management calls and probes, opened with the first of them."""
+        if self._own is None:
+            self._own = self._open(self.endpoint)
+        return self._own
+
+    def _for(self, call: Call) -> wire.Defaults:
+        return self._defaults.overridden(call.options)
+
+    async def _ask(self, call: Call, path: str, body: Any, read: Callable[[Any], R]) -> R:
+        """What `read` makes of the answer; it and its errors carry the upstream's id of the call."""
+        answer = await self._sent(call, path, body, stream=False)
+        value = await answer.json()
+        try:
+            response = read(value)
+        except CallError as error:
+            error.upstream_request_id = answer.request_id
+            raise
+        return replace(response, upstream_request_id=answer.request_id) if answer.request_id else response
+
+    async def _sent(self, call: Call, path: str, body: Any, *, stream: bool) -> Answer:
+        client = call.client
+        answer = await client.send(
+            "POST", path, body, limits=call.limits, headers=call.headers, stream=stream
+        )
+        return await _accepted(answer, client, call.model)
+
+    async def _version(self, seconds: float) -> str:
+        return manage.version(await self._manage("GET", "/api/version", seconds=seconds))
+
+    async def _manage(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        model: str = "",
+        seconds: float = _MANAGE_SECONDS,
+        empty: bool = False,
+    ) -> Any:
+        """The JSON value of a management call's answer; None where the answer is expected `empty`."""
+        client = self._client
+        limits: Limits = client.within(seconds)
+        answer = await _accepted(await client.send(method, path, body, limits=limits), client, model)
+        if empty:
+            await answer.read()
+            return None
+        return await answer.json()
+
+
+async def _accepted(answer: Answer, client: Client, model: str) -> Answer:
+    """`answer` when its status is one of success; else its error, read and raised."""
+    if answer.status < 400:
+        return answer
+    body = await answer.read()
+    raise error_for(answer.status, answer.headers, body, wall=client.wall(), model=model)
+
+
+def _seed(call: Call) -> str:
+    """What tells the tool calls of this call from those of any other."""
+    return f"{call.request_id}/{call.attempt}"

@@ -1,0 +1,209 @@
+"""The HTTP calls of the OpenAI dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderError
+from pointsman.framing import SseFramer
+from pointsman.http import (
+    Answer,
+    Client,
+    Endpoint,
+    EventSource,
+    HttpEvents,
+    Limits,
+    bearer,
+    json_or_none,
+    snippet,
+)
+from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.types import (
+    ChatRequest,
+    ChatResponse,
+    EmbedRequest,
+    EmbedResponse,
+    GenerateRequest,
+    ModelInfo,
+)
+from pointsman_openai import answers, wire
+from pointsman_openai.decode import ChatDecoder, EitherFramer
+from pointsman_openai.errors import error_of_answer
+from pointsman_openai.settings import OpenAISettings, WireSettings
+from pointsman_openai.wire import Dialect
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+_MANAGEMENT_SECONDS = 15.0
+
+
+class OpenAIProvider(Provider):
+    """api.openai.com, or any server that speaks its Chat Completions dialect.
+
+    Another provider of the dialect overrides `prefix` and what stands under
+    "for subclasses".
+    """
+
+    prefix = ""
+    """What stands between the base URL and the paths of the dialect."""
+    option_settings: type[BaseModel] = WireSettings
+    """Those of the settings that a deployment's options may say otherwise."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        super().__init__(context)
+        self._context = context
+        self.endpoint: Endpoint = self._make_endpoint(context)
+        self._dialect = self._make_dialect(context.settings)
+        self._own: Client | None = None
+
+    async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+        body = self._body(request, call, stream=False)
+        answer, value = await self._ask("/chat/completions", body, call)
+        return answers.chat_response(value, request_id=answer.request_id)
+
+    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+        body = self._body(request, call, stream=True)
+        client = self._client_of(call)
+        path = self.prefix + "/chat/completions"
+        answer = await client.send("POST", path, body, limits=call.limits, headers=call.headers, stream=True)
+        if answer.status >= 400:
+            raise await self._error(answer, client)
+        unsure = answer.headers.get("content-type", "").startswith("application/json")
+        decoder = ChatDecoder(request_id=answer.request_id)
+        return HttpEvents(answer, EitherFramer() if unsure else SseFramer(), decoder)
+
+    async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
+        body = wire.completion_body(request, call.model, self._dialect_of(call))
+        answer, value = await self._ask("/completions", body, call)
+        return answers.completion_response(value, request_id=answer.request_id)
+
+    async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
+        body = wire.embed_body(request, call.model, self._dialect_of(call))
+        answer, value = await self._ask("/embeddings", body, call)
+        return answers.embed_response(value, count=len(request.texts), request_id=answer.request_id)
+
+    async def models(self) -> Sequence[ModelInfo]:
+        value = await self._manage("GET", self.prefix + "/models")
+        return answers.model_infos(value, provider=self.name)
+
+    async def aclose(self) -> None:
+        if self._own is not None:
+            own, self._own = self._own, None
+            await own.aclose()
+
+    # ── for subclasses ───────────────────────────────────────────────────────────────────────────────
+
+    def _make_endpoint(self, context: ProviderContext) -> Endpoint:
+        settings: OpenAISettings = context.settings
+        headers = {}
+        if settings.organization:
+            headers["openai-organization"] = settings.organization
+        if settings.project:
+            headers["openai-project"] = settings.project
+        return Endpoint(
+            (context.base_url or DEFAULT_BASE_URL).rstrip("/"),
+            headers,
+            bearer if settings.key_header == "authorization" else _Bare(settings.key_header),
+        )
+
+    def _make_dialect(self, settings: Any) -> Dialect:
+        official = _is_official(self.endpoint.base_url)
+        if official and settings.extra_sampling:
+            raise ConfigError(
+                f"provider {self.name!r}: extra_sampling is for compatible servers; api.openai.com does not "
+                "take top_k, min_p or repeat_penalty"
+            )
+        return Dialect(
+            name=f"provider {self.name!r}",
+            official=official,
+            sampling_hint="api.openai.com does not take it" if official else Dialect().sampling_hint,
+            **{name: getattr(settings, name) for name in WireSettings.model_fields},
+        )
+
+    async def _manage(
+        self, method: str, path: str, body: Any = None, *, seconds: float = _MANAGEMENT_SECONDS
+    ) -> Any:
+        """The JSON value of a management call's answer. Raises the error of its status."""
+        client = self._client()
+        return (await self._exchange(client, method, path, body, client.within(seconds), {}))[1]
+
+    def _client(self) -> Client:
+        if self._own is None:
+            self._own = self._context.open(self.endpoint)
+        return self._own
+
+    async def _exchange(
+        self,
+        client: Client,
+        method: str,
+        path: str,
+        body: Any,
+        limits: Limits,
+        headers: Mapping[str, str],
+    ) -> tuple[Answer, Any]:
+        answer = await client.send(method, path, body, limits=limits, headers=headers)
+        if answer.status >= 400:
+            raise await self._error(answer, client)
+        return answer, await answer.json()
+
+    async def _error(self, answer: Answer, client: Client) -> CallError:
+        """The error of an answer of status 400 or above, also when its body cannot be read."""
+        try:
+            body = await answer.read()
+        except ProviderError:
+            body = b""
+        value = json_or_none(body)
+        fallback = "" if value is not None else snippet(body)
+        return error_of_answer(answer.status, answer.headers, value, wall=client.wall(), fallback=fallback)
+
+    def _body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
+        """The body of a chat call. Raises Unsupported, InvalidRequest."""
+        return wire.chat_body(request, call.model, self._dialect_of(call), stream=stream)
+
+    def _client_of(self, call: Call) -> Client:
+        """The client that makes the call. Raises when the call must not be made with its credential."""
+        return call.client
+
+    def _dialect_of(self, call: Call) -> Dialect:
+        """The dialect with what the deployment's own options say."""
+        return self._dialect if not call.options else self._with_options(call)
+
+    # ── private ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _ask(self, path: str, body: Any, call: Call) -> tuple[Answer, Any]:
+        return await self._exchange(
+            self._client_of(call), "POST", self.prefix + path, body, call.limits, call.headers
+        )
+
+    def _with_options(self, call: Call) -> Dialect:
+        model = self.option_settings
+        said_before = {name: getattr(self._context.settings, name) for name in model.model_fields}
+        try:
+            return self._make_dialect(model.model_validate({**said_before, **call.options}))
+        except ValidationError as error:
+            said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        except ConfigError as error:
+            said = error.message
+        raise InvalidRequest(
+            f"the options of the deployment of {call.model!r} at provider {self.name!r}: {said}"
+        )
+
+
+class _Bare:
+    """The credential alone, in a header of its own."""
+
+    __slots__ = ("_header",)
+
+    def __init__(self, header: str) -> None:
+        self._header = header
+
+    def __call__(self, secret: str) -> Mapping[str, str]:
+        return {self._header: secret}
+
+
+def _is_official(base_url: str) -> bool:
+    host = (urlsplit(base_url).hostname or "").lower()
+    return host == "api.openai.com" or host.endswith(".api.openai.com")

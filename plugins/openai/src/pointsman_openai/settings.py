@@ -1,0 +1,79 @@
+"""What a configuration may say about a provider of type `openai`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MaxTokensField = Literal["auto", "max_tokens", "max_completion_tokens"]
+SystemRole = Literal["auto", "system", "developer"]
+ReasoningField = Literal["none", "reasoning", "reasoning_content"]
+RepeatPenaltyField = Literal["repetition_penalty", "repeat_penalty"]
+Feature = Literal[
+    "temperature",
+    "top_p",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "tools",
+    "parallel_tool_calls",
+    "response_format",
+    "reasoning_effort",
+    "images",
+    "files",
+    "audio",
+]
+
+
+class WireSettings(BaseModel):
+    """How requests are written; a deployment's `options` may say the same, and then they win."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    max_tokens_field: MaxTokensField = Field(
+        default="auto",
+        description="the field that carries max_tokens; auto: max_completion_tokens at api.openai.com and "
+        "for the o-series and gpt-5 and later anywhere, max_tokens otherwise",
+    )
+    system_role: SystemRole = Field(
+        default="auto",
+        description="the role of system messages; auto: developer for the o-series and gpt-5 and later at "
+        "api.openai.com, system otherwise",
+    )
+    include_usage: bool = Field(
+        default=True, description="ask for the token counts of streams (stream_options)"
+    )
+    extra_sampling: bool = Field(
+        default=False,
+        description="send top_k, min_p and repeat_penalty, which many compatible servers take and OpenAI "
+        "does not; when false, requests that have them are refused",
+    )
+    repeat_penalty_field: RepeatPenaltyField = Field(
+        default="repetition_penalty",
+        description="the field that carries repeat_penalty: repetition_penalty (vLLM, SGLang, OpenRouter) "
+        "or repeat_penalty (llama.cpp)",
+    )
+    reasoning_field: ReasoningField = Field(
+        default="none",
+        description="the field in which an assistant's earlier reasoning text goes back; none: it stays here",
+    )
+    unsupported: tuple[Feature, ...] = Field(
+        default=(),
+        description="what the model cannot do; chats that ask for it are refused before the call, so that "
+        "another deployment can take them",
+    )
+
+
+class OpenAISettings(WireSettings):
+    """Settings of a provider of type `openai`."""
+
+    organization: str | None = Field(default=None, description="sent as OpenAI-Organization")
+    project: str | None = Field(default=None, description="sent as OpenAI-Project")
+    key_header: Literal["authorization", "api-key", "x-api-key"] = Field(
+        default="authorization",
+        description="where the credential goes: `Authorization: Bearer …`, or bare in another header (Azure)",
+    )

@@ -1,0 +1,385 @@
+"""Our requests as the JSON of the OpenAI dialect. Pure: no I/O.
+
+What the upstream cannot do raises `Unsupported` here, before anything is sent; nothing is dropped that
+changes the meaning of a request.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.types import (
+    Audio,
+    ChatRequest,
+    EmbedRequest,
+    File,
+    GenerateRequest,
+    Image,
+    Message,
+    Part,
+    ResponseFormat,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
+
+Body = dict[str, Any]
+
+_MAX_STOPS = 4
+_PARTS: Mapping[type[Part], Feature] = {Image: "images", File: "files", Audio: "audio"}
+_NEWER = re.compile(r"(?:o\d|gpt-(?:[5-9]|\d\d))")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one upstream writes the OpenAI dialect, and what it cannot do.
+
+    Attributes:
+        name: the upstream in error messages.
+        official: api.openai.com itself, whose limits are known.
+        sampling_hint: what would help when an extra sampling option is refused.
+        files, dimensions, suffix: whether the upstream takes such input.
+        parallel_flag: whether the upstream reads `parallel_tool_calls`.
+        strict_tools: `send` the flag; `refuse` requests that set it; `drop` it.
+        detail, user: whether the upstream reads an image's `detail` and the request's `user`.
+        stringify_metadata: the upstream refuses metadata whose values are not strings.
+        unsupported: what the configuration says that the model cannot do.
+    """
+
+    name: str = "this upstream"
+    official: bool = False
+    max_tokens_field: MaxTokensField = "auto"
+    system_role: SystemRole = "auto"
+    include_usage: bool = True
+    extra_sampling: bool = False
+    repeat_penalty_field: RepeatPenaltyField = "repetition_penalty"
+    reasoning_field: ReasoningField = "none"
+    sampling_hint: str = "set `extra_sampling: true` for a compatible server that takes it"
+    files: bool = True
+    dimensions: bool = True
+    suffix: bool = True
+    parallel_flag: bool = True
+    strict_tools: str = "send"
+    detail: bool = True
+    user: bool = True
+    stringify_metadata: bool = False
+    unsupported: Sequence[Feature] = ()
+
+    def cannot(self, what: str, hint: str = "") -> Unsupported:
+        """The error of a request that asks for `what`."""
+        return Unsupported(f"{self.name} cannot do this: {what}" + (f"; {hint}" if hint else ""))
+
+
+def is_newer(model: str) -> bool:
+    """Whether the name is one of the o-series or gpt-5 and later, also behind a vendor or as a fine-tune."""
+    return _NEWER.match(model.rpartition("/")[2].removeprefix("ft:").lower()) is not None
+
+
+# ── chat ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: bool) -> Body:
+    """The body of POST /chat/completions. Raises Unsupported, InvalidRequest."""
+    if dialect.unsupported:
+        _refuse(request, dialect)
+    body: Body = {"model": model, "messages": messages(request.messages, model, dialect)}
+    if request.max_tokens is not None:
+        body[_max_tokens_field(model, dialect)] = request.max_tokens
+    _sampling(body, request, dialect)
+    _extra_sampling(body, request.top_k, request.min_p, request.repeat_penalty, dialect)
+    if request.logit_bias is not None:
+        body["logit_bias"] = dict(request.logit_bias)
+    _logprobs(body, request, dialect, stream=stream)
+    _tools(body, request, dialect)
+    if request.response_format is not None:
+        _response_format(body, request.response_format)
+    if request.reasoning_effort is not None:
+        body["reasoning_effort"] = request.reasoning_effort
+    if request.user is not None and dialect.user:
+        body["user"] = request.user
+    if request.metadata is not None:
+        body["metadata"] = _metadata(request.metadata, dialect)
+    if stream and dialect.include_usage:
+        body["stream_options"] = {"include_usage": True}
+    body.update(request.extra)
+    body.pop("stream", None)
+    if stream:
+        body["stream"] = True
+    return body
+
+
+def messages(given: Sequence[Message], model: str, dialect: Dialect) -> list[Body]:
+    """The conversation, one mapping for each message."""
+    system = _system_role(model, dialect)
+    return [_message(each, f"messages[{n}]", system, dialect) for n, each in enumerate(given)]
+
+
+def _refuse(request: ChatRequest, dialect: Dialect) -> None:
+    """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
+    parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}
+    for feature in dialect.unsupported:
+        asked = feature in parts if feature in _PARTS.values() else _asks(request, feature)
+        if asked:
+            raise dialect.cannot(feature, "the configuration lists it under `unsupported`")
+
+
+def _asks(request: ChatRequest, option: str) -> bool:
+    """Whether a request gives an option; 0 counts, an empty sequence does not."""
+    value = getattr(request, option)
+    if option == "logprobs":
+        return bool(value)  # false asks for nothing, unlike parallel_tool_calls
+    return value is not None and not (isinstance(value, Sequence) and not value)
+
+
+def _message(message: Message, where: str, system: str, dialect: Dialect) -> Body:
+    body: Body
+    match message.role:
+        case "system":
+            body = {"role": system, "content": _only_text(message, where, dialect)}
+        case "user":
+            body = {"role": "user", "content": _user_content(message, where, dialect)}
+        case "assistant":
+            body = _assistant(message, where, dialect)
+        case "tool":
+            return _tool_result(message, where, dialect)
+    if message.name:
+        body["name"] = message.name
+    return body
+
+
+def _assistant(message: Message, where: str, dialect: Dialect) -> Body:
+    text = _only_text(message, where, dialect)
+    body: Body = {"role": "assistant", "content": text}
+    if message.tool_calls:
+        body["content"] = text or None
+        body["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments.strip() or "{}"},
+            }
+            for call in message.tool_calls
+        ]
+    if message.reasoning and dialect.reasoning_field != "none":
+        body[dialect.reasoning_field] = message.reasoning
+    return body
+
+
+def _tool_result(message: Message, where: str, dialect: Dialect) -> Body:
+    if not message.tool_call_id:
+        raise InvalidRequest(f"{where} has role tool and no tool_call_id; say which call it answers")
+    text = _only_text(message, where, dialect)
+    # The dialect has no flag for a failed tool: the model must read it.
+    content = f"Error: {text}" if message.is_error else text
+    return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
+
+
+def _only_text(message: Message, where: str, dialect: Dialect) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    for part in message.parts:
+        if not isinstance(part, Text):
+            what = f"{where} of role {message.role} has a part of type {type(part).__name__}"
+            raise dialect.cannot(what, "only user messages may hold more than text")
+    return message.text
+
+
+def _user_content(message: Message, where: str, dialect: Dialect) -> str | list[Body]:
+    if isinstance(message.content, str):
+        return message.content
+    parts = message.parts
+    if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
+        return message.text
+    return [_part(part, f"{where}.content[{n}]", dialect) for n, part in enumerate(parts)]
+
+
+def _part(part: Part, where: str, dialect: Dialect) -> Body:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Image():
+            if part.url is None and not part.data:
+                raise InvalidRequest(f"{where} is an image with neither data nor url")
+            image = {"url": part.data_url()}
+            if part.detail is not None and dialect.detail:
+                image["detail"] = part.detail
+            return {"type": "image_url", "image_url": image}
+        case File():
+            return {"type": "file", "file": _file(part, where, dialect)}
+        case Audio():
+            if dialect.official and part.format not in ("wav", "mp3"):
+                raise dialect.cannot(f"audio of format {part.format!r} in {where}", "send wav or mp3")
+            data = base64.b64encode(part.data).decode("ascii")
+            return {"type": "input_audio", "input_audio": {"data": data, "format": part.format}}
+
+
+def _file(file: File, where: str, dialect: Dialect) -> Body:
+    if not dialect.files:
+        raise dialect.cannot(f"the file in {where}")
+    if file.id is not None:
+        return {"file_id": file.id}
+    if file.data is None:
+        if file.url is not None:
+            raise dialect.cannot(f"a file by URL in {where}", "give its bytes or an uploaded file's id")
+        raise InvalidRequest(f"{where} is a file with neither data nor id")
+    data = base64.b64encode(file.data).decode("ascii")
+    name = file.filename or ("document.pdf" if file.media_type == "application/pdf" else "document")
+    return {"filename": name, "file_data": f"data:{file.media_type};base64,{data}"}
+
+
+def _system_role(model: str, dialect: Dialect) -> str:
+    if dialect.system_role != "auto":
+        return dialect.system_role
+    return "developer" if dialect.official and is_newer(model) else "system"
+
+
+def _max_tokens_field(model: str, dialect: Dialect) -> str:
+    if dialect.max_tokens_field != "auto":
+        return dialect.max_tokens_field
+    return "max_completion_tokens" if dialect.official or is_newer(model) else "max_tokens"
+
+
+# ── options ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sampling(body: Body, request: ChatRequest | GenerateRequest, dialect: Dialect) -> None:
+    for name in ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"):
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.stop:
+        if dialect.official and len(request.stop) > _MAX_STOPS:
+            raise dialect.cannot(f"{len(request.stop)} stop sequences", f"give at most {_MAX_STOPS}")
+        body["stop"] = list(request.stop)
+
+
+def _logprobs(body: Body, request: ChatRequest, dialect: Dialect, *, stream: bool) -> None:
+    if not request.logprobs and request.top_logprobs is None:
+        return
+    if stream:
+        raise dialect.cannot("logprobs of a stream", "no stream event carries them: ask without streaming")
+    body["logprobs"] = True
+    if request.top_logprobs is not None:
+        body["top_logprobs"] = request.top_logprobs
+
+
+def _extra_sampling(
+    body: Body, top_k: int | None, min_p: float | None, repeat_penalty: float | None, dialect: Dialect
+) -> None:
+    if top_k is None and min_p is None and repeat_penalty is None:
+        return
+    given = {"top_k": top_k, "min_p": min_p, "repeat_penalty": repeat_penalty}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not dialect.extra_sampling:
+            raise dialect.cannot(name, dialect.sampling_hint)
+        body[dialect.repeat_penalty_field if name == "repeat_penalty" else name] = value
+
+
+def _tools(body: Body, request: ChatRequest, dialect: Dialect) -> None:
+    choice = request.tool_choice
+    if not request.tools and "tools" not in request.extra:
+        if choice is not None and choice.mode in ("required", "tool"):
+            raise InvalidRequest(f"tool_choice is {choice.mode!r}, but there are no tools")
+        return  # `auto` and `none` mean nothing without tools, and OpenAI refuses them
+    if request.tools:
+        body["tools"] = [_tool(each, dialect) for each in request.tools]
+    if choice is not None:
+        body["tool_choice"] = _tool_choice(choice)
+    if request.parallel_tool_calls is not None:
+        if dialect.parallel_flag:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+        elif not request.parallel_tool_calls:
+            raise dialect.cannot("parallel_tool_calls false", "it may answer with several calls at once")
+
+
+def _tool(tool: Tool, dialect: Dialect) -> Body:
+    function: Body = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = dict(tool.parameters)
+    if tool.strict is not None and dialect.strict_tools == "send":
+        function["strict"] = tool.strict
+    elif tool.strict and dialect.strict_tools == "refuse":
+        raise dialect.cannot(
+            f"strict arguments of tool {tool.name!r}", "set `strict_tools: drop` to do without"
+        )
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: ToolChoice) -> str | Body:
+    if choice.mode != "tool":
+        return choice.mode
+    if not choice.name:
+        raise InvalidRequest("tool_choice is 'tool' and names none")
+    return {"type": "function", "function": {"name": choice.name}}
+
+
+def _response_format(body: Body, given: ResponseFormat) -> None:
+    match given.kind:
+        case "text":
+            return
+        case "json":
+            body["response_format"] = {"type": "json_object"}
+        case "schema":
+            if given.schema is None:
+                raise InvalidRequest("response_format is 'schema' and has no schema")
+            schema: Body = {"name": given.name, "schema": dict(given.schema)}
+            if given.strict is not None:
+                schema["strict"] = given.strict
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+
+
+def _metadata(given: Mapping[str, Any], dialect: Dialect) -> Body:
+    if not dialect.stringify_metadata:
+        return dict(given)
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+
+
+# ── plain completions, embeddings ────────────────────────────────────────────────────────────────────
+
+
+def completion_body(request: GenerateRequest, model: str, dialect: Dialect) -> Body:
+    """The body of POST /completions. Raises Unsupported."""
+    refused = {
+        "system": "a system prompt",
+        "images": "images",
+        "response_format": "response_format",
+        "reasoning_effort": "reasoning_effort",
+    }
+    for name, what in refused.items():
+        if getattr(request, name):
+            raise dialect.cannot(f"{what} in a plain completion", "use chat")
+    body: Body = {"model": model, "prompt": request.prompt}
+    if request.suffix is not None:
+        if not dialect.suffix:
+            raise dialect.cannot("a suffix")
+        body["suffix"] = request.suffix
+    if request.max_tokens is not None:
+        body["max_tokens"] = request.max_tokens
+    _sampling(body, request, dialect)
+    _extra_sampling(body, request.top_k, None, None, dialect)
+    body.update(request.extra)
+    body.pop("stream", None)
+    return body
+
+
+def embed_body(request: EmbedRequest, model: str, dialect: Dialect) -> Body:
+    """The body of POST /embeddings. Raises Unsupported, InvalidRequest."""
+    if not request.texts:
+        raise InvalidRequest("there are no texts to embed; give at least one")
+    body: Body = {"model": model, "input": list(request.texts), "encoding_format": "float"}
+    if request.dimensions is not None:
+        if not dialect.dimensions:
+            raise dialect.cannot("embeddings of given dimensions")
+        body["dimensions"] = request.dimensions
+    body.update(request.extra)
+    return body

@@ -1,0 +1,340 @@
+"""The tree of errors: every way in which a call, a configuration or a plugin can fail.
+
+PointsmanError
+├── ConfigError                 the configuration cannot be right; nothing was started
+├── PluginError                 a plugin is missing, broken or claimed twice
+├── RequestError                the request itself cannot succeed as it stands
+│   ├── InvalidRequest          malformed or refused by the upstream as malformed
+│   ├── UnknownModel            no model of that name is configured
+│   ├── ContextWindowExceeded   the prompt is longer than the deployment can take
+│   ├── ContentFiltered         refused by a content policy
+│   └── Unsupported             asks for what this upstream cannot do; noticed before the call
+├── ProviderError               one attempt at one deployment failed
+│   ├── AuthenticationFailed    the credential was rejected (401)
+│   ├── PermissionDenied        the credential may not do this (403)
+│   ├── ModelNotFound           the upstream does not have the model (404)
+│   ├── QuotaExhausted          out of money or quota: waiting does not help
+│   ├── RateLimited             too many requests or tokens (429)
+│   ├── Overloaded              the upstream has no capacity and said when to come back (503, 529)
+│   ├── Unavailable             the upstream failed (5xx and its like)
+│   ├── ConnectionFailed        no connection, or it broke before an answer
+│   ├── AttemptTimeout          a timer of ours ran out
+│   │   ├── FirstTokenTimeout   nothing arrived in time
+│   │   └── IdleTimeout         the stream fell silent
+│   ├── BadResponse             the answer was not what the dialect allows
+│   └── Truncated               the answer ended without its end marker
+├── MidStreamError              a stream broke after content had been delivered
+├── NoDeploymentAvailable       nothing is ready to take the call, with the reason for each
+├── DeadlineExceeded            the total time of the request is over
+└── QueueFull                   too many callers wait already
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from pointsman.types import Usage
+
+
+class Outcome(StrEnum):
+    """How one attempt ended, as far as the deployment is concerned."""
+
+    OK = "ok"
+    UPSTREAM_FAULT = "upstream_fault"
+    OVERLOAD = "overload"
+    CLIENT_FAULT = "client_fault"
+    NEUTRAL = "neutral"
+
+
+class PointsmanError(Exception):
+    """The root of all errors that pointsman raises on purpose.
+
+    `code` is a stable name for programs; it never changes for a class.
+    """
+
+    code: ClassVar[str] = "error"
+
+    @property
+    def message(self) -> str:
+        """What happened, to which thing, and what would help; never a key or a prompt."""
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class ConfigError(PointsmanError):
+    """The configuration cannot be right.
+
+    `problems` are all of them at once, one line each, with file, line and column where known.
+    """
+
+    code = "config"
+
+    def __init__(self, message: str, problems: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class PluginError(PointsmanError):
+    """A plugin is missing, broken or claimed by two distributions."""
+
+    code = "plugin"
+
+
+class CallError(PointsmanError):
+    """What every failed call carries: enough for the caller to act.
+
+    Attributes:
+        deployment: the id of the deployment concerned, "" when none was chosen.
+        status: the HTTP status of the upstream's answer, None when there was none.
+        retry_after: seconds from now after which a new try makes sense, None when unknown.
+        request_id: ours; it stands in the audit log.
+        upstream_request_id: the upstream's own id of the failed call, "" when it gave none.
+        attempts: how many attempts the request had made by then.
+    """
+
+    outcome: ClassVar[Outcome] = Outcome.NEUTRAL
+    retry_elsewhere: bool = False
+    """Another deployment of the same model may well succeed."""
+    retry_same: bool = False
+    """The same deployment may succeed a little later."""
+    try_fallback: bool = False
+    """Another model (the fallback chain) may succeed although this one cannot."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        deployment: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+        upstream_request_id: str = "",
+        upstream_code: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.deployment = deployment
+        self.status = status
+        self.retry_after = retry_after
+        self.upstream_request_id = upstream_request_id
+        self.upstream_code = upstream_code
+        self.request_id = ""
+        self.attempts = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Some of the constructors demand more than a message; the default would fail when it is unpickled.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+
+def _rebuilt(kind: type[CallError], args: tuple[Any, ...]) -> CallError:
+    return kind.__new__(kind, *args)
+
+
+class RequestError(CallError):
+    """The request itself cannot succeed as it stands; no deployment is to blame."""
+
+    code = "invalid_request"
+    outcome = Outcome.CLIENT_FAULT
+
+
+class InvalidRequest(RequestError):
+    """Malformed, or refused by the upstream as malformed."""
+
+
+class UnknownModel(RequestError):
+    """No model of that name is configured."""
+
+    code = "unknown_model"
+
+
+class ContextWindowExceeded(RequestError):
+    """The prompt is longer than the deployment can take; a fallback with a larger window may do."""
+
+    code = "context_window_exceeded"
+    try_fallback = True
+
+
+class ContentFiltered(RequestError):
+    """A content policy of the upstream refused the request."""
+
+    code = "content_filtered"
+
+
+class Unsupported(RequestError):
+    """The request asks for what this kind of upstream cannot do; noticed before anything was sent.
+
+    Another deployment behind the same model may be able to, so the router goes on to it.
+    """
+
+    code = "unsupported"
+    retry_elsewhere = True
+    try_fallback = True
+
+
+class ProviderError(CallError):
+    """One attempt at one deployment failed."""
+
+    code = "upstream_error"
+    outcome = Outcome.UPSTREAM_FAULT
+    retry_elsewhere = True
+    retry_same = True
+    try_fallback = True
+
+
+class AuthenticationFailed(ProviderError):
+    """The upstream rejected our credential."""
+
+    code = "authentication_failed"
+    retry_same = False
+
+
+class PermissionDenied(ProviderError):
+    """Our credential may not do this at the upstream."""
+
+    code = "permission_denied"
+    retry_same = False
+
+
+class ModelNotFound(ProviderError):
+    """The upstream does not have the model: only another model of the fallback chain can help."""
+
+    code = "model_not_found"
+    outcome = Outcome.CLIENT_FAULT
+    retry_elsewhere = False
+    retry_same = False
+
+
+class QuotaExhausted(ProviderError):
+    """Out of money or quota at the upstream: waiting does not help, another credential may."""
+
+    code = "quota_exhausted"
+    outcome = Outcome.OVERLOAD
+    retry_same = False
+
+
+class RateLimited(ProviderError):
+    """The upstream counts too many requests or tokens."""
+
+    code = "rate_limited"
+    outcome = Outcome.OVERLOAD
+
+
+class Overloaded(ProviderError):
+    """The upstream has no capacity and said when to come back."""
+
+    code = "overloaded"
+    outcome = Outcome.OVERLOAD
+
+
+class Unavailable(ProviderError):
+    """The upstream failed on its side."""
+
+    code = "unavailable"
+
+
+class ConnectionFailed(ProviderError):
+    """There was no connection, or it broke before an answer.
+
+    `sent` is false only when it is certain that nothing of the request reached the upstream.
+    """
+
+    code = "connection_failed"
+
+    def __init__(
+        self, message: str, *, sent: bool = True, deployment: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, deployment=deployment, retry_after=retry_after)
+        self.sent = sent
+
+
+class AttemptTimeout(ProviderError):
+    """One of our own timers ended the attempt."""
+
+    code = "timeout"
+
+
+class FirstTokenTimeout(AttemptTimeout):
+    """Nothing of the answer arrived in time."""
+
+    code = "first_token_timeout"
+
+
+class IdleTimeout(AttemptTimeout):
+    """The stream fell silent for too long."""
+
+    code = "idle_timeout"
+
+
+class BadResponse(ProviderError):
+    """The answer was not what the dialect allows."""
+
+    code = "bad_response"
+
+
+class Truncated(ProviderError):
+    """The answer ended without the end marker of its dialect: it is not complete."""
+
+    code = "truncated"
+
+
+class MidStreamError(CallError):
+    """A stream broke after content had been delivered, so that nothing can be retried silently.
+
+    Attributes:
+        cause: the error that ended it; also the exception's `__cause__`.
+        text: the text that the caller had received.
+        events: how many events that were.
+        usage: tokens as far as the upstream had counted them, None when it had not.
+    """
+
+    code = "stream_broken"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: CallError,
+        text: str = "",
+        events: int = 0,
+        usage: Usage | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            deployment=cause.deployment,
+            status=cause.status,
+            retry_after=cause.retry_after,
+            upstream_request_id=cause.upstream_request_id,
+            upstream_code=cause.upstream_code,
+        )
+        self.cause = cause
+        self.text = text
+        self.events = events
+        self.usage = usage
+
+
+class NoDeploymentAvailable(CallError):
+    """Nothing is ready to take the call.
+
+    Attributes:
+        reasons: deployment id → why it could not be chosen.
+        retry_after: seconds until the first of them could become eligible, None when none ever will.
+    """
+
+    code = "no_deployment_available"
+    try_fallback = True
+
+    def __init__(self, message: str, *, reasons: Mapping[str, str], retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.reasons = dict(reasons)
+
+
+class DeadlineExceeded(CallError):
+    """The total time of the request is over; the last failure, if any, is its `__cause__`."""
+
+    code = "deadline_exceeded"
+
+
+class QueueFull(CallError):
+    """Too many callers wait for this model already."""
+
+    code = "queue_full"

@@ -1,0 +1,129 @@
+"""What happened: requests, attempts, breakers, reloads; and listeners that cannot hurt the path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pointsman.errors import Outcome
+from pointsman.types import Usage
+
+log = logging.getLogger("pointsman")
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """One attempt at one deployment is over.
+
+    Attributes:
+        number: 1 for the first attempt of the request.
+        outcome: what it says about the deployment.
+        error: the stable code of the error, "" for none; `detail` is its message.
+        status: the HTTP status of an error, None when there was none.
+        wall: when it began, seconds since 1970 UTC.
+        seconds: how long it took, from choice to last byte.
+        first_token: seconds until the first content, None when there was none or no stream.
+    """
+
+    request_id: str
+    model: str
+    deployment: str
+    number: int
+    outcome: Outcome
+    error: str
+    detail: str
+    status: int | None
+    wall: float
+    seconds: float
+    first_token: float | None
+    usage: Usage | None
+    upstream_request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """One request is over; there is exactly one such event for each, also for cancelled ones.
+
+    Attributes:
+        operation: `chat`, `stream`, `generate` or `embed`.
+        model: the public name that was asked for; `pool` is the one that answered, after fallbacks.
+        result: `ok`, `error`, `cancelled` or `abandoned`.
+        attempts: how many attempts it took, 0 when none was made.
+    """
+
+    request_id: str
+    operation: str
+    model: str
+    pool: str
+    deployment: str
+    result: str
+    error: str
+    detail: str
+    attempts: int
+    wall: float
+    seconds: float
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """The breaker of a deployment went from one state to another."""
+
+    deployment: str
+    old: str
+    new: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The router runs on a new configuration. The counts are of deployments."""
+
+    kept: int
+    added: int
+    removed: int
+
+
+Event = AttemptEnded | RequestEnded | BreakerChanged | Reloaded
+Listener = Callable[[Event], None]
+
+
+class Events:
+    """Tells listeners what happened. A listener that raises is counted and logged once, nothing more."""
+
+    __slots__ = ("_complained", "failures", "listeners")
+
+    def __init__(self) -> None:
+        self.listeners: tuple[Listener, ...] = ()
+        self.failures = 0
+        self._complained: set[int] = set()
+
+    def add(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` from now on; returns what ends it. It must not block.
+
+        One that was added twice is told twice, and each addition ends by itself.
+        """
+        self.listeners += (listener,)
+        added = True
+
+        def remove() -> None:
+            nonlocal added
+            if added:
+                added = False
+                at = next(n for n, each in enumerate(self.listeners) if each is listener)
+                self.listeners = self.listeners[:at] + self.listeners[at + 1 :]
+                self._complained.discard(id(listener))
+
+        return remove
+
+    def emit(self, event: Event) -> None:
+        """Tell all listeners, in the order in which they were added."""
+        for listener in self.listeners:
+            try:
+                listener(event)
+            except Exception:
+                self.failures += 1
+                if id(listener) not in self._complained:
+                    self._complained.add(id(listener))
+                    log.exception("a listener failed; further failures of it are only counted")

@@ -1,0 +1,349 @@
+"""What callers may hand in: strings, our own values, or OpenAI-style mappings, made into our values."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from functools import partial
+from math import inf
+from typing import Any, get_args
+
+from pointsman.errors import InvalidRequest
+from pointsman.types import (
+    Audio,
+    ChatRequest,
+    EmbedRequest,
+    File,
+    GenerateRequest,
+    Image,
+    JsonObject,
+    Message,
+    Part,
+    ReasoningEffort,
+    ResponseFormat,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+
+Messages = str | Message | Iterable[Message | JsonObject]
+
+
+def as_messages(given: Messages) -> tuple[Message, ...]:
+    """`given` as messages: a string is one user turn; mappings are read OpenAI-style.
+
+    Raises: InvalidRequest that names the message and the key.
+    """
+    if isinstance(given, str):
+        return (Message("user", given),)
+    if isinstance(given, Message):
+        return (given,)
+    messages = tuple(
+        each if isinstance(each, Message) else message_from_dict(each, f"messages[{n}]")
+        for n, each in enumerate(_each(given, "messages"))
+    )
+    if not messages:
+        raise InvalidRequest("messages is empty; give at least one, for example a string")
+    return messages
+
+
+_MESSAGE_KEYS = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning", "reasoning_content"}
+_ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+
+
+def message_from_dict(given: JsonObject, where: str = "message") -> Message:
+    """An OpenAI-style mapping as a Message. Raises InvalidRequest that names `where` and the key."""
+    if not isinstance(given, Mapping):
+        raise InvalidRequest(f"{where} is a {type(given).__name__}; expected a Message or a mapping")
+    said = given.get("role")
+    role = _ROLES.get(said) if isinstance(said, str) else None
+    if role is None:
+        raise InvalidRequest(f"{where}.role is {said!r}; expected one of {', '.join(_ROLES)}")
+    if given.get("function_call"):
+        raise InvalidRequest(f"{where}.function_call is not understood; write it as tool_calls")
+    unknown = set(given) - _MESSAGE_KEYS - {"refusal", "annotations", "audio", "function_call"}
+    if unknown:
+        raise InvalidRequest(f"{where} has unknown keys: {', '.join(sorted(map(str, unknown)))}")
+    content = given.get("content")
+    if content is None:
+        content = ""
+    elif not isinstance(content, str):
+        if not isinstance(content, Sequence):
+            raise InvalidRequest(f"{where}.content is a {type(content).__name__}; expected text or parts")
+        content = tuple(_part(each, f"{where}.content[{n}]") for n, each in enumerate(content))
+    return Message(
+        role,  # type: ignore[arg-type]  # one of the values of _ROLES
+        content,
+        tool_calls=tuple(
+            _tool_call(each, n, f"{where}.tool_calls[{n}]")
+            for n, each in enumerate(_each(given.get("tool_calls") or (), f"{where}.tool_calls"))
+        ),
+        tool_call_id=given.get("tool_call_id"),
+        name=given.get("name"),
+        reasoning=given.get("reasoning") or given.get("reasoning_content"),
+    )
+
+
+def _part(given: Any, where: str) -> Part:
+    if isinstance(given, Text | Image | File | Audio):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidRequest(f"{where} is a {type(given).__name__}; expected a part")
+    try:
+        match given.get("type"):
+            case "text" | "refusal":
+                text = given[given["type"]]
+                if not isinstance(text, str):
+                    raise TypeError(f"the text is a {type(text).__name__}")
+                return Text(text)
+            case "image_url":
+                image = given["image_url"]
+                url, detail = (image, None) if isinstance(image, str) else (image["url"], image.get("detail"))
+                if url.startswith("data:"):
+                    media_type, data = _from_data_url(url)
+                    return Image(data=data, media_type=media_type or "image/png", detail=detail)
+                return Image(url=url, detail=detail)
+            case "input_audio":
+                audio = given["input_audio"]
+                return Audio(base64.b64decode(audio["data"], validate=True), audio.get("format", "wav"))
+            case "file":
+                file = given["file"]
+                if "file_id" in file:
+                    return File(id=file["file_id"], filename=file.get("filename"))
+                media_type, data = _from_data_url(file["file_data"])
+                return File(data, media_type or "application/pdf", filename=file.get("filename"))
+            case other:
+                raise InvalidRequest(
+                    f"{where}.type is {other!r}; expected text, image_url, input_audio or file"
+                )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InvalidRequest(f"{where} of type {given.get('type')!r} is malformed: {error}") from error
+
+
+def _from_data_url(url: str) -> tuple[str, bytes]:
+    head, comma, data = url.partition(",")
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+        raise ValueError("expected a data: URL in base64")
+    return head[5:-7].partition(";")[0], base64.b64decode(data, validate=True)
+
+
+def _tool_call(given: Any, index: int, where: str) -> ToolCall:
+    if isinstance(given, ToolCall):
+        return given
+    try:
+        function = given["function"]
+        arguments = function.get("arguments")
+        if arguments is None:
+            arguments = ""
+        elif not isinstance(arguments, str):
+            arguments = json.dumps(arguments)
+        return ToolCall(str(given.get("id") or ""), function["name"], arguments, index)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidRequest(f"{where} is malformed: missing or wrong {error}") from error
+
+
+def as_tools(given: Iterable[Tool | JsonObject] | None) -> tuple[Tool, ...]:
+    """Tools given as `Tool` or as OpenAI-style mappings. Raises InvalidRequest that names the one."""
+    tools = enumerate(_each(() if given is None else given, "tools"))
+    return tuple(each if isinstance(each, Tool) else _tool(each, n) for n, each in tools)
+
+
+def _tool(given: Any, n: int) -> Tool:
+    try:
+        function = given.get("function", given)
+        return Tool(
+            function["name"],
+            function.get("description") or "",
+            function.get("parameters") or {"type": "object", "properties": {}},
+            function.get("strict"),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidRequest(f"tools[{n}] is malformed: missing or wrong {error}") from error
+
+
+def as_tool_choice(given: ToolChoice | str | JsonObject | None) -> ToolChoice | None:
+    """`auto`, `none`, `required`, the name of a tool, or OpenAI's mapping of it."""
+    if given is None or isinstance(given, ToolChoice):
+        return given
+    if isinstance(given, str):
+        if given in ("auto", "none", "required"):
+            return ToolChoice(given)  # type: ignore[arg-type]  # narrowed by the line above
+        return ToolChoice("tool", given)
+    if not isinstance(given, Mapping):
+        raise InvalidRequest(f"tool_choice is a {type(given).__name__}; expected a string or a mapping")
+    function = given.get("function")
+    name = given.get("name") or (function.get("name") if isinstance(function, Mapping) else None)
+    if not name:
+        raise InvalidRequest(f"tool_choice {dict(given)!r} names no tool")
+    return ToolChoice("tool", str(name))
+
+
+def as_response_format(given: ResponseFormat | str | JsonObject | None) -> ResponseFormat | None:
+    """`text`, `json`, a JSON Schema, or OpenAI's `response_format` mapping."""
+    if given is None or isinstance(given, ResponseFormat):
+        return given
+    if isinstance(given, str):
+        if given in ("json", "json_object"):
+            return ResponseFormat("json")
+        if given == "text":
+            return ResponseFormat("text")
+        raise InvalidRequest(f"response_format {given!r}; expected text, json or a JSON Schema")
+    if not isinstance(given, Mapping):
+        raise InvalidRequest(f"response_format is a {type(given).__name__}; expected a string or a mapping")
+    match given.get("type"):
+        case "text":
+            return ResponseFormat("text")
+        case "json_object":
+            return ResponseFormat("json")
+        case "json_schema" if isinstance(given.get("json_schema"), Mapping):
+            spec = given["json_schema"]
+            name = spec.get("name", "answer")
+            return ResponseFormat("schema", spec.get("schema"), name, spec.get("strict"))
+        case "json_schema":
+            raise InvalidRequest("response_format of type 'json_schema' lacks the mapping json_schema")
+        case _:
+            return ResponseFormat("schema", given)
+
+
+def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
+    """A ChatRequest of what `Router.chat` was given. Raises InvalidRequest that names what is wrong."""
+    _check_options(options, _options_of(ChatRequest))
+    return ChatRequest(model, as_messages(messages), **_read_options(options))
+
+
+def generate_request(model: str, prompt: str, options: Mapping[str, Any]) -> GenerateRequest:
+    """A GenerateRequest of what `Router.generate` was given."""
+    if not isinstance(prompt, str):
+        raise InvalidRequest(f"prompt is a {type(prompt).__name__}; expected text")
+    _check_options(options, _options_of(GenerateRequest))
+    return GenerateRequest(model, prompt, **_read_options(options))
+
+
+def default_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that a configuration gives as defaults, for whichever kind of request they fit.
+
+    Raises: InvalidRequest for one that no kind of request has, or whose value cannot be read.
+    """
+    kinds = (ChatRequest, GenerateRequest, EmbedRequest)
+    _check_options(options, [name for kind in kinds for name in _options_of(kind)])
+    return _read_options(options)
+
+
+def embed_request(model: str, texts: str | Sequence[str], options: Mapping[str, Any]) -> EmbedRequest:
+    """An EmbedRequest of what `Router.embed` was given; a single string is a list of one."""
+    given = (texts,) if isinstance(texts, str) else tuple(_each(texts, "texts"))
+    if not given or not all(isinstance(each, str) for each in given):
+        raise InvalidRequest("texts must be a string or a list of at least one string")
+    _check_options(options, _options_of(EmbedRequest))
+    return EmbedRequest(model, given, **_read_options(options))
+
+
+def _as_stop(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    stops = (given,) if isinstance(given, str) else tuple(_each(given, "stop"))
+    if not all(isinstance(each, str) for each in stops):
+        raise InvalidRequest("stop must be a string or a list of strings")
+    return stops
+
+
+def _extra(given: JsonObject | None) -> JsonObject:
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidRequest(f"extra is a {type(given).__name__}; expected a mapping")
+    return given or {}
+
+
+def _each(given: Any, where: str) -> Iterable[Any]:
+    """`given`, when it can be iterated over; a single mapping is no list of one."""
+    if isinstance(given, Mapping) or not isinstance(given, Iterable):
+        raise InvalidRequest(f"{where} is a {type(given).__name__}; expected a list")
+    return given
+
+
+_NUMBERS = (
+    "temperature",
+    "top_p",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repeat_penalty",
+)
+_COUNTS = ("max_tokens", "dimensions", "top_k", "top_logprobs", "seed")
+_AT_LEAST_ONE = ("max_tokens", "dimensions")
+_FLAGS = ("parallel_tool_calls", "logprobs")
+
+
+def _read_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` as our own values, each of the right kind."""
+    return {name: _READERS[name](value) if name in _READERS else value for name, value in options.items()}
+
+
+def _number(name: str, given: Any) -> Any:
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int | float)):
+        raise InvalidRequest(f"{name} is {_shown(given)}; expected a number")
+    if given is not None and not -inf < given < inf:  # `isfinite` would fail for large integers
+        raise InvalidRequest(f"{name} is {given}; expected a finite number")
+    return given
+
+
+def _count(name: str, given: Any) -> Any:
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int)):
+        raise InvalidRequest(f"{name} is {_shown(given)}; expected a whole number")
+    if given is not None and name in _AT_LEAST_ONE and given < 1:
+        raise InvalidRequest(f"{name} is {given}; expected 1 or more")
+    return given
+
+
+def _flag(name: str, given: Any) -> Any:
+    if given is not None and not isinstance(given, bool):
+        raise InvalidRequest(f"{name} is {_shown(given)}; expected True or False")
+    return given
+
+
+def _effort(given: Any) -> Any:
+    if given is not None and given not in get_args(ReasoningEffort):
+        raise InvalidRequest(
+            f"reasoning_effort is {_shown(given)}; expected one of {', '.join(get_args(ReasoningEffort))}"
+        )
+    return given
+
+
+def _shown(given: Any) -> str:
+    """A value of the wrong kind for a message: short ones as they are, others by their type."""
+    return (
+        repr(given)
+        if isinstance(given, str | int | float) and len(repr(given)) <= 40
+        else type(given).__name__
+    )
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "tools": lambda given: as_tools(given or ()),
+    "tool_choice": as_tool_choice,
+    "response_format": as_response_format,
+    "stop": _as_stop,
+    "images": lambda given: tuple(_each(given or (), "images")),
+    "extra": _extra,
+    "reasoning_effort": _effort,
+    **{name: partial(_number, name) for name in _NUMBERS},
+    **{name: partial(_count, name) for name in _COUNTS},
+    **{name: partial(_flag, name) for name in _FLAGS},
+}
+
+
+def _options_of(request: type[Any]) -> list[str]:
+    """The names of the options that a kind of request has."""
+    own = ("model", "messages", "prompt", "texts")
+    return [each.name for each in fields(request) if each.name not in own]
+
+
+def _check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in options:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else "pass it through with extra={...}"
+            raise InvalidRequest(f"unknown option {name!r}; {hint}")

@@ -1,0 +1,451 @@
+"""What is asked and what is answered: messages, tools, requests, responses, stream events.
+
+One unified, OpenAI-like shape; every provider plugin translates between it and its own wire. All values
+are immutable. What has no place in the shape travels in `extra` (to the upstream) and `raw` (from it).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, TypeVar
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+JsonObject = Mapping[str, Any]
+
+
+# ── messages ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture, either as bytes (`data` with `media_type`) or by `url` for the upstream to fetch."""
+
+    data: bytes | None = None
+    media_type: str = "image/png"
+    url: str | None = None
+    detail: str | None = None
+
+    def base64(self) -> str:
+        """The bytes in base64, without a prefix. Only for pictures that have bytes."""
+        return base64.b64encode(self.data or b"").decode("ascii")
+
+    def data_url(self) -> str:
+        """A `data:` URL of the bytes, or `url` itself."""
+        return self.url if self.url is not None else f"data:{self.media_type};base64,{self.base64()}"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A document, usually a PDF: as bytes, by `url`, or by an `id` that the upstream gave out."""
+
+    data: bytes | None = None
+    media_type: str = "application/pdf"
+    filename: str | None = None
+    url: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Sound; `format` is the name of the encoding, such as `wav` or `mp3`."""
+
+    data: bytes
+    format: str = "wav"
+
+
+Part = Text | Image | File | Audio
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool.
+
+    `arguments` is the JSON text exactly as the model wrote it: it can be invalid JSON, and then it is the
+    caller who decides what to do. `index` counts the calls of one answer from 0.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    index: int = 0
+
+    def parsed(self) -> Any:
+        """The arguments as a JSON value; `{}` for an empty text. Raises ValueError when invalid."""
+        return json.loads(self.arguments) if self.arguments.strip() else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    `content` is a string or a sequence of parts. `tool_calls` belong to the assistant; `tool_call_id` and
+    `is_error` to a message of role `tool`. `reasoning` is what the model thought aloud, and
+    `reasoning_blocks` are the provider's own signed pieces of it, which must go back unchanged.
+    """
+
+    role: Role
+    content: str | Sequence[Part] = ""
+    tool_calls: Sequence[ToolCall] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    is_error: bool = False
+    reasoning: str | None = None
+    reasoning_blocks: Sequence[JsonObject] = ()
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The content as parts: a string is one `Text`, an empty string none."""
+        if isinstance(self.content, str):
+            return (Text(self.content),) if self.content else ()
+        return self.content
+
+    @property
+    def text(self) -> str:
+        """All text parts joined without a separator."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+    @staticmethod
+    def system(text: str) -> Message:
+        return Message("system", text)
+
+    @staticmethod
+    def user(content: str | Sequence[Part]) -> Message:
+        return Message("user", content)
+
+    @staticmethod
+    def assistant(text: str = "", tool_calls: Sequence[ToolCall] = ()) -> Message:
+        return Message("assistant", text, tool_calls=tool_calls)
+
+    @staticmethod
+    def tool(tool_call_id: str, content: str, *, name: str | None = None, is_error: bool = False) -> Message:
+        return Message("tool", content, tool_call_id=tool_call_id, name=name, is_error=is_error)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask for; `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str = ""
+    parameters: JsonObject = field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether tools are used: `auto`, `none`, `required`, or `tool` for the one called `name`."""
+
+    mode: Literal["auto", "none", "required", "tool"]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """What the answer must look like: any `text`, some `json`, or JSON of a `schema`."""
+
+    kind: Literal["text", "json", "schema"]
+    schema: JsonObject | None = None
+    name: str = "answer"
+    strict: bool | None = None
+
+
+# ── requests ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A conversation to continue.
+
+    `model` is the public name. None means "not said": the deployment's defaults and then the upstream's
+    own apply. `max_tokens` bounds the answer, reasoning included where the upstream counts so. `extra` is
+    passed to the provider untouched and merged into the body it sends.
+    """
+
+    model: str
+    messages: Sequence[Message]
+    tools: Sequence[Tool] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    max_tokens: int | None = None
+    stop: Sequence[str] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repeat_penalty: float | None = None
+    logit_bias: Mapping[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    response_format: ResponseFormat | None = None
+    user: str | None = None
+    metadata: Mapping[str, str] | None = None
+    extra: JsonObject = field(default_factory=dict)
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> ChatRequest:
+        """This request with `defaults` for whatever it does not say; itself when it says all."""
+        return _with_defaults(self, defaults)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """A plain completion: text goes on after `prompt` (and before `suffix`, where the upstream can)."""
+
+    model: str
+    prompt: str
+    suffix: str | None = None
+    system: str | None = None
+    images: Sequence[Image] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: Sequence[str] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    response_format: ResponseFormat | None = None
+    extra: JsonObject = field(default_factory=dict)
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> GenerateRequest:
+        """This request with `defaults` for whatever it does not say."""
+        return _with_defaults(self, defaults)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """Texts to turn into vectors."""
+
+    model: str
+    texts: Sequence[str]
+    dimensions: int | None = None
+    extra: JsonObject = field(default_factory=dict)
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> EmbedRequest:
+        """This request with `defaults` for whatever it does not say."""
+        return _with_defaults(self, defaults)
+
+
+Request = ChatRequest | GenerateRequest | EmbedRequest
+
+
+R = TypeVar("R", ChatRequest, GenerateRequest, EmbedRequest)
+
+
+def _with_defaults(request: R, defaults: Mapping[str, Any]) -> R:
+    changes: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in defaults.items():
+        if name == "extra":
+            extra.update(value)
+        elif name not in request.__dataclass_fields__:
+            continue  # a default for another kind of request: a temperature says nothing to an embedding
+        elif getattr(request, name) in (None, (), []):
+            changes[name] = value
+    if extra:
+        changes["extra"] = {**extra, **request.extra}
+    return replace(request, **changes) if changes else request
+
+
+# ── responses ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, as the upstream counted them; None where it did not say.
+
+    `prompt` includes `cached`; `completion` includes `reasoning`.
+    """
+
+    prompt: int | None = None
+    completion: int | None = None
+    cached: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+    @property
+    def total(self) -> int | None:
+        """Prompt and completion together, None unless both are known."""
+        if self.prompt is None or self.completion is None:
+            return None
+        return self.prompt + self.completion
+
+
+@dataclass(frozen=True, slots=True)
+class ChatResponse:
+    """A whole answer.
+
+    The provider fills everything down to `raw`; the router adds where it came from. `model` is what the
+    upstream says answered. `native_finish_reason` is the upstream's own word for `finish_reason`.
+    """
+
+    text: str = ""
+    tool_calls: Sequence[ToolCall] = ()
+    finish_reason: FinishReason = "stop"
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    id: str = ""
+    reasoning: str | None = None
+    reasoning_blocks: Sequence[JsonObject] = ()
+    refusal: str | None = None
+    native_finish_reason: str | None = None
+    upstream_request_id: str = ""
+    raw: Any = None
+    deployment: str = ""
+    attempts: int = 1
+    request_id: str = ""
+
+    @property
+    def message(self) -> Message:
+        """The answer as a turn that can be appended to the conversation."""
+        return Message(
+            "assistant",
+            self.text,
+            tool_calls=self.tool_calls,
+            reasoning=self.reasoning,
+            reasoning_blocks=self.reasoning_blocks,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedResponse:
+    """`vectors`: n lists of dim floats, in the order of the texts."""
+
+    vectors: Sequence[Sequence[float]]
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    upstream_request_id: str = ""
+    raw: Any = None
+    deployment: str = ""
+    attempts: int = 1
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that an upstream offers, or a public name of the router."""
+
+    id: str
+    provider: str = ""
+    created: int | None = None
+    context_window: int | None = None
+    capabilities: Sequence[str] = ()
+    size_bytes: int | None = None
+    raw: Any = None
+
+
+# ── stream events ────────────────────────────────────────────────────────────────────────────────────
+
+
+class StreamEvent:
+    """One thing that happened in a streamed answer.
+
+    `text` is there on every event and empty on all but `TextDelta`, so that a loop may print it blindly.
+    `content` tells whether the event is part of the answer: the first such event commits the stream.
+    """
+
+    __slots__ = ()
+    kind: ClassVar[str] = ""
+    content: ClassVar[bool] = False
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started(StreamEvent):
+    """The upstream accepted and names its answer. Never content."""
+
+    kind = "started"
+    id: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(StreamEvent):
+    """The next piece of the answer's text."""
+
+    kind = "text"
+    content = True
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta(StreamEvent):
+    """The next piece of what the model thinks aloud."""
+
+    kind = "reasoning"
+    content = True
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningBlock(StreamEvent):
+    """A signed piece of reasoning, complete, to be sent back unchanged with the next turn."""
+
+    kind = "reasoning_block"
+    content = True
+    block: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalDelta(StreamEvent):
+    """The next piece of a refusal."""
+
+    kind = "refusal"
+    content = True
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta(StreamEvent):
+    """The next piece of tool call number `index`; `id` and `name` stand in its first piece only."""
+
+    kind = "tool_call"
+    content = True
+    index: int = 0
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageUpdate(StreamEvent):
+    """The tokens as counted so far; the last one stands."""
+
+    kind = "usage"
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(StreamEvent):
+    """The upstream says why the answer ends. The first one stands."""
+
+    kind = "finished"
+    finish_reason: FinishReason = "stop"
+    native: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done(StreamEvent):
+    """The last event of every complete stream: the whole answer, assembled."""
+
+    kind = "done"
+    response: ChatResponse = field(default_factory=ChatResponse)

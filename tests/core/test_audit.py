@@ -1,0 +1,369 @@
+"""The audit log: what a record holds, and what becomes of it when the disk is slow, full or not there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointsman import audit
+from pointsman.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, record
+from pointsman.errors import ConfigError, Outcome
+from pointsman.events import AttemptEnded, BreakerChanged, Event, Reloaded, RequestEnded
+from pointsman.types import Usage
+
+WALL = 1709208000.0625  # 2024-02-29T12:00:00.062500Z
+
+ATTEMPT = AttemptEnded(
+    request_id="req_1",
+    model="assistant",
+    deployment="gpu1/llama",
+    number=1,
+    outcome=Outcome.UPSTREAM_FAULT,
+    error="unavailable",
+    detail="HTTP 500: no",
+    status=500,
+    wall=WALL,
+    seconds=0.1234567,
+    first_token=0.05,
+    usage=Usage(prompt=3, completion=0),
+    upstream_request_id="up_1",
+)
+REQUEST = RequestEnded(
+    request_id="req_1",
+    operation="chat",
+    model="assistant",
+    pool="cloud",
+    deployment="openai/x",
+    result="ok",
+    error="",
+    detail="",
+    attempts=2,
+    wall=WALL,
+    seconds=1.5,
+    usage=None,
+)
+HEAD = {"v": 1, "seq": 7, "ts": "2024-02-29T12:00:00.062+00:00"}
+GOLDEN: dict[str, tuple[Event, dict[str, Any]]] = {
+    "attempt": (
+        ATTEMPT,
+        {
+            **HEAD, "event": "attempt", "request_id": "req_1", "model": "assistant",
+            "deployment": "gpu1/llama", "number": 1, "outcome": "upstream_fault", "error": "unavailable", "detail": "HTTP 500: no",
+            "status": 500, "ms": 123.457, "first_token_ms": 50.0, "usage": {"prompt": 3, "completion": 0},
+            "upstream_request_id": "up_1",
+        },
+    ),
+    "request": (
+        REQUEST,
+        {
+            **HEAD, "event": "request", "request_id": "req_1", "operation": "chat", "model": "assistant",
+            "pool": "cloud", "deployment": "openai/x", "result": "ok", "attempts": 2, "ms": 1500.0,
+        },
+    ),
+    "breaker": (
+        BreakerChanged("gpu1/llama", "closed", "open", "5 failures in a row"),
+        {
+            **HEAD, "event": "breaker", "deployment": "gpu1/llama", "old": "closed", "new": "open",
+            "reason": "5 failures in a row",
+        },
+    ),
+    "reload": (
+        Reloaded(kept=1, added=0, removed=2),
+        {**HEAD, "event": "reload", "kept": 1, "added": 0, "removed": 2},
+    ),
+}  # fmt: skip
+
+
+class Standing:
+    """A clock that stands still."""
+
+    def now(self) -> float:
+        return 0.0
+
+    def wall(self) -> float:
+        return WALL
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing in audit sleeps")
+
+
+def breaker(reason: str) -> BreakerChanged:
+    return BreakerChanged("d", "closed", "open", reason)
+
+
+def lines(sink: JsonlSink) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in sink.path.read_text("ascii").splitlines()]
+
+
+# ── records ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("event", "golden"), GOLDEN.values(), ids=GOLDEN)
+def test_a_record_holds_this_in_this_order(event: Event, golden: dict[str, Any]) -> None:
+    assert list(record(event, seq=7, wall=WALL).items()) == list(golden.items())
+
+
+def test_every_kind_of_event_has_a_record() -> None:
+    assert {type(event) for event, _ in GOLDEN.values()} == set(get_args(Event))
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(), max_size=3000))
+def test_strings_are_cut_and_any_of_them_is_one_line_of_ascii(text: str) -> None:
+    line = json.dumps(record(breaker(text), seq=1, wall=WALL))
+
+    assert json.loads(line).get("reason", "") == text[:1024]
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+
+
+# ── jsonl ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        sink = JsonlSink(JsonlSettings(path=tmp_path / "audit"), Standing())
+    finally:
+        os.umask(before)
+    sink.close()
+
+    assert stat.S_IMODE(sink.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(sink.path.parent.stat().st_mode) == 0o700
+
+
+def test_each_event_is_one_line_with_the_next_number_and_close_writes_them_all(tmp_path: Path) -> None:
+    sink = JsonlSink(JsonlSettings(path=tmp_path), Standing())
+
+    for n in range(1000):
+        sink(breaker(f"é\n{n}"))
+    sink.close()
+
+    written = lines(sink)
+    assert [each["seq"] for each in written] == list(range(1, 1001))
+    assert [each["reason"] for each in written] == [f"é\n{n}" for n in range(1000)]
+
+
+def test_two_sinks_of_one_directory_do_not_share_a_file(tmp_path: Path) -> None:
+    sinks = [JsonlSink(JsonlSettings(path=tmp_path), Standing()) for _ in range(3)]
+
+    for n, sink in enumerate(sinks):
+        sink(breaker(str(n)))
+        sink.close()
+
+    assert [[each["reason"] for each in lines(sink)] for sink in sinks] == [["0"], ["1"], ["2"]]
+
+
+def test_a_directory_that_cannot_be_written_is_an_error_at_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match="file"):
+            JsonlSink(JsonlSettings(path=path), Standing())
+
+
+class Slow(JsonlSink):
+    """A sink whose disk hangs until it is let go."""
+
+    def __init__(self, settings: JsonlSettings) -> None:
+        self.hangs = threading.Event()
+        self.goes_on = threading.Event()
+        super().__init__(settings, Standing())
+
+    def _write(self) -> None:
+        file = self._file
+
+        class Disk:
+            def write(_, text: str) -> int:
+                self.hangs.set()
+                assert self.goes_on.wait(10)
+                return file.write(text)
+
+            flush = staticmethod(file.flush)
+            close = staticmethod(file.close)
+
+        self._file = Disk()  # type: ignore[assignment]
+        super()._write()
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Slow]:
+    """A sink with room for two records, and one more that the disk is busy with."""
+    sink = Slow(JsonlSettings(path=tmp_path, buffer=2))
+    sink(breaker("0"))
+    assert sink.hangs.wait(10)
+    yield sink
+    sink.goes_on.set()
+    sink.close()
+
+
+def test_records_that_find_no_room_are_counted_in_the_next_that_does(slow: Slow) -> None:
+    for n in range(1, 6):
+        slow(breaker(str(n)))  # 1 and 2 wait, 3 to 5 are dropped
+    slow.goes_on.set()
+    while slow._queue.qsize():
+        slow._thread.join(0.001)
+    slow(breaker("6"))
+    slow.close()
+
+    written = lines(slow)
+    assert [each.get("reason") for each in written] == ["0", "1", "2", "buffer full", "6"]
+    assert [each["seq"] for each in written] == [1, 2, 3, 7, 8]
+    gap = written[3]
+    assert gap == {
+        "v": 1, "seq": 7, "ts": "2024-02-29T12:00:00.062+00:00", "event": "gap",
+        "from_seq": 4, "count": 3, "reason": "buffer full",
+    }  # fmt: skip
+
+
+def test_what_was_dropped_last_is_told_when_the_sink_closes(slow: Slow) -> None:
+    for n in range(1, 5):
+        slow(breaker(str(n)))
+    slow.goes_on.set()
+    slow.close()
+
+    written = lines(slow)
+    assert [each["event"] for each in written] == ["breaker", "breaker", "breaker", "gap"]
+    assert (written[-1]["from_seq"], written[-1]["count"]) == (4, 2)
+
+
+@settings(deadline=None)
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 3))
+def test_every_number_is_written_or_lies_in_a_gap(
+    tmp_path_factory: Any, steps: list[bool], buffer: int
+) -> None:
+    """`steps`: an event comes, or the disk writes one record."""
+    sink = JsonlSink(JsonlSettings(path=tmp_path_factory.mktemp("audit"), buffer=buffer), Standing())
+    sink._queue.put(None)
+    sink._thread.join()
+    written: list[Any] = []
+
+    for comes in steps:
+        if comes:
+            sink(breaker("x"))
+        elif sink._queue.qsize():
+            written.append(sink._queue.get())
+    sink.close()
+    while (entry := sink._queue.get()) is not None:
+        written.append(entry)
+
+    seen = 0
+    for each in written:
+        assert each["seq"] == seen + 1 + each.get("count", 0)
+        assert each.get("from_seq", seen + 1) == seen + 1
+        seen = each["seq"]
+    events = sum(each["event"] == "breaker" for each in written) + sum(
+        each.get("count", 0) for each in written
+    )
+    assert events == sum(steps)
+
+
+def test_an_event_told_while_another_is_being_told_does_not_hang(tmp_path: Path) -> None:
+    """The collector may run a stream's `__del__`, which tells its end, in the middle of telling another."""
+    sink = JsonlSink(JsonlSettings(path=tmp_path), Standing())
+    inside = False
+    extra = 0
+
+    def collector(_frame: Any, event: str, _function: Any) -> None:
+        nonlocal inside, extra
+        if event == "c_call" and not inside:
+            inside = True
+            sink(breaker("from the collector"))
+            inside = False
+            extra += 1
+
+    told = threading.Event()
+
+    def tell() -> None:
+        sys.setprofile(collector)
+        try:
+            sink(breaker("told"))
+        finally:
+            sys.setprofile(None)
+        told.set()
+
+    threading.Thread(target=tell, daemon=True).start()
+    assert told.wait(10)
+    sink.close()
+    written = lines(sink)
+    assert sorted(each["seq"] for each in written) == list(range(1, extra + 2))
+    assert [each["reason"] for each in written].count("told") == 1
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from pointsman.audit import JsonlSettings, JsonlSink
+from pointsman.clock import LoopClock
+from pointsman.events import BreakerChanged
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+sink = JsonlSink(JsonlSettings(path=Path(sys.argv[1])), LoopClock())
+for n in range(500):
+    sink(BreakerChanged("d", "closed", "open", str(n)))
+sink.close()
+print("closed")
+"""
+
+
+def test_a_full_disk_is_logged_once_and_breaks_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "closed\n")
+    assert done.stderr.count("audit records cannot be written") == 1
+    assert "Exception in thread" not in done.stderr
+    assert done.stderr.count("Traceback") == 1
+
+
+# ── logging ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_logging_sink_writes_json_to_its_logger(caplog: pytest.LogCaptureFixture) -> None:
+    sink = LoggingSink(LoggingSettings(logger="my.audit"), Standing())
+
+    with caplog.at_level(logging.INFO, "my.audit"):
+        sink(ATTEMPT)
+        sink(breaker("é\n%s"))
+    sink.close()
+
+    first, second = (json.loads(each.getMessage()) for each in caplog.records)
+    assert first == {**GOLDEN["attempt"][1], "seq": 1}
+    assert (second["seq"], second["reason"]) == (2, "é\n%s")
+    assert {each.name for each in caplog.records} == {"my.audit"}
+
+
+def test_the_logging_sink_is_silent_where_its_level_is_off(caplog: pytest.LogCaptureFixture) -> None:
+    sink = LoggingSink(LoggingSettings(), Standing())
+
+    with caplog.at_level(logging.WARNING, "pointsman.audit"):
+        sink(ATTEMPT)
+
+    assert caplog.records == []
+
+
+def test_the_built_in_sinks_are_made_from_their_settings(tmp_path: Path) -> None:
+    settings: dict[str, dict[str, Any]] = {"jsonl": {"path": tmp_path}, "logging": {}}
+
+    for each in audit.BUILT_IN:
+        sink = each.make(each.settings.model_validate(settings[each.name]), Standing())
+        sink(ATTEMPT)
+        sink.close()

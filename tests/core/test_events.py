@@ -1,0 +1,103 @@
+"""Listeners: told in order, and unable to hurt what they listen to."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from pointsman.events import Event, Events, Reloaded
+
+EVENT = Reloaded(kept=1, added=2, removed=3)
+
+
+def test_listeners_are_told_in_the_order_in_which_they_were_added() -> None:
+    events, told = Events(), []
+    events.add(lambda _event: told.append("first"))
+    events.add(lambda _event: told.append("second"))
+
+    events.emit(EVENT)
+
+    assert told == ["first", "second"]
+
+
+def test_a_listener_that_raises_hurts_nobody_and_is_counted_but_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events = Events()
+    told: list[Event] = []
+
+    def broken(_event: Event) -> None:
+        raise ValueError("broken listener")
+
+    events.add(broken)
+    events.add(told.append)
+    with caplog.at_level(logging.ERROR, "pointsman"):
+        for _ in range(3):
+            events.emit(EVENT)
+
+    assert told == [EVENT] * 3
+    assert events.failures == 3
+    assert len(caplog.records) == 1
+    assert "broken listener" in caplog.text
+
+
+def test_an_interrupt_passes_through() -> None:
+    events = Events()
+
+    def interrupted(_event: Event) -> None:
+        raise KeyboardInterrupt
+
+    events.add(interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        events.emit(EVENT)
+
+
+def test_a_listener_that_was_removed_hears_nothing_more() -> None:
+    events = Events()
+    one: list[Event] = []
+    two: list[Event] = []
+    remove = events.add(one.append)
+    events.add(two.append)
+
+    events.emit(EVENT)
+    remove()
+    remove()
+    events.emit(EVENT)
+
+    assert (len(one), len(two)) == (1, 2)
+
+
+def test_a_listener_added_twice_loses_one_of_its_places_at_a_time() -> None:
+    events = Events()
+    told: list[Event] = []
+    listener = told.append
+    remove_first, remove_second = events.add(listener), events.add(listener)
+
+    remove_first()
+    remove_first()
+    events.emit(EVENT)
+    assert len(told) == 1
+
+    remove_second()
+    events.emit(EVENT)
+    assert len(told) == 1
+
+
+def test_a_listener_may_leave_and_others_may_come_while_an_event_is_told() -> None:
+    events = Events()
+    told: list[str] = []
+
+    def once(_event: Event) -> None:
+        told.append("once")
+        remove()
+        events.add(lambda _event: told.append("late"))
+
+    remove = events.add(once)
+    events.add(lambda _event: told.append("always"))
+
+    events.emit(EVENT)
+    events.emit(EVENT)
+
+    assert told == ["once", "always", "always", "late"]

@@ -1,0 +1,354 @@
+"""What callers may hand in, and how they are told what is wrong with it."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import suppress
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pointsman.errors import InvalidRequest
+from pointsman.inputs import (
+    as_messages,
+    as_response_format,
+    as_tool_choice,
+    as_tools,
+    chat_request,
+    default_options,
+    embed_request,
+    generate_request,
+)
+from pointsman.types import (
+    Audio,
+    ChatRequest,
+    File,
+    Image,
+    Message,
+    ResponseFormat,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+
+PNG = base64.b64encode(b"png").decode()
+
+
+# ── messages ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_string_is_one_turn_of_the_user() -> None:
+    assert as_messages("hello") == (Message("user", "hello"),)
+
+
+def test_messages_are_taken_as_they_are_alone_or_mixed_with_mappings() -> None:
+    mine = Message.system("be brief")
+
+    assert as_messages(mine) == (mine,)
+    assert as_messages(iter([mine, {"role": "user", "content": "hi"}])) == (mine, Message.user("hi"))
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "tool", "developer"])
+def test_every_role_is_known(role: str) -> None:
+    (message,) = as_messages([{"role": role, "content": "x"}])
+
+    assert message.role == {"developer": "system"}.get(role, role)
+
+
+def test_what_an_answer_dumps_to_can_be_sent_back() -> None:
+    dumped = {
+        "role": "assistant", "content": None, "refusal": None, "annotations": [], "audio": None,
+        "function_call": None, "reasoning_content": "hm",
+        "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    }  # fmt: skip
+
+    (message,) = as_messages([dumped])
+
+    assert message == Message("assistant", "", tool_calls=(ToolCall("c1", "f", "{}"),), reasoning="hm")
+
+
+def test_a_tools_answer_keeps_its_call() -> None:
+    (message,) = as_messages([{"role": "tool", "tool_call_id": "c1", "name": "f", "content": "42"}])
+
+    assert message == Message.tool("c1", "42", name="f")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), [("{bad", "{bad"), ({"a": 1}, '{"a": 1}'), (None, ""), ("", ""), ([], "[]")]
+)
+def test_arguments_of_tool_calls_are_kept_as_text(arguments: Any, text: str) -> None:
+    call = {"id": "c", "function": {"name": "f", "arguments": arguments}}
+
+    (message,) = as_messages([{"role": "assistant", "tool_calls": [call]}])
+
+    assert message.tool_calls[0].arguments == text
+
+
+def test_tool_calls_are_numbered_in_their_order() -> None:
+    calls = [{"function": {"name": name}} for name in "ab"]
+
+    (message,) = as_messages([{"role": "assistant", "tool_calls": calls}])
+
+    assert message.tool_calls == (ToolCall("", "a", "", 0), ToolCall("", "b", "", 1))
+
+
+PARTS = {
+    "text": ({"type": "text", "text": "t"}, Text("t")),
+    "refusal": ({"type": "refusal", "refusal": "no"}, Text("no")),
+    "image by url": ({"type": "image_url", "image_url": {"url": "https://x/y"}}, Image(url="https://x/y")),
+    "image in short": ({"type": "image_url", "image_url": "https://x/y"}, Image(url="https://x/y")),
+    "image with detail": (
+        {"type": "image_url", "image_url": {"url": "https://x", "detail": "low"}},
+        Image(url="https://x", detail="low"),
+    ),
+    "image as data": (
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{PNG}"}},
+        Image(b"png", "image/jpeg"),
+    ),
+    "image of no type": (
+        {"type": "image_url", "image_url": {"url": f"data:;base64,{PNG}"}},
+        Image(b"png", "image/png"),
+    ),
+    "image with a parameter": (
+        {"type": "image_url", "image_url": {"url": f"data:image/gif;x=1;base64,{PNG}"}},
+        Image(b"png", "image/gif"),
+    ),
+    "audio": ({"type": "input_audio", "input_audio": {"data": PNG, "format": "mp3"}}, Audio(b"png", "mp3")),
+    "file by id": ({"type": "file", "file": {"file_id": "f1"}}, File(id="f1")),
+    "file as data": (
+        {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PNG}", "filename": "a.pdf"}},
+        File(b"png", filename="a.pdf"),
+    ),
+    "our own": (Text("t"), Text("t")),
+}
+
+
+@pytest.mark.parametrize(("given_part", "expected"), PARTS.values(), ids=PARTS)
+def test_every_kind_of_part_is_read(given_part: Any, expected: Any) -> None:
+    (message,) = as_messages([{"role": "user", "content": [given_part]}])
+
+    assert message.content == (expected,)
+
+
+WRONG_MESSAGES = {
+    "nothing": ([], "messages is empty"),
+    "a number": (5, "messages is a int"),
+    "none": (None, "messages is a NoneType"),
+    "one mapping": ({"role": "user"}, "messages is a dict"),
+    "a list of strings": (["hi"], "messages[0] is a str"),
+    "no role": ([{"content": "x"}], "messages[0].role is None"),
+    "a role unknown": ([Message.user("x"), {"role": "bot"}], "messages[1].role is 'bot'"),
+    "a role that is a list": ([{"role": ["user"]}], "messages[0].role is ['user']"),
+    "a key unknown": ([{"role": "user", "contents": "x"}], "messages[0] has unknown keys: contents"),
+    "content of a number": ([{"role": "user", "content": 5}], "messages[0].content is a int"),
+    "content of bytes": ([{"role": "user", "content": b"x"}], "messages[0].content[0] is a int"),
+    "a part of no type": ([{"role": "user", "content": [{}]}], "messages[0].content[0].type is None"),
+    "a part unknown": (
+        [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "video"}]}],
+        "messages[0].content[1].type is 'video'",
+    ),
+    "text that is none": (
+        [{"role": "user", "content": [{"type": "text", "text": None}]}],
+        "messages[0].content[0] of type 'text' is malformed",
+    ),
+    "text that is missing": (
+        [{"role": "user", "content": [{"type": "text"}]}],
+        "messages[0].content[0] of type 'text' is malformed",
+    ),
+    "an image of a number": (
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 5}}]}],
+        "messages[0].content[0] of type 'image_url' is malformed",
+    ),
+    "an image that is not base64": (
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png,x"}}]}],
+        "messages[0].content[0] of type 'image_url' is malformed",
+    ),
+    "audio that is not base64": (
+        [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "é"}}]}],
+        "messages[0].content[0] of type 'input_audio' is malformed",
+    ),
+    "a file of nothing": (
+        [{"role": "user", "content": [{"type": "file", "file": {}}]}],
+        "messages[0].content[0] of type 'file' is malformed",
+    ),
+    "a tool call of no function": (
+        [{"role": "assistant", "tool_calls": [{"id": "c"}]}],
+        "messages[0].tool_calls[0] is malformed",
+    ),
+    "tool calls of a number": ([{"role": "assistant", "tool_calls": 5}], "messages[0].tool_calls is a int"),
+    "a tool call that is text": (
+        [{"role": "assistant", "tool_calls": ["f"]}],
+        "messages[0].tool_calls[0] is malformed",
+    ),
+    "a function call of old": (
+        [{"role": "assistant", "function_call": {"name": "f"}}],
+        "messages[0].function_call is not understood",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("messages", "said"), WRONG_MESSAGES.values(), ids=WRONG_MESSAGES)
+def test_what_is_wrong_is_named_with_its_place(messages: Any, said: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        as_messages(messages)
+
+    assert raised.value.message.startswith(said)
+
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                ["role", "content", "type", "text", "image_url", "url", "file", "file_id", "function", "name",
+                 "tool_calls", "arguments", "json_schema", "schema", "parameters", "input_audio", "data"]
+            ),
+            st.one_of(inner, st.sampled_from(["user", "tool", "text", "file", "image_url", "json_schema"])),
+            max_size=4,
+        ),
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+CHAT_OPTIONS = [field.name for field in fields(ChatRequest) if field.name not in ("model", "messages")]
+
+
+@settings(deadline=None)
+@given(json_values, st.sampled_from(CHAT_OPTIONS))
+@example(10**400, "temperature")
+@example(10**400, "max_tokens")
+@example(["auto"], "reasoning_effort")
+def test_whatever_json_is_handed_in_the_only_error_is_an_invalid_request(value: Any, option: str) -> None:
+    for ask in (
+        lambda: chat_request("m", value, {}),
+        lambda: chat_request("m", [{"role": "user", "content": value}], {}),
+        lambda: chat_request("m", "hi", {option: value}),
+        lambda: default_options({option: value}),
+        lambda: embed_request("m", value, {}),
+        lambda: generate_request("m", value, {}),
+    ):
+        with suppress(InvalidRequest):
+            ask()
+
+
+# ── options ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [("temprature", "did you mean 'temperature'?"), ("max_token", "did you mean 'max_tokens'?"),
+     ("zzz", "extra={"), ("model", "unknown option 'model'")],
+)  # fmt: skip
+def test_an_unknown_option_is_refused_with_what_was_probably_meant(option: str, hint: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        chat_request("m", "hi", {option: 1})
+
+    assert repr(option) in raised.value.message
+    assert hint in raised.value.message
+
+
+def test_options_of_embedding_and_completion_are_their_own() -> None:
+    with pytest.raises(InvalidRequest, match="temperature"):
+        embed_request("m", "x", {"temperature": 1})
+    with pytest.raises(InvalidRequest, match="tools"):
+        generate_request("m", "x", {"tools": []})
+    assert embed_request("m", "x", {"dimensions": 3}).dimensions == 3
+    assert generate_request("m", "x", {"suffix": "y", "stop": "."}).stop == (".",)
+
+
+def test_none_is_the_same_as_not_said() -> None:
+    nothing = dict.fromkeys(["tools", "tool_choice", "response_format", "stop", "extra", "temperature"])
+
+    assert chat_request("m", "hi", nothing) == chat_request("m", "hi", {})
+    assert embed_request("m", "x", {"extra": None}) == embed_request("m", "x", {})
+    assert generate_request("m", "x", dict.fromkeys(["stop", "extra", "images"])) == generate_request(
+        "m", "x", {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"stop": 5}, "stop"), ({"stop": [5]}, "stop"), ({"extra": [1]}, "extra"),
+     ({"tools": 5}, "tools is a int"), ({"tools": {"name": "f"}}, "tools is a dict"), ({"tools": [{"description": "x"}]}, "tools[0]"),
+     ({"tools": [Tool("f"), "g"]}, "tools[1]"), ({"tool_choice": 5}, "tool_choice"),
+     ({"tool_choice": {"type": "function", "function": "f"}}, "tool_choice"),
+     ({"tool_choice": {}}, "tool_choice"),
+     ({"response_format": "xml"}, "response_format"), ({"response_format": 5}, "response_format"),
+     ({"response_format": {"type": "json_schema"}}, "response_format")],
+)  # fmt: skip
+def test_an_option_of_the_wrong_shape_is_refused_by_name(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        chat_request("m", "hi", options)
+
+    assert said in raised.value.message
+
+
+@pytest.mark.parametrize("given_stop", ["x", ["x"], ("x",), iter(["x"])])
+def test_stop_is_a_string_or_several(given_stop: Any) -> None:
+    assert chat_request("m", "hi", {"stop": given_stop}).stop == ("x",)
+
+
+def test_tools_are_read_with_and_without_their_wrapper() -> None:
+    schema = {"type": "object", "properties": {"a": {}}}
+    plain = {"name": "f", "description": "d", "parameters": schema, "strict": True}
+
+    assert as_tools([plain, {"type": "function", "function": plain}, Tool("g")]) == (
+        Tool("f", "d", schema, True),
+        Tool("f", "d", schema, True),
+        Tool("g", "", {"type": "object", "properties": {}}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_choice", "choice"),
+    [("auto", ToolChoice("auto")), ("none", ToolChoice("none")), ("required", ToolChoice("required")),
+     ("f", ToolChoice("tool", "f")),
+     ({"type": "function", "function": {"name": "f"}}, ToolChoice("tool", "f")),
+     ({"type": "tool", "name": "f"}, ToolChoice("tool", "f")), (ToolChoice("none"), ToolChoice("none")),
+     (None, None)],
+)  # fmt: skip
+def test_a_tool_choice_is_a_word_a_name_or_a_mapping(given_choice: Any, choice: ToolChoice | None) -> None:
+    assert as_tool_choice(given_choice) == choice
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("given_format", "expected"),
+    [("text", ResponseFormat("text")), ("json", ResponseFormat("json")),
+     ("json_object", ResponseFormat("json")),
+     ({"type": "text"}, ResponseFormat("text")), ({"type": "json_object"}, ResponseFormat("json")),
+     (SCHEMA, ResponseFormat("schema", SCHEMA)),
+     ({"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}},
+      ResponseFormat("schema", SCHEMA, "n", True)),
+     ({"type": "json_schema", "json_schema": {"schema": SCHEMA}}, ResponseFormat("schema", SCHEMA)),
+     (ResponseFormat("text"), ResponseFormat("text")), (None, None)],
+)  # fmt: skip
+def test_a_response_format_is_a_word_a_schema_or_a_mapping(given_format: Any, expected: Any) -> None:
+    assert as_response_format(given_format) == expected
+
+
+# ── embedding, completion ────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_text_is_a_list_of_one() -> None:
+    assert embed_request("m", "x", {}).texts == ("x",)
+    assert embed_request("m", iter(["x", "y"]), {}).texts == ("x", "y")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("texts", [[], [1], None, 5, b"x", ["x", None]])
+def test_texts_are_strings_and_at_least_one(texts: Any) -> None:
+    with pytest.raises(InvalidRequest, match="texts"):
+        embed_request("m", texts, {})
+
+
+def test_a_prompt_is_text() -> None:
+    with pytest.raises(InvalidRequest, match="prompt is a list"):
+        generate_request("m", ["x"], {})  # type: ignore[arg-type]

@@ -1,0 +1,250 @@
+"""The time limit: its own error at its own instant, and nobody else's cancellation ever lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from pointsman.testing import run
+from pointsman.timers import TimeLimit
+
+
+class Late(Exception):
+    """What the limits of these tests raise."""
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def turned_into(error: type[Exception]) -> None:
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        raise error from None
+
+
+async def cleaning_up_slowly() -> None:
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.sleep(60)
+
+
+def test_the_error_is_the_given_one_and_keeps_its_cause() -> None:
+    async def work() -> float:
+        with pytest.raises(Late, match="too late") as raised, TimeLimit(now() + 5, lambda: Late("too late")):
+            await asyncio.sleep(60)
+        assert isinstance(raised.value.__cause__, asyncio.CancelledError)
+        return now()
+
+    assert run(work()) == pytest.approx(5, abs=0.01)
+
+
+def test_what_is_done_in_time_is_not_disturbed_then_or_later() -> None:
+    async def work() -> str:
+        with TimeLimit(now() + 5, Late):
+            await asyncio.sleep(4)
+            result = "done"
+        await asyncio.sleep(60)
+        return result
+
+    assert run(work()) == "done"
+
+
+def test_none_is_no_limit() -> None:
+    async def work() -> float:
+        with TimeLimit(None, Late):
+            await asyncio.sleep(1e6)
+        return now()
+
+    assert run(work()) >= 1e6
+
+
+def test_a_limit_in_the_past_ends_the_first_wait_but_not_what_needs_none() -> None:
+    async def work() -> None:
+        with TimeLimit(now() - 1, Late):
+            done = 1 + 1
+        assert done == 2
+        with pytest.raises(Late), TimeLimit(now() - 1, Late):
+            await asyncio.sleep(60)
+        assert now() < 0.01
+
+    run(work())
+
+
+def test_an_error_of_the_body_passes_unchanged_even_after_the_limit() -> None:
+    async def work() -> None:
+        with pytest.raises(ZeroDivisionError), TimeLimit(now() + 5, Late):
+            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError), TimeLimit(now() + 5, Late):
+            await turned_into(ZeroDivisionError)
+        assert not asyncio.current_task().cancelling()  # type: ignore[union-attr]
+
+    run(work())
+
+
+def test_a_body_that_swallows_the_limit_ends_well_and_leaves_no_cancellation_behind() -> None:
+    async def work() -> float:
+        with TimeLimit(now() + 5, Late):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+        assert not asyncio.current_task().cancelling()  # type: ignore[union-attr]
+        await asyncio.sleep(1)
+        return now()
+
+    assert run(work()) == pytest.approx(6, abs=0.01)
+
+
+def test_a_limit_needs_a_task() -> None:
+    with pytest.raises(RuntimeError), TimeLimit(1.0, Late):
+        pass
+
+
+@pytest.mark.parametrize("at", [1.0, 5.0 - 1e-9, 5.0])
+@pytest.mark.parametrize("armed_first", ["limit", "cancel"])
+def test_a_cancellation_from_outside_is_never_replaced(at: float, armed_first: str) -> None:
+    ended: list[str] = []
+
+    async def limited() -> None:
+        try:
+            with TimeLimit(5.0, Late):
+                await asyncio.sleep(60)
+        except BaseException as error:
+            ended.append(type(error).__name__)
+            raise
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(limited())
+        if armed_first == "limit":
+            await asyncio.sleep(0)
+        loop.call_at(at, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    run(work())
+    assert ended == ["CancelledError"]
+
+
+def test_a_cancelled_task_that_cleans_up_may_still_use_limits() -> None:
+    async def cleaning_up() -> float:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            with pytest.raises(Late), TimeLimit(now() + 5, Late):
+                await asyncio.sleep(60)
+            ended.append(now())
+
+    async def work() -> None:
+        task = asyncio.get_running_loop().create_task(cleaning_up())
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    ended: list[float] = []
+    run(work())
+    assert ended == pytest.approx([6], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        (9.0, 5.0, "inner"),
+        (5.0, 9.0, "outer"),
+        (5.0, 5.0, "outer"),
+        (None, 5.0, "inner"),
+        (5.0, None, "outer"),
+    ],
+)
+def test_of_nested_limits_the_earlier_one_speaks_and_of_equal_ones_the_outer(
+    outer: float | None, inner: float | None, expected: str
+) -> None:
+    async def work() -> None:
+        limits = TimeLimit(outer, lambda: Late("outer")), TimeLimit(inner, lambda: Late("inner"))
+        with pytest.raises(Late, match=expected), limits[0], limits[1]:
+            await asyncio.sleep(60)
+        assert now() == pytest.approx(5, abs=0.01)
+        assert not asyncio.current_task().cancelling()  # type: ignore[union-attr]
+
+    run(work())
+
+
+def test_an_outer_limit_holds_while_the_inner_one_is_cleaned_up_after() -> None:
+    async def work() -> None:
+        limits = TimeLimit(5.0, lambda: Late("outer")), TimeLimit(3.0, lambda: Late("inner"))
+        with pytest.raises(Late, match="outer"), limits[0], limits[1]:
+            await cleaning_up_slowly()
+        assert now() == pytest.approx(5, abs=0.01)
+
+    run(work())
+
+
+# ── any of it ────────────────────────────────────────────────────────────────────────────────────────
+
+instants = st.sampled_from([None, 1.0, 2.0, 3.0])
+
+
+@settings(deadline=None)
+@given(st.lists(instants, min_size=1, max_size=4), instants, instants, st.integers(0, 2**32))
+def test_any_nest_of_limits_and_cancellations_ends_with_the_right_word(
+    limits: list[float | None], result_at: float | None, cancel_at: float | None, seed: int
+) -> None:
+    """The earliest event decides. In the same instant several words are right, but `cancelled` never gives
+    way to a limit, and the task is left as it was found."""
+    note(f"seed {seed}")
+    rng = random.Random(seed)
+    left: list[int] = []
+
+    async def body() -> str:
+        async def inside(outermost: int) -> str:
+            if outermost == len(limits):
+                await asyncio.sleep(1e9 if result_at is None else result_at - now())
+                return "result"
+            with TimeLimit(limits[outermost], lambda: Late(str(outermost))):
+                return await inside(outermost + 1)
+
+        try:
+            return await inside(0)
+        except Late as late:
+            return str(late)
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            left.append(task.cancelling())
+
+    async def work() -> str:
+        loop = asyncio.get_running_loop()
+        loop.call_at(9.0, lambda: task.cancel("end of test"))
+        if cancel_at is not None and rng.random() < 0.5:
+            loop.call_at(cancel_at, lambda: task.cancel())
+            task = loop.create_task(body())
+        else:
+            task = loop.create_task(body())
+            await asyncio.sleep(0)
+            if cancel_at is not None:
+                loop.call_at(cancel_at, lambda: task.cancel())
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return "cancelled"
+
+    ended = run(work())
+
+    events = [(when, str(n)) for n, when in enumerate(limits) if when is not None]
+    if result_at is not None:
+        events.append((result_at, "result"))
+    events.append((9.0 if cancel_at is None else cancel_at, "cancelled"))
+    first = min(when for when, _ in events)
+    assert ended in {word for when, word in events if when == pytest.approx(first, abs=1e-3)}
+    assert left == [1 if ended == "cancelled" else 0] or (cancel_at == first and left == [1])
+    if cancel_at == first and result_at != first:
+        assert ended == "cancelled"

@@ -1,0 +1,620 @@
+"""The HTTP seam: one transport per deployment, called directly, with our own timers around it.
+
+This module and the transports are the only ones that import httpx. There is no `AsyncClient` on the path:
+it costs ten to twenty times the call. What a transport raises becomes our errors here, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from pointsman import hints, jsonio
+from pointsman.auth import Auth, Secret
+from pointsman.clock import Clock
+from pointsman.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    BadResponse,
+    CallError,
+    ConnectionFailed,
+    FirstTokenTimeout,
+    IdleTimeout,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    PermissionDenied,
+    QuotaExhausted,
+    RateLimited,
+    Truncated,
+    Unavailable,
+)
+from pointsman.framing import SseEvent
+from pointsman.lean import httpx
+from pointsman.timers import TimeLimit
+from pointsman.types import StreamEvent
+
+MAX_BODY = 64 << 20
+MAX_STREAM = 256 << 20
+_CLOSE_WITHIN = 1.0
+_END_WITHIN = 0.05
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.PoolTimeout)
+
+
+def bearer(secret: str) -> dict[str, str]:
+    """`Authorization: Bearer <secret>`."""
+    return {"authorization": f"Bearer {secret}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a provider's calls go, and what every one of them carries.
+
+    `base_url` has no trailing slash; paths are appended to it. `authorize` makes the headers that carry
+    the credential.
+    """
+
+    base_url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    authorize: Callable[[str], Mapping[str, str]] = bearer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The time limits of one attempt, in seconds; `deadline` is an instant of the clock.
+
+    `first_token` and `idle` hold for streams; an answer in one piece has until the deadline, or `attempt`.
+    """
+
+    deadline: float
+    first_token: float = 60.0
+    idle: float = 60.0
+    attempt: float | None = None
+
+    def until(self, now: float) -> float:
+        """The instant at which an attempt that starts now ends."""
+        return self.deadline if self.attempt is None else min(self.deadline, now + self.attempt)
+
+
+class Answer:
+    """An HTTP answer whose head is here and whose body is read on demand.
+
+    It must be read to its end or closed; `abort` closes the connection at once, without awaiting.
+    """
+
+    __slots__ = ("_body", "_client", "_iterator", "_limits", "_started_at", "_taken", "headers", "status")
+
+    def __init__(self, response: httpx.Response, client: Client, limits: Limits, started_at: float) -> None:
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._body = response.stream
+        self._iterator: AsyncIterator[bytes] | None = None
+        self._client = client
+        self._limits = limits
+        self._started_at = started_at
+        self._taken = 0
+
+    @property
+    def request_id(self) -> str:
+        """The upstream's own id of this call, "" when it gives none."""
+        return _request_id(self.headers)
+
+    async def read(self) -> bytes:
+        """The whole body, decoded, within the attempt's time. Closes the answer.
+
+        Raises: AttemptTimeout, ConnectionFailed, Truncated; BadResponse above 64 MiB.
+        """
+        pieces: list[bytes] = []
+        limits = self._limits
+        try:
+            with TimeLimit(limits.until(self._started_at), self._client.timed_out):
+                while (piece := await self._next()) is not None:
+                    if self._taken > MAX_BODY:
+                        raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
+                    pieces.append(piece)
+        except BaseException:
+            self.abort()
+            raise
+        await self.aclose()
+        return _decoded(b"".join(pieces), self.headers.get("content-encoding", ""))
+
+    async def json(self) -> Any:
+        """The whole body as a JSON value. Raises BadResponse when it is none, and what `read` raises."""
+        return self.value(await self.read())
+
+    def value(self, body: bytes) -> Any:
+        """`body`, which was read from here, as a JSON value. Raises BadResponse when it is none."""
+        try:
+            return jsonio.loads(body)
+        except ValueError as error:
+            raise BadResponse(
+                f"the upstream's answer is not JSON: {error}",
+                status=self.status,
+                upstream_request_id=self.request_id,
+            ) from error
+
+    async def chunk(self, until: float | None, timed_out: Callable[[], Exception]) -> bytes | None:
+        """The next piece of the body, None at its end; `timed_out()` is raised at the instant `until`."""
+        if not self._taken:
+            _plain_only(self.headers.get("content-encoding", ""))
+        with TimeLimit(until, timed_out):
+            piece = await self._next()
+        if self._taken > MAX_STREAM:
+            raise BadResponse(f"the upstream's stream is longer than {MAX_STREAM} bytes")
+        return piece
+
+    async def expect_end(self) -> None:
+        """Read the end of a body whose end marker was seen, so that its connection can be used again.
+
+        When more data comes, or nothing within 50 ms, the connection is closed instead.
+        """
+        with suppress(CallError):
+            if await self.chunk(self._client.now() + _END_WITHIN, self._client.timed_out) is None:
+                return
+        self.abort()
+
+    async def aclose(self) -> None:
+        """Close the answer: the connection goes back to the pool, or away when the body is not at its end."""
+        if isinstance(self._body, httpx.AsyncByteStream):
+            await self._body.aclose()
+
+    def abort(self) -> None:
+        """Close the connection now, without awaiting; where the transport cannot, in a task of its own."""
+        abort = getattr(self._body, "abort", None)
+        if abort is not None:
+            abort()
+        else:
+            self._client.close_later(self)
+
+    async def _next(self) -> bytes | None:
+        if self._iterator is None:
+            if not isinstance(self._body, httpx.AsyncByteStream):
+                raise BadResponse("the transport gave a body that cannot be read asynchronously")
+            self._iterator = self._body.__aiter__()
+        try:
+            piece = await self._iterator.__anext__()
+        except StopAsyncIteration:
+            return None
+        except httpx.RemoteProtocolError as error:
+            raise Truncated(f"the upstream's answer broke off: {error}") from error
+        except (httpx.TransportError, OSError) as error:
+            raise ConnectionFailed(f"the connection to the upstream broke: {_why(error)}") from error
+        self._taken += len(piece)
+        return piece
+
+
+class Client:
+    """One upstream's HTTP: requests out, answers in, transport failures as our errors.
+
+    One for each deployment, so that a busy one cannot use up another's connections. It never retries and
+    never follows a redirect. The credential is attached last, and only for the configured origin.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        transport: httpx.AsyncBaseTransport,
+        *,
+        auth: Auth,
+        clock: Clock,
+        connect_timeout: float = 5.0,
+    ) -> None:
+        self.endpoint = endpoint
+        self.transport = transport
+        self._auth = auth
+        self._clock = clock
+        self._base_url = endpoint.base_url.rstrip("/")
+        self._shown = _without_userinfo(self._base_url)
+        self._urls: dict[str, httpx.URL] = {}
+        # By name in lower case: what comes later replaces what came before, and nothing is sent twice.
+        self._headers = _raw(
+            {"accept": "application/json", "accept-encoding": "identity", "user-agent": "pointsman"}
+        )
+        self._headers |= _raw(endpoint.headers)
+        self._extensions = {
+            "timeout": {"connect": connect_timeout, "read": None, "write": None, "pool": None}
+        }
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        limits: Limits,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+    ) -> Answer:
+        """Send one request and return its answer as soon as the head is here, whatever its status.
+
+        Args:
+            path: appended to the base URL; already percent-encoded.
+            body: a JSON value, or None for no body.
+            headers: more of them; they replace those of the endpoint that have the same name.
+            stream: the head must come within `limits.first_token`, not only within the attempt's time.
+
+        Raises: ConnectionFailed (`sent` tells whether anything left), FirstTokenTimeout, AttemptTimeout,
+            BadResponse for a redirect, InvalidRequest for what cannot be sent.
+        """
+        started_at = self._clock.now()
+        secret = self._auth.current()
+        request = self._request(method, path, body, headers, secret)
+        until = limits.until(started_at)
+        error: Callable[[], Exception] = self.timed_out
+        if stream and started_at + limits.first_token < until:
+            until, error = started_at + limits.first_token, self.no_first_token
+        try:
+            with TimeLimit(until, error):
+                response = await self.transport.handle_async_request(request)
+        except _NEVER_SENT as failure:
+            raise ConnectionFailed(
+                f"no connection to {self._shown}: {_why(failure)}", sent=False
+            ) from failure
+        except (httpx.TransportError, OSError) as failure:
+            raise ConnectionFailed(
+                f"the connection to {self._shown} broke before an answer: {_why(failure)}"
+            ) from failure
+        answer = Answer(response, self, limits, started_at)
+        if 300 <= answer.status < 400:
+            answer.abort()
+            host = _host(answer.headers.get("location", "")) or "somewhere"
+            raise BadResponse(
+                f"{self._shown} redirects to {host}; redirects are not followed, correct base_url",
+                status=answer.status,
+            )
+        if answer.status == 401 and secret is not None:
+            self._auth.rejected(secret)
+        return answer
+
+    async def json(self, method: str, path: str, body: Any = None, *, limits: Limits) -> tuple[Answer, Any]:
+        """Send one request and return its answer with the JSON value of its body, whatever its status.
+
+        The value is None for an empty body and for an error whose body is not JSON.
+        """
+        answer = await self.send(method, path, body, limits=limits)
+        if answer.status >= 400:
+            return answer, json_or_none(await answer.read())
+        content = await answer.read()
+        return answer, answer.value(content) if content.strip() else None
+
+    def within(self, seconds: float) -> Limits:
+        """Limits for a call outside of any request: `seconds` in all."""
+        return Limits(deadline=self._clock.now() + seconds, first_token=seconds, idle=seconds)
+
+    def now(self) -> float:
+        """Seconds on the clock that `Limits.deadline` is measured by."""
+        return self._clock.now()
+
+    def wall(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+        return self._clock.wall()
+
+    async def aclose(self) -> None:
+        """Close the transport and with it all connections."""
+        for task in tuple(self._closing):
+            with suppress(Exception):
+                await task
+        await self.transport.aclose()
+
+    def close_later(self, answer: Answer) -> None:
+        """Close `answer` in a task that this client owns, for at most a second."""
+
+        async def close() -> None:
+            with suppress(Exception):
+                await asyncio.wait_for(answer.aclose(), _CLOSE_WITHIN)
+
+        try:
+            task = asyncio.get_running_loop().create_task(close())
+        except RuntimeError:  # the loop is gone, and the connection with it
+            return
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def timed_out(self) -> AttemptTimeout:
+        """The error of an attempt that took too long."""
+        return AttemptTimeout(f"{self._shown} did not answer in time")
+
+    def no_first_token(self) -> FirstTokenTimeout:
+        """The error of a stream whose first token did not come in time."""
+        return FirstTokenTimeout(f"{self._shown} sent no first token in time")
+
+    def silent(self) -> IdleTimeout:
+        """The error of a stream that fell silent."""
+        return IdleTimeout(f"{self._shown} fell silent in the middle of the answer")
+
+    def _request(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None, secret: Secret | None
+    ) -> httpx.Request:
+        url = self._urls.get(path) or self._url(path)
+        fields = {**self._headers, **_raw(headers)} if headers else dict(self._headers)
+        content: bytes | None = None
+        if body is not None:
+            try:
+                content = jsonio.dumps(body)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
+            fields[b"content-type"] = b"application/json"
+        if secret is not None:
+            fields |= _raw(self.endpoint.authorize(secret.reveal()))
+        return httpx.Request(
+            method, url, headers=list(fields.items()), content=content, extensions=self._extensions
+        )
+
+    def _url(self, path: str) -> httpx.URL:
+        if path[:1] not in ("", "/", "?"):
+            # It would go on where the host ends, and the credential would go with it.
+            raise InvalidRequest(f"the path {path[:100]!r} does not begin with a slash")
+        try:
+            url = httpx.URL(self._base_url + path)
+        except httpx.InvalidURL as error:
+            raise InvalidRequest(f"{self._shown} and {path[:100]!r} make no URL: {error}") from error
+        if len(self._urls) < 64:
+            self._urls[path] = url
+        return url
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class EventSource(Protocol):
+    """The events of one streamed answer, as a provider gives them to the router."""
+
+    upstream_request_id: str
+
+    async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        """What comes next: some events in order, none for a mere sign of life, None after the end marker.
+
+        Args:
+            until: the instant of the clock by which something must come.
+
+        Raises: an AttemptTimeout at `until`; Truncated when the answer ends without its end marker; the
+            error that the upstream sent in the stream.
+        """
+
+    def abort(self) -> None:
+        """Close the connection now, without awaiting."""
+
+    async def aclose(self) -> None:
+        """Close, and give the connection back where it can be used again."""
+
+
+class Framer(Protocol):
+    """Frames out of bytes cut anywhere."""
+
+    def feed(self, data: bytes, /) -> list[SseEvent]: ...
+    def close(self) -> list[SseEvent]: ...
+
+
+class Decoder(Protocol):
+    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer."""
+
+    done: bool
+    """The end marker has been seen: whatever follows is ignored."""
+
+    def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
+        """The events of one frame; none for a sign of life. Raises the error that the frame holds."""
+
+    def close(self) -> Sequence[StreamEvent]:
+        """The body has ended. Raises Truncated unless the answer is complete."""
+
+
+class HttpEvents:
+    """The `EventSource` of every HTTP provider: an answer's bytes, framed and decoded."""
+
+    __slots__ = ("_answer", "_decoder", "_ended", "_failure", "_framer", "_waiting", "upstream_request_id")
+
+    def __init__(self, answer: Answer, framer: Framer, decoder: Decoder) -> None:
+        self._answer = answer
+        self._framer = framer
+        self._decoder = decoder
+        self._waiting: Callable[[], Exception] = answer._client.no_first_token
+        self._ended = False
+        self._failure: CallError | None = None
+        self.upstream_request_id = answer.request_id
+
+    async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        if self._failure is not None:
+            raise self._failure
+        if self._decoder.done:
+            return None
+        data = await self._answer.chunk(until, self._waiting)
+        if data is None:
+            self._ended = True
+            events = self._decode(self._framer.close())
+            if not self._decoder.done and self._failure is None:
+                self._add(events, self._decoder.close)
+                self._decoder.done = True
+            return events
+        events = self._decode(self._framer.feed(data))
+        if any(event.content for event in events):
+            self._waiting = self._answer._client.silent
+        return events
+
+    def abort(self) -> None:
+        self._answer.abort()
+
+    async def aclose(self) -> None:
+        if self._decoder.done and not self._ended:
+            await self._answer.expect_end()
+        await self._answer.aclose()
+
+    def _decode(self, frames: list[SseEvent]) -> list[StreamEvent]:
+        events: list[StreamEvent] = []
+        decoder = self._decoder
+        for frame in frames:
+            if decoder.done or self._failure is not None:
+                break
+            self._add(events, decoder.decode, frame)
+        return events
+
+    def _add(
+        self, events: list[StreamEvent], decode: Callable[..., Sequence[StreamEvent]], *frame: SseEvent
+    ) -> None:
+        """Add what `decode` gives. Its failure waits until the events before it are delivered: how the
+        bytes were cut must not decide what the caller sees.
+        """
+        try:
+            events += decode(*frame)
+        except CallError as failure:
+            if not events:
+                raise
+            self._failure = failure
+
+
+# ── status → error ───────────────────────────────────────────────────────────────────────────────────
+
+
+def error_for_status(
+    status: int,
+    headers: Mapping[str, str],
+    message: str,
+    *,
+    wall: float,
+    code: str = "",
+    kind: type[CallError] | None = None,
+) -> CallError:
+    """The error that an upstream's status means, unless the provider knows better and names its `kind`.
+
+    Args:
+        message: what the upstream says, already safe to show.
+        wall: seconds since 1970, UTC, for hints given as dates.
+        code: the upstream's own code.
+
+    `retry-after` is honoured, and `x-should-retry` overrides what the kind says about retrying.
+    """
+    hint = hints.retry_after(headers, wall=wall)
+    kind = kind or _kind(status, hint)
+    text = f"HTTP {status}: {message[:500]}" if message else f"HTTP {status}"
+    error = kind(
+        text, status=status, retry_after=hint, upstream_request_id=_request_id(headers), upstream_code=code
+    )
+    match headers.get("x-should-retry", "").strip().lower():
+        case "true":
+            error.retry_elsewhere = error.retry_same = True
+        case "false":
+            # The upstream speaks for itself; a rate limit or failure there says nothing about others.
+            error.retry_same = False
+    return error
+
+
+def _kind(status: int, hint: float | None) -> type[CallError]:
+    match status:
+        case 401:
+            return AuthenticationFailed
+        case 402:
+            return QuotaExhausted
+        case 403:
+            return PermissionDenied
+        case 404:
+            return ModelNotFound
+        case 408 | 409:
+            return Unavailable
+        case 429:
+            return RateLimited
+        case 503 | 529 if hint is not None:
+            return Overloaded
+        case _ if status >= 500:
+            return Unavailable
+        case _ if status >= 400:
+            return InvalidRequest
+        case _:
+            return BadResponse
+
+
+def raise_for_status(answer: Answer, body: bytes, *, wall: float) -> None:
+    """Raise the default error of a status of 400 and above; for calls whose dialect has nothing finer."""
+    if answer.status >= 400:
+        raise error_for_status(answer.status, answer.headers, snippet(body), wall=wall)
+
+
+def json_or_none(body: bytes) -> Any:
+    """The JSON value of `body`, None when it is empty or none."""
+    try:
+        return jsonio.loads(body)
+    except ValueError:
+        return None
+
+
+def snippet(body: bytes) -> str:
+    """The beginning of a body that is not JSON, on one line and without markup, for an error message."""
+    text = body[:2000].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if text[:1] == "<":
+        return "an HTML page instead of an API answer"
+    text = _MARKUP.sub(" ", text)
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:200]
+
+
+_MARKUP = re.compile(r"<[a-zA-Z!/?][^<>]*>?")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _raw(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    """`headers` as they go out, by name in lower case. Raises InvalidRequest; no message holds a value."""
+    fields = {}
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise InvalidRequest(f"{name[:100]!r} cannot be the name of a header")
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise InvalidRequest(f"the value of header {name!r} has a line break or NUL")
+        if not value.isascii() and max(value) > "\xff":
+            raise InvalidRequest(f"the value of header {name!r} has characters outside Latin-1")
+        fields[name.lower().encode("ascii")] = value.encode("latin-1")
+    return fields
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    for name in ("x-request-id", "request-id", "x-correlation-id"):
+        if value := headers.get(name):
+            return value[:200]
+    return ""
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "")[:200]
+    except ValueError:
+        return ""
+
+
+def _without_userinfo(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _plain_only(encoding: str) -> None:
+    if encoding.strip().lower() not in ("", "identity"):
+        raise BadResponse(f"the upstream's stream is encoded as {encoding[:50]!r}, which we did not ask for")
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """`body` without its content encoding; we ask for none, but some edges compress error pages anyway."""
+    match encoding.strip().lower():
+        case _ if not body:
+            return body
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip" | "deflate":
+            try:
+                decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
+                plain = decoder.decompress(body, MAX_BODY)
+            except zlib.error as error:
+                raise BadResponse(f"the upstream's {encoding} answer cannot be decoded: {error}") from error
+            if len(plain) >= MAX_BODY:
+                raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes when decoded")
+            if not decoder.eof:
+                raise Truncated(f"the upstream's {encoding} answer ends too early")
+            return plain
+        case other:
+            raise BadResponse(f"the upstream's answer is encoded as {other[:50]!r}, which we did not ask for")
+
+
+def _why(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,142 @@
+"""Providers: what an upstream API plugin implements, and what one attempt hands to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from pointsman.auth import Auth
+from pointsman.clock import Clock
+from pointsman.errors import Unsupported
+from pointsman.http import Client, Endpoint, EventSource, Limits
+from pointsman.types import (
+    ChatRequest,
+    ChatResponse,
+    EmbedRequest,
+    EmbedResponse,
+    GenerateRequest,
+    ModelInfo,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt, as a provider sees it.
+
+    Attributes:
+        model: the upstream's own name of the model.
+        http: the deployment's client; None for a provider without an endpoint.
+        limits: how long things may take.
+        request_id: ours, the same for all attempts of a request.
+        attempt: 1 for the first.
+        options: the deployment's `options`, for what only this provider type knows.
+    """
+
+    model: str
+    http: Client | None
+    limits: Limits
+    request_id: str
+    attempt: int
+    options: Mapping[str, Any]
+
+    @property
+    def client(self) -> Client:
+        """The deployment's client, for providers that have an endpoint."""
+        if self.http is None:
+            raise RuntimeError("this provider has no endpoint, hence no client")
+        return self.http
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every outgoing call carries: our request id and the attempt's number."""
+        return {"x-pointsman-request-id": self.request_id, "x-pointsman-attempt": str(self.attempt)}
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderContext:
+    """What a provider is made from.
+
+    Attributes:
+        name: the configured name of the provider.
+        settings: the validated settings, an instance of the factory's model.
+        base_url: as configured, without a trailing slash; None when the configuration has none.
+        auth: where the credential comes from.
+        open: makes a client for an endpoint: the provider's own, for management calls and probes.
+    """
+
+    name: str
+    settings: Any
+    base_url: str | None
+    auth: Auth
+    clock: Clock
+    open: Callable[[Endpoint], Client]
+
+
+class Provider:
+    """One configured upstream. Subclass it and override what the upstream can do.
+
+    Every method is called for one attempt and must not retry. It raises our errors only, classified: what
+    is `Unsupported` is noticed before anything is sent. All methods may run concurrently.
+    """
+
+    endpoint: Endpoint | None = None
+    """Where the calls go; the router opens one client per deployment for it. None: not over HTTP."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        self.name = context.name
+
+    async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+        """The whole answer."""
+        raise self._unsupported("chat")
+
+    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+        """The answer's events; returns when the upstream has accepted the call."""
+        raise self._unsupported("streaming")
+
+    async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
+        """A plain completion."""
+        raise self._unsupported("plain completion")
+
+    async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
+        """One vector for each text, in order."""
+        raise self._unsupported("embedding")
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """The models that the upstream offers."""
+        raise self._unsupported("listing models")
+
+    async def probe(self) -> None:
+        """Return when the upstream is alive and well, raise otherwise. Must be free of charge."""
+        await self.models()
+
+    async def aclose(self) -> None:
+        """Give back what the provider holds."""
+
+    def _unsupported(self, what: str) -> Unsupported:
+        return Unsupported(f"provider {self.name!r} ({type(self).__name__}) cannot do this: {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFactory:
+    """What a provider plugin offers.
+
+    Attributes:
+        name: the provider type, equal to the name of the entry point.
+        settings: model of the keys that only this type has; `BaseModel` with `extra="forbid"`.
+        make: builds the provider; must not touch the network.
+        options: model of a deployment's `options`; None: the provider takes them as they come.
+        needs_key: without a credential this type cannot work (unless a base_url of one's own is given).
+        key_variable: the environment variable that usually holds the credential.
+        default_base_url: where the calls go when the configuration does not say.
+    """
+
+    name: str
+    settings: type[BaseModel]
+    make: Callable[[ProviderContext], Provider]
+    options: type[BaseModel] | None = None
+    default_base_url: str | None = None
+    needs_key: bool = False
+    key_variable: str | None = None

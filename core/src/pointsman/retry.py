@@ -1,0 +1,123 @@
+"""Retry policies: the interface of the plugin kind, and the two that are built in.
+
+A policy only decides: whether to go on after a failed attempt, and how long to wait first. Which deployment
+is tried next, what a deadline allows and what an upstream's own hint demands is the router's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pointsman.clock import Rng
+from pointsman.errors import CallError
+from pointsman.units import Duration
+
+HOP = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt, as a policy sees it.
+
+    Attributes:
+        number: how many attempts the request has made, 1 or more.
+        error: what the last one ended with.
+        elsewhere: the next attempt can go to a deployment that this request has not tried.
+        failures: how often the deployment that is next in line has failed in this request.
+        elapsed: seconds since the request began.
+    """
+
+    number: int
+    error: CallError
+    elsewhere: bool
+    failures: int
+    elapsed: float
+
+
+class RetryPolicy(Protocol):
+    """Decides after a failed attempt."""
+
+    attempts: int
+    """How many attempts one request may make in all, 1 or more."""
+
+    def delay(self, failure: Failure, rng: Rng) -> float | None:
+        """Seconds to wait before the next attempt; None to give up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryFactory:
+    """What a retry plugin offers: `make(settings)` returns a `RetryPolicy`."""
+
+    name: str
+    settings: type[BaseModel]
+    make: Callable[[Any], RetryPolicy]
+
+
+class NoRetrySettings(BaseModel):
+    """`{type: none}`: one attempt, whatever happens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ExponentialSettings(BaseModel):
+    """`{type: exponential}`: full jitter, and at once to a deployment that was not tried yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    attempts: int = Field(3, ge=1, le=20, description="attempts of one request in all, over all fallbacks")
+    base_delay: Duration = Field(0.5, gt=0, description="the first wait lies between 0 and this")
+    max_delay: Duration = Field(8.0, gt=0, description="no wait of ours is longer")
+
+
+class NoRetry:
+    """One attempt."""
+
+    attempts = 1
+
+    def delay(self, failure: Failure, rng: Rng) -> float | None:
+        return None
+
+
+class Exponential:
+    """Goes to an untried deployment almost at once, and back to a failed one after full jitter."""
+
+    __slots__ = ("_base", "_cap", "attempts")
+
+    def __init__(self, settings: ExponentialSettings) -> None:
+        self.attempts = settings.attempts
+        self._base = settings.base_delay
+        self._cap = settings.max_delay
+
+    def delay(self, failure: Failure, rng: Rng) -> float | None:
+        if failure.number >= self.attempts:
+            return None
+        if failure.elsewhere:
+            return rng.random() * HOP
+        return full_jitter(failure.failures, base=self._base, cap=self._cap, rng=rng)
+
+
+def full_jitter(failures: int, *, base: float, cap: float, rng: Rng) -> float:
+    """Seconds to wait before going back to a deployment that failed `failures` times.
+
+    Uniform over [0, min(cap, base * 2 ** failures)], so that callers who failed together do not come back
+    together.
+
+    Args:
+        failures: 0 or more.
+        base, cap: seconds, above 0.
+
+    Returns: seconds, 0 <= wait <= cap.
+    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    # 2 ** 64 seconds are above any cap; without the bound a large count would overflow a float.
+    return rng.random() * min(cap, base * 2.0 ** min(failures, 64))
+
+
+BUILT_IN = (
+    RetryFactory("exponential", ExponentialSettings, Exponential),
+    RetryFactory("none", NoRetrySettings, lambda _settings: NoRetry()),
+)

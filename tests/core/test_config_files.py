@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.errors import ConfigError
 from pointsman.config.locate import Document, parse, read
+from pointsman.errors import ConfigError
 
 
 def complaints(text: str | bytes, suffix: str = ".yaml") -> list[str]:

@@ -38,7 +38,7 @@ def findings(
     """
     return [
         _without_value(_finding(each, model, tuple(also)), each["input"])
-        if foreign and each["type"] not in _EXPECTED and each["type"] not in _BOUNDS
+        if foreign and each["type"] not in (*_EXPECTED, *_BOUNDS, "extra_forbidden", "missing")
         else _finding(each, model, tuple(also))
         for each in error.errors(include_url=False)
         if each["type"] != "default_factory_not_called"  # a consequence of another one in the list

@@ -1,0 +1,431 @@
+"""One request's way through its attempts: where the next one goes, when, and when to give up.
+
+The first attempt is a plain call. Only when it fails is anything of the retry machinery made. Every
+attempt ends here in one outcome, one release of its lease and one event; every request in one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from pointsman.clock import Clock, Rng, new_id
+from pointsman.errors import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    BadResponse,
+    CallError,
+    DeadlineExceeded,
+    NoDeploymentAvailable,
+    Outcome,
+    PermissionDenied,
+    PointsmanError,
+    QuotaExhausted,
+    Unsupported,
+)
+from pointsman.events import AttemptEnded, Events, RequestEnded
+from pointsman.http import Limits
+from pointsman.pool import QUOTA_COOL_DOWN, Deployment, Lease, Pool
+from pointsman.provider import Call
+from pointsman.retry import Failure, RetryPolicy
+from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+T = TypeVar("T")
+R = TypeVar("R", ChatResponse, EmbedResponse)
+
+LONGEST_WAIT = 60.0
+"""Seconds: a hint beyond it is not waited for inside a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all requests of a router share."""
+
+    clock: Clock
+    rng: Rng
+    events: Events
+    retry: RetryPolicy
+
+
+class Attempts:
+    """The state of one request. Bound to the task that runs it; nothing in it is shared.
+
+    Args:
+        chain: the pool of the model and those of its fallbacks, in order; never empty.
+        operation: `chat`, `stream`, `generate` or `embed`, for the record.
+    """
+
+    __slots__ = (
+        "_chain",
+        "_closed",
+        "_delay",
+        "_failures",
+        "_finished",
+        "_last",
+        "_last_error",
+        "_retryable",
+        "_setting",
+        "_tried",
+        "_usage",
+        "deadline",
+        "made",
+        "operation",
+        "request",
+        "request_id",
+        "started_at",
+        "wall",
+    )
+
+    def __init__(self, setting: Setting, chain: Sequence[Pool], request: Request, operation: str) -> None:
+        self._setting = setting
+        self._chain = chain
+        self.request = request
+        self.operation = operation
+        self.request_id = new_id("req_", setting.rng)
+        self.started_at = setting.clock.now()
+        self.wall = setting.clock.wall()
+        self.deadline = self.started_at + chain[0].total
+        self.made = 0
+        self._tried: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._retryable: set[str] = set()
+        self._closed: set[str] = set()
+        self._last: tuple[Pool, Lease] | None = None
+        self._last_error: CallError | None = None
+        self._delay: float | None = None
+        self._usage: Usage | None = None
+        self._finished = False
+
+    # ── the loop ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self, once: Callable[[Lease], Awaitable[T]]) -> T:
+        """What `once` returns for the first lease with which it succeeds.
+
+        `once` must end its lease by `ok`, or leave that to its caller on success; on any exception it is
+        ended here. Raises the last attempt's error, or why there was no attempt.
+        """
+        try:
+            return await self._attempt(once)
+        except CallError as error:
+            if not self._plan(error):
+                raise
+            return await self._again(once, error)
+
+    async def _again(self, once: Callable[[Lease], Awaitable[T]], first: CallError) -> T:
+        failure: CallError | None = first
+
+        async def attempt() -> T:
+            nonlocal failure
+            if failure is not None:
+                # The attempt that already failed: tenacity hears of it as of its own first one.
+                failed, failure = failure, None
+                raise failed
+            return await self._attempt(once)
+
+        from tenacity import AsyncRetrying, retry_if_exception  # success does not pay for its import
+
+        # A fresh object for this request: a shared one mixes up the exceptions of concurrent tasks.
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(self._worth_another),
+            stop=self._given_up,
+            wait=self._wait,
+            sleep=self._setting.clock.sleep,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    def _worth_another(self, error: BaseException) -> bool:
+        return isinstance(error, CallError) and self._plan(error)
+
+    def _given_up(self, _state: RetryCallState) -> bool:
+        return self._delay is None
+
+    def _wait(self, _state: RetryCallState) -> float:
+        return self._delay or 0.0
+
+    async def _attempt(self, once: Callable[[Lease], Awaitable[T]]) -> T:
+        refusal: Unsupported | None = None
+        while True:
+            lease = self._lease(refusal)
+            try:
+                return await once(lease)
+            except Unsupported as error:
+                # Nothing was sent, so it costs no attempt and no wait: on to one that can.
+                self.end(lease, Outcome.CLIENT_FAULT, error=error)
+                self.made -= 1
+                self._complete(error, lease.deployment)
+                refusal = error
+            except CallError as error:
+                self._failed(lease, error)
+                raise
+            except PointsmanError:
+                self.end(lease, Outcome.NEUTRAL)
+                raise
+            except Exception as error:
+                wrapped = BadResponse(f"provider plugin of {lease.deployment.id} raised {error!r}"[:500])
+                self._failed(lease, wrapped)
+                raise wrapped from error
+            except BaseException:
+                self.end(lease, Outcome.NEUTRAL)
+                raise
+
+    # ── where the next attempt goes ──────────────────────────────────────────────────────────────────
+
+    def _lease(self, refusal: Unsupported | None) -> Lease:
+        now = self._setting.clock.now()
+        if now >= self.deadline:
+            late = DeadlineExceeded("the deadline of the request has passed")
+            raise self._complete(late, None) from self._last_error
+        expires = self.deadline
+        for pool in self._open_pools(now):
+            lease = pool.lease(self.request, now=now, expires=expires, tried=self._tried)
+            if lease is not None:
+                return self._taken(pool, lease)
+        if refusal is not None:
+            raise refusal
+        # Nothing untried is left. Back to one that failed, if it may be tried again.
+        for pool in self._chain:
+            ready = [each for each in pool.ready(now) if each.id in self._retryable]
+            for each in sorted(ready, key=lambda each: self._failures.get(each.id, 0)):
+                lease = each.acquire(now, expires)
+                if lease is not None:
+                    return self._taken(pool, lease)
+        raise self._none_available(now) from self._last_error
+
+    def _open_pools(self, now: float) -> Sequence[Pool]:
+        """The pools that may take the next attempt, in order.
+
+        Every pool of the chain that has something ready keeps one attempt in reserve: three dead deployments
+        must not use up the attempts that the fallback would have answered.
+        """
+        pools = [pool for pool in self._chain if pool.name not in self._closed]
+        if len(pools) < 2 or not self.made:
+            return pools
+        left = self._setting.retry.attempts - self.made
+        while len(pools) > 1:
+            head, *rest = pools
+            begun = any(each.id in self._tried for each in head.deployments)
+            waiting = [pool for pool in rest if pool.ready(now, self._tried)]
+            if not (begun and waiting and left <= len(waiting)):
+                break
+            pools = rest
+        return pools
+
+    def _taken(self, pool: Pool, lease: Lease) -> Lease:
+        self.made += 1
+        self._tried.add(lease.deployment.id)
+        self._last = (pool, lease)
+        return lease
+
+    def _none_available(self, now: float) -> NoDeploymentAvailable:
+        errors = [pool.none_available(now) for pool in self._chain]
+        if len(errors) == 1:
+            return self._complete(errors[0], None)
+        waits = [error.retry_after for error in errors if error.retry_after is not None]
+        return self._complete(
+            NoDeploymentAvailable(
+                "; ".join(error.message for error in errors),
+                reasons={id: why for error in errors for id, why in error.reasons.items()},
+                retry_after=min(waits, default=None),
+            ),
+            None,
+        )
+
+    # ── after a failure ──────────────────────────────────────────────────────────────────────────────
+
+    def _failed(self, lease: Lease, error: CallError) -> None:
+        deployment = lease.deployment
+        self._last_error = self._complete(error, deployment)
+        if isinstance(error, AttemptTimeout) and self._setting.clock.now() >= self.deadline:
+            # Our own deadline, not the deployment, ended it.
+            self.end(lease, Outcome.NEUTRAL, error=error)
+            late = DeadlineExceeded(f"the deadline of the request passed while {deployment.id} was at work")
+            raise self._complete(late, deployment) from error
+        self.end(lease, error.outcome, error=error)
+        self._failures[deployment.id] = self._failures.get(deployment.id, 0) + 1
+        if error.retry_same:
+            self._retryable.add(deployment.id)
+        else:
+            self._retryable.discard(deployment.id)
+        if not error.retry_elsewhere and self._last is not None:
+            # The other deployments of this model would say the same; another model may not.
+            self._closed.add(self._last[0].name)
+            self._retryable -= {each.id for each in self._last[0].deployments}
+        if isinstance(error, AuthenticationFailed | PermissionDenied | QuotaExhausted):
+            # The credential is to blame, and with it every deployment that uses it.
+            self._tried |= {
+                each.id
+                for pool in self._chain
+                for each in pool.deployments
+                if each.provider is deployment.provider
+            }
+
+    def _plan(self, error: CallError) -> bool:
+        """Decide whether another attempt is made, and set how long to wait for it."""
+        self._delay = None
+        if not (error.retry_elsewhere or error.retry_same or error.try_fallback):
+            return False
+        if isinstance(error, NoDeploymentAvailable | DeadlineExceeded):
+            return False
+        now = self._setting.clock.now()
+        elsewhere = any(pool.ready(now, self._tried) for pool in self._open_pools(now))
+        back = None if elsewhere else self._way_back(now)
+        if not elsewhere and back is None:
+            return False
+        wait = self._setting.retry.delay(
+            Failure(
+                number=self.made,
+                error=error,
+                elsewhere=elsewhere,
+                failures=0 if back is None else self._failures.get(back[0].id, 0),
+                elapsed=now - self.started_at,
+            ),
+            self._setting.rng,
+        )
+        if wait is None:
+            return False
+        if back is not None:
+            wait = max(wait, back[1] - now)
+        if wait > LONGEST_WAIT or now + wait >= self.deadline:
+            return False
+        self._delay = wait
+        return True
+
+    def _way_back(self, now: float) -> tuple[Deployment, float] | None:
+        """The deployment that this request may return to first, and when; None when there is none.
+
+        A cool-down is waited for, an open breaker is not: it opened because calls like this one fail.
+        """
+        ways: list[tuple[float, int, Deployment]] = []
+        for pool in self._chain:
+            for each in pool.deployments:
+                if each.id not in self._retryable:
+                    continue
+                breaker = each.live.breaker
+                at = each.available_at(now)
+                if at is not None and (breaker is None or breaker.admits(now)):
+                    ways.append((at, self._failures.get(each.id, 0), each))
+        if not ways:
+            return None
+        at, _, deployment = min(ways, key=lambda way: way[:2])
+        return deployment, at
+
+    # ── the end of an attempt, the end of the request ────────────────────────────────────────────────
+
+    def now(self) -> float:
+        """Seconds on the clock of `deadline`."""
+        return self._setting.clock.now()
+
+    def call(self, lease: Lease) -> Call:
+        """What the provider is handed for the attempt that holds `lease`."""
+        deployment = lease.deployment
+        return Call(
+            model=deployment.model,
+            http=deployment.client,
+            limits=Limits(
+                deadline=self.deadline,
+                first_token=deployment.first_token,
+                idle=deployment.idle,
+                attempt=deployment.attempt,
+            ),
+            request_id=self.request_id,
+            attempt=self.made,
+            options=deployment.options,
+        )
+
+    def signed(self, response: R, lease: Lease) -> R:
+        """`response` with where it came from; an answer whose upstream gave it no id gets ours."""
+        response = replace(
+            response, deployment=lease.deployment.id, attempts=self.made, request_id=self.request_id
+        )
+        if isinstance(response, ChatResponse) and not response.id:
+            return replace(response, id=self.request_id)
+        return response
+
+    def end(
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        *,
+        error: CallError | None = None,
+        usage: Usage | None = None,
+        upstream_request_id: str = "",
+    ) -> None:
+        """End the attempt that holds `lease`: once released and told, whatever comes later is ignored."""
+        if not lease.is_open:
+            return
+        now = self._setting.clock.now()
+        retry_after = None if error is None else error.retry_after
+        at_least = QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0
+        lease.release(outcome, now, retry_after=retry_after, at_least=at_least)
+        if usage is not None:
+            self._usage = usage
+        events = self._setting.events
+        if not events.listeners:
+            return
+        pool = self._last[0].name if self._last else ""
+        events.emit(
+            AttemptEnded(
+                request_id=self.request_id,
+                model=pool,
+                deployment=lease.deployment.id,
+                number=self.made,
+                outcome=outcome,
+                error="" if error is None else error.code,
+                detail="" if error is None else error.message,
+                status=None if error is None else error.status,
+                wall=self.wall + (lease.started_at - self.started_at),
+                seconds=now - lease.started_at,
+                first_token=lease.first_token,
+                usage=usage,
+                upstream_request_id=upstream_request_id
+                or ("" if error is None else error.upstream_request_id),
+            )
+        )
+
+    def finish(self, result: str, error: BaseException | None = None) -> None:
+        """End the request as `ok`, `error`, `cancelled` or `abandoned`. Only the first call counts."""
+        if self._finished:
+            return
+        self._finished = True
+        events = self._setting.events
+        if not events.listeners:
+            return
+        pool, lease = self._last if self._last is not None else (None, None)
+        events.emit(
+            RequestEnded(
+                request_id=self.request_id,
+                operation=self.operation,
+                model=self.request.model,
+                pool="" if pool is None else pool.name,
+                deployment="" if lease is None else lease.deployment.id,
+                result=result,
+                error=error.code if isinstance(error, PointsmanError) else "",
+                detail=error.message if isinstance(error, PointsmanError) else "",
+                attempts=self.made,
+                wall=self.wall,
+                seconds=self._setting.clock.now() - self.started_at,
+                usage=self._usage,
+            )
+        )
+
+    def failed(self, error: BaseException) -> None:
+        """End the request with `error`: `error` when it is one of ours or a bug, else `cancelled`."""
+        if isinstance(error, CallError):
+            self._complete(error, None)
+        self.finish("error" if isinstance(error, Exception) else "cancelled", error)
+
+    def _complete(self, error: _E, deployment: Deployment | None) -> _E:
+        """`error` with what only the router knows."""
+        error.request_id = self.request_id
+        error.attempts = self.made
+        if deployment is not None and not error.deployment:
+            error.deployment = deployment.id
+        return error
+
+
+_E = TypeVar("_E", bound=CallError)

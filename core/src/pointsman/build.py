@@ -1,0 +1,486 @@
+"""Configuration and plugins → snapshot: everything a router runs on, built whole or not at all.
+
+Building touches no network. All problems are collected and raised together; only when there is none are
+audit files opened. What did not change since a previous snapshot is taken over with its state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from math import ceil
+from typing import Any
+
+from cachetools import LRUCache
+
+from pointsman.attempts import Setting
+from pointsman.audit import AuditSink
+from pointsman.auth import Auth, Fixed
+from pointsman.breaker import Breaker, BreakerSettings, BreakerState
+from pointsman.clock import Clock, Rng
+from pointsman.config import Config, DeploymentConfig, ModelConfig, Named, ProviderConfig
+from pointsman.config.problems import Path, Problem, config_error
+from pointsman.errors import ConfigError, InvalidRequest, PluginError, UnknownModel
+from pointsman.events import BreakerChanged, Events
+from pointsman.http import Client, Endpoint
+from pointsman.inputs import default_options
+from pointsman.plugins import Plugins
+from pointsman.pool import Deployment, Live, Pool
+from pointsman.provider import Provider, ProviderContext, ProviderFactory
+from pointsman.retry import RetryPolicy
+from pointsman.strategy import RoundRobin, Strategy
+from pointsman.transports.options import TransportOptions, TransportUnavailable
+
+AD_HOC_POOLS = 256
+"""`provider/upstream-model` names that are remembered; callers may invent any number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One provider as it runs: the object, and what its clients are made of."""
+
+    config: ProviderConfig
+    factory: ProviderFactory
+    provider: Provider
+    auth: Auth
+    open: Callable[[Endpoint], Client]
+    own: list[Client]
+
+    def any_client(self) -> Client | None:
+        """A client for calls outside of the configured deployments; None for a provider without endpoint."""
+        if not self.own and self.provider.endpoint is not None:
+            self.open(self.provider.endpoint)
+        return self.own[0] if self.own else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One immutable, fully built configuration; a request keeps the one it started with."""
+
+    config: Config
+    setting: Setting
+    upstreams: Mapping[str, Upstream]
+    pools: Mapping[str, Pool]
+    lives: Mapping[str, Live]
+    clients: Mapping[str, Client]
+    sinks: Sequence[AuditSink]
+    _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
+
+    @property
+    def providers(self) -> dict[str, Provider]:
+        """The provider objects by their configured names."""
+        return {name: each.provider for name, each in self.upstreams.items()}
+
+    def chain(self, model: str) -> Sequence[Pool]:
+        """The pool of `model` and those of its fallbacks, in order, each once. Raises UnknownModel."""
+        first = self.pool(model)
+        if not first.fallback:
+            return (first,)
+        chain: dict[str, Pool] = {}
+        waiting = [first]
+        while waiting:
+            pool = waiting.pop(0)
+            if pool.name not in chain:
+                chain[pool.name] = pool
+                waiting = [self.pool(name) for name in pool.fallback] + waiting
+        return tuple(chain.values())
+
+    def pool(self, model: str) -> Pool:
+        """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
+        pool = self.pools.get(model) or self._ad_hoc.get(model)
+        if pool is not None:
+            return pool
+        name, slash, upstream_model = model.partition("/")
+        upstream = self.upstreams.get(name)
+        if not slash or not upstream_model or upstream is None:
+            close = get_close_matches(model, self.pools, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
+            raise UnknownModel(f"no model is called {model!r}; {hint}")
+        live = self.lives.get(model) or Live(model, breaker=None, rng=self.setting.rng)
+        deployment = Deployment(
+            id=model,
+            model=upstream_model,
+            provider=upstream.provider,
+            client=self.clients.get(model) or upstream.any_client(),
+            live=live,
+            **_limits(self.config, model, DeploymentConfig(provider=name, model=upstream_model)),
+        )
+        pool = Pool(model, (deployment,), RoundRobin(), total=self.config.timeouts.total)
+        self._ad_hoc[model] = pool
+        return pool
+
+    def live(self, deployment: str) -> Live:
+        """The state of a deployment. Raises KeyError that lists the ids."""
+        try:
+            return self.lives[deployment]
+        except KeyError:
+            ids = ", ".join(self.lives)
+            raise KeyError(f"no deployment is called {deployment!r}; there are {ids}") from None
+
+    def retired_by(self, new: Snapshot) -> list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]]:
+        """What `new` no longer uses: how to close it, and the states that must be idle before."""
+        retired: list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]] = []
+        for id, client in self.clients.items():
+            if new.clients.get(id) is not client:
+                retired.append(([self.lives[id]], client.aclose))
+        for name, upstream in self.upstreams.items():
+            successor = new.upstreams.get(name)
+            if successor is None or successor.provider is not upstream.provider:
+                pools = (*self.pools.values(), *self._ad_hoc.values())
+                lives = [
+                    each.live for pool in pools for each in pool.deployments
+                    if each.provider is upstream.provider
+                ]  # fmt: skip
+                retired.append((lives, lambda upstream=upstream: _close(upstream)))  # type: ignore[misc]
+        return retired
+
+    async def aclose(self) -> None:
+        """Close all connections, and the audit sinks after the last of them."""
+        for client in self.clients.values():
+            with suppress(Exception):
+                await client.aclose()
+        for upstream in self.upstreams.values():
+            with suppress(Exception):
+                await _close(upstream)
+        await self.close_sinks()
+
+    async def close_sinks(self) -> None:
+        """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
+        for sink in self.sinks:
+            await asyncio.to_thread(sink.close)
+
+
+def build(
+    config: Config,
+    plugins: Plugins,
+    *,
+    clock: Clock,
+    rng: Rng,
+    events: Events,
+    previous: Snapshot | None = None,
+) -> Snapshot:
+    """The snapshot of `config`. Raises ConfigError with all problems at once; then nothing was started."""
+    return _Builder(config, plugins, clock, rng, events, previous).snapshot()
+
+
+class _Builder:
+    def __init__(
+        self,
+        config: Config,
+        plugins: Plugins,
+        clock: Clock,
+        rng: Rng,
+        events: Events,
+        previous: Snapshot | None,
+    ) -> None:
+        self._config = config
+        self._plugins = plugins
+        self._clock = clock
+        self._rng = rng
+        self._events = events
+        self._previous = previous
+        self._problems: list[Problem] = []
+        self._lives: dict[str, Live] = {}
+        self._clients: dict[str, Client] = {}
+        self._breaker = self._breaker_settings()
+
+    def snapshot(self) -> Snapshot:
+        config = self._config
+        retry = self._retry()
+        sinks = [self._sink(each, ("audit", n)) for n, each in enumerate(config.audit)]
+        upstreams = {
+            name: upstream
+            for name, each in config.providers.items()
+            if (upstream := self._upstream(name, each)) is not None
+        }
+        pools = {name: self._pool(name, model, upstreams) for name, model in config.public_models().items()}
+        if self._problems:
+            raise config_error(self._problems, file=config.file)
+        made: list[AuditSink] = []
+        for n, make in enumerate(sinks):
+            if make is not None:
+                made.append(self._start(make, ("audit", n), made))
+        assert retry is not None
+        return Snapshot(
+            config=config,
+            setting=Setting(clock=self._clock, rng=self._rng, events=self._events, retry=retry),
+            upstreams=upstreams,
+            pools={name: pool for name, pool in pools.items() if pool is not None},
+            lives=self._lives,
+            clients=self._clients,
+            sinks=made,
+        )
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _retry(self) -> RetryPolicy | None:
+        policy: RetryPolicy | None = self._made(self._config.retry, ("retry",), self._plugins.retry)
+        return policy
+
+    def _strategy(self, named: Named, path: Path) -> Strategy | None:
+        strategy: Strategy | None = self._made(named, path, self._plugins.strategy, self._rng, self._clock)
+        return strategy
+
+    def _auth(self, name: str, config: ProviderConfig) -> Auth | None:
+        key = "auth" if config.api_key is None else "api_key"
+        if config.credential is None:
+            return Fixed(None)
+        auth: Auth | None = self._made(
+            config.credential, ("providers", name, key), self._plugins.auth, self._clock
+        )
+        return auth
+
+    def _sink(self, named: Named, path: Path) -> Callable[[], AuditSink] | None:
+        try:
+            factory = self._plugins.audit(named.type)
+        except PluginError as error:
+            self._problem((*path, "type"), error.message)
+            return None
+        settings = self._config.validate_settings(factory.settings, named.settings, path, self._problems)
+        return None if settings is None else lambda: factory.make(settings, self._clock)
+
+    def _start(self, make: Callable[[], AuditSink], path: Path, made: Sequence[AuditSink]) -> AuditSink:
+        try:
+            return make()
+        except ConfigError as error:
+            for each in made:
+                each.close()
+            self._problem(path, error.message)
+            raise config_error(self._problems, file=self._config.file) from error
+
+    def _made(self, named: Named, path: Path, find: Callable[[str], Any], *rest: object) -> Any:
+        """What the factory that `find` knows under `named.type` makes of its settings; None with problems."""
+        try:
+            factory = find(named.type)
+        except PluginError as error:
+            self._problem((*path, "type"), error.message)
+            return None
+        settings = None
+        if factory.settings is not None:
+            settings = self._config.validate_settings(factory.settings, named.settings, path, self._problems)
+            if settings is None:
+                return None
+        elif named.settings:
+            self._problem((*path, next(iter(named.settings))), f"{named.type} takes no settings")
+            return None
+        try:
+            return factory.make(settings, *rest)
+        except (ConfigError, ValueError) as error:
+            self._problem(path, str(error))
+            return None
+
+    def _upstream(self, name: str, config: ProviderConfig) -> Upstream | None:
+        if self._previous is not None:
+            old = self._previous.upstreams.get(name)
+            if old is not None and old.config == config and self._same_plugin(config):
+                return old
+        path: Path = ("providers", name)
+        try:
+            factory = self._plugins.provider(config.type)
+        except PluginError as error:
+            self._problem((*path, "type"), error.message)
+            return None
+        settings = self._config.validate_settings(factory.settings, config.settings, path, self._problems)
+        auth = self._auth(name, config)
+        if settings is None or auth is None:
+            return None
+        if factory.needs_key and config.base_url is None and config.credential is None:
+            variable = factory.key_variable or "API_KEY"
+            self._problem(
+                path,
+                f"a provider of type {config.type} needs a credential",
+                hint=f"add `auth: {{type: env, name: {variable}}}` or `api_key: ${{{variable}}}`",
+            )
+            return None
+        own: list[Client] = []
+
+        def open_client(endpoint: Endpoint) -> Client:
+            client = self._client(config, endpoint, auth, max_in_flight=None)
+            own.append(client)
+            return client
+
+        base_url = config.base_url or factory.default_base_url
+        context = ProviderContext(
+            name=name,
+            settings=settings,
+            base_url=None if base_url is None else base_url.rstrip("/"),
+            auth=auth,
+            clock=self._clock,
+            open=open_client,
+        )
+        try:
+            self._check_transport(config)
+            provider = factory.make(context)
+        except (ConfigError, ValueError) as error:
+            self._problem(path, str(error))
+        except TransportUnavailable as error:
+            self._problem(path, str(error))
+        else:
+            return Upstream(config, factory, provider, auth, open_client, own)
+        return None
+
+    def _same_plugin(self, config: ProviderConfig) -> bool:
+        """Whether the type still comes from the distribution that it came from."""
+        assert self._previous is not None
+        chosen = self._previous.config.plugins.get(config.type)
+        return chosen == self._config.plugins.get(config.type)
+
+    def _client(
+        self, config: ProviderConfig, endpoint: Endpoint, auth: Auth, *, max_in_flight: int | None
+    ) -> Client:
+        more = {name: value.get_secret_value() for name, value in config.headers.items()}
+        return Client(
+            Endpoint(endpoint.base_url, {**endpoint.headers, **more}, endpoint.authorize),
+            self._transport(config, max_in_flight),
+            auth=auth,
+            clock=self._clock,
+            connect_timeout=self._connect_timeout(config),
+        )
+
+    def _transport(self, config: ProviderConfig, max_in_flight: int | None) -> Any:
+        """A transport, which opens nothing yet. Raises TransportUnavailable."""
+        try:
+            factory = self._plugins.transport(config.transport or self._config.transport)
+        except PluginError as error:
+            raise TransportUnavailable(error.message) from error
+        return factory.make(self._options(config, max_in_flight))
+
+    def _options(self, config: ProviderConfig, max_in_flight: int | None) -> TransportOptions:
+        return TransportOptions(
+            # A tenth above the limit, so that a connection that is being closed holds up nobody.
+            max_connections=None if max_in_flight is None else ceil(max_in_flight * 1.1) + 1,
+            connect_timeout=self._connect_timeout(config),
+            keepalive_expiry=config.keepalive,
+            http2=config.http2,
+            proxy=None if config.proxy is None else config.proxy.get_secret_value(),
+            ca_file=config.ca_file,
+            client_cert=None if config.client_cert is None else (config.client_cert, config.client_key),
+            trust_env=config.trust_env,
+        )
+
+    def _connect_timeout(self, config: ProviderConfig) -> float:
+        return config.timeouts.connect or self._config.timeouts.connect
+
+    def _check_transport(self, config: ProviderConfig) -> None:
+        """Make one for nothing, so that what cannot be opened is known now. Raises TransportUnavailable."""
+        self._transport(config, None)
+        if config.ca_file is not None or config.client_cert is not None:
+            self._options(config, None).ssl_context()
+
+    def _pool(self, name: str, model: ModelConfig, upstreams: Mapping[str, Upstream]) -> Pool | None:
+        path: Path = ("models", name)
+        named = model.strategy or self._config.strategy
+        strategy = self._strategy(named, (*path, "strategy") if model.strategy else ("strategy",))
+        deployments = [
+            self._deployment(name, n, each, model, upstreams[each.provider])
+            for n, each in enumerate(model.deployments)
+            if each.provider in upstreams
+        ]
+        if strategy is None or len(deployments) < len(model.deployments):
+            return None
+        old = None if self._previous is None else self._previous.pools.get(name)
+        if old is not None and old.strategy_name == named.type:
+            with suppress(ValueError):
+                strategy.restore(old.strategy.state())
+        return Pool(
+            name,
+            deployments,
+            strategy,
+            strategy_name=named.type,
+            fallback=model.fallback,
+            total=model.timeouts.total or self._config.timeouts.total,
+        )
+
+    def _deployment(
+        self, pool: str, number: int, config: DeploymentConfig, model: ModelConfig, upstream: Upstream
+    ) -> Deployment:
+        id = config.id
+        path: Path = ("models", pool, "deployments", number)
+        if upstream.factory.options is not None:
+            options = upstream.factory.options
+            self._config.validate_settings(options, config.options, (*path, "options"), self._problems)
+        if id not in self._lives:
+            self._take_over(id, config, upstream)
+        if id not in self._lives:
+            self._lives[id] = self._new_live(id)
+            if upstream.provider.endpoint is not None:
+                self._clients[id] = self._client(
+                    upstream.config,
+                    upstream.provider.endpoint,
+                    upstream.auth,
+                    max_in_flight=config.max_in_flight,
+                )
+        return Deployment(
+            id=id,
+            model=config.model,
+            provider=upstream.provider,
+            client=self._clients.get(id),
+            live=self._lives[id],
+            weight=config.weight,
+            priority=config.priority,
+            max_in_flight=config.max_in_flight,
+            defaults={
+                **self._defaults(model.defaults, ("models", pool, "defaults")),
+                **self._defaults(config.defaults, (*path, "defaults")),
+            },
+            options=config.options,
+            labels={**upstream.config.labels, **model.labels, **config.labels},
+            **_limits(self._config, pool, config),
+        )
+
+    def _defaults(self, given: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+        try:
+            return default_options(given)
+        except InvalidRequest as error:
+            self._problem(path, error.message)
+            return {}
+
+    def _take_over(self, id: str, config: DeploymentConfig, upstream: Upstream) -> None:
+        """Keep state and connections of a deployment that stays what it is."""
+        old = self._previous
+        if old is None or id not in old.lives or old.config.circuit_breaker != self._config.circuit_breaker:
+            return
+        for pool in old.pools.values():
+            for each in pool.deployments:
+                if (
+                    each.id == id
+                    and each.provider is upstream.provider
+                    and each.model == config.model
+                    and each.max_in_flight == config.max_in_flight
+                ):
+                    self._lives[id] = old.lives[id]
+                    if id in old.clients:
+                        self._clients[id] = old.clients[id]
+                    return
+
+    def _new_live(self, id: str) -> Live:
+        events = self._events
+
+        def changed(old: BreakerState, new: BreakerState, _now: float, reason: str) -> None:
+            events.emit(BreakerChanged(id, str(old), str(new), reason))
+
+        settings = self._breaker
+        breaker = None if settings is None else Breaker(settings, self._rng, on_change=changed)
+        return Live(id, breaker=breaker, rng=self._rng)
+
+    def _breaker_settings(self) -> BreakerSettings | None:
+        config = self._config.circuit_breaker
+        return BreakerSettings(**config.model_dump()) if config.enabled else None
+
+    def _problem(self, path: Path, message: str, *, hint: str | None = None) -> None:
+        self._problems.append(self._config.problem(path, message, hint))
+
+
+async def _close(upstream: Upstream) -> None:
+    await upstream.provider.aclose()
+    for client in upstream.own:
+        await client.aclose()
+
+
+def _limits(config: Config, model: str, deployment: DeploymentConfig) -> dict[str, Any]:
+    """The time limits that a deployment keeps to, as the fields of `Deployment`."""
+    timeouts = config.timeouts_for(model, deployment)
+    return {"first_token": timeouts.first_token, "idle": timeouts.idle, "attempt": timeouts.attempt}

@@ -1,0 +1,48 @@
+"""The core's own plugin: what is built in, offered through the same hooks as anyone's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from pointsman import audit, auth, retry, strategy
+from pointsman.audit import AuditFactory
+from pointsman.auth import AuthFactory
+from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.retry import RetryFactory
+from pointsman.strategy import StrategyFactory
+from pointsman.transports import open_transport
+from pointsman.transports.factory import TransportFactory
+from pointsman.transports.options import TlsContexts
+
+
+class BuiltinPlugin(PointsmanSpec):
+    """Everything that needs no further package."""
+
+    @hookimpl
+    def pointsman_auth(self) -> Sequence[AuthFactory]:
+        return auth.BUILT_IN
+
+    @hookimpl
+    def pointsman_retry_policies(self) -> Sequence[RetryFactory]:
+        return retry.BUILT_IN
+
+    @hookimpl
+    def pointsman_strategies(self) -> Sequence[StrategyFactory]:
+        return strategy.BUILT_IN
+
+    @hookimpl
+    def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
+        return audit.BUILT_IN
+
+    @hookimpl
+    def pointsman_transports(self) -> Sequence[TransportFactory]:
+        # Reading the certificate authorities takes 20 ms: once for all deployments with the same options.
+        contexts = TlsContexts()
+        return tuple(
+            TransportFactory(name, partial(open_transport, name, contexts=contexts))
+            for name in ("auto", "aiohttp", "httpx")
+        )
+
+
+plugin = BuiltinPlugin()

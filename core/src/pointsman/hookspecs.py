@@ -1,0 +1,69 @@
+"""The hooks: what a plugin may offer. They run once, at set-up, and return named factories.
+
+A plugin is an object with some of these methods, found through an entry point whose name is the name used
+in configurations. Inherit `PointsmanSpec`, mark each method with `hookimpl`, and the type checker sees a
+wrong one. A hook starts nothing: no network, no files, no tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pluggy
+
+from pointsman.audit import AuditFactory
+from pointsman.auth import AuthFactory
+from pointsman.provider import ProviderFactory
+from pointsman.retry import RetryFactory
+from pointsman.strategy import StrategyFactory
+from pointsman.transports.factory import TransportFactory
+
+PROJECT = "pointsman"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class PointsmanSpec:
+    """All hooks, each with the default of offering nothing."""
+
+    @hookspec
+    def pointsman_providers(self) -> Sequence[ProviderFactory]:
+        """Kinds of upstream APIs. Entry-point group `pointsman.providers`."""
+        return ()
+
+    @hookspec
+    def pointsman_auth(self) -> Sequence[AuthFactory]:
+        """Sources of credentials. Entry-point group `pointsman.auth`."""
+        return ()
+
+    @hookspec
+    def pointsman_retry_policies(self) -> Sequence[RetryFactory]:
+        """Retry policies. Entry-point group `pointsman.retry`."""
+        return ()
+
+    @hookspec
+    def pointsman_strategies(self) -> Sequence[StrategyFactory]:
+        """Balancing strategies. Entry-point group `pointsman.strategies`."""
+        return ()
+
+    @hookspec
+    def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
+        """Places for audit records. Entry-point group `pointsman.audit`."""
+        return ()
+
+    @hookspec
+    def pointsman_transports(self) -> Sequence[TransportFactory]:
+        """HTTP transports. Entry-point group `pointsman.transports`."""
+        return ()
+
+    @hookspec
+    def pointsman_config_dialects(self) -> Sequence[Any]:
+        """Readers of other programs' configuration files. Entry-point group `pointsman.dialects`."""
+        return ()
+
+    @hookspec
+    def pointsman_commands(self) -> Sequence[Any]:
+        """Click commands for the command line. Entry-point group `pointsman.commands`."""
+        return ()

@@ -1,0 +1,368 @@
+"""Deployments and their live state, the pools they form, and the lease: the only owner of accounting."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import exp
+from typing import Any
+
+from pointsman.breaker import Breaker, Permit
+from pointsman.clock import Rng
+from pointsman.errors import NoDeploymentAvailable, Outcome
+from pointsman.http import Client
+from pointsman.provider import Provider
+from pointsman.strategy import Strategy
+from pointsman.types import Request
+
+COOL_DOWN = 10.0
+COOL_DOWN_CAP = 120.0
+QUOTA_COOL_DOWN = 300.0
+LONGEST_COOL_DOWN = 3600.0
+"""Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
+_EWMA_SECONDS = 30.0
+
+
+class Admin(StrEnum):
+    """What an operator said about a deployment."""
+
+    UP = "up"
+    DRAINING = "draining"
+    DOWN = "down"
+
+
+class Average:
+    """An average of samples in which those of `_EWMA_SECONDS` ago count a third; None before the first."""
+
+    __slots__ = ("_at", "value")
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self._at = 0.0
+
+    def add(self, sample: float, now: float) -> None:
+        """Count `sample`, taken at `now`."""
+        if self.value is None:
+            self.value = sample
+        else:
+            old = exp(-max(0.0, now - self._at) / _EWMA_SECONDS)
+            # Without a floor on the weight of the new, a burst of samples in one instant would count nothing.
+            old = min(old, 0.9)
+            self.value = self.value * old + sample * (1 - old)
+        self._at = now
+
+
+class Live:
+    """What is known of one deployment right now; pools that share the deployment share this.
+
+    It outlives reloads for as long as the deployment stays what it is.
+    """
+
+    __slots__ = (
+        "admin",
+        "breaker",
+        "cooling_until",
+        "first_token",
+        "id",
+        "in_flight",
+        "late_releases",
+        "on_idle",
+        "outcomes",
+        "overloads",
+        "rng",
+        "total",
+    )
+
+    def __init__(self, id: str, *, breaker: Breaker | None, rng: Rng) -> None:
+        self.id = id
+        self.breaker = breaker
+        self.rng = rng
+        self.admin = Admin.UP
+        self.in_flight = 0
+        self.cooling_until = 0.0
+        self.overloads = 0
+        self.outcomes: Counter[str] = Counter()
+        self.late_releases = 0
+        self.on_idle: list[Callable[[], None]] = []
+        self.first_token = Average()
+        self.total = Average()
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once nothing is in flight: now, or with the last release."""
+        if self.in_flight == 0:
+            tell()
+        else:
+            self.on_idle.append(tell)
+
+    def cool_down(self, now: float, hint: float | None, *, at_least: float = 0.0) -> None:
+        """An overload: keep calls away as the upstream said, else for ever longer with each in a row."""
+        if hint is None:
+            hint = min(COOL_DOWN_CAP, COOL_DOWN * 2.0 ** min(self.overloads, 16))
+        self.overloads += 1
+        self.keep_away(now, max(hint, at_least))
+
+    def keep_away(self, now: float, seconds: float) -> None:
+        """Send no call for `seconds` and up to a tenth more: never earlier than an upstream said, and those
+        who were refused together do not come back together.
+        """
+        seconds = min(seconds, LONGEST_COOL_DOWN) * (1 + 0.1 * self.rng.random())
+        self.cooling_until = max(self.cooling_until, now + seconds)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deployment:
+    """One upstream model at one provider, as a member of one pool.
+
+    Attributes:
+        id: `provider/upstream-model` unless it was named.
+        model: the upstream's own name.
+        defaults: options for requests that do not say them.
+        options: what only the provider type knows.
+        first_token, idle, attempt: time limits in seconds.
+        live: the state, shared with other pools.
+    """
+
+    id: str
+    model: str
+    provider: Provider
+    client: Client | None
+    live: Live
+    weight: int = 1
+    priority: int = 0
+    max_in_flight: int | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    first_token: float = 60.0
+    idle: float = 60.0
+    attempt: float | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that hold a lease on it now."""
+        return self.live.in_flight
+
+    def blocked(self, now: float) -> str | None:
+        """Why no call can go there now, in a few words; None when one can."""
+        live = self.live
+        if live.admin is not Admin.UP:
+            return "draining" if live.admin is Admin.DRAINING else "disabled by an operator"
+        if live.cooling_until > now:
+            return f"cooling down, {live.cooling_until - now:.1f} s left"
+        breaker = live.breaker
+        if breaker is not None and not breaker.admits(now):
+            return f"circuit breaker {breaker.state}"
+        if self.max_in_flight is not None and live.in_flight >= self.max_in_flight:
+            return f"full: {live.in_flight} of {self.max_in_flight} in flight"
+        return None
+
+    def available_at(self, now: float) -> float | None:
+        """The earliest instant at which it could take a call; None when nobody can tell."""
+        live = self.live
+        if live.admin is not Admin.UP:
+            return None
+        if self.max_in_flight is not None and live.in_flight >= self.max_in_flight:
+            return None
+        breaker_at = now if live.breaker is None else live.breaker.retry_at(now)
+        at = max(now, live.cooling_until, breaker_at)
+        return None if at == float("inf") else at
+
+    def acquire(self, now: float, expires: float) -> Lease | None:
+        """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
+        live = self.live
+        if self.max_in_flight is not None and live.in_flight >= self.max_in_flight:
+            return None
+        permit = None
+        if live.breaker is not None:
+            permit = live.breaker.acquire(now, expires)
+            if permit is None:
+                return None
+        live.in_flight += 1
+        return Lease(self, permit, now)
+
+
+class Lease:
+    """One attempt's hold on one deployment, from choice to last byte.
+
+    Nothing else changes in-flight counts, breaker permits and latency samples. `release` works once; a
+    lease that is dropped gives everything back without judging the deployment.
+    """
+
+    __slots__ = ("_open", "_permit", "deployment", "first_event_at", "started_at")
+
+    def __init__(self, deployment: Deployment, permit: Permit | None, now: float) -> None:
+        self.deployment = deployment
+        self.started_at = now
+        self.first_event_at: float | None = None
+        self._permit = permit
+        self._open = True
+
+    def first_event(self, now: float) -> None:
+        """The first content is here. Only the first call counts."""
+        if self.first_event_at is None:
+            self.first_event_at = now
+
+    @property
+    def first_token(self) -> float | None:
+        """Seconds from choice to first content; None when there was none."""
+        return None if self.first_event_at is None else self.first_event_at - self.started_at
+
+    def release(
+        self, outcome: Outcome, now: float, *, retry_after: float | None = None, at_least: float = 0.0
+    ) -> bool:
+        """Give everything back, once; false when it had been already.
+
+        Args:
+            retry_after: the upstream's hint after an `overload` or `upstream_fault`, seconds.
+            at_least: the shortest cool-down after an `overload`, seconds.
+        """
+        live = self.deployment.live
+        if not self._open:
+            live.late_releases += 1
+            return False
+        self._open = False
+        live.in_flight -= 1
+        live.outcomes[outcome.value] += 1
+        if live.on_idle and live.in_flight == 0:
+            waiting, live.on_idle = live.on_idle, []
+            for tell in waiting:
+                tell()
+        breaker, permit = live.breaker, self._permit
+        match outcome:
+            case Outcome.OK:
+                live.overloads = 0
+                live.total.add(now - self.started_at, now)
+                first = self.first_token
+                if first is not None:
+                    live.first_token.add(first, now)
+                if breaker is not None and permit is not None:
+                    slow_after = breaker.settings.slow_after
+                    breaker.ok(permit, now, slow=first is not None and first > slow_after)
+            case Outcome.UPSTREAM_FAULT:
+                if retry_after is not None:
+                    live.keep_away(now, retry_after)
+                if breaker is not None and permit is not None:
+                    breaker.failed(permit, now)
+            case Outcome.OVERLOAD:
+                live.cool_down(now, retry_after, at_least=at_least)
+                if breaker is not None and permit is not None:
+                    breaker.overloaded(permit, now)
+            case _:
+                if breaker is not None and permit is not None:
+                    breaker.neutral(permit, now)
+        return True
+
+    @property
+    def is_open(self) -> bool:
+        """Not released yet."""
+        return self._open
+
+    def __del__(self) -> None:
+        # The last net under code that lost a lease; `started_at` is a time that surely has been.
+        if self._open:
+            self.release(Outcome.NEUTRAL, self.started_at)
+
+
+Refusals = Callable[[str, str], None]
+
+
+class Pool:
+    """The deployments of one model, the strategy that chooses among them, and the models to fall back on."""
+
+    def __init__(
+        self,
+        name: str,
+        deployments: Sequence[Deployment],
+        strategy: Strategy,
+        *,
+        strategy_name: str = "",
+        fallback: Sequence[str] = (),
+        total: float = 600.0,
+    ) -> None:
+        self.name = name
+        # The sort is stable: inside a level the order stays that of the configuration.
+        self.deployments = tuple(sorted(deployments, key=lambda each: each.priority))
+        self.strategy = strategy
+        self.strategy_name = strategy_name
+        self.fallback = tuple(fallback)
+        self.total = total
+        self._flat = len({each.priority for each in self.deployments}) <= 1
+        strategy.members(self.deployments)
+
+    def ready(
+        self, now: float, tried: Collection[str] = (), refused: Refusals | None = None
+    ) -> Sequence[Deployment]:
+        """The deployments that could take a call now, of the first priority level that has any.
+
+        In configuration order, and the very same tuple when all are ready. `refused(id, why)` is told of
+        every other one that was looked at.
+        """
+        ready: list[Deployment] = []
+        level = 0
+        for each in self.deployments:
+            if ready and each.priority != level:
+                if refused is None:
+                    break
+                refused(each.id, f"priority {each.priority} comes after {level}")
+                continue
+            why = "tried already by this request" if each.id in tried else each.blocked(now)
+            if why is None:
+                ready.append(each)
+                level = each.priority
+            elif refused is not None:
+                refused(each.id, why)
+        if self._flat and len(ready) == len(self.deployments):
+            return self.deployments
+        return ready
+
+    def lease(
+        self, request: Request, *, now: float, expires: float, tried: Collection[str] = ()
+    ) -> Lease | None:
+        """A lease on the deployment that the strategy picks among the ready ones; None when none is."""
+        ready = self.ready(now, tried)
+        while ready:
+            # Strategies see ids, weights and loads; what they give back is one of what they were given.
+            chosen: Deployment = self.strategy.pick(ready, request)  # type: ignore[assignment]
+            lease = chosen.acquire(now, expires)
+            if lease is not None:
+                return lease
+            ready = [each for each in ready if each is not chosen]
+        return None
+
+    def preview(self, ready: Sequence[Deployment], request: Request) -> Deployment:
+        """What the strategy would pick of `ready`, without it taking a step."""
+        strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
+        return strategy.pick(ready, request)  # type: ignore[return-value]  # as in `lease`
+
+    def none_available(self, now: float) -> NoDeploymentAvailable:
+        """The error that says for each deployment why it cannot be chosen."""
+        reasons: dict[str, str] = {}
+        self.ready(now, refused=reasons.__setitem__)
+        instants = [at for each in self.deployments if (at := each.available_at(now)) is not None]
+        retry_after = max(0.0, min(instants) - now) if instants else None
+        listed = "; ".join(f"{id}: {why}" for id, why in reasons.items())
+        when = "" if retry_after is None else f"; the first may be back in {retry_after:.1f} s"
+        return NoDeploymentAvailable(
+            f"no deployment of model {self.name!r} is available ({listed}){when}",
+            reasons=reasons,
+            retry_after=retry_after,
+        )
+
+
+def when_all_idle(lives: Sequence[Live], tell: Callable[[], object]) -> None:
+    """Call `tell` once none of `lives` has anything in flight; it may be now."""
+    left = len(lives)
+
+    def idle() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            tell()
+
+    if not lives:
+        tell()
+    for each in lives:
+        each.when_idle(idle)

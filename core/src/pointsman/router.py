@@ -1,0 +1,392 @@
+"""The router: an application asks for a model by its public name, and gets the answer back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from cachetools import TTLCache
+
+from pointsman.attempts import Attempts
+from pointsman.batch import Batch
+from pointsman.build import Snapshot, build
+from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
+from pointsman.config import Config
+from pointsman.errors import CallError, ConfigError, Outcome, PointsmanError, UnknownModel
+from pointsman.events import Events, Listener, Reloaded, RequestEnded
+from pointsman.inputs import Messages, chat_request, embed_request, generate_request
+from pointsman.plugins import Plugins
+from pointsman.pool import Admin, Lease, when_all_idle
+from pointsman.provider import Provider
+from pointsman.status import explain, status
+from pointsman.stream import ChatStream
+from pointsman.types import (
+    ChatRequest,
+    ChatResponse,
+    EmbedResponse,
+    ModelInfo,
+    Request,
+)
+
+R = TypeVar("R", ChatResponse, EmbedResponse)
+
+MODELS_CACHED = 30.0
+"""Seconds for which a provider's list of models is believed."""
+
+
+class Router:
+    """Routes calls to the deployments of a configuration. Bound to one event loop; close it after use.
+
+    async with Router.from_config("pointsman.yaml") as router:
+        reply = await router.chat("assistant", "Why is the sky blue?")
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        plugins: Iterable[object] = (),
+        clock: Clock | None = None,
+        rng: Rng | None = None,
+    ) -> None:
+        """Build everything that `config` names; nothing is connected yet.
+
+        Args:
+            plugins: plugin objects that need not be installed; they win over installed ones.
+            clock, rng: time and chance, for tests.
+
+        Raises: ConfigError with all problems at once.
+        """
+        self._clock = clock or LoopClock()
+        self._rng = rng or system_rng()
+        self._events = Events()
+        self._extra_plugins = tuple(plugins)
+        self._silence: list[Callable[[], None]] = []
+        self._use(self._build(config, None))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: set[asyncio.Future[None]] = set()
+        self._listed: TTLCache[str, Sequence[ModelInfo]] = TTLCache(
+            maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now
+        )
+
+    @classmethod
+    def from_config(
+        cls,
+        source: str | Path | Mapping[str, Any] | Config,
+        *,
+        plugins: Iterable[object] = (),
+        clock: Clock | None = None,
+        rng: Rng | None = None,
+    ) -> Router:
+        """A router for a file (`.yaml`, `.toml`, `.json`), a mapping, or a `Config`.
+
+        Raises: ConfigError with all problems at once, each with file, line and column where there is a file.
+        """
+        return cls(as_config(source), plugins=plugins, clock=clock, rng=rng)
+
+    async def __aenter__(self) -> Router:
+        self._bind()
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections and write what the audit still holds. Calls that still run will fail."""
+        for task in tuple(self._closing):
+            with suppress(Exception):
+                await task
+        await self._snapshot.aclose()
+
+    # ── calls ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def chat(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatResponse:
+        """The whole answer of `model` to `messages`.
+
+        Args:
+            model: a public name, `provider/upstream-model`, or a complete ChatRequest and nothing else.
+            messages: a string, Message objects, or OpenAI-style mappings.
+            options: the fields of `ChatRequest`; what a provider alone knows goes into `extra={...}`.
+
+        Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
+        """
+        request = model if isinstance(model, ChatRequest) else chat_request(model, messages, options)
+
+        async def call(attempts: Attempts, lease: Lease) -> ChatResponse:
+            deployment = lease.deployment
+            asked = request.with_defaults(deployment.defaults)
+            return await deployment.provider.chat(asked, attempts.call(lease))
+
+        return await self._call("chat", request, call)
+
+    def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
+        """The answer as a stream of events; takes what `chat` takes. Use it with `async with`."""
+        request = model if isinstance(model, ChatRequest) else chat_request(model, messages, options)
+        return ChatStream(lambda: self._begin("stream", request))
+
+    async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
+        """A plain completion of `prompt`, where the upstream has one; options as in GenerateRequest."""
+        request = generate_request(model, prompt, options)
+
+        async def call(attempts: Attempts, lease: Lease) -> ChatResponse:
+            deployment = lease.deployment
+            asked = request.with_defaults(deployment.defaults)
+            return await deployment.provider.generate(asked, attempts.call(lease))
+
+        return await self._call("generate", request, call)
+
+    async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
+        """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`."""
+        request = embed_request(model, texts, options)
+
+        async def call(attempts: Attempts, lease: Lease) -> EmbedResponse:
+            deployment = lease.deployment
+            asked = request.with_defaults(deployment.defaults)
+            return await deployment.provider.embed(asked, attempts.call(lease))
+
+        return await self._call("embed", request, call)
+
+    def batch(
+        self,
+        requests: Iterable[ChatRequest],
+        *,
+        concurrency: int = 8,
+        ordered: bool = False,
+        per_minute: float | None = None,
+    ) -> Batch:
+        """The results of many chats, as they finish or `ordered`; a failed one holds its `error`."""
+        return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
+
+    async def _call(
+        self,
+        operation: str,
+        request: Request,
+        call: Callable[[Attempts, Lease], Awaitable[R]],
+    ) -> R:
+        attempts = self._begin(operation, request)
+
+        async def once(lease: Lease) -> R:
+            response = await call(attempts, lease)
+            attempts.end(
+                lease,
+                Outcome.OK,
+                usage=response.usage,
+                upstream_request_id=response.upstream_request_id,
+            )
+            return attempts.signed(response, lease)
+
+        try:
+            response = await attempts.run(once)
+        except BaseException as error:
+            attempts.failed(error)
+            raise
+        attempts.finish("ok")
+        return response
+
+    def _begin(self, operation: str, request: Request) -> Attempts:
+        self._bind()
+        snapshot = self._snapshot
+        try:
+            chain = snapshot.chain(request.model)
+        except UnknownModel as error:
+            self._refused(operation, request, error)
+            raise
+        return Attempts(snapshot.setting, chain, request, operation)
+
+    def _refused(self, operation: str, request: Request, error: CallError) -> None:
+        """A request that never came to an attempt is still one request, with one event."""
+        error.request_id = new_id("req_", self._rng)
+        self._events.emit(
+            RequestEnded(
+                request_id=error.request_id,
+                operation=operation,
+                model=request.model,
+                pool="",
+                deployment="",
+                result="error",
+                error=error.code,
+                detail=error.message,
+                attempts=0,
+                wall=self._clock.wall(),
+                seconds=0.0,
+                usage=None,
+            )
+        )
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def config(self) -> Config:
+        """What the router runs on."""
+        return self._snapshot.config
+
+    def status(self) -> dict[str, Any]:
+        """Plain data: for each model its strategy, fallbacks and deployments, each with its live state."""
+        return status(self._snapshot, self._now())
+
+    def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
+        """A dry run that calls nobody: candidates, why each other one is out, the pick, the fallbacks."""
+        request = chat_request(model, messages or "…", {})
+        return explain(self._snapshot, request, self._now())
+
+    async def models(self) -> list[ModelInfo]:
+        """The public names, and `provider/upstream-model` for what each provider lists.
+
+        A provider that does not answer is left out here; `health` says why.
+        """
+        self._bind()
+        public = [
+            ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
+            for name, pool in self._snapshot.pools.items()
+        ]
+        listed = await asyncio.gather(*(self._list(each) for each in self._snapshot.providers.values()))
+        known = {each.id for each in public}
+        return public + [each for some in listed for each in some if each.id not in known]
+
+    async def _list(self, provider: Provider) -> Sequence[ModelInfo]:
+        with suppress(KeyError):
+            return self._listed[provider.name]
+        try:
+            found = await provider.models()
+        except PointsmanError:
+            return ()
+        listed = [replace(each, id=f"{provider.name}/{each.id}", provider=provider.name) for each in found]
+        self._listed[provider.name] = listed
+        return listed
+
+    async def health(self) -> dict[str, dict[str, Any]]:
+        """Asks every provider now whether it is well, free of charge.
+
+        Returns: provider name → `ok`, `ms` and, when it is not well, `error`.
+        """
+        self._bind()
+
+        async def probe(provider: Provider) -> dict[str, Any]:
+            began = self._clock.now()
+            try:
+                await provider.probe()
+            except PointsmanError as error:
+                return {"ok": False, "ms": self._ms(began), "error": error.message}
+            return {"ok": True, "ms": self._ms(began)}
+
+        providers = self._snapshot.providers
+        answers = await asyncio.gather(*(probe(each) for each in providers.values()))
+        return dict(zip(providers, answers, strict=True))
+
+    def provider(self, name: str) -> Any:
+        """The provider object itself, for what only its type can do. Raises KeyError that lists the names."""
+        try:
+            return self._snapshot.providers[name]
+        except KeyError:
+            names = ", ".join(self._snapshot.providers)
+            raise KeyError(f"no provider is called {name!r}; there are {names}") from None
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` of every event from now on; returns what ends it. It must not block."""
+        return self._events.add(listener)
+
+    # ── operating ────────────────────────────────────────────────────────────────────────────────────
+
+    def disable(self, deployment: str) -> None:
+        """Send no further calls there until `enable`; running ones go on."""
+        self._snapshot.live(deployment).admin = Admin.DOWN
+
+    def enable(self, deployment: str) -> None:
+        """Send calls there again, also after `drain`."""
+        self._snapshot.live(deployment).admin = Admin.UP
+
+    async def drain(self, deployment: str, *, timeout: float = 30.0) -> bool:
+        """Send no further calls there and wait for the running ones; false when some still ran at the end."""
+        live = self._snapshot.live(deployment)
+        live.admin = Admin.DRAINING
+        idle = asyncio.Event()
+        live.when_idle(idle.set)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await idle.wait()
+        return live.in_flight == 0
+
+    async def reload(self, source: str | Path | Mapping[str, Any] | Config | None = None) -> None:
+        """Run on a new configuration: the same file read again, or `source`.
+
+        It is built aside first, so a configuration with problems changes nothing. Deployments that stay what
+        they are keep their state and connections; running calls keep what they started with, and the
+        connections of a removed deployment are closed after its last call.
+
+        Raises: ConfigError with all problems at once.
+        """
+        if source is None:
+            source = self.config.file
+        if source is None:
+            raise ConfigError("the router was not made from a file; hand the new configuration to reload()")
+        config = await asyncio.to_thread(as_config, source)
+        old = self._snapshot
+        new = self._build(config, old)
+        self._use(new)
+        self._listed.clear()
+        kept = sum(1 for id in new.lives if id in old.lives and new.lives[id] is old.lives[id])
+        for lives, close in old.retired_by(new):
+            when_all_idle(lives, partial(self._close_later, close))
+        self._close_later(old.close_sinks)
+        self._events.emit(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
+
+    # ── the rest ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _build(self, config: Config, previous: Snapshot | None) -> Snapshot:
+        return build(
+            config,
+            Plugins(self._extra_plugins, choose=config.plugins),
+            clock=self._clock,
+            rng=self._rng,
+            events=self._events,
+            previous=previous,
+        )
+
+    def _use(self, snapshot: Snapshot) -> None:
+        """Run on `snapshot` from now on; its audit sinks hear of everything that ends from now on."""
+        silence = self._silence
+        self._silence = [self._events.add(sink) for sink in snapshot.sinks]
+        for each in silence:
+            each()
+        self._snapshot = snapshot
+
+    def _bind(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError(
+                "this router belongs to another event loop; make one for each, or a SyncRouter"
+            )
+
+    def _close_later(self, close: Callable[[], Any]) -> None:
+        task = asyncio.ensure_future(close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _now(self) -> float:
+        try:
+            return self._clock.now()
+        except RuntimeError:  # no loop runs yet; nothing has happened, so any instant will do
+            return 0.0
+
+    def _ms(self, since: float) -> float:
+        return round((self._clock.now() - since) * 1e3, 1)
+
+
+def as_config(source: str | Path | Mapping[str, Any] | Config) -> Config:
+    """The configuration in a file or a mapping, or `source` itself. Raises ConfigError."""
+    if isinstance(source, Config):
+        return source
+    return Config.from_mapping(source) if isinstance(source, Mapping) else Config.load(source)

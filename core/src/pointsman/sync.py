@@ -1,0 +1,199 @@
+"""The blocking facade: the same router on an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from pointsman.batch import BatchResult
+from pointsman.config import Config
+from pointsman.inputs import Messages
+from pointsman.router import Router, as_config
+from pointsman.stream import ChatStream
+from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, StreamEvent
+
+T = TypeVar("T")
+
+
+class SyncRouter:
+    """A router for code without an event loop. Thread-safe: any number of threads may call it.
+
+        with SyncRouter.from_config("pointsman.yaml") as router:
+            print(router.chat("assistant", "hello").text)
+
+    An interrupt (Ctrl-C) while a call runs cancels the call at the upstream.
+    """
+
+    def __init__(self, config: Config, *, plugins: Iterable[object] = ()) -> None:
+        """Build everything that `config` names. Raises ConfigError with all problems at once."""
+        router = Router(config, plugins=plugins)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="pointsman", daemon=True)
+        self._thread.start()
+        self._closed = False
+        self._router = router
+
+    @classmethod
+    def from_config(
+        cls, source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()
+    ) -> SyncRouter:
+        """A router for a file, a mapping or a `Config`."""
+        return cls(as_config(source), plugins=plugins)
+
+    def __enter__(self) -> SyncRouter:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections and end the thread. Calls that still run will fail."""
+        if self._closed:
+            return
+        self._run(self._router.aclose())
+        self._closed = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def chat(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatResponse:
+        """As `Router.chat`."""
+        return self._run(self._router.chat(model, messages, **options))
+
+    def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> SyncStream:
+        """As `Router.stream`, to be used with `with` and iterated over with `for`."""
+        return SyncStream(self, self._router.stream(model, messages, **options))
+
+    def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
+        """As `Router.generate`."""
+        return self._run(self._router.generate(model, prompt, **options))
+
+    def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
+        """As `Router.embed`."""
+        return self._run(self._router.embed(model, texts, **options))
+
+    def batch(
+        self,
+        requests: Iterable[ChatRequest],
+        *,
+        concurrency: int = 8,
+        ordered: bool = False,
+        per_minute: float | None = None,
+    ) -> Iterator[BatchResult]:
+        """As `Router.batch`."""
+        batch = self._router.batch(requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
+        try:
+            while True:
+                try:
+                    yield self._run(_step(batch))
+                except _End:
+                    return
+        finally:
+            self._run(batch.aclose())
+
+    def models(self) -> list[ModelInfo]:
+        """As `Router.models`."""
+        return self._run(self._router.models())
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """As `Router.health`."""
+        return self._run(self._router.health())
+
+    def status(self) -> dict[str, Any]:
+        """As `Router.status`."""
+        return self._run(_later(self._router.status))
+
+    def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
+        """As `Router.explain`."""
+        return self._run(_later(lambda: self._router.explain(model, messages)))
+
+    def disable(self, deployment: str) -> None:
+        """As `Router.disable`."""
+        self._run(_later(lambda: self._router.disable(deployment)))
+
+    def enable(self, deployment: str) -> None:
+        """As `Router.enable`."""
+        self._run(_later(lambda: self._router.enable(deployment)))
+
+    def drain(self, deployment: str, *, timeout: float = 30.0) -> bool:
+        """As `Router.drain`."""
+        return self._run(self._router.drain(deployment, timeout=timeout))
+
+    def reload(self, source: str | Path | Mapping[str, Any] | Config | None = None) -> None:
+        """As `Router.reload`."""
+        self._run(self._router.reload(source))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._closed:
+            work.close()
+            raise RuntimeError("this router is closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # Interrupted while waiting: the call must not go on without its caller.
+            future.cancel()
+            raise
+
+
+class SyncStream:
+    """A streamed answer for a `for` loop; see `ChatStream`."""
+
+    def __init__(self, router: SyncRouter, stream: ChatStream) -> None:
+        self._router = router
+        self._stream = stream
+
+    def __enter__(self) -> SyncStream:
+        self._router._run(self._stream.__aenter__())
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> SyncStream:
+        return self
+
+    def __next__(self) -> StreamEvent:
+        try:
+            event: StreamEvent = self._router._run(_step(self._stream))
+        except _End:
+            raise StopIteration from None
+        return event
+
+    @property
+    def response(self) -> ChatResponse:
+        """The whole answer. Raises RuntimeError before the stream is at its end."""
+        return self._stream.response
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._stream.text
+
+    def close(self) -> None:
+        """End the call if it still runs."""
+        self._router._run(self._stream.aclose())
+
+
+class _End(Exception):
+    """The end of an asynchronous iteration; a future cannot carry StopAsyncIteration."""
+
+
+async def _step(source: Any) -> Any:
+    try:
+        return await source.__anext__()
+    except StopAsyncIteration:
+        raise _End from None
+
+
+async def _later(work: Any) -> Any:
+    return work()

@@ -1,0 +1,33 @@
+"""What pointsman and its plugins are tested with, for others too.
+
+The contracts that plugins inherit stand in `pointsman.testing.contract`, which needs pytest and hypothesis;
+nothing here does.
+"""
+
+from pointsman.testing.loop import VirtualLoop, run
+from pointsman.testing.replay import (
+    ReplayTransport,
+    Reply,
+    ReplyBody,
+    call_for,
+    client_for,
+    context_for,
+    events_of,
+    provider_for,
+)
+from pointsman.testing.scripted import Answer, Scripted
+
+__all__ = [
+    "Answer",
+    "ReplayTransport",
+    "Reply",
+    "ReplyBody",
+    "Scripted",
+    "VirtualLoop",
+    "call_for",
+    "client_for",
+    "context_for",
+    "events_of",
+    "provider_for",
+    "run",
+]

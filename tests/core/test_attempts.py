@@ -1,0 +1,457 @@
+"""Where the next attempt goes, when, and when a request gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from routers import Heard, config, in_flight, router
+
+from pointsman.errors import (
+    AuthenticationFailed,
+    BadResponse,
+    CallError,
+    ConnectionFailed,
+    ContextWindowExceeded,
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    NoDeploymentAvailable,
+    Overloaded,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+    UnknownModel,
+    Unsupported,
+)
+from pointsman.testing import Answer, Scripted, run
+
+NO_BREAKER = {"circuit_breaker": {"enabled": False}}
+
+
+def test_a_failed_call_is_answered_by_another_deployment() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down"))
+
+    async def main() -> None:
+        async with router(upstream, config("ab")) as r:
+            replies = [await r.chat("m", "hi") for _ in range(10)]
+        assert {reply.text for reply in replies} == {"ok"}
+        assert {reply.deployment for reply in replies} == {"b/x"}
+
+    run(main())
+
+
+def test_one_of_two_dead_without_a_breaker_fails_none_of_a_thousand_calls() -> None:
+    upstream = Scripted()
+    upstream.default("a", ConnectionFailed("refused", sent=False))
+
+    async def main() -> None:
+        async with router(upstream, config("ab", **NO_BREAKER)) as r:
+            replies = await asyncio.gather(*(r.chat("m", "hi") for _ in range(1_000)))
+            assert len(replies) == 1_000
+            assert in_flight(r) == 0
+
+    run(main())
+    assert upstream.count("a") > 300, "the dead one was hardly asked, so the test shows nothing"
+
+
+def test_a_retry_prefers_deployments_that_this_request_has_not_tried() -> None:
+    upstream = Scripted()
+    for name in "abc":
+        upstream.default(name, Unavailable("down"))
+
+    async def main() -> None:
+        async with router(upstream, config("abc", **NO_BREAKER)) as r:
+            for _ in range(50):
+                upstream.calls.clear()
+                with pytest.raises(Unavailable):
+                    await r.chat("m", "hi")
+                assert {name for name, _, _ in upstream.calls} == {"a", "b", "c"}
+
+    run(main())
+
+
+def test_moving_on_waits_at_most_50_ms_and_coming_back_waits_full_jitter() -> None:
+    upstream = Scripted()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with router(upstream, config("a", **NO_BREAKER)) as r:
+            waits = []
+            for _ in range(200):
+                upstream.script("a", Unavailable("x"), Unavailable("x"))
+                before = loop.time()
+                await r.chat("m", "hi")
+                waits.append(loop.time() - before)
+        # Failures 1 and 2: uniform over [0, 1] and [0, 2] with the base of 0.5 s.
+        assert max(waits) <= 3.0
+        assert max(waits) > 2.0
+        assert min(waits) < 0.5
+
+        upstream.default("a", Unavailable("x"))
+        async with router(upstream, config("ab", **NO_BREAKER)) as r:
+            before = loop.time()
+            for _ in range(100):
+                await r.chat("m", "hi")
+            assert loop.time() - before <= 100 * 0.051
+
+    run(main())
+
+
+def test_no_more_attempts_are_made_than_the_policy_allows_and_nothing_sleeps_after_the_last() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down"))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        given = config("a", retry={"type": "exponential", "attempts": 4, "base_delay": "1s"}, **NO_BREAKER)
+        async with router(upstream, given) as r:
+            heard = Heard(r)
+            with pytest.raises(Unavailable) as caught:
+                await r.chat("m", "hi")
+            ended = heard.attempts[-1]
+            assert loop.time() == pytest.approx(ended.wall - heard.requests[0].wall + ended.seconds, abs=1e-3)
+        assert upstream.count("a") == 4
+        assert caught.value.attempts == 4
+        assert caught.value.deployment == "a/x"
+        assert [each.number for each in heard.attempts] == [1, 2, 3, 4]
+
+    run(main())
+
+
+def test_retry_none_makes_one_attempt() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down"))
+
+    async def main() -> None:
+        async with router(upstream, config("a", retry="none")) as r:
+            with pytest.raises(Unavailable):
+                await r.chat("m", "hi")
+
+    run(main())
+    assert upstream.count("a") == 1
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("bad"), InvalidRequest("worse", status=422)])
+def test_what_no_deployment_can_answer_is_not_tried_again(error: CallError) -> None:
+    upstream = Scripted()
+    for name in "abc":
+        upstream.default(name, error)
+
+    async def main() -> None:
+        async with router(upstream) as r:
+            with pytest.raises(InvalidRequest):
+                await r.chat("m", "hi")
+            states = r.status()["models"]["m"]["deployments"]
+            assert all(each["breaker"]["state"] == "closed" for each in states)
+
+    run(main())
+    assert len(upstream.calls) == 1
+
+
+# ── hints ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(hint=st.floats(0.1, 54), kind=st.sampled_from([RateLimited, Overloaded, Unavailable]))
+@settings(max_examples=30, deadline=None)
+def test_nobody_returns_before_the_upstream_said_and_not_much_later(
+    hint: float, kind: type[CallError]
+) -> None:
+    upstream = Scripted()
+    upstream.script("a", kind("slow down", retry_after=hint))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with router(upstream, config("a", retry={"type": "exponential", "max_delay": "1ms"})) as r:
+            before = loop.time()
+            await r.chat("m", "hi")
+            waited = loop.time() - before
+            assert hint <= waited <= hint * 1.1 + 0.01
+
+    run(main())
+
+
+def test_a_long_hint_is_reported_and_not_waited_for() -> None:
+    upstream = Scripted()
+    upstream.default("a", RateLimited("slow down", retry_after=3000))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with router(upstream, config("a")) as r:
+            with pytest.raises(RateLimited) as caught:
+                await r.chat("m", "hi")
+            assert caught.value.retry_after == 3000
+            assert loop.time() < 0.1
+            with pytest.raises(NoDeploymentAvailable) as refused:
+                await r.chat("m", "hi")
+            assert refused.value.retry_after == pytest.approx(3000, rel=0.11)
+            assert "cooling down" in refused.value.reasons["a/x"]
+
+    run(main())
+    assert upstream.count("a") == 1
+
+
+def test_an_absurd_hint_keeps_a_deployment_away_for_an_hour_and_not_for_decades() -> None:
+    upstream = Scripted()
+    upstream.script("a", RateLimited("come back in 55 years", retry_after=1_763_683_200))
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            with pytest.raises(RateLimited):
+                await r.chat("m", "hi")
+            await asyncio.sleep(3_961)
+            assert (await r.chat("m", "hi")).text == "ok"
+
+    run(main())
+
+
+def test_an_overload_cools_the_deployment_down_without_counting_as_a_failure() -> None:
+    upstream = Scripted()
+    upstream.script("a", Overloaded("busy", retry_after=30))
+
+    async def main() -> None:
+        async with router(upstream, config("ab", strategy="least_connections")) as r:
+            for _ in range(20):
+                await r.chat("m", "hi")
+            state = {each["id"]: each for each in r.status()["models"]["m"]["deployments"]}
+            assert state["a/x"]["breaker"]["state"] == "closed"
+            assert "cooling" in state["a/x"]["blocked"]
+            await asyncio.sleep(34)
+            assert r.explain("m")["chain"][0]["refused"] == {}
+
+    run(main())
+    assert upstream.count("a") == 1
+
+
+def test_out_of_quota_leaves_every_deployment_of_that_credential_alone() -> None:
+    upstream = Scripted()
+    upstream.default("a", QuotaExhausted("no money"))
+    given = config("ab")
+    given["models"]["m"]["deployments"] = ["a/x", "a/y", "a/z", "b/x"]
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            for _ in range(12):
+                assert (await r.chat("m", "hi")).deployment == "b/x"
+
+    run(main())
+    assert Counter(name for name, _, _ in upstream.calls)["a"] <= 3
+
+
+def test_a_rejected_credential_sends_the_call_to_another_provider_at_once() -> None:
+    upstream = Scripted()
+    upstream.default("a", AuthenticationFailed("401"))
+    given = config("ab")
+    given["models"]["m"]["deployments"] = ["a/x", "a/y", "b/x"]
+
+    async def main() -> None:
+        async with router(upstream, given, seed=3) as r:
+            heard = Heard(r)
+            for _ in range(9):
+                await r.chat("m", "hi")
+            assert max(each.attempts for each in heard.requests) <= 2
+
+    run(main())
+
+
+# ── fallbacks ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def chain(*, primary: str = "abc", attempts: int = 3) -> dict[str, object]:
+    return {
+        "providers": {name: {"type": "scripted"} for name in (*primary, "z")},
+        "models": {
+            "m": {"deployments": [f"{name}/x" for name in primary], "fallback": ["cloud"]},
+            "cloud": {"deployments": ["z/x"]},
+        },
+        "retry": {"type": "exponential", "attempts": attempts},
+        **NO_BREAKER,
+    }
+
+
+def test_the_last_attempt_is_kept_for_the_fallback_when_more_are_dead_than_attempts_allow() -> None:
+    upstream = Scripted()
+    for name in "abc":
+        upstream.default(name, Unavailable("down"))
+
+    async def main() -> None:
+        async with router(upstream, chain()) as r:
+            reply = await r.chat("m", "hi")
+            assert reply.deployment == "z/x"
+            assert reply.attempts == 3
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [ModelNotFound("404"), ContextWindowExceeded("too long")])
+def test_what_all_deployments_of_a_model_would_say_goes_straight_to_the_fallback(error: CallError) -> None:
+    upstream = Scripted()
+    for name in "abc":
+        upstream.default(name, error)
+
+    async def main() -> None:
+        async with router(upstream, chain()) as r:
+            reply = await r.chat("m", "hi")
+            assert (reply.deployment, reply.attempts) == ("z/x", 2)
+
+    run(main())
+    assert len(upstream.calls) == 2
+
+
+def test_a_fallback_answers_when_the_pool_has_nobody_ready() -> None:
+    upstream = Scripted()
+
+    async def main() -> None:
+        async with router(upstream, chain(primary="a")) as r:
+            r.disable("a/x")
+            reply = await r.chat("m", "hi")
+            assert (reply.deployment, reply.attempts) == ("z/x", 1)
+            r.enable("a/x")
+            assert (await r.chat("m", "hi")).deployment == "a/x"
+
+    run(main())
+
+
+def test_unsupported_costs_no_attempt_and_no_time() -> None:
+    upstream = Scripted()
+    for name in "abc":
+        upstream.default(name, Unsupported("no tools here"))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with router(upstream, chain()) as r:
+            reply = await r.chat("m", "hi")
+            assert (reply.deployment, reply.attempts) == ("z/x", 1)
+            assert loop.time() < 1e-3
+            r.disable("z/x")
+            with pytest.raises(Unsupported, match="no tools here"):
+                await r.chat("m", "hi")
+
+    run(main())
+
+
+# ── deadlines ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_starts_after_the_deadline_and_no_wait_outlives_it() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(after=1.0, error=Unavailable("slow death")))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        given = config(
+            "a", timeouts={"total": "5s"}, retry={"type": "exponential", "attempts": 20}, **NO_BREAKER
+        )
+        async with router(upstream, given) as r:
+            for _ in range(20):
+                began = loop.time()
+                with pytest.raises((Unavailable, DeadlineExceeded)):
+                    await r.chat("m", "hi")
+                assert loop.time() - began <= 6.0 + 1e-3
+
+    run(main())
+
+
+# ── ends ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_exception_of_a_plugin_is_a_bad_response_and_fails_over() -> None:
+    upstream = Scripted()
+    upstream.default("a", KeyError("choices"))
+
+    async def main() -> None:
+        async with router(upstream, config("ab", retry={"type": "exponential", "attempts": 2})) as r:
+            for _ in range(4):
+                assert (await r.chat("m", "hi")).deployment == "b/x"
+            r.disable("b/x")
+            with pytest.raises(BadResponse, match="KeyError"):
+                await r.chat("m", "hi")
+
+    run(main())
+
+
+def test_cancelling_is_neutral_and_gives_everything_back() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(after=100.0))
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            heard = Heard(r)
+            for _ in range(20):
+                task = asyncio.ensure_future(r.chat("m", "hi"))
+                await asyncio.sleep(1)
+                assert in_flight(r) == 1
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert in_flight(r) == 0
+            state = r.status()["models"]["m"]["deployments"][0]
+            assert state["breaker"]["state"] == "closed"
+            assert state["outcomes"] == {"neutral": 20}
+            assert [each.result for each in heard.requests] == ["cancelled"] * 20
+
+    run(main())
+    assert upstream.aborted["a"] == 20
+
+
+def test_every_request_ends_in_exactly_one_event_whatever_happens() -> None:
+    upstream = Scripted()
+    seed = time.time_ns() % 1_000_000
+    print(f"seed {seed}")
+
+    async def main() -> None:
+        async with router(upstream, config("ab", timeouts={"total": "20s"}), seed=seed) as r:
+            heard = Heard(r)
+            steps = [
+                "ok",
+                Unavailable("x"),
+                RateLimited("x"),
+                InvalidRequest("x"),
+                Answer(after=50.0),
+                OSError("x"),
+            ]
+            for name in "ab":
+                upstream.script(name, *(steps * 20))
+            tasks = [asyncio.ensure_future(r.chat("m", "hi")) for _ in range(60)]
+            with pytest.raises(UnknownModel):
+                await r.chat("nobody", "hi")
+            await asyncio.sleep(0.5)
+            for task in tasks[::7]:
+                task.cancel()
+            await asyncio.wait(tasks)
+            assert len(heard.requests) == 61
+            assert len({each.request_id for each in heard.requests}) == 61
+            by_request = Counter(each.request_id for each in heard.attempts)
+            for each in heard.requests:
+                assert by_request[each.request_id] == each.attempts
+            assert in_flight(r) == 0
+
+    run(main())
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
+    async def main() -> None:
+        given = config("a")
+        given["models"]["assistant"] = {"deployments": ["a/y"]}
+        async with router(Scripted(), given) as r:
+            with pytest.raises(UnknownModel, match="did you mean 'assistant'"):
+                await r.chat("asistant", "hi")
+
+    run(main())
+
+
+def test_any_model_of_a_provider_is_callable_by_its_full_name() -> None:
+    upstream = Scripted()
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            reply = await r.chat("a/some/other:7b", "hi")
+            assert reply.model == "some/other:7b"
+            assert reply.deployment == "a/some/other:7b"
+
+    run(main())

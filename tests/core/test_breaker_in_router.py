@@ -1,0 +1,67 @@
+"""The breaker where it works: between a router and upstreams that fail."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from routers import config, in_flight, router
+
+from pointsman.errors import NoDeploymentAvailable, Unavailable
+from pointsman.testing import Answer, Scripted, run
+
+
+@pytest.mark.parametrize("probes", [1, 2, 5])
+def test_of_a_hundred_concurrent_calls_only_the_allowed_probes_reach_a_half_open_deployment(
+    probes: int,
+) -> None:
+    upstream = Scripted()
+    given = config("a", retry="none", circuit_breaker={"half_open_max_calls": probes})
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            upstream.default("a", Unavailable("down"))
+            for _ in range(5):
+                with pytest.raises(Unavailable):
+                    await r.chat("m", "hi")
+            with pytest.raises(NoDeploymentAvailable) as caught:
+                await r.chat("m", "hi")
+            assert 15 <= (caught.value.retry_after or 0) <= 18.01
+            await asyncio.sleep(20)
+            upstream.calls.clear()
+            upstream.default("a", Answer(after=1.0))
+
+            ends = await asyncio.gather(*(r.chat("m", "hi") for _ in range(100)), return_exceptions=True)
+
+            assert upstream.count("a") == probes
+            assert upstream.most_in_flight["a"] == probes
+            assert sum(isinstance(each, NoDeploymentAvailable) for each in ends) == 100 - probes
+            assert in_flight(r) == 0
+            if probes > 1:  # two successes close it, or one where only one is allowed
+                assert r.status()["models"]["m"]["deployments"][0]["breaker"]["state"] == "closed"
+
+    run(main())
+
+
+def test_a_cancelled_probe_frees_its_place() -> None:
+    upstream = Scripted()
+    given = config("a", retry="none", circuit_breaker={"half_open_max_calls": 1})
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            upstream.default("a", Unavailable("down"))
+            for _ in range(5):
+                with pytest.raises(Unavailable):
+                    await r.chat("m", "hi")
+            await asyncio.sleep(20)
+            upstream.default("a", Answer(after=100.0))
+            probe = asyncio.ensure_future(r.chat("m", "hi"))
+            await asyncio.sleep(1)
+            with pytest.raises(NoDeploymentAvailable):
+                await r.chat("m", "hi")
+            probe.cancel()
+            await asyncio.wait([probe])
+            upstream.default("a", "back")
+            assert (await r.chat("m", "hi")).text == "back"
+
+    run(main())

@@ -1,0 +1,180 @@
+"""What the core may import: one way only, chance and time in one place, and nothing heavy before it is used."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import pointsman
+
+ROOT = Path(pointsman.__file__).parent
+
+# Each module may import only what stands before it. The kit in `testing` comes after all of them.
+ORDER = """
+    errors types jsonio units suggest clock events timers framing hints inputs
+    config.problems config.locate config.interpolate config.validation config.sections config.references
+    config.sound config.config config config.doc
+    auth
+    transports.options transports.factory transports.slots transports.readable
+    transports.over_httpx transports.over_aiohttp transports
+    lean http provider
+    swrr strategy retry audit breaker
+    pool attempts stream batch
+    hookspecs builtin plugins
+    build status router sync
+""".split()  # noqa: SIM905 - it is read as a row
+
+CLOCK = "clock"
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): ast.parse(path.read_text("utf-8")) for path in sorted(ROOT.rglob("*.py"))}
+
+
+def code(tree: ast.Module) -> Iterator[ast.AST]:
+    """The nodes that run: not those under `if TYPE_CHECKING:`."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """The full names of what is imported anywhere in a module, inside functions too."""
+    for node in code(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used"
+            assert node.module is not None
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [each for each in whole if each.removeprefix("pointsman.") in MODULES]
+            yield from modules
+            if len(modules) < len(whole):
+                yield node.module
+
+
+def in_the_kit(name: str) -> bool:
+    return name.partition(".")[0] == "testing"
+
+
+def roots(tree: ast.Module) -> set[str]:
+    return {name.partition(".")[0] for name in imported(tree)}
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert {name for name in MODULES if not in_the_kit(name)} == {"", *ORDER}
+    assert len(ORDER) == len(set(ORDER))
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_a_module_imports_only_what_stands_before_it(module: str) -> None:
+    own = [name for name in imported(MODULES[module]) if name.partition(".")[0] == "pointsman"]
+
+    before = ORDER[: ORDER.index(module)]
+    assert [name for name in own if name.removeprefix("pointsman.") not in before] == []
+
+
+def test_httpx_is_known_to_the_seam_and_the_transports_only() -> None:
+    libraries = {"httpx", "httpcore", "anyio", "aiohttp"}
+    users = {name for name, tree in MODULES.items() if roots(tree) & libraries}
+    seam = {name for name, tree in MODULES.items() if "pointsman.lean" in imported(tree)}
+
+    here = {name for name in users | seam if not name.startswith("transports") and not in_the_kit(name)}
+    assert here == {"lean", "http"}
+
+
+def test_the_core_imports_no_plugin_and_nothing_of_contrib() -> None:
+    assert {
+        root for tree in MODULES.values() for root in roots(tree) if root.startswith("pointsman_")
+    } == set()
+
+
+FORBIDDEN = {
+    "time": {"time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "sleep"},
+    "datetime": {"now", "utcnow", "today"},
+    "date": {"today"},
+    "random": None,  # all of it
+    "uuid": None,
+    "secrets": None,
+    "os": {"urandom"},
+}
+
+
+def chances(tree: ast.Module) -> Iterator[str]:
+    """Where a module reads a clock or rolls dice by itself."""
+    for node in code(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names = FORBIDDEN.get(node.value.id, set())
+            if names is None or node.attr in names:
+                yield f"line {node.lineno}: {node.value.id}.{node.attr}"
+        elif isinstance(node, ast.ImportFrom) and node.module in ("time", "random", "uuid", "secrets"):
+            yield f"line {node.lineno}: from {node.module} import"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != CLOCK and not in_the_kit(name)])
+def test_time_and_chance_come_from_the_clock_module_only(module: str) -> None:
+    assert list(chances(MODULES[module])) == []
+
+
+def test_the_lint_of_time_and_chance_finds_them() -> None:
+    tree = ast.parse(
+        "import time\nfrom random import random\ndef f():\n  return time.time(), datetime.now(UTC)"
+    )
+
+    assert len(list(chances(tree))) == 3
+    assert list(chances(MODULES[CLOCK])) != []
+
+
+def loaded_by(script: str) -> set[str]:
+    """The modules of a fresh interpreter after `script`."""
+    ask = f"import sys\n{script}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_imports_none_of_its_modules() -> None:
+    assert {name for name in loaded_by("import pointsman") if name.startswith("pointsman")} == {"pointsman"}
+
+
+def test_using_every_public_name_loads_nothing_that_only_some_need() -> None:
+    loaded = loaded_by("import pointsman\nfor name in pointsman.__all__: getattr(pointsman, name)")
+
+    heavy = {"aiohttp", "ruamel", "yaml", "click", "rich", "pygments", "h2", "pytest", "hypothesis"}
+    assert loaded & heavy == set()
+    assert {name for name in loaded if name.startswith(("pointsman_", "pointsman.testing"))} == set()
+    assert "pointsman.router" in loaded
+
+
+def test_the_three_lists_of_public_names_agree() -> None:
+    tree = MODULES[""]
+    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
+    for_checkers = {
+        alias.name: node.module
+        for node in typed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert for_checkers == pointsman._HOME_OF
+    assert sorted(pointsman.__all__) == sorted([*for_checkers, "__version__"])
+    assert list(pointsman.__all__) == sorted(pointsman.__all__)
+    for name, home in for_checkers.items():
+        assert getattr(pointsman, name) is getattr(import_module(home), name)
+    assert set(pointsman.__all__) <= set(dir(pointsman))
+    with pytest.raises(AttributeError, match="Rooter"):
+        _ = pointsman.Rooter

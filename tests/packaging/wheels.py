@@ -1,0 +1,100 @@
+"""Builds every distribution, installs the wheels into a fresh environment, and makes one call there.
+
+Run as a script: `python tests/packaging/wheels.py`. It exits with 0 when the installed packages find each
+other by their entry points, the core with one provider stays within its number of distributions, and a
+request goes through real HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DISTRIBUTIONS_AT_MOST = 20
+
+CALL = """
+import asyncio, json
+from pointsman import Router
+from pointsman_simulator import Simulator
+
+async def main():
+    async with Simulator(seed=1) as simulator:
+        upstream = await simulator.add("openai", name="one", models=["m"])
+        config = {
+            "providers": {"one": {"type": "openai", "base_url": upstream.base_url, "api_key": "k"}},
+            "models": {"a": {"deployments": ["one/m"]}},
+        }
+        async with Router.from_config(config) as router:
+            reply = await router.chat("a", "hello")
+    print(json.dumps({"text": reply.text, "deployment": reply.deployment}))
+
+asyncio.run(main())
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="pointsman-wheels-") as folder:
+        wheels = Path(folder) / "wheels"
+        run("uv", "build", "--quiet", "--all-packages", "--wheel", "--out-dir", str(wheels), cwd=ROOT)
+        print(*sorted(path.name for path in wheels.glob("*.whl")), sep="\n")
+        small = environment(Path(folder) / "small", wheels, "pointsman-openai")
+        names = {each["name"] for each in installed(small)}
+        print(f"core and one provider: {len(names)} distributions: {', '.join(sorted(names))}")
+        if len(names) > DISTRIBUTIONS_AT_MOST:
+            sys.exit(f"more than {DISTRIBUTIONS_AT_MOST} distributions")
+        full = environment(Path(folder) / "full", wheels, "pointsman-cli", "[demo]")
+        answer = json.loads(run(str(full), "-c", CALL, cwd=Path(folder)))
+        print(f"one call: {answer}")
+        if answer["deployment"] != "one/m" or not answer["text"]:
+            sys.exit("the call gave no answer")
+        command = full.parent / "pointsman"
+        plugins = json.loads(run(str(command), "plugins", "--json", cwd=Path(folder)))
+        providers = {each["name"]: each["distribution"] for each in plugins if each["kind"] == "provider"}
+        print(f"the installed command finds {providers}")
+        if set(providers) != {"ollama", "openai", "claude", "localai"}:
+            sys.exit("not all four providers were found by their entry points")
+
+
+def environment(folder: Path, wheels: Path, distribution: str, extra: str = "") -> Path:
+    """The interpreter of a fresh environment with `distribution`, ours from `wheels`."""
+    run("uv", "venv", "--quiet", "--python", sys.executable, str(folder), cwd=ROOT)
+    python = folder / "bin" / "python"
+    ours = {name(path): f"{name(path)} @ {path.as_uri()}" for path in wheels.glob("*.whl")}
+    overrides = folder / "ours.txt"
+    # The wheels that were just built, and never something of the same name from elsewhere.
+    overrides.write_text("\n".join(each for key, each in ours.items() if key != distribution))
+    wanted = ours[distribution].replace(" @", f"{extra} @")
+    run(
+        *("uv", "pip", "install", "--quiet", "--python", str(python)),
+        *("--overrides", str(overrides), wanted),
+        cwd=folder,
+    )
+    return python
+
+
+def name(wheel: Path) -> str:
+    """The distribution's name in a wheel's file name."""
+    return wheel.name.partition("-")[0].replace("_", "-")
+
+
+def installed(python: Path) -> list[dict[str, str]]:
+    """What is installed beside `python`."""
+    return json.loads(run("uv", "pip", "list", "--format", "json", "--python", str(python), cwd=ROOT))  # type: ignore[no-any-return]
+
+
+def run(*command: str, cwd: Path) -> str:
+    """The output of `command`; ends the script with its errors when it fails."""
+    environ = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

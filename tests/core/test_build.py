@@ -138,6 +138,14 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "audit").exists()
 
 
+def test_a_check_finds_the_same_and_opens_no_file(tmp_path: Path) -> None:
+    audit = [{"type": "jsonl", "path": str(tmp_path / "audit")}]
+    assert Router.check(config("a", audit=audit), plugins=[Scripted()]).audit
+    assert not (tmp_path / "audit").exists()
+    with pytest.raises(ConfigError, match="no plugin offers strategy"):
+        Router.check(config("a", strategy="nothing"), plugins=[Scripted()])
+
+
 # ── reload ───────────────────────────────────────────────────────────────────────────────────────────
 
 

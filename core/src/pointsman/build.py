@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from cachetools import LRUCache
 
@@ -166,6 +166,18 @@ def build(
     return _Builder(config, plugins, clock, rng, events, previous).snapshot()
 
 
+class _Parts(NamedTuple):
+    upstreams: Mapping[str, Upstream]
+    pools: Mapping[str, Pool]
+    retry: RetryPolicy
+    sinks: Sequence[Callable[[], AuditSink]]
+
+
+def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> None:
+    """Raise ConfigError with everything that is wrong with `config`; nothing is started, no file opened."""
+    _Builder(config, plugins, clock, rng, Events(), None).checked()
+
+
 class _Builder:
     def __init__(
         self,
@@ -188,6 +200,19 @@ class _Builder:
         self._breaker = self._breaker_settings()
 
     def snapshot(self) -> Snapshot:
+        upstreams, pools, retry, sinks = self.checked()
+        return Snapshot(
+            config=self._config,
+            setting=Setting(clock=self._clock, rng=self._rng, events=self._events, retry=retry),
+            upstreams=upstreams,
+            pools=pools,
+            lives=self._lives,
+            clients=self._clients,
+            sinks=self._started(sinks),
+        )
+
+    def checked(self) -> _Parts:
+        """Everything but the audit sinks, which open files: those as what makes them."""
         config = self._config
         retry = self._retry()
         sinks = [self._sink(each, ("audit", n)) for n, each in enumerate(config.audit)]
@@ -199,19 +224,12 @@ class _Builder:
         pools = {name: self._pool(name, model, upstreams) for name, model in config.public_models().items()}
         if self._problems:
             raise config_error(self._problems, file=config.file)
-        made: list[AuditSink] = []
-        for n, make in enumerate(sinks):
-            if make is not None:
-                made.append(self._start(make, ("audit", n), made))
         assert retry is not None
-        return Snapshot(
-            config=config,
-            setting=Setting(clock=self._clock, rng=self._rng, events=self._events, retry=retry),
-            upstreams=upstreams,
-            pools={name: pool for name, pool in pools.items() if pool is not None},
-            lives=self._lives,
-            clients=self._clients,
-            sinks=made,
+        return _Parts(
+            upstreams,
+            {name: pool for name, pool in pools.items() if pool is not None},
+            retry,
+            [make for make in sinks if make is not None],
         )
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
@@ -242,14 +260,17 @@ class _Builder:
         settings = self._config.validate_settings(factory.settings, named.settings, path, self._problems)
         return None if settings is None else lambda: factory.make(settings, self._clock)
 
-    def _start(self, make: Callable[[], AuditSink], path: Path, made: Sequence[AuditSink]) -> AuditSink:
-        try:
-            return make()
-        except ConfigError as error:
-            for each in made:
-                each.close()
-            self._problem(path, error.message)
-            raise config_error(self._problems, file=self._config.file) from error
+    def _started(self, sinks: Sequence[Callable[[], AuditSink]]) -> Sequence[AuditSink]:
+        started: list[AuditSink] = []
+        for n, make in enumerate(sinks):
+            try:
+                started.append(make())
+            except ConfigError as error:
+                for each in started:
+                    each.close()
+                self._problem(("audit", n), error.message)
+                raise config_error(self._problems, file=self._config.file) from error
+        return started
 
     def _made(self, named: Named, path: Path, find: Callable[[str], Any], *rest: object) -> Any:
         """What the factory that `find` knows under `named.type` makes of its settings; None with problems."""

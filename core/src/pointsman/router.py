@@ -15,7 +15,7 @@ from cachetools import TTLCache
 
 from pointsman.attempts import Attempts
 from pointsman.batch import Batch
-from pointsman.build import Snapshot, build
+from pointsman.build import Snapshot, build, check
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
 from pointsman.errors import CallError, ConfigError, Outcome, PointsmanError, UnknownModel
@@ -89,6 +89,16 @@ class Router:
         Raises: ConfigError with all problems at once, each with file, line and column where there is a file.
         """
         return cls(as_config(source), plugins=plugins, clock=clock, rng=rng)
+
+    @staticmethod
+    def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
+        """The configuration in `source`, built as far as can be without starting anything or opening a file.
+
+        Raises: ConfigError with all problems at once, as `from_config` would.
+        """
+        config = as_config(source)
+        check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
+        return config
 
     async def __aenter__(self) -> Router:
         self._bind()

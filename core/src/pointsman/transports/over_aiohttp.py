@@ -272,8 +272,12 @@ def _translated(error: Exception, request: httpx.Request) -> httpx.TransportErro
     match error:
         case aiohttp.ClientHttpProxyError():
             return httpx.ProxyError(f"the proxy refused to connect to {where}: {error.status}")
+        case aiohttp.ClientSSLError():
+            return httpx.ConnectError(f"no TLS with {where}: {error}")
+        case aiohttp.ClientConnectorError(errno=int(number)) if number > 0:
+            return httpx.ConnectError(f"cannot connect to {where}: {os.strerror(number)}")
         case aiohttp.ClientConnectorError():
-            return httpx.ConnectError(str(error))
+            return httpx.ConnectError(f"cannot connect to {where}: {error.os_error}")
         case aiohttp.ServerFingerprintMismatch():
             return httpx.ConnectError(f"{where} showed another certificate than expected")
         case aiohttp.ConnectionTimeoutError() | TimeoutError():

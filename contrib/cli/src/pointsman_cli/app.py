@@ -1,0 +1,104 @@
+"""The command `pointsman`: its subcommands by name, each loaded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from pointsman_cli.errors import guarded
+from pointsman_cli.options import Asked, config_option, json_option
+
+COMMANDS = {
+    "ask": "Ask one question and print the answer.",
+    "chat": "Talk with a model; answers are streamed.",
+    "config": "Check, show, describe or begin a configuration.",
+    "demo": "Show what it does, with simulated upstreams; needs nothing.",
+    "models": "List, show and pull models.",
+    "plugins": "List what is installed.",
+    "sim": "Run simulated upstreams until Ctrl-C.",
+    "status": "Show providers and deployments, after asking each provider.",
+}
+"""Every command with its one line of help, so that `--help` imports none of them."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are the attribute `command` of modules in `pointsman_cli.commands`.
+
+    Any other name is looked for among the commands that plugins offer.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"pointsman_cli.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        return name, _of_a_plugin(name, ctx), args[1:]
+
+
+def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
+    """The command that an installed plugin offers. Raises UsageError when none does."""
+    from difflib import get_close_matches
+
+    from pointsman.plugins import Plugins
+
+    plugins = Plugins()
+    others = plugins.names("command")
+    if name in others:
+        command = plugins.get("command", name)
+        if isinstance(command, click.Command):
+            return command
+        raise click.UsageError(f"The plugin's {name!r} is no click command", ctx)
+    names = [*COMMANDS, *others]
+    close = get_close_matches(name, names, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    raise click.UsageError(f"No such command {name!r}; {hint}", ctx)
+
+
+def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"pointsman {version('pointsman')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Begin with: pointsman demo. Installed plugins may offer more commands; see: pointsman plugins",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
+@config_option
+@json_option
+def cli() -> None:
+    """Route LLM calls to local and cloud models, whatever fails on the way."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line `arguments`. Returns: the exit code; errors have been told on stderr."""
+    asked = Asked(json="--json" in arguments)
+
+    def call() -> Any:
+        return cli.main(args=list(arguments), prog_name="pointsman", standalone_mode=False, obj=asked)
+
+    return guarded(call, asked)

@@ -1,0 +1,1 @@
+"""The commands, a module each with the attribute `command`. Nothing imports them all."""

@@ -1,0 +1,151 @@
+"""`pointsman chat`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from pointsman_cli.options import Asked, config_option, json_option, pass_asked
+from pointsman_cli.output import print_json_line, say
+from pointsman_cli.running import default_model, router_for
+
+if TYPE_CHECKING:
+    from pointsman import ChatStream, Message, Router
+
+_HELP = "/reset forgets the conversation, /model NAME changes the model, Ctrl-C stops an answer, Ctrl-D ends"
+
+
+@click.command("chat")
+@click.argument("model", required=False)
+@click.option("-m", "--model", "option", metavar="NAME", help="The model; by default the first one.")
+@click.option("-s", "--system", metavar="TEXT", help="Instructions before the conversation.")
+@click.option("--trace", is_flag=True, help="Tell each attempt on stderr, and where the answer comes from.")
+@config_option
+@json_option
+@pass_asked
+def command(asked: Asked, model: str | None, option: str | None, system: str | None, trace: bool) -> None:
+    """Talk with a model; answers are streamed.
+
+    At a terminal, type; /help lists what else there is. When input is piped, each line is a turn.
+    """
+    with asyncio.Runner() as runner:
+        # One loop for all turns; between them it rests, so that a terminal's line editing works.
+        context = router_for(asked)
+        router = runner.run(context.__aenter__())
+        try:
+            talk = _Talk(asked, router, model or option or default_model(router), system, trace=trace)
+            _at_terminal(talk, runner) if sys.stdin.isatty() else _piped(talk, runner)
+        finally:
+            runner.run(context.__aexit__(None, None, None))
+
+
+class _Talk:
+    """One conversation."""
+
+    def __init__(self, asked: Asked, router: Router, model: str, system: str | None, *, trace: bool) -> None:
+        self.model = model
+        self._json = asked.json
+        self._router = router
+        self._system = system
+        self._trace = trace
+        self._messages: list[Message] = []
+
+    def reset(self) -> None:
+        """Forget what was said."""
+        self._messages = []
+
+    def use(self, model: str) -> None:
+        """Go on with `model`. Raises UnknownModel."""
+        self._router.explain(model)
+        self.model = model
+
+    async def turn(self, prompt: str) -> None:
+        """Stream the answer to `prompt`; a turn that fails or is cancelled is forgotten."""
+        from pointsman import Message
+        from pointsman_cli.tracing import traced
+
+        messages = [*self._messages, Message.user(prompt)]
+        said = messages if self._system is None else [Message.system(self._system), *messages]
+        with traced(self._router, wanted=self._trace, as_json=self._json):
+            async with self._router.stream(self.model, said) as stream:
+                await (self._print_json(stream) if self._json else self._print(stream))
+        self._messages = [*messages, stream.response.message]
+
+    async def _print(self, stream: ChatStream) -> None:
+        begun = False
+        try:
+            async for event in stream:
+                begun = begun or bool(event.text)
+                click.echo(event.text, nl=False)
+        except BaseException:
+            # What comes next, an error or a prompt, begins a line of its own.
+            if begun:
+                click.echo()
+            raise
+        calls = [f"{call.name}({call.arguments})" for call in stream.response.tool_calls]
+        click.echo("\n".join(["", *calls] if begun or not calls else calls))
+
+    async def _print_json(self, stream: ChatStream) -> None:
+        from pointsman_cli.output import plain
+
+        async for event in stream:
+            print_json_line({"kind": event.kind, **plain(event)})
+
+
+def _piped(talk: _Talk, runner: asyncio.Runner) -> None:
+    for line in sys.stdin:
+        if line.strip():
+            runner.run(talk.turn(line.strip()))
+
+
+def _at_terminal(talk: _Talk, runner: asyncio.Runner) -> None:
+    from pointsman import PointsmanError
+    from pointsman_cli.errors import message_of
+
+    say(f"model {talk.model}; {_HELP}")
+    for line in _typed():
+        try:
+            if line.startswith("/"):
+                _obey(talk, line)
+            else:
+                runner.run(talk.turn(line))
+        except KeyboardInterrupt:
+            say("stopped")
+        except PointsmanError as error:
+            say(message_of(error))
+
+
+def _typed() -> Iterator[str]:
+    """What is typed, line by line, until Ctrl-D; Ctrl-C gives up a line."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 - gives input() its line editing
+    while True:
+        try:
+            line = input("> " if sys.stdout.isatty() else "").strip()
+        except EOFError:
+            say("")
+            return
+        except KeyboardInterrupt:
+            say("")
+            continue
+        if line:
+            yield line
+
+
+def _obey(talk: _Talk, line: str) -> None:
+    word, _, rest = line.partition(" ")
+    if word == "/reset":
+        talk.reset()
+        say("forgotten")
+    elif word == "/model" and rest.strip():
+        talk.use(rest.strip())
+        say(f"model {talk.model}")
+    elif word == "/model":
+        say(f"model {talk.model}")
+    else:
+        say(_HELP)

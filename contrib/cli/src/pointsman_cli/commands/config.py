@@ -1,0 +1,121 @@
+"""`pointsman config check|show|schema|init`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pointsman_cli.errors import USAGE, Failed
+from pointsman_cli.options import Asked, config_option, json_option, pass_asked
+from pointsman_cli.output import print_json, say
+from pointsman_cli.running import run
+
+if TYPE_CHECKING:
+    from pointsman import Config
+
+
+@click.group("config")
+@config_option
+@json_option
+def command() -> None:
+    """Check, show, describe or begin a configuration."""
+
+
+@command.command("check")
+@click.argument("file", required=False)
+@config_option
+@json_option
+@pass_asked
+def check(asked: Asked, file: str | None) -> None:
+    """Build everything that FILE names, without connecting; tell all problems at once."""
+    if file is not None:
+        asked.config = file
+    found = _check(asked)
+    if asked.json:
+        print_json(found)
+    else:
+        providers, models = found["providers"], found["models"]
+        click.echo(f"ok: {_count(providers, 'provider')}, {_count(models, 'model')}")
+
+
+def _check(asked: Asked) -> dict[str, Any]:
+    from pointsman import Router
+
+    config = Router.check(_from_file(asked))
+    models = config.public_models()
+    return {"ok": True, "file": config.file, "providers": len(config.providers), "models": len(models)}
+
+
+def _from_file(asked: Asked) -> Config:
+    from pointsman import Config
+    from pointsman_cli.configured import NAMES, VARIABLE, config_file
+
+    file = config_file(asked, os.environ, Path())
+    if file is None:
+        raise Failed(
+            f"there is no configuration to check: name a FILE, set {VARIABLE}, or have {NAMES[0]} here. "
+            "Try: pointsman config init",
+            code=USAGE,
+        )
+    return Config.load(file)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+@command.command("show")
+@config_option
+@json_option
+@pass_asked
+def show(asked: Asked) -> None:
+    """Print the configuration with all defaults filled in and all secrets masked."""
+    from pointsman_cli.configured import configuration
+
+    config = run(configuration(asked))
+    dumped = config.model_dump(mode="json", exclude_none=True)
+    if asked.json:
+        print_json(dumped)
+    else:
+        from ruamel.yaml import YAML
+
+        yaml = YAML()
+        yaml.default_flow_style = False
+        yaml.dump(dumped, sys.stdout)
+
+
+@command.command("schema")
+@json_option
+def schema() -> None:
+    """Print the JSON Schema of a configuration, for editors."""
+    from pointsman.config.doc import config_schema
+
+    print_json(config_schema())
+
+
+@command.command("init")
+@click.argument("file", default="pointsman.yaml", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@json_option
+@pass_asked
+def init(asked: Asked, file: Path, force: bool) -> None:
+    """Write a configuration to begin with, made of what is found on this machine."""
+    if file.suffix not in (".yaml", ".yml"):
+        raise click.UsageError(f"the file to begin with is YAML; {file} should end in .yaml")
+    if file.exists() and not force:
+        raise Failed(f"{file} exists already; choose another name, or write over it with --force", code=USAGE)
+    from pointsman_cli.discover import discover
+    from pointsman_cli.starter import starter
+
+    discovery = run(discover(os.environ))
+    file.write_text(starter(discovery.found), encoding="utf-8")
+    found = [each.candidate.type for each in discovery.found]
+    if asked.json:
+        print_json({"file": str(file), "found": found})
+    else:
+        say(f"found {', '.join(found)}" if found else "found nothing here, so it begins with an example")
+        click.echo(f"wrote {file}")

@@ -1,0 +1,144 @@
+"""`pointsman sim`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pointsman_cli.errors import Failed
+from pointsman_cli.options import Asked, json_option, pass_asked
+from pointsman_cli.output import print_json_line, print_table, say
+from pointsman_cli.running import run
+
+if TYPE_CHECKING:
+    from pointsman_simulator import Upstream
+
+DIALECTS = ("ollama", "openai", "claude", "localai")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One upstream to run; `name` is "" for a name of its own, `port` 0 for a free one."""
+
+    name: str
+    dialect: str
+    port: int
+
+
+def wanted(word: str) -> Wanted:
+    """What `[NAME=]DIALECT[:PORT]` means. Raises UsageError."""
+    name, equals, rest = word.rpartition("=")
+    dialect, colon, port = rest.partition(":")
+    if dialect not in DIALECTS:
+        raise click.UsageError(f"{word!r}: no dialect {dialect!r}; there are {', '.join(DIALECTS)}")
+    if colon and not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise click.UsageError(f"{word!r}: {port!r} is no port; expected 0 to 65535")
+    if equals and (not name or "/" in name):
+        raise click.UsageError(f"{word!r}: a name must not be empty or hold '/'")
+    return Wanted(name, dialect, int(port or 0))
+
+
+@click.command("sim")
+@click.argument("upstreams", nargs=-1, required=True, metavar="[NAME=]DIALECT[:PORT]...")
+@click.option("--seed", default=0, show_default=True, help="Of texts and times.")
+@click.option("--latency", type=click.FloatRange(min=0), help="Seconds before the first byte.")
+@click.option("--tokens-per-second", type=click.FloatRange(min=0, min_open=True), help="Pace of the words.")
+@click.option(
+    "--config-out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a configuration (YAML) that uses them.",
+)
+@json_option
+@pass_asked
+def command(asked: Asked, /, upstreams: tuple[str, ...], config_out: Path | None, **options: Any) -> None:
+    """Run simulated upstreams until Ctrl-C.
+
+    Dialects are ollama, openai, claude and localai; without a port each takes a free one. They listen on
+    127.0.0.1 only, and answer nonsense at no cost.
+    """
+    if find_spec("pointsman_simulator") is None:
+        raise Failed("this needs pointsman-simulator. Try: pip install 'pointsman-cli[demo]'")
+    run(_serve(asked, [wanted(each) for each in upstreams], config_out, **options))
+
+
+async def _serve(
+    asked: Asked,
+    upstreams: list[Wanted],
+    config_out: Path | None,
+    *,
+    seed: int,
+    latency: float | None,
+    tokens_per_second: float | None,
+) -> None:
+    from pointsman_simulator import Simulator
+
+    stop = _stopped_by_signals()
+    async with Simulator(seed=seed) as simulator:
+        for each in upstreams:
+            try:
+                await simulator.add(
+                    each.dialect,
+                    name=each.name or _free_name(each.dialect, simulator.upstreams),
+                    port=each.port,
+                    latency=latency,
+                    tokens_per_second=tokens_per_second,
+                )
+            except ValueError as error:
+                raise click.UsageError(str(error)) from error
+            except OSError as error:
+                raise Failed(f"{each.dialect} cannot listen at port {each.port}: {error.strerror}") from error
+        started = list(simulator.upstreams.values())
+        if config_out is not None:
+            await asyncio.to_thread(config_out.write_text, configuration_for(started), encoding="utf-8")
+        _announce(asked, started, config_out)
+        await stop.wait()
+    if not asked.json:
+        say("stopped")
+
+
+def configuration_for(upstreams: list[Upstream]) -> str:
+    """YAML that makes the upstreams the providers of one model, `assistant`."""
+    lines = ["# Simulated upstreams of `pointsman sim`.", "providers:"]
+    lines += [f'  "{each.name}": {{type: {each.dialect}, base_url: "{each.base_url}"}}' for each in upstreams]
+    lines += ["", "models:", "  assistant:", "    strategy: round_robin", "    deployments:"]
+    lines += [f'      - "{each.name}/{next(iter(each.site.models))}"' for each in upstreams]
+    return "\n".join(lines) + "\n"
+
+
+def _free_name(dialect: str, taken: dict[str, Upstream]) -> str:
+    """The dialect's name, and a number from the second of its kind on."""
+    names = (dialect if n == 1 else f"{dialect}{n}" for n in range(1, len(taken) + 2))
+    return next(each for each in names if each not in taken)
+
+
+def _announce(asked: Asked, upstreams: list[Upstream], config_out: Path | None) -> None:
+    if asked.json:
+        print_json_line(
+            [{"name": each.name, "dialect": each.dialect, "base_url": each.base_url} for each in upstreams]
+        )
+        return
+    print_table(
+        ["name", "dialect", "base url"], [[each.name, each.dialect, each.base_url] for each in upstreams]
+    )
+    sys.stdout.flush()
+    if config_out is not None:
+        say(f"wrote {config_out}; try: pointsman -c {config_out} ask 'Why is the sky blue?'")
+    say("Ctrl-C stops them")
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,139 @@
+"""Errors → exit codes and messages; the one place where that is decided."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pointsman_cli.options import Asked
+
+OK = 0
+FAILED = 1
+USAGE = 2
+UPSTREAM = 3
+REFUSED = 4
+INTERRUPTED = 130
+
+
+class Failed(Exception):
+    """A command did not do what it was asked for; `code` is the exit code."""
+
+    def __init__(self, message: str, *, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code for `error`: 1 failed, 2 usage, 3 upstream, 4 refused by policy, 130 interrupted."""
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return INTERRUPTED
+    if isinstance(error, Failed):
+        return error.code
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    return _code_of_ours(error)
+
+
+def _code_of_ours(error: BaseException) -> int:
+    from pointsman import errors
+
+    if isinstance(error, errors.MidStreamError) and isinstance(error.cause, errors.CallError):
+        cause = _code_of_ours(error.cause)
+        return cause if cause == REFUSED else UPSTREAM
+    if isinstance(error, errors.ContentFiltered | errors.PermissionDenied):
+        return REFUSED
+    if isinstance(error, errors.ConfigError | errors.PluginError | errors.UnknownModel):
+        return USAGE
+    if isinstance(error, errors.RequestError):
+        return FAILED
+    return UPSTREAM if isinstance(error, errors.CallError) else FAILED
+
+
+def guarded(call: Callable[[], Any], asked: Asked) -> int:
+    """The exit code of `call`; its error, if it is one that people can do something about, goes to stderr.
+
+    Anything else is a bug, and passes with its traceback.
+    """
+    try:
+        code = call()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left; nothing more can be said to them, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (KeyboardInterrupt, click.Abort):
+        if not asked.json:
+            click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        tell(error, as_json=asked.json)
+        return exit_code(error)
+    return code if isinstance(code, int) else OK
+
+
+def tell(error: Exception, *, as_json: bool) -> None:
+    """Say `error` on stderr: the sentence, or an object."""
+    if as_json:
+        click.echo(json.dumps({"error": described(error)}, ensure_ascii=False), err=True)
+    elif isinstance(error, click.UsageError):
+        error.show()
+    else:
+        click.echo(message_of(error), err=True)
+
+
+def message_of(error: Exception) -> str:
+    """What a person reads. A configuration's problems stand as they are, one per line."""
+    if isinstance(error, click.ClickException):
+        return f"error: {error.format_message()}"
+    if type(error).__name__ == "ConfigError":
+        return str(error)
+    return f"error: {error}{_about(error)}"
+
+
+def _about(error: Exception) -> str:
+    """What a failed call knows beyond its sentence: where, how often, when to try again."""
+    attempts, retry_after = getattr(error, "attempts", 0), getattr(error, "retry_after", None)
+    parts = [
+        getattr(error, "deployment", ""),
+        f"{attempts} attempts" if attempts > 1 else "",
+        "" if retry_after is None else f"try again in {retry_after:.0f} s",
+    ]
+    known = ", ".join(each for each in parts if each)
+    return f" ({known})" if known else ""
+
+
+def described(error: Exception) -> dict[str, Any]:
+    """What a program reads: `code`, `message`, `exit_code`, and what else the error knows."""
+    found: dict[str, Any] = {
+        "code": getattr(error, "code", None),
+        "message": error.format_message() if isinstance(error, click.ClickException) else str(error),
+        "exit_code": exit_code(error),
+    }
+    if not isinstance(found["code"], str):
+        found["code"] = "usage" if found["exit_code"] == USAGE else "failed"
+    for name in ("deployment", "status", "retry_after", "request_id", "attempts", "reasons"):
+        if getattr(error, name, None) not in (None, "", 0):
+            found[name] = getattr(error, name)
+    problems = getattr(error, "problems", ())
+    if problems:
+        found["problems"] = [_problem(each) for each in problems]
+    return found
+
+
+def _problem(problem: Any) -> dict[str, Any]:
+    names = ("message", "path", "hint", "file", "line", "column")
+    return {name: getattr(problem, name, None) for name in names}
+
+
+def _is_expected(error: Exception) -> bool:
+    if isinstance(error, click.ClickException | Failed | OSError):
+        return True
+    errors = sys.modules.get("pointsman.errors")
+    return errors is not None and isinstance(error, errors.PointsmanError)

@@ -1,0 +1,62 @@
+"""What every command can be asked for: a configuration file, and JSON in place of tables and text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Asked:
+    """What the command line asks for, the same object for the group and its command.
+
+    Attributes:
+        config: the configuration file that was named, None when none was.
+        json: data on stdout and errors on stderr as JSON.
+    """
+
+    config: str | None = None
+    json: bool = False
+
+
+def _note_config(ctx: click.Context, _option: click.Parameter, file: str | None) -> None:
+    if file is not None:
+        ctx.ensure_object(Asked).config = file
+
+
+def _note_json(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        ctx.ensure_object(Asked).json = True
+
+
+def config_option(function: F) -> F:
+    """Adds `-c/--config`; the command finds it in `Asked`."""
+    return click.option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        expose_value=False,
+        callback=_note_config,
+        help="The configuration; else $POINTSMAN_CONFIG, ./pointsman.yaml, or what is found here.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """Adds `--json`; the command finds it in `Asked`."""
+    return click.option(
+        "--json",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_note_json,
+        help="Print JSON: one document, or one per line for streams.",
+    )(function)
+
+
+pass_asked = click.make_pass_decorator(Asked, ensure=True)
+"""Hands the command an `Asked` as its first argument."""

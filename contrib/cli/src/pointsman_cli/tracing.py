@@ -1,0 +1,56 @@
+"""`--trace`: each attempt of a request on stderr, as it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pointsman_cli.output import plain, say
+
+if TYPE_CHECKING:
+    from pointsman import Router
+
+
+@contextmanager
+def traced(router: Router, *, wanted: bool, as_json: bool) -> Iterator[None]:
+    """Within it, tell every attempt, and at the end of each request where the answer came from."""
+    if not wanted:
+        yield
+        return
+    from pointsman.events import AttemptEnded, RequestEnded
+
+    def tell(event: object) -> None:
+        if not isinstance(event, AttemptEnded | RequestEnded):
+            return
+        if as_json:
+            kind = "attempt" if isinstance(event, AttemptEnded) else "request"
+            say(json.dumps({"trace": kind, **plain(event)}, ensure_ascii=False))
+        else:
+            say(attempt_line(event) if isinstance(event, AttemptEnded) else request_line(event))
+
+    silence = router.listen(tell)
+    try:
+        yield
+    finally:
+        silence()
+
+
+def attempt_line(event: Any) -> str:
+    """`attempt 1  gpu1/llama3.2  upstream_fault  12 ms  unavailable 503: …`"""
+    line = f"attempt {event.number}  {event.deployment}  {event.outcome}  {event.seconds * 1e3:.0f} ms"
+    if event.first_token is not None:
+        line += f"  (first token {event.first_token * 1e3:.0f} ms)"
+    if event.error:
+        status = "" if event.status is None else f" {event.status}"
+        line += f"  {event.error}{status}: {event.detail}"
+    return line
+
+
+def request_line(event: Any) -> str:
+    """Where the answer came from, or that none came."""
+    attempts = f"{event.attempts} attempt{'' if event.attempts == 1 else 's'}"
+    if event.result == "ok":
+        return f"answer from {event.deployment} after {attempts}, {event.seconds * 1e3:.0f} ms"
+    return f"no answer ({event.error or event.result}) after {attempts}, {event.seconds * 1e3:.0f} ms"

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pointsman_cli import commands
+from pointsman_cli.app import COMMANDS
+from pointsman_cli.app import cli as group
+
+
+def test_help_lists_every_command(cli) -> None:
+    ran = cli("--help")
+
+    assert ran.code == 0
+    assert set(COMMANDS) == {"ask", "chat", "config", "demo", "models", "plugins", "sim", "status"}
+    for name, help in COMMANDS.items():
+        assert f"  {name}" in ran.out
+        assert help in ran.out
+
+
+def test_the_help_of_the_table_is_the_commands_own() -> None:
+    modules = {each.stem for each in Path(commands.__path__[0]).glob("*.py")}
+
+    assert modules - {"__init__"} == set(COMMANDS)
+    for name, help in COMMANDS.items():
+        command = group.get_command(None, name)
+        assert command.name == name
+        assert command.help.split("\n\n")[0].replace("\n", " ") == help
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_each_command_explains_itself(cli, name: str) -> None:
+    ran = cli(name, "--help")
+
+    assert ran.code == 0
+    assert f"Usage: pointsman {name}" in ran.out
+    assert "--json" in ran.out
+
+
+def test_help_imports_neither_the_core_nor_anything_heavy() -> None:
+    code = (
+        "import sys\n"
+        "import pointsman_cli\n"
+        "early = set(sys.modules)\n"
+        "from pointsman_cli.app import run\n"
+        "assert run(['--help']) == 0\n"
+        "heavy = {'pointsman', 'rich', 'aiohttp', 'httpx', 'pydantic', 'asyncio', 'ssl'}\n"
+        "print(sorted(heavy & set(sys.modules)), 'click' in early)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[] False"
+
+
+def test_without_a_command_it_shows_its_help_as_a_usage_error(cli) -> None:
+    ran = cli()
+
+    assert ran.code == 2
+    assert "Commands:" in ran.err
+
+
+def test_a_mistyped_command_is_usage_and_says_which_was_meant(cli) -> None:
+    ran = cli("stauts")
+
+    assert ran.code == 2
+    assert "did you mean 'status'?" in ran.err
+    assert ran.out == ""
+
+
+def test_a_mistyped_option_is_usage(cli) -> None:
+    ran = cli("ask", "--tempreature", "1", "hi")
+
+    assert ran.code == 2
+    assert "--temperature" in ran.err
+
+
+def test_a_usage_error_is_an_object_where_json_is_asked_for(cli) -> None:
+    ran = cli("models", "--json", "lsit")
+
+    assert ran.code == 2
+    assert ran.error["code"] == "usage"
+    assert ran.error["exit_code"] == 2
+
+
+def test_the_version_is_the_cores(cli) -> None:
+    from pointsman import __version__
+
+    assert cli("--version").out == f"pointsman {__version__}\n"
+
+
+def test_plugins_are_listed_with_their_distributions(cli) -> None:
+    table, data = cli("plugins"), cli("plugins", "--json")
+
+    assert table.code == 0
+    assert table.out.splitlines()[0] == "kind\tname\tdistribution\tversion\tstate"
+    assert "provider\tollama\tpointsman-ollama\t" in table.out
+    offered = {(each["kind"], each["name"]): each["state"] for each in data.json}
+    assert offered["provider", "openai"] == "not loaded"
+    assert offered["strategy", "round_robin"] == "built in"
+
+
+PLUGIN = """
+import click
+from pointsman import PointsmanSpec, hookimpl
+
+@click.command("hello")
+@click.argument("name")
+def hello(name):
+    click.echo(f"hello {name}")
+
+class Plugin(PointsmanSpec):
+    @hookimpl
+    def pointsman_commands(self):
+        return [hello]
+
+plugin = Plugin()
+"""
+
+
+def test_a_plugin_can_offer_a_command(cli, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = workdir / "hello_command-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hello-command\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pointsman.commands]\nhello = hello_command_plugin:plugin\n")
+    (workdir / "hello_command_plugin.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(workdir)
+
+    assert cli("hello", "you").out == "hello you\n"
+    assert "did you mean 'hello'?" in cli("hallo", "you").err
+    assert "command\thello\thello-command\t1.0" in cli("plugins").out

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointsman_cli.prompts import model_and_prompt
+from pointsman_simulator import Fault, Reply
+
+
+def test_the_answer_is_all_that_stands_on_stdout(cli, gpu) -> None:
+    gpu.script(Reply(text="Rayleigh scattering."))
+
+    ran = cli("ask", "Why is the sky blue?")
+
+    assert (ran.code, ran.out, ran.err) == (0, "Rayleigh scattering.\n", "")
+    assert gpu.requests[0].body["messages"] == [{"role": "user", "content": "Why is the sky blue?"}]
+
+
+def test_options_reach_the_upstream(cli, gpu) -> None:
+    ran = cli("ask", "-m", "gpu/llama3.2", "-s", "Be brief.", "-t", "0.2", "--max-tokens", "7", "Why?")
+
+    assert ran.code == 0
+    body = gpu.requests[0].body
+    assert [each["role"] for each in body["messages"]] == ["system", "user"]
+    assert body["options"] == {"temperature": 0.2, "num_predict": 7}
+
+
+def test_json_holds_the_whole_response(cli, gpu) -> None:
+    gpu.script(Reply(fault=Fault.status(503)), Reply(tool_calls=[("departures", {"station": "Bern"})]))
+
+    reply = cli("ask", "--json", "assistant", "When?").json
+
+    assert reply["tool_calls"][0]["name"] == "departures"
+    assert reply["finish_reason"] == "tool_calls"
+    assert reply["deployment"] == "gpu/llama3.2"
+    assert reply["attempts"] == 2
+    assert reply["request_id"].startswith("req_")
+    assert set(reply["usage"]) >= {"prompt", "completion"}
+    assert "raw" not in reply
+
+
+@pytest.mark.parametrize("words", [(), ("-",), ("assistant",), ("assistant", "-"), ("-m", "assistant", "-")])
+def test_a_piped_prompt_is_read(cli, gpu, words: tuple[str, ...]) -> None:
+    ran = cli("ask", *words, input="  Why?\nReally.\n")
+
+    assert ran.code == 0
+    assert gpu.requests[0].body["messages"][-1]["content"] == "Why?\nReally."
+
+
+def test_an_empty_pipe_is_usage(cli, gpu) -> None:
+    ran = cli("ask", input="\n")
+
+    assert ran.code == 2
+    assert "no prompt" in ran.err
+    assert gpu.requests == []
+
+
+def test_an_image_goes_with_the_prompt(cli, gpu, workdir: Path) -> None:
+    (workdir / "cat.png").write_bytes(b"\x89PNG")
+    (workdir / "notes.txt").write_text("It is a cat.")
+
+    assert cli("ask", "What is it?", "--file", "cat.png", "--file", "notes.txt").code == 0
+
+    message = gpu.requests[0].body["messages"][0]
+    assert message["images"] == ["iVBORw=="]
+    assert "It is a cat." in message["content"]
+
+
+def test_a_file_of_no_known_kind_is_usage(cli, gpu, workdir: Path) -> None:
+    (workdir / "blob").write_bytes(b"\xff\xfe\x00")
+
+    ran = cli("ask", "What is it?", "--file", "blob")
+
+    assert ran.code == 2
+    assert "neither an image, a PDF nor text" in ran.err
+
+
+def test_a_refusal_ends_with_4_and_what_was_said(cli, servers) -> None:
+    cloud = servers.add("openai", default=Reply(text="I had be", finish_reason="content_filter"))
+    servers.configure(cloud)
+
+    ran = cli("ask", "Tell me.")
+
+    assert ran.code == 4
+    assert ran.out == "I had be\n"
+    assert ran.err.startswith("refused: ")
+
+
+def test_a_trace_tells_each_attempt_on_stderr(cli, gpu) -> None:
+    gpu.script(Reply(fault=Fault.status(503)), Reply(text="Yes."))
+
+    ran = cli("ask", "--trace", "Really?")
+
+    assert ran.out == "Yes.\n"
+    first, second, last = ran.err.splitlines()
+    assert first.startswith("attempt 1  gpu/llama3.2  upstream_fault")
+    assert second.startswith("attempt 2  gpu/llama3.2  ok")
+    assert last.startswith("answer from gpu/llama3.2 after 2 attempts")
+
+
+def test_without_a_prompt_at_a_terminal_it_is_usage() -> None:
+    with pytest.raises(click.UsageError):
+        model_and_prompt((), model=None, known=(), piped=False)
+
+
+@settings(deadline=None)
+@given(
+    words=st.lists(st.text(min_size=1).filter(lambda word: word != "-"), min_size=2, max_size=4),
+    model=st.none() | st.just("m"),
+    piped=st.booleans(),
+)
+def test_words_are_never_lost(words: list[str], model: str | None, piped: bool) -> None:
+    name, prompt = model_and_prompt(words, model=model, known=(), piped=piped)
+
+    assert prompt is not None
+    assert " ".join([*([] if model else [name]), prompt]) == " ".join(words)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointsman import Config
+from pointsman_cli.discover import Candidate, Found
+from pointsman_cli.starter import starter
+
+
+def test_check_counts_what_it_built_and_connects_to_nothing(cli, gpu) -> None:
+    text, data = cli("config", "check"), cli("config", "check", "--json")
+
+    assert (text.code, text.out, text.err) == (0, "ok: 1 provider, 1 model\n", "")
+    assert data.json == {"ok": True, "file": "pointsman.yaml", "providers": 1, "models": 1}
+    assert gpu.requests == []
+
+
+@pytest.mark.parametrize("how", ["argument", "option", "group option", "variable"])
+def test_the_file_can_be_named_in_every_way(cli, gpu, workdir: Path, monkeypatch, how: str) -> None:
+    (workdir / "pointsman.yaml").rename(workdir / "other.yaml")
+    words = {
+        "argument": ["config", "check", "other.yaml"],
+        "option": ["config", "check", "-c", "other.yaml"],
+        "group option": ["-c", "other.yaml", "config", "check"],
+        "variable": ["config", "check"],
+    }[how]
+    if how == "variable":
+        monkeypatch.setenv("POINTSMAN_CONFIG", "other.yaml")
+
+    assert cli(*words).code == 0
+
+
+@pytest.mark.parametrize("name", ["pointsman.yml", "pointsman.toml", "pointsman.json"])
+def test_other_formats_are_found_by_their_names(cli, workdir: Path, name: str) -> None:
+    toml, other = '[providers.gpu]\ntype = "ollama"\n', '{"providers": {"gpu": {"type": "ollama"}}}'
+    text = toml if name.endswith("toml") else other
+    (workdir / name).write_text(text)
+
+    assert cli("config", "check", "--json").json["file"] == name
+
+
+def test_two_files_here_are_one_too_many(cli, gpu, workdir: Path) -> None:
+    (workdir / "pointsman.toml").write_text("")
+
+    ran = cli("config", "check")
+
+    assert ran.code == 2
+    assert "pointsman.yaml and pointsman.toml" in ran.err
+
+
+def test_check_without_a_file_says_what_would_help(cli) -> None:
+    ran = cli("config", "check")
+
+    assert ran.code == 2
+    assert "pointsman config init" in ran.err
+
+
+def test_show_fills_in_defaults_and_masks_every_secret(cli, workdir: Path) -> None:
+    (workdir / "pointsman.yaml").write_text(
+        "providers:\n"
+        "  cloud:\n"
+        "    type: openai\n"
+        "    api_key: sk-secret-1\n"
+        "    headers: {x-token: sk-secret-2}\n"
+        "    proxy: http://me:sk-secret-3@proxy:3128\n"
+        "audit: [{type: jsonl, path: ./sk-secret-4}]\n"
+    )
+
+    text, data = cli("config", "show"), cli("config", "show", "--json")
+
+    assert "sk-secret" not in text.out + text.err + data.out + data.err
+    assert data.json["providers"]["cloud"]["api_key"] == "**********"
+    assert data.json["strategy"] == {"type": "round_robin"}
+    assert "failure_threshold: 5" in text.out
+
+
+def test_the_schema_is_json_schema(cli) -> None:
+    schema = cli("config", "schema").json
+
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert "providers" in schema["properties"]
+
+
+def test_init_writes_what_check_accepts_and_refuses_to_overwrite(cli, workdir: Path) -> None:
+    first, check, again = cli("config", "init"), cli("config", "check"), cli("config", "init")
+
+    assert (first.code, first.out) == (0, "wrote pointsman.yaml\n")
+    assert check.code == 0
+    assert again.code == 2
+    assert "--force" in again.err
+    assert cli("config", "init", "--force", "--json").json == {"file": "pointsman.yaml", "found": []}
+
+
+def test_init_uses_what_it_finds(cli, servers, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upstream = servers.add("ollama", models=["qwen3:8b", "llama3.2"])
+    monkeypatch.setenv("OLLAMA_HOST", upstream.base_url)
+
+    assert cli("config", "init", "new.yaml").code == 0
+
+    text = (workdir / "new.yaml").read_text()
+    assert upstream.base_url in text
+    assert "qwen3:8b" in text
+    assert cli("ask", "-c", "new.yaml", "hi").code == 0
+
+
+def test_init_writes_yaml_only(cli, workdir: Path) -> None:
+    assert cli("config", "init", "pointsman.toml").code == 2
+    assert list(workdir.iterdir()) == []
+
+
+names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(models=st.lists(names, min_size=1, max_size=8))
+def test_a_starter_is_a_configuration_whatever_the_models_are_called(models: list[str]) -> None:
+    found = [
+        Found(Candidate("ollama", "", "http://127.0.0.1:11434"), models),
+        Found(Candidate("openai", "OPENAI_API_KEY", None, "OPENAI_API_KEY"), ["gpt-5-mini"]),
+    ]
+
+    config = Config.from_text(starter(found), environ={})
+
+    assert config.models["assistant"].deployments[0].model == models[0]
+    assert "sk-" not in json.dumps(config.model_dump(mode="json"))

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import pytest
+
+from pointsman import Config, ModelInfo
+from pointsman_cli.discover import (
+    Candidate,
+    Found,
+    candidates,
+    discovered_config,
+    server_url,
+    usable_models,
+)
+
+URLS = {
+    "": "http://127.0.0.1:11434",
+    "127.0.0.1": "http://127.0.0.1:11434",
+    "0.0.0.0": "http://127.0.0.1:11434",
+    "0.0.0.0:11500": "http://127.0.0.1:11500",
+    ":11500": "http://127.0.0.1:11500",
+    "gpu1": "http://gpu1:11434",
+    "gpu1:80": "http://gpu1:80",
+    " http://gpu1:11500/ ": "http://gpu1:11500",
+    "https://gpu1": "https://gpu1",
+    "https://gpu1/ollama": "https://gpu1/ollama",
+    "[::]:11500": "http://127.0.0.1:11500",
+    "::": "http://127.0.0.1:11434",
+    "[fe80::1]": "http://[fe80::1]:11434",
+    "fe80::1": "http://[fe80::1]:11434",
+}
+
+
+@pytest.mark.parametrize(("host", "url"), URLS.items())
+def test_an_address_as_servers_have_it_becomes_a_url(host: str, url: str) -> None:
+    assert server_url(host, default_port=11434) == url
+
+
+def test_local_servers_come_first_and_clouds_only_with_a_key() -> None:
+    without = [each.type for each in candidates({"OPENAI_API_KEY": " "})]
+    both = [each.type for each in candidates({"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2"})]
+
+    assert without == ["ollama", "localai"]
+    assert both == ["ollama", "localai", "openai", "claude"]
+
+
+def test_a_discovered_configuration_names_keys_and_holds_none() -> None:
+    found = [
+        Found(Candidate("ollama", "", "http://127.0.0.1:11434"), ["llama3.2", "qwen3"]),
+        Found(Candidate("openai", "OPENAI_API_KEY", None, "OPENAI_API_KEY"), ["gpt-5-mini"]),
+    ]
+
+    config = discovered_config(found)
+
+    assert config == {
+        "providers": {
+            "ollama": {
+                "type": "ollama",
+                "base_url": "http://127.0.0.1:11434",
+                "models": ["llama3.2", "qwen3"],
+            },
+            "openai": {
+                "type": "openai",
+                "auth": {"type": "env", "name": "OPENAI_API_KEY"},
+                "models": ["gpt-5-mini"],
+            },
+        }
+    }
+    models = Config.from_mapping(config, environ={}).public_models()
+    assert list(models) == ["llama3.2", "qwen3", "gpt-5-mini"]
+
+
+@pytest.mark.parametrize("name", ["${SECRET}", "${file:/etc/hostname}", "$", "a$$b", "x\ny", " ", ""])
+def test_the_name_of_a_model_never_reads_our_environment(name: str) -> None:
+    local = Candidate("ollama", "", "http://127.0.0.1:1")
+    names = usable_models(local, [ModelInfo("llama3.2"), ModelInfo(name)])
+
+    config = Config.from_mapping(discovered_config([Found(local, names)]), environ={"SECRET": "sk-1"})
+
+    assert config.providers["ollama"].models == names
+    assert set(names) <= {"llama3.2", name}
+
+
+def test_of_a_cloud_one_model_is_offered_and_of_ollama_all_that_can_talk() -> None:
+    cloud = Candidate("openai", "K", None, "K", preferred="gpt-5-mini")
+    local = Candidate("ollama", "", "http://x")
+    listed = [ModelInfo("babbage"), ModelInfo("gpt-5-mini")]
+    mixed = [
+        ModelInfo("llama3.2:latest", "ollama", capabilities=("completion", "tools")),
+        ModelInfo("sees-only", "ollama", capabilities=("embedding",)),
+        ModelInfo("nomic-embed-text:latest", "ollama"),
+        ModelInfo("qwen3:8b", "ollama"),
+    ]
+
+    assert usable_models(cloud, listed) == ["gpt-5-mini"]
+    assert usable_models(cloud, listed[:1]) == ["babbage"]
+    assert usable_models(cloud, []) == []
+    assert usable_models(local, mixed) == ["llama3.2", "qwen3:8b"]
+
+
+def test_without_a_configuration_local_servers_are_found_and_said(cli, servers, monkeypatch) -> None:
+    gpu, box = servers.add("ollama"), servers.add("localai")
+    monkeypatch.setenv("OLLAMA_HOST", gpu.base_url)
+    monkeypatch.setenv("LOCALAI_ADDRESS", box.base_url)
+
+    ran = cli("ask", "hi")
+
+    assert ran.code == 0
+    assert ran.err.splitlines() == [
+        "no configuration; using what is here:",
+        f"  ollama ({gpu.base_url}): llama3.2",
+        f"  localai ({box.base_url}): qwen3-4b",
+    ]
+    assert gpu.requests[-1].path == "/api/chat"
+
+
+def test_a_key_in_the_environment_is_used_and_never_shown(cli, servers, monkeypatch) -> None:
+    cloud = servers.add("openai", api_key="sk-right")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
+    monkeypatch.setenv("OPENAI_BASE_URL", cloud.base_url)
+
+    right = cli("ask", "hi")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
+    wrong = cli("ask", "hi")
+
+    assert right.code == 0
+    assert "openai (OPENAI_API_KEY): gpt-4.1-mini" in right.err
+    assert wrong.code == 2
+    assert "openai (OPENAI_API_KEY): " in wrong.err
+    assert "sk-" not in right.err + wrong.err
+
+
+def test_a_key_that_cannot_be_used_does_not_spoil_what_else_there_is(cli, servers, monkeypatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", servers.add("ollama").base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-\u2026")
+
+    ran = cli("ask", "hi")
+
+    assert ran.code == 0
+    assert "not openai (OPENAI_API_KEY): " in ran.err
+
+
+def test_nothing_found_says_what_was_looked_for_and_what_would_help(cli) -> None:
+    text, data = cli("ask", "hi"), cli("ask", "hi", "--json")
+
+    assert text.code == data.code == 2
+    for part in (
+        "pointsman.yaml",
+        "ollama (http://127.0.0.1:9): nothing answers there",
+        "OPENAI_API_KEY is not set",
+        "ANTHROPIC_API_KEY is not set",
+        "pointsman config init",
+        "pointsman demo",
+    ):
+        assert part in text.err
+    assert data.error["exit_code"] == 2
+
+
+def test_another_server_on_the_usual_port_is_not_taken_for_ollama(cli, servers, monkeypatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", servers.add("claude").base_url)
+
+    assert cli("ask", "hi").code == 2

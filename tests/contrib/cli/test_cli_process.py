@@ -1,0 +1,109 @@
+"""The command as a process: signals, closed pipes, and what is seen at a terminal."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from pointsman_simulator import Reply
+
+SLOW = Reply(chunks=("one ", *["more "] * 500), tokens_per_second=20)
+
+
+def test_ctrl_c_in_a_stream_ends_with_130_and_the_upstream_sees_it(processes, servers, gpu) -> None:
+    gpu.script(SLOW)
+    process = processes.start("chat")
+    process.stdin.write(b"Count.\n")
+    process.stdin.flush()
+    assert process.stdout.read(4) == b"one "
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(20) == 130
+    servers.do(gpu.idle())
+    assert gpu.requests[0].outcome == "aborted by client"
+    assert process.stderr.read().strip() == b"interrupted"
+
+
+def test_a_reader_that_leaves_ends_it_without_a_traceback(processes, servers, gpu) -> None:
+    gpu.script(SLOW)
+    process = processes.start("chat")
+    process.stdin.write(b"Count.\n")
+    process.stdin.flush()
+    assert process.stdout.read(4) == b"one "
+
+    process.stdout.close()
+
+    assert process.wait(20) == 1
+    assert process.stderr.read() == b""
+    servers.do(gpu.idle())
+    assert gpu.requests[0].outcome == "aborted by client"
+
+
+def test_simulated_upstreams_run_until_sigterm(processes, cli, workdir: Path) -> None:
+    process = processes.start(
+        "sim", "gpu1=ollama", "openai", "claude:0", "localai", "--json", "--config-out", "s.yaml"
+    )
+    upstreams = json.loads(process.stdout.readline())
+
+    check = cli("config", "check", "s.yaml")
+    reply = cli("-c", "s.yaml", "ask", "-m", "assistant", "--json", "hi").json
+    process.send_signal(signal.SIGTERM)
+
+    assert [each["name"] for each in upstreams] == ["gpu1", "openai", "claude", "localai"]
+    assert check.out == "ok: 4 providers, 1 model\n"
+    assert reply["text"]
+    assert process.wait(20) == 0
+
+
+def test_at_a_terminal_a_pull_shows_a_bar_and_status_a_table(processes, servers, gpu, monkeypatch) -> None:
+    gpu.site.pull_s = 0.5
+
+    pull = processes.at_terminal("models", "pull", "gpu/qwen3")
+    status = processes.at_terminal("status")
+
+    assert "━" in pull.rest()
+    assert "100%" in pull.seen
+    assert "pulled qwen3 at gpu" in pull.seen
+    assert pull.process.returncode == 0
+    assert "\x1b[32mok" in status.rest()
+    assert "\t" not in status.seen
+
+
+def test_no_color_is_heeded(processes, gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    status = processes.at_terminal("status")
+
+    assert "gpu/llama3.2" in status.rest()
+    assert "\x1b[32m" not in status.seen
+
+
+def test_a_conversation_at_a_terminal(processes, servers, gpu) -> None:
+    gpu.script(Reply(text="Hello."), SLOW, Reply(text="Again."))
+    chat = processes.at_terminal("chat")
+
+    chat.until("> ")
+    chat.type("Hi\n")
+    assert "Hello." in chat.until("\n> ")
+    chat.type("Count.\n")
+    chat.until("one more")
+    chat.process.send_signal(signal.SIGINT)
+    assert "stopped" in chat.until("> ")
+    chat.type("/model nothing\n")
+    assert "no model is called 'nothing'" in chat.until("> ")
+    chat.type("/help\n")
+    assert "/reset forgets" in chat.until("> ")
+    chat.type("Hi again\n")
+    assert "Again." in chat.until("\n> ")
+    chat.type("/reset\n")
+    assert "forgotten" in chat.until("> ")
+    chat.type("\x04")
+
+    chat.rest()
+    assert chat.process.returncode == 0
+    assert gpu.requests[1].outcome == "aborted by client"
+    assert [each["content"] for each in gpu.requests[2].body["messages"]] == ["Hi", "Hello.", "Hi again"]

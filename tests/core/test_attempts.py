@@ -31,6 +31,7 @@ from pointsman.errors import (
 from pointsman.testing import Answer, Scripted, run
 
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
+NO_BUDGET = {"type": "exponential", "attempts": 3, "budget": None}
 
 
 def test_a_failed_call_is_answered_by_another_deployment() -> None:
@@ -66,7 +67,7 @@ def test_a_retry_prefers_deployments_that_this_request_has_not_tried() -> None:
         upstream.default(name, Unavailable("down"))
 
     async def main() -> None:
-        async with router(upstream, config("abc", **NO_BREAKER)) as r:
+        async with router(upstream, config("abc", retry=NO_BUDGET, **NO_BREAKER)) as r:
             for _ in range(50):
                 upstream.calls.clear()
                 with pytest.raises(Unavailable):
@@ -81,7 +82,7 @@ def test_moving_on_waits_at_most_50_ms_and_coming_back_waits_full_jitter() -> No
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        async with router(upstream, config("a", **NO_BREAKER)) as r:
+        async with router(upstream, config("a", retry=NO_BUDGET, **NO_BREAKER)) as r:
             waits = []
             for _ in range(200):
                 upstream.script("a", Unavailable("x"), Unavailable("x"))
@@ -94,7 +95,7 @@ def test_moving_on_waits_at_most_50_ms_and_coming_back_waits_full_jitter() -> No
         assert min(waits) < 0.5
 
         upstream.default("a", Unavailable("x"))
-        async with router(upstream, config("ab", **NO_BREAKER)) as r:
+        async with router(upstream, config("ab", retry=NO_BUDGET, **NO_BREAKER)) as r:
             before = loop.time()
             for _ in range(100):
                 await r.chat("m", "hi")

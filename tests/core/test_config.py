@@ -381,7 +381,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         (
             "providers: {a: {type: x}}\nmodels: {m: {deployments: [a/n], limits: {}}}\n",
             ":2:34: models.m.limits: unknown key 'limits'; "
-            "known: defaults, deployments, fallback, labels, strategy, timeouts",
+            "known: defaults, deployments, fallback, require, strategy, timeouts",
         ),
         ("providers: {a: {type: x}}\nstrategy: {}\n", ":2:1: strategy.type: is missing"),
         ("providers: {a: {type: x}}\nstrategy: ''\n", ":2:11: strategy.type: must not be empty"),

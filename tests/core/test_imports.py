@@ -17,14 +17,14 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors types jsonio units suggest clock events timers framing hints inputs
+    errors types jsonio units suggest clock events timers framing hints terms inputs
     config.problems config.locate config.interpolate config.validation config.sections config.references
     config.sound config.config config config.doc
     auth
     transports.options transports.factory transports.slots transports.readable
     transports.over_httpx transports.over_aiohttp transports
     lean http provider
-    swrr strategy retry audit breaker
+    swrr strategy budget retry audit breaker levels health concurrency limits waiting
     pool attempts stream batch
     hookspecs builtin plugins
     build status router sync

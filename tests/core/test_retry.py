@@ -92,7 +92,7 @@ def test_settings_are_read_in_the_words_of_the_configuration() -> None:
     settings = ExponentialSettings.model_validate({"attempts": 5, "base_delay": "250ms", "max_delay": "1m"})
 
     assert (settings.attempts, settings.base_delay, settings.max_delay) == (5, 0.25, 60)
-    assert ExponentialSettings() == ExponentialSettings(attempts=3, base_delay=0.5, max_delay=8)
+    assert ExponentialSettings() == ExponentialSettings(attempts=4, base_delay=0.5, max_delay=8, budget=1)
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_settings_that_cannot_be_right_are_refused(wrong: dict[str, Any]) -> Non
 def test_the_built_in_policies_are_made_from_their_settings() -> None:
     policies = {each.name: each.make(each.settings.model_validate({})) for each in BUILT_IN}
 
-    assert {name: policy.attempts for name, policy in policies.items()} == {"exponential": 3, "none": 1}
+    assert {name: policy.attempts for name, policy in policies.items()} == {"exponential": 4, "none": 1}

@@ -6,7 +6,7 @@ attempt ends here in one outcome, one release of its lease and one event; every 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +22,7 @@ from pointsman.errors import (
     PermissionDenied,
     PointsmanError,
     QuotaExhausted,
+    RuleNotMet,
     Unsupported,
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded
@@ -29,6 +30,7 @@ from pointsman.http import Limits
 from pointsman.pool import QUOTA_COOL_DOWN, Deployment, Lease, Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy
+from pointsman.terms import PLAIN, Terms, both
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Attempts:
     """
 
     __slots__ = (
+        "_budget",
         "_chain",
         "_closed",
         "_delay",
@@ -67,6 +70,7 @@ class Attempts:
         "_finished",
         "_last",
         "_last_error",
+        "_require",
         "_retryable",
         "_setting",
         "_tried",
@@ -77,10 +81,18 @@ class Attempts:
         "request",
         "request_id",
         "started_at",
+        "terms",
         "wall",
     )
 
-    def __init__(self, setting: Setting, chain: Sequence[Pool], request: Request, operation: str) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        chain: Sequence[Pool],
+        request: Request,
+        operation: str,
+        terms: Terms = PLAIN,
+    ) -> None:
         self._setting = setting
         self._chain = chain
         self.request = request
@@ -88,7 +100,12 @@ class Attempts:
         self.request_id = new_id("req_", setting.rng)
         self.started_at = setting.clock.now()
         self.wall = setting.clock.wall()
-        self.deadline = self.started_at + chain[0].total
+        self.terms = terms
+        self._require = both(chain[0].require, terms.require)
+        self.deadline = self.started_at + (terms.timeout or chain[0].total)
+        self._budget = chain[0].budget
+        if self._budget is not None:
+            self._budget.request(self.started_at)
         self.made = 0
         self._tried: set[str] = set()
         self._failures: dict[str, int] = {}
@@ -111,7 +128,7 @@ class Attempts:
         try:
             return await self._attempt(once)
         except CallError as error:
-            if not self._plan(error):
+            if not _may_be_retried(error):
                 raise
             return await self._again(once, error)
 
@@ -182,14 +199,16 @@ class Attempts:
             raise self._complete(late, None) from self._last_error
         expires = self.deadline
         for pool in self._open_pools(now):
-            lease = pool.lease(self.request, now=now, expires=expires, tried=self._tried)
+            lease = pool.lease(
+                self.request, now=now, expires=expires, tried=self._tried, require=self._require
+            )
             if lease is not None:
                 return self._taken(pool, lease)
         if refusal is not None:
             raise refusal
         # Nothing untried is left. Back to one that failed, if it may be tried again.
         for pool in self._chain:
-            ready = [each for each in pool.ready(now) if each.id in self._retryable]
+            ready = [each for each in self._ready(pool, now) if each.id in self._retryable]
             for each in sorted(ready, key=lambda each: self._failures.get(each.id, 0)):
                 lease = each.acquire(now, expires)
                 if lease is not None:
@@ -209,11 +228,14 @@ class Attempts:
         while len(pools) > 1:
             head, *rest = pools
             begun = any(each.id in self._tried for each in head.deployments)
-            waiting = [pool for pool in rest if pool.ready(now, self._tried)]
+            waiting = [pool for pool in rest if self._ready(pool, now, self._tried)]
             if not (begun and waiting and left <= len(waiting)):
                 break
             pools = rest
         return pools
+
+    def _ready(self, pool: Pool, now: float, tried: Collection[str] = ()) -> Sequence[Deployment]:
+        return pool.ready(now, tried, require=self._require)
 
     def _taken(self, pool: Pool, lease: Lease) -> Lease:
         self.made += 1
@@ -222,7 +244,9 @@ class Attempts:
         return lease
 
     def _none_available(self, now: float) -> NoDeploymentAvailable:
-        errors = [pool.none_available(now) for pool in self._chain]
+        errors = [pool.none_available(now, self._require) for pool in self._chain]
+        # Pools that may not take the request at all are no reason to come back later.
+        errors = [error for error in errors if not isinstance(error, RuleNotMet)] or errors[:1]
         if len(errors) == 1:
             return self._complete(errors[0], None)
         waits = [error.retry_after for error in errors if error.retry_after is not None]
@@ -267,12 +291,10 @@ class Attempts:
     def _plan(self, error: CallError) -> bool:
         """Decide whether another attempt is made, and set how long to wait for it."""
         self._delay = None
-        if not (error.retry_elsewhere or error.retry_same or error.try_fallback):
-            return False
-        if isinstance(error, NoDeploymentAvailable | DeadlineExceeded):
+        if not _may_be_retried(error):
             return False
         now = self._setting.clock.now()
-        elsewhere = any(pool.ready(now, self._tried) for pool in self._open_pools(now))
+        elsewhere = any(self._ready(pool, now, self._tried) for pool in self._open_pools(now))
         back = None if elsewhere else self._way_back(now)
         if not elsewhere and back is None:
             return False
@@ -291,6 +313,9 @@ class Attempts:
         if back is not None:
             wait = max(wait, back[1] - now)
         if wait > LONGEST_WAIT or now + wait >= self.deadline:
+            return False
+        if self._budget is not None and not self._budget.retry(now):
+            error.budget_exhausted = True
             return False
         self._delay = wait
         return True
@@ -328,8 +353,8 @@ class Attempts:
             http=deployment.client,
             limits=Limits(
                 deadline=self.deadline,
-                first_token=deployment.first_token,
-                idle=deployment.idle,
+                first_token=self.terms.first_token_timeout or deployment.first_token,
+                idle=self.terms.idle_timeout or deployment.idle,
                 attempt=deployment.attempt,
             ),
             request_id=self.request_id,
@@ -429,3 +454,10 @@ class Attempts:
 
 
 _E = TypeVar("_E", bound=CallError)
+
+
+def _may_be_retried(error: CallError) -> bool:
+    """Whether another attempt could end otherwise, wherever it goes."""
+    if isinstance(error, NoDeploymentAvailable | DeadlineExceeded):
+        return False
+    return error.retry_elsewhere or error.retry_same or error.try_fallback

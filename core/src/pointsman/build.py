@@ -32,6 +32,7 @@ from pointsman.pool import Deployment, Live, Pool
 from pointsman.provider import Provider, ProviderContext, ProviderFactory
 from pointsman.retry import RetryPolicy
 from pointsman.strategy import RoundRobin, Strategy
+from pointsman.terms import broken, show
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 
 AD_HOC_POOLS = 256
@@ -221,7 +222,9 @@ class _Builder:
             for name, each in config.providers.items()
             if (upstream := self._upstream(name, each)) is not None
         }
-        pools = {name: self._pool(name, model, upstreams) for name, model in config.public_models().items()}
+        pools = {
+            name: self._pool(name, model, upstreams, retry) for name, model in config.public_models().items()
+        }
         if self._problems:
             raise config_error(self._problems, file=config.file)
         assert retry is not None
@@ -391,7 +394,13 @@ class _Builder:
         if config.ca_file is not None or config.client_cert is not None:
             self._options(config, None).ssl_context()
 
-    def _pool(self, name: str, model: ModelConfig, upstreams: Mapping[str, Upstream]) -> Pool | None:
+    def _pool(
+        self,
+        name: str,
+        model: ModelConfig,
+        upstreams: Mapping[str, Upstream],
+        retry: RetryPolicy | None,
+    ) -> Pool | None:
         path: Path = ("models", name)
         named = model.strategy or self._config.strategy
         strategy = self._strategy(named, (*path, "strategy") if model.strategy else ("strategy",))
@@ -401,6 +410,13 @@ class _Builder:
             if each.provider in upstreams
         ]
         if strategy is None or len(deployments) < len(model.deployments):
+            return None
+        if model.require and not any(broken(model.require, each.labels) is None for each in deployments):
+            self._problem(
+                (*path, "require"),
+                f"no deployment of it meets {show(model.require)}",
+                hint="give one the labels, or its provider",
+            )
             return None
         old = None if self._previous is None else self._previous.pools.get(name)
         if old is not None and old.strategy_name == named.type:
@@ -413,6 +429,8 @@ class _Builder:
             strategy_name=named.type,
             fallback=model.fallback,
             total=model.timeouts.total or self._config.timeouts.total,
+            require=model.require,
+            budget=None if retry is None else retry.budget,
         )
 
     def _deployment(
@@ -448,7 +466,7 @@ class _Builder:
                 **self._defaults(config.defaults, (*path, "defaults")),
             },
             options=config.options,
-            labels={**upstream.config.labels, **model.labels, **config.labels},
+            labels={**upstream.config.labels, **config.labels},
             **_limits(self._config, pool, config),
         )
 

@@ -25,6 +25,7 @@ PointsmanError
 │   └── Truncated               the answer ended without its end marker
 ├── MidStreamError              a stream broke after content had been delivered
 ├── NoDeploymentAvailable       nothing is ready to take the call, with the reason for each
+│   └── RuleNotMet              none may take it: a rule about data forbids each
 ├── DeadlineExceeded            the total time of the request is over
 └── QueueFull                   too many callers wait already
 """
@@ -92,6 +93,7 @@ class CallError(PointsmanError):
         request_id: ours; it stands in the audit log.
         upstream_request_id: the upstream's own id of the failed call, "" when it gave none.
         attempts: how many attempts the request had made by then.
+        budget_exhausted: another attempt would have been made, had the retry budget allowed it.
     """
 
     outcome: ClassVar[Outcome] = Outcome.NEUTRAL
@@ -120,6 +122,7 @@ class CallError(PointsmanError):
         self.upstream_code = upstream_code
         self.request_id = ""
         self.attempts = 0
+        self.budget_exhausted = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Some of the constructors demand more than a message; the default would fail when it is unpickled.
@@ -326,6 +329,13 @@ class NoDeploymentAvailable(CallError):
     def __init__(self, message: str, *, reasons: Mapping[str, str], retry_after: float | None = None) -> None:
         super().__init__(message, retry_after=retry_after)
         self.reasons = dict(reasons)
+
+
+class RuleNotMet(NoDeploymentAvailable):
+    """No deployment carries the labels that the request or its model requires, so none may see it."""
+
+    code = "rule_not_met"
+    try_fallback = False
 
 
 class DeadlineExceeded(CallError):

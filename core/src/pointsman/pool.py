@@ -11,11 +11,13 @@ from math import exp
 from typing import Any
 
 from pointsman.breaker import Breaker, Permit
+from pointsman.budget import BudgetSettings, RetryBudget
 from pointsman.clock import Rng
-from pointsman.errors import NoDeploymentAvailable, Outcome
+from pointsman.errors import NoDeploymentAvailable, Outcome, RuleNotMet
 from pointsman.http import Client
 from pointsman.provider import Provider
 from pointsman.strategy import Strategy
+from pointsman.terms import Labels, Rule, broken, show
 from pointsman.types import Request
 
 COOL_DOWN = 10.0
@@ -135,7 +137,7 @@ class Deployment:
     max_in_flight: int | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
     first_token: float = 60.0
     idle: float = 60.0
     attempt: float | None = None
@@ -281,8 +283,12 @@ class Pool:
         strategy_name: str = "",
         fallback: Sequence[str] = (),
         total: float = 600.0,
+        require: Rule | None = None,
+        budget: BudgetSettings | None = None,
     ) -> None:
         self.name = name
+        self.require: Rule = require or {}
+        self.budget = None if budget is None else RetryBudget(budget)
         # The sort is stable: inside a level the order stays that of the configuration.
         self.deployments = tuple(sorted(deployments, key=lambda each: each.priority))
         self.strategy = strategy
@@ -293,7 +299,11 @@ class Pool:
         strategy.members(self.deployments)
 
     def ready(
-        self, now: float, tried: Collection[str] = (), refused: Refusals | None = None
+        self,
+        now: float,
+        tried: Collection[str] = (),
+        refused: Refusals | None = None,
+        require: Rule | None = None,
     ) -> Sequence[Deployment]:
         """The deployments that could take a call now, of the first priority level that has any.
 
@@ -308,7 +318,10 @@ class Pool:
                     break
                 refused(each.id, f"priority {each.priority} comes after {level}")
                 continue
-            why = "tried already by this request" if each.id in tried else each.blocked(now)
+            if require and (rule := broken(require, each.labels)) is not None:
+                why: str | None = rule
+            else:
+                why = "tried already by this request" if each.id in tried else each.blocked(now)
             if why is None:
                 ready.append(each)
                 level = each.priority
@@ -319,10 +332,16 @@ class Pool:
         return ready
 
     def lease(
-        self, request: Request, *, now: float, expires: float, tried: Collection[str] = ()
+        self,
+        request: Request,
+        *,
+        now: float,
+        expires: float,
+        tried: Collection[str] = (),
+        require: Rule | None = None,
     ) -> Lease | None:
         """A lease on the deployment that the strategy picks among the ready ones; None when none is."""
-        ready = self.ready(now, tried)
+        ready = self.ready(now, tried, require=require)
         while ready:
             # Strategies see ids, weights and loads; what they give back is one of what they were given.
             chosen: Deployment = self.strategy.pick(ready, request)  # type: ignore[assignment]
@@ -337,11 +356,21 @@ class Pool:
         strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
         return strategy.pick(ready, request)  # type: ignore[return-value]  # as in `lease`
 
-    def none_available(self, now: float) -> NoDeploymentAvailable:
+    def allowed(self, require: Rule) -> Sequence[Deployment]:
+        """The deployments that meet `require`, whatever their state."""
+        return [each for each in self.deployments if broken(require, each.labels) is None]
+
+    def none_available(self, now: float, require: Rule | None = None) -> NoDeploymentAvailable:
         """The error that says for each deployment why it cannot be chosen."""
         reasons: dict[str, str] = {}
-        self.ready(now, refused=reasons.__setitem__)
-        instants = [at for each in self.deployments if (at := each.available_at(now)) is not None]
+        self.ready(now, refused=reasons.__setitem__, require=require)
+        allowed = self.allowed(require or {})
+        if not allowed:
+            return RuleNotMet(
+                f"no deployment of model {self.name!r} may take what requires {show(require or {})}",
+                reasons=reasons,
+            )
+        instants = [at for each in allowed if (at := each.available_at(now)) is not None]
         retry_after = max(0.0, min(instants) - now) if instants else None
         listed = "; ".join(f"{id}: {why}" for id, why in reasons.items())
         when = "" if retry_after is None else f"; the first may be back in {retry_after:.1f} s"

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pointsman.budget import BudgetSettings
 from pointsman.clock import Rng
 from pointsman.errors import CallError
-from pointsman.units import Duration
+from pointsman.units import Duration, Percent
 
 HOP = 0.05
 
@@ -43,6 +44,8 @@ class RetryPolicy(Protocol):
 
     attempts: int
     """How many attempts one request may make in all, 1 or more."""
+    budget: BudgetSettings | None
+    """How many retries all requests of a model together may make; None for no limit."""
 
     def delay(self, failure: Failure, rng: Rng) -> float | None:
         """Seconds to wait before the next attempt; None to give up."""
@@ -68,15 +71,21 @@ class ExponentialSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    attempts: int = Field(3, ge=1, le=20, description="attempts of one request in all, over all fallbacks")
+    attempts: int = Field(4, ge=1, le=20, description="attempts of one request in all, over all fallbacks")
     base_delay: Duration = Field(0.5, gt=0, description="the first wait lies between 0 and this")
     max_delay: Duration = Field(8.0, gt=0, description="no wait of ours is longer")
+    budget: Percent | None = Field(
+        # One of two deployments dead, no breaker, least connections: every call meets the dead one first.
+        1.0,
+        description="retries as a share of a model's requests, beside one a second; null for no limit",
+    )
 
 
 class NoRetry:
     """One attempt."""
 
-    attempts = 1
+    attempts: int = 1
+    budget: BudgetSettings | None = None
 
     def delay(self, failure: Failure, rng: Rng) -> float | None:
         return None
@@ -85,12 +94,13 @@ class NoRetry:
 class Exponential:
     """Goes to an untried deployment almost at once, and back to a failed one after full jitter."""
 
-    __slots__ = ("_base", "_cap", "attempts")
+    __slots__ = ("_base", "_cap", "attempts", "budget")
 
     def __init__(self, settings: ExponentialSettings) -> None:
         self.attempts = settings.attempts
         self._base = settings.base_delay
         self._cap = settings.max_delay
+        self.budget = None if settings.budget is None else BudgetSettings(ratio=settings.budget)
 
     def delay(self, failure: Failure, rng: Rng) -> float | None:
         if failure.number >= self.attempts:

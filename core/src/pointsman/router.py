@@ -18,7 +18,7 @@ from pointsman.batch import Batch
 from pointsman.build import Snapshot, build, check
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
-from pointsman.errors import CallError, ConfigError, Outcome, PointsmanError, UnknownModel
+from pointsman.errors import CallError, ConfigError, InvalidRequest, Outcome, PointsmanError, UnknownModel
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
 from pointsman.inputs import Messages, chat_request, embed_request, generate_request
 from pointsman.plugins import Plugins
@@ -26,6 +26,7 @@ from pointsman.pool import Admin, Lease, when_all_idle
 from pointsman.provider import Provider
 from pointsman.status import explain, status
 from pointsman.stream import ChatStream
+from pointsman.terms import Terms, split_terms
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -127,45 +128,48 @@ class Router:
         Args:
             model: a public name, `provider/upstream-model`, or a complete ChatRequest and nothing else.
             messages: a string, Message objects, or OpenAI-style mappings.
-            options: the fields of `ChatRequest`; what a provider alone knows goes into `extra={...}`.
+            options: the fields of `ChatRequest` and of `Terms` (`timeout=30`, `require={"local": True}`);
+                what a provider alone knows goes into `extra={...}`.
 
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
         """
-        request = model if isinstance(model, ChatRequest) else chat_request(model, messages, options)
+        request, terms = _asked(model, messages, options)
 
         async def call(attempts: Attempts, lease: Lease) -> ChatResponse:
             deployment = lease.deployment
             asked = request.with_defaults(deployment.defaults)
             return await deployment.provider.chat(asked, attempts.call(lease))
 
-        return await self._call("chat", request, call)
+        return await self._call("chat", request, terms, call)
 
     def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
         """The answer as a stream of events; takes what `chat` takes. Use it with `async with`."""
-        request = model if isinstance(model, ChatRequest) else chat_request(model, messages, options)
-        return ChatStream(lambda: self._begin("stream", request))
+        request, terms = _asked(model, messages, options)
+        return ChatStream(lambda: self._begin("stream", request, terms))
 
     async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
         """A plain completion of `prompt`, where the upstream has one; options as in GenerateRequest."""
-        request = generate_request(model, prompt, options)
+        terms, rest = split_terms(options)
+        request = generate_request(model, prompt, rest)
 
         async def call(attempts: Attempts, lease: Lease) -> ChatResponse:
             deployment = lease.deployment
             asked = request.with_defaults(deployment.defaults)
             return await deployment.provider.generate(asked, attempts.call(lease))
 
-        return await self._call("generate", request, call)
+        return await self._call("generate", request, terms, call)
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`."""
-        request = embed_request(model, texts, options)
+        terms, rest = split_terms(options)
+        request = embed_request(model, texts, rest)
 
         async def call(attempts: Attempts, lease: Lease) -> EmbedResponse:
             deployment = lease.deployment
             asked = request.with_defaults(deployment.defaults)
             return await deployment.provider.embed(asked, attempts.call(lease))
 
-        return await self._call("embed", request, call)
+        return await self._call("embed", request, terms, call)
 
     def batch(
         self,
@@ -182,9 +186,10 @@ class Router:
         self,
         operation: str,
         request: Request,
+        terms: Terms,
         call: Callable[[Attempts, Lease], Awaitable[R]],
     ) -> R:
-        attempts = self._begin(operation, request)
+        attempts = self._begin(operation, request, terms)
 
         async def once(lease: Lease) -> R:
             response = await call(attempts, lease)
@@ -204,7 +209,7 @@ class Router:
         attempts.finish("ok")
         return response
 
-    def _begin(self, operation: str, request: Request) -> Attempts:
+    def _begin(self, operation: str, request: Request, terms: Terms) -> Attempts:
         self._bind()
         snapshot = self._snapshot
         try:
@@ -212,7 +217,7 @@ class Router:
         except UnknownModel as error:
             self._refused(operation, request, error)
             raise
-        return Attempts(snapshot.setting, chain, request, operation)
+        return Attempts(snapshot.setting, chain, request, operation, terms)
 
     def _refused(self, operation: str, request: Request, error: CallError) -> None:
         """A request that never came to an attempt is still one request, with one event."""
@@ -393,6 +398,17 @@ class Router:
 
     def _ms(self, since: float) -> float:
         return round((self._clock.now() - since) * 1e3, 1)
+
+
+def _asked(
+    model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]
+) -> tuple[ChatRequest, Terms]:
+    terms, rest = split_terms(options)
+    if not isinstance(model, ChatRequest):
+        return chat_request(model, messages, rest), terms
+    if rest:
+        raise InvalidRequest(f"a complete ChatRequest takes no further options: {', '.join(rest)}")
+    return model, terms
 
 
 def as_config(source: str | Path | Mapping[str, Any] | Config) -> Config:

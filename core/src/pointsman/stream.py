@@ -256,7 +256,7 @@ class ChatStream:
         self._ready.clear()
         self._assembly = Assembly()
         call = attempts.call(lease)
-        until = min(lease.started_at + deployment.first_token, call.limits.until(lease.started_at))
+        until = min(lease.started_at + call.limits.first_token, call.limits.until(lease.started_at))
         source: EventSource | None = None
         try:
             source = await deployment.provider.stream(request.with_defaults(deployment.defaults), call)
@@ -287,7 +287,7 @@ class ChatStream:
         assert attempts is not None
         assert lease is not None
         assert source is not None
-        idle = lease.deployment.idle
+        idle = attempts.terms.idle_timeout or lease.deployment.idle
         # Counted from when the caller asks: a slow caller is not a silent upstream.
         patience = min(attempts.now() + idle * (1 + QUIET_GAPS), attempts.deadline)
         try:

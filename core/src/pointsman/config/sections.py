@@ -28,6 +28,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from pointsman.errors import InvalidRequest
+from pointsman.terms import as_label, as_rule
 from pointsman.units import Duration, Percent, format_duration
 
 _MASK = "**********"
@@ -100,6 +102,23 @@ def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     return headers
 
 
+def _labels(labels: object) -> object:
+    """YAML's `true` and Python's True are the same label."""
+    if not isinstance(labels, Mapping):
+        return labels
+    return {
+        name: as_label(value) if isinstance(value, bool | int | float) else value
+        for name, value in labels.items()
+    }
+
+
+def _rule(rule: object) -> object:
+    try:
+        return as_rule(rule)
+    except InvalidRequest as error:
+        raise ValueError(error.message) from None
+
+
 _IN_THE_CALL = ("messages", "model", "prompt", "texts")
 
 
@@ -118,6 +137,8 @@ BaseUrl = Annotated[str, AfterValidator(_url)]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
 ApiKey = Annotated[SecretStr, AfterValidator(_not_blank)]
 Headers = Annotated[dict[str, SecretStr], AfterValidator(_headers)]
+LabelMap = Annotated[dict[str, str], BeforeValidator(_labels)]
+RuleMap = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_rule)]
 Defaults = Annotated[dict[str, Any], AfterValidator(_defaults)]
 
 
@@ -295,7 +316,9 @@ class ProviderConfig(_Open):
         default_factory=list,
         description="upstream models to offer under their own names; a name that several list is one pool",
     )
-    labels: dict[str, str] = Field(default_factory=dict, description="labels on metrics and records")
+    labels: LabelMap = Field(
+        default_factory=dict, description="what rules can require: `{local: true, region: eu}`"
+    )
     transport: Word | None = Field(default=None, description="in place of the general `transport`")
     proxy: ProxyUrl | None = Field(default=None, description="URL of a proxy, credentials included")
     ca_file: FilePath | None = Field(
@@ -360,7 +383,9 @@ class DeploymentConfig(Section):
     timeouts: AttemptTimeouts = Field(
         default=AttemptTimeouts(), description="in place of those of model and provider"
     )
-    labels: dict[str, str] = Field(default_factory=dict, description="labels on metrics and records")
+    labels: LabelMap = Field(
+        default_factory=dict, description="what rules can require: `{local: true, region: eu}`"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -396,7 +421,10 @@ class ModelConfig(Section):
     fallback: list[str] = Field(default_factory=list, description="models to try next, in this order")
     defaults: Defaults = Field(default_factory=dict, description="options of calls that do not say them")
     timeouts: ModelTimeouts = Field(default=ModelTimeouts(), description="in place of the general `timeouts`")
-    labels: dict[str, str] = Field(default_factory=dict, description="labels on metrics and records")
+    require: RuleMap = Field(
+        default_factory=dict,
+        description="labels that a deployment must carry to get a call, fallbacks too: `{local: true}`",
+    )
 
 
 def _or_text(schema: dict[str, Any], **text: Any) -> dict[str, Any]:

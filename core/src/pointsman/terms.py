@@ -1,0 +1,113 @@
+"""How one request is to be treated, beside what it asks: time, place in the queue, and rules about data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from math import isfinite
+from typing import Any, Literal, get_args
+
+from pointsman.errors import InvalidRequest
+
+Priority = Literal["high", "normal", "low"]
+Labels = Mapping[str, str]
+Rule = Mapping[str, tuple[str, ...]]
+"""Label → the values of it that are allowed. A deployment without the label does not meet the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a caller may say about the treatment of a request.
+
+    Attributes:
+        timeout: seconds for all of it: waiting, attempts and pauses. None: as configured.
+        first_token_timeout, idle_timeout: seconds, for streams. None: as configured.
+        priority: who is served first where callers must wait, and shed last.
+        fairness_key: callers with the same key share one turn in a queue; "" is a key like any other.
+        require: labels that a deployment must carry. What cannot be met is refused, never bent.
+    """
+
+    timeout: float | None = None
+    first_token_timeout: float | None = None
+    idle_timeout: float | None = None
+    priority: Priority = "normal"
+    fairness_key: str = ""
+    require: Rule = field(default_factory=dict)
+
+
+PLAIN = Terms()
+"""The terms of a request that says nothing of them."""
+_NAMES = frozenset(each.name for each in fields(Terms))
+
+
+def split_terms(options: Mapping[str, Any]) -> tuple[Terms, Mapping[str, Any]]:
+    """The terms among `options`, and the rest. Raises InvalidRequest for one that cannot be right."""
+    if _NAMES.isdisjoint(options):
+        return PLAIN, options
+    given = {name: options[name] for name in options if name in _NAMES}
+    for name in ("timeout", "first_token_timeout", "idle_timeout"):
+        _check_seconds(name, given.get(name))
+    if given.get("priority", "normal") not in get_args(Priority):
+        raise InvalidRequest(f"priority is {given['priority']!r}; expected {', '.join(get_args(Priority))}")
+    if not isinstance(given.get("fairness_key", ""), str):
+        raise InvalidRequest("fairness_key must be a string")
+    if "require" in given:
+        given["require"] = as_rule(given["require"])
+    return Terms(**given), {name: options[name] for name in options if name not in _NAMES}
+
+
+def as_rule(given: Any) -> Rule:
+    """`{"local": True, "region": ["eu", "uk"]}` as a Rule. Raises InvalidRequest."""
+    if not isinstance(given, Mapping):
+        raise InvalidRequest('require must be a mapping of labels, such as {"local": True}')
+    rule: dict[str, tuple[str, ...]] = {}
+    for name, value in given.items():
+        values = value if isinstance(value, list | tuple | set | frozenset) else (value,)
+        if not values:
+            raise InvalidRequest(f"require.{name} allows no value at all")
+        rule[str(name)] = tuple(as_label(each) for each in values)
+    return rule
+
+
+def as_label(value: Any) -> str:
+    """The value of a label as text: `true` for True, so that YAML and Python say the same."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def both(one: Rule, other: Rule) -> Rule:
+    """The rule that is met by what meets `one` and `other`."""
+    if not one or not other:
+        return one or other
+    rule = dict(one)
+    for name, values in other.items():
+        rule[name] = tuple(each for each in rule[name] if each in values) if name in rule else values
+    return rule
+
+
+def broken(rule: Rule, labels: Labels) -> str | None:
+    """Which part of `rule` a deployment with `labels` does not meet, in words; None when it meets all."""
+    for name, allowed in rule.items():
+        value = labels.get(name)
+        if value is None or value not in allowed:
+            has = "has no such label" if value is None else f"has {name}={value}"
+            return f"the rule {show({name: allowed})} is not met: it {has}"
+    return None
+
+
+def show(rule: Rule) -> str:
+    """A rule for people: `local=true, region=eu|uk`."""
+    return ", ".join(f"{name}={'|'.join(values) or 'nothing'}" for name, values in rule.items())
+
+
+def with_require(terms: Terms, rule: Rule) -> Terms:
+    """`terms` that also require `rule`."""
+    return replace(terms, require=both(terms.require, rule)) if rule else terms
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+        raise InvalidRequest(f"{name} is {value!r}; expected seconds above 0")

@@ -1,0 +1,146 @@
+"""How a caller says a request is to be treated: time, and rules about where its data may go."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from routers import config, router
+
+from pointsman import ConfigError, DeadlineExceeded, InvalidRequest, NoDeploymentAvailable, Router, RuleNotMet
+from pointsman.errors import FirstTokenTimeout, MidStreamError, Unavailable
+from pointsman.terms import as_rule, both, broken, split_terms
+from pointsman.testing import Answer, Scripted, run
+
+LOCAL_FIRST: dict[str, Any] = {
+    "providers": {
+        "box": {"type": "scripted", "labels": {"local": True, "region": "eu"}},
+        "cloud": {"type": "scripted", "labels": {"local": False, "region": "us"}},
+    },
+    "models": {
+        "m": {
+            "deployments": [
+                {"provider": "box", "model": "x", "max_in_flight": 2},
+                {"provider": "cloud", "model": "x", "priority": 1},
+            ],
+        },
+        "private": {"deployments": ["box/x2"], "require": {"local": True}, "fallback": ["m"]},
+    },
+}
+
+
+def test_local_first_cloud_when_local_is_full_and_never_for_private_requests() -> None:
+    upstream = Scripted()
+    upstream.default("box", Answer(after=1.0))
+
+    async def main() -> None:
+        async with router(upstream, LOCAL_FIRST) as r:
+            replies = await asyncio.gather(*(r.chat("m", "hi") for _ in range(5)))
+            assert [reply.deployment for reply in replies] == ["box/x"] * 2 + ["cloud/x"] * 3
+
+            ends = await asyncio.gather(
+                *(r.chat("m", "hi", require={"local": True}) for _ in range(5)), return_exceptions=True
+            )
+            assert sum(isinstance(end, NoDeploymentAvailable) for end in ends) == 3
+
+            r.disable("box/x")
+            with pytest.raises(NoDeploymentAvailable) as caught:
+                await r.chat("m", "hi", require={"local": True})
+            assert "the rule local=true is not met: it has local=false" in caught.value.reasons["cloud/x"]
+
+    run(main())
+    private = [name for name, _, call in upstream.calls if call.model == "x2"]
+    assert "cloud" not in private
+
+
+def test_the_rule_of_a_model_holds_for_its_fallbacks_too() -> None:
+    upstream = Scripted()
+    upstream.default("box", Unavailable("down"))
+
+    async def main() -> None:
+        async with router(upstream, LOCAL_FIRST) as r:
+            with pytest.raises(Unavailable):
+                await r.chat("private", "hi")
+
+    run(main())
+    assert upstream.count("cloud") == 0
+    assert upstream.count("box") > 1
+
+
+def test_a_rule_that_nobody_can_meet_is_refused_by_name_and_not_bent() -> None:
+    async def main() -> None:
+        async with router(Scripted(), LOCAL_FIRST) as r:
+            with pytest.raises(RuleNotMet, match=r"requires region=asia\|africa") as caught:
+                await r.chat("m", "hi", require={"region": ["asia", "africa"]})
+            assert caught.value.retry_after is None
+            with pytest.raises(RuleNotMet, match="requires gdpr=true"):
+                await r.chat("m", "hi", require={"gdpr": True})
+            reply = await r.chat("m", "hi", require={"region": ["us", "ca"]})
+            assert reply.deployment == "cloud/x"
+
+    run(main())
+
+
+def test_a_model_whose_rule_none_of_its_deployments_meets_is_refused_at_start() -> None:
+    given = {**LOCAL_FIRST, "models": {"m": {"deployments": ["cloud/x"], "require": {"local": True}}}}
+    with pytest.raises(ConfigError, match=r"models\.m\.require: no deployment of it meets local=true"):
+        Router.from_config(given, plugins=[Scripted()])
+
+
+LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"))
+RULES = st.dictionaries(st.sampled_from("abc"), st.lists(st.sampled_from("xyz"), min_size=1), max_size=3)
+
+
+@given(labels=LABELS, one=RULES, other=RULES)
+def test_both_rules_are_met_by_exactly_what_meets_each(
+    labels: dict[str, str], one: dict[str, list[str]], other: dict[str, list[str]]
+) -> None:
+    first, second = as_rule(one), as_rule(other)
+    each = broken(first, labels) is None and broken(second, labels) is None
+    assert (broken(both(first, second), labels) is None) == each
+
+
+def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(text="one two", after=5.0, gap=5.0))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with router(upstream, config("a")) as r:
+            began = loop.time()
+            with pytest.raises(DeadlineExceeded):
+                async with r.stream("m", "hi", timeout=3) as stream:
+                    await anext(stream)
+            assert loop.time() - began == pytest.approx(3, abs=0.01)
+
+            with pytest.raises((FirstTokenTimeout, Exception)) as caught:
+                async with r.stream("m", "hi", first_token_timeout=1) as stream:
+                    await anext(stream)
+            assert not isinstance(caught.value, DeadlineExceeded)
+
+            with pytest.raises(MidStreamError):
+                async with r.stream("m", "hi", idle_timeout=2) as stream:
+                    async for _ in stream:
+                        pass
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"timeout": 0}, "timeout is 0; expected seconds above 0"),
+        ({"timeout": "30"}, "timeout is '30'"),
+        ({"priority": "urgent"}, "priority is 'urgent'; expected high, normal, low"),
+        ({"fairness_key": 7}, "fairness_key must be a string"),
+        ({"require": "local"}, "require must be a mapping"),
+        ({"require": {"region": []}}, "require.region allows no value at all"),
+    ],
+)
+def test_terms_that_cannot_be_right_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        split_terms(options)
+    assert said in caught.value.message

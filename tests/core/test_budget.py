@@ -59,6 +59,25 @@ def test_every_percentage_is_the_one_that_is_written(percent: int) -> None:
     assert granted(budget, 0, 200) == percent
 
 
+@pytest.mark.parametrize("ratio", [0.001, 0.029, 0.3, 1.001, 1.005, 2.003])
+def test_a_ratio_is_taken_as_written_to_a_tenth_of_a_percent(ratio: float) -> None:
+    budget = RetryBudget(BudgetSettings(ratio=ratio, reserve=0))
+    granted(budget, 0, 3)
+
+    requests(budget, 0, 1000)
+
+    assert budget.snapshot(0)["balance"] == round(ratio * 1000) * 1000
+
+
+def test_a_ratio_is_never_rounded_up() -> None:
+    budget = RetryBudget(BudgetSettings(ratio=2 / 3, reserve=0))
+    granted(budget, 0, 3)
+
+    requests(budget, 0, 1000)
+
+    assert budget.snapshot(0)["balance"] == 666 * 1000
+
+
 def test_the_reserve_is_one_retry_a_second_without_any_request() -> None:
     budget = RetryBudget()
     granted(budget, 100, 3)
@@ -145,6 +164,23 @@ def test_a_clock_that_steps_back_adds_nothing() -> None:
 
     assert not budget.retry(50)
     assert not budget.retry(100)
+    assert budget.retry(101)
+
+
+def test_a_clock_that_steps_back_takes_nothing_away() -> None:
+    budget = RetryBudget()
+    budget.request(100)
+
+    assert granted(budget, 50, 9) == 3
+
+
+def test_a_request_counts_in_the_tenth_of_the_window_that_begins_with_it() -> None:
+    budget = RetryBudget(BudgetSettings(reserve=0))
+    budget.request(0.5)
+    requests(budget, 1.0, 100)
+
+    assert budget.snapshot(10.999999)["capacity"] == 30 * 1000
+    assert budget.snapshot(11)["capacity"] == 3000
 
 
 def test_the_snapshot_counts_what_happened() -> None:
@@ -261,7 +297,9 @@ def compare(seed: int) -> None:
     model = BudgetModel(Fraction(ratio, 1000), Fraction(reserve, 1000), minimum, Fraction(window))
     at = rng.randrange(0, 20_000_000)
     for _ in range(30):
-        at += rng.choice([0, 0, rng.randrange(1000), rng.randrange(2_000_000), rng.randrange(20_000_000)])
+        at += rng.choice(
+            [0, 0, -at % 1_000_000, rng.randrange(1000), rng.randrange(2_000_000), rng.randrange(20_000_000)]
+        )
         now, exact = at / 1e6, Fraction(at, 10**6)
         word = rng.choice(["request", "request", "request", "retry", "retry", "refund", "look"])
         if word == "request":

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pointsman import audit
 from pointsman.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, record
 from pointsman.errors import ConfigError, Outcome
-from pointsman.events import AttemptEnded, BreakerChanged, Event, Reloaded, RequestEnded
+from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
 from pointsman.types import Usage
 
 WALL = 1709208000.0625  # 2024-02-29T12:00:00.062500Z
@@ -78,6 +78,10 @@ GOLDEN: dict[str, tuple[Event, dict[str, Any]]] = {
             **HEAD, "event": "breaker", "deployment": "gpu1/llama", "old": "closed", "new": "open",
             "reason": "5 failures in a row",
         },
+    ),
+    "health": (
+        HealthChanged("gpu1", False, "3 checks failed"),
+        {**HEAD, "event": "health", "subject": "gpu1", "healthy": False, "reason": "3 checks failed"},
     ),
     "reload": (
         Reloaded(kept=1, added=0, removed=2),

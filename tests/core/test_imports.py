@@ -23,7 +23,7 @@ ORDER = """
     auth
     transports.options transports.factory transports.slots transports.readable
     transports.over_httpx transports.over_aiohttp transports
-    lean http provider
+    lean statuses http sources provider
     swrr strategy budget retry audit breaker levels health concurrency limits waiting
     pool attempts stream batch
     hookspecs builtin plugins

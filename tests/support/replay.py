@@ -44,8 +44,9 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.http import Client, Decoder, Endpoint, EventSource, Framer, Limits
+from pointsman.http import Client, Endpoint, Limits
 from pointsman.provider import Call, ProviderContext
+from pointsman.sources import Decoder, EventSource, Framer
 from pointsman.types import (
     Finished,
     ReasoningBlock,

@@ -7,7 +7,7 @@ attempt ends here in one outcome, one release of its lease and one event; every 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pointsman.clock import Clock, Rng, new_id
@@ -31,6 +31,7 @@ from pointsman.pool import QUOTA_COOL_DOWN, Deployment, Lease, Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy
 from pointsman.terms import PLAIN, Terms, both
+from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
 
 if TYPE_CHECKING:
@@ -43,14 +44,50 @@ LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
 
 
+class Running:
+    """The requests of one snapshot that have begun and not ended, also while they wait between attempts.
+
+    Attributes:
+        closed: the router closes, so no further attempt is made.
+    """
+
+    __slots__ = ("_waiting", "closed", "requests")
+
+    def __init__(self) -> None:
+        self.requests: set[Attempts] = set()
+        self.closed = False
+        self._waiting: list[Callable[[], None]] = []
+
+    def ended(self, request: Attempts) -> None:
+        """`request` is over."""
+        self.requests.discard(request)
+        if not self.requests and self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for tell in waiting:
+                tell()
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once none runs: now, or with the end of the last."""
+        if not self.requests:
+            tell()
+        else:
+            self._waiting.append(tell)
+
+    def give_up(self) -> None:
+        """Account for those that cannot be ended: a provider of their own does not let go of them."""
+        for each in tuple(self.requests):
+            each.give_up()
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all requests of a router share."""
+    """What all requests of a snapshot share."""
 
     clock: Clock
     rng: Rng
     events: Events
     retry: RetryPolicy
+    running: Running = field(default_factory=Running)
 
 
 class Attempts:
@@ -70,6 +107,7 @@ class Attempts:
         "_finished",
         "_last",
         "_last_error",
+        "_planned",
         "_require",
         "_retryable",
         "_setting",
@@ -116,6 +154,8 @@ class Attempts:
         self._delay: float | None = None
         self._usage: Usage | None = None
         self._finished = False
+        self._planned = False
+        setting.running.requests.add(self)
 
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -140,7 +180,11 @@ class Attempts:
             if failure is not None:
                 # The attempt that already failed: tenacity hears of it as of its own first one.
                 failed, failure = failure, None
-                raise failed
+                try:
+                    raise failed
+                finally:
+                    # A frame that holds the error that holds the frame would hold the caller's stream too.
+                    del failed
             return await self._attempt(once)
 
         from tenacity import AsyncRetrying, retry_if_exception  # success does not pay for its import
@@ -153,7 +197,17 @@ class Attempts:
             sleep=self._setting.clock.sleep,
             reraise=True,
         )
-        return await retrying(attempt)
+        try:
+            result: T = await retrying(attempt)
+        finally:
+            if self._planned and self._budget is not None:
+                # The retry was cancelled while it waited, or found no deployment that can take it: nothing
+                # of it ever left the process.
+                self._planned = False
+                self._budget.refund(self._setting.clock.now())
+        # Nobody asks for it any more, and its traceback holds the caller's stream.
+        self._last_error = None
+        return result
 
     def _worth_another(self, error: BaseException) -> bool:
         return isinstance(error, CallError) and self._plan(error)
@@ -167,6 +221,7 @@ class Attempts:
     async def _attempt(self, once: Callable[[Lease], Awaitable[T]]) -> T:
         refusal: Unsupported | None = None
         while True:
+            planned = self._planned
             lease = self._lease(refusal)
             try:
                 return await once(lease)
@@ -174,8 +229,9 @@ class Attempts:
                 # Nothing was sent, so it costs no attempt and no wait: on to one that can.
                 self.end(lease, Outcome.CLIENT_FAULT, error=error)
                 self.made -= 1
-                self._complete(error, lease.deployment)
-                refusal = error
+                self._planned = planned
+                # Without its traceback, which holds this frame, and with it the caller's stream.
+                refusal = self._complete(error, lease.deployment).with_traceback(None)
             except CallError as error:
                 self._failed(lease, error)
                 raise
@@ -193,6 +249,12 @@ class Attempts:
     # ── where the next attempt goes ──────────────────────────────────────────────────────────────────
 
     def _lease(self, refusal: Unsupported | None) -> Lease:
+        """The hold on the deployment that takes the next attempt. Raises the error that says why not."""
+        lease = self._found(refusal)
+        self._planned = False
+        return lease
+
+    def _found(self, refusal: Unsupported | None) -> Lease:
         now = self._setting.clock.now()
         if now >= self.deadline:
             late = DeadlineExceeded("the deadline of the request has passed")
@@ -281,17 +343,19 @@ class Attempts:
             self._retryable -= {each.id for each in self._last[0].deployments}
         if isinstance(error, AuthenticationFailed | PermissionDenied | QuotaExhausted):
             # The credential is to blame, and with it every deployment that uses it.
-            self._tried |= {
+            using_it = {
                 each.id
                 for pool in self._chain
                 for each in pool.deployments
                 if each.provider is deployment.provider
             }
+            self._tried |= using_it
+            self._retryable -= using_it
 
     def _plan(self, error: CallError) -> bool:
         """Decide whether another attempt is made, and set how long to wait for it."""
         self._delay = None
-        if not _may_be_retried(error):
+        if not _may_be_retried(error) or self._setting.running.closed:
             return False
         now = self._setting.clock.now()
         elsewhere = any(self._ready(pool, now, self._tried) for pool in self._open_pools(now))
@@ -314,9 +378,10 @@ class Attempts:
             wait = max(wait, back[1] - now)
         if wait > LONGEST_WAIT or now + wait >= self.deadline:
             return False
-        if self._budget is not None and not self._budget.retry(now):
+        if self._budget is not None and not self._planned and not self._budget.retry(now):
             error.budget_exhausted = True
             return False
+        self._planned = True
         self._delay = wait
         return True
 
@@ -362,6 +427,15 @@ class Attempts:
             options=deployment.options,
         )
 
+    def limit(self, lease: Lease) -> TimeLimit:
+        """The time limit of a provider that is not over HTTP; one that is has the timers of its client."""
+        deployment = lease.deployment
+        if deployment.client is not None:
+            return TimeLimit(None, AssertionError)
+        attempt = deployment.attempt
+        until = self.deadline if attempt is None else min(self.deadline, lease.started_at + attempt)
+        return TimeLimit(until, lambda: AttemptTimeout(f"{deployment.id} did not answer in time"))
+
     def signed(self, response: R, lease: Lease) -> R:
         """`response` with where it came from; an answer whose upstream gave it no id gets ours."""
         response = replace(
@@ -386,7 +460,8 @@ class Attempts:
         now = self._setting.clock.now()
         retry_after = None if error is None else error.retry_after
         at_least = QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0
-        lease.release(outcome, now, retry_after=retry_after, at_least=at_least)
+        timed_out = isinstance(error, AttemptTimeout)
+        lease.release(outcome, now, retry_after=retry_after, at_least=at_least, timed_out=timed_out)
         if usage is not None:
             self._usage = usage
         events = self._setting.events
@@ -417,6 +492,12 @@ class Attempts:
         if self._finished:
             return
         self._finished = True
+        try:
+            self._tell_end(result, error)
+        finally:
+            self._setting.running.ended(self)
+
+    def _tell_end(self, result: str, error: BaseException | None) -> None:
         events = self._setting.events
         if not events.listeners:
             return
@@ -437,6 +518,12 @@ class Attempts:
                 usage=self._usage,
             )
         )
+
+    def give_up(self) -> None:
+        """End attempt and request in the books, whatever their task still does."""
+        if self._last is not None:
+            self.end(self._last[1], Outcome.NEUTRAL)
+        self.finish("cancelled")
 
     def failed(self, error: BaseException) -> None:
         """End the request with `error`: `error` when it is one of ours or a bug, else `cancelled`."""

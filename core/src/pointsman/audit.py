@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
-from pointsman.events import AttemptEnded, BreakerChanged, Event, Reloaded, RequestEnded
+from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
 from pointsman.types import Usage
 
 VERSION = 1
@@ -30,6 +30,7 @@ _NAMES: dict[type[Event], str] = {
     AttemptEnded: "attempt",
     RequestEnded: "request",
     BreakerChanged: "breaker",
+    HealthChanged: "health",
     Reloaded: "reload",
 }
 _CAP = 1024

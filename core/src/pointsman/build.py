@@ -7,12 +7,15 @@ audit files opened. What did not change since a previous snapshot is taken over 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from math import ceil
+from functools import partial
+from math import ceil, inf
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from cachetools import LRUCache
 
@@ -20,11 +23,22 @@ from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth, Fixed
 from pointsman.breaker import Breaker, BreakerSettings, BreakerState
+from pointsman.budget import BudgetSettings, RetryBudget
 from pointsman.clock import Clock, Rng
+from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, Window
 from pointsman.config import Config, DeploymentConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
 from pointsman.errors import ConfigError, InvalidRequest, PluginError, UnknownModel
-from pointsman.events import BreakerChanged, Events
+from pointsman.events import BreakerChanged, Events, HealthChanged
+from pointsman.health import (
+    Checks,
+    CheckSettings,
+    Outlier,
+    OutlierSettings,
+    Prober,
+    WarmUp,
+    WarmUpSettings,
+)
 from pointsman.http import Client, Endpoint
 from pointsman.inputs import default_options
 from pointsman.plugins import Plugins
@@ -34,6 +48,8 @@ from pointsman.retry import RetryPolicy
 from pointsman.strategy import RoundRobin, Strategy
 from pointsman.terms import broken, show
 from pointsman.transports.options import TransportOptions, TransportUnavailable
+
+log = logging.getLogger("pointsman")
 
 AD_HOC_POOLS = 256
 """`provider/upstream-model` names that are remembered; callers may invent any number."""
@@ -49,6 +65,10 @@ class Upstream:
     auth: Auth
     open: Callable[[Endpoint], Client]
     own: list[Client]
+    checks: Checks | None = None
+    prober: Prober | None = None
+    warming: list[WarmUp] = field(default_factory=list)
+    """The warm-ups that begin when its checks pass again."""
 
     def any_client(self) -> Client | None:
         """A client for calls outside of the configured deployments; None for a provider without endpoint."""
@@ -68,6 +88,8 @@ class Snapshot:
     lives: Mapping[str, Live]
     clients: Mapping[str, Client]
     sinks: Sequence[AuditSink]
+    alive: WeakSet[Pool]
+    """All pools that a request may still use, of this snapshot and of those before it."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
 
     @property
@@ -100,18 +122,32 @@ class Snapshot:
             close = get_close_matches(model, self.pools, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
             raise UnknownModel(f"no model is called {model!r}; {hint}")
-        live = self.lives.get(model) or Live(model, breaker=None, rng=self.setting.rng)
-        deployment = Deployment(
+        deployment = self._configured(upstream, upstream_model, model) or Deployment(
             id=model,
             model=upstream_model,
             provider=upstream.provider,
-            client=self.clients.get(model) or upstream.any_client(),
-            live=live,
+            client=upstream.any_client(),
+            live=Live(model, breaker=None, rng=self.setting.rng),
             **_limits(self.config, model, DeploymentConfig(provider=name, model=upstream_model)),
         )
         pool = Pool(model, (deployment,), RoundRobin(), total=self.config.timeouts.total)
         self._ad_hoc[model] = pool
+        self.alive.add(pool)
         return pool
+
+    def _configured(self, upstream: Upstream, upstream_model: str, id: str) -> Deployment | None:
+        """The deployment of that id with its limits, which hold by whatever name it is called."""
+        for pool in self.pools.values():
+            for each in pool.deployments:
+                if each.id == id and each.model == upstream_model and each.provider is upstream.provider:
+                    return each
+        return None
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that hold a lease now, over all deployments, those that were called by full name too."""
+        ad_hoc = (each.live for pool in self._ad_hoc.values() for each in pool.deployments)
+        return sum(live.in_flight for live in {*self.lives.values(), *ad_hoc})
 
     def live(self, deployment: str) -> Live:
         """The state of a deployment. Raises KeyError that lists the ids."""
@@ -129,29 +165,42 @@ class Snapshot:
                 retired.append(([self.lives[id]], client.aclose))
         for name, upstream in self.upstreams.items():
             successor = new.upstreams.get(name)
+            prober = upstream.prober
+            if prober is not None and (successor is None or successor.prober is not prober):
+                retired.append(((), prober.aclose))
             if successor is None or successor.provider is not upstream.provider:
-                pools = (*self.pools.values(), *self._ad_hoc.values())
                 lives = [
-                    each.live for pool in pools for each in pool.deployments
+                    each.live for pool in self.alive for each in pool.deployments
                     if each.provider is upstream.provider
                 ]  # fmt: skip
                 retired.append((lives, lambda upstream=upstream: _close(upstream)))  # type: ignore[misc]
         return retired
 
+    def start(self) -> None:
+        """Begin to check the providers, on the running loop, where the configuration wants it."""
+        for upstream in self.upstreams.values():
+            if upstream.prober is not None:
+                upstream.prober.start()
+
     async def aclose(self) -> None:
-        """Close all connections, and the audit sinks after the last of them."""
+        """Close all connections and end the checks. The audit sinks stay open for the last records."""
+        for upstream in self.upstreams.values():
+            if upstream.prober is not None:
+                await upstream.prober.aclose()
         for client in self.clients.values():
             with suppress(Exception):
                 await client.aclose()
         for upstream in self.upstreams.values():
             with suppress(Exception):
                 await _close(upstream)
-        await self.close_sinks()
 
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
         for sink in self.sinks:
-            await asyncio.to_thread(sink.close)
+            try:
+                await asyncio.to_thread(sink.close)
+            except Exception:  # a plugin's mistake must not keep the others from writing
+                log.exception("an audit sink failed to close")
 
 
 def build(
@@ -196,12 +245,19 @@ class _Builder:
         self._events = events
         self._previous = previous
         self._problems: list[Problem] = []
+        # The first build may come before any loop runs; nothing has happened by then.
+        self._now = -inf if previous is None else clock.now()
         self._lives: dict[str, Live] = {}
         self._clients: dict[str, Client] = {}
         self._breaker = self._breaker_settings()
 
     def snapshot(self) -> Snapshot:
         upstreams, pools, retry, sinks = self.checked()
+        alive = WeakSet[Pool]() if self._previous is None else self._previous.alive
+        alive.update(pools.values())
+        started = self._started(sinks)
+        # The providers keep this builder for the clients that they open later; it must not keep the past.
+        self._previous = None
         return Snapshot(
             config=self._config,
             setting=Setting(clock=self._clock, rng=self._rng, events=self._events, retry=retry),
@@ -209,7 +265,8 @@ class _Builder:
             pools=pools,
             lives=self._lives,
             clients=self._clients,
-            sinks=self._started(sinks),
+            sinks=started,
+            alive=alive,
         )
 
     def checked(self) -> _Parts:
@@ -299,8 +356,15 @@ class _Builder:
     def _upstream(self, name: str, config: ProviderConfig) -> Upstream | None:
         if self._previous is not None:
             old = self._previous.upstreams.get(name)
-            if old is not None and old.config == config and self._same_plugin(config):
-                return old
+            if (
+                old is not None
+                and old.config == config
+                and self._same_plugin(config)
+                and self._previous.config.transport == self._config.transport
+                and self._previous.config.timeouts.connect == self._config.timeouts.connect
+            ):
+                same_checks = self._previous.config.health == self._config.health
+                return old if same_checks else self._checked(old)
         path: Path = ("providers", name)
         try:
             factory = self._plugins.provider(config.type)
@@ -343,8 +407,27 @@ class _Builder:
         except TransportUnavailable as error:
             self._problem(path, str(error))
         else:
-            return Upstream(config, factory, provider, auth, open_client, own)
+            return self._checked(Upstream(config, factory, provider, auth, open_client, own))
         return None
+
+    def _checked(self, upstream: Upstream) -> Upstream:
+        """`upstream` with the checks that the configuration wants for it, not begun yet."""
+        config = self._config.health
+        if config is None:
+            return replace(upstream, checks=None, prober=None)
+        events, name, warming = self._events, upstream.provider.name, upstream.warming
+
+        def changed(healthy: bool, now: float, reason: str) -> None:
+            events.emit(HealthChanged(name, healthy, reason))
+            for each in warming if healthy else ():
+                each.begin(now)
+
+        settings = CheckSettings(**config.model_dump())
+        checks = Checks(settings, on_change=changed)
+        prober = Prober(
+            name, upstream.provider.probe, checks.report, settings=settings, clock=self._clock, rng=self._rng
+        )
+        return replace(upstream, checks=checks, prober=prober)
 
     def _same_plugin(self, config: ProviderConfig) -> bool:
         """Whether the type still comes from the distribution that it came from."""
@@ -430,8 +513,19 @@ class _Builder:
             fallback=model.fallback,
             total=model.timeouts.total or self._config.timeouts.total,
             require=model.require,
-            budget=None if retry is None else retry.budget,
+            budget=self._budget(None if retry is None else retry.budget, old),
+            panic_threshold=self._config.panic_threshold,
+            rng=self._rng,
+            now=self._now,
         )
+
+    def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
+        """The budget of a pool; a reload does not fill it up again."""
+        if settings is None:
+            return None
+        if old is not None and old.budget is not None and old.budget.settings == settings:
+            return old.budget
+        return RetryBudget(settings)
 
     def _deployment(
         self, pool: str, number: int, config: DeploymentConfig, model: ModelConfig, upstream: Upstream
@@ -444,7 +538,12 @@ class _Builder:
         if id not in self._lives:
             self._take_over(id, config, upstream)
         if id not in self._lives:
-            self._lives[id] = self._new_live(id)
+            self._lives[id] = self._new_live(id, config, (*path, "max_in_flight"))
+            if self._previous is not None and id in self._previous.lives:
+                # What an operator said of it holds, however it is configured now.
+                self._lives[id].admin = self._previous.lives[id].admin
+            elif self._previous is not None:
+                self._lives[id].begin_warm_up(self._now)
             if upstream.provider.endpoint is not None:
                 self._clients[id] = self._client(
                     upstream.config,
@@ -452,6 +551,9 @@ class _Builder:
                     upstream.auth,
                     max_in_flight=config.max_in_flight,
                 )
+        warm_up = self._lives[id].warm_up
+        if warm_up is not None and warm_up not in upstream.warming:
+            upstream.warming.append(warm_up)
         return Deployment(
             id=id,
             model=config.model,
@@ -467,6 +569,7 @@ class _Builder:
             },
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
+            outlier=self._outlier(pool, id, self._lives[id], upstream.checks),
             **_limits(self._config, pool, config),
         )
 
@@ -495,15 +598,56 @@ class _Builder:
                         self._clients[id] = old.clients[id]
                     return
 
-    def _new_live(self, id: str) -> Live:
+    def _new_live(self, id: str, config: DeploymentConfig, path: Path) -> Live:
         events = self._events
 
-        def changed(old: BreakerState, new: BreakerState, _now: float, reason: str) -> None:
+        def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
+            if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
+                live.begin_warm_up(now)
             events.emit(BreakerChanged(id, str(old), str(new), reason))
 
         settings = self._breaker
-        breaker = None if settings is None else Breaker(settings, self._rng, on_change=changed)
-        return Live(id, breaker=breaker, rng=self._rng)
+        live = Live(
+            id,
+            breaker=None if settings is None else Breaker(settings, self._rng, on_change=changed),
+            rng=self._rng,
+            warm_up=self._warm_up(),
+            adaptive=self._adaptive(config, path),
+        )
+        return live
+
+    def _warm_up(self) -> WarmUp | None:
+        config = self._config.warm_up
+        return None if config is None else WarmUp(WarmUpSettings(**config.model_dump()))
+
+    def _adaptive(self, config: DeploymentConfig, path: Path) -> Callable[[Window], AdaptiveLimit] | None:
+        wanted, most = self._config.adaptive_concurrency, config.max_in_flight
+        if wanted is None:
+            return None
+        if most is None:
+            self._problem(path, "adaptive_concurrency needs it: it searches between 1 and this")
+            return None
+        settings = AdaptiveSettings(**wanted.model_dump())
+        return lambda window: AdaptiveLimit(settings, most, partial(window.quantile, 0.5))
+
+    def _outlier(self, pool: str, id: str, live: Live, checks: Checks | None) -> Outlier | None:
+        config, events = self._config.outliers, self._events
+        if config is None and checks is None:
+            return None
+        if self._previous is not None and self._previous.config.outliers == config:
+            kept = self._previous.pools.get(pool)
+            for each in () if kept is None else kept.deployments:
+                if each.live is live and each.outlier is not None and each.outlier.checks is checks:
+                    return each.outlier
+
+        def ejected(until: float, _now: float, reason: str) -> None:
+            live.begin_warm_up(until)
+            events.emit(HealthChanged(id, False, reason))
+
+        settings = (
+            OutlierSettings(enabled=False) if config is None else OutlierSettings(**config.model_dump())
+        )
+        return Outlier(settings, self._rng, checks=checks, on_eject=ejected)
 
     def _breaker_settings(self) -> BreakerSettings | None:
         config = self._config.circuit_breaker

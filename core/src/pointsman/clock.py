@@ -36,12 +36,25 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The time of the running event loop, so that a virtual loop moves it."""
+    """The time of the running event loop, so that a virtual loop moves it.
 
-    __slots__ = ()
+    Where none runs (a `__del__` in another thread, a look at the state afterwards) it is the time of the last
+    one; before the first it raises RuntimeError.
+    """
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        try:
+            loop = self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            if self._loop is None:
+                raise
+            loop = self._loop
+        return loop.time()
 
     def wall(self) -> float:
         return time.time()

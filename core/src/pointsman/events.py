@@ -77,6 +77,20 @@ class BreakerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """A deployment was ejected, or a provider's checks began to fail or to pass.
+
+    Attributes:
+        subject: the id of the deployment, or the name of the provider.
+        healthy: as it is from now on.
+    """
+
+    subject: str
+    healthy: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reloaded:
     """The router runs on a new configuration. The counts are of deployments."""
 
@@ -85,7 +99,7 @@ class Reloaded:
     removed: int
 
 
-Event = AttemptEnded | RequestEnded | BreakerChanged | Reloaded
+Event = AttemptEnded | RequestEnded | BreakerChanged | HealthChanged | Reloaded
 Listener = Callable[[Event], None]
 
 

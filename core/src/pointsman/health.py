@@ -117,6 +117,11 @@ class Outlier:
     def settings(self) -> OutlierSettings:
         return self._settings
 
+    @property
+    def checks(self) -> Checks | None:
+        """The checks of its provider, which it believes."""
+        return self._checks
+
     def ejected(self, now: float) -> bool:
         """Whether it is left alone because of its faults."""
         return now < self.ejected_until

@@ -9,41 +9,36 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
-from pointsman import hints, jsonio
+from pointsman import jsonio
 from pointsman.auth import Auth, Secret
 from pointsman.clock import Clock
 from pointsman.errors import (
     AttemptTimeout,
-    AuthenticationFailed,
     BadResponse,
     CallError,
     ConnectionFailed,
     FirstTokenTimeout,
     IdleTimeout,
     InvalidRequest,
-    ModelNotFound,
-    Overloaded,
-    PermissionDenied,
-    QuotaExhausted,
-    RateLimited,
     Truncated,
-    Unavailable,
 )
-from pointsman.framing import SseEvent
 from pointsman.lean import httpx
+from pointsman.statuses import json_or_none, request_id_of
 from pointsman.timers import TimeLimit
-from pointsman.types import StreamEvent
 
 MAX_BODY = 64 << 20
 MAX_STREAM = 256 << 20
 _CLOSE_WITHIN = 1.0
+_MASKED_FROM = 8
 _END_WITHIN = 0.05
+_ERROR_WITHIN = 5.0
+"""Seconds for the body of an error: its status and headers say enough to act on."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.PoolTimeout)
 
 
@@ -60,8 +55,8 @@ class Endpoint:
     the credential.
     """
 
-    base_url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    base_url: str = field(repr=False)  # both may hold a secret
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     authorize: Callable[[str], Mapping[str, str]] = bearer
 
 
@@ -88,9 +83,28 @@ class Answer:
     It must be read to its end or closed; `abort` closes the connection at once, without awaiting.
     """
 
-    __slots__ = ("_body", "_client", "_iterator", "_limits", "_started_at", "_taken", "headers", "status")
+    __slots__ = (
+        "_body",
+        "_client",
+        "_iterator",
+        "_limits",
+        "_secret",
+        "_started_at",
+        "_taken",
+        "headers",
+        "status",
+    )
 
-    def __init__(self, response: httpx.Response, client: Client, limits: Limits, started_at: float) -> None:
+    def __init__(
+        self,
+        response: httpx.Response,
+        client: Client,
+        limits: Limits,
+        started_at: float,
+        secret: Secret | None = None,
+    ) -> None:
+        # A short one could be any word, and hiding it would garble every message.
+        self._secret = secret if secret is not None and len(secret.reveal()) >= _MASKED_FROM else None
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self._body = response.stream
@@ -103,17 +117,28 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        return _request_id(self.headers)
+        return request_id_of(self.headers)
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
 
-        Raises: AttemptTimeout, ConnectionFailed, Truncated; BadResponse above 64 MiB.
+        The body of an error (400 and above) has 5 seconds at most, and is empty when it cannot be read: that
+        must not hide what the status and the headers say.
+
+        Raises: AttemptTimeout, ConnectionFailed, Truncated; BadResponse above 64 MiB. None for an error.
         """
-        pieces: list[bytes] = []
-        limits = self._limits
+        until = self._limits.until(self._started_at)
+        if self.status < 400:
+            return await self._read(until)
         try:
-            with TimeLimit(limits.until(self._started_at), self._client.timed_out):
+            return await self._read(min(until, self._client.now() + _ERROR_WITHIN))
+        except CallError:
+            return b""
+
+    async def _read(self, until: float) -> bytes:
+        pieces: list[bytes] = []
+        try:
+            with TimeLimit(until, self._client.timed_out):
                 while (piece := await self._next()) is not None:
                     if self._taken > MAX_BODY:
                         raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
@@ -122,7 +147,17 @@ class Answer:
             self.abort()
             raise
         await self.aclose()
-        return _decoded(b"".join(pieces), self.headers.get("content-encoding", ""))
+        body = _decoded(b"".join(pieces), self.headers.get("content-encoding", ""))
+        return body if self.status < 400 else self._masked(body)
+
+    def mask(self, error: CallError) -> CallError:
+        """`error` without our credential in its message, should the upstream have quoted it."""
+        if self._secret is not None and error.args:
+            error.args = (str(error.args[0]).replace(self._secret.reveal(), "***"), *error.args[1:])
+        return error
+
+    def _masked(self, body: bytes) -> bytes:
+        return body if self._secret is None else body.replace(self._secret.reveal().encode(), b"***")
 
     async def json(self) -> Any:
         """The whole body as a JSON value. Raises BadResponse when it is none, and what `read` raises."""
@@ -261,7 +296,7 @@ class Client:
             raise ConnectionFailed(
                 f"the connection to {self._shown} broke before an answer: {_why(failure)}"
             ) from failure
-        answer = Answer(response, self, limits, started_at)
+        answer = Answer(response, self, limits, started_at, secret)
         if 300 <= answer.status < 400:
             answer.abort()
             host = _host(answer.headers.get("location", "")) or "somewhere"
@@ -360,198 +395,6 @@ class Client:
         return url
 
 
-# ── streams ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-class EventSource(Protocol):
-    """The events of one streamed answer, as a provider gives them to the router."""
-
-    upstream_request_id: str
-
-    async def next(self, until: float) -> Sequence[StreamEvent] | None:
-        """What comes next: some events in order, none for a mere sign of life, None after the end marker.
-
-        Args:
-            until: the instant of the clock by which something must come.
-
-        Raises: an AttemptTimeout at `until`; Truncated when the answer ends without its end marker; the
-            error that the upstream sent in the stream.
-        """
-
-    def abort(self) -> None:
-        """Close the connection now, without awaiting."""
-
-    async def aclose(self) -> None:
-        """Close, and give the connection back where it can be used again."""
-
-
-class Framer(Protocol):
-    """Frames out of bytes cut anywhere."""
-
-    def feed(self, data: bytes, /) -> list[SseEvent]: ...
-    def close(self) -> list[SseEvent]: ...
-
-
-class Decoder(Protocol):
-    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer."""
-
-    done: bool
-    """The end marker has been seen: whatever follows is ignored."""
-
-    def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
-        """The events of one frame; none for a sign of life. Raises the error that the frame holds."""
-
-    def close(self) -> Sequence[StreamEvent]:
-        """The body has ended. Raises Truncated unless the answer is complete."""
-
-
-class HttpEvents:
-    """The `EventSource` of every HTTP provider: an answer's bytes, framed and decoded."""
-
-    __slots__ = ("_answer", "_decoder", "_ended", "_failure", "_framer", "_waiting", "upstream_request_id")
-
-    def __init__(self, answer: Answer, framer: Framer, decoder: Decoder) -> None:
-        self._answer = answer
-        self._framer = framer
-        self._decoder = decoder
-        self._waiting: Callable[[], Exception] = answer._client.no_first_token
-        self._ended = False
-        self._failure: CallError | None = None
-        self.upstream_request_id = answer.request_id
-
-    async def next(self, until: float) -> Sequence[StreamEvent] | None:
-        if self._failure is not None:
-            raise self._failure
-        if self._decoder.done:
-            return None
-        data = await self._answer.chunk(until, self._waiting)
-        if data is None:
-            self._ended = True
-            events = self._decode(self._framer.close())
-            if not self._decoder.done and self._failure is None:
-                self._add(events, self._decoder.close)
-                self._decoder.done = True
-            return events
-        events = self._decode(self._framer.feed(data))
-        if any(event.content for event in events):
-            self._waiting = self._answer._client.silent
-        return events
-
-    def abort(self) -> None:
-        self._answer.abort()
-
-    async def aclose(self) -> None:
-        if self._decoder.done and not self._ended:
-            await self._answer.expect_end()
-        await self._answer.aclose()
-
-    def _decode(self, frames: list[SseEvent]) -> list[StreamEvent]:
-        events: list[StreamEvent] = []
-        decoder = self._decoder
-        for frame in frames:
-            if decoder.done or self._failure is not None:
-                break
-            self._add(events, decoder.decode, frame)
-        return events
-
-    def _add(
-        self, events: list[StreamEvent], decode: Callable[..., Sequence[StreamEvent]], *frame: SseEvent
-    ) -> None:
-        """Add what `decode` gives. Its failure waits until the events before it are delivered: how the
-        bytes were cut must not decide what the caller sees.
-        """
-        try:
-            events += decode(*frame)
-        except CallError as failure:
-            if not events:
-                raise
-            self._failure = failure
-
-
-# ── status → error ───────────────────────────────────────────────────────────────────────────────────
-
-
-def error_for_status(
-    status: int,
-    headers: Mapping[str, str],
-    message: str,
-    *,
-    wall: float,
-    code: str = "",
-    kind: type[CallError] | None = None,
-) -> CallError:
-    """The error that an upstream's status means, unless the provider knows better and names its `kind`.
-
-    Args:
-        message: what the upstream says, already safe to show.
-        wall: seconds since 1970, UTC, for hints given as dates.
-        code: the upstream's own code.
-
-    `retry-after` is honoured, and `x-should-retry` overrides what the kind says about retrying.
-    """
-    hint = hints.retry_after(headers, wall=wall)
-    kind = kind or _kind(status, hint)
-    text = f"HTTP {status}: {message[:500]}" if message else f"HTTP {status}"
-    error = kind(
-        text, status=status, retry_after=hint, upstream_request_id=_request_id(headers), upstream_code=code
-    )
-    match headers.get("x-should-retry", "").strip().lower():
-        case "true":
-            error.retry_elsewhere = error.retry_same = True
-        case "false":
-            # The upstream speaks for itself; a rate limit or failure there says nothing about others.
-            error.retry_same = False
-    return error
-
-
-def _kind(status: int, hint: float | None) -> type[CallError]:
-    match status:
-        case 401:
-            return AuthenticationFailed
-        case 402:
-            return QuotaExhausted
-        case 403:
-            return PermissionDenied
-        case 404:
-            return ModelNotFound
-        case 408 | 409:
-            return Unavailable
-        case 429:
-            return RateLimited
-        case 503 | 529 if hint is not None:
-            return Overloaded
-        case _ if status >= 500:
-            return Unavailable
-        case _ if status >= 400:
-            return InvalidRequest
-        case _:
-            return BadResponse
-
-
-def raise_for_status(answer: Answer, body: bytes, *, wall: float) -> None:
-    """Raise the default error of a status of 400 and above; for calls whose dialect has nothing finer."""
-    if answer.status >= 400:
-        raise error_for_status(answer.status, answer.headers, snippet(body), wall=wall)
-
-
-def json_or_none(body: bytes) -> Any:
-    """The JSON value of `body`, None when it is empty or none."""
-    try:
-        return jsonio.loads(body)
-    except ValueError:
-        return None
-
-
-def snippet(body: bytes) -> str:
-    """The beginning of a body that is not JSON, on one line and without markup, for an error message."""
-    text = body[:2000].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    if text[:1] == "<":
-        return "an HTML page instead of an API answer"
-    text = _MARKUP.sub(" ", text)
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:200]
-
-
-_MARKUP = re.compile(r"<[a-zA-Z!/?][^<>]*>?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -567,13 +410,6 @@ def _raw(headers: Mapping[str, str]) -> dict[bytes, bytes]:
             raise InvalidRequest(f"the value of header {name!r} has characters outside Latin-1")
         fields[name.lower().encode("ascii")] = value.encode("latin-1")
     return fields
-
-
-def _request_id(headers: Mapping[str, str]) -> str:
-    for name in ("x-request-id", "request-id", "x-correlation-id"):
-        if value := headers.get(name):
-            return value[:200]
-    return ""
 
 
 def _host(url: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import partial
 from math import inf
@@ -24,6 +24,7 @@ from pointsman.types import (
     Part,
     ReasoningEffort,
     ResponseFormat,
+    Role,
     Text,
     Tool,
     ToolCall,
@@ -41,9 +42,11 @@ def as_messages(given: Messages) -> tuple[Message, ...]:
     if isinstance(given, str):
         return (Message("user", given),)
     if isinstance(given, Message):
-        return (given,)
+        return (_checked_message(given, "the message"),)
     messages = tuple(
-        each if isinstance(each, Message) else message_from_dict(each, f"messages[{n}]")
+        _checked_message(
+            each if isinstance(each, Message) else message_from_dict(each, f"messages[{n}]"), f"messages[{n}]"
+        )
         for n, each in enumerate(_each(given, "messages"))
     )
     if not messages:
@@ -52,6 +55,7 @@ def as_messages(given: Messages) -> tuple[Message, ...]:
 
 
 _MESSAGE_KEYS = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning", "reasoning_content"}
+_OWN_ROLES = get_args(Role)
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
 
@@ -86,6 +90,52 @@ def message_from_dict(given: JsonObject, where: str = "message") -> Message:
         name=given.get("name"),
         reasoning=given.get("reasoning") or given.get("reasoning_content"),
     )
+
+
+def _checked_message(given: Message, where: str) -> Message:
+    """`given`, when everything in it is of its kind: what is not would look like the upstream's failure.
+
+    Raises: InvalidRequest that names the field.
+    """
+    if given.role not in _OWN_ROLES:
+        raise InvalidRequest(f"{where}.role is {_shown(given.role)}; expected one of {', '.join(_OWN_ROLES)}")
+    if not isinstance(given.content, str):
+        for n, part in enumerate(_listed(given.content, f"{where}.content")):
+            _check_part(part, f"{where}.content[{n}]")
+    for name in ("tool_call_id", "name", "reasoning"):
+        _check(getattr(given, name), str | None, f"{where}.{name}", "text")
+    if given.tool_calls:
+        for n, call in enumerate(_listed(given.tool_calls, f"{where}.tool_calls")):
+            at = f"{where}.tool_calls[{n}]"
+            _check(call, ToolCall, at, "a ToolCall")
+            for name in ("id", "name", "arguments"):
+                _check(getattr(call, name), str, f"{at}.{name}", "text")
+    return given
+
+
+def _check_part(given: Any, where: str) -> None:
+    match given:
+        case Text():
+            _check(given.text, str, f"{where}.text", "text")
+        case Audio():
+            _check(given.data, bytes, f"{where}.data", "bytes")
+        case Image() | File():
+            _check(given.data, bytes | None, f"{where}.data", "bytes")
+            _check(given.url, str | None, f"{where}.url", "text")
+            _check(given.media_type, str, f"{where}.media_type", "text")
+        case _:
+            raise InvalidRequest(f"{where} is {_shown(given)}; expected a part, such as Text or Image")
+
+
+def _check(given: Any, kind: Any, where: str, expected: str) -> None:
+    if not isinstance(given, kind):
+        raise InvalidRequest(f"{where} is {_shown(given)}; expected {expected}")
+
+
+def _listed(given: Any, where: str) -> Sequence[Any]:
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise InvalidRequest(f"{where} is {_shown(given)}; expected a list")
+    return given
 
 
 def _part(given: Any, where: str) -> Part:
@@ -149,7 +199,16 @@ def _tool_call(given: Any, index: int, where: str) -> ToolCall:
 def as_tools(given: Iterable[Tool | JsonObject] | None) -> tuple[Tool, ...]:
     """Tools given as `Tool` or as OpenAI-style mappings. Raises InvalidRequest that names the one."""
     tools = enumerate(_each(() if given is None else given, "tools"))
-    return tuple(each if isinstance(each, Tool) else _tool(each, n) for n, each in tools)
+    return tuple(
+        _checked_tool(each if isinstance(each, Tool) else _tool(each, n), f"tools[{n}]") for n, each in tools
+    )
+
+
+def _checked_tool(given: Tool, where: str) -> Tool:
+    _check(given.name, str, f"{where}.name", "text")
+    _check(given.description, str, f"{where}.description", "text")
+    _check(given.parameters, Mapping, f"{where}.parameters", "a JSON Schema")
+    return given
 
 
 def _tool(given: Any, n: int) -> Tool:
@@ -167,7 +226,11 @@ def _tool(given: Any, n: int) -> Tool:
 
 def as_tool_choice(given: ToolChoice | str | JsonObject | None) -> ToolChoice | None:
     """`auto`, `none`, `required`, the name of a tool, or OpenAI's mapping of it."""
-    if given is None or isinstance(given, ToolChoice):
+    if isinstance(given, ToolChoice):
+        if given.mode not in _CHOICES or (given.mode == "tool" and not isinstance(given.name, str)):
+            raise InvalidRequest(f"tool_choice is {given}; expected a mode of {', '.join(_CHOICES)}")
+        return given
+    if given is None:
         return given
     if isinstance(given, str):
         if given in ("auto", "none", "required"):
@@ -184,6 +247,18 @@ def as_tool_choice(given: ToolChoice | str | JsonObject | None) -> ToolChoice | 
 
 def as_response_format(given: ResponseFormat | str | JsonObject | None) -> ResponseFormat | None:
     """`text`, `json`, a JSON Schema, or OpenAI's `response_format` mapping."""
+    format = _response_format(given)
+    if format is not None:
+        if format.kind not in _FORMATS:
+            raise InvalidRequest(
+                f"response_format.kind is {_shown(format.kind)}; expected one of {', '.join(_FORMATS)}"
+            )
+        if format.kind == "schema":
+            _check(format.schema, Mapping, "response_format.schema", "a JSON Schema")
+    return format
+
+
+def _response_format(given: ResponseFormat | str | JsonObject | None) -> ResponseFormat | None:
     if given is None or isinstance(given, ResponseFormat):
         return given
     if isinstance(given, str):
@@ -209,14 +284,28 @@ def as_response_format(given: ResponseFormat | str | JsonObject | None) -> Respo
             return ResponseFormat("schema", given)
 
 
+def checked(request: ChatRequest) -> ChatRequest:
+    """A request that its caller made, read as `Router.chat` reads what it is given. Raises InvalidRequest."""
+    _check_model(request.model)
+    given = {name: value for name in _CHAT_OPTIONS if (value := getattr(request, name)) not in _NOT_SAID}
+    return replace(request, messages=as_messages(request.messages), **_read_options(given))
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, str):
+        raise InvalidRequest(f"model is {_shown(model)}; expected the name of one")
+
+
 def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
     """A ChatRequest of what `Router.chat` was given. Raises InvalidRequest that names what is wrong."""
-    _check_options(options, _options_of(ChatRequest))
+    _check_model(model)
+    _check_options(options, _CHAT_OPTIONS)
     return ChatRequest(model, as_messages(messages), **_read_options(options))
 
 
 def generate_request(model: str, prompt: str, options: Mapping[str, Any]) -> GenerateRequest:
     """A GenerateRequest of what `Router.generate` was given."""
+    _check_model(model)
     if not isinstance(prompt, str):
         raise InvalidRequest(f"prompt is a {type(prompt).__name__}; expected text")
     _check_options(options, _options_of(GenerateRequest))
@@ -235,6 +324,7 @@ def default_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def embed_request(model: str, texts: str | Sequence[str], options: Mapping[str, Any]) -> EmbedRequest:
     """An EmbedRequest of what `Router.embed` was given; a single string is a list of one."""
+    _check_model(model)
     given = (texts,) if isinstance(texts, str) else tuple(_each(texts, "texts"))
     if not given or not all(isinstance(each, str) for each in given):
         raise InvalidRequest("texts must be a string or a list of at least one string")
@@ -264,6 +354,9 @@ def _each(given: Any, where: str) -> Iterable[Any]:
     return given
 
 
+_CHOICES = ("auto", "none", "required", "tool")
+_FORMATS = ("text", "json", "schema")
+_NOT_SAID: tuple[object, ...] = (None, (), {})
 _NUMBERS = (
     "temperature",
     "top_p",
@@ -304,6 +397,16 @@ def _flag(name: str, given: Any) -> Any:
     return given
 
 
+def _text(name: str, given: Any) -> Any:
+    _check(given, str | None, name, "text")
+    return given
+
+
+def _mapping(name: str, given: Any) -> Any:
+    _check(given, Mapping | None, name, "a mapping")
+    return given
+
+
 def _effort(given: Any) -> Any:
     if given is not None and given not in get_args(ReasoningEffort):
         raise InvalidRequest(
@@ -332,6 +435,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **{name: partial(_number, name) for name in _NUMBERS},
     **{name: partial(_count, name) for name in _COUNTS},
     **{name: partial(_flag, name) for name in _FLAGS},
+    **{name: partial(_text, name) for name in ("user", "suffix", "system")},
+    **{name: partial(_mapping, name) for name in ("metadata", "logit_bias")},
 }
 
 
@@ -339,6 +444,9 @@ def _options_of(request: type[Any]) -> list[str]:
     """The names of the options that a kind of request has."""
     own = ("model", "messages", "prompt", "texts")
     return [each.name for each in fields(request) if each.name not in own]
+
+
+_CHAT_OPTIONS = _options_of(ChatRequest)
 
 
 def _check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:

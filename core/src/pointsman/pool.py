@@ -7,14 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import exp
-from typing import Any
+from itertools import groupby
+from math import exp, inf
+from typing import Any, Protocol
 
 from pointsman.breaker import Breaker, Permit
-from pointsman.budget import BudgetSettings, RetryBudget
+from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
+from pointsman.concurrency import AdaptiveLimit, Window
 from pointsman.errors import NoDeploymentAvailable, Outcome, RuleNotMet
+from pointsman.health import Outlier, Outliers, WarmUp, within_caps
 from pointsman.http import Client
+from pointsman.levels import Level, choose, order, panics
 from pointsman.provider import Provider
 from pointsman.strategy import Strategy
 from pointsman.terms import Labels, Rule, broken, show
@@ -64,6 +68,7 @@ class Live:
     """
 
     __slots__ = (
+        "adaptive",
         "admin",
         "breaker",
         "cooling_until",
@@ -76,9 +81,19 @@ class Live:
         "overloads",
         "rng",
         "total",
+        "warm_up",
+        "window",
     )
 
-    def __init__(self, id: str, *, breaker: Breaker | None, rng: Rng) -> None:
+    def __init__(
+        self,
+        id: str,
+        *,
+        breaker: Breaker | None,
+        rng: Rng,
+        warm_up: WarmUp | None = None,
+        adaptive: Callable[[Window], AdaptiveLimit] | None = None,
+    ) -> None:
         self.id = id
         self.breaker = breaker
         self.rng = rng
@@ -91,6 +106,15 @@ class Live:
         self.on_idle: list[Callable[[], None]] = []
         self.first_token = Average()
         self.total = Average()
+        self.warm_up = warm_up
+        # The quantiles of first tokens are kept only for those who ask for them.
+        self.window = None if adaptive is None else Window()
+        self.adaptive = None if adaptive is None or self.window is None else adaptive(self.window)
+
+    def begin_warm_up(self, now: float) -> None:
+        """From `now` on, take on load slowly."""
+        if self.warm_up is not None:
+            self.warm_up.begin(now)
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once nothing is in flight: now, or with the last release."""
@@ -141,14 +165,44 @@ class Deployment:
     first_token: float = 60.0
     idle: float = 60.0
     attempt: float | None = None
+    outlier: Outlier | None = None
 
     @property
     def in_flight(self) -> int:
         """Attempts that hold a lease on it now."""
         return self.live.in_flight
 
-    def blocked(self, now: float) -> str | None:
-        """Why no call can go there now, in a few words; None when one can."""
+    @property
+    def warm_up(self) -> WarmUp | None:
+        """How it returns to full load."""
+        return self.live.warm_up
+
+    @property
+    def provider_name(self) -> str:
+        """The configured name of the provider."""
+        return self.provider.name
+
+    @property
+    def places(self) -> int | None:
+        """How many attempts it takes at the same time; None for any number."""
+        adaptive = self.live.adaptive
+        return self.max_in_flight if adaptive is None else adaptive.limit
+
+    def healthy(self, now: float) -> bool:
+        """Whether a level may count on it. Being full is no illness: what is full works."""
+        live = self.live
+        return (
+            live.admin is Admin.UP
+            and live.cooling_until <= now
+            and (live.breaker is None or live.breaker.admits(now))
+            and (self.outlier is None or self.outlier.healthy(now))
+        )
+
+    def blocked(self, now: float, *, panic: bool = False) -> str | None:
+        """Why no call can go there now, in a few words; None when one can.
+
+        In a `panic` its health is not believed; everything else holds.
+        """
         live = self.live
         if live.admin is not Admin.UP:
             return "draining" if live.admin is Admin.DRAINING else "disabled by an operator"
@@ -157,8 +211,11 @@ class Deployment:
         breaker = live.breaker
         if breaker is not None and not breaker.admits(now):
             return f"circuit breaker {breaker.state}"
-        if self.max_in_flight is not None and live.in_flight >= self.max_in_flight:
-            return f"full: {live.in_flight} of {self.max_in_flight} in flight"
+        if self.outlier is not None and not panic and not self.outlier.healthy(now):
+            return "unhealthy: " + ("ejected" if self.outlier.ejected(now) else "its checks fail")
+        places = self.places
+        if places is not None and live.in_flight >= places:
+            return f"full: {live.in_flight} of {places} in flight"
         return None
 
     def available_at(self, now: float) -> float | None:
@@ -166,16 +223,18 @@ class Deployment:
         live = self.live
         if live.admin is not Admin.UP:
             return None
-        if self.max_in_flight is not None and live.in_flight >= self.max_in_flight:
+        if self.places is not None and live.in_flight >= self.places:
             return None
         breaker_at = now if live.breaker is None else live.breaker.retry_at(now)
-        at = max(now, live.cooling_until, breaker_at)
+        ejected_until = now if self.outlier is None else self.outlier.ejected_until
+        at = max(now, live.cooling_until, breaker_at, ejected_until)
         return None if at == float("inf") else at
 
     def acquire(self, now: float, expires: float) -> Lease | None:
         """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
         live = self.live
-        if self.max_in_flight is not None and live.in_flight >= self.max_in_flight:
+        places = self.places
+        if places is not None and live.in_flight >= places:
             return None
         permit = None
         if live.breaker is not None:
@@ -213,25 +272,31 @@ class Lease:
         return None if self.first_event_at is None else self.first_event_at - self.started_at
 
     def release(
-        self, outcome: Outcome, now: float, *, retry_after: float | None = None, at_least: float = 0.0
+        self,
+        outcome: Outcome,
+        now: float,
+        *,
+        retry_after: float | None = None,
+        at_least: float = 0.0,
+        timed_out: bool = False,
     ) -> bool:
         """Give everything back, once; false when it had been already.
 
         Args:
             retry_after: the upstream's hint after an `overload` or `upstream_fault`, seconds.
             at_least: the shortest cool-down after an `overload`, seconds.
+            timed_out: the fault was silence, which is how some upstreams say that they are overloaded.
         """
         live = self.deployment.live
         if not self._open:
             live.late_releases += 1
             return False
         self._open = False
+        adaptive, outlier = live.adaptive, self.deployment.outlier
+        if adaptive is not None and outcome is Outcome.OK:
+            adaptive.ok(now, live.in_flight)
         live.in_flight -= 1
         live.outcomes[outcome.value] += 1
-        if live.on_idle and live.in_flight == 0:
-            waiting, live.on_idle = live.on_idle, []
-            for tell in waiting:
-                tell()
         breaker, permit = live.breaker, self._permit
         match outcome:
             case Outcome.OK:
@@ -240,21 +305,35 @@ class Lease:
                 first = self.first_token
                 if first is not None:
                     live.first_token.add(first, now)
+                    if live.window is not None:
+                        live.window.add(first, now)
+                if outlier is not None:
+                    outlier.ok(now, started=self.started_at)
                 if breaker is not None and permit is not None:
                     slow_after = breaker.settings.slow_after
                     breaker.ok(permit, now, slow=first is not None and first > slow_after)
             case Outcome.UPSTREAM_FAULT:
                 if retry_after is not None:
                     live.keep_away(now, retry_after)
+                if outlier is not None:
+                    outlier.failed(now, started=self.started_at)
+                if adaptive is not None and timed_out:
+                    adaptive.overloaded(now)
                 if breaker is not None and permit is not None:
                     breaker.failed(permit, now)
             case Outcome.OVERLOAD:
                 live.cool_down(now, retry_after, at_least=at_least)
+                if adaptive is not None:
+                    adaptive.overloaded(now)
                 if breaker is not None and permit is not None:
                     breaker.overloaded(permit, now)
             case _:
                 if breaker is not None and permit is not None:
                     breaker.neutral(permit, now)
+        if live.on_idle and live.in_flight == 0:
+            waiting, live.on_idle = live.on_idle, []
+            for tell in waiting:
+                tell()
         return True
 
     @property
@@ -284,18 +363,28 @@ class Pool:
         fallback: Sequence[str] = (),
         total: float = 600.0,
         require: Rule | None = None,
-        budget: BudgetSettings | None = None,
+        budget: RetryBudget | None = None,
+        panic_threshold: float = 0.5,
+        rng: Rng | None = None,
+        now: float = -inf,
     ) -> None:
         self.name = name
         self.require: Rule = require or {}
-        self.budget = None if budget is None else RetryBudget(budget)
+        self.budget = budget
         # The sort is stable: inside a level the order stays that of the configuration.
         self.deployments = tuple(sorted(deployments, key=lambda each: each.priority))
         self.strategy = strategy
         self.strategy_name = strategy_name
         self.fallback = tuple(fallback)
         self.total = total
-        self._flat = len({each.priority for each in self.deployments}) <= 1
+        self._levels = tuple(
+            tuple(level) for _, level in groupby(self.deployments, key=lambda each: each.priority)
+        )
+        self._panic_threshold = panic_threshold
+        self._rng = rng
+        for level in self._levels:
+            # Not used further: it ties the ejections of a level together, so that the last one is spared.
+            Outliers([each.outlier for each in level if each.outlier is not None], now=now)
         strategy.members(self.deployments)
 
     def ready(
@@ -305,31 +394,77 @@ class Pool:
         refused: Refusals | None = None,
         require: Rule | None = None,
     ) -> Sequence[Deployment]:
-        """The deployments that could take a call now, of the first priority level that has any.
+        """The deployments that could take a call now, all of one priority level.
 
-        In configuration order, and the very same tuple when all are ready. `refused(id, why)` is told of
-        every other one that was looked at.
+        In configuration order, and the very same tuple when all are ready. The level is the first one for as
+        long as it is healthy; what it cannot bear goes to the next, call by call, and when a level has
+        nothing ready the others follow in order. `refused(id, why)` is told of every deployment that is left
+        out; then chance plays no part, so that an explanation is always the same.
         """
-        ready: list[Deployment] = []
-        level = 0
-        for each in self.deployments:
-            if ready and each.priority != level:
+        levels = self._levels
+        if len(levels) == 1:
+            found, sick = self._admitted(levels[0], now, tried, refused, require)
+            if sick and self._panics(now)[0]:
+                found, _ = self._admitted(levels[0], now, tried, None, require, panic=True)
+            return found
+        chosen: Sequence[Deployment] = ()
+        panics: Sequence[bool] | None = None
+        for number in self._order(now, chance=refused is None):
+            if chosen:
                 if refused is None:
                     break
-                refused(each.id, f"priority {each.priority} comes after {level}")
+                for each in levels[number]:
+                    refused(each.id, f"priority {each.priority} comes after {chosen[0].priority}")
                 continue
+            chosen, sick = self._admitted(levels[number], now, tried, refused, require)
+            if sick:
+                panics = panics or self._panics(now)
+                if panics[number]:
+                    chosen, _ = self._admitted(levels[number], now, tried, None, require, panic=True)
+        return chosen
+
+    def _admitted(
+        self,
+        level: Sequence[Deployment],
+        now: float,
+        tried: Collection[str],
+        refused: Refusals | None,
+        require: Rule | None,
+        *,
+        panic: bool = False,
+    ) -> tuple[Sequence[Deployment], bool]:
+        """The deployments of a level that could take a call, and whether bad health alone kept one out."""
+        ready: list[Deployment] = []
+        sick = False
+        for each in level:
             if require and (rule := broken(require, each.labels)) is not None:
                 why: str | None = rule
+            elif each.id in tried:
+                why = "tried already by this request"
             else:
-                why = "tried already by this request" if each.id in tried else each.blocked(now)
+                why = each.blocked(now, panic=panic)
+                sick = sick or (why is not None and why.startswith("unhealthy"))
             if why is None:
                 ready.append(each)
-                level = each.priority
             elif refused is not None:
                 refused(each.id, why)
-        if self._flat and len(ready) == len(self.deployments):
-            return self.deployments
-        return ready
+        return (level if len(ready) == len(level) else ready), sick
+
+    def _order(self, now: float, *, chance: bool) -> Sequence[int]:
+        """The numbers of the levels in the order in which this call looks at them."""
+        if self._rng is None or all(each.healthy(now) for each in self._levels[0]):
+            return range(len(self._levels))
+        draw = self._rng.random if chance else lambda: 0.0
+        return order(choose(self._health(now), draw), len(self._levels))
+
+    def _health(self, now: float) -> Sequence[Level]:
+        return [
+            Level(sum(each.weight for each in level if each.healthy(now)), sum(each.weight for each in level))
+            for level in self._levels
+        ]
+
+    def _panics(self, now: float) -> Sequence[bool]:
+        return panics(self._health(now), self._panic_threshold)
 
     def lease(
         self,
@@ -342,6 +477,8 @@ class Pool:
     ) -> Lease | None:
         """A lease on the deployment that the strategy picks among the ready ones; None when none is."""
         ready = self.ready(now, tried, require=require)
+        if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
+            ready = within_caps(ready, now)
         while ready:
             # Strategies see ids, weights and loads; what they give back is one of what they were given.
             chosen: Deployment = self.strategy.pick(ready, request)  # type: ignore[assignment]
@@ -381,9 +518,16 @@ class Pool:
         )
 
 
-def when_all_idle(lives: Sequence[Live], tell: Callable[[], object]) -> None:
-    """Call `tell` once none of `lives` has anything in flight; it may be now."""
-    left = len(lives)
+class Idle(Protocol):
+    """What can tell when nothing of it is at work any more."""
+
+    def when_idle(self, tell: Callable[[], None], /) -> None:
+        """Call `tell` once it is idle; it may be now."""
+
+
+def when_all_idle(those: Sequence[Idle], tell: Callable[[], object]) -> None:
+    """Call `tell` once each of `those` has been idle; it may be now."""
+    left = len(those)
 
     def idle() -> None:
         nonlocal left
@@ -391,7 +535,7 @@ def when_all_idle(lives: Sequence[Live], tell: Callable[[], object]) -> None:
         if left == 0:
             tell()
 
-    if not lives:
+    if not those:
         tell()
-    for each in lives:
+    for each in those:
         each.when_idle(idle)

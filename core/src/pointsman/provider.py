@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from pointsman.auth import Auth
 from pointsman.clock import Clock
 from pointsman.errors import Unsupported
-from pointsman.http import Client, Endpoint, EventSource, Limits
+from pointsman.http import Client, Endpoint, Limits
+from pointsman.sources import EventSource
 from pointsman.types import (
     ChatRequest,
     ChatResponse,

@@ -13,14 +13,22 @@ from typing import Any, TypeVar
 
 from cachetools import TTLCache
 
-from pointsman.attempts import Attempts
+from pointsman.attempts import Attempts, Running
 from pointsman.batch import Batch
 from pointsman.build import Snapshot, build, check
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
-from pointsman.errors import CallError, ConfigError, InvalidRequest, Outcome, PointsmanError, UnknownModel
+from pointsman.errors import (
+    CallError,
+    ConfigError,
+    InvalidRequest,
+    NoDeploymentAvailable,
+    Outcome,
+    PointsmanError,
+    UnknownModel,
+)
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
-from pointsman.inputs import Messages, chat_request, embed_request, generate_request
+from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
 from pointsman.plugins import Plugins
 from pointsman.pool import Admin, Lease, when_all_idle
 from pointsman.provider import Provider
@@ -37,6 +45,7 @@ from pointsman.types import (
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
+_LAST_WORDS = 1.0
 MODELS_CACHED = 30.0
 """Seconds for which a provider's list of models is believed."""
 
@@ -72,6 +81,11 @@ class Router:
         self._use(self._build(config, None))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: set[asyncio.Future[None]] = set()
+        self._retired: set[Callable[[], Awaitable[None]]] = set()
+        self._end: asyncio.Future[None] | None = None
+        self._former: list[Running] = []
+        self._stopping = False
+        self._shutdown: asyncio.Future[bool] | None = None
         self._listed: TTLCache[str, Sequence[ModelInfo]] = TTLCache(
             maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now
         )
@@ -114,11 +128,67 @@ class Router:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections and write what the audit still holds. Calls that still run will fail."""
+        """Close all connections and write what the audit still holds. Calls that still run will fail.
+
+        Safe to repeat. It goes on when its caller is cancelled.
+        """
+        if self._end is None:
+            self._end = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._end)
+
+    async def _close(self) -> None:
+        retired, self._retired = self._retired, set()
+        for close in retired:  # of earlier configurations, for calls that still run
+            self._close_later(close)
         for task in tuple(self._closing):
             with suppress(Exception):
                 await task
+        running = self._running()
+        for each in running:
+            each.closed = True
         await self._snapshot.aclose()
+        # What still ran has just lost its connection; its records belong into the audit, too.
+        if not await self._idle(running, within=_LAST_WORDS):
+            for each in running:
+                each.give_up()
+        await self._snapshot.close_sinks()
+
+    async def shutdown(self, *, grace: float = 30.0) -> bool:
+        """Take no further requests, let the running ones finish, then close.
+
+        Args:
+            grace: seconds after which those that still run are ended: with a typed error, in the audit.
+
+        Returns: whether none had to be ended.
+        """
+        self._stopping = True
+        finished = await self._idle(self._running(), within=grace)
+        await self.aclose()
+        return finished
+
+    def shutdown_on(self, *signals: int, grace: float = 30.0) -> None:
+        """Have the process's `signals`, SIGTERM for one, begin a `shutdown`. Not on Windows."""
+
+        def begin() -> None:
+            if self._shutdown is None:
+                self._shutdown = asyncio.ensure_future(self.shutdown(grace=grace))
+
+        loop = asyncio.get_running_loop()
+        for each in signals:
+            loop.add_signal_handler(each, begin)
+
+    def _running(self) -> list[Running]:
+        """The requests that run, by snapshot; those of idle ones are forgotten."""
+        self._former = [each for each in self._former if each.requests]
+        return [*self._former, self._snapshot.setting.running]
+
+    async def _idle(self, running: Sequence[Running], *, within: float) -> bool:
+        idle = asyncio.Event()
+        when_all_idle(running, idle.set)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await idle.wait()
+        return idle.is_set()
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,7 +262,8 @@ class Router:
         attempts = self._begin(operation, request, terms)
 
         async def once(lease: Lease) -> R:
-            response = await call(attempts, lease)
+            with attempts.limit(lease):
+                response = await call(attempts, lease)
             attempts.end(
                 lease,
                 Outcome.OK,
@@ -212,6 +283,10 @@ class Router:
     def _begin(self, operation: str, request: Request, terms: Terms) -> Attempts:
         self._bind()
         snapshot = self._snapshot
+        if self._stopping:
+            stopping = NoDeploymentAvailable("the router is shutting down", reasons={})
+            self._refused(operation, request, stopping)
+            raise stopping
         try:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
@@ -274,7 +349,7 @@ class Router:
             return self._listed[provider.name]
         try:
             found = await provider.models()
-        except PointsmanError:
+        except Exception:  # also a plugin's own mistake: it must not take the others' models away
             return ()
         listed = [replace(each, id=f"{provider.name}/{each.id}", provider=provider.name) for each in found]
         self._listed[provider.name] = listed
@@ -293,6 +368,8 @@ class Router:
                 await provider.probe()
             except PointsmanError as error:
                 return {"ok": False, "ms": self._ms(began), "error": error.message}
+            except Exception as error:  # a plugin's own mistake: said here, and no reason to hide the others
+                return {"ok": False, "ms": self._ms(began), "error": repr(error)[:500]}
             return {"ok": True, "ms": self._ms(began)}
 
         providers = self._snapshot.providers
@@ -346,13 +423,19 @@ class Router:
         if source is None:
             raise ConfigError("the router was not made from a file; hand the new configuration to reload()")
         config = await asyncio.to_thread(as_config, source)
+        self._bind()
         old = self._snapshot
         new = self._build(config, old)
         self._use(new)
+        new.start()
         self._listed.clear()
         kept = sum(1 for id in new.lives if id in old.lives and new.lives[id] is old.lives[id])
+        self._former.append(old.setting.running)
+        # A request that waits between attempts holds no lease, yet it will need its connections again.
+        former = [each for each in self._running() if each is not new.setting.running]
         for lives, close in old.retired_by(new):
-            when_all_idle(lives, partial(self._close_later, close))
+            self._retired.add(close)
+            when_all_idle([*lives, *former], partial(self._close_retired, close))
         self._close_later(old.close_sinks)
         self._events.emit(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
 
@@ -377,16 +460,28 @@ class Router:
         self._snapshot = snapshot
 
     def _bind(self) -> None:
+        if self._end is not None:
+            raise RuntimeError("this router is closed")
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
+            self._snapshot.start()
         elif self._loop is not loop:
             raise RuntimeError(
                 "this router belongs to another event loop; make one for each, or a SyncRouter"
             )
 
-    def _close_later(self, close: Callable[[], Any]) -> None:
-        task = asyncio.ensure_future(close())
+    def _close_retired(self, close: Callable[[], Awaitable[None]]) -> None:
+        if close in self._retired:
+            self._retired.discard(close)
+            self._close_later(close)
+
+    def _close_later(self, close: Callable[[], Awaitable[None]]) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # the loop is gone, and the connections with it
+            return
+        task = asyncio.ensure_future(close(), loop=loop)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -406,9 +501,10 @@ def _asked(
     terms, rest = split_terms(options)
     if not isinstance(model, ChatRequest):
         return chat_request(model, messages, rest), terms
-    if rest:
-        raise InvalidRequest(f"a complete ChatRequest takes no further options: {', '.join(rest)}")
-    return model, terms
+    if rest or messages != ():
+        surplus = ", ".join(rest) or "messages"
+        raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
+    return checked(model), terms
 
 
 def as_config(source: str | Path | Mapping[str, Any] | Config) -> Config:

@@ -1,8 +1,9 @@
 """Strategies: which of the ready deployments gets the next attempt.
 
-A strategy decides and does nothing else. It is synchronous, reads no clock, and knows of a deployment
-only its id, its weight and how many calls it has in flight. Everything that makes a deployment
-unfit (down, breaker open, limit reached, tried already) was filtered before.
+A strategy decides and does nothing else. It is synchronous, and the built-in ones know of a deployment only
+its id, its weight and how many calls it has in flight; others may ask for more (`RichMember`, `observed`,
+the clock of their factory). Everything that makes a deployment unfit (down, breaker open, limit reached,
+tried already) was filtered before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +12,22 @@ from math import gcd
 from typing import Any, Protocol
 
 from pointsman.clock import Clock, Rng
+from pointsman.errors import Outcome
 from pointsman.swrr import Ties, Turns
 
 __all__ = [
     "BUILT_IN",
     "LeastConnections",
     "Member",
+    "Price",
+    "Residency",
+    "RichMember",
     "RoundRobin",
+    "Sample",
     "Strategy",
     "StrategyFactory",
     "Weighted",
+    "observes",
 ]
 
 
@@ -38,6 +45,78 @@ class Member(Protocol):
     @property
     def in_flight(self) -> int:
         """Attempts that hold a lease now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a deployment charges, in one currency for all, per 1,000,000 tokens.
+
+    `cached` is for prompt tokens that the upstream had in its cache; None: as `input`.
+    """
+
+    input: float
+    output: float
+    cached: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Residency:
+    """What a host has in memory, as a poll last saw it, from the point of view of one of its models.
+
+    Attributes:
+        resident: the model is in memory.
+        loaded: all models in memory, under the names that the configuration uses.
+        capacity: how many models fit; None when nobody knows.
+        load_seconds: how long the model takes to load, an estimate; 0 when nobody knows.
+        busy: our leases on the host over all its models, now.
+        checked_at: when the poll was answered, on the router's clock.
+    """
+
+    resident: bool
+    loaded: tuple[str, ...]
+    capacity: int | None
+    load_seconds: float
+    busy: int
+    checked_at: float
+
+
+class RichMember(Member, Protocol):
+    """What the router's own deployments tell besides; a strategy that asks copes with members that do not."""
+
+    @property
+    def model(self) -> str:
+        """The upstream's own name of the model."""
+
+    @property
+    def provider_name(self) -> str:
+        """The configured name of the provider; deployments of one provider share its host."""
+
+    @property
+    def price(self) -> Price | None:
+        """What a call costs; None when the configuration does not say."""
+
+    @property
+    def residency(self) -> Residency | None:
+        """What the host has in memory; None when it is not polled or never answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How one attempt on a member ended.
+
+    Attributes:
+        seconds: from the choice to the end.
+        first_token: seconds from the choice to the first content; None when there was none, or when the
+            answer came as a whole.
+        retry_after: the upstream's hint after an `overload`, seconds.
+        now: when it ended, on the router's clock; it may be earlier than the sample before.
+    """
+
+    outcome: Outcome
+    seconds: float
+    first_token: float | None
+    retry_after: float | None
+    now: float
 
 
 class Strategy(Protocol):
@@ -62,6 +141,14 @@ class Strategy(Protocol):
         Called when the pool is built and at each reload, and never between. After it a member may be
         another object with the same id and another weight.
         """
+        return  # said, or type checkers hold the method for abstract; so below
+
+    def observed(self, member: Member, sample: Sample, /) -> None:
+        """Learn how an attempt on `member` ended; by then `member.in_flight` no longer counts it.
+
+        Called for every attempt of the pool, and only when the class overrides it: see `observes`.
+        """
+        return
 
     def state(self) -> Mapping[str, object]:
         """What a successor of the same name should know, as plain data (str, int, float, dict, list)."""
@@ -72,6 +159,13 @@ class Strategy(Protocol):
 
         Raises: ValueError when it is not such a state.
         """
+        return
+
+
+def observes(strategy: Strategy) -> bool:
+    """Whether `strategy` wants to be told of samples; ask once, when the pool is built."""
+    method: object = getattr(type(strategy), "observed", Strategy.observed)
+    return method is not Strategy.observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,4 +312,6 @@ def _credits_of(state: Mapping[str, object]) -> dict[str, int]:
     credits = state.get("credits")
     if not isinstance(credits, Mapping):
         raise ValueError("a state of turns holds `credits`, a mapping from id to integer")
-    return {str(key): int(value) for key, value in credits.items()}
+    if not all(isinstance(value, int) for value in credits.values()):
+        raise ValueError("a state of turns holds `credits`, a mapping from id to integer")
+    return {str(key): value for key, value in credits.items()}

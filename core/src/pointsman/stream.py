@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
+from typing import Any
 
 from pointsman.attempts import Attempts
 from pointsman.errors import (
@@ -22,8 +23,8 @@ from pointsman.errors import (
     MidStreamError,
     Outcome,
 )
-from pointsman.http import EventSource
 from pointsman.pool import Lease
+from pointsman.sources import EventSource
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -157,6 +158,7 @@ class ChatStream:
         self._response: ChatResponse | None = None
         self._closed = False
         self._reading = False
+        self._opener: asyncio.Task[Any] | None = None
 
     @property
     def response(self) -> ChatResponse:
@@ -181,6 +183,8 @@ class ChatStream:
         return "" if self._lease is None else self._lease.deployment.id
 
     async def __aenter__(self) -> ChatStream:
+        if self._closed and self._attempts is None:
+            raise RuntimeError("the stream is closed")
         await self._open()
         return self
 
@@ -210,25 +214,37 @@ class ChatStream:
         return self._ready.popleft()
 
     async def aclose(self) -> None:
-        """End the call if it still runs: the connection is closed at once and the lease given back."""
+        """End the call if it still runs: the connection is closed at once and the lease given back.
+
+        Another task may do so; one that waits for the stream to open then gets a CallError.
+        """
         if self._closed:
             return
         self._closed = True
         self._ready.clear()
         if self._response is None:
             self._let_go("cancelled")
+        if self._opener is not None and self._opener is not asyncio.current_task():
+            self._opener.cancel()
 
     def __del__(self) -> None:
-        lease, source, loop = self._lease, self._source, self._loop
-        if lease is None or not lease.is_open or self._attempts is None:
+        attempts, lease, source, loop = self._attempts, self._lease, self._source, self._loop
+        if lease is None or not lease.is_open or attempts is None or loop is None:
             return
-        log.warning(
-            "stream of request %s was dropped before its end; use `async with`", self._attempts.request_id
-        )
-        self._attempts.end(lease, Outcome.NEUTRAL, usage=self._assembly.usage)
-        self._attempts.finish("abandoned")
-        if source is not None and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(source.abort)
+        log.warning("stream of request %s was dropped before its end; use `async with`", attempts.request_id)
+        usage = self._assembly.usage
+
+        def abandon() -> None:
+            attempts.end(lease, Outcome.NEUTRAL, usage=usage)
+            attempts.finish("abandoned")
+
+        if loop.is_running() and not _runs_here(loop):
+            # The collector came by in another thread: the state belongs to the loop's.
+            loop.call_soon_threadsafe(abandon)
+        else:
+            abandon()
+        if source is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(_abort, source)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -238,12 +254,20 @@ class ChatStream:
             return
         self._loop = asyncio.get_running_loop()
         self._attempts = attempts = self._begin()
+        self._opener = opener = asyncio.current_task()
+        cancelling = 0 if opener is None else opener.cancelling()
         try:
             await attempts.run(self._first)
         except BaseException as error:
-            self._closed = True
             attempts.failed(error)
+            closed, self._closed = self._closed, True
+            interrupted = closed and isinstance(error, asyncio.CancelledError)
+            # It was `aclose` in another task that cancelled this one, unless others did too.
+            if interrupted and opener is not None and opener.uncancel() <= cancelling:
+                raise CallError("the stream was closed while it was being opened") from None
             raise
+        finally:
+            self._opener = None
 
     async def _first(self, lease: Lease) -> None:
         """One attempt: open the stream and read up to its first content."""
@@ -259,7 +283,8 @@ class ChatStream:
         until = min(lease.started_at + call.limits.first_token, call.limits.until(lease.started_at))
         source: EventSource | None = None
         try:
-            source = await deployment.provider.stream(request.with_defaults(deployment.defaults), call)
+            with attempts.limit(lease):
+                source = await deployment.provider.stream(request.with_defaults(deployment.defaults), call)
             self._source = source
             while True:
                 events = await source.next(until)
@@ -274,7 +299,7 @@ class ChatStream:
                     break
         except BaseException:
             if source is not None:
-                source.abort()
+                _abort(source)
             raise
 
     async def _advance(self) -> None:
@@ -333,9 +358,9 @@ class ChatStream:
             await source.aclose()
         except Exception:
             # The answer is whole; what happens to its connection is no concern of the caller's.
-            source.abort()
+            _abort(source)
         except BaseException:
-            source.abort()
+            _abort(source)
             raise
 
     def _broken(self, error: CallError) -> MidStreamError:
@@ -343,7 +368,7 @@ class ChatStream:
         assert attempts is not None
         assert lease is not None
         assert source is not None
-        source.abort()
+        _abort(source)
         self._closed = True
         error.deployment = error.deployment or lease.deployment.id
         outcome = error.outcome
@@ -369,8 +394,23 @@ class ChatStream:
     def _let_go(self, result: str) -> None:
         """End a call that still runs, without judging the deployment."""
         if self._source is not None:
-            self._source.abort()
+            _abort(self._source)
         if self._attempts is not None:
             if self._lease is not None:
                 self._attempts.end(self._lease, Outcome.NEUTRAL, usage=self._assembly.usage)
             self._attempts.finish(result)
+
+
+def _abort(source: EventSource) -> None:
+    """Close the connection of `source`; a plugin that fails at it must hold up neither lease nor error."""
+    try:
+        source.abort()
+    except Exception:
+        log.exception("a provider plugin failed to close a stream")
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,6 +19,9 @@ from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo,
 
 T = TypeVar("T")
 
+_END_WITHIN = 2.0
+"""Seconds that cancelled calls have to give everything back."""
+
 
 class SyncRouter:
     """A router for code without an event loop. Thread-safe: any number of threads may call it.
@@ -25,7 +29,8 @@ class SyncRouter:
         with SyncRouter.from_config("pointsman.yaml") as router:
             print(router.chat("assistant", "hello").text)
 
-    An interrupt (Ctrl-C) while a call runs cancels the call at the upstream.
+    An interrupt (Ctrl-C) while a call runs cancels the call at the upstream. What it calls back (listeners,
+    the iterable of a batch) runs in its own thread and must not call it.
     """
 
     def __init__(self, config: Config, *, plugins: Iterable[object] = ()) -> None:
@@ -35,6 +40,8 @@ class SyncRouter:
         self._thread = threading.Thread(target=self._loop.run_forever, name="pointsman", daemon=True)
         self._thread.start()
         self._closed = False
+        self._lock = threading.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._router = router
 
     @classmethod
@@ -56,14 +63,30 @@ class SyncRouter:
         self.close()
 
     def close(self) -> None:
-        """Close all connections and end the thread. Calls that still run will fail."""
-        if self._closed:
-            return
-        self._run(self._router.aclose())
-        self._closed = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        """Close all connections and end the thread. Calls that still run in other threads are cancelled
+        at the upstream and raise RuntimeError.
+        """
+        self._refuse_own_thread()
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            ended = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        try:
+            ended.result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _end(self) -> None:
+        """Cancel what runs and close the router after it, so that its last records are written too."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_END_WITHIN)
+        await self._router.aclose()
+        await self._loop.shutdown_asyncgens()
 
     def chat(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatResponse:
         """As `Router.chat`."""
@@ -98,7 +121,8 @@ class SyncRouter:
                 except _End:
                     return
         finally:
-            self._run(batch.aclose())
+            if not self._closed:
+                self._run(batch.aclose())
 
     def models(self) -> list[ModelInfo]:
         """As `Router.models`."""
@@ -133,16 +157,41 @@ class SyncRouter:
         self._run(self._router.reload(source))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._closed:
+        try:
+            self._refuse_own_thread()
+            with self._lock:  # nothing may be handed to a loop that stops
+                if self._closed:
+                    raise RuntimeError("this router is closed")
+                future = asyncio.run_coroutine_threadsafe(self._tracked(work), self._loop)
+        except BaseException:
             work.close()
-            raise RuntimeError("this router is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            raise
         try:
             return future.result()
+        except CancelledError:
+            if self._closed:
+                raise RuntimeError("this router was closed while the call ran") from None
+            raise
         except BaseException:
             # Interrupted while waiting: the call must not go on without its caller.
             future.cancel()
             raise
+
+    async def _tracked(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            return await work
+        finally:
+            self._tasks.discard(task)
+
+    def _refuse_own_thread(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(
+                "a SyncRouter was called from its own thread (by a listener, or by the iterable of a batch) "
+                "and would wait for itself for ever"
+            )
 
 
 class SyncStream:
@@ -181,7 +230,8 @@ class SyncStream:
 
     def close(self) -> None:
         """End the call if it still runs."""
-        self._router._run(self._stream.aclose())
+        if not self._router._closed:  # else nothing runs any more
+            self._router._run(self._stream.aclose())
 
 
 class _End(Exception):

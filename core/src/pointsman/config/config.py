@@ -19,19 +19,24 @@ from pointsman.config.locate import LARGEST_BYTES, Document, parse, read
 from pointsman.config.problems import Path, Problem, config_error, show_path
 from pointsman.config.references import reference_findings
 from pointsman.config.sections import (
+    AdaptiveConfig,
     BreakerConfig,
     DeploymentConfig,
+    HealthConfig,
     ModelConfig,
     ModelName,
     Named,
+    OutlierConfig,
     ProviderConfig,
     ProviderName,
     Section,
     Timeouts,
+    WarmUpConfig,
     Word,
 )
 from pointsman.config.sound import Sound
 from pointsman.config.validation import Finding, findings, kind
+from pointsman.units import Percent
 
 _BY_LOADER = object()
 """The validation context in which the references are left to the loader, which reports them with places."""
@@ -66,6 +71,20 @@ class Config(Section):
         default=BreakerConfig(), description="when a failing deployment is left alone"
     )
     timeouts: Timeouts = Field(default=Timeouts(), description="how long calls may take")
+    health: HealthConfig | None = Field(default=None, description="ask providers whether they are well")
+    outliers: OutlierConfig | None = Field(
+        default=None, description="leave out what fails again and again, beside the circuit breaker"
+    )
+    warm_up: WarmUpConfig | None = Field(
+        default=WarmUpConfig(), description="take on load slowly after coming back; null: at once"
+    )
+    adaptive_concurrency: AdaptiveConfig | None = Field(
+        default=None, description="find the number of calls that a deployment bears"
+    )
+    panic_threshold: Percent = Field(
+        default=0.5,
+        description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
+    )
     audit: list[Named] = Field(default_factory=list, description="where records of requests go")
     transport: Word = Field(
         default="auto", description="HTTP implementation; `auto` takes the fastest that will do"

@@ -299,6 +299,41 @@ class BreakerConfig(Section):
         return value
 
 
+class HealthConfig(Section):
+    """Checks that ask every provider, free of charge, whether it is well; there are none without this."""
+
+    interval: Duration = Field(default=15.0, gt=0, description="between checks, a fifth more or less")
+    timeout: Duration = Field(default=5.0, gt=0, description="a check that takes longer has failed")
+    rise: Count = Field(default=2, ge=1, description="checks in a row that must pass to end an illness")
+    fall: Count = Field(default=3, ge=1, description="checks in a row that must fail to begin one")
+
+
+class OutlierConfig(Section):
+    """Deployments that fail again and again are left out for a while; there is none of it without this."""
+
+    failure_threshold: Count = Field(default=5, ge=1, description="failures in a row that eject")
+    base_ejection: Duration = Field(default=30.0, gt=0, description="the first time; longer each time")
+    max_ejection: Duration = Field(default=300.0, gt=0, description="it is never out longer, plus a tenth")
+    interval: Duration = Field(default=10.0, gt=0, description="in health: the next ejection is shorter")
+    max_ejected: Percent = Field(default=0.5, gt=0, description="of a level at most, and never the last")
+
+
+class WarmUpConfig(Section):
+    """How a deployment that comes back takes on load, so that it is not buried at once."""
+
+    window: Duration = Field(default=30.0, gt=0, description="until it takes as much as the others")
+    minimum: Percent = Field(default=0.1, gt=0, description="the share that it begins with")
+    aggression: float = Field(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
+
+
+class AdaptiveConfig(Section):
+    """Finds out how many calls a deployment bears, below its `max_in_flight`; off without this."""
+
+    decrease: Percent = Field(default=0.9, gt=0, lt=1, description="the limit after an overload, as a share")
+    increase: float = Field(default=1.0, gt=0, description="added for each window without one")
+    pace: Duration = Field(default=1.0, gt=0, description="the window until the first tokens tell a better")
+
+
 class ProviderConfig(_Open):
     """One upstream: where it is, how to authenticate, how to connect; other keys belong to its type."""
 

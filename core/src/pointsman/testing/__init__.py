@@ -4,6 +4,7 @@ The contracts that plugins inherit stand in `pointsman.testing.contract`, which 
 nothing here does.
 """
 
+from pointsman.testing.faults import Fault, FaultUpstream, Frames
 from pointsman.testing.loop import VirtualLoop, run
 from pointsman.testing.replay import (
     ReplayTransport,
@@ -16,18 +17,25 @@ from pointsman.testing.replay import (
     provider_for,
 )
 from pointsman.testing.scripted import Answer, Scripted
+from pointsman.testing.shuffle import ShuffleLoop, explore, seeded
 
 __all__ = [
     "Answer",
+    "Fault",
+    "FaultUpstream",
+    "Frames",
     "ReplayTransport",
     "Reply",
     "ReplyBody",
     "Scripted",
+    "ShuffleLoop",
     "VirtualLoop",
     "call_for",
     "client_for",
     "context_for",
     "events_of",
+    "explore",
     "provider_for",
     "run",
+    "seeded",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -44,7 +44,13 @@ class _VirtualSelector(selectors.DefaultSelector):
         return super().select(0)
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns, run to its end on a fresh `VirtualLoop`."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+def run(work: Coroutine[Any, Any, T], seed: int | None = None) -> T:
+    """What `work` returns, run to its end on a fresh `VirtualLoop`; with a `seed` on a `ShuffleLoop`."""
+    with asyncio.Runner(loop_factory=VirtualLoop if seed is None else _shuffling(seed)) as runner:
         return runner.run(work)
+
+
+def _shuffling(seed: int) -> Callable[[], VirtualLoop]:
+    from pointsman.testing.shuffle import ShuffleLoop  # which is a VirtualLoop
+
+    return lambda: ShuffleLoop(seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pointsman.errors import IdleTimeout, Truncated
+from pointsman.errors import IdleTimeout, Truncated, Unavailable
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.types import (
@@ -61,6 +61,7 @@ class Scripted(PointsmanSpec):
         router = Router.from_config({...}, plugins=[upstream])
 
     `calls` lists (provider, request, call) as they came; `in_flight` and `most_in_flight` count by provider.
+    Providers in `ill` fail their checks; `probes` counts those.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,8 @@ class Scripted(PointsmanSpec):
         self.in_flight: Counter[str] = Counter()
         self.most_in_flight: Counter[str] = Counter()
         self.aborted: Counter[str] = Counter()
+        self.ill: set[str] = set()
+        self.probes: Counter[str] = Counter()
         self._scripts: defaultdict[str, deque[Step]] = defaultdict(deque)
         self._defaults: dict[str, Step] = {}
 
@@ -135,6 +138,11 @@ class _ScriptedProvider(Provider):
 
     async def models(self) -> Sequence[ModelInfo]:
         return [ModelInfo("scripted-model")]
+
+    async def probe(self) -> None:
+        self._script.probes[self.name] += 1
+        if self.name in self._script.ill:
+            raise Unavailable("it is ill")
 
     async def _answer(self, request: Any, call: Call) -> Answer:
         answer = self._script.next_answer(self.name, request, call)

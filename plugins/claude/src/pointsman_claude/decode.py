@@ -59,18 +59,18 @@ def chat_response(body: Any, *, request_id: str = "") -> ChatResponse:
 def _chat_response(body: Any, request_id: str) -> ChatResponse:
     blocks = body["content"]
     calls = [block for block in blocks if block["type"] == "tool_use"]
-    native = body.get("stop_reason")
+    native = _text_or_none(body.get("stop_reason"))
     return ChatResponse(
         text="".join(block["text"] for block in blocks if block["type"] == "text"),
         tool_calls=tuple(
-            ToolCall(block["id"], block["name"], jsonio.dumps(block["input"]).decode(), index)
+            ToolCall(_text(block["id"]), _text(block["name"]), jsonio.dumps(block["input"]).decode(), index)
             for index, block in enumerate(calls)
         ),
         finish_reason=finish_reason(native, called=bool(calls)),
         native_finish_reason=native,
         usage=usage(body.get("usage") or {}),
-        model=body.get("model") or "",
-        id=body.get("id") or "",
+        model=_text(body.get("model") or ""),
+        id=_text(body.get("id") or ""),
         reasoning="".join(block["thinking"] for block in blocks if block["type"] == "thinking") or None,
         reasoning_blocks=tuple(block for block in blocks if _is_reasoning(block)),
         refusal=_refusal(body),
@@ -88,17 +88,33 @@ def finish_reason(native: str | None, *, called: bool) -> FinishReason:
 
 def usage(raw: Mapping[str, Any]) -> Usage:
     """The counters of a `usage` object. Cached tokens are not in `input_tokens`; in ours they are."""
-    read, written = raw.get("cache_read_input_tokens"), raw.get("cache_creation_input_tokens")
-    prompt = raw.get("input_tokens")
+    read, written = _count(raw.get("cache_read_input_tokens")), _count(raw.get("cache_creation_input_tokens"))
+    prompt = _count(raw.get("input_tokens"))
     if prompt is not None:
         prompt += (read or 0) + (written or 0)
     return Usage(
         prompt=prompt,
-        completion=raw.get("output_tokens"),
+        completion=_count(raw.get("output_tokens")),
         cached=read,
         cache_write=written,
-        reasoning=(raw.get("output_tokens_details") or {}).get("thinking_tokens"),
+        reasoning=_count((raw.get("output_tokens_details") or {}).get("thinking_tokens")),
     )
+
+
+def _count(value: Any) -> int | None:
+    """`value` when it can be a number of tokens, else None: unknown."""
+    return value if type(value) is int and 0 <= value < 1 << 62 else None
+
+
+def _text(value: Any) -> str:
+    """`value` when it is text. Raises TypeError: what reads the events relies on it."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _is_reasoning(block: Mapping[str, Any]) -> bool:
@@ -110,7 +126,7 @@ def _is_reasoning(block: Mapping[str, Any]) -> bool:
 
 def _refusal(message: Mapping[str, Any]) -> str | None:
     details = message.get("stop_details") or {}
-    return details.get("explanation") if details.get("type") == "refusal" else None
+    return _text_or_none(details.get("explanation")) if details.get("type") == "refusal" else None
 
 
 def input_tokens(body: Any) -> int:
@@ -215,20 +231,21 @@ class MessagesDecoder:
 
     def _message_start(self, data: dict[str, Any]) -> list[StreamEvent]:
         message = data["message"]
-        return [Started(message.get("id") or "", message.get("model") or ""), *self._counted(message)]
+        started = Started(_text(message.get("id") or ""), _text(message.get("model") or ""))
+        return [started, *self._counted(message)]
 
     def _block_start(self, data: dict[str, Any]) -> list[StreamEvent]:
         raw = data["content_block"]
         block = self._blocks[data["index"]] = _Block(raw, self._calls)
         match raw["type"]:
             case "text" if raw.get("text"):
-                return [TextDelta(raw["text"])]
+                return [TextDelta(_text(raw["text"]))]
             case "thinking" if raw.get("thinking"):
-                block.pieces.append(raw["thinking"])
+                block.pieces.append(_text(raw["thinking"]))
                 return [ReasoningDelta(raw["thinking"])]
             case "tool_use":
                 self._calls += 1
-                return [ToolCallDelta(block.call, raw["id"], raw["name"])]
+                return [ToolCallDelta(block.call, _text(raw["id"]), _text(raw["name"]))]
             case _:
                 return []
 
@@ -237,14 +254,14 @@ class MessagesDecoder:
         block = self._blocks[data["index"]]
         match delta["type"]:
             case "text_delta" if delta["text"]:
-                return [TextDelta(delta["text"])]
+                return [TextDelta(_text(delta["text"]))]
             case "thinking_delta" if delta["thinking"]:
-                block.pieces.append(delta["thinking"])
+                block.pieces.append(_text(delta["thinking"]))
                 return [ReasoningDelta(delta["thinking"])]
             case "signature_delta":
                 block.signature = delta["signature"]
             case "input_json_delta" if block.raw["type"] == "tool_use" and delta["partial_json"]:
-                block.pieces.append(delta["partial_json"])
+                block.pieces.append(_text(delta["partial_json"]))
                 return [ToolCallDelta(block.call, arguments=delta["partial_json"])]
         return []
 
@@ -267,7 +284,7 @@ class MessagesDecoder:
         delta = data["delta"]
         if refusal := _refusal(delta):
             events.append(RefusalDelta(refusal))
-        if (native := delta.get("stop_reason")) is not None and not self._finished:
+        if (native := _text_or_none(delta.get("stop_reason"))) is not None and not self._finished:
             self._finished = True
             events.append(Finished(finish_reason(native, called=self._calls > 0), native))
         return events

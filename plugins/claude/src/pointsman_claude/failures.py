@@ -22,7 +22,7 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.http import error_for_status
+from pointsman.statuses import error_for_status
 
 _BY_CODE: Mapping[str, type[CallError]] = {
     "enforced_spend_limit_reached": QuotaExhausted,

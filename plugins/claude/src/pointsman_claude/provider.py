@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from pointsman.errors import BadResponse, InvalidRequest
 from pointsman.framing import SseFramer
-from pointsman.http import Answer, Client, Endpoint, EventSource, HttpEvents, json_or_none, snippet
+from pointsman.http import Answer, Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.sources import EventSource, HttpEvents
+from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
 from pointsman_claude.decode import MessagesDecoder, chat_response, input_tokens, model_page
 from pointsman_claude.failures import failure

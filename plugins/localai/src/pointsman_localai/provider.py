@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from pointsman.auth import Secret
 from pointsman.errors import AuthenticationFailed, BadResponse, Overloaded, Unavailable
-from pointsman.http import Client, Endpoint, json_or_none
+from pointsman.http import Client, Endpoint
 from pointsman.provider import Call, ProviderContext
+from pointsman.statuses import json_or_none
 from pointsman.types import ChatRequest
 from pointsman_localai import management
 from pointsman_localai.management import Job, LoadedModel

@@ -9,7 +9,7 @@ from typing import Any
 from pointsman import jsonio
 from pointsman.errors import BadResponse, Truncated, Unsupported
 from pointsman.framing import JsonLineFramer, SseEvent
-from pointsman.http import json_or_none
+from pointsman.statuses import json_or_none
 from pointsman.types import (
     ChatResponse,
     EmbedResponse,

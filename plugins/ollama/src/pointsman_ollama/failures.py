@@ -15,7 +15,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.http import error_for_status, json_or_none, snippet
+from pointsman.statuses import error_for_status, json_or_none, snippet
 
 _TOO_LONG = re.compile(r"(?:exceeds|longer than) .*context", re.IGNORECASE)
 _LONGEST = 500

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pointsman.errors import CallError
-from pointsman.http import Answer, Client, Endpoint, EventSource, HttpEvents, Limits
+from pointsman.http import Answer, Client, Endpoint, Limits
 from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.sources import EventSource, HttpEvents
 from pointsman.types import (
     ChatRequest,
     ChatResponse,

@@ -22,7 +22,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.http import error_for_status
+from pointsman.statuses import error_for_status
 
 _KINDS: dict[str, type[CallError]] = {
     # out of money

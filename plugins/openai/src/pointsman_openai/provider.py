@@ -10,18 +10,10 @@ from pydantic import BaseModel, ValidationError
 
 from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderError
 from pointsman.framing import SseFramer
-from pointsman.http import (
-    Answer,
-    Client,
-    Endpoint,
-    EventSource,
-    HttpEvents,
-    Limits,
-    bearer,
-    json_or_none,
-    snippet,
-)
+from pointsman.http import Answer, Client, Endpoint, Limits, bearer
 from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.sources import EventSource, HttpEvents
+from pointsman.statuses import json_or_none, snippet
 from pointsman.types import (
     ChatRequest,
     ChatResponse,

@@ -1,0 +1,116 @@
+"""Event sources: a streamed answer's bytes, framed, decoded, and handed to the router one read at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pointsman.errors import CallError
+from pointsman.framing import SseEvent
+from pointsman.http import Answer
+from pointsman.types import StreamEvent
+
+
+class EventSource(Protocol):
+    """The events of one streamed answer, as a provider gives them to the router."""
+
+    upstream_request_id: str
+
+    async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        """What comes next: some events in order, none for a mere sign of life, None after the end marker.
+
+        Args:
+            until: the instant of the clock by which something must come.
+
+        Raises: an AttemptTimeout at `until`; Truncated when the answer ends without its end marker; the
+            error that the upstream sent in the stream.
+        """
+
+    def abort(self) -> None:
+        """Close the connection now, without awaiting."""
+
+    async def aclose(self) -> None:
+        """Close, and give the connection back where it can be used again."""
+
+
+class Framer(Protocol):
+    """Frames out of bytes cut anywhere."""
+
+    def feed(self, data: bytes, /) -> list[SseEvent]: ...
+    def close(self) -> list[SseEvent]: ...
+
+
+class Decoder(Protocol):
+    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer."""
+
+    done: bool
+    """The end marker has been seen: whatever follows is ignored."""
+
+    def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
+        """The events of one frame; none for a sign of life. Raises the error that the frame holds."""
+
+    def close(self) -> Sequence[StreamEvent]:
+        """The body has ended. Raises Truncated unless the answer is complete."""
+
+
+class HttpEvents:
+    """The `EventSource` of every HTTP provider: an answer's bytes, framed and decoded."""
+
+    __slots__ = ("_answer", "_decoder", "_ended", "_failure", "_framer", "_waiting", "upstream_request_id")
+
+    def __init__(self, answer: Answer, framer: Framer, decoder: Decoder) -> None:
+        self._answer = answer
+        self._framer = framer
+        self._decoder = decoder
+        self._waiting: Callable[[], Exception] = answer._client.no_first_token
+        self._ended = False
+        self._failure: CallError | None = None
+        self.upstream_request_id = answer.request_id
+
+    async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        if self._failure is not None:
+            raise self._failure
+        if self._decoder.done:
+            return None
+        data = await self._answer.chunk(until, self._waiting)
+        if data is None:
+            self._ended = True
+            events = self._decode(self._framer.close())
+            if not self._decoder.done and self._failure is None:
+                self._add(events, self._decoder.close)
+                self._decoder.done = True
+            return events
+        events = self._decode(self._framer.feed(data))
+        if any(event.content for event in events):
+            self._waiting = self._answer._client.silent
+        return events
+
+    def abort(self) -> None:
+        self._answer.abort()
+
+    async def aclose(self) -> None:
+        if self._decoder.done and not self._ended:
+            await self._answer.expect_end()
+        await self._answer.aclose()
+
+    def _decode(self, frames: list[SseEvent]) -> list[StreamEvent]:
+        events: list[StreamEvent] = []
+        decoder = self._decoder
+        for frame in frames:
+            if decoder.done or self._failure is not None:
+                break
+            self._add(events, decoder.decode, frame)
+        return events
+
+    def _add(
+        self, events: list[StreamEvent], decode: Callable[..., Sequence[StreamEvent]], *frame: SseEvent
+    ) -> None:
+        """Add what `decode` gives. Its failure waits until the events before it are delivered: how the
+        bytes were cut must not decide what the caller sees.
+        """
+        try:
+            events += decode(*frame)
+        except CallError as failure:
+            if not events:
+                raise self._answer.mask(failure) from failure.__cause__
+            self._failure = self._answer.mask(failure)

@@ -1,0 +1,106 @@
+"""HTTP status → our error: the default table, for providers whose dialect says nothing finer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pointsman import hints, jsonio
+from pointsman.errors import (
+    AuthenticationFailed,
+    BadResponse,
+    CallError,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    PermissionDenied,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+)
+
+
+def error_for_status(
+    status: int,
+    headers: Mapping[str, str],
+    message: str,
+    *,
+    wall: float,
+    code: str = "",
+    kind: type[CallError] | None = None,
+) -> CallError:
+    """The error that an upstream's status means, unless the provider knows better and names its `kind`.
+
+    Args:
+        message: what the upstream says, already safe to show.
+        wall: seconds since 1970, UTC, for hints given as dates.
+        code: the upstream's own code.
+
+    `retry-after` is honoured, and `x-should-retry` overrides what the kind says about retrying.
+    """
+    hint = hints.retry_after(headers, wall=wall)
+    kind = kind or _kind(status, hint)
+    text = f"HTTP {status}: {message[:500]}" if message else f"HTTP {status}"
+    error = kind(
+        text, status=status, retry_after=hint, upstream_request_id=request_id_of(headers), upstream_code=code
+    )
+    match headers.get("x-should-retry", "").strip().lower():
+        case "true":
+            error.retry_elsewhere = error.retry_same = True
+        case "false":
+            # The upstream speaks for itself; a rate limit or failure there says nothing about others.
+            error.retry_same = False
+    return error
+
+
+def _kind(status: int, hint: float | None) -> type[CallError]:
+    match status:
+        case 401:
+            return AuthenticationFailed
+        case 402:
+            return QuotaExhausted
+        case 403:
+            return PermissionDenied
+        case 404:
+            return ModelNotFound
+        case 408 | 409:
+            return Unavailable
+        case 429:
+            return RateLimited
+        case 503 | 529 if hint is not None:
+            return Overloaded
+        case _ if status >= 500:
+            return Unavailable
+        case _ if status >= 400:
+            return InvalidRequest
+        case _:
+            return BadResponse
+
+
+def json_or_none(body: bytes) -> Any:
+    """The JSON value of `body`, None when it is empty or none."""
+    try:
+        return jsonio.loads(body)
+    except ValueError:
+        return None
+
+
+def snippet(body: bytes) -> str:
+    """The beginning of a body that is not JSON, on one line and without markup, for an error message."""
+    text = body[:2000].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if text[:1] == "<":
+        return "an HTML page instead of an API answer"
+    text = _MARKUP.sub(" ", text)
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:200]
+
+
+_MARKUP = re.compile(r"<[a-zA-Z!/?][^<>]*>?")
+
+
+def request_id_of(headers: Mapping[str, str]) -> str:
+    """The upstream's own id of a call, "" when it gives none."""
+    for name in ("x-request-id", "request-id", "x-correlation-id"):
+        if value := headers.get(name):
+            return value[:200]
+    return ""

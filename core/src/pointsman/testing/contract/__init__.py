@@ -1,0 +1,27 @@
+"""What every plugin owes the router, as classes of tests to inherit. Needs pytest and hypothesis.
+
+    class TestAcme(ProviderContract):
+        factory = AcmePlugin().pointsman_providers()[0]
+        chat_ok = CannedChat(body=b'{"text": "The sky is blue"}', text="The sky is blue")
+
+A test of a contract may be marked as failing, with a reason; it cannot be replaced or removed.
+"""
+
+from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream
+from pointsman.testing.contract.provider import ProviderContract
+from pointsman.testing.contract.retry import RetryContract
+from pointsman.testing.contract.strategy import FakeMember, StrategyContract
+from pointsman.testing.contract.terms import Contract
+
+__all__ = [
+    "CannedBreak",
+    "CannedChat",
+    "CannedError",
+    "CannedModels",
+    "CannedStream",
+    "Contract",
+    "FakeMember",
+    "ProviderContract",
+    "RetryContract",
+    "StrategyContract",
+]

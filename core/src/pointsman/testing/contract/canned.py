@@ -1,0 +1,75 @@
+"""Answers of an upstream as a plugin's author writes them down, with what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pointsman.errors import CallError
+from pointsman.testing.replay import Reply
+from pointsman.types import FinishReason, ToolCall, Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Canned:
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reply(self) -> Reply:
+        """As the transport gives it."""
+        return Reply(self.status, self.body, self.headers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CannedChat(_Canned):
+    """A whole answer, as bytes, and everything that it says.
+
+    A tool call with the id "" stands for one with any id.
+    """
+
+    text: str = ""
+    finish_reason: FinishReason = "stop"
+    usage: Usage = field(default_factory=Usage)
+    tool_calls: Sequence[ToolCall] = ()
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CannedStream(CannedChat):
+    """A streamed answer: the whole body as bytes, and everything that its events say together.
+
+    `end` is a piece of the body's end marker: a body that is cut before it is not complete. Where a dialect
+    has several signs of the end, it is the first that suffices.
+    """
+
+    end: bytes
+
+    def __post_init__(self) -> None:
+        if self.body.count(self.end) != 1:
+            raise ValueError(f"{self.end!r} stands {self.body.count(self.end)} times in the body, not once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CannedError(_Canned):
+    """A refusal, and the class of error that it is."""
+
+    status: int
+    kind: type[CallError]
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CannedBreak(_Canned):
+    """A stream in which the upstream reports a failure: the text before it, and the class of error."""
+
+    text: str
+    kind: type[CallError]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CannedModels(_Canned):
+    """A list of models, and their ids in order."""
+
+    ids: Sequence[str]

@@ -1,0 +1,683 @@
+"""Who waits for a place, and whose turn it is when one is free: a bounded line, fair to every key.
+
+`WaitingLine` decides; it knows no clock and no event loop. `WaitingRoom` stands around it: one future for
+each caller that waits, one timer for the line, no task.
+
+Turns. Callers of one key are served in the order in which they came. Among keys goes deficit round robin:
+in every round each key that waits gets as many turns as its weight. Priorities are separate lines: the
+highest that has somebody waiting comes first, except that every lower one has a guaranteed share of all
+turns for as long as somebody waits there, so that nobody starves.
+
+Bounds. The line has a length and a longest wait. Who would wait longer than that, or than his own deadline,
+judging by how fast the line has been moving, is refused at once. When the line is full, a caller who
+matters more takes the place of one who matters less: over-quota keys go first, then the lowest priority, and
+inside a priority the key that holds most for its weight; of those always the newest caller.
+
+Source: M. Shreedhar, G. Varghese, "Efficient Fair Queuing Using Deficit Round Robin", SIGCOMM 1995. Dropping
+from the longest queue: B. Suter et al., "Buffer Management Schemes for Supporting TCP in Gigabit Routers with
+Per-flow Queueing", IEEE JSAC 17(6), 1999.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import exp, inf
+from typing import Generic, TypeVar
+
+from pointsman.errors import CallError, DeadlineExceeded, QueueFull
+
+T = TypeVar("T")
+
+_PARTS = 1_000_000  # of a turn: shares are counted in whole parts
+_MEMORY = 10.0  # seconds: departures of so long ago count a third in the estimate of the wait
+_SOON = 1e-3  # seconds: the next try after an answer that said "now" and yet "no"
+
+
+class Priority(IntEnum):
+    """The three classes of a line by default; 0 is the highest."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """How long a line may be, and who gets how much of it.
+
+    Attributes:
+        max_length: callers that wait at the same time.
+        max_wait: seconds.
+        classes: priorities 0 (the highest) to `classes - 1`.
+        share: of all turns, what each priority but the highest is sure of while somebody waits there.
+        weights: turns in each round, 1 or more, by key; 1 for keys that are not named.
+    """
+
+    max_length: int = 1_000
+    max_wait: float = 5.0
+    classes: int = len(Priority)
+    share: float = 0.1
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.max_length < 1 or self.classes < 1:
+            raise ValueError("a line needs room for 1 or more and 1 class or more")
+        if not 0 < self.max_wait < inf:
+            raise ValueError(f"max_wait must be a positive number of seconds, got {self.max_wait}")
+        if not 0 < self.share < 1 or self.share * (self.classes - 1) >= 1:
+            raise ValueError(
+                f"share must be above 0, and {self.classes - 1} times {self.share} must leave something"
+                " to the highest priority"
+            )
+        for key, weight in self.weights.items():
+            if weight < 1:
+                raise ValueError(f"the weight of {key!r} must be 1 or more, got {weight}")
+
+
+class Waiter:
+    """One caller in the line.
+
+    Attributes:
+        number: counts the callers of a line in the order in which they came.
+        until: the instant at which it gives up: the end of the longest wait, or its deadline.
+        deadline: seconds on the clock of `now`; infinity when it has none.
+        woken: asked to try now, and not yet heard of.
+    """
+
+    __slots__ = ("_flow", "deadline", "entered_at", "number", "over_quota", "until", "woken")
+
+    def __init__(
+        self, flow: _Flow, number: int, entered_at: float, until: float, deadline: float, over_quota: bool
+    ) -> None:
+        self._flow = flow
+        self.number = number
+        self.entered_at = entered_at
+        self.until = until
+        self.deadline = deadline
+        self.over_quota = over_quota
+        self.woken = False
+
+    @property
+    def key(self) -> str:
+        return self._flow.key
+
+    @property
+    def priority(self) -> int:
+        return self._flow.lane.priority
+
+
+class _Flow:
+    """The callers of one key in one lane."""
+
+    __slots__ = ("deficit", "key", "lane", "visited", "waiters", "weight", "woken")
+
+    def __init__(self, key: str, weight: int, lane: _Lane) -> None:
+        self.key = key
+        self.weight = weight
+        self.lane = lane
+        self.waiters: OrderedDict[int, Waiter] = OrderedDict()  # by number
+        self.woken = 0
+        self.deficit = 0  # turns left in this visit; those who are woken have not used theirs yet
+        self.visited = False  # it is at the head of the ring, or would be if another had not come back
+
+    def first(self) -> Waiter | None:
+        if self.woken == 0:
+            return next(iter(self.waiters.values()))
+        return next((each for each in self.waiters.values() if not each.woken), None)
+
+
+class _Lane:
+    """The keys of one priority, in a ring whose head is being served."""
+
+    __slots__ = ("arrivals", "credit", "flows", "over_quota", "priority", "woken")
+
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        self.flows: OrderedDict[str, _Flow] = OrderedDict()
+        self.arrivals: OrderedDict[int, Waiter] = OrderedDict()  # by number
+        self.over_quota: OrderedDict[int, Waiter] = OrderedDict()  # those among them
+        self.woken = 0
+        self.credit = 0  # parts of a turn that this lane is owed
+
+    def next_flow(self) -> _Flow:
+        """The flow whose turn it is. Somebody in the lane must not be woken yet."""
+        while True:
+            flow = next(iter(self.flows.values()))
+            if flow.woken < len(flow.waiters):
+                if not flow.visited:
+                    flow.visited = True
+                    flow.deficit += flow.weight
+                if flow.deficit > flow.woken:
+                    return flow
+            flow.visited = False
+            self.flows.move_to_end(flow.key)
+
+
+class WaitingLine:
+    """Who waits, and who is next. Every caller that entered leaves once: by `served` or by `leave`.
+
+    Attributes:
+        served_total, refused, shed, gave_up: how callers left, `refused` ones without having entered;
+            `gave_up` are those whose time was over or who were cancelled.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_departed",
+        "_lanes",
+        "_length",
+        "_number",
+        "_seen_at",
+        "_share",
+        "gave_up",
+        "refused",
+        "served_total",
+        "settings",
+        "shed",
+    )
+
+    def __init__(self, settings: LineSettings | None = None) -> None:
+        self.settings = LineSettings() if settings is None else settings
+        self._lanes = [_Lane(priority) for priority in range(self.settings.classes)]
+        self._share = round(self.settings.share * _PARTS)
+        self._length = 0
+        self._number = 0
+        # Seconds in which somebody waited and departures in them, both fading with time.
+        self._busy = 0.0
+        self._departed = 0.0
+        self._seen_at = 0.0
+        self.served_total = 0
+        self.refused = 0
+        self.shed = 0
+        self.gave_up = 0
+
+    def __len__(self) -> int:
+        """How many wait, those who are woken included."""
+        return self._length
+
+    def enter(
+        self,
+        key: str,
+        now: float,
+        *,
+        priority: int = Priority.NORMAL,
+        deadline: float = inf,
+        over_quota: bool = False,
+    ) -> tuple[Waiter, Waiter | None]:
+        """The new caller in the line, and the one who had to leave for it, if any.
+
+        Args:
+            priority: beyond the lowest class counts as the lowest.
+            over_quota: the key has used more than it may and is served only when there is room.
+
+        Raises: QueueFull with `retry_after`, when nobody who matters less waits in a full line, or when the
+            wait would probably take too long.
+        """
+        lane = self._lanes[min(max(priority, 0), len(self._lanes) - 1)]
+        flow = lane.flows.get(key)
+        if flow is None:
+            flow = _Flow(key, self.settings.weights.get(key, 1), lane)
+        self._account(now)
+        limit = min(self.settings.max_wait, deadline - now)
+        expected = self._expected(flow, limit)
+        if expected > limit:
+            self.refused += 1
+            raise QueueFull(
+                f"{self._length} calls wait already, and one more would wait about {expected:.1f} s"
+                f" where {max(0.0, limit):.1f} s are allowed",
+                retry_after=max(self.pace(), expected - limit),
+            )
+        victim = None
+        if self._length >= self.settings.max_length:
+            victim = self._victim(flow, over_quota)
+            if victim is None:
+                self.refused += 1
+                raise self.full()
+            self._remove(victim)
+            self.shed += 1
+        self._number = number = self._number + 1
+        until = min(now + self.settings.max_wait, deadline)
+        waiter = Waiter(flow, number, now, until, deadline, over_quota)
+        lane.flows[key] = flow  # it may be new, or the one who was shed was its last
+        flow.waiters[number] = waiter
+        lane.arrivals[number] = waiter
+        if over_quota:
+            lane.over_quota[number] = waiter
+        self._length += 1
+        return waiter, victim
+
+    def wake(self) -> Waiter | None:
+        """The caller whose turn it is, to be told to try; None when nobody waits who is not trying already.
+
+        Afterwards it is `served`, it goes `back`, or it has to `leave`.
+        """
+        lane = self._next_lane()
+        if lane is None:
+            return None
+        flow = lane.next_flow()
+        waiter = flow.first()
+        assert waiter is not None
+        waiter.woken = True
+        flow.woken += 1
+        lane.woken += 1
+        return waiter
+
+    def back(self, waiter: Waiter) -> None:
+        """There was nothing for `waiter`, who was woken: it is next again in its priority."""
+        self._unwake(waiter)
+
+    def behind(self, waiter: Waiter) -> Iterator[Waiter]:
+        """The others who are not woken, in about the order of their turns: for what `waiter` has no use for.
+
+        Whoever of them is served meanwhile has used a later turn of its key.
+        """
+        first = waiter._flow.lane
+        for lane in (first, *(each for each in self._lanes if each is not first)):
+            for flow in list(lane.flows.values()):
+                yield from [each for each in flow.waiters.values() if not each.woken]
+
+    def served(self, waiter: Waiter, now: float) -> None:
+        """`waiter` leaves with what it waited for."""
+        self._account(now)
+        self._departed += 1
+        self.served_total += 1
+        lane = waiter._flow.lane
+        for each in self._lanes[1:]:
+            if each.arrivals:
+                each.credit += self._share
+        lane.credit = max(0, lane.credit - _PARTS)
+        flow = waiter._flow
+        # Out of turn it uses a later turn of its key, but never more than one round ahead.
+        flow.deficit = max(flow.deficit - 1, -flow.weight)
+        if waiter.woken:
+            waiter.woken = False
+            flow.woken -= 1
+            lane.woken -= 1
+        self._remove(waiter)
+
+    def leave(self, waiter: Waiter, now: float) -> bool:
+        """`waiter` leaves with nothing: cancelled, or its time is over. No turn of its key is used.
+
+        True when it had been woken: then somebody else must be.
+        """
+        self._account(now)
+        self.gave_up += 1
+        woken = waiter.woken
+        if woken:
+            self._unwake(waiter)
+        self._remove(waiter)
+        return woken
+
+    def pace(self) -> float:
+        """Seconds from one departure to the next, as far as can be seen; 0 before anybody waited."""
+        # One more than were seen: the next may be about to leave, and who begins to wait learns nothing else.
+        return self._busy / (self._departed + 1)
+
+    def full(self) -> QueueFull:
+        """The refusal of somebody for whom there is no room."""
+        return QueueFull(
+            f"{self._length} calls wait already, which is as many as may",
+            retry_after=self.pace() or self.settings.max_wait,
+        )
+
+    def snapshot(self) -> dict[str, object]:
+        """Plain data for a status page."""
+        return {
+            "waiting": self._length,
+            "by_priority": [len(lane.arrivals) for lane in self._lanes],
+            "keys": len({key for lane in self._lanes for key in lane.flows}),
+            "pace": self.pace(),
+            "served": self.served_total,
+            "refused": self.refused,
+            "shed": self.shed,
+            "gave_up": self.gave_up,
+        }
+
+    def _next_lane(self) -> _Lane | None:
+        highest: _Lane | None = None
+        owed: _Lane | None = None
+        most = _PARTS - 1
+        for lane in self._lanes:
+            if lane.woken == len(lane.arrivals):
+                continue
+            if highest is None:
+                highest = lane
+            credit = lane.credit - lane.woken * _PARTS
+            if credit > most:
+                most, owed = credit, lane
+        return owed or highest
+
+    def _unwake(self, waiter: Waiter) -> None:
+        waiter.woken = False
+        flow = waiter._flow
+        flow.woken -= 1
+        flow.lane.woken -= 1
+        if not flow.visited:
+            # Its visit ended when its last turn was given out. That turn is here again.
+            flow.visited = True
+            flow.lane.flows.move_to_end(flow.key, last=False)
+
+    def _remove(self, waiter: Waiter) -> None:
+        flow = waiter._flow
+        lane = flow.lane
+        number = waiter.number
+        self._length -= 1
+        del lane.arrivals[number]
+        if waiter.over_quota:
+            del lane.over_quota[number]
+        del flow.waiters[number]
+        if not flow.waiters:
+            del lane.flows[flow.key]
+            flow.deficit = 0  # it begins anew should somebody join it in this very moment
+            flow.visited = False
+            if not lane.arrivals:
+                lane.credit = 0
+
+    def _victim(self, flow: _Flow, over_quota: bool) -> Waiter | None:
+        """Who leaves a full line for one more of `flow`; None when nobody matters less."""
+        lower = self._lanes[flow.lane.priority + 1 :]
+        for lane in reversed(lower if over_quota else self._lanes):
+            newest = _newest(lane.over_quota)
+            if newest is not None:
+                return newest
+        if over_quota:
+            return None
+        for lane in reversed(lower):
+            newest = _newest(lane.arrivals)
+            if newest is not None:
+                return newest
+        return self._hoarder(flow)
+
+    def _hoarder(self, flow: _Flow) -> Waiter | None:
+        """The newest caller of the key that holds most for its weight, if that is more than `flow` would."""
+        flows = flow.lane.flows
+        if not flows:
+            return None
+        longest = max(flows.values(), key=lambda each: len(each.waiters) / each.weight)
+        if len(longest.waiters) / longest.weight <= (len(flow.waiters) + 1) / flow.weight:
+            return None
+        return _newest(longest.waiters)
+
+    def _account(self, now: float) -> None:
+        passed = now - self._seen_at
+        if passed > 0:
+            fade = exp(-passed / _MEMORY)
+            self._busy *= fade
+            self._departed *= fade
+            if self._length:
+                self._busy += _MEMORY * (1 - fade)
+            self._seen_at = now
+
+    def _expected(self, flow: _Flow, limit: float) -> float:
+        """Seconds until one more of `flow` would leave; exact only when that matters."""
+        pace = self.pace()
+        everybody = (self._length + 1) * pace
+        if everybody <= limit:
+            return everybody
+        lane = flow.lane
+        own = len(flow.waiters)
+        rounds = own // flow.weight + 1
+        turns = own + 1
+        for each in lane.flows.values():
+            if each is not flow:
+                turns += min(len(each.waiters), rounds * each.weight)
+        share = self.settings.share
+        above = sum(len(each.arrivals) for each in self._lanes[: lane.priority])
+        below = [len(each.arrivals) for each in self._lanes[lane.priority + 1 :]]
+        total: float = turns + above
+        if above:
+            total = min(total, turns / share)
+        total += sum(min(waiting, total * share) for waiting in below)
+        return total * pace
+
+
+def _newest(waiters: OrderedDict[int, Waiter]) -> Waiter | None:
+    return next((each for each in reversed(waiters.values()) if not each.woken), None)
+
+
+# ── the asynchronous part ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """What an attempt answers when there is nothing for its caller.
+
+    Attributes:
+        at: when time alone may have made room, if nothing is given back before; infinity when it will not.
+        pass_on: what is free is of no use to this caller, so others may have it. Otherwise nobody goes
+            before it.
+    """
+
+    at: float = inf
+    pass_on: bool = False
+
+
+NOT_YET = NotYet()
+
+Attempt = Callable[[float], T | NotYet]
+"""Called with `now`, synchronously: what the caller waits for, or why not."""
+
+
+class _Seat(Generic[T]):
+    """What the room knows of one caller; the future only says that something is here."""
+
+    __slots__ = ("attempt", "error", "future", "has", "needs", "timer", "value", "waiter")
+
+    def __init__(
+        self, waiter: Waiter, attempt: Attempt[T], needs: Hashable, future: asyncio.Future[None]
+    ) -> None:
+        self.waiter = waiter
+        self.attempt = attempt
+        self.needs = needs
+        self.future = future
+        self.timer: asyncio.TimerHandle | None = None
+        self.has: list[T] = []
+        self.error: Exception | None = None
+
+    def end(self, error: Exception | None = None) -> None:
+        self.error = error
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class WaitingRoom(Generic[T]):
+    """Callers that await their turn in a `WaitingLine`.
+
+    When a place may have become free, somebody calls `wake`. In the next turn of the loop the callers that
+    are due try, one after the other and synchronously, each with its own attempt, until one gets nothing.
+    What an attempt gets belongs to its caller at once; when the caller was cancelled in that very moment, it
+    goes to `give_back` and the next one is woken. No place is lost, and nobody is woken for nothing.
+
+    Args:
+        give_back: takes what was got for a caller that is gone. It may call `wake`; that is done anyway.
+    """
+
+    __slots__ = ("_give_back", "_loop", "_pumping", "_seats", "_timer", "line")
+
+    def __init__(self, line: WaitingLine, give_back: Callable[[T], object]) -> None:
+        self.line = line
+        self._give_back = give_back
+        self._seats: dict[int, _Seat[T]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pumping: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Nobody waits, so that a newcomer may take what is free without overtaking anybody."""
+        return not self._seats
+
+    async def wait(
+        self,
+        attempt: Attempt[T],
+        *,
+        key: str = "",
+        priority: int = Priority.NORMAL,
+        deadline: float = inf,
+        over_quota: bool = False,
+        needs: Hashable = None,
+    ) -> T:
+        """What `attempt` gives when it is this caller's turn.
+
+        Args:
+            deadline: seconds on the running loop's clock.
+            needs: callers with equal `needs` can use the same places: where the first of them gets nothing,
+                the others are not asked.
+
+        Raises: QueueFull, at once or when the longest wait is over; DeadlineExceeded; what `attempt` raises.
+        """
+        loop = self._bound()
+        now = loop.time()
+        waiter, victim = self.line.enter(
+            key, now, priority=priority, deadline=deadline, over_quota=over_quota
+        )
+        if victim is not None:
+            self._seats.pop(victim.number).end(self._shed())
+        seat: _Seat[T] = _Seat(waiter, attempt, needs, loop.create_future())
+        self._seats[waiter.number] = seat
+        seat.timer = loop.call_at(waiter.until, self._expire, seat)
+        self.wake()  # something may be free that those before it have no use for
+        try:
+            await seat.future
+        except BaseException:
+            self._gone(seat)
+            raise
+        if seat.error is not None:
+            raise seat.error
+        return seat.has.pop()
+
+    def wake(self) -> None:
+        """A place may have become free. Costs nothing when nobody waits.
+
+        To be called on the thread of the loop; elsewhere it goes through `loop.call_soon_threadsafe`.
+        """
+        if self._seats and self._pumping is None and self._loop is not None and not self._loop.is_closed():
+            self._pumping = self._loop.call_soon(self._pump)
+
+    def refuse_all(self, error: Callable[[], CallError]) -> None:
+        """Everybody leaves with an `error()` of their own."""
+        for seat in list(self._seats.values()):
+            self._dismiss(seat, error())
+
+    def _pump(self) -> None:
+        self._pumping = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        assert self._loop is not None
+        now = self._loop.time()
+        while (waiter := self.line.wake()) is not None:
+            seat = self._seats[waiter.number]
+            answer = self._tried(seat, now)
+            if answer is None:
+                continue
+            at = answer.at
+            if answer.pass_on:
+                at = min(at, self._pass_on(seat, now))
+            self.line.back(waiter)
+            if at < inf:
+                self._timer = self._loop.call_at(at if at > now else now + _SOON, self._ring)
+            return
+
+    def _pass_on(self, first: _Seat[T], now: float) -> float:
+        """Ask those behind `first`, each kind of needs until one of it gets nothing; when to ask again."""
+        at = inf
+        asked_in_vain = {first.needs}
+        for waiter in self.line.behind(first.waiter):
+            seat = self._seats.get(waiter.number)
+            if seat is None or seat.needs in asked_in_vain:
+                continue
+            answer = self._tried(seat, now)
+            if answer is None:
+                continue
+            at = min(at, answer.at)
+            if not answer.pass_on:
+                break
+            asked_in_vain.add(seat.needs)
+        return at
+
+    def _tried(self, seat: _Seat[T], now: float) -> NotYet | None:
+        """None when the caller is through with waiting, whatever came of it."""
+        if seat.future.done():  # cancelled, and its task has not run yet
+            self._seats.pop(seat.waiter.number)
+            self.line.leave(seat.waiter, now)
+            return None
+        if seat.waiter.until <= now:
+            self._expire(seat)
+            return None
+        try:
+            got = seat.attempt(now)
+        except Exception as error:
+            self._dismiss(seat, error)
+            return None
+        if isinstance(got, NotYet):
+            return got
+        self._seats.pop(seat.waiter.number)
+        self.line.served(seat.waiter, now)
+        seat.has.append(got)
+        seat.end()
+        return None
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def _expire(self, seat: _Seat[T]) -> None:
+        waiter = seat.waiter
+        waited = waiter.until - waiter.entered_at
+        if waiter.until >= waiter.deadline:
+            self._dismiss(
+                seat,
+                DeadlineExceeded(f"the deadline of the request passed after {waited:.1f} s in the queue"),
+            )
+            return
+        self._dismiss(
+            seat,
+            QueueFull(
+                f"no deployment had room for {waited:.1f} s, which is the longest that a call may wait",
+                retry_after=max(self.line.pace(), _SOON),
+            ),
+        )
+
+    def _dismiss(self, seat: _Seat[T], error: Exception) -> None:
+        """The caller leaves with `error`, unless it is gone already."""
+        if self._seats.pop(seat.waiter.number, None) is None:
+            return
+        assert self._loop is not None
+        self.line.leave(seat.waiter, self._loop.time())
+        self.wake()  # what it stood in the way of may be of use to the next
+        seat.end(error)
+
+    def _gone(self, seat: _Seat[T]) -> None:
+        """The caller was cancelled, possibly after its turn had come."""
+        if seat.has:
+            self._give_back(seat.has.pop())
+        elif self._seats.pop(seat.waiter.number, None) is not None:
+            assert self._loop is not None
+            self.line.leave(seat.waiter, self._loop.time())
+        if seat.timer is not None:
+            seat.timer.cancel()
+        self.wake()  # for what it stood in the way of, too
+
+    def _shed(self) -> QueueFull:
+        return QueueFull(
+            "the queue is full, and a call that matters more took the place",
+            retry_after=self.line.pace() or self.line.settings.max_wait,
+        )
+
+    def _bound(self) -> asyncio.AbstractEventLoop:
+        """The running loop; a room with people in it belongs to the loop that they wait on."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._seats:
+                raise RuntimeError("this queue belongs to another event loop, on which calls wait")
+            self._loop = loop
+            self._pumping = self._timer = None
+        return loop

@@ -1,0 +1,360 @@
+"""Closing things while they are in use, from elsewhere, twice, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from routers import Heard, config, in_flight, router
+
+from pointsman import NoDeploymentAvailable, Router, SyncRouter
+from pointsman.errors import CallError, Unavailable
+from pointsman.testing import Answer, Scripted, run
+from pointsman.types import ChatRequest, Message
+
+WORDS = "the sky is blue because of air"
+
+
+def test_a_stream_closed_by_another_task_while_it_opens_ends_there_and_then() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(text=WORDS, after=5))
+    upstream.default("b", Answer(text=WORDS, after=5))
+
+    async def main() -> None:
+        async with router(upstream, config("ab")) as r:
+            heard = Heard(r)
+            stream = r.stream("m", "hi")
+            opening = asyncio.create_task(stream.__aenter__())
+            await asyncio.sleep(1)
+            await stream.aclose()
+            assert in_flight(r) == 0
+            with pytest.raises(CallError, match="closed while it was being opened"):
+                await opening
+            await asyncio.sleep(60)
+            assert in_flight(r) == 0
+            assert [each.result for each in heard.requests] == ["cancelled"]
+            assert heard.events[-1] is heard.requests[0]
+
+    run(main())
+    assert len(upstream.calls) == 1
+    assert sum(upstream.in_flight.values()) == 0
+
+
+def test_a_stream_closed_between_two_attempts_makes_no_further_one() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down", retry_after=5))
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            stream = r.stream("m", "hi")
+            opening = asyncio.create_task(stream.__aenter__())
+            await asyncio.sleep(1)
+            await stream.aclose()
+            with pytest.raises(CallError):
+                await opening
+            await asyncio.sleep(60)
+
+    run(main())
+    assert len(upstream.calls) == 1
+
+
+def test_a_cancelled_opener_is_cancelled_even_when_the_stream_is_closed_too() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(text=WORDS, after=5))
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            stream = r.stream("m", "hi")
+            opening = asyncio.create_task(stream.__aenter__())
+            await asyncio.sleep(1)
+            opening.cancel()
+            await stream.aclose()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            assert in_flight(r) == 0
+
+    run(main())
+
+
+def test_a_closed_stream_cannot_be_entered() -> None:
+    async def main() -> None:
+        async with router(Scripted(), config("a")) as r:
+            stream = r.stream("m", "hi")
+            await stream.aclose()
+            with pytest.raises(RuntimeError, match="closed"):
+                await stream.__aenter__()
+            assert in_flight(r) == 0
+
+    run(main())
+
+
+def test_a_source_that_cannot_be_closed_holds_up_no_lease() -> None:
+    class Broken:
+        upstream_request_id = ""
+
+        async def next(self, until: float) -> None:
+            raise AssertionError("not reached")
+
+        def abort(self) -> None:
+            raise OSError("no")
+
+        async def aclose(self) -> None: ...
+
+    async def main() -> None:
+        async with router(Scripted(), config("a")) as r:
+            stream = r.stream("m", "hi")
+            await stream.__anext__()
+            stream._source = Broken()  # a plugin's mistake
+            await stream.aclose()
+            assert in_flight(r) == 0
+
+    run(main())
+
+
+def test_a_stream_that_outlives_its_loop_is_released_and_told_of() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(text=WORDS))
+    kept: list[Any] = []
+
+    async def main() -> None:
+        r = router(upstream, config("a"))
+        kept.extend((r, Heard(r), r.stream("m", "hi")))
+        await kept[-1].__anext__()
+
+    run(main())
+    r, heard = kept[:2]
+    kept.clear()
+    gc.collect()
+
+    assert in_flight(r) == 0
+    assert [each.result for each in heard.requests] == ["abandoned"]
+
+
+def test_a_closed_router_says_so_and_closes_its_sinks_once() -> None:
+    closed: list[int] = []
+
+    async def main() -> None:
+        async with router(Scripted(), config("a", audit=[{"type": "logging"}])) as r:
+            r._snapshot.sinks[0].close = lambda: closed.append(1)
+            await r.aclose()
+        for work in (r.chat("m", "hi"), r.models(), r.reload(config("a"))):
+            with pytest.raises(RuntimeError, match="closed"):
+                await work
+
+    run(main())
+    assert closed == [1]
+
+
+def test_closing_goes_on_when_its_caller_is_cancelled() -> None:
+    closed: list[int] = []
+
+    async def main() -> None:
+        r = router(Scripted(), config("a", audit=[{"type": "logging"}]))
+        r._snapshot.sinks[0].close = lambda: closed.append(1)
+        closing = asyncio.create_task(r.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await r.aclose()
+
+    run(main())
+    assert closed == [1]
+
+
+# ── the blocking router ──────────────────────────────────────────────────────────────────────────────
+
+
+def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """`work` in a thread, and where its result or error will be."""
+    out: list[Any] = []
+
+    def body() -> None:
+        try:
+            out.append(work())
+        except Exception as error:
+            out.append(error)
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    return thread, out
+
+
+def test_closing_the_blocking_router_ends_calls_that_run_in_other_threads() -> None:
+    upstream = Scripted()
+    arrived = threading.Event()
+
+    def slow(_request: Any, _call: Any) -> Answer:
+        arrived.set()
+        return Answer(after=300)
+
+    upstream.default("a", slow)
+    r = SyncRouter.from_config(config("a"), plugins=[upstream])
+    heard = Heard(r._router)
+    thread, out = in_thread(lambda: r.chat("m", "hi"))
+    assert arrived.wait(5)
+
+    closers = [in_thread(r.close)[0] for _ in range(4)]
+    for each in (thread, *closers):
+        each.join(5)
+
+    assert not any(each.is_alive() for each in (thread, *closers))
+    assert isinstance(out[0], RuntimeError)
+    assert [each.result for each in heard.requests] == ["cancelled"]
+    with pytest.raises(RuntimeError, match="closed"):
+        r.chat("m", "hi")
+
+
+def test_a_batch_whose_iterable_calls_the_router_is_told_so_rather_than_hanging() -> None:
+    with SyncRouter.from_config(config("a"), plugins=[Scripted()]) as r:
+
+        def requests() -> Iterator[ChatRequest]:
+            r.chat("m", "hi")
+            yield ChatRequest("m", (Message("user", "hi"),))
+
+        thread, out = in_thread(lambda: list(r.batch(requests())))
+        thread.join(5)
+        assert not thread.is_alive()
+        assert "own thread" in str(out[0])
+
+
+def test_a_dropped_blocking_stream_gives_everything_back() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(text=WORDS))
+    with SyncRouter.from_config(config("a"), plugins=[upstream]) as r:
+        heard = Heard(r._router)
+        stream = r.stream("m", "hi")
+        next(stream)
+        del stream
+        gc.collect()
+        assert r.status()["in_flight"] == 0
+        assert [each.result for each in heard.requests] == ["abandoned"]
+    assert sum(upstream.in_flight.values()) == 0
+
+
+def test_a_blocking_stream_can_be_left_after_its_router() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(text=WORDS))
+    with SyncRouter.from_config(config("a"), plugins=[upstream]) as r, r.stream("m", "hi") as stream:
+        next(stream)
+        r.close()
+
+
+def test_the_state_can_be_looked_at_when_the_loop_is_gone() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down", retry_after=100))
+    kept: list[Router] = []
+
+    async def main() -> None:
+        await asyncio.sleep(1000)
+        r = router(upstream, config("a"))
+        kept.append(r)
+        with pytest.raises(Unavailable):
+            await r.chat("m", "hi")
+
+    run(main())
+    (deployment,) = kept[0].status()["models"]["m"]["deployments"]
+    assert deployment["blocked"].startswith("cooling down, 1")
+    assert len(deployment["blocked"]) == len("cooling down, 100.0 s left")
+
+
+def test_a_request_that_waits_between_attempts_survives_a_reload_of_its_provider() -> None:
+    answers = [(503, "retry-after: 1\r\n", b""), (200, "", OLLAMA_ANSWER)]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        status, more, body = answers.pop(0)
+        head = f"HTTP/1.1 {status} x\r\n{more}content-type: application/json\r\nconnection: close\r\n"
+        writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+
+        def given(key: str) -> dict[str, Any]:
+            provider = {"type": "ollama", "base_url": f"http://127.0.0.1:{port}", "api_key": key}
+            return {"providers": {"a": provider}, "models": {"m": {"deployments": ["a/x"]}}}
+
+        async with Router.from_config(given("old")) as r:
+            failed = asyncio.Event()
+            r.listen(lambda _event: failed.set())
+            call = asyncio.ensure_future(r.chat("m", "hi"))
+            await failed.wait()
+            await r.reload(given("new"))
+            assert (await call).text == "fine"
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(main())
+
+
+OLLAMA_ANSWER = (
+    b'{"model":"x","message":{"role":"assistant","content":"fine"},"done":true,"done_reason":"stop"}'
+)
+
+
+def test_a_request_that_still_runs_when_the_router_closes_is_in_the_audit(tmp_path: Path) -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(after=500))
+
+    async def main() -> None:
+        r = router(upstream, config("a", audit=[{"type": "jsonl", "path": str(tmp_path)}]))
+        call = asyncio.ensure_future(r.chat("m", "hi"))
+        await asyncio.sleep(1)
+        await r.aclose()
+        call.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await call
+
+    run(main())
+    (file,) = tmp_path.glob("*.jsonl")
+    assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == ["attempt", "request"]
+
+
+def test_a_shutdown_lets_running_calls_finish_takes_no_new_ones_and_ends_the_rest() -> None:
+    upstream = Scripted()
+
+    async def main() -> None:
+        for after, finished in ((10.0, True), (1_000.0, False)):
+            upstream.default("a", Answer(after=after))
+            r = router(upstream, config("a"))
+            heard = Heard(r)
+            call = asyncio.ensure_future(r.chat("m", "hi"))
+            await asyncio.sleep(1)
+            closing = asyncio.ensure_future(r.shutdown(grace=30))
+            await asyncio.sleep(1)
+            with pytest.raises(NoDeploymentAvailable, match="shutting down"):
+                await r.chat("m", "hi")
+            assert await closing is finished
+            assert len(heard.requests) == 2
+            call.cancel()
+            await asyncio.wait([call])
+
+    run(main())
+
+
+async def test_sigterm_drains_the_router() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(after=0.2))
+    r = router(upstream, config("a"))
+    async with r:
+        r.shutdown_on(signal.SIGTERM)
+        call = asyncio.ensure_future(r.chat("m", "hi"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (await call).text == "ok"
+        with pytest.raises((NoDeploymentAvailable, RuntimeError)):
+            await r.chat("m", "hi")
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)

@@ -1,0 +1,204 @@
+"""The packages of docs/plugins.md: put on the path as they stand, found by their entry points, and used."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman import ConfigError, Router
+from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugins import KINDS, Plugins
+from pointsman.testing import ReplayTransport, Reply, Scripted
+from pointsman.transports.factory import TransportFactory
+
+pytest_plugins = ["pytester"]
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text("utf-8")
+FILE = re.compile(
+    r"^\*\*`(?P<path>[^`]+)`\*\*[^\n]*(?:\n[^\n`]+)*\n\n```\w+\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE
+)
+
+Install = Callable[[str], dict[str, str]]
+
+
+def files(name: str) -> dict[str, str]:
+    """The files of one of the page's packages, by their paths in it."""
+    found: dict[str, dict[str, str]] = {}
+    package: dict[str, str] = {}
+    for each in FILE.finditer(PAGE):
+        if each["path"] == "pyproject.toml":
+            package = found.setdefault(tomllib.loads(each["text"])["project"]["name"], {})
+        package[each["path"]] = each["text"]
+    return found[name]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Puts a package of the page on the path, with the metadata that an installer would write."""
+    modules = set(sys.modules)
+
+    def install(name: str) -> dict[str, str]:
+        package = files(name)
+        for path, text in package.items():
+            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / path).write_text(text, "utf-8")
+        project = tomllib.loads(package["pyproject.toml"])["project"]
+        info = tmp_path / name / "src" / f"{name.replace('-', '_')}-{project['version']}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {project['version']}\n"
+        )
+        groups = project["entry-points"].items()
+        lines = [
+            line
+            for group, named in groups
+            for line in (f"[{group}]", *(f"{k} = {v}" for k, v in named.items()))
+        ]
+        (info / "entry_points.txt").write_text("\n".join(lines))
+        monkeypatch.syspath_prepend(tmp_path / name / "src")
+        return package
+
+    yield install
+    for module in set(sys.modules) - modules:
+        if module.startswith(("pointsman_echo", "pointsman_lightest")):
+            del sys.modules[module]
+
+
+class Replaying(PointsmanSpec):
+    """The transport `replay`, which gives one answer to everything."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.transport = ReplayTransport(reply)
+
+    @hookimpl
+    def pointsman_transports(self) -> list[TransportFactory]:
+        return [TransportFactory("replay", lambda _options: self.transport)]
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    here = {"type": "echo", "base_url": "http://echo.test", "shout": True, "transport": "replay"}
+    return {"providers": {"here": here}, "models": {"parrot": {"deployments": ["here/alto"]}}, **changes}
+
+
+async def test_the_echo_of_the_page_is_found_by_its_entry_point_and_answers(install: Install) -> None:
+    install("pointsman-echo")
+    upstream = Replaying(Reply(200, b'{"text": "HELLO", "tokens": 3}'))
+
+    async with Router.from_config(config(), plugins=[upstream]) as router:
+        reply = await router.chat("parrot", "hello")
+
+    assert (reply.text, reply.usage.completion, reply.deployment) == ("HELLO", 3, "here/alto")
+    (sent,) = upstream.transport.requests
+    assert str(sent.url) == "http://echo.test/say"
+    assert sent.content == b'{"voice":"alto","text":"HELLO","stream":false}'
+
+
+async def test_the_echo_of_the_page_streams(install: Install) -> None:
+    install("pointsman-echo")
+    body = b'data: {"text": "HEL"}\n\ndata: {"text": "LO"}\n\ndata: {"tokens": 3}\n\ndata: [END]\n\n'
+
+    async with Router.from_config(config(), plugins=[Replaying(Reply(200, body).cut_by(7))]) as router:
+        async with router.stream("parrot", "hello") as stream:
+            pieces = [event.text async for event in stream if event.text]
+
+    assert pieces == ["HEL", "LO"]
+    assert stream.response.usage.completion == 3
+
+
+def test_the_configuration_of_the_page_is_a_sound_one(install: Install, tmp_path: Path) -> None:
+    install("pointsman-echo")
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    (tmp_path / "pointsman.yaml").write_text(text)
+
+    router = Router.from_config(tmp_path / "pointsman.yaml")
+
+    assert "here/alto" in str(router.status())
+
+
+def test_nothing_of_the_package_is_imported_before_a_configuration_names_it(install: Install) -> None:
+    install("pointsman-echo")
+
+    (info,) = [each for each in Plugins().listing() if each.name == "echo"]
+
+    assert (info.distribution, info.state) == ("pointsman-echo", "not loaded")
+    assert "pointsman_echo" not in sys.modules
+
+
+async def test_the_strategy_of_the_page_is_found_and_picks(install: Install) -> None:
+    install("pointsman-lightest")
+    upstream = Scripted()
+    given = {
+        "providers": {"a": {"type": "scripted"}, "b": {"type": "scripted"}},
+        "models": {"m": {"strategy": "lightest", "deployments": ["a/x", "b/x"]}},
+    }
+
+    async with Router.from_config(given, plugins=[upstream]) as router:
+        for _ in range(3):
+            await router.chat("m", "hello")
+
+    assert upstream.count("a") == 3  # nothing is in flight, so the first is always the lightest
+
+
+@pytest.mark.parametrize(("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8)])
+def test_the_contract_tests_of_the_page_pass(
+    name: str, passed: int, install: Install, pytester: pytest.Pytester
+) -> None:
+    (contract,) = [text for path, text in install(name).items() if path.startswith("tests/")]
+    pytester.makepyfile(contract)
+
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
+
+    skipped = 1 if name == "pointsman-echo" else 0  # it cans no failure half way
+    result.assert_outcomes(passed=passed, skipped=skipped)
+
+
+def test_the_messages_of_the_page_are_those_that_one_sees(install: Install, tmp_path: Path) -> None:
+    seen = [message_of(config())]
+    install("pointsman-echo")
+    seen.append(message_of(config(providers={"here": {"type": "echo", "shoot": True}})))
+    module = tmp_path / "pointsman-echo" / "src" / "pointsman_echo" / "__init__.py"
+    sys.modules.pop("pointsman_echo", None)
+    module.write_text("import no_such_module_anywhere")
+    importlib.invalidate_caches()
+    seen.append(message_of(config()))
+    copy = tmp_path / "pointsman-echo" / "src" / "other-1.0.dist-info"
+    copy.mkdir()
+    (copy / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (copy / "entry_points.txt").write_text("[pointsman.providers]\necho = other:plugin\n")
+    seen.append(message_of(config()))
+
+    table = PAGE[PAGE.index("| you see |") : PAGE.index("| one 500")]
+    quoted = re.findall(r"^\| `([^`]+)`", table, flags=re.MULTILINE)
+    for message, quote in zip(seen, [quoted[0], quoted[3], quoted[1], quoted[2]], strict=True):
+        places = [message.find(piece.strip()) for piece in quote.split("…")]
+        assert -1 not in places, f"{quote!r} is not in {message!r}"
+        assert places == sorted(places)
+
+
+def message_of(given: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Router.from_config(given)
+    return caught.value.message
+
+
+def test_the_page_lists_every_kind_of_plugin_with_its_group_and_hook() -> None:
+    for kind in KINDS.values():
+        assert f"| `{kind.group}` | `{kind.hook}` |" in PAGE
+
+
+def test_the_page_lists_every_attribute_of_the_provider_contract() -> None:
+    from pointsman.testing.contract import ProviderContract
+
+    names = {
+        name for name in (*ProviderContract.__annotations__, "request", "xfail") if not name.startswith("_")
+    }
+    table = PAGE[PAGE.index("| attribute |") : PAGE.index("A test of the contract can be marked")]
+    listed = {word for row in table.splitlines() if row for word in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert listed == names

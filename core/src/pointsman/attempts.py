@@ -6,8 +6,9 @@ attempt ends here in one outcome, one release of its lease and one event; every 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from pointsman.clock import Clock, Rng, new_id
@@ -16,6 +17,7 @@ from pointsman.errors import (
     AuthenticationFailed,
     BadResponse,
     CallError,
+    ConnectionFailed,
     DeadlineExceeded,
     NoDeploymentAvailable,
     Outcome,
@@ -27,12 +29,13 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded
 from pointsman.http import Limits
-from pointsman.pool import QUOTA_COOL_DOWN, Deployment, Lease, Pool
+from pointsman.pool import QUOTA_COOL_DOWN, Demand, Deployment, Lease, Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy
 from pointsman.terms import PLAIN, Terms, both
 from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
+from pointsman.waiting import NotYet, Priority, WaitingRoom
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
+_PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
 LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
 
@@ -103,15 +107,14 @@ class Attempts:
         "_chain",
         "_closed",
         "_delay",
+        "_demand",
         "_failures",
         "_finished",
         "_last",
         "_last_error",
         "_planned",
-        "_require",
         "_retryable",
         "_setting",
-        "_tried",
         "_usage",
         "deadline",
         "made",
@@ -139,13 +142,12 @@ class Attempts:
         self.started_at = setting.clock.now()
         self.wall = setting.clock.wall()
         self.terms = terms
-        self._require = both(chain[0].require, terms.require)
+        self._demand = Demand(both(chain[0].require, terms.require), chain[0].estimate(request))
         self.deadline = self.started_at + (terms.timeout or chain[0].total)
         self._budget = chain[0].budget
         if self._budget is not None:
             self._budget.request(self.started_at)
         self.made = 0
-        self._tried: set[str] = set()
         self._failures: dict[str, int] = {}
         self._retryable: set[str] = set()
         self._closed: set[str] = set()
@@ -222,7 +224,7 @@ class Attempts:
         refusal: Unsupported | None = None
         while True:
             planned = self._planned
-            lease = self._lease(refusal)
+            lease = await self._lease(refusal)
             try:
                 return await once(lease)
             except Unsupported as error:
@@ -248,34 +250,93 @@ class Attempts:
 
     # ── where the next attempt goes ──────────────────────────────────────────────────────────────────
 
-    def _lease(self, refusal: Unsupported | None) -> Lease:
-        """The hold on the deployment that takes the next attempt. Raises the error that says why not."""
-        lease = self._found(refusal)
+    async def _lease(self, refusal: Unsupported | None) -> Lease:
+        """The hold on the deployment that takes the next attempt. Raises the error that says why not.
+
+        Where nothing but room is lacking it waits in line, and it overtakes nobody who waits already.
+        """
+        room = self._chain[0].room
+        if room is None or room.is_empty:
+            try:
+                pool, lease = self._found(refusal)
+            except NoDeploymentAvailable:
+                if room is None or not self._lacks_room(self._setting.clock.now()):
+                    raise
+                pool, lease = await self._in_line(room)
+        else:
+            pool, lease = await self._in_line(room)
         self._planned = False
+        self.made += 1
+        self._demand.tried.add(lease.deployment.id)
+        self._last = (pool, lease)
         return lease
 
-    def _found(self, refusal: Unsupported | None) -> Lease:
+    async def _in_line(self, room: WaitingRoom[tuple[Pool, Lease]]) -> tuple[Pool, Lease]:
+        demand = self._demand
+
+        def attempt(now: float) -> tuple[Pool, Lease] | NotYet:
+            held = self._seek(now)
+            if held is not None:
+                return held
+            if not self._lacks_room(now):
+                raise self._none_available(now)
+            instants = [
+                at
+                for pool in self._open_pools(now)
+                for each in pool.deployments
+                if each.lacks_room(now, demand.tokens)
+                and (at := each.available_at(now, demand.tokens)) is not None
+            ]
+            # A picky caller must not hold up those behind it, who can use what it cannot.
+            return NotYet(min(instants, default=inf), pass_on=bool(demand.require or demand.tried))
+
+        try:
+            return await room.wait(
+                attempt,
+                key=self.terms.fairness_key,
+                priority=_PRIORITIES[self.terms.priority],
+                deadline=self.deadline,
+                needs=(frozenset(demand.tried), tuple(demand.require.items()), demand.tokens),
+            )
+        except CallError as error:
+            raise self._complete(error, None) from self._last_error
+
+    def _lacks_room(self, now: float) -> bool:
+        """Whether somebody well could take the next attempt, had it but room."""
+        demand = self._demand
+        return any(
+            each.lacks_room(now, demand.tokens)
+            for pool in self._open_pools(now)
+            for each in pool.allowed(demand.require)
+            if each.id not in demand.tried or each.id in self._retryable
+        )
+
+    def _found(self, refusal: Unsupported | None) -> tuple[Pool, Lease]:
         now = self._setting.clock.now()
         if now >= self.deadline:
             late = DeadlineExceeded("the deadline of the request has passed")
             raise self._complete(late, None) from self._last_error
-        expires = self.deadline
-        for pool in self._open_pools(now):
-            lease = pool.lease(
-                self.request, now=now, expires=expires, tried=self._tried, require=self._require
-            )
-            if lease is not None:
-                return self._taken(pool, lease)
+        held = self._seek(now, back=refusal is None)
+        if held is not None:
+            return held
         if refusal is not None:
             raise refusal
-        # Nothing untried is left. Back to one that failed, if it may be tried again.
-        for pool in self._chain:
-            ready = [each for each in self._ready(pool, now) if each.id in self._retryable]
-            for each in sorted(ready, key=lambda each: self._failures.get(each.id, 0)):
-                lease = each.acquire(now, expires)
-                if lease is not None:
-                    return self._taken(pool, lease)
         raise self._none_available(now) from self._last_error
+
+    def _seek(self, now: float, *, back: bool = True) -> tuple[Pool, Lease] | None:
+        """A lease on what was not tried, else, when it may go `back`, on what failed; None for none."""
+        demand, expires = self._demand, self.deadline
+        for pool in self._open_pools(now):
+            lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
+            if lease is not None:
+                return pool, lease
+        for pool in self._chain if back and self._retryable else ():
+            ready = [each for each in pool.ready(now, demand.again()) if each.id in self._retryable]
+            for each in sorted(ready, key=lambda each: self._failures.get(each.id, 0)):
+                lease = pool.hold(each, now, expires, demand)
+                if lease is not None:
+                    return pool, lease
+        return None
 
     def _open_pools(self, now: float) -> Sequence[Pool]:
         """The pools that may take the next attempt, in order.
@@ -289,24 +350,15 @@ class Attempts:
         left = self._setting.retry.attempts - self.made
         while len(pools) > 1:
             head, *rest = pools
-            begun = any(each.id in self._tried for each in head.deployments)
-            waiting = [pool for pool in rest if self._ready(pool, now, self._tried)]
+            begun = any(each.id in self._demand.tried for each in head.deployments)
+            waiting = [pool for pool in rest if pool.ready(now, self._demand)]
             if not (begun and waiting and left <= len(waiting)):
                 break
             pools = rest
         return pools
 
-    def _ready(self, pool: Pool, now: float, tried: Collection[str] = ()) -> Sequence[Deployment]:
-        return pool.ready(now, tried, require=self._require)
-
-    def _taken(self, pool: Pool, lease: Lease) -> Lease:
-        self.made += 1
-        self._tried.add(lease.deployment.id)
-        self._last = (pool, lease)
-        return lease
-
     def _none_available(self, now: float) -> NoDeploymentAvailable:
-        errors = [pool.none_available(now, self._require) for pool in self._chain]
+        errors = [pool.none_available(now, self._demand) for pool in self._chain]
         # Pools that may not take the request at all are no reason to come back later.
         errors = [error for error in errors if not isinstance(error, RuleNotMet)] or errors[:1]
         if len(errors) == 1:
@@ -349,7 +401,7 @@ class Attempts:
                 for each in pool.deployments
                 if each.provider is deployment.provider
             }
-            self._tried |= using_it
+            self._demand.tried |= using_it
             self._retryable -= using_it
 
     def _plan(self, error: CallError) -> bool:
@@ -358,7 +410,7 @@ class Attempts:
         if not _may_be_retried(error) or self._setting.running.closed:
             return False
         now = self._setting.clock.now()
-        elsewhere = any(self._ready(pool, now, self._tried) for pool in self._open_pools(now))
+        elsewhere = any(pool.ready(now, self._demand) for pool in self._open_pools(now))
         back = None if elsewhere else self._way_back(now)
         if not elsewhere and back is None:
             return False
@@ -461,9 +513,21 @@ class Attempts:
         retry_after = None if error is None else error.retry_after
         at_least = QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0
         timed_out = isinstance(error, AttemptTimeout)
-        lease.release(outcome, now, retry_after=retry_after, at_least=at_least, timed_out=timed_out)
+        never_sent = isinstance(error, Unsupported) or (
+            isinstance(error, ConnectionFailed) and not error.sent
+        )
+        lease.release(
+            outcome,
+            now,
+            retry_after=retry_after,
+            at_least=at_least,
+            timed_out=timed_out,
+            sent=not never_sent,
+            tokens=None if usage is None else usage.total,
+        )
         if usage is not None:
             self._usage = usage
+            self._chain[0].learn(usage)
         events = self._setting.events
         if not events.listeners:
             return

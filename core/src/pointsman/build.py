@@ -26,9 +26,9 @@ from pointsman.breaker import Breaker, BreakerSettings, BreakerState
 from pointsman.budget import BudgetSettings, RetryBudget
 from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, Window
-from pointsman.config import Config, DeploymentConfig, ModelConfig, Named, ProviderConfig
+from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
-from pointsman.errors import ConfigError, InvalidRequest, PluginError, UnknownModel
+from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError, UnknownModel
 from pointsman.events import BreakerChanged, Events, HealthChanged
 from pointsman.health import (
     Checks,
@@ -41,13 +41,18 @@ from pointsman.health import (
 )
 from pointsman.http import Client, Endpoint
 from pointsman.inputs import default_options
+from pointsman.limits import Limit, Meter, Oversize
+from pointsman.limits import Limits as RateLimits
 from pointsman.plugins import Plugins
-from pointsman.pool import Deployment, Live, Pool
+from pointsman.pool import Deployment, Lease, Live, Pool
 from pointsman.provider import Provider, ProviderContext, ProviderFactory
 from pointsman.retry import RetryPolicy
 from pointsman.strategy import RoundRobin, Strategy
+from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
 from pointsman.transports.options import TransportOptions, TransportUnavailable
+from pointsman.units import Rate
+from pointsman.waiting import LineSettings, WaitingLine, WaitingRoom
 
 log = logging.getLogger("pointsman")
 
@@ -88,6 +93,8 @@ class Snapshot:
     lives: Mapping[str, Live]
     clients: Mapping[str, Client]
     sinks: Sequence[AuditSink]
+    scopes: Mapping[tuple[str, LimitsConfig], Limit]
+    """Every rate limit that holds, by its name and what it says; a reload takes them over as they stand."""
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
@@ -249,6 +256,7 @@ class _Builder:
         self._now = -inf if previous is None else clock.now()
         self._lives: dict[str, Live] = {}
         self._clients: dict[str, Client] = {}
+        self._scopes: dict[tuple[str, LimitsConfig], Limit] = {}
         self._breaker = self._breaker_settings()
 
     def snapshot(self) -> Snapshot:
@@ -266,6 +274,7 @@ class _Builder:
             lives=self._lives,
             clients=self._clients,
             sinks=started,
+            scopes=self._scopes,
             alive=alive,
         )
 
@@ -517,7 +526,45 @@ class _Builder:
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
             now=self._now,
+            room=self._room(),
         )
+
+    def _room(self) -> WaitingRoom[tuple[Pool, Lease]] | None:
+        """Where callers of one model wait for room."""
+        config, clock = self._config.queue, self._clock
+        if config is None:
+            return None
+        settings = LineSettings(max_length=config.length, max_wait=config.wait, share=config.lowest_share)
+
+        def give_back(held: tuple[Pool, Lease]) -> None:
+            held[1].release(Outcome.NEUTRAL, clock.now(), sent=False)
+
+        return WaitingRoom(WaitingLine(settings), give_back)
+
+    def _rate_limits(self, config: DeploymentConfig, upstream: Upstream, path: Path) -> RateLimits | None:
+        """What a deployment counts against: its own limits, those of its provider, and shared ones."""
+        named = [(f"deployment {config.id}", config.limits)]
+        named.append((f"provider {config.provider}", upstream.config.limits))
+        for owner, names in ((path, config.shared_limits), (path, upstream.config.shared_limits)):
+            for name in names:
+                if name not in self._config.limits:
+                    hint = did_you_mean(name, self._config.limits) or "add it under the general `limits`"
+                    self._problem((*owner, "shared_limits"), f"no limit is called {name!r}", hint=hint)
+                else:
+                    named.append((f"limit {name}", self._config.limits[name]))
+        scopes = [self._scope(name, limits) for name, limits in named if limits is not None]
+        return RateLimits(scopes) if scopes else None
+
+    def _scope(self, name: str, config: LimitsConfig) -> Limit:
+        key = (name, config)
+        if key not in self._scopes:
+            kept = None if self._previous is None else self._previous.scopes.get(key)
+            self._scopes[key] = kept or Limit(
+                _meter(config.requests, config.burst_requests, config.oversize),
+                _meter(config.tokens, config.burst_tokens, config.oversize),
+                name,
+            )
+        return self._scopes[key]
 
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         """The budget of a pool; a reload does not fill it up again."""
@@ -551,6 +598,7 @@ class _Builder:
                     upstream.auth,
                     max_in_flight=config.max_in_flight,
                 )
+        self._lives[id].limits = self._rate_limits(config, upstream, path)
         warm_up = self._lives[id].warm_up
         if warm_up is not None and warm_up not in upstream.warming:
             upstream.warming.append(warm_up)
@@ -655,6 +703,10 @@ class _Builder:
 
     def _problem(self, path: Path, message: str, *, hint: str | None = None) -> None:
         self._problems.append(self._config.problem(path, message, hint))
+
+
+def _meter(rate: Rate | None, burst: int | None, oversize: Oversize) -> Meter | None:
+    return None if rate is None else Meter(rate.count, rate.period, burst, oversize=oversize)
 
 
 async def _close(upstream: Upstream) -> None:

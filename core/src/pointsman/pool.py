@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
-from math import exp, inf
+from math import exp
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from pointsman.breaker import Breaker, Permit
 from pointsman.budget import RetryBudget
@@ -19,10 +20,13 @@ from pointsman.errors import NoDeploymentAvailable, Outcome, RuleNotMet
 from pointsman.health import Outlier, Outliers, WarmUp, within_caps
 from pointsman.http import Client
 from pointsman.levels import Level, choose, order, panics
+from pointsman.limits import Estimator, Reservation
+from pointsman.limits import Limits as RateLimits
 from pointsman.provider import Provider
-from pointsman.strategy import Strategy
+from pointsman.strategy import Sample, Strategy, observes
 from pointsman.terms import Labels, Rule, broken, show
-from pointsman.types import Request
+from pointsman.types import Request, Usage
+from pointsman.waiting import WaitingRoom
 
 COOL_DOWN = 10.0
 COOL_DOWN_CAP = 120.0
@@ -76,10 +80,12 @@ class Live:
         "id",
         "in_flight",
         "late_releases",
+        "limits",
         "on_idle",
         "outcomes",
         "overloads",
         "rng",
+        "rooms",
         "total",
         "warm_up",
         "window",
@@ -93,6 +99,7 @@ class Live:
         rng: Rng,
         warm_up: WarmUp | None = None,
         adaptive: Callable[[Window], AdaptiveLimit] | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
         self.id = id
         self.breaker = breaker
@@ -107,6 +114,8 @@ class Live:
         self.first_token = Average()
         self.total = Average()
         self.warm_up = warm_up
+        self.limits = limits
+        self.rooms: WeakSet[WaitingRoom[tuple[Pool, Lease]]] = WeakSet()
         # The quantiles of first tokens are kept only for those who ask for them.
         self.window = None if adaptive is None else Window()
         self.adaptive = None if adaptive is None or self.window is None else adaptive(self.window)
@@ -136,6 +145,29 @@ class Live:
         """
         seconds = min(seconds, LONGEST_COOL_DOWN) * (1 + 0.1 * self.rng.random())
         self.cooling_until = max(self.cooling_until, now + seconds)
+
+
+@dataclass(slots=True)
+class Demand:
+    """What one request demands of a deployment.
+
+    Attributes:
+        require: labels that it must carry.
+        tokens: the estimate of what the request will use, for limits by tokens.
+        tried: ids of those that the request has tried; filled as it goes.
+    """
+
+    require: Rule = field(default_factory=dict)
+    tokens: int = 0
+    tried: set[str] = field(default_factory=set)
+
+    def again(self) -> Demand:
+        """The same, as if nothing had been tried."""
+        return Demand(self.require, self.tokens)
+
+
+ANYTHING = Demand()
+"""The demand of nobody in particular; not to be changed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,8 +230,8 @@ class Deployment:
             and (self.outlier is None or self.outlier.healthy(now))
         )
 
-    def blocked(self, now: float, *, panic: bool = False) -> str | None:
-        """Why no call can go there now, in a few words; None when one can.
+    def blocked(self, now: float, tokens: int = 0, *, panic: bool = False) -> str | None:
+        """Why no call of so many `tokens` can go there now, in a few words; None when one can.
 
         In a `panic` its health is not believed; everything else holds.
         """
@@ -216,9 +248,19 @@ class Deployment:
         places = self.places
         if places is not None and live.in_flight >= places:
             return f"full: {live.in_flight} of {places} in flight"
+        if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
+            return live.limits.too_large(tokens) or f"rate limit: room in {wait:.1f} s"
         return None
 
-    def available_at(self, now: float) -> float | None:
+    def lacks_room(self, now: float, tokens: int) -> bool:
+        """Whether it is well, and only its places or its rate limits keep a call of `tokens` waiting."""
+        limits = self.live.limits
+        if not self.healthy(now) or (limits is not None and limits.too_large(tokens) is not None):
+            return False
+        full = self.places is not None and self.in_flight >= self.places
+        return full or (limits is not None and limits.wait(tokens, now) > 0)
+
+    def available_at(self, now: float, tokens: int = 0) -> float | None:
         """The earliest instant at which it could take a call; None when nobody can tell."""
         live = self.live
         if live.admin is not Admin.UP:
@@ -227,22 +269,30 @@ class Deployment:
             return None
         breaker_at = now if live.breaker is None else live.breaker.retry_at(now)
         ejected_until = now if self.outlier is None else self.outlier.ejected_until
-        at = max(now, live.cooling_until, breaker_at, ejected_until)
+        limited = 0.0 if live.limits is None else live.limits.wait(tokens, now)
+        at = max(now + limited, live.cooling_until, breaker_at, ejected_until)
         return None if at == float("inf") else at
 
-    def acquire(self, now: float, expires: float) -> Lease | None:
+    def acquire(self, now: float, expires: float, tokens: int = 0) -> Lease | None:
         """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
         live = self.live
         places = self.places
         if places is not None and live.in_flight >= places:
             return None
+        reservation = None
+        if live.limits is not None:
+            reservation = live.limits.reserve(tokens, now)
+            if reservation is None:
+                return None
         permit = None
         if live.breaker is not None:
             permit = live.breaker.acquire(now, expires)
             if permit is None:
+                if reservation is not None:
+                    reservation.refund(now)
                 return None
         live.in_flight += 1
-        return Lease(self, permit, now)
+        return Lease(self, permit, now, reservation)
 
 
 class Lease:
@@ -252,13 +302,21 @@ class Lease:
     lease that is dropped gives everything back without judging the deployment.
     """
 
-    __slots__ = ("_open", "_permit", "deployment", "first_event_at", "started_at")
+    __slots__ = ("_open", "_permit", "_reservation", "deployment", "first_event_at", "observer", "started_at")
 
-    def __init__(self, deployment: Deployment, permit: Permit | None, now: float) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        permit: Permit | None,
+        now: float,
+        reservation: Reservation | None = None,
+    ) -> None:
         self.deployment = deployment
         self.started_at = now
         self.first_event_at: float | None = None
+        self.observer: Callable[[Deployment, Sample], None] | None = None
         self._permit = permit
+        self._reservation = reservation
         self._open = True
 
     def first_event(self, now: float) -> None:
@@ -279,6 +337,8 @@ class Lease:
         retry_after: float | None = None,
         at_least: float = 0.0,
         timed_out: bool = False,
+        sent: bool = True,
+        tokens: int | None = None,
     ) -> bool:
         """Give everything back, once; false when it had been already.
 
@@ -286,6 +346,8 @@ class Lease:
             retry_after: the upstream's hint after an `overload` or `upstream_fault`, seconds.
             at_least: the shortest cool-down after an `overload`, seconds.
             timed_out: the fault was silence, which is how some upstreams say that they are overloaded.
+            sent: false when surely nothing reached the upstream: then the rate limits get all of it back.
+            tokens: as the upstream counted them, None when it did not.
         """
         live = self.deployment.live
         if not self._open:
@@ -330,6 +392,16 @@ class Lease:
             case _:
                 if breaker is not None and permit is not None:
                     breaker.neutral(permit, now)
+        if self._reservation is not None:
+            if sent:
+                self._reservation.settle(tokens, now)
+            else:
+                self._reservation.refund(now)
+        if self.observer is not None:
+            seconds = now - self.started_at
+            self.observer(self.deployment, Sample(outcome, seconds, self.first_token, retry_after, now))
+        for room in live.rooms:
+            room.wake()
         if live.on_idle and live.in_flight == 0:
             waiting, live.on_idle = live.on_idle, []
             for tell in waiting:
@@ -366,9 +438,11 @@ class Pool:
         budget: RetryBudget | None = None,
         panic_threshold: float = 0.5,
         rng: Rng | None = None,
-        now: float = -inf,
+        now: float | None = None,
+        room: WaitingRoom[tuple[Pool, Lease]] | None = None,
     ) -> None:
         self.name = name
+        self.room = room
         self.require: Rule = require or {}
         self.budget = budget
         # The sort is stable: inside a level the order stays that of the configuration.
@@ -382,17 +456,20 @@ class Pool:
         )
         self._panic_threshold = panic_threshold
         self._rng = rng
-        for level in self._levels:
+        for level in self._levels if now is not None else ():
             # Not used further: it ties the ejections of a level together, so that the last one is spared.
+            # A pool without `now`, for calls by the full name, borrows deployments that are tied already.
             Outliers([each.outlier for each in level if each.outlier is not None], now=now)
+        if room is not None:
+            for each in self.deployments:
+                each.live.rooms.add(room)
+        counts = any(each.live.limits is not None and each.live.limits.counts_tokens for each in deployments)
+        self._estimator = Estimator() if counts else None
+        self._observer = strategy.observed if observes(strategy) else None
         strategy.members(self.deployments)
 
     def ready(
-        self,
-        now: float,
-        tried: Collection[str] = (),
-        refused: Refusals | None = None,
-        require: Rule | None = None,
+        self, now: float, demand: Demand = ANYTHING, refused: Refusals | None = None
     ) -> Sequence[Deployment]:
         """The deployments that could take a call now, all of one priority level.
 
@@ -403,9 +480,9 @@ class Pool:
         """
         levels = self._levels
         if len(levels) == 1:
-            found, sick = self._admitted(levels[0], now, tried, refused, require)
+            found, sick = self._admitted(levels[0], now, demand, refused)
             if sick and self._panics(now)[0]:
-                found, _ = self._admitted(levels[0], now, tried, None, require, panic=True)
+                found, _ = self._admitted(levels[0], now, demand, None, panic=True)
             return found
         chosen: Sequence[Deployment] = ()
         panics: Sequence[bool] | None = None
@@ -416,33 +493,33 @@ class Pool:
                 for each in levels[number]:
                     refused(each.id, f"priority {each.priority} comes after {chosen[0].priority}")
                 continue
-            chosen, sick = self._admitted(levels[number], now, tried, refused, require)
+            chosen, sick = self._admitted(levels[number], now, demand, refused)
             if sick:
                 panics = panics or self._panics(now)
                 if panics[number]:
-                    chosen, _ = self._admitted(levels[number], now, tried, None, require, panic=True)
+                    chosen, _ = self._admitted(levels[number], now, demand, None, panic=True)
         return chosen
 
     def _admitted(
         self,
         level: Sequence[Deployment],
         now: float,
-        tried: Collection[str],
+        demand: Demand,
         refused: Refusals | None,
-        require: Rule | None,
         *,
         panic: bool = False,
     ) -> tuple[Sequence[Deployment], bool]:
         """The deployments of a level that could take a call, and whether bad health alone kept one out."""
         ready: list[Deployment] = []
         sick = False
+        require, tried, tokens = demand.require, demand.tried, demand.tokens
         for each in level:
             if require and (rule := broken(require, each.labels)) is not None:
                 why: str | None = rule
             elif each.id in tried:
                 why = "tried already by this request"
             else:
-                why = each.blocked(now, panic=panic)
+                why = each.blocked(now, tokens, panic=panic)
                 sick = sick or (why is not None and why.startswith("unhealthy"))
             if why is None:
                 ready.append(each)
@@ -467,47 +544,57 @@ class Pool:
         return panics(self._health(now), self._panic_threshold)
 
     def lease(
-        self,
-        request: Request,
-        *,
-        now: float,
-        expires: float,
-        tried: Collection[str] = (),
-        require: Rule | None = None,
+        self, request: Request, *, now: float, expires: float, demand: Demand = ANYTHING
     ) -> Lease | None:
         """A lease on the deployment that the strategy picks among the ready ones; None when none is."""
-        ready = self.ready(now, tried, require=require)
+        ready = self.ready(now, demand)
         if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
             ready = within_caps(ready, now)
         while ready:
             # Strategies see ids, weights and loads; what they give back is one of what they were given.
             chosen: Deployment = self.strategy.pick(ready, request)  # type: ignore[assignment]
-            lease = chosen.acquire(now, expires)
+            lease = self.hold(chosen, now, expires, demand)
             if lease is not None:
                 return lease
             ready = [each for each in ready if each is not chosen]
         return None
+
+    def hold(self, chosen: Deployment, now: float, expires: float, demand: Demand) -> Lease | None:
+        """A lease on `chosen`, of which the strategy will hear; None when it is not to be had."""
+        lease = chosen.acquire(now, expires, demand.tokens)
+        if lease is not None:
+            lease.observer = self._observer
+        return lease
 
     def preview(self, ready: Sequence[Deployment], request: Request) -> Deployment:
         """What the strategy would pick of `ready`, without it taking a step."""
         strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
         return strategy.pick(ready, request)  # type: ignore[return-value]  # as in `lease`
 
+    def estimate(self, request: Request) -> int:
+        """Tokens that `request` will probably use; 0 where nothing is limited by tokens."""
+        return 0 if self._estimator is None else self._estimator.estimate(request)
+
+    def learn(self, usage: Usage) -> None:
+        """Estimate better from now on."""
+        if self._estimator is not None and usage.completion is not None:
+            self._estimator.observe(usage.completion)
+
     def allowed(self, require: Rule) -> Sequence[Deployment]:
         """The deployments that meet `require`, whatever their state."""
         return [each for each in self.deployments if broken(require, each.labels) is None]
 
-    def none_available(self, now: float, require: Rule | None = None) -> NoDeploymentAvailable:
+    def none_available(self, now: float, demand: Demand = ANYTHING) -> NoDeploymentAvailable:
         """The error that says for each deployment why it cannot be chosen."""
         reasons: dict[str, str] = {}
-        self.ready(now, refused=reasons.__setitem__, require=require)
-        allowed = self.allowed(require or {})
+        self.ready(now, demand.again(), reasons.__setitem__)
+        allowed = self.allowed(demand.require)
         if not allowed:
             return RuleNotMet(
-                f"no deployment of model {self.name!r} may take what requires {show(require or {})}",
+                f"no deployment of model {self.name!r} may take what requires {show(demand.require)}",
                 reasons=reasons,
             )
-        instants = [at for each in allowed if (at := each.available_at(now)) is not None]
+        instants = [at for each in allowed if (at := each.available_at(now, demand.tokens)) is not None]
         retry_after = max(0.0, min(instants) - now) if instants else None
         listed = "; ".join(f"{id}: {why}" for id, why in reasons.items())
         when = "" if retry_after is None else f"; the first may be back in {retry_after:.1f} s"

@@ -14,8 +14,9 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
 
     Returns: `models`: name → `strategy`, `fallback` and `deployments`, each with `id`, `provider`, `model`,
         `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `breaker`,
-        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `outcomes`, and `first_token_ms`
-        and `total_ms` averaged over half a minute (None before the first); `in_flight` in all.
+        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes`, and
+        `first_token_ms` and `total_ms` averaged over half a minute (None before the first); and the
+        `in_flight` of all.
     """
     return {
         "models": {name: _pool(pool, now) for name, pool in snapshot.pools.items()},
@@ -70,6 +71,7 @@ def _deployment(deployment: Deployment, now: float) -> dict[str, Any]:
         "in_flight": live.in_flight,
         "max_in_flight": deployment.max_in_flight,
         "places": deployment.places,
+        "limits": [] if live.limits is None else live.limits.snapshot(now),
         "outcomes": dict(live.outcomes),
         "first_token_ms": _ms(live.first_token.value),
         "total_ms": _ms(live.total.value),

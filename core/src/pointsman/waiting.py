@@ -499,7 +499,7 @@ class WaitingRoom(Generic[T]):
         give_back: takes what was got for a caller that is gone. It may call `wake`; that is done anyway.
     """
 
-    __slots__ = ("_give_back", "_loop", "_pumping", "_seats", "_timer", "line")
+    __slots__ = ("__weakref__", "_give_back", "_loop", "_pumping", "_seats", "_timer", "line")
 
     def __init__(self, line: WaitingLine, give_back: Callable[[T], object]) -> None:
         self.line = line

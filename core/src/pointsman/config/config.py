@@ -23,12 +23,14 @@ from pointsman.config.sections import (
     BreakerConfig,
     DeploymentConfig,
     HealthConfig,
+    LimitsConfig,
     ModelConfig,
     ModelName,
     Named,
     OutlierConfig,
     ProviderConfig,
     ProviderName,
+    QueueConfig,
     Section,
     Timeouts,
     WarmUpConfig,
@@ -71,6 +73,12 @@ class Config(Section):
         default=BreakerConfig(), description="when a failing deployment is left alone"
     )
     timeouts: Timeouts = Field(default=Timeouts(), description="how long calls may take")
+    limits: dict[str, LimitsConfig] = Field(
+        default_factory=dict, description="rate limits that several providers or deployments share, by name"
+    )
+    queue: QueueConfig | None = Field(
+        default=QueueConfig(), description="where callers wait for room; null: they are refused at once"
+    )
     health: HealthConfig | None = Field(default=None, description="ask providers whether they are well")
     outliers: OutlierConfig | None = Field(
         default=None, description="leave out what fails again and again, beside the circuit breaker"

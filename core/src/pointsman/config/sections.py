@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -30,7 +30,7 @@ from pydantic_core import CoreSchema
 
 from pointsman.errors import InvalidRequest
 from pointsman.terms import as_label, as_rule
-from pointsman.units import Duration, Percent, format_duration
+from pointsman.units import Duration, Percent, Rate, format_duration
 
 _MASK = "**********"
 
@@ -299,6 +299,46 @@ class BreakerConfig(Section):
         return value
 
 
+class LimitsConfig(Section):
+    """How much may be asked for; what is above waits in the queue. At least one of the two."""
+
+    requests: Rate | None = Field(default=None, description="requests, such as `500/min`")
+    tokens: Rate | None = Field(default=None, description="tokens, prompt and answer: `200000/min`")
+    burst_requests: Count | None = Field(
+        default=None, ge=1, description="at once after a rest; without it the rate's count"
+    )
+    burst_tokens: Count | None = Field(
+        default=None, ge=1, description="at once after a rest; without it the rate's count"
+    )
+    oversize: Literal["refuse", "full"] = Field(
+        default="refuse", description="a request above the burst: `refuse` it, or wait for a `full` bucket"
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> LimitsConfig:
+        if self.requests is None and self.tokens is None:
+            raise ValueError("says neither requests nor tokens")
+        return self
+
+
+class QueueConfig(Section):
+    """Where callers wait when only room is lacking: in turn by fairness key, by priority, never for long."""
+
+    length: Count = Field(default=1000, ge=1, description="callers that may wait for one model")
+    wait: Duration = Field(default=5.0, gt=0, description="nobody waits longer; who would is refused at once")
+    lowest_share: Percent = Field(
+        default=0.1, description="of the turns is kept for each priority below the highest"
+    )
+
+
+class PriceConfig(Section):
+    """What a deployment charges, in one currency for all, per 1,000,000 tokens."""
+
+    input: float = Field(ge=0, description="for the prompt")
+    output: float = Field(ge=0, description="for the answer")
+    cached: float | None = Field(default=None, ge=0, description="for what the upstream had in its cache")
+
+
 class HealthConfig(Section):
     """Checks that ask every provider, free of charge, whether it is well; there are none without this."""
 
@@ -370,6 +410,12 @@ class ProviderConfig(_Open):
         default=False, description="heed HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and their like"
     )
     keepalive: Duration = Field(default=15.0, description="an idle connection is not used again after this")
+    limits: LimitsConfig | None = Field(
+        default=None, description="for all its deployments together: the limits of the account"
+    )
+    shared_limits: list[str] = Field(
+        default_factory=list, description="names under the general `limits` that it counts against"
+    )
     headers: Headers = Field(default_factory=dict, description="more headers for every call")
     timeouts: AttemptTimeouts = Field(
         default=AttemptTimeouts(), description="in place of the general `timeouts`"
@@ -413,6 +459,11 @@ class DeploymentConfig(Section):
         description="attempts at the same time; without it any",
         json_schema_extra={"unit": "attempts"},
     )
+    limits: LimitsConfig | None = Field(default=None, description="its own rate limits")
+    shared_limits: list[str] = Field(
+        default_factory=list, description="names under the general `limits` that it counts against"
+    )
+    price: PriceConfig | None = Field(default=None, description="for the strategy `cheapest`")
     defaults: Defaults = Field(default_factory=dict, description="options of calls that do not say them")
     options: dict[str, Any] = Field(default_factory=dict, description="what only this provider type knows")
     timeouts: AttemptTimeouts = Field(

@@ -24,7 +24,7 @@ ORDER = """
     transports.options transports.factory transports.slots transports.readable
     transports.over_httpx transports.over_aiohttp transports
     lean statuses http sources provider
-    swrr strategy budget retry audit breaker levels health concurrency limits waiting
+    swrr strategy residency budget retry audit breaker levels health concurrency limits waiting
     pool attempts stream batch
     hookspecs builtin plugins
     build status router sync

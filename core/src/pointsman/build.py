@@ -46,8 +46,9 @@ from pointsman.limits import Limits as RateLimits
 from pointsman.plugins import Plugins
 from pointsman.pool import Deployment, Lease, Live, Pool
 from pointsman.provider import Provider, ProviderContext, ProviderFactory
+from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
-from pointsman.strategy import RoundRobin, Strategy
+from pointsman.strategy import Price, RoundRobin, Strategy
 from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
 from pointsman.transports.options import TransportOptions, TransportUnavailable
@@ -82,6 +83,14 @@ class Upstream:
         return self.own[0] if self.own else None
 
 
+class Polled(NamedTuple):
+    """A server that is asked what it has in memory."""
+
+    provider: Provider
+    host: Host
+    poller: Prober
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """One immutable, fully built configuration; a request keeps the one it started with."""
@@ -95,6 +104,8 @@ class Snapshot:
     sinks: Sequence[AuditSink]
     scopes: Mapping[tuple[str, LimitsConfig], Limit]
     """Every rate limit that holds, by its name and what it says; a reload takes them over as they stand."""
+    hosts: Mapping[str, Polled]
+    """The servers that strategies want to know about, by the name of the provider."""
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
@@ -170,6 +181,9 @@ class Snapshot:
         for id, client in self.clients.items():
             if new.clients.get(id) is not client:
                 retired.append(([self.lives[id]], client.aclose))
+        for name, polled in self.hosts.items():
+            if new.hosts.get(name) is not polled:
+                retired.append(((), polled.poller.aclose))
         for name, upstream in self.upstreams.items():
             successor = new.upstreams.get(name)
             prober = upstream.prober
@@ -188,12 +202,16 @@ class Snapshot:
         for upstream in self.upstreams.values():
             if upstream.prober is not None:
                 upstream.prober.start()
+        for polled in self.hosts.values():
+            polled.poller.start()
 
     async def aclose(self) -> None:
         """Close all connections and end the checks. The audit sinks stay open for the last records."""
         for upstream in self.upstreams.values():
             if upstream.prober is not None:
                 await upstream.prober.aclose()
+        for polled in self.hosts.values():
+            await polled.poller.aclose()
         for client in self.clients.values():
             with suppress(Exception):
                 await client.aclose()
@@ -256,6 +274,7 @@ class _Builder:
         self._now = -inf if previous is None else clock.now()
         self._lives: dict[str, Live] = {}
         self._clients: dict[str, Client] = {}
+        self._hosts: dict[str, Polled] = {}
         self._scopes: dict[tuple[str, LimitsConfig], Limit] = {}
         self._breaker = self._breaker_settings()
 
@@ -275,6 +294,7 @@ class _Builder:
             clients=self._clients,
             sinks=started,
             scopes=self._scopes,
+            hosts=self._hosts,
             alive=alive,
         )
 
@@ -496,12 +516,14 @@ class _Builder:
         path: Path = ("models", name)
         named = model.strategy or self._config.strategy
         strategy = self._strategy(named, (*path, "strategy") if model.strategy else ("strategy",))
+        if strategy is None:
+            return None
         deployments = [
-            self._deployment(name, n, each, model, upstreams[each.provider])
+            self._deployment(name, n, each, model, upstreams[each.provider], polled=strategy.wants_residency)
             for n, each in enumerate(model.deployments)
             if each.provider in upstreams
         ]
-        if strategy is None or len(deployments) < len(model.deployments):
+        if len(deployments) < len(model.deployments):
             return None
         if model.require and not any(broken(model.require, each.labels) is None for each in deployments):
             self._problem(
@@ -575,7 +597,14 @@ class _Builder:
         return RetryBudget(settings)
 
     def _deployment(
-        self, pool: str, number: int, config: DeploymentConfig, model: ModelConfig, upstream: Upstream
+        self,
+        pool: str,
+        number: int,
+        config: DeploymentConfig,
+        model: ModelConfig,
+        upstream: Upstream,
+        *,
+        polled: bool,
     ) -> Deployment:
         id = config.id
         path: Path = ("models", pool, "deployments", number)
@@ -617,9 +646,39 @@ class _Builder:
             },
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
+            price=None if config.price is None else Price(**config.price.model_dump()),
+            host=self._host(config.provider, upstream, self._lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self._lives[id], upstream.checks),
             **_limits(self._config, pool, config),
         )
+
+    def _host(self, name: str, upstream: Upstream, live: Live) -> Host:
+        if name not in self._hosts:
+            kept = None if self._previous is None else self._previous.hosts.get(name)
+            if kept is None or kept.provider is not upstream.provider:
+                kept = self._polled(name, upstream.provider)
+            self._hosts[name] = kept
+        host = self._hosts[name].host
+        host.works_for(live)
+        return host
+
+    def _polled(self, name: str, provider: Provider) -> Polled:
+        host, clock = Host(), self._clock
+
+        async def poll() -> None:
+            host.told(await provider.in_memory(), clock.now())
+
+        settings = CheckSettings(interval=POLL_SECONDS)
+        # A server that does not answer is nothing new here: what is known of it grows stale by itself.
+        poller = Prober(
+            f"{name} for what it has in memory",
+            poll,
+            lambda _error, _now: None,
+            settings=settings,
+            clock=clock,
+            rng=self._rng,
+        )
+        return Polled(provider, host, poller)
 
     def _defaults(self, given: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
         try:

@@ -23,7 +23,8 @@ from pointsman.levels import Level, choose, order, panics
 from pointsman.limits import Estimator, Reservation
 from pointsman.limits import Limits as RateLimits
 from pointsman.provider import Provider
-from pointsman.strategy import Sample, Strategy, observes
+from pointsman.residency import Host
+from pointsman.strategy import Price, Residency, Sample, Strategy, observes
 from pointsman.terms import Labels, Rule, broken, show
 from pointsman.types import Request, Usage
 from pointsman.waiting import WaitingRoom
@@ -198,6 +199,13 @@ class Deployment:
     idle: float = 60.0
     attempt: float | None = None
     outlier: Outlier | None = None
+    price: Price | None = None
+    host: Host | None = None
+
+    @property
+    def residency(self) -> Residency | None:
+        """What its server has in memory; None when nobody asks it."""
+        return None if self.host is None else self.host.residency(self.model)
 
     @property
     def in_flight(self) -> int:
@@ -456,10 +464,11 @@ class Pool:
         )
         self._panic_threshold = panic_threshold
         self._rng = rng
-        for level in self._levels if now is not None else ():
+        if now is not None:
             # Not used further: it ties the ejections of a level together, so that the last one is spared.
             # A pool without `now`, for calls by the full name, borrows deployments that are tied already.
-            Outliers([each.outlier for each in level if each.outlier is not None], now=now)
+            for level in self._levels:
+                Outliers([each.outlier for each in level if each.outlier is not None], now=now)
         if room is not None:
             for each in self.deployments:
                 each.live.rooms.add(room)

@@ -109,6 +109,10 @@ class Provider:
         """The models that the upstream offers."""
         raise self._unsupported("listing models")
 
+    async def in_memory(self) -> Sequence[str]:
+        """The models that the upstream has in memory now, by its own names. Must be free of charge."""
+        raise self._unsupported("telling what is in memory")
+
     async def probe(self) -> None:
         """Return when the upstream is alive and well, raise otherwise. Must be free of charge."""
         await self.models()

@@ -9,7 +9,7 @@ tried already) was filtered before.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pointsman.clock import Clock, Rng
 from pointsman.errors import Outcome
@@ -121,6 +121,9 @@ class Sample:
 
 class Strategy(Protocol):
     """Chooses one deployment among the ready ones. Inherit it and write `pick`; the rest has defaults."""
+
+    wants_residency: ClassVar[bool] = False
+    """Whether the servers behind the pool are to be asked every few seconds what they have in memory."""
 
     def pick(self, ready: Sequence[Member], request: object, /) -> Member:
         """Choose one of `ready`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -68,6 +68,10 @@ class LocalAIProvider(OpenAIProvider):
     async def loaded(self) -> list[LoadedModel]:
         """The models that are in memory now. Needs an administrator's key where keys are on."""
         return management.loaded_models(await self._manage("GET", "/system"))
+
+    async def in_memory(self) -> Sequence[str]:
+        """The names of the models that are in memory now; the same key as for `loaded`."""
+        return [each.id for each in await self.loaded()]
 
     async def tokenize(self, model: str, text: str) -> list[int]:
         """The tokens of `text` as `model` counts them; loads the model if need be."""

@@ -89,6 +89,10 @@ class OllamaProvider(Provider):
         """The models that are in memory now."""
         return manage.running(await self._manage("GET", "/api/ps"))
 
+    async def in_memory(self) -> Sequence[str]:
+        """The names of the models that are in memory now."""
+        return [each.name for each in await self.ps()]
+
     async def show(self, model: str) -> ModelDetails:
         """What the server knows about one model. Raises ModelNotFound."""
         return manage.details(await self._manage("POST", "/api/show", {"model": model}, model=model), model)

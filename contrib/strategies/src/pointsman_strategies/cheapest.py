@@ -1,0 +1,112 @@
+"""`cheapest`: the deployment that is expected to charge least for this very call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pointsman.clock import Clock, Rng
+from pointsman.strategy import LeastConnections, Member, Price, Strategy, StrategyFactory
+from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Text
+from pointsman.units import Percent
+
+_CHARACTERS_PER_TOKEN = 4
+_TOKENS_PER_ATTACHMENT = 1_000
+
+
+class CheapestSettings(BaseModel):
+    """`{type: cheapest}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    output_tokens: int = Field(
+        default=500,
+        ge=0,
+        description="tokens that an answer is expected to have; a request's `max_tokens` bounds it",
+    )
+    tolerance: Percent = Field(
+        default=0.0, description="deployments this little dearer than the cheapest count as equally cheap"
+    )
+
+
+class Cheapest(Strategy):
+    """The lowest expected cost of the request; among equals the fewest calls in flight for their weight.
+
+    Members without a price come after all that have one. What is full or not ready was filtered before, so
+    that calls spill over to the next cheapest. O(n).
+
+    Args:
+        rng: for the ties, as for `LeastConnections`.
+    """
+
+    def __init__(self, settings: CheapestSettings | None = None, *, rng: Rng | None = None) -> None:
+        self._settings = settings or CheapestSettings()
+        self._least = LeastConnections(rng)
+
+    def pick(self, ready: Sequence[Member], request: object, /) -> Member:
+        if len(ready) == 1:
+            return ready[0]
+        prices: list[Price | None] = [getattr(member, "price", None) for member in ready]
+        first = prices[0]
+        if all(price is first or price == first for price in prices):
+            return self._least.pick(ready, request)
+        prompt, answer = self.tokens(request)
+        costs = [inf if each is None else prompt * each.input + answer * each.output for each in prices]
+        most = min(costs) * (1 + self._settings.tolerance)
+        return self._least.pick([m for m, cost in zip(ready, costs, strict=True) if cost <= most], request)
+
+    def tokens(self, request: object) -> tuple[float, float]:
+        """About how many tokens `request` sends and how many come back.
+
+        Four characters are held for a token and a picture, file or sound for 1,000: crude, but the same for
+        all deployments, so that only the ratio of prompt and answer matters.
+        """
+        match request:
+            case ChatRequest():
+                characters, attachments = _size(request)
+                prompt = characters / _CHARACTERS_PER_TOKEN + attachments * _TOKENS_PER_ATTACHMENT
+            case GenerateRequest():
+                prompt = (len(request.prompt) + len(request.system or "")) / _CHARACTERS_PER_TOKEN
+                prompt += len(request.images) * _TOKENS_PER_ATTACHMENT
+            case EmbedRequest():
+                return sum(map(len, request.texts)) / _CHARACTERS_PER_TOKEN + 1, 0.0
+            case _:
+                return 1.0, float(self._settings.output_tokens)
+        answer = self._settings.output_tokens
+        if request.max_tokens is not None:
+            answer = min(answer, request.max_tokens)
+        return prompt + 1, float(answer)
+
+    def members(self, everyone: Sequence[Member], /) -> None:
+        self._least.members(everyone)
+
+    def state(self) -> Mapping[str, object]:
+        return self._least.state()
+
+    def restore(self, state: Mapping[str, object], /) -> None:
+        self._least.restore(state)
+
+
+def _size(request: ChatRequest) -> tuple[int, int]:
+    """Characters of text and number of attachments."""
+    characters = attachments = 0
+    for message in request.messages:
+        if isinstance(message.content, str):
+            characters += len(message.content)
+            continue
+        for part in message.content:
+            if isinstance(part, Text):
+                characters += len(part.text)
+            else:
+                attachments += 1
+    return characters, attachments
+
+
+def _make(settings: Any, rng: Rng | None, _clock: Clock) -> Cheapest:
+    return Cheapest(settings, rng=rng)
+
+
+FACTORY = StrategyFactory("cheapest", CheapestSettings, _make)

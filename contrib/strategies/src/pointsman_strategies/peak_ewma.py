@@ -1,0 +1,132 @@
+"""`peak_ewma`: of two at random, the one that was quicker of late for the calls it has.
+
+What is compared is the time to the first token, in an average that believes a bad sample at once and a good
+one slowly. Source: "peak EWMA" of Finagle's load balancers, Twitter, 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from math import exp, inf
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pointsman.clock import Clock, Rng, system_rng
+from pointsman.errors import Outcome
+from pointsman.strategy import Member, Sample, Strategy, StrategyFactory
+from pointsman.units import Duration
+from pointsman_strategies.power_of_two import two_of
+
+
+class PeakEwmaSettings(BaseModel):
+    """`{type: peak_ewma}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    decay: Duration = Field(
+        default=10.0, gt=0, description="after this long a sample counts for a third (1/e)"
+    )
+    initial: Duration = Field(
+        default=1.0, gt=0, description="the time to first token of a deployment that was never heard of"
+    )
+    failure_at_least: Duration = Field(
+        default=5.0,
+        description="a failed attempt counts as an answer that took this long, or as long as it took",
+    )
+    overload_cap: Duration = Field(
+        default=60.0, description="the most that the wait which an overloaded upstream asked for adds to that"
+    )
+
+
+class PeakEwma(Strategy):
+    """The lower cost of two distinct members, each pair as likely as any other; O(1).
+
+    Cost is estimate x (in-flight + 1) / weight. A member without history is tried by one call at a time.
+
+    Args:
+        rng: the source of chance; None: a fixed one, the same every time.
+    """
+
+    def __init__(self, settings: PeakEwmaSettings | None = None, *, clock: Clock, rng: Rng | None) -> None:
+        self._settings = settings or PeakEwmaSettings()
+        self._clock = clock
+        self._rng = rng or system_rng(0)
+        self._estimates: dict[str, tuple[float, float]] = {}  # id: (seconds, as of when)
+
+    def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
+        if len(ready) == 1:
+            return ready[0]
+        first, second = two_of(ready, self._rng)
+        now = self._clock.now()
+        return second if self.cost(second, now) < self.cost(first, now) else first
+
+    def cost(self, member: Member, now: float) -> float:
+        """What one more call is expected to cost there, seconds; infinite while the first is under way."""
+        known = self._estimates.get(member.id)
+        if known is None:
+            return inf if member.in_flight else self._settings.initial / member.weight
+        seconds, at = known
+        if now > at:
+            seconds *= exp((at - now) / self._settings.decay)
+        return seconds * (member.in_flight + 1) / member.weight
+
+    def observed(self, member: Member, sample: Sample, /) -> None:
+        seconds = self._seconds(sample)
+        if seconds is None:
+            return
+        known = self._estimates.get(member.id)
+        if known is None:
+            self._estimates[member.id] = (seconds, sample.now)
+            return
+        estimate, at = known
+        now = max(at, sample.now)
+        if seconds < estimate:
+            old = exp((at - now) / self._settings.decay)
+            seconds = estimate * old + seconds * (1 - old)
+        self._estimates[member.id] = (seconds, now)
+
+    def _seconds(self, sample: Sample) -> float | None:
+        """What `sample` says about the member; None when nothing."""
+        match sample.outcome:
+            case Outcome.OK:
+                return sample.seconds if sample.first_token is None else sample.first_token
+            case Outcome.UPSTREAM_FAULT:
+                return max(sample.seconds, self._settings.failure_at_least)
+            case Outcome.OVERLOAD:
+                penalty = min(sample.retry_after or 0.0, self._settings.overload_cap)
+                return max(sample.seconds, self._settings.failure_at_least) + penalty
+            case _:  # cancelled, or the request was wrong: says nothing about the upstream
+                return None
+
+    def members(self, everyone: Sequence[Member], /) -> None:
+        ids = {member.id for member in everyone}
+        self._estimates = {id: known for id, known in self._estimates.items() if id in ids}
+
+    def state(self) -> Mapping[str, object]:
+        return {"estimates": {id: list(known) for id, known in self._estimates.items()}}
+
+    def restore(self, state: Mapping[str, object], /) -> None:
+        estimates = state.get("estimates")
+        if not isinstance(estimates, Mapping):
+            raise ValueError("a state of peak_ewma holds `estimates`, a mapping from id to [seconds, at]")
+        try:
+            self._estimates = {
+                str(id): (float(seconds), float(at)) for id, (seconds, at) in estimates.items()
+            }
+        except TypeError as error:
+            raise ValueError(f"an estimate of peak_ewma is [seconds, at]: {error}") from error
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PeakEwma:
+        """For a preview: chance and estimates of its own, and the same clock, which cannot be copied."""
+        twin = PeakEwma(self._settings, clock=self._clock, rng=deepcopy(self._rng, memo))
+        twin._estimates = dict(self._estimates)
+        return twin
+
+
+def _make(settings: Any, rng: Rng | None, clock: Clock) -> PeakEwma:
+    return PeakEwma(settings, clock=clock, rng=rng)
+
+
+FACTORY = StrategyFactory("peak_ewma", PeakEwmaSettings, _make)

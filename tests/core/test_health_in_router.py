@@ -200,3 +200,36 @@ def test_the_adaptive_limit_falls_on_overload_and_rises_again() -> None:
 def test_adaptive_concurrency_without_a_ceiling_is_refused_at_start() -> None:
     with pytest.raises(ConfigError, match=r"max_in_flight: adaptive_concurrency needs it"):
         router(Scripted(), config("a", adaptive_concurrency={}))
+
+
+def test_a_reset_forgets_what_went_wrong_and_wakes_who_waits() -> None:
+    from pointsman.errors import RateLimited
+
+    upstream = Scripted()
+    upstream.script("a", *[Unavailable("down")] * 5, RateLimited("slow down", retry_after=50))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with router(upstream, config("a", retry="none")) as r:
+            for _ in range(5):
+                with pytest.raises(Unavailable):
+                    await r.chat("m", "hi")
+            assert "breaker open" in (states(r)["a/x"] or "")
+            r.reset("a/x")
+            with pytest.raises(RateLimited):
+                await r.chat("m", "hi")
+            assert "cooling down" in (states(r)["a/x"] or "")
+            r.reset("a/x")
+            assert (await r.chat("m", "hi")).text == "ok"
+
+            r.force_open("a/x")
+            with pytest.raises(NoDeploymentAvailable):
+                await r.chat("m", "hi")
+            await asyncio.sleep(10_000)
+            with pytest.raises(NoDeploymentAvailable):
+                await r.chat("m", "hi")
+            r.reset("a/x")
+            assert (await r.chat("m", "hi")).text == "ok"
+            assert loop.time() < 10_001
+
+    run(main())

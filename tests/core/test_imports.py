@@ -25,9 +25,9 @@ ORDER = """
     transports.over_httpx transports.over_aiohttp transports
     lean statuses http sources provider
     swrr strategy residency budget retry audit breaker levels health concurrency limits waiting
-    pool attempts stream batch
+    deployment pool attempts stream batch
     hookspecs builtin plugins
-    build status router sync
+    snapshot build status router sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from pointsman import MidStreamError, Tool, Truncated
+from pointsman import MidStreamError, NoDeploymentAvailable, Tool, Truncated
 from pointsman.types import ToolCallDelta
 from pointsman_simulator import Fault, Reply
 
@@ -292,3 +292,33 @@ async def test_streams_reuse_their_connection(fleet, dialect: str) -> None:
         ports = {record.headers.get("x-pointsman-attempt") for record in upstream.requests}
     assert ports == {"1"}
     assert len(upstream.requests) == 10
+
+
+@pytest.mark.parametrize(
+    ("dialect", "headers"),
+    [
+        ("openai", {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m30s"}),
+        ("openai", {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "90s"}),
+        (
+            "claude",
+            {"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": "90"},
+        ),
+    ],
+)
+async def test_what_an_upstream_says_is_left_lowers_our_limit_and_never_raises_it(
+    fleet, dialect: str, headers: dict[str, str]
+) -> None:
+    limits = {"requests": "10/min", "tokens": "100000/min"}
+    upstream = await fleet.add(dialect, "one", deployment={"limits": limits})
+    plenty = {name: "1000000" for name in headers if "remaining" in name}
+    upstream.script(Reply(text="ok", headers=plenty), Reply(text="ok", headers=headers))
+
+    async with fleet.router(queue=None) as router:
+        await router.chat("m", "hi", max_tokens=20)
+        (scope,) = router.status()["models"]["m"]["deployments"][0]["limits"]
+        assert scope["requests"]["remaining"] == 9
+        await router.chat("m", "hi", max_tokens=20)
+        with pytest.raises(NoDeploymentAvailable) as caught:
+            await router.chat("m", "hi", max_tokens=20)
+
+    assert caught.value.retry_after == pytest.approx(90, abs=5)

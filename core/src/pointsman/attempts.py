@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from pointsman.clock import Clock, Rng, new_id
+from pointsman.deployment import QUOTA_COOL_DOWN, Demand, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
     AuthenticationFailed,
@@ -29,7 +30,7 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded
 from pointsman.http import Limits
-from pointsman.pool import QUOTA_COOL_DOWN, Demand, Deployment, Lease, Pool
+from pointsman.pool import Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy
 from pointsman.terms import PLAIN, Terms, both
@@ -291,7 +292,7 @@ class Attempts:
             return NotYet(min(instants, default=inf), pass_on=bool(demand.require or demand.tried))
 
         try:
-            return await room.wait(
+            held = await room.wait(
                 attempt,
                 key=self.terms.fairness_key,
                 priority=_PRIORITIES[self.terms.priority],
@@ -300,6 +301,13 @@ class Attempts:
             )
         except CallError as error:
             raise self._complete(error, None) from self._last_error
+        now = self._setting.clock.now()
+        if now >= self.deadline:
+            # Its turn came before the deadline, and the loop came round to it after.
+            held[1].release(Outcome.NEUTRAL, now, sent=False)
+            late = DeadlineExceeded("the deadline of the request passed when its turn in the queue had come")
+            raise self._complete(late, None) from self._last_error
+        return held
 
     def _lacks_room(self, now: float) -> bool:
         """Whether somebody well could take the next attempt, had it but room."""

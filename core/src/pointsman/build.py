@@ -6,18 +6,13 @@ audit files opened. What did not change since a previous snapshot is taken over 
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from dataclasses import replace
 from functools import partial
 from math import ceil, inf
 from typing import Any, NamedTuple
 from weakref import WeakSet
-
-from cachetools import LRUCache
 
 from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
@@ -28,7 +23,8 @@ from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, Window
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
-from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError, UnknownModel
+from pointsman.deployment import Deployment, Lease, Live
+from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
 from pointsman.events import BreakerChanged, Events, HealthChanged
 from pointsman.health import (
     Checks,
@@ -39,193 +35,23 @@ from pointsman.health import (
     WarmUp,
     WarmUpSettings,
 )
+from pointsman.hints import left
 from pointsman.http import Client, Endpoint
 from pointsman.inputs import default_options
 from pointsman.limits import Limit, Meter, Oversize
 from pointsman.limits import Limits as RateLimits
 from pointsman.plugins import Plugins
-from pointsman.pool import Deployment, Lease, Live, Pool
-from pointsman.provider import Provider, ProviderContext, ProviderFactory
+from pointsman.pool import Pool
+from pointsman.provider import Provider, ProviderContext
 from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
-from pointsman.strategy import Price, RoundRobin, Strategy
+from pointsman.snapshot import Polled, Snapshot, Upstream, limits_of
+from pointsman.strategy import Price, Strategy
 from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 from pointsman.units import Rate
 from pointsman.waiting import LineSettings, WaitingLine, WaitingRoom
-
-log = logging.getLogger("pointsman")
-
-AD_HOC_POOLS = 256
-"""`provider/upstream-model` names that are remembered; callers may invent any number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """One provider as it runs: the object, and what its clients are made of."""
-
-    config: ProviderConfig
-    factory: ProviderFactory
-    provider: Provider
-    auth: Auth
-    open: Callable[[Endpoint], Client]
-    own: list[Client]
-    checks: Checks | None = None
-    prober: Prober | None = None
-    warming: list[WarmUp] = field(default_factory=list)
-    """The warm-ups that begin when its checks pass again."""
-
-    def any_client(self) -> Client | None:
-        """A client for calls outside of the configured deployments; None for a provider without endpoint."""
-        if not self.own and self.provider.endpoint is not None:
-            self.open(self.provider.endpoint)
-        return self.own[0] if self.own else None
-
-
-class Polled(NamedTuple):
-    """A server that is asked what it has in memory."""
-
-    provider: Provider
-    host: Host
-    poller: Prober
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """One immutable, fully built configuration; a request keeps the one it started with."""
-
-    config: Config
-    setting: Setting
-    upstreams: Mapping[str, Upstream]
-    pools: Mapping[str, Pool]
-    lives: Mapping[str, Live]
-    clients: Mapping[str, Client]
-    sinks: Sequence[AuditSink]
-    scopes: Mapping[tuple[str, LimitsConfig], Limit]
-    """Every rate limit that holds, by its name and what it says; a reload takes them over as they stand."""
-    hosts: Mapping[str, Polled]
-    """The servers that strategies want to know about, by the name of the provider."""
-    alive: WeakSet[Pool]
-    """All pools that a request may still use, of this snapshot and of those before it."""
-    _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
-
-    @property
-    def providers(self) -> dict[str, Provider]:
-        """The provider objects by their configured names."""
-        return {name: each.provider for name, each in self.upstreams.items()}
-
-    def chain(self, model: str) -> Sequence[Pool]:
-        """The pool of `model` and those of its fallbacks, in order, each once. Raises UnknownModel."""
-        first = self.pool(model)
-        if not first.fallback:
-            return (first,)
-        chain: dict[str, Pool] = {}
-        waiting = [first]
-        while waiting:
-            pool = waiting.pop(0)
-            if pool.name not in chain:
-                chain[pool.name] = pool
-                waiting = [self.pool(name) for name in pool.fallback] + waiting
-        return tuple(chain.values())
-
-    def pool(self, model: str) -> Pool:
-        """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
-        pool = self.pools.get(model) or self._ad_hoc.get(model)
-        if pool is not None:
-            return pool
-        name, slash, upstream_model = model.partition("/")
-        upstream = self.upstreams.get(name)
-        if not slash or not upstream_model or upstream is None:
-            close = get_close_matches(model, self.pools, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
-            raise UnknownModel(f"no model is called {model!r}; {hint}")
-        deployment = self._configured(upstream, upstream_model, model) or Deployment(
-            id=model,
-            model=upstream_model,
-            provider=upstream.provider,
-            client=upstream.any_client(),
-            live=Live(model, breaker=None, rng=self.setting.rng),
-            **_limits(self.config, model, DeploymentConfig(provider=name, model=upstream_model)),
-        )
-        pool = Pool(model, (deployment,), RoundRobin(), total=self.config.timeouts.total)
-        self._ad_hoc[model] = pool
-        self.alive.add(pool)
-        return pool
-
-    def _configured(self, upstream: Upstream, upstream_model: str, id: str) -> Deployment | None:
-        """The deployment of that id with its limits, which hold by whatever name it is called."""
-        for pool in self.pools.values():
-            for each in pool.deployments:
-                if each.id == id and each.model == upstream_model and each.provider is upstream.provider:
-                    return each
-        return None
-
-    @property
-    def in_flight(self) -> int:
-        """Attempts that hold a lease now, over all deployments, those that were called by full name too."""
-        ad_hoc = (each.live for pool in self._ad_hoc.values() for each in pool.deployments)
-        return sum(live.in_flight for live in {*self.lives.values(), *ad_hoc})
-
-    def live(self, deployment: str) -> Live:
-        """The state of a deployment. Raises KeyError that lists the ids."""
-        try:
-            return self.lives[deployment]
-        except KeyError:
-            ids = ", ".join(self.lives)
-            raise KeyError(f"no deployment is called {deployment!r}; there are {ids}") from None
-
-    def retired_by(self, new: Snapshot) -> list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]]:
-        """What `new` no longer uses: how to close it, and the states that must be idle before."""
-        retired: list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]] = []
-        for id, client in self.clients.items():
-            if new.clients.get(id) is not client:
-                retired.append(([self.lives[id]], client.aclose))
-        for name, polled in self.hosts.items():
-            if new.hosts.get(name) is not polled:
-                retired.append(((), polled.poller.aclose))
-        for name, upstream in self.upstreams.items():
-            successor = new.upstreams.get(name)
-            prober = upstream.prober
-            if prober is not None and (successor is None or successor.prober is not prober):
-                retired.append(((), prober.aclose))
-            if successor is None or successor.provider is not upstream.provider:
-                lives = [
-                    each.live for pool in self.alive for each in pool.deployments
-                    if each.provider is upstream.provider
-                ]  # fmt: skip
-                retired.append((lives, lambda upstream=upstream: _close(upstream)))  # type: ignore[misc]
-        return retired
-
-    def start(self) -> None:
-        """Begin to check the providers, on the running loop, where the configuration wants it."""
-        for upstream in self.upstreams.values():
-            if upstream.prober is not None:
-                upstream.prober.start()
-        for polled in self.hosts.values():
-            polled.poller.start()
-
-    async def aclose(self) -> None:
-        """Close all connections and end the checks. The audit sinks stay open for the last records."""
-        for upstream in self.upstreams.values():
-            if upstream.prober is not None:
-                await upstream.prober.aclose()
-        for polled in self.hosts.values():
-            await polled.poller.aclose()
-        for client in self.clients.values():
-            with suppress(Exception):
-                await client.aclose()
-        for upstream in self.upstreams.values():
-            with suppress(Exception):
-                await _close(upstream)
-
-    async def close_sinks(self) -> None:
-        """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
-        for sink in self.sinks:
-            try:
-                await asyncio.to_thread(sink.close)
-            except Exception:  # a plugin's mistake must not keep the others from writing
-                log.exception("an audit sink failed to close")
 
 
 def build(
@@ -469,7 +295,7 @@ class _Builder:
     ) -> Client:
         more = {name: value.get_secret_value() for name, value in config.headers.items()}
         return Client(
-            Endpoint(endpoint.base_url, {**endpoint.headers, **more}, endpoint.authorize),
+            replace(endpoint, headers={**endpoint.headers, **more}),
             self._transport(config, max_in_flight),
             auth=auth,
             clock=self._clock,
@@ -577,6 +403,27 @@ class _Builder:
         scopes = [self._scope(name, limits) for name, limits in named if limits is not None]
         return RateLimits(scopes) if scopes else None
 
+    def _feedback(self, live: Live, endpoint: Endpoint | None) -> Callable[[Mapping[str, str]], None] | None:
+        """Lowers the rate limits of a deployment to what the upstream says is left; it never raises them."""
+        rates = None if endpoint is None else endpoint.rates
+        if rates is None or live.limits is None:
+            return None
+        clock, limits = self._clock, live.limits
+
+        def heard(headers: Mapping[str, str]) -> None:
+            now, wall = clock.now(), clock.wall()
+            requests, requests_wait = left(headers, rates.requests, wall=wall)
+            tokens, tokens_wait = left(headers, rates.tokens, wall=wall)
+            limits.lower(
+                now,
+                requests=requests,
+                requests_until=None if requests_wait is None else now + requests_wait,
+                tokens=tokens,
+                tokens_until=None if tokens_wait is None else now + tokens_wait,
+            )
+
+        return heard
+
     def _scope(self, name: str, config: LimitsConfig) -> Limit:
         key = (name, config)
         if key not in self._scopes:
@@ -628,6 +475,8 @@ class _Builder:
                     max_in_flight=config.max_in_flight,
                 )
         self._lives[id].limits = self._rate_limits(config, upstream, path)
+        if id in self._clients:
+            self._clients[id].on_head = self._feedback(self._lives[id], upstream.provider.endpoint)
         warm_up = self._lives[id].warm_up
         if warm_up is not None and warm_up not in upstream.warming:
             upstream.warming.append(warm_up)
@@ -649,7 +498,7 @@ class _Builder:
             price=None if config.price is None else Price(**config.price.model_dump()),
             host=self._host(config.provider, upstream, self._lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self._lives[id], upstream.checks),
-            **_limits(self._config, pool, config),
+            **limits_of(self._config, pool, config),
         )
 
     def _host(self, name: str, upstream: Upstream, live: Live) -> Host:
@@ -766,15 +615,3 @@ class _Builder:
 
 def _meter(rate: Rate | None, burst: int | None, oversize: Oversize) -> Meter | None:
     return None if rate is None else Meter(rate.count, rate.period, burst, oversize=oversize)
-
-
-async def _close(upstream: Upstream) -> None:
-    await upstream.provider.aclose()
-    for client in upstream.own:
-        await client.aclose()
-
-
-def _limits(config: Config, model: str, deployment: DeploymentConfig) -> dict[str, Any]:
-    """The time limits that a deployment keeps to, as the fields of `Deployment`."""
-    timeouts = config.timeouts_for(model, deployment)
-    return {"first_token": timeouts.first_token, "idle": timeouts.idle, "attempt": timeouts.attempt}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -40,6 +41,26 @@ def reset_after(headers: Mapping[str, str], names: Iterable[str], *, wall: float
     """
     waits = [wait for name in names if (wait := parse_reset(headers.get(name, ""), wall=wall)) is not None]
     return max(waits, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class RateHeaders:
+    """The headers in which an upstream tells what is left of its limits: (remaining, reset) for each unit."""
+
+    requests: tuple[str, str]
+    tokens: tuple[str, str]
+
+
+def left(
+    headers: Mapping[str, str], names: tuple[str, str], *, wall: float
+) -> tuple[int | None, float | None]:
+    """What is left by the headers `names`, and how many seconds until there is more, once nothing is.
+
+    None for what they do not say or what cannot be read: some compatible servers send -1, or words.
+    """
+    value = headers.get(names[0], "").strip()
+    remaining = int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
+    return remaining, parse_reset(headers.get(names[1], ""), wall=wall) if remaining == 0 else None
 
 
 def parse_reset(value: str, *, wall: float) -> float | None:

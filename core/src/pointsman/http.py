@@ -28,6 +28,7 @@ from pointsman.errors import (
     InvalidRequest,
     Truncated,
 )
+from pointsman.hints import RateHeaders
 from pointsman.lean import httpx
 from pointsman.statuses import json_or_none, request_id_of
 from pointsman.timers import TimeLimit
@@ -52,12 +53,13 @@ class Endpoint:
     """Where a provider's calls go, and what every one of them carries.
 
     `base_url` has no trailing slash; paths are appended to it. `authorize` makes the headers that carry
-    the credential.
+    the credential. `rates` names the headers that tell what is left of the upstream's rate limits.
     """
 
     base_url: str = field(repr=False)  # both may hold a secret
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     authorize: Callable[[str], Mapping[str, str]] = bearer
+    rates: RateHeaders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,8 @@ class Client:
     ) -> None:
         self.endpoint = endpoint
         self.transport = transport
+        self.on_head: Callable[[Mapping[str, str]], None] | None = None
+        """Hears of the headers of every answer; must neither block nor raise."""
         self._auth = auth
         self._clock = clock
         self._base_url = endpoint.base_url.rstrip("/")
@@ -306,6 +310,8 @@ class Client:
             )
         if answer.status == 401 and secret is not None:
             self._auth.rejected(secret)
+        if self.on_head is not None:
+            self.on_head(answer.headers)
         return answer
 
     async def json(self, method: str, path: str, body: Any = None, *, limits: Limits) -> tuple[Answer, Any]:

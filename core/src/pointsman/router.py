@@ -15,9 +15,10 @@ from cachetools import TTLCache
 
 from pointsman.attempts import Attempts, Running
 from pointsman.batch import Batch
-from pointsman.build import Snapshot, build, check
+from pointsman.build import build, check
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
+from pointsman.deployment import Admin, Lease
 from pointsman.errors import (
     CallError,
     ConfigError,
@@ -30,8 +31,9 @@ from pointsman.errors import (
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
 from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
 from pointsman.plugins import Plugins
-from pointsman.pool import Admin, Lease, when_all_idle
+from pointsman.pool import when_all_idle
 from pointsman.provider import Provider
+from pointsman.snapshot import Snapshot
 from pointsman.status import explain, status
 from pointsman.stream import ChatStream
 from pointsman.terms import Terms, split_terms
@@ -396,7 +398,29 @@ class Router:
 
     def enable(self, deployment: str) -> None:
         """Send calls there again, also after `drain`."""
-        self._snapshot.live(deployment).admin = Admin.UP
+        live = self._snapshot.live(deployment)
+        live.admin = Admin.UP
+        live.wake()
+
+    def reset(self, deployment: str) -> None:
+        """Forget what went wrong there: its breaker closes, and cool-down and ejection end."""
+        now, live = self._now(), self._snapshot.live(deployment)
+        live.cooling_until = 0.0
+        live.overloads = 0
+        if live.breaker is not None:
+            live.breaker.reset(now)
+        for pool in self._snapshot.pools.values():
+            for each in pool.deployments:
+                if each.live is live and each.outlier is not None:
+                    each.outlier.reset(now)
+        live.wake()
+
+    def force_open(self, deployment: str) -> None:
+        """Have its breaker refuse every call until `reset`. Raises ValueError when it has none."""
+        live = self._snapshot.live(deployment)
+        if live.breaker is None:
+            raise ValueError(f"deployment {deployment!r} has no breaker; use disable()")
+        live.breaker.force_open(self._now())
 
     async def drain(self, deployment: str, *, timeout: float = 30.0) -> bool:
         """Send no further calls there and wait for the running ones; false when some still ran at the end."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.build import Snapshot
-from pointsman.pool import Deployment, Live, Pool
+from pointsman.deployment import Deployment, Live
+from pointsman.pool import Pool
+from pointsman.snapshot import Snapshot
 from pointsman.types import Request
 
 

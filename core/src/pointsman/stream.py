@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from pointsman.attempts import Attempts
+from pointsman.deployment import Lease
 from pointsman.errors import (
     AttemptTimeout,
     BadResponse,
@@ -23,7 +24,6 @@ from pointsman.errors import (
     MidStreamError,
     Outcome,
 )
-from pointsman.pool import Lease
 from pointsman.sources import EventSource
 from pointsman.types import (
     ChatRequest,

@@ -148,6 +148,14 @@ class SyncRouter:
         """As `Router.enable`."""
         self._run(_later(lambda: self._router.enable(deployment)))
 
+    def reset(self, deployment: str) -> None:
+        """As `Router.reset`."""
+        self._run(_later(lambda: self._router.reset(deployment)))
+
+    def force_open(self, deployment: str) -> None:
+        """As `Router.force_open`."""
+        self._run(_later(lambda: self._router.force_open(deployment)))
+
     def drain(self, deployment: str, *, timeout: float = 30.0) -> bool:
         """As `Router.drain`."""
         return self._run(self._router.drain(deployment, timeout=timeout))

@@ -67,3 +67,21 @@ def test_tool_calls_are_printed(cli, gpu) -> None:
     gpu.script(Reply(tool_calls=[("departures", '{"station":"Bern"}')]))
 
     assert cli("chat", input="When?\n").out == 'departures({"station":"Bern"})\n'
+
+
+async def test_a_talk_can_operate_deployments_and_says_what_it_did() -> None:
+    from pointsman import Router
+    from pointsman.testing import Scripted
+    from pointsman_cli.commands.chat import _Talk
+    from pointsman_cli.options import Asked
+
+    given = {"providers": {"a": {"type": "scripted"}}, "models": {"m": {"deployments": ["a/x"]}}}
+    async with Router.from_config(given, plugins=[Scripted()]) as router:
+        talk = _Talk(Asked(), router, "m", None, trace=False)
+        assert talk.status() == ["a/x: ready, 0 in flight"]
+        assert await talk.operate("/disable", "a/x") == "disable a/x: done"
+        assert talk.status() == ["a/x: disabled by an operator, 0 in flight"]
+        assert await talk.operate("/enable", "a/x") == "enable a/x: done"
+        assert await talk.operate("/drain", "a/x") == "drain a/x: done"
+        assert talk.status() == ["a/x: draining, 0 in flight"]
+        assert await talk.operate("/heal", "a/y") == "no deployment is called 'a/y'; there are a/x"

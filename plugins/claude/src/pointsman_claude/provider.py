@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from pointsman.errors import BadResponse, InvalidRequest
 from pointsman.framing import SseFramer
+from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
@@ -67,6 +68,12 @@ class _Manner:
     headers: Mapping[str, str]
 
 
+_RATES = RateHeaders(
+    requests=("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+    tokens=("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+)
+
+
 class ClaudeProvider(Provider):
     """One account at Anthropic, or a server that speaks its Messages API."""
 
@@ -78,7 +85,7 @@ class ClaudeProvider(Provider):
         self._manner = self._make_manner(ClaudeOptions())
         base_url = (context.base_url or DEFAULT_BASE_URL).rstrip("/").removesuffix("/v1")
         headers = {"anthropic-workspace-id": self._settings.workspace} if self._settings.workspace else {}
-        self.endpoint: Endpoint = Endpoint(base_url, headers, _api_key)
+        self.endpoint: Endpoint = Endpoint(base_url, headers, _api_key, _RATES)
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         manner = self._manner_of(call.options)

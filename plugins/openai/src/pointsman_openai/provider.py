@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderError
 from pointsman.framing import SseFramer
+from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint, Limits, bearer
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
@@ -30,6 +31,12 @@ from pointsman_openai.wire import Dialect
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 _MANAGEMENT_SECONDS = 15.0
+
+
+_RATES = RateHeaders(
+    requests=("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    tokens=("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+)
 
 
 class OpenAIProvider(Provider):
@@ -99,6 +106,7 @@ class OpenAIProvider(Provider):
             (context.base_url or DEFAULT_BASE_URL).rstrip("/"),
             headers,
             bearer if settings.key_header == "authorization" else _Bare(settings.key_header),
+            _RATES,
         )
 
     def _make_dialect(self, settings: Any) -> Dialect:

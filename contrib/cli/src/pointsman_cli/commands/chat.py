@@ -17,7 +17,10 @@ from pointsman_cli.running import default_model, router_for
 if TYPE_CHECKING:
     from pointsman import ChatStream, Message, Router
 
-_HELP = "/reset forgets the conversation, /model NAME changes the model, Ctrl-C stops an answer, Ctrl-D ends"
+_HELP = (
+    "/reset forgets the conversation, /model NAME changes the model, /status shows the deployments, "
+    "/disable, /enable, /drain and /heal DEPLOYMENT operate one, Ctrl-C stops an answer, Ctrl-D ends"
+)
 
 
 @click.command("chat")
@@ -63,6 +66,30 @@ class _Talk:
         """Go on with `model`. Raises UnknownModel."""
         self._router.explain(model)
         self.model = model
+
+    def status(self) -> list[str]:
+        """One line for each deployment of the model, and why it takes no calls where it does not."""
+        deployments = self._router.status()["models"].get(self.model, {}).get("deployments", [])
+        return [
+            f"{each['id']}: {each['blocked'] or 'ready'}, {each['in_flight']} in flight"
+            for each in deployments
+        ]
+
+    async def operate(self, word: str, deployment: str) -> str:
+        """Do what `/word deployment` asks for; returns what to say."""
+        try:
+            match word:
+                case "/disable":
+                    self._router.disable(deployment)
+                case "/enable":
+                    self._router.enable(deployment)
+                case "/heal":
+                    self._router.reset(deployment)
+                case "/drain" if not await self._router.drain(deployment):
+                    return f"{deployment} still has calls in flight; it takes no new ones"
+        except KeyError as error:
+            return str(error.args[0])
+        return f"{word[1:]} {deployment}: done"
 
     async def turn(self, prompt: str) -> None:
         """Stream the answer to `prompt`; a turn that fails or is cancelled is forgotten."""
@@ -111,7 +138,7 @@ def _at_terminal(talk: _Talk, runner: asyncio.Runner) -> None:
     for line in _typed():
         try:
             if line.startswith("/"):
-                _obey(talk, line)
+                _obey(talk, line, runner)
             else:
                 runner.run(talk.turn(line))
         except KeyboardInterrupt:
@@ -137,7 +164,7 @@ def _typed() -> Iterator[str]:
             yield line
 
 
-def _obey(talk: _Talk, line: str) -> None:
+def _obey(talk: _Talk, line: str, runner: asyncio.Runner) -> None:
     word, _, rest = line.partition(" ")
     if word == "/reset":
         talk.reset()
@@ -147,5 +174,10 @@ def _obey(talk: _Talk, line: str) -> None:
         say(f"model {talk.model}")
     elif word == "/model":
         say(f"model {talk.model}")
+    elif word == "/status":
+        for each in talk.status():
+            say(each)
+    elif word in ("/disable", "/enable", "/drain", "/heal") and rest.strip():
+        say(runner.run(talk.operate(word, rest.strip())))
     else:
         say(_HELP)

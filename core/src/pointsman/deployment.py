@@ -1,0 +1,426 @@
+"""Deployments, their live state, and the lease: the only owner of accounting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import exp
+from typing import Any
+from weakref import WeakSet
+
+from pointsman.breaker import Breaker, Permit
+from pointsman.clock import Rng
+from pointsman.concurrency import AdaptiveLimit, Window
+from pointsman.errors import Outcome
+from pointsman.health import Outlier, WarmUp
+from pointsman.http import Client
+from pointsman.limits import Limits as RateLimits
+from pointsman.limits import Reservation
+from pointsman.provider import Provider
+from pointsman.residency import Host
+from pointsman.strategy import Price, Residency, Sample
+from pointsman.terms import Labels, Rule
+from pointsman.waiting import WaitingRoom
+
+COOL_DOWN = 10.0
+COOL_DOWN_CAP = 120.0
+QUOTA_COOL_DOWN = 300.0
+LONGEST_COOL_DOWN = 3600.0
+"""Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
+_EWMA_SECONDS = 30.0
+
+
+class Admin(StrEnum):
+    """What an operator said about a deployment."""
+
+    UP = "up"
+    DRAINING = "draining"
+    DOWN = "down"
+
+
+class Average:
+    """An average of samples in which those of `_EWMA_SECONDS` ago count a third; None before the first."""
+
+    __slots__ = ("_at", "value")
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self._at = 0.0
+
+    def add(self, sample: float, now: float) -> None:
+        """Count `sample`, taken at `now`."""
+        if self.value is None:
+            self.value = sample
+        else:
+            old = exp(-max(0.0, now - self._at) / _EWMA_SECONDS)
+            # Without a floor on the weight of the new, a burst of samples in one instant would count nothing.
+            old = min(old, 0.9)
+            self.value = self.value * old + sample * (1 - old)
+        self._at = now
+
+
+class Live:
+    """What is known of one deployment right now; pools that share the deployment share this.
+
+    It outlives reloads for as long as the deployment stays what it is.
+    """
+
+    __slots__ = (
+        "adaptive",
+        "admin",
+        "breaker",
+        "cooling_until",
+        "first_token",
+        "id",
+        "in_flight",
+        "late_releases",
+        "limits",
+        "on_idle",
+        "outcomes",
+        "overloads",
+        "rng",
+        "rooms",
+        "total",
+        "warm_up",
+        "window",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        breaker: Breaker | None,
+        rng: Rng,
+        warm_up: WarmUp | None = None,
+        adaptive: Callable[[Window], AdaptiveLimit] | None = None,
+        limits: RateLimits | None = None,
+    ) -> None:
+        self.id = id
+        self.breaker = breaker
+        self.rng = rng
+        self.admin = Admin.UP
+        self.in_flight = 0
+        self.cooling_until = 0.0
+        self.overloads = 0
+        self.outcomes: Counter[str] = Counter()
+        self.late_releases = 0
+        self.on_idle: list[Callable[[], None]] = []
+        self.first_token = Average()
+        self.total = Average()
+        self.warm_up = warm_up
+        self.limits = limits
+        self.rooms: WeakSet[WaitingRoom[Any]] = WeakSet()
+        # The quantiles of first tokens are kept only for those who ask for them.
+        self.window = None if adaptive is None else Window()
+        self.adaptive = None if adaptive is None or self.window is None else adaptive(self.window)
+
+    def wake(self) -> None:
+        """Something may have become free: whoever waits for it is asked."""
+        for room in self.rooms:
+            room.wake()
+
+    def begin_warm_up(self, now: float) -> None:
+        """From `now` on, take on load slowly."""
+        if self.warm_up is not None:
+            self.warm_up.begin(now)
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once nothing is in flight: now, or with the last release."""
+        if self.in_flight == 0:
+            tell()
+        else:
+            self.on_idle.append(tell)
+
+    def cool_down(self, now: float, hint: float | None, *, at_least: float = 0.0) -> None:
+        """An overload: keep calls away as the upstream said, else for ever longer with each in a row."""
+        if hint is None:
+            hint = min(COOL_DOWN_CAP, COOL_DOWN * 2.0 ** min(self.overloads, 16))
+        self.overloads += 1
+        self.keep_away(now, max(hint, at_least))
+
+    def keep_away(self, now: float, seconds: float) -> None:
+        """Send no call for `seconds` and up to a tenth more: never earlier than an upstream said, and those
+        who were refused together do not come back together.
+        """
+        seconds = min(seconds, LONGEST_COOL_DOWN) * (1 + 0.1 * self.rng.random())
+        self.cooling_until = max(self.cooling_until, now + seconds)
+
+
+@dataclass(slots=True)
+class Demand:
+    """What one request demands of a deployment.
+
+    Attributes:
+        require: labels that it must carry.
+        tokens: the estimate of what the request will use, for limits by tokens.
+        tried: ids of those that the request has tried; filled as it goes.
+    """
+
+    require: Rule = field(default_factory=dict)
+    tokens: int = 0
+    tried: set[str] = field(default_factory=set)
+
+    def again(self) -> Demand:
+        """The same, as if nothing had been tried."""
+        return Demand(self.require, self.tokens)
+
+
+ANYTHING = Demand()
+"""The demand of nobody in particular; not to be changed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deployment:
+    """One upstream model at one provider, as a member of one pool.
+
+    Attributes:
+        id: `provider/upstream-model` unless it was named.
+        model: the upstream's own name.
+        defaults: options for requests that do not say them.
+        options: what only the provider type knows.
+        first_token, idle, attempt: time limits in seconds.
+        live: the state, shared with other pools.
+    """
+
+    id: str
+    model: str
+    provider: Provider
+    client: Client | None
+    live: Live
+    weight: int = 1
+    priority: int = 0
+    max_in_flight: int | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
+    first_token: float = 60.0
+    idle: float = 60.0
+    attempt: float | None = None
+    outlier: Outlier | None = None
+    price: Price | None = None
+    host: Host | None = None
+
+    @property
+    def residency(self) -> Residency | None:
+        """What its server has in memory; None when nobody asks it."""
+        return None if self.host is None else self.host.residency(self.model)
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that hold a lease on it now."""
+        return self.live.in_flight
+
+    @property
+    def warm_up(self) -> WarmUp | None:
+        """How it returns to full load."""
+        return self.live.warm_up
+
+    @property
+    def provider_name(self) -> str:
+        """The configured name of the provider."""
+        return self.provider.name
+
+    @property
+    def places(self) -> int | None:
+        """How many attempts it takes at the same time; None for any number."""
+        adaptive = self.live.adaptive
+        return self.max_in_flight if adaptive is None else adaptive.limit
+
+    def healthy(self, now: float) -> bool:
+        """Whether a level may count on it. Being full is no illness: what is full works."""
+        live = self.live
+        return (
+            live.admin is Admin.UP
+            and live.cooling_until <= now
+            and (live.breaker is None or live.breaker.admits(now))
+            and (self.outlier is None or self.outlier.healthy(now))
+        )
+
+    def blocked(self, now: float, tokens: int = 0, *, panic: bool = False) -> str | None:
+        """Why no call of so many `tokens` can go there now, in a few words; None when one can.
+
+        In a `panic` its health is not believed; everything else holds.
+        """
+        live = self.live
+        if live.admin is not Admin.UP:
+            return "draining" if live.admin is Admin.DRAINING else "disabled by an operator"
+        if live.cooling_until > now:
+            return f"cooling down, {live.cooling_until - now:.1f} s left"
+        breaker = live.breaker
+        if breaker is not None and not breaker.admits(now):
+            return f"circuit breaker {breaker.state}"
+        if self.outlier is not None and not panic and not self.outlier.healthy(now):
+            return "unhealthy: " + ("ejected" if self.outlier.ejected(now) else "its checks fail")
+        places = self.places
+        if places is not None and live.in_flight >= places:
+            return f"full: {live.in_flight} of {places} in flight"
+        if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
+            return live.limits.too_large(tokens) or f"rate limit: room in {wait:.1f} s"
+        return None
+
+    def lacks_room(self, now: float, tokens: int) -> bool:
+        """Whether it is well, and only its places or its rate limits keep a call of `tokens` waiting."""
+        limits = self.live.limits
+        if not self.healthy(now) or (limits is not None and limits.too_large(tokens) is not None):
+            return False
+        full = self.places is not None and self.in_flight >= self.places
+        return full or (limits is not None and limits.wait(tokens, now) > 0)
+
+    def available_at(self, now: float, tokens: int = 0) -> float | None:
+        """The earliest instant at which it could take a call; None when nobody can tell."""
+        live = self.live
+        if live.admin is not Admin.UP:
+            return None
+        if self.places is not None and live.in_flight >= self.places:
+            return None
+        breaker_at = now if live.breaker is None else live.breaker.retry_at(now)
+        ejected_until = now if self.outlier is None else self.outlier.ejected_until
+        limited = 0.0 if live.limits is None else live.limits.wait(tokens, now)
+        at = max(now + limited, live.cooling_until, breaker_at, ejected_until)
+        return None if at == float("inf") else at
+
+    def acquire(self, now: float, expires: float, tokens: int = 0) -> Lease | None:
+        """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
+        live = self.live
+        places = self.places
+        if places is not None and live.in_flight >= places:
+            return None
+        reservation = None
+        if live.limits is not None:
+            reservation = live.limits.reserve(tokens, now)
+            if reservation is None:
+                return None
+        permit = None
+        if live.breaker is not None:
+            permit = live.breaker.acquire(now, expires)
+            if permit is None:
+                if reservation is not None:
+                    reservation.refund(now)
+                return None
+        live.in_flight += 1
+        return Lease(self, permit, now, reservation)
+
+
+class Lease:
+    """One attempt's hold on one deployment, from choice to last byte.
+
+    Nothing else changes in-flight counts, breaker permits and latency samples. `release` works once; a
+    lease that is dropped gives everything back without judging the deployment.
+    """
+
+    __slots__ = ("_open", "_permit", "_reservation", "deployment", "first_event_at", "observer", "started_at")
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        permit: Permit | None,
+        now: float,
+        reservation: Reservation | None = None,
+    ) -> None:
+        self.deployment = deployment
+        self.started_at = now
+        self.first_event_at: float | None = None
+        self.observer: Callable[[Deployment, Sample], None] | None = None
+        self._permit = permit
+        self._reservation = reservation
+        self._open = True
+
+    def first_event(self, now: float) -> None:
+        """The first content is here. Only the first call counts."""
+        if self.first_event_at is None:
+            self.first_event_at = now
+
+    @property
+    def first_token(self) -> float | None:
+        """Seconds from choice to first content; None when there was none."""
+        return None if self.first_event_at is None else self.first_event_at - self.started_at
+
+    def release(
+        self,
+        outcome: Outcome,
+        now: float,
+        *,
+        retry_after: float | None = None,
+        at_least: float = 0.0,
+        timed_out: bool = False,
+        sent: bool = True,
+        tokens: int | None = None,
+    ) -> bool:
+        """Give everything back, once; false when it had been already.
+
+        Args:
+            retry_after: the upstream's hint after an `overload` or `upstream_fault`, seconds.
+            at_least: the shortest cool-down after an `overload`, seconds.
+            timed_out: the fault was silence, which is how some upstreams say that they are overloaded.
+            sent: false when surely nothing reached the upstream: then the rate limits get all of it back.
+            tokens: as the upstream counted them, None when it did not.
+        """
+        live = self.deployment.live
+        if not self._open:
+            live.late_releases += 1
+            return False
+        self._open = False
+        adaptive, outlier = live.adaptive, self.deployment.outlier
+        if adaptive is not None and outcome is Outcome.OK:
+            adaptive.ok(now, live.in_flight)
+        live.in_flight -= 1
+        live.outcomes[outcome.value] += 1
+        breaker, permit = live.breaker, self._permit
+        match outcome:
+            case Outcome.OK:
+                live.overloads = 0
+                live.total.add(now - self.started_at, now)
+                first = self.first_token
+                if first is not None:
+                    live.first_token.add(first, now)
+                    if live.window is not None:
+                        live.window.add(first, now)
+                if outlier is not None:
+                    outlier.ok(now, started=self.started_at)
+                if breaker is not None and permit is not None:
+                    slow_after = breaker.settings.slow_after
+                    breaker.ok(permit, now, slow=first is not None and first > slow_after)
+            case Outcome.UPSTREAM_FAULT:
+                if retry_after is not None:
+                    live.keep_away(now, retry_after)
+                if outlier is not None:
+                    outlier.failed(now, started=self.started_at)
+                if adaptive is not None and timed_out:
+                    adaptive.overloaded(now)
+                if breaker is not None and permit is not None:
+                    breaker.failed(permit, now)
+            case Outcome.OVERLOAD:
+                live.cool_down(now, retry_after, at_least=at_least)
+                if adaptive is not None:
+                    adaptive.overloaded(now)
+                if breaker is not None and permit is not None:
+                    breaker.overloaded(permit, now)
+            case _:
+                if breaker is not None and permit is not None:
+                    breaker.neutral(permit, now)
+        if self._reservation is not None:
+            if sent:
+                self._reservation.settle(tokens, now)
+            else:
+                self._reservation.refund(now)
+        if self.observer is not None:
+            seconds = now - self.started_at
+            self.observer(self.deployment, Sample(outcome, seconds, self.first_token, retry_after, now))
+        live.wake()
+        if live.on_idle and live.in_flight == 0:
+            waiting, live.on_idle = live.on_idle, []
+            for tell in waiting:
+                tell()
+        return True
+
+    @property
+    def is_open(self) -> bool:
+        """Not released yet."""
+        return self._open
+
+    def __del__(self) -> None:
+        # The last net under code that lost a lease; `started_at` is a time that surely has been.
+        if self._open:
+            self.release(Outcome.NEUTRAL, self.started_at)

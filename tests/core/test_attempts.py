@@ -31,6 +31,7 @@ from pointsman.errors import (
 from pointsman.testing import Answer, Scripted, run
 
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
+THREE = {"type": "exponential", "attempts": 3}
 NO_BUDGET = {"type": "exponential", "attempts": 3, "budget": None}
 
 
@@ -52,7 +53,7 @@ def test_one_of_two_dead_without_a_breaker_fails_none_of_a_thousand_calls() -> N
     upstream.default("a", ConnectionFailed("refused", sent=False))
 
     async def main() -> None:
-        async with router(upstream, config("ab", **NO_BREAKER)) as r:
+        async with router(upstream, config("ab", retry=THREE, **NO_BREAKER)) as r:
             replies = await asyncio.gather(*(r.chat("m", "hi") for _ in range(1_000)))
             assert len(replies) == 1_000
             assert in_flight(r) == 0

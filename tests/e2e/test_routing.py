@@ -111,7 +111,7 @@ async def test_one_of_two_dead_without_a_breaker_fails_none_of_a_thousand_calls(
     dead = await fleet.add("openai", "dead")
     await dead.stop()
 
-    async with fleet.router(**NO_BREAKER) as router:
+    async with fleet.router(retry={"type": "exponential", "attempts": 3}, **NO_BREAKER) as router:
         answers = []
         for _ in range(20):
             answers += await asyncio.gather(*(router.chat("m", "hi") for _ in range(50)))

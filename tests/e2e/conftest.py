@@ -45,6 +45,8 @@ class Fleet:
             "providers": self._providers,
             "models": {"m": {"deployments": self._deployments, **changes.pop("model", {})}},
             "transport": self._transport,
+            # Upstreams, router and callers share one process here, and it may have to wait for its turn.
+            "timeouts": {"connect": "60s", **changes.pop("timeouts", {})},
             **changes,
         }
         return Router.from_config(config, rng=random.Random(7))

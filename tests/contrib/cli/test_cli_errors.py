@@ -22,6 +22,7 @@ CODES = {
     errors.ProviderError: 3,
     errors.AuthenticationFailed: 3,
     errors.PermissionDenied: 4,
+    errors.RuleNotMet: 4,
     errors.ModelNotFound: 3,
     errors.QuotaExhausted: 3,
     errors.RateLimited: 3,

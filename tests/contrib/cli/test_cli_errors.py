@@ -22,7 +22,6 @@ CODES = {
     errors.ProviderError: 3,
     errors.AuthenticationFailed: 3,
     errors.PermissionDenied: 4,
-    errors.RuleNotMet: 4,
     errors.ModelNotFound: 3,
     errors.QuotaExhausted: 3,
     errors.RateLimited: 3,
@@ -50,7 +49,8 @@ def test_no_error_of_the_tree_was_forgotten() -> None:
             *(below(each) for each in kind.__subclasses__() if each.__module__ == kind.__module__)
         )
 
-    special = {errors.PointsmanError, errors.CallError, errors.MidStreamError, errors.NoDeploymentAvailable}
+    special = {errors.PointsmanError, errors.CallError, errors.MidStreamError}
+    special |= {errors.NoDeploymentAvailable, errors.RuleNotMet}
     assert below(errors.PointsmanError) - special == set(CODES)
 
 
@@ -61,6 +61,7 @@ def test_errors_with_more_than_a_message_have_their_exit_codes() -> None:
     assert exit_code(broken) == 3
     assert exit_code(filtered) == 4
     assert exit_code(errors.NoDeploymentAvailable("none", reasons={"a/b": "breaker open"})) == 3
+    assert exit_code(errors.RuleNotMet("none may", reasons={"a/b": "not local"})) == 4
     assert exit_code(KeyboardInterrupt()) == exit_code(click.Abort()) == 130
     assert exit_code(click.UsageError("what?")) == 2
     assert exit_code(Failed("no")) == 1

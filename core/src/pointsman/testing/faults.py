@@ -287,6 +287,7 @@ class FaultUpstream(ReplayTransport):
         self._seed = seed
         self._frames = frames
         self.suffered: list[str] = []
+        self._number = 0  # counted apart from the lists, which a long run may clear
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         delivery = self._delivery(request)
@@ -304,7 +305,7 @@ class FaultUpstream(ReplayTransport):
         return httpx.Response(delivery.status, headers=dict(delivery.headers), stream=body)
 
     def _delivery(self, request: httpx.Request) -> Delivery:
-        number = len(self.requests)
+        number, self._number = self._number, self._number + 1
         rng = random.Random(f"{self._seed}/{number}")  # noqa: S311 - a test's chance
         self.requests.append(request)
         step = self._step(number, rng)

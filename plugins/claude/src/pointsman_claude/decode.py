@@ -37,7 +37,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-_MALFORMED = (KeyError, TypeError, AttributeError, ValueError)
+_MALFORMED = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 
 
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────

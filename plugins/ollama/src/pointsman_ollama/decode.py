@@ -195,7 +195,10 @@ def _arguments(value: Any) -> str:
     """As JSON text; emulators of Ollama send the text itself."""
     if isinstance(value, str):
         return value
-    return "{}" if value is None else jsonio.dumps(value).decode()
+    try:
+        return "{}" if value is None else jsonio.dumps(value).decode()
+    except RecursionError as error:
+        raise BadResponse("Ollama's answer has a tool call whose arguments are nested too deeply") from error
 
 
 def _object(value: Any) -> JsonObject:
@@ -237,7 +240,7 @@ def _usage(answer: JsonObject) -> Usage:
 
 def _count(answer: JsonObject, name: str) -> int | None:
     value = answer.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and 0 <= value < 1 << 63 else None
 
 
 def _native_reason(answer: JsonObject) -> str | None:

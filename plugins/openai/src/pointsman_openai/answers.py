@@ -187,13 +187,16 @@ def reasoning_of(message: Mapping[str, Any]) -> str:
 
 
 def called(call: Mapping[str, Any]) -> tuple[str, str]:
-    """(name, arguments) of a tool call or a piece of one."""
+    """(name, arguments) of a tool call or a piece of one. Raises BadResponse."""
     function = as_object(call.get("function"))
     if not function and (custom := as_object(call.get("custom"))):
         return as_text(custom.get("name")), as_text(custom.get("input"))
     arguments = function.get("arguments")
     if isinstance(arguments, dict | list):  # an object where the dialect wants its text
-        arguments = json.dumps(arguments)
+        try:
+            arguments = json.dumps(arguments)
+        except RecursionError as error:
+            raise BadResponse("the upstream's tool call has arguments that are nested too deeply") from error
     return as_text(function.get("name")), as_text(arguments)
 
 

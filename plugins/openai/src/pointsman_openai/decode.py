@@ -235,6 +235,8 @@ class EitherFramer:
         return self._events.feed(b"".join(self._pieces))
 
     def close(self) -> list[SseEvent]:
-        """The whole answer, unless it was events or is empty."""
+        """The whole answer, unless it was events or is empty. Raises what the framer of events raises."""
+        if self._events is not None:
+            return self._events.close()
         body = b"".join(self._pieces)
-        return [SseEvent("", body)] if self._events is None and body.strip() else []
+        return [SseEvent("", body)] if body.strip() else []

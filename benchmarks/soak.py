@@ -120,7 +120,7 @@ class Soak:
 
     @property
     def late_growth_mib(self) -> float:
-        """The same after half of the run: a leak goes on here, an allocator that has seen its worst does not."""
+        """The same after half of the run: a leak goes on, an allocator that has seen its worst does not."""
         late = self.samples[len(self.samples) // 2 :]
         return max(each.resident_mib for each in late) - late[0].resident_mib
 

@@ -108,7 +108,7 @@ def _new_file(directory: Path, wall: float) -> tuple[Path, TextIO]:
 class JsonlSettings(BaseModel):
     """`{type: jsonl, path: ./audit}`"""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     path: Path = Field(description="directory of the files; made with mode 0700 when it is missing")
     buffer: int = Field(
@@ -119,7 +119,7 @@ class JsonlSettings(BaseModel):
 class LoggingSettings(BaseModel):
     """`{type: logging, logger: pointsman.audit}`"""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     logger: str = Field("pointsman.audit", description="name of the Python logger; records are at level INFO")
 

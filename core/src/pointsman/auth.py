@@ -78,7 +78,7 @@ class AuthFactory:
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class NoneSettings(_Settings):

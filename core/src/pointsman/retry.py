@@ -63,13 +63,13 @@ class RetryFactory:
 class NoRetrySettings(BaseModel):
     """`{type: none}`: one attempt, whatever happens."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class ExponentialSettings(BaseModel):
     """`{type: exponential}`: full jitter, and at once to a deployment that was not tried yet."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     attempts: int = Field(4, ge=1, le=20, description="attempts of one request in all, over all fallbacks")
     base_delay: Duration = Field(0.5, gt=0, description="the first wait lies between 0 and this")

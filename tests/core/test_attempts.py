@@ -359,6 +359,27 @@ def test_nothing_starts_after_the_deadline_and_no_wait_outlives_it() -> None:
     run(main())
 
 
+def test_who_accepts_calls_and_never_answers_does_not_stay_in_service() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(after=100_000.0))
+
+    async def main() -> None:
+        async with router(upstream, config("a", timeouts={"total": "2m"})) as r:
+            calls = [asyncio.ensure_future(r.chat("m", "hi")) for _ in range(5)]
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(end) for end in ends] == [DeadlineExceeded] * 5
+            assert "breaker open" in r.status()["models"]["m"]["deployments"][0]["blocked"]
+
+        async with router(upstream, config("a", timeouts={"total": "10s"})) as r:
+            for _ in range(6):
+                with pytest.raises(DeadlineExceeded):
+                    await r.chat("m", "hi")
+            # Ten seconds were the caller's impatience, not a fault.
+            assert r.status()["models"]["m"]["deployments"][0]["outcomes"] == {"neutral": 6}
+
+    run(main())
+
+
 # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -387,8 +387,11 @@ class Attempts:
         deployment = lease.deployment
         self._last_error = self._complete(error, deployment)
         if isinstance(error, AttemptTimeout) and self._setting.clock.now() >= self.deadline:
-            # Our own deadline, not the deployment, ended it.
-            self.end(lease, Outcome.NEUTRAL, error=error)
+            # Our own deadline ended it. A deployment that had its fair time until then and said nothing is to
+            # blame all the same: one that accepts calls and never answers must not stay in service.
+            waited = self._setting.clock.now() - lease.started_at
+            blamed = waited >= deployment.first_token and lease.first_event_at is None
+            self.end(lease, error.outcome if blamed else Outcome.NEUTRAL, error=error)
             late = DeadlineExceeded(f"the deadline of the request passed while {deployment.id} was at work")
             raise self._complete(late, deployment) from error
         self.end(lease, error.outcome, error=error)

@@ -358,3 +358,28 @@ async def test_sigterm_drains_the_router() -> None:
         with pytest.raises((NoDeploymentAvailable, RuntimeError)):
             await r.chat("m", "hi")
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+
+
+def test_who_waits_in_line_when_the_router_closes_is_told_at_once() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(after=2.0))
+    given = config("a")
+    given["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "max_in_flight": 1}]
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        r = router(upstream, given)
+        heard = Heard(r)
+        calls = [asyncio.ensure_future(r.chat("m", "hi")) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        await r.aclose()
+        for each in calls[1:]:
+            with pytest.raises(NoDeploymentAvailable, match="shutting down"):
+                await each
+        assert loop.time() < 2
+        assert len(heard.requests) == 3
+        calls[0].cancel()
+        await asyncio.wait(calls[:1])
+
+    run(main())
+    assert upstream.count("a") == 1

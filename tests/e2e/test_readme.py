@@ -49,6 +49,23 @@ async def test_the_python_of_the_readme_runs_on_the_yaml_of_the_readme(
     assert [record.path for record in ollama.requests] == ["/api/chat", "/api/chat"]
 
 
+def test_every_whole_configuration_in_the_pages_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pointsman import Config, Router
+
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    examples = [
+        (page.name, text)
+        for page in pages
+        if page.name not in ("plugins.md", "configuration.md")  # run by tests of their own
+        for text in re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+        if text.startswith("providers:")
+    ]
+    assert {name for name, _ in examples} >= {"README.md", "resilience.md", "quickstart.md"}
+    for _, text in examples:
+        Router.check(Config.from_text(text))
+
+
 def test_the_readme_names_every_built_in_strategy_and_every_provider_type() -> None:
     from pointsman.plugins import Plugins
 

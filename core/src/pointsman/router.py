@@ -148,6 +148,9 @@ class Router:
         running = self._running()
         for each in running:
             each.closed = True
+        for pool in self._snapshot.alive:
+            if pool.room is not None:
+                pool.room.refuse_all(_shutting_down)
         await self._snapshot.aclose()
         # What still ran has just lost its connection; its records belong into the audit, too.
         if not await self._idle(running, within=_LAST_WORDS):
@@ -286,7 +289,7 @@ class Router:
         self._bind()
         snapshot = self._snapshot
         if self._stopping:
-            stopping = NoDeploymentAvailable("the router is shutting down", reasons={})
+            stopping = _shutting_down()
             self._refused(operation, request, stopping)
             raise stopping
         try:
@@ -517,6 +520,10 @@ class Router:
 
     def _ms(self, since: float) -> float:
         return round((self._clock.now() - since) * 1e3, 1)
+
+
+def _shutting_down() -> NoDeploymentAvailable:
+    return NoDeploymentAvailable("the router is shutting down", reasons={})
 
 
 def _asked(

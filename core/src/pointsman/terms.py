@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any, Literal, get_args
 
@@ -99,11 +99,6 @@ def broken(rule: Rule, labels: Labels) -> str | None:
 def show(rule: Rule) -> str:
     """A rule for people: `local=true, region=eu|uk`."""
     return ", ".join(f"{name}={'|'.join(values) or 'nothing'}" for name, values in rule.items())
-
-
-def with_require(terms: Terms, rule: Rule) -> Terms:
-    """`terms` that also require `rule`."""
-    return replace(terms, require=both(terms.require, rule)) if rule else terms
 
 
 def _check_seconds(name: str, value: Any) -> None:

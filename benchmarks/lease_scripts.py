@@ -115,8 +115,9 @@ def behaviour(rng: random.Random) -> Behaviour:
     elif kind < 0.80:
         error = rng.choice(FAILURES)(rng)
         # "Unsupported" is said before anything is sent, or it is not that.
-        words = 0 if isinstance(error, Unsupported) else rng.choice([0, 0, 1, 3])
-        answer = Answer(WORDS, after, gap, error=error, words=words)
+        unsent = isinstance(error, Unsupported)
+        words = 0 if unsent else rng.choice([0, 0, 1, 3])
+        answer = Answer(WORDS, 0.0 if unsent else after, gap, error=error, words=words)
     elif kind < 0.87:
         answer = Answer(WORDS, after, gap, cut=True, words=rng.choice([0, 2]))
     elif kind < 0.94:
@@ -125,7 +126,7 @@ def behaviour(rng: random.Random) -> Behaviour:
         answer = Answer(WORDS, after, gap=rng.choice([30.0, 1_000.0]))
     return Behaviour(
         answer,
-        opening=rng.choice([0.0, 0.0, 0.0, rng.random(), 30.0]),
+        opening=0.0 if isinstance(answer.error, Unsupported) else rng.choice([0, 0, 0, rng.random(), 30.0]),
         closing=rng.choice([0.0, 0.0, 0.0, rng.random()]),
         fails_to_close=rng.random() < 0.03,
         fails_to_abort=rng.random() < 0.03,
@@ -360,6 +361,12 @@ def configuration(rng: random.Random) -> dict[str, Any]:
         config["warm_up"] = rng.choice([None, {"window": 2.0}])
     if limited and rng.random() < 0.4:
         config["adaptive_concurrency"] = {}
+    if rng.random() < 0.4:
+        config["hedging"] = {
+            "minimum_samples": rng.randint(1, 3),
+            "floor": rng.choice([0.05, 0.3]),
+            "budget": rng.choice(["5%", "100%"]),
+        }
     queues = [None, {"length": rng.randint(1, 4), "wait": rng.choice([0.2, 2.0])}, {}]
     config["queue"] = rng.choice(queues)
     if rng.random() < 0.4:
@@ -404,7 +411,14 @@ class Ledger:
         """Attempts of which nothing was sent, by provider."""
         self.taken: Counter[str] = Counter()
         """All attempts, by provider."""
-        self._queues = config["queue"] is not None
+        self._hedging = "hedging" in config
+        self._held_before = config["queue"] is not None or self._hedging
+        """Who had to wait in line, or runs in a task of its own, holds its lease for a turn of the loop
+        before the upstream hears of it."""
+        self._not_begun: Counter[str] = Counter()
+        """Attempts that were over before their upstream heard of them, by request."""
+        self.hedges: Counter[str] = Counter()
+        """How second attempts ended."""
         self._unsent: Counter[str] = Counter()
         self._probes: dict[str, dict[tuple[str, str, int], float]] = {}
         self._passed: Counter[str] = Counter()
@@ -462,6 +476,12 @@ class Ledger:
         id = event.deployment
         key = (id, event.request_id, event.number)
         self.outcomes[event.outcome.value] += 1
+        if event.hedge:
+            self.hedges[event.outcome.value] += 1
+        if self._hedging and event.outcome is Outcome.NEUTRAL and key not in self.open:
+            self._not_begun[event.request_id] += 1
+            self._never_sent(id)
+            return
         if self.open.pop(key, None) is None:
             self.wrong.append(f"{key} ended and was not at work")
             return
@@ -482,17 +502,20 @@ class Ledger:
         self.ended[id] = event
         still = [key for key in self.open if key[1] == id]
         self._must(not still, f"{id} ended while {still} were at work")
-        sent = self.begun[id] - self._unsent[id]
+        sent = self.begun[id] + self._not_begun[id] - self._unsent[id]
         self._must(sent == event.attempts, f"{id} says {event.attempts} attempts, {sent} were made")
+
+    def _never_sent(self, deployment: str) -> None:
+        """It took from the limits what it gave back only if surely nothing was sent: nobody knows here."""
+        self.taken[deployment.partition("/")[0]] += 1
 
     def _compare(self, deployment: str) -> None:
         assert self.router is not None
         snapshot = self.router._snapshot
         live = snapshot.lives.get(deployment)
         if live is not None:
-            # Who had to wait in line holds a lease for a turn of the loop before the upstream hears of it.
             here = self.in_flight[deployment]
-            same = here <= live.in_flight if self._queues else here == live.in_flight
+            same = here <= live.in_flight if self._held_before else here == live.in_flight
             self._must(same, f"{deployment} counts {live.in_flight}, ledger {here}")
             most = self._limits.get(deployment)
             self._must(most is None or live.in_flight <= most, f"{deployment} has {live.in_flight} of {most}")
@@ -558,6 +581,7 @@ class Tally:
     calls: int = 0
     attempts: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    hedges: Counter[str] = field(default_factory=Counter)
     results: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     opened: int = 0
@@ -611,6 +635,9 @@ async def _play(given: Script, tally: Tally) -> None:
     unruly.begin(random.Random(given.seed ^ 0x5EED), ledger.took)
     router = _Router.from_config(given.config, rng=random.Random(given.seed))
     ledger.router = router
+    for live in router._snapshot.lives.values():
+        for _ in range(3 if live.window is not None else 0):
+            live.window.add(0.01, 0.0)  # else a dozen calls would hardly ever know what late is
     router.listen(ledger.heard)
     opened = []
     router.listen(lambda e: opened.append(e) if isinstance(e, BreakerChanged) else None)
@@ -639,6 +666,7 @@ async def _play(given: Script, tally: Tally) -> None:
     tally.calls += len(ledger.ended)
     tally.attempts += ledger.attempts
     tally.outcomes += ledger.outcomes
+    tally.hedges += ledger.hedges
     tally.results += Counter(each.result for each in ledger.ended.values())
     tally.ends += Counter(each.asked.end for each in calls)
     tally.opened += sum(each.new == "open" for each in opened)
@@ -806,6 +834,7 @@ def main() -> None:
         "attempts": tally.attempts,
         "results": dict(tally.results),
         "outcomes": dict(tally.outcomes),
+        "second_attempts": dict(tally.hedges),
         "ends": dict(tally.ends),
         "breakers_opened": tally.opened,
         "breakers_probed": tally.probed,

@@ -33,10 +33,10 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, get_args
 
+from pointsman.assembly import Assembly
 from pointsman.errors import PointsmanError
 from pointsman.framing import SseFramer
 from pointsman.sources import Decoder, Framer
-from pointsman.stream import Assembly
 from pointsman.types import FinishReason, StreamEvent, Usage
 from pointsman_claude.decode import MessagesDecoder
 from pointsman_ollama.decode import Lines, StreamDecoder

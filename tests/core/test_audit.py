@@ -39,6 +39,7 @@ ATTEMPT = AttemptEnded(
     first_token=0.05,
     usage=Usage(prompt=3, completion=0),
     upstream_request_id="up_1",
+    hedge=True,
 )
 REQUEST = RequestEnded(
     request_id="req_1",
@@ -62,7 +63,7 @@ GOLDEN: dict[str, tuple[Event, dict[str, Any]]] = {
             **HEAD, "event": "attempt", "request_id": "req_1", "model": "assistant",
             "deployment": "gpu1/llama", "number": 1, "outcome": "upstream_fault", "error": "unavailable", "detail": "HTTP 500: no",
             "status": 500, "ms": 123.457, "first_token_ms": 50.0, "usage": {"prompt": 3, "completion": 0},
-            "upstream_request_id": "up_1",
+            "upstream_request_id": "up_1", "hedge": True,
         },
     ),
     "request": (

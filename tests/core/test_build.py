@@ -183,6 +183,23 @@ def test_a_reload_with_problems_changes_nothing() -> None:
     run(main())
 
 
+def test_a_reload_with_problems_leaves_the_limits_of_what_stays_as_they_were() -> None:
+    upstream = Scripted()
+
+    async def main() -> None:
+        given = config("a", queue=None, retry="none")
+        async with router(upstream, given) as r:
+            await r.chat("m", "hi")
+            wrong = config("a", queue=None, retry="none", strategy="none_such")
+            wrong["providers"]["a"]["limits"] = {"requests": "1/h"}
+            with pytest.raises(ConfigError, match="none_such"):
+                await r.reload(wrong)
+            for _ in range(3):
+                await r.chat("m", "hi")
+
+    run(main())
+
+
 def test_a_reload_reads_the_same_file_again(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("providers: {a: {type: scripted}}\nmodels: {m: {deployments: [a/x]}}\n")

@@ -17,7 +17,7 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors types jsonio units suggest clock events timers framing hints terms inputs
+    errors types assembly jsonio units suggest clock events timers framing hints terms inputs
     config.problems config.locate config.interpolate config.validation config.sections config.references
     config.sound config.config config config.doc
     auth
@@ -25,7 +25,7 @@ ORDER = """
     transports.over_httpx transports.over_aiohttp transports
     lean statuses http sources provider
     swrr strategy residency budget retry audit breaker levels health concurrency limits waiting
-    deployment pool attempts stream batch
+    deployment pool attempts opening stream batch
     hookspecs builtin plugins
     snapshot build status router sync
 """.split()  # noqa: SIM905 - it is read as a row

@@ -231,7 +231,7 @@ def test_a_dropped_stream_is_released_at_once_and_named_in_one_warning(
 
 
 def test_usage_that_was_counted_before_the_break_is_in_the_error() -> None:
-    from pointsman.stream import Assembly
+    from pointsman.assembly import Assembly
     from pointsman.types import ReasoningDelta, Started, ToolCallDelta, UsageUpdate
 
     assembly = Assembly()

@@ -7,11 +7,14 @@ attempt ends here in one outcome, one release of its lease and one event; every 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
+from pointsman.budget import RetryBudget
 from pointsman.clock import Clock, Rng, new_id
+from pointsman.concurrency import HedgeSettings, hedge_after, may_hedge
 from pointsman.deployment import QUOTA_COOL_DOWN, Demand, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
@@ -93,6 +96,7 @@ class Setting:
     events: Events
     retry: RetryPolicy
     running: Running = field(default_factory=Running)
+    hedging: HedgeSettings | None = None
 
 
 class Attempts:
@@ -111,8 +115,10 @@ class Attempts:
         "_demand",
         "_failures",
         "_finished",
+        "_hedge",
         "_last",
         "_last_error",
+        "_overloads",
         "_planned",
         "_retryable",
         "_setting",
@@ -148,11 +154,15 @@ class Attempts:
         self._budget = chain[0].budget
         if self._budget is not None:
             self._budget.request(self.started_at)
+        if setting.hedging is not None and operation == "stream" and (hedges := chain[0].hedges) is not None:
+            hedges.request(self.started_at)
         self.made = 0
         self._failures: dict[str, int] = {}
         self._retryable: set[str] = set()
         self._closed: set[str] = set()
-        self._last: tuple[Pool, Lease] | None = None
+        self._last: Lease | None = None
+        self._hedge: Lease | None = None
+        self._overloads = 0
         self._last_error: CallError | None = None
         self._delay: float | None = None
         self._usage: Usage | None = None
@@ -230,9 +240,10 @@ class Attempts:
                 return await once(lease)
             except Unsupported as error:
                 # Nothing was sent, so it costs no attempt and no wait: on to one that can.
-                self.end(lease, Outcome.CLIENT_FAULT, error=error)
-                self.made -= 1
-                self._planned = planned
+                if lease.is_open:
+                    self.end(lease, Outcome.CLIENT_FAULT, error=error)
+                    self.made -= 1
+                    self._planned = planned
                 # Without its traceback, which holds this frame, and with it the caller's stream.
                 refusal = self._complete(error, lease.deployment).with_traceback(None)
             except CallError as error:
@@ -242,7 +253,7 @@ class Attempts:
                 self.end(lease, Outcome.NEUTRAL)
                 raise
             except Exception as error:
-                wrapped = BadResponse(f"provider plugin of {lease.deployment.id} raised {error!r}"[:500])
+                wrapped = _plugin_error(lease, error)
                 self._failed(lease, wrapped)
                 raise wrapped from error
             except BaseException:
@@ -259,23 +270,27 @@ class Attempts:
         room = self._chain[0].room
         if room is None or room.is_empty:
             try:
-                pool, lease = self._found(refusal)
+                lease = self._found(refusal)
             except NoDeploymentAvailable:
                 if room is None or not self._lacks_room(self._setting.clock.now()):
                     raise
-                pool, lease = await self._in_line(room)
+                lease = await self._in_line(room)
         else:
-            pool, lease = await self._in_line(room)
+            lease = await self._in_line(room)
         self._planned = False
-        self.made += 1
-        self._demand.tried.add(lease.deployment.id)
-        self._last = (pool, lease)
+        self._begins(lease)
+        self._last = lease
         return lease
 
-    async def _in_line(self, room: WaitingRoom[tuple[Pool, Lease]]) -> tuple[Pool, Lease]:
+    def _begins(self, lease: Lease) -> None:
+        self.made += 1
+        lease.number = self.made
+        self._demand.tried.add(lease.deployment.id)
+
+    async def _in_line(self, room: WaitingRoom[Lease]) -> Lease:
         demand = self._demand
 
-        def attempt(now: float) -> tuple[Pool, Lease] | NotYet:
+        def attempt(now: float) -> Lease | NotYet:
             held = self._seek(now)
             if held is not None:
                 return held
@@ -304,7 +319,7 @@ class Attempts:
         now = self._setting.clock.now()
         if now >= self.deadline:
             # Its turn came before the deadline, and the loop came round to it after.
-            held[1].release(Outcome.NEUTRAL, now, sent=False)
+            held.release(Outcome.NEUTRAL, now, sent=False)
             late = DeadlineExceeded("the deadline of the request passed when its turn in the queue had come")
             raise self._complete(late, None) from self._last_error
         return held
@@ -319,7 +334,7 @@ class Attempts:
             if each.id not in demand.tried or each.id in self._retryable
         )
 
-    def _found(self, refusal: Unsupported | None) -> tuple[Pool, Lease]:
+    def _found(self, refusal: Unsupported | None) -> Lease:
         now = self._setting.clock.now()
         if now >= self.deadline:
             late = DeadlineExceeded("the deadline of the request has passed")
@@ -331,19 +346,19 @@ class Attempts:
             raise refusal
         raise self._none_available(now) from self._last_error
 
-    def _seek(self, now: float, *, back: bool = True) -> tuple[Pool, Lease] | None:
+    def _seek(self, now: float, *, back: bool = True) -> Lease | None:
         """A lease on what was not tried, else, when it may go `back`, on what failed; None for none."""
         demand, expires = self._demand, self.deadline
         for pool in self._open_pools(now):
             lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None:
-                return pool, lease
+                return lease
         for pool in self._chain if back and self._retryable else ():
             ready = [each for each in pool.ready(now, demand.again()) if each.id in self._retryable]
             for each in sorted(ready, key=lambda each: self._failures.get(each.id, 0)):
                 lease = pool.hold(each, now, expires, demand)
                 if lease is not None:
-                    return pool, lease
+                    return lease
         return None
 
     def _open_pools(self, now: float) -> Sequence[Pool]:
@@ -394,16 +409,21 @@ class Attempts:
             self.end(lease, error.outcome if blamed else Outcome.NEUTRAL, error=error)
             late = DeadlineExceeded(f"the deadline of the request passed while {deployment.id} was at work")
             raise self._complete(late, deployment) from error
+        if not lease.is_open:
+            # It failed beside another attempt, and was accounted for then.
+            return
         self.end(lease, error.outcome, error=error)
         self._failures[deployment.id] = self._failures.get(deployment.id, 0) + 1
         if error.retry_same:
             self._retryable.add(deployment.id)
         else:
             self._retryable.discard(deployment.id)
-        if not error.retry_elsewhere and self._last is not None:
+        if error.outcome is Outcome.OVERLOAD:
+            self._overloads += 1
+        if not error.retry_elsewhere:
             # The other deployments of this model would say the same; another model may not.
-            self._closed.add(self._last[0].name)
-            self._retryable -= {each.id for each in self._last[0].deployments}
+            self._closed.add(lease.pool)
+            self._retryable -= {each.id for each in self._pool(lease).deployments}
         if isinstance(error, AuthenticationFailed | PermissionDenied | QuotaExhausted):
             # The credential is to blame, and with it every deployment that uses it.
             using_it = {
@@ -467,6 +487,73 @@ class Attempts:
         at, _, deployment = min(ways, key=lambda way: way[:2])
         return deployment, at
 
+    # ── a second attempt beside one that is late ─────────────────────────────────────────────────────
+
+    def hedge_after(self, lease: Lease) -> float | None:
+        """Seconds without content after which a second attempt beside `lease` is worth it; None for never."""
+        settings, window = self._setting.hedging, lease.deployment.live.window
+        if settings is None or window is None or not self._may_hedge(elsewhere=True):
+            return None
+        late = window.quantile(settings.quantile, lease.started_at, at_least=settings.minimum_samples)
+        return hedge_after(late, settings.floor)
+
+    def hedge(self, beside: Lease) -> Lease | None:
+        """A lease for the second attempt, elsewhere in the same pool; None when there is to be none.
+
+        It counts as an attempt and is paid from the budgets of hedges and of retries. It overtakes nobody
+        who waits in line.
+        """
+        now = self._setting.clock.now()
+        pool, room = self._pool(beside), self._chain[0].room
+        if self._setting.running.closed or now >= self.deadline or not (room is None or room.is_empty):
+            return None
+        if self.made >= self._setting.retry.attempts:
+            return None
+        if not self._may_hedge(elsewhere=bool(pool.ready(now, self._demand))):
+            return None
+        budgets = self._hedge_budgets()
+        if not all(each.allows(now) for each in budgets):
+            return None
+        lease = pool.lease(self.request, now=now, expires=self.deadline, demand=self._demand)
+        if lease is None:
+            return None
+        for each in budgets:
+            each.retry(now)
+        self._begins(lease)
+        self._hedge = lease
+        return lease
+
+    def chosen(self, lease: Lease) -> None:
+        """Of two attempts side by side, `lease` holds the one that answers."""
+        self._last = lease
+
+    def failed_beside(self, lease: Lease, error: BaseException) -> None:
+        """Account for an attempt that failed beside another: it alone decides nothing."""
+        if isinstance(error, Unsupported):
+            self.end(lease, Outcome.CLIENT_FAULT, error=error)
+            if lease is self._hedge:
+                # Nothing of it was sent, so it costs nothing.
+                self.made -= 1
+                for each in self._hedge_budgets():
+                    each.refund(self._setting.clock.now())
+        elif isinstance(error, CallError):
+            with suppress(DeadlineExceeded):  # the other one is told the same
+                self._failed(lease, error)
+        elif isinstance(error, Exception) and not isinstance(error, PointsmanError):
+            self._failed(lease, _plugin_error(lease, error))
+        else:
+            self.end(lease, Outcome.NEUTRAL)
+
+    def _hedge_budgets(self) -> list[RetryBudget]:
+        return [each for each in (self._chain[0].hedges, self._budget) if each is not None]
+
+    def _may_hedge(self, *, elsewhere: bool) -> bool:
+        hedges = 0 if self._hedge is None else 1
+        return may_hedge(committed=False, hedges=hedges, overloads=self._overloads, elsewhere=elsewhere)
+
+    def _pool(self, lease: Lease) -> Pool:
+        return next(pool for pool in self._chain if pool.name == lease.pool)
+
     # ── the end of an attempt, the end of the request ────────────────────────────────────────────────
 
     def now(self) -> float:
@@ -486,7 +573,7 @@ class Attempts:
                 attempt=deployment.attempt,
             ),
             request_id=self.request_id,
-            attempt=self.made,
+            attempt=lease.number,
             options=deployment.options,
         )
 
@@ -536,19 +623,18 @@ class Attempts:
             sent=not never_sent,
             tokens=None if usage is None else usage.total,
         )
-        if usage is not None:
+        if usage is not None and lease is self._last:
             self._usage = usage
             self._chain[0].learn(usage)
         events = self._setting.events
         if not events.listeners:
             return
-        pool = self._last[0].name if self._last else ""
         events.emit(
             AttemptEnded(
                 request_id=self.request_id,
-                model=pool,
+                model=lease.pool,
                 deployment=lease.deployment.id,
-                number=self.made,
+                number=lease.number,
                 outcome=outcome,
                 error="" if error is None else error.code,
                 detail="" if error is None else error.message,
@@ -559,6 +645,7 @@ class Attempts:
                 usage=usage,
                 upstream_request_id=upstream_request_id
                 or ("" if error is None else error.upstream_request_id),
+                hedge=lease is self._hedge,
             )
         )
 
@@ -576,13 +663,13 @@ class Attempts:
         events = self._setting.events
         if not events.listeners:
             return
-        pool, lease = self._last if self._last is not None else (None, None)
+        lease = self._last
         events.emit(
             RequestEnded(
                 request_id=self.request_id,
                 operation=self.operation,
                 model=self.request.model,
-                pool="" if pool is None else pool.name,
+                pool="" if lease is None else lease.pool,
                 deployment="" if lease is None else lease.deployment.id,
                 result=result,
                 error=error.code if isinstance(error, PointsmanError) else "",
@@ -596,8 +683,9 @@ class Attempts:
 
     def give_up(self) -> None:
         """End attempt and request in the books, whatever their task still does."""
-        if self._last is not None:
-            self.end(self._last[1], Outcome.NEUTRAL)
+        for lease in (self._last, self._hedge):
+            if lease is not None:
+                self.end(lease, Outcome.NEUTRAL)
         self.finish("cancelled")
 
     def failed(self, error: BaseException) -> None:
@@ -616,6 +704,10 @@ class Attempts:
 
 
 _E = TypeVar("_E", bound=CallError)
+
+
+def _plugin_error(lease: Lease, error: Exception) -> BadResponse:
+    return BadResponse(f"provider plugin of {lease.deployment.id} raised {error!r}"[:500])
 
 
 def _may_be_retried(error: CallError) -> bool:

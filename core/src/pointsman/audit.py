@@ -83,6 +83,8 @@ def record(event: Event, *, seq: int, wall: float) -> dict[str, Any]:
                     for each in fields(value)
                     if (tokens := getattr(value, each.name)) is not None
                 }
+            case "hedge" if not value:
+                continue
             case _ if value is not None and value != "":
                 out[field.name] = value[:_CAP] if isinstance(value, str) else value
     return out

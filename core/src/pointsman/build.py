@@ -18,9 +18,9 @@ from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth, Fixed
 from pointsman.breaker import Breaker, BreakerSettings, BreakerState
-from pointsman.budget import BudgetSettings, RetryBudget
+from pointsman.budget import HEDGES, BudgetSettings, RetryBudget
 from pointsman.clock import Clock, Rng
-from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, Window
+from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, HedgeSettings, Window
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
 from pointsman.deployment import Deployment, Lease, Live
@@ -103,17 +103,28 @@ class _Builder:
         self._hosts: dict[str, Polled] = {}
         self._scopes: dict[tuple[str, LimitsConfig], Limit] = {}
         self._breaker = self._breaker_settings()
+        self._limits: dict[str, RateLimits | None] = {}
+        self._changes: list[Callable[[], None]] = []
+        """What kept state takes over from the configuration, once all of it is known to be right."""
 
     def snapshot(self) -> Snapshot:
         upstreams, pools, retry, sinks = self.checked()
         alive = WeakSet[Pool]() if self._previous is None else self._previous.alive
         alive.update(pools.values())
         started = self._started(sinks)
+        for change in self._changes:
+            change()
         # The providers keep this builder for the clients that they open later; it must not keep the past.
         self._previous = None
         return Snapshot(
             config=self._config,
-            setting=Setting(clock=self._clock, rng=self._rng, events=self._events, retry=retry),
+            setting=Setting(
+                clock=self._clock,
+                rng=self._rng,
+                events=self._events,
+                retry=retry,
+                hedging=self._hedge_settings(),
+            ),
             upstreams=upstreams,
             pools=pools,
             lives=self._lives,
@@ -375,17 +386,34 @@ class _Builder:
             rng=self._rng,
             now=self._now,
             room=self._room(),
+            hedges=self._hedges(old),
+            counts_tokens=any(
+                limits is not None and limits.counts_tokens
+                for limits in (self._limits[each.id] for each in deployments)
+            ),
         )
 
-    def _room(self) -> WaitingRoom[tuple[Pool, Lease]] | None:
+    def _hedges(self, old: Pool | None) -> RetryBudget | None:
+        config = self._config.hedging
+        if config is None:
+            return None
+        return _kept(None if old is None else old.hedges, replace(HEDGES, ratio=config.budget))
+
+    def _hedge_settings(self) -> HedgeSettings | None:
+        config = self._config.hedging
+        return (
+            None if config is None else HedgeSettings(config.quantile, config.floor, config.minimum_samples)
+        )
+
+    def _room(self) -> WaitingRoom[Lease] | None:
         """Where callers of one model wait for room."""
         config, clock = self._config.queue, self._clock
         if config is None:
             return None
         settings = LineSettings(max_length=config.length, max_wait=config.wait, share=config.lowest_share)
 
-        def give_back(held: tuple[Pool, Lease]) -> None:
-            held[1].release(Outcome.NEUTRAL, clock.now(), sent=False)
+        def give_back(held: Lease) -> None:
+            held.release(Outcome.NEUTRAL, clock.now(), sent=False)
 
         return WaitingRoom(WaitingLine(settings), give_back)
 
@@ -403,12 +431,23 @@ class _Builder:
         scopes = [self._scope(name, limits) for name, limits in named if limits is not None]
         return RateLimits(scopes) if scopes else None
 
-    def _feedback(self, live: Live, endpoint: Endpoint | None) -> Callable[[Mapping[str, str]], None] | None:
+    def _adopt(
+        self, live: Live, limits: RateLimits | None, client: Client | None, endpoint: Endpoint | None
+    ) -> None:
+        live.limits = limits
+        if self._config.hedging is not None:
+            live.keep_window()
+        if client is not None:
+            client.on_head = self._feedback(limits, endpoint)
+
+    def _feedback(
+        self, limits: RateLimits | None, endpoint: Endpoint | None
+    ) -> Callable[[Mapping[str, str]], None] | None:
         """Lowers the rate limits of a deployment to what the upstream says is left; it never raises them."""
         rates = None if endpoint is None else endpoint.rates
-        if rates is None or live.limits is None:
+        if rates is None or limits is None:
             return None
-        clock, limits = self._clock, live.limits
+        clock = self._clock
 
         def heard(headers: Mapping[str, str]) -> None:
             now, wall = clock.now(), clock.wall()
@@ -436,12 +475,7 @@ class _Builder:
         return self._scopes[key]
 
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
-        """The budget of a pool; a reload does not fill it up again."""
-        if settings is None:
-            return None
-        if old is not None and old.budget is not None and old.budget.settings == settings:
-            return old.budget
-        return RetryBudget(settings)
+        return None if settings is None else _kept(None if old is None else old.budget, settings)
 
     def _deployment(
         self,
@@ -474,9 +508,10 @@ class _Builder:
                     upstream.auth,
                     max_in_flight=config.max_in_flight,
                 )
-        self._lives[id].limits = self._rate_limits(config, upstream, path)
-        if id in self._clients:
-            self._clients[id].on_head = self._feedback(self._lives[id], upstream.provider.endpoint)
+        self._limits[id] = limits = self._rate_limits(config, upstream, path)
+        self._changes.append(
+            partial(self._adopt, self._lives[id], limits, self._clients.get(id), upstream.provider.endpoint)
+        )
         warm_up = self._lives[id].warm_up
         if warm_up is not None and warm_up not in upstream.warming:
             upstream.warming.append(warm_up)
@@ -508,7 +543,7 @@ class _Builder:
                 kept = self._polled(name, upstream.provider)
             self._hosts[name] = kept
         host = self._hosts[name].host
-        host.works_for(live)
+        self._changes.append(partial(host.works_for, live))
         return host
 
     def _polled(self, name: str, provider: Provider) -> Polled:
@@ -539,7 +574,7 @@ class _Builder:
     def _take_over(self, id: str, config: DeploymentConfig, upstream: Upstream) -> None:
         """Keep state and connections of a deployment that stays what it is."""
         old = self._previous
-        if old is None or id not in old.lives or old.config.circuit_breaker != self._config.circuit_breaker:
+        if old is None or id not in old.lives or _machines(old.config) != _machines(self._config):
             return
         for pool in old.pools.values():
             for each in pool.deployments:
@@ -611,6 +646,16 @@ class _Builder:
 
     def _problem(self, path: Path, message: str, *, hint: str | None = None) -> None:
         self._problems.append(self._config.problem(path, message, hint))
+
+
+def _machines(config: Config) -> tuple[object, ...]:
+    """The settings of what the live state of every deployment is made of."""
+    return config.circuit_breaker, config.warm_up, config.adaptive_concurrency
+
+
+def _kept(old: RetryBudget | None, settings: BudgetSettings) -> RetryBudget:
+    """A budget with these settings; a reload does not fill it up again."""
+    return old if old is not None and old.settings == settings else RetryBudget(settings)
 
 
 def _meter(rate: Rate | None, burst: int | None, oversize: Oversize) -> Meter | None:

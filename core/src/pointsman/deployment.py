@@ -116,6 +116,11 @@ class Live:
         self.window = None if adaptive is None else Window()
         self.adaptive = None if adaptive is None or self.window is None else adaptive(self.window)
 
+    def keep_window(self) -> None:
+        """From now on, know the quantiles of the first tokens."""
+        if self.window is None:
+            self.window = Window()
+
     def wake(self) -> None:
         """Something may have become free: whoever waits for it is asked."""
         for room in self.rooms:
@@ -308,9 +313,23 @@ class Lease:
 
     Nothing else changes in-flight counts, breaker permits and latency samples. `release` works once; a
     lease that is dropped gives everything back without judging the deployment.
+
+    Attributes:
+        pool: the name of the pool that chose the deployment.
+        number: of the attempt, in its request, from 1.
     """
 
-    __slots__ = ("_open", "_permit", "_reservation", "deployment", "first_event_at", "observer", "started_at")
+    __slots__ = (
+        "_open",
+        "_permit",
+        "_reservation",
+        "deployment",
+        "first_event_at",
+        "number",
+        "observer",
+        "pool",
+        "started_at",
+    )
 
     def __init__(
         self,
@@ -323,6 +342,8 @@ class Lease:
         self.started_at = now
         self.first_event_at: float | None = None
         self.observer: Callable[[Deployment, Sample], None] | None = None
+        self.pool = ""
+        self.number = 0
         self._permit = permit
         self._reservation = reservation
         self._open = True

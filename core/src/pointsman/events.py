@@ -24,6 +24,7 @@ class AttemptEnded:
         wall: when it began, seconds since 1970 UTC.
         seconds: how long it took, from choice to last byte.
         first_token: seconds until the first content, None when there was none or no stream.
+        hedge: it was made beside another one that was late.
     """
 
     request_id: str
@@ -39,6 +40,7 @@ class AttemptEnded:
     first_token: float | None
     usage: Usage | None
     upstream_request_id: str
+    hedge: bool = False
 
 
 @dataclass(frozen=True, slots=True)

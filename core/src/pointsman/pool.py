@@ -39,12 +39,15 @@ class Pool:
         panic_threshold: float = 0.5,
         rng: Rng | None = None,
         now: float | None = None,
-        room: WaitingRoom[tuple[Pool, Lease]] | None = None,
+        room: WaitingRoom[Lease] | None = None,
+        hedges: RetryBudget | None = None,
+        counts_tokens: bool = False,
     ) -> None:
         self.name = name
         self.room = room
         self.require: Rule = require or {}
         self.budget = budget
+        self.hedges = hedges
         # The sort is stable: inside a level the order stays that of the configuration.
         self.deployments = tuple(sorted(deployments, key=lambda each: each.priority))
         self.strategy = strategy
@@ -64,8 +67,7 @@ class Pool:
         if room is not None:
             for each in self.deployments:
                 each.live.rooms.add(room)
-        counts = any(each.live.limits is not None and each.live.limits.counts_tokens for each in deployments)
-        self._estimator = Estimator() if counts else None
+        self._estimator = Estimator() if counts_tokens else None
         self._observer = strategy.observed if observes(strategy) else None
         strategy.members(self.deployments)
 
@@ -164,6 +166,7 @@ class Pool:
         """A lease on `chosen`, of which the strategy will hear; None when it is not to be had."""
         lease = chosen.acquire(now, expires, demand.tokens)
         if lease is not None:
+            lease.pool = self.name
             lease.observer = self._observer
         return lease
 

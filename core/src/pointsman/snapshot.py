@@ -123,7 +123,14 @@ class Snapshot:
             live=Live(model, breaker=None, rng=self.setting.rng),
             **limits_of(self.config, model, DeploymentConfig(provider=name, model=upstream_model)),
         )
-        pool = Pool(model, (deployment,), RoundRobin(), total=self.config.timeouts.total)
+        limits = deployment.live.limits
+        pool = Pool(
+            model,
+            (deployment,),
+            RoundRobin(),
+            total=self.config.timeouts.total,
+            counts_tokens=limits is not None and limits.counts_tokens,
+        )
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool

@@ -23,6 +23,7 @@ from pointsman.config.sections import (
     BreakerConfig,
     DeploymentConfig,
     HealthConfig,
+    HedgingConfig,
     LimitsConfig,
     ModelConfig,
     ModelName,
@@ -88,6 +89,9 @@ class Config(Section):
     )
     adaptive_concurrency: AdaptiveConfig | None = Field(
         default=None, description="find the number of calls that a deployment bears"
+    )
+    hedging: HedgingConfig | None = Field(
+        default=None, description="send a stream that is late with its first token elsewhere as well"
     )
     panic_threshold: Percent = Field(
         default=0.5,

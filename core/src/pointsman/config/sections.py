@@ -374,6 +374,19 @@ class AdaptiveConfig(Section):
     pace: Duration = Field(default=1.0, gt=0, description="the window until the first tokens tell a better")
 
 
+class HedgingConfig(Section):
+    """A second attempt beside one that is late with its first token; the first content wins."""
+
+    quantile: Percent = Field(
+        default=0.95, gt=0, lt=1, description="late: so many of the last 5 minutes were sooner"
+    )
+    floor: Duration = Field(default=1.0, description="and never sooner than this")
+    budget: Percent = Field(
+        default=0.05, ge=0.001, le=1, description="second attempts for each stream, at most"
+    )
+    minimum_samples: Count = Field(default=20, ge=1, description="with fewer first tokens nothing is late")
+
+
 class ProviderConfig(_Open):
     """One upstream: where it is, how to authenticate, how to connect; other keys belong to its type."""
 

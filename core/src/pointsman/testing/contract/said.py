@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pointsman.stream import Assembly
+from pointsman.assembly import Assembly
 from pointsman.testing.contract.canned import CannedChat
 from pointsman.types import (
     ChatResponse,

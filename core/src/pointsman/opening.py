@@ -1,0 +1,144 @@
+"""One attempt at a stream, up to its first content; and two of them side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from pointsman.assembly import Assembly
+from pointsman.attempts import Attempts
+from pointsman.deployment import Lease
+from pointsman.errors import Outcome
+from pointsman.sources import EventSource
+from pointsman.types import ChatRequest, StreamEvent
+
+log = logging.getLogger("pointsman")
+
+HELD_EVENTS = 16
+"""Events before the first content that are held back at most; then the stream counts as committed."""
+
+
+class Opening:
+    """One attempt at a stream.
+
+    Attributes:
+        source: where its events come from; None until the upstream has answered.
+        ready: events that were read and not yet delivered.
+        assembly: all events that were read, put together.
+        whole: the end marker has been seen.
+    """
+
+    __slots__ = ("_attempts", "assembly", "lease", "ready", "source", "whole")
+
+    def __init__(self, attempts: Attempts, lease: Lease) -> None:
+        self._attempts = attempts
+        self.lease = lease
+        self.source: EventSource | None = None
+        self.ready: deque[StreamEvent] = deque()
+        self.assembly = Assembly()
+        self.whole = False
+
+    async def run(self) -> None:
+        """Open the stream and read up to its first content, or to its end. On an error it is closed."""
+        attempts, lease = self._attempts, self.lease
+        request = attempts.request
+        assert isinstance(request, ChatRequest)
+        deployment = lease.deployment
+        if not lease.is_open:
+            # It was let go before its task came to run.
+            raise asyncio.CancelledError
+        call = attempts.call(lease)
+        until = min(lease.started_at + call.limits.first_token, call.limits.until(lease.started_at))
+        try:
+            with attempts.limit(lease):
+                source = await deployment.provider.stream(request.with_defaults(deployment.defaults), call)
+            self.source = source
+            while True:
+                events = await source.next(until)
+                if events is None:
+                    self.whole = True
+                    return
+                if self.take(events) or len(self.ready) > HELD_EVENTS:
+                    return
+        except BaseException:
+            self.abort()
+            raise
+
+    def take(self, events: Sequence[StreamEvent]) -> bool:
+        """Keep `events` for the caller; whether there is content among them."""
+        for event in events:
+            self.assembly.add(event)
+        self.ready.extend(events)
+        content = any(event.content for event in events)
+        if content:
+            self.lease.first_event(self._attempts.now())
+        return content
+
+    def abort(self) -> None:
+        """Close the connection now; a plugin that fails at it must hold up neither lease nor error."""
+        if self.source is not None:
+            abort(self.source)
+
+    def let_go(self) -> None:
+        """End the attempt without judging the deployment, its connection first."""
+        self.abort()
+        self._attempts.end(self.lease, Outcome.NEUTRAL, usage=self.assembly.usage)
+
+
+def abort(source: EventSource) -> None:
+    """Close the connection of `source`, whatever its plugin makes of it."""
+    try:
+        source.abort()
+    except Exception:
+        log.exception("a provider plugin failed to close a stream")
+
+
+async def raced(attempts: Attempts, first: Opening, late: float, begun: Callable[[Opening], None]) -> Opening:
+    """Run `first`; when it has no content after `late` seconds, run another one elsewhere beside it.
+
+    Returns the one that has content first; the other is closed, its lease released without a judgement, and
+    what it cost recorded. One that fails while the other runs decides nothing. `begun` is told of the second.
+
+    Raises: what `first` raised, once both have failed.
+    """
+    task = asyncio.ensure_future(first.run())
+    running, done = {task: first}, set[asyncio.Task[None]]()
+    error: BaseException | None = None
+    failure: BaseException | None = None
+    try:
+        done, _ = await asyncio.wait(running, timeout=late)
+        lease = None if done else attempts.hedge(first.lease)
+        if lease is not None:
+            second = Opening(attempts, lease)
+            begun(second)
+            running[asyncio.ensure_future(second.run())] = second
+        while True:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in [each for each in running if each in done]:
+                opening = running.pop(task)
+                error = asyncio.CancelledError() if task.cancelled() else task.exception()
+                if error is None:
+                    attempts.chosen(opening.lease)
+                    return opening
+                if opening is first:
+                    failure = error
+                if running or opening is not first:
+                    attempts.failed_beside(opening.lease, error)
+            if not running:
+                assert failure is not None
+                raise failure
+    finally:
+        for task, opening in running.items():
+            opening.let_go()
+            task.add_done_callback(_heard)
+            task.cancel()
+        # A frame that holds the error that holds the frame would hold the caller's stream, too.
+        del task, running, done, error, failure
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """What a loser still raises is of no interest; asyncio would log it otherwise."""
+    if not task.cancelled():
+        task.exception()

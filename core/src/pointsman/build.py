@@ -23,7 +23,7 @@ from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, HedgeSettings, Window
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
-from pointsman.deployment import Deployment, Lease, Live
+from pointsman.deployment import Changes, Deployment, Lease, Live
 from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
 from pointsman.events import BreakerChanged, Events, HealthChanged
 from pointsman.health import (
@@ -104,7 +104,8 @@ class _Builder:
         self._scopes: dict[tuple[str, LimitsConfig], Limit] = {}
         self._breaker = self._breaker_settings()
         self._limits: dict[str, RateLimits | None] = {}
-        self._changes: list[Callable[[], None]] = []
+        self._changes = Changes() if previous is None else previous.changes
+        self._adoptions: list[Callable[[], None]] = []
         """What kept state takes over from the configuration, once all of it is known to be right."""
 
     def snapshot(self) -> Snapshot:
@@ -112,8 +113,8 @@ class _Builder:
         alive = WeakSet[Pool]() if self._previous is None else self._previous.alive
         alive.update(pools.values())
         started = self._started(sinks)
-        for change in self._changes:
-            change()
+        for adopt in self._adoptions:
+            adopt()
         # The providers keep this builder for the clients that they open later; it must not keep the past.
         self._previous = None
         return Snapshot(
@@ -133,6 +134,7 @@ class _Builder:
             scopes=self._scopes,
             hosts=self._hosts,
             alive=alive,
+            changes=self._changes,
         )
 
     def checked(self) -> _Parts:
@@ -435,6 +437,7 @@ class _Builder:
         self, live: Live, limits: RateLimits | None, client: Client | None, endpoint: Endpoint | None
     ) -> None:
         live.limits = limits
+        live.changes.count += 1
         if self._config.hedging is not None:
             live.keep_window()
         if client is not None:
@@ -509,7 +512,7 @@ class _Builder:
                     max_in_flight=config.max_in_flight,
                 )
         self._limits[id] = limits = self._rate_limits(config, upstream, path)
-        self._changes.append(
+        self._adoptions.append(
             partial(self._adopt, self._lives[id], limits, self._clients.get(id), upstream.provider.endpoint)
         )
         warm_up = self._lives[id].warm_up
@@ -543,7 +546,7 @@ class _Builder:
                 kept = self._polled(name, upstream.provider)
             self._hosts[name] = kept
         host = self._hosts[name].host
-        self._changes.append(partial(host.works_for, live))
+        self._adoptions.append(partial(host.works_for, live))
         return host
 
     def _polled(self, name: str, provider: Provider) -> Polled:
@@ -595,6 +598,7 @@ class _Builder:
         def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
             if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
                 live.begin_warm_up(now)
+            live.changes.count += 1
             events.emit(BreakerChanged(id, str(old), str(new), reason))
 
         settings = self._breaker
@@ -602,6 +606,7 @@ class _Builder:
             id,
             breaker=None if settings is None else Breaker(settings, self._rng, on_change=changed),
             rng=self._rng,
+            changes=self._changes,
             warm_up=self._warm_up(),
             adaptive=self._adaptive(config, path),
         )

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import exp
+from math import exp, inf
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
-from pointsman.breaker import Breaker, Permit
+from pointsman.breaker import Breaker, BreakerState, Permit
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
 from pointsman.errors import Outcome
@@ -61,6 +61,15 @@ class Average:
         self._at = now
 
 
+class Changes:
+    """Counts what may change who can take a call, over all deployments of a router."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
 
@@ -71,6 +80,7 @@ class Live:
         "adaptive",
         "admin",
         "breaker",
+        "changes",
         "cooling_until",
         "first_token",
         "id",
@@ -96,8 +106,10 @@ class Live:
         warm_up: WarmUp | None = None,
         adaptive: Callable[[Window], AdaptiveLimit] | None = None,
         limits: RateLimits | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self.id = id
+        self.changes = changes or Changes()
         self.breaker = breaker
         self.rng = rng
         self.admin = Admin.UP
@@ -111,7 +123,7 @@ class Live:
         self.total = Average()
         self.warm_up = warm_up
         self.limits = limits
-        self.rooms: WeakSet[WaitingRoom[Any]] = WeakSet()
+        self.rooms: list[ref[WaitingRoom[Any]]] = []
         # The quantiles of first tokens are kept only for those who ask for them.
         self.window = None if adaptive is None else Window()
         self.adaptive = None if adaptive is None or self.window is None else adaptive(self.window)
@@ -123,13 +135,32 @@ class Live:
 
     def wake(self) -> None:
         """Something may have become free: whoever waits for it is asked."""
-        for room in self.rooms:
-            room.wake()
+        for each in self.rooms:
+            room = each()
+            if room is not None:
+                room.wake()
+
+    def wakes(self, room: WaitingRoom[Any]) -> None:
+        """Whoever waits in `room` waits for this deployment among others."""
+        self.rooms = [each for each in self.rooms if each() not in (None, room)] + [ref(room)]
+
+    def admit(self, admin: Admin) -> None:
+        """What an operator says about it holds from now on."""
+        self.admin = admin
+        self.changes.count += 1
+        self.wake()
+
+    def forget(self) -> None:
+        """End a cool-down."""
+        self.cooling_until = 0.0
+        self.overloads = 0
+        self.changes.count += 1
 
     def begin_warm_up(self, now: float) -> None:
         """From `now` on, take on load slowly."""
         if self.warm_up is not None:
             self.warm_up.begin(now)
+            self.changes.count += 1
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once nothing is in flight: now, or with the last release."""
@@ -150,6 +181,7 @@ class Live:
         who were refused together do not come back together.
         """
         seconds = min(seconds, LONGEST_COOL_DOWN) * (1 + 0.1 * self.rng.random())
+        self.changes.count += 1
         self.cooling_until = max(self.cooling_until, now + seconds)
 
 
@@ -265,6 +297,18 @@ class Deployment:
             return live.limits.too_large(tokens) or f"rate limit: room in {wait:.1f} s"
         return None
 
+    def steady_until(self, now: float) -> float:
+        """Until when `blocked` says the same, unless `live.changes` counts; `now` when nobody can tell."""
+        live, breaker = self.live, self.live.breaker
+        if self.outlier is not None or live.limits is not None or live.adaptive is not None:
+            return now
+        if breaker is not None and breaker.state is BreakerState.HALF_OPEN:
+            return now
+        if live.warm_up is not None and live.warm_up.ends > now:
+            return now
+        ends = [live.cooling_until, 0.0 if breaker is None else breaker.retry_at(now)]
+        return min((each for each in ends if each > now), default=inf)
+
     def lacks_room(self, now: float, tokens: int) -> bool:
         """Whether it is well, and only its places or its rate limits keep a call of `tokens` waiting."""
         limits = self.live.limits
@@ -305,6 +349,8 @@ class Deployment:
                     reservation.refund(now)
                 return None
         live.in_flight += 1
+        if live.in_flight == places:
+            live.changes.count += 1
         return Lease(self, permit, now, reservation)
 
 
@@ -386,6 +432,8 @@ class Lease:
         adaptive, outlier = live.adaptive, self.deployment.outlier
         if adaptive is not None and outcome is Outcome.OK:
             adaptive.ok(now, live.in_flight)
+        if live.in_flight == self.deployment.max_in_flight or outcome is not Outcome.OK:
+            live.changes.count += 1
         live.in_flight -= 1
         live.outcomes[outcome.value] += 1
         breaker, permit = live.breaker, self._permit

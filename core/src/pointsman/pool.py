@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
@@ -66,8 +66,11 @@ class Pool:
                 Outliers([each.outlier for each in level if each.outlier is not None], now=now)
         if room is not None:
             for each in self.deployments:
-                each.live.rooms.add(room)
+                each.live.wakes(room)
         self._estimator = Estimator() if counts_tokens else None
+        self._steady: _Steady | None = None
+        changes = {id(each.live.changes): each.live.changes for each in deployments}
+        self._changes = changes.popitem()[1] if len(changes) == 1 else None
         self._observer = strategy.observed if observes(strategy) else None
         strategy.members(self.deployments)
 
@@ -150,9 +153,7 @@ class Pool:
         self, request: Request, *, now: float, expires: float, demand: Demand = ANYTHING
     ) -> Lease | None:
         """A lease on the deployment that the strategy picks among the ready ones; None when none is."""
-        ready = self.ready(now, demand)
-        if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
-            ready = within_caps(ready, now)
+        ready = self._usable(now, demand)
         while ready:
             # Strategies see ids, weights and loads; what they give back is one of what they were given.
             chosen: Deployment = self.strategy.pick(ready, request)  # type: ignore[assignment]
@@ -161,6 +162,34 @@ class Pool:
                 return lease
             ready = [each for each in ready if each is not chosen]
         return None
+
+    def _usable(self, now: float, demand: Demand) -> Sequence[Deployment]:
+        """Those ready of which the strategy may pick: some that warm up have their share already.
+
+        Looked up again only when something has changed: with hundreds of deployments the search would cost
+        more than the rest of the call.
+        """
+        steady, changes = self._steady, self._changes
+        if changes is None or demand.tried or demand.require:
+            changes = None
+        elif steady is not None and steady.changes == changes.count and now < steady.until:
+            return steady.ready
+        ready = self.ready(now, demand)
+        if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
+            return within_caps(ready, now)
+        if changes is not None:
+            self._steady = _Steady(changes.count, self._steady_until(now), ready)
+        return ready
+
+    def _steady_until(self, now: float) -> float:
+        """Until when the same are ready unless something changes; `now` when nobody can tell.
+
+        With several levels that is known only while the first one is well: chance has a say otherwise.
+        """
+        first = self._levels[0]
+        if len(self._levels) > 1 and any(each.blocked(now) is not None for each in first):
+            return now
+        return min(each.steady_until(now) for each in first)
 
     def hold(self, chosen: Deployment, now: float, expires: float, demand: Demand) -> Lease | None:
         """A lease on `chosen`, of which the strategy will hear; None when it is not to be had."""
@@ -207,6 +236,14 @@ class Pool:
             reasons=reasons,
             retry_after=retry_after,
         )
+
+
+class _Steady(NamedTuple):
+    """The ready ones while so many `changes` are counted, and before the instant `until`."""
+
+    changes: int
+    until: float
+    ready: Sequence[Deployment]
 
 
 class Idle(Protocol):

@@ -397,19 +397,16 @@ class Router:
 
     def disable(self, deployment: str) -> None:
         """Send no further calls there until `enable`; running ones go on."""
-        self._snapshot.live(deployment).admin = Admin.DOWN
+        self._snapshot.live(deployment).admit(Admin.DOWN)
 
     def enable(self, deployment: str) -> None:
         """Send calls there again, also after `drain`."""
-        live = self._snapshot.live(deployment)
-        live.admin = Admin.UP
-        live.wake()
+        self._snapshot.live(deployment).admit(Admin.UP)
 
     def reset(self, deployment: str) -> None:
         """Forget what went wrong there: its breaker closes, and cool-down and ejection end."""
         now, live = self._now(), self._snapshot.live(deployment)
-        live.cooling_until = 0.0
-        live.overloads = 0
+        live.forget()
         if live.breaker is not None:
             live.breaker.reset(now)
         for pool in self._snapshot.pools.values():
@@ -428,7 +425,7 @@ class Router:
     async def drain(self, deployment: str, *, timeout: float = 30.0) -> bool:
         """Send no further calls there and wait for the running ones; false when some still ran at the end."""
         live = self._snapshot.live(deployment)
-        live.admin = Admin.DRAINING
+        live.admit(Admin.DRAINING)
         idle = asyncio.Event()
         live.when_idle(idle.set)
         with suppress(TimeoutError):

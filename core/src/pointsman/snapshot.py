@@ -20,7 +20,7 @@ from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ProviderConfig
-from pointsman.deployment import Deployment, Live
+from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel
 from pointsman.health import Checks, Prober, WarmUp
 from pointsman.http import Client, Endpoint
@@ -81,6 +81,7 @@ class Snapshot:
     """Every rate limit that holds, by its name and what it says; a reload takes them over as they stand."""
     hosts: Mapping[str, Polled]
     """The servers that strategies want to know about, by the name of the provider."""
+    changes: Changes
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))

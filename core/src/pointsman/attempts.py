@@ -367,8 +367,10 @@ class Attempts:
         Every pool of the chain that has something ready keeps one attempt in reserve: three dead deployments
         must not use up the attempts that the fallback would have answered.
         """
+        if not self.made:
+            return self._chain
         pools = [pool for pool in self._chain if pool.name not in self._closed]
-        if len(pools) < 2 or not self.made:
+        if len(pools) < 2:
             return pools
         left = self._setting.retry.attempts - self.made
         while len(pools) > 1:

@@ -11,12 +11,14 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,7 +35,12 @@ _NAMES: dict[type[Event], str] = {
     HealthChanged: "health",
     Reloaded: "reload",
 }
+_USAGE = tuple(each.name for each in fields(Usage))
 _CAP = 1024
+_GATHER = 0.02
+"""Seconds in which records are gathered before the disk is bothered: waking a thread for each would cost more
+than the record does."""
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 class AuditSink(Protocol):
@@ -67,27 +74,31 @@ def record(event: Event, *, seq: int, wall: float) -> dict[str, Any]:
         "ts": _ts(wall),
         "event": _NAMES[type(event)],
     }
-    for field in fields(event):
-        value = getattr(event, field.name)
-        match field.name:
-            case "wall":
-                continue
-            case "seconds":
-                out["ms"] = round(value * 1e3, 3)
-            case "first_token":
-                if value is not None:
-                    out["first_token_ms"] = round(value * 1e3, 3)
-            case _ if isinstance(value, Usage):
-                out["usage"] = {
-                    each.name: tokens
-                    for each in fields(value)
-                    if (tokens := getattr(value, each.name)) is not None
-                }
-            case "hedge" if not value:
-                continue
-            case _ if value is not None and value != "":
-                out[field.name] = value[:_CAP] if isinstance(value, str) else value
+    values: Iterable[Any] = event
+    for name, value in zip(event._fields, values, strict=True):
+        if value is None or value == "" or name == "wall" or (name == "hedge" and not value):
+            continue
+        if name == "seconds":
+            out["ms"] = round(value * 1e3, 3)
+        elif name == "first_token":
+            out["first_token_ms"] = round(value * 1e3, 3)
+        elif name == "usage":
+            out["usage"] = {kind: tokens for kind in _USAGE if (tokens := getattr(value, kind)) is not None}
+        else:
+            out[name] = value[:_CAP] if isinstance(value, str) else value
     return out
+
+
+class _Gap(NamedTuple):
+    """Records that found no room."""
+
+    from_seq: int
+    dropped: int
+
+
+def _gap(gap: _Gap, seq: int, wall: float) -> dict[str, Any]:
+    head = {"v": VERSION, "seq": seq, "ts": _ts(wall), "event": "gap"}
+    return {**head, "from_seq": gap.from_seq, "count": gap.dropped, "reason": "buffer full"}
 
 
 def _ts(wall: float) -> str:
@@ -144,54 +155,74 @@ class JsonlSink:
         except OSError as error:
             raise ConfigError(f"audit files cannot be written in {settings.path}: {error}") from error
         self._buffer = settings.buffer
-        # A simple queue, because it is the one that may be used in a `__del__`: a stream that is dropped
-        # tells its end wherever the collector happens to run, in the midst of another `put` too.
-        self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._failed = False
+        # Both may be used in a `__del__`: a stream that is dropped tells its end wherever the collector
+        # happens to run, in the midst of another `put` too. Locks and events may not.
+        self._waiting: deque[tuple[int, float, Event | _Gap]] = deque()
+        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """False: something waits, and nobody has rung before. True: write all, and end."""
+        self._rung = False
         self._thread = threading.Thread(target=self._write, name="pointsman-audit", daemon=True)
         self._thread.start()
 
     def __call__(self, event: Event) -> None:
         wall = self._clock.wall()
-        room = self._buffer - self._queue.qsize()
+        room = self._buffer - len(self._waiting)
         if self._dropped and room > 0:
             self._put_gap(wall)
             room -= 1
         self._seq += 1
         if room > 0:
-            self._queue.put(record(event, seq=self._seq, wall=wall))
+            self._waiting.append((self._seq, wall, event))
+            if not self._rung:
+                self._rung = True
+                self._bell.put(False)
         else:
             self._dropped += 1
 
     def close(self) -> None:
         if self._dropped:
             self._put_gap(self._clock.wall())
-        self._queue.put(None)
+        self._bell.put(True)
         self._thread.join()
 
     def _put_gap(self, wall: float) -> None:
         dropped, self._dropped = self._dropped, 0
         self._seq += 1
-        gap = {"v": VERSION, "seq": self._seq, "ts": _ts(wall), "event": "gap"}
-        self._queue.put({**gap, "from_seq": self._seq - dropped, "count": dropped, "reason": "buffer full"})
+        self._waiting.append((self._seq, wall, _Gap(self._seq - dropped, dropped)))
 
     def _write(self) -> None:
-        failed = False
-        file = self._file
-        while True:
-            entry = self._queue.get()
-            try:
-                if entry is None:
-                    file.close()
-                    return
-                file.write(json.dumps(entry, ensure_ascii=True, separators=(",", ":")) + "\n")
-                if self._queue.empty():
-                    file.flush()
-            except (OSError, ValueError, TypeError):
-                if not failed:
-                    failed = True
-                    logging.getLogger("pointsman").exception("audit records cannot be written")
-                if entry is None:
-                    return
+        closing = False
+        while not closing:
+            closing = self._bell.get()
+            if not closing:
+                with suppress(queue.Empty):
+                    closing = self._bell.get(timeout=_GATHER)
+            self._rung = False
+            self._write_waiting()
+        with self._complaining():
+            self._file.close()
+
+    def _write_waiting(self) -> None:
+        while self._waiting:
+            seq, wall, event = self._waiting.popleft()
+            with self._complaining():
+                entry = (
+                    _gap(event, seq, wall) if isinstance(event, _Gap) else record(event, seq=seq, wall=wall)
+                )
+                self._file.write(_encode(entry) + "\n")
+        with self._complaining():
+            self._file.flush()
+
+    @contextmanager
+    def _complaining(self) -> Iterator[None]:
+        """A disk that fails is told of once; calls go on."""
+        try:
+            yield
+        except (OSError, ValueError, TypeError):
+            if not self._failed:
+                self._failed = True
+                logging.getLogger("pointsman").exception("audit records cannot be written")
 
 
 class LoggingSink:
@@ -206,7 +237,7 @@ class LoggingSink:
         if self._log.isEnabledFor(logging.INFO):
             self._seq += 1
             entry = record(event, seq=self._seq, wall=self._clock.wall())
-            self._log.info("%s", json.dumps(entry, separators=(",", ":")))
+            self._log.info("%s", _encode(entry))
 
     def close(self) -> None:
         """Nothing to give back: the logger belongs to the application."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pointsman.errors import Outcome
 from pointsman.types import Usage
@@ -12,8 +12,7 @@ from pointsman.types import Usage
 log = logging.getLogger("pointsman")
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(NamedTuple):
     """One attempt at one deployment is over.
 
     Attributes:
@@ -43,8 +42,7 @@ class AttemptEnded:
     hedge: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RequestEnded:
+class RequestEnded(NamedTuple):
     """One request is over; there is exactly one such event for each, also for cancelled ones.
 
     Attributes:
@@ -68,8 +66,7 @@ class RequestEnded:
     usage: Usage | None
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerChanged:
+class BreakerChanged(NamedTuple):
     """The breaker of a deployment went from one state to another."""
 
     deployment: str
@@ -78,8 +75,7 @@ class BreakerChanged:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class HealthChanged:
+class HealthChanged(NamedTuple):
     """A deployment was ejected, or a provider's checks began to fail or to pass.
 
     Attributes:
@@ -92,8 +88,7 @@ class HealthChanged:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
+class Reloaded(NamedTuple):
     """The router runs on a new configuration. The counts are of deployments."""
 
     kept: int

@@ -245,6 +245,7 @@ class LeastConnections(Strategy):
     def __init__(self, rng: Rng | None = None, *, silent_picks: int | None = None) -> None:
         """As for `Weighted`: the silent picks move the turns of the ties."""
         self._ties = Ties()
+        self._even = False
         self._start = _Start(rng, silent_picks)
 
     def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
@@ -253,6 +254,9 @@ class LeastConnections(Strategy):
         loads = [member.in_flight for member in ready]
         if not any(loads):
             return self._ties.next(ready)
+        if self._even:
+            fewest = min(loads)
+            return self._ties.next([each for each, load in zip(ready, loads, strict=True) if load == fewest])
         tied: list[Member] = []
         least, per = 1, 0  # in-flight / weight as a fraction; 1/0 is more than anything
         for member, in_flight in zip(ready, loads, strict=True):
@@ -268,6 +272,7 @@ class LeastConnections(Strategy):
     def members(self, everyone: Sequence[Member], /) -> None:
         self._ties.members(everyone)
         weights = [member.weight for member in everyone]
+        self._even = len(set(weights)) == 1
         length = sum(weights) // gcd(*weights) if weights else 0
         for _ in range(self._start.picks(length, len(everyone))):
             self._ties.next(everyone)

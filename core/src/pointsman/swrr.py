@@ -9,6 +9,7 @@ is earliest eligible virtual deadline first: I. Stoica and H. Abdel-Wahab, 1995;
 "WF2Q", INFOCOM 1996.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from math import gcd, lcm
@@ -188,18 +189,25 @@ class Ties:
 
     Credits are not rescaled between sets: who ties with whom is chance, and a credit won against a
     small set is worth as much against a large one.
+
+    More than 64 of equal weights take plain turns in configuration order instead, which is O(log n).
     """
 
-    __slots__ = ("_credits",)
+    __slots__ = ("_credits", "_even", "_last", "_places")
 
     def __init__(self) -> None:
         self._credits: dict[str, int] = {}
+        self._places: dict[str, int] = {}
+        self._even = False
+        self._last = -1
 
     def next(self, tied: Sequence[S]) -> S:
         """One step restricted to `tied`, which is never empty and in configuration order."""
         winner = tied[0]
         if len(tied) == 1:
             return winner
+        if len(tied) > HEAP_ABOVE and self._even:
+            return self._in_turn(tied)
         credits = self._credits
         top: int | None = None
         total = 0
@@ -218,6 +226,19 @@ class Ties:
     def members(self, everyone: Sequence[S]) -> None:
         """As `Turns.members`."""
         self._credits = inherited(self._credits, [member.id for member in everyone])
+        self._places = {member.id: place for place, member in enumerate(everyone)}
+        self._even = len({member.weight for member in everyone}) == 1
+
+    def _in_turn(self, tied: Sequence[S]) -> S:
+        """The one that comes after the last, or the first."""
+        places = self._places
+        try:
+            index = bisect_right(tied, self._last, key=lambda seat: places[seat.id])
+            winner = tied[index] if index < len(tied) else tied[0]
+            self._last = places[winner.id]
+        except KeyError:  # somebody was never announced
+            return tied[0]
+        return winner
 
     def credits(self) -> dict[str, int]:
         """The credits by id; they sum to 0."""

@@ -10,15 +10,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pointsman import audit
-from pointsman.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, record
+from pointsman import audit, jsonio
+from pointsman.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, _ts, record
 from pointsman.errors import ConfigError, Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
 from pointsman.types import Usage
@@ -109,7 +110,7 @@ def breaker(reason: str) -> BreakerChanged:
 
 
 def lines(sink: JsonlSink) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in sink.path.read_text("ascii").splitlines()]
+    return [json.loads(line) for line in sink.path.read_bytes().splitlines()]
 
 
 # ── records ──────────────────────────────────────────────────────────────────────────────────────────
@@ -126,12 +127,20 @@ def test_every_kind_of_event_has_a_record() -> None:
 
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=3000))
-def test_strings_are_cut_and_any_of_them_is_one_line_of_ascii(text: str) -> None:
-    line = json.dumps(record(breaker(text), seq=1, wall=WALL))
+@example("half a pair: \ud800")
+def test_strings_are_cut_and_any_of_them_is_one_line(text: str) -> None:
+    line = jsonio.dumps(record(breaker(text), seq=1, wall=WALL))
 
     assert json.loads(line).get("reason", "") == text[:1024]
-    assert line.isascii()
-    assert len(line.splitlines()) == 1
+    assert b"\n" not in line
+    assert b"\r" not in line
+
+
+@given(st.floats(0, 2**33))
+def test_the_time_is_that_of_the_calendar(wall: float) -> None:
+    calendar = datetime.fromtimestamp(int(wall * 1e3) // 1000, UTC)
+    assert _ts(wall)[:19] == calendar.isoformat()[:19]
+    assert datetime.fromisoformat(_ts(wall)).timestamp() == pytest.approx(wall, abs=0.0011)
 
 
 # ── jsonl ────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +200,7 @@ class Slow(JsonlSink):
         file = self._file
 
         class Disk:
-            def write(_, text: str) -> int:
+            def write(_, text: bytes) -> int:
                 self.hangs.set()
                 assert self.goes_on.wait(10)
                 return file.write(text)
@@ -203,7 +212,7 @@ class Slow(JsonlSink):
         super()._write()
 
 
-class Lines(list[str]):
+class Lines(list[bytes]):
     """A file in memory, line by line."""
 
     write = list.append

@@ -6,7 +6,6 @@ synchronously and hands the writing to a thread, so the path never waits for a d
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
@@ -16,12 +15,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pointsman import jsonio
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
@@ -40,7 +41,6 @@ _CAP = 1024
 _GATHER = 0.02
 """Seconds in which records are gathered before the disk is bothered: waking a thread for each would cost more
 than the record does."""
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 class AuditSink(Protocol):
@@ -102,10 +102,16 @@ def _gap(gap: _Gap, seq: int, wall: float) -> dict[str, Any]:
 
 
 def _ts(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
+    second, milliseconds = divmod(int(wall * 1e3), 1000)
+    return f"{_to_the_second(second)}.{milliseconds:03}+00:00"
 
 
-def _new_file(directory: Path, wall: float) -> tuple[Path, TextIO]:
+@lru_cache(maxsize=4)
+def _to_the_second(wall: int) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _new_file(directory: Path, wall: float) -> tuple[Path, BinaryIO]:
     """A file that nobody else writes to, named after the time and this process."""
     stamp = datetime.fromtimestamp(wall, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     for number in count():
@@ -114,7 +120,7 @@ def _new_file(directory: Path, wall: float) -> tuple[Path, TextIO]:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        return path, os.fdopen(descriptor, "w", encoding="utf-8")
+        return path, os.fdopen(descriptor, "wb")
     raise AssertionError("unreachable")
 
 
@@ -210,7 +216,7 @@ class JsonlSink:
                 entry = (
                     _gap(event, seq, wall) if isinstance(event, _Gap) else record(event, seq=seq, wall=wall)
                 )
-                self._file.write(_encode(entry) + "\n")
+                self._file.write(jsonio.dumps(entry) + b"\n")
         with self._complaining():
             self._file.flush()
 
@@ -237,7 +243,7 @@ class LoggingSink:
         if self._log.isEnabledFor(logging.INFO):
             self._seq += 1
             entry = record(event, seq=self._seq, wall=self._clock.wall())
-            self._log.info("%s", _encode(entry))
+            self._log.info("%s", jsonio.dumps(entry).decode())
 
     def close(self) -> None:
         """Nothing to give back: the logger belongs to the application."""

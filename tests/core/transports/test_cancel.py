@@ -233,10 +233,8 @@ def _pool_is_idle(name: str, transport: Any) -> None:
     """What the library itself counts: nothing in use, and no more connections than allowed."""
     assert transport._slots.in_use == 0
     if name == "httpx":
-        pool = transport._inner._pool
-        assert pool._requests == []
-        assert all(connection.is_idle() for connection in pool.connections)
-        assert len(pool.connections) <= CONNECTIONS
+        assert transport._connections.in_use == 0
+        assert len(transport._connections) <= CONNECTIONS
     else:
         assert transport._bodies == set()
         assert transport._connector._acquired == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -280,6 +281,74 @@ async def test_an_answer_that_nobody_asked_for_is_given_to_nobody(
 
     assert (response.status_code, body) == (200, b"/x")
     assert len(server.wires) == 2
+
+
+@pytest.mark.parametrize("others", ["resting", "busy"])
+async def test_a_call_costs_the_same_however_many_connections_there_are(
+    others: str, server: Fixture, opened: Fixture
+) -> None:
+    """Cost is counted in calls of functions, which no other load of the machine changes."""
+
+    async def cost(transport: httpx.AsyncBaseTransport) -> int:
+        count = 0
+
+        def seen(_frame: object, event: str, _argument: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        await exchange(transport, "/x")  # what is done only once is done
+        sys.setprofile(seen)
+        try:
+            await exchange(transport, "/x")
+        finally:
+            sys.setprofile(None)
+        return count
+
+    async def exchange(transport: httpx.AsyncBaseTransport, path: str) -> None:
+        response = await transport.handle_async_request(httpx.Request("POST", server.url(path), content=b"x"))
+        await response.aread()
+
+    costs = []
+    for number in (2, 200):
+        transport = opened(max_connections=None)
+        path = f"/meet/{number}" if others == "resting" else "/wait"
+        calls = [asyncio.create_task(exchange(transport, path)) for _ in range(number)]
+        if others == "resting":
+            await asyncio.gather(*calls)
+        costs.append(await cost(transport))
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    print(f"calls of functions with 2 and 200 connections {others}: {costs}")
+    assert costs[1] < costs[0] * 1.2
+
+
+async def test_of_many_connections_that_the_server_has_closed_none_is_used_again(
+    server: Fixture, transport: Fixture, fetch: Fixture
+) -> None:
+    await asyncio.gather(*(fetch("GET", "/meet/20") for _ in range(20)))
+    for wire in server.wires:
+        wire.transport.close()
+    await server.until_empty()
+
+    response, body = await fetch("POST", "/x", content=b"hello")
+
+    assert (response.status_code, body) == (200, b"/x")
+    assert len(server.wires) == 21
+    assert len(server.open) == 1
+
+
+async def test_a_connection_that_has_rested_too_long_is_closed_not_used(
+    server: Fixture, opened: Fixture
+) -> None:
+    transport = opened(keepalive_expiry=0.0)
+
+    for _ in range(3):
+        response = await transport.handle_async_request(httpx.Request("GET", server.url("/x")))
+        await response.aread()
+
+    assert len(server.wires) == 3
 
 
 async def test_no_more_connections_than_allowed_and_waiters_are_served_in_order(

@@ -18,6 +18,7 @@ from pointsman.inputs import (
     as_tool_choice,
     as_tools,
     chat_request,
+    checked,
     default_options,
     embed_request,
     generate_request,
@@ -287,6 +288,24 @@ def test_an_option_of_the_wrong_shape_is_refused_by_name(options: dict[str, Any]
         chat_request("m", "hi", options)
 
     assert said in raised.value.message
+
+
+@pytest.mark.parametrize("key", ["model", "stream", "messages", "prompt", "input", "Model", "meſſages"])
+def test_what_the_router_decides_cannot_be_replaced_through_extra(key: str) -> None:
+    """Some servers read the keys of a JSON object without regard to case."""
+    extra = {"extra": {"seed": 1, key: "other"}}
+    complete = ChatRequest("m", [Message("user", "hi")], **extra)
+    for ask in (
+        lambda: chat_request("m", "hi", extra),
+        lambda: generate_request("m", "hi", extra),
+        lambda: embed_request("m", "hi", extra),
+        lambda: checked(complete),
+        lambda: default_options(extra),
+    ):
+        with pytest.raises(InvalidRequest) as raised:
+            ask()
+
+        assert repr(key) in raised.value.message
 
 
 @pytest.mark.parametrize("given_stop", ["x", ["x"], ("x",), iter(["x"])])

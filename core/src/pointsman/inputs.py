@@ -344,7 +344,20 @@ def _as_stop(given: str | Iterable[str] | None) -> tuple[str, ...]:
 def _extra(given: JsonObject | None) -> JsonObject:
     if given is not None and not isinstance(given, Mapping):
         raise InvalidRequest(f"extra is a {type(given).__name__}; expected a mapping")
+    for name in given or ():
+        if str(name).casefold() in _NOT_EXTRA:  # some servers read keys without regard to case
+            raise InvalidRequest(f"extra cannot set {name!r}: the router does; {_NOT_EXTRA[name.casefold()]}")
     return given or {}
+
+
+_NOT_EXTRA = {
+    "model": "name another model or deployment in the call",
+    "stream": "call `stream` or `chat`",
+    "messages": "hand the messages to the call",
+    "prompt": "hand the prompt to `generate`",
+    "input": "hand the texts to `embed`",
+}
+"""What routing and limits rest on, and what to do instead of saying it in `extra`."""
 
 
 def _each(given: Any, where: str) -> Iterable[Any]:

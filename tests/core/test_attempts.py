@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from routers import Heard, config, in_flight, router
 
+from pointsman import PointsmanSpec, Router, hookimpl
 from pointsman.errors import (
     AuthenticationFailed,
     BadResponse,
@@ -22,12 +26,14 @@ from pointsman.errors import (
     ModelNotFound,
     NoDeploymentAvailable,
     Overloaded,
+    PluginError,
     QuotaExhausted,
     RateLimited,
     Unavailable,
     UnknownModel,
     Unsupported,
 )
+from pointsman.strategy import Member, Strategy, StrategyFactory
 from pointsman.testing import Answer, Scripted, run
 
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
@@ -476,5 +482,57 @@ def test_any_model_of_a_provider_is_callable_by_its_full_name() -> None:
             reply = await r.chat("a/some/other:7b", "hi")
             assert reply.model == "some/other:7b"
             assert reply.deployment == "a/some/other:7b"
+
+    run(main())
+
+
+Pick = Callable[[Sequence[Member]], Any]
+
+
+class Odd(PointsmanSpec, Strategy):
+    """A plugin and its strategy, which does what it should not."""
+
+    def __init__(self, picked: Pick) -> None:
+        self._picked = picked
+
+    @hookimpl
+    def pointsman_strategies(self) -> list[StrategyFactory]:
+        return [StrategyFactory("odd", None, lambda _settings, _rng, _clock: self)]
+
+    def pick(self, ready: Sequence[Member], _request: object, /) -> Any:
+        return self._picked(ready)
+
+
+def _raises(_ready: Sequence[Member]) -> Member:
+    raise ZeroDivisionError("no weights")
+
+
+@pytest.mark.parametrize(
+    ("pick", "said"),
+    [
+        (_raises, "ZeroDivisionError"),
+        (lambda ready: None, "None"),
+        (lambda ready: ready[0].id, "'a/x'"),
+        (lambda ready: copy.copy(ready[0]), "a/x"),
+    ],
+)
+def test_a_broken_strategy_is_an_error_that_names_it_and_holds_nothing(pick: Pick, said: str) -> None:
+    upstream = Scripted()
+    given = config("ab", strategy="odd")
+
+    async def main() -> None:
+        async with Router.from_config(given, plugins=[upstream, Odd(pick)]) as r:
+            heard = Heard(r)
+            with pytest.raises(PluginError, match="strategy 'odd' of model 'm'") as raised:
+                await r.chat("m", "hi")
+            with pytest.raises(PluginError, match="strategy 'odd' of model 'm'"):
+                async with r.stream("m", "hi") as stream:
+                    await anext(stream)
+            with pytest.raises(PluginError, match="strategy 'odd' of model 'm'"):
+                r.explain("m")
+            assert said in raised.value.message
+            assert in_flight(r) == 0
+            assert [each.error for each in heard.requests] == ["plugin", "plugin"]
+        assert upstream.calls == []
 
     run(main())

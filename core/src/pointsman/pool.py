@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
 from pointsman.deployment import ANYTHING, Demand, Deployment, Lease
-from pointsman.errors import NoDeploymentAvailable, RuleNotMet
+from pointsman.errors import NoDeploymentAvailable, PluginError, RuleNotMet
 from pointsman.health import Outliers, within_caps
 from pointsman.levels import Level, choose, order, panics
 from pointsman.limits import Estimator
@@ -156,7 +156,7 @@ class Pool:
         ready = self._usable(now, demand)
         while ready:
             # Strategies see ids, weights and loads; what they give back is one of what they were given.
-            chosen: Deployment = self.strategy.pick(ready, request)  # type: ignore[assignment]
+            chosen = self._picked(self.strategy, ready, request)
             lease = self.hold(chosen, now, expires, demand)
             if lease is not None:
                 return lease
@@ -202,7 +202,22 @@ class Pool:
     def preview(self, ready: Sequence[Deployment], request: Request) -> Deployment:
         """What the strategy would pick of `ready`, without it taking a step."""
         strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
-        return strategy.pick(ready, request)  # type: ignore[return-value]  # as in `lease`
+        return self._picked(strategy, ready, request)
+
+    def _picked(self, strategy: Strategy, ready: Sequence[Deployment], request: Request) -> Deployment:
+        """The strategy's pick. Raises PluginError when it raises, or picks what it was not offered."""
+        try:
+            chosen = strategy.pick(ready, request)
+        except Exception as error:
+            raise self._broken(f"raised {error!r}") from error
+        if chosen not in ready:
+            raise self._broken(
+                f"picked {getattr(chosen, 'id', chosen)!r}, which is none of {[each.id for each in ready]}"
+            )
+        return chosen  # type: ignore[return-value]  # one of `ready`
+
+    def _broken(self, what: str) -> PluginError:
+        return PluginError(f"strategy {self.strategy_name!r} of model {self.name!r} {what}"[:500])
 
     def estimate(self, request: Request) -> int:
         """Tokens that `request` will probably use; 0 where nothing is limited by tokens."""

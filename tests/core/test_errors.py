@@ -38,8 +38,8 @@ def made(kind: type[CallError]) -> CallError:
         return MidStreamError("broke", cause=made(ConnectionFailed), text="hel", events=3, usage=Usage(1, 2))
     if issubclass(kind, NoDeploymentAvailable):
         return kind("none", reasons={"a": "full"}, retry_after=2.5)
-    if kind is ConnectionFailed:
-        return ConnectionFailed("reset", sent=False, **given)  # type: ignore[arg-type]
+    if issubclass(kind, ConnectionFailed):
+        return kind("reset", sent=False, **given)  # type: ignore[arg-type]
     return kind("what happened", status=503, upstream_request_id="u1", upstream_code="x", **given)  # type: ignore[arg-type]
 
 

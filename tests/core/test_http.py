@@ -27,6 +27,7 @@ from pointsman.errors import (
     IdleTimeout,
     InvalidRequest,
     ModelNotFound,
+    NoConnectionFree,
     Outcome,
     Overloaded,
     PermissionDenied,
@@ -39,7 +40,7 @@ from pointsman.errors import (
 from pointsman.framing import SseEvent, SseFramer
 from pointsman.http import MAX_BODY, Client, Endpoint, Limits
 from pointsman.sources import HttpEvents
-from pointsman.statuses import error_for_status, json_or_none, snippet
+from pointsman.statuses import error_for_status, json_or_none, request_id_of, snippet
 from pointsman.testing import run
 from pointsman.transports import open_transport
 from pointsman.types import Started, StreamEvent, TextDelta
@@ -291,6 +292,15 @@ async def test_a_transport_failure_says_whether_anything_left(failure: Exception
     assert raised.value.__cause__ is failure
     assert "http://host/v1" in raised.value.message
     assert not raised.value.message.endswith(": ")
+
+
+async def test_waiting_in_vain_for_a_connection_of_our_own_is_not_the_fault_of_the_upstream() -> None:
+    with pytest.raises(NoConnectionFree) as raised:
+        await client(Upstream(raises=httpx.PoolTimeout("full"))).send("GET", "/", limits=LONG)
+
+    error = raised.value
+    assert (error.outcome, error.sent) == (Outcome.NEUTRAL, False)
+    assert (error.retry_elsewhere, error.retry_same) == (True, False)
 
 
 async def test_no_error_shows_the_password_of_a_base_url() -> None:
@@ -859,3 +869,20 @@ async def test_a_credential_that_the_upstream_quotes_back_is_not_passed_on(statu
 
     assert await answer.read() == b"bad key *** for you"
     assert answer.mask(Unavailable(f"the key {key} is unknown")).message == "the key *** is unknown"
+
+
+@settings(max_examples=300)
+@given(st.lists(st.text(max_size=300) | st.text(st.characters(max_codepoint=255), max_size=300), max_size=3))
+def test_the_id_of_a_call_is_one_short_printable_line_whatever_the_upstream_sends(given: list[str]) -> None:
+    names = ("x-request-id", "request-id", "x-correlation-id")
+
+    found = request_id_of(dict(zip(names, given, strict=False)))
+
+    assert len(found) <= 200
+    assert found == "".join(each for each in found if " " <= each <= "~").strip()
+
+
+def test_the_id_of_a_call_is_otherwise_left_as_it_came() -> None:
+    assert request_id_of({"x-request-id": "req_011CSHoEeqs5C35K2UUqR7Fy"}) == "req_011CSHoEeqs5C35K2UUqR7Fy"
+    assert request_id_of({"x-request-id": "\r\n", "request-id": "b"}) == "b"
+    assert request_id_of({"request-id": "a\r\nlevel=error forged\x1b[31m"}) == "alevel=error forged[31m"

@@ -18,6 +18,7 @@ PointsmanError
 │   ├── Overloaded              the upstream has no capacity and said when to come back (503, 529)
 │   ├── Unavailable             the upstream failed (5xx and its like)
 │   ├── ConnectionFailed        no connection, or it broke before an answer
+│   │   └── NoConnectionFree    our own limit of connections was reached for too long
 │   ├── AttemptTimeout          a timer of ours ran out
 │   │   ├── FirstTokenTimeout   nothing arrived in time
 │   │   └── IdleTimeout         the stream fell silent
@@ -248,6 +249,14 @@ class ConnectionFailed(ProviderError):
     ) -> None:
         super().__init__(message, deployment=deployment, retry_after=retry_after)
         self.sent = sent
+
+
+class NoConnectionFree(ConnectionFailed):
+    """None of our own connections came free in time: nothing was sent, and the upstream is not to blame."""
+
+    code = "no_connection_free"
+    outcome = Outcome.NEUTRAL
+    retry_same = False
 
 
 class AttemptTimeout(ProviderError):

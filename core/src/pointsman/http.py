@@ -26,6 +26,7 @@ from pointsman.errors import (
     FirstTokenTimeout,
     IdleTimeout,
     InvalidRequest,
+    NoConnectionFree,
     Truncated,
 )
 from pointsman.hints import RateHeaders
@@ -40,7 +41,7 @@ _MASKED_FROM = 8
 _END_WITHIN = 0.05
 _ERROR_WITHIN = 5.0
 """Seconds for the body of an error: its status and headers say enough to act on."""
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.PoolTimeout)
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -279,8 +280,9 @@ class Client:
             headers: more of them; they replace those of the endpoint that have the same name.
             stream: the head must come within `limits.first_token`, not only within the attempt's time.
 
-        Raises: ConnectionFailed (`sent` tells whether anything left), FirstTokenTimeout, AttemptTimeout,
-            BadResponse for a redirect, InvalidRequest for what cannot be sent.
+        Raises: ConnectionFailed (`sent` tells whether anything left) or its kind NoConnectionFree,
+            FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest for what cannot
+            be sent.
         """
         started_at = self._clock.now()
         secret = self._auth.current()
@@ -292,6 +294,10 @@ class Client:
         try:
             with TimeLimit(until, error):
                 response = await self.transport.handle_async_request(request)
+        except httpx.PoolTimeout as failure:
+            raise NoConnectionFree(
+                f"no connection to {self._shown} came free in time: {_why(failure)}", sent=False
+            ) from failure
         except _NEVER_SENT as failure:
             raise ConnectionFailed(
                 f"no connection to {self._shown}: {_why(failure)}", sent=False

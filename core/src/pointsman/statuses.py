@@ -95,12 +95,20 @@ def snippet(body: bytes) -> str:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:200]
 
 
+_LONGEST_ID = 200
 _MARKUP = re.compile(r"<[a-zA-Z!/?][^<>]*>?")
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
-    """The upstream's own id of a call, "" when it gives none."""
+    """The upstream's own id of a call, "" when it gives none.
+
+    It goes on into errors, logs and the audit: at most 200 characters, of which only printable ASCII is left.
+    """
     for name in ("x-request-id", "request-id", "x-correlation-id"):
         if value := headers.get(name):
-            return value[:200]
+            value = value[:_LONGEST_ID]
+            if not (value.isascii() and value.isprintable()):
+                value = "".join(each for each in value if each.isascii() and each.isprintable())
+            if value := value.strip():
+                return value
     return ""

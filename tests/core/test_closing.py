@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import inspect
 import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from routers import Heard, config, in_flight, router
 
-from pointsman import NoDeploymentAvailable, Router, SyncRouter
+from pointsman import NoDeploymentAvailable, PointsmanSpec, Router, SyncRouter, hookimpl
 from pointsman.errors import CallError, Unavailable
+from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Answer, Scripted, run
 from pointsman.types import ChatRequest, Message
 
@@ -384,3 +387,135 @@ def test_who_waits_in_line_when_the_router_closes_is_told_at_once() -> None:
 
     run(main())
     assert upstream.count("a") == 1
+
+
+def test_the_blocking_router_has_every_method_of_the_other_with_the_same_parameters() -> None:
+    called_otherwise = {"aclose": "close"}
+    left_out = {"shutdown_on"}  # signals go to the main thread, where no loop of ours runs
+    not_handed_in = {"clock", "rng"}  # `from_config` of the blocking router runs on real time
+
+    for name, found in inspect.getmembers(Router):
+        if name.startswith("_") or name in left_out:
+            continue
+        own = inspect.getattr_static(SyncRouter, called_otherwise.get(name, name))
+        if isinstance(found, property):
+            assert isinstance(own, property), name
+            continue
+        theirs = {
+            each: (parameter.kind, parameter.default, parameter.annotation)
+            for each, parameter in inspect.signature(found).parameters.items()
+            if each not in not_handed_in
+        }
+        bound = getattr(SyncRouter, called_otherwise.get(name, name))
+        assert theirs == {
+            each: (parameter.kind, parameter.default, parameter.annotation)
+            for each, parameter in inspect.signature(bound).parameters.items()
+        }, name
+        assert not inspect.iscoroutinefunction(bound), name
+
+
+def test_the_blocking_router_has_nothing_that_the_other_lacks() -> None:
+    public = {name for name in vars(SyncRouter) if not name.startswith("_")}
+
+    assert public - set(vars(Router)) == {"close"}
+
+
+class NoSettings(BaseModel):
+    pass
+
+
+class Special(Provider, PointsmanSpec):
+    """A plugin and its only provider, which can do more than the usual and tells in which thread it did."""
+
+    size = 3
+
+    def __init__(self) -> None:
+        self.name = "a"
+        self.threads: set[str] = set()
+        self.ended = False
+
+    @hookimpl
+    def pointsman_providers(self) -> list[ProviderFactory]:
+        return [ProviderFactory("special", NoSettings, lambda _context: self)]
+
+    def plain(self, number: int) -> int:
+        self.threads.add(threading.current_thread().name)
+        return number + 1
+
+    async def later(self, number: int, *, times: int) -> int:
+        self.threads.add(threading.current_thread().name)
+        await asyncio.sleep(0)
+        return number * times
+
+    async def steps(self, number: int) -> AsyncIterator[int]:
+        try:
+            for each in range(number):
+                self.threads.add(threading.current_thread().name)
+                await asyncio.sleep(0)
+                yield each
+        finally:
+            self.ended = True
+
+    async def fails(self) -> None:
+        raise Unavailable("down")
+
+
+def test_the_methods_of_a_provider_block_and_its_steps_can_be_looped_over() -> None:
+    special = Special()
+    given = {**config("a"), "providers": {"a": {"type": "special"}}}
+    with SyncRouter.from_config(given, plugins=[special]) as r:
+        provider = r.provider("a")
+
+        assert provider.size == 3
+        assert provider.plain(1) == 2
+        assert provider.later(2, times=3) == 6
+        assert list(provider.steps(3)) == [0, 1, 2]
+        with provider.steps(3) as steps:
+            assert next(steps) == 0
+            special.ended = False
+        assert special.ended
+        with pytest.raises(Unavailable, match="down"):
+            provider.fails()
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = provider.nothing
+        with pytest.raises(KeyError, match="there are a"):
+            r.provider("c")
+    assert special.threads == {"pointsman"}
+    with pytest.raises(RuntimeError, match="closed"):
+        provider.plain(1)
+
+
+def test_a_listener_of_the_blocking_router_hears_until_it_is_ended() -> None:
+    heard: list[object] = []
+    with SyncRouter.from_config(config("a"), plugins=[Scripted()]) as r:
+        assert r.config.models["m"]
+        end = r.listen(heard.append)
+        r.chat("m", "hi")
+        told = len(heard)
+        end()
+        end()
+        r.chat("m", "hi")
+
+        assert told == len(heard) == 2
+        late = r.listen(heard.append)
+    late()
+
+
+def test_a_blocking_shutdown_lets_a_running_call_finish_and_ends_the_thread() -> None:
+    upstream = Scripted()
+    arrived = threading.Event()
+
+    def slow(_request: Any, _call: Any) -> Answer:
+        arrived.set()
+        return Answer(after=0.05)
+
+    upstream.default("a", slow)
+    r = SyncRouter.from_config(config("a"), plugins=[upstream])
+    thread, out = in_thread(lambda: r.chat("m", "hi"))
+    assert arrived.wait(5)
+
+    assert r.shutdown(grace=30)
+
+    thread.join(5)
+    assert out[0].text == "ok"
+    assert not r._thread.is_alive()

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pointsman.hookspecs import PointsmanSpec, hookimpl
     from pointsman.router import Router
     from pointsman.stream import ChatStream
-    from pointsman.sync import SyncRouter, SyncStream
+    from pointsman.sync import SyncItems, SyncProvider, SyncRouter, SyncStream
     from pointsman.types import (
         Audio,
         ChatRequest,
@@ -134,6 +134,8 @@ __all__ = [
     "RuleNotMet",
     "Started",
     "StreamEvent",
+    "SyncItems",
+    "SyncProvider",
     "SyncRouter",
     "SyncStream",
     "Text",
@@ -199,6 +201,8 @@ _HOMES = {
     "pointsman.router": ("Router",),
     "pointsman.stream": ("ChatStream",),
     "pointsman.sync": (
+        "SyncItems",
+        "SyncProvider",
         "SyncRouter",
         "SyncStream",
     ),

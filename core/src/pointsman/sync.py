@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
+from functools import wraps
+from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from pointsman.batch import BatchResult
 from pointsman.config import Config
+from pointsman.events import Listener
 from pointsman.inputs import Messages
 from pointsman.router import Router, as_config
 from pointsman.stream import ChatStream
@@ -51,6 +54,11 @@ class SyncRouter:
         """A router for a file, a mapping or a `Config`."""
         return cls(as_config(source), plugins=plugins)
 
+    @staticmethod
+    def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
+        """As `Router.check`."""
+        return Router.check(source, plugins=plugins)
+
     def __enter__(self) -> SyncRouter:
         return self
 
@@ -78,6 +86,12 @@ class SyncRouter:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    def shutdown(self, *, grace: float = 30.0) -> bool:
+        """As `Router.shutdown`, and ends the thread."""
+        finished = self._run(self._router.shutdown(grace=grace))
+        self.close()
+        return finished
 
     async def _end(self) -> None:
         """Cancel what runs and close the router after it, so that its last records are written too."""
@@ -124,6 +138,11 @@ class SyncRouter:
             if not self._closed:
                 self._run(batch.aclose())
 
+    @property
+    def config(self) -> Config:
+        """As `Router.config`."""
+        return self._router.config
+
     def models(self) -> list[ModelInfo]:
         """As `Router.models`."""
         return self._run(self._router.models())
@@ -139,6 +158,20 @@ class SyncRouter:
     def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
         """As `Router.explain`."""
         return self._run(_later(lambda: self._router.explain(model, messages)))
+
+    def provider(self, name: str) -> SyncProvider:
+        """As `Router.provider`, with methods that block; see `SyncProvider`."""
+        return SyncProvider(self, self._router.provider(name))
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """As `Router.listen`; it is told in the router's own thread."""
+        end = self._run(_later(self._router.listen, listener))
+
+        def end_here() -> None:
+            if not self._closed:  # else nothing is told any more
+                self._run(_later(end))
+
+        return end_here
 
     def disable(self, deployment: str) -> None:
         """As `Router.disable`."""
@@ -242,6 +275,62 @@ class SyncStream:
             self._router._run(self._stream.aclose())
 
 
+class SyncProvider:
+    """A provider object for code without an event loop.
+
+    Its methods run in the router's own thread and give back what they return. What can be iterated over only
+    asynchronously comes as `SyncItems`. Attributes that cannot be called are read as they are.
+    """
+
+    def __init__(self, router: SyncRouter, provider: Any) -> None:
+        self._router = router
+        self._provider = provider
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._provider, name)
+        if not callable(found):
+            return found
+
+        @wraps(found)
+        def blocking(*args: Any, **options: Any) -> Any:
+            result = self._router._run(_later(found, *args, **options))
+            return SyncItems(self._router, result) if isinstance(result, AsyncIterable) else result
+
+        return blocking
+
+
+class SyncItems:
+    """What a provider's method gives one after the other, for a `for` loop.
+
+    Who leaves it early closes it, with `with` or `close`.
+    """
+
+    def __init__(self, router: SyncRouter, items: AsyncIterable[Any]) -> None:
+        self._router = router
+        self._items = aiter(items)
+
+    def __enter__(self) -> SyncItems:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> SyncItems:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._router._run(_step(self._items))
+        except _End:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """End it, where it can be ended early."""
+        aclose = getattr(self._items, "aclose", None)
+        if aclose is not None and not self._router._closed:
+            self._router._run(_later(aclose))
+
+
 class _End(Exception):
     """The end of an asynchronous iteration; a future cannot carry StopAsyncIteration."""
 
@@ -253,5 +342,6 @@ async def _step(source: Any) -> Any:
         raise _End from None
 
 
-async def _later(work: Any) -> Any:
-    return work()
+async def _later(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    found = work(*args, **options)
+    return await found if isawaitable(found) else found

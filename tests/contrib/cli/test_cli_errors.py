@@ -28,6 +28,7 @@ CODES = {
     errors.Overloaded: 3,
     errors.Unavailable: 3,
     errors.ConnectionFailed: 3,
+    errors.NoConnectionFree: 3,
     errors.AttemptTimeout: 3,
     errors.FirstTokenTimeout: 3,
     errors.IdleTimeout: 3,

@@ -345,8 +345,9 @@ def _extra(given: JsonObject | None) -> JsonObject:
     if given is not None and not isinstance(given, Mapping):
         raise InvalidRequest(f"extra is a {type(given).__name__}; expected a mapping")
     for name in given or ():
-        if str(name).casefold() in _NOT_EXTRA:  # some servers read keys without regard to case
-            raise InvalidRequest(f"extra cannot set {name!r}: the router does; {_NOT_EXTRA[name.casefold()]}")
+        instead = _NOT_EXTRA.get(str(name).casefold())  # some servers read keys without regard to case
+        if instead is not None:
+            raise InvalidRequest(f"extra cannot set {name!r}: the router does; {instead}")
     return given or {}
 
 

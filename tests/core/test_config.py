@@ -94,6 +94,7 @@ def test_everything_but_the_providers_has_a_default() -> None:
     assert config.transport == "auto"
     assert config.timeouts.model_dump() == {
         "connect": 5.0, "first_token": 60.0, "idle": 60.0, "total": 600.0, "attempt": None,
+        "drain": 30.0,
     }  # fmt: skip
     assert config.circuit_breaker.model_dump() == {
         "enabled": True, "failure_threshold": 5, "window": 30.0, "minimum_calls": 20, "failure_rate": 0.5,
@@ -156,6 +157,7 @@ def test_the_most_specific_timeout_wins() -> None:
         "idle": 4.0,
         "total": 6.0,
         "attempt": 7.0,
+        "drain": 30.0,
     }
 
 

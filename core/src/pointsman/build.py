@@ -150,6 +150,7 @@ class _Builder:
         pools = {
             name: self._pool(name, model, upstreams, retry) for name, model in config.public_models().items()
         }
+        self._check_control()
         if self._problems:
             raise config_error(self._problems, file=config.file)
         assert retry is not None
@@ -644,6 +645,15 @@ class _Builder:
             OutlierSettings(enabled=False) if config is None else OutlierSettings(**config.model_dump())
         )
         return Outlier(settings, self._rng, checks=checks, on_eject=ejected)
+
+    def _check_control(self) -> None:
+        if self._config.control is not None:
+            from pointsman.control import socket_path
+
+            try:
+                socket_path(self._config.control, self._config.file)
+            except ValueError as error:
+                self._problem(("control",), str(error))
 
     def _breaker_settings(self) -> BreakerSettings | None:
         config = self._config.circuit_breaker

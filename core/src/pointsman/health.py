@@ -509,6 +509,15 @@ class WarmUp:
         in_flight, of = largest
         return max(1, -(-numerator * weight * in_flight // (denominator * of)))
 
+    def snapshot(self, now: float) -> dict[str, bool | float]:
+        """Plain data for a status page: `seconds_left` until `share`, 0 to 1, is 1 again."""
+        numerator, denominator = self._ramp(now)
+        return {
+            "active": self.active(now),
+            "seconds_left": max(0.0, self.ends - now),
+            "share": numerator / denominator,
+        }
+
     def _ramp(self, now: float) -> tuple[int, int]:
         """A fraction from `minimum` to 1."""
         if now >= self.ends:

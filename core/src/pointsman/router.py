@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import TTLCache
 
@@ -18,6 +18,7 @@ from pointsman.batch import Batch
 from pointsman.build import build, check
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
+from pointsman.config.problems import config_error
 from pointsman.deployment import Admin, Lease
 from pointsman.errors import (
     CallError,
@@ -44,6 +45,9 @@ from pointsman.types import (
     ModelInfo,
     Request,
 )
+
+if TYPE_CHECKING:
+    from pointsman.control import Control
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
@@ -79,6 +83,7 @@ class Router:
         self._rng = rng or system_rng()
         self._events = Events()
         self._extra_plugins = tuple(plugins)
+        self._control: Control | None = None
         self._silence: list[Callable[[], None]] = []
         self._use(self._build(config, None))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -139,6 +144,8 @@ class Router:
         await asyncio.shield(self._end)
 
     async def _close(self) -> None:
+        if self._control is not None:
+            await self._control.aclose()
         retired, self._retired = self._retired, set()
         for close in retired:  # of earlier configurations, for calls that still run
             self._close_later(close)
@@ -158,20 +165,22 @@ class Router:
                 each.give_up()
         await self._snapshot.close_sinks()
 
-    async def shutdown(self, *, grace: float = 30.0) -> bool:
+    async def shutdown(self, *, grace: float | None = None) -> bool:
         """Take no further requests, let the running ones finish, then close.
 
         Args:
-            grace: seconds after which those that still run are ended: with a typed error, in the audit.
+            grace: seconds after which those that still run are ended: with a typed error, in the audit;
+                `timeouts.drain` of the configuration when None.
 
         Returns: whether none had to be ended.
         """
         self._stopping = True
-        finished = await self._idle(self._running(), within=grace)
+        within = self.config.timeouts.drain if grace is None else grace
+        finished = await self._idle(self._running(), within=within)
         await self.aclose()
         return finished
 
-    def shutdown_on(self, *signals: int, grace: float = 30.0) -> None:
+    def shutdown_on(self, *signals: int, grace: float | None = None) -> None:
         """Have the process's `signals`, SIGTERM for one, begin a `shutdown`. Not on Windows."""
 
         def begin() -> None:
@@ -422,14 +431,18 @@ class Router:
             raise ValueError(f"deployment {deployment!r} has no breaker; use disable()")
         live.breaker.force_open(self._now())
 
-    async def drain(self, deployment: str, *, timeout: float = 30.0) -> bool:
-        """Send no further calls there and wait for the running ones; false when some still ran at the end."""
+    async def drain(self, deployment: str, *, timeout: float | None = None) -> bool:
+        """Send no further calls there and wait for the running ones; false when some still ran at the end.
+
+        Args:
+            timeout: seconds; `timeouts.drain` of the configuration when None.
+        """
         live = self._snapshot.live(deployment)
         live.admit(Admin.DRAINING)
         idle = asyncio.Event()
         live.when_idle(idle.set)
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(self.config.timeouts.drain if timeout is None else timeout):
                 await idle.wait()
         return live.in_flight == 0
 
@@ -449,9 +462,16 @@ class Router:
         config = await asyncio.to_thread(as_config, source)
         self._bind()
         old = self._snapshot
-        new = self._build(config, old)
+        control = self._control_for(config)
+        try:
+            new = self._build(config, old)
+        except BaseException:
+            if control is not None and control is not self._control:
+                control.close()
+            raise
         self._use(new)
         new.start()
+        self._use_control(control)
         self._listed.clear()
         kept = sum(1 for id in new.lives if id in old.lives and new.lives[id] is old.lives[id])
         self._former.append(old.setting.running)
@@ -488,12 +508,40 @@ class Router:
             raise RuntimeError("this router is closed")
         loop = asyncio.get_running_loop()
         if self._loop is None:
+            control = self._control_for(self.config)
             self._loop = loop
             self._snapshot.start()
+            self._use_control(control)
         elif self._loop is not loop:
             raise RuntimeError(
                 "this router belongs to another event loop; make one for each, or a SyncRouter"
             )
+
+    def _control_for(self, config: Config) -> Control | None:
+        """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
+        if config.control is None:
+            return None
+        from pointsman.control import Control, socket_path
+
+        try:
+            path = socket_path(config.control, config.file)
+            if self._control is not None and self._control.path == path:
+                return self._control
+            return Control(self, path)
+        except (ConfigError, ValueError) as error:
+            raise config_error([config.problem(("control",), str(error))], file=config.file) from error
+
+    def _use_control(self, control: Control | None) -> None:
+        old, self._control = self._control, control
+        if control is old:
+            return
+        if control is not None:
+            control.start()
+        if old is not None:
+            # It may be what asked for this reload, and still owes the answer.
+            old.close()
+            self._retired.add(old.aclose)
+            old.when_idle(partial(self._close_retired, old.aclose))
 
     def _close_retired(self, close: Callable[[], Awaitable[None]]) -> None:
         if close in self._retired:

@@ -29,6 +29,7 @@ from pointsman.pool import Pool
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.residency import Host
 from pointsman.strategy import RoundRobin
+from pointsman.suggest import did_you_mean
 
 log = logging.getLogger("pointsman")
 
@@ -151,12 +152,12 @@ class Snapshot:
         return sum(live.in_flight for live in {*self.lives.values(), *ad_hoc})
 
     def live(self, deployment: str) -> Live:
-        """The state of a deployment. Raises KeyError that lists the ids."""
+        """The state of a deployment. Raises KeyError that names the nearest one, or all."""
         try:
             return self.lives[deployment]
         except KeyError:
-            ids = ", ".join(self.lives)
-            raise KeyError(f"no deployment is called {deployment!r}; there are {ids}") from None
+            hint = did_you_mean(deployment, self.lives, what="there are")
+            raise KeyError(f"no deployment is called {deployment!r}; {hint}") from None
 
     def retired_by(self, new: Snapshot) -> list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]]:
         """What `new` no longer uses: how to close it, and the states that must be idle before."""

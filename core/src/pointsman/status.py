@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pointsman.deployment import Deployment, Live
+from pointsman.health import Outlier
 from pointsman.pool import Pool
 from pointsman.snapshot import Snapshot
 from pointsman.types import Request
@@ -13,11 +14,15 @@ from pointsman.types import Request
 def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
     """The live state at `now`.
 
-    Returns: `models`: name → `strategy`, `fallback` and `deployments`, each with `id`, `provider`, `model`,
-        `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `breaker`,
+    Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one) and
+        `deployments`; and the `in_flight` of all. Of each deployment `id`, `provider`, `model`, `weight`,
+        `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a call
+        would not be sent there now: that, or that another priority level comes first), `breaker`,
         `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes`, and
-        `first_token_ms` and `total_ms` averaged over half a minute (None before the first); and the
-        `in_flight` of all.
+        `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
+        None where the configuration has nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`.
+        Where a machine knows an instant, `seconds_left` or `seconds_ago` says how far away it is; None when
+        it has none.
     """
     return {
         "models": {name: _pool(pool, now) for name, pool in snapshot.pools.items()},
@@ -51,15 +56,26 @@ def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
 
 
 def _pool(pool: Pool, now: float) -> dict[str, Any]:
+    refused = _refused(pool, now)
     return {
         "strategy": pool.strategy_name,
         "fallback": list(pool.fallback),
-        "deployments": [_deployment(each, now) for each in pool.deployments],
+        "queue": None if pool.room is None else pool.room.line.snapshot(),
+        "deployments": [_deployment(each, refused.get(each.id), now) for each in pool.deployments],
     }
 
 
-def _deployment(deployment: Deployment, now: float) -> dict[str, Any]:
+def _refused(pool: Pool, now: float) -> dict[str, str]:
+    """Why a call would not be sent there now, by id; in a panic some are ready whose health is bad."""
+    refused: dict[str, str] = {}
+    for each in pool.ready(now, refused=refused.__setitem__):
+        refused.pop(each.id, None)
+    return refused
+
+
+def _deployment(deployment: Deployment, refused: str | None, now: float) -> dict[str, Any]:
     live = deployment.live
+    blocked = deployment.blocked(now)
     return {
         "id": deployment.id,
         "provider": deployment.provider.name,
@@ -67,8 +83,14 @@ def _deployment(deployment: Deployment, now: float) -> dict[str, Any]:
         "weight": deployment.weight,
         "priority": deployment.priority,
         "state": live.admin.value,
-        "blocked": deployment.blocked(now),
+        "blocked": blocked,
+        # Its own state says more than the order of the levels, of which it may be the cause.
+        "refused": None if refused is None else blocked or refused,
         "breaker": _breaker(live, now),
+        "ejection": _ejection(deployment.outlier, now),
+        "checks": _checks(deployment.outlier, now),
+        "warm_up": None if live.warm_up is None else live.warm_up.snapshot(now),
+        "adaptive": None if live.adaptive is None else live.adaptive.snapshot(),
         "in_flight": live.in_flight,
         "max_in_flight": deployment.max_in_flight,
         "places": deployment.places,
@@ -80,7 +102,34 @@ def _deployment(deployment: Deployment, now: float) -> dict[str, Any]:
 
 
 def _breaker(live: Live, now: float) -> dict[str, Any]:
-    return {"state": "off"} if live.breaker is None else live.breaker.snapshot(now)
+    if live.breaker is None:
+        return {"state": "off"}
+    snapshot: dict[str, Any] = live.breaker.snapshot(now)
+    return {**snapshot, "seconds_left": _until(snapshot["open_until"], now)}
+
+
+def _ejection(outlier: Outlier | None, now: float) -> dict[str, Any] | None:
+    """None when only checks are configured: then nothing is ever ejected."""
+    if outlier is None or not outlier.settings.enabled:
+        return None
+    snapshot: dict[str, Any] = outlier.snapshot(now)
+    return {
+        "ejected": outlier.ejected(now),
+        **snapshot,
+        "seconds_left": _until(snapshot["ejected_until"], now),
+    }
+
+
+def _checks(outlier: Outlier | None, now: float) -> dict[str, Any] | None:
+    if outlier is None or outlier.checks is None:
+        return None
+    snapshot: dict[str, Any] = outlier.checks.snapshot()
+    at = snapshot["last_at"]
+    return {**snapshot, "seconds_ago": None if at is None else max(0.0, now - at)}
+
+
+def _until(instant: float | None, now: float) -> float | None:
+    return None if instant is None else max(0.0, instant - now)
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -189,7 +189,7 @@ class SyncRouter:
         """As `Router.force_open`."""
         self._run(_later(lambda: self._router.force_open(deployment)))
 
-    def drain(self, deployment: str, *, timeout: float = 30.0) -> bool:
+    def drain(self, deployment: str, *, timeout: float | None = None) -> bool:
         """As `Router.drain`."""
         return self._run(self._router.drain(deployment, timeout=timeout))
 

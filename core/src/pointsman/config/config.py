@@ -98,6 +98,10 @@ class Config(Section):
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
     )
     audit: list[Named] = Field(default_factory=list, description="where records of requests go")
+    control: FilePath | None = Field(
+        default=None,
+        description="a socket to operate the running router by; relative to the configuration file",
+    )
     transport: Word = Field(
         default="auto", description="HTTP implementation; `auto` takes the fastest that will do"
     )

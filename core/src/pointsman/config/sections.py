@@ -230,6 +230,9 @@ class Timeouts(Section):
     attempt: Duration | None = Field(
         default=None, gt=0, description="one attempt as a whole; without it only `total` bounds an attempt"
     )
+    drain: Duration = Field(
+        default=30.0, ge=0, description="for calls that run when a deployment or the router is drained"
+    )
 
 
 class BreakerConfig(Section):

@@ -15,7 +15,21 @@ def test_help_lists_every_command(cli) -> None:
     ran = cli("--help")
 
     assert ran.code == 0
-    assert set(COMMANDS) == {"ask", "chat", "config", "demo", "models", "plugins", "sim", "status"}
+    assert set(COMMANDS) == {
+        "ask",
+        "chat",
+        "config",
+        "demo",
+        "disable",
+        "drain",
+        "enable",
+        "models",
+        "plugins",
+        "reload",
+        "reset",
+        "sim",
+        "status",
+    }
     for name, help in COMMANDS.items():
         assert f"  {name}" in ran.out
         assert help in ran.out

@@ -84,4 +84,4 @@ async def test_a_talk_can_operate_deployments_and_says_what_it_did() -> None:
         assert await talk.operate("/enable", "a/x") == "enable a/x: done"
         assert await talk.operate("/drain", "a/x") == "drain a/x: done"
         assert talk.status() == ["a/x: draining, 0 in flight"]
-        assert await talk.operate("/heal", "a/y") == "no deployment is called 'a/y'; there are a/x"
+        assert await talk.operate("/heal", "a/y") == "no deployment is called 'a/y'; did you mean 'a/x'?"

@@ -56,7 +56,7 @@ def test_simulated_upstreams_run_until_sigterm(processes, cli, workdir: Path) ->
     assert [each["name"] for each in upstreams] == ["gpu1", "openai", "claude", "localai"]
     assert check.out == "ok: 4 providers, 1 model\n"
     assert reply["text"]
-    assert process.wait(20) == 0
+    assert process.wait(20) == 143
 
 
 def test_at_a_terminal_a_pull_shows_a_bar_and_status_a_table(processes, servers, gpu, monkeypatch) -> None:

@@ -16,8 +16,13 @@ COMMANDS = {
     "chat": "Talk with a model; answers are streamed.",
     "config": "Check, show, describe or begin a configuration.",
     "demo": "Show what it does, with simulated upstreams; needs nothing.",
+    "disable": "Have a running router send no further calls to DEPLOYMENT.",
+    "drain": "Disable DEPLOYMENT in a running router, and wait for the calls there.",
+    "enable": "Have a running router send calls to DEPLOYMENT again.",
     "models": "List, show and pull models.",
     "plugins": "List what is installed.",
+    "reload": "Have a running router read its configuration again.",
+    "reset": "Have a running router forget what went wrong at DEPLOYMENT.",
     "sim": "Run simulated upstreams until Ctrl-C.",
     "status": "Show providers and deployments, after asking each provider.",
 }

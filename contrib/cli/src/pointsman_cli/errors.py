@@ -18,6 +18,14 @@ USAGE = 2
 UPSTREAM = 3
 REFUSED = 4
 INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Terminated(SystemExit):
+    """SIGTERM came where nothing was left to finish."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)
 
 
 class Failed(Exception):
@@ -29,9 +37,14 @@ class Failed(Exception):
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code for `error`: 1 failed, 2 usage, 3 upstream, 4 refused by policy, 130 interrupted."""
+    """The exit code for `error`.
+
+    1 failed, 2 usage, 3 upstream, 4 refused by policy, 130 interrupted, 143 terminated.
+    """
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return INTERRUPTED
+    if isinstance(error, Terminated):
+        return TERMINATED
     if isinstance(error, Failed):
         return error.code
     if isinstance(error, click.ClickException):
@@ -57,8 +70,14 @@ def _code_of_ours(error: BaseException) -> int:
 def guarded(call: Callable[[], Any], asked: Asked) -> int:
     """The exit code of `call`; its error, if it is one that people can do something about, goes to stderr.
 
-    Anything else is a bug, and passes with its traceback.
+    Anything else is a bug, and passes with its traceback. After a SIGTERM the code says so, whatever became
+    of the command.
     """
+    code = _guarded(call, asked)
+    return TERMINATED if asked.terminated else code
+
+
+def _guarded(call: Callable[[], Any], asked: Asked) -> int:
     try:
         code = call()
         sys.stdout.flush()
@@ -70,6 +89,8 @@ def guarded(call: Callable[[], Any], asked: Asked) -> int:
         if not asked.json:
             click.echo("interrupted", err=True)
         return INTERRUPTED
+    except Terminated:
+        return TERMINATED
     except Exception as error:
         if not _is_expected(error):
             raise

@@ -18,10 +18,12 @@ class Asked:
     Attributes:
         config: the configuration file that was named, None when none was.
         json: data on stdout and errors on stderr as JSON.
+        terminated: SIGTERM came, and the command ends because of that.
     """
 
     config: str | None = None
     json: bool = False
+    terminated: bool = False
 
 
 def _note_config(ctx: click.Context, _option: click.Parameter, file: str | None) -> None:

@@ -1,19 +1,28 @@
-"""How a command runs: one event loop, one router that is closed whatever happens, Ctrl-C as 130."""
+"""How a command runs: one event loop, one router that is closed whatever happens; Ctrl-C is 130, SIGTERM 143.
+
+Ctrl-C ends at once what runs. SIGTERM lets it finish: the router takes no further requests, those that run
+have `timeouts.drain` of the configuration, and what is left then ends with an error of ours. A second
+SIGTERM does not wait.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pointsman_cli.errors import USAGE, Failed
+from pointsman_cli.errors import USAGE, Failed, Terminated
 from pointsman_cli.options import Asked
 
 if TYPE_CHECKING:
     from pointsman import Router
 
 T = TypeVar("T")
+
+_LAST_WORDS = 1.0
+"""Seconds that a command has to say what became of its last request."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -25,14 +34,78 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 async def router_for(asked: Asked) -> AsyncIterator[Router]:
     """A router for the configuration that was asked for, found or discovered; closed at the end.
 
+    It opens no control socket: that is the one of the application with the same configuration.
+
     Raises: ConfigError, and Failed (2) when there is no configuration and nothing is found.
     """
     from pointsman import Router
     from pointsman_cli.configured import configuration
 
-    router = Router.from_config(await configuration(asked))
-    async with router:
+    config = await configuration(asked)
+    router = Router.from_config(config.model_copy(update={"control": None}))
+    async with router, drained_by_sigterm(asked, router):
         yield router
+
+
+@asynccontextmanager
+async def drained_by_sigterm(asked: Asked, router: Router) -> AsyncIterator[None]:
+    """Until its end SIGTERM drains `router`.
+
+    Whoever entered is cancelled if it has not ended a moment after its last request; that is Terminated.
+    """
+    loop, owner = asyncio.get_running_loop(), asyncio.current_task()
+    ending: list[asyncio.Task[None]] = []
+
+    async def end() -> None:
+        await router.shutdown()
+        await asyncio.sleep(_LAST_WORDS)
+        assert owner is not None
+        owner.cancel()
+
+    def terminate() -> None:
+        if asked.terminated:
+            ending.append(loop.create_task(router.aclose()))
+            return
+        asked.terminated = True
+        ending.append(loop.create_task(end()))
+
+    try:
+        with _sigterm(asked, lambda: loop.call_soon_threadsafe(terminate)):
+            yield
+    except asyncio.CancelledError:
+        if asked.terminated:
+            raise Terminated from None
+        raise
+    finally:
+        for each in ending:
+            each.cancel()
+
+
+@contextmanager
+def ended_by_sigterm(asked: Asked) -> Iterator[None]:
+    """Within it SIGTERM raises Terminated: for what waits for a person and would not notice."""
+
+    def terminate() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        asked.terminated = True
+        raise Terminated
+
+    with _sigterm(asked, terminate):
+        yield
+
+
+@contextmanager
+def _sigterm(asked: Asked, act: Callable[[], object]) -> Iterator[None]:
+    """Within it SIGTERM means `act`; once the command ends because of one, it means nothing any more."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda _number, _frame: act())
+    except ValueError:  # not the main thread: there SIGTERM ends the process
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if asked.terminated else before)
 
 
 def default_model(router: Router) -> str:

@@ -147,6 +147,16 @@ class Upstream:
         self._port = self._listener.sockets[0].getsockname()[1]
         self.site.origin = f"http://{_HOST}:{self._port}"
 
+    async def finish(self, *, timeout: float) -> bool:
+        """Takes no further connections and lets running requests finish; false when some still run then."""
+        if self._listener is not None:
+            self._listener.close()
+        try:
+            await self.idle(timeout=timeout)
+        except TimeoutError:
+            return False
+        return True
+
     async def stop(self) -> None:
         """Stops listening and resets all connections, as a killed process would. Loaded models are lost."""
         if self._listener is None or self._server is None:

@@ -11,7 +11,7 @@ import click
 from pointsman_cli.errors import REFUSED
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
 from pointsman_cli.output import plain, print_json, say
-from pointsman_cli.running import default_model, router_for, run
+from pointsman_cli.running import default_model, ended_by_sigterm, router_for, run
 
 if TYPE_CHECKING:
     from pointsman import ChatResponse
@@ -59,7 +59,7 @@ async def _ask(
     async with router_for(asked) as router:
         known = router.config.public_models()
         name, prompt = model_and_prompt(words, model=model, known=known, piped=not sys.stdin.isatty())
-        message = user_message(_stdin() if prompt is None else prompt, files)
+        message = user_message(_stdin(asked) if prompt is None else prompt, files)
         messages = [message] if system is None else [Message.system(system), message]
         given = {key: value for key, value in sampling.items() if value is not None}
         with traced(router, wanted=trace, as_json=asked.json):
@@ -67,8 +67,9 @@ async def _ask(
     return _show(reply, as_json=asked.json)
 
 
-def _stdin() -> str:
-    prompt = sys.stdin.read().strip()
+def _stdin(asked: Asked) -> str:
+    with ended_by_sigterm(asked):
+        prompt = sys.stdin.read().strip()
     if not prompt:
         raise click.UsageError("standard input is empty, so there is no prompt")
     return prompt

@@ -12,7 +12,7 @@ import click
 
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
 from pointsman_cli.output import print_json_line, say
-from pointsman_cli.running import default_model, router_for
+from pointsman_cli.running import default_model, ended_by_sigterm, router_for
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Message, Router
@@ -42,7 +42,7 @@ def command(asked: Asked, model: str | None, option: str | None, system: str | N
         router = runner.run(context.__aenter__())
         try:
             talk = _Talk(asked, router, model or option or default_model(router), system, trace=trace)
-            _at_terminal(talk, runner) if sys.stdin.isatty() else _piped(talk, runner)
+            (_at_terminal if sys.stdin.isatty() else _piped)(asked, talk, runner)
         finally:
             runner.run(context.__aexit__(None, None, None))
 
@@ -124,18 +124,22 @@ class _Talk:
             print_json_line({"kind": event.kind, **plain(event)})
 
 
-def _piped(talk: _Talk, runner: asyncio.Runner) -> None:
-    for line in sys.stdin:
+def _piped(asked: Asked, talk: _Talk, runner: asyncio.Runner) -> None:
+    while not asked.terminated:
+        with ended_by_sigterm(asked):
+            line = sys.stdin.readline()
+        if not line:
+            return
         if line.strip():
             runner.run(talk.turn(line.strip()))
 
 
-def _at_terminal(talk: _Talk, runner: asyncio.Runner) -> None:
+def _at_terminal(asked: Asked, talk: _Talk, runner: asyncio.Runner) -> None:
     from pointsman import PointsmanError
     from pointsman_cli.errors import message_of
 
     say(f"model {talk.model}; {_HELP}")
-    for line in _typed():
+    for line in _typed(asked):
         try:
             if line.startswith("/"):
                 _obey(talk, line, runner)
@@ -145,15 +149,18 @@ def _at_terminal(talk: _Talk, runner: asyncio.Runner) -> None:
             say("stopped")
         except PointsmanError as error:
             say(message_of(error))
+        if asked.terminated:
+            return
 
 
-def _typed() -> Iterator[str]:
+def _typed(asked: Asked) -> Iterator[str]:
     """What is typed, line by line, until Ctrl-D; Ctrl-C gives up a line."""
     with suppress(ImportError):
         import readline  # noqa: F401 - gives input() its line editing
     while True:
         try:
-            line = input("> " if sys.stdout.isatty() else "").strip()
+            with ended_by_sigterm(asked):
+                line = input("> " if sys.stdout.isatty() else "").strip()
         except EOFError:
             say("")
             return

@@ -6,14 +6,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import click
 
 from pointsman_cli.demo.scene import ACTORS, TOTAL
-from pointsman_cli.errors import FAILED, Failed
+from pointsman_cli.errors import FAILED, Failed, Terminated
 from pointsman_cli.options import Asked, json_option, pass_asked
 from pointsman_cli.output import console, print_json
-from pointsman_cli.running import run
+from pointsman_cli.running import ended_by_sigterm, run
+
+if TYPE_CHECKING:
+    from pointsman_cli.demo.account import Account
 
 Progress = Callable[[str, int], None]
 
@@ -30,10 +34,8 @@ def command(asked: Asked, seed: int) -> int | None:
     and comes back. In the end the router's account is compared with the servers'.
     """
     _require_extra()
-    from pointsman_cli.demo.play import play
-
-    with _progress(quiet=asked.json) as progress:
-        account = run(play(seed=seed, progress=progress))
+    with _progress(quiet=asked.json) as progress, ended_by_sigterm(asked):
+        account = _played(asked, seed, progress)
     if asked.json:
         print_json(account.as_json())
     else:
@@ -41,6 +43,21 @@ def command(asked: Asked, seed: int) -> int | None:
 
         show(account)
     return None if all(account.claims().values()) else FAILED
+
+
+def _played(asked: Asked, seed: int, progress: Progress) -> Account:
+    """The account of the demo. Raises Terminated after a SIGTERM, of which most of its requests die."""
+    from pointsman_cli.demo.play import play
+
+    try:
+        account = run(play(asked, seed=seed, progress=progress))
+    except Exception:
+        if asked.terminated:
+            raise Terminated from None
+        raise
+    if asked.terminated:
+        raise Terminated
+    return account
 
 
 def _require_extra() -> None:

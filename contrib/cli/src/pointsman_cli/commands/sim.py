@@ -21,6 +21,8 @@ from pointsman_cli.running import run
 if TYPE_CHECKING:
     from pointsman_simulator import Upstream
 
+_GRACE = 30.0
+"""Seconds that answers have which run when SIGTERM comes."""
 DIALECTS = ("ollama", "openai", "claude", "localai")
 
 
@@ -81,7 +83,7 @@ async def _serve(
 ) -> None:
     from pointsman_simulator import Simulator
 
-    stop = _stopped_by_signals()
+    stop = _stopped_by_signals(asked)
     async with Simulator(seed=seed) as simulator:
         for each in upstreams:
             try:
@@ -101,6 +103,8 @@ async def _serve(
             await asyncio.to_thread(config_out.write_text, configuration_for(started), encoding="utf-8")
         _announce(asked, started, config_out)
         await stop.wait()
+        if asked.terminated:
+            await asyncio.gather(*(each.finish(timeout=_GRACE) for each in started))
     if not asked.json:
         say("stopped")
 
@@ -135,10 +139,19 @@ def _announce(asked: Asked, upstreams: list[Upstream], config_out: Path | None) 
     say("Ctrl-C stops them")
 
 
-def _stopped_by_signals() -> asyncio.Event:
+def _stopped_by_signals(asked: Asked) -> asyncio.Event:
+    """Set by Ctrl-C and by SIGTERM; a second one of either ends the process."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def begin(number: int) -> None:
+        asked.terminated = number == signal.SIGTERM
+        stop.set()
+        for each in numbers:
+            loop.remove_signal_handler(each)
+
+    for each in numbers:
         with suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(each, begin, each)
     return stop

@@ -20,6 +20,8 @@ from pointsman_cli.demo.scene import (
     configuration,
     embed_model,
 )
+from pointsman_cli.options import Asked
+from pointsman_cli.running import drained_by_sigterm
 
 if TYPE_CHECKING:
     from pointsman import ChatResponse, ChatStream, EmbedResponse, Router, Tool
@@ -36,8 +38,8 @@ Progress = Callable[[str, int], None]
 """Told what is going on and how many requests are done."""
 
 
-async def play(*, seed: int, progress: Progress) -> Account:
-    """The whole demo, and what it comes to."""
+async def play(asked: Asked, *, seed: int, progress: Progress) -> Account:
+    """The whole demo, and what it comes to; after a SIGTERM nothing that means anything."""
     began = asyncio.get_running_loop().time()
     progress("starting four upstreams", 0)
     victim = await VictimProcess.start(seed=seed)
@@ -46,7 +48,7 @@ async def play(*, seed: int, progress: Progress) -> Account:
         from pointsman_cli.demo.account import Account
 
         account = Account(seed)
-        async with _stage(victim, seed) as stage:
+        async with _stage(asked, victim, seed) as stage:
             await _Play(stage, account, progress, began).run()
         account.seconds = asyncio.get_running_loop().time() - began
         return account
@@ -67,7 +69,7 @@ class _Stage:
 
 
 @asynccontextmanager
-async def _stage(victim: VictimProcess, seed: int) -> AsyncIterator[_Stage]:
+async def _stage(asked: Asked, victim: VictimProcess, seed: int) -> AsyncIterator[_Stage]:
     from pointsman import Config, Router
     from pointsman.clock import system_rng
     from pointsman_cli.demo.victim import tool_reply
@@ -86,7 +88,8 @@ async def _stage(victim: VictimProcess, seed: int) -> AsyncIterator[_Stage]:
         async with Router(Config.from_mapping(config), rng=system_rng(seed)) as router:
             stage = _Stage(router, simulator.upstreams, victim, seed)
             try:
-                yield stage
+                async with drained_by_sigterm(asked, router):
+                    yield stage
             finally:
                 for each in stage.victims:
                     await each.kill()

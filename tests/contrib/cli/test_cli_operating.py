@@ -1,0 +1,455 @@
+"""Operating a running router from the command line: a real process, a real socket, a real upstream."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman_cli.commands.status import why_not
+from pointsman_cli.demo import scene
+from pointsman_simulator import Reply
+
+APPLICATION = """
+import asyncio, sys
+from pointsman import Router
+
+async def main():
+    async with Router.from_config(sys.argv[1]) as router:
+        print("ready", flush=True)
+        loop, calls = asyncio.get_running_loop(), []
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            stream = router.stream("assistant", line)
+            await stream.__aenter__()
+            calls.append(asyncio.ensure_future(read(stream)))
+            print("streaming", flush=True)
+        await asyncio.gather(*calls)
+
+async def read(stream):
+    async with stream:
+        async for _ in stream:
+            pass
+
+asyncio.run(main())
+"""
+
+
+class Application:
+    """A process with a router; `ask` begins a stream in it."""
+
+    def __init__(self, config: str = "pointsman.yaml", cwd: Path | None = None) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", APPLICATION, config], stdin=pipe, stdout=pipe, text=True, cwd=cwd
+        )
+        self._heard("ready")
+
+    def ask(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("Count.\n")
+        self.process.stdin.flush()
+        self._heard("streaming")
+
+    def close(self) -> int:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(20)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(20)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+
+    def _heard(self, word: str) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().strip() == word
+
+
+@pytest.fixture
+def application(workdir: Path) -> Iterator[Callable[..., Application]]:
+    made: list[Application] = []
+
+    def start(*given: Any, **more: Any) -> Application:
+        made.append(Application(*given, **more))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.kill()
+
+
+@pytest.fixture
+def fleet(servers: Any) -> tuple[Any, Any]:
+    """Two Ollama servers behind the model `assistant`, whose router listens at ./pointsman.sock."""
+    one, two = servers.add("ollama", name="gpu1"), servers.add("ollama", name="gpu2")
+    servers.configure(one, two, more="control: ./pointsman.sock")
+    return one, two
+
+
+def states(cli: Any) -> dict[str, str]:
+    deployments = cli("status", "--live", "--json").json["models"]["assistant"]["deployments"]
+    return {each["id"]: each["state"] for each in deployments}
+
+
+def test_deployments_of_a_running_router_are_disabled_enabled_and_reset(cli, fleet, application) -> None:
+    application()
+
+    disabled = cli("disable", "gpu1/llama3.2", "gpu2/llama3.2")
+    assert (disabled.code, disabled.err) == (0, "")
+    assert disabled.out == (
+        "gpu1/llama3.2: disabled, 0 calls in flight\ngpu2/llama3.2: disabled, 0 calls in flight\n"
+    )
+    assert states(cli) == {"gpu1/llama3.2": "down", "gpu2/llama3.2": "down"}
+    assert cli("reset", "gpu1/llama3.2").out == "gpu1/llama3.2: reset, and still down\n"
+
+    enabled = cli("enable", "gpu1/llama3.2", "--json")
+    assert enabled.json == {"deployments": [{"deployment": "gpu1/llama3.2", "state": "up", "in_flight": 0}]}
+    assert states(cli) == {"gpu1/llama3.2": "up", "gpu2/llama3.2": "down"}
+    assert cli("reset", "gpu1/llama3.2").out == "gpu1/llama3.2: reset\n"
+
+
+def test_the_live_status_is_that_of_the_process_and_says_why_a_deployment_is_left_out(
+    cli, fleet, application
+) -> None:
+    running = application()
+    cli("disable", "gpu2/llama3.2")
+
+    text, data = cli("status", "--live"), cli("status", "--socket", "pointsman.sock", "--json").json
+
+    assert text.code == 0
+    assert f"process {running.process.pid}, pointsman " in text.err
+    assert "gpu2/llama3.2\t1\t0\tdown\tclosed\t0\t\tdisabled by an operator\n" in text.out
+    assert "gpu1/llama3.2\t1\t0\tup\tclosed\t0\t\t\n" in text.out
+    assert data["router"]["pid"] == running.process.pid
+    assert data["in_flight"] == 0
+
+
+def test_a_drain_waits_for_the_streams_that_run(cli, servers, fleet, application, processes) -> None:
+    for each in fleet:
+        each.default = Reply(chunks=("one ", *["more "] * 200), tokens_per_second=20)
+    running = application()
+    running.ask()
+    busy = next(name for name, n in _in_flight(cli).items() if n)
+
+    late = cli("drain", busy, "--timeout", "0")
+    assert (late.code, late.out) == (1, f"{busy}: still 1 call in flight; it takes no new ones\n")
+    assert states(cli)[busy] == "draining"
+
+    drain = processes.at_terminal("drain", busy, "--timeout", "60")
+    drain.until(f"{busy}: 1 still in flight")
+    for each in fleet:  # the stream ends when its upstream does
+        servers.do(each.stop())
+    assert f"{busy}: drained" in drain.rest()
+    assert drain.process.returncode == 0
+
+
+def test_several_are_drained_at_once_and_one_that_is_not_there_is_said_at_the_end(
+    cli, fleet, application
+) -> None:
+    application()
+
+    drained = cli("drain", "gpu1/llama3.2", "gpu3/llama3.2", "gpu2/llama3.2", "--json")
+
+    assert drained.code == 2
+    assert {each["deployment"]: each["drained"] for each in drained.json["deployments"]} == {
+        "gpu1/llama3.2": True, "gpu2/llama3.2": True,
+    }  # fmt: skip
+    assert "no deployment is called 'gpu3/llama3.2'; did you mean" in drained.error["message"]
+    assert drained.error["exit_code"] == 2
+
+
+def _in_flight(cli: Any) -> dict[str, int]:
+    deployments = cli("status", "--live", "--json").json["models"]["assistant"]["deployments"]
+    return {each["id"]: each["in_flight"] for each in deployments}
+
+
+def test_a_reload_takes_what_is_in_the_file_now_and_a_mistake_changes_nothing(
+    cli, fleet, application, workdir: Path
+) -> None:
+    application()
+    file = workdir / "pointsman.yaml"
+    good = file.read_text()
+
+    file.write_text(good.replace("round_robin", "rund_robin"))
+    failed = cli("reload")
+    assert failed.code == 2
+    assert "pointsman.yaml:" in failed.err
+    assert "round_robin" in failed.err
+    assert "Traceback" not in failed.err
+
+    file.write_text(good.replace("round_robin", "weighted"))
+    assert cli("reload").out == "reloaded pointsman.yaml: 2 deployments\n"
+    assert cli("status", "--live", "--json").json["models"]["assistant"]["strategy"] == "weighted"
+
+
+def test_the_socket_is_found_from_another_directory_and_without_the_keys(
+    cli, application, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workdir / "etc"
+    folder.mkdir()
+    (folder / "p.yaml").write_text(
+        "providers: {a: {type: openai, api_key: '${AN_OPERATOR_LACKS_IT}'}}\n"
+        "models: {m: {deployments: [a/x]}}\n"
+        "control: ./run.sock\n"
+    )
+    monkeypatch.setenv("AN_OPERATOR_LACKS_IT", "sk-secret")
+    application("p.yaml", cwd=folder)
+    monkeypatch.delenv("AN_OPERATOR_LACKS_IT")
+
+    asked = cli("-c", "etc/p.yaml", "disable", "a/x")
+    monkeypatch.setenv("POINTSMAN_CONFIG", "etc/p.yaml")
+
+    assert asked.out == "a/x: disabled, 0 calls in flight\n"
+    assert cli("enable", "a/x").code == 0
+
+
+def test_the_commands_own_routers_leave_the_socket_to_the_application(cli, fleet, application) -> None:
+    running = application()
+
+    asked = cli("ask", "hi")
+
+    assert (asked.code, asked.err) == (0, "")
+    assert cli("status").code == 0
+    assert cli("status", "--live", "--json").json["router"]["pid"] == running.process.pid
+    assert running.close() == 0
+    assert not Path("pointsman.sock").exists()
+    assert cli("ask", "hi").code == 0
+
+
+OPERATING = [("disable", "a/x"), ("enable", "a/x"), ("reset", "a/x"), ("drain", "a/x"), ("reload",),
+             ("status", "--live")]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OPERATING)
+def test_who_cannot_reach_a_router_is_told_what_is_missing(cli, fleet, workdir: Path, command) -> None:
+    nobody = cli(*command)
+    assert (nobody.code, nobody.out) == (1, "")
+    assert f"no router listens at {workdir / 'pointsman.sock'}" in nobody.err
+
+    file = workdir / "pointsman.yaml"
+    file.write_text(file.read_text().replace("control: ./pointsman.sock", ""))
+    unsaid = cli(*command, "--json")
+    assert (unsaid.code, unsaid.out) == (2, "")
+    assert "control: ./pointsman.sock" in unsaid.error["message"]
+
+    file.unlink()
+    unnamed = cli(*command)
+    assert unnamed.code == 2
+    assert "--socket" in unnamed.err
+
+
+def test_a_killed_router_leaves_a_socket_that_nobody_answers_and_the_next_one_takes_it(
+    cli, fleet, application
+) -> None:
+    first = application()
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait(20)
+
+    assert "no router listens" in cli("reload").err
+    application()
+    assert cli("reload").code == 0
+
+
+def test_a_router_that_stands_still_is_waited_for_and_given_up(
+    cli, fleet, application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = application()
+    monkeypatch.setattr("pointsman_cli.operating.Line.hear.__kwdefaults__", {"within": 0.05}, raising=True)
+    running.process.send_signal(signal.SIGSTOP)
+    try:
+        stuck = cli("disable", "gpu1/llama3.2")
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+
+    assert stuck.code == 1
+    assert "does not answer" in stuck.err
+
+
+# ── SIGTERM ──────────────────────────────────────────────────────────────────────────────────────────
+
+SLOW = Reply(chunks=("one ", *["more "] * 500), tokens_per_second=20)
+SOON = Reply(chunks=("one ", *["more "] * 10), tokens_per_second=20)
+
+
+def begun(process: subprocess.Popen[bytes], gpu: Any, servers: Any) -> None:
+    """Ask, and read the first word of the answer."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"Count.\nAnd again.\n")
+    process.stdin.flush()
+    assert process.stdout.read(4) == b"one "
+
+
+def test_sigterm_lets_a_stream_finish_and_ends_the_conversation_with_143(processes, servers, gpu) -> None:
+    gpu.script(SOON)
+    process = processes.start("chat")
+    begun(process, gpu, servers)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(20) == 143
+    assert process.stdout.read().split() == [b"more"] * 10
+    assert process.stderr.read() == b""
+    assert [each.outcome for each in gpu.requests] == ["completed"]
+
+
+def test_a_stream_that_takes_longer_than_the_drain_ends_with_an_error_of_ours(
+    processes, servers, gpu
+) -> None:
+    servers.configure(gpu, more="timeouts: {drain: 200ms}")
+    gpu.script(SLOW)
+    process = processes.start("chat", "--json")
+    process.stdin.write(b"Count.\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(20) == 143
+    error = json.loads(process.stderr.read())["error"]
+    assert error["code"] == "stream_broken"
+    servers.do(gpu.idle())
+    assert gpu.requests[0].outcome == "aborted by client"
+
+
+def test_a_second_sigterm_does_not_wait(processes, servers, gpu) -> None:
+    gpu.script(SLOW)
+    process = processes.start("chat")
+    begun(process, gpu, servers)
+
+    process.send_signal(signal.SIGTERM)
+    while process.poll() is None:
+        # The first may not have been taken yet, and two of a kind are one to the system.
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read(8)
+
+    assert process.returncode == 143
+    assert b"Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("drain", ["30s", "100ms"])
+def test_sigterm_during_ask_prints_the_answer_if_there_is_time_and_ends_with_143(
+    processes, servers, gpu, drain: str
+) -> None:
+    servers.configure(gpu, more=f"timeouts: {{drain: {drain}}}")
+    gpu.script(Reply(text="Late.", latency=1.0 if drain == "30s" else 60.0))
+    process = processes.start("ask", "hi")
+    servers.do(gpu.arrived(1, timeout=20))
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(20) == 143
+    out, err = process.stdout.read().decode(), process.stderr.read().decode()
+    assert "Traceback" not in err
+    assert (out.strip(), bool(err)) == (("Late.", False) if drain == "30s" else ("", True))
+
+
+def test_sigterm_at_the_prompt_ends_the_conversation(processes, gpu) -> None:
+    chat = processes.at_terminal("chat")
+    chat.until("> ")
+
+    while chat.process.poll() is None:  # the first may come just before it waits
+        chat.process.send_signal(signal.SIGTERM)
+
+    chat.rest()
+    assert chat.process.returncode == 143
+    assert "Traceback" not in chat.seen
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="says which signals a process handles")
+def test_sigterm_while_ask_reads_its_input_ends_it(processes, gpu) -> None:
+    ask = processes.start("ask", "-")
+    status = Path(f"/proc/{ask.pid}/status")
+    while not _handles_sigterm(status.read_text()):
+        os.sched_yield()
+
+    while ask.poll() is None:  # the first may come just before it reads
+        ask.send_signal(signal.SIGTERM)
+
+    assert ask.returncode == 143
+    assert ask.stderr.read() == b""
+
+
+def _handles_sigterm(status: str) -> bool:
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def test_sigterm_lets_simulated_upstreams_finish_their_answers(processes, servers, cli) -> None:
+    sim = processes.start(
+        "sim", "gpu=ollama", "--json", "--tokens-per-second", "40", "--config-out", "s.yaml"
+    )
+    sim.stdout.readline()
+    chat = processes.start("-c", "s.yaml", "chat")
+    chat.stdin.write(b"Count.\n")
+    chat.stdin.flush()
+    assert chat.stdout.read(1)
+
+    sim.send_signal(signal.SIGTERM)
+    chat.stdin.close()
+    chat.stdin = None
+
+    assert (chat.wait(20), chat.stderr.read()) == (0, b"")
+    assert sim.wait(20) == 143
+    assert sim.stderr.read() == b""
+
+
+@pytest.mark.parametrize("title", ["starting four upstreams", scene.WELL.title])
+def test_sigterm_ends_the_demo_and_its_processes(processes, workdir: Path, title: str) -> None:
+    demo = processes.at_terminal("demo")
+    demo.until(title)
+
+    demo.process.send_signal(signal.SIGTERM)
+
+    demo.rest()  # until the last process has let go of the terminal
+    assert demo.process.returncode == 143
+    assert "Traceback" not in demo.seen
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def deployment(**changes: Any) -> dict[str, Any]:
+    return {
+        "refused": None, "blocked": None, "warm_up": None, "ejection": None, "checks": None,
+        "breaker": {"state": "closed", "seconds_left": None}, **changes,
+    }  # fmt: skip
+
+
+ILL = {"checks": {"last_error": "connection refused"}}
+OUT = {"ejection": {"ejected": True, "seconds_left": 12.3}}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, ""),
+        ({"refused": "draining"}, "draining"),
+        ({"refused": "priority 1 comes after 0"}, "priority 1 comes after 0"),
+        ({"refused": "unhealthy: its checks fail", **ILL}, "unhealthy: its checks fail: connection refused"),
+        ({"refused": "unhealthy: ejected", **OUT}, "unhealthy: ejected for failures in a row, back in 12 s"),
+        (
+            {"blocked": "unhealthy: its checks fail", **ILL},
+            "used although it is unhealthy: its checks fail: connection refused: too few others are well",
+        ),
+        (
+            {"refused": "circuit breaker open", "breaker": {"state": "open", "seconds_left": 9.0}},
+            "circuit breaker open, a probe in 9 s",
+        ),
+        (
+            {"warm_up": {"active": True, "share": 0.35, "seconds_left": 19.4}},
+            "warming up: 35% of its share, 19 s left",
+        ),
+    ],
+)
+def test_why_a_deployment_would_not_be_chosen_is_said_in_words(given: dict[str, Any], words: str) -> None:
+    assert why_not(deployment(**given)) == words

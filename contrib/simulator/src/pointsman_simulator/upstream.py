@@ -24,6 +24,8 @@ from pointsman_simulator.vram import Busy, Loaded, Vram
 from pointsman_simulator.vram_gate import VramGate
 
 _HOST = "127.0.0.1"
+_TURNS_TO_ACCEPT = 3
+"""Turns of the loop from a connection that is taken to one that the server knows of."""
 _EPOCH = 1_786_356_000  # simulated clocks start here, so that bodies can be repeated
 _BODY_LIMIT = 256 * 1024 * 1024
 _PLAIN = Reply()
@@ -164,6 +166,8 @@ class Upstream:
         self._dying = True
         self._listener.close()
         self._listener = None
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         for connection in self._server.connections:
             reset(connection.transport)
         await self.idle()

@@ -47,7 +47,7 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.control import Control
+    from pointsman.control_socket import Control
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
@@ -521,7 +521,8 @@ class Router:
         """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
         if config.control is None:
             return None
-        from pointsman.control import Control, socket_path
+        from pointsman.control import socket_path
+        from pointsman.control_socket import Control
 
         try:
             path = socket_path(config.control, config.file)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from routers import Heard, config, in_flight, router
 
 from pointsman import PointsmanSpec, Router, hookimpl
@@ -33,8 +34,10 @@ from pointsman.errors import (
     UnknownModel,
     Unsupported,
 )
+from pointsman.provider import Call, Provider, ProviderFactory
 from pointsman.strategy import Member, Strategy, StrategyFactory
 from pointsman.testing import Answer, Scripted, run
+from pointsman.types import ChatRequest, ChatResponse
 
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
 THREE = {"type": "exponential", "attempts": 3}
@@ -534,5 +537,32 @@ def test_a_broken_strategy_is_an_error_that_names_it_and_holds_nothing(pick: Pic
             assert in_flight(r) == 0
             assert [each.error for each in heard.requests] == ["plugin", "plugin"]
         assert upstream.calls == []
+
+    run(main())
+
+
+def test_an_answer_that_its_provider_keeps_is_signed_for_each_caller() -> None:
+    kept = ChatResponse(text="always the same")
+
+    class Keeps(Provider):
+        async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+            return kept
+
+    class Plugin(PointsmanSpec):
+        @hookimpl
+        def pointsman_providers(self) -> list[ProviderFactory]:
+            return [ProviderFactory("keeps", BaseModel, Keeps)]
+
+    async def main() -> None:
+        given = {
+            "providers": {name: {"type": "keeps"} for name in "ab"},
+            "models": {"m": {"deployments": ["a/x", "b/x"]}},
+        }
+        async with Router.from_config(given, plugins=[Plugin()]) as r:
+            replies = [await r.chat("m", "hi") for _ in range(4)]
+
+        assert sorted(each.deployment for each in replies) == ["a/x", "a/x", "b/x", "b/x"]
+        assert len({each.request_id for each in replies}) == 4
+        assert all(each.id == each.request_id for each in replies)
 
     run(main())

@@ -80,7 +80,7 @@ class Assembly:
         """The text so far."""
         return "".join(self._text)
 
-    def response(self) -> ChatResponse:
+    def response(self, upstream_request_id: str = "") -> ChatResponse:
         """The whole answer, as far as the events tell it."""
         return ChatResponse(
             text=self.text,
@@ -96,4 +96,5 @@ class Assembly:
             reasoning_blocks=tuple(self._blocks),
             refusal="".join(self._refusal) or None,
             native_finish_reason=self._native,
+            upstream_request_id=upstream_request_id,
         )

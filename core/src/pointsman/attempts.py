@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -589,12 +590,19 @@ class Attempts:
         return TimeLimit(until, lambda: AttemptTimeout(f"{deployment.id} did not answer in time"))
 
     def signed(self, response: R, lease: Lease) -> R:
-        """`response` with where it came from; an answer whose upstream gave it no id gets ours."""
-        response = replace(
-            response, deployment=lease.deployment.id, attempts=self.made, request_id=self.request_id
-        )
+        """`response` with where it came from; an answer whose upstream gave it no id gets ours.
+
+        It is completed in place: nobody has seen it yet. One that says already where it came from was kept by
+        its provider, and is copied.
+        """
+        if response.deployment:
+            response = copy(response)
+        complete = object.__setattr__
+        complete(response, "deployment", lease.deployment.id)
+        complete(response, "attempts", self.made)
+        complete(response, "request_id", self.request_id)
         if isinstance(response, ChatResponse) and not response.id:
-            return replace(response, id=self.request_id)
+            complete(response, "id", self.request_id)
         return response
 
     def end(

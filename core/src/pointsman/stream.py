@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -226,8 +225,8 @@ class ChatStream:
         attempts, source = self._attempts, opening.source
         assert attempts is not None
         assert source is not None
-        assembled = replace(opening.assembly.response(), upstream_request_id=source.upstream_request_id)
-        self._response = response = attempts.signed(assembled, opening.lease)
+        whole = opening.assembly.response(source.upstream_request_id)
+        self._response = response = attempts.signed(whole, opening.lease)
         attempts.end(
             opening.lease,
             Outcome.OK,

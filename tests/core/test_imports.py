@@ -21,8 +21,8 @@ ORDER = """
     config.problems config.locate config.interpolate config.validation config.sections config.references
     config.sound config.config config config.doc
     auth
-    transports.options transports.factory transports.slots transports.readable transports.connections
-    transports.over_httpx transports.over_aiohttp transports
+    transports.options transports.factory transports.deferred transports.slots transports.readable
+    transports.connections transports.over_httpx transports.over_aiohttp transports
     lean statuses http sources provider
     swrr strategy residency budget retry audit breaker levels health concurrency limits waiting
     deployment pool attempts opening stream batch
@@ -158,6 +158,32 @@ def test_using_every_public_name_loads_nothing_that_only_some_need() -> None:
     assert loaded & heavy == set()
     assert {name for name in loaded if name.startswith(("pointsman_", "pointsman.testing"))} == set()
     assert "pointsman.router" in loaded
+
+
+PLAIN = (
+    "{'providers': {'a': {'type': 'openai', 'base_url': 'http://127.0.0.1:1'}},"
+    " 'models': {'m': {'deployments': ['a/x']}}}"
+)
+
+
+def test_a_router_is_built_without_what_only_calls_or_other_configurations_need() -> None:
+    loaded = loaded_by(f"import pointsman; pointsman.Router.from_config({PLAIN})")
+
+    late = {"aiohttp", "anyio", "httpcore", "ruamel", "tomllib", "tenacity", "aiolimiter"}
+    assert loaded & late == set()
+    assert {name for name in loaded if name.startswith("pointsman_") and "." not in name} == {
+        "pointsman_openai"
+    }
+
+
+def test_a_router_that_is_started_has_imported_the_library_of_its_transport() -> None:
+    loaded = loaded_by(
+        "import asyncio, pointsman\n"
+        f"async def start():\n    async with pointsman.Router.from_config({PLAIN}): pass\n"
+        "asyncio.run(start())"
+    )
+
+    assert {name for name in loaded if name.startswith("pointsman.transports.over_")} != set()
 
 
 def test_the_three_lists_of_public_names_agree() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from pointsman import audit, auth, retry, strategy
 from pointsman.audit import AuditFactory
@@ -12,8 +13,9 @@ from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports import open_transport
+from pointsman.transports.deferred import DeferredTransport
 from pointsman.transports.factory import TransportFactory
-from pointsman.transports.options import TlsContexts
+from pointsman.transports.options import TlsContexts, TransportOptions
 
 
 class BuiltinPlugin(PointsmanSpec):
@@ -39,10 +41,18 @@ class BuiltinPlugin(PointsmanSpec):
     def pointsman_transports(self) -> Sequence[TransportFactory]:
         # Reading the certificate authorities takes 20 ms: once for all deployments with the same options.
         contexts = TlsContexts()
-        return tuple(
-            TransportFactory(name, partial(open_transport, name, contexts=contexts))
-            for name in ("auto", "aiohttp", "httpx")
+        return (
+            TransportFactory("auto", partial(_auto, contexts=contexts)),
+            TransportFactory("aiohttp", partial(open_transport, "aiohttp", contexts=contexts)),
+            TransportFactory("httpx", partial(open_transport, "httpx", contexts=contexts)),
         )
+
+
+def _auto(options: TransportOptions, *, contexts: TlsContexts) -> Any:
+    """What `auto` comes to, with the import of its library put off unless it may be refused."""
+    make = partial(open_transport, "auto", options, contexts=contexts)
+    # HTTP/2 and SOCKS proxies need further packages. Without them there is always one that will do.
+    return make() if options.http2 or options.wants_socks() else DeferredTransport(make)
 
 
 plugin = BuiltinPlugin()

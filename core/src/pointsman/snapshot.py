@@ -30,6 +30,7 @@ from pointsman.provider import Provider, ProviderFactory
 from pointsman.residency import Host
 from pointsman.strategy import RoundRobin
 from pointsman.suggest import did_you_mean
+from pointsman.transports.deferred import DeferredTransport
 
 log = logging.getLogger("pointsman")
 
@@ -182,7 +183,15 @@ class Snapshot:
         return retired
 
     def start(self) -> None:
-        """Begin to check the providers, on the running loop, where the configuration wants it."""
+        """Have ready what calls need, and begin to check the providers where the configuration wants it.
+
+        To be called on the loop that the calls will run on.
+        """
+        own = (client for upstream in self.upstreams.values() for client in upstream.own)
+        for client in (*self.clients.values(), *own):
+            # Here rather than in the first call, whose time limits run.
+            if isinstance(client.transport, DeferredTransport):
+                client.transport = client.transport.made()
         for upstream in self.upstreams.values():
             if upstream.prober is not None:
                 upstream.prober.start()

@@ -21,6 +21,7 @@ from pointsman.transports import (
     TransportUnavailable,
     open_transport,
 )
+from pointsman.transports.deferred import DeferredTransport
 
 Fixture = Any
 
@@ -303,3 +304,36 @@ def _is_open(address: tuple[str, int]) -> bool:
         except OSError:
             continue
     return False
+
+
+async def test_a_deferred_transport_is_made_once_by_its_first_request_and_closed_with_it() -> None:
+    made: list[httpx.MockTransport] = []
+
+    class Closing(httpx.MockTransport):
+        closed = 0
+
+        async def aclose(self) -> None:
+            Closing.closed += 1
+
+    def make() -> httpx.MockTransport:
+        made.append(Closing(lambda request: httpx.Response(204)))
+        return made[-1]
+
+    transport = DeferredTransport(make)
+    assert made == []
+    for _ in range(2):
+        answer = await transport.handle_async_request(httpx.Request("GET", "http://a.test/"))
+        assert answer.status_code == 204
+    await transport.aclose()
+
+    assert made == [transport.made()]
+    assert Closing.closed == 1
+
+
+async def test_a_deferred_transport_that_was_closed_is_not_made_any_more() -> None:
+    transport = DeferredTransport(lambda: pytest.fail("made after closing"))
+
+    await transport.aclose()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await transport.handle_async_request(httpx.Request("GET", "http://a.test/"))

@@ -1,0 +1,37 @@
+"""A transport whose library is imported when it is needed, so that building a router does not wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class DeferredTransport:
+    """Stands in for the transport that `make()` returns, until somebody wants it.
+
+    `make` must be sure to succeed: what may be refused is to be made, and refused, at set-up.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        self._make = make
+        self._made: httpx.AsyncBaseTransport | None = None
+        self._closed = False
+
+    def made(self) -> httpx.AsyncBaseTransport:
+        """The transport itself, always the same. Raises RuntimeError when this was closed before."""
+        if self._made is None:
+            if self._closed:
+                raise RuntimeError("this transport is closed")
+            self._made = self._make()
+        return self._made
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self.made().handle_async_request(request)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._made is not None:
+            await self._made.aclose()

@@ -598,11 +598,11 @@ class Attempts:
         if response.deployment:
             response = copy(response)
         complete = object.__setattr__
+        if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
+            complete(response, "id", self.request_id)
         complete(response, "deployment", lease.deployment.id)
         complete(response, "attempts", self.made)
         complete(response, "request_id", self.request_id)
-        if isinstance(response, ChatResponse) and not response.id:
-            complete(response, "id", self.request_id)
         return response
 
     def end(

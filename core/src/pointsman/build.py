@@ -291,7 +291,7 @@ class _Builder:
             for each in warming if healthy else ():
                 each.begin(now)
 
-        settings = CheckSettings(**config.model_dump())
+        settings = CheckSettings(**dict(config))
         checks = Checks(settings, on_change=changed)
         prober = Prober(
             name, upstream.provider.probe, checks.report, settings=settings, clock=self._clock, rng=self._rng
@@ -534,7 +534,7 @@ class _Builder:
             },
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
-            price=None if config.price is None else Price(**config.price.model_dump()),
+            price=None if config.price is None else Price(**dict(config.price)),
             host=self._host(config.provider, upstream, self._lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self._lives[id], upstream.checks),
             **limits_of(self._config, pool, config),
@@ -615,7 +615,7 @@ class _Builder:
 
     def _warm_up(self) -> WarmUp | None:
         config = self._config.warm_up
-        return None if config is None else WarmUp(WarmUpSettings(**config.model_dump()))
+        return None if config is None else WarmUp(WarmUpSettings(**dict(config)))
 
     def _adaptive(self, config: DeploymentConfig, path: Path) -> Callable[[Window], AdaptiveLimit] | None:
         wanted, most = self._config.adaptive_concurrency, config.max_in_flight
@@ -624,7 +624,7 @@ class _Builder:
         if most is None:
             self._problem(path, "adaptive_concurrency needs it: it searches between 1 and this")
             return None
-        settings = AdaptiveSettings(**wanted.model_dump())
+        settings = AdaptiveSettings(**dict(wanted))
         return lambda window: AdaptiveLimit(settings, most, partial(window.quantile, 0.5))
 
     def _outlier(self, pool: str, id: str, live: Live, checks: Checks | None) -> Outlier | None:
@@ -641,9 +641,7 @@ class _Builder:
             live.begin_warm_up(until)
             events.emit(HealthChanged(id, False, reason))
 
-        settings = (
-            OutlierSettings(enabled=False) if config is None else OutlierSettings(**config.model_dump())
-        )
+        settings = OutlierSettings(enabled=False) if config is None else OutlierSettings(**dict(config))
         return Outlier(settings, self._rng, checks=checks, on_eject=ejected)
 
     def _check_control(self) -> None:
@@ -657,7 +655,7 @@ class _Builder:
 
     def _breaker_settings(self) -> BreakerSettings | None:
         config = self._config.circuit_breaker
-        return BreakerSettings(**config.model_dump()) if config.enabled else None
+        return BreakerSettings(**dict(config)) if config.enabled else None
 
     def _problem(self, path: Path, message: str, *, hint: str | None = None) -> None:
         self._problems.append(self._config.problem(path, message, hint))

@@ -164,10 +164,15 @@ class Upstream:
         if self._listener is None or self._server is None:
             return
         self._dying = True
-        self._listener.close()
-        self._listener = None
+        # A connection that is being taken while the listener closes would never be closed: asyncio fails in the
+        # middle of making its transport. So first nothing is taken any more, then those come through.
+        loop = asyncio.get_running_loop()
+        for listening in self._listener.sockets:
+            loop.remove_reader(listening.fileno())
         for _ in range(_TURNS_TO_ACCEPT):
             await asyncio.sleep(0)
+        self._listener.close()
+        self._listener = None
         for connection in self._server.connections:
             reset(connection.transport)
         await self.idle()

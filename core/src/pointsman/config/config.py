@@ -36,6 +36,8 @@ from pointsman.config.sections import (
     Timeouts,
     WarmUpConfig,
     Word,
+    no_entries,
+    no_items,
 )
 from pointsman.config.sound import Sound
 from pointsman.config.validation import Finding, findings, kind
@@ -66,26 +68,33 @@ class Config(Section):
 
     providers: dict[ProviderName, ProviderConfig] = Field(description="the upstreams, by a name of yours")
     models: dict[ModelName, ModelConfig] = Field(
-        default_factory=dict, description="what callers can ask for, by public name"
+        default_factory=no_entries, description="what callers can ask for, by public name"
     )
-    strategy: Named = Field(default=Named(type="round_robin"), description="how models that name none choose")
-    retry: Named = Field(default=Named(type="exponential"), description="how often, and how long between")
+    strategy: Named = Field(
+        default=Named.model_construct(type="round_robin"), description="how models that name none choose"
+    )
+    retry: Named = Field(
+        default=Named.model_construct(type="exponential"), description="how often, and how long between"
+    )
     circuit_breaker: BreakerConfig = Field(
-        default=BreakerConfig(), description="when a failing deployment is left alone"
+        default=BreakerConfig.model_construct(), description="when a failing deployment is left alone"
     )
-    timeouts: Timeouts = Field(default=Timeouts(), description="how long calls may take")
+    timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="how long calls may take")
     limits: dict[str, LimitsConfig] = Field(
-        default_factory=dict, description="rate limits that several providers or deployments share, by name"
+        default_factory=no_entries,
+        description="rate limits that several providers or deployments share, by name",
     )
     queue: QueueConfig | None = Field(
-        default=QueueConfig(), description="where callers wait for room; null: they are refused at once"
+        default=QueueConfig.model_construct(),
+        description="where callers wait for room; null: they are refused at once",
     )
     health: HealthConfig | None = Field(default=None, description="ask providers whether they are well")
     outliers: OutlierConfig | None = Field(
         default=None, description="leave out what fails again and again, beside the circuit breaker"
     )
     warm_up: WarmUpConfig | None = Field(
-        default=WarmUpConfig(), description="take on load slowly after coming back; null: at once"
+        default=WarmUpConfig.model_construct(),
+        description="take on load slowly after coming back; null: at once",
     )
     adaptive_concurrency: AdaptiveConfig | None = Field(
         default=None, description="find the number of calls that a deployment bears"
@@ -97,7 +106,7 @@ class Config(Section):
         default=0.5,
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
     )
-    audit: list[Named] = Field(default_factory=list, description="where records of requests go")
+    audit: list[Named] = Field(default_factory=no_items, description="where records of requests go")
     control: FilePath | None = Field(
         default=None,
         description="a socket to operate the running router by; relative to the configuration file",
@@ -106,7 +115,7 @@ class Config(Section):
         default="auto", description="HTTP implementation; `auto` takes the fastest that will do"
     )
     plugins: dict[str, str] = Field(
-        default_factory=dict, description="the distribution to use for a name that two offer"
+        default_factory=no_entries, description="the distribution to use for a name that two offer"
     )
 
     _source: _AnySource = PrivateAttr(default_factory=lambda: _AnySource(Document(None)))
@@ -245,14 +254,12 @@ class Config(Section):
 
         In this order: the deployment, the model, the provider, the general `timeouts`.
         """
-        merged = self.timeouts.model_dump()
+        merged = dict(self.timeouts)
         provider, public = self.providers.get(deployment.provider), self.models.get(model)
         for level in (provider and provider.timeouts, public and public.timeouts, deployment.timeouts):
             if level is not None:
-                merged.update(
-                    {name: value for name, value in level.model_dump().items() if value is not None}
-                )
-        return Timeouts.model_validate(merged)
+                merged.update((name, value) for name, value in level if value is not None)
+        return Timeouts.model_construct(**merged)  # each value was validated where it was said
 
 
 class _NoSettings(Section):

@@ -144,6 +144,19 @@ Defaults = Annotated[dict[str, Any], AfterValidator(_defaults)]
 
 # ── sections ─────────────────────────────────────────────────────────────────────────────────────────
 
+# Where the default of a field is a section, it is constructed rather than validated: validating it would
+# build its schema at import, and the schema of `Config` holds all of that once more.
+
+
+# In place of `dict` and `list`: pydantic asks every factory for its signature, and that of a built-in class
+# is parsed from text, which was a quarter of the time in which the schema of `Config` is built.
+def no_entries() -> dict[str, Any]:
+    return {}
+
+
+def no_items() -> list[Any]:
+    return []
+
 
 class Section(BaseModel):
     """A mapping whose keys are all known."""
@@ -404,11 +417,11 @@ class ProviderConfig(_Open):
         default=None, description="where the credential comes from: `{type: env, name: …}`"
     )
     models: list[ModelName] = Field(
-        default_factory=list,
+        default_factory=no_items,
         description="upstream models to offer under their own names; a name that several list is one pool",
     )
     labels: LabelMap = Field(
-        default_factory=dict, description="what rules can require: `{local: true, region: eu}`"
+        default_factory=no_entries, description="what rules can require: `{local: true, region: eu}`"
     )
     transport: Word | None = Field(default=None, description="in place of the general `transport`")
     proxy: ProxyUrl | None = Field(default=None, description="URL of a proxy, credentials included")
@@ -430,11 +443,11 @@ class ProviderConfig(_Open):
         default=None, description="for all its deployments together: the limits of the account"
     )
     shared_limits: list[str] = Field(
-        default_factory=list, description="names under the general `limits` that it counts against"
+        default_factory=no_items, description="names under the general `limits` that it counts against"
     )
-    headers: Headers = Field(default_factory=dict, description="more headers for every call")
+    headers: Headers = Field(default_factory=no_entries, description="more headers for every call")
     timeouts: AttemptTimeouts = Field(
-        default=AttemptTimeouts(), description="in place of the general `timeouts`"
+        default=AttemptTimeouts.model_construct(), description="in place of the general `timeouts`"
     )
 
     @field_validator("auth")
@@ -477,16 +490,20 @@ class DeploymentConfig(Section):
     )
     limits: LimitsConfig | None = Field(default=None, description="its own rate limits")
     shared_limits: list[str] = Field(
-        default_factory=list, description="names under the general `limits` that it counts against"
+        default_factory=no_items, description="names under the general `limits` that it counts against"
     )
     price: PriceConfig | None = Field(default=None, description="for the strategy `cheapest`")
-    defaults: Defaults = Field(default_factory=dict, description="options of calls that do not say them")
-    options: dict[str, Any] = Field(default_factory=dict, description="what only this provider type knows")
+    defaults: Defaults = Field(
+        default_factory=no_entries, description="options of calls that do not say them"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=no_entries, description="what only this provider type knows"
+    )
     timeouts: AttemptTimeouts = Field(
-        default=AttemptTimeouts(), description="in place of those of model and provider"
+        default=AttemptTimeouts.model_construct(), description="in place of those of model and provider"
     )
     labels: LabelMap = Field(
-        default_factory=dict, description="what rules can require: `{local: true, region: eu}`"
+        default_factory=no_entries, description="what rules can require: `{local: true, region: eu}`"
     )
 
     @model_validator(mode="before")
@@ -517,14 +534,18 @@ class ModelConfig(Section):
         default=None, description="how to choose, in place of the general `strategy`"
     )
     deployments: list[DeploymentConfig] = Field(
-        default_factory=list,
+        default_factory=no_items,
         description="where calls can go, 1 or more: mappings, or `provider/upstream-model`",
     )
-    fallback: list[str] = Field(default_factory=list, description="models to try next, in this order")
-    defaults: Defaults = Field(default_factory=dict, description="options of calls that do not say them")
-    timeouts: ModelTimeouts = Field(default=ModelTimeouts(), description="in place of the general `timeouts`")
+    fallback: list[str] = Field(default_factory=no_items, description="models to try next, in this order")
+    defaults: Defaults = Field(
+        default_factory=no_entries, description="options of calls that do not say them"
+    )
+    timeouts: ModelTimeouts = Field(
+        default=ModelTimeouts.model_construct(), description="in place of the general `timeouts`"
+    )
     require: RuleMap = Field(
-        default_factory=dict,
+        default_factory=no_entries,
         description="labels that a deployment must carry to get a call, fallbacks too: `{local: true}`",
     )
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, distributions
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pluggy
 
@@ -31,8 +31,7 @@ CORE = "pointsman"
 """The distribution that the built-in plugin belongs to, as `choose` names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """One kind of plugin: its entry-point group, its hook, and the class of what the hook returns.
 
     `factory` is None where anything with a `name` will do.
@@ -353,8 +352,7 @@ class Plugins:
         return ("not loaded" if chosen == claim else "not chosen"), None
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(NamedTuple):
     """A distribution says in its metadata that it offers a name."""
 
     kind: str
@@ -364,8 +362,7 @@ class _Claim:
     entry_point: EntryPoint
 
 
-@dataclass(frozen=True, slots=True)
-class _Broken:
+class _Broken(NamedTuple):
     """What came of a claim that does not hold. `help` is a command that may mend it."""
 
     message: str

@@ -11,9 +11,9 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pointsman.config.problems import Path, Problem, config_error, show_path
 from pointsman.units import format_size
@@ -25,21 +25,19 @@ Position = tuple[int, int]
 """Line and column, both 1 or more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a value stands, and its key (for an item of a list: the value again)."""
 
     key: Position
     value: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A file that was read: plain data, and the place of each path in it."""
 
     data: Any
     file: str | None = None
-    places: Mapping[Path, Place] = field(default_factory=dict)
+    places: Mapping[Path, Place] = MappingProxyType({})
 
     def locate(self, path: Path, *, key: bool = False) -> Position | None:
         """Line and column of the value at `path`, of its key when `key`.

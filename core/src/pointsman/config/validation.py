@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -17,8 +16,7 @@ _SHORTEST_SECRET = 8
 """Characters. A shorter value is not hidden in a message: it would hide ordinary words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong, not located yet. `at_key`: the key is wrong rather than its value."""
 
     path: Path
@@ -138,7 +136,7 @@ def _without_value(finding: Finding, value: object) -> Finding:
     for text in sorted(_texts(value), key=len, reverse=True):
         if len(text) >= _SHORTEST_SECRET:
             message = message.replace(text, "***")
-    return replace(finding, message=message)
+    return finding._replace(message=message)
 
 
 def _texts(value: object) -> Iterable[str]:

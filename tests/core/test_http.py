@@ -239,6 +239,53 @@ async def test_the_credential_travels_only_as_the_endpoint_authorizes_and_wins_o
     assert "canary" not in str(request.url)
 
 
+async def test_the_headers_of_a_credential_are_made_once_and_again_for_the_next_credential() -> None:
+    made_for: list[str] = []
+
+    def authorize(secret: str) -> dict[str, str]:
+        made_for.append(secret)
+        return {"x-key": secret}
+
+    secrets = Fixed(Secret("first")), Rotating()
+    for auth in secrets:
+        upstream = Upstream(b"{}")
+        made = client(upstream, auth=auth, authorize=authorize)
+        for _ in range(2):
+            await made.json("GET", "/", limits=LONG)
+        made_for.append(" ".join(each.headers["x-key"] for each in upstream.requests))
+
+    assert made_for == ["first", "first first", "key-1", "key-2", "key-1 key-2"]
+
+
+@pytest.mark.parametrize(
+    ("method", "length"), [("GET", None), ("DELETE", None), ("POST", "0"), ("PUT", "0"), ("PATCH", "0")]
+)
+async def test_a_request_says_how_long_its_body_is_also_when_it_should_have_one_and_has_none(
+    method: str, length: str | None
+) -> None:
+    upstream = Upstream(b"{}")
+
+    await client(upstream).json(method, "/", limits=LONG)
+
+    assert sent(upstream).headers.get("content-length") == length
+    assert sent(upstream).content == b""
+
+
+@pytest.mark.parametrize(
+    ("base", "host"),
+    [("http://host:80/v1", "host"), ("https://Host:8443", "host:8443"), ("http://[::1]:9/", "[::1]:9"),
+     ("http://me:pw@bücher.example", "xn--bcher-kva.example")],
+)  # fmt: skip
+async def test_a_request_names_its_host_unless_the_endpoint_names_another(base: str, host: str) -> None:
+    plain, named = Upstream(b"{}"), Upstream(b"{}")
+
+    await client(plain, base).json("GET", "/", limits=LONG)
+    await client(named, base, headers={"Host": "virtual"}).json("GET", "/", limits=LONG)
+
+    assert sent(plain).headers.get_list("host") == [host]
+    assert sent(named).headers.get_list("host") == ["virtual"]
+
+
 NAMES = ["x\r\ny", "x y", "x:", "", "é", "x\0", "x\n"]
 VALUES = ["a\r\nevil: 1", "a\nb", "a\rb", "a\0b", "☃", "\ud800"]
 

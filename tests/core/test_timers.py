@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from pointsman.testing import run
-from pointsman.timers import TimeLimit
+from pointsman.timers import TimeLimit, TimeLimits
 
 
 class Late(Exception):
@@ -248,3 +250,87 @@ def test_any_nest_of_limits_and_cancellations_ends_with_the_right_word(
     assert left == [1 if ended == "cancelled" else 0] or (cancel_at == first and left == [1])
     if cancel_at == first and result_at != first:
         assert ended == "cancelled"
+
+
+# ── one wait after another ───────────────────────────────────────────────────────────────────────────
+
+waits = st.lists(
+    st.tuples(st.sampled_from([None, 0.0, 1.0, 2.0, 5.0]), st.sampled_from([0.0, 0.5, 1.5, 3.0, 9.0])),
+    max_size=8,
+)
+
+
+@settings(deadline=None)
+@given(waits, st.booleans())
+def test_waits_that_share_a_timer_end_as_if_each_had_its_own(
+    given_waits: list[tuple[float | None, float]], closed_between: bool
+) -> None:
+    async def ends(shared: TimeLimits | None) -> list[tuple[str, float]]:
+        found: list[tuple[str, float]] = []
+        for patience, seconds in given_waits:
+            until = None if patience is None else now() + patience
+            try:
+                with TimeLimit(until, Late) if shared is None else shared.until(until, Late):
+                    await asyncio.sleep(seconds)
+                found.append(("done", round(now(), 3)))
+            except Late:
+                found.append(("late", round(now(), 3)))
+            if shared is not None and closed_between:
+                shared.close()
+        task = asyncio.current_task()
+        assert task is not None
+        assert not task.cancelling()
+        return found
+
+    assert run(ends(TimeLimits())) == run(ends(None))
+
+
+def test_a_limit_holds_for_the_task_that_waits_now_and_for_no_other() -> None:
+    async def work() -> None:
+        limits = TimeLimits()
+
+        async def wait(seconds: float) -> str:
+            try:
+                with limits.until(now() + 5, Late):
+                    await asyncio.sleep(seconds)
+            except Late:
+                return "late"
+            await asyncio.sleep(60)
+            return "done"
+
+        first = asyncio.ensure_future(wait(1))
+        await asyncio.sleep(2)
+        assert await asyncio.ensure_future(wait(60)) == "late"
+        assert now() == pytest.approx(7, abs=0.01)
+        assert await first == "done"
+
+    run(work())
+
+
+def test_closing_does_not_take_the_limit_from_a_wait_that_goes_on() -> None:
+    async def work() -> None:
+        limits = TimeLimits()
+        asyncio.get_running_loop().call_at(1.0, limits.close)
+        with pytest.raises(Late), limits.until(5.0, Late):
+            await asyncio.sleep(60)
+        assert now() == pytest.approx(5, abs=0.01)
+
+    run(work())
+
+
+def test_after_closing_nothing_is_left_to_ring() -> None:
+    async def work() -> None:
+        def late() -> Late:
+            return Late()
+
+        limits = TimeLimits()
+        kept = weakref.ref(late)
+        with limits.until(60.0, late):
+            await asyncio.sleep(1)
+        limits.close()
+        del limits, late
+        await asyncio.sleep(0)
+        gc.collect()
+        assert kept() is None
+
+    run(work())

@@ -54,13 +54,17 @@ class LineFramer:
         if b"\r" in data:
             self._after_cr = data[-1] == 0x0D
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        partial += data
-        end = partial.rfind(b"\n", self._searched)
-        lines: list[bytes] = []
-        if end >= 0:
-            lines = bytes(partial[:end]).split(b"\n")
-            del partial[: end + 1]
-        self._searched = len(partial)
+        if not partial and data.endswith(b"\n"):  # whole lines, as nearly every read brings them
+            end = len(data) - 1
+            lines = data[:end].split(b"\n")
+        else:
+            partial += data
+            end = partial.rfind(b"\n", self._searched)
+            lines = []
+            if end >= 0:
+                lines = bytes(partial[:end]).split(b"\n")
+                del partial[: end + 1]
+            self._searched = len(partial)
         longest = self._max_line
         if len(partial) > longest or (end > longest and any(len(line) > longest for line in lines)):
             self._too_long = True

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import partial
 from math import inf
+from operator import is_not
 from typing import Any, get_args
 
 from pointsman.errors import InvalidRequest
@@ -43,18 +44,18 @@ def as_messages(given: Messages) -> tuple[Message, ...]:
         return (Message("user", given),)
     if isinstance(given, Message):
         return (_checked_message(given, "the message"),)
-    messages = tuple(
-        _checked_message(
-            each if isinstance(each, Message) else message_from_dict(each, f"messages[{n}]"), f"messages[{n}]"
-        )
-        for n, each in enumerate(_each(given, "messages"))
-    )
+    messages = tuple([_message(each, f"messages[{n}]") for n, each in enumerate(_each(given, "messages"))])
     if not messages:
         raise InvalidRequest("messages is empty; give at least one, for example a string")
     return messages
 
 
-_MESSAGE_KEYS = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning", "reasoning_content"}
+def _message(given: Message | JsonObject, where: str) -> Message:
+    return _checked_message(given if isinstance(given, Message) else message_from_dict(given, where), where)
+
+
+_UNDERSTOOD = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning", "reasoning_content"}
+_KNOWN_KEYS = _UNDERSTOOD | {"refusal", "annotations", "audio", "function_call"}
 _OWN_ROLES = get_args(Role)
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
@@ -69,8 +70,8 @@ def message_from_dict(given: JsonObject, where: str = "message") -> Message:
         raise InvalidRequest(f"{where}.role is {said!r}; expected one of {', '.join(_ROLES)}")
     if given.get("function_call"):
         raise InvalidRequest(f"{where}.function_call is not understood; write it as tool_calls")
-    unknown = set(given) - _MESSAGE_KEYS - {"refusal", "annotations", "audio", "function_call"}
-    if unknown:
+    if not given.keys() <= _KNOWN_KEYS:
+        unknown = given.keys() - _KNOWN_KEYS
         raise InvalidRequest(f"{where} has unknown keys: {', '.join(sorted(map(str, unknown)))}")
     content = given.get("content")
     if content is None:
@@ -79,13 +80,16 @@ def message_from_dict(given: JsonObject, where: str = "message") -> Message:
         if not isinstance(content, Sequence):
             raise InvalidRequest(f"{where}.content is a {type(content).__name__}; expected text or parts")
         content = tuple(_part(each, f"{where}.content[{n}]") for n, each in enumerate(content))
+    tool_calls = given.get("tool_calls") or ()
+    if tool_calls:
+        tool_calls = tuple(
+            _tool_call(each, n, f"{where}.tool_calls[{n}]")
+            for n, each in enumerate(_each(tool_calls, f"{where}.tool_calls"))
+        )
     return Message(
         role,  # type: ignore[arg-type]  # one of the values of _ROLES
         content,
-        tool_calls=tuple(
-            _tool_call(each, n, f"{where}.tool_calls[{n}]")
-            for n, each in enumerate(_each(given.get("tool_calls") or (), f"{where}.tool_calls"))
-        ),
+        tool_calls=tool_calls,
         tool_call_id=given.get("tool_call_id"),
         name=given.get("name"),
         reasoning=given.get("reasoning") or given.get("reasoning_content"),
@@ -103,7 +107,9 @@ def _checked_message(given: Message, where: str) -> Message:
         for n, part in enumerate(_listed(given.content, f"{where}.content")):
             _check_part(part, f"{where}.content[{n}]")
     for name in ("tool_call_id", "name", "reasoning"):
-        _check(getattr(given, name), str | None, f"{where}.{name}", "text")
+        value = getattr(given, name)
+        if value is not None:
+            _check(value, str, f"{where}.{name}", "text")
     if given.tool_calls:
         for n, call in enumerate(_listed(given.tool_calls, f"{where}.tool_calls")):
             at = f"{where}.tool_calls[{n}]"
@@ -288,7 +294,11 @@ def checked(request: ChatRequest) -> ChatRequest:
     """A request that its caller made, read as `Router.chat` reads what it is given. Raises InvalidRequest."""
     _check_model(request.model)
     given = {name: value for name in _CHAT_OPTIONS if (value := getattr(request, name)) not in _NOT_SAID}
-    return replace(request, messages=as_messages(request.messages), **_read_options(given))
+    changed = {name: value for name, value in _read_options(given).items() if value is not given[name]}
+    messages = as_messages(request.messages)
+    if not isinstance(request.messages, tuple) or any(map(is_not, messages, request.messages)):
+        changed["messages"] = messages
+    return replace(request, **changed) if changed else request
 
 
 def _check_model(model: Any) -> None:
@@ -308,7 +318,7 @@ def generate_request(model: str, prompt: str, options: Mapping[str, Any]) -> Gen
     _check_model(model)
     if not isinstance(prompt, str):
         raise InvalidRequest(f"prompt is a {type(prompt).__name__}; expected text")
-    _check_options(options, _options_of(GenerateRequest))
+    _check_options(options, _GENERATE_OPTIONS)
     return GenerateRequest(model, prompt, **_read_options(options))
 
 
@@ -317,8 +327,7 @@ def default_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises: InvalidRequest for one that no kind of request has, or whose value cannot be read.
     """
-    kinds = (ChatRequest, GenerateRequest, EmbedRequest)
-    _check_options(options, [name for kind in kinds for name in _options_of(kind)])
+    _check_options(options, _CHAT_OPTIONS | _GENERATE_OPTIONS | _EMBED_OPTIONS)
     return _read_options(options)
 
 
@@ -328,7 +337,7 @@ def embed_request(model: str, texts: str | Sequence[str], options: Mapping[str, 
     given = (texts,) if isinstance(texts, str) else tuple(_each(texts, "texts"))
     if not given or not all(isinstance(each, str) for each in given):
         raise InvalidRequest("texts must be a string or a list of at least one string")
-    _check_options(options, _options_of(EmbedRequest))
+    _check_options(options, _EMBED_OPTIONS)
     return EmbedRequest(model, given, **_read_options(options))
 
 
@@ -454,16 +463,18 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _options_of(request: type[Any]) -> list[str]:
-    """The names of the options that a kind of request has."""
+def _options_of(request: type[Any]) -> dict[str, None]:
+    """The names of the options that a kind of request has, in order."""
     own = ("model", "messages", "prompt", "texts")
-    return [each.name for each in fields(request) if each.name not in own]
+    return {each.name: None for each in fields(request) if each.name not in own}
 
 
 _CHAT_OPTIONS = _options_of(ChatRequest)
+_GENERATE_OPTIONS = _options_of(GenerateRequest)
+_EMBED_OPTIONS = _options_of(EmbedRequest)
 
 
-def _check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
+def _check_options(options: Mapping[str, Any], known: Mapping[str, None]) -> None:
     for name in options:
         if name not in known:
             close = get_close_matches(name, known, 1)

@@ -56,13 +56,23 @@ class Decoder(Protocol):
 class HttpEvents:
     """The `EventSource` of every HTTP provider: an answer's bytes, framed and decoded."""
 
-    __slots__ = ("_answer", "_decoder", "_ended", "_failure", "_framer", "_waiting", "upstream_request_id")
+    __slots__ = (
+        "_answer",
+        "_begun",
+        "_decoder",
+        "_ended",
+        "_failure",
+        "_framer",
+        "_too_late",
+        "upstream_request_id",
+    )
 
     def __init__(self, answer: Answer, framer: Framer, decoder: Decoder) -> None:
         self._answer = answer
         self._framer = framer
         self._decoder = decoder
-        self._waiting: Callable[[], Exception] = answer._client.no_first_token
+        self._too_late: Callable[[], Exception] = answer._client.no_first_token
+        self._begun = False
         self._ended = False
         self._failure: CallError | None = None
         self.upstream_request_id = answer.request_id
@@ -72,17 +82,16 @@ class HttpEvents:
             raise self._failure
         if self._decoder.done:
             return None
-        data = await self._answer.chunk(until, self._waiting)
+        data = await self._answer.chunk(until, self._too_late)
         if data is None:
             self._ended = True
-            events = self._decode(self._framer.close())
-            if not self._decoder.done and self._failure is None:
-                self._add(events, self._decoder.close)
-                self._decoder.done = True
+            events = self._decode(self._framer.close(), ended=True)
+            self._decoder.done = True
             return events
         events = self._decode(self._framer.feed(data))
-        if any(event.content for event in events):
-            self._waiting = self._answer._client.silent
+        if not self._begun and any(event.content for event in events):
+            self._begun = True
+            self._too_late = self._answer._client.silent
         return events
 
     def abort(self) -> None:
@@ -93,24 +102,21 @@ class HttpEvents:
             await self._answer.expect_end()
         await self._answer.aclose()
 
-    def _decode(self, frames: list[SseEvent]) -> list[StreamEvent]:
+    def _decode(self, frames: list[SseEvent], *, ended: bool = False) -> list[StreamEvent]:
+        """The events of `frames`, and of the end. A failure waits until the events before it are delivered:
+        how the bytes were cut must not decide what the caller sees.
+        """
         events: list[StreamEvent] = []
         decoder = self._decoder
-        for frame in frames:
-            if decoder.done or self._failure is not None:
-                break
-            self._add(events, decoder.decode, frame)
-        return events
-
-    def _add(
-        self, events: list[StreamEvent], decode: Callable[..., Sequence[StreamEvent]], *frame: SseEvent
-    ) -> None:
-        """Add what `decode` gives. Its failure waits until the events before it are delivered: how the
-        bytes were cut must not decide what the caller sees.
-        """
         try:
-            events += decode(*frame)
+            for frame in frames:
+                if decoder.done:
+                    break
+                events += decoder.decode(frame)
+            if ended and not decoder.done:
+                events += decoder.close()
         except CallError as failure:
             if not events:
                 raise self._answer.mask(failure) from failure.__cause__
             self._failure = self._answer.mask(failure)
+        return events

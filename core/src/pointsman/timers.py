@@ -1,4 +1,4 @@
-"""A time limit on whatever the current task awaits.
+"""Time limits on whatever the current task awaits.
 
 Client libraries time out per read, which a dripping server never reaches; these limits are ours. They are
 `asyncio.timeout` without its state machine: nothing async to enter, and the error is the caller's own.
@@ -8,36 +8,58 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from types import TracebackType
 
 
-class TimeLimit:
-    """`with TimeLimit(when, error):` raises `error()` in place of whatever is awaited at `when`.
+class TimeLimits:
+    """Limits on one wait after another: `with limits.until(when, error):` raises `error()` at `when`.
 
-    Args:
-        when: seconds on the running loop's clock; None means no limit.
-        error: makes the exception to raise.
+    They share one timer. It is set by the first of them and, when it rings, looks whose turn it is by then: a
+    wait that ends in time, as nearly all do, neither sets a timer nor cancels one. `close` gives it back.
 
     A cancellation from elsewhere passes through untouched, also when it arrives together with the limit.
     """
 
     __slots__ = ("_cancelling", "_error", "_fired", "_handle", "_task", "_when")
 
-    def __init__(self, when: float | None, error: Callable[[], Exception]) -> None:
-        self._when = when
-        self._error = error
+    def __init__(self) -> None:
         self._handle: asyncio.TimerHandle | None = None
-        self._fired = False
+        self._task: asyncio.Task[object] | None = None
+        self._when = inf
 
-    def __enter__(self) -> TimeLimit:
-        if self._when is not None:
-            task = asyncio.current_task()
-            if task is None:
-                raise RuntimeError("a time limit needs a running task")
-            self._task = task
-            self._cancelling = task.cancelling()
-            self._handle = asyncio.get_running_loop().call_at(self._when, self._fire)
+    def until(self, when: float | None, error: Callable[[], Exception]) -> TimeLimits:
+        """The limit of the next wait.
+
+        Args:
+            when: seconds on the running loop's clock; None means no limit.
+            error: makes the exception to raise.
+        """
+        self._when = inf if when is None else when
+        self._error = error
         return self
+
+    def close(self) -> None:
+        """Give the timer back, unless a wait depends on it; the next wait would set another."""
+        if self._handle is not None and self._task is None:
+            self._handle.cancel()
+            self._handle = None
+
+    def __enter__(self) -> None:
+        when = self._when
+        if when == inf:
+            return
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a time limit needs a running task")
+        self._cancelling = task.cancelling()
+        self._fired = False
+        handle = self._handle
+        if handle is None or handle.when() > when:
+            if handle is not None:
+                handle.cancel()
+            self._handle = task.get_loop().call_at(when, self._ring)
+        self._task = task
 
     def __exit__(
         self,
@@ -45,13 +67,40 @@ class TimeLimit:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        if self._handle is None:
+        task, self._task = self._task, None
+        if task is None or not self._fired:
             return
-        self._handle.cancel()
-        self._handle = None
-        if self._fired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._error() from error
 
-    def _fire(self) -> None:
+    def _ring(self) -> None:
+        handle, self._handle = self._handle, None
+        task = self._task
+        if task is None or handle is None:
+            return
+        if handle.when() < self._when:  # it was set for an earlier wait
+            self._handle = task.get_loop().call_at(self._when, self._ring)
+            return
         self._fired = True
-        self._task.cancel()
+        task.cancel()
+
+
+class TimeLimit(TimeLimits):
+    """`with TimeLimit(when, error):` is the limit of a single wait; arguments as of `TimeLimits.until`."""
+
+    __slots__ = ()
+
+    def __init__(self, when: float | None, error: Callable[[], Exception]) -> None:
+        super().__init__()
+        self.until(when, error)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        super().__exit__(kind, error, traceback)

@@ -228,9 +228,9 @@ def as_text(value: Any) -> str:
 
 def as_count(value: Any) -> int | None:
     """`value` if it is a whole number of 0 or more, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 63:
+    if type(value) not in (int, float) or not 0 <= value < 1 << 63:
         return None
-    return int(value) if value == int(value) else None
+    return value if type(value) is int else int(value) if value.is_integer() else None
 
 
 def is_error(body: Mapping[str, Any]) -> bool:

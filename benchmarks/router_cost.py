@@ -1,10 +1,12 @@
 """What the router itself costs: CPU of calls whose transport answers at once, without any network.
 
-    uv run python benchmarks/router_cost.py [--rounds 7] [--transport] [--instructions] [--json]
+    uv run python benchmarks/router_cost.py [--rounds 7] [--only chat] [--instructions] [--json]
 
 Each line is a piece of the path, measured alone and interleaved with all others; the least of the rounds
 counts, because a busy machine can only add to it. What the scripted transport itself costs (`floor`) is
-taken off. For streams the figure is per chunk: of a stream of 200 chunks what one of 20 does not cost.
+taken off. `inputs` checks what a caller gives, `provider` is one attempt from the provider down to the
+transport, and a selection includes giving the lease back. For streams the figure is per chunk: what each
+of the further chunks adds to a stream.
 
 `--instructions` counts executed instructions with valgrind instead, which is slow but the same every time.
 
@@ -32,6 +34,7 @@ import httpx
 from pointsman import Router, jsonio
 from pointsman.attempts import Attempts
 from pointsman.deployment import Demand
+from pointsman.errors import Outcome
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.inputs import chat_request
 from pointsman.terms import PLAIN
@@ -114,7 +117,7 @@ class Body(httpx.AsyncByteStream):
 
 
 class Instant(httpx.AsyncBaseTransport):
-    """Answers at once: what `answer` is set to, or a stream of the pieces in `stream`."""
+    """Answers at once: with `ANSWER`, or while `stream` is set with these pieces."""
 
     stream: list[bytes] | None = None
 
@@ -217,7 +220,7 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
                 now = clock.time()
                 lease = pool.lease(asked, now=now, expires=now + 60, demand=Demand())
                 assert lease is not None
-                lease.__del__()
+                lease.release(Outcome.NEUTRAL, now)
 
         return run
 

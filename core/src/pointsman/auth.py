@@ -23,7 +23,7 @@ _MASK = "***"
 
 
 class Secret:
-    """A value that stays out of reprs, formats, logs, JSON and pickles; equal by digest."""
+    """A value that stays out of reprs, formats, logs, JSON and pickles; compared in constant time."""
 
     __slots__ = ("_value",)
 
@@ -46,16 +46,16 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._digest(), other._digest())
+        return hmac.compare_digest(self._bytes(), other._bytes())
 
     def __hash__(self) -> int:
-        return hash(self._digest())
+        return hash(hashlib.sha256(self._bytes()).digest())
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled")
 
-    def _digest(self) -> bytes:
-        return hashlib.sha256(self._value.encode("utf-8", "surrogatepass")).digest()
+    def _bytes(self) -> bytes:
+        return self._value.encode("utf-8", "surrogatepass")
 
 
 class Auth(Protocol):

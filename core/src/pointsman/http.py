@@ -114,6 +114,7 @@ class Answer:
         # A short one could be any word, and hiding it would garble every message.
         self._secret = secret if secret is not None and len(secret.reveal()) >= _MASKED_FROM else None
         self.status: int = response.status_code
+        response.headers.encoding = "latin-1"  # else httpx tries every one in up to three encodings
         self.headers: Mapping[str, str] = response.headers
         self._body = response.stream
         self._iterator: AsyncIterator[bytes] | None = None

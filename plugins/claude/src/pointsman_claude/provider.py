@@ -13,7 +13,7 @@ from pointsman.errors import BadResponse, InvalidRequest
 from pointsman.framing import SseFramer
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint
-from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
@@ -83,6 +83,7 @@ class ClaudeProvider(Provider):
         self._open = context.open
         self._own: Client | None = None
         self._manner = self._make_manner(ClaudeOptions())
+        self._manners = PerOptions(lambda options: self._make_manner(ClaudeOptions.model_validate(options)))
         base_url = (context.base_url or DEFAULT_BASE_URL).rstrip("/").removesuffix("/v1")
         headers = {"anthropic-workspace-id": self._settings.workspace} if self._settings.workspace else {}
         self.endpoint: Endpoint = Endpoint(base_url, headers, _api_key, _RATES)
@@ -153,7 +154,7 @@ class ClaudeProvider(Provider):
         if not options:
             return self._manner
         try:
-            return self._make_manner(ClaudeOptions.model_validate(options))
+            return self._manners(options)
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(map(str, each['loc']))}: {each['msg']}"

@@ -12,7 +12,7 @@ from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderErr
 from pointsman.framing import SseFramer
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint, Limits, bearer
-from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import (
@@ -56,6 +56,7 @@ class OpenAIProvider(Provider):
         self._context = context
         self.endpoint: Endpoint = self._make_endpoint(context)
         self._dialect = self._make_dialect(context.settings)
+        self._dialects = PerOptions(self._with_options)
         self._own: Client | None = None
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
@@ -169,7 +170,17 @@ class OpenAIProvider(Provider):
 
     def _dialect_of(self, call: Call) -> Dialect:
         """The dialect with what the deployment's own options say."""
-        return self._dialect if not call.options else self._with_options(call)
+        if not call.options:
+            return self._dialect
+        try:
+            return self._dialects(call.options)
+        except ValidationError as error:
+            said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        except ConfigError as error:
+            said = error.message
+        raise InvalidRequest(
+            f"the options of the deployment of {call.model!r} at provider {self.name!r}: {said}"
+        )
 
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -178,18 +189,11 @@ class OpenAIProvider(Provider):
             self._client_of(call), "POST", self.prefix + path, body, call.limits, call.headers
         )
 
-    def _with_options(self, call: Call) -> Dialect:
+    def _with_options(self, options: Mapping[str, Any]) -> Dialect:
+        """Raises ValidationError, ConfigError."""
         model = self.option_settings
         said_before = {name: getattr(self._context.settings, name) for name in model.model_fields}
-        try:
-            return self._make_dialect(model.model_validate({**said_before, **call.options}))
-        except ValidationError as error:
-            said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        except ConfigError as error:
-            said = error.message
-        raise InvalidRequest(
-            f"the options of the deployment of {call.model!r} at provider {self.name!r}: {said}"
-        )
+        return self._make_dialect(model.model_validate({**said_before, **options}))
 
 
 class _Bare:

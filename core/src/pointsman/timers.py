@@ -21,10 +21,11 @@ class TimeLimits:
     A cancellation from elsewhere passes through untouched, also when it arrives together with the limit.
     """
 
-    __slots__ = ("_cancelling", "_error", "_fired", "_handle", "_task", "_when")
+    __slots__ = ("_cancelling", "_error", "_fired", "_handle", "_rings_at", "_task", "_when")
 
     def __init__(self) -> None:
         self._handle: asyncio.TimerHandle | None = None
+        self._rings_at = inf
         self._task: asyncio.Task[object] | None = None
         self._when = inf
 
@@ -54,12 +55,12 @@ class TimeLimits:
             raise RuntimeError("a time limit needs a running task")
         self._cancelling = task.cancelling()
         self._fired = False
-        handle = self._handle
-        if handle is None or handle.when() > when:
-            if handle is not None:
-                handle.cancel()
-            self._handle = task.get_loop().call_at(when, self._ring)
         self._task = task
+        if self._handle is None:
+            self._set(task)
+        elif self._rings_at > when:
+            self._handle.cancel()
+            self._set(task)
 
     def __exit__(
         self,
@@ -73,13 +74,17 @@ class TimeLimits:
         if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._error() from error
 
+    def _set(self, task: asyncio.Task[object]) -> None:
+        self._rings_at = self._when
+        self._handle = task.get_loop().call_at(self._when, self._ring)
+
     def _ring(self) -> None:
-        handle, self._handle = self._handle, None
+        self._handle = None
         task = self._task
-        if task is None or handle is None:
+        if task is None:
             return
-        if handle.when() < self._when:  # it was set for an earlier wait
-            self._handle = task.get_loop().call_at(self._when, self._ring)
+        if self._rings_at < self._when:  # it was set for an earlier wait
+            self._set(task)
             return
         self._fired = True
         task.cancel()

@@ -240,6 +240,7 @@ def test_what_nobody_before_it_could_use_costs_a_key_no_more_than_a_round() -> N
 weights = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 6))
 
 
+@settings(deadline=None)
 @given(weights, st.integers(2, 6), st.integers(1, 120))
 def test_shares_match_weights_within_one_quantum(weights: dict[str, int], keys_: int, turns: int) -> None:
     """While all wait all the time: in any number of turns nobody is more than one quantum off its share."""

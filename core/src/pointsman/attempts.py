@@ -38,7 +38,7 @@ from pointsman.pool import Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy
 from pointsman.terms import PLAIN, Terms, both
-from pointsman.timers import TimeLimit
+from pointsman.timers import TimeLimit, TimeLimits
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
 from pointsman.waiting import NotYet, Priority, WaitingRoom
 
@@ -49,6 +49,7 @@ T = TypeVar("T")
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
 _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
+_UNLIMITED = TimeLimits()
 LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
 
@@ -580,11 +581,11 @@ class Attempts:
             options=deployment.options,
         )
 
-    def limit(self, lease: Lease) -> TimeLimit:
+    def limit(self, lease: Lease) -> TimeLimits:
         """The time limit of a provider that is not over HTTP; one that is has the timers of its client."""
         deployment = lease.deployment
         if deployment.client is not None:
-            return TimeLimit(None, AssertionError)
+            return _UNLIMITED
         attempt = deployment.attempt
         until = self.deadline if attempt is None else min(self.deadline, lease.started_at + attempt)
         return TimeLimit(until, lambda: AttemptTimeout(f"{deployment.id} did not answer in time"))

@@ -67,14 +67,14 @@ class Opening:
             raise
 
     def take(self, events: Sequence[StreamEvent]) -> bool:
-        """Keep `events` for the caller; whether there is content among them."""
+        """Keep `events` for the caller; whether there has been content by now."""
         for event in events:
             self.assembly.add(event)
         self.ready.extend(events)
-        content = any(event.content for event in events)
-        if content:
-            self.lease.first_event(self._attempts.now())
-        return content
+        lease = self.lease
+        if lease.first_event_at is None and any(event.content for event in events):
+            lease.first_event(self._attempts.now())
+        return lease.first_event_at is not None
 
     def abort(self) -> None:
         """Close the connection now; a plugin that fails at it must hold up neither lease nor error."""

@@ -201,14 +201,18 @@ class ChatStream:
         assert source is not None
         idle = attempts.terms.idle_timeout or lease.deployment.idle
         # Counted from when the caller asks: a slow caller is not a silent upstream.
-        patience = min(attempts.now() + idle * (1 + QUIET_GAPS), attempts.deadline)
+        now = attempts.now()
+        patience = min(now + idle * (1 + QUIET_GAPS), attempts.deadline)
         try:
-            while not ready:
-                events = await source.next(min(attempts.now() + idle, patience))
+            while True:
+                events = await source.next(min(now + idle, patience))
                 if events is None:
                     await self._complete(opening)
                 else:
                     opening.take(events)
+                if ready:
+                    break
+                now = attempts.now()
         except CallError as error:
             raise self._broken(opening, error) from error
         except Exception as error:

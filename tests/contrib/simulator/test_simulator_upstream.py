@@ -1,6 +1,9 @@
 """The server around the dialects: script, accounting, disconnects, loss, repeatability."""
 
 import asyncio
+import gc
+import socket
+from contextlib import ExitStack
 from random import Random
 from typing import Any
 
@@ -295,3 +298,16 @@ def test_a_fault_after_n_events_lets_exactly_n_pass(content: tuple[bytes, ...], 
     for fault in (Fault.truncate_after(n), Fault.cut_after(n), Fault.reset_after(n), Fault.stall_after(n)):
         plan = plan_stream(stream, Reply(fault=fault), junk=b"", ping=b"", error=b"")
         assert b"".join(write.data for write in plan.writes) == b"open" + b"".join(content[:n])
+
+
+async def test_a_connection_that_comes_while_the_server_stops_is_closed_too(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    port = int(upstream.base_url.rpartition(":")[2].partition("/")[0])
+    with ExitStack() as sockets:
+        for _ in range(20):
+            sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
+        for _ in range(2):  # now they are taken, and their transports are about to be made
+            await asyncio.sleep(0)
+        await upstream.stop()
+    await asyncio.sleep(0)
+    gc.collect()  # a transport that nobody closed complains here, and warnings are errors

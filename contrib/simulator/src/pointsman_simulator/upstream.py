@@ -164,8 +164,8 @@ class Upstream:
         if self._listener is None or self._server is None:
             return
         self._dying = True
-        # A connection that is being taken while the listener closes would never be closed: asyncio fails in the
-        # middle of making its transport. So first nothing is taken any more, then those come through.
+        # A connection that is being taken while the listener closes would never be closed: asyncio fails in
+        # the middle of making its transport. So first nothing is taken any more, then those come through.
         loop = asyncio.get_running_loop()
         for listening in self._listener.sockets:
             loop.remove_reader(listening.fileno())

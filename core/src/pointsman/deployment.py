@@ -30,6 +30,7 @@ QUOTA_COOL_DOWN = 300.0
 LONGEST_COOL_DOWN = 3600.0
 """Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
 _EWMA_SECONDS = 30.0
+_CHANGING = (Outcome.UPSTREAM_FAULT, Outcome.OVERLOAD)
 
 
 class Admin(StrEnum):
@@ -432,7 +433,7 @@ class Lease:
         adaptive, outlier = live.adaptive, self.deployment.outlier
         if adaptive is not None and outcome is Outcome.OK:
             adaptive.ok(now, live.in_flight)
-        if live.in_flight == self.deployment.max_in_flight or outcome is not Outcome.OK:
+        if live.in_flight == self.deployment.max_in_flight or outcome in _CHANGING:
             live.changes.count += 1
         live.in_flight -= 1
         live.outcomes[outcome.value] += 1

@@ -20,10 +20,10 @@ ORDER = """
     errors types assembly jsonio units suggest clock events timers framing hints terms inputs
     config.problems config.locate config.interpolate config.validation config.sections config.references
     config.sound config.config config config.doc
-    auth
+    auth lean
     transports.options transports.factory transports.deferred transports.slots transports.readable
     transports.connections transports.over_httpx transports.over_aiohttp transports
-    lean statuses http sources provider
+    statuses http sources provider
     swrr strategy residency budget retry audit breaker levels health concurrency limits waiting
     deployment pool attempts opening stream batch
     hookspecs builtin plugins
@@ -169,7 +169,7 @@ PLAIN = (
 def test_a_router_is_built_without_what_only_calls_or_other_configurations_need() -> None:
     loaded = loaded_by(f"import pointsman; pointsman.Router.from_config({PLAIN})")
 
-    late = {"aiohttp", "anyio", "httpcore", "ruamel", "tomllib", "tenacity", "aiolimiter"}
+    late = {"httpx", "aiohttp", "anyio", "httpcore", "ruamel", "tomllib", "tenacity", "aiolimiter"}
     assert loaded & late == set()
     assert {name for name in loaded if name.startswith("pointsman_") and "." not in name} == {
         "pointsman_openai"

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pointsman import jsonio
+from pointsman import jsonio, lean
 from pointsman.auth import Auth, Secret
 from pointsman.clock import Clock
 from pointsman.errors import (
@@ -31,9 +31,11 @@ from pointsman.errors import (
     Truncated,
 )
 from pointsman.hints import RateHeaders
-from pointsman.lean import httpx
 from pointsman.statuses import json_or_none, request_id_of
 from pointsman.timers import TimeLimits
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_BODY = 64 << 20
 MAX_STREAM = 256 << 20
@@ -42,8 +44,6 @@ _MASKED_FROM = 8
 _END_WITHIN = 0.05
 _ERROR_WITHIN = 5.0
 """Seconds for the body of an error: its status and headers say enough to act on."""
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
-_BROKEN = (httpx.TransportError, OSError)
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -156,7 +156,7 @@ class Answer:
                     pieces.append(piece)
         except BaseException as failure:
             self.abort()
-            if isinstance(failure, _BROKEN):
+            if isinstance(failure, (lean.httpx.TransportError, OSError)):
                 raise _broken(failure) from failure
             raise
         await self.aclose()
@@ -196,7 +196,7 @@ class Answer:
                 piece = await anext(self._pieces())
         except StopAsyncIteration:
             return None
-        except _BROKEN as failure:
+        except (lean.httpx.TransportError, OSError) as failure:
             raise _broken(failure) from failure
         self._taken += len(piece)
         if self._taken > MAX_STREAM:
@@ -216,7 +216,7 @@ class Answer:
     async def aclose(self) -> None:
         """Close the answer: the connection goes back to the pool, or away when the body is not at its end."""
         self._time.close()
-        if isinstance(self._body, httpx.AsyncByteStream):
+        if isinstance(self._body, lean.httpx.AsyncByteStream):
             await self._body.aclose()
 
     def abort(self) -> None:
@@ -231,7 +231,7 @@ class Answer:
     def _pieces(self) -> AsyncIterator[bytes]:
         """The body from where it was read to."""
         if self._iterator is None:
-            if not isinstance(self._body, httpx.AsyncByteStream):
+            if not isinstance(self._body, lean.httpx.AsyncByteStream):
                 raise BadResponse("the transport gave a body that cannot be read asynchronously")
             self._iterator = aiter(self._body)
         return self._iterator
@@ -309,7 +309,7 @@ class Client:
                 response = await self.transport.handle_async_request(request)
         except BaseException as failure:
             time.close()
-            if isinstance(failure, _BROKEN):
+            if isinstance(failure, (lean.httpx.TransportError, OSError)):
                 raise self._unanswered(failure) from failure
             raise
         answer = Answer(response, self, limits, started_at, time, secret)
@@ -383,11 +383,11 @@ class Client:
         return IdleTimeout(f"{self._shown} fell silent in the middle of the answer")
 
     def _unanswered(self, failure: Exception) -> ConnectionFailed:
-        if isinstance(failure, httpx.PoolTimeout):
+        if isinstance(failure, lean.httpx.PoolTimeout):
             return NoConnectionFree(
                 f"no connection to {self._shown} came free in time: {_why(failure)}", sent=False
             )
-        if isinstance(failure, _NEVER_SENT):
+        if isinstance(failure, _never_sent()):
             return ConnectionFailed(f"no connection to {self._shown}: {_why(failure)}", sent=False)
         return ConnectionFailed(f"the connection to {self._shown} broke before an answer: {_why(failure)}")
 
@@ -410,11 +410,11 @@ class Client:
             fields[b"content-length"] = b"%d" % len(content)
         if secret is not None:
             fields |= self._credential(secret)
-        request = httpx.Request(
+        request = lean.httpx.Request(
             method,
             url,
             headers=list(fields.items()),
-            stream=httpx.ByteStream(content),
+            stream=lean.httpx.ByteStream(content),
             extensions=self._extensions,
         )
         request.read()  # so that it has its `content`
@@ -432,8 +432,8 @@ class Client:
             # It would go on where the host ends, and the credential would go with it.
             raise InvalidRequest(f"the path {path[:100]!r} does not begin with a slash")
         try:
-            url = httpx.URL(self._base_url + path)
-        except httpx.InvalidURL as error:
+            url = lean.httpx.URL(self._base_url + path)
+        except lean.httpx.InvalidURL as error:
             raise InvalidRequest(f"{self._shown} and {path[:100]!r} make no URL: {error}") from error
         if len(self._urls) < 64:
             self._urls[path] = url
@@ -507,9 +507,14 @@ def _decoded(body: bytes, encoding: str) -> bytes:
 
 def _broken(failure: Exception) -> CallError:
     """What it means that a body broke off."""
-    if isinstance(failure, httpx.RemoteProtocolError):
+    if isinstance(failure, lean.httpx.RemoteProtocolError):
         return Truncated(f"the upstream's answer broke off: {failure}")
     return ConnectionFailed(f"the connection to the upstream broke: {_why(failure)}")
+
+
+def _never_sent() -> tuple[type[Exception], ...]:
+    httpx = lean.httpx
+    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol
 
 
 def _why(error: BaseException) -> str:

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpcore
-import httpx
 
+from pointsman.lean import httpx
 from pointsman.transports.options import TlsContexts, TransportOptions
 from pointsman.transports.readable import is_readable
 

@@ -91,7 +91,7 @@ class TransportOptions:
         if self.ca_file is not None:
             context = ssl.create_default_context(cafile=str(self.ca_file))
         else:
-            import httpx
+            from pointsman.lean import httpx
 
             context = httpx.create_ssl_context(trust_env=self.trust_env)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -21,10 +21,10 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import aiohttp
-import httpx
 import multidict
 import yarl
 
+from pointsman.lean import httpx
 from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
 from pointsman.transports.readable import is_readable
 from pointsman.transports.slots import Slots

@@ -23,8 +23,8 @@ from typing import Any
 
 import anyio
 import httpcore
-import httpx
 
+from pointsman.lean import httpx
 from pointsman.transports.connections import Connection, Connections, core_url
 from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
 from pointsman.transports.slots import Slots

@@ -232,7 +232,7 @@ async def server() -> AsyncIterator[Server]:
     await server.until_empty()
 
 
-@pytest.fixture(params=["httpx", "aiohttp"])
+@pytest.fixture(params=["httpx", "aiohttp", "h1"])
 def name(request: pytest.FixtureRequest) -> str:
     """Which transport; every test that asks for it runs once for each."""
     return str(request.param)

@@ -235,6 +235,8 @@ def _pool_is_idle(name: str, transport: Any) -> None:
     if name == "httpx":
         assert transport._connections.in_use == 0
         assert len(transport._connections) <= CONNECTIONS
+    elif name == "h1":
+        assert len(transport._idle) == len(transport._connections) <= CONNECTIONS
     else:
         assert transport._bodies == set()
         assert transport._connector._acquired == set()

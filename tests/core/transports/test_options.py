@@ -26,22 +26,46 @@ from pointsman.transports.deferred import DeferredTransport
 Fixture = Any
 
 
-async def test_auto_takes_aiohttp_where_it_can_do_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_auto_takes_the_fastest_that_can_do_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     from pointsman.transports import over_httpx
     from pointsman.transports.over_aiohttp import AiohttpTransport
     from pointsman.transports.over_httpx import HttpxTransport
+    from pointsman_h1 import H1Transport
 
     monkeypatch.setattr(over_httpx, "find_spec", lambda name: object())  # as if h2 and socksio were there
 
-    assert isinstance(open_transport("auto"), AiohttpTransport)
+    assert isinstance(open_transport("auto"), H1Transport)
     assert isinstance(open_transport("auto", TransportOptions(proxy="http://p:1")), AiohttpTransport)
     assert isinstance(open_transport("auto", TransportOptions(http2=True)), HttpxTransport)
     assert isinstance(open_transport("auto", TransportOptions(proxy="socks5://p:1")), HttpxTransport)
 
 
-def test_auto_falls_back_to_httpx_without_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_auto_minds_a_proxy_of_a_trusted_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pointsman.transports.over_aiohttp import AiohttpTransport
+    from pointsman_h1 import H1Transport
+
+    for variable in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.upper(), raising=False)
+    trusting = TransportOptions(trust_env=True)
+    assert isinstance(open_transport("auto", trusting), H1Transport)
+
+    monkeypatch.setenv("https_proxy", "proxy.example:3128")
+
+    assert isinstance(open_transport("auto", trusting), AiohttpTransport)
+    assert isinstance(open_transport("auto"), H1Transport)
+
+
+def test_auto_makes_do_with_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     import pointsman.transports as transports
+    from pointsman.transports.over_aiohttp import AiohttpTransport
     from pointsman.transports.over_httpx import HttpxTransport
+
+    monkeypatch.setattr(transports, "find_spec", lambda name: find_spec(name) if name == "aiohttp" else None)
+
+    assert isinstance(open_transport("auto"), AiohttpTransport)
+    with pytest.raises(TransportUnavailable, match="pip install pointsman-h1"):
+        open_transport("h1")
 
     monkeypatch.setattr(transports, "find_spec", lambda name: None)
 
@@ -53,7 +77,9 @@ def test_auto_falls_back_to_httpx_without_aiohttp(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("carrier-pigeon", TransportOptions(), "aiohttp, auto, httpx"),
+        ("carrier-pigeon", TransportOptions(), "aiohttp, auto, h1, httpx"),
+        ("h1", TransportOptions(http2=True), "HTTP/2"),
+        ("h1", TransportOptions(proxy="http://user:secret@p:1"), "prox"),
         ("aiohttp", TransportOptions(http2=True), "HTTP/2"),
         ("aiohttp", TransportOptions(proxy="socks5://user:secret@p:1"), "SOCKS"),
         pytest.param(
@@ -163,6 +189,7 @@ def test_a_proxy_comes_from_the_environment_only_where_that_is_trusted(
     assert trusting.wants_socks()
 
 
+@pytest.mark.parametrize("name", ["httpx", "aiohttp"])
 async def test_a_proxy_gets_the_whole_url_and_its_credentials(server: Fixture, opened: Fixture) -> None:
     transport = opened(proxy=f"http://user:word@127.0.0.1:{server.port}")
 

@@ -1,6 +1,7 @@
 """Transports: the object that carries one HTTP exchange, one per deployment.
 
-A transport is an `httpx.AsyncBaseTransport`, called directly. Both built-in ones keep these promises:
+A transport is an `httpx.AsyncBaseTransport`, called directly. Those built in, `httpx` and `aiohttp`, and `h1` of
+the distribution pointsman-h1 keep these promises:
 
 - What goes out is what the request holds. Nothing is added but `Host` and the length of a body.
 - Nothing is retried, redirected, stored as a cookie or decompressed. A `content-encoding` that a server
@@ -15,6 +16,7 @@ Importing this package loads neither httpx, anyio nor aiohttp.
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,7 @@ __all__ = [
     "open_transport",
 ]
 
-TRANSPORTS = ("aiohttp", "auto", "httpx")
+TRANSPORTS = ("aiohttp", "auto", "h1", "httpx")
 
 
 def open_transport(
@@ -41,8 +43,9 @@ def open_transport(
     """A new transport, which opens nothing before its first request.
 
     Args:
-        name: `httpx`, `aiohttp`, or `auto`: aiohttp where it is installed and can do what `options`
-            ask for (it knows neither HTTP/2 nor SOCKS proxies), else httpx.
+        name: one of `TRANSPORTS`; `auto` is the fastest that is installed and can do what `options` ask for:
+            h1, which knows neither HTTP/2 nor proxies, else aiohttp, which knows neither HTTP/2 nor SOCKS
+            proxies, else httpx.
         contexts: where TLS contexts are shared between transports with identical options;
             without it the transport builds its own.
 
@@ -50,7 +53,7 @@ def open_transport(
     """
     options = options or TransportOptions()
     if name == "auto":
-        name = "aiohttp" if find_spec("aiohttp") and _fits_aiohttp(options) else "httpx"
+        name = _fastest(options)
     if name == "httpx":
         from pointsman.transports.over_httpx import HttpxTransport
 
@@ -63,8 +66,23 @@ def open_transport(
         from pointsman.transports.over_aiohttp import AiohttpTransport
 
         return AiohttpTransport(options, contexts=contexts)
+    if name == "h1":
+        if find_spec(_H1) is None:
+            raise TransportUnavailable(
+                "transport 'h1' needs the package pointsman-h1. Try: pip install pointsman-h1"
+            )
+        # Not an import statement: the core depends on no plugin, and this one runs only when it is asked for.
+        transport: httpx.AsyncBaseTransport = import_module(_H1).H1Transport(options, contexts=contexts)
+        return transport
     raise TransportUnavailable(f"there is no transport {name!r}; there are: {', '.join(TRANSPORTS)}")
 
 
-def _fits_aiohttp(options: TransportOptions) -> bool:
-    return not options.http2 and not options.wants_socks()
+_H1 = "pointsman_h1"
+
+
+def _fastest(options: TransportOptions) -> str:
+    if not options.http2 and not options.wants_proxy() and find_spec(_H1):
+        return "h1"
+    if not options.http2 and not options.wants_socks() and find_spec("aiohttp"):
+        return "aiohttp"
+    return "httpx"

@@ -66,14 +66,23 @@ class TransportOptions:
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
 
+    def wants_proxy(self) -> bool:
+        """Whether a proxy may stand in the way."""
+        return bool(self._proxies())
+
     def wants_socks(self) -> bool:
         """Whether a SOCKS proxy may stand in the way."""
-        proxies = [self.proxy] if self.proxy is not None else []
-        if not proxies and self.trust_env:
-            from urllib.request import getproxies_environment
+        return any(proxy.partition("://")[0].lower().startswith("socks") for proxy in self._proxies())
 
-            proxies = list(getproxies_environment().values())
-        return any(proxy.partition("://")[0].lower().startswith("socks") for proxy in proxies)
+    def _proxies(self) -> list[str]:
+        if self.proxy is not None:
+            return [self.proxy]
+        if not self.trust_env:
+            return []
+        from urllib.request import getproxies_environment
+
+        found = getproxies_environment()
+        return [proxy for scheme in ("http", "https", "all") if (proxy := found.get(scheme))]
 
     def ssl_context(self) -> ssl.SSLContext:
         """A new context with these options; reading the authorities takes about 20 ms.

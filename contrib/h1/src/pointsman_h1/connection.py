@@ -1,0 +1,252 @@
+"""One connection, and what happens on it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from typing import Protocol
+
+import httpx
+
+from pointsman.transports.readable import is_readable
+from pointsman_h1.framing import FramingError, ResponseReader
+from pointsman_h1.request import Outgoing
+
+READ_BYTES = 32 * 1024
+HIGH_WATER = 128 * 1024
+"""Bytes of a body that nobody took yet, beyond which the socket is not read."""
+_REFUSED = 300
+
+
+class Owner(Protocol):
+    """Whoever lends connections out."""
+
+    def opened(self, connection: Connection) -> None:
+        """`connection` has its socket."""
+
+    def ended(self, connection: Connection, *, keep: bool) -> None:
+        """An exchange on `connection` is over; `keep`: it can carry another one."""
+
+    def closed(self, connection: Connection) -> None:
+        """`connection` is not to be used again."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A socket that carries one exchange after the other.
+
+    `reader` is that of the exchange under way, None while idle. Everything waits on one future, and looks
+    again when it is woken: for the head, for more of the body, for room to write.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_closed",
+        "_owner",
+        "_reading_paused",
+        "_sending",
+        "_socket",
+        "_transport",
+        "_waiter",
+        "_writing_paused",
+        "idle_since",
+        "key",
+        "loop",
+        "reader",
+    )
+
+    def __init__(self, key: object, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self.key = key
+        self.idle_since = 0.0
+        self.reader: ResponseReader | None = None
+        self._owner = owner
+        self.loop = loop
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._reading_paused = self._writing_paused = self._sending = self._closed = False
+
+    def is_stale(self) -> bool:
+        """Whether an idle connection must not be used again, perhaps before the loop has noticed."""
+        return self._closed or is_readable(self._socket)
+
+    async def exchange(self, outgoing: Outgoing, reader: ResponseReader) -> None:
+        """Send a request and return when the head of its response is in `reader`.
+
+        From the first line on the exchange is under way: `Owner.ended` will be called for it, once.
+
+        Raises: an `httpx.TransportError`, and what the request's stream raises.
+        """
+        self.reader = reader
+        assert self._transport is not None
+        try:
+            self._transport.write(outgoing.data)
+            if outgoing.rest or outgoing.stream is not None:
+                await self._send_rest(outgoing, reader)
+            while not reader.status:
+                if reader.error is not None:
+                    raise reader.error
+                await self.wait()
+        except BaseException:
+            self.abort(reader)
+            raise
+
+    async def wait(self) -> None:
+        """Return when something has changed, perhaps. One task at a time."""
+        if self._waiter is not None:
+            raise RuntimeError("two tasks read one response")
+        waiter = self._waiter = self.loop.create_future()
+        try:
+            await waiter
+        finally:
+            if self._waiter is waiter:
+                self._waiter = None
+
+    def taken(self, reader: ResponseReader) -> None:
+        """Tell that the body of `reader` was taken out, so that more may come."""
+        if self._reading_paused and self.reader is reader:
+            self._reading_paused = False
+            assert self._transport is not None
+            self._transport.resume_reading()
+
+    def abort(self, reader: ResponseReader | None = None, error: Exception | None = None) -> None:
+        """Close the socket at once; unsent and unread bytes are dropped.
+
+        With a `reader` only if its exchange is under way. `error` is what those hear who wait.
+        """
+        current = self.reader
+        if reader is not None and current is not reader:
+            return
+        self._closed = True
+        self._owner.closed(self)
+        if self._transport is not None:
+            self._transport.abort()
+        if current is not None:
+            if current.error is None:
+                current.error = error
+            self._end(keep=False)
+
+    # ── called by the event loop ─────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._socket = transport.get_extra_info("socket")
+        if self._closed:
+            transport.abort()
+        else:
+            self._owner.opened(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        reader = self.reader
+        if reader is None:  # nobody asked for it
+            self.abort()
+            return
+        try:
+            reader.feed(self._buffer[:nbytes])
+        except FramingError as error:
+            self._refuse(reader, error)
+            return
+        if reader.done:
+            self._complete(reader)
+        elif reader.buffered > HIGH_WATER and not self._reading_paused:
+            self._reading_paused = True
+            assert self._transport is not None
+            self._transport.pause_reading()
+        if reader.status:
+            self._wake()
+
+    def eof_received(self) -> None:
+        reader = self.reader
+        if reader is None:
+            self.abort()
+            return
+        try:
+            reader.eof()
+        except FramingError as error:
+            self._refuse(reader, error)
+        else:
+            self._complete(reader)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        self._owner.closed(self)
+        reader = self.reader
+        if reader is not None:
+            if exc is None:
+                self.eof_received()
+            else:
+                self.abort(reader, _broken(exc, sending=self._sending))
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._wake()
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _send_rest(self, outgoing: Outgoing, reader: ResponseReader) -> None:
+        """Send what does not fit in one piece, no faster than it leaves, unless the server refuses it."""
+        self._sending = True
+        pieces = outgoing.pieces()
+        try:
+            async for piece in pieces:
+                while self._writing_paused and self.reader is reader and reader.status < _REFUSED:
+                    await self.wait()
+                if self.reader is not reader or reader.status >= _REFUSED:
+                    return
+                assert self._transport is not None
+                self._transport.write(piece)
+            self._sending = False
+        finally:
+            await pieces.aclose()
+
+    def _complete(self, reader: ResponseReader) -> None:
+        if reader.keep_alive and not self._sending and not self._closed:
+            self._end(keep=True)
+        else:
+            self.abort(reader)
+
+    def _refuse(self, reader: ResponseReader, error: FramingError) -> None:
+        refusal = httpx.RemoteProtocolError(str(error))
+        refusal.__cause__ = error
+        self.abort(reader, refusal)
+
+    def _end(self, *, keep: bool) -> None:
+        if keep and self.reader is not None:
+            self.taken(self.reader)
+        self.reader = None
+        self._sending = False
+        self._owner.ended(self, keep=keep)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is None:
+            return
+        self._waiter = None  # now, because the next exchange may begin before this one's task runs
+        if not waiter.done():
+            waiter.set_result(None)
+
+
+def _broken(error: Exception, *, sending: bool) -> httpx.TransportError:
+    """The httpx error for a connection that was lost."""
+    what = httpx.WriteError if sending else httpx.ReadError
+    match error:
+        case ssl.SSLError():
+            why = f"TLS failed: {error.reason}"
+        case OSError(errno=int(number)):
+            why = f"the connection broke: {os.strerror(number)}"
+        case _:
+            why = f"the connection broke: {type(error).__name__}"
+    broken = what(why)
+    broken.__cause__ = error
+    return broken

@@ -1,0 +1,254 @@
+"""Where a response begins and ends, without I/O.
+
+llhttp parses the fields and the chunks. What it lets pass although RFC 9112 does not is refused here: a head
+is put together whole and looked at before llhttp sees it, and whatever frames the body is looked at after.
+"""
+
+from __future__ import annotations
+
+import re
+
+from httptools import HttpParserError, HttpResponseParser
+
+MAX_HEAD = 64 * 1024
+MAX_INTERIM = 100
+
+_END = b"\r\n\r\n"
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?\r\n")
+_BARE = re.compile(rb"\r[^\n]|(?<!\r)\n")
+_BEGINNING = b"HTTP/1."
+_UNTIL_EOF = -1
+_CHUNKED = -2
+
+
+class FramingError(Exception):
+    """What came is not one whole HTTP/1.1 response; the text says why and quotes nothing of it."""
+
+
+class ResponseReader:
+    """Reads one response from bytes that come in any pieces.
+
+    Attributes:
+        status: 0 until the final head is here; 1xx answers are passed over.
+        reason, minor, headers: of the head; header fields as pairs, in order, with their case.
+        pieces: what has come of the body and was not taken yet, `buffered` bytes in all.
+        done: the response is complete.
+        keep_alive: once done, whether the connection can carry another one.
+        error: why nothing more will come, set by whoever feeds.
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_codings",
+        "_interim",
+        "_last",
+        "_left",
+        "_parser",
+        "_partial",
+        "_quiet",
+        "buffered",
+        "done",
+        "error",
+        "headers",
+        "keep_alive",
+        "minor",
+        "pieces",
+        "reason",
+        "status",
+    )
+
+    def __init__(self, *, bodiless: bool = False, last: bool = False) -> None:
+        """What the request says of its response.
+
+        Args:
+            bodiless: it was a HEAD, so that no body follows whatever the head says.
+            last: it asked the server to close the connection afterwards.
+        """
+        self.status = 0
+        self.reason = b""
+        self.minor = 1
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.pieces: list[bytes] = []
+        self.buffered = 0
+        self.done = False
+        self.keep_alive = False
+        self.error: Exception | None = None
+        self._bodiless = bodiless
+        self._last = last
+        self._partial: bytearray | None = None
+        self._interim = 0
+        self._left = _UNTIL_EOF
+        self._codings: list[bytes] = []
+        self._parser: HttpResponseParser | None = None
+        self._quiet = 0
+
+    def feed(self, data: memoryview) -> None:
+        """Take in the next bytes, at least one; `data` is not kept. Bytes beyond the end end keep-alive.
+
+        Raises: FramingError, after which nothing more may be fed.
+        """
+        if self.done:
+            self.keep_alive = False
+        elif not self.status:
+            self._feed_head(data)
+        elif self._left == _CHUNKED:
+            self._feed_chunks(data)
+        else:
+            self._feed_plain(data)
+
+    def eof(self) -> None:
+        """The other side will send no more. Raises: FramingError when it should have."""
+        self.keep_alive = False
+        if self.done:
+            return
+        if self.status and self._left == _UNTIL_EOF:
+            self.done = True
+        elif self.status:
+            self._parser = None
+            raise FramingError("the connection ended before the body did")
+        elif self._partial or self._interim:
+            raise FramingError("the connection ended within the head of the response")
+        else:
+            raise FramingError("the server disconnected without sending a response")
+
+    def take(self) -> bytes:
+        """What has come of the body, in one piece."""
+        pieces = self.pieces
+        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.buffered = 0
+        return taken
+
+    # ── the head ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _feed_head(self, data: memoryview) -> None:
+        raw = bytes(data)
+        searched = 0
+        if self._partial is not None:
+            searched = len(self._partial)
+            self._partial += raw
+            end = self._partial.find(_END, max(0, searched - 3))
+            if end < 0:
+                self._check_partial(self._partial, searched)
+                return
+            raw, self._partial = bytes(self._partial), None
+        else:
+            end = raw.find(_END)
+        while end >= 0:
+            if end + 4 > MAX_HEAD:
+                raise FramingError(f"the head of the response is longer than {MAX_HEAD} bytes")
+            self._read_head(raw[: end + 4])
+            raw = raw[end + 4 :]
+            if self.status:
+                self._begin_body()
+                if raw:
+                    self.feed(memoryview(raw))
+                return
+            end = raw.find(_END)
+        if raw:
+            self._partial = bytearray(raw)
+            self._check_partial(self._partial, 0)
+
+    def _check_partial(self, partial: bytearray, searched: int) -> None:
+        """Refuse a head that will never be one, instead of waiting for its end."""
+        if len(partial) > MAX_HEAD:
+            raise FramingError(f"the head of the response is longer than {MAX_HEAD} bytes")
+        if searched < len(_BEGINNING) and not _BEGINNING.startswith(partial[: len(_BEGINNING)]):
+            raise FramingError("the response does not begin with HTTP/1.0 or HTTP/1.1")
+        if _BARE.search(partial, max(0, searched - 1)):
+            raise FramingError("a line of the head does not end in CR LF")
+
+    def _read_head(self, head: bytes) -> None:
+        line = _STATUS_LINE.match(head)
+        if line is None:
+            raise FramingError("the response does not begin with the status line of HTTP/1.0 or HTTP/1.1")
+        minor, code, reason = line.groups()
+        status = int(code)
+        if status == 101:
+            raise FramingError("the server switches to another protocol, which nobody asked for")
+        self._left, self._codings = _UNTIL_EOF, []
+        parser = HttpResponseParser(self)
+        try:
+            parser.feed_data(head)
+        except HttpParserError as error:
+            raise FramingError(f"the head of the response is malformed: {error}") from error
+        if status < 200:
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise FramingError(f"more than {MAX_INTERIM} interim responses")
+            self.headers = []
+            return
+        self.status, self.minor, self.reason = status, minor[0] - 0x30, reason or b""
+        self.keep_alive = not self._last and parser.should_keep_alive()
+        if self._codings:
+            if self._codings != [b"chunked"]:
+                raise FramingError("the response has a transfer coding other than chunked")
+            self._left, self._parser = _CHUNKED, parser
+            self.keep_alive = self.keep_alive and self.minor == 1  # RFC 9112, 6.1
+
+    def _begin_body(self) -> None:
+        if self._bodiless or self.status in (204, 304):
+            self._left, self._parser = 0, None
+        self.done = self._left == 0
+
+    # ── the body ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _feed_plain(self, data: memoryview) -> None:
+        if 0 <= self._left <= len(data):
+            self.keep_alive = self.keep_alive and self._left == len(data)
+            self.done = True
+            data = data[: self._left]
+            self._left = 0
+        elif self._left > 0:
+            self._left -= len(data)
+        self.pieces.append(bytes(data))
+        self.buffered += len(data)
+
+    def _feed_chunks(self, data: memoryview) -> None:
+        assert self._parser is not None
+        self._quiet += len(data)
+        try:
+            if data[-1] == 0x0A:
+                # This byte can be the last one of the body. It must be if the body ends here at all;
+                # llhttp itself would silently skip empty lines after it.
+                self._parser.feed_data(data[:-1])
+                if self.done:
+                    self.keep_alive = False
+                else:
+                    self._parser.feed_data(data[-1:])
+            else:
+                self._parser.feed_data(data)
+                self.keep_alive = self.keep_alive and not self.done
+        except HttpParserError as error:
+            if not self.done:
+                self._parser = None
+                raise FramingError(f"the chunks of the response are malformed: {error}") from error
+            self.keep_alive = False
+        if self.done:
+            self._parser = None
+        elif self._quiet > MAX_HEAD:
+            self._parser = None
+            raise FramingError(f"more than {MAX_HEAD} bytes between chunks or after the last one")
+
+    # ── called by llhttp ─────────────────────────────────────────────────────────────────────────────
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.status:
+            return  # a trailer, or what follows the end
+        value = value.rstrip(b" \t")
+        self.headers.append((name, value))
+        match len(name):
+            case 14 if name.lower() == b"content-length":
+                self._left = int(value)  # of digits only, and only once: llhttp has seen to that
+            case 17 if name.lower() == b"transfer-encoding":
+                self._codings.append(value.lower())
+
+    def on_body(self, data: bytes) -> None:
+        if not self.done:
+            self._quiet = 0
+            self.pieces.append(data)
+            self.buffered += len(data)
+
+    def on_message_complete(self) -> None:
+        # Of a head without a body llhttp says so before `status` is set.
+        self.done = self.status != 0

@@ -1,0 +1,139 @@
+"""What goes out: the head of a request, checked, and how its body is framed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import httpx
+
+JOINED = 64 * 1024
+"""Bytes of a body up to which it goes out in one piece with its head."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection"))
+_KNOWN: dict[bytes, bytes] = {}
+"""Names that were found to be tokens, with the lower case of those that matter here and b"" for others."""
+_METHODS = {name: name.encode() for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A request as bytes. `data` goes out first, then `rest`, then the stream.
+
+    `length` is what the stream promises to bring; None: it goes out in chunks.
+    """
+
+    data: bytes
+    rest: bytes
+    stream: httpx.AsyncByteStream | None
+    length: int | None
+    close: bool
+
+    async def pieces(self) -> AsyncGenerator[bytes | memoryview, None]:
+        """All that follows `data`. Raises: LocalProtocolError when the stream breaks its promise."""
+        if self.rest:
+            view = memoryview(self.rest)
+            for start in range(0, len(view), JOINED):
+                yield view[start : start + JOINED]
+        if self.stream is None:
+            return
+        left = self.length
+        async for piece in self.stream:
+            if left is not None:
+                left -= len(piece)
+                if left < 0:
+                    raise httpx.LocalProtocolError("the body is longer than its Content-Length")
+                yield piece
+            elif piece:  # an empty chunk would be the last one
+                yield b"%x\r\n%b\r\n" % (len(piece), piece)
+        if left:
+            raise httpx.LocalProtocolError("the body is shorter than its Content-Length")
+        if left is None:
+            yield b"0\r\n\r\n"
+
+
+def encoded(request: httpx.Request) -> Outgoing:
+    """`request` as it goes out. What it lacks is added: `Host` and what frames its body.
+
+    Raises: LocalProtocolError when it cannot be sent as one HTTP/1.1 request; no message quotes a value.
+    """
+    url = request.url
+    target = url.raw_path
+    method = _METHODS.get(request.method) or _method(request.method)
+    lines = [method + b" " + target + b" HTTP/1.1"]
+    found: dict[bytes, bytes] = {}
+    for name, value in request.headers.raw:
+        known = _KNOWN.get(name)
+        if known is None:
+            known = _checked(name)
+        if known:
+            if known in found and known != b"connection":
+                raise httpx.LocalProtocolError(f"the request has two headers {known.decode()}")
+            found[known] = value
+        lines.append(name + b": " + value)
+    if b"host" not in found:
+        lines.insert(1, b"Host: " + url.netloc)
+    stream: httpx.AsyncByteStream | None = None
+    body = b""
+    length = _length(found)
+    chunked = b"transfer-encoding" in found
+    if isinstance(request.stream, httpx.ByteStream):
+        body = b"".join(request.stream)
+        if chunked:
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        elif length is None:
+            if body:
+                lines.append(b"Content-Length: %d" % len(body))
+        elif length != len(body):
+            raise httpx.LocalProtocolError("the body is not as long as its Content-Length says")
+    elif isinstance(request.stream, httpx.AsyncByteStream):
+        stream = request.stream
+        if length is None and not chunked:
+            lines.append(b"Transfer-Encoding: chunked")
+    else:
+        raise httpx.LocalProtocolError("the body can only be read synchronously")
+    lines.append(b"\r\n")
+    data = b"\r\n".join(lines)
+    # One check for all of it: each line but for the last ends once, and that one is a line end itself.
+    ends = len(lines)
+    if data.count(b"\r") != ends or data.count(b"\n") != ends or b"\0" in data or b" " in target:
+        raise httpx.LocalProtocolError("the URL or a header of the request has a line break, NUL or space")
+    rest = b""
+    if len(body) <= JOINED:
+        data += body
+    else:
+        rest = body
+    close = b"connection" in found and b"close" in found[b"connection"].lower()
+    return Outgoing(data, rest, stream, length, close)
+
+
+def _length(found: dict[bytes, bytes]) -> int | None:
+    coding, length = found.get(b"transfer-encoding"), found.get(b"content-length")
+    if coding is not None:
+        if length is not None:
+            raise httpx.LocalProtocolError("the request has both a Content-Length and a Transfer-Encoding")
+        if coding.lower() != b"chunked":
+            raise httpx.LocalProtocolError("the request has a transfer coding other than chunked")
+    if length is None:
+        return None
+    if not (length.isdigit() and len(length) < 20):
+        raise httpx.LocalProtocolError("the Content-Length of the request is not a number")
+    return int(length)
+
+
+def _checked(name: bytes) -> bytes:
+    if not _TOKEN.fullmatch(name.decode("latin-1")):
+        raise httpx.LocalProtocolError("the request has a header whose name is not one")
+    lower = name.lower()
+    known = lower if lower in _FRAMING else b""
+    if len(_KNOWN) < 1000:
+        _KNOWN[name] = known
+    return known
+
+
+def _method(method: str) -> bytes:
+    if not _TOKEN.fullmatch(method):
+        raise httpx.LocalProtocolError("the method of the request is not one")
+    return method.encode("ascii")

@@ -1,0 +1,151 @@
+"""The transport: slots, idle connections, new connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+
+import httpx
+
+from pointsman.transports import TlsContexts, TransportOptions, TransportUnavailable
+from pointsman.transports.slots import Slots
+from pointsman_h1.body import H1Body
+from pointsman_h1.connecting import connected
+from pointsman_h1.connection import Connection
+from pointsman_h1.framing import ResponseReader
+from pointsman_h1.pool import IdlePool
+from pointsman_h1.request import encoded
+
+_PORTS = {"http": 80, "https": 443}
+Origin = tuple[str, bytes, int]
+
+
+class H1Transport(httpx.AsyncBaseTransport):
+    """HTTP/1.1 on asyncio, bound to the loop of its first request; see `pointsman.transports` for its promises.
+
+    A request goes out on a kept connection only if nothing had come on it meanwhile. Once a byte of it was
+    written, nothing is tried again here.
+    """
+
+    def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
+        """Raises: TransportUnavailable when HTTP/2 or a proxy is asked for."""
+        if options.http2:
+            raise TransportUnavailable("transport 'h1' has no HTTP/2; transport 'httpx' has")
+        if options.wants_proxy():
+            raise TransportUnavailable("transport 'h1' has no proxies; transports 'aiohttp' and 'httpx' have")
+        self._options = options
+        self._contexts = contexts or TlsContexts()
+        self._slots = Slots(options.max_connections)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._idle: IdlePool | None = None
+        self._connections: set[Connection] = set()
+        self._closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises: an `httpx.TransportError`; RuntimeError after `aclose()` or on another event loop."""
+        idle = self._usable()
+        url = request.url
+        scheme, host = url.scheme, url.raw_host
+        if scheme not in _PORTS or not host:
+            raise httpx.UnsupportedProtocol(f"a URL with scheme {scheme!r} and host {url.host!r}")
+        outgoing = encoded(request)
+        origin = (scheme, host, url.port or _PORTS[scheme])
+        await self._slots.acquire()
+        try:
+            self._usable()  # it may have been closed while this request waited
+            connection = idle.take(origin) or await self._connect(origin, request)
+        except BaseException:
+            self._slots.release()
+            raise
+        # From here on the connection tells when the exchange is over, and that frees the slot: see `ended`.
+        reader = ResponseReader(bodiless=request.method == "HEAD", last=outgoing.close)
+        await connection.exchange(outgoing, reader)
+        return httpx.Response(
+            reader.status,
+            headers=reader.headers,
+            stream=H1Body(connection, reader),
+            extensions={
+                "http_version": b"HTTP/1.1" if reader.minor else b"HTTP/1.0",
+                "reason_phrase": reader.reason,
+            },
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection, also those in use. Safe to repeat."""
+        self._closed = True
+        if self._idle is not None:
+            self._idle.close()
+        for connection in list(self._connections):
+            connection.abort(error=httpx.ReadError("the transport was closed"))
+        await asyncio.sleep(0)  # the loop closes their sockets in its next turn
+
+    # ── called by connections ────────────────────────────────────────────────────────────────────────
+
+    def opened(self, connection: Connection) -> None:
+        self._connections.add(connection)
+
+    def ended(self, connection: Connection, *, keep: bool) -> None:
+        if keep and self._idle is not None:
+            self._idle.give(connection)
+        self._slots.release()
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if self._idle is not None:
+            self._idle.discard(connection)
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _usable(self) -> IdlePool:
+        if self._closed:
+            raise RuntimeError("this transport is closed")
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                raise RuntimeError("this transport belongs to another event loop")
+            self._loop = loop
+            self._idle = IdlePool(self._options.keepalive_expiry, loop)
+        assert self._idle is not None
+        return self._idle
+
+    async def _connect(self, origin: Origin, request: httpx.Request) -> Connection:
+        """A new connection. Messages hold no path and no query."""
+        where = request.url.netloc.decode("ascii")
+        timeout = request.extensions.get("timeout")
+        seconds = (timeout and timeout.get("connect")) or self._options.connect_timeout
+        try:
+            connection = await self._opened(origin, seconds)
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"no connection to {where} in time") from error
+        except ssl.SSLError as error:
+            raise httpx.ConnectError(f"no TLS with {where}: {error}") from error
+        except (OSError, UnicodeError, OverflowError) as error:
+            number = getattr(error, "errno", None)
+            why = os.strerror(number) if number and number > 0 else str(error)
+            raise httpx.ConnectError(f"cannot connect to {where}: {why}") from error
+        if self._closed:
+            connection.abort()
+            raise RuntimeError("this transport is closed")
+        return connection
+
+    async def _opened(self, origin: Origin, seconds: float) -> Connection:
+        scheme, raw_host, port = origin
+        host = raw_host.decode("ascii")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        context = self._contexts.context(self._options) if scheme == "https" else None
+        connection = Connection(origin, self, loop)
+        try:
+            async with asyncio.timeout_at(deadline):
+                sock = await connected(host, port, deadline=deadline, loop=loop)
+                await loop.create_connection(
+                    lambda: connection,
+                    sock=sock,
+                    ssl=context,
+                    server_hostname=host.rstrip(".") if context is not None else None,
+                )
+        except BaseException:
+            connection.abort()
+            raise
+        return connection

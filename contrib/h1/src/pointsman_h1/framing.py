@@ -167,11 +167,14 @@ class ResponseReader:
         if status == 101:
             raise FramingError("the server switches to another protocol, which nobody asked for")
         self._left, self._codings = _UNTIL_EOF, []
-        parser = HttpResponseParser(self)
+        self._parser = HttpResponseParser(self)
         try:
-            parser.feed_data(head)
+            self._parser.feed_data(head)
         except HttpParserError as error:
+            self._parser = None
             raise FramingError(f"the head of the response is malformed: {error}") from error
+        if self._codings and self._codings != [b"chunked"]:
+            raise FramingError("the response has a transfer coding other than chunked")
         if status < 200:
             self._interim += 1
             if self._interim > MAX_INTERIM:
@@ -179,12 +182,11 @@ class ResponseReader:
             self.headers = []
             return
         self.status, self.minor, self.reason = status, minor[0] - 0x30, reason or b""
-        self.keep_alive = not self._last and parser.should_keep_alive()
         if self._codings:
-            if self._codings != [b"chunked"]:
-                raise FramingError("the response has a transfer coding other than chunked")
-            self._left, self._parser = _CHUNKED, parser
+            self._left = _CHUNKED
             self.keep_alive = self.keep_alive and self.minor == 1  # RFC 9112, 6.1
+        else:
+            self._parser = None  # which breaks the cycle between the two
 
     def _begin_body(self) -> None:
         if self._bodiless or self.status in (204, 304):
@@ -242,6 +244,10 @@ class ResponseReader:
                 self._left = int(value)  # of digits only, and only once: llhttp has seen to that
             case 17 if name.lower() == b"transfer-encoding":
                 self._codings.append(value.lower())
+
+    def on_headers_complete(self) -> None:
+        if not self.status and self._parser is not None:  # afterwards llhttp has forgotten it
+            self.keep_alive = not self._last and self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
         if not self.done:

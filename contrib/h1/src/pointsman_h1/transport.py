@@ -22,7 +22,7 @@ Origin = tuple[str, bytes, int]
 
 
 class H1Transport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 on asyncio, bound to the loop of its first request; see `pointsman.transports` for its promises.
+    """HTTP/1.1 on asyncio, as `pointsman.transports` promises; bound to the loop of its first request.
 
     A request goes out on a kept connection only if nothing had come on it meanwhile. Once a byte of it was
     written, nothing is tried again here.

@@ -112,7 +112,8 @@ class Config(Section):
         description="a socket to operate the running router by; relative to the configuration file",
     )
     transport: Word = Field(
-        default="auto", description="HTTP implementation; `auto` takes the fastest that will do"
+        default="auto",
+        description="HTTP implementation: `h1` (pointsman-h1), `aiohttp` or `httpx`; `auto`: the first that will do",
     )
     plugins: dict[str, str] = Field(
         default_factory=no_entries, description="the distribution to use for a name that two offer"

@@ -1,7 +1,7 @@
 """Transports: the object that carries one HTTP exchange, one per deployment.
 
-A transport is an `httpx.AsyncBaseTransport`, called directly. Those built in, `httpx` and `aiohttp`, and `h1` of
-the distribution pointsman-h1 keep these promises:
+A transport is an `httpx.AsyncBaseTransport`, called directly. Those built in, `httpx` and `aiohttp`, and that
+of the distribution pointsman-h1 keep these promises:
 
 - What goes out is what the request holds. Nothing is added but `Host` and the length of a body.
 - Nothing is retried, redirected, stored as a cookie or decompressed. A `content-encoding` that a server

@@ -1,4 +1,4 @@
-"""The transport over aiohttp: HTTP/1.1 only, and the faster one.
+"""The transport over aiohttp: HTTP/1.1 only, and faster than that over httpx.
 
 aiohttp survives `Task.cancel()` without help, but for one thing: its queue for a free connection can lose
 a wake-up. So the queue is ours (`Slots`) and the connector is unlimited.

@@ -1,0 +1,398 @@
+"""What goes out, how fast, and what is not sent at all."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pointsman.plugins import Plugins
+from pointsman.transports import TransportOptions, TransportUnavailable
+from pointsman_h1 import H1Transport, plugin
+from pointsman_h1.connection import HIGH_WATER, READ_BYTES
+
+Fixture = Any
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def raw(name: bytes, value: bytes) -> httpx.Headers:
+    return httpx.Headers([(name, value)])
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "body"),
+    [
+        ("GET", raw(b"x", b"a\r\nInjected: 1"), b""),
+        ("GET", raw(b"x", b"a\nInjected: 1"), b""),
+        ("GET", raw(b"x", b"a\rInjected: 1"), b""),
+        ("GET", raw(b"x", b"a\0b"), b""),
+        ("GET", raw(b"x\r\nInjected", b"1"), b""),
+        ("GET", raw(b"x: 1\r\nInjected", b"1"), b""),
+        ("GET", raw(b"x\0", b"1"), b""),
+        ("GET", raw(b"x y", b"1"), b""),
+        ("GET", raw(b"", b"1"), b""),
+        ("GET", raw(b"host", b"a\r\nInjected: 1"), b""),
+        ("GET / HTTP/1.1\r\nInjected: 1\r\n\r\n", raw(b"x", b"1"), b""),
+        ("GET ", raw(b"x", b"1"), b""),
+        ("POST", raw(b"content-length", b"4"), b"hello"),
+        ("POST", raw(b"content-length", b"6"), b"hello"),
+        ("POST", raw(b"content-length", b"five"), b"hello"),
+        ("POST", raw(b"transfer-encoding", b"gzip"), b"hello"),
+        ("POST", httpx.Headers([(b"transfer-encoding", b"chunked"), (b"content-length", b"5")]), b"hello"),
+        ("POST", httpx.Headers([(b"content-length", b"5"), (b"Content-Length", b"5")]), b"hello"),
+        ("GET", httpx.Headers([(b"host", b"a"), (b"Host", b"b")]), b""),
+    ],
+)
+async def test_what_cannot_be_sent_as_one_request_is_refused_before_anything_is_sent(
+    method: str, headers: httpx.Headers, body: bytes, server: Fixture, transport: Fixture
+) -> None:
+    request = httpx.Request("GET", server.url(), headers=headers, stream=httpx.ByteStream(body))
+    request.method = method
+
+    with pytest.raises(httpx.LocalProtocolError) as caught:
+        await transport.handle_async_request(request)
+
+    assert "Injected" not in str(caught.value)
+    assert server.talks == []
+    assert transport._slots.in_use == 0
+
+
+async def test_a_url_with_a_line_break_is_refused(server: Fixture, transport: Fixture) -> None:
+    class Url(httpx.URL):
+        raw_path = b"/ HTTP/1.1\r\nInjected: 1\r\n\r\nGET /"
+
+    request = httpx.Request("GET", server.url())
+    request.url = Url(server.url())
+
+    with pytest.raises(httpx.LocalProtocolError):
+        await transport.handle_async_request(request)
+    assert server.talks == []
+
+
+async def test_a_body_of_declared_length_is_sent_as_it_is_and_must_have_that_length(
+    server: Fixture, transport: Fixture, fetch: Fixture
+) -> None:
+    bodies: list[bytes] = []
+
+    async def script(talk: Any) -> None:
+        while True:
+            await talk.head()
+            bodies.append(await talk.reader.readexactly(6))
+            talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    server.script = script
+    length = {"Content-Length": "6"}
+    await fetch(transport, server.url(), "POST", headers=length, content=pieces(b"one", b"", b"two"))
+    for wrong in ((b"one",), (b"one", b"two", b"three")):
+        with pytest.raises(httpx.LocalProtocolError, match="Content-Length"):
+            await fetch(transport, server.url(), "POST", headers=length, content=pieces(*wrong))
+
+    assert bodies[0] == b"onetwo"
+    assert transport._slots.in_use == 0
+    assert not transport._connections
+
+
+async def test_a_source_that_fails_closes_the_connection_and_its_error_arrives(
+    server: Fixture, transport: Fixture, fetch: Fixture
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        await fetch(transport, server.url(), "POST", content=pieces())
+
+    assert (transport._slots.in_use, transport._connections) == (0, set())
+
+
+async def test_a_server_that_reads_nothing_holds_the_source_of_the_body_up(
+    server: Fixture, transport: Fixture, fetch: Fixture
+) -> None:
+    go_on = asyncio.Event()
+    piece, count = b"x" * 65536, 400
+    drawn = 0
+
+    async def script(talk: Any) -> None:
+        talk.writer.transport.pause_reading()
+        await go_on.wait()
+        talk.writer.transport.resume_reading()
+        await talk.head()
+        size = 0
+        while b"0\r\n\r\n" not in (data := await talk.reader.read(1 << 20)):
+            size += len(data)
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await talk.until_closed()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal drawn
+        for _ in range(count):
+            drawn += 1
+            yield piece
+
+    server.script = script
+    call = asyncio.create_task(fetch(transport, server.url(), "POST", content=pieces()))
+    settled = -1
+    while drawn != settled or not drawn:  # until it stands still
+        settled = drawn
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+    assert drawn < count / 2, "the buffers of the sockets take some, but not all"
+    go_on.set()
+    await call
+    assert drawn == count
+
+
+async def test_a_reader_who_takes_nothing_holds_the_server_up(server: Fixture, transport: Fixture) -> None:
+    total = 30_000_000
+    sent = 0
+
+    async def script(talk: Any) -> None:
+        nonlocal sent
+        await talk.head()
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+        while sent < total:
+            talk.say(b"x" * 100_000)
+            sent += 100_000
+            await talk.writer.drain()
+        await talk.until_closed()
+
+    server.script = script
+    response = await transport.handle_async_request(httpx.Request("GET", server.url()))
+    (connection,) = transport._connections
+    reader, settled = connection.reader, -1
+    while sent != settled:
+        settled = sent
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+    assert sent < total
+    assert HIGH_WATER < reader.buffered <= HIGH_WATER + READ_BYTES
+    size = 0
+    async for piece in response.stream:
+        size += len(piece)
+        assert len(piece) <= HIGH_WATER + READ_BYTES
+    assert size == total
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_refusal_that_comes_before_the_body_is_out_is_the_answer(
+    ends: bool, server: Fixture, transport: Fixture, fetch: Fixture
+) -> None:
+    done = asyncio.Event()
+
+    async def script(talk: Any) -> None:
+        await talk.head()
+        talk.writer.transport.pause_reading()
+        talk.say(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo ")
+        if ends:
+            talk.say(b"much")
+        await done.wait()
+        talk.say(b"much")
+
+    server.script = script
+    body = b"x" * 20_000_000
+
+    response = await asyncio.wait_for(
+        transport.handle_async_request(httpx.Request("POST", server.url(), content=body)), 10
+    )
+    done.set()
+
+    assert (response.status_code, await response.aread()) == (413, b"too much")
+    assert len(transport._idle) == 0, "a connection with half a request on it is not used again"
+
+
+async def test_an_answer_that_comes_early_but_refuses_nothing_waits_for_the_rest_of_the_body(
+    server: Fixture, transport: Fixture, fetch: Fixture
+) -> None:
+    said = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        await said.wait()
+        yield b"two"
+
+    async def script(talk: Any) -> None:
+        await talk.head()
+        talk.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n")
+        said.set()
+        await talk.reader.readuntil(b"two\r\n0\r\n\r\n")
+        talk.say(b"0\r\n\r\n")
+        await talk.until_closed()
+
+    server.script = script
+
+    assert (await fetch(transport, server.url(), "POST", content=pieces()))[1] == b"yes"
+    assert len(transport._idle) == 1
+
+
+async def test_two_tasks_cannot_read_one_body(server: Fixture, transport: Fixture) -> None:
+    async def script(talk: Any) -> None:
+        await talk.head()
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        await talk.until_closed()
+
+    server.script = script
+    response = await transport.handle_async_request(httpx.Request("GET", server.url()))
+    pieces = aiter(response.stream)
+    first = asyncio.ensure_future(anext(pieces))
+    await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="two tasks"):
+        await anext(pieces)
+
+    with pytest.raises(httpx.ReadError, match="aborted"):
+        await first
+
+
+async def test_what_came_before_a_break_is_delivered_before_the_error(
+    server: Fixture, transport: Fixture, until: Fixture
+) -> None:
+    async def script(talk: Any) -> None:
+        await talk.head()
+        talk.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\nbroken")
+
+    server.script = script
+    response = await transport.handle_async_request(httpx.Request("GET", server.url()))
+    await until(lambda: not transport._connections)
+    pieces = aiter(response.stream)
+
+    assert await anext(pieces) == b"onetwo"
+    with pytest.raises(httpx.RemoteProtocolError, match="chunk"):
+        await anext(pieces)
+
+
+async def test_an_ipv6_literal_is_reached_and_named_in_brackets(server: Fixture, fetch: Fixture) -> None:
+    try:
+        listener = await asyncio.start_server(server.serve, "::1", 0)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    port = listener.sockets[0].getsockname()[1]
+    transport = H1Transport(TransportOptions())
+
+    _, body = await fetch(transport, f"http://[::1]:{port}/")
+
+    assert body == b"ok"
+    assert b"\r\nHost: [::1]:%d\r\n" % port in server.talks[0].requests[0]
+    await transport.aclose()
+    listener.close()
+
+
+async def test_the_next_address_of_a_name_is_tried_when_one_refuses(
+    server: Fixture, transport: Fixture, fetch: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+
+        async def resolved(host: str, port: int, **_: Any) -> Any:
+            assert host == "two.example"
+            numbers = (unused.getsockname()[1], server.port)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", each)) for each in numbers]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
+
+        _, body = await fetch(transport, "http://two.example/")
+
+    assert body == b"ok"
+    assert b"\r\nHost: two.example\r\n" in server.talks[0].requests[0]
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost that signs itself, and beside it its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    asked = [
+        *("req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=test"),
+        *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+        *("-addext", "subjectAltName=DNS:localhost"),
+        *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
+    ]
+    files = ["-out", str(folder / "cert.pem"), "-keyout", str(folder / "key.pem")]
+    subprocess.run([openssl, *asked, *files], check=True, capture_output=True)
+    return folder / "cert.pem"
+
+
+async def test_over_tls_the_name_is_told_checked_and_the_connection_kept(
+    authority: Path, server: Fixture, opened: Fixture, fetch: Fixture
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority, authority.with_name("key.pem"))
+    names: list[str | None] = []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
+    port = listener.sockets[0].getsockname()[1]
+    transport = opened(ca_file=authority)
+
+    for _ in range(3):
+        assert (await fetch(transport, f"https://localhost:{port}/"))[1] == b"ok"
+    with pytest.raises(httpx.ConnectError, match="certificate"):
+        await fetch(transport, f"https://127.0.0.1:{port}/")
+
+    assert names == ["localhost", None]
+    assert (transport._slots.in_use, len(transport._connections)) == (0, 1)
+    listener.close()
+
+
+async def test_over_tls_a_large_answer_waits_for_its_reader_too(
+    authority: Path, server: Fixture, opened: Fixture
+) -> None:
+    total = 5_000_000
+
+    async def script(talk: Any) -> None:
+        await talk.head()
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+        for _ in range(total // 100_000):
+            talk.say(b"x" * 100_000)
+            await talk.writer.drain()
+        await talk.until_closed()
+
+    server.script = script
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority, authority.with_name("key.pem"))
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
+    url = f"https://localhost:{listener.sockets[0].getsockname()[1]}/"
+    transport = opened(ca_file=authority)
+
+    response = await transport.handle_async_request(httpx.Request("GET", url))
+    for _ in range(500):
+        await asyncio.sleep(0)
+    (connection,) = transport._connections
+    # asyncio decrypts what it has read already, 256 KiB at most, though reading is paused.
+    assert connection.reader.buffered <= HIGH_WATER + READ_BYTES + (256 << 10)
+
+    assert len(await response.aread()) == total
+    assert len(transport._idle) == 1
+    listener.close()
+
+
+def test_a_proxy_is_refused_when_opened_and_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.example")
+
+    with pytest.raises(TransportUnavailable, match="no proxies") as caught:
+        H1Transport(TransportOptions(trust_env=True))
+    assert "secret" not in str(caught.value)
+    H1Transport(TransportOptions())
+
+
+def test_the_entry_point_leads_to_the_transport() -> None:
+    project = tomllib.loads((ROOT / "contrib/h1/pyproject.toml").read_text("utf-8"))["project"]
+
+    assert project["entry-points"]["pointsman.transports"] == {"h1": "pointsman_h1:plugin"}
+    made = Plugins([plugin]).transport("h1").make(TransportOptions())
+    assert isinstance(made, H1Transport)

@@ -485,7 +485,8 @@ def chunked(body: bytes, rng: random.Random) -> bytes:
 
 _SIZES = (
     b"", b" 5", b"5 ", b"+5", b"-5", b"0x5", b"5;", b"5;;", b"5 ;a", b'5;a="', b"g", b"1" * 20,
-    b"0" * 30 + b"5", b"f" * 16, b"7" + b"f" * 15, b"5\n", b"5\r", b"5_0", b"\xb2", b"5;" + b"x" * 500, b"00", b"0;a",
+    b"0" * 30 + b"5", b"f" * 16, b"7" + b"f" * 15, b"5\n", b"5\r", b"5_0", b"\xb2",
+    b"5;" + b"x" * 500, b"00", b"0;a",
 )  # fmt: skip
 
 

@@ -74,6 +74,21 @@ def test_auto_makes_do_with_what_is_installed(monkeypatch: pytest.MonkeyPatch) -
         open_transport("aiohttp")
 
 
+def test_a_transport_that_is_installed_but_broken_is_an_error_that_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pointsman.transports as transports
+
+    def broken(name: str) -> None:
+        raise ImportError("No module named 'httptools'", name="httptools")
+
+    monkeypatch.setattr(transports, "import_module", broken)
+
+    for name in ("h1", "auto"):
+        with pytest.raises(TransportUnavailable, match=r"'httptools'.*--force-reinstall pointsman-h1"):
+            open_transport(name)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

@@ -113,7 +113,7 @@ class Config(Section):
     )
     transport: Word = Field(
         default="auto",
-        description="HTTP implementation: `h1` (pointsman-h1), `aiohttp` or `httpx`; `auto`: the first that will do",
+        description="HTTP implementation: `h1`, `aiohttp` or `httpx`; `auto` takes the first that will do",
     )
     plugins: dict[str, str] = Field(
         default_factory=no_entries, description="the distribution to use for a name that two offer"

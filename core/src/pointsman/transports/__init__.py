@@ -67,17 +67,27 @@ def open_transport(
 
         return AiohttpTransport(options, contexts=contexts)
     if name == "h1":
-        if find_spec(_H1) is None:
-            raise TransportUnavailable(
-                "transport 'h1' needs the package pointsman-h1. Try: pip install pointsman-h1"
-            )
-        # Not an import statement: the core depends on no plugin, and this one runs only when it is asked for.
-        transport: httpx.AsyncBaseTransport = import_module(_H1).H1Transport(options, contexts=contexts)
-        return transport
+        return _h1(options, contexts)
     raise TransportUnavailable(f"there is no transport {name!r}; there are: {', '.join(TRANSPORTS)}")
 
 
 _H1 = "pointsman_h1"
+
+
+def _h1(options: TransportOptions, contexts: TlsContexts | None) -> httpx.AsyncBaseTransport:
+    if find_spec(_H1) is None:
+        raise TransportUnavailable(
+            "transport 'h1' needs the package pointsman-h1. Try: pip install pointsman-h1"
+        )
+    try:
+        # Not an import statement: the core depends on no plugin, and this one runs only when asked for.
+        module = import_module(_H1)
+    except ImportError as error:
+        raise TransportUnavailable(
+            f"transport 'h1' cannot be imported: {error}. Try: pip install --force-reinstall pointsman-h1"
+        ) from error
+    transport: httpx.AsyncBaseTransport = module.H1Transport(options, contexts=contexts)
+    return transport
 
 
 def _fastest(options: TransportOptions) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
-from typing import Protocol
+from typing import Protocol, cast
 
 import httpx
 
@@ -80,9 +80,8 @@ class Connection(asyncio.BufferedProtocol):
         Raises: an `httpx.TransportError`, and what the request's stream raises.
         """
         self.reader = reader
-        assert self._transport is not None
         try:
-            self._transport.write(outgoing.data)
+            self._live.write(outgoing.data)
             if outgoing.rest or outgoing.stream is not None:
                 await self._send_rest(outgoing, reader)
             while not reader.status:
@@ -108,8 +107,7 @@ class Connection(asyncio.BufferedProtocol):
         """Tell that the body of `reader` was taken out, so that more may come."""
         if self._reading_paused and self.reader is reader:
             self._reading_paused = False
-            assert self._transport is not None
-            self._transport.resume_reading()
+            self._live.resume_reading()
 
     def abort(self, reader: ResponseReader | None = None, error: Exception | None = None) -> None:
         """Close the socket at once; unsent and unread bytes are dropped.
@@ -131,11 +129,10 @@ class Connection(asyncio.BufferedProtocol):
     # ── called by the event loop ─────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # not every loop's is an instance of it
         self._socket = transport.get_extra_info("socket")
         if self._closed:
-            transport.abort()
+            self._transport.abort()
         else:
             self._owner.opened(self)
 
@@ -156,8 +153,7 @@ class Connection(asyncio.BufferedProtocol):
             self._complete(reader)
         elif reader.buffered > HIGH_WATER and not self._reading_paused:
             self._reading_paused = True
-            assert self._transport is not None
-            self._transport.pause_reading()
+            self._live.pause_reading()
         if reader.status:
             self._wake()
 
@@ -193,6 +189,11 @@ class Connection(asyncio.BufferedProtocol):
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def _live(self) -> asyncio.Transport:
+        assert self._transport is not None, "a connection is used between made and lost"
+        return self._transport
+
     async def _send_rest(self, outgoing: Outgoing, reader: ResponseReader) -> None:
         """Send what does not fit in one piece, no faster than it leaves, unless the server refuses it."""
         self._sending = True
@@ -203,8 +204,7 @@ class Connection(asyncio.BufferedProtocol):
                     await self.wait()
                 if self.reader is not reader or reader.status >= _REFUSED:
                     return
-                assert self._transport is not None
-                self._transport.write(piece)
+                self._live.write(piece)
             self._sending = False
         finally:
             await pieces.aclose()

@@ -30,8 +30,9 @@ from pointsman.transports.factory import TransportFactory
 from pointsman.transports.options import TransportOptions
 from pointsman.transports.over_aiohttp import AiohttpTransport
 from pointsman.transports.over_httpx import HttpxTransport
+from pointsman_h1 import H1Transport
 
-TRANSPORTS = {"aiohttp": AiohttpTransport, "httpx": HttpxTransport}
+TRANSPORTS = {"aiohttp": AiohttpTransport, "h1": H1Transport, "httpx": HttpxTransport}
 STATES = ("in line", "for a slot", "connecting (TCP)", "connecting (TLS)", "before first byte", "mid-stream")
 QUEUED = ("in line", "for a slot")
 GOAL = 0.1

@@ -864,7 +864,7 @@ def chunked(*parts: bytes) -> list[bytes]:
     return [head, *(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)]
 
 
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "aiohttp", "h1"])
 @pytest.mark.parametrize("more", [b"", b"data: more\n\n"], ids=["ends", "goes on"])
 async def test_over_a_socket_a_connection_is_used_again_when_the_body_ends_with_its_marker(
     transport: str, more: bytes
@@ -884,7 +884,7 @@ async def test_over_a_socket_a_connection_is_used_again_when_the_body_ends_with_
     assert server.connections == (1 if not more else 3)
 
 
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "aiohttp", "h1"])
 async def test_over_a_socket_a_dripping_server_is_cut_and_sees_it(transport: str) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
     async with Server(head, *[b"x", 0.005] * 10_000) as server:

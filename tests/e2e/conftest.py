@@ -57,7 +57,7 @@ class Fleet:
         return sum(each.in_flight for each in self.upstreams.values())
 
 
-@pytest.fixture(params=["aiohttp", "httpx"])
+@pytest.fixture(params=["aiohttp", "h1", "httpx"])
 def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

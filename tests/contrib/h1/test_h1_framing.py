@@ -26,6 +26,7 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
         (OK + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", "Content-Length"),
         (OK + b"Transfer-Encoding: gzip\r\n\r\nabc", "transfer coding"),
         (OK + b"Transfer-Encoding: identity\r\n\r\nabc", "transfer coding"),
+        (OK + b"Transfer-Encoding: chunked\t\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "transfer coding"),
         (OK + b"Transfer-Encoding: chunked, gzip\r\n\r\nabc", "transfer coding"),
         (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "transfer coding"),
         (
@@ -102,6 +103,8 @@ def test_what_is_no_response_is_refused_in_one_piece_and_in_many(wire: bytes, me
         (OK + b"\r\nuntil the end", 200, b"until the end", False),
         (CHUNKED + b"3\r\nabc\r\n0\r\n\r\n", 200, b"abc", True),
         (CHUNKED + b'003;a=b;c="d"\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n', 200, b"abc", True),
+        (OK + b"Transfer-Encoding:  Chunked  \r\n\r\n3\r\nabc\r\n0\r\n\r\n", 200, b"abc", True),
+        (OK + b"Content-Length: 3\t\r\n\r\nabc", 200, b"abc", True),
         (CHUNKED + b"0\r\n\r\n\r\n", 200, b"", False),
         (CHUNKED + b"0\r\n\r\n\n", 200, b"", False),
         (CHUNKED + b"0\r\n\r\nx", 200, b"", False),

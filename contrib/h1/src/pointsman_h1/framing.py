@@ -237,13 +237,13 @@ class ResponseReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.status:
             return  # a trailer, or what follows the end
-        value = value.rstrip(b" \t")
-        self.headers.append((name, value))
+        self.headers.append((name, value.rstrip(b" \t")))
         match len(name):
             case 14 if name.lower() == b"content-length":
                 self._left = int(value)  # of digits only, and only once: llhttp has seen to that
             case 17 if name.lower() == b"transfer-encoding":
-                self._codings.append(value.lower())
+                # Behind a tab llhttp does not know it for chunked, and would hand out the chunks as the body.
+                self._codings.append(value.rstrip(b" ").lower())
 
     def on_headers_complete(self) -> None:
         if not self.status and self._parser is not None:  # afterwards llhttp has forgotten it

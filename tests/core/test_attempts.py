@@ -548,10 +548,13 @@ def test_an_answer_that_its_provider_keeps_is_signed_for_each_caller() -> None:
         async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
             return kept
 
+    class Settings(BaseModel):
+        pass
+
     class Plugin(PointsmanSpec):
         @hookimpl
         def pointsman_providers(self) -> list[ProviderFactory]:
-            return [ProviderFactory("keeps", BaseModel, Keeps)]
+            return [ProviderFactory("keeps", Settings, Keeps)]
 
     async def main() -> None:
         given = {

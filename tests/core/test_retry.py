@@ -78,7 +78,8 @@ def test_exponential_gives_up_after_its_attempts_and_never_waits_longer_than_its
 def test_going_elsewhere_costs_a_blink_and_going_back_a_backoff() -> None:
     policy = Exponential(ExponentialSettings())
 
-    assert policy.delay(failure(elsewhere=True, failures=5), ALMOST_ONE) == pytest.approx(0.05)
+    assert policy.delay(failure(1, elsewhere=True, failures=5), ALMOST_ONE) == 0
+    assert policy.delay(failure(2, elsewhere=True, failures=5), ALMOST_ONE) == pytest.approx(0.05)
     assert policy.delay(failure(failures=1), ALMOST_ONE) == pytest.approx(1.0)
     assert policy.delay(failure(failures=2), ALMOST_ONE) == pytest.approx(2.0)
 

@@ -92,7 +92,9 @@ class NoRetry:
 
 
 class Exponential:
-    """Goes to an untried deployment almost at once, and back to a failed one after full jitter."""
+    """Goes to an untried deployment at once, to a third within a blink, and back to a failed one after full
+    jitter.
+    """
 
     __slots__ = ("_base", "_cap", "attempts", "budget")
 
@@ -106,7 +108,9 @@ class Exponential:
         if failure.number >= self.attempts:
             return None
         if failure.elsewhere:
-            return rng.random() * HOP
+            # The first failure of a request is no herd: with every tenth answer an error, a wait after it is
+            # all that callers notice. Those who have met two bad deployments spread out.
+            return 0.0 if failure.number == 1 else rng.random() * HOP
         return full_jitter(failure.failures, base=self._base, cap=self._cap, rng=rng)
 
 

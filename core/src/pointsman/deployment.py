@@ -299,10 +299,13 @@ class Deployment:
         return None
 
     def steady_until(self, now: float) -> float:
-        """Until when `blocked` says the same, unless `live.changes` counts; `now` when nobody can tell."""
+        """Until when `blocked` says the same, unless `live.changes` counts.
+
+        `now` when nobody can tell now, and -inf when nobody ever can.
+        """
         live, breaker = self.live, self.live.breaker
         if self.outlier is not None or live.limits is not None or live.adaptive is not None:
-            return now
+            return -inf
         if breaker is not None and breaker.state is BreakerState.HALF_OPEN:
             return now
         if live.warm_up is not None and live.warm_up.ends > now:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from math import inf
 from typing import NamedTuple, Protocol
 
 from pointsman.budget import RetryBudget
@@ -175,14 +176,15 @@ class Pool:
         elif steady is not None and steady.changes == changes.count and now < steady.until:
             return steady.ready
         ready = self.ready(now, demand)
-        if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
-            return within_caps(ready, now)
-        if changes is not None:
+        for each in ready:
+            if (warm_up := each.live.warm_up) is not None and warm_up.ends > now:
+                return within_caps(ready, now)
+        if changes is not None and (steady is None or steady.until > -inf or steady.changes != changes.count):
             self._steady = _Steady(changes.count, self._steady_until(now), ready)
         return ready
 
     def _steady_until(self, now: float) -> float:
-        """Until when the same are ready unless something changes; `now` when nobody can tell.
+        """Until when the same are ready unless something changes; `now` or -inf as of `steady_until`.
 
         With several levels that is known only while the first one is well: chance has a say otherwise.
         """

@@ -117,6 +117,7 @@ def test_a_stream_that_failed_over_is_released_as_soon_as_it_is_dropped(kind: ty
                 await anext(stream)
                 assert in_flight(r) == 1
                 del stream
+                await asyncio.sleep(0)
                 assert in_flight(r) == 0
 
     gc.disable()

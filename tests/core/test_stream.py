@@ -22,6 +22,7 @@ from pointsman.errors import (
     Truncated,
     Unavailable,
 )
+from pointsman.events import AttemptEnded, Event
 from pointsman.testing import Answer, Scripted, run
 from pointsman.types import Done, Finished, TextDelta, Usage
 
@@ -220,12 +221,39 @@ def test_a_dropped_stream_is_released_at_once_and_named_in_one_warning(
             assert in_flight(r) == 1
             del stream
             gc.collect()
-            assert in_flight(r) == 0
             await asyncio.sleep(0)
+            assert in_flight(r) == 0
             await asyncio.sleep(0)
             assert upstream.aborted["a"] == 1
             assert [each.result for each in heard.requests] == ["abandoned"]
             assert [request_id in record.getMessage() for record in caplog.records] == [True]
+
+    run(main())
+
+
+def test_a_stream_that_is_dropped_in_the_midst_of_anothers_bookkeeping_waits_for_its_end() -> None:
+    """The collector may come by anywhere; nobody may see a count that is neither before nor after."""
+    upstream = Scripted()
+    upstream.default("a", Answer(text=WORDS, gap=1))
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            kept = [r.stream("m", "hi"), r.stream("m", "hi")]
+            for each in kept:
+                await anext(each)
+            told: list[tuple[int, int]] = []
+
+            def listener(event: Event) -> None:
+                if isinstance(event, AttemptEnded):
+                    kept.clear()  # as the collector would, while the end of the first is being told
+                    told.append((len(told) + 1, in_flight(r)))
+
+            r.listen(listener)
+            first = kept.pop(0)
+            await first.aclose()
+            assert told == [(1, 1)]
+            await asyncio.sleep(0)
+            assert told == [(1, 1), (2, 0)]
 
     run(main())
 

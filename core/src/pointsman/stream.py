@@ -140,8 +140,8 @@ class ChatStream:
             attempts.end(opening.lease, Outcome.NEUTRAL, usage=usage)
             attempts.finish("abandoned")
 
-        if loop.is_running() and not _runs_here(loop):
-            # The collector came by in another thread: the state belongs to the loop's.
+        if loop.is_running():
+            # The collector may come by in another thread, or in the midst of another call's bookkeeping.
             loop.call_soon_threadsafe(abandon)
         else:
             abandon()
@@ -280,10 +280,3 @@ class ChatStream:
                 opening.let_go()
         if self._attempts is not None:
             self._attempts.finish(result)
-
-
-def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False

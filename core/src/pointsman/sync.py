@@ -87,7 +87,7 @@ class SyncRouter:
             self._thread.join()
             self._loop.close()
 
-    def shutdown(self, *, grace: float = 30.0) -> bool:
+    def shutdown(self, *, grace: float | None = None) -> bool:
         """As `Router.shutdown`, and ends the thread."""
         finished = self._run(self._router.shutdown(grace=grace))
         self.close()

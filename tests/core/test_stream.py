@@ -241,6 +241,7 @@ def test_a_stream_that_is_dropped_in_the_midst_of_anothers_bookkeeping_waits_for
             kept = [r.stream("m", "hi"), r.stream("m", "hi")]
             for each in kept:
                 await anext(each)
+            del each
             told: list[tuple[int, int]] = []
 
             def listener(event: Event) -> None:

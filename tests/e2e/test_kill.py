@@ -144,7 +144,7 @@ async def test_a_killed_process_costs_only_the_streams_that_had_content_of_it_an
     print(f"seed {seed}")
     chance = random.Random(seed)
     # httpx, the slower one: the same, with fewer.
-    count, latency = (STREAMS // 5, 1.0) if transport == "httpx" else (STREAMS, 2.0)
+    count, latency = (STREAMS // 5, 1.0) if transport == "httpx" else (STREAMS, 4.0)
     victim = chance.choice(tuple(MODELS))
 
     async with processes(latency) as upstreams:

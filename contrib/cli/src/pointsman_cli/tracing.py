@@ -26,7 +26,7 @@ def traced(router: Router, *, wanted: bool, as_json: bool) -> Iterator[None]:
             return
         if as_json:
             kind = "attempt" if isinstance(event, AttemptEnded) else "request"
-            say(json.dumps({"trace": kind, **plain(event)}, ensure_ascii=False))
+            say(json.dumps({"trace": kind, **plain(event._asdict())}, ensure_ascii=False))
         else:
             say(attempt_line(event) if isinstance(event, AttemptEnded) else request_line(event))
 

@@ -1,6 +1,6 @@
 """Thousands of calls at the same time to an upstream that takes a second: all succeed, side by side.
 
-    uv run python benchmarks/load.py [--calls 1000 5000] [--delay 1] [--transports aiohttp httpx] [--json]
+    uv run python benchmarks/load.py [--calls 1000 5000] [--delay 1] [--transports h1 aiohttp httpx] [--json]
 
 The upstream is a bare server of the OpenAI dialect in a process of its own: it answers each call after
 `delay`, a streamed one with five words. All calls begin together on a cold router. Their wall time shall stay
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--delay", type=float, default=1.0)
-    parser.add_argument("--transports", nargs="+", default=["aiohttp"], choices=["aiohttp", "httpx"])
+    parser.add_argument("--transports", nargs="+", default=["h1", "aiohttp"], choices=["h1", "aiohttp", "httpx"])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -72,6 +72,78 @@ def test_what_an_answer_dumps_to_can_be_sent_back() -> None:
     assert message == Message("assistant", "", tool_calls=(ToolCall("c1", "f", "{}"),), reasoning="hm")
 
 
+class Odd(dict[str, Any]):
+    """A mapping that takes the general path, whatever is in it."""
+
+
+class Own(str):
+    """Text that takes the general path."""
+
+
+anything = st.none() | st.booleans() | st.integers() | st.just(()) | st.just([]) | st.text(max_size=3)
+roles = st.sampled_from(["system", "user", "assistant", "tool", "developer", "nobody"])
+mappings = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": roles | roles.map(Own) | anything,
+        "content": st.text() | st.text().map(Own) | anything,
+        "name": anything,
+        "tool_calls": anything,
+        "tool_call_id": anything,
+        "reasoning": anything,
+        "unheard": anything,
+    },
+)
+own_messages = st.builds(
+    Message,
+    roles | roles.map(Own) | anything,
+    st.text() | anything,
+    tool_calls=anything,
+    tool_call_id=anything,
+    name=anything,
+    reasoning=anything,
+)
+
+
+def read(given: Any) -> Any:
+    """The messages, or what is said against them."""
+    try:
+        return as_messages(given)
+    except InvalidRequest as error:
+        return error.message
+
+
+@settings(max_examples=500, deadline=None)
+@example([{"role": "user", "content": "x"}, {"role": "developer", "content": ""}])
+@example([{"role": "user", "content": None}])
+@example([{"role": "user", "name": "x"}])
+@given(st.lists(mappings, max_size=3))
+def test_a_plain_mapping_is_read_like_any_other(conversation: list[dict[str, Any]]) -> None:
+    usual = read(conversation)
+
+    assert usual == read([Odd(each) for each in conversation]) == read(iter(conversation))
+
+
+@settings(max_examples=500, deadline=None)
+@example([Message.user("x"), Message.assistant("y")])
+@given(st.lists(own_messages, max_size=3))
+def test_a_plain_message_of_our_own_is_checked_like_any_other(conversation: list[Message]) -> None:
+    class Kind(Message):
+        """Takes the general path."""
+
+    general = [
+        Kind(*(getattr(each, field.name) for field in fields(each)))  # type: ignore[arg-type]
+        for each in conversation
+    ]
+
+    usual, expected = read(conversation), read(general)
+
+    if isinstance(expected, str):
+        assert usual == expected
+    else:
+        assert all(one is other for one, other in zip(usual, conversation, strict=True))
+
+
 def test_a_tools_answer_keeps_its_call() -> None:
     (message,) = as_messages([{"role": "tool", "tool_call_id": "c1", "name": "f", "content": "42"}])
 

@@ -6,7 +6,7 @@ import math
 import os
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import pytest
@@ -444,6 +444,34 @@ def test_a_scope_named_twice_counts_once_and_a_meter_in_two_scopes_is_refused() 
         Limits([Limit(meter), Limit(meter)])
 
 
+quantities = st.integers(0, 30)
+meters = st.builds(
+    Meter,
+    st.integers(1, 20),
+    st.sampled_from([0.5, 1.0, 60.0]),
+    st.none() | st.integers(1, 20),
+    oversize=st.sampled_from(["refuse", "full"]),
+)
+
+
+@given(
+    st.lists(st.builds(Limit, st.none() | meters, st.none() | meters), min_size=1, max_size=3),
+    st.lists(st.tuples(quantities, st.floats(0.0, 9.0), st.none() | st.floats(0.0, 90.0)), max_size=20),
+)
+def test_a_call_fits_when_it_fits_each_meter_and_waits_for_the_last(
+    scopes: list[Limit], steps: list[tuple[int, float, float | None]]
+) -> None:
+    limits, now = Limits(scopes), 0.0
+    for tokens, pause, closed_until in steps:
+        now += pause
+        limits.lower(now, tokens_until=closed_until)
+        waits = [each.requests.wait(1, now) for each in scopes if each.requests is not None]
+        waits += [each.tokens.wait(tokens, now) for each in scopes if each.tokens is not None]
+
+        assert limits.wait(tokens, now) == max(waits, default=0.0)
+        assert (limits.reserve(tokens, now) is not None) == (max(waits, default=0.0) == 0.0)
+
+
 @pytest.mark.parametrize("which", ["requests", "tokens"])
 def test_nothing_is_reserved_while_a_scope_cools_down(which: str) -> None:
     limits = Limits([scope(10, 100)])
@@ -646,6 +674,16 @@ def test_an_estimate_of_text_is_near_what_tokenizers_say(text: str, least: int, 
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_more_text_is_never_fewer_tokens(text: str, more: str) -> None:
     assert input_estimate(GenerateRequest("m", text)) <= input_estimate(GenerateRequest("m", text + more))
+
+
+texts = st.text() | st.text("ab", max_size=9)
+
+
+@given(st.lists(st.builds(Message, content=texts, reasoning=st.none() | texts, role=st.just("user"))))
+def test_a_string_counts_as_one_part_of_text_does(messages: list[Message]) -> None:
+    parts = [replace(each, content=(Text(each.text),)) for each in messages]
+
+    assert input_estimate(ChatRequest("m", messages)) == input_estimate(ChatRequest("m", parts))
 
 
 def test_a_long_text_is_sampled_without_changing_the_estimate_much() -> None:

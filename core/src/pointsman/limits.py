@@ -270,6 +270,8 @@ class Limits:
 
     def wait(self, tokens: int, now: float) -> float:
         """Seconds until a call with `tokens` tokens would fit everywhere; 0.0 now, infinity never."""
+        if self._fits(tokens, now):
+            return 0.0
         wait = 0.0
         for meter in self._requests:
             wait = max(wait, meter.wait(1, now))
@@ -292,30 +294,33 @@ class Limits:
 
     def reserve(self, tokens: int, now: float) -> Reservation | None:
         """One request and `tokens` tokens in every scope, or nothing anywhere."""
-        # `meter.wait(...) == 0` for each, spelt out: every call comes through here.
+        if not self._fits(tokens, now):
+            self.refused += 1
+            return None
         ticks = int(now * _TICKS)
-        for meter in self._requests:
-            if now < meter._closed_until or (meter._tat > ticks and meter._tat - ticks > meter._room_for_one):
-                self.refused += 1
-                return None
-        for meter in self._tokens:
-            need = tokens
-            if need > meter.burst:
-                if meter.oversize == "refuse":
-                    self.refused += 1
-                    return None
-                need = meter.burst
-            if now < meter._closed_until or (
-                meter._tat > ticks and meter._tat - ticks + need * meter._interval > meter._tolerance
-            ):
-                self.refused += 1
-                return None
         marks = []
         for meter in self._tokens:
             marks.append(meter._charge(tokens, ticks))  # noqa: PERF401 - a comprehension costs a frame of its own
         for meter in self._requests:
             marks.append(meter._charge(1, ticks))  # noqa: PERF401
         return Reservation(self, tokens, marks)
+
+    def _fits(self, tokens: int, now: float) -> bool:
+        """Whether `wait` is 0."""
+        # `meter.wait(...) == 0` for each, spelt out: every call asks several times.
+        ticks = int(now * _TICKS)
+        for meter in self._requests:
+            if meter._tat - ticks > meter._room_for_one or now < meter._closed_until:
+                return False
+        for meter in self._tokens:
+            need = tokens
+            if need > meter.burst:
+                if meter.oversize == "refuse":
+                    return False
+                need = meter.burst
+            if meter._tat - ticks + need * meter._interval > meter._tolerance or now < meter._closed_until:
+                return False
+        return True
 
     def lower(
         self,
@@ -471,7 +476,7 @@ def input_estimate(request: Request) -> int:
     the same whatever is in them.
     """
     if isinstance(request, ChatRequest):
-        tokens = sum(_of_message(each) for each in request.messages)
+        tokens = _of_messages(request.messages)
         for tool in request.tools:
             tokens += 10 + _of_text(tool.name) + _of_text(tool.description) + _of_json(tool.parameters)
     elif isinstance(request, GenerateRequest):
@@ -482,6 +487,21 @@ def input_estimate(request: Request) -> int:
     if request.response_format is not None and request.response_format.schema is not None:
         tokens += _of_json(request.response_format.schema)
     return ceil(tokens)
+
+
+def _of_messages(messages: Iterable[Message]) -> float:
+    tokens = 0.0
+    for each in messages:
+        content = each.content
+        if (
+            type(content) is str
+            and content.isascii()
+            and not (each.tool_calls or each.reasoning or each.reasoning_blocks)
+        ):
+            tokens += MESSAGE_TOKENS + len(content) / 4  # as `_of_message` has it, without two calls
+        else:
+            tokens += _of_message(each)
+    return tokens
 
 
 def _of_message(message: Message) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.types import (
@@ -45,6 +48,36 @@ def body_of(*messages: Message, dialect: Dialect = OPENAI, stream: bool = False,
 
 def test_a_bare_request_is_a_model_and_messages() -> None:
     assert body_of() == {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]}
+
+
+class Own(str):
+    """Text that takes the general path."""
+
+
+turns = st.builds(
+    Message,
+    st.sampled_from(["system", "user", "assistant", "tool"]),
+    st.text(max_size=5),
+    tool_calls=st.sampled_from([(), (ToolCall("1", "f", ""),)]),
+    tool_call_id=st.sampled_from([None, "1"]),
+    name=st.sampled_from([None, "", "n"]),
+    is_error=st.booleans(),
+    reasoning=st.sampled_from([None, "", "hm"]),
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(turns, min_size=1, max_size=3), st.sampled_from([OPENAI, Dialect(reasoning_field="reasoning")])
+)
+def test_a_plain_message_is_written_like_any_other(given: list[Message], dialect: Dialect) -> None:
+    def written(messages: list[Message]) -> Any:
+        try:
+            return body_of(*messages, dialect=dialect)
+        except InvalidRequest as error:
+            return error.message
+
+    assert written(given) == written([replace(each, content=Own(each.content)) for each in given])
 
 
 def test_a_stream_asks_for_its_usage() -> None:

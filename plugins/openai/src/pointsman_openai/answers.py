@@ -32,6 +32,7 @@ _FINISH: dict[str, FinishReason] = {
     "abort": "error",
     "insufficient_system_resource": "error",
 }
+_TOO_MANY = 1 << 63
 _CONTEXT_WINDOW = ("context_window", "context_length", "max_model_len", "max_context_length")
 
 
@@ -143,17 +144,20 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
     usage = as_object(body.get("usage")) or as_object(as_object(body.get("x_groq")).get("usage"))
     if not usage:
         return None
-    prompt = as_object(usage.get("prompt_tokens_details"))
-    completion = as_object(usage.get("completion_tokens_details"))
-    cached = as_count(prompt.get("cached_tokens"))
+    cached = cache_write = reasoning = None
+    if prompt := as_object(usage.get("prompt_tokens_details")):
+        cached = as_count(prompt.get("cached_tokens"))
+        cache_write = as_count(prompt.get("cache_write_tokens"))
+    if completion := as_object(usage.get("completion_tokens_details")):
+        reasoning = as_count(completion.get("reasoning_tokens"))
     if cached is None:
         cached = as_count(usage.get("prompt_cache_hit_tokens"))
     return Usage(
-        prompt=as_count(usage.get("prompt_tokens")),
-        completion=as_count(usage.get("completion_tokens")),
-        cached=cached,
-        cache_write=as_count(prompt.get("cache_write_tokens")),
-        reasoning=as_count(completion.get("reasoning_tokens")),
+        as_count(usage.get("prompt_tokens")),
+        as_count(usage.get("completion_tokens")),
+        cached,
+        cache_write,
+        reasoning,
     )
 
 
@@ -228,7 +232,7 @@ def as_text(value: Any) -> str:
 
 def as_count(value: Any) -> int | None:
     """`value` if it is a whole number of 0 or more, else None."""
-    if type(value) not in (int, float) or not 0 <= value < 1 << 63:
+    if value is None or type(value) not in (int, float) or not 0 <= value < _TOO_MANY:
         return None
     return value if type(value) is int else int(value) if value.is_integer() else None
 
@@ -249,6 +253,8 @@ def _check(body: Any, request_id: str) -> None:
 
 
 def _tool_calls(message: Mapping[str, Any], answer_id: str) -> tuple[ToolCall, ...]:
+    if not (message.get("tool_calls") or message.get("function_call")):
+        return ()
     given = [as_object(each) for each in as_list(message.get("tool_calls"))]
     if not given and (function := as_object(message.get("function_call"))):
         given = [{"function": function}]

@@ -73,6 +73,16 @@ def test_a_text_stream_gives_its_events_in_order() -> None:
     ]
 
 
+@given(
+    st.none() | st.text() | st.integers() | st.just([{"type": "text", "text": "x"}]),
+    st.sampled_from([None, "", "stop"]),
+)
+def test_a_delta_of_nothing_but_text_is_read_like_any_other(content: Any, finish: str | None) -> None:
+    assert events_of_chunks(chunk({"content": content}, finish)) == events_of_chunks(
+        chunk({"content": content, "role": "assistant"}, finish)
+    )
+
+
 def test_an_end_without_its_marker_is_complete_after_a_finish_reason() -> None:
     assert whole_of(chunk({"content": "a"}), chunk(finish="stop"), done=False).finish_reason == "stop"
 

@@ -82,9 +82,19 @@ class ChatDecoder:
         data = frame.data
         if data[:6] == b"[DONE]":
             return self._end()
-        if not data.strip():
-            return ()
-        chunk = self._chunk(data)
+        try:
+            chunk = jsonio.loads(data)
+        except ValueError as error:
+            if not data.strip():
+                return ()
+            raise BadResponse(
+                f"the upstream's stream holds a frame that is not JSON: {error}",
+                upstream_request_id=self._request_id,
+            ) from error
+        if not isinstance(chunk, dict):
+            raise BadResponse(
+                "the upstream's stream holds a frame that is no object", upstream_request_id=self._request_id
+            )
         if frame.event == "error" or is_error(chunk):
             raise error_of_body(chunk, request_id=self._request_id)
         events: list[StreamEvent] = []
@@ -115,27 +125,23 @@ class ChatDecoder:
         self.done = True
         return ()
 
-    def _chunk(self, data: bytes) -> Mapping[str, Any]:
-        try:
-            chunk = jsonio.loads(data)
-        except ValueError as error:
-            raise BadResponse(
-                f"the upstream's stream holds a frame that is not JSON: {error}",
-                upstream_request_id=self._request_id,
-            ) from error
-        if not isinstance(chunk, dict):
-            raise BadResponse(
-                "the upstream's stream holds a frame that is no object", upstream_request_id=self._request_id
-            )
-        return chunk
-
     def _choice(self, choice: Mapping[str, Any], events: list[StreamEvent]) -> None:
         if choice.get("error"):
             raise error_of_body(choice, request_id=self._request_id)
         delta = as_object(choice.get("delta") or choice.get("message"))
+        content = delta.get("content")
+        if len(delta) == 1 and type(content) is str:  # nearly every chunk
+            if content:
+                events.append(TextDelta(content))
+        elif delta:
+            self._delta(delta, content, events)
+        native = choice.get("finish_reason")
+        if native and not self._finished:
+            self._finish(native, events)
+
+    def _delta(self, delta: Mapping[str, Any], content: Any, events: list[StreamEvent]) -> None:
         if reasoning := reasoning_of(delta):
             events.append(ReasoningDelta(reasoning))
-        content = delta.get("content")
         if content:
             text, thoughts = (content, "") if isinstance(content, str) else content_of(content)
             if thoughts and not reasoning:
@@ -149,9 +155,6 @@ class ChatDecoder:
                 self._piece(as_object(piece), position, events)
         elif function := as_object(delta.get("function_call")):  # deprecated: one call, without id
             self._piece({"index": 0, "function": function}, 0, events)
-        native = choice.get("finish_reason")
-        if native and not self._finished:
-            self._finish(native, events)
 
     def _piece(self, piece: Mapping[str, Any], position: int, events: list[StreamEvent]) -> None:
         wire_id = as_text(piece.get("id"))

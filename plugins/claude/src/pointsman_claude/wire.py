@@ -187,7 +187,7 @@ def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, An
                 else:
                     _unsupported(f"{where} is a system message behind the first turn (late_system: refuse)")
             case "user":
-                _append(turns, "user", blocks=_blocks(message.parts, where))
+                _append(turns, "user", blocks=_blocks(message, where))
             case "tool":
                 _append(turns, "user", results=[_tool_result(message, where)])
             case "assistant":
@@ -220,7 +220,9 @@ def _trim_prefill(last: _Turn) -> None:
 
 
 def _system_text(message: Message, where: str) -> str:
-    for part in message.parts:
+    if isinstance(message.content, str):
+        return message.content
+    for part in message.content:
         if not isinstance(part, Text):
             _unsupported(f"{where} is a system message with something other than text in it")
     return message.text
@@ -232,7 +234,7 @@ def _assistant_blocks(message: Message, where: str, dialect: Dialect) -> list[An
         _unsupported(f"{where}: a document in an assistant message under api_version {dialect.api_version}")
     return [
         *(block for block in message.reasoning_blocks if _is_signed(block)),
-        *_blocks(message.parts, where),
+        *_blocks(message, where),
         *(_tool_use(call, f"{where}.tool_calls[{n}]") for n, call in enumerate(message.tool_calls)),
     ]
 
@@ -279,7 +281,7 @@ def _tool_result(message: Message, where: str) -> dict[str, Any]:
         "type": "tool_result",
         "tool_use_id": _id(message.tool_call_id or "", where),
     }
-    blocks = _blocks(message.parts, where)
+    blocks = _blocks(message, where)
     if len(blocks) == 1 and blocks[0]["type"] == "text":
         result["content"] = blocks[0]["text"]
     elif blocks:
@@ -302,11 +304,14 @@ def _id(given: str, where: str) -> str:
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _blocks(parts: Sequence[Part], where: str) -> list[dict[str, Any]]:
-    """The content blocks of `parts`; blank text has none, as the upstream refuses it."""
+def _blocks(message: Message, where: str) -> list[dict[str, Any]]:
+    """The content blocks of `message`; blank text has none, as the upstream refuses it."""
+    content = message.content
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content.strip() else []
     return [
         _block(part, f"{where}.content[{n}]")
-        for n, part in enumerate(parts)
+        for n, part in enumerate(content)
         if not (isinstance(part, Text) and not part.text.strip())
     ]
 

@@ -126,8 +126,9 @@ class StreamDecoder:
             events.append(ReasoningDelta(thinking))
         if text:
             events.append(TextDelta(text))
-        calls = self._calls.read(raw_calls, line)
-        events += [ToolCallDelta(call.index, call.id, call.name, call.arguments) for call in calls]
+        if raw_calls:
+            calls = self._calls.read(raw_calls, line)
+            events += [ToolCallDelta(call.index, call.id, call.name, call.arguments) for call in calls]
         if line.get("done") is True:
             self.done = True
             native = _native_reason(line)
@@ -203,9 +204,9 @@ def _arguments(value: Any) -> str:
 
 def _object(value: Any) -> JsonObject:
     """`value` when it is an answer; raises the error when it is one."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise BadResponse("Ollama's answer is not a JSON object")
-    if (text := text_of(value)) is not None:
+    if "error" in value and (text := text_of(value)) is not None:
         raise error_in_answer(text)
     return value
 
@@ -214,7 +215,7 @@ def _content(answer: JsonObject) -> tuple[str, str, Sequence[Any]]:
     """Text, thinking and raw tool calls: under `message` in a chat, at top level in a completion."""
     if "message" in answer or "response" not in answer:
         holder, key = answer.get("message"), "content"
-        if not isinstance(holder, Mapping):
+        if not isinstance(holder, dict):
             raise BadResponse("Ollama's answer has no message")
     else:
         holder, key = answer, "response"

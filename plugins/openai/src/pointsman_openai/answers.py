@@ -232,9 +232,11 @@ def as_text(value: Any) -> str:
 
 def as_count(value: Any) -> int | None:
     """`value` if it is a whole number of 0 or more, else None."""
-    if value is None or type(value) not in (int, float) or not 0 <= value < _TOO_MANY:
+    if type(value) is int:
+        return value if 0 <= value < _TOO_MANY else None
+    if type(value) is not float or not 0 <= value < _TOO_MANY or not value.is_integer():
         return None
-    return value if type(value) is int else int(value) if value.is_integer() else None
+    return int(value)
 
 
 def is_error(body: Mapping[str, Any]) -> bool:

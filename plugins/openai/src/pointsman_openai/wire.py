@@ -258,10 +258,16 @@ def _max_tokens_field(model: str, dialect: Dialect) -> str:
 
 
 def _sampling(body: Body, request: ChatRequest | GenerateRequest, dialect: Dialect) -> None:
-    for name in ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"):
-        value = getattr(request, name)
-        if value is not None:
-            body[name] = value
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if request.presence_penalty is not None:
+        body["presence_penalty"] = request.presence_penalty
+    if request.frequency_penalty is not None:
+        body["frequency_penalty"] = request.frequency_penalty
     if request.stop:
         if dialect.official and len(request.stop) > _MAX_STOPS:
             raise dialect.cannot(f"{len(request.stop)} stop sequences", f"give at most {_MAX_STOPS}")

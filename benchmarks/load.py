@@ -33,7 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--delay", type=float, default=1.0)
-    parser.add_argument("--transports", nargs="+", default=["h1", "aiohttp"], choices=["h1", "aiohttp", "httpx"])
+    parser.add_argument(
+        "--transports", nargs="+", default=["h1", "aiohttp"], choices=["h1", "aiohttp", "httpx"]
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

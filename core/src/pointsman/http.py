@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,6 +36,8 @@ from pointsman.timers import TimeLimits
 
 if TYPE_CHECKING:
     import httpx
+
+    from pointsman.transports.messages import Shared
 
 MAX_BODY = 64 << 20
 MAX_STREAM = 256 << 20
@@ -83,6 +85,35 @@ class Limits:
         return self.deadline if self.attempt is None else min(self.deadline, now + self.attempt)
 
 
+class Fields(Mapping[str, str]):
+    """The header fields of an answer, by name in any case; several of one name are joined by commas."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        values: dict[str, str] = {}
+        for raw_name, raw_value in pairs:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            values[name] = f"{values[name]}, {value}" if name in values else value
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        # That of Mapping fails first and is caught, for all the headers that are not there.
+        return self._values.get(name.lower(), default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Fields({self._values!r})"
+
+
 class Answer:
     """An HTTP answer whose head is here and whose body is read on demand.
 
@@ -94,6 +125,7 @@ class Answer:
         "_client",
         "_iterator",
         "_limits",
+        "_ready",
         "_secret",
         "_started_at",
         "_taken",
@@ -111,12 +143,12 @@ class Answer:
         time: TimeLimits,
         secret: Secret | None = None,
     ) -> None:
-        # A short one could be any word, and hiding it would garble every message.
-        self._secret = secret if secret is not None and len(secret.reveal()) >= _MASKED_FROM else None
+        self._secret = secret
         self.status: int = response.status_code
-        response.headers.encoding = "latin-1"  # else httpx tries every one in up to three encodings
-        self.headers: Mapping[str, str] = response.headers
+        fields = getattr(response, "fields", None)
+        self.headers: Mapping[str, str] = Fields(response.headers.raw if fields is None else fields)
         self._body = response.stream
+        self._ready: Callable[[], bytes | None] = getattr(self._body, "ready", _never)
         self._iterator: AsyncIterator[bytes] | None = None
         self._client = client
         self._limits = limits
@@ -148,29 +180,50 @@ class Answer:
     async def _read(self, until: float) -> bytes:
         pieces: list[bytes] = []
         try:
-            with self._time.until(until, self._client.timed_out):
-                async for piece in self._pieces():
-                    self._taken += len(piece)
-                    if self._taken > MAX_BODY:
-                        raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
-                    pieces.append(piece)
+            # What is here needs no time limit. Often that is all of it: it came together with the head.
+            while piece := self._ready():
+                self._collect(piece, pieces)
+            if piece is None:
+                with self._time.until(until, self._client.timed_out):
+                    async for piece in self._pieces():
+                        self._collect(piece, pieces)
         except BaseException as failure:
             self.abort()
             if isinstance(failure, (lean.httpx.TransportError, OSError)):
                 raise _broken(failure) from failure
             raise
-        await self.aclose()
-        body = _decoded(b"".join(pieces), self.headers.get("content-encoding", ""))
+        if piece == b"":
+            self._time.close()
+        else:
+            await self.aclose()
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if encoding := self.headers.get("content-encoding"):
+            body = _decoded(body, encoding)
         return body if self.status < 400 else self._masked(body)
+
+    def _collect(self, piece: bytes, pieces: list[bytes]) -> None:
+        self._taken += len(piece)
+        if self._taken > MAX_BODY:
+            raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
+        pieces.append(piece)
 
     def mask(self, error: CallError) -> CallError:
         """`error` without our credential in its message, should the upstream have quoted it."""
-        if self._secret is not None and error.args:
-            error.args = (str(error.args[0]).replace(self._secret.reveal(), "***"), *error.args[1:])
+        if error.args and (credential := self._credential()):
+            error.args = (str(error.args[0]).replace(credential, "***"), *error.args[1:])
         return error
 
     def _masked(self, body: bytes) -> bytes:
-        return body if self._secret is None else body.replace(self._secret.reveal().encode(), b"***")
+        credential = self._credential()
+        return body.replace(credential.encode(), b"***") if credential else body
+
+    def _credential(self) -> str:
+        """Our credential, "" for none and for a short one.
+
+        That could be any word, and hiding it would garble every message.
+        """
+        credential = "" if self._secret is None else self._secret.reveal()
+        return credential if len(credential) >= _MASKED_FROM else ""
 
     async def json(self) -> Any:
         """The whole body as a JSON value. Raises BadResponse when it is none, and what `read` raises."""
@@ -191,13 +244,17 @@ class Answer:
         """The next piece of the body, None at its end; `timed_out()` is raised at the instant `until`."""
         if not self._taken:
             _plain_only(self.headers.get("content-encoding", ""))
-        try:
-            with self._time.until(until, timed_out):
-                piece = await anext(self._pieces())
-        except StopAsyncIteration:
+        piece = self._ready()  # what is here needs no time limit
+        if piece is None:
+            try:
+                with self._time.until(until, timed_out):
+                    piece = await anext(self._pieces())
+            except StopAsyncIteration:
+                return None
+            except (lean.httpx.TransportError, OSError) as failure:
+                raise _broken(failure) from failure
+        elif not piece:
             return None
-        except (lean.httpx.TransportError, OSError) as failure:
-            raise _broken(failure) from failure
         self._taken += len(piece)
         if self._taken > MAX_STREAM:
             raise BadResponse(f"the upstream's stream is longer than {MAX_STREAM} bytes")
@@ -261,7 +318,7 @@ class Client:
         self._clock = clock
         self._base_url = endpoint.base_url.rstrip("/")
         self._shown = _without_userinfo(self._base_url)
-        self._urls: dict[str, httpx.URL] = {}
+        self._shared: dict[tuple[str, str, bool], Shared] = {}
         # By name in lower case: what comes later replaces what came before, and nothing is sent twice.
         self._headers = _raw(
             {"accept": "application/json", "accept-encoding": "identity", "user-agent": "pointsman"}
@@ -394,52 +451,57 @@ class Client:
     def _request(
         self, method: str, path: str, body: Any, headers: Mapping[str, str] | None, secret: Secret | None
     ) -> httpx.Request:
-        url = self._urls.get(path) or self._url(path)
-        # All that httpx would add to a request is here, because it takes half of the time to find out.
-        fields = {b"host": url.netloc, **self._headers}
-        if headers:
-            fields |= _raw(headers)
         content = b""
         if body is not None:
             try:
                 content = jsonio.dumps(body)
             except (TypeError, ValueError, RecursionError) as error:
                 raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
-            fields[b"content-type"] = b"application/json"
-        if content or method in _WITH_BODY:
-            fields[b"content-length"] = b"%d" % len(content)
-        if secret is not None:
-            fields |= self._credential(secret)
-        request = lean.httpx.Request(
-            method,
-            url,
-            headers=list(fields.items()),
-            stream=lean.httpx.ByteStream(content),
-            extensions=self._extensions,
-        )
-        request.read()  # so that it has its `content`
-        return request
-
-    def _credential(self, secret: Secret) -> dict[bytes, bytes]:
-        """The headers that carry `secret`."""
+        says_length = body is not None or method in _WITH_BODY
         if secret is not self._authorized:
-            self._authorization = _raw(self.endpoint.authorize(secret.reveal()))
+            self._shared.clear()
+            self._authorization = {} if secret is None else _raw(self.endpoint.authorize(secret.reveal()))
             self._authorized = secret
-        return self._authorization
+        key = method, path, body is None
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._share(method, path, {}, body is None)
+            if len(self._shared) >= _KEPT_AT_MOST:
+                self._shared.clear()
+            self._shared[key] = shared
+        own = _raw(headers) if headers else {}
+        if not shared.names.isdisjoint(own):
+            shared, own = self._share(method, path, own, body is None), {}
+        if says_length:
+            own[b"content-length"] = b"%d" % len(content)
+        return shared.request(tuple(own.items()), content, self._extensions)
+
+    def _share(self, method: str, path: str, headers: Mapping[bytes, bytes], bodiless: bool) -> Shared:
+        """What all requests have in common that go to `path`, with `headers` for those of the endpoint."""
+        from pointsman.transports.messages import Shared  # this needs httpx
+
+        url = self._url(path)
+        # All that httpx would add to a request is here, because it takes half of the time to find out.
+        fields = {b"host": url.netloc, **self._headers, **headers}
+        if not bodiless:
+            fields[b"content-type"] = b"application/json"
+        fields |= self._authorization
+        if not bodiless or method in _WITH_BODY:
+            fields.pop(b"content-length", None)  # each says its own
+        return Shared(method, url, fields)
 
     def _url(self, path: str) -> httpx.URL:
         if path[:1] not in ("", "/", "?"):
             # It would go on where the host ends, and the credential would go with it.
             raise InvalidRequest(f"the path {path[:100]!r} does not begin with a slash")
         try:
-            url = lean.httpx.URL(self._base_url + path)
+            return lean.httpx.URL(self._base_url + path)
         except lean.httpx.InvalidURL as error:
             raise InvalidRequest(f"{self._shown} and {path[:100]!r} make no URL: {error}") from error
-        if len(self._urls) < 64:
-            self._urls[path] = url
-        return url
 
 
+_KEPT_AT_MOST = 64
+"""Paths of a client, beyond which it forgets what it keeps of them."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 """These say how long their body is, also when there is none."""
@@ -503,6 +565,10 @@ def _decoded(body: bytes, encoding: str) -> bytes:
             return plain
         case other:
             raise BadResponse(f"the upstream's answer is encoded as {other[:50]!r}, which we did not ask for")
+
+
+def _never() -> None:
+    """Of a body that cannot tell what is here without waiting."""
 
 
 def _broken(failure: Exception) -> CallError:

@@ -43,6 +43,20 @@ class H1Body(httpx.AsyncByteStream):
         self._reader.pieces.clear()
         self._connection.abort(self._reader, httpx.ReadError("the response was aborted"))
 
+    def ready(self) -> bytes | None:
+        """What has come since the last time; b"" at the end, None where that takes waiting or has failed."""
+        reader = self._reader
+        if self._aborted:
+            return None
+        if reader.pieces:
+            piece = reader.take()
+            self._connection.taken(reader)
+            return piece
+        if reader.done:
+            self._ended = True
+            return b""
+        return None
+
     async def next(self) -> bytes:
         """What has come since the last time, waiting for it only where nothing has.
 
@@ -50,12 +64,10 @@ class H1Body(httpx.AsyncByteStream):
         """
         reader = self._reader
         while not self._aborted:
-            if reader.pieces:
-                piece = reader.take()
-                self._connection.taken(reader)
+            piece = self.ready()
+            if piece:
                 return piece
-            if reader.done:
-                self._ended = True
+            if piece is not None:
                 raise StopAsyncIteration
             if reader.error is not None:
                 raise reader.error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 
 import httpx
+
+from pointsman.transports.messages import Request
 
 JOINED = 64 * 1024
 """Bytes of a body up to which it goes out in one piece with its head."""
@@ -16,6 +18,37 @@ _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connec
 _KNOWN: dict[bytes, bytes] = {}
 """Names that were found to be tokens, with the lower case of those that matter here and b"" for others."""
 _METHODS = {name: name.encode() for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+
+
+Origin = tuple[str, bytes, int]
+"""Scheme, host and port."""
+_PORTS = {"http": 80, "https": 443}
+
+
+class Head:
+    """The beginning of a head, with what it says that matters here.
+
+    Attributes:
+        lines: the request line and header fields, without the line end of the last one.
+        ends: line ends that there should be in `lines` and after it.
+        found: the values of the fields that frame a message, by name in lower case.
+    """
+
+    __slots__ = ("ends", "found", "lines", "origin")
+
+    def __init__(self, method: str, url: httpx.URL, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Raises: UnsupportedProtocol, LocalProtocolError."""
+        self.origin = origin_of(url)
+        target = url.raw_path
+        if b" " in target:
+            raise httpx.LocalProtocolError("the URL of the request has a space")
+        lines = [(_METHODS.get(method) or _method(method)) + b" " + target + b" HTTP/1.1"]
+        self.found: dict[bytes, bytes] = {}
+        _add(fields, lines, self.found)
+        if b"host" not in self.found:
+            lines.insert(1, b"Host: " + url.netloc)
+        self.lines = b"\r\n".join(lines)
+        self.ends = len(lines)
 
 
 @dataclass(slots=True)
@@ -30,6 +63,7 @@ class Outgoing:
     stream: httpx.AsyncByteStream | None
     length: int | None
     close: bool
+    origin: Origin
 
     async def pieces(self) -> AsyncGenerator[bytes | memoryview, None]:
         """All that follows `data`. Raises: LocalProtocolError when the stream breaks its promise."""
@@ -59,12 +93,65 @@ def encoded(request: httpx.Request) -> Outgoing:
 
     Raises: LocalProtocolError when it cannot be sent as one HTTP/1.1 request; no message quotes a value.
     """
-    url = request.url
-    target = url.raw_path
-    method = _METHODS.get(request.method) or _method(request.method)
-    lines = [method + b" " + target + b" HTTP/1.1"]
-    found: dict[bytes, bytes] = {}
-    for name, value in request.headers.raw:
+    if isinstance(request, Request) and (shared := request.shared) is not None:
+        head = shared.encoded
+        if not isinstance(head, Head):
+            head = shared.encoded = Head(request.method, request.url, shared.fields)
+        lines, found = [head.lines], head.found.copy()
+        _add(request.own, lines, found)
+    else:
+        head = Head(request.method, request.url, request.headers.raw)
+        lines, found = [head.lines], head.found
+    stream: httpx.AsyncByteStream | None = None
+    body = b""
+    length = _length(found)
+    chunked = b"transfer-encoding" in found
+    outgoing = request.stream
+    if isinstance(outgoing, httpx.ByteStream):
+        body = b"".join(outgoing)
+        if chunked:
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        elif length is None:
+            if body:
+                lines.append(b"Content-Length: %d" % len(body))
+        elif length != len(body):
+            raise httpx.LocalProtocolError("the body is not as long as its Content-Length says")
+    elif isinstance(outgoing, httpx.AsyncByteStream):
+        stream = outgoing
+        if length is None and not chunked:
+            lines.append(b"Transfer-Encoding: chunked")
+    else:
+        raise httpx.LocalProtocolError("the body can only be read synchronously")
+    lines.append(b"\r\n")
+    data = b"\r\n".join(lines)
+    # One check for all of it: each line but for the last ends once, and that one is a line end itself.
+    ends = head.ends + len(lines) - 1
+    if data.count(b"\r") != ends or data.count(b"\n") != ends or b"\0" in data:
+        raise httpx.LocalProtocolError("the URL or a header of the request has a line break or NUL")
+    rest = b""
+    if len(body) <= JOINED:
+        data += body
+    else:
+        rest = body
+    close = b"connection" in found and b"close" in found[b"connection"].lower()
+    return Outgoing(data, rest, stream, length, close, head.origin)
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Raises: UnsupportedProtocol."""
+    scheme, host = url.scheme, url.raw_host
+    if scheme not in _PORTS or not host:
+        raise httpx.UnsupportedProtocol(f"a URL with scheme {scheme!r} and host {url.host!r}")
+    return scheme, host, url.port or _PORTS[scheme]
+
+
+def _add(fields: Iterable[tuple[bytes, bytes]], lines: list[bytes], found: dict[bytes, bytes]) -> None:
+    """Add a line for each of `fields` to `lines`, and those that frame a message to `found`.
+
+    Raises: LocalProtocolError for a name that is none and for two of what may only be there once. Values are
+    for the caller to check.
+    """
+    for name, value in fields:
         known = _KNOWN.get(name)
         if known is None:
             known = _checked(name)
@@ -73,40 +160,6 @@ def encoded(request: httpx.Request) -> Outgoing:
                 raise httpx.LocalProtocolError(f"the request has two headers {known.decode()}")
             found[known] = value
         lines.append(name + b": " + value)
-    if b"host" not in found:
-        lines.insert(1, b"Host: " + url.netloc)
-    stream: httpx.AsyncByteStream | None = None
-    body = b""
-    length = _length(found)
-    chunked = b"transfer-encoding" in found
-    if isinstance(request.stream, httpx.ByteStream):
-        body = b"".join(request.stream)
-        if chunked:
-            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
-        elif length is None:
-            if body:
-                lines.append(b"Content-Length: %d" % len(body))
-        elif length != len(body):
-            raise httpx.LocalProtocolError("the body is not as long as its Content-Length says")
-    elif isinstance(request.stream, httpx.AsyncByteStream):
-        stream = request.stream
-        if length is None and not chunked:
-            lines.append(b"Transfer-Encoding: chunked")
-    else:
-        raise httpx.LocalProtocolError("the body can only be read synchronously")
-    lines.append(b"\r\n")
-    data = b"\r\n".join(lines)
-    # One check for all of it: each line but for the last ends once, and that one is a line end itself.
-    ends = len(lines)
-    if data.count(b"\r") != ends or data.count(b"\n") != ends or b"\0" in data or b" " in target:
-        raise httpx.LocalProtocolError("the URL or a header of the request has a line break, NUL or space")
-    rest = b""
-    if len(body) <= JOINED:
-        data += body
-    else:
-        rest = body
-    close = b"connection" in found and b"close" in found[b"connection"].lower()
-    return Outgoing(data, rest, stream, length, close)
 
 
 def _length(found: dict[bytes, bytes]) -> int | None:

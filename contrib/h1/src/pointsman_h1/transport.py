@@ -9,16 +9,14 @@ import ssl
 import httpx
 
 from pointsman.transports import TlsContexts, TransportOptions, TransportUnavailable
+from pointsman.transports.messages import Response
 from pointsman.transports.slots import Slots
 from pointsman_h1.body import H1Body
 from pointsman_h1.connecting import connected
 from pointsman_h1.connection import Connection
 from pointsman_h1.framing import ResponseReader
 from pointsman_h1.pool import IdlePool
-from pointsman_h1.request import encoded
-
-_PORTS = {"http": 80, "https": 443}
-Origin = tuple[str, bytes, int]
+from pointsman_h1.request import Origin, encoded
 
 
 class H1Transport(httpx.AsyncBaseTransport):
@@ -45,15 +43,12 @@ class H1Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises: an `httpx.TransportError`; RuntimeError after `aclose()` or on another event loop."""
         idle = self._usable()
-        url = request.url
-        scheme, host = url.scheme, url.raw_host
-        if scheme not in _PORTS or not host:
-            raise httpx.UnsupportedProtocol(f"a URL with scheme {scheme!r} and host {url.host!r}")
         outgoing = encoded(request)
-        origin = (scheme, host, url.port or _PORTS[scheme])
+        origin = outgoing.origin
         await self._slots.acquire()
         try:
-            self._usable()  # it may have been closed while this request waited
+            if self._closed:  # while this request waited
+                raise RuntimeError("this transport is closed")
             connection = idle.take(origin) or await self._connect(origin, request)
         except BaseException:
             self._slots.release()
@@ -61,11 +56,11 @@ class H1Transport(httpx.AsyncBaseTransport):
         # From here on the connection tells when the exchange is over, and that frees the slot: see `ended`.
         reader = ResponseReader(bodiless=request.method == "HEAD", last=outgoing.close)
         await connection.exchange(outgoing, reader)
-        return httpx.Response(
+        return Response(
             reader.status,
-            headers=reader.headers,
-            stream=H1Body(connection, reader),
-            extensions={
+            reader.headers,
+            H1Body(connection, reader),
+            {
                 "http_version": b"HTTP/1.1" if reader.minor else b"HTTP/1.0",
                 "reason_phrase": reader.reason,
             },

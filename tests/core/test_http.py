@@ -38,7 +38,7 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.framing import SseEvent, SseFramer
-from pointsman.http import MAX_BODY, Client, Endpoint, Limits
+from pointsman.http import MAX_BODY, Client, Endpoint, Fields, Limits
 from pointsman.sources import HttpEvents
 from pointsman.statuses import error_for_status, json_or_none, request_id_of, snippet
 from pointsman.testing import run
@@ -211,6 +211,97 @@ async def test_a_request_without_body_and_credential_says_so() -> None:
 
     assert sorted(sent(upstream).headers) == ["accept", "accept-encoding", "host", "user-agent"]
     assert sent(upstream).content == b""
+
+
+async def test_calls_to_one_path_do_not_leave_their_traces_in_each_other() -> None:
+    upstream = Upstream(b"{}")
+    made = client(upstream, auth=Rotating(), headers={"Content-Length": "77", "X-A": "endpoint"})
+
+    for headers in ({"x-a": "call"}, {"x-try": "1", "Content-Length": "99"}, {}):
+        await (await made.send("POST", "/", {}, limits=LONG, headers=headers)).read()
+        await (await made.send("POST", "/", limits=LONG, headers=headers)).read()
+
+    seen = [
+        [request.headers.get(name) for name in ("authorization", "x-a", "x-try", "content-length")]
+        for request in upstream.requests
+    ]
+    assert seen == [
+        ["Bearer key-1", "call", None, "2"],
+        ["Bearer key-2", "call", None, "0"],
+        ["Bearer key-3", "endpoint", "1", "2"],
+        ["Bearer key-4", "endpoint", "1", "0"],
+        ["Bearer key-5", "endpoint", None, "2"],
+        ["Bearer key-6", "endpoint", None, "0"],
+    ]
+    assert ["content-type" in request.headers for request in upstream.requests] == [True, False] * 3
+
+
+async def test_a_credential_that_goes_away_is_not_sent_again() -> None:
+    class Leaving:
+        secret: Secret | None = Secret(CANARY)
+
+        def current(self) -> Secret | None:
+            return self.secret
+
+        def rejected(self, secret: Secret) -> None: ...
+
+    upstream, auth = Upstream(b"{}"), Leaving()
+    made = client(upstream, auth=auth)
+
+    for secret in (auth.secret, None, auth.secret):
+        auth.secret = secret
+        await (await made.send("POST", "/", {}, limits=LONG)).read()
+
+    assert ["authorization" in request.headers for request in upstream.requests] == [True, False, True]
+
+
+_NAMES = st.sampled_from([b"A", b"a", b"B-c", b"b-C", b"d"])
+
+
+@given(
+    st.lists(st.tuples(_NAMES, st.binary(max_size=5))),
+    st.sampled_from(["a", "A", "b-c", "B-C", "D", "\u20ac"]),
+)
+def test_fields_are_found_as_httpx_finds_them(pairs: list[tuple[bytes, bytes]], name: str) -> None:
+    ours, theirs = Fields(pairs), httpx.Headers(pairs, encoding="latin-1")
+
+    assert dict(ours) == dict(theirs.items())
+    assert len(ours) == len({each.lower() for each, _ in pairs})
+    if name.isascii():
+        assert ours.get(name, "-") == theirs.get(name, "-")
+        assert (name in ours) == (name in theirs)
+    else:
+        assert name not in ours
+        assert ours.get(name) is None
+
+
+class Ready(AbortableBody):
+    """A body that tells what is here: all steps up to the first that is no piece."""
+
+    def ready(self) -> bytes | None:
+        steps = list(self._steps)
+        if steps and not isinstance(steps[0], bytes):
+            return None
+        self._steps = steps[1:]
+        return steps[0] if steps else b""  # type: ignore[return-value]
+
+
+@given(st.lists(st.one_of(st.binary(min_size=1, max_size=3), st.just(1.0)), max_size=8), st.booleans())
+def test_a_body_that_tells_what_is_here_is_read_like_any_other(steps: list[Step], chunks: bool) -> None:
+    async def read(body: type[Body]) -> tuple[bytes, float]:
+        answer = await client(Upstream(*steps, body=body)).send("GET", "/", limits=LONG)
+        begun = asyncio.get_running_loop().time()
+        if chunks:
+            pieces = []
+            while (piece := await answer.chunk(None, TimeoutError)) is not None:
+                pieces.append(piece)
+            await answer.aclose()
+            content = b"".join(pieces)
+        else:
+            content = await answer.read()
+        return content, asyncio.get_running_loop().time() - begun
+
+    assert run(read(Ready)) == run(read(AbortableBody))
 
 
 async def test_a_header_is_sent_once_and_the_nearest_to_the_call_wins() -> None:

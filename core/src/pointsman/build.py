@@ -454,6 +454,8 @@ class _Builder:
         clock = self._clock
 
         def heard(headers: Mapping[str, str]) -> None:
+            if rates.requests[0] not in headers and rates.tokens[0] not in headers:
+                return
             now, wall = clock.now(), clock.wall()
             requests, requests_wait = left(headers, rates.requests, wall=wall)
             tokens, tokens_wait = left(headers, rates.tokens, wall=wall)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from asyncio import get_running_loop
 from typing import Protocol
 
 
@@ -49,7 +50,7 @@ class LoopClock:
 
     def now(self) -> float:
         try:
-            loop = self._loop = asyncio.get_running_loop()
+            loop = self._loop = get_running_loop()
         except RuntimeError:
             if self._loop is None:
                 raise

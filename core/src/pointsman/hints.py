@@ -58,7 +58,10 @@ def left(
 
     None for what they do not say or what cannot be read: some compatible servers send -1, or words.
     """
-    value = headers.get(names[0], "").strip()
+    value = headers.get(names[0])
+    if value is None:
+        return None, None
+    value = value.strip()
     remaining = int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
     return remaining, parse_reset(headers.get(names[1], ""), wall=wall) if remaining == 0 else None
 

@@ -68,9 +68,9 @@ class Endpoint:
     rates: RateHeaders | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each attempt, and freezing it would triple what that costs
 class Limits:
-    """The time limits of one attempt, in seconds; `deadline` is an instant of the clock.
+    """The time limits of one attempt, in seconds; `deadline` is an instant of the clock. Not to be changed.
 
     `first_token` and `idle` hold for streams; an answer in one piece has until the deadline, or `attempt`.
     """
@@ -106,6 +106,9 @@ class Fields(Mapping[str, str]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
 
     def __len__(self) -> int:
         return len(self._values)

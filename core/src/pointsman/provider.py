@@ -23,9 +23,9 @@ from pointsman.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # freezing it would take longer than all the rest of making it
 class Call:
-    """One attempt, as a provider sees it.
+    """One attempt, as a provider sees it; not to be changed.
 
     Attributes:
         model: the upstream's own name of the model.

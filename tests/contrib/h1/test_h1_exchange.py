@@ -17,6 +17,7 @@ import pytest
 
 from pointsman.plugins import Plugins
 from pointsman.transports import TransportOptions, TransportUnavailable
+from pointsman.transports.messages import Shared
 from pointsman_h1 import H1Transport, plugin
 from pointsman_h1.connection import HIGH_WATER, READ_BYTES
 
@@ -64,6 +65,101 @@ async def test_what_cannot_be_sent_as_one_request_is_refused_before_anything_is_
     assert "Injected" not in str(caught.value)
     assert server.talks == []
     assert transport._slots.in_use == 0
+
+
+@pytest.mark.parametrize("before", [0, 1, 2], ids="{} sent before".format)
+@pytest.mark.parametrize(
+    ("shared", "own"),
+    [
+        ({b"x": b"a\r\nInjected: 1"}, []),
+        ({b"x": b"a\0b"}, []),
+        ({b"x\nInjected": b"1"}, []),
+        ({}, [(b"x", b"a\r\nInjected: 1")]),
+        ({}, [(b"x", b"a\nInjected: 1")]),
+        ({}, [(b"x\r\nInjected", b"1")]),
+        ({b"host": b"a"}, [(b"Host", b"b")]),
+        ({}, [(b"host", b"b")]),
+        ({b"content-length": b"2"}, [(b"content-length", b"2")]),
+        ({}, [(b"content-length", b"3")]),
+    ],
+)
+async def test_what_requests_share_is_checked_with_what_each_has_of_its_own(
+    shared: dict[bytes, bytes],
+    own: list[tuple[bytes, bytes]],
+    before: int,
+    server: Fixture,
+    transport: Fixture,
+) -> None:
+    several = Shared("GET", httpx.URL(server.url()), shared)
+    for _ in range(before if own and b"content-length" not in shared else 0):
+        response = await transport.handle_async_request(several.request([], b"", {}))
+        assert [piece async for piece in response.stream] == [b"ok"]
+    sent = [talk.requests[:] for talk in server.talks]
+
+    for _ in range(2):
+        with pytest.raises(httpx.LocalProtocolError) as caught:
+            await transport.handle_async_request(several.request(own, b"{}" if own else b"", {}))
+        assert "Injected" not in str(caught.value)
+
+    assert [talk.requests for talk in server.talks] == sent
+    assert transport._slots.in_use == 0
+
+
+async def test_requests_that_share_a_head_go_out_each_with_its_own_fields(
+    server: Fixture, transport: Fixture
+) -> None:
+    several = Shared("GET", httpx.URL(server.url("/a")), {b"host": b"here", b"x": b"1"})
+    first, second, third = (several.request([(b"y", b"%d" % n)], b"", {}) for n in range(3))
+    second.headers["x"] = "2"
+    third.url = httpx.URL(server.url("/b"))
+
+    for request in (first, second, third):
+        response = await transport.handle_async_request(request)
+        assert [piece async for piece in response.stream] == [b"ok"]
+
+    assert [request for talk in server.talks for request in talk.requests] == [
+        b"GET /a HTTP/1.1\r\nhost: here\r\nx: 1\r\ny: 0\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: here\r\nx: 2\r\ny: 1\r\n\r\n",
+        b"GET /b HTTP/1.1\r\nhost: here\r\nx: 1\r\ny: 2\r\n\r\n",
+    ]
+
+
+@pytest.mark.parametrize("pieces", [[b"hello"], [b"he", b"llo"]], ids=["at once", "in two"])
+async def test_what_has_come_of_a_body_can_be_taken_without_waiting(
+    pieces: list[bytes], server: Fixture, transport: Fixture
+) -> None:
+    more = asyncio.Event()
+
+    async def script(talk: Fixture) -> None:
+        await talk.head()
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + pieces[0])
+        await more.wait()
+        for piece in pieces[1:]:
+            talk.say(piece)
+        await talk.until_closed()
+
+    server.script = script
+    response = await transport.handle_async_request(httpx.Request("GET", server.url()))
+    body = response.stream
+
+    assert body.ready() == pieces[0]
+    more.set()
+    if len(pieces) == 2:
+        assert body.ready() is None
+        assert await anext(aiter(body)) == pieces[1]
+    assert body.ready() == b""
+    assert transport._slots.in_use == 0
+    body.abort()
+    assert len(transport._idle) == 1
+
+
+async def test_a_body_that_was_aborted_has_nothing_ready(server: Fixture, transport: Fixture) -> None:
+    response = await transport.handle_async_request(httpx.Request("GET", server.url()))
+    response.stream.abort()
+
+    assert response.stream.ready() is None
+    with pytest.raises(httpx.StreamClosed):
+        aiter(response.stream)
 
 
 async def test_a_url_with_a_line_break_is_refused(server: Fixture, transport: Fixture) -> None:

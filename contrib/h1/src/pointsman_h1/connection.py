@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import ssl
 from typing import Protocol, cast
 
 import httpx
 
-from pointsman.transports.readable import is_readable
+from pointsman.transports.readable import readiness
 from pointsman_h1.framing import FramingError, ResponseReader
 from pointsman_h1.request import Outgoing
 
@@ -43,10 +42,10 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_buffer",
         "_closed",
+        "_is_readable",
         "_owner",
         "_reading_paused",
         "_sending",
-        "_socket",
         "_transport",
         "_waiter",
         "_writing_paused",
@@ -64,13 +63,13 @@ class Connection(asyncio.BufferedProtocol):
         self.loop = loop
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._transport: asyncio.Transport | None = None
-        self._socket: socket.socket | None = None
+        self._is_readable = readiness(None)
         self._waiter: asyncio.Future[None] | None = None
         self._reading_paused = self._writing_paused = self._sending = self._closed = False
 
     def is_stale(self) -> bool:
         """Whether an idle connection must not be used again, perhaps before the loop has noticed."""
-        return self._closed or is_readable(self._socket)
+        return self._closed or self._is_readable()
 
     async def exchange(self, outgoing: Outgoing, reader: ResponseReader) -> None:
         """Send a request and return when the head of its response is in `reader`.
@@ -130,7 +129,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # not every loop's is an instance of it
-        self._socket = transport.get_extra_info("socket")
+        self._is_readable = readiness(transport.get_extra_info("socket"))
         if self._closed:
             self._transport.abort()
         else:

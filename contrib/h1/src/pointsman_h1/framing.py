@@ -141,7 +141,14 @@ class ResponseReader:
             raw = raw[end + 4 :]
             if self.status:
                 self._begin_body()
-                if raw:
+                if not raw:
+                    return
+                if self._left == len(raw):  # all of the body came with the head, as mostly
+                    self.done = True
+                    self._left = 0
+                    self.pieces.append(raw)
+                    self.buffered = len(raw)
+                else:
                     self.feed(memoryview(raw))
                 return
             end = raw.find(_END)
@@ -238,12 +245,12 @@ class ResponseReader:
         if self.status:
             return  # a trailer, or what follows the end
         self.headers.append((name, value.rstrip(b" \t")))
-        match len(name):
-            case 14 if name.lower() == b"content-length":
-                self._left = int(value)  # of digits only, and only once: llhttp has seen to that
-            case 17 if name.lower() == b"transfer-encoding":
-                # Behind a tab llhttp does not know it for chunked, and would hand out the chunks as the body.
-                self._codings.append(value.rstrip(b" ").lower())
+        length = len(name)
+        if length == 14 and name.lower() == b"content-length":
+            self._left = int(value)  # of digits only, and only once: llhttp has seen to that
+        elif length == 17 and name.lower() == b"transfer-encoding":
+            # Behind a tab llhttp does not know it for chunked, and would hand out the chunks as the body.
+            self._codings.append(value.rstrip(b" ").lower())
 
     def on_headers_complete(self) -> None:
         if not self.status and self._parser is not None:  # afterwards llhttp has forgotten it

@@ -46,6 +46,7 @@ class Head:
         self.found: dict[bytes, bytes] = {}
         _add(fields, lines, self.found)
         if b"host" not in self.found:
+            self.found[b"host"] = url.netloc
             lines.insert(1, b"Host: " + url.netloc)
         self.lines = b"\r\n".join(lines)
         self.ends = len(lines)

@@ -45,7 +45,8 @@ class H1Transport(httpx.AsyncBaseTransport):
         idle = self._usable()
         outgoing = encoded(request)
         origin = outgoing.origin
-        await self._slots.acquire()
+        if not self._slots.take():
+            await self._slots.acquire()
         try:
             if self._closed:  # while this request waited
                 raise RuntimeError("this transport is closed")

@@ -28,6 +28,16 @@ class Abortable(Protocol):
         """
 
 
+class Immediate(Protocol):
+    """The stream of a response that tells what is here already; whoever reads it saves a wait and a timer."""
+
+    def ready(self) -> bytes | None:
+        """What has come since the last time, by whichever way; b"" at the end, after which all is closed.
+
+        None where that takes waiting, or where reading would raise.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
     """How one deployment is reached. Certificates are always verified, and TLS is 1.2 or later.

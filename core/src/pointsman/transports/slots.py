@@ -21,10 +21,16 @@ class Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.in_use = 0
 
-    async def acquire(self) -> None:
-        """Take a slot, which the caller gives back with `release`, once. A cancelled caller holds none."""
+    def take(self) -> bool:
+        """Take a slot if one is free, as `acquire` does."""
         if self._limit is None or self.in_use < self._limit:
             self.in_use += 1
+            return True
+        return False
+
+    async def acquire(self) -> None:
+        """Take a slot, which the caller gives back with `release`, once. A cancelled caller holds none."""
+        if self.take():
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)

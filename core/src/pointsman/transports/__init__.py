@@ -9,7 +9,10 @@ of the distribution pointsman-h1 keep these promises:
 - Errors are those of httpx, with the cause kept. A body that ends too early raises, it never just ends.
 - A cancelled caller leaves nothing behind: its connection is closed at once and its slot is free again.
 - A body read to its end gives the connection back; a body closed before that closes the connection.
-- The stream of a response is `Abortable`.
+- The stream of a response is `Abortable`; that of `h1` is `Immediate`, too.
+
+A request of ours is a `messages.Request`, which a transport may treat like any `httpx.Request`; h1 takes from
+it what it shares with others, already encoded.
 
 Importing this package loads neither httpx, anyio nor aiohttp.
 """
@@ -20,7 +23,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from pointsman.transports.options import Abortable, TlsContexts, TransportOptions, TransportUnavailable
+from pointsman.transports.options import (
+    Abortable,
+    Immediate,
+    TlsContexts,
+    TransportOptions,
+    TransportUnavailable,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TRANSPORTS",
     "Abortable",
+    "Immediate",
     "TlsContexts",
     "TransportOptions",
     "TransportUnavailable",

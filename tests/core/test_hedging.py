@@ -276,6 +276,9 @@ def test_second_attempts_stay_within_their_budget() -> None:
 
             await asyncio.gather(*(asked(r) for _ in range(200)))
 
+            told = r.status()["models"]["m"]
+            assert told["hedges"]["retries"] == sum(each.hedge for each in heard.attempts)
+            assert told["retries"]["retries"] == told["hedges"]["retries"]
             # One to begin with, and one for every 20 streams.
             assert sum(each.hedge for each in heard.attempts) <= 1 + 210 // 20
             assert sum(each.hedge for each in heard.attempts) >= 5

@@ -14,8 +14,9 @@ from pointsman.types import Request
 def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
     """The live state at `now`.
 
-    Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one) and
-        `deployments`; and the `in_flight` of all. Of each deployment `id`, `provider`, `model`, `weight`,
+    Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one),
+        `retries` and `hedges` (what is left of their budgets, in thousandths of one, and how many there
+        were; None without one) and `deployments`; and the `in_flight` of all. Of each deployment `id`, `provider`, `model`, `weight`,
         `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a call
         would not be sent there now: that, or that another priority level comes first), `breaker`,
         `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes`, and
@@ -61,6 +62,8 @@ def _pool(pool: Pool, now: float) -> dict[str, Any]:
         "strategy": pool.strategy_name,
         "fallback": list(pool.fallback),
         "queue": None if pool.room is None else pool.room.line.snapshot(),
+        "retries": None if pool.budget is None else pool.budget.snapshot(now),
+        "hedges": None if pool.hedges is None else pool.hedges.snapshot(now),
         "deployments": [_deployment(each, refused.get(each.id), now) for each in pool.deployments],
     }
 

@@ -34,7 +34,7 @@ from typing import Any, cast
 import h11
 import httpx
 
-from pointsman_h1.connection import Connection
+from pointsman_h1.connection import READ_BYTES, Connection
 from pointsman_h1.framing import MAX_HEAD, ResponseReader
 
 SLOW = 5.0
@@ -293,6 +293,7 @@ class NoSocket(asyncio.Transport):
 class NoOwner:
     """Counts how often an exchange ended."""
 
+    buffer = memoryview(bytearray(READ_BYTES))
     ended_times = 0
 
     def opened(self, connection: Connection) -> None:

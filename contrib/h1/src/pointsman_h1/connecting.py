@@ -11,8 +11,9 @@ async def connected(
 ) -> socket.socket:
     """A connected socket without TLS, to the first address of `host` that answers.
 
-    Each address has its share of the time that is left until `deadline` (an instant of the loop's clock), so
-    that one that swallows packets does not keep the next from being tried.
+    Each address but the last has its share of the time that is left until `deadline` (an instant of the
+    loop's clock), so that one that swallows packets does not keep the next from being tried. At `deadline`
+    the caller gives up.
 
     Raises: OSError of the last address; TimeoutError is one. UnicodeError for a name that can be none.
     """
@@ -24,7 +25,9 @@ async def connected(
             sock.setblocking(False)
             # A model may think for minutes without a byte; this keeps the way through a NAT open.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            async with asyncio.timeout((deadline - loop.time()) / (len(addresses) - n)):
+            left = len(addresses) - n
+            # The caller's own time limit is that of the last address, mostly the only one.
+            async with asyncio.timeout((deadline - loop.time()) / left if left > 1 else None):
                 await loop.sock_connect(sock, address)
             return sock
         except OSError as error:

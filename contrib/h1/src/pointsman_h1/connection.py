@@ -13,14 +13,21 @@ from pointsman.transports.readable import readiness
 from pointsman_h1.framing import FramingError, ResponseReader
 from pointsman_h1.request import Outgoing
 
-READ_BYTES = 32 * 1024
+READ_BYTES = 64 * 1024
 HIGH_WATER = 128 * 1024
 """Bytes of a body that nobody took yet, beyond which the socket is not read."""
 _REFUSED = 300
 
 
 class Owner(Protocol):
-    """Whoever lends connections out."""
+    """Whoever lends connections out.
+
+    Attributes:
+        buffer: what all of its connections read into: nothing stays there from one read to the next, and a
+            thousand idle connections need none of their own.
+    """
+
+    buffer: memoryview
 
     def opened(self, connection: Connection) -> None:
         """`connection` has its socket."""
@@ -61,7 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self.reader: ResponseReader | None = None
         self._owner = owner
         self.loop = loop
-        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._buffer = owner.buffer
         self._transport: asyncio.Transport | None = None
         self._is_readable = readiness(None)
         self._waiter: asyncio.Future[None] | None = None

@@ -13,7 +13,7 @@ from pointsman.transports.messages import Response
 from pointsman.transports.slots import Slots
 from pointsman_h1.body import H1Body
 from pointsman_h1.connecting import connected
-from pointsman_h1.connection import Connection
+from pointsman_h1.connection import READ_BYTES, Connection
 from pointsman_h1.framing import ResponseReader
 from pointsman_h1.pool import IdlePool
 from pointsman_h1.request import Origin, encoded
@@ -38,6 +38,7 @@ class H1Transport(httpx.AsyncBaseTransport):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: IdlePool | None = None
         self._connections: set[Connection] = set()
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

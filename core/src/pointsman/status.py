@@ -17,9 +17,10 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
     Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one),
         `retries` and `hedges` (what is left of their budgets, in thousandths of one, and how many there
         were; None without one) and `deployments`; and the `in_flight` of all. Of each deployment `id`,
-        `provider`, `model`, `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a call
-        would not be sent there now: that, or that another priority level comes first), `breaker`,
-        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes`, and
+        `provider`, `model`, `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it
+        does), `refused` (why a call would not be sent there now: that, or that another priority level comes
+        first), `breaker`, `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`,
+        `outcomes`, and
         `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
         None where the configuration has nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`.
         Where a machine knows an instant, `seconds_left` or `seconds_ago` says how far away it is; None when

@@ -79,7 +79,7 @@ def configuration(url: str, *, audit: str) -> dict[str, Any]:
                 ],
             }
         },
-        "retry": {"type": "exponential", "attempts": 3},
+        "retry": "exponential",
         "circuit_breaker": {"failure_threshold": 5},
         "timeouts": {"connect": "30s", "total": "2m"},
         "audit": sinks[os.environ.get("PEERS_AUDIT", "jsonl")],

@@ -176,7 +176,7 @@ def test_a_router_is_built_without_what_only_calls_or_other_configurations_need(
     }
 
 
-def test_a_router_that_is_started_has_imported_the_library_of_its_transport() -> None:
+def test_a_router_that_is_started_has_imported_the_libraries_of_transport_and_retries() -> None:
     loaded = loaded_by(
         "import asyncio, pointsman\n"
         f"async def start():\n    async with pointsman.Router.from_config({PLAIN}): pass\n"
@@ -184,6 +184,7 @@ def test_a_router_that_is_started_has_imported_the_library_of_its_transport() ->
     )
 
     assert loaded & {"pointsman_h1", "pointsman.transports.over_aiohttp", "pointsman.transports.over_httpx"}
+    assert "tenacity" in loaded
 
 
 def test_the_three_lists_of_public_names_agree() -> None:

@@ -202,7 +202,7 @@ class Attempts:
                     del failed
             return await self._attempt(once)
 
-        from tenacity import AsyncRetrying, retry_if_exception  # success does not pay for its import
+        from tenacity import AsyncRetrying, retry_if_exception  # building a router does not pay for its import
 
         # A fresh object for this request: a shared one mixes up the exceptions of concurrent tasks.
         retrying = AsyncRetrying(

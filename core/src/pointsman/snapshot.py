@@ -192,6 +192,9 @@ class Snapshot:
             # Here rather than in the first call, whose time limits run.
             if isinstance(client.transport, DeferredTransport):
                 client.transport = client.transport.made()
+        if self.setting.retry.attempts > 1:
+            # Nor in the first call that fails: there it would hold up all the others, too.
+            import tenacity  # noqa: F401 - `attempts` uses it
         for upstream in self.upstreams.values():
             if upstream.prober is not None:
                 upstream.prober.start()

@@ -202,7 +202,7 @@ class Attempts:
                     del failed
             return await self._attempt(once)
 
-        from tenacity import AsyncRetrying, retry_if_exception  # building a router does not pay for its import
+        from tenacity import AsyncRetrying, retry_if_exception  # a router that is built does not need it yet
 
         # A fresh object for this request: a shared one mixes up the exceptions of concurrent tasks.
         retrying = AsyncRetrying(

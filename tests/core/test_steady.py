@@ -98,3 +98,29 @@ def test_what_is_remembered_is_what_would_be_looked_up_after_any_history() -> No
     for seed in range(start, start + 150):
         run(history(seed))
     assert remembered > 1000
+
+
+def test_a_first_level_that_cannot_serve_is_explained_by_what_is_wrong_with_it() -> None:
+    given = {
+        "providers": {name: {"type": "scripted"} for name in "abc"},
+        "models": {
+            "m": {
+                "deployments": [
+                    {"provider": name, "model": "x", "priority": place} for place, name in enumerate("abc")
+                ]
+            }
+        },
+    }
+
+    async def main() -> None:
+        async with router(Scripted(), given) as r:
+            r.disable("a/x")
+            (choice,) = r.explain("m")["chain"]
+
+            assert choice["pick"] == "b/x"
+            assert choice["refused"] == {
+                "a/x": "disabled by an operator",
+                "c/x": "priority 2 comes after 1",
+            }
+
+    run(main())

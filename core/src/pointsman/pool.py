@@ -98,7 +98,8 @@ class Pool:
                 if refused is None:
                     break
                 for each in levels[number]:
-                    refused(each.id, f"priority {each.priority} comes after {chosen[0].priority}")
+                    later = f"priority {each.priority} comes after {chosen[0].priority}"
+                    refused(each.id, each.blocked(now, demand.tokens) or later)
                 continue
             chosen, sick = self._admitted(levels[number], now, demand, refused)
             if sick:

@@ -66,7 +66,9 @@ def main() -> None:
         description=__doc__.partition("\n")[0],
         formatter_class=argparse.HelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="about a minute, and figures to match")
+    parser.add_argument(
+        "--quick", action="store_true", help="about two minutes with all clients, and figures to match"
+    )
     parser.add_argument("--smoke", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", default=EVERYBODY, choices=EVERYBODY, metavar="CLIENT")

@@ -38,14 +38,22 @@ def two(**changes: Any) -> dict[str, Any]:
     return {**settings("ab", **changes), "models": {"m": {"deployments": ["a/x", "b/x"]}}}
 
 
-async def learn(r: Router, upstream: Scripted, rounds: int = 5) -> None:
-    """Both deployments have answered `rounds` streams within 0.1 s, and it is the first one's turn."""
-    upstream.script("a", *[QUICK] * rounds)
-    upstream.script("b", *[QUICK] * rounds)
-    for _ in range(2 * rounds):
+def three() -> dict[str, Any]:
+    """`a`, `b` and `c` in turn, with an attempt to spare."""
+    given = two(retry={"type": "exponential", "attempts": 4})
+    given["providers"]["c"] = {"type": "scripted"}
+    given["models"]["m"]["deployments"].append("c/x")
+    return given
+
+
+async def learn(r: Router, upstream: Scripted, rounds: int = 5, names: str = "ab") -> None:
+    """All deployments have answered `rounds` streams within 0.1 s, and it is the first one's turn."""
+    for name in names:
+        upstream.script(name, *[QUICK] * rounds)
+    for _ in range(len(names) * rounds):
         async with r.stream("m", "hi") as stream:
             assert [each async for each in stream]
-    assert upstream.count("a") == upstream.count("b") == rounds
+    assert {upstream.count(name) for name in names} == {rounds}
 
 
 async def asked(r: Router) -> tuple[str, str, float]:
@@ -220,17 +228,10 @@ def test_late_is_what_the_quantile_of_that_deployment_says() -> None:
 
 def test_an_overload_forbids_a_second_attempt() -> None:
     upstream = Scripted()
-    given = two(retry={"type": "exponential", "attempts": 4})
-    given["providers"]["c"] = {"type": "scripted"}
-    given["models"]["m"]["deployments"].append("c/x")
 
     async def main() -> None:
-        async with router(upstream, given) as r:
-            upstream.script("a", *[QUICK] * 5)
-            upstream.script("b", *[QUICK] * 5)
-            upstream.script("c", *[QUICK] * 5)
-            for _ in range(15):
-                await asked(r)
+        async with router(upstream, three()) as r:
+            await learn(r, upstream, names="abc")
             upstream.script("a", RateLimited("slow down"))
             upstream.script("b", LATE)
 
@@ -244,16 +245,10 @@ def test_an_overload_forbids_a_second_attempt() -> None:
 
 def test_there_is_one_second_attempt_at_most() -> None:
     upstream = Scripted()
-    given = two(retry={"type": "exponential", "attempts": 4})
-    given["providers"]["c"] = {"type": "scripted"}
-    given["models"]["m"]["deployments"].append("c/x")
 
     async def main() -> None:
-        async with router(upstream, given) as r:
-            for name in "abc":
-                upstream.script(name, *[QUICK] * 5)
-            for _ in range(15):
-                await asked(r)
+        async with router(upstream, three()) as r:
+            await learn(r, upstream, names="abc")
             for name in "abc":
                 upstream.script(name, LATE)
 
@@ -289,16 +284,36 @@ def test_second_attempts_stay_within_their_budget() -> None:
 
 def test_a_second_attempt_is_paid_from_the_budget_of_retries_too() -> None:
     upstream = Scripted()
-    given = two(retry={"type": "exponential", "attempts": 3, "budget": None})
+
+    async def main() -> None:
+        async with router(upstream, two()) as r:
+            await learn(r, upstream)
+            assert r.status()["models"]["m"]["retries"]["retries"] == 0
+            upstream.script("a", LATE)
+            assert (await asked(r))[1] == "b/x"
+            assert r.status()["models"]["m"]["retries"]["retries"] == 1
+
+    run(main())
+
+
+def test_an_empty_budget_of_retries_forbids_a_second_attempt() -> None:
+    upstream = Scripted()
+    given = two(retry={"type": "exponential", "attempts": 3, "budget": "0%"})
+    given["hedging"] = {**given["hedging"], "floor": "200ms"}  # sooner than the second that a retry costs
 
     async def main() -> None:
         async with router(upstream, given) as r:
             await learn(r, upstream)
             budget = r._snapshot.pools["m"].budget
-            before = 0 if budget is None else budget.retries
+            assert budget is not None
+            while budget.retry(r._now()):
+                pass
             upstream.script("a", LATE)
-            assert (await asked(r))[1] == "b/x"
-            assert budget is None or budget.retries == before + 1
+            upstream.script("b", QUICK)
+
+            await asked(r)
+
+            assert upstream.count("b") == 5
 
     run(main())
 

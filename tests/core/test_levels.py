@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pointsman.levels import Level, LevelSettings, choose, health, loads, order, panics
+from pointsman.levels import Level, choose, health, loads, order, panics
 
 level = st.tuples(st.integers(0, 1000), st.integers(0, 1000)).map(lambda pair: Level(min(pair), max(pair)))
 some_levels = st.lists(level, min_size=1, max_size=4)
@@ -181,9 +181,3 @@ def test_the_order_is_the_chosen_level_and_then_all_others_by_priority(pair: tup
 
     assert head == first
     assert rest == [each for each in range(count) if each != first]
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
-def test_a_panic_threshold_that_cannot_be_right_is_named(value: float) -> None:
-    with pytest.raises(ValueError, match="panic_threshold"):
-        LevelSettings(panic_threshold=value)

@@ -255,7 +255,7 @@ class Attempts:
                 self.end(lease, Outcome.NEUTRAL)
                 raise
             except Exception as error:
-                wrapped = _plugin_error(lease, error)
+                wrapped = plugin_error(lease, error)
                 self._failed(lease, wrapped)
                 raise wrapped from error
             except BaseException:
@@ -544,7 +544,7 @@ class Attempts:
             with suppress(DeadlineExceeded):  # the other one is told the same
                 self._failed(lease, error)
         elif isinstance(error, Exception) and not isinstance(error, PointsmanError):
-            self._failed(lease, _plugin_error(lease, error))
+            self._failed(lease, plugin_error(lease, error))
         else:
             self.end(lease, Outcome.NEUTRAL)
 
@@ -717,7 +717,8 @@ class Attempts:
 _E = TypeVar("_E", bound=CallError)
 
 
-def _plugin_error(lease: Lease, error: Exception) -> BadResponse:
+def plugin_error(lease: Lease, error: Exception) -> BadResponse:
+    """What a mistake of the provider plugin's own counts as."""
     return BadResponse(f"provider plugin of {lease.deployment.id} raised {error!r}"[:500])
 
 

@@ -10,31 +10,11 @@ whole percents, here they are exact.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 FULL = 100
 _OVERPROVISIONED = 140  # percent: what a level can bear, relative to what it was made for
-
-
-@dataclass(frozen=True, slots=True)
-class LevelSettings:
-    """When health is no longer believed.
-
-    Args:
-        panic_threshold: with less than this share of a level healthy, and too little left on all levels
-            together, it is used whatever its health says. 0 disables that.
-
-    Raises: ValueError naming the setting that cannot be right.
-    """
-
-    panic_threshold: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.panic_threshold <= 1 or math.isnan(self.panic_threshold):
-            raise ValueError(f"panic_threshold must be from 0 to 1, got {self.panic_threshold}")
 
 
 class Level(NamedTuple):

@@ -78,21 +78,17 @@ class Opening:
 
     def abort(self) -> None:
         """Close the connection now; a plugin that fails at it must hold up neither lease nor error."""
-        if self.source is not None:
-            abort(self.source)
+        if self.source is None:
+            return
+        try:
+            self.source.abort()
+        except Exception:
+            log.exception("a provider plugin failed to close a stream")
 
     def let_go(self) -> None:
         """End the attempt without judging the deployment, its connection first."""
         self.abort()
         self._attempts.end(self.lease, Outcome.NEUTRAL, usage=self.assembly.usage)
-
-
-def abort(source: EventSource) -> None:
-    """Close the connection of `source`, whatever its plugin makes of it."""
-    try:
-        source.abort()
-    except Exception:
-        log.exception("a provider plugin failed to close a stream")
 
 
 async def raced(attempts: Attempts, first: Opening, late: float, begun: Callable[[Opening], None]) -> Opening:

@@ -181,6 +181,8 @@ class Pool:
             if (warm_up := each.live.warm_up) is not None and warm_up.ends > now:
                 return within_caps(ready, now)
         if changes is not None and (steady is None or steady.until > -inf or steady.changes != changes.count):
+            # A tuple, because it is shown to strategies again and again, and they are others' code.
+            ready = tuple(ready)
             self._steady = _Steady(changes.count, self._steady_until(now), ready)
         return ready
 

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from pointsman.attempts import Attempts
+from pointsman.attempts import Attempts, plugin_error
 from pointsman.deployment import Lease
 from pointsman.errors import (
     AttemptTimeout,
-    BadResponse,
     CallError,
     DeadlineExceeded,
     MidStreamError,
@@ -216,8 +215,7 @@ class ChatStream:
         except CallError as error:
             raise self._broken(opening, error) from error
         except Exception as error:
-            wrapped = BadResponse(f"provider plugin of {lease.deployment.id} raised {error!r}"[:500])
-            raise self._broken(opening, wrapped) from error
+            raise self._broken(opening, plugin_error(lease, error)) from error
         except BaseException:
             self._closed = True
             self._let_go("cancelled")

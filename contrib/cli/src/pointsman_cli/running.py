@@ -86,9 +86,9 @@ def ended_by_sigterm(asked: Asked) -> Iterator[None]:
     """Within it SIGTERM raises Terminated: for what waits for a person and would not notice."""
 
     def terminate() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        asked.terminated = True
-        raise Terminated
+        if not asked.terminated:
+            asked.terminated = True
+            raise Terminated
 
     with _sigterm(asked, terminate):
         yield
@@ -96,7 +96,11 @@ def ended_by_sigterm(asked: Asked) -> Iterator[None]:
 
 @contextmanager
 def _sigterm(asked: Asked, act: Callable[[], object]) -> Iterator[None]:
-    """Within it SIGTERM means `act`; once the command ends because of one, it means nothing any more."""
+    """Within it SIGTERM means `act`; once the command ends because of one, it means nothing any more.
+
+    `_nothing` stands for SIG_IGN, which Python would answer with a traceback for a SIGTERM that comes just
+    while it is set.
+    """
     try:
         before = signal.signal(signal.SIGTERM, lambda _number, _frame: act())
     except ValueError:  # not the main thread: there SIGTERM ends the process
@@ -105,7 +109,11 @@ def _sigterm(asked: Asked, act: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if asked.terminated else before)
+        signal.signal(signal.SIGTERM, _nothing if asked.terminated else before)
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """A signal handler."""
 
 
 def default_model(router: Router) -> str:

@@ -6,7 +6,7 @@ attempt ends here in one outcome, one release of its lease and one event; every 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
@@ -19,28 +19,27 @@ from pointsman.concurrency import HedgeSettings, hedge_after, may_hedge
 from pointsman.deployment import QUOTA_COOL_DOWN, Demand, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
-    AuthenticationFailed,
     BadResponse,
     CallError,
     ConnectionFailed,
     DeadlineExceeded,
     NoDeploymentAvailable,
     Outcome,
-    PermissionDenied,
     PointsmanError,
     QuotaExhausted,
     RuleNotMet,
     Unsupported,
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded
+from pointsman.failures import Failures, same_credential
 from pointsman.http import Limits
 from pointsman.pool import Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy
 from pointsman.terms import PLAIN, Terms, both
-from pointsman.timers import TimeLimit, TimeLimits
+from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
-from pointsman.waiting import NotYet, Priority, WaitingRoom
+from pointsman.waiting import NotYet, Priority
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -49,7 +48,6 @@ T = TypeVar("T")
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
 _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
-_UNLIMITED = TimeLimits()
 LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
 
@@ -112,17 +110,11 @@ class Attempts:
     __slots__ = (
         "_budget",
         "_chain",
-        "_closed",
-        "_delay",
         "_demand",
         "_failures",
         "_finished",
         "_hedge",
         "_last",
-        "_last_error",
-        "_overloads",
-        "_planned",
-        "_retryable",
         "_setting",
         "_usage",
         "deadline",
@@ -148,28 +140,26 @@ class Attempts:
         self.request = request
         self.operation = operation
         self.request_id = new_id("req_", setting.rng)
-        self.started_at = setting.clock.now()
+        self.started_at = now = setting.clock.now()
         self.wall = setting.clock.wall()
         self.terms = terms
-        self._demand = Demand(both(chain[0].require, terms.require), chain[0].estimate(request))
-        self.deadline = self.started_at + (terms.timeout or chain[0].total)
-        self._budget = chain[0].budget
+        first = chain[0]
+        require = terms.require
+        if first.require:
+            require = both(first.require, require)
+        self._demand = Demand(require, first.estimate(request))
+        self.deadline = now + (terms.timeout or first.total)
+        self._budget = first.budget
         if self._budget is not None:
-            self._budget.request(self.started_at)
-        if setting.hedging is not None and operation == "stream" and (hedges := chain[0].hedges) is not None:
-            hedges.request(self.started_at)
+            self._budget.request(now)
+        if setting.hedging is not None and operation == "stream" and (hedges := first.hedges) is not None:
+            hedges.request(now)
         self.made = 0
-        self._failures: dict[str, int] = {}
-        self._retryable: set[str] = set()
-        self._closed: set[str] = set()
+        self._failures: Failures | None = None
         self._last: Lease | None = None
         self._hedge: Lease | None = None
-        self._overloads = 0
-        self._last_error: CallError | None = None
-        self._delay: float | None = None
         self._usage: Usage | None = None
         self._finished = False
-        self._planned = False
         setting.running.requests.add(self)
 
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────
@@ -212,32 +202,53 @@ class Attempts:
             sleep=self._setting.clock.sleep,
             reraise=True,
         )
+        failures = self._failed_before
         try:
             result: T = await retrying(attempt)
         finally:
-            if self._planned and self._budget is not None:
+            if failures.planned and self._budget is not None:
                 # The retry was cancelled while it waited, or found no deployment that can take it: nothing
                 # of it ever left the process.
-                self._planned = False
+                failures.planned = False
                 self._budget.refund(self._setting.clock.now())
         # Nobody asks for it any more, and its traceback holds the caller's stream.
-        self._last_error = None
+        failures.last = None
         return result
 
     def _worth_another(self, error: BaseException) -> bool:
         return isinstance(error, CallError) and self._plan(error)
 
     def _given_up(self, _state: RetryCallState) -> bool:
-        return self._delay is None
+        return self._failed_before.delay is None
 
     def _wait(self, _state: RetryCallState) -> float:
-        return self._delay or 0.0
+        return self._failed_before.delay or 0.0
+
+    @property
+    def _failed_before(self) -> Failures:
+        """What has gone wrong so far; from the first time somebody asks on, it is kept."""
+        if self._failures is None:
+            self._failures = Failures()
+        return self._failures
+
+    @property
+    def _last_error(self) -> CallError | None:
+        return None if self._failures is None else self._failures.last
+
+    @property
+    def _retryable(self) -> Collection[str]:
+        return () if self._failures is None else self._failures.retryable
 
     async def _attempt(self, once: Callable[[Lease], Awaitable[T]]) -> T:
         refusal: Unsupported | None = None
         while True:
-            planned = self._planned
-            lease = await self._lease(refusal)
+            failures = self._failures
+            planned = failures is not None and failures.planned
+            lease = self._at_once(refusal) or await self._in_line()
+            if failures is not None:
+                failures.planned = False
+            self._begins(lease)
+            self._last = lease
             try:
                 return await once(lease)
             except Unsupported as error:
@@ -245,7 +256,8 @@ class Attempts:
                 if lease.is_open:
                     self.end(lease, Outcome.CLIENT_FAULT, error=error)
                     self.made -= 1
-                    self._planned = planned
+                    if failures is not None:
+                        failures.planned = planned
                 # Without its traceback, which holds this frame, and with it the caller's stream.
                 refusal = self._complete(error, lease.deployment).with_traceback(None)
             except CallError as error:
@@ -264,33 +276,29 @@ class Attempts:
 
     # ── where the next attempt goes ──────────────────────────────────────────────────────────────────
 
-    async def _lease(self, refusal: Unsupported | None) -> Lease:
-        """The hold on the deployment that takes the next attempt. Raises the error that says why not.
+    def _at_once(self, refusal: Unsupported | None) -> Lease | None:
+        """The hold on the deployment that takes the next attempt, or the error that says why not.
 
-        Where nothing but room is lacking it waits in line, and it overtakes nobody who waits already.
+        None: nothing but room is lacking, and it has to wait in line, or else it would overtake others.
         """
         room = self._chain[0].room
-        if room is None or room.is_empty:
-            try:
-                lease = self._found(refusal)
-            except NoDeploymentAvailable:
-                if room is None or not self._lacks_room(self._setting.clock.now()):
-                    raise
-                lease = await self._in_line(room)
-        else:
-            lease = await self._in_line(room)
-        self._planned = False
-        self._begins(lease)
-        self._last = lease
-        return lease
+        if room is not None and not room.is_empty:
+            return None
+        try:
+            return self._found(refusal)
+        except NoDeploymentAvailable:
+            if room is None or not self._lacks_room(self._setting.clock.now()):
+                raise
+            return None
 
     def _begins(self, lease: Lease) -> None:
         self.made += 1
         lease.number = self.made
         self._demand.tried.add(lease.deployment.id)
 
-    async def _in_line(self, room: WaitingRoom[Lease]) -> Lease:
-        demand = self._demand
+    async def _in_line(self) -> Lease:
+        demand, room = self._demand, self._chain[0].room
+        assert room is not None
 
         def attempt(now: float) -> Lease | NotYet:
             held = self._seek(now)
@@ -337,7 +345,8 @@ class Attempts:
         )
 
     def _found(self, refusal: Unsupported | None) -> Lease:
-        now = self._setting.clock.now()
+        # No time has passed before the first attempt.
+        now = self.started_at if self._last is None else self._setting.clock.now()
         if now >= self.deadline:
             late = DeadlineExceeded("the deadline of the request has passed")
             raise self._complete(late, None) from self._last_error
@@ -355,9 +364,11 @@ class Attempts:
             lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None:
                 return lease
-        for pool in self._chain if back and self._retryable else ():
-            ready = [each for each in pool.ready(now, demand.again()) if each.id in self._retryable]
-            for each in sorted(ready, key=lambda each: self._failures.get(each.id, 0)):
+        failures = self._failures
+        if failures is None or not (back and failures.retryable):
+            return None
+        for pool in self._chain:
+            for each in failures.fewest_first(pool.ready(now, demand.again())):
                 lease = pool.hold(each, now, expires, demand)
                 if lease is not None:
                     return lease
@@ -371,7 +382,8 @@ class Attempts:
         """
         if not self.made:
             return self._chain
-        pools = [pool for pool in self._chain if pool.name not in self._closed]
+        closed = () if self._failures is None else self._failures.closed
+        pools = [pool for pool in self._chain if pool.name not in closed]
         if len(pools) < 2:
             return pools
         left = self._setting.retry.attempts - self.made
@@ -404,7 +416,8 @@ class Attempts:
 
     def _failed(self, lease: Lease, error: CallError) -> None:
         deployment = lease.deployment
-        self._last_error = self._complete(error, deployment)
+        failures = self._failed_before
+        failures.last = self._complete(error, deployment)
         if isinstance(error, AttemptTimeout) and self._setting.clock.now() >= self.deadline:
             # Our own deadline ended it. A deployment that had its fair time until then and said nothing is to
             # blame all the same: one that accepts calls and never answers must not stay in service.
@@ -417,36 +430,20 @@ class Attempts:
             # It failed beside another attempt, and was accounted for then.
             return
         self.end(lease, error.outcome, error=error)
-        self._failures[deployment.id] = self._failures.get(deployment.id, 0) + 1
-        if error.retry_same:
-            self._retryable.add(deployment.id)
-        else:
-            self._retryable.discard(deployment.id)
-        if error.outcome is Outcome.OVERLOAD:
-            self._overloads += 1
-        if not error.retry_elsewhere:
-            # The other deployments of this model would say the same; another model may not.
-            self._closed.add(lease.pool)
-            self._retryable -= {each.id for each in self._pool(lease).deployments}
-        if isinstance(error, AuthenticationFailed | PermissionDenied | QuotaExhausted):
-            # The credential is to blame, and with it every deployment that uses it.
-            using_it = {
-                each.id
-                for pool in self._chain
-                for each in pool.deployments
-                if each.provider is deployment.provider
-            }
-            self._demand.tried |= using_it
-            self._retryable -= using_it
+        failures.add(error, deployment, self._pool(lease))
+        to_blame = same_credential(error, deployment, self._chain)
+        self._demand.tried |= to_blame
+        failures.retryable -= to_blame
 
     def _plan(self, error: CallError) -> bool:
         """Decide whether another attempt is made, and set how long to wait for it."""
-        self._delay = None
+        failures = self._failed_before
+        failures.delay = None
         if not _may_be_retried(error) or self._setting.running.closed:
             return False
         now = self._setting.clock.now()
         elsewhere = any(pool.ready(now, self._demand) for pool in self._open_pools(now))
-        back = None if elsewhere else self._way_back(now)
+        back = None if elsewhere else failures.way_back(self._chain, now)
         if not elsewhere and back is None:
             return False
         wait = self._setting.retry.delay(
@@ -454,7 +451,7 @@ class Attempts:
                 number=self.made,
                 error=error,
                 elsewhere=elsewhere,
-                failures=0 if back is None else self._failures.get(back[0].id, 0),
+                failures=0 if back is None else failures.of(back[0]),
                 elapsed=now - self.started_at,
             ),
             self._setting.rng,
@@ -465,31 +462,12 @@ class Attempts:
             wait = max(wait, back[1] - now)
         if wait > LONGEST_WAIT or now + wait >= self.deadline:
             return False
-        if self._budget is not None and not self._planned and not self._budget.retry(now):
+        if self._budget is not None and not failures.planned and not self._budget.retry(now):
             error.budget_exhausted = True
             return False
-        self._planned = True
-        self._delay = wait
+        failures.planned = True
+        failures.delay = wait
         return True
-
-    def _way_back(self, now: float) -> tuple[Deployment, float] | None:
-        """The deployment that this request may return to first, and when; None when there is none.
-
-        A cool-down is waited for, an open breaker is not: it opened because calls like this one fail.
-        """
-        ways: list[tuple[float, int, Deployment]] = []
-        for pool in self._chain:
-            for each in pool.deployments:
-                if each.id not in self._retryable:
-                    continue
-                breaker = each.live.breaker
-                at = each.available_at(now)
-                if at is not None and (breaker is None or breaker.admits(now)):
-                    ways.append((at, self._failures.get(each.id, 0), each))
-        if not ways:
-            return None
-        at, _, deployment = min(ways, key=lambda way: way[:2])
-        return deployment, at
 
     # ── a second attempt beside one that is late ─────────────────────────────────────────────────────
 
@@ -553,7 +531,8 @@ class Attempts:
 
     def _may_hedge(self, *, elsewhere: bool) -> bool:
         hedges = 0 if self._hedge is None else 1
-        return may_hedge(committed=False, hedges=hedges, overloads=self._overloads, elsewhere=elsewhere)
+        overloads = 0 if self._failures is None else self._failures.overloads
+        return may_hedge(committed=False, hedges=hedges, overloads=overloads, elsewhere=elsewhere)
 
     def _pool(self, lease: Lease) -> Pool:
         return next(pool for pool in self._chain if pool.name == lease.pool)
@@ -581,14 +560,19 @@ class Attempts:
             options=deployment.options,
         )
 
-    def limit(self, lease: Lease) -> TimeLimits:
-        """The time limit of a provider that is not over HTTP; one that is has the timers of its client."""
+    def in_time(self, lease: Lease, answer: Awaitable[T]) -> Awaitable[T]:
+        """`answer`, in the time that its attempt has.
+
+        A provider over HTTP has the timers of its client; for any other one they are here.
+        """
+        return answer if lease.deployment.client is not None else self._limited(lease, answer)
+
+    async def _limited(self, lease: Lease, answer: Awaitable[T]) -> T:
         deployment = lease.deployment
-        if deployment.client is not None:
-            return _UNLIMITED
         attempt = deployment.attempt
         until = self.deadline if attempt is None else min(self.deadline, lease.started_at + attempt)
-        return TimeLimit(until, lambda: AttemptTimeout(f"{deployment.id} did not answer in time"))
+        with TimeLimit(until, lambda: AttemptTimeout(f"{deployment.id} did not answer in time")):
+            return await answer
 
     def signed(self, response: R, lease: Lease) -> R:
         """`response` with where it came from; an answer whose upstream gave it no id gets ours.
@@ -619,21 +603,21 @@ class Attempts:
         if not lease.is_open:
             return
         now = self._setting.clock.now()
-        retry_after = None if error is None else error.retry_after
-        at_least = QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0
-        timed_out = isinstance(error, AttemptTimeout)
-        never_sent = isinstance(error, Unsupported) or (
-            isinstance(error, ConnectionFailed) and not error.sent
-        )
-        lease.release(
-            outcome,
-            now,
-            retry_after=retry_after,
-            at_least=at_least,
-            timed_out=timed_out,
-            sent=not never_sent,
-            tokens=None if usage is None else usage.total,
-        )
+        if error is None:
+            lease.release(outcome, now, tokens=None if usage is None else usage.total)
+        else:
+            upstream_request_id = upstream_request_id or error.upstream_request_id
+            lease.release(
+                outcome,
+                now,
+                retry_after=error.retry_after,
+                at_least=QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0,
+                timed_out=isinstance(error, AttemptTimeout),
+                sent=not (
+                    isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
+                ),
+                tokens=None if usage is None else usage.total,
+            )
         if usage is not None and lease is self._last:
             self._usage = usage
             self._chain[0].learn(usage)
@@ -654,8 +638,7 @@ class Attempts:
                 seconds=now - lease.started_at,
                 first_token=lease.first_token,
                 usage=usage,
-                upstream_request_id=upstream_request_id
-                or ("" if error is None else error.upstream_request_id),
+                upstream_request_id=upstream_request_id,
                 hedge=lease is self._hedge,
             )
         )

@@ -52,8 +52,8 @@ class Opening:
         call = attempts.call(lease)
         until = min(lease.started_at + call.limits.first_token, call.limits.until(lease.started_at))
         try:
-            with attempts.limit(lease):
-                source = await deployment.provider.stream(request.with_defaults(deployment.defaults), call)
+            asked = request.with_defaults(deployment.defaults)
+            source = await attempts.in_time(lease, deployment.provider.stream(asked, call))
             self.source = source
             while True:
                 events = await source.next(until)

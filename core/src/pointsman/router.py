@@ -19,7 +19,7 @@ from pointsman.build import build, check
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
 from pointsman.config.problems import config_error
-from pointsman.deployment import Admin, Lease
+from pointsman.deployment import Admin, Deployment, Lease
 from pointsman.errors import (
     CallError,
     ConfigError,
@@ -33,7 +33,7 @@ from pointsman.events import Events, Listener, Reloaded, RequestEnded
 from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
 from pointsman.plugins import Plugins
 from pointsman.pool import when_all_idle
-from pointsman.provider import Provider
+from pointsman.provider import Call, Provider
 from pointsman.snapshot import Snapshot
 from pointsman.status import explain, status
 from pointsman.stream import ChatStream
@@ -219,12 +219,11 @@ class Router:
         """
         request, terms = _asked(model, messages, options)
 
-        async def call(attempts: Attempts, lease: Lease) -> ChatResponse:
-            deployment = lease.deployment
-            asked = request.with_defaults(deployment.defaults)
-            return await deployment.provider.chat(asked, attempts.call(lease))
+        def ask(deployment: Deployment, call: Call) -> Awaitable[ChatResponse]:
+            asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
+            return deployment.provider.chat(asked, call)
 
-        return await self._call("chat", request, terms, call)
+        return await self._call("chat", request, terms, ask)
 
     def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
         """The answer as a stream of events; takes what `chat` takes. Use it with `async with`."""
@@ -236,24 +235,22 @@ class Router:
         terms, rest = split_terms(options)
         request = generate_request(model, prompt, rest)
 
-        async def call(attempts: Attempts, lease: Lease) -> ChatResponse:
-            deployment = lease.deployment
-            asked = request.with_defaults(deployment.defaults)
-            return await deployment.provider.generate(asked, attempts.call(lease))
+        def ask(deployment: Deployment, call: Call) -> Awaitable[ChatResponse]:
+            asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
+            return deployment.provider.generate(asked, call)
 
-        return await self._call("generate", request, terms, call)
+        return await self._call("generate", request, terms, ask)
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`."""
         terms, rest = split_terms(options)
         request = embed_request(model, texts, rest)
 
-        async def call(attempts: Attempts, lease: Lease) -> EmbedResponse:
-            deployment = lease.deployment
-            asked = request.with_defaults(deployment.defaults)
-            return await deployment.provider.embed(asked, attempts.call(lease))
+        def ask(deployment: Deployment, call: Call) -> Awaitable[EmbedResponse]:
+            asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
+            return deployment.provider.embed(asked, call)
 
-        return await self._call("embed", request, terms, call)
+        return await self._call("embed", request, terms, ask)
 
     def batch(
         self,
@@ -271,13 +268,12 @@ class Router:
         operation: str,
         request: Request,
         terms: Terms,
-        call: Callable[[Attempts, Lease], Awaitable[R]],
+        ask: Callable[[Deployment, Call], Awaitable[R]],
     ) -> R:
         attempts = self._begin(operation, request, terms)
 
         async def once(lease: Lease) -> R:
-            with attempts.limit(lease):
-                response = await call(attempts, lease)
+            response = await attempts.in_time(lease, ask(lease.deployment, attempts.call(lease)))
             attempts.end(
                 lease,
                 Outcome.OK,

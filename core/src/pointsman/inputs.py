@@ -13,6 +13,7 @@ from operator import is_not
 from typing import Any, get_args
 
 from pointsman.errors import InvalidRequest
+from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -35,43 +36,74 @@ from pointsman.types import (
 Messages = str | Message | Iterable[Message | JsonObject]
 
 
-def as_messages(given: Messages) -> tuple[Message, ...]:
+def as_messages(given: Messages) -> Sequence[Message]:
     """`given` as messages: a string is one user turn; mappings are read OpenAI-style.
 
     Raises: InvalidRequest that names the message and the key.
     """
     if isinstance(given, str):
-        return (Message("user", given),)
+        return Turns(("user",), (given,))
     if isinstance(given, Message):
         return (_checked_message(given, "the message"),)
+    if type(given) is Turns:
+        return given
+    if type(given) is not list and type(given) is not tuple:
+        given = tuple(_each(given, "messages"))
+    if not given:
+        raise InvalidRequest("messages is empty; give at least one, for example a string")
+    turns = _turns_of_mappings(given) if type(given[0]) is dict else _turns_of_messages(given)
+    if turns is not None:
+        return turns
     messages = []
-    for n, each in enumerate(given if type(given) in (list, tuple) else _each(given, "messages")):
+    for n, each in enumerate(given):
         plain = _plain(each)
         messages.append(_message(each, f"messages[{n}]") if plain is None else plain)
-    if not messages:
-        raise InvalidRequest("messages is empty; give at least one, for example a string")
     return tuple(messages)
 
 
-def _plain(given: Message | JsonObject) -> Message | None:
+def _turns_of_mappings(given: Sequence[Any]) -> Turns | None:
+    """`given`, when each is a dict with a role and a text and nothing else; None otherwise.
+
+    Nearly all conversations come so, and every call reads all of one.
+    """
+    try:
+        texts = [each["content"] for each in given if type(each) is dict and len(each) == 2]
+        roles = [_TURNS[each["role"]] for each in given]
+        "".join(texts)  # fails for what is no text
+    except (KeyError, TypeError):
+        return None
+    return Turns(tuple(roles), tuple(texts)) if len(texts) == len(roles) else None
+
+
+def _turns_of_messages(given: Sequence[Any]) -> Turns | None:
+    """`given`, when each is a plain Message; None otherwise."""
+    if not all(map(_is_turn, given)):
+        return None
+    return Turns(tuple([each.role for each in given]), tuple([each.content for each in given]), tuple(given))
+
+
+def _is_turn(given: Any) -> bool:
+    """Whether `given` is a Message that says its role and a text and nothing else."""
+    return (
+        type(given) is Message
+        and type(given.content) is str
+        and given.role in _TURN_ROLES
+        and given.tool_call_id is given.name is given.reasoning is None
+        and not given.tool_calls
+        and not given.reasoning_blocks
+    )
+
+
+def _plain(given: Any) -> Message | None:
     """What `_message` makes of a message that says its role and a text and nothing else; None of any other.
 
-    Nearly all messages of a conversation are such, every call reads all of them, and this is a fifth of the
-    work.
+    So are most messages also of a conversation that has others, and this is a fifth of the work.
     """
     if type(given) is dict and len(given) == 2:
         role, content = given.get("role"), given.get("content")
         if type(role) is str and type(content) is str and role in _ROLES:
             return Message(_ROLES[role], content)
-    elif (
-        type(given) is Message
-        and type(given.content) is str
-        and given.role in _OWN_ROLES
-        and given.tool_call_id is given.name is given.reasoning is None
-        and not given.tool_calls
-    ):
-        return given
-    return None
+    return given if _is_turn(given) else None
 
 
 def _message(given: Message | JsonObject, where: str) -> Message:
@@ -88,6 +120,8 @@ _ROLES: dict[str, Role] = {
     "assistant": "assistant",
     "tool": "tool",
 }
+_TURNS = {said: role for said, role in _ROLES.items() if role != "tool"}
+_TURN_ROLES = tuple(role for role in _OWN_ROLES if role != "tool")
 
 
 def message_from_dict(given: JsonObject, where: str = "message") -> Message:
@@ -325,8 +359,11 @@ def checked(request: ChatRequest) -> ChatRequest:
     _check_model(request.model)
     given = {name: value for name in _CHAT_OPTIONS if (value := getattr(request, name)) not in _NOT_SAID}
     changed = {name: value for name, value in _read_options(given).items() if value is not given[name]}
-    messages = as_messages(request.messages)
-    if not isinstance(request.messages, tuple) or any(map(is_not, messages, request.messages)):
+    given_messages = request.messages
+    messages = as_messages(given_messages)
+    if messages is not given_messages and (
+        not isinstance(given_messages, tuple) or any(map(is_not, messages, given_messages))
+    ):
         changed["messages"] = messages
     return replace(request, **changed) if changed else request
 
@@ -339,6 +376,8 @@ def _check_model(model: Any) -> None:
 def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
     """A ChatRequest of what `Router.chat` was given. Raises InvalidRequest that names what is wrong."""
     _check_model(model)
+    if not options:
+        return ChatRequest(model, as_messages(messages))
     _check_options(options, _CHAT_OPTIONS)
     return ChatRequest(model, as_messages(messages), **_read_options(options))
 

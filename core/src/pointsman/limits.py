@@ -29,6 +29,7 @@ from fractions import Fraction
 from math import ceil, inf, log2, nextafter
 from typing import Any, Literal
 
+from pointsman.turns import Turns
 from pointsman.types import Audio, ChatRequest, EmbedRequest, File, GenerateRequest, Message, Request, Text
 
 Oversize = Literal["refuse", "full"]
@@ -490,6 +491,14 @@ def input_estimate(request: Request) -> int:
 
 
 def _of_messages(messages: Iterable[Message]) -> float:
+    if type(messages) is Turns:
+        whole = "".join(messages.texts)
+        if whole.isascii():  # a quarter of a token is exact, so that it does not matter how they are added up
+            return MESSAGE_TOKENS * len(messages.texts) + len(whole) / 4
+        tokens = 0.0
+        for text in messages.texts:
+            tokens += MESSAGE_TOKENS + _of_text(text)
+        return tokens
     tokens = 0.0
     for each in messages:
         content = each.content

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, get_args
 
 from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -171,6 +172,8 @@ class _Turn:
 
 def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, Any]:
     """The keys `system` (when there is one) and `messages`."""
+    if type(messages) is Turns and (plain := _in_turns(messages)) is not None:
+        return plain
     system: list[str] = []
     turns: list[_Turn] = []
     for n, message in enumerate(messages):
@@ -200,6 +203,19 @@ def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, An
     conversation: dict[str, Any] = {"system": "\n\n".join(system)} if system else {}
     conversation["messages"] = [{"role": turn.role, "content": turn.content()} for turn in turns]
     return conversation
+
+
+def _in_turns(given: Turns) -> dict[str, Any] | None:
+    """The same of what needs no change: user and assistant in turns, none blank, the user first and last.
+
+    None for everything else, but that the first message may be a system prompt.
+    """
+    systems = 1 if given.roles[0] == "system" else 0
+    roles = given.roles[systems:]
+    if roles != ("user", *("assistant", "user") * (len(roles) // 2)) or not all(map(str.strip, given.texts)):
+        return None
+    messages = given.mappings()
+    return {"system": given.texts[0], "messages": messages[1:]} if systems else {"messages": messages}
 
 
 def _append(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -185,6 +186,8 @@ def _unsupported(what: str, why: str) -> NoReturn:
 
 
 def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    if type(messages) is Turns:
+        return messages.mappings()
     names: dict[str, str] = {}
     bodies = []
     for message in messages:

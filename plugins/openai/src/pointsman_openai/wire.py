@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -93,11 +94,14 @@ def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: boo
     if request.max_tokens is not None:
         body[_max_tokens_field(model, dialect)] = request.max_tokens
     _sampling(body, request, dialect)
-    _extra_sampling(body, request.top_k, request.min_p, request.repeat_penalty, dialect)
+    if request.top_k is not None or request.min_p is not None or request.repeat_penalty is not None:
+        _extra_sampling(body, request.top_k, request.min_p, request.repeat_penalty, dialect)
     if request.logit_bias is not None:
         body["logit_bias"] = dict(request.logit_bias)
-    _logprobs(body, request, dialect, stream=stream)
-    _tools(body, request, dialect)
+    if request.logprobs or request.top_logprobs is not None:
+        _logprobs(body, request, dialect, stream=stream)
+    if request.tools or request.tool_choice is not None or request.extra:
+        _tools(body, request, dialect)
     if request.response_format is not None:
         _response_format(body, request.response_format)
     if request.reasoning_effort is not None:
@@ -108,8 +112,9 @@ def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: boo
         body["metadata"] = _metadata(request.metadata, dialect)
     if stream and dialect.include_usage:
         body["stream_options"] = {"include_usage": True}
-    body.update(request.extra)
-    body.pop("stream", None)
+    if request.extra:
+        body.update(request.extra)
+        body.pop("stream", None)
     if stream:
         body["stream"] = True
     return body
@@ -118,6 +123,8 @@ def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: boo
 def messages(given: Sequence[Message], model: str, dialect: Dialect) -> list[Body]:
     """The conversation, one mapping for each message."""
     system = _system_role(model, dialect)
+    if type(given) is Turns:
+        return given.mappings(system=system)
     bodies: list[Body] = []
     for n, each in enumerate(given):
         role, content = each.role, each.content
@@ -131,7 +138,9 @@ def messages(given: Sequence[Message], model: str, dialect: Dialect) -> list[Bod
 
 def _refuse(request: ChatRequest, dialect: Dialect) -> None:
     """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
-    parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}
+    parts = set()
+    if type(request.messages) is not Turns:
+        parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}
     for feature in dialect.unsupported:
         asked = feature in parts if feature in _PARTS.values() else _asks(request, feature)
         if asked:
@@ -275,8 +284,6 @@ def _sampling(body: Body, request: ChatRequest | GenerateRequest, dialect: Diale
 
 
 def _logprobs(body: Body, request: ChatRequest, dialect: Dialect, *, stream: bool) -> None:
-    if not request.logprobs and request.top_logprobs is None:
-        return
     if stream:
         raise dialect.cannot("logprobs of a stream", "no stream event carries them: ask without streaming")
     body["logprobs"] = True
@@ -287,8 +294,6 @@ def _logprobs(body: Body, request: ChatRequest, dialect: Dialect, *, stream: boo
 def _extra_sampling(
     body: Body, top_k: int | None, min_p: float | None, repeat_penalty: float | None, dialect: Dialect
 ) -> None:
-    if top_k is None and min_p is None and repeat_penalty is None:
-        return
     given = {"top_k": top_k, "min_p": min_p, "repeat_penalty": repeat_penalty}
     for name, value in given.items():
         if value is None:

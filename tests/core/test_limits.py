@@ -643,6 +643,24 @@ def test_the_usual_output_is_the_95th_percentile_rounded_up_to_its_bucket(output
     assert beyond <= 0.05 * len(outputs)
 
 
+@given(st.lists(st.integers(0, 2**50), min_size=20, max_size=200), st.integers(1, 60))
+def test_the_usual_output_is_that_of_one_bucket_after_the_other(outputs: list[int], memory: int) -> None:
+    estimator = Estimator(memory=memory)
+    counts = [0.0] * 160
+    for n, each in enumerate(outputs, 1):
+        estimator.observe(each)
+
+        counts[min(159, int(4 * math.log2(max(1, each))))] += 1
+        if n >= 20 and n % memory == 0:
+            counts = [count / 2 for count in counts]
+        if n >= 20 and n % 16 == 4:
+            left, bucket = sum(counts) * 0.05, 160
+            while left >= 0:
+                bucket -= 1
+                left -= counts[bucket]
+            assert estimator.output == math.ceil(2 ** ((bucket + 1) / 4))
+
+
 def test_a_model_that_became_terse_is_believed_after_a_while() -> None:
     estimator = Estimator(memory=100)
     for _ in range(500):

@@ -26,6 +26,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import accumulate
 from math import ceil, inf, log2, nextafter
 from typing import Any, Literal
 
@@ -410,6 +411,7 @@ IMAGE_TOKENS = 1_000
 FILE_TOKENS = 5_000
 _AUDIO_BYTES_PER_TOKEN = 1_600
 
+_BUCKETS = 160
 _SAMPLE = 4_096  # characters; of longer texts every n-th is looked at
 
 
@@ -423,16 +425,15 @@ class Estimator:
         default: tokens of an answer, until [20] were seen; a longer one that was seen counts instead.
     """
 
-    __slots__ = ("_counts", "_largest", "_memory", "_seen", "_since", "default", "output")
+    __slots__ = ("_counts", "_largest", "_memory", "_seen", "default", "output")
 
     def __init__(self, *, default: int = DEFAULT_OUTPUT, memory: int = 1_000) -> None:
         self.default = default
         self.output = default
         self._memory = memory
-        self._counts = [0.0] * 160
+        self._counts = [0.0] * _BUCKETS
         self._largest = 0
         self._seen = 0
-        self._since = 0
 
     def estimate(self, request: Request) -> int:
         """Tokens to reserve: the input, and the lesser of what may come and what usually comes at most."""
@@ -445,28 +446,22 @@ class Estimator:
     def observe(self, output_tokens: int) -> None:
         """An answer had `output_tokens`, reasoning included."""
         counts = self._counts
-        counts[min(len(counts) - 1, int(4 * log2(max(1, output_tokens))))] += 1
-        self._seen += 1
-        self._since += 1
-        if self._seen < 20:
+        bucket = int(4 * log2(output_tokens)) if output_tokens > 1 else 0
+        counts[bucket if bucket < _BUCKETS else -1] += 1
+        self._seen = seen = self._seen + 1
+        if seen < 20:
             self._largest = max(self._largest, output_tokens)
             self.output = max(self.default, self._largest)
             return
-        if self._since >= self._memory:
-            self._counts = counts = [count / 2 for count in counts]
-            self._since = 0
-        if (
-            self._seen % 16 == 4
-        ):  # at the twentieth and every 16 after: looking it up costs more than counting
+        if seen % self._memory == 0:
+            self._counts = [count / 2 for count in counts]
+        if seen % 16 == 4:  # at the twentieth and every 16 after: looking it up costs more than counting
             self.output = self._p95()
 
     def _p95(self) -> int:
-        left = sum(self._counts) * 0.05
-        for bucket in range(len(self._counts) - 1, -1, -1):
-            left -= self._counts[bucket]
-            if left < 0:
-                return ceil(2 ** ((bucket + 1) / 4))
-        return self.default
+        from_above = list(accumulate(reversed(self._counts)))
+        bucket = _BUCKETS - 1 - bisect_right(from_above, from_above[-1] * 0.05)
+        return ceil(2 ** ((bucket + 1) / 4))
 
 
 def input_estimate(request: Request) -> int:

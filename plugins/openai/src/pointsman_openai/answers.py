@@ -44,21 +44,27 @@ def chat_response(body: Any, *, request_id: str = "") -> ChatResponse:
     choice = first_choice(body, request_id)
     message = as_object(choice.get("message"))
     answer_id = as_text(body.get("id"))
-    text, thoughts = content_of(message.get("content"))
-    calls = _tool_calls(message, answer_id)
+    content = message.get("content")
+    text, reasoning = (content, "") if type(content) is str else content_of(content)
+    if message.get("reasoning_content") or message.get("reasoning"):
+        reasoning = reasoning_of(message) or reasoning
+    calls: Sequence[ToolCall] = ()
+    if message.get("tool_calls") or message.get("function_call"):
+        calls = _tool_calls(message, answer_id)
     finish, native = finish_of(choice.get("finish_reason"), calls=bool(calls))
     return ChatResponse(
-        text=text,
-        tool_calls=calls,
-        finish_reason=finish,
-        usage=usage_of(body) or Usage(),
-        model=as_text(body.get("model")),
-        id=answer_id,
-        reasoning=reasoning_of(message) or thoughts or None,
-        refusal=as_text(message.get("refusal")) or None,
-        native_finish_reason=native,
-        upstream_request_id=request_id,
-        raw=body,
+        text,
+        calls,
+        finish,
+        usage_of(body) or Usage(),
+        as_text(body.get("model")),
+        answer_id,
+        reasoning or None,
+        (),  # the dialect has no signed pieces of reasoning
+        as_text(message["refusal"]) or None if message.get("refusal") else None,
+        native,
+        request_id,
+        body,
     )
 
 
@@ -141,16 +147,18 @@ def first_choice(body: Any, request_id: str) -> Mapping[str, Any]:
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
     """The token counts of an answer or chunk, None when it has none."""
-    usage = as_object(body.get("usage")) or as_object(as_object(body.get("x_groq")).get("usage"))
-    if not usage:
-        return None
+    usage = body.get("usage")
+    if type(usage) is not dict or not usage:
+        usage = as_object(as_object(body.get("x_groq")).get("usage"))
+        if not usage:
+            return None
     cached = cache_write = reasoning = None
     if prompt := as_object(usage.get("prompt_tokens_details")):
         cached = as_count(prompt.get("cached_tokens"))
         cache_write = as_count(prompt.get("cache_write_tokens"))
     if completion := as_object(usage.get("completion_tokens_details")):
         reasoning = as_count(completion.get("reasoning_tokens"))
-    if cached is None:
+    if cached is None and "prompt_cache_hit_tokens" in usage:
         cached = as_count(usage.get("prompt_cache_hit_tokens"))
     return Usage(
         as_count(usage.get("prompt_tokens")),
@@ -255,8 +263,6 @@ def _check(body: Any, request_id: str) -> None:
 
 
 def _tool_calls(message: Mapping[str, Any], answer_id: str) -> tuple[ToolCall, ...]:
-    if not (message.get("tool_calls") or message.get("function_call")):
-        return ()
     given = [as_object(each) for each in as_list(message.get("tool_calls"))]
     if not given and (function := as_object(message.get("function_call"))):
         given = [{"function": function}]

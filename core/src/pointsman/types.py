@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
+from pointsman.wide import wide
+
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -167,6 +169,7 @@ class ResponseFormat:
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@wide
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A conversation to continue.
@@ -291,6 +294,7 @@ class Usage:
         return self.prompt + self.completion
 
 
+@wide
 @dataclass(frozen=True, slots=True)
 class ChatResponse:
     """A whole answer.

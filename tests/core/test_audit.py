@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, get_args
 
@@ -136,6 +138,42 @@ def test_strings_are_cut_and_any_of_them_is_one_line(text: str) -> None:
     assert b"\r" not in line
 
 
+TEXTS = st.sampled_from(["", "x", "y" * 1025])
+TIMES = st.floats(0, 1e6)
+TOKENS = st.none() | st.integers(0, 10**9)
+USAGES = st.none() | st.builds(Usage, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS)
+ATTEMPTS = st.builds(
+    AttemptEnded, TEXTS, TEXTS, TEXTS, st.integers(1, 20), st.sampled_from(Outcome), TEXTS, TEXTS,
+    st.none() | st.integers(100, 599), TIMES, TIMES, st.none() | TIMES, USAGES, TEXTS, st.booleans(),
+)  # fmt: skip
+REQUESTS = st.builds(
+    RequestEnded, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS,
+    st.integers(0, 20), TIMES, TIMES, USAGES,
+)  # fmt: skip
+
+
+def by_the_rule(event: Event) -> Iterator[tuple[str, Any]]:
+    """What the record of any event has after its head."""
+    for name, value in event._asdict().items():
+        if value in (None, "") or name == "wall" or (name == "hedge" and not value):
+            continue
+        if name in ("seconds", "first_token"):
+            yield {"seconds": "ms", "first_token": "first_token_ms"}[name], round(value * 1e3, 3)
+        elif name == "usage":
+            yield name, {kind: tokens for kind, tokens in asdict(value).items() if tokens is not None}
+        else:
+            yield name, str(value)[:1024] if isinstance(value, str) else value
+
+
+@given(ATTEMPTS | REQUESTS)
+def test_the_records_of_every_call_keep_to_the_rule_for_all_events(event: Event) -> None:
+    written = list(record(event, seq=1, wall=WALL).items())[len(HEAD) + 1 :]
+
+    rule = list(by_the_rule(event))
+    assert written == rule
+    assert [type(value) for _, value in written] == [type(value) for _, value in rule]
+
+
 @given(st.floats(0, 2**33))
 def test_the_time_is_that_of_the_calendar(wall: float) -> None:
     calendar = datetime.fromtimestamp(int(wall * 1e3) // 1000, UTC)
@@ -168,6 +206,19 @@ def test_each_event_is_one_line_with_the_next_number_and_close_writes_them_all(t
     written = lines(sink)
     assert [each["seq"] for each in written] == list(range(1, 1001))
     assert [each["reason"] for each in written] == [f"é\n{n}" for n in range(1000)]
+
+
+def test_a_record_that_cannot_be_written_costs_no_other_of_its_batch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = JsonlSink(JsonlSettings(path=tmp_path), Standing())
+
+    for seconds in (1.0, float("nan"), 3.0):
+        sink(REQUEST._replace(seconds=seconds))
+    sink.close()
+
+    assert [each["ms"] for each in lines(sink)] == [1000.0, 3000.0]
+    assert [each.message for each in caplog.records] == ["audit records cannot be written"]
 
 
 def test_two_sinks_of_one_directory_do_not_share_a_file(tmp_path: Path) -> None:
@@ -210,14 +261,6 @@ class Slow(JsonlSink):
 
         self._file = Disk()  # type: ignore[assignment]
         super()._write()
-
-
-class Lines(list[bytes]):
-    """A file in memory, line by line."""
-
-    write = list.append
-
-    def flush(self) -> None: ...
 
 
 @pytest.fixture
@@ -270,7 +313,8 @@ def test_every_number_is_written_or_lies_in_a_gap(
     sink = JsonlSink(JsonlSettings(path=tmp_path_factory.mktemp("audit"), buffer=buffer), Standing())
     sink._bell.put(True)
     sink._thread.join()
-    sink._file = Lines()  # type: ignore[assignment]
+    sink._file.close()
+    sink._file = BytesIO()  # type: ignore[assignment]
 
     for comes in steps:
         if comes:
@@ -281,7 +325,7 @@ def test_every_number_is_written_or_lies_in_a_gap(
             sink._waiting.extend(reversed(rest))
     sink.close()
     sink._write_waiting()
-    written = [json.loads(line) for line in sink._file]  # type: ignore[attr-defined]
+    written = [json.loads(line) for line in sink._file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
     seen = 0
     for each in written:

@@ -12,8 +12,8 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
@@ -36,8 +36,9 @@ _NAMES: dict[type[Event], str] = {
     HealthChanged: "health",
     Reloaded: "reload",
 }
-_USAGE = tuple(each.name for each in fields(Usage))
 _CAP = 1024
+_BATCH = 256
+"""Records that are written at once. They are beside those that the buffer has room for."""
 _GATHER = 0.02
 """Seconds in which records are gathered before the disk is bothered: waking a thread for each would cost more
 than the record does."""
@@ -68,25 +69,102 @@ def record(event: Event, *, seq: int, wall: float) -> dict[str, Any]:
     Keys `v`, `seq`, `ts` (ISO 8601, UTC) and `event`, then the event's own fields that hold something;
     times in milliseconds (`ms`, `first_token_ms`); strings are cut at 1 KiB.
     """
-    out: dict[str, Any] = {
-        "v": VERSION,
-        "seq": seq,
-        "ts": _ts(wall),
-        "event": _NAMES[type(event)],
-    }
+    out: dict[str, Any] = {"v": VERSION, "seq": seq, "ts": _ts(wall), "event": _NAMES[type(event)]}
+    # Every call has these two. To write out what goes into them takes half as long as a loop over the fields.
+    if isinstance(event, AttemptEnded):
+        _add_attempt(out, event)
+    elif isinstance(event, RequestEnded):
+        _add_request(out, event)
+    else:
+        out.update(_filled(event))
+    return out
+
+
+def _filled(event: BreakerChanged | HealthChanged | Reloaded) -> Iterator[tuple[str, Any]]:
+    """The fields of `event` that hold something."""
     values: Iterable[Any] = event
     for name, value in zip(event._fields, values, strict=True):
-        if value is None or value == "" or name == "wall" or (name == "hedge" and not value):
-            continue
-        if name == "seconds":
-            out["ms"] = round(value * 1e3, 3)
-        elif name == "first_token":
-            out["first_token_ms"] = round(value * 1e3, 3)
-        elif name == "usage":
-            out["usage"] = {kind: tokens for kind in _USAGE if (tokens := getattr(value, kind)) is not None}
-        else:
-            out[name] = value[:_CAP] if isinstance(value, str) else value
-    return out
+        if value is not None and value != "":
+            yield name, value[:_CAP] if isinstance(value, str) else value
+
+
+def _add_attempt(out: dict[str, Any], event: AttemptEnded) -> None:
+    """Add to `out` the fields of `event` that hold something."""
+    (
+        request_id, model, deployment, number, outcome, error, detail,
+        status, _wall, seconds, first_token, usage, upstream_request_id, hedge,
+    ) = event  # fmt: skip
+    if request_id:
+        out["request_id"] = request_id[:_CAP]
+    if model:
+        out["model"] = model[:_CAP]
+    if deployment:
+        out["deployment"] = deployment[:_CAP]
+    out["number"] = number
+    out["outcome"] = outcome[:_CAP]
+    if error:
+        out["error"] = error[:_CAP]
+    if detail:
+        out["detail"] = detail[:_CAP]
+    if status is not None:
+        out["status"] = status
+    out["ms"] = _ms(seconds)
+    if first_token is not None:
+        out["first_token_ms"] = _ms(first_token)
+    if usage is not None:
+        out["usage"] = _counted(usage)
+    if upstream_request_id:
+        out["upstream_request_id"] = upstream_request_id[:_CAP]
+    if hedge:
+        out["hedge"] = hedge
+
+
+def _add_request(out: dict[str, Any], event: RequestEnded) -> None:
+    """Add to `out` the fields of `event` that hold something."""
+    (
+        request_id, operation, model, pool, deployment, result, error, detail,
+        attempts, _wall, seconds, usage,
+    ) = event  # fmt: skip
+    if request_id:
+        out["request_id"] = request_id[:_CAP]
+    if operation:
+        out["operation"] = operation[:_CAP]
+    if model:
+        out["model"] = model[:_CAP]
+    if pool:
+        out["pool"] = pool[:_CAP]
+    if deployment:
+        out["deployment"] = deployment[:_CAP]
+    if result:
+        out["result"] = result[:_CAP]
+    if error:
+        out["error"] = error[:_CAP]
+    if detail:
+        out["detail"] = detail[:_CAP]
+    out["attempts"] = attempts
+    out["ms"] = _ms(seconds)
+    if usage is not None:
+        out["usage"] = _counted(usage)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1e3, 3)
+
+
+def _counted(usage: Usage) -> dict[str, int]:
+    """The kinds of tokens that the upstream counted."""
+    counted = {}
+    if usage.prompt is not None:
+        counted["prompt"] = usage.prompt
+    if usage.completion is not None:
+        counted["completion"] = usage.completion
+    if usage.cached is not None:
+        counted["cached"] = usage.cached
+    if usage.cache_write is not None:
+        counted["cache_write"] = usage.cache_write
+    if usage.reasoning is not None:
+        counted["reasoning"] = usage.reasoning
+    return counted
 
 
 class _Gap(NamedTuple):
@@ -206,29 +284,35 @@ class JsonlSink:
                     closing = self._bell.get(timeout=_GATHER)
             self._rung = False
             self._write_waiting()
-        with self._complaining():
+        try:
             self._file.close()
+        except (OSError, ValueError):
+            self._complain()
 
     def _write_waiting(self) -> None:
         while self._waiting:
-            seq, wall, event = self._waiting.popleft()
-            with self._complaining():
-                entry = (
-                    _gap(event, seq, wall) if isinstance(event, _Gap) else record(event, seq=seq, wall=wall)
-                )
-                self._file.write(jsonio.dumps(entry) + b"\n")
-        with self._complaining():
-            self._file.flush()
+            lines = bytearray()
+            for _ in range(min(len(self._waiting), _BATCH)):
+                try:
+                    lines += self._line(*self._waiting.popleft())
+                except (ValueError, TypeError):
+                    self._complain()
+            try:
+                self._file.write(lines)
+                self._file.flush()
+            except (OSError, ValueError):
+                self._complain()
 
-    @contextmanager
-    def _complaining(self) -> Iterator[None]:
+    @staticmethod
+    def _line(seq: int, wall: float, event: Event | _Gap) -> bytes:
+        entry = _gap(event, seq, wall) if isinstance(event, _Gap) else record(event, seq=seq, wall=wall)
+        return jsonio.dumps(entry) + b"\n"
+
+    def _complain(self) -> None:
         """A disk that fails is told of once; calls go on."""
-        try:
-            yield
-        except (OSError, ValueError, TypeError):
-            if not self._failed:
-                self._failed = True
-                logging.getLogger("pointsman").exception("audit records cannot be written")
+        if not self._failed:
+            self._failed = True
+            logging.getLogger("pointsman").exception("audit records cannot be written")
 
 
 class LoggingSink:

@@ -12,9 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from textwrap import dedent
 
+import pluggy
 import pytest
 from pydantic import BaseModel
 
+from pointsman import builtin
 from pointsman.auth import AuthFactory, Fixed
 from pointsman.errors import PluginError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
@@ -136,6 +138,19 @@ def test_two_objects_know_nothing_of_each_other(install: Install) -> None:
 
     assert one.manager is not other.manager
     assert find(other, "acme").state == "not loaded"
+
+
+def test_hooks_are_found_as_pluggy_finds_them() -> None:
+    """Ours looks at less of an object."""
+    plain, ours = pluggy.PluginManager("pointsman"), Plugins().manager
+    plain.add_hookspecs(PointsmanSpec)
+    plain.register(builtin.plugin)
+
+    hooks = ours.get_hookcallers(builtin.plugin)
+    assert {each.name for each in hooks or ()} == {
+        each.name for each in plain.get_hookcallers(builtin.plugin) or () if each.get_hookimpls()
+    }
+    assert set(vars(ours.hook)) == set(vars(plain.hook))
 
 
 def test_metadata_is_read_once(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

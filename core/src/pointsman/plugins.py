@@ -27,6 +27,8 @@ from pointsman.strategy import StrategyFactory
 from pointsman.suggest import did_you_mean, nearest
 from pointsman.transports.factory import TransportFactory
 
+_PREFIX = f"{PROJECT}."
+"""What all groups of entry points begin with."""
 CORE = "pointsman"
 """The distribution that the built-in plugin belongs to, as `choose` names it."""
 
@@ -98,7 +100,7 @@ class Plugins:
     def __init__(self, plugins: Iterable[object] = (), *, choose: Mapping[str, str] | None = None) -> None:
         from pointsman.builtin import plugin as builtin
 
-        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager: pluggy.PluginManager = _Manager(PROJECT)
         self.manager.add_hookspecs(PointsmanSpec)
         self._choose = {name: _canonical(each) for name, each in (choose or {}).items()}
         self._objects: dict[int, _Loaded] = {}
@@ -283,9 +285,12 @@ class Plugins:
         unreadable: dict[str, str] = {}
         for distribution in distributions():
             try:
+                # Parsing the entry points of all that is installed would take as long as the rest of a build.
+                if _PREFIX not in (distribution.read_text("entry_points.txt") or ""):
+                    continue
                 ours = [each for each in distribution.entry_points if each.group in kinds]
-                name = distribution.metadata["Name"] if ours else ""
-                version = distribution.version if ours else ""
+                about = distribution.metadata  # parsed anew each time that it is asked for
+                name, version = about["Name"], about["Version"]
             except Exception as error:  # somebody else's files: anything can happen
                 unreadable[_directory(distribution)] = f"its metadata cannot be read: {_short(error)}"
                 continue
@@ -350,6 +355,19 @@ class Plugins:
         except PluginError as error:
             return "conflict", error.message
         return ("not loaded" if chosen == claim else "not chosen"), None
+
+
+class _Manager(pluggy.PluginManager):
+    """A manager that does not look for hooks among what every object has.
+
+    Those are three quarters of what there is to look at, and to look at them takes most of the time.
+    """
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        return None if name.startswith("__") else super().parse_hookspec_opts(module_or_class, name)
 
 
 class _Claim(NamedTuple):
@@ -436,7 +454,7 @@ def _fault_of(plugin: object) -> _Fault | None:
     """Why `plugin` cannot be registered. A manager of its own takes the damage."""
     if isinstance(plugin, type):
         return _Fault(f"is a class, expected an object: write plugin = {plugin.__name__}()")
-    trial = pluggy.PluginManager(PROJECT)
+    trial = _Manager(PROJECT)
     trial.add_hookspecs(PointsmanSpec)
     try:
         hash(plugin)

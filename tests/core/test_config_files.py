@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.config.locate import Document, parse, read
+from pointsman.config.document import Document
+from pointsman.config.locate import parse, read
 from pointsman.errors import ConfigError
 
 

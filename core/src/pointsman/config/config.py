@@ -5,8 +5,7 @@
 until the build knows the plugin's own model and calls `Config.validate_settings`.
 """
 
-from __future__ import annotations
-
+# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import os
 from collections.abc import Mapping
 from pathlib import Path as FilePath
@@ -14,8 +13,8 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
+from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.interpolate import ReadFile, interpolate
-from pointsman.config.locate import LARGEST_BYTES, Document, parse, read
 from pointsman.config.problems import Path, Problem, config_error, show_path
 from pointsman.config.references import reference_findings
 from pointsman.config.sections import (
@@ -137,6 +136,8 @@ class Config(Section):
 
         Raises: ConfigError with everything that is wrong.
         """
+        from pointsman.config.locate import read  # its patterns take milliseconds, for nothing without a file
+
         return cls._from_document(read(file), environ, read_file)
 
     @classmethod
@@ -150,6 +151,8 @@ class Config(Section):
         read_file: ReadFile | None = None,
     ) -> Self:
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
+        from pointsman.config.locate import parse
+
         return cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file)
 
     @classmethod

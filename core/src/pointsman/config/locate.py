@@ -1,4 +1,4 @@
-"""Configuration files as plain data that knows where each value stood.
+"""Configuration files as documents.
 
 `read` takes YAML (the core schema of 1.2, without anchors and tags), TOML or JSON. All three go through one
 builder, so that the same things are refused in each: duplicate keys, deep nesting, half characters.
@@ -12,56 +12,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as FilePath
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
+from pointsman.config.document import LARGEST_BYTES, Document, Place, Position
 from pointsman.config.problems import Path, Problem, config_error, show_path
 from pointsman.units import format_size
 
-LARGEST_BYTES = 1024 * 1024
 DEEPEST = 64
-
-Position = tuple[int, int]
-"""Line and column, both 1 or more."""
-
-
-class Place(NamedTuple):
-    """Where a value stands, and its key (for an item of a list: the value again)."""
-
-    key: Position
-    value: Position
-
-
-class Document(NamedTuple):
-    """A file that was read: plain data, and the place of each path in it."""
-
-    data: Any
-    file: str | None = None
-    places: Mapping[Path, Place] = MappingProxyType({})
-
-    def locate(self, path: Path, *, key: bool = False) -> Position | None:
-        """Line and column of the value at `path`, of its key when `key`.
-
-        For what is not in the file, such as a key that is missing: the key of the mapping it is missing in,
-        or the scalar that stands for that mapping.
-        """
-        for length in range(len(path), -1, -1):
-            place = self.places.get(path[:length])
-            if place is not None:
-                missing = length < len(path) and isinstance(self._value(path[:length]), dict | list)
-                return place.key if key or missing else place.value
-        return None
-
-    def _value(self, path: Path) -> Any:
-        value = self.data
-        for step in path:
-            value = value[step]
-        return value
-
-    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
-        """The problem `message` of the value at `path`, or of its key."""
-        line, column = self.locate(path, key=key) or (None, None)
-        return Problem(message, show_path(path), hint, self.file, line, column)
 
 
 def read(file: FilePath | str) -> Document:

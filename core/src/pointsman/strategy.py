@@ -256,7 +256,12 @@ class LeastConnections(Strategy):
             return self._ties.next(ready)
         if self._even:
             fewest = min(loads)
-            return self._ties.next([each for each, load in zip(ready, loads, strict=True) if load == fewest])
+            ties = loads.count(fewest)
+            if ties == 1:  # as most often under load, and then nobody's turn matters
+                return ready[loads.index(fewest)]
+            if ties < len(loads):
+                ready = [each for each, load in zip(ready, loads, strict=True) if load == fewest]
+            return self._ties.next(ready)
         tied: list[Member] = []
         least, per = 1, 0  # in-flight / weight as a fraction; 1/0 is more than anything
         for member, in_flight in zip(ready, loads, strict=True):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from pointsman.clock import LoopClock, new_id, system_rng
-from pointsman.testing import run
+from pointsman.testing import VirtualLoop, run
 
 
 def test_the_clock_is_the_running_loops_so_a_virtual_loop_moves_it() -> None:
@@ -24,6 +26,55 @@ def test_the_clock_is_the_running_loops_so_a_virtual_loop_moves_it() -> None:
 
     assert 3600 <= passed < 3601
     assert time.monotonic() - started < 60
+
+
+def test_one_clock_goes_with_one_loop_after_the_other() -> None:
+    clock = LoopClock()
+    loops = [VirtualLoop() for _ in range(3)]
+
+    async def later(loop: VirtualLoop, hours: int) -> tuple[float, float]:
+        await clock.sleep(hours * 3600)
+        return clock.now(), loop.time()
+
+    for hours, loop in enumerate((*loops, loops[0])):
+        told, truth = loop.run_until_complete(later(loop, hours))
+        assert 0 <= truth - told < 1
+    for loop in loops:
+        loop.close()
+
+
+def test_where_no_loop_runs_it_is_the_time_of_the_last_and_before_the_first_there_is_none() -> None:
+    clock = LoopClock()
+    with pytest.raises(RuntimeError):
+        clock.now()
+    loop = VirtualLoop()
+
+    async def an_hour() -> float:
+        await clock.sleep(3600)
+        return clock.now()
+
+    passed = loop.run_until_complete(an_hour())
+
+    assert 0 <= clock.now() - passed < 1
+    loop.close()
+    assert 0 <= clock.now() - passed < 1
+
+
+def test_another_thread_is_told_the_time_of_the_loop() -> None:
+    clock = LoopClock()
+    told: list[float] = []
+
+    async def main() -> float:
+        assert clock.now() < 1
+        await clock.sleep(3600)
+        thread = threading.Thread(target=lambda: told.append(clock.now()))
+        thread.start()
+        thread.join()
+        return clock.now()
+
+    now = run(main())
+
+    assert 0 <= now - told[0] < 1
 
 
 def test_the_wall_is_utc_of_the_machine() -> None:

@@ -39,8 +39,9 @@ class Clock(Protocol):
 class LoopClock:
     """The time of the running event loop, so that a virtual loop moves it.
 
-    Where none runs (a `__del__` in another thread, a look at the state afterwards) it is the time of the last
-    one; before the first it raises RuntimeError.
+    Each clock goes with one loop at a time: it keeps to the first one that it finds running for as long as
+    that runs, in whatever thread it is asked. Where none runs (a look at the state afterwards) it is the time
+    of the last one; before the first it raises RuntimeError.
     """
 
     __slots__ = ("_loop",)
@@ -49,12 +50,9 @@ class LoopClock:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def now(self) -> float:
-        try:
-            loop = self._loop = get_running_loop()
-        except RuntimeError:
-            if self._loop is None:
-                raise
-            loop = self._loop
+        loop = self._loop
+        if loop is None or not loop.is_running():  # asking it is cheaper than looking for the running one
+            loop = self._running()
         return loop.time()
 
     def wall(self) -> float:
@@ -62,6 +60,14 @@ class LoopClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        try:
+            self._loop = get_running_loop()
+        except RuntimeError:
+            if self._loop is None:
+                raise
+        return self._loop
 
 
 def system_rng(seed: int | None = None) -> random.Random:

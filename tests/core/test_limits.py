@@ -8,13 +8,14 @@ import random
 import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 from reference_models.gcra import PER_SECOND, Entry, WindowModel, fullest_window
 
-from pointsman.limits import DEFAULT_OUTPUT, Estimator, Limit, Limits, Meter, input_estimate
+from pointsman.limits import DEFAULT_OUTPUT, Estimator, Limit, Limits, Meter, Reservation, input_estimate
 from pointsman.types import (
     ChatRequest,
     EmbedRequest,
@@ -432,6 +433,88 @@ def test_deployments_of_one_account_draw_from_one_limit() -> None:
     assert None not in taken
     assert second.reserve(0, 0.0) is None
     assert second.wait(0, 0.0) == pytest.approx(20.0)
+
+
+def test_who_watches_a_meter_is_told_once_when_there_is_no_more_plenty() -> None:
+    told: list[str] = []
+    one, other = partial(told.append, "one"), partial(told.append, "other")
+    meter = Meter(1, 1.0, burst=10)
+
+    assert meter.plenty == 5
+    assert meter.watch(0.0, one)
+    meter.take(5, 0.0)
+    assert told == []
+    mark = meter.take(1, 0.0)
+    assert told == ["one"]
+    meter.take(1, 0.0)
+    assert told == ["one"]
+    assert not meter.watch(0.0, one)
+
+    assert meter.watch(2.0, one)
+    assert meter.watch(2.0, one)
+    assert meter.watch(2.0, other)
+    assert told == ["one", "one"]
+    meter.settle(mark, 1, 2, 2.5)
+    assert told == ["one", "one", "other"]
+
+    assert meter.watch(8.0, one)
+    meter.lower(9, 8.0, until=8.0)
+    assert told == ["one", "one", "other"]
+    meter.lower(9, 8.0, until=8.1)
+    assert told == ["one", "one", "other", "one"]
+    assert meter.watch(9.0, one)
+    meter.lower(4, 9.0)
+    assert told == ["one", "one", "other", "one", "one"]
+
+
+def test_what_a_watcher_may_rely_on_fits_until_it_is_told() -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    relied = 0
+    promised: list[float | None] = []
+
+    def tell() -> None:
+        promised[:] = [None, None]
+
+    for _ in range(300):
+        meters = [
+            Meter(rng.choice([1, 5, 60]), 1.0, rng.randint(1, 12), oversize=rng.choice(["refuse", "full"]))
+            for _ in range(4)
+        ]
+        shared = Limit(*meters[:2])
+        each = Limits([shared]), Limits([Limit(*meters[2:]), shared])
+        tell()
+        now = 1e6 * rng.random()
+        held: list[Reservation] = []
+        for _ in range(80):
+            n = rng.randrange(2)
+            limits = each[n]
+            match rng.randrange(7):
+                case 0 | 1:
+                    reservation = limits.reserve(rng.randrange(14), now)
+                    held += [] if reservation is None else [reservation]
+                case 2 if held:
+                    held.pop(rng.randrange(len(held))).settle(rng.choice([None, 0, 3, 30]), now)
+                case 3 if held:
+                    held.pop(rng.randrange(len(held))).refund(now)
+                case 4:
+                    now += rng.choice([0.0, 1e-9, 0.01, 0.3, 2.0])
+                case 5 if rng.random() < 0.3:
+                    limits.lower(
+                        now,
+                        requests=rng.choice([None, 0, 3, 20]),
+                        tokens=rng.choice([None, 2]),
+                        tokens_until=rng.choice([None, now - 1, now + 0.5]),
+                    )
+                case 6:
+                    promised[n] = limits.watch(now, tell)
+            for limits, tokens in zip(each, promised, strict=True):
+                if tokens is not None:
+                    relied += 1
+                    assert limits.wait(rng.randint(0, int(tokens)), now) == 0
+                    assert limits.wait(int(tokens), now) == 0
+    assert relied > 5000
 
 
 def test_a_scope_named_twice_counts_once_and_a_meter_in_two_scopes_is_refused() -> None:

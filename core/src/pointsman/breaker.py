@@ -120,6 +120,8 @@ class Breaker:
         state, epoch: as described above; `epoch` grows by 1 at every transition.
         opens_in_row: k of the open duration min(max, reset_timeout x 2**k) x uniform(1, 1.2): 0 for the
             first opening, 1 after the first failed probe, and so on; 0 again once it closed.
+        standing: the permit of everyone while nothing is refused, and None in the three states that do
+            refuse; whoever finds it here need not ask `acquire` for it.
         refused: `acquire` calls that gave no permit.
         late_results: reports from an older epoch.
         lost_leases: probes that were never reported in time.
@@ -135,7 +137,6 @@ class Breaker:
         "_leases",
         "_next_id",
         "_open_until",
-        "_pass",
         "_ring",
         "_rng",
         "_settings",
@@ -148,6 +149,7 @@ class Breaker:
         "on_change",
         "opens_in_row",
         "refused",
+        "standing",
         "state",
     )
 
@@ -162,8 +164,7 @@ class Breaker:
         self.on_change = on_change
         self._settings = settings
         self._rng = rng
-        # The permit of everyone while nothing is refused; None in the three states that do refuse.
-        self._pass: Permit | None = Permit(0, 0)
+        self.standing: Permit | None = Permit(0, 0)
         self._open_until = 0.0
         self._leases: dict[int, float] = {}  # the probes in flight -> when each counts as lost
         self._next_id = 1
@@ -177,7 +178,7 @@ class Breaker:
 
     def admits(self, now: float) -> bool:
         """Whether `acquire` would give a permit. Changes nothing."""
-        if self._pass is not None:
+        if self.standing is not None:
             return True
         if self.state is BreakerState.OPEN:
             return now >= self._open_until
@@ -192,8 +193,8 @@ class Breaker:
             expires: the attempt's deadline. A probe that has not been reported `lease_grace` seconds
                 after it is given up: its slot is free again, and its report is ignored.
         """
-        if self._pass is not None:
-            return self._pass
+        if self.standing is not None:
+            return self.standing
         if not self.admits(now):
             self.refused += 1
             return None
@@ -219,13 +220,13 @@ class Breaker:
             return max(now, self._open_until)
         if self.state is BreakerState.HALF_OPEN:
             return self._free_at(now)
-        return now if self._pass is not None else math.inf
+        return now if self.standing is not None else math.inf
 
     def ok(self, permit: Permit, now: float, *, slow: bool = False) -> None:
         """The attempt succeeded; `slow` when its first token took longer than `slow_after`."""
         if permit[0] != self.epoch:
             self.late_results += 1
-        elif self._pass is not None:
+        elif self.standing is not None:
             if now >= self._bucket_ends:
                 self._turn_to(now)
             self._bucket[0] += 1
@@ -242,7 +243,7 @@ class Breaker:
         """The upstream is to blame."""
         if permit[0] != self.epoch:
             self.late_results += 1
-        elif self._pass is not None:
+        elif self.standing is not None:
             if now >= self._bucket_ends:
                 self._turn_to(now)
             self._bucket[1] += 1
@@ -263,7 +264,7 @@ class Breaker:
         """The attempt says nothing about the upstream: cancelled, refused locally, the caller's fault."""
         if permit[0] != self.epoch:
             self.late_results += 1
-        elif self._pass is None:
+        elif self.standing is None:
             self._takes_back(permit, now)
 
     def force_open(self, now: float) -> None:
@@ -367,7 +368,7 @@ class Breaker:
         self._leases.clear()
         self._successes = 0
         admits_all = state is BreakerState.CLOSED or state is BreakerState.DISABLED
-        self._pass = Permit(self.epoch, 0) if admits_all else None
+        self.standing = Permit(self.epoch, 0) if admits_all else None
 
     def _announce(self, old: BreakerState, now: float, reason: str) -> None:
         if self.on_change is None:

@@ -285,8 +285,10 @@ class _Builder:
         if config is None:
             return replace(upstream, checks=None, prober=None)
         events, name, warming = self._events, upstream.provider.name, upstream.warming
+        changes = self._changes
 
         def changed(healthy: bool, now: float, reason: str) -> None:
+            changes.count += 1
             events.emit(HealthChanged(name, healthy, reason))
             for each in warming if healthy else ():
                 each.begin(now)

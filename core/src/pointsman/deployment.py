@@ -70,6 +70,10 @@ class Changes:
     def __init__(self) -> None:
         self.count = 0
 
+    def another(self) -> None:
+        """Count one."""
+        self.count += 1
+
 
 class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
@@ -291,27 +295,36 @@ class Deployment:
             return f"circuit breaker {breaker.state}"
         if self.outlier is not None and not panic and not self.outlier.healthy(now):
             return "unhealthy: " + ("ejected" if self.outlier.ejected(now) else "its checks fail")
-        places = self.places
+        places = self.max_in_flight if live.adaptive is None else live.adaptive.limit
         if places is not None and live.in_flight >= places:
             return f"full: {live.in_flight} of {places} in flight"
         if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
             return live.limits.too_large(tokens) or f"rate limit: room in {wait:.1f} s"
         return None
 
-    def steady_until(self, now: float) -> float:
-        """Until when `blocked` says the same, unless `live.changes` counts.
+    def steady(self, now: float) -> tuple[float, float] | None:
+        """Until when `blocked` says the same, unless `live.changes` counts, and of calls of how many tokens.
 
-        `now` when nobody can tell now, and -inf when nobody ever can.
+        None when nobody can tell now.
         """
-        live, breaker = self.live, self.live.breaker
-        if self.outlier is not None or live.limits is not None or live.adaptive is not None:
-            return -inf
+        live, breaker, outlier = self.live, self.live.breaker, self.outlier
         if breaker is not None and breaker.state is BreakerState.HALF_OPEN:
-            return now
+            return None
         if live.warm_up is not None and live.warm_up.ends > now:
-            return now
-        ends = [live.cooling_until, 0.0 if breaker is None else breaker.retry_at(now)]
-        return min((each for each in ends if each > now), default=inf)
+            return None
+        tokens = until = inf
+        if live.limits is not None:
+            fits = live.limits.watch(now, live.changes.another)
+            if fits is None:
+                return None
+            tokens = fits
+        if live.cooling_until > now:
+            until = live.cooling_until
+        if breaker is not None and now < (at := breaker.retry_at(now)) < until:
+            until = at
+        if outlier is not None and now < outlier.ejected_until < until:
+            until = outlier.ejected_until
+        return until, tokens
 
     def lacks_room(self, now: float, tokens: int) -> bool:
         """Whether it is well, and only its places or its rate limits keep a call of `tokens` waiting."""
@@ -337,17 +350,18 @@ class Deployment:
     def acquire(self, now: float, expires: float, tokens: int = 0) -> Lease | None:
         """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
         live = self.live
-        places = self.places
+        adaptive, limits, breaker = live.adaptive, live.limits, live.breaker
+        places = self.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and live.in_flight >= places:
             return None
         reservation = None
-        if live.limits is not None:
-            reservation = live.limits.reserve(tokens, now)
+        if limits is not None:
+            reservation = limits.reserve(tokens, now)
             if reservation is None:
                 return None
         permit = None
-        if live.breaker is not None:
-            permit = live.breaker.acquire(now, expires)
+        if breaker is not None:
+            permit = breaker.standing or breaker.acquire(now, expires)
             if permit is None:
                 if reservation is not None:
                     reservation.refund(now)
@@ -428,51 +442,50 @@ class Lease:
             sent: false when surely nothing reached the upstream: then the rate limits get all of it back.
             tokens: as the upstream counted them, None when it did not.
         """
-        live = self.deployment.live
+        deployment, permit = self.deployment, self._permit
+        live, outlier = deployment.live, deployment.outlier
         if not self._open:
             live.late_releases += 1
             return False
         self._open = False
-        adaptive, outlier = live.adaptive, self.deployment.outlier
-        if adaptive is not None and outcome is Outcome.OK:
-            adaptive.ok(now, live.in_flight)
-        if live.in_flight == self.deployment.max_in_flight or outcome in _CHANGING:
+        adaptive, breaker, in_flight = live.adaptive, live.breaker, live.in_flight
+        places = deployment.max_in_flight if adaptive is None else adaptive.limit
+        if places is not None and in_flight >= places:
             live.changes.count += 1
         live.in_flight -= 1
         live.outcomes[outcome.value] += 1
-        breaker, permit = live.breaker, self._permit
-        match outcome:
-            case Outcome.OK:
-                live.overloads = 0
-                live.total.add(now - self.started_at, now)
-                first = self.first_token
-                if first is not None:
-                    live.first_token.add(first, now)
-                    if live.window is not None:
-                        live.window.add(first, now)
-                if outlier is not None:
-                    outlier.ok(now, started=self.started_at)
-                if breaker is not None and permit is not None:
-                    slow_after = breaker.settings.slow_after
-                    breaker.ok(permit, now, slow=first is not None and first > slow_after)
-            case Outcome.UPSTREAM_FAULT:
-                if retry_after is not None:
-                    live.keep_away(now, retry_after)
-                if outlier is not None:
-                    outlier.failed(now, started=self.started_at)
-                if adaptive is not None and timed_out:
-                    adaptive.overloaded(now)
-                if breaker is not None and permit is not None:
-                    breaker.failed(permit, now)
-            case Outcome.OVERLOAD:
-                live.cool_down(now, retry_after, at_least=at_least)
-                if adaptive is not None:
-                    adaptive.overloaded(now)
-                if breaker is not None and permit is not None:
-                    breaker.overloaded(permit, now)
-            case _:
-                if breaker is not None and permit is not None:
-                    breaker.neutral(permit, now)
+        first = None if self.first_event_at is None else self.first_event_at - self.started_at
+        if outcome is Outcome.OK:
+            live.overloads = 0
+            live.total.add(now - self.started_at, now)
+            if adaptive is not None:
+                adaptive.ok(now, in_flight)
+            if first is not None:
+                live.first_token.add(first, now)
+                if live.window is not None:
+                    live.window.add(first, now)
+            if outlier is not None:
+                outlier.ok(now, started=self.started_at)
+            if breaker is not None and permit is not None:
+                breaker.ok(permit, now, slow=first is not None and first > breaker.settings.slow_after)
+        elif outcome is Outcome.UPSTREAM_FAULT:
+            live.changes.count += 1
+            if retry_after is not None:
+                live.keep_away(now, retry_after)
+            if outlier is not None:
+                outlier.failed(now, started=self.started_at)
+            if adaptive is not None and timed_out:
+                adaptive.overloaded(now)
+            if breaker is not None and permit is not None:
+                breaker.failed(permit, now)
+        elif outcome is Outcome.OVERLOAD:
+            live.cool_down(now, retry_after, at_least=at_least)
+            if adaptive is not None:
+                adaptive.overloaded(now)
+            if breaker is not None and permit is not None:
+                breaker.overloaded(permit, now)
+        elif breaker is not None and permit is not None:
+            breaker.neutral(permit, now)
         if self._reservation is not None:
             if sent:
                 self._reservation.settle(tokens, now)
@@ -480,8 +493,9 @@ class Lease:
                 self._reservation.refund(now)
         if self.observer is not None:
             seconds = now - self.started_at
-            self.observer(self.deployment, Sample(outcome, seconds, self.first_token, retry_after, now))
-        live.wake()
+            self.observer(deployment, Sample(outcome, seconds, first, retry_after, now))
+        if live.rooms:
+            live.wake()
         if live.on_idle and live.in_flight == 0:
             waiting, live.on_idle = live.on_idle, []
             for tell in waiting:

@@ -24,7 +24,7 @@ Source: the generic cell rate algorithm, virtual scheduling form; ITU-T I.371, 1
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from math import ceil, inf, log2, nextafter
@@ -51,6 +51,7 @@ class Meter:
             promise.
 
     Attributes:
+        plenty: units, half of the burst; see `watch`.
         used: units, all that was taken with all settlements and refunds.
     """
 
@@ -62,12 +63,15 @@ class Meter:
         "_mark",
         "_marks",
         "_room_for_one",
+        "_room_for_plenty",
         "_tat",
+        "_tell",
         "_tolerance",
         "burst",
         "count",
         "oversize",
         "period",
+        "plenty",
         "used",
     )
 
@@ -81,12 +85,15 @@ class Meter:
         self.period = period
         self.burst = burst
         self.oversize = oversize
+        self.plenty = max(1, burst // 2)
         self.used = 0
         self._interval = interval = ceil(Fraction(period) * int(_TICKS) / count)  # of one unit
         self._tolerance = burst * interval
         self._room_for_one = self._tolerance - interval
+        self._room_for_plenty = self._tolerance - self.plenty * interval
         self._tat = 0  # when everything taken is worked off, at an even pace
         self._closed_until = -inf
+        self._tell: Callable[[], None] | None = None
         # What was worked off already cannot be given back: how low the backlog (`_tat` less now) was at
         # each of the latest takings, less those that had a lower one after them. `_lows` grows strictly
         # with `_marks`; at `_idle_mark` the backlog was 0.
@@ -115,6 +122,19 @@ class Meter:
         while now + wait < at:
             wait = nextafter(wait, inf)
         return wait
+
+    def watch(self, now: float, tell: Callable[[], None]) -> bool:
+        """Whether `plenty` units fit now. If so they fit at any later instant too, until `tell` is called.
+
+        Time only makes more room, so there is nothing to ask again before. It is called once, by what takes
+        the room away. One can watch: whoever watched before is told, so that it comes and asks again.
+        """
+        if not self._has_plenty(now):
+            return False
+        if self._tell != tell:
+            self._no_more_plenty()
+            self._tell = tell
+        return True
 
     def take(self, quantity: int, now: float) -> int:
         """Take `quantity` units, whether they fit or not; what comes back is for `settle`."""
@@ -149,6 +169,8 @@ class Meter:
                 self._note(self._tat - least)
         if until is not None:
             self._closed_until = max(self._closed_until, until)
+        if not self._has_plenty(now):
+            self._no_more_plenty()
 
     def remaining(self, now: float) -> int:
         """Whole units that could be taken now, cool-down aside; below 0 when in debt."""
@@ -169,22 +191,27 @@ class Meter:
     def _charge(self, quantity: int, ticks: int) -> int:
         self.used += quantity
         self._mark = mark = self._mark + 1
-        tat = self._tat
-        if tat > ticks:
-            self._note(tat - ticks)
+        backlog = self._tat - ticks
+        if backlog > 0:
+            self._note(backlog)
         else:
-            tat = ticks
+            backlog = 0
             self._idle_mark = mark
             if self._lows:
                 self._lows.clear()
                 self._marks.clear()
-        self._tat = tat + quantity * self._interval
+        backlog += quantity * self._interval
+        self._tat = ticks + backlog
+        if backlog > self._room_for_plenty:
+            self._no_more_plenty()
         return mark
 
     def _correct(self, more: int, mark: int, ticks: int) -> None:
         self.used += more
         if more >= 0:
             self._tat += more * self._interval
+            if self._tat - ticks > self._room_for_plenty:
+                self._no_more_plenty()
             return
         room = self._tat - ticks
         if mark < self._idle_mark or room <= 0:
@@ -204,6 +231,15 @@ class Meter:
         while first and lows[first - 1] >= lows[since]:
             first -= 1
         del lows[first:since], marks[first:since]
+
+    def _has_plenty(self, now: float) -> bool:
+        """Whether `wait(plenty, now)` is 0."""
+        return self._tat - int(now * _TICKS) <= self._room_for_plenty and now >= self._closed_until
+
+    def _no_more_plenty(self) -> None:
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell()
 
     def _note(self, low: int) -> None:
         # Of what was reserved before now no more than `low` can be given back.
@@ -280,6 +316,21 @@ class Limits:
         for meter in self._tokens:
             wait = max(wait, meter.wait(tokens, now))
         return wait
+
+    def watch(self, now: float, tell: Callable[[], None]) -> float | None:
+        """Tokens, so many that a call with no more of them fits now; None when there is no plenty of room.
+
+        What fits now fits at any later instant too, until `tell` is called; see `Meter.watch`.
+        """
+        most = inf
+        for meter in self._requests:
+            if not meter.watch(now, tell):
+                return None
+        for meter in self._tokens:
+            if not meter.watch(now, tell):
+                return None
+            most = min(most, meter.plenty)
+        return most
 
     def too_large(self, tokens: int) -> str | None:
         """Why a call with `tokens` tokens can never be let through; None when it can."""

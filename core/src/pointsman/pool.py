@@ -171,30 +171,48 @@ class Pool:
         Looked up again only when something has changed: with hundreds of deployments the search would cost
         more than the rest of the call.
         """
-        steady, changes = self._steady, self._changes
+        changes = self._changes
         if changes is None or demand.tried or demand.require:
-            changes = None
-        elif steady is not None and steady.changes == changes.count and now < steady.until:
+            return self._looked_up(now, demand)
+        steady = self._steady
+        if (
+            steady is not None
+            and steady.changes == changes.count
+            and now < steady.until
+            and demand.tokens <= steady.tokens
+        ):
             return steady.ready
+        count = changes.count  # before the search: a lease that is dropped meanwhile is a change
+        ready = self._looked_up(now, demand)
+        if (found := self._steadiness(now)) is not None and demand.tokens <= found[1]:
+            # A tuple, because it is shown to strategies again and again, and they are others' code.
+            ready = tuple(ready)
+            self._steady = _Steady(count, *found, ready)
+        return ready
+
+    def _looked_up(self, now: float, demand: Demand) -> Sequence[Deployment]:
         ready = self.ready(now, demand)
         for each in ready:
             if (warm_up := each.live.warm_up) is not None and warm_up.ends > now:
                 return within_caps(ready, now)
-        if changes is not None and (steady is None or steady.until > -inf or steady.changes != changes.count):
-            # A tuple, because it is shown to strategies again and again, and they are others' code.
-            ready = tuple(ready)
-            self._steady = _Steady(changes.count, self._steady_until(now), ready)
         return ready
 
-    def _steady_until(self, now: float) -> float:
-        """Until when the same are ready unless something changes; `now` or -inf as of `steady_until`.
+    def _steadiness(self, now: float) -> tuple[float, float] | None:
+        """Until when the same are ready unless something changes, and for calls of how many tokens.
 
-        With several levels that is known only while the first one is well: chance has a say otherwise.
+        None when nobody can tell. With several levels that is known only while the first one is well: chance
+        has a say otherwise.
         """
         first = self._levels[0]
         if len(self._levels) > 1 and any(each.blocked(now) is not None for each in first):
-            return now
-        return min(each.steady_until(now) for each in first)
+            return None
+        until = tokens = inf
+        for each in first:
+            steady = each.steady(now)
+            if steady is None:
+                return None
+            until, tokens = min(until, steady[0]), min(tokens, steady[1])
+        return until, tokens
 
     def hold(self, chosen: Deployment, now: float, expires: float, demand: Demand) -> Lease | None:
         """A lease on `chosen`, of which the strategy will hear; None when it is not to be had."""
@@ -259,10 +277,11 @@ class Pool:
 
 
 class _Steady(NamedTuple):
-    """The ready ones while so many `changes` are counted, and before the instant `until`."""
+    """The ready ones for `tokens` or fewer, before the instant `until`, while `changes` counts no more."""
 
     changes: int
     until: float
+    tokens: float
     ready: Sequence[Deployment]
 
 

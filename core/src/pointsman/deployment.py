@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import exp, inf
+from math import exp, inf, log
 from typing import Any
 from weakref import ref
 
@@ -30,7 +30,8 @@ QUOTA_COOL_DOWN = 300.0
 LONGEST_COOL_DOWN = 3600.0
 """Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
 _EWMA_SECONDS = 30.0
-_CHANGING = (Outcome.UPSTREAM_FAULT, Outcome.OVERLOAD)
+_EWMA_MOST = 0.9  # what the old is worth at most, or a burst of samples in one instant would count nothing
+_EWMA_FRESH = -log(_EWMA_MOST) * _EWMA_SECONDS  # for how long it is worth that
 
 
 class Admin(StrEnum):
@@ -55,10 +56,9 @@ class Average:
         if self.value is None:
             self.value = sample
         else:
-            old = exp(-max(0.0, now - self._at) / _EWMA_SECONDS)
-            # Without a floor on the weight of the new, a burst of samples in one instant would count nothing.
-            old = min(old, 0.9)
-            self.value = self.value * old + sample * (1 - old)
+            elapsed = now - self._at
+            old = _EWMA_MOST if elapsed <= _EWMA_FRESH else exp(-elapsed / _EWMA_SECONDS)
+            self.value += (sample - self.value) * (1 - old)
         self._at = now
 
 

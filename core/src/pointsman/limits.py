@@ -308,7 +308,7 @@ class Limits:
 
     def wait(self, tokens: int, now: float) -> float:
         """Seconds until a call with `tokens` tokens would fit everywhere; 0.0 now, infinity never."""
-        if self._fits(tokens, now):
+        if self._fits(tokens, now, int(now * _TICKS)):
             return 0.0
         wait = 0.0
         for meter in self._requests:
@@ -347,10 +347,10 @@ class Limits:
 
     def reserve(self, tokens: int, now: float) -> Reservation | None:
         """One request and `tokens` tokens in every scope, or nothing anywhere."""
-        if not self._fits(tokens, now):
+        ticks = int(now * _TICKS)
+        if not self._fits(tokens, now, ticks):
             self.refused += 1
             return None
-        ticks = int(now * _TICKS)
         marks = []
         for meter in self._tokens:
             marks.append(meter._charge(tokens, ticks))  # noqa: PERF401 - a comprehension costs a frame of its own
@@ -358,10 +358,9 @@ class Limits:
             marks.append(meter._charge(1, ticks))  # noqa: PERF401
         return Reservation(self, tokens, marks)
 
-    def _fits(self, tokens: int, now: float) -> bool:
-        """Whether `wait` is 0."""
+    def _fits(self, tokens: int, now: float, ticks: int) -> bool:
+        """Whether `wait` is 0 `now`, which is `ticks`."""
         # `meter.wait(...) == 0` for each, spelt out: every call asks several times.
-        ticks = int(now * _TICKS)
         for meter in self._requests:
             if meter._tat - ticks > meter._room_for_one or now < meter._closed_until:
                 return False
@@ -430,7 +429,9 @@ class Reservation:
             return False
         self._open = False
         if actual_tokens is not None and actual_tokens != self.tokens:
-            more = max(0, actual_tokens) - self.tokens  # what counts below nothing grants no credit
+            more = (
+                actual_tokens if actual_tokens > 0 else 0
+            ) - self.tokens  # what counts below nothing grants no credit
             ticks = int(now * _TICKS)
             for meter, mark in zip(self._limits._tokens, self._marks, strict=False):
                 meter._correct(more, mark, ticks)

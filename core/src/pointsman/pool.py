@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
-from pointsman.deployment import ANYTHING, Demand, Deployment, Lease
+from pointsman.deployment import ANYTHING, Changes, Demand, Deployment, Lease
 from pointsman.errors import NoDeploymentAvailable, PluginError, RuleNotMet
 from pointsman.health import Outliers, within_caps
 from pointsman.levels import Level, choose, order, panics
@@ -171,23 +171,25 @@ class Pool:
         Looked up again only when something has changed: with hundreds of deployments the search would cost
         more than the rest of the call.
         """
-        changes = self._changes
-        if changes is None or demand.tried or demand.require:
+        if demand.tried or demand.require:
             return self._looked_up(now, demand)
         steady = self._steady
         if (
             steady is not None
-            and steady.changes == changes.count
+            and steady.counted == steady.changes.count
             and now < steady.until
             and demand.tokens <= steady.tokens
         ):
             return steady.ready
+        changes = self._changes
+        if changes is None:
+            return self._looked_up(now, demand)
         count = changes.count  # before the search: a lease that is dropped meanwhile is a change
         ready = self._looked_up(now, demand)
         if (found := self._steadiness(now)) is not None and demand.tokens <= found[1]:
             # A tuple, because it is shown to strategies again and again, and they are others' code.
             ready = tuple(ready)
-            self._steady = _Steady(count, *found, ready)
+            self._steady = _Steady(changes, count, *found, ready)
         return ready
 
     def _looked_up(self, now: float, demand: Demand) -> Sequence[Deployment]:
@@ -279,7 +281,8 @@ class Pool:
 class _Steady(NamedTuple):
     """The ready ones for `tokens` or fewer, before the instant `until`, while `changes` counts no more."""
 
-    changes: int
+    changes: Changes
+    counted: int
     until: float
     tokens: float
     ready: Sequence[Deployment]

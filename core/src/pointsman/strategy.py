@@ -252,8 +252,6 @@ class LeastConnections(Strategy):
         if len(ready) == 1:
             return ready[0]
         loads = [member.in_flight for member in ready]
-        if not any(loads):
-            return self._ties.next(ready)
         if self._even:
             fewest = min(loads)
             ties = loads.count(fewest)
@@ -261,6 +259,8 @@ class LeastConnections(Strategy):
                 return ready[loads.index(fewest)]
             if ties < len(loads):
                 ready = [each for each, load in zip(ready, loads, strict=True) if load == fewest]
+            return self._ties.next(ready)
+        if not any(loads):
             return self._ties.next(ready)
         tied: list[Member] = []
         least, per = 1, 0  # in-flight / weight as a fraction; 1/0 is more than anything

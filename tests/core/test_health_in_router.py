@@ -76,6 +76,25 @@ def test_a_deployment_that_fails_in_a_row_is_ejected_and_the_last_one_never() ->
     run(main())
 
 
+def test_a_reload_that_is_refused_brings_no_ejected_deployment_back() -> None:
+    upstream = Scripted()
+    upstream.default("c", Unavailable("down"))
+    rules: dict[str, Any] = {"outliers": {"failure_threshold": 3}, "retry": FREE, **NO_BREAKER}
+
+    async def main() -> None:
+        async with router(upstream, config("abc", **rules)) as r:
+            while not any(states(r).values()):
+                await r.chat("m", "hi")
+            with pytest.raises(ConfigError, match="audit"):
+                # Of itself it would: alone in its model, `c` is the last one.
+                await r.reload(config("c", audit=[{"type": "jsonl", "path": "/dev/null/x"}], **rules))
+            assert states(r) == {"a/x": None, "b/x": None, "c/x": "unhealthy: ejected"}
+            await r.reload(config("c", **rules))
+            assert states(r) == {"c/x": None}
+
+    run(main())
+
+
 def levels(**changes: Any) -> dict[str, Any]:
     """Ten deployments at priority 0, ten at priority 1."""
     names = [f"p{n}" for n in range(20)]

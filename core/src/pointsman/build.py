@@ -378,7 +378,7 @@ class _Builder:
         if old is not None and old.strategy_name == named.type:
             with suppress(ValueError):
                 strategy.restore(old.strategy.state())
-        return Pool(
+        pool = Pool(
             name,
             deployments,
             strategy,
@@ -389,7 +389,6 @@ class _Builder:
             budget=self._budget(None if retry is None else retry.budget, old),
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
-            now=self._now,
             room=self._room(),
             hedges=self._hedges(old),
             counts_tokens=any(
@@ -397,6 +396,8 @@ class _Builder:
                 for limits in (self._limits[each.id] for each in deployments)
             ),
         )
+        self._adoptions.append(partial(pool.tie, self._now))
+        return pool
 
     def _hedges(self, old: Pool | None) -> RetryBudget | None:
         config = self._config.hedging

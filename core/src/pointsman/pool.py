@@ -39,7 +39,6 @@ class Pool:
         budget: RetryBudget | None = None,
         panic_threshold: float = 0.5,
         rng: Rng | None = None,
-        now: float | None = None,
         room: WaitingRoom[Lease] | None = None,
         hedges: RetryBudget | None = None,
         counts_tokens: bool = False,
@@ -60,11 +59,6 @@ class Pool:
         )
         self._panic_threshold = panic_threshold
         self._rng = rng
-        if now is not None:
-            # Not used further: it ties the ejections of a level together, so that the last one is spared.
-            # A pool without `now`, for calls by the full name, borrows deployments that are tied already.
-            for level in self._levels:
-                Outliers([each.outlier for each in level if each.outlier is not None], now=now)
         if room is not None:
             for each in self.deployments:
                 each.live.wakes(room)
@@ -74,6 +68,14 @@ class Pool:
         self._changes = changes.popitem()[1] if len(changes) == 1 else None
         self._observer = strategy.observed if observes(strategy) else None
         strategy.members(self.deployments)
+
+    def tie(self, now: float) -> None:
+        """From `now` on, the ejections of each level are tied together, so that its last one is spared.
+
+        Not for a pool that borrows deployments, for calls by their full name: these are tied already.
+        """
+        for level in self._levels:
+            Outliers([each.outlier for each in level if each.outlier is not None], now=now)
 
     def ready(
         self, now: float, demand: Demand = ANYTHING, refused: Refusals | None = None

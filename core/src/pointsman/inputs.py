@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import partial
 from math import inf
-from operator import is_not
+from operator import attrgetter, is_not
 from typing import Any, get_args
 
 from pointsman.errors import InvalidRequest
@@ -357,14 +357,17 @@ def _response_format(given: ResponseFormat | str | JsonObject | None) -> Respons
 def checked(request: ChatRequest) -> ChatRequest:
     """A request that its caller made, read as `Router.chat` reads what it is given. Raises InvalidRequest."""
     _check_model(request.model)
-    given = {name: value for name in _CHAT_OPTIONS if (value := getattr(request, name)) not in _NOT_SAID}
-    changed = {name: value for name, value in _read_options(given).items() if value is not given[name]}
-    given_messages = request.messages
-    messages = as_messages(given_messages)
-    if messages is not given_messages and (
-        not isinstance(given_messages, tuple) or any(map(is_not, messages, given_messages))
-    ):
-        changed["messages"] = messages
+    changed: dict[str, Any] = {}
+    options = _options_in(request)
+    if options != _NO_OPTIONS:
+        named = zip(_CHAT_OPTIONS, options, strict=True)
+        given = {name: value for name, value in named if value not in _NOT_SAID}
+        changed = {name: value for name, value in _read_options(given).items() if value is not given[name]}
+    messages = request.messages
+    if type(messages) is not tuple or not messages or not all(map(_is_turn, messages)):
+        read = as_messages(messages)
+        if read is not messages and (not isinstance(messages, tuple) or any(map(is_not, read, messages))):
+            changed["messages"] = read
     return replace(request, **changed) if changed else request
 
 
@@ -541,6 +544,8 @@ def _options_of(request: type[Any]) -> dict[str, None]:
 _CHAT_OPTIONS = _options_of(ChatRequest)
 _GENERATE_OPTIONS = _options_of(GenerateRequest)
 _EMBED_OPTIONS = _options_of(EmbedRequest)
+_options_in = attrgetter(*_CHAT_OPTIONS)
+_NO_OPTIONS = _options_in(ChatRequest("", ()))
 
 
 def _check_options(options: Mapping[str, Any], known: Mapping[str, None]) -> None:

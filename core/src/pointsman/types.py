@@ -206,7 +206,7 @@ class ChatRequest:
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> ChatRequest:
         """This request with `defaults` for whatever it does not say; itself when it says all."""
-        return _with_defaults(self, defaults)
+        return _with_defaults(self, defaults) if defaults else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ class GenerateRequest:
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> GenerateRequest:
         """This request with `defaults` for whatever it does not say."""
-        return _with_defaults(self, defaults)
+        return _with_defaults(self, defaults) if defaults else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ class EmbedRequest:
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> EmbedRequest:
         """This request with `defaults` for whatever it does not say."""
-        return _with_defaults(self, defaults)
+        return _with_defaults(self, defaults) if defaults else self
 
 
 Request = ChatRequest | GenerateRequest | EmbedRequest

@@ -40,7 +40,8 @@ def wide(cls: type[T]) -> type[T]:
 
 def _assigning(cls: Any) -> Callable[..., None]:
     """The `__init__` of a dataclass with the fields of `cls` and their defaults that is not frozen."""
-    body: dict[str, Any] = {"__annotations__": {}, "__qualname__": cls.__qualname__}
+    # The docstring is for nobody, but without one `dataclass` works one out, which is slow.
+    body: dict[str, Any] = {"__annotations__": {}, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     for each in fields(cls):
         body["__annotations__"][each.name] = each.type
         if each.default is not MISSING:

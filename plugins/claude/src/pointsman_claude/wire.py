@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal, NoReturn, get_args
 
 from pointsman.errors import InvalidRequest, Unsupported
@@ -60,6 +61,8 @@ _UNKNOWN_OPTIONS: Mapping[str, tuple[Any, ...]] = {
     "logprobs": (False,),
     "top_logprobs": (0,),
 }
+_unknown_options_of = attrgetter(*_UNKNOWN_OPTIONS)
+_NONE_OF_THEM = (None,) * len(_UNKNOWN_OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +408,8 @@ def _document_source(file: File, where: str) -> dict[str, Any]:
 
 
 def _refuse_unknown_options(request: ChatRequest) -> None:
+    if _unknown_options_of(request) == _NONE_OF_THEM:
+        return
     given = [
         name
         for name, nothing in _UNKNOWN_OPTIONS.items()
@@ -475,14 +480,15 @@ def _sampling(request: ChatRequest) -> dict[str, Any]:
     if request.temperature is not None and not 0 <= request.temperature <= 1:
         # Cutting it to 1 would be another distribution than the caller asked for, without a word.
         _unsupported(f"temperature {request.temperature}; its range is 0 to 1")
-    given = ((name, getattr(request, name)) for name in _SAMPLING)
-    return {name: value for name, value in given if value is not None}
+    return {name: value for name in _SAMPLING if (value := getattr(request, name)) is not None}
 
 
 def _stop(stop: Sequence[str]) -> dict[str, Any]:
+    if not stop:
+        return {}
     if any(not each.strip() for each in stop):
         _unsupported("a stop sequence of white space only")
-    return {"stop_sequences": list(stop)} if stop else {}
+    return {"stop_sequences": list(stop)}
 
 
 def _metadata(request: ChatRequest) -> dict[str, Any]:

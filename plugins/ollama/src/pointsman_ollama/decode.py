@@ -40,11 +40,11 @@ def chat_response(value: Any, *, seed: str) -> ChatResponse:
     if answer.get("done") is not True:
         raise Truncated("Ollama's answer is not marked as done")
     text, thinking, raw_calls = _content(answer)
-    calls = ToolCalls(seed).read(raw_calls, answer)
+    calls = tuple(ToolCalls(seed).read(raw_calls, answer)) if raw_calls else ()
     native = _native_reason(answer)
     return ChatResponse(
         text=text,
-        tool_calls=tuple(calls),
+        tool_calls=calls,
         finish_reason=_finish_reason(native, called=bool(calls)),
         usage=_usage(answer),
         model=_string(answer, "model"),

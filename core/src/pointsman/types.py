@@ -174,8 +174,8 @@ class ResponseFormat:
 class ChatRequest:
     """A conversation to continue.
 
-    `messages` of a plain conversation are `turns.Turns`, which has them made when somebody looks.
-    `model` is the public name. None means "not said": the deployment's defaults and then the upstream's
+    `model` is the public name. `messages` that are all plain text come as `turns.Turns`, which makes them
+    when somebody looks. None means "not said": the deployment's defaults and then the upstream's
     own apply. `max_tokens` bounds the answer, reasoning included where the upstream counts so. `extra` is
     passed to the provider untouched and merged into the body it sends.
     """

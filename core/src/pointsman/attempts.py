@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +32,7 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded
 from pointsman.failures import Failures, same_credential
+from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.pool import Pool
 from pointsman.provider import Call
@@ -87,7 +88,7 @@ class Running:
             each.give_up()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """What all requests of a snapshot share."""
 

@@ -13,7 +13,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
@@ -26,6 +25,7 @@ from pointsman import jsonio
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.frozen import frozen
 from pointsman.types import Usage
 
 VERSION = 1
@@ -54,7 +54,7 @@ class AuditSink(Protocol):
         """Write what is still held, then give back the resource. May block; called once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditFactory:
     """What an audit plugin offers: `make(settings, clock)` returns an `AuditSink`."""
 

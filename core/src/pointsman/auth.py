@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
+from pointsman.frozen import frozen
 
 _MASK = "***"
 
@@ -68,7 +68,7 @@ class Auth(Protocol):
         """The upstream answered 401 to `secret`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthFactory:
     """What an auth plugin offers: `make(settings, clock)` returns an `Auth` or raises ConfigError."""
 

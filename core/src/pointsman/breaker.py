@@ -16,11 +16,11 @@ nor reopen a breaker that is probing, nor add to the probes.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from pointsman.clock import Rng
+from pointsman.frozen import frozen
 
 _BUCKETS = 10
 
@@ -33,7 +33,7 @@ class BreakerState(StrEnum):
     DISABLED = "disabled"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BreakerSettings:
     """When a breaker opens, and for how long.
 

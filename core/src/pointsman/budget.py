@@ -15,8 +15,9 @@ but requests, time and refunds adds to it. Times are rounded to the microsecond;
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
+
+from pointsman.frozen import frozen
 
 _RETRY = 10**9
 """The unit is a billionth of a retry, and time is in microseconds: so everything is an integer."""
@@ -30,7 +31,7 @@ def _thousandths(value: float) -> int:
     return int(Fraction(str(value)) * 1000)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BudgetSettings:
     """How many retries a group of targets has to bear.
 

@@ -10,8 +10,9 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import accumulate
+
+from pointsman.frozen import frozen
 
 _SLICES = 10
 
@@ -19,7 +20,7 @@ _SLICES = 10
 # ── adaptive concurrency ─────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdaptiveSettings:
     """How a limit of concurrency learns.
 
@@ -128,7 +129,7 @@ class AdaptiveLimit:
 # ── hedging ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HedgeSettings:
     """When a request that waits for its first token is sent to a second deployment as well.
 

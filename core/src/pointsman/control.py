@@ -15,7 +15,6 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ from pointsman.config import Config
 from pointsman.config.interpolate import interpolate
 from pointsman.config.locate import read
 from pointsman.errors import ConfigError, PointsmanError
+from pointsman.frozen import frozen
 from pointsman.jsonio import dumps, loads
 from pointsman.suggest import did_you_mean
 
@@ -146,7 +146,7 @@ def _operation(name: str) -> Callable[[Operated, Request], Awaitable[Mapping[str
     return operate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """One thing that can be said.
 

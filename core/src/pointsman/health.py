@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pointsman.clock import Clock, Rng
 from pointsman.events import log
+from pointsman.frozen import frozen
 from pointsman.timers import TimeLimit
 
 _MILLION = 1_000_000
@@ -26,7 +26,7 @@ _CLOSE_TRIES = 5
 # ── what its calls say ───────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutlierSettings:
     """When a deployment is left alone because its calls fail.
 
@@ -229,7 +229,7 @@ class Outliers:
 # ── what checks say ──────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckSettings:
     """How often an upstream is asked, and what follows from its answers.
 
@@ -444,7 +444,7 @@ class Prober:
 # ── how it returns to full load ──────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WarmUpSettings:
     """How a deployment that joins or recovers gets its load back.
 

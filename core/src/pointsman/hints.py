@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from pointsman.frozen import frozen
 
 _DAYS = frozenset({"mon", "tue", "wed", "thu", "fri", "sat", "sun"})
 _GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
@@ -43,7 +44,7 @@ def reset_after(headers: Mapping[str, str], names: Iterable[str], *, wall: float
     return max(waits, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RateHeaders:
     """The headers in which an upstream tells what is left of its limits: (remaining, reset) for each unit."""
 

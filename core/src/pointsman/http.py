@@ -30,6 +30,7 @@ from pointsman.errors import (
     NoConnectionFree,
     Truncated,
 )
+from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.statuses import json_or_none, request_id_of
 from pointsman.timers import TimeLimits
@@ -53,7 +54,7 @@ def bearer(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """Where a provider's calls go, and what every one of them carries.
 

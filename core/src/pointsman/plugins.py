@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any, Literal, NamedTuple
@@ -20,6 +20,7 @@ import pluggy
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.errors import PluginError
+from pointsman.frozen import frozen
 from pointsman.hookspecs import PROJECT, PointsmanSpec
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
@@ -63,7 +64,7 @@ KINDS = {
 State = Literal["built in", "not loaded", "loaded", "broken", "conflict", "not chosen"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PluginInfo:
     """One name that somebody offers.
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pointsman.auth import Auth
 from pointsman.clock import Clock
 from pointsman.errors import Unsupported
+from pointsman.frozen import frozen
 from pointsman.http import Client, Endpoint, Limits
 from pointsman.sources import EventSource
 from pointsman.types import (
@@ -84,7 +85,7 @@ class PerOptions(Generic[T]):
         return known[1]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProviderContext:
     """What a provider is made from.
 
@@ -152,7 +153,7 @@ class Provider:
         return Unsupported(f"provider {self.name!r} ({type(self).__name__}) cannot do this: {what}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProviderFactory:
     """What a provider plugin offers.
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pointsman.budget import BudgetSettings
 from pointsman.clock import Rng
 from pointsman.errors import CallError
+from pointsman.frozen import frozen
 from pointsman.units import Duration, Percent
 
 HOP = 0.05
@@ -51,7 +52,7 @@ class RetryPolicy(Protocol):
         """Seconds to wait before the next attempt; None to give up."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryFactory:
     """What a retry plugin offers: `make(settings)` returns a `RetryPolicy`."""
 

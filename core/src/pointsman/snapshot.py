@@ -22,6 +22,7 @@ from pointsman.auth import Auth
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ProviderConfig
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel
+from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober, WarmUp
 from pointsman.http import Client, Endpoint
 from pointsman.limits import Limit
@@ -38,7 +39,7 @@ AD_HOC_POOLS = 256
 """`provider/upstream-model` names that are remembered; callers may invent any number."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upstream:
     """One provider as it runs: the object, and what its clients are made of."""
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 from pointsman.clock import Clock, Rng
 from pointsman.errors import Outcome
+from pointsman.frozen import frozen
 from pointsman.swrr import Ties, Turns
 
 __all__ = [
@@ -47,7 +48,7 @@ class Member(Protocol):
         """Attempts that hold a lease now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Price:
     """What a deployment charges, in one currency for all, per 1,000,000 tokens.
 
@@ -171,7 +172,7 @@ def observes(strategy: Strategy) -> bool:
     return method is not Strategy.observed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StrategyFactory:
     """A strategy under the name that configurations use.
 

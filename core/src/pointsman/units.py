@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
+
+from pointsman.frozen import frozen
 
 _NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 _LONGEST = 400
@@ -79,7 +80,7 @@ def format_duration(seconds: float) -> str:
     return written + (f"{_plain(rest)}s" if rest or not written else "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rate:
     """So many per so long: `count`, 1 or more, in every `period` seconds, above 0."""
 

@@ -29,6 +29,7 @@ from math import exp, inf
 from typing import Generic, TypeVar
 
 from pointsman.errors import CallError, DeadlineExceeded, QueueFull
+from pointsman.frozen import frozen
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class Priority(IntEnum):
     LOW = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LineSettings:
     """How long a line may be, and who gets how much of it.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pointsman.errors import ConfigError
+from pointsman.frozen import frozen
 
 Path = tuple[str | int, ...]
 """The way to a value: keys of mappings and indices of lists, such as `("models", "a", "deployments", 0)`."""
@@ -14,7 +14,7 @@ Path = tuple[str | int, ...]
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """One thing that is wrong.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from pointsman.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class TransportFactory:
     """`make(options)` returns an `httpx.AsyncBaseTransport` for `TransportOptions`; it opens nothing yet."""
 

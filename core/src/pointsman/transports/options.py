@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+from pointsman.frozen import frozen
 
 
 class TransportUnavailable(Exception):
@@ -38,7 +39,7 @@ class Immediate(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TransportOptions:
     """How one deployment is reached. Certificates are always verified, and TLS is 1.2 or later.
 

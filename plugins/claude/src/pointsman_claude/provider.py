@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from pointsman.errors import BadResponse, InvalidRequest
 from pointsman.framing import SseFramer
+from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
@@ -60,7 +60,7 @@ class ClaudeOptions(_Model):
     late_system: LateSystem | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Manner:
     """How one deployment is spoken to: in the body, and in the headers."""
 

@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any, Literal, NoReturn, get_args
 
 from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.frozen import frozen
 from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
@@ -65,7 +66,7 @@ _unknown_options_of = attrgetter(*_UNKNOWN_OPTIONS)
 _NONE_OF_THEM = (None,) * len(_UNKNOWN_OPTIONS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dialect:
     """How one deployment wants to be spoken to.
 

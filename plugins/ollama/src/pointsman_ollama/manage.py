@@ -11,6 +11,7 @@ from typing import Any
 from pointsman import jsonio
 from pointsman.errors import BadResponse, Truncated
 from pointsman.framing import SseEvent
+from pointsman.frozen import frozen
 from pointsman.http import Answer, Client
 from pointsman.types import JsonObject, ModelInfo
 from pointsman_ollama.decode import Lines
@@ -27,7 +28,7 @@ class PullProgress:
     completed_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunningModel:
     """A model in memory; `vram_bytes` of its `size_bytes` lie on a GPU, and it leaves at `expires_at`."""
 
@@ -38,7 +39,7 @@ class RunningModel:
     context_window: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelDetails:
     """What a model is; all else that the server told stands in `raw`."""
 

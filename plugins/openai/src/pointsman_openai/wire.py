@@ -10,10 +10,10 @@ import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.frozen import frozen
 from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
@@ -38,7 +38,7 @@ _PARTS: Mapping[type[Part], Feature] = {Image: "images", File: "files", Audio: "
 _NEWER = re.compile(r"(?:o\d|gpt-(?:[5-9]|\d\d))")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dialect:
     """How one upstream writes the OpenAI dialect, and what it cannot do.
 

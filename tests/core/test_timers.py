@@ -13,7 +13,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from pointsman.testing import run
-from pointsman.timers import TimeLimit, TimeLimits
+from pointsman.timers import Alarms, TimeLimit, TimeLimits
 
 
 class Late(Exception):
@@ -323,14 +323,95 @@ def test_after_closing_nothing_is_left_to_ring() -> None:
         def late() -> Late:
             return Late()
 
-        limits = TimeLimits()
+        alarms = Alarms()
+        limits = TimeLimits(alarms)
         kept = weakref.ref(late)
         with limits.until(60.0, late):
             await asyncio.sleep(1)
         limits.close()
         del limits, late
+        alarms.close()
         await asyncio.sleep(0)
         gc.collect()
         assert kept() is None
 
     run(work())
+
+
+# ── one timer for all ────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0, 2.0]), waits, st.booleans()), max_size=6))
+def test_waits_of_several_tasks_that_share_a_timer_end_as_if_each_had_its_own(
+    tasks: list[tuple[float, list[tuple[float | None, float]], bool]],
+) -> None:
+    async def one(
+        alarms: Alarms | None, start: float, given_waits: list[tuple[float | None, float]], closes: bool
+    ) -> list[tuple[str, float]]:
+        await asyncio.sleep(start)
+        limits, found = TimeLimits(alarms), []
+        for patience, seconds in given_waits:
+            until = None if patience is None else now() + patience
+            try:
+                with limits.until(until, Late):
+                    await asyncio.sleep(seconds)
+                found.append(("done", round(now(), 3)))
+            except Late:
+                found.append(("late", round(now(), 3)))
+            if closes:
+                limits.close()
+        limits.close()
+        return found
+
+    async def ends(alarms: Alarms | None) -> list[list[tuple[str, float]]]:
+        return await asyncio.gather(*(one(alarms, *each) for each in tasks))
+
+    async def shared() -> list[list[tuple[str, float]]]:
+        alarms = Alarms()
+        found = await ends(alarms)
+        alarms.close()
+        assert not alarms._heap
+        assert alarms._handle is None
+        return found
+
+    assert run(shared()) == run(ends(None))
+
+
+def test_limits_that_were_given_back_do_not_pile_up_and_set_no_timers() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        alarms, set_for = Alarms(), []
+        call_at = loop.call_at
+        loop.call_at = lambda when, *more, **named: set_for.append(when) or call_at(when, *more, **named)  # type: ignore
+        waiting = TimeLimits(alarms)
+        with waiting.until(500.0, Late):
+            for n in range(10_000):
+                limits = TimeLimits(alarms)
+                with limits.until(100.0 + n / 100, Late):
+                    pass
+                limits.close()
+                assert len(alarms._heap) < 200
+            assert set_for == [500.0, 100.0]
+            with pytest.raises(Late), TimeLimits(alarms).until(3.0, Late):
+                await asyncio.sleep(60)
+        assert now() == pytest.approx(3, abs=0.01)
+
+    run(work())
+
+
+def test_a_timer_of_a_loop_that_is_gone_keeps_no_later_limit_from_ringing() -> None:
+    alarms = Alarms()
+
+    async def work(at: float) -> float:
+        with pytest.raises(Late), TimeLimits(alarms).until(now() + at, Late):
+            await asyncio.sleep(1e6)
+        return now()
+
+    async def left() -> None:
+        with TimeLimits(alarms).until(now() + 1, Late):
+            pass
+
+    run(left())
+    assert run(work(5.0)) == pytest.approx(5, abs=0.01)
+    assert run(work(2.0)) == pytest.approx(2, abs=0.01)

@@ -7,25 +7,103 @@ Client libraries time out per read, which a dripping server never reaches; these
 from __future__ import annotations
 
 import asyncio
+from asyncio import current_task
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
 from math import inf
 from types import TracebackType
+
+_TIDY_FROM = 64
+
+
+class Alarms:
+    """When limits want to be looked at, with one timer of the loop for all of them: the one for the earliest.
+
+    A limit that is given back stays in the heap until there are more of those than others. So what a limit
+    costs does not depend on how many there are, and the loop hears of few.
+    """
+
+    __slots__ = ("_given_back", "_handle", "_heap", "_loop", "_numbers", "_rings_at")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, TimeLimits]] = []
+        self._numbers = count()  # so that limits themselves are never compared
+        self._given_back = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._handle: asyncio.TimerHandle | None = None
+        self._rings_at = inf
+
+    def add(self, when: float, limits: TimeLimits, loop: asyncio.AbstractEventLoop) -> None:
+        """Have `limits` looked at at `when`, unless they are set to another instant meanwhile."""
+        if loop is not self._loop:  # then nobody waits on the other one any more
+            self._heap.clear()
+            self._given_back = 0
+            self._set(inf)
+            self._loop = loop
+        heappush(self._heap, (when, next(self._numbers), limits))
+        if when < self._rings_at:
+            self._set(when)
+
+    def give_back(self) -> None:
+        """Hear that limits of those added are set to another instant, or to none."""
+        self._given_back += 1
+        if self._given_back > _TIDY_FROM and 2 * self._given_back > len(self._heap):
+            self._tidy()
+
+    def close(self) -> None:
+        """Give the loop's timer back, unless somebody waits for it."""
+        self._tidy()
+        if not self._heap:
+            self._set(inf)
+
+    def _tidy(self) -> None:
+        self._heap[:] = [each for each in self._heap if each[2].rings_at == each[0]]
+        heapify(self._heap)
+        self._given_back = 0
+
+    def _set(self, when: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._rings_at = when
+        if when < inf and self._loop is not None:
+            self._handle = self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        now, self._rings_at, self._handle = self._rings_at, inf, None
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            when, _, limits = heappop(heap)
+            if limits.rings_at == when:
+                limits.ring()
+            else:
+                self._given_back -= 1
+        while heap and heap[0][2].rings_at != heap[0][0]:
+            heappop(heap)
+            self._given_back -= 1
+        if heap and heap[0][0] < self._rings_at:
+            self._set(heap[0][0])
 
 
 class TimeLimits:
     """Limits on one wait after another: `with limits.until(when, error):` raises `error()` at `when`.
 
-    They share one timer. It is set by the first of them and, when it rings, looks whose turn it is by then: a
-    wait that ends in time, as nearly all do, neither sets a timer nor cancels one. `close` gives it back.
+    They share one alarm. It is set by the first of them and, when it rings, looks whose turn it is by then: a
+    wait that ends in time, as nearly all do, neither sets an alarm nor takes one back. `close` gives it back.
 
     A cancellation from elsewhere passes through untouched, also when it arrives together with the limit.
+
+    Attributes:
+        rings_at: when the alarm rings, infinite for none.
     """
 
-    __slots__ = ("_cancelling", "_error", "_fired", "_handle", "_rings_at", "_task", "_when")
+    __slots__ = ("_alarms", "_cancelling", "_error", "_fired", "_task", "_when", "rings_at")
 
-    def __init__(self) -> None:
-        self._handle: asyncio.TimerHandle | None = None
-        self._rings_at = inf
+    def __init__(self, alarms: Alarms | None = None) -> None:
+        """`alarms`: shared with other limits."""
+        self._alarms = Alarms() if alarms is None else alarms
+        self.rings_at = inf
         self._task: asyncio.Task[object] | None = None
         self._when = inf
 
@@ -41,25 +119,22 @@ class TimeLimits:
         return self
 
     def close(self) -> None:
-        """Give the timer back, unless a wait depends on it; the next wait would set another."""
-        if self._handle is not None and self._task is None:
-            self._handle.cancel()
-            self._handle = None
+        """Give the alarm back, unless a wait depends on it; the next wait would set another."""
+        if self.rings_at != inf and self._task is None:
+            self.rings_at = inf
+            self._alarms.give_back()
 
     def __enter__(self) -> None:
         when = self._when
         if when == inf:
             return
-        task = asyncio.current_task()
+        task = current_task()
         if task is None:
             raise RuntimeError("a time limit needs a running task")
         self._cancelling = task.cancelling()
         self._fired = False
         self._task = task
-        if self._handle is None:
-            self._set(task)
-        elif self._rings_at > when:
-            self._handle.cancel()
+        if when < self.rings_at:
             self._set(task)
 
     def __exit__(
@@ -75,15 +150,18 @@ class TimeLimits:
             raise self._error() from error
 
     def _set(self, task: asyncio.Task[object]) -> None:
-        self._rings_at = self._when
-        self._handle = task.get_loop().call_at(self._when, self._ring)
+        if self.rings_at != inf:
+            self._alarms.give_back()
+        self.rings_at = self._when
+        self._alarms.add(self._when, self, task.get_loop())
 
-    def _ring(self) -> None:
-        self._handle = None
+    def ring(self) -> None:
+        """The alarm rings."""
+        rang_at, self.rings_at = self.rings_at, inf
         task = self._task
         if task is None:
             return
-        if self._rings_at < self._when:  # it was set for an earlier wait
+        if rang_at < self._when:  # it was set for an earlier wait
             self._set(task)
             return
         self._fired = True
@@ -105,7 +183,8 @@ class TimeLimit(TimeLimits):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        super().__exit__(kind, error, traceback)
+        try:
+            super().__exit__(kind, error, traceback)
+        finally:
+            self.close()
+            self._alarms.close()

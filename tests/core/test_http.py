@@ -43,6 +43,7 @@ from pointsman.sources import HttpEvents
 from pointsman.statuses import error_for_status, json_or_none, request_id_of, snippet
 from pointsman.testing import run
 from pointsman.transports import open_transport
+from pointsman.transports.direct import named
 from pointsman.types import Started, StreamEvent, TextDelta
 
 CANARY = "sk-canary-7f3a"
@@ -263,7 +264,7 @@ _NAMES = st.sampled_from([b"A", b"a", b"B-c", b"b-C", b"d"])
     st.sampled_from(["a", "A", "b-c", "B-C", "D", "\u20ac"]),
 )
 def test_fields_are_found_as_httpx_finds_them(pairs: list[tuple[bytes, bytes]], name: str) -> None:
-    ours, theirs = Fields(pairs), httpx.Headers(pairs, encoding="latin-1")
+    ours, theirs = Fields(named(pairs)), httpx.Headers(pairs, encoding="latin-1")
 
     assert dict(ours) == dict(theirs.items())
     assert len(ours) == len({each.lower() for each, _ in pairs})

@@ -21,7 +21,7 @@ ORDER = """
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references
     config.sound config.config config config.doc
     auth lean
-    transports.options transports.factory transports.deferred transports.slots transports.readable transports.messages
+    transports.options transports.factory transports.deferred transports.slots transports.readable transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
     swrr strategy residency budget retry audit breaker levels health concurrency limits waiting

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,12 +33,11 @@ from pointsman.errors import (
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.statuses import json_or_none, request_id_of
-from pointsman.timers import TimeLimits
+from pointsman.timers import Alarms, TimeLimits
+from pointsman.transports.direct import Direct, Reply, Shared
 
 if TYPE_CHECKING:
     import httpx
-
-    from pointsman.transports.messages import Shared
 
 MAX_BODY = 64 << 20
 MAX_STREAM = 256 << 20
@@ -91,11 +90,8 @@ class Fields(Mapping[str, str]):
 
     __slots__ = ("_values",)
 
-    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        values: dict[str, str] = {}
-        for raw_name, raw_value in pairs:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            values[name] = f"{values[name]}, {value}" if name in values else value
+    def __init__(self, values: dict[str, str]) -> None:
+        """`values`: by name in lower case."""
         self._values = values
 
     def __getitem__(self, name: str) -> str:
@@ -124,46 +120,25 @@ class Answer:
     It must be read to its end or closed; `abort` closes the connection at once, without awaiting.
     """
 
-    __slots__ = (
-        "_body",
-        "_client",
-        "_iterator",
-        "_limits",
-        "_ready",
-        "_secret",
-        "_started_at",
-        "_taken",
-        "_time",
-        "headers",
-        "status",
-    )
+    __slots__ = ("_client", "_named", "_reply", "_secret", "_taken", "_time", "_until", "headers", "status")
 
     def __init__(
-        self,
-        response: httpx.Response,
-        client: Client,
-        limits: Limits,
-        started_at: float,
-        time: TimeLimits,
-        secret: Secret | None = None,
+        self, reply: Reply, client: Client, until: float, time: TimeLimits, secret: Secret | None
     ) -> None:
-        self._secret = secret
-        self.status: int = response.status_code
-        fields = getattr(response, "fields", None)
-        self.headers: Mapping[str, str] = Fields(response.headers.raw if fields is None else fields)
-        self._body = response.stream
-        self._ready: Callable[[], bytes | None] = getattr(self._body, "ready", _never)
-        self._iterator: AsyncIterator[bytes] | None = None
+        self.status: int = reply.status
+        self._named = reply.named()
+        self.headers: Mapping[str, str] = Fields(self._named)
+        self._reply = reply
         self._client = client
-        self._limits = limits
-        self._started_at = started_at
+        self._until = until
         self._time = time
+        self._secret = secret
         self._taken = 0
 
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        return request_id_of(self.headers)
+        return request_id_of(self._named)
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
@@ -173,24 +148,26 @@ class Answer:
 
         Raises: AttemptTimeout, ConnectionFailed, Truncated; BadResponse above 64 MiB. None for an error.
         """
-        until = self._limits.until(self._started_at)
         if self.status < 400:
-            return await self._read(until)
+            return await self._read(self._until)
         try:
-            return await self._read(min(until, self._client.now() + _ERROR_WITHIN))
+            return self._masked(await self._read(min(self._until, self._client.now() + _ERROR_WITHIN)))
         except CallError:
             return b""
 
     async def _read(self, until: float) -> bytes:
+        # What is here needs no time limit. Often that is all of it: it came together with the head.
+        if (body := self._reply.whole()) is not None:
+            self._time.close()
+            return self._plain(body)
         pieces: list[bytes] = []
         try:
-            # What is here needs no time limit. Often that is all of it: it came together with the head.
-            while piece := self._ready():
+            while piece := self._reply.ready():
                 self._collect(piece, pieces)
             if piece is None:
-                with self._time.until(until, self._client.timed_out):
-                    async for piece in self._pieces():
-                        self._collect(piece, pieces)
+                with self._time.until(until, self._client.timed_out), suppress(StopAsyncIteration):
+                    while True:
+                        self._collect(await self._reply.next(), pieces)
         except BaseException as failure:
             self.abort()
             if isinstance(failure, (lean.httpx.TransportError, OSError)):
@@ -200,16 +177,27 @@ class Answer:
             self._time.close()
         else:
             await self.aclose()
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if encoding := self.headers.get("content-encoding"):
-            body = _decoded(body, encoding)
-        return body if self.status < 400 else self._masked(body)
+        return self._plain(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _collect(self, piece: bytes, pieces: list[bytes]) -> None:
         self._taken += len(piece)
         if self._taken > MAX_BODY:
             raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
         pieces.append(piece)
+
+    def here(self) -> bytes | None:
+        """What `read` would return, when all of the body is here and it is that of a success; else None."""
+        if self.status >= 400 or (body := self._reply.whole()) is None:
+            return None
+        self._time.close()
+        return self._plain(body)
+
+    def _plain(self, body: bytes) -> bytes:
+        """All of the body, without the encoding that the upstream may have given it."""
+        if len(body) > MAX_BODY:
+            raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
+        encoding = self._named.get("content-encoding")
+        return _decoded(body, encoding) if encoding else body
 
     def mask(self, error: CallError) -> CallError:
         """`error` without our credential in its message, should the upstream have quoted it."""
@@ -247,12 +235,12 @@ class Answer:
     async def chunk(self, until: float | None, timed_out: Callable[[], Exception]) -> bytes | None:
         """The next piece of the body, None at its end; `timed_out()` is raised at the instant `until`."""
         if not self._taken:
-            _plain_only(self.headers.get("content-encoding", ""))
-        piece = self._ready()  # what is here needs no time limit
+            _plain_only(self._named.get("content-encoding", ""))
+        piece = self._reply.ready()  # what is here needs no time limit
         if piece is None:
             try:
                 with self._time.until(until, timed_out):
-                    piece = await anext(self._pieces())
+                    piece = await self._reply.next()
             except StopAsyncIteration:
                 return None
             except (lean.httpx.TransportError, OSError) as failure:
@@ -277,25 +265,15 @@ class Answer:
     async def aclose(self) -> None:
         """Close the answer: the connection goes back to the pool, or away when the body is not at its end."""
         self._time.close()
-        if isinstance(self._body, lean.httpx.AsyncByteStream):
-            await self._body.aclose()
+        await self._reply.aclose()
 
     def abort(self) -> None:
         """Close the connection now, without awaiting; where the transport cannot, in a task of its own."""
         self._time.close()
-        abort = getattr(self._body, "abort", None)
-        if abort is not None:
+        if (abort := self._reply.abort) is not None:
             abort()
         else:
             self._client.close_later(self)
-
-    def _pieces(self) -> AsyncIterator[bytes]:
-        """The body from where it was read to."""
-        if self._iterator is None:
-            if not isinstance(self._body, lean.httpx.AsyncByteStream):
-                raise BadResponse("the transport gave a body that cannot be read asynchronously")
-            self._iterator = aiter(self._body)
-        return self._iterator
 
 
 class Client:
@@ -322,7 +300,8 @@ class Client:
         self._clock = clock
         self._base_url = endpoint.base_url.rstrip("/")
         self._shown = _without_userinfo(self._base_url)
-        self._shared: dict[tuple[str, str, bool], Shared] = {}
+        self._alarms = Alarms()
+        self._shared: dict[tuple[str, str, tuple[str, ...], bool], Shared] = {}
         # By name in lower case: what comes later replaces what came before, and nothing is sent twice.
         self._headers = _raw(
             {"accept": "application/json", "accept-encoding": "identity", "user-agent": "pointsman"}
@@ -334,6 +313,17 @@ class Client:
         self._authorized: Secret | None = None
         self._authorization: dict[bytes, bytes] = {}
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """What the exchanges go over; another one serves from the next of them on."""
+        return self._transport
+
+    @transport.setter
+    def transport(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+        self._exchange: Callable[[Shared, tuple[str, ...], bytes], Awaitable[Reply]]
+        self._exchange = transport.exchange if isinstance(transport, Direct) else self._over
 
     async def send(
         self,
@@ -357,23 +347,27 @@ class Client:
             FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest for what cannot
             be sent.
         """
-        started_at = self._clock.now()
         secret = self._auth.current()
-        request = self._request(method, path, body, headers, secret)
-        until = limits.until(started_at)
+        if secret is not self._authorized:
+            self._authorize(secret)
+        shared, values, content = self._request(method, path, body, headers)
+        until = head_until = limits.deadline
         error: Callable[[], Exception] = self.timed_out
-        if stream and started_at + limits.first_token < until:
-            until, error = started_at + limits.first_token, self.no_first_token
-        time = TimeLimits()
+        if stream or limits.attempt is not None:
+            now = self._clock.now()
+            until = head_until = limits.until(now)
+            if stream and now + limits.first_token < until:
+                head_until, error = now + limits.first_token, self.no_first_token
+        time = TimeLimits(self._alarms)
         try:
-            with time.until(until, error):
-                response = await self.transport.handle_async_request(request)
+            with time.until(head_until, error):
+                reply = await self._exchange(shared, values, content)
         except BaseException as failure:
             time.close()
             if isinstance(failure, (lean.httpx.TransportError, OSError)):
                 raise self._unanswered(failure) from failure
             raise
-        answer = Answer(response, self, limits, started_at, time, secret)
+        answer = Answer(reply, self, until, time, secret)
         if 300 <= answer.status < 400:
             answer.abort()
             host = _host(answer.headers.get("location", "")) or "somewhere"
@@ -387,15 +381,31 @@ class Client:
             self.on_head(answer.headers)
         return answer
 
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        limits: Limits,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[Answer, bytes]:
+        """Send one request and return its answer with the whole body, whatever its status.
+
+        Arguments as of `send`. Raises: what `send` and `Answer.read` raise.
+        """
+        answer = await self.send(method, path, body, limits=limits, headers=headers)
+        content = answer.here()
+        return answer, await answer.read() if content is None else content
+
     async def json(self, method: str, path: str, body: Any = None, *, limits: Limits) -> tuple[Answer, Any]:
         """Send one request and return its answer with the JSON value of its body, whatever its status.
 
         The value is None for an empty body and for an error whose body is not JSON.
         """
-        answer = await self.send(method, path, body, limits=limits)
+        answer, content = await self.fetch(method, path, body, limits=limits)
         if answer.status >= 400:
-            return answer, json_or_none(await answer.read())
-        content = await answer.read()
+            return answer, json_or_none(content)
         return answer, answer.value(content) if content.strip() else None
 
     def within(self, seconds: float) -> Limits:
@@ -416,6 +426,7 @@ class Client:
             with suppress(Exception):
                 await task
         await self.transport.aclose()
+        self._alarms.close()
 
     def close_later(self, answer: Answer) -> None:
         """Close `answer` in a task that this client owns, for at most a second."""
@@ -452,47 +463,64 @@ class Client:
             return ConnectionFailed(f"no connection to {self._shown}: {_why(failure)}", sent=False)
         return ConnectionFailed(f"the connection to {self._shown} broke before an answer: {_why(failure)}")
 
+    async def _over(self, shared: Shared, values: tuple[str, ...], content: bytes) -> Reply:
+        from pointsman.transports.messages import exchange_over  # this needs httpx
+
+        return await exchange_over(self.transport, shared, values, content)
+
+    def _authorize(self, secret: Secret | None) -> None:
+        """From now on requests carry `secret`."""
+        self._shared.clear()
+        self._authorization = {} if secret is None else _raw(self.endpoint.authorize(secret.reveal()))
+        self._authorized = secret
+
     def _request(
-        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None, secret: Secret | None
-    ) -> httpx.Request:
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None
+    ) -> tuple[Shared, tuple[str, ...], bytes]:
+        """What `Direct.exchange` takes: all that is checked of a request is checked here."""
         content = b""
         if body is not None:
             try:
                 content = jsonio.dumps(body)
             except (TypeError, ValueError, RecursionError) as error:
                 raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
-        says_length = body is not None or method in _WITH_BODY
-        if secret is not self._authorized:
-            self._shared.clear()
-            self._authorization = {} if secret is None else _raw(self.endpoint.authorize(secret.reveal()))
-            self._authorized = secret
-        key = method, path, body is None
-        shared = self._shared.get(key)
+        names, values = (tuple(headers), tuple(headers.values())) if headers else ((), ())
+        shared = self._shared.get((method, path, names, body is None))
         if shared is None:
-            shared = self._share(method, path, {}, body is None)
-            if len(self._shared) >= _KEPT_AT_MOST:
-                self._shared.clear()
-            self._shared[key] = shared
-        own = _raw(headers) if headers else {}
-        if not shared.names.isdisjoint(own):
-            shared, own = self._share(method, path, own, body is None), {}
-        if says_length:
-            own[b"content-length"] = b"%d" % len(content)
-        return shared.request(tuple(own.items()), content, self._extensions)
+            shared = self._share(method, path, headers or {}, body is None)
+            return shared, values if shared.own else (), content
+        text = "".join(values)
+        if not (text.isascii() and text.isprintable()):
+            _raw(headers or {})  # is surer, and slower
+        return shared, values, content
 
-    def _share(self, method: str, path: str, headers: Mapping[bytes, bytes], bodiless: bool) -> Shared:
-        """What all requests have in common that go to `path`, with `headers` for those of the endpoint."""
-        from pointsman.transports.messages import Shared  # this needs httpx
+    def _share(self, method: str, path: str, headers: Mapping[str, str], bodiless: bool) -> Shared:
+        """What all requests have in common that go to `path` and have `headers` of the same names.
 
+        It is kept for the next one, unless `headers` replace others: then it is for this one alone.
+        """
+        own = _raw(headers)
+        taken = _OURS | self._headers.keys() | self._authorization.keys()
+        alone = len(own) < len(headers) or not taken.isdisjoint(own)
         url = self._url(path)
         # All that httpx would add to a request is here, because it takes half of the time to find out.
-        fields = {b"host": url.netloc, **self._headers, **headers}
+        fields = {b"host": url.netloc, **self._headers}
+        if alone:
+            fields |= own
         if not bodiless:
             fields[b"content-type"] = b"application/json"
         fields |= self._authorization
-        if not bodiless or method in _WITH_BODY:
+        counted = not bodiless or method in _WITH_BODY
+        if counted:
             fields.pop(b"content-length", None)  # each says its own
-        return Shared(method, url, fields)
+        shared = Shared(
+            method, url, fields, () if alone else tuple(own), counted=counted, extensions=self._extensions
+        )
+        if not alone:
+            if len(self._shared) >= _KEPT_AT_MOST:
+                self._shared.clear()
+            self._shared[method, path, tuple(headers), bodiless] = shared
+        return shared
 
     def _url(self, path: str) -> httpx.URL:
         if path[:1] not in ("", "/", "?"):
@@ -509,6 +537,8 @@ _KEPT_AT_MOST = 64
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 """These say how long their body is, also when there is none."""
+_OURS = frozenset((b"connection", b"content-length", b"content-type", b"host", b"transfer-encoding"))
+"""Fields for which no request may have a value of its own without a closer look."""
 
 
 def _raw(headers: Mapping[str, str]) -> dict[bytes, bytes]:
@@ -569,10 +599,6 @@ def _decoded(body: bytes, encoding: str) -> bytes:
             return plain
         case other:
             raise BadResponse(f"the upstream's answer is encoded as {other[:50]!r}, which we did not ask for")
-
-
-def _never() -> None:
-    """Of a body that cannot tell what is here without waiting."""
 
 
 def _broken(failure: Exception) -> CallError:

@@ -14,12 +14,16 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pointsman.plugins import Plugins
 from pointsman.transports import TransportOptions, TransportUnavailable
-from pointsman.transports.messages import Shared
+from pointsman.transports.direct import Shared
+from pointsman.transports.messages import Request
 from pointsman_h1 import H1Transport, plugin
 from pointsman_h1.connection import HIGH_WATER, READ_BYTES
+from pointsman_h1.request import Template, encoded
 
 Fixture = Any
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,61 +71,77 @@ async def test_what_cannot_be_sent_as_one_request_is_refused_before_anything_is_
     assert transport._slots.in_use == 0
 
 
-@pytest.mark.parametrize("before", [0, 1, 2], ids="{} sent before".format)
 @pytest.mark.parametrize(
     ("shared", "own"),
     [
-        ({b"x": b"a\r\nInjected: 1"}, []),
-        ({b"x": b"a\0b"}, []),
-        ({b"x\nInjected": b"1"}, []),
-        ({}, [(b"x", b"a\r\nInjected: 1")]),
-        ({}, [(b"x", b"a\nInjected: 1")]),
-        ({}, [(b"x\r\nInjected", b"1")]),
-        ({b"host": b"a"}, [(b"Host", b"b")]),
-        ({}, [(b"host", b"b")]),
-        ({b"content-length": b"2"}, [(b"content-length", b"2")]),
-        ({}, [(b"content-length", b"3")]),
+        ({b"x": b"a\r\nInjected: 1"}, ()),
+        ({b"x": b"a\0b"}, ()),
+        ({b"x\nInjected": b"1"}, ()),
+        ({}, (b"x\r\nInjected",)),
+        ({}, (b"x y",)),
+        ({b"host": b"a"}, (b"Host",)),
+        ({}, (b"host",)),
+        ({b"content-length": b"2"}, (b"content-length",)),
+        ({}, (b"content-length",)),
+        ({b"content-length": b"3"}, ()),
+        ({b"transfer-encoding": b"gzip"}, ()),
     ],
 )
-async def test_what_requests_share_is_checked_with_what_each_has_of_its_own(
-    shared: dict[bytes, bytes],
-    own: list[tuple[bytes, bytes]],
-    before: int,
-    server: Fixture,
-    transport: Fixture,
+async def test_what_requests_share_is_checked_with_the_names_of_what_each_has_of_its_own(
+    shared: dict[bytes, bytes], own: tuple[bytes, ...], server: Fixture, transport: Fixture
 ) -> None:
-    several = Shared("GET", httpx.URL(server.url()), shared)
-    for _ in range(before if own and b"content-length" not in shared else 0):
-        response = await transport.handle_async_request(several.request([], b"", {}))
-        assert [piece async for piece in response.stream] == [b"ok"]
-    sent = [talk.requests[:] for talk in server.talks]
+    several = Shared("GET", httpx.URL(server.url()), shared, own)
 
     for _ in range(2):
         with pytest.raises(httpx.LocalProtocolError) as caught:
-            await transport.handle_async_request(several.request(own, b"{}" if own else b"", {}))
+            await transport.exchange(several, ("1",) * len(own), b"{}")
         assert "Injected" not in str(caught.value)
 
-    assert [talk.requests for talk in server.talks] == sent
+    assert server.talks == []
     assert transport._slots.in_use == 0
+
+
+TEXTS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=9)
+
+
+@given(
+    st.sampled_from([("POST", True), ("DELETE", False), ("HEAD", True)]),
+    st.dictionaries(st.sampled_from([b"x", b"y%d", b"connection"]), TEXTS, max_size=3),
+    st.lists(TEXTS, max_size=2),
+    st.binary(max_size=20) | st.just(b"x" * 100_000),
+)
+def test_a_filled_template_is_the_request_that_is_put_together_from_the_same_parts(
+    how: tuple[str, bool], fields: dict[bytes, str], values: list[str], content: bytes
+) -> None:
+    method, counted = how
+    content = content if counted else b""
+    encoded_fields = {name: value.encode("latin-1") for name, value in fields.items()}
+    own = (b"a", b"b")[: len(values)]
+    shared = Shared(method, httpx.URL("http://here/%41?%s"), encoded_fields, own, counted=counted)
+    plain = encoded(Request(shared, tuple(values), content))
+
+    template = Template(shared)
+
+    assert template.plain
+    assert template.filled(tuple(values), len(content)) + content == plain.data + plain.rest
+    assert (template.close, template.origin) == (plain.close, plain.origin)
 
 
 async def test_requests_that_share_a_head_go_out_each_with_its_own_fields(
     server: Fixture, transport: Fixture
 ) -> None:
-    several = Shared("GET", httpx.URL(server.url("/a")), {b"host": b"here", b"x": b"1"})
-    first, second, third = (several.request([(b"y", b"%d" % n)], b"", {}) for n in range(3))
-    second.headers["x"] = "2"
-    third.url = httpx.URL(server.url("/b"))
+    several = Shared("GET", httpx.URL(server.url("/a")), {b"host": b"here", b"x": b"50%"}, (b"y",))
 
-    for request in (first, second, third):
-        response = await transport.handle_async_request(request)
-        assert [piece async for piece in response.stream] == [b"ok"]
+    for n in range(3):
+        reply = await transport.exchange(several, (f"{n}%s",), b"")
+        assert reply.whole() == b"ok"
+        assert reply.whole() == b""
+        assert reply.ready() == b""
 
     assert [request for talk in server.talks for request in talk.requests] == [
-        b"GET /a HTTP/1.1\r\nhost: here\r\nx: 1\r\ny: 0\r\n\r\n",
-        b"GET /a HTTP/1.1\r\nhost: here\r\nx: 2\r\ny: 1\r\n\r\n",
-        b"GET /b HTTP/1.1\r\nhost: here\r\nx: 1\r\ny: 2\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nhost: here\r\nx: 50%%\r\ny: %d%%s\r\n\r\n" % n for n in range(3)
     ]
+    assert len(server.talks) == 1
 
 
 @pytest.mark.parametrize("pieces", [[b"hello"], [b"he", b"llo"]], ids=["at once", "in two"])

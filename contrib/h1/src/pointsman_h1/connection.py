@@ -78,17 +78,21 @@ class Connection(asyncio.BufferedProtocol):
         """Whether an idle connection must not be used again, perhaps before the loop has noticed."""
         return self._closed or self._is_readable()
 
-    async def exchange(self, outgoing: Outgoing, reader: ResponseReader) -> None:
+    async def exchange(self, data: bytes, reader: ResponseReader, outgoing: Outgoing | None) -> None:
         """Send a request and return when the head of its response is in `reader`.
 
         From the first line on the exchange is under way: `Owner.ended` will be called for it, once.
+
+        Args:
+            data: what goes out first.
+            outgoing: brings what follows; None when that is nothing.
 
         Raises: an `httpx.TransportError`, and what the request's stream raises.
         """
         self.reader = reader
         try:
-            self._live.write(outgoing.data)
-            if outgoing.rest or outgoing.stream is not None:
+            self._live.write(data)
+            if outgoing is not None and (outgoing.rest or outgoing.stream is not None):
                 await self._send_rest(outgoing, reader)
             while not reader.status:
                 if reader.error is not None:
@@ -98,16 +102,12 @@ class Connection(asyncio.BufferedProtocol):
             self.abort(reader)
             raise
 
-    async def wait(self) -> None:
-        """Return when something has changed, perhaps. One task at a time."""
-        if self._waiter is not None:
+    def wait(self) -> asyncio.Future[None]:
+        """What is done when something has changed, perhaps. One task at a time."""
+        if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("two tasks read one response")
         waiter = self._waiter = self.loop.create_future()
-        try:
-            await waiter
-        finally:
-            if self._waiter is waiter:
-                self._waiter = None
+        return waiter
 
     def taken(self, reader: ResponseReader) -> None:
         """Tell that the body of `reader` was taken out, so that more may come."""

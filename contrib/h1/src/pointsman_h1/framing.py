@@ -10,6 +10,8 @@ import re
 
 from httptools import HttpParserError, HttpResponseParser
 
+from pointsman.transports.direct import named
+
 MAX_HEAD = 64 * 1024
 MAX_INTERIM = 100
 
@@ -110,6 +112,10 @@ class ResponseReader:
             raise FramingError("the connection ended within the head of the response")
         else:
             raise FramingError("the server disconnected without sending a response")
+
+    def named(self) -> dict[str, str]:
+        """The header fields by name in lower case, several of one name joined by commas; once."""
+        return named(self.headers)
 
     def take(self) -> bytes:
         """What has come of the body, in one piece."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from pointsman.transports.messages import Request
+from pointsman.transports.direct import Shared
 
 JOINED = 64 * 1024
 """Bytes of a body up to which it goes out in one piece with its head."""
@@ -29,12 +29,11 @@ class Head:
     """The beginning of a head, with what it says that matters here.
 
     Attributes:
-        lines: the request line and header fields, without the line end of the last one.
-        ends: line ends that there should be in `lines` and after it.
+        lines: the request line and header fields, without line ends.
         found: the values of the fields that frame a message, by name in lower case.
     """
 
-    __slots__ = ("ends", "found", "lines", "origin")
+    __slots__ = ("found", "lines", "origin")
 
     def __init__(self, method: str, url: httpx.URL, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Raises: UnsupportedProtocol, LocalProtocolError."""
@@ -42,14 +41,56 @@ class Head:
         target = url.raw_path
         if b" " in target:
             raise httpx.LocalProtocolError("the URL of the request has a space")
-        lines = [(_METHODS.get(method) or _method(method)) + b" " + target + b" HTTP/1.1"]
+        self.lines = [(_METHODS.get(method) or _method(method)) + b" " + target + b" HTTP/1.1"]
         self.found: dict[bytes, bytes] = {}
-        _add(fields, lines, self.found)
+        _add(fields, self.lines, self.found)
         if b"host" not in self.found:
             self.found[b"host"] = url.netloc
-            lines.insert(1, b"Host: " + url.netloc)
-        self.lines = b"\r\n".join(lines)
-        self.ends = len(lines)
+            self.lines.insert(1, b"Host: " + url.netloc)
+
+    @property
+    def close(self) -> bool:
+        """The connection is to be closed afterwards."""
+        return b"close" in self.found.get(b"connection", b"").lower()
+
+    def joined(self) -> bytes:
+        """All of it as it goes out. Raises: LocalProtocolError."""
+        head = b"\r\n".join((*self.lines, b"\r\n"))
+        # One check for all of it: each line ends once, and so does the head.
+        ends = len(self.lines) + 1
+        if head.count(b"\r") != ends or head.count(b"\n") != ends or b"\0" in head:
+            raise httpx.LocalProtocolError("the URL or a header of the request has a line break or NUL")
+        return head
+
+
+class Template:
+    """The head of the requests that share most of it; what each has of its own is filled in.
+
+    Attributes:
+        plain: such a request consists of this and its content; of any other the whole has to be looked at.
+    """
+
+    __slots__ = ("_counted", "_text", "bodiless", "close", "origin", "plain")
+
+    def __init__(self, shared: Shared) -> None:
+        """Raises: UnsupportedProtocol, LocalProtocolError."""
+        head = Head(shared.method, shared.url, shared.fields)
+        self.origin = head.origin
+        self.bodiless = shared.method == "HEAD"
+        self.close = head.close
+        fixed = head.joined()[:-2].decode("latin-1").replace("%", "%%")
+        open_fields: list[bytes] = []
+        _add([(name, b"%s") for name in shared.own], open_fields, head.found)
+        if shared.counted:
+            open_fields.append(b"content-length: %d")
+        self.plain = head.found.keys() <= {b"host", b"connection"}
+        self._text = fixed + "".join(f"{line.decode('ascii')}\r\n" for line in open_fields) + "\r\n"
+        self._counted = shared.counted
+
+    def filled(self, values: tuple[str, ...], length: int) -> bytes:
+        """The head of a request with these values, which were checked, and a content of `length` bytes."""
+        text = self._text % ((*values, length) if self._counted else values)
+        return text.encode("latin-1")
 
 
 @dataclass(slots=True)
@@ -94,15 +135,8 @@ def encoded(request: httpx.Request) -> Outgoing:
 
     Raises: LocalProtocolError when it cannot be sent as one HTTP/1.1 request; no message quotes a value.
     """
-    if isinstance(request, Request) and (shared := request.shared) is not None:
-        head = shared.encoded
-        if not isinstance(head, Head):
-            head = shared.encoded = Head(request.method, request.url, shared.fields)
-        lines, found = [head.lines], head.found.copy()
-        _add(request.own, lines, found)
-    else:
-        head = Head(request.method, request.url, request.headers.raw)
-        lines, found = [head.lines], head.found
+    head = Head(request.method, request.url, request.headers.raw)
+    lines, found = head.lines, head.found
     stream: httpx.AsyncByteStream | None = None
     body = b""
     length = _length(found)
@@ -123,19 +157,12 @@ def encoded(request: httpx.Request) -> Outgoing:
             lines.append(b"Transfer-Encoding: chunked")
     else:
         raise httpx.LocalProtocolError("the body can only be read synchronously")
-    lines.append(b"\r\n")
-    data = b"\r\n".join(lines)
-    # One check for all of it: each line but for the last ends once, and that one is a line end itself.
-    ends = head.ends + len(lines) - 1
-    if data.count(b"\r") != ends or data.count(b"\n") != ends or b"\0" in data:
-        raise httpx.LocalProtocolError("the URL or a header of the request has a line break or NUL")
-    rest = b""
+    data, rest = head.joined(), b""
     if len(body) <= JOINED:
         data += body
     else:
         rest = body
-    close = b"connection" in found and b"close" in found[b"connection"].lower()
-    return Outgoing(data, rest, stream, length, close, head.origin)
+    return Outgoing(data, rest, stream, length, head.close, head.origin)
 
 
 def origin_of(url: httpx.URL) -> Origin:

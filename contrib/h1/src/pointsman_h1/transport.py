@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from asyncio import get_running_loop
+from collections.abc import Awaitable
 
 import httpx
 
 from pointsman.transports import TlsContexts, TransportOptions, TransportUnavailable
-from pointsman.transports.messages import Response
+from pointsman.transports.direct import Direct, Shared
+from pointsman.transports.messages import Request, Response
 from pointsman.transports.slots import Slots
-from pointsman_h1.body import H1Body
 from pointsman_h1.connecting import connected
 from pointsman_h1.connection import READ_BYTES, Connection
 from pointsman_h1.framing import ResponseReader
 from pointsman_h1.pool import IdlePool
-from pointsman_h1.request import Origin, encoded
+from pointsman_h1.reply import H1Reply
+from pointsman_h1.request import JOINED, Origin, Outgoing, Template, encoded
 
 
-class H1Transport(httpx.AsyncBaseTransport):
+class H1Transport(httpx.AsyncBaseTransport, Direct):
     """HTTP/1.1 on asyncio, as `pointsman.transports` promises; bound to the loop of its first request.
 
     A request goes out on a kept connection only if nothing had come on it meanwhile. Once a byte of it was
@@ -43,30 +46,29 @@ class H1Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises: an `httpx.TransportError`; RuntimeError after `aclose()` or on another event loop."""
-        idle = self._usable()
         outgoing = encoded(request)
-        origin = outgoing.origin
-        if not self._slots.take():
-            await self._slots.acquire()
-        try:
-            if self._closed:  # while this request waited
-                raise RuntimeError("this transport is closed")
-            connection = idle.take(origin) or await self._connect(origin, request)
-        except BaseException:
-            self._slots.release()
-            raise
-        # From here on the connection tells when the exchange is over, and that frees the slot: see `ended`.
         reader = ResponseReader(bodiless=request.method == "HEAD", last=outgoing.close)
-        await connection.exchange(outgoing, reader)
+        reply = await self._exchange(outgoing.data, reader, outgoing.origin, request, outgoing)
         return Response(
             reader.status,
             reader.headers,
-            H1Body(connection, reader),
+            reply,
             {
                 "http_version": b"HTTP/1.1" if reader.minor else b"HTTP/1.0",
                 "reason_phrase": reader.reason,
             },
         )
+
+    def exchange(self, shared: Shared, values: tuple[str, ...], content: bytes) -> Awaitable[H1Reply]:
+        template = shared.encoded
+        if not isinstance(template, Template):
+            template = shared.encoded = Template(shared)
+        reader = ResponseReader(bodiless=template.bodiless, last=template.close)
+        if template.plain and len(content) <= JOINED:
+            data = template.filled(values, len(content)) + content
+            return self._exchange(data, reader, template.origin, shared, None)
+        outgoing = encoded(Request(shared, values, content))
+        return self._exchange(outgoing.data, reader, template.origin, shared, outgoing)
 
     async def aclose(self) -> None:
         """Close every connection, also those in use. Safe to repeat."""
@@ -94,19 +96,42 @@ class H1Transport(httpx.AsyncBaseTransport):
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────
 
+    async def _exchange(
+        self,
+        data: bytes,
+        reader: ResponseReader,
+        origin: Origin,
+        asked: httpx.Request | Shared,
+        outgoing: Outgoing | None,
+    ) -> H1Reply:
+        """The reply to a request that begins with `data`; `outgoing` brings the rest."""
+        idle = self._idle
+        if self._closed or idle is None or self._loop is not get_running_loop():
+            idle = self._usable()
+        if not self._slots.take():
+            await self._slots.acquire()
+        try:
+            if self._closed:  # while this request waited
+                raise RuntimeError("this transport is closed")
+            connection = idle.take(origin) or await self._connect(origin, asked)
+        except BaseException:
+            self._slots.release()
+            raise
+        # From here on the connection tells when the exchange is over, and that frees the slot: see `ended`.
+        await connection.exchange(data, reader, outgoing)
+        return H1Reply(connection, reader)
+
     def _usable(self) -> IdlePool:
+        """The pool of a transport that is used for the first time; RuntimeError where it must not be used."""
         if self._closed:
             raise RuntimeError("this transport is closed")
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._loop is not None:
-                raise RuntimeError("this transport belongs to another event loop")
-            self._loop = loop
-            self._idle = IdlePool(self._options.keepalive_expiry, loop)
-        assert self._idle is not None
+        if self._idle is not None:
+            raise RuntimeError("this transport belongs to another event loop")
+        self._loop = get_running_loop()
+        self._idle = IdlePool(self._options.keepalive_expiry, self._loop)
         return self._idle
 
-    async def _connect(self, origin: Origin, request: httpx.Request) -> Connection:
+    async def _connect(self, origin: Origin, request: httpx.Request | Shared) -> Connection:
         """A new connection. Messages hold no path and no query."""
         where = request.url.netloc.decode("ascii")
         timeout = request.extensions.get("timeout")

@@ -1,70 +1,46 @@
-"""Requests and responses that put off what most calls never need.
+"""Requests, responses and replies for transports that speak httpx, without what most calls never need.
 
-They are those of httpx. Making an `httpx.Headers` of ten pairs of bytes takes longer than writing them to the
-socket, so here it waits until somebody asks; whoever is content with the pairs takes them from `fields`.
+Making an `httpx.Headers` of ten pairs of bytes takes longer than writing them to the socket, so here it waits
+until somebody asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
 
-Fields = Sequence[tuple[bytes, bytes]]
-"""Header fields as they stand on the wire, in order."""
+from pointsman.errors import BadResponse
+from pointsman.transports.direct import Pairs, Reply, Shared, named
 
 
-class Shared:
-    """What the requests have in common that go to one path with one credential; it never changes.
-
-    Attributes:
-        fields, names: header fields, one for each name; names are in lower case.
-        encoded: for the transport, to keep what it makes of the rest; None before that.
-    """
-
-    __slots__ = ("encoded", "fields", "method", "names", "url")
-
-    def __init__(self, method: str, url: httpx.URL, fields: Mapping[bytes, bytes]) -> None:
-        self.method = method
-        self.url = url
-        self.fields = tuple(fields.items())
-        self.names = frozenset(fields)
-        self.encoded: object = None
-
-    def request(self, own: Fields, content: bytes, extensions: Mapping[str, Any]) -> Request:
-        """A request with the fields `own` after the shared ones, and `content` for its body."""
-        return Request(self, own, content, dict(extensions))
+async def exchange_over(
+    transport: httpx.AsyncBaseTransport, shared: Shared, values: tuple[str, ...], content: bytes
+) -> Reply:
+    """What `Direct.exchange` gives, of any transport."""
+    return Answered(await transport.handle_async_request(Request(shared, values, content)))
 
 
 class Request(httpx.Request):
-    """A request with the fields of a `Shared` and its `own` after them."""
+    """The request that `Direct.exchange` would send."""
 
     _headers: httpx.Headers | None
 
-    def __init__(self, shared: Shared, own: Fields, content: bytes, extensions: dict[str, Any]) -> None:
+    def __init__(self, shared: Shared, values: tuple[str, ...], content: bytes) -> None:
         # All that the initializer of httpx would set: it takes longer than all the rest of the request.
         self.method = shared.method
         self.url = shared.url
         self.stream = httpx.ByteStream(content)
-        self.extensions = extensions
+        self.extensions = dict(shared.extensions)
         self._headers = None
-        self._shared = shared
+        self._pairs = [*shared.fields, *shared.own_fields(values, content)]
         self._body = content
-        self.own = own
-
-    @property
-    def shared(self) -> Shared | None:
-        """What it has in common with others; None once it could have been changed."""
-        shared = self._shared
-        if self._headers is None and self.url is shared.url and self.method is shared.method:
-            return shared
-        return None
 
     @property
     def headers(self) -> httpx.Headers:
         if self._headers is None:
-            self._headers = httpx.Headers([*self._shared.fields, *self.own])
+            self._headers = httpx.Headers(self._pairs)
         return self._headers
 
     @headers.setter
@@ -77,28 +53,58 @@ class Request(httpx.Request):
 
 
 class Response(httpx.Response):
-    """A response whose head came as `fields`."""
+    """A response whose head came as `pairs`."""
 
     _headers: httpx.Headers | None
 
     def __init__(
-        self, status: int, fields: Fields, stream: httpx.AsyncByteStream, extensions: dict[str, Any]
+        self, status: int, pairs: Pairs, stream: httpx.AsyncByteStream, extensions: Mapping[str, Any]
     ) -> None:
-        super().__init__(status, stream=stream, extensions=extensions)
+        super().__init__(status, stream=stream, extensions=dict(extensions))
         self._headers = None
-        self._fields = fields
-
-    @property
-    def fields(self) -> Fields:
-        """The header fields."""
-        return self._fields if self._headers is None else self._headers.raw
+        self._pairs = pairs
 
     @property
     def headers(self) -> httpx.Headers:
         if self._headers is None:
-            self._headers = httpx.Headers(self._fields)
+            self._headers = httpx.Headers(self._pairs)
         return self._headers
 
     @headers.setter
     def headers(self, headers: httpx.Headers) -> None:
         self._headers = headers
+
+
+class Answered:
+    """The `Reply` that a response of httpx makes."""
+
+    __slots__ = ("_headers", "_iterator", "_stream", "abort", "ready", "status")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self._headers = response.headers
+        self._stream = response.stream
+        self._iterator: AsyncIterator[bytes] | None = None
+        self.abort: Callable[[], object] | None = getattr(response.stream, "abort", None)
+        self.ready: Callable[[], bytes | None] = getattr(response.stream, "ready", _never)
+
+    def named(self) -> dict[str, str]:
+        return named(self._headers.raw)
+
+    def whole(self) -> bytes | None:
+        return None
+
+    def next(self) -> Awaitable[bytes]:
+        if self._iterator is None:
+            if not isinstance(self._stream, httpx.AsyncByteStream):
+                raise BadResponse("the transport gave a body that cannot be read asynchronously")
+            self._iterator = aiter(self._stream)
+        return anext(self._iterator)
+
+    async def aclose(self) -> None:
+        if isinstance(self._stream, httpx.AsyncByteStream):
+            await self._stream.aclose()
+
+
+def _never() -> None:
+    """Of a body that cannot tell what is here without waiting."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from pointsman.errors import BadResponse, InvalidRequest
+from pointsman.errors import BadResponse, CallError, InvalidRequest
 from pointsman.framing import SseFramer
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
@@ -91,11 +91,12 @@ class ClaudeProvider(Provider):
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         manner = self._manner_of(call.options)
         body = messages_body(request, model=call.model, dialect=manner.dialect, stream=False)
-        answer = await call.client.send(
+        answer, content = await call.client.fetch(
             "POST", "/v1/messages", body, limits=call.limits, headers={**call.headers, **manner.headers}
         )
-        await _raise_failure(answer, call.client)
-        return chat_response(await answer.json(), request_id=answer.request_id)
+        if answer.status >= 400:
+            raise _failure(answer, content, call.client)
+        return chat_response(answer.value(content), request_id=answer.request_id)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         manner = self._manner_of(call.options)
@@ -108,7 +109,8 @@ class ClaudeProvider(Provider):
             headers={**call.headers, **manner.headers},
             stream=True,
         )
-        await _raise_failure(answer, call.client)
+        if answer.status >= 400:
+            raise _failure(answer, await answer.read(), call.client)
         _raise_unless_stream(answer)
         return HttpEvents(answer, SseFramer(), MessagesDecoder(request_id=answer.request_id))
 
@@ -146,9 +148,10 @@ class ClaudeProvider(Provider):
             self._own = self._open(self.endpoint)
         client = self._own
         limits = client.within(_MANAGEMENT_SECONDS)
-        answer = await client.send(method, path, body, limits=limits, headers=self._manner.headers)
-        await _raise_failure(answer, client)
-        return await answer.json()
+        answer, content = await client.fetch(method, path, body, limits=limits, headers=self._manner.headers)
+        if answer.status >= 400:
+            raise _failure(answer, content, client)
+        return answer.value(content)
 
     def _manner_of(self, options: Mapping[str, Any]) -> _Manner:
         if not options:
@@ -179,12 +182,15 @@ def _api_key(secret: str) -> dict[str, str]:
     return {"x-api-key": secret}
 
 
-async def _raise_failure(answer: Answer, client: Client) -> None:
-    if answer.status >= 400:
-        body = await answer.read()
-        raise failure(
-            answer.status, answer.headers, json_or_none(body), otherwise=snippet(body), wall=client.wall()
-        )
+def _failure(answer: Answer, content: bytes, client: Client) -> CallError:
+    """The error of an answer of status 400 or above with this body."""
+    return failure(
+        answer.status,
+        answer.headers,
+        json_or_none(content),
+        otherwise=snippet(content),
+        wall=client.wall(),
+    )
 
 
 def _raise_unless_stream(answer: Answer) -> None:

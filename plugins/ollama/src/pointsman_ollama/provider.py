@@ -57,7 +57,11 @@ class OllamaProvider(Provider):
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         """The answer's events; the wait for a model that is being loaded falls under `first_token`."""
         body = wire.chat_body(request, call.model, self._for(call), stream=True)
-        answer = await self._sent(call, "/api/chat", body, stream=True)
+        client = call.client
+        answer = await client.send(
+            "POST", "/api/chat", body, limits=call.limits, headers=call.headers, stream=True
+        )
+        await _accepted(answer, client, call.model)
         return HttpEvents(answer, decode.Lines(), decode.StreamDecoder(_seed(call)))
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
@@ -144,21 +148,17 @@ class OllamaProvider(Provider):
 
     async def _ask(self, call: Call, path: str, body: Any, read: Callable[[Any], R]) -> R:
         """What `read` makes of the answer; it and its errors carry the upstream's id of the call."""
-        answer = await self._sent(call, path, body, stream=False)
-        value = await answer.json()
+        client = call.client
+        answer, content = await client.fetch("POST", path, body, limits=call.limits, headers=call.headers)
+        if answer.status >= 400:
+            raise _error_of(answer, content, client, call.model)
+        value = answer.value(content)
         try:
             response = read(value)
         except CallError as error:
             error.upstream_request_id = answer.request_id
             raise
         return replace(response, upstream_request_id=answer.request_id) if answer.request_id else response
-
-    async def _sent(self, call: Call, path: str, body: Any, *, stream: bool) -> Answer:
-        client = call.client
-        answer = await client.send(
-            "POST", path, body, limits=call.limits, headers=call.headers, stream=stream
-        )
-        return await _accepted(answer, client, call.model)
 
     async def _version(self, seconds: float) -> str:
         return manage.version(await self._manage("GET", "/api/version", seconds=seconds))
@@ -176,19 +176,22 @@ class OllamaProvider(Provider):
         """The JSON value of a management call's answer; None where the answer is expected `empty`."""
         client = self._client
         limits: Limits = client.within(seconds)
-        answer = await _accepted(await client.send(method, path, body, limits=limits), client, model)
-        if empty:
-            await answer.read()
-            return None
-        return await answer.json()
+        answer, content = await client.fetch(method, path, body, limits=limits)
+        if answer.status >= 400:
+            raise _error_of(answer, content, client, model)
+        return None if empty else answer.value(content)
 
 
 async def _accepted(answer: Answer, client: Client, model: str) -> Answer:
     """`answer` when its status is one of success; else its error, read and raised."""
     if answer.status < 400:
         return answer
-    body = await answer.read()
-    raise error_for(answer.status, answer.headers, body, wall=client.wall(), model=model)
+    raise _error_of(answer, await answer.read(), client, model)
+
+
+def _error_of(answer: Answer, content: bytes, client: Client, model: str) -> CallError:
+    """The error of an answer of status 400 or above with this body."""
+    return error_for(answer.status, answer.headers, content, wall=client.wall(), model=model)
 
 
 def _seed(call: Call) -> str:

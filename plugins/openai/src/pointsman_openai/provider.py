@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,19 +145,23 @@ class OpenAIProvider(Provider):
         limits: Limits,
         headers: Mapping[str, str],
     ) -> tuple[Answer, Any]:
-        answer = await client.send(method, path, body, limits=limits, headers=headers)
+        answer, content = await client.fetch(method, path, body, limits=limits, headers=headers)
         if answer.status >= 400:
-            raise await self._error(answer, client)
-        return answer, await answer.json()
+            raise self._error_of(answer, content, client)
+        return answer, answer.value(content)
 
     async def _error(self, answer: Answer, client: Client) -> CallError:
         """The error of an answer of status 400 or above, also when its body cannot be read."""
         try:
-            body = await answer.read()
+            content = await answer.read()
         except ProviderError:
-            body = b""
-        value = json_or_none(body)
-        fallback = "" if value is not None else snippet(body)
+            content = b""
+        return self._error_of(answer, content, client)
+
+    def _error_of(self, answer: Answer, content: bytes, client: Client) -> CallError:
+        """The error of an answer of status 400 or above with this body."""
+        value = json_or_none(content)
+        fallback = "" if value is not None else snippet(content)
         return error_of_answer(answer.status, answer.headers, value, wall=client.wall(), fallback=fallback)
 
     def _body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
@@ -184,8 +188,8 @@ class OpenAIProvider(Provider):
 
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def _ask(self, path: str, body: Any, call: Call) -> tuple[Answer, Any]:
-        return await self._exchange(
+    def _ask(self, path: str, body: Any, call: Call) -> Awaitable[tuple[Answer, Any]]:
+        return self._exchange(
             self._client_of(call), "POST", self.prefix + path, body, call.limits, call.headers
         )
 

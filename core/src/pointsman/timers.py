@@ -7,7 +7,7 @@ Client libraries time out per read, which a dripping server never reaches; these
 from __future__ import annotations
 
 import asyncio
-from asyncio import current_task
+from asyncio import current_task, get_running_loop
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -34,8 +34,11 @@ class Alarms:
         self._handle: asyncio.TimerHandle | None = None
         self._rings_at = inf
 
-    def add(self, when: float, limits: TimeLimits, loop: asyncio.AbstractEventLoop) -> None:
-        """Have `limits` looked at at `when`, unless they are set to another instant meanwhile."""
+    def add(self, limits: TimeLimits, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Have `limits` ring at `when`, and no longer when they would have."""
+        if limits.rings_at != inf:
+            self.give_back()
+        limits.rings_at = when
         if loop is not self._loop:  # then nobody waits on the other one any more
             self._heap.clear()
             self._given_back = 0
@@ -46,7 +49,7 @@ class Alarms:
             self._set(when)
 
     def give_back(self) -> None:
-        """Hear that limits of those added are set to another instant, or to none."""
+        """Hear that limits which were added are not to ring as they were."""
         self._given_back += 1
         if self._given_back > _TIDY_FROM and 2 * self._given_back > len(self._heap):
             self._tidy()
@@ -128,14 +131,15 @@ class TimeLimits:
         when = self._when
         if when == inf:
             return
-        task = current_task()
+        loop = get_running_loop()
+        task = current_task(loop)
         if task is None:
             raise RuntimeError("a time limit needs a running task")
         self._cancelling = task.cancelling()
         self._fired = False
         self._task = task
         if when < self.rings_at:
-            self._set(task)
+            self._alarms.add(self, when, loop)
 
     def __exit__(
         self,
@@ -149,12 +153,6 @@ class TimeLimits:
         if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._error() from error
 
-    def _set(self, task: asyncio.Task[object]) -> None:
-        if self.rings_at != inf:
-            self._alarms.give_back()
-        self.rings_at = self._when
-        self._alarms.add(self._when, self, task.get_loop())
-
     def ring(self) -> None:
         """The alarm rings."""
         rang_at, self.rings_at = self.rings_at, inf
@@ -162,7 +160,7 @@ class TimeLimits:
         if task is None:
             return
         if rang_at < self._when:  # it was set for an earlier wait
-            self._set(task)
+            self._alarms.add(self, self._when, task.get_loop())
             return
         self._fired = True
         task.cancel()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from h1_fuzz import fed
-from pointsman_h1.framing import MAX_HEAD, MAX_INTERIM
+from h1_fuzz import fed, response
+from pointsman.transports.direct import named
+from pointsman_h1.framing import MAX_HEAD, MAX_INTERIM, FramingError, ResponseReader
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -181,8 +185,6 @@ def test_a_response_cut_anywhere_is_the_same_response(
 
 def test_damaged_responses_end_in_a_response_or_a_typed_error() -> None:
     """The short version of benchmarks/h1_fuzz.py; h11 is asked for its opinion too."""
-    import os
-
     from h1_fuzz import run
 
     seed = int(os.environ.get("POINTSMAN_SEED", "20261121"))
@@ -195,3 +197,39 @@ def test_damaged_responses_end_in_a_response_or_a_typed_error() -> None:
     assert report.both > 500
     # The one thing accepted here that h11 refuses: a chunk size with more than 20 digits, zeros in front.
     assert set(report.only_ours) <= {"illegal chunk header: bytearray(…"}
+
+
+class Thorough(ResponseReader):
+    """Has each field of every head reported."""
+
+    def _read_plain(self, head: bytes, status: int) -> bool:
+        return False
+
+
+def _heads(seed: int) -> Iterator[bytes]:
+    for n in range(4000):
+        yield response(seed, n).wire
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_a_head_that_says_how_long_its_body_is_is_read_like_any_other(last: bool) -> None:
+    seed = int(os.environ.get("POINTSMAN_SEED", "20261121"))
+    print(f"seed {seed}")
+    plain = 0
+
+    for wire in _heads(seed):
+        found = []
+        for kind in (ResponseReader, Thorough):
+            reader = kind(last=last)
+            try:
+                reader.feed(memoryview(wire or b"x"))
+                error = ""
+            except FramingError as failure:
+                error = str(failure)
+            plain += kind is ResponseReader and reader._named is not None
+            said = (reader.minor, reader.reason, reader.headers, reader.named()) if reader.status else ()
+            found.append((error, reader.status, said, reader.done, reader.keep_alive, reader.take()))
+            assert not said or said[3] == named(said[2])
+        assert found[0] == found[1]
+
+    assert plain > 300

@@ -76,7 +76,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_stale(self) -> bool:
         """Whether an idle connection must not be used again, perhaps before the loop has noticed."""
-        return self._closed or self._is_readable()
+        return self._closed or bool(self._is_readable())
 
     async def exchange(self, data: bytes, reader: ResponseReader, outgoing: Outgoing | None) -> None:
         """Send a request and return when the head of its response is in `reader`.
@@ -157,7 +157,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         if reader.done:
             self._complete(reader)
-        elif reader.buffered > HIGH_WATER and not self._reading_paused:
+            return
+        if reader.buffered > HIGH_WATER and not self._reading_paused:
             self._reading_paused = True
             self._live.pause_reading()
         if reader.status:
@@ -227,7 +228,7 @@ class Connection(asyncio.BufferedProtocol):
         self.abort(reader, refusal)
 
     def _end(self, *, keep: bool) -> None:
-        if keep and self.reader is not None:
+        if keep and self._reading_paused and self.reader is not None:
             self.taken(self.reader)
         self.reader = None
         self._sending = False

@@ -7,10 +7,9 @@ is put together whole and looked at before llhttp sees it, and whatever frames t
 from __future__ import annotations
 
 import re
+from operator import methodcaller
 
 from httptools import HttpParserError, HttpResponseParser
-
-from pointsman.transports.direct import named
 
 MAX_HEAD = 64 * 1024
 MAX_INTERIM = 100
@@ -19,6 +18,9 @@ _END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?\r\n")
 _BARE = re.compile(rb"\r[^\n]|(?<!\r)\n")
 _BEGINNING = b"HTTP/1."
+_AT_COLON = methodcaller("partition", ":")
+_DEAF = object()
+"""Hears nothing of what llhttp finds."""
 _UNTIL_EOF = -1
 _CHUNKED = -2
 
@@ -32,7 +34,7 @@ class ResponseReader:
 
     Attributes:
         status: 0 until the final head is here; 1xx answers are passed over.
-        reason, minor, headers: of the head; header fields as pairs, in order, with their case.
+        reason, minor: of the final head, once it is here.
         pieces: what has come of the body and was not taken yet, `buffered` bytes in all.
         done: the response is complete.
         keep_alive: once done, whether the connection can carry another one.
@@ -42,16 +44,17 @@ class ResponseReader:
     __slots__ = (
         "_bodiless",
         "_codings",
+        "_head",
         "_interim",
         "_last",
         "_left",
+        "_named",
         "_parser",
         "_partial",
         "_quiet",
         "buffered",
         "done",
         "error",
-        "headers",
         "keep_alive",
         "minor",
         "pieces",
@@ -67,9 +70,6 @@ class ResponseReader:
             last: it asked the server to close the connection afterwards.
         """
         self.status = 0
-        self.reason = b""
-        self.minor = 1
-        self.headers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
         self.buffered = 0
         self.done = False
@@ -80,7 +80,7 @@ class ResponseReader:
         self._partial: bytearray | None = None
         self._interim = 0
         self._left = _UNTIL_EOF
-        self._codings: list[bytes] = []
+        self._named: dict[str, str] | None = None
         self._parser: HttpResponseParser | None = None
         self._quiet = 0
 
@@ -113,9 +113,17 @@ class ResponseReader:
         else:
             raise FramingError("the server disconnected without sending a response")
 
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The header fields of the final head as pairs, in order, with their case."""
+        lines = (line.partition(b":") for line in self._head.split(b"\r\n")[1:-2])
+        return [(name, value.strip(b" \t")) for name, _, value in lines]
+
     def named(self) -> dict[str, str]:
-        """The header fields by name in lower case, several of one name joined by commas; once."""
-        return named(self.headers)
+        """The header fields of the final head by name in lower case; several of one name joined by commas."""
+        if self._named is None:
+            self._named = _named(self._head)
+        return self._named
 
     def take(self) -> bytes:
         """What has come of the body, in one piece."""
@@ -129,8 +137,9 @@ class ResponseReader:
 
     def _feed_head(self, data: memoryview) -> None:
         raw = bytes(data)
-        searched = 0
-        if self._partial is not None:
+        if self._partial is None:
+            end = raw.find(_END)
+        else:
             searched = len(self._partial)
             self._partial += raw
             end = self._partial.find(_END, max(0, searched - 3))
@@ -138,23 +147,19 @@ class ResponseReader:
                 self._check_partial(self._partial, searched)
                 return
             raw, self._partial = bytes(self._partial), None
-        else:
-            end = raw.find(_END)
         while end >= 0:
-            if end + 4 > MAX_HEAD:
+            end += 4
+            if end > MAX_HEAD:
                 raise FramingError(f"the head of the response is longer than {MAX_HEAD} bytes")
-            self._read_head(raw[: end + 4])
-            raw = raw[end + 4 :]
+            self._read_head(raw[:end])
+            raw = raw[end:]
             if self.status:
-                self._begin_body()
-                if not raw:
-                    return
-                if self._left == len(raw):  # all of the body came with the head, as mostly
+                if self._left == len(raw) and raw:  # all of the body came with the head, as mostly
                     self.done = True
                     self._left = 0
                     self.pieces.append(raw)
                     self.buffered = len(raw)
-                else:
+                elif raw:
                     self.feed(memoryview(raw))
                 return
             end = raw.find(_END)
@@ -179,31 +184,55 @@ class ResponseReader:
         status = int(code)
         if status == 101:
             raise FramingError("the server switches to another protocol, which nobody asked for")
-        self._left, self._codings = _UNTIL_EOF, []
-        self._parser = HttpResponseParser(self)
         try:
-            self._parser.feed_data(head)
+            if not self._read_plain(head, status):
+                self._read_any(head, status, minor)
         except HttpParserError as error:
             self._parser = None
             raise FramingError(f"the head of the response is malformed: {error}") from error
+        if status >= 200:
+            self._head = head
+            self.status, self.minor, self.reason = status, minor[0] - 0x30, reason or b""
+
+    def _read_plain(self, head: bytes, status: int) -> bool:
+        """Read a head that says how long its body is, as most do; False for any other.
+
+        llhttp looks at all of it, but is not asked to report each field: that would take longer than to read
+        them here.
+        """
+        if self._bodiless or status < 200 or status in (204, 304) or b"hunked" in head:
+            return False
+        parser = HttpResponseParser(_DEAF)
+        parser.feed_data(head)
+        named = _named(head)
+        left = int(named.get("content-length", "0"))  # of digits only, and only once: llhttp has seen to that
+        if not left or "transfer-encoding" in named:
+            return False
+        self._named = named
+        self._left = left
+        self.keep_alive = not self._last and parser.should_keep_alive()
+        return True
+
+    def _read_any(self, head: bytes, status: int, minor: bytes) -> None:
+        """Read a head whatever it says of the body."""
+        self._left = _UNTIL_EOF
+        self._codings: list[bytes] = []
+        self._parser = HttpResponseParser(self)
+        self._parser.feed_data(head)
         if self._codings and self._codings != [b"chunked"]:
             raise FramingError("the response has a transfer coding other than chunked")
         if status < 200:
             self._interim += 1
             if self._interim > MAX_INTERIM:
                 raise FramingError(f"more than {MAX_INTERIM} interim responses")
-            self.headers = []
             return
-        self.status, self.minor, self.reason = status, minor[0] - 0x30, reason or b""
         if self._codings:
             self._left = _CHUNKED
-            self.keep_alive = self.keep_alive and self.minor == 1  # RFC 9112, 6.1
-        else:
+            self.keep_alive = self.keep_alive and minor == b"1"  # RFC 9112, 6.1
+        if self._bodiless or status in (204, 304):
+            self._left = 0
+        if self._left != _CHUNKED:
             self._parser = None  # which breaks the cycle between the two
-
-    def _begin_body(self) -> None:
-        if self._bodiless or self.status in (204, 304):
-            self._left, self._parser = 0, None
         self.done = self._left == 0
 
     # ── the body ─────────────────────────────────────────────────────────────────────────────────────
@@ -250,7 +279,6 @@ class ResponseReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.status:
             return  # a trailer, or what follows the end
-        self.headers.append((name, value.rstrip(b" \t")))
         length = len(name)
         if length == 14 and name.lower() == b"content-length":
             self._left = int(value)  # of digits only, and only once: llhttp has seen to that
@@ -271,3 +299,15 @@ class ResponseReader:
     def on_message_complete(self) -> None:
         # Of a head without a body llhttp says so before `status` is set.
         self.done = self.status != 0
+
+
+def _named(head: bytes) -> dict[str, str]:
+    """The header fields of a head that llhttp has accepted, by name in lower case."""
+    lines = head.decode("latin-1").split("\r\n")[1:-2]
+    fields = {name.lower(): value.strip(" \t") for name, _, value in map(_AT_COLON, lines)}
+    if len(fields) < len(lines):
+        fields = {}
+        for name, _, value in map(_AT_COLON, lines):
+            name, value = name.lower(), value.strip(" \t")
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields

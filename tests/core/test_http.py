@@ -38,12 +38,14 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.framing import SseEvent, SseFramer
+from pointsman.hints import RateHeaders
 from pointsman.http import MAX_BODY, Client, Endpoint, Fields, Limits
 from pointsman.sources import HttpEvents
 from pointsman.statuses import error_for_status, json_or_none, request_id_of, snippet
 from pointsman.testing import run
 from pointsman.transports import open_transport
-from pointsman.transports.direct import named
+from pointsman.transports.direct import Direct, Reply, Shared, named
+from pointsman.transports.messages import Answered, Request
 from pointsman.types import Started, StreamEvent, TextDelta
 
 CANARY = "sk-canary-7f3a"
@@ -305,6 +307,76 @@ def test_a_body_that_tells_what_is_here_is_read_like_any_other(steps: list[Step]
     assert run(read(Ready)) == run(read(AbortableBody))
 
 
+class Quick(httpx.AsyncBaseTransport, Direct):
+    """A transport that can do without httpx, and whose replies are whole when there is nothing to wait for."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+
+    async def exchange(self, shared: Shared, values: tuple[str, ...], content: bytes) -> Reply:
+        response = await self.upstream.handle_async_request(Request(shared, values, content))
+        return QuickReply(response, self.upstream.bodies[-1])
+
+
+class QuickReply(Answered):
+    def __init__(self, response: httpx.Response, body: Body) -> None:
+        super().__init__(response)
+        self._body = body
+
+    def whole(self) -> bytes | None:
+        pieces = [each for each in self._body._steps if isinstance(each, bytes)]
+        if len(pieces) < len(self._body._steps):
+            return None
+        self._body.ended = "read"
+        return b"".join(pieces)
+
+
+_BODIES = st.sampled_from(
+    [b"", b"{}", f"no {CANARY} here".encode(), gzip.compress(b"[1]"), gzip.compress(b"[1]")[:9]]
+)
+
+
+@given(
+    st.sampled_from([200, 201, 204, 302, 400, 401, 503]),
+    st.lists(st.one_of(_BODIES, st.sampled_from([1.0, 9.0, httpx.ReadError("no")])), max_size=2),
+    st.sampled_from(["", "identity", "gzip", "br"]),
+)
+def test_it_is_the_same_answer_whichever_way_the_transport_goes(
+    status: int, steps: list[Step], encoding: str
+) -> None:
+    headers = {"content-encoding": encoding, "x-request-id": "u1"}
+
+    async def fetched(quick: bool, at_once: bool) -> Any:
+        upstream = Upstream(*steps, status=status, headers=headers)
+        made = client(upstream)
+        if quick:
+            made.transport = Quick(upstream)
+        try:
+            if at_once:
+                answer, content = await made.fetch("POST", "/", {}, limits=made.within(60))
+            else:
+                answer = await made.send("POST", "/", {}, limits=made.within(60))
+                content = await answer.read()
+        except CallError as error:
+            return type(error), str(error), upstream.bodies[0].ended != ""
+        assert status < 400 or CANARY.encode() not in content
+        return answer.status, dict(answer.headers), answer.request_id, content, upstream.bodies[0].ended
+
+    ways = [run(fetched(quick, at_once)) for quick in (True, False) for at_once in (True, False)]
+    assert ways == ways[:1] * 4
+
+
+async def test_whoever_wants_to_know_what_is_left_hears_of_answers_that_say_so() -> None:
+    rates = RateHeaders(requests=("X-Left", "x-reset"), tokens=("x-tokens", "x-reset"))
+    heard: list[Mapping[str, str]] = []
+    for headers in ({"x-left": "1"}, {"X-Tokens": "2"}, {"x-reset": "3"}, {}):
+        made = client(Upstream(b"{}", headers=headers), rates=rates)
+        made.on_head = heard.append
+        await made.fetch("GET", "/", limits=LONG)
+
+    assert [dict(each) for each in heard] == [{"x-left": "1"}, {"x-tokens": "2"}]
+
+
 async def test_a_header_is_sent_once_and_the_nearest_to_the_call_wins() -> None:
     upstream = Upstream(b"{}")
     made = client(upstream, headers={"Accept": "text/plain", "User-Agent": "mine", "X-A": "endpoint"})
@@ -398,6 +470,40 @@ async def test_what_cannot_stand_in_a_header_is_refused_wherever_it_comes_from(n
     while error is not None:
         assert "canary" not in repr(error)
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("value", VALUES)
+async def test_a_value_is_looked_at_also_where_another_was_sent_under_its_name(value: str) -> None:
+    upstream = Upstream(b"{}")
+    made = client(upstream)
+    for fine in ("fine", "\xe9\t", ""):
+        await made.fetch("GET", "/", limits=LONG, headers={"x-a": "1", "x-h": fine})
+
+    with pytest.raises(InvalidRequest, match="x-h"):
+        await made.fetch("GET", "/", limits=LONG, headers={"x-a": "1", "x-h": value})
+
+    assert [dict(each.headers.raw)[b"x-h"] for each in upstream.requests] == [b"fine", b"\xe9\t", b""]
+
+
+async def test_what_is_kept_of_requests_is_bounded() -> None:
+    upstream = Upstream(b"{}")
+    made = client(upstream)
+
+    for n in range(200):
+        await made.fetch("GET", f"/{n % 90}", limits=LONG, headers={f"x-{n}": "1"})
+
+    assert len(made._shared) <= 64
+    assert [each.headers[f"x-{n}"] for n, each in enumerate(upstream.requests)] == ["1"] * 200
+
+
+async def test_one_name_in_two_cases_is_one_header_and_the_later_counts() -> None:
+    upstream = Upstream(b"{}")
+
+    for _ in range(2):
+        await client(upstream).fetch("GET", "/", limits=LONG, headers={"X-A": "1", "x-b": "2", "x-a": "3"})
+
+    for request in upstream.requests:
+        assert (request.headers.get_list("x-a"), request.headers.get_list("x-b")) == (["3"], ["2"])
 
 
 @pytest.mark.parametrize("body", [float("nan"), {"a": object()}, [{1, 2}]])

@@ -118,16 +118,18 @@ class Answer:
     """An HTTP answer whose head is here and whose body is read on demand.
 
     It must be read to its end or closed; `abort` closes the connection at once, without awaiting.
+
+    Attributes:
+        named: the header fields by name in lower case.
     """
 
-    __slots__ = ("_client", "_named", "_reply", "_secret", "_taken", "_time", "_until", "headers", "status")
+    __slots__ = ("_client", "_reply", "_secret", "_taken", "_time", "_until", "named", "status")
 
     def __init__(
         self, reply: Reply, client: Client, until: float, time: TimeLimits, secret: Secret | None
     ) -> None:
         self.status: int = reply.status
-        self._named = reply.named()
-        self.headers: Mapping[str, str] = Fields(self._named)
+        self.named = reply.named()
         self._reply = reply
         self._client = client
         self._until = until
@@ -136,9 +138,14 @@ class Answer:
         self._taken = 0
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields by name in any case."""
+        return Fields(self.named)
+
+    @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        return request_id_of(self._named)
+        return request_id_of(self.named)
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
@@ -196,7 +203,7 @@ class Answer:
         """All of the body, without the encoding that the upstream may have given it."""
         if len(body) > MAX_BODY:
             raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
-        encoding = self._named.get("content-encoding")
+        encoding = self.named.get("content-encoding")
         return _decoded(body, encoding) if encoding else body
 
     def mask(self, error: CallError) -> CallError:
@@ -235,7 +242,7 @@ class Answer:
     async def chunk(self, until: float | None, timed_out: Callable[[], Exception]) -> bytes | None:
         """The next piece of the body, None at its end; `timed_out()` is raised at the instant `until`."""
         if not self._taken:
-            _plain_only(self._named.get("content-encoding", ""))
+            _plain_only(self.named.get("content-encoding", ""))
         piece = self._reply.ready()  # what is here needs no time limit
         if piece is None:
             try:
@@ -295,7 +302,11 @@ class Client:
         self.endpoint = endpoint
         self.transport = transport
         self.on_head: Callable[[Mapping[str, str]], None] | None = None
-        """Hears of the headers of every answer; must neither block nor raise."""
+        """Hears the headers of answers that have those of `endpoint.rates`; must neither block nor raise."""
+        rates = endpoint.rates
+        self._heeded = frozenset(
+            () if rates is None else (rates.requests[0].lower(), rates.tokens[0].lower())
+        )
         self._auth = auth
         self._clock = clock
         self._base_url = endpoint.base_url.rstrip("/")
@@ -377,7 +388,7 @@ class Client:
             )
         if answer.status == 401 and secret is not None:
             self._auth.rejected(secret)
-        if self.on_head is not None:
+        if self.on_head is not None and not self._heeded.isdisjoint(answer.named):
             self.on_head(answer.headers)
         return answer
 

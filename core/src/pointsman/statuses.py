@@ -95,6 +95,7 @@ def snippet(body: bytes) -> str:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:200]
 
 
+_ID_NAMES = ("x-request-id", "request-id", "x-correlation-id")
 _LONGEST_ID = 200
 _MARKUP = re.compile(r"<[a-zA-Z!/?][^<>]*>?")
 
@@ -104,7 +105,7 @@ def request_id_of(headers: Mapping[str, str]) -> str:
 
     It goes on into errors, logs and the audit: at most 200 characters, of which only printable ASCII is left.
     """
-    for name in ("x-request-id", "request-id", "x-correlation-id"):
+    for name in _ID_NAMES:
         if value := headers.get(name):
             value = value[:_LONGEST_ID]
             if not (value.isascii() and value.isprintable()):

@@ -23,7 +23,7 @@ from pointsman.transports.direct import Shared
 from pointsman.transports.messages import Request
 from pointsman_h1 import H1Transport, plugin
 from pointsman_h1.connection import HIGH_WATER, READ_BYTES
-from pointsman_h1.request import Template, encoded
+from pointsman_h1.request import JOINED, Template, encoded
 
 Fixture = Any
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,7 +116,7 @@ def test_a_filled_template_is_the_request_that_is_put_together_from_the_same_par
     method, counted = how
     content = content if counted else b""
     encoded_fields = {name: value.encode("latin-1") for name, value in fields.items()}
-    own = (b"a", b"b")[: len(values)]
+    own = (b"a%d", b"b")[: len(values)]
     shared = Shared(method, httpx.URL("http://here/%41?%s"), encoded_fields, own, counted=counted)
     plain = encoded(Request(shared, tuple(values), content))
 
@@ -125,6 +125,52 @@ def test_a_filled_template_is_the_request_that_is_put_together_from_the_same_par
     assert template.plain
     assert template.filled(tuple(values), len(content)) + content == plain.data + plain.rest
     assert (template.close, template.origin) == (plain.close, plain.origin)
+
+
+@pytest.mark.parametrize("size", [0, 1000, JOINED, JOINED + 1, 1_000_000])
+async def test_a_content_of_any_size_follows_the_head_that_says_how_long_it_is(
+    size: int, server: Fixture, transport: Fixture
+) -> None:
+    bodies: list[bytes] = []
+
+    async def script(talk: Any) -> None:
+        head = await talk.head()
+        bodies.append(await talk.reader.readexactly(int(head.rpartition(b": ")[2])))
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await talk.until_closed()
+
+    server.script = script
+    shared = Shared("POST", httpx.URL(server.url()), {}, counted=True)
+
+    reply = await transport.exchange(shared, (), b"x" * size)
+
+    assert reply.whole() == b"ok"
+    assert bodies == [b"x" * size]
+    assert (transport._slots.in_use, len(transport._idle)) == (0, 1)
+
+
+async def test_a_reply_is_whole_when_all_of_its_body_is_here_and_not_before(
+    server: Fixture, transport: Fixture, until: Fixture
+) -> None:
+    more = asyncio.Event()
+
+    async def script(talk: Fixture) -> None:
+        await talk.head()
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: 1\r\na:2\r\n\r\nhe")
+        await more.wait()
+        talk.say(b"llo")
+        await talk.until_closed()
+
+    server.script = script
+    reply = await transport.exchange(Shared("GET", httpx.URL(server.url()), {}), (), b"")
+
+    assert (reply.status, reply.named()) == (200, {"content-length": "5", "a": "1, 2"})
+    assert reply.whole() is None
+    more.set()
+    await until(lambda: transport._slots.in_use == 0)
+    assert reply.whole() == b"hello"
+    reply.abort()
+    assert len(transport._idle) == 1
 
 
 async def test_requests_that_share_a_head_go_out_each_with_its_own_fields(

@@ -18,6 +18,7 @@ _END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?\r\n")
 _BARE = re.compile(rb"\r[^\n]|(?<!\r)\n")
 _BEGINNING = b"HTTP/1."
+_WITH_BODY = frozenset(range(200, 1000)) - {204, 304}
 _AT_COLON = methodcaller("partition", ":")
 _DEAF = object()
 """Hears nothing of what llhttp finds."""
@@ -200,7 +201,7 @@ class ResponseReader:
         llhttp looks at all of it, but is not asked to report each field: that would take longer than to read
         them here.
         """
-        if self._bodiless or status < 200 or status in (204, 304) or b"hunked" in head:
+        if self._bodiless or status not in _WITH_BODY or b"hunked" in head:
             return False
         parser = HttpResponseParser(_DEAF)
         parser.feed_data(head)
@@ -229,7 +230,7 @@ class ResponseReader:
         if self._codings:
             self._left = _CHUNKED
             self.keep_alive = self.keep_alive and minor == b"1"  # RFC 9112, 6.1
-        if self._bodiless or status in (204, 304):
+        if self._bodiless or status not in _WITH_BODY:
             self._left = 0
         if self._left != _CHUNKED:
             self._parser = None  # which breaks the cycle between the two

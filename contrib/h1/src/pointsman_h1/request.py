@@ -78,13 +78,14 @@ class Template:
         self.origin = head.origin
         self.bodiless = shared.method == "HEAD"
         self.close = head.close
-        fixed = head.joined()[:-2].decode("latin-1").replace("%", "%%")
-        open_fields: list[bytes] = []
-        _add([(name, b"%s") for name in shared.own], open_fields, head.found)
-        if shared.counted:
-            open_fields.append(b"content-length: %d")
+        fixed = head.joined()[:-2]
+        open_lines: list[bytes] = []
+        _add([(name, b"") for name in shared.own], open_lines, head.found)
         self.plain = head.found.keys() <= {b"host", b"connection"}
-        self._text = fixed + "".join(f"{line.decode('ascii')}\r\n" for line in open_fields) + "\r\n"
+        text = fixed.decode("latin-1").replace("%", "%%")
+        for line in open_lines:
+            text += line.decode("ascii").replace("%", "%%") + "%s\r\n"
+        self._text = text + ("content-length: %d\r\n\r\n" if shared.counted else "\r\n")
         self._counted = shared.counted
 
     def filled(self, values: tuple[str, ...], length: int) -> bytes:

@@ -110,9 +110,10 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
             idle = self._usable()
         if not self._slots.take():
             await self._slots.acquire()
-        try:
             if self._closed:  # while this request waited
+                self._slots.release()
                 raise RuntimeError("this transport is closed")
+        try:
             connection = idle.take(origin) or await self._connect(origin, asked)
         except BaseException:
             self._slots.release()

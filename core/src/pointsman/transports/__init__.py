@@ -11,8 +11,8 @@ of the distribution pointsman-h1 keep these promises:
 - A body read to its end gives the connection back; a body closed before that closes the connection.
 - The stream of a response is `Abortable`; that of `h1` is `Immediate`, too.
 
-A request of ours is a `messages.Request`, which a transport may treat like any `httpx.Request`; h1 takes from
-it what it shares with others, already encoded.
+h1 is `direct.Direct`, too: our own client talks to it without the requests and responses of httpx. To all
+others it sends a `messages.Request`, which is an `httpx.Request`.
 
 Importing this package loads neither httpx, anyio nor aiohttp.
 """

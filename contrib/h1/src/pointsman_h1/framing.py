@@ -7,7 +7,6 @@ is put together whole and looked at before llhttp sees it, and whatever frames t
 from __future__ import annotations
 
 import re
-from operator import methodcaller
 
 from httptools import HttpParserError, HttpResponseParser
 
@@ -19,7 +18,6 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\x00-\x08\x0
 _BARE = re.compile(rb"\r[^\n]|(?<!\r)\n")
 _BEGINNING = b"HTTP/1."
 _WITH_BODY = frozenset(range(200, 1000)) - {204, 304}
-_AT_COLON = methodcaller("partition", ":")
 _DEAF = object()
 """Hears nothing of what llhttp finds."""
 _UNTIL_EOF = -1
@@ -304,11 +302,9 @@ class ResponseReader:
 
 def _named(head: bytes) -> dict[str, str]:
     """The header fields of a head that llhttp has accepted, by name in lower case."""
-    lines = head.decode("latin-1").split("\r\n")[1:-2]
-    fields = {name.lower(): value.strip(" \t") for name, _, value in map(_AT_COLON, lines)}
-    if len(fields) < len(lines):
-        fields = {}
-        for name, _, value in map(_AT_COLON, lines):
-            name, value = name.lower(), value.strip(" \t")
-            fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    fields: dict[str, str] = {}
+    for line in head.decode("latin-1").split("\r\n")[1:-2]:
+        name, _, value = line.partition(":")
+        name, value = name.lower(), value.strip(" \t")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return fields

@@ -407,6 +407,39 @@ def test_limits_that_were_given_back_do_not_pile_up_and_set_no_timers() -> None:
     run(work())
 
 
+def test_when_nobody_waits_nothing_is_held() -> None:
+    async def work() -> None:
+        alarms = Alarms()
+        several = [TimeLimits(alarms) for _ in range(5)]
+        for limits in several:
+            with limits.until(100.0, Late):
+                pass
+        for limits in several:
+            limits.close()
+        assert not alarms._heap
+
+    run(work())
+
+
+def test_limits_of_a_loop_that_is_gone_take_nothing_from_those_of_the_next() -> None:
+    alarms, old = Alarms(), TimeLimits(Alarms())
+
+    async def left() -> None:
+        nonlocal old
+        old = TimeLimits(alarms)
+        with old.until(now() + 50, Late):
+            pass
+
+    async def work() -> float:
+        asyncio.get_running_loop().call_at(1.0, old.close)
+        with pytest.raises(Late), TimeLimits(alarms).until(5.0, Late):
+            await asyncio.sleep(60)
+        return now()
+
+    run(left())
+    assert run(work()) == pytest.approx(5, abs=0.01)
+
+
 def test_a_timer_of_a_loop_that_is_gone_keeps_no_later_limit_from_ringing() -> None:
     alarms = Alarms()
 

@@ -36,14 +36,11 @@ class Alarms:
 
     def add(self, limits: TimeLimits, when: float, loop: asyncio.AbstractEventLoop) -> None:
         """Have `limits` ring at `when`, and no longer when they would have."""
+        if loop is not self._loop:
+            self._move(loop)
         if limits.rings_at != inf:
             self.give_back()
         limits.rings_at = when
-        if loop is not self._loop:  # then nobody waits on the other one any more
-            self._heap.clear()
-            self._given_back = 0
-            self._set(inf)
-            self._loop = loop
         heappush(self._heap, (when, next(self._numbers), limits))
         if when < self._rings_at:
             self._set(when)
@@ -51,7 +48,10 @@ class Alarms:
     def give_back(self) -> None:
         """Hear that limits which were added are not to ring as they were."""
         self._given_back += 1
-        if self._given_back > _TIDY_FROM and 2 * self._given_back > len(self._heap):
+        if self._given_back == len(self._heap):
+            self._heap.clear()
+            self._given_back = 0
+        elif self._given_back > _TIDY_FROM and 2 * self._given_back > len(self._heap):
             self._tidy()
 
     def close(self) -> None:
@@ -59,6 +59,16 @@ class Alarms:
         self._tidy()
         if not self._heap:
             self._set(inf)
+
+    def _move(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve another loop; on the one before nobody waits any more."""
+        for when, _, limits in self._heap:
+            if limits.rings_at == when:
+                limits.rings_at = inf
+        self._heap.clear()
+        self._given_back = 0
+        self._set(inf)
+        self._loop = loop
 
     def _tidy(self) -> None:
         self._heap[:] = [each for each in self._heap if each[2].rings_at == each[0]]

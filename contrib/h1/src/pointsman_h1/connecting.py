@@ -3,32 +3,67 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
+from typing import Any
+
+_Address = tuple[Any, ...]  # what `socket.getaddrinfo` gives: family, kind, protocol, name, address
+_HAS_READINESS = os.name != "nt"
+"""Sockets can be connected and looked after by hand; the proactor of Windows wants to do it itself."""
+
+
+class Resolver:
+    """Names to addresses; remembers what no resolver has to be asked for."""
+
+    def __init__(self) -> None:
+        self._numeric: dict[tuple[str, int], list[_Address] | None] = {}
+
+    async def addresses(self, host: str, port: int, *, deadline: float) -> list[_Address]:
+        """What `socket.getaddrinfo` gives.
+
+        Raises: OSError, of which TimeoutError is one; UnicodeError for a name that can be none.
+        """
+        try:
+            known = self._numeric[host, port]
+        except KeyError:
+            known = self._numeric[host, port] = _of_number(host, port)
+        if known is not None:
+            return known
+        async with asyncio.timeout_at(deadline):
+            return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def _of_number(host: str, port: int) -> list[_Address] | None:
+    """The one address that `host` spells out, with no thread that waits for a resolver; None for a name."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return None
 
 
 async def connected(
-    host: str, port: int, *, deadline: float, loop: asyncio.AbstractEventLoop
+    addresses: list[_Address], *, deadline: float, loop: asyncio.AbstractEventLoop
 ) -> socket.socket:
-    """A connected socket without TLS, to the first address of `host` that answers.
+    """A connected socket without TLS, to the first of `addresses` that answers.
 
     Each address but the last has its share of the time that is left until `deadline` (an instant of the
-    loop's clock), so that one that swallows packets does not keep the next from being tried. At `deadline`
-    the caller gives up.
+    loop's clock), so that one that swallows packets does not keep the next from being tried.
 
-    Raises: OSError of the last address; TimeoutError is one. UnicodeError for a name that can be none.
+    Raises: OSError of the last address; TimeoutError is one.
     """
-    addresses = await _addresses(host, port, loop)
     failure: OSError | None = None
-    for n, (family, kind, protocol, _, address) in enumerate(addresses):
+    left = len(addresses)
+    for family, kind, protocol, _, address in addresses:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
             # A model may think for minutes without a byte; this keeps the way through a NAT open.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            left = len(addresses) - n
-            # The caller's own time limit is that of the last address, mostly the only one.
-            async with asyncio.timeout((deadline - loop.time()) / left if left > 1 else None):
-                await loop.sock_connect(sock, address)
+            if not (_HAS_READINESS and _connects_at_once(sock, address)):
+                now = loop.time()
+                async with asyncio.timeout_at(now + (deadline - now) / left):
+                    await _connects(sock, address, loop)
             return sock
         except OSError as error:
             sock.close()
@@ -36,11 +71,41 @@ async def connected(
         except BaseException:
             sock.close()
             raise
-    raise failure or OSError(f"{host} has no address")
+        left -= 1
+    raise failure or OSError("the name has no address")
 
 
-async def _addresses(host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[tuple]:  # type: ignore[type-arg]
-    try:  # an address needs no resolver, and so no thread
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+def _connects_at_once(sock: socket.socket, address: object) -> bool:
+    """Begin to connect; whether that is done already, as it is with most servers on this machine.
+
+    To ask once is much less than to have the loop watch the socket. Raises: OSError.
+    """
+    number = sock.connect_ex(address)  # type: ignore[arg-type] # the address of this socket's family
+    if number not in (0, errno.EINPROGRESS, errno.EINTR):
+        raise OSError(number, os.strerror(number))
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+async def _connects(sock: socket.socket, address: object, loop: asyncio.AbstractEventLoop) -> None:
+    """Return when `sock` is connected. Raises: OSError."""
+    if not _HAS_READINESS:
+        await loop.sock_connect(sock, address)  # type: ignore[arg-type] # as above
+        return
+    decided = loop.create_future()
+    loop.add_writer(sock, _set, decided)
+    try:
+        await decided
+    finally:
+        loop.remove_writer(sock)
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import httpx
@@ -70,13 +71,17 @@ class Connection(asyncio.BufferedProtocol):
         self.loop = loop
         self._buffer = owner.buffer
         self._transport: asyncio.Transport | None = None
-        self._is_readable = readiness(None)
+        self._is_readable: Callable[[], object] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._reading_paused = self._writing_paused = self._sending = self._closed = False
 
     def is_stale(self) -> bool:
         """Whether an idle connection must not be used again, perhaps before the loop has noticed."""
-        return self._closed or bool(self._is_readable())
+        if self._closed:
+            return True
+        if self._is_readable is None:  # most connections of a crowd are never asked
+            self._is_readable = readiness(self._live.get_extra_info("socket"))
+        return bool(self._is_readable())
 
     async def exchange(self, data: bytes, reader: ResponseReader, outgoing: Outgoing | None) -> None:
         """Send a request and return when the head of its response is in `reader`.
@@ -136,7 +141,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # not every loop's is an instance of it
-        self._is_readable = readiness(transport.get_extra_info("socket"))
         if self._closed:
             self._transport.abort()
         else:

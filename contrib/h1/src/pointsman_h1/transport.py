@@ -14,12 +14,16 @@ from pointsman.transports import TlsContexts, TransportOptions, TransportUnavail
 from pointsman.transports.direct import Direct, Shared
 from pointsman.transports.messages import Request, Response
 from pointsman.transports.slots import Slots
-from pointsman_h1.connecting import connected
+from pointsman_h1.connecting import Resolver, connected
 from pointsman_h1.connection import READ_BYTES, Connection
 from pointsman_h1.framing import ResponseReader
+from pointsman_h1.pace import Pace
 from pointsman_h1.pool import IdlePool
 from pointsman_h1.reply import H1Reply
 from pointsman_h1.request import JOINED, Origin, Outgoing, Template, encoded
+
+OPENED_PER_TURN = 16
+"""Connections that one transport begins to open in one turn of the event loop."""
 
 
 class H1Transport(httpx.AsyncBaseTransport, Direct):
@@ -40,6 +44,8 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
         self._slots = Slots(options.max_connections)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: IdlePool | None = None
+        self._pace = Pace(OPENED_PER_TURN)
+        self._resolver = Resolver()
         self._connections: set[Connection] = set()
         self.buffer = memoryview(bytearray(READ_BYTES))
         self._closed = False
@@ -110,11 +116,12 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
             idle = self._usable()
         if not self._slots.take():
             await self._slots.acquire()
-            if self._closed:  # while this request waited
-                self._slots.release()
-                raise RuntimeError("this transport is closed")
         try:
-            connection = idle.take(origin) or await self._connect(origin, asked)
+            connection = idle.take(origin)
+            if connection is None:
+                await self._pace.turn()
+                self._refuse_when_closed()  # while this request waited
+                connection = idle.take(origin) or await self._connect(origin, asked)
         except BaseException:
             self._slots.release()
             raise
@@ -134,41 +141,54 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
 
     async def _connect(self, origin: Origin, request: httpx.Request | Shared) -> Connection:
         """A new connection. Messages hold no path and no query."""
-        where = request.url.netloc.decode("ascii")
         timeout = request.extensions.get("timeout")
         seconds = (timeout and timeout.get("connect")) or self._options.connect_timeout
         try:
             connection = await self._opened(origin, seconds)
-        except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no connection to {where} in time") from error
-        except ssl.SSLError as error:
-            raise httpx.ConnectError(f"no TLS with {where}: {error}") from error
         except (OSError, UnicodeError, OverflowError) as error:
-            number = getattr(error, "errno", None)
-            why = os.strerror(number) if number and number > 0 else str(error)
-            raise httpx.ConnectError(f"cannot connect to {where}: {why}") from error
+            raise _unconnected(request.url.netloc.decode("ascii"), error) from error
         if self._closed:
             connection.abort()
-            raise RuntimeError("this transport is closed")
+        self._refuse_when_closed()
         return connection
 
     async def _opened(self, origin: Origin, seconds: float) -> Connection:
         scheme, raw_host, port = origin
         host = raw_host.decode("ascii")
-        loop = asyncio.get_running_loop()
+        assert self._loop is not None, "a request has begun"
+        loop = self._loop
         deadline = loop.time() + seconds
+        addresses = await self._resolver.addresses(host, port, deadline=deadline)
         context = self._contexts.context(self._options) if scheme == "https" else None
+        sock = await connected(addresses, deadline=deadline, loop=loop)
         connection = Connection(origin, self, loop)
         try:
-            async with asyncio.timeout_at(deadline):
-                sock = await connected(host, port, deadline=deadline, loop=loop)
-                await loop.create_connection(
-                    lambda: connection,
-                    sock=sock,
-                    ssl=context,
-                    server_hostname=host.rstrip(".") if context is not None else None,
-                )
+            if context is None:  # nothing is waited for but the loop
+                await loop.create_connection(lambda: connection, sock=sock)
+            else:
+                async with asyncio.timeout_at(deadline):
+                    await loop.create_connection(
+                        lambda: connection, sock=sock, ssl=context, server_hostname=host.rstrip(".")
+                    )
         except BaseException:
             connection.abort()
             raise
         return connection
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise RuntimeError("this transport is closed")
+
+
+def _unconnected(where: str, error: Exception) -> httpx.TransportError:
+    """The httpx error for a connection that did not come about."""
+    match error:
+        case TimeoutError():
+            return httpx.ConnectTimeout(f"no connection to {where} in time")
+        case ssl.SSLError():
+            return httpx.ConnectError(f"no TLS with {where}: {error}")
+        case OSError(errno=int(number)) if number > 0:
+            why = os.strerror(number)
+        case _:
+            why = str(error)
+    return httpx.ConnectError(f"cannot connect to {where}: {why}")

@@ -87,6 +87,25 @@ def test_a_retry_prefers_deployments_that_this_request_has_not_tried() -> None:
     run(main())
 
 
+def test_the_first_other_deployment_is_asked_before_anybody_else_has_a_turn() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down"))
+
+    async def main() -> None:
+        turns: list[int] = []
+        async with router(upstream, config("ab", retry=THREE, **NO_BREAKER)) as r:
+            for _ in range(10):
+                asyncio.get_running_loop().call_soon(turns.append, upstream.count("b"))
+                before = len(turns)
+                reply = await r.chat("m", "hi")
+                assert (reply.deployment, len(turns)) == ("b/x", before)
+                await asyncio.sleep(0)
+        assert len(turns) == 10
+
+    run(main())
+    assert upstream.count("a") > 0
+
+
 def test_moving_on_waits_at_most_50_ms_and_coming_back_waits_full_jitter() -> None:
     upstream = Scripted()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import Any
 
@@ -10,8 +11,18 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pointsman.clock import LoopClock
 from pointsman.errors import Unavailable
-from pointsman.retry import BUILT_IN, HOP, Exponential, ExponentialSettings, Failure, NoRetry, full_jitter
+from pointsman.retry import (
+    BUILT_IN,
+    HOP,
+    Exponential,
+    ExponentialSettings,
+    Failure,
+    NoRetry,
+    full_jitter,
+    pause,
+)
 
 
 class Fixed:
@@ -30,8 +41,8 @@ class Fixed:
 ALMOST_ONE = Fixed(1 - 2**-53)
 
 
-def failure(number: int = 1, *, elsewhere: bool = False, failures: int = 1) -> Failure:
-    return Failure(number, Unavailable("no"), elsewhere, failures, elapsed=1.0)
+def failure(number: int = 1, *, elsewhere: bool = False, failures: int = 1, elapsed: float = 1.0) -> Failure:
+    return Failure(number, Unavailable("no"), elsewhere, failures, elapsed=elapsed)
 
 
 seconds = st.floats(1e-3, 1e6)
@@ -82,6 +93,22 @@ def test_going_elsewhere_costs_a_blink_and_going_back_a_backoff() -> None:
     assert policy.delay(failure(2, elsewhere=True, failures=5), ALMOST_ONE) == pytest.approx(0.05)
     assert policy.delay(failure(failures=1), ALMOST_ONE) == pytest.approx(1.0)
     assert policy.delay(failure(failures=2), ALMOST_ONE) == pytest.approx(2.0)
+
+
+async def test_a_pause_of_nothing_keeps_the_turn_and_any_other_is_slept() -> None:
+    slept: list[float] = []
+
+    class Counting(LoopClock):
+        async def sleep(self, seconds: float) -> None:
+            slept.append(seconds)
+
+    turns: list[str] = []
+    asyncio.get_running_loop().call_soon(turns.append, "others")
+
+    await pause(Counting(), 0.0)
+    await pause(Counting(), 0.25)
+
+    assert (turns, slept) == ([], [0.25])
 
 
 def test_no_retry_is_one_attempt() -> None:

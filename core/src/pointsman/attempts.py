@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import field
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,7 +37,7 @@ from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.pool import Pool
 from pointsman.provider import Call
-from pointsman.retry import Failure, RetryPolicy
+from pointsman.retry import Failure, RetryPolicy, pause
 from pointsman.terms import PLAIN, Terms, both
 from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
@@ -200,7 +201,7 @@ class Attempts:
             retry=retry_if_exception(self._worth_another),
             stop=self._given_up,
             wait=self._wait,
-            sleep=self._setting.clock.sleep,
+            sleep=partial(pause, self._setting.clock),
             reraise=True,
         )
         failures = self._failed_before

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.budget import BudgetSettings
-from pointsman.clock import Rng
+from pointsman.clock import Clock, Rng
 from pointsman.errors import CallError
 from pointsman.frozen import frozen
 from pointsman.units import Duration, Percent
@@ -130,6 +130,15 @@ def full_jitter(failures: int, *, base: float, cap: float, rng: Rng) -> float:
     """
     # 2 ** 64 seconds are above any cap; without the bound a large count would overflow a float.
     return rng.random() * min(cap, base * 2.0 ** min(failures, 64))
+
+
+async def pause(clock: Clock, seconds: float) -> None:
+    """Return after `seconds`; at once means in this turn of the event loop.
+
+    To give the turn away would have a call that goes elsewhere at once wait for all others that run.
+    """
+    if seconds > 0:
+        await clock.sleep(seconds)
 
 
 BUILT_IN = (

@@ -95,6 +95,17 @@ def test_going_elsewhere_costs_a_blink_and_going_back_a_backoff() -> None:
     assert policy.delay(failure(failures=2), ALMOST_ONE) == pytest.approx(2.0)
 
 
+@given(st.integers(2, 20), st.floats(0, 1e6), st.floats(0, 1, exclude_max=True))
+def test_who_met_two_bad_deployments_waits_no_longer_than_an_attempt_took_and_never_over_50_ms(
+    number: int, elapsed: float, chance: float
+) -> None:
+    policy = Exponential(ExponentialSettings(attempts=20))
+
+    wait = policy.delay(failure(number, elsewhere=True, elapsed=elapsed), Fixed(chance))
+
+    assert wait == (None if number == 20 else pytest.approx(chance * min(0.05, elapsed / number)))
+
+
 async def test_a_pause_of_nothing_keeps_the_turn_and_any_other_is_slept() -> None:
     slept: list[float] = []
 

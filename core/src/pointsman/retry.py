@@ -93,7 +93,7 @@ class NoRetry:
 
 
 class Exponential:
-    """Goes to an untried deployment at once, to a third within a blink, and back to a failed one after full
+    """Goes to an untried deployment at once, to a third after a moment, and back to a failed one after full
     jitter.
     """
 
@@ -110,8 +110,10 @@ class Exponential:
             return None
         if failure.elsewhere:
             # The first failure of a request is no herd: with every tenth answer an error, a wait after it is
-            # all that callers notice. Those who have met two bad deployments spread out.
-            return 0.0 if failure.number == 1 else rng.random() * HOP
+            # all that callers notice. Those who have met two bad deployments spread out, over as long as an
+            # attempt took: who failed together did so within that, and a longer wait would cost more than
+            # the attempt that it is for.
+            return 0.0 if failure.number == 1 else rng.random() * min(HOP, failure.elapsed / failure.number)
         return full_jitter(failure.failures, base=self._base, cap=self._cap, rng=rng)
 
 

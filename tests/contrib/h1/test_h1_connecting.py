@@ -293,3 +293,69 @@ async def test_a_name_is_looked_up_for_each_connection_since_its_addresses_chang
     found = [await resolver.addresses("some.example", 80, deadline=loop.time() + 5) for _ in range(2)]
 
     assert found == [["one"], ["another"]]
+
+
+class Names:
+    """A resolver that answers when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: list[str] | Exception) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self.may_answer = asyncio.Event()
+
+        async def resolved(host: str, port: int, **_: Any) -> list[str]:
+            self.asked.append((host, port))
+            await self.may_answer.wait()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
+
+
+async def test_a_crowd_asks_once_for_a_name_and_who_leaves_takes_nobody_s_answer_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names, resolver = Names(monkeypatch, ["one"]), Resolver()
+    deadline = asyncio.get_running_loop().time() + 10
+    asking = [
+        asyncio.create_task(resolver.addresses(host, 80, deadline=deadline))
+        for host in [*["some.example"] * 5, "other.example"]
+    ]
+    await _idle_loop()
+
+    asking.pop(0).cancel()
+    names.may_answer.set()
+
+    assert await asyncio.gather(*asking) == [["one"]] * 5
+    assert names.asked == [("some.example", 80), ("other.example", 80)]
+    assert not resolver._asked
+
+
+async def test_a_name_that_nobody_knows_is_an_error_for_each_of_a_crowd(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names, resolver = Names(monkeypatch, socket.gaierror(-2, "not known")), Resolver()
+    deadline = asyncio.get_running_loop().time() + 10
+    asking = [asyncio.create_task(resolver.addresses("no.example", 80, deadline=deadline)) for _ in range(3)]
+    names.may_answer.set()
+
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [type(each) for each in answers] == [socket.gaierror] * 3
+    assert not resolver._asked
+
+
+async def test_a_resolver_that_is_silent_is_asked_once_and_waited_for_until_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names, resolver = Names(monkeypatch, socket.gaierror(-2, "not known")), Resolver()
+    loop = asyncio.get_running_loop()
+
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await resolver.addresses("slow.example", 80, deadline=loop.time())
+
+    assert names.asked == [("slow.example", 80)]
+    names.may_answer.set()
+    await _idle_loop()
+    assert not resolver._asked

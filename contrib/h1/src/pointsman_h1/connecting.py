@@ -14,24 +14,47 @@ _HAS_READINESS = os.name != "nt"
 
 
 class Resolver:
-    """Names to addresses; remembers what no resolver has to be asked for."""
+    """Names to addresses.
+
+    What spells an address out needs no resolver and is remembered. A name is looked up for each connection,
+    since its addresses change; but of a crowd only the first asks and the others share the answer, because
+    the threads that wait for resolvers are few.
+    """
 
     def __init__(self) -> None:
         self._numeric: dict[tuple[str, int], list[_Address] | None] = {}
+        self._asked: dict[tuple[str, int], asyncio.Task[list[_Address] | Exception]] = {}
 
     async def addresses(self, host: str, port: int, *, deadline: float) -> list[_Address]:
         """What `socket.getaddrinfo` gives.
 
         Raises: OSError, of which TimeoutError is one; UnicodeError for a name that can be none.
         """
+        key = host, port
         try:
-            known = self._numeric[host, port]
+            known = self._numeric[key]
         except KeyError:
-            known = self._numeric[host, port] = _of_number(host, port)
+            known = self._numeric[key] = _of_number(host, port)
         if known is not None:
             return known
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = self._asked[key] = asyncio.create_task(self._answer(host, port))
         async with asyncio.timeout_at(deadline):
-            return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer = await asyncio.shield(asked)  # it is the others', too
+        if isinstance(answer, Exception):
+            raise answer.with_traceback(None)
+        return answer
+
+    async def _answer(self, host: str, port: int) -> list[_Address] | Exception:
+        """The addresses, or the error that everybody who waits shall raise, perhaps nobody."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, OverflowError) as error:
+            return error
+        finally:
+            del self._asked[host, port]
 
 
 def _of_number(host: str, port: int) -> list[_Address] | None:

@@ -8,6 +8,10 @@ The base URL says what comes, so that no request body has to be parsed:
     /chunks=100/v1                    a streamed answer of 100 chunks, sent at once
     /chunks=100,gap=0.001/v1          the same, a millisecond apart
 
+It is not the bottleneck: on a core of its own it took 21 to 24 us for a call of `raw`, the fastest client,
+which took 27 to 30 us itself; for one of 5,000 calls that began cold 110 to 128 us, and `raw` 174 to 184. No
+connection was refused or asked for twice meanwhile, the backlog being as long as the system allows.
+
 `python upstream.py [CORE]` prints its port, serves until standard input ends, and then prints how many
 requests came for each base URL, as JSON.
 """

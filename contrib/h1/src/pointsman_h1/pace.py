@@ -10,8 +10,8 @@ class Pace:
     """So many in each turn of the loop; the others in the turns that follow, in the order of their coming.
 
     An event loop takes a crowd through its work step by step: of a thousand calls that begin together all
-    would open their connections before the first of them sends a byte, and all would knock at the server's
-    door at once. With a pace the first are sent while the last are still being connected. Nobody waits for
+    would open their connections before the first of them sends a byte. With a pace the first are sent while
+    the last are still being connected, and fewer things are half done at the same time. Nobody waits for
     anything but the loop.
     """
 

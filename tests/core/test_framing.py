@@ -103,6 +103,80 @@ def test_a_body_cut_anywhere_gives_the_same_events(body: bytes, cuts: list[int])
     assert framed(SseFramer, [body[n : n + 1] for n in range(len(body))]) == whole
 
 
+class ByLines(SseFramer):
+    """Reads everything line by line."""
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        return self._feed_lines(data)
+
+
+class PlainFirst(SseFramer):
+    """Is asked for plain data first, as an event source does it."""
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        values = self.feed_plain(data)
+        return super().feed(data) if values is None else [SseEvent("", each) for each in values]
+
+
+values = st.text(st.one_of(st.sampled_from('{} :\n\r"de'), st.characters(codec="utf-8")), max_size=8)
+usual = st.builds("data: {}\n\n".format, values)
+named = st.builds("event: {}\ndata: {}\n\n".format, values, values)
+unusual = st.sampled_from(
+    ["\n", "\r\n", ": ping\n\n", "data: a\ndata: b\n\n", "event: x\n\n", "event: x\n", "data:1\n\n", "data: 1\r\n\r\n",
+     "data\n\n", "event\ndata: 1\n\n", "id: 1\ndata: 2\n\n", "data: 1\nevent: x\n\n", "data: 1\n", "event: ", "data: "]
+)  # fmt: skip
+plain_bodies = st.builds(
+    lambda bom, parts: (bom + "".join(parts)).encode(),
+    st.sampled_from(["", "", "\ufeff"]),
+    st.one_of(
+        st.lists(usual, max_size=6),
+        st.lists(named, max_size=6),
+        st.lists(st.one_of(usual, usual, usual, named, unusual), max_size=10),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(plain_bodies, st.lists(st.integers(0, 200), max_size=6), st.sampled_from([4 << 20, 3, 12, 40]))
+@example(b"data: 1\n\ndata: 2\n\ndata: 3\n\n", [3, 12], 4 << 20)
+@example(b"data: 1\n\n\ndata: 2\n\n", [], 4 << 20)
+@example(b"data: 1\ndata: 2\n\ndata: 3\n\n", [8], 4 << 20)
+@example(b"event: a\n\nevent: b\ndata: 1\ndata: 2\n\n", [], 4 << 20)
+@example(b"event: a\ndata: 1\n\ndata: 2\n\n", [9], 4 << 20)
+@example(b"data: 1\r\n\r\n\ndata: 2\n\n", [11], 4 << 20)
+def test_whole_events_at_once_are_the_same_as_line_by_line(
+    body: bytes, cuts: list[int], max_event: int
+) -> None:
+    def told(make: Callable[[int], SseFramer]) -> tuple[list[SseEvent], bool]:
+        framer = make(max_event)
+        events: list[SseEvent] = []
+        try:
+            for piece in pieces(body, cuts):
+                events += framer.feed(piece)
+            framer.close()
+        except BadResponse:
+            return events, False
+        return events, True
+
+    line_by_line = told(ByLines)
+
+    assert told(SseFramer) == line_by_line
+    assert told(PlainFirst) == line_by_line
+    assert not line_by_line[1] or line_by_line[0] == as_the_standard_says(body)
+
+
+def test_plain_data_is_given_for_whole_events_of_one_line_only() -> None:
+    framer = SseFramer()
+
+    assert framer.feed_plain(b"data: 1\n\ndata: 2\n\n") == [b"1", b"2"]
+    for other in (b"", b"data: 1\n", b"event: x\ndata: 1\n\n", b"data: 1\ndata: 2\n\n", b": ping\n\n"):
+        assert framer.feed_plain(other) is None
+    assert framer.feed(b"data: 3\n\ndata: ") == [SseEvent("", b"3")]
+    assert framer.feed_plain(b"data: 4\n\n") is None
+    assert framer.feed(b"data: 4\n\ndata: 5\n\n") == [SseEvent("", b"data: 4"), SseEvent("", b"5")]
+    assert framer.feed_plain(b"data: 6\n\n") == [b"6"]
+
+
 @settings(deadline=None)
 @given(bodies, st.lists(st.integers(0, 400), max_size=20))
 def test_json_lines_cut_anywhere_are_the_same_lines(body: bytes, cuts: list[int]) -> None:
@@ -110,6 +184,9 @@ def test_json_lines_cut_anywhere_are_the_same_lines(body: bytes, cuts: list[int]
 
     assert framed(JsonLineFramer, [body]) == whole
     assert framed(JsonLineFramer, pieces(body, cuts)) == whole
+    framer = JsonLineFramer()
+    plain = [line for piece in pieces(body, cuts) for line in framer.feed_plain(piece)]
+    assert [SseEvent("", line) for line in plain] + framer.close() == whole
 
 
 @settings(deadline=None)

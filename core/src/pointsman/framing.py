@@ -7,8 +7,11 @@ U+2028, U+0085 and others, which model output may contain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import takewhile
+from collections.abc import Iterable
+from functools import partial
+from itertools import repeat, takewhile
+from operator import methodcaller
+from typing import NamedTuple
 
 from pointsman.errors import BadResponse
 
@@ -17,8 +20,7 @@ MAX_EVENT = 4 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class SseEvent:
+class SseEvent(NamedTuple):
     """One server-sent event: its name ("" when it has none) and its data lines joined by LF."""
 
     event: str
@@ -84,6 +86,11 @@ class LineFramer:
         self._after_cr = False
         return rest
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether what comes next begins a line, whatever came before."""
+        return not (self._partial or self._after_cr or self._too_long)
+
     def _refusal(self) -> BadResponse:
         return BadResponse(f"the upstream sent a line of more than {self._max_line} bytes")
 
@@ -98,18 +105,56 @@ class SseFramer:
     Source: WHATWG HTML, "Server-sent events", parsing an event stream.
     """
 
-    __slots__ = ("_at_start", "_data", "_event", "_full", "_lines", "_size")
+    __slots__ = ("_at_start", "_between", "_data", "_event", "_full", "_lines", "_quick", "_size")
 
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self._full = max_event + 1  # the last line of an event has no line feed
+        self._quick = min(max_event, MAX_LINE)  # bytes in which nothing can be too long
         self._lines = LineFramer()
         self._at_start = True
+        self._between = True
         self._event = ""
         self._data: list[bytes] = []
         self._size = 0
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that `data` completes, in order."""
+        between = self._between
+        if not data or len(data) > self._quick:
+            return self._feed_lines(data)
+        if between:
+            end = data.rfind(b"\n\n") + 2
+            events = _plain_events(data if end == len(data) else data[:end])
+            if events is None:
+                return self._feed_lines(data)
+            self._at_start = False
+            if end < len(data):
+                events += self._feed_lines(data[end:])
+            return events
+        # What is left of an event that was cut, and then as above.
+        start = data.find(b"\n\n") + 2
+        if start < 2:
+            return self._feed_lines(data)
+        events = self._feed_lines(data[:start])
+        if self._between and start < len(data):
+            events += self.feed(data[start:])
+        return events
+
+    def feed_plain(self, data: bytes) -> list[bytes] | None:
+        """The data of the events that `data` completes, if these have one line each and nothing else.
+
+        None, and nothing taken in, for whatever must be given to `feed`.
+        """
+        if not self._between or len(data) > self._quick:
+            return None
+        values = _plain_values(data)
+        if values is not None:
+            self._at_start = False
+        return values
+
+    def _feed_lines(self, data: bytes) -> list[SseEvent]:
+        """The events that `data` completes, whatever they are made of."""
+        self._between = False  # and so it stays when this raises
         if self._size > self._full:
             raise self._refusal()
         events: list[SseEvent] = []
@@ -140,6 +185,7 @@ class SseFramer:
                 if not events:
                     raise self._refusal()
                 break
+        self._between = not (self._size or self._event) and self._lines.is_clean
         return events
 
     def close(self) -> list[SseEvent]:
@@ -153,6 +199,40 @@ class SseFramer:
         return BadResponse(f"the upstream sent an event of more than {self._full - 1} bytes")
 
 
+def _plain_values(data: bytes) -> list[bytes] | None:
+    """The data of each event of `data` when it is whole ones of one line each, else None.
+
+    So nearly all upstreams write them. No Python runs for each single one.
+    """
+    if not data.startswith(b"data: ") or not data.endswith(b"\n\n") or b"\r" in data:
+        return None
+    values = data[6:-2].split(b"\n\ndata: ")
+    # With another line among them, one of the values would hold its line feed.
+    return values if data.count(b"\n") == 2 * len(values) else None
+
+
+def _plain_events(data: bytes) -> list[SseEvent] | None:
+    """The same as events; also those of `data` when all of it is events with a name and then one line."""
+    if not data.startswith(b"event: "):
+        values = _plain_values(data)
+        return None if values is None else _unnamed(values)
+    if not data.endswith(b"\n\n") or b"\r" in data:
+        return None
+    named = [each.partition(b"\ndata: ") for each in data[7:-2].split(b"\n\nevent: ")]
+    if data.count(b"\n") != 3 * len(named) or not all(separator for _, separator, _ in named):
+        return None
+    return [SseEvent(name.decode("utf-8", "replace"), value) for name, _, value in named]
+
+
+def _unnamed(values: Iterable[bytes]) -> list[SseEvent]:
+    return list(map(_made, zip(repeat(""), values)))
+
+
+# As `SseEvent._make`, but no Python runs for each of them.
+_made = partial(tuple.__new__, SseEvent)
+_stripped = methodcaller("strip")
+
+
 class JsonLineFramer:
     """Lines of JSON (NDJSON) out of bytes; blank lines are ignored and the last may lack its end."""
 
@@ -161,9 +241,13 @@ class JsonLineFramer:
     def __init__(self) -> None:
         self._lines = LineFramer()
 
+    def feed_plain(self, data: bytes) -> list[bytes]:
+        """The lines that `data` completes."""
+        return list(filter(_stripped, self._lines.feed(data)))
+
     def feed(self, data: bytes) -> list[SseEvent]:
         """The lines that `data` completes, each as an event without a name."""
-        return [SseEvent("", line) for line in self._lines.feed(data) if line.strip()]
+        return _unnamed(filter(_stripped, self._lines.feed(data)))
 
     def close(self) -> list[SseEvent]:
         """The last line, when it lacks its end."""

@@ -64,10 +64,10 @@ class H1Body(httpx.AsyncByteStream):
         """
         reader = self._reader
         while not self._aborted:
-            piece = self.ready()
-            if piece:
-                return piece
-            if piece is not None:
+            if reader.pieces or reader.done:
+                piece = self.ready()
+                if piece:
+                    return piece
                 raise StopAsyncIteration
             if reader.error is not None:
                 raise reader.error

@@ -43,6 +43,7 @@ class ResponseReader:
     __slots__ = (
         "_bodiless",
         "_codings",
+        "_end",
         "_head",
         "_interim",
         "_last",
@@ -56,6 +57,7 @@ class ResponseReader:
         "error",
         "keep_alive",
         "minor",
+        "on_body",
         "pieces",
         "reason",
         "status",
@@ -70,6 +72,7 @@ class ResponseReader:
         """
         self.status = 0
         self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append  # llhttp calls it for every chunk: no Python runs for that
         self.buffered = 0
         self.done = False
         self.keep_alive = False
@@ -82,6 +85,7 @@ class ResponseReader:
         self._named: dict[str, str] | None = None
         self._parser: HttpResponseParser | None = None
         self._quiet = 0
+        self._end = 0
 
     def feed(self, data: memoryview) -> None:
         """Take in the next bytes, at least one; `data` is not kept. Bytes beyond the end end keep-alive.
@@ -249,11 +253,12 @@ class ResponseReader:
 
     def _feed_chunks(self, data: memoryview) -> None:
         assert self._parser is not None
-        self._quiet += len(data)
+        pieces = self.pieces
+        before = len(pieces)
         try:
-            if data[-1] == 0x0A:
-                # This byte can be the last one of the body. It must be if the body ends here at all;
-                # llhttp itself would silently skip empty lines after it.
+            if data[-1] == 0x0A and (len(data) < 4 or data[-4] == 0x0D):
+                # Perhaps the last byte of the body: it may end a line, an empty one. It must be the last if
+                # the body ends here at all; llhttp itself would silently skip empty lines after it.
                 self._parser.feed_data(data[:-1])
                 if self.done:
                     self.keep_alive = False
@@ -269,7 +274,14 @@ class ResponseReader:
             self.keep_alive = False
         if self.done:
             self._parser = None
-        elif self._quiet > MAX_HEAD:
+            del pieces[self._end :]  # that of another response, behind the end of this one
+        added = pieces[before:]
+        if added:
+            self._quiet = 0
+            self.buffered += sum(map(len, added))
+        else:
+            self._quiet += len(data)
+        if not self.done and self._quiet > MAX_HEAD:
             self._parser = None
             raise FramingError(f"more than {MAX_HEAD} bytes between chunks or after the last one")
 
@@ -289,15 +301,11 @@ class ResponseReader:
         if not self.status and self._parser is not None:  # afterwards llhttp has forgotten it
             self.keep_alive = not self._last and self._parser.should_keep_alive()
 
-    def on_body(self, data: bytes) -> None:
-        if not self.done:
-            self._quiet = 0
-            self.pieces.append(data)
-            self.buffered += len(data)
-
     def on_message_complete(self) -> None:
         # Of a head without a body llhttp says so before `status` is set.
-        self.done = self.status != 0
+        if self.status and not self.done:
+            self.done = True
+            self._end = len(self.pieces)
 
 
 def _named(head: bytes) -> dict[str, str]:

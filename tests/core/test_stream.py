@@ -59,6 +59,35 @@ def test_a_stream_can_be_read_without_entering_it() -> None:
     run(main())
 
 
+def test_a_stream_that_was_not_entered_gives_its_first_event_at_once() -> None:
+    upstream = Scripted()
+    upstream.default("a", Answer(text=WORDS, gap=1))
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            async with r.stream("m", "hi"):
+                entered = loop.time() - began
+            began = loop.time()
+            stream = r.stream("m", "hi")
+            await anext(stream)
+            assert loop.time() - began == entered
+            await stream.aclose()
+
+    run(main())
+
+
+def test_what_was_read_is_not_delivered_after_the_end_of_a_stream_that_is_closed() -> None:
+    async def main() -> None:
+        async with router(Scripted(), config("a")) as r, r.stream("m", "hi") as stream:
+            await anext(stream)
+            await stream.aclose()
+            assert [event async for event in stream] == []
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     "failure",
     [Unavailable("503"), Answer(error=Unavailable("after 200")), Answer(cut=True), Answer(after=99)],

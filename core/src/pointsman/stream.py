@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -49,6 +50,7 @@ class ChatStream:
         self._begin = begin
         self._attempts: Attempts | None = None
         self._opening: Opening | None = None
+        self._ready: deque[StreamEvent] = deque()
         self._beside: Opening | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._response: ChatResponse | None = None
@@ -100,14 +102,11 @@ class ChatStream:
         return self
 
     async def __anext__(self) -> StreamEvent:
+        if self._ready:
+            return self._ready.popleft()
         if self._reading:
             raise RuntimeError("two tasks read the same stream; give each its own")
-        if self._closed:
-            raise StopAsyncIteration
-        opening = self._opening
-        if opening is not None and opening.ready:
-            return opening.ready.popleft()
-        if self._response is not None:
+        if self._closed or self._response is not None:
             raise StopAsyncIteration
         self._reading = True
         try:
@@ -122,7 +121,7 @@ class ChatStream:
         """
         if self._closed:
             return
-        self._closed = True
+        self._shut()
         if self._response is None:
             self._let_go("cancelled")
         if self._opener is not None and self._opener is not asyncio.current_task():
@@ -169,6 +168,8 @@ class ChatStream:
             raise
         finally:
             self._opener = None
+        if self._opening is not None and not self._closed:
+            self._ready = self._opening.ready
 
     async def _first(self, lease: Lease) -> None:
         """One attempt, or two side by side: open the stream and read up to its first content."""
@@ -193,6 +194,8 @@ class ChatStream:
         """The next event, which has yet to come."""
         if self._attempts is None:
             await self._open()
+            if self._ready:
+                return self._ready.popleft()
         attempts, opening = self._attempts, self._opening
         assert attempts is not None
         assert opening is not None
@@ -217,7 +220,7 @@ class ChatStream:
         except Exception as error:
             raise self._broken(opening, plugin_error(lease, error)) from error
         except BaseException:
-            self._closed = True
+            self._shut()
             self._let_go("cancelled")
             raise
         return ready.popleft()
@@ -236,7 +239,6 @@ class ChatStream:
             upstream_request_id=source.upstream_request_id,
         )
         attempts.finish("ok")
-        opening.ready.append(Done(response))
         try:
             await source.aclose()
         except Exception:
@@ -245,12 +247,13 @@ class ChatStream:
         except BaseException:
             opening.abort()
             raise
+        opening.ready.append(Done(response))
 
     def _broken(self, opening: Opening, error: CallError) -> MidStreamError:
         attempts, lease, assembly = self._attempts, opening.lease, opening.assembly
         assert attempts is not None
         opening.abort()
-        self._closed = True
+        self._shut()
         error.deployment = error.deployment or lease.deployment.id
         outcome = error.outcome
         if isinstance(error, AttemptTimeout) and attempts.now() >= attempts.deadline:
@@ -270,6 +273,11 @@ class ChatStream:
         )
         attempts.failed(broken)
         return broken
+
+    def _shut(self) -> None:
+        """Nothing is delivered any more, also of what was read."""
+        self._closed = True
+        self._ready.clear()
 
     def _let_go(self, result: str) -> None:
         """End a call that still runs, without judging the deployment."""

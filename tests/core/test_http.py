@@ -825,13 +825,22 @@ class Words:
         raise Truncated("no [DONE]")
 
 
+class PlainWords(Words):
+    """Takes them many at a time, too."""
+
+    def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent]) -> None:
+        for value in values:
+            if not self.done:
+                events += self.decode(SseEvent("", value))
+
+
 def sse(*words: str) -> bytes:
     return "".join(f"data: {word}\n\n" for word in words).encode()
 
 
-async def opened(upstream: Upstream) -> HttpEvents:
+async def opened(upstream: Upstream, make: Callable[[], Words] = Words) -> HttpEvents:
     answer = await client(upstream).send("POST", "/", {}, limits=LONG, stream=True)
-    return HttpEvents(answer, SseFramer(), Words())
+    return HttpEvents(answer, SseFramer(), make())
 
 
 async def heard(events: HttpEvents, until: float = 1e9) -> tuple[str, str]:
@@ -852,14 +861,18 @@ async def heard(events: HttpEvents, until: float = 1e9) -> tuple[str, str]:
      (sse("c") + b"data: " + b"x" * (1 << 20) + b"\n\n", "BadResponse")],
     ids=["done", "more after", "cut", "error", "no blank line", "line too long"],
 )  # fmt: skip
+@pytest.mark.parametrize("make", [Words, PlainWords])
 @settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 80), max_size=8))
-def test_how_the_bytes_are_cut_does_not_decide_what_is_heard(tail: bytes, end: str, cuts: list[int]) -> None:
+def test_how_the_bytes_are_cut_does_not_decide_what_is_heard(
+    tail: bytes, end: str, make: Callable[[], Words], cuts: list[int]
+) -> None:
     body = sse("hi", "a", ".", "b") + tail
     at = [0, *sorted({cut % len(body) for cut in cuts}), len(body)]
 
     async def work() -> tuple[str, str]:
-        return await heard(await opened(Upstream(*(body[a:b] for a, b in itertools.pairwise(at)))))
+        upstream = Upstream(*(body[a:b] for a, b in itertools.pairwise(at)))
+        return await heard(await opened(upstream, make))
 
     assert run(work()) == ("abc", end)
 

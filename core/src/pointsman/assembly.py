@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pointsman.types import (
     ChatResponse,
     Finished,
@@ -51,29 +53,17 @@ class Assembly:
 
     def add(self, event: StreamEvent) -> None:
         """Take the next event."""
-        self.events += 1
-        match event:
-            case TextDelta():
-                self._text.append(event.text)
-            case ReasoningDelta():
-                self._reasoning.append(event.reasoning)
-            case ToolCallDelta():
-                # Pieces of a call: id and name come once, the arguments in any number of pieces.
-                call = self._calls.setdefault(event.index, ["", ""])
-                call[0] = call[0] or event.id
-                call[1] = call[1] or event.name
-                call.append(event.arguments)
-            case UsageUpdate():
-                self.usage = event.usage
-            case Finished():
-                if self._finish is None:
-                    self._finish, self._native = event.finish_reason, event.native
-            case ReasoningBlock():
-                self._blocks.append(event.block)
-            case RefusalDelta():
-                self._refusal.append(event.refusal)
-            case Started():
-                self._id, self._model = event.id or self._id, event.model or self._model
+        self.extend((event,))
+
+    def extend(self, events: Sequence[StreamEvent]) -> None:
+        """Take the next events."""
+        self.events += len(events)
+        text = self._text
+        for event in events:
+            if type(event) is TextDelta:  # as nearly all are
+                text.append(event.text)
+            else:
+                self._add(event)
 
     @property
     def text(self) -> str:
@@ -98,3 +88,27 @@ class Assembly:
             native_finish_reason=self._native,
             upstream_request_id=upstream_request_id,
         )
+
+    def _add(self, event: StreamEvent) -> None:
+        match event:
+            case TextDelta():
+                self._text.append(event.text)
+            case ReasoningDelta():
+                self._reasoning.append(event.reasoning)
+            case ToolCallDelta():
+                # Pieces of a call: id and name come once, the arguments in any number of pieces.
+                call = self._calls.setdefault(event.index, ["", ""])
+                call[0] = call[0] or event.id
+                call[1] = call[1] or event.name
+                call.append(event.arguments)
+            case UsageUpdate():
+                self.usage = event.usage
+            case Finished():
+                if self._finish is None:
+                    self._finish, self._native = event.finish_reason, event.native
+            case ReasoningBlock():
+                self._blocks.append(event.block)
+            case RefusalDelta():
+                self._refusal.append(event.refusal)
+            case Started():
+                self._id, self._model = event.id or self._id, event.model or self._model

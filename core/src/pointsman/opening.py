@@ -68,8 +68,7 @@ class Opening:
 
     def take(self, events: Sequence[StreamEvent]) -> bool:
         """Keep `events` for the caller; whether there has been content by now."""
-        for event in events:
-            self.assembly.add(event)
+        self.assembly.extend(events)
         self.ready.extend(events)
         lease = self.lease
         if lease.first_event_at is None and any(event.content for event in events):

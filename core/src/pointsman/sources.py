@@ -53,15 +53,34 @@ class Decoder(Protocol):
         """The body has ended. Raises Truncated unless the answer is complete."""
 
 
+class PlainFramer(Framer, Protocol):
+    """A framer that also gives frames without names as nothing but their data, which costs least."""
+
+    def feed_plain(self, data: bytes, /) -> Sequence[bytes] | None:
+        """The data of the frames that `data` completes; None, and nothing taken in, when that is not all."""
+
+
+class PlainDecoder(Decoder, Protocol):
+    """A decoder that takes frames without names many at a time."""
+
+    def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent], /) -> None:
+        """Add to `events` those of `values`, the data of frames without names, up to the end marker.
+
+        Raises what `decode` raises, the events before it added.
+        """
+
+
 class HttpEvents:
     """The `EventSource` of every HTTP provider: an answer's bytes, framed and decoded."""
 
     __slots__ = (
         "_answer",
         "_begun",
+        "_decode_plain",
         "_decoder",
         "_ended",
         "_failure",
+        "_feed_plain",
         "_framer",
         "_too_late",
         "upstream_request_id",
@@ -71,6 +90,14 @@ class HttpEvents:
         self._answer = answer
         self._framer = framer
         self._decoder = decoder
+        self._decode_plain: Callable[[Sequence[bytes], list[StreamEvent]], None] = getattr(
+            decoder, "decode_plain", _takes_none
+        )
+        self._feed_plain: Callable[[bytes], Sequence[bytes] | None] = getattr(
+            framer, "feed_plain", _gives_none
+        )
+        if self._decode_plain is _takes_none:
+            self._feed_plain = _gives_none
         self._too_late: Callable[[], Exception] = answer._client.no_first_token
         self._begun = False
         self._ended = False
@@ -88,7 +115,8 @@ class HttpEvents:
             events = self._decode(self._framer.close(), ended=True)
             self._decoder.done = True
             return events
-        events = self._decode(self._framer.feed(data))
+        values = self._feed_plain(data)
+        events = self._decode(self._framer.feed(data)) if values is None else self._decode((), values)
         if not self._begun and any(event.content for event in events):
             self._begun = True
             self._too_late = self._answer._client.silent
@@ -102,13 +130,19 @@ class HttpEvents:
             await self._answer.expect_end()
         await self._answer.aclose()
 
-    def _decode(self, frames: list[SseEvent], *, ended: bool = False) -> list[StreamEvent]:
-        """The events of `frames`, and of the end. A failure waits until the events before it are delivered:
-        how the bytes were cut must not decide what the caller sees.
+    def _decode(
+        self, frames: Sequence[SseEvent], values: Sequence[bytes] = (), *, ended: bool = False
+    ) -> list[StreamEvent]:
+        """The events of `frames` or of the plain `values`, and of the end.
+
+        A failure waits until the events before it are delivered: how the bytes were cut must not decide what
+        the caller sees.
         """
         events: list[StreamEvent] = []
         decoder = self._decoder
         try:
+            if values:
+                self._decode_plain(values, events)
             for frame in frames:
                 if decoder.done:
                     break
@@ -120,3 +154,11 @@ class HttpEvents:
                 raise self._answer.mask(failure) from failure.__cause__
             self._failure = self._answer.mask(failure)
         return events
+
+
+def _gives_none(_data: bytes) -> None:
+    """Of a framer that gives whole frames only, and of one whose decoder takes nothing else."""
+
+
+def _takes_none(_values: Sequence[bytes], _events: list[StreamEvent]) -> None:
+    """Of a decoder that takes whole frames only."""

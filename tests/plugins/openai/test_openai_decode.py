@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from replay import Assembled, assemble, constructed, cut, decoded
 
 from pointsman.errors import BadResponse, CallError, InvalidRequest, RateLimited, Truncated, Unavailable
-from pointsman.framing import SseFramer
-from pointsman.types import Finished, Started, TextDelta, ToolCallDelta, Usage, UsageUpdate
+from pointsman.framing import SseEvent, SseFramer
+from pointsman.types import Finished, Started, StreamEvent, TextDelta, ToolCallDelta, Usage, UsageUpdate
 from pointsman_openai.answers import chat_response, embed_response, model_infos
 from pointsman_openai.decode import ChatDecoder, EitherFramer
 
@@ -81,6 +81,86 @@ def test_a_delta_of_nothing_but_text_is_read_like_any_other(content: Any, finish
     assert events_of_chunks(chunk({"content": content}, finish)) == events_of_chunks(
         chunk({"content": content, "role": "assistant"}, finish)
     )
+
+
+pieces_of_text = st.sampled_from(["", "a", " b", None, 0, ["x"], [{"type": "text", "text": "p"}]])
+anything = st.sampled_from(
+    [None, "", "x", 0, 1, False, [], {}, {"message": "m", "code": 429}, [None], "error"]
+)
+
+
+def some_of(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+deltas = st.one_of(
+    st.builds(lambda text: {"content": text}, pieces_of_text),
+    some_of({
+        "role": st.just("assistant"), "content": pieces_of_text, "reasoning_content": anything, "refusal": anything,
+        "tool_calls": st.sampled_from([None, [], [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}]]),
+    }),
+    anything,
+)  # fmt: skip
+usual_choices = st.builds(
+    lambda delta: [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}], deltas
+)
+choices = st.lists(
+    some_of({
+        "index": st.sampled_from([0, None, 1, False, 0.0, ""]), "delta": deltas, "message": deltas,
+        "finish_reason": st.sampled_from([None, "", "stop", 1]), "error": anything,
+    })
+    | anything,
+    max_size=2,
+)  # fmt: skip
+chunks = some_of({
+    "id": st.sampled_from(["c1", "", None]), "model": st.just("m"), "choices": usual_choices | choices | anything,
+    "object": st.sampled_from(["chat.completion.chunk", "error", None]),
+})  # fmt: skip
+odd_chunks = st.builds(
+    lambda chunk, more: chunk | more,
+    chunks,
+    some_of({"error": anything, "usage": anything | st.just({"prompt_tokens": 1}), "x_groq": anything}),
+)
+frames = st.one_of(
+    st.builds(lambda chunk: json.dumps(chunk).encode(), chunks | odd_chunks),
+    st.sampled_from([b"", b" ", b"{", b"null", b"[1]", b'"s"', b"7", b"[DONE]", b"[DONE] x", b"[]", b"\xff"]),
+)
+
+
+def told(decoder: ChatDecoder, work: Callable[[list[StreamEvent]], None]) -> tuple[Any, ...]:
+    """The events, how it ended, and what the decoder says of it."""
+    events: list[StreamEvent] = []
+    try:
+        work(events)
+    except CallError as error:
+        return events, type(error), str(error), decoder.done
+    return events, decoder.done
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(frames, max_size=8))
+def test_what_is_quick_tells_the_same_as_looking_at_everything(given_frames: list[bytes]) -> None:
+    quick, one_by_one, thorough = ChatDecoder(), ChatDecoder(), ChatDecoder()
+
+    def each(events: list[StreamEvent]) -> None:
+        for data in given_frames:
+            if not one_by_one.done:
+                events += one_by_one.decode(SseEvent("", data))
+
+    def everything(events: list[StreamEvent]) -> None:
+        for data in given_frames:
+            if thorough.done:
+                return
+            try:
+                chunk = json.loads(data)
+            except ValueError:
+                events += thorough.decode(SseEvent("", data))
+            else:
+                events += thorough._read(chunk, "")
+
+    expected = told(thorough, everything)
+    assert told(quick, lambda events: quick.decode_plain(given_frames, events)) == expected
+    assert told(one_by_one, each) == expected
 
 
 def test_an_end_without_its_marker_is_complete_after_a_finish_reason() -> None:

@@ -80,7 +80,7 @@ class ChatDecoder:
     def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
         """The events of one frame. Raises the error that it holds; BadResponse when it is not the dialect."""
         data = frame.data
-        if data[:6] == b"[DONE]":
+        if data.startswith(b"[DONE]"):
             return self._end()
         try:
             chunk = jsonio.loads(data)
@@ -91,11 +91,34 @@ class ChatDecoder:
                 f"the upstream's stream holds a frame that is not JSON: {error}",
                 upstream_request_id=self._request_id,
             ) from error
+        name = frame.event
+        if self._started and name != "error" and (text := text_alone(chunk)):
+            return (TextDelta(text),)
+        return self._read(chunk, name)
+
+    def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent], /) -> None:
+        """Add to `events` those of frames without names, given as their data, up to the end marker."""
+        for data in values:
+            if data.startswith(b"[DONE]"):
+                events += self._end()
+                return
+            try:
+                chunk = jsonio.loads(data)
+            except ValueError:
+                events += self.decode(SseEvent("", data))
+                continue
+            text = text_alone(chunk)
+            if text and self._started:
+                events.append(TextDelta(text))
+            else:
+                events += self._read(chunk, "")
+
+    def _read(self, chunk: Any, name: str) -> Sequence[StreamEvent]:
         if not isinstance(chunk, dict):
             raise BadResponse(
                 "the upstream's stream holds a frame that is no object", upstream_request_id=self._request_id
             )
-        if frame.event == "error" or is_error(chunk):
+        if name == "error" or is_error(chunk):
             raise error_of_body(chunk, request_id=self._request_id)
         events: list[StreamEvent] = []
         choices = as_list(chunk.get("choices"))
@@ -130,10 +153,7 @@ class ChatDecoder:
             raise error_of_body(choice, request_id=self._request_id)
         delta = as_object(choice.get("delta") or choice.get("message"))
         content = delta.get("content")
-        if len(delta) == 1 and type(content) is str:  # nearly every chunk
-            if content:
-                events.append(TextDelta(content))
-        elif delta:
+        if delta:
             self._delta(delta, content, events)
         native = choice.get("finish_reason")
         if native and not self._finished:
@@ -207,6 +227,31 @@ class ChatDecoder:
         if not self._finished:
             self._finish(None, events)
         return events
+
+
+def text_alone(chunk: Any) -> str:
+    """The text of a chunk that has nothing else to say, as nearly every one; "" of any other.
+
+    It only saves time: where it gives a text, looking at everything gives the same.
+    """
+    try:
+        (choice,) = chunk["choices"]
+        delta = choice["delta"]
+        text = delta["content"]
+        if choice["index"] != 0 or choice["finish_reason"] or chunk["object"] == "error":
+            return ""
+    except (KeyError, TypeError, ValueError):
+        return ""
+    if type(text) is not str or "error" in choice:
+        return ""
+    if "error" in chunk or "x_groq" in chunk or chunk.get("usage"):
+        return ""
+    if len(delta) > 1 and any(value and key not in _NO_NEWS for key, value in delta.items()):
+        return ""
+    return text
+
+
+_NO_NEWS = ("content", "role")
 
 
 class EitherFramer:

@@ -338,8 +338,16 @@ def decoded(
 ) -> tuple[list[StreamEvent], PointsmanError | None]:
     """The events of a body that comes in `parts`, and the error that ended it: as `HttpEvents` does it."""
     events: list[StreamEvent] = []
+    decode_plain = getattr(decoder, "decode_plain", None)
+    feed_plain = getattr(framer, "feed_plain", None) if decode_plain else None
     try:
         for part in parts:
+            values = feed_plain(part) if feed_plain else None
+            if decode_plain and values is not None:
+                decode_plain(values, events)
+                if decoder.done:
+                    return events, None
+                continue
             for frame in framer.feed(part):
                 events += decoder.decode(frame)
                 if decoder.done:

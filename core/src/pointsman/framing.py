@@ -221,7 +221,7 @@ def _plain_events(data: bytes) -> list[SseEvent] | None:
     named = [each.partition(b"\ndata: ") for each in data[7:-2].split(b"\n\nevent: ")]
     if data.count(b"\n") != 3 * len(named) or not all(separator for _, separator, _ in named):
         return None
-    return [SseEvent(name.decode("utf-8", "replace"), value) for name, _, value in named]
+    return [_made((name.decode("utf-8", "replace"), value)) for name, _, value in named]
 
 
 def _unnamed(values: Iterable[bytes]) -> list[SseEvent]:

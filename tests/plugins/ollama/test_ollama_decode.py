@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -380,3 +381,52 @@ def test_vectors_that_do_not_fit_the_texts_are_a_bad_response(value: Any) -> Non
 def test_vectors_of_another_length_than_asked_for_are_not_passed_on() -> None:
     with pytest.raises(Unsupported, match="3 dimensions, not of 2"):
         embed_response({"embeddings": [[1.0, 0.0, 0.0]]}, count=1, dimensions=2)
+
+
+# ── many at a time ───────────────────────────────────────────────────────────────────────────────────
+
+texts = st.sampled_from(["", "a", " b", "\u00e9", None, 0, ["x"]])
+odd = st.sampled_from([None, "", "x", 0, 1, False, [], {}, ["x"], {"message": "m"}])
+messages = st.one_of(
+    st.builds(lambda text: {"role": "assistant", "content": text}, texts),
+    st.fixed_dictionaries(
+        {}, optional={"content": texts, "thinking": odd, "images": odd, "tool_calls": odd | st.just([raw_call("f")])}
+    ),
+    odd,
+)  # fmt: skip
+usual_lines = st.builds(lambda text: line({"content": text}), st.sampled_from(["a", "b", ""]))
+odd_lines = st.fixed_dictionaries(
+    {},
+    optional={
+        "message": messages, "response": texts, "done": st.sampled_from([False, True, None, 1, "true"]),
+        "error": odd, "model": st.just("m"), "done_reason": st.sampled_from(["stop", None]),
+    },
+)  # fmt: skip
+some_lines = st.lists(
+    st.one_of(
+        st.builds(lambda value: json.dumps(value).encode(), usual_lines | usual_lines | odd_lines | odd),
+        st.sampled_from(
+            [b"{", b'{"a": "\xff"}', json.dumps(line({"content": "~"})).encode().replace(b"~", b"\xff")]
+        ),
+    ),
+    max_size=8,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(some_lines)
+def test_many_lines_at_a_time_tell_the_same_as_one_by_one(lines: list[bytes]) -> None:
+    def told(work: Callable[[StreamDecoder, list[StreamEvent]], None]) -> tuple[Any, ...]:
+        decoder, heard = StreamDecoder("s"), list[StreamEvent]()
+        try:
+            work(decoder, heard)
+        except CallError as error:
+            return heard, type(error), str(error), decoder.done
+        return heard, decoder.done
+
+    def one_by_one(decoder: StreamDecoder, heard: list[StreamEvent]) -> None:
+        for each in lines:
+            if not decoder.done:
+                heard += decoder.decode(SseEvent("", each))
+
+    assert told(lambda decoder, heard: decoder.decode_plain(lines, heard)) == told(one_by_one)

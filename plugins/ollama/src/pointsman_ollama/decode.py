@@ -116,7 +116,26 @@ class StreamDecoder:
 
     def decode(self, frame: SseEvent) -> Sequence[StreamEvent]:
         """The events of one line. Raises BadResponse, and the error that the line holds."""
-        line = _object(self._json(frame.data))
+        return self._read(self._json(frame.data))
+
+    def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent]) -> None:
+        """Add to `events` those of whole lines, up to the last one of the answer. Raises as `decode` does."""
+        for data in values:
+            if self.done:
+                return
+            line = self._json(data)
+            text = _text_alone(line)
+            if text and self._content_seen:
+                events.append(TextDelta(text))
+            else:
+                events += self._read(line)
+
+    def close(self) -> Sequence[StreamEvent]:
+        """Raises Truncated: had the answer been complete, nobody would ask."""
+        raise Truncated("Ollama's answer ended before its line with done:true")
+
+    def _read(self, value: Any) -> list[StreamEvent]:
+        line = _object(value)
         events: list[StreamEvent] = []
         if not self._started:
             self._started = True
@@ -138,10 +157,6 @@ class StreamDecoder:
             self._content_seen = True
         return events
 
-    def close(self) -> Sequence[StreamEvent]:
-        """Raises Truncated: had the answer been complete, nobody would ask."""
-        raise Truncated("Ollama's answer ended before its line with done:true")
-
     def _json(self, data: bytes) -> Any:
         try:
             return jsonio.loads(data)
@@ -153,6 +168,21 @@ class StreamDecoder:
                 except ValueError:
                     pass
             raise BadResponse(f"a line of Ollama's answer is not JSON: {error}") from error
+
+
+def _text_alone(line: Any) -> str:
+    """The text of a line of a chat that has nothing else to say, as nearly every one; "" of any other.
+
+    It only saves time: after the first content, looking at everything gives the same.
+    """
+    try:
+        message = line["message"]
+        text = message["content"]
+        if line["done"] is True or "error" in line or "thinking" in message or "tool_calls" in message:
+            return ""
+    except (KeyError, TypeError):
+        return ""
+    return text if type(text) is str else ""
 
 
 class ToolCalls:

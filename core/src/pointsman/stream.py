@@ -203,11 +203,11 @@ class ChatStream:
         assert source is not None
         idle = attempts.terms.idle_timeout or lease.deployment.idle
         # Counted from when the caller asks: a slow caller is not a silent upstream.
-        now = attempts.now()
-        patience = min(now + idle * (1 + QUIET_GAPS), attempts.deadline)
+        began = now = attempts.now()
+        until = attempts.deadline
         try:
             while True:
-                events = await source.next(min(now + idle, patience))
+                events = await source.next(min(now + idle, until))
                 if events is None:
                     await self._complete(opening)
                 else:
@@ -215,6 +215,7 @@ class ChatStream:
                 if ready:
                     break
                 now = attempts.now()
+                until = min(began + idle * (1 + QUIET_GAPS), attempts.deadline)
         except CallError as error:
             raise self._broken(opening, error) from error
         except Exception as error:

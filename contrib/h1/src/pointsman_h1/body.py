@@ -64,10 +64,12 @@ class H1Body(httpx.AsyncByteStream):
         """
         reader = self._reader
         while not self._aborted:
-            if reader.pieces or reader.done:
-                piece = self.ready()
-                if piece:
-                    return piece
+            if reader.pieces:
+                piece = reader.take()
+                self._connection.taken(reader)
+                return piece
+            if reader.done:
+                self._ended = True
                 raise StopAsyncIteration
             if reader.error is not None:
                 raise reader.error

@@ -255,35 +255,33 @@ class ResponseReader:
         assert self._parser is not None
         pieces = self.pieces
         before = len(pieces)
+        exactly = False
         try:
             if data[-1] == 0x0A and (len(data) < 4 or data[-4] == 0x0D):
                 # Perhaps the last byte of the body: it may end a line, an empty one. It must be the last if
                 # the body ends here at all; llhttp itself would silently skip empty lines after it.
                 self._parser.feed_data(data[:-1])
-                if self.done:
-                    self.keep_alive = False
-                else:
+                if not self.done:
                     self._parser.feed_data(data[-1:])
+                    exactly = True
             else:
                 self._parser.feed_data(data)
-                self.keep_alive = self.keep_alive and not self.done
         except HttpParserError as error:
             if not self.done:
                 self._parser = None
                 raise FramingError(f"the chunks of the response are malformed: {error}") from error
-            self.keep_alive = False
         if self.done:
             self._parser = None
+            self.keep_alive = self.keep_alive and exactly
             del pieces[self._end :]  # that of another response, behind the end of this one
-        added = pieces[before:]
-        if added:
+        if len(pieces) > before:
             self._quiet = 0
-            self.buffered += sum(map(len, added))
-        else:
+            self.buffered += sum(map(len, pieces[before:]))
+        elif not self.done:
             self._quiet += len(data)
-        if not self.done and self._quiet > MAX_HEAD:
-            self._parser = None
-            raise FramingError(f"more than {MAX_HEAD} bytes between chunks or after the last one")
+            if self._quiet > MAX_HEAD:
+                self._parser = None
+                raise FramingError(f"more than {MAX_HEAD} bytes between chunks or after the last one")
 
     # ── called by llhttp ─────────────────────────────────────────────────────────────────────────────
 

@@ -99,13 +99,15 @@ class ChatDecoder:
     def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent], /) -> None:
         """Add to `events` those of frames without names, given as their data, up to the end marker."""
         for data in values:
-            if data.startswith(b"[DONE]"):
+            if data == b"[DONE]":
                 events += self._end()
                 return
             try:
                 chunk = jsonio.loads(data)
-            except ValueError:
+            except ValueError:  # also the end marker, where something follows it
                 events += self.decode(SseEvent("", data))
+                if self.done:
+                    return
                 continue
             text = text_alone(chunk)
             if text and self._started:

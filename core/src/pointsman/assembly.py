@@ -101,14 +101,14 @@ class Assembly:
                 call[0] = call[0] or event.id
                 call[1] = call[1] or event.name
                 call.append(event.arguments)
-            case UsageUpdate():
-                self.usage = event.usage
+            case Started():
+                self._id, self._model = event.id or self._id, event.model or self._model
             case Finished():
                 if self._finish is None:
                     self._finish, self._native = event.finish_reason, event.native
+            case UsageUpdate():
+                self.usage = event.usage
             case ReasoningBlock():
                 self._blocks.append(event.block)
             case RefusalDelta():
                 self._refusal.append(event.refusal)
-            case Started():
-                self._id, self._model = event.id or self._id, event.model or self._model

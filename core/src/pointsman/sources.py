@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from pointsman.errors import CallError
 from pointsman.framing import SseEvent
@@ -76,12 +76,12 @@ class HttpEvents:
     __slots__ = (
         "_answer",
         "_begun",
-        "_decode_plain",
         "_decoder",
         "_ended",
         "_failure",
-        "_feed_plain",
         "_framer",
+        "_plain_decoder",
+        "_plain_framer",
         "_too_late",
         "upstream_request_id",
     )
@@ -90,14 +90,9 @@ class HttpEvents:
         self._answer = answer
         self._framer = framer
         self._decoder = decoder
-        self._decode_plain: Callable[[Sequence[bytes], list[StreamEvent]], None] = getattr(
-            decoder, "decode_plain", _takes_none
-        )
-        self._feed_plain: Callable[[bytes], Sequence[bytes] | None] = getattr(
-            framer, "feed_plain", _gives_none
-        )
-        if self._decode_plain is _takes_none:
-            self._feed_plain = _gives_none
+        plain = hasattr(framer, "feed_plain") and hasattr(decoder, "decode_plain")
+        self._plain_framer = cast("PlainFramer", framer) if plain else None
+        self._plain_decoder = cast("PlainDecoder", decoder) if plain else None
         self._too_late: Callable[[], Exception] = answer._client.no_first_token
         self._begun = False
         self._ended = False
@@ -115,7 +110,7 @@ class HttpEvents:
             events = self._decode(self._framer.close(), ended=True)
             self._decoder.done = True
             return events
-        values = self._feed_plain(data)
+        values = None if self._plain_framer is None else self._plain_framer.feed_plain(data)
         events = self._decode(self._framer.feed(data)) if values is None else self._decode((), values)
         if not self._begun and any(event.content for event in events):
             self._begun = True
@@ -141,8 +136,8 @@ class HttpEvents:
         events: list[StreamEvent] = []
         decoder = self._decoder
         try:
-            if values:
-                self._decode_plain(values, events)
+            if values and self._plain_decoder is not None:
+                self._plain_decoder.decode_plain(values, events)
             for frame in frames:
                 if decoder.done:
                     break
@@ -154,11 +149,3 @@ class HttpEvents:
                 raise self._answer.mask(failure) from failure.__cause__
             self._failure = self._answer.mask(failure)
         return events
-
-
-def _gives_none(_data: bytes) -> None:
-    """Of a framer that gives whole frames only, and of one whose decoder takes nothing else."""
-
-
-def _takes_none(_values: Sequence[bytes], _events: list[StreamEvent]) -> None:
-    """Of a decoder that takes whole frames only."""

@@ -124,8 +124,7 @@ class StreamDecoder:
             if self.done:
                 return
             line = self._json(data)
-            text = _text_alone(line)
-            if text and self._content_seen:
+            if self._content_seen and (text := _text_alone(line)):
                 events.append(TextDelta(text))
             else:
                 events += self._read(line)

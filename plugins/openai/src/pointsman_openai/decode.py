@@ -109,8 +109,7 @@ class ChatDecoder:
                 if self.done:
                     return
                 continue
-            text = text_alone(chunk)
-            if text and self._started:
+            if self._started and (text := text_alone(chunk)):
                 events.append(TextDelta(text))
             else:
                 events += self._read(chunk, "")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -83,48 +84,50 @@ def test_a_delta_of_nothing_but_text_is_read_like_any_other(content: Any, finish
     )
 
 
-pieces_of_text = st.sampled_from(["", "a", " b", None, 0, ["x"], [{"type": "text", "text": "p"}]])
-anything = st.sampled_from(
-    [None, "", "x", 0, 1, False, [], {}, {"message": "m", "code": 429}, [None], "error"]
-)
-
-
-def some_of(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional=fields)
-
-
-deltas = st.one_of(
-    st.builds(lambda text: {"content": text}, pieces_of_text),
-    some_of({
-        "role": st.just("assistant"), "content": pieces_of_text, "reasoning_content": anything, "refusal": anything,
-        "tool_calls": st.sampled_from([None, [], [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}]]),
-    }),
-    anything,
+USUAL = {
+    "id": "c1",
+    "model": "m",
+    "object": "chat.completion.chunk",
+    "choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": None, "finish_reason": None}],
+}
+ODD: list[Any] = [None, "", "x", "error", "stop", 0, 1, 0.0, False, True, [], {}, [None], [{"text": "p"}]]
+ODD += [
+    {"message": "m", "code": 429},
+    {"content": "b"},
+    {"prompt_tokens": 1},
+    {"usage": {"prompt_tokens": 2}},
+]
+ODD += [[{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}], [{"delta": {"content": "b"}}]]
+DELTA_KEYS = (
+    "content", "role", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "x",
 )  # fmt: skip
-usual_choices = st.builds(
-    lambda delta: [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}], deltas
-)
-choices = st.lists(
-    some_of({
-        "index": st.sampled_from([0, None, 1, False, 0.0, ""]), "delta": deltas, "message": deltas,
-        "finish_reason": st.sampled_from([None, "", "stop", 1]), "error": anything,
-    })
-    | anything,
-    max_size=2,
-)  # fmt: skip
-chunks = some_of({
-    "id": st.sampled_from(["c1", "", None]), "model": st.just("m"), "choices": usual_choices | choices | anything,
-    "object": st.sampled_from(["chat.completion.chunk", "error", None]),
-})  # fmt: skip
-odd_chunks = st.builds(
-    lambda chunk, more: chunk | more,
-    chunks,
-    some_of({"error": anything, "usage": anything | st.just({"prompt_tokens": 1}), "x_groq": anything}),
-)
-frames = st.one_of(
-    st.builds(lambda chunk: json.dumps(chunk).encode(), chunks | odd_chunks),
-    st.sampled_from([b"", b" ", b"{", b"null", b"[1]", b'"s"', b"7", b"[DONE]", b"[DONE] x", b"[]", b"\xff"]),
-)
+CHOICE_KEYS = ("index", "delta", "finish_reason", "error", "message", "x")
+CHUNK_KEYS = ("choices", "object", "error", "usage", "x_groq", "id", "model", "x")
+
+
+def twisted() -> Iterator[bytes]:
+    """The usual chunk in which one thing is another, or missing, or there twice; and what is no chunk."""
+    yield from (b"", b" ", b"{", b"null", b"[1]", b'"s"', b"7", b"[DONE]", b"[DONE] x", b"[]", b"\xff")
+    for level, keys in enumerate((CHUNK_KEYS, CHOICE_KEYS, DELTA_KEYS)):
+        for key, value in itertools.product(keys, (*ODD, KeyError)):
+            chunk = copy.deepcopy(USUAL)
+            choice = chunk["choices"][0]  # type: ignore[index]
+            part: Any = (chunk, choice, choice["delta"])[level]  # type: ignore[index]
+            if value is KeyError:
+                part.pop(key, None)
+            else:
+                part[key] = value
+            yield json.dumps(chunk).encode()
+    (choice,) = USUAL["choices"]
+    for index in (0, 1, None):
+        other = {"index": index, "delta": {"content": "b"}}
+        yield from (
+            json.dumps({**USUAL, "choices": two}).encode() for two in ([choice, other], [other, choice])
+        )
+
+
+TWISTED = list(twisted())
+USUAL_FRAME = json.dumps(USUAL).encode()
 
 
 def told(decoder: ChatDecoder, work: Callable[[list[StreamEvent]], None]) -> tuple[Any, ...]:
@@ -137,18 +140,16 @@ def told(decoder: ChatDecoder, work: Callable[[list[StreamEvent]], None]) -> tup
     return events, decoder.done
 
 
-@settings(deadline=None, max_examples=500)
-@given(st.lists(frames, max_size=8))
-def test_what_is_quick_tells_the_same_as_looking_at_everything(given_frames: list[bytes]) -> None:
+def assert_all_ways_tell_the_same(frames: Sequence[bytes]) -> None:
     quick, one_by_one, thorough = ChatDecoder(), ChatDecoder(), ChatDecoder()
 
     def each(events: list[StreamEvent]) -> None:
-        for data in given_frames:
+        for data in frames:
             if not one_by_one.done:
                 events += one_by_one.decode(SseEvent("", data))
 
     def everything(events: list[StreamEvent]) -> None:
-        for data in given_frames:
+        for data in frames:
             if thorough.done:
                 return
             try:
@@ -159,8 +160,20 @@ def test_what_is_quick_tells_the_same_as_looking_at_everything(given_frames: lis
                 events += thorough._read(chunk, "")
 
     expected = told(thorough, everything)
-    assert told(quick, lambda events: quick.decode_plain(given_frames, events)) == expected
+    assert told(quick, lambda events: quick.decode_plain(frames, events)) == expected
     assert told(one_by_one, each) == expected
+
+
+def test_what_is_quick_tells_the_same_as_looking_at_everything_wherever_a_chunk_is_odd() -> None:
+    for frame in TWISTED:
+        assert_all_ways_tell_the_same([frame, USUAL_FRAME])
+        assert_all_ways_tell_the_same([USUAL_FRAME, frame, USUAL_FRAME])
+
+
+@settings(deadline=None)
+@given(st.lists(st.just(USUAL_FRAME) | st.sampled_from(TWISTED), max_size=8))
+def test_what_is_quick_tells_the_same_as_looking_at_everything(frames: list[bytes]) -> None:
+    assert_all_ways_tell_the_same(frames)
 
 
 def test_an_end_without_its_marker_is_complete_after_a_finish_reason() -> None:
@@ -427,7 +440,7 @@ def test_any_text_cut_anywhere_arrives_whole(texts: list[str], offsets: list[int
         + f"data: [DONE]{newline * 2}".encode()
     )
     edges = sorted({offset % len(body) for offset in offsets} | {0, len(body)})
-    pieces = [body[a:b] for a, b in pairwise(edges)]
+    pieces = [body[a:b] for a, b in itertools.pairwise(edges)]
 
     assert assemble(decoded(SseFramer(), ChatDecoder(), pieces)).text == "".join(texts)
 

@@ -5,7 +5,7 @@
 The upstream is a bare server of the OpenAI dialect in a process of its own: it answers each call after
 `delay`, a streamed one with five words. All calls begin together on a cold router. Their wall time shall stay
 within the delay, half a second, and the overhead: the wall time of the same calls, on another cold router,
-with an upstream that answers at once.
+with an upstream that answers as soon as it has all of them, so that none can use another's connection.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import json
 import resource
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter, process_time
 from typing import Any
 
@@ -115,12 +116,14 @@ class Load:
 
 
 async def load(calls: int, *, delay: float, transport: str, streaming: bool) -> Load:
-    """`calls` calls at once, each answered after `delay`; before that as many that are answered at once."""
+    """`calls` calls at once, each answered after `delay`; before that as many that are answered together."""
     async with upstream() as url:
-        overhead, *_ = await _at_once(url, calls, delay=0, transport=transport, streaming=streaming)
+        overhead, *_ = await _at_once(
+            url, calls, f"together {calls}", transport=transport, streaming=streaming
+        )
         began = process_time()
         wall, times, errors = await _at_once(
-            url, calls, delay=delay, transport=transport, streaming=streaming
+            url, calls, f"wait {delay}", transport=transport, streaming=streaming
         )
         cpu = process_time() - began
     return Load(
@@ -129,14 +132,14 @@ async def load(calls: int, *, delay: float, transport: str, streaming: bool) -> 
 
 
 async def _at_once(
-    url: str, calls: int, *, delay: float, transport: str, streaming: bool
+    url: str, calls: int, message: str, *, transport: str, streaming: bool
 ) -> tuple[float, list[float], list[str]]:
-    """(wall time, the time of each call, what failed)"""
+    """(wall time, the time of each call, what failed); `message` tells the upstream when to answer."""
     config = {
         "providers": {"a": {"type": "openai", "base_url": url, "api_key": "k-for-tests"}},
         "models": {"m": {"deployments": ["a/x"]}},
         "transport": transport,
-        "timeouts": {"connect": 30},
+        "timeouts": {"connect": 30, "total": 120},
     }
     times: list[float] = []
     errors: list[str] = []
@@ -146,12 +149,12 @@ async def _at_once(
             began = perf_counter()
             try:
                 if streaming:
-                    async with router.stream("m", f"wait {delay}") as stream:
+                    async with router.stream("m", message) as stream:
                         async for _ in stream:
                             pass
                     text = stream.response.text
                 else:
-                    text = (await router.chat("m", f"wait {delay}")).text
+                    text = (await router.chat("m", message)).text
                 assert text == "".join(WORDS)
             except PointsmanError as error:
                 errors.append(repr(error))
@@ -195,7 +198,8 @@ async def upstream() -> AsyncIterator[str]:
 async def serve() -> None:
     """Answer until standard input ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=65535)
+    together: list[Callable[[], None]] = []
+    server = await loop.create_server(lambda: _Connection(together), "127.0.0.1", 0, backlog=65535)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
@@ -232,10 +236,15 @@ _STREAM = _framed(
 
 
 class _Connection(asyncio.Protocol):
-    """HTTP as far as our own client needs it: one request at a time, its body as long as it says."""
+    """HTTP as far as our own client needs it: one request at a time, its body as long as it says.
 
-    def __init__(self) -> None:
+    What is said last decides when it is answered: "wait 0.5" after so many seconds, "together 100" as soon
+    as a hundred such requests are here. `together` holds the answers to these until then.
+    """
+
+    def __init__(self, together: list[Callable[[], None]]) -> None:
         self._received = b""
+        self._together = together
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -251,9 +260,17 @@ class _Connection(asyncio.Protocol):
             return
         self._received = b""
         request = json.loads(body)
-        delay = float(request["messages"][-1]["content"].removeprefix("wait "))
         answer = _STREAM if request.get("stream") else _WHOLE
-        asyncio.get_running_loop().call_later(delay, self._answer, answer)
+        how, _, number = request["messages"][-1]["content"].partition(" ")
+        if how == "wait":
+            asyncio.get_running_loop().call_later(float(number), self._answer, answer)
+            return
+        together = self._together
+        together.append(partial(self._answer, answer))
+        if len(together) == int(number):
+            for each in together:
+                each()
+            together.clear()
 
     def _answer(self, answer: bytes) -> None:
         if not self._transport.is_closing():

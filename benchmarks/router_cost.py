@@ -174,7 +174,9 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
 
     async def provider(times: int) -> None:
         attempts = Attempts(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", PLAIN)
-        lease = await attempts._lease(None)
+        now = attempts.now()
+        lease = router._snapshot.pools["m"].lease(asked, now=now, expires=now + 60, demand=Demand())
+        assert lease is not None
         call = attempts.call(lease)
         ask = lease.deployment.provider.chat
         for _ in range(times):

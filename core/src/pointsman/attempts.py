@@ -627,21 +627,21 @@ class Attempts:
         if not events.listeners:
             return
         events.emit(
-            AttemptEnded(
-                request_id=self.request_id,
-                model=lease.pool,
-                deployment=lease.deployment.id,
-                number=lease.number,
-                outcome=outcome,
-                error="" if error is None else error.code,
-                detail="" if error is None else error.message,
-                status=None if error is None else error.status,
-                wall=self.wall + (lease.started_at - self.started_at),
-                seconds=now - lease.started_at,
-                first_token=lease.first_token,
-                usage=usage,
-                upstream_request_id=upstream_request_id,
-                hedge=lease is self._hedge,
+            AttemptEnded(  # by position: there are two events to each call, and names double their cost
+                self.request_id,
+                lease.pool,
+                lease.deployment.id,
+                lease.number,
+                outcome,
+                "" if error is None else error.code,
+                "" if error is None else error.message,
+                None if error is None else error.status,
+                self.wall + (lease.started_at - self.started_at),
+                now - lease.started_at,
+                lease.first_token if lease.first_event_at is not None else None,
+                usage,
+                upstream_request_id,
+                lease is self._hedge,
             )
         )
 
@@ -660,20 +660,23 @@ class Attempts:
         if not events.listeners:
             return
         lease = self._last
+        code = message = ""
+        if isinstance(error, PointsmanError):
+            code, message = error.code, error.message
         events.emit(
             RequestEnded(
-                request_id=self.request_id,
-                operation=self.operation,
-                model=self.request.model,
-                pool="" if lease is None else lease.pool,
-                deployment="" if lease is None else lease.deployment.id,
-                result=result,
-                error=error.code if isinstance(error, PointsmanError) else "",
-                detail=error.message if isinstance(error, PointsmanError) else "",
-                attempts=self.made,
-                wall=self.wall,
-                seconds=self._setting.clock.now() - self.started_at,
-                usage=self._usage,
+                self.request_id,
+                self.operation,
+                self.request.model,
+                "" if lease is None else lease.pool,
+                "" if lease is None else lease.deployment.id,
+                result,
+                code,
+                message,
+                self.made,
+                self.wall,
+                self._setting.clock.now() - self.started_at,
+                self._usage,
             )
         )
 

@@ -18,6 +18,8 @@ class H1Body(httpx.AsyncByteStream):
     being closed closes its connection.
     """
 
+    __slots__ = ("_aborted", "_connection", "_ended", "_iterated", "_reader")
+
     def __init__(self, connection: Connection, reader: ResponseReader) -> None:
         self._connection = connection
         self._reader = reader

@@ -8,6 +8,8 @@ from pointsman_h1.body import H1Body
 class H1Reply(H1Body):
     """The `Reply` of `H1Transport.exchange`."""
 
+    __slots__ = ()
+
     @property
     def status(self) -> int:
         return self._reader.status

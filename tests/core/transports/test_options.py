@@ -120,6 +120,12 @@ def test_what_cannot_be_done_is_refused_when_opened(
     assert "secret" not in str(caught.value)
 
 
+def test_the_options_do_not_show_the_credentials_of_a_proxy() -> None:
+    options = TransportOptions(proxy="http://me:hunter2@proxy.example:3128")
+
+    assert "hunter2" not in repr(options)
+
+
 def test_the_list_of_names_is_complete() -> None:
     for name in TRANSPORTS:
         assert isinstance(open_transport(name), httpx.AsyncBaseTransport)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -60,7 +61,7 @@ class TransportOptions:
     connect_timeout: float = 5.0
     keepalive_expiry: float = 15.0
     http2: bool = False
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
     client_cert: tuple[Path, Path | None] | None = None
     trust_env: bool = False

@@ -24,7 +24,7 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, Event
 from pointsman.testing import Answer, Scripted, run
-from pointsman.types import Done, Finished, TextDelta, Usage
+from pointsman.types import Done, Finished, Started, StreamEvent, TextDelta, Usage
 
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
 WORDS = "the sky is blue because of air"
@@ -110,6 +110,53 @@ def test_before_the_first_content_a_stream_fails_over_silently(failure: Any) -> 
     run(main())
     assert upstream.count("a") > 0
     assert sum(upstream.in_flight.values()) == 0
+
+
+class Preface:
+    """An event source: some events that are no content, one at a time, and then an error."""
+
+    upstream_request_id = ""
+
+    def __init__(self, events: list[StreamEvent]) -> None:
+        self._events = iter(events)
+
+    async def next(self, until: float) -> list[StreamEvent]:
+        for event in self._events:
+            return [event]
+        raise Unavailable("down")
+
+    def abort(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "committed"), [(16, 10, False), (17, 10, True), (2, 30_000, False), (3, 30_000, True)]
+)
+def test_what_comes_before_the_content_is_held_back_up_to_16_events_and_64_kib(
+    count: int, size: int, committed: bool
+) -> None:
+    async def preface(*_: Any) -> Preface:
+        return Preface([Started(id="x" * size)] * count)
+
+    async def main() -> None:
+        async with router(Scripted(), config("ab", strategy="round_robin")) as r:
+            r.provider("a").stream = preface
+            seen = []
+            try:
+                async with r.stream("m", "hi") as stream:
+                    async for event in stream:
+                        seen.append(event)
+            except MidStreamError:
+                assert committed
+                assert len(seen) == count
+            else:
+                assert not committed
+                assert stream.deployment == "b/x"
+
+    run(main())
 
 
 @pytest.mark.parametrize(

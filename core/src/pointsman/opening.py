@@ -17,7 +17,9 @@ from pointsman.types import ChatRequest, StreamEvent
 log = logging.getLogger("pointsman")
 
 HELD_EVENTS = 16
-"""Events before the first content that are held back at most; then the stream counts as committed."""
+HELD_SIZE = 64 * 1024
+"""Events before the first content that are held back at most, and characters of all of them; then the stream
+counts as committed."""
 
 
 class Opening:
@@ -60,7 +62,7 @@ class Opening:
                 if events is None:
                     self.whole = True
                     return
-                if self.take(events) or len(self.ready) > HELD_EVENTS:
+                if self.take(events) or self._holds_too_much():
                     return
         except BaseException:
             self.abort()
@@ -74,6 +76,10 @@ class Opening:
         if lease.first_event_at is None and any(event.content for event in events):
             lease.first_event(self._attempts.now())
         return lease.first_event_at is not None
+
+    def _holds_too_much(self) -> bool:
+        held = self.ready
+        return len(held) > HELD_EVENTS or sum(len(repr(event)) for event in held) > HELD_SIZE
 
     def abort(self) -> None:
         """Close the connection now; a plugin that fails at it must hold up neither lease nor error."""

@@ -51,10 +51,7 @@ class Idle:
     def __init__(self, key: str, pool: IdlePool) -> None:
         self.key, self.pool = key, pool
         self.idle_since = 0.0
-        self.stale = self.aborted = False
-
-    def is_stale(self) -> bool:
-        return self.stale
+        self.aborted = False
 
     def abort(self) -> None:
         self.aborted = True
@@ -95,15 +92,6 @@ def test_an_expired_connection_is_closed_instead_of_taken_though_no_timer_has_ru
 
     assert pool.take("a") is None
     assert old.aborted
-
-
-def test_a_stale_connection_is_closed_and_the_next_is_taken() -> None:
-    pool, _, give = made()
-    good, stale = give(), give()
-    stale.stale = True
-
-    assert pool.take("a") is good
-    assert stale.aborted
 
 
 def test_one_timer_closes_all_that_grow_old_and_is_not_armed_for_each_call() -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
 from typing import Protocol, cast
 
 import httpx
 
-from pointsman.transports.readable import readiness
 from pointsman_h1.framing import FramingError, ResponseReader
 from pointsman_h1.request import Outgoing
 
@@ -18,6 +16,10 @@ READ_BYTES = 64 * 1024
 HIGH_WATER = 128 * 1024
 """Bytes of a body that nobody took yet, beyond which the socket is not read."""
 _REFUSED = 300
+
+
+class NeverSent(Exception):
+    """The connection was closed before anything of the request was sent, which can go out on another."""
 
 
 class Owner(Protocol):
@@ -34,7 +36,7 @@ class Owner(Protocol):
         """`connection` has its socket."""
 
     def ended(self, connection: Connection, *, keep: bool) -> None:
-        """An exchange on `connection` is over; `keep`: it can carry another one."""
+        """An exchange on `connection` is over, or will not begin; `keep`: it can carry another one."""
 
     def closed(self, connection: Connection) -> None:
         """`connection` is not to be used again."""
@@ -43,14 +45,15 @@ class Owner(Protocol):
 class Connection(asyncio.BufferedProtocol):
     """A socket that carries one exchange after the other.
 
-    `reader` is that of the exchange under way, None while idle. Everything waits on one future, and looks
-    again when it is woken: for the head, for more of the body, for room to write.
+    `reader` is that of the exchange under way, None while idle and until its first byte was written.
+    Everything waits on one future, and looks again when it is woken: for the head, for more of the body, for
+    room to write.
     """
 
     __slots__ = (
         "_buffer",
         "_closed",
-        "_is_readable",
+        "_next",
         "_owner",
         "_reading_paused",
         "_sending",
@@ -67,38 +70,33 @@ class Connection(asyncio.BufferedProtocol):
         self.key = key
         self.idle_since = 0.0
         self.reader: ResponseReader | None = None
+        self._next: tuple[bytes, ResponseReader, bool] | None = None
         self._owner = owner
         self.loop = loop
         self._buffer = owner.buffer
         self._transport: asyncio.Transport | None = None
-        self._is_readable: Callable[[], object] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._reading_paused = self._writing_paused = self._sending = self._closed = False
 
-    def is_stale(self) -> bool:
-        """Whether an idle connection must not be used again, perhaps before the loop has noticed."""
-        if self._closed:
-            return True
-        if self._is_readable is None:  # most connections of a crowd are never asked
-            self._is_readable = readiness(self._live.get_extra_info("socket"))
-        return bool(self._is_readable())
-
     async def exchange(self, data: bytes, reader: ResponseReader, outgoing: Outgoing | None) -> None:
-        """Send a request and return when the head of its response is in `reader`.
+        """Return when the head of the response is in `reader`.
 
-        From the first line on the exchange is under way: `Owner.ended` will be called for it, once.
+        Nothing is sent before somebody calls `begin`. `Owner.ended` will be called for the exchange, once,
+        unless this raises NeverSent.
 
         Args:
             data: what goes out first.
             outgoing: brings what follows; None when that is nothing.
 
-        Raises: an `httpx.TransportError`, and what the request's stream raises.
+        Raises: NeverSent, an `httpx.TransportError`, and what the request's stream raises.
         """
-        self.reader = reader
+        more = outgoing is not None and bool(outgoing.rest or outgoing.stream is not None)
+        self._next = (data, reader, more)
         try:
-            self._live.write(data)
-            if outgoing is not None and (outgoing.rest or outgoing.stream is not None):
-                await self._send_rest(outgoing, reader)
+            if outgoing is not None and more:
+                await self.wait()
+                if self.reader is reader:
+                    await self._send_rest(outgoing, reader)
             while not reader.status:
                 if reader.error is not None:
                     raise reader.error
@@ -106,6 +104,20 @@ class Connection(asyncio.BufferedProtocol):
         except BaseException:
             self.abort(reader)
             raise
+
+    def begin(self) -> None:
+        """Write the first bytes of the exchange that was asked for, unless it was given up."""
+        if self._next is None:
+            return
+        (data, reader, more), self._next = self._next, None
+        if self._closed:
+            reader.error = NeverSent()
+            self._wake()
+            return
+        self.reader = reader
+        self._live.write(data)
+        if more:
+            self._wake()
 
     def wait(self) -> asyncio.Future[None]:
         """What is done when something has changed, perhaps. One task at a time."""
@@ -123,10 +135,14 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self, reader: ResponseReader | None = None, error: Exception | None = None) -> None:
         """Close the socket at once; unsent and unread bytes are dropped.
 
-        With a `reader` only if its exchange is under way. `error` is what those hear who wait.
+        With a `reader` only if its exchange is under way; one that has not begun will not. `error` is what
+        those hear who wait.
         """
         current = self.reader
         if reader is not None and current is not reader:
+            if self._next is not None and self._next[1] is reader:
+                self._next = None
+                self._owner.ended(self, keep=not self._closed)
             return
         self._closed = True
         self._owner.closed(self)

@@ -32,7 +32,7 @@ class IdlePool:
         oldest = self._loop.time() - self._expiry
         while stack:
             connection, _ = stack.popitem()
-            if connection.idle_since > oldest and not connection.is_stale():
+            if connection.idle_since > oldest:
                 return connection
             connection.abort()
         return None

@@ -15,8 +15,9 @@ from pointsman.transports.direct import Direct, Shared
 from pointsman.transports.messages import Request, Response
 from pointsman.transports.slots import Slots
 from pointsman_h1.connecting import Resolver, connected
-from pointsman_h1.connection import READ_BYTES, Connection
+from pointsman_h1.connection import READ_BYTES, Connection, NeverSent
 from pointsman_h1.framing import ResponseReader
+from pointsman_h1.outbox import Outbox
 from pointsman_h1.pace import Pace
 from pointsman_h1.pool import IdlePool
 from pointsman_h1.reply import H1Reply
@@ -116,18 +117,24 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
             idle = self._usable()
         if not self._slots.take():
             await self._slots.acquire()
-        try:
-            connection = idle.take(origin)
-            if connection is None:
-                await self._pace.turn()
-                self._refuse_when_closed()  # while this request waited
-                connection = idle.take(origin) or await self._connect(origin, asked)
-        except BaseException:
-            self._slots.release()
-            raise
-        # From here on the connection tells when the exchange is over, and that frees the slot: see `ended`.
-        await connection.exchange(data, reader, outgoing)
-        return H1Reply(connection, reader)
+        while True:
+            try:
+                connection = idle.take(origin)
+                if connection is None:
+                    await self._pace.turn()
+                    self._refuse_when_closed()  # while this request waited
+                    connection = idle.take(origin) or await self._connect(origin, asked)
+            except BaseException:
+                self._slots.release()
+                raise
+            try:
+                # From here on the connection tells when the exchange is over, and that frees the slot.
+                self._outbox.put(connection)
+                await connection.exchange(data, reader, outgoing)
+            except NeverSent:
+                reader.error = None
+                continue
+            return H1Reply(connection, reader)
 
     def _usable(self) -> IdlePool:
         """The pool of a transport that is used for the first time; RuntimeError where it must not be used."""
@@ -136,6 +143,7 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
         if self._idle is not None:
             raise RuntimeError("this transport belongs to another event loop")
         self._loop = get_running_loop()
+        self._outbox = Outbox(self._loop)
         self._idle = IdlePool(self._options.keepalive_expiry, self._loop)
         return self._idle
 

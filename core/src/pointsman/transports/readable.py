@@ -4,21 +4,6 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
-from functools import partial
-
-
-def readiness(sock: socket.socket | None) -> Callable[[], object]:
-    """`is_readable(sock)` for one socket, as a truth value, to be asked again and again for half the price.
-
-    It must not be asked once the socket is closed: its number may be that of another by then.
-    """
-    number = sock.fileno() if sock is not None else -1
-    if number < 0 or not hasattr(select, "poll"):
-        return partial(is_readable, sock)
-    poll = select.poll()
-    poll.register(number, select.POLLIN)
-    return partial(poll.poll, 0)
 
 
 def is_readable(sock: socket.socket | None) -> bool:

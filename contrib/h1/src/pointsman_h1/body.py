@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import suppress
 
 import httpx
 
@@ -14,8 +13,7 @@ from pointsman_h1.framing import ResponseReader
 class H1Body(httpx.AsyncByteStream):
     """The body of one response, as it came over the wire; iterate it once.
 
-    The connection is free as soon as all of the body is here, read or not. One that is dropped without
-    being closed closes its connection.
+    The connection is free as soon as all of the body is here, read or not.
     """
 
     __slots__ = ("_aborted", "_connection", "_ended", "_iterated", "_reader")
@@ -81,12 +79,6 @@ class H1Body(httpx.AsyncByteStream):
                 self.abort()
                 raise
         raise httpx.ReadError("the response was aborted")
-
-    def __del__(self) -> None:
-        if self._connection.reader is self._reader:
-            # Perhaps on the thread of the garbage collector, or after the loop has closed.
-            with suppress(RuntimeError):
-                self._connection.loop.call_soon_threadsafe(self._connection.abort, self._reader)
 
 
 class _Pieces:

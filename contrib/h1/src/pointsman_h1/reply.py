@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pointsman_h1.body import H1Body
 
 
@@ -23,3 +25,15 @@ class H1Reply(H1Body):
             return None
         self._ended = True
         return reader.take()
+
+
+class OpenReply(H1Reply):
+    """One of whose body more may come. Dropped without being closed, it closes its connection."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        if self._connection.reader is self._reader:
+            # Perhaps on the thread of the garbage collector, or after the loop has closed.
+            with suppress(RuntimeError):
+                self._connection.loop.call_soon_threadsafe(self._connection.abort, self._reader)

@@ -20,7 +20,7 @@ from pointsman_h1.framing import ResponseReader
 from pointsman_h1.outbox import Outbox
 from pointsman_h1.pace import Pace
 from pointsman_h1.pool import IdlePool
-from pointsman_h1.reply import H1Reply
+from pointsman_h1.reply import H1Reply, OpenReply
 from pointsman_h1.request import JOINED, Origin, Outgoing, Template, encoded
 
 OPENED_PER_TURN = 16
@@ -134,7 +134,7 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
             except NeverSent:
                 reader.error = None
                 continue
-            return H1Reply(connection, reader)
+            return (H1Reply if reader.done else OpenReply)(connection, reader)
 
     def _usable(self) -> IdlePool:
         """The pool of a transport that is used for the first time; RuntimeError where it must not be used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 import time
@@ -58,6 +59,18 @@ def test_where_no_loop_runs_it_is_the_time_of_the_last_and_before_the_first_ther
     assert 0 <= clock.now() - passed < 1
     loop.close()
     assert 0 <= clock.now() - passed < 1
+
+
+def test_on_a_real_loop_it_is_the_time_of_that_loop() -> None:
+    clock = LoopClock()
+
+    async def told() -> tuple[float, float, float]:
+        loop = asyncio.get_running_loop()
+        return loop.time(), clock.now(), loop.time()
+
+    for _ in range(2):
+        before, now, after = asyncio.run(told())
+        assert before <= now <= after
 
 
 def test_another_thread_is_told_the_time_of_the_loop() -> None:

@@ -41,25 +41,32 @@ class LoopClock:
 
     Each clock goes with one loop at a time: it keeps to the first one that it finds running for as long as
     that runs, in whatever thread it is asked. Where none runs (a look at the state afterwards) it is the time
-    of the last one; before the first it raises RuntimeError.
+    of the last one; before the first it raises RuntimeError. Asyncio's own loops all have the time of the
+    machine, and a clock that has found one of them keeps to that.
     """
 
-    __slots__ = ("_loop",)
+    __slots__ = ("_loop", "_time")
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._time = self._of_loop
 
     def now(self) -> float:
-        loop = self._loop
-        if loop is None or not loop.is_running():  # asking it is cheaper than looking for the running one
-            loop = self._running()
-        return loop.time()
+        return self._time()
 
     def wall(self) -> float:
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def _of_loop(self) -> float:
+        loop = self._loop
+        if loop is None or not loop.is_running():  # asking it is cheaper than looking for the running one
+            loop = self._running()
+        if type(loop).time is asyncio.BaseEventLoop.time:
+            self._time = time.monotonic
+        return loop.time()
 
     def _running(self) -> asyncio.AbstractEventLoop:
         try:

@@ -1,6 +1,6 @@
 """Does anything grow? A million calls in memory and a hundred thousand over sockets, a fifth with faults.
 
-    uv run python benchmarks/soak.py [--simulated 1000000] [--sockets 100000] [--transport aiohttp] [--json]
+    uv run python benchmarks/soak.py [--simulated 1000000] [--sockets 100000] [--transport h1] [--json]
 
 Whole and streamed calls, some of which are left early or cancelled, go through one router to three upstreams.
 In memory those are `FaultUpstream`s on virtual time, over sockets simulated servers in another process. Each
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--simulated", type=int, default=1_000_000)
     parser.add_argument("--sockets", type=int, default=100_000)
-    parser.add_argument("--transport", choices=["aiohttp", "httpx"], default="aiohttp")
+    parser.add_argument("--transport", choices=["h1", "aiohttp", "httpx"], default="h1")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

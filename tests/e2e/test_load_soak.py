@@ -9,6 +9,8 @@ from pathlib import Path
 from pointsman.testing import run
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import pytest
+
 import soak as benchmark
 
 
@@ -34,5 +36,6 @@ def test_calls_in_memory_leave_nothing_behind() -> None:
     check(run(benchmark.simulated(3_000, seed=fresh_seed(), rounds=8)), 3_000)
 
 
-async def test_calls_over_sockets_leave_nothing_behind() -> None:
-    check(await benchmark.over_sockets(800, transport="aiohttp", seed=fresh_seed(), rounds=4), 800)
+@pytest.mark.parametrize("transport", ["h1", "aiohttp"])
+async def test_calls_over_sockets_leave_nothing_behind(transport: str) -> None:
+    check(await benchmark.over_sockets(800, transport=transport, seed=fresh_seed(), rounds=4), 800)

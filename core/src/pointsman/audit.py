@@ -37,6 +37,7 @@ _NAMES: dict[type[Event], str] = {
     Reloaded: "reload",
 }
 _CAP = 1024
+_FRACTIONS = tuple(f".{n:03}+00:00" for n in range(1000))
 _BATCH = 256
 """Records that are written at once. They are beside those that the buffer has room for."""
 _GATHER = 0.02
@@ -69,6 +70,24 @@ def record(event: Event, *, seq: int, wall: float) -> dict[str, Any]:
     Keys `v`, `seq`, `ts` (ISO 8601, UTC) and `event`, then the event's own fields that hold something;
     times in milliseconds (`ms`, `first_token_ms`); strings are cut at 1 KiB.
     """
+    return _cut(_whole(event, seq, wall))
+
+
+def _line(event: Event | _Gap, seq: int, wall: float) -> bytes:
+    """`record` as a line of JSON."""
+    entry = _gap(event, seq, wall) if isinstance(event, _Gap) else _whole(event, seq, wall)
+    line = jsonio.dumps(entry)
+    if len(line) > _CAP:  # only then there may be anything to cut
+        line = jsonio.dumps(_cut(entry))
+    return line + b"\n"
+
+
+def _cut(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value[:_CAP] if isinstance(value, str) else value for name, value in entry.items()}
+
+
+def _whole(event: Event, seq: int, wall: float) -> dict[str, Any]:
+    """`record` before anything is cut."""
     out: dict[str, Any] = {"v": VERSION, "seq": seq, "ts": _ts(wall), "event": _NAMES[type(event)]}
     # Every call has these two. To write out what goes into them takes half as long as a loop over the fields.
     if isinstance(event, AttemptEnded):
@@ -85,7 +104,7 @@ def _filled(event: BreakerChanged | HealthChanged | Reloaded) -> Iterator[tuple[
     values: Iterable[Any] = event
     for name, value in zip(event._fields, values, strict=True):
         if value is not None and value != "":
-            yield name, value[:_CAP] if isinstance(value, str) else value
+            yield name, value
 
 
 def _add_attempt(out: dict[str, Any], event: AttemptEnded) -> None:
@@ -95,17 +114,17 @@ def _add_attempt(out: dict[str, Any], event: AttemptEnded) -> None:
         status, _wall, seconds, first_token, usage, upstream_request_id, hedge,
     ) = event  # fmt: skip
     if request_id:
-        out["request_id"] = request_id[:_CAP]
+        out["request_id"] = request_id
     if model:
-        out["model"] = model[:_CAP]
+        out["model"] = model
     if deployment:
-        out["deployment"] = deployment[:_CAP]
+        out["deployment"] = deployment
     out["number"] = number
-    out["outcome"] = outcome[:_CAP]
+    out["outcome"] = outcome
     if error:
-        out["error"] = error[:_CAP]
+        out["error"] = error
     if detail:
-        out["detail"] = detail[:_CAP]
+        out["detail"] = detail
     if status is not None:
         out["status"] = status
     out["ms"] = _ms(seconds)
@@ -114,7 +133,7 @@ def _add_attempt(out: dict[str, Any], event: AttemptEnded) -> None:
     if usage is not None:
         out["usage"] = _counted(usage)
     if upstream_request_id:
-        out["upstream_request_id"] = upstream_request_id[:_CAP]
+        out["upstream_request_id"] = upstream_request_id
     if hedge:
         out["hedge"] = hedge
 
@@ -126,21 +145,21 @@ def _add_request(out: dict[str, Any], event: RequestEnded) -> None:
         attempts, _wall, seconds, usage,
     ) = event  # fmt: skip
     if request_id:
-        out["request_id"] = request_id[:_CAP]
+        out["request_id"] = request_id
     if operation:
-        out["operation"] = operation[:_CAP]
+        out["operation"] = operation
     if model:
-        out["model"] = model[:_CAP]
+        out["model"] = model
     if pool:
-        out["pool"] = pool[:_CAP]
+        out["pool"] = pool
     if deployment:
-        out["deployment"] = deployment[:_CAP]
+        out["deployment"] = deployment
     if result:
-        out["result"] = result[:_CAP]
+        out["result"] = result
     if error:
-        out["error"] = error[:_CAP]
+        out["error"] = error
     if detail:
-        out["detail"] = detail[:_CAP]
+        out["detail"] = detail
     out["attempts"] = attempts
     out["ms"] = _ms(seconds)
     if usage is not None:
@@ -148,7 +167,7 @@ def _add_request(out: dict[str, Any], event: RequestEnded) -> None:
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1e3, 3)
+    return int(seconds * 1e6 + 0.5) / 1e3  # a third of what `round` takes
 
 
 def _counted(usage: Usage) -> dict[str, int]:
@@ -180,8 +199,9 @@ def _gap(gap: _Gap, seq: int, wall: float) -> dict[str, Any]:
 
 
 def _ts(wall: float) -> str:
-    second, milliseconds = divmod(int(wall * 1e3), 1000)
-    return f"{_to_the_second(second)}.{milliseconds:03}+00:00"
+    milliseconds = int(wall * 1e3)
+    second = milliseconds // 1000
+    return _to_the_second(second) + _FRACTIONS[milliseconds - second * 1000]
 
 
 @lru_cache(maxsize=4)
@@ -294,7 +314,8 @@ class JsonlSink:
             lines = bytearray()
             for _ in range(min(len(self._waiting), _BATCH)):
                 try:
-                    lines += self._line(*self._waiting.popleft())
+                    seq, wall, event = self._waiting.popleft()
+                    lines += _line(event, seq, wall)
                 except (ValueError, TypeError):
                     self._complain()
             try:
@@ -302,11 +323,6 @@ class JsonlSink:
                 self._file.flush()
             except (OSError, ValueError):
                 self._complain()
-
-    @staticmethod
-    def _line(seq: int, wall: float, event: Event | _Gap) -> bytes:
-        entry = _gap(event, seq, wall) if isinstance(event, _Gap) else record(event, seq=seq, wall=wall)
-        return jsonio.dumps(entry) + b"\n"
 
     def _complain(self) -> None:
         """A disk that fails is told of once; calls go on."""

@@ -94,7 +94,7 @@ def main() -> None:
     starts = lab.starts(usable, rounds=options.rounds if size is FULL else 1, tell=_tell)
     _tell("")
 
-    met = goals(results)
+    met = goals(results, starts)
     kind = "medians" if size is FULL else "quick figures"
     about = (
         f"{machine.description()}, {machine.load()}; {kind} of {options.rounds} rounds; "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lab import Results
+from lab import Figures, Results
 
 OURS = "pointsman"
 SCHEDULED_US = 99_000
@@ -31,9 +32,15 @@ class Goal:
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
-def goals(results: Results) -> list[Goal]:
+def goals(results: Results, starts: Mapping[str, Sequence[Figures]]) -> list[Goal]:
     """All goals, in their order, with what was measured."""
-    return [*_calls(results), *_streams(results), *_under_stress(results), *_further(results)]
+    return [
+        *_calls(results),
+        *_streams(results),
+        *_under_stress(results),
+        *_starts(starts),
+        *_further(results),
+    ]
 
 
 def _calls(results: Results) -> list[Goal]:
@@ -87,6 +94,19 @@ def _under_stress(results: Results) -> list[Goal]:
         Goal(7, "errors with every tenth answer a 503", 0, results.total(*failing, "failed"), unit=""),
         Goal(7, "p99 of these, to undisturbed", 3.0, results.ratio("p99_us", failing, plain)),
         Goal(7, "CPU per call of these, to undisturbed", 1.5, results.ratio("cpu_us", failing, plain)),
+    ]
+
+
+def _starts(starts: Mapping[str, Sequence[Figures]]) -> list[Goal]:
+    def median(program: str, figure: str) -> float | None:
+        found = [each[figure] for each in starts.get(program, ()) if figure in each]
+        return statistics.median(found) if found else None
+
+    command = f"{OURS} --help"
+    return [
+        Goal(8, "CPU of the import and of a router built", 0.20, median(OURS, "cpu_s"), unit=" s"),
+        Goal(8, "resident memory then", 40.0, median(OURS, "resident_mib"), unit=" MiB"),
+        Goal(8, f"CPU of `{command}`", 0.25, median(command, "cpu_s"), unit=" s"),
     ]
 
 

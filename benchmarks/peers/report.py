@@ -145,16 +145,20 @@ def _goals(goals: Sequence[Goal]) -> str:
     rows = []
     for goal in goals:
         bound = "at least" if goal.at_least else "at most"
-        measured = "" if goal.measured is None else f"{_value(goal.measured)}{goal.unit}"
-        limit = f"{bound} {_value(goal.limit)}{goal.unit}"
+        write = _ratio if goal.unit == Goal.unit else _value
+        measured = "" if goal.measured is None else f"{write(goal.measured)}{goal.unit}"
+        limit = f"{bound} {write(goal.limit)}{goal.unit}"
         rows.append([str(goal.number), goal.what, limit, measured, marks[goal.passed]])
     return _table(["goal", "what", "limit", "measured", "met"], rows)
 
 
+def _ratio(value: float) -> str:
+    """What is far below one as its inverse, since it is a goal about others."""
+    return f"1/{1 / value:.3g}" if 0 < value < 0.5 else _value(value)
+
+
 def _value(value: float) -> str:
-    """Three digits; what is far below one as its inverse, since it is a goal about others."""
-    if 0 < value < 0.5:
-        return f"1/{1 / value:.3g}"
+    """Three digits."""
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
 
 

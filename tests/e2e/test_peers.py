@@ -136,10 +136,25 @@ def test_ratios_are_taken_inside_a_round_and_missing_clients_leave_a_goal_open()
     theirs = [*rounds(5, 10, 1, 30)]
     results = Results({"calls at 16": {"pointsman": ours, "raw": theirs}})
 
-    raw, aiohttp = goals(results)[2], goals(results)[0]
+    aiohttp, _, raw, *_ = goals(results, {})
 
     assert (raw.what, raw.measured, raw.passed) == ("CPU per call at 16, to raw", 3, True)
     assert (aiohttp.measured, aiohttp.passed) == (None, None)
+
+
+def test_the_start_has_goals_in_seconds_and_mebibytes_and_ratios_are_written_as_such() -> None:
+    starts: dict[str, list[Figures]] = {
+        "pointsman": [{"cpu_s": each, "resident_mib": 41.5} for each in (0.19, 0.21, 0.9)]
+    }
+    calls: dict[str, list[Figures]] = {"pointsman": [{"cpu_us": 9}], "litellm": [{"cpu_us": 900}]}
+    met = goals(Results({"calls at 16": calls}), starts)
+
+    text = report.tables(Results(), starts, met, about="", levels=())
+
+    assert "| 8 | CPU of the import and of a router built | at most 0.2 s | 0.21 s | **no** |" in text
+    assert "| 8 | resident memory then | at most 40 MiB | 41.5 MiB | **no** |" in text
+    assert "| 8 | CPU of `pointsman --help` | at most 0.25 s |  | not measured |" in text
+    assert "| 2 | CPU per call at 16, to LiteLLM's Router | at most 1/60 times | 1/100 times | yes |" in text
 
 
 def test_a_goal_is_met_at_its_limit_and_missed_beyond() -> None:

@@ -877,6 +877,32 @@ def test_how_the_bytes_are_cut_does_not_decide_what_is_heard(
     assert run(work()) == ("abc", end)
 
 
+class QuickWords(Words):
+    """Has a quick way beside `decode`."""
+
+    def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent]) -> None:
+        self.done = b"[DONE]" in values
+        events += [TextDelta(value.decode()) for value in values if value != b"[DONE]"]
+
+
+class LoudWords(QuickWords):
+    def decode(self, frame: SseEvent) -> Sequence[StreamEvent]:
+        return [TextDelta(each.text.upper()) for each in super().decode(frame)]
+
+
+class LoudPlainWords(LoudWords):
+    def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent]) -> None:
+        super().decode_plain([value.swapcase() if value != b"[DONE]" else value for value in values], events)
+
+
+@pytest.mark.parametrize(("make", "words"), [(QuickWords, "ab"), (LoudWords, "AB"), (LoudPlainWords, "AB")])
+async def test_a_decoder_that_changes_what_decode_does_sees_every_frame(
+    make: Callable[[], Words], words: str
+) -> None:
+    """Though the class that it derives from has a quick way around it."""
+    assert await heard(await opened(Upstream(sse("a", "b", "[DONE]")), make)) == (words, "done")
+
+
 async def test_a_failure_is_told_again_to_whoever_asks_again() -> None:
     events = await opened(Upstream(sse("a", "!")))
 

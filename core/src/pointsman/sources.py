@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol, cast
 
 from pointsman.errors import CallError
@@ -70,6 +71,20 @@ class PlainDecoder(Decoder, Protocol):
         """
 
 
+@lru_cache(maxsize=256)
+def _has(kind: type, plain: str, usual: str) -> bool:
+    """Whether `kind` has the method `plain`, and its `usual` one is not that of a class derived later.
+
+    A subclass that overrides `decode` alone wants to see every frame.
+    """
+    for each in kind.__mro__:
+        if plain in vars(each):
+            return True
+        if usual in vars(each):
+            return False
+    return False
+
+
 class HttpEvents:
     """The `EventSource` of every HTTP provider: an answer's bytes, framed and decoded."""
 
@@ -90,7 +105,7 @@ class HttpEvents:
         self._answer = answer
         self._framer = framer
         self._decoder = decoder
-        plain = hasattr(framer, "feed_plain") and hasattr(decoder, "decode_plain")
+        plain = _has(type(framer), "feed_plain", "feed") and _has(type(decoder), "decode_plain", "decode")
         self._plain_framer = cast("PlainFramer", framer) if plain else None
         self._plain_decoder = cast("PlainDecoder", decoder) if plain else None
         self._too_late: Callable[[], Exception] = answer._client.no_first_token

@@ -28,7 +28,6 @@ from typing import Any
 import httpx
 import pytest
 
-from pointsman.auth import Auth, Fixed, Secret
 from pointsman.clock import LoopClock
 from pointsman.errors import (
     AuthenticationFailed,
@@ -45,8 +44,10 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.http import Client, Endpoint, Limits
-from pointsman.provider import Call, ProviderContext
+from pointsman.provider import Call
 from pointsman.sources import Decoder, EventSource, Framer
+from pointsman.testing import replay
+from pointsman.testing.replay import context_for as context_for
 from pointsman.types import (
     Finished,
     ReasoningBlock,
@@ -284,28 +285,7 @@ def client_for(
     transport: httpx.AsyncBaseTransport, endpoint: Endpoint | str, *, key: str | None = None
 ) -> Client:
     """The core's client over `transport`, with the running loop's clock."""
-    if isinstance(endpoint, str):
-        endpoint = Endpoint(endpoint)
-    return Client(endpoint, transport, auth=_auth(key), clock=LoopClock())
-
-
-def context_for(
-    transport: httpx.AsyncBaseTransport,
-    *,
-    settings: Any,
-    base_url: str | None = None,
-    name: str = "upstream",
-    key: str | None = None,
-) -> ProviderContext:
-    """What a provider is made from, with its management calls going to `transport`."""
-    return ProviderContext(
-        name=name,
-        settings=settings,
-        base_url=base_url,
-        auth=_auth(key),
-        clock=LoopClock(),
-        open=lambda endpoint: client_for(transport, endpoint, key=key),
-    )
+    return replay.client_for(endpoint, transport, key=key)
 
 
 def call_for(
@@ -330,10 +310,6 @@ async def events_of(source: EventSource, *, seconds: float = 10.0) -> list[Strea
     finally:
         await source.aclose()
     return events
-
-
-def _auth(key: str | None) -> Auth:
-    return Fixed(None if key is None else Secret(key))
 
 
 # ── decoding without HTTP ────────────────────────────────────────────────────────────────────────────

@@ -1,86 +1,161 @@
 """`@frozen`: what `@dataclass(frozen=True, slots=True)` makes, in a tenth of the time.
 
 A dataclass compiles six methods of its own when its module is imported, which for all classes that a router
-is made of is a good part of its start. These share theirs. To make an instance takes longer in return, so
-what every call makes stays an ordinary dataclass.
+is made of is a good part of its start. These share theirs. Only `__init__` is worth compiling, and only where
+many instances are made: the first few are made by general code.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
 T = TypeVar("T")
+
+_FEW = 10
+"""As many instances as general code makes in the time that it takes to compile."""
+_MANY = 4
+"""More fields than this are assigned faster to an open object than each is set past `__setattr__`."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(kind: type[T]) -> type[T]:
     """`kind` as a frozen dataclass with slots. Its fields may say all but `init`, `hash` and `kw_only`."""
     made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(kind)
-    made.__init__ = _init(made)
-    for name, method in _SHARED.items():
+    made.__dataclass_params__.frozen = True  # frozen dataclasses may derive from it, and no others
+    made.__init__ = _general(made)
+    made.__signature__ = _Signature(made)
+    for name, method in {**_comparison(made), **_SHARED}.items():
         if name not in vars(kind):
             setattr(made, name, method)
     result: type[T] = made
     return result
 
 
-def _init(made: Any) -> Callable[..., None]:
+# ── making them ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _general(made: Any) -> Callable[..., None]:
+    """The `__init__` of a new class, which makes way for `_compiled`."""
     own = fields(made)
     names = tuple(each.name for each in own)
     defaults = {each.name: each.default for each in own if each.default is not MISSING}
     factories = {each.name: each.default_factory for each in own if each.default_factory is not MISSING}
+    required = set(names) - defaults.keys() - factories.keys()
     # Those of the slots, which do not ask `__setattr__`.
     setters = [(each.name, getattr(made, each.name).__set__) for each in own]
-    check: Callable[[Any], None] | None = getattr(made, "__post_init__", None)
+    checks = hasattr(made, "__post_init__")
+    so_far = 0
 
     def __init__(self: Any, *args: Any, **given: Any) -> None:
-        if len(args) > len(names) or not given.keys() <= set(names[len(args) :]):
-            _refuse(own, args, given)
-        values = {**defaults, **dict(zip(names, args, strict=False)), **given}
+        nonlocal so_far
+        so_far += 1
+        values = dict(zip(names, args, strict=False), **given)
+        fits = len(values) == len(args) + len(given) and required <= values.keys() <= set(names)
+        if so_far > _FEW or not fits:
+            made.__init__ = _compiled(made)
+            made.__init__(self, *args, **given)  # which knows what to say of arguments that do not fit
+            return
+        values = {**defaults, **values}
         for name, make in factories.items():
             if name not in values:
                 values[name] = make()
-        if len(values) < len(names):
-            _refuse(own, args, given)
         for name, put in setters:
             put(self, values[name])
-        if check is not None:
-            check(self)
+        if checks:
+            self.__post_init__()
 
     return __init__
 
 
-def _refuse(own: tuple[Field[Any], ...], args: tuple[Any, ...], given: dict[str, Any]) -> NoReturn:
-    """Raise the TypeError that a function with these fields for its arguments would."""
-    parameters = [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=None if _has_default(each) else inspect.Parameter.empty,
-        )
-        for each in own
-    ]
-    inspect.Signature(parameters).bind(*args, **given)
-    raise AssertionError("unreachable: these arguments fit")
+def _compiled(made: Any) -> Callable[..., None]:
+    """The `__init__` that one would write by hand, and quicker than the one of a frozen dataclass."""
+    own = fields(made)
+    known: dict[str, Any] = {"_made": made, "_set": object.__setattr__, "_factory": _FACTORY}
+    parameters, values = [], {}
+    for each in own:
+        name = values[each.name] = each.name
+        parameter = name
+        if each.default is not MISSING:
+            known[f"_default_{name}"] = each.default
+            parameter += f"=_default_{name}"
+        elif each.default_factory is not MISSING:
+            known[f"_make_{name}"] = each.default_factory
+            parameter += "=_factory"
+            values[name] = f"_make_{name}() if {name} is _factory else {name}"
+        parameters.append(parameter)
+        known[f"_set_{name}"] = getattr(made, name).__set__
+    lines = [f"_set_{name}(self, {value})" for name, value in values.items()]
+    if len(own) > _MANY:
+        known["_open"] = _opened(made)
+        assigned = [f"self.{name} = {value}" for name, value in values.items()]
+        # Nobody has the object before it is complete. A subclass may have more to it than can be opened.
+        assigned = ["_set(self, '__class__', _open)", *assigned, "self.__class__ = _made"]
+        lines = ["if type(self) is _made:", *_indented(assigned), "else:", *_indented(lines)]
+    if hasattr(made, "__post_init__"):
+        lines.append("self.__post_init__()")
+    text = [f"def __init__(self, {', '.join(parameters)}):", *_indented(lines)]
+    exec("\n".join(text), known)  # noqa: S102 - of names of fields and nothing else
+    init: Callable[..., None] = known["__init__"]
+    init.__qualname__ = f"{made.__qualname__}.__init__"
+    init.__annotations__ = {**{each.name: each.type for each in own}, "return": None}
+    return init
 
 
-def _has_default(each: Field[Any]) -> bool:
-    return each.default is not MISSING or each.default_factory is not MISSING
+def _opened(made: type[Any]) -> type[Any]:
+    """A class whose objects are as those of `made`, but that their fields can be assigned."""
+    # Only with both of them is assigning to it what it is in other classes: one slot of the type.
+    usually = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    return type(made.__name__, (made,), {"__slots__": (), **usually})
 
 
-def _compared(self: Any) -> tuple[Any, ...]:
-    return tuple(getattr(self, each.name) for each in fields(self) if each.compare)
+def _indented(lines: list[str]) -> list[str]:
+    return [f" {line}" for line in lines]
 
 
-def _eq(self: Any, other: object) -> bool:
-    return _compared(self) == _compared(other) if type(other) is type(self) else NotImplemented
+class _Factory:
+    """What a signature shows where a default is made anew each time."""
+
+    def __repr__(self) -> str:
+        return "<factory>"
 
 
-def _hash(self: Any) -> int:
-    return hash(_compared(self))
+_FACTORY = _Factory()
+
+
+class _Signature:
+    """Sends whoever asks a class for its signature on to its `__init__`, compiled first so that it has it."""
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+
+    def __get__(self, _instance: object, _owner: type[Any]) -> NoReturn:
+        self._made.__init__ = _compiled(self._made)
+        raise AttributeError("__signature__")
+
+
+# ── what they share ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _comparison(made: Any) -> dict[str, Callable[..., Any]]:
+    """Equality and hash: those of a tuple of the fields."""
+    names = [each.name for each in fields(made) if each.compare]
+
+    def few(self: Any) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in names)
+
+    # Of fewer than two names `attrgetter` makes no tuple.
+    compared: Callable[[Any], Any] = attrgetter(*names) if len(names) > 1 else few
+
+    def __eq__(self: Any, other: object) -> bool:
+        return compared(self) == compared(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self: Any) -> int:
+        return hash(compared(self))
+
+    return {"__eq__": __eq__, "__hash__": __hash__}
 
 
 def _repr(self: Any) -> str:
@@ -106,8 +181,6 @@ def _setstate(self: Any, state: list[Any]) -> None:
 
 
 _SHARED: dict[str, Callable[..., Any]] = {
-    "__eq__": _eq,
-    "__hash__": _hash,
     "__repr__": _repr,
     "__setattr__": _setattr,
     "__delattr__": _delattr,

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pointsman.wide import wide
+from pointsman.frozen import frozen
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"]
@@ -24,14 +24,14 @@ JsonObject = Mapping[str, Any]
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     """A piece of text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """A picture, either as bytes (`data` with `media_type`) or by `url` for the upstream to fetch."""
 
@@ -49,7 +49,7 @@ class Image:
         return self.url if self.url is not None else f"data:{self.media_type};base64,{self.base64()}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """A document, usually a PDF: as bytes, by `url`, or by an `id` that the upstream gave out."""
 
@@ -60,7 +60,7 @@ class File:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Audio:
     """Sound; `format` is the name of the encoding, such as `wav` or `mp3`."""
 
@@ -71,7 +71,7 @@ class Audio:
 Part = Text | Image | File | Audio
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolCall:
     """The model asks for a tool.
 
@@ -89,7 +89,7 @@ class ToolCall:
         return json.loads(self.arguments) if self.arguments.strip() else {}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One turn of a conversation.
 
@@ -138,7 +138,7 @@ class Message:
         return Message("tool", content, tool_call_id=tool_call_id, name=name, is_error=is_error)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tool:
     """A function that the model may ask for; `parameters` is a JSON Schema of type object."""
 
@@ -148,7 +148,7 @@ class Tool:
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolChoice:
     """Whether tools are used: `auto`, `none`, `required`, or `tool` for the one called `name`."""
 
@@ -156,7 +156,7 @@ class ToolChoice:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResponseFormat:
     """What the answer must look like: any `text`, some `json`, or JSON of a `schema`."""
 
@@ -169,8 +169,7 @@ class ResponseFormat:
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@wide
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChatRequest:
     """A conversation to continue.
 
@@ -209,7 +208,7 @@ class ChatRequest:
         return _with_defaults(self, defaults) if defaults else self
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GenerateRequest:
     """A plain completion: text goes on after `prompt` (and before `suffix`, where the upstream can)."""
 
@@ -235,7 +234,7 @@ class GenerateRequest:
         return _with_defaults(self, defaults) if defaults else self
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EmbedRequest:
     """Texts to turn into vectors."""
 
@@ -273,7 +272,7 @@ def _with_defaults(request: R, defaults: Mapping[str, Any]) -> R:
 # ── responses ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """Tokens of one call, as the upstream counted them; None where it did not say.
 
@@ -294,8 +293,7 @@ class Usage:
         return self.prompt + self.completion
 
 
-@wide
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChatResponse:
     """A whole answer.
 
@@ -331,7 +329,7 @@ class ChatResponse:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EmbedResponse:
     """`vectors`: n lists of dim floats, in the order of the texts."""
 
@@ -345,7 +343,7 @@ class EmbedResponse:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelInfo:
     """A model that an upstream offers, or a public name of the router."""
 
@@ -374,7 +372,7 @@ class StreamEvent:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started(StreamEvent):
     """The upstream accepted and names its answer. Never content."""
 
@@ -383,7 +381,7 @@ class Started(StreamEvent):
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@frozen
 class TextDelta(StreamEvent):
     """The next piece of the answer's text."""
 
@@ -391,15 +389,8 @@ class TextDelta(StreamEvent):
     content = True
     text: str = ""
 
-    def __init__(self, text: str = "") -> None:
-        # There is one for nearly every chunk, and this costs two thirds of what dataclasses would write.
-        _set_text(self, text)
 
-
-_set_text = TextDelta.__dict__["text"].__set__
-
-
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReasoningDelta(StreamEvent):
     """The next piece of what the model thinks aloud."""
 
@@ -408,7 +399,7 @@ class ReasoningDelta(StreamEvent):
     reasoning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReasoningBlock(StreamEvent):
     """A signed piece of reasoning, complete, to be sent back unchanged with the next turn."""
 
@@ -417,7 +408,7 @@ class ReasoningBlock(StreamEvent):
     block: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RefusalDelta(StreamEvent):
     """The next piece of a refusal."""
 
@@ -426,7 +417,7 @@ class RefusalDelta(StreamEvent):
     refusal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolCallDelta(StreamEvent):
     """The next piece of tool call number `index`; `id` and `name` stand in its first piece only."""
 
@@ -438,7 +429,7 @@ class ToolCallDelta(StreamEvent):
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UsageUpdate(StreamEvent):
     """The tokens as counted so far; the last one stands."""
 
@@ -446,7 +437,7 @@ class UsageUpdate(StreamEvent):
     usage: Usage = field(default_factory=Usage)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finished(StreamEvent):
     """The upstream says why the answer ends. The first one stands."""
 
@@ -455,7 +446,7 @@ class Finished(StreamEvent):
     native: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done(StreamEvent):
     """The last event of every complete stream: the whole answer, assembled."""
 

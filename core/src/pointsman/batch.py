@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pointsman.errors import PointsmanError
+from pointsman.frozen import frozen
 from pointsman.types import ChatRequest, ChatResponse
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _Chat = Callable[[ChatRequest], Awaitable[ChatResponse]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BatchResult:
     """What became of request number `index` (from 0): a `response`, or else an `error`."""
 

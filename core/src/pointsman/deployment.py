@@ -14,6 +14,7 @@ from pointsman.breaker import Breaker, BreakerState, Permit
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
 from pointsman.errors import Outcome
+from pointsman.frozen import frozen
 from pointsman.health import Outlier, WarmUp
 from pointsman.http import Client
 from pointsman.limits import Limits as RateLimits
@@ -213,7 +214,7 @@ ANYTHING = Demand()
 """The demand of nobody in particular; not to be changed."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen
 class Deployment:
     """One upstream model at one provider, as a member of one pool.
 
@@ -243,6 +244,9 @@ class Deployment:
     outlier: Outlier | None = None
     price: Price | None = None
     host: Host | None = None
+
+    __eq__ = object.__eq__  # one equals only itself
+    __hash__ = object.__hash__
 
     @property
     def residency(self) -> Residency | None:

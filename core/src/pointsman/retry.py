@@ -7,7 +7,6 @@ is tried next, what a deadline allows and what an upstream's own hint demands is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,7 +20,7 @@ from pointsman.units import Duration, Percent
 HOP = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """One failed attempt, as a policy sees it.
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -69,7 +69,7 @@ class Polled(NamedTuple):
     poller: Prober
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen
 class Snapshot:
     """One immutable, fully built configuration; a request keeps the one it started with."""
 
@@ -88,6 +88,9 @@ class Snapshot:
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
+
+    __eq__ = object.__eq__  # one equals only itself
+    __hash__ = object.__hash__
 
     @property
     def providers(self) -> dict[str, Provider]:

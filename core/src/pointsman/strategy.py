@@ -7,7 +7,6 @@ tried already) was filtered before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import gcd
 from typing import Any, ClassVar, Protocol
 
@@ -60,7 +59,7 @@ class Price:
     cached: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Residency:
     """What a host has in memory, as a poll last saw it, from the point of view of one of its models.
 
@@ -101,7 +100,7 @@ class RichMember(Member, Protocol):
         """What the host has in memory; None when it is not polled or never answered."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """How one attempt on a member ended.
 

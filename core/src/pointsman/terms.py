@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from math import isfinite
 from typing import Any, Literal, get_args
 
 from pointsman.errors import InvalidRequest
+from pointsman.frozen import frozen
 
 Priority = Literal["high", "normal", "low"]
 Labels = Mapping[str, str]
@@ -15,7 +16,7 @@ Rule = Mapping[str, tuple[str, ...]]
 """Label → the values of it that are allowed. A deployment without the label does not meet the rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """What a caller may say about the treatment of a request.
 

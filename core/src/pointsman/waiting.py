@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from math import exp, inf
 from typing import Generic, TypeVar
@@ -443,7 +443,7 @@ def _newest(waiters: OrderedDict[int, Waiter]) -> Waiter | None:
 # ── the asynchronous part ────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotYet:
     """What an attempt answers when there is nothing for its caller.
 

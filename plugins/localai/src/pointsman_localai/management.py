@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pointsman.errors import BadResponse
+from pointsman.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadedModel:
     """A model that is in memory now; `backend` is "" when LocalAI does not say which one runs it."""
 
@@ -17,7 +17,7 @@ class LoadedModel:
     backend: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """The state of an installation.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,7 @@ from pointsman_ollama.decode import Lines
 from pointsman_ollama.failures import error_in_answer, text_of
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PullProgress:
     """One step of a pull. The numbers are those of one layer, `digest`; the last status is `success`."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.frozen import frozen
 from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
@@ -50,7 +50,7 @@ _THINK: Mapping[ReasoningEffort, bool | str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Defaults:
     """What every body starts from: `fields` of its top level and model `options`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pointsman import hints
@@ -22,6 +21,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
+from pointsman.frozen import frozen
 from pointsman.statuses import error_for_status
 
 _KINDS: dict[str, type[CallError]] = {
@@ -85,7 +85,7 @@ _BY_STATUS: dict[int, type[CallError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Complaint:
     """What an error body says; "" and None where it does not."""
 

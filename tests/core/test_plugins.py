@@ -418,6 +418,27 @@ def test_an_unknown_name_is_answered_with_what_is_installed_and_what_to_install(
         Plugins().get("dialect", "a b")
 
 
+@pytest.mark.parametrize(
+    ("directory", "file", "text"),
+    [
+        ("acme-1.0.dist-info", "METADATA", "Name: Acme\nVersion: 1.0\n\nName: other\nVersion: 2.0\n"),
+        ("acme-1.0.dist-info", "METADATA", "Name:Acme\nSummary: x\n Version: 2.0\nversion:  1.0\n\nText\n"),
+        ("acme.egg-info", "PKG-INFO", "Metadata-Version: 1.1\nName: Acme\nVersion: 1.0\n"),
+    ],
+)
+def test_a_distribution_is_known_by_its_name_however_its_metadata_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str, file: str, text: str
+) -> None:
+    (tmp_path / directory).mkdir()
+    (tmp_path / directory / file).write_text(text)
+    (tmp_path / directory / "entry_points.txt").write_text("[pointsman.providers]\nacme = acme:plugin\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    found = find(Plugins(), "acme")
+
+    assert (found.distribution, found.version) == ("Acme", "1.0")
+
+
 def test_a_distribution_whose_metadata_cannot_be_read_is_listed_and_stops_nobody(
     install: Install, tmp_path: Path
 ) -> None:

@@ -105,8 +105,8 @@ class Plugins:
         self.manager.add_hookspecs(PointsmanSpec)
         self._choose = {name: _canonical(each) for name, each in (choose or {}).items()}
         self._objects: dict[int, _Loaded] = {}
+        self._builtin = self._take(builtin, f"{CORE}.builtin:plugin", None)  # ours, so it is not tried before
         self._passed = [self._register(each, _describe(each)) for each in plugins]
-        self._builtin = self._register(builtin, f"{CORE}.builtin:plugin")
         self._outcomes: dict[_Claim, _Loaded | _Broken] = {}
 
     def provider(self, name: str) -> ProviderFactory:
@@ -260,12 +260,13 @@ class Plugins:
     def _register(self, plugin: object, where: str) -> _Loaded:
         """`plugin` among those of the manager, once; an invalid one stays outside and knows why."""
         known = self._objects.get(id(plugin))
-        if known is None:
-            fault = _fault_of(plugin)
-            if fault is None:
-                self.manager.register(plugin, f"{where}#{len(self._objects)}")
-            known = self._objects[id(plugin)] = _Loaded(plugin, where, self.manager, fault)
-        return known
+        return self._take(plugin, where, _fault_of(plugin)) if known is None else known
+
+    def _take(self, plugin: object, where: str, fault: _Fault | None) -> _Loaded:
+        if fault is None:
+            self.manager.register(plugin, f"{where}#{len(self._objects)}")
+        taken = self._objects[id(plugin)] = _Loaded(plugin, where, self.manager, fault)
+        return taken
 
     def _unknown(self, kind: str, name: str) -> PluginError:
         names = self.names(kind)
@@ -290,8 +291,7 @@ class Plugins:
                 if _PREFIX not in (distribution.read_text("entry_points.txt") or ""):
                     continue
                 ours = [each for each in distribution.entry_points if each.group in kinds]
-                about = distribution.metadata  # parsed anew each time that it is asked for
-                name, version = about["Name"], about["Version"]
+                name, version = _identity(distribution)
             except Exception as error:  # somebody else's files: anything can happen
                 unreadable[_directory(distribution)] = f"its metadata cannot be read: {_short(error)}"
                 continue
@@ -497,6 +497,16 @@ def _conflict(kind: str, name: str, offered: Sequence[str]) -> str:
 def _canonical(distribution: str) -> str:
     """The name of a distribution as package indexes compare it."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _identity(distribution: Distribution) -> tuple[str, str]:
+    """Its name and version, without the parser of mail that takes its whole description apart."""
+    head = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
+    said = {key: value for key, _colon, value in (line.partition(": ") for line in head.splitlines())}
+    if "Name" in said and "Version" in said:
+        return said["Name"], said["Version"]
+    about = distribution.metadata  # parsed anew each time that it is asked for
+    return about["Name"], about["Version"]
 
 
 def _directory(distribution: Distribution) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -253,6 +252,8 @@ class JsonlSink:
         self._clock = clock
         self._seq = 0
         self._dropped = 0
+        from queue import SimpleQueue  # most routers write no audit
+
         try:
             settings.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path, self._file = _new_file(settings.path, clock.wall())
@@ -263,7 +264,7 @@ class JsonlSink:
         # Both may be used in a `__del__`: a stream that is dropped tells its end wherever the collector
         # happens to run, in the midst of another `put` too. Locks and events may not.
         self._waiting: deque[tuple[int, float, Event | _Gap]] = deque()
-        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._bell: SimpleQueue[bool] = SimpleQueue()
         """False: something waits, and nobody has rung before. True: write all, and end."""
         self._rung = False
         self._thread = threading.Thread(target=self._write, name="pointsman-audit", daemon=True)
@@ -296,11 +297,13 @@ class JsonlSink:
         self._waiting.append((self._seq, wall, _Gap(self._seq - dropped, dropped)))
 
     def _write(self) -> None:
+        from queue import Empty
+
         closing = False
         while not closing:
             closing = self._bell.get()
             if not closing:
-                with suppress(queue.Empty):
+                with suppress(Empty):
                     closing = self._bell.get(timeout=_GATHER)
             self._rung = False
             self._write_waiting()

@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from functools import partial
 from math import inf
 from operator import attrgetter, is_not
@@ -551,6 +550,8 @@ _NO_OPTIONS = _options_in(ChatRequest("", ()))
 def _check_options(options: Mapping[str, Any], known: Mapping[str, None]) -> None:
     for name in options:
         if name not in known:
+            from difflib import get_close_matches  # most programs know the options
+
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "pass it through with extra={...}"
             raise InvalidRequest(f"unknown option {name!r}; {hint}")

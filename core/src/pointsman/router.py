@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cachetools import TTLCache
 
 from pointsman.attempts import Attempts, Running
-from pointsman.batch import Batch
 from pointsman.build import build, check
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
@@ -47,6 +46,7 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
+    from pointsman.batch import Batch
     from pointsman.control_socket import Control
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
@@ -261,6 +261,8 @@ class Router:
         per_minute: float | None = None,
     ) -> Batch:
         """The results of many chats, as they finish or `ordered`; a failed one holds its `error`."""
+        from pointsman.batch import Batch
+
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 
     async def _call(

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -119,6 +118,8 @@ class Snapshot:
         name, slash, upstream_model = model.partition("/")
         upstream = self.upstreams.get(name)
         if not slash or not upstream_model or upstream is None:
+            from difflib import get_close_matches  # most programs know their models
+
             close = get_close_matches(model, self.pools, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
             raise UnknownModel(f"no model is called {model!r}; {hint}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of `known` that is most like `word`, None when none is like it."""
+    from difflib import get_close_matches  # most programs never have anything to suggest
+
     by_plain = {_plain(each): each for each in known}
     found = get_close_matches(_plain(word), by_plain, n=1, cutoff=0.65)
     return by_plain[found[0]] if found else None

@@ -12,8 +12,9 @@ from pointsman.frozen import frozen
 
 _DAYS = frozenset({"mon", "tue", "wed", "thu", "fri", "sat", "sun"})
 _GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
-_GO_TERM = re.compile(r"([0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(h|ms|us|µs|μs|ns|m|s)")
-_GO_DURATION = re.compile(rf"(?:{_GO_TERM.pattern})+")
+# As text, because `re` compiles these and keeps them when they are first needed, and most upstreams never do.
+_GO_TERM = r"([0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(h|ms|us|µs|μs|ns|m|s)"
+_GO_DURATION = rf"(?:{_GO_TERM})+"
 
 
 def retry_after(headers: Mapping[str, str], *, wall: float) -> float | None:
@@ -76,8 +77,8 @@ def parse_reset(value: str, *, wall: float) -> float | None:
     if number is not None:
         # Nobody waits thirty years: a number that large is an instant, not a duration.
         return max(0.0, number - wall) if number > 1e9 else number
-    if _GO_DURATION.fullmatch(value):
-        seconds = sum(float(amount) * _GO_UNITS[unit] for amount, unit in _GO_TERM.findall(value))
+    if re.fullmatch(_GO_DURATION, value):
+        seconds = sum(float(amount) * _GO_UNITS[unit] for amount, unit in re.findall(_GO_TERM, value))
         return seconds if math.isfinite(seconds) else None
     try:
         instant = datetime.fromisoformat(value)

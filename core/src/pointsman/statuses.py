@@ -91,13 +91,13 @@ def snippet(body: bytes) -> str:
     text = body[:2000].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if text[:1] == "<":
         return "an HTML page instead of an API answer"
-    text = _MARKUP.sub(" ", text)
+    text = re.sub(_MARKUP, " ", text)
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:200]
 
 
 _ID_NAMES = ("x-request-id", "request-id", "x-correlation-id")
 _LONGEST_ID = 200
-_MARKUP = re.compile(r"<[a-zA-Z!/?][^<>]*>?")
+_MARKUP = r"<[a-zA-Z!/?][^<>]*>?"
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ Fault = tuple[Path, str, str | None]
 """Where a reference failed, what is wrong with it, and what would help."""
 
 _REFERENCE = re.compile(r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>\{?))")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 def interpolate(data: Any, *, environ: Mapping[str, str], read_file: ReadFile) -> tuple[Any, list[Fault]]:
@@ -70,7 +70,7 @@ def _one(found: re.Match[str], environ: Mapping[str, str], read_file: ReadFile) 
     if inside.startswith("file:"):
         return _from_file(inside.removeprefix("file:"), read_file)
     name, has_default, default = inside.partition(":-")
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise _Unresolved(
             "'${…}' holds neither a variable nor a file", "write ${NAME}, ${NAME:-default} or ${file:/path}"
         )

@@ -11,7 +11,7 @@ from pointsman.frozen import frozen
 Path = tuple[str | int, ...]
 """The way to a value: keys of mappings and indices of lists, such as `("models", "a", "deployments", 0)`."""
 
-_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_BARE = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
 @frozen
@@ -45,7 +45,7 @@ def show_path(path: Iterable[str | int]) -> str:
     for step in path:
         if isinstance(step, int):
             shown += f"[{step}]"
-        elif _BARE.fullmatch(step):
+        elif re.fullmatch(_BARE, step):
             shown += f".{step}" if shown else step
         else:
             quoted = step.replace("\\", "\\\\").replace('"', '\\"')

@@ -66,8 +66,8 @@ _KINDS: dict[str, type[CallError]] = {
     "permission_error": PermissionDenied,
     "authorization_error": PermissionDenied,
 }
-_POLICY = re.compile(r".*_policy(_violation)?")
-_KEY = re.compile(r"\b(sk|gsk|xai|sess|hf)[-_][\w*-]{6,}")
+_POLICY = r".*_policy(_violation)?"
+_KEY = r"\b(sk|gsk|xai|sess|hf)[-_][\w*-]{6,}"
 
 # These say too little to overrule a status, and count only where there is none.
 _VAGUE: dict[str, type[CallError]] = {
@@ -122,7 +122,7 @@ def kind_of(said: Complaint, status: int | None) -> type[CallError] | None:
             if kind is RateLimited and status == 503:
                 return Overloaded  # the older form of "slow down" is about capacity
             return kind
-        if _POLICY.fullmatch(word):
+        if re.fullmatch(_POLICY, word):
             return ContentFiltered
     if status is not None:
         return None
@@ -202,7 +202,7 @@ def _path(loc: Any) -> str:
 def _safe(kind: type[CallError] | None, message: str) -> str:
     if kind is AuthenticationFailed:
         return "the upstream rejected the credential"  # its own words quote the key
-    return _KEY.sub(r"\1-***", message)
+    return re.sub(_KEY, r"\1-***", message)
 
 
 def _reset(headers: Mapping[str, str], wall: float) -> float | None:

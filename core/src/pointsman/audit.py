@@ -4,8 +4,7 @@ Every request and every attempt becomes one record. Prompts and answers are not 
 synchronously and hands the writing to a thread, so the path never waits for a disk.
 """
 
-from __future__ import annotations
-
+# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import logging
 import os
 import threading

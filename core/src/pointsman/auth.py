@@ -4,8 +4,7 @@ A value travels as a `Secret`, which shows itself to nobody: only the code that 
 outgoing call reveals it.
 """
 
-from __future__ import annotations
-
+# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import hashlib
 import hmac
 import os

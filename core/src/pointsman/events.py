@@ -1,7 +1,6 @@
 """What happened: requests, attempts, breakers, reloads; and listeners that cannot hurt the path."""
 
-from __future__ import annotations
-
+# The annotations are not put off as elsewhere: `NamedTuple` would have to compile each of them.
 import logging
 from collections.abc import Callable
 from typing import NamedTuple

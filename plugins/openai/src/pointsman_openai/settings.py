@@ -1,7 +1,6 @@
 """What a configuration may say about a provider of type `openai`."""
 
-from __future__ import annotations
-
+# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field

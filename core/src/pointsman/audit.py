@@ -62,6 +62,13 @@ class AuditFactory:
     make: Callable[[Any, Clock], AuditSink]
 
 
+class _Gap(NamedTuple):
+    """Records that found no room."""
+
+    from_seq: int
+    dropped: int
+
+
 def record(event: Event, *, seq: int, wall: float) -> dict[str, Any]:
     """`event` as a plain, JSON-able record.
 
@@ -182,13 +189,6 @@ def _counted(usage: Usage) -> dict[str, int]:
     if usage.reasoning is not None:
         counted["reasoning"] = usage.reasoning
     return counted
-
-
-class _Gap(NamedTuple):
-    """Records that found no room."""
-
-    from_seq: int
-    dropped: int
 
 
 def _gap(gap: _Gap, seq: int, wall: float) -> dict[str, Any]:

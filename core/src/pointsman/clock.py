@@ -64,8 +64,8 @@ class LoopClock:
         loop = self._loop
         if loop is None or not loop.is_running():  # asking it is cheaper than looking for the running one
             loop = self._running()
-        if type(loop).time is asyncio.BaseEventLoop.time:
-            self._time = time.monotonic
+            if type(loop).time is asyncio.BaseEventLoop.time:
+                self._time = time.monotonic
         return loop.time()
 
     def _running(self) -> asyncio.AbstractEventLoop:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from functools import wraps
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
@@ -25,8 +26,9 @@ def frozen(kind: type[T]) -> type[T]:
     """`kind` as a frozen dataclass with slots. Its fields may say all but `init`, `hash` and `kw_only`."""
     made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(kind)
     made.__dataclass_params__.frozen = True  # frozen dataclasses may derive from it, and no others
-    made.__init__ = _general(made)
-    made.__signature__ = _Signature(made)
+    if "__init__" not in vars(kind):
+        made.__init__ = _general(made)
+        made.__signature__ = _Signature(made)
     for name, method in {**_comparison(made), **_SHARED}.items():
         if name not in vars(kind):
             setattr(made, name, method)
@@ -71,37 +73,45 @@ def _general(made: Any) -> Callable[..., None]:
 
 
 def _compiled(made: Any) -> Callable[..., None]:
-    """The `__init__` that one would write by hand, and quicker than the one of a frozen dataclass."""
-    own = fields(made)
-    known: dict[str, Any] = {"_made": made, "_set": object.__setattr__, "_factory": _FACTORY}
-    parameters, values = [], {}
-    for each in own:
-        name = values[each.name] = each.name
-        parameter = name
+    """The `__init__` for the fields of `made` that dataclasses compile."""
+    usual = _init_of_dataclass(made, frozen=True)
+    if len(fields(made)) <= _MANY:
+        return usual
+    fill = _init_of_dataclass(made, frozen=False)
+    opened = _opened(made)
+    checks = hasattr(made, "__post_init__")
+
+    @wraps(usual)
+    def __init__(self: Any, *args: Any, **given: Any) -> None:
+        if type(self) is not made:  # a subclass may have more to it than can be opened
+            usual(self, *args, **given)
+            return
+        _set(self, "__class__", opened)  # nobody has the object before it is complete
+        fill(self, *args, **given)
+        self.__class__ = made
+        if checks:
+            self.__post_init__()
+
+    return __init__
+
+
+def _init_of_dataclass(made: Any, *, frozen: bool) -> Callable[..., None]:
+    """The `__init__` of a dataclass with the fields of `made` and nothing else.
+
+    One that is not `frozen` assigns its fields, and does not call `__post_init__`.
+    """
+    # The docstring is for nobody, but without one `dataclass` works one out, which is slow.
+    body: dict[str, Any] = {"__annotations__": {}, "__qualname__": made.__qualname__, "__doc__": made.__doc__}
+    for each in fields(made):
+        body["__annotations__"][each.name] = each.type
         if each.default is not MISSING:
-            known[f"_default_{name}"] = each.default
-            parameter += f"=_default_{name}"
+            body[each.name] = each.default
         elif each.default_factory is not MISSING:
-            known[f"_make_{name}"] = each.default_factory
-            parameter += "=_factory"
-            values[name] = f"_make_{name}() if {name} is _factory else {name}"
-        parameters.append(parameter)
-        known[f"_set_{name}"] = getattr(made, name).__set__
-    lines = [f"_set_{name}(self, {value})" for name, value in values.items()]
-    if len(own) > _MANY:
-        known["_open"] = _opened(made)
-        assigned = [f"self.{name} = {value}" for name, value in values.items()]
-        # Nobody has the object before it is complete. A subclass may have more to it than can be opened.
-        assigned = ["_set(self, '__class__', _open)", *assigned, "self.__class__ = _made"]
-        lines = ["if type(self) is _made:", *_indented(assigned), "else:", *_indented(lines)]
-    if hasattr(made, "__post_init__"):
-        lines.append("self.__post_init__()")
-    text = [f"def __init__(self, {', '.join(parameters)}):", *_indented(lines)]
-    exec("\n".join(text), known)  # noqa: S102 - of names of fields and nothing else
-    init: Callable[..., None] = known["__init__"]
-    init.__qualname__ = f"{made.__qualname__}.__init__"
-    init.__annotations__ = {**{each.name: each.type for each in own}, "return": None}
-    return init
+            body[each.name] = field(default_factory=each.default_factory)
+    if frozen and hasattr(made, "__post_init__"):
+        body["__post_init__"] = None  # it is looked up in the object
+    template = type(made.__name__, (), body)
+    return vars(dataclass(frozen=frozen, eq=False, repr=False, match_args=False)(template))["__init__"]  # type: ignore[no-any-return]
 
 
 def _opened(made: type[Any]) -> type[Any]:
@@ -111,18 +121,7 @@ def _opened(made: type[Any]) -> type[Any]:
     return type(made.__name__, (made,), {"__slots__": (), **usually})
 
 
-def _indented(lines: list[str]) -> list[str]:
-    return [f" {line}" for line in lines]
-
-
-class _Factory:
-    """What a signature shows where a default is made anew each time."""
-
-    def __repr__(self) -> str:
-        return "<factory>"
-
-
-_FACTORY = _Factory()
+_set = object.__setattr__
 
 
 class _Signature:

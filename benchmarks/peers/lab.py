@@ -1,4 +1,8 @@
-"""Rounds of measurements: in each round every scenario, in each scenario every client in turn."""
+"""Rounds of measurements: in each round every scenario, in each scenario every client in turn.
+
+Another client begins in each round, so that none always comes after the same one: what a client leaves behind
+in the processor's caches, and what its threads still do, is not to the cost of one neighbour alone.
+"""
 
 from __future__ import annotations
 
@@ -190,7 +194,8 @@ def measured(
         for number in range(rounds):
             for scenario in scenarios:
                 clients = [each for each in scenario.clients if each in workers]
-                for name in [] if number >= scenario.rounds else clients:
+                first = number % len(clients) if clients else 0
+                for name in [] if number >= scenario.rounds else [*clients[first:], *clients[:first]]:
                     kept = results.rounds.setdefault(scenario.name, {}).setdefault(name, [])
                     if kept and (kept[0].get("wall_s", 0) > LONG or "error" in kept[0]):
                         continue

@@ -79,7 +79,8 @@ def configuration(url: str, *, audit: str) -> dict[str, Any]:
                 ],
             }
         },
-        "retry": "exponential",
+        # Of four attempts, the default, all would fail by chance once in ten thousand calls of which a tenth do.
+        "retry": {"type": "exponential", "attempts": 6},
         "circuit_breaker": {"failure_threshold": 5},
         "timeouts": {"connect": "30s", "total": "2m"},
         "audit": sinks[os.environ.get("PEERS_AUDIT", "jsonl")],

@@ -79,7 +79,7 @@ def configuration(url: str, *, audit: str) -> dict[str, Any]:
                 ],
             }
         },
-        # Of four attempts, the default, all would fail by chance once in ten thousand calls of which a tenth do.
+        # With the default, four, all fail by chance in one of ten thousand calls, where a tenth of all do.
         "retry": {"type": "exponential", "attempts": 6},
         "circuit_breaker": {"failure_threshold": 5},
         "timeouts": {"connect": "30s", "total": "2m"},

@@ -227,14 +227,14 @@ class Config(Section):
         """The settings of a plugin as an instance of its model; what is wrong is added to `problems`.
 
         Args:
-            model: None when the plugin takes no settings.
+            model: None, or `BaseModel` itself, when the plugin takes no settings.
             path: where the settings stand, such as `("providers", "gpu1")` or `("models", "a", "strategy")`.
 
         Returns: None when something is wrong, or when there is no model.
         """
         is_provider = len(path) == 2 and path[0] == "providers"
         also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
-        checked: type[BaseModel] = _NoSettings if model is None else model
+        checked: type[BaseModel] = _NoSettings if model is None or model is BaseModel else model
         try:
             made = checked.model_validate(dict(settings))
         except ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.provider import Call, Provider, ProviderFactory
+from pointsman.retry import Failure, RetryFactory
 from pointsman.strategy import Member, Strategy, StrategyFactory
 from pointsman.testing import Answer, Scripted, run
 from pointsman.types import ChatRequest, ChatResponse
@@ -152,6 +154,58 @@ def test_no_more_attempts_are_made_than_the_policy_allows_and_nothing_sleeps_aft
         assert [each.number for each in heard.attempts] == [1, 2, 3, 4]
 
     run(main())
+
+
+class Said(PointsmanSpec):
+    """A retry policy that waits as it was told and notes what it was asked; it gives up when nothing is left."""
+
+    attempts = 100
+    budget = None
+
+    def __init__(self, delays: Sequence[float]) -> None:
+        self.delays = list(delays)
+        self.asked: list[int] = []
+
+    @hookimpl
+    def pointsman_retry_policies(self) -> Sequence[RetryFactory]:
+        return [RetryFactory("said", BaseModel, lambda _settings: self)]
+
+    def delay(self, failure: Failure, _rng: object) -> float | None:
+        self.asked.append(failure.number)
+        return self.delays[failure.number - 1] if failure.number <= len(self.delays) else None
+
+
+@settings(deadline=None)
+@given(
+    delays=st.lists(st.sampled_from([0.0, 0.0, 0.25, 1.0, 3.0]), max_size=6),
+    answered=st.integers(1, 7),
+    providers=st.sampled_from(["a", "ab", "abc"]),
+)
+def test_a_policy_is_asked_once_for_each_failure_and_its_waits_are_kept(
+    delays: list[float], answered: int, providers: str
+) -> None:
+    """Whether the next attempt follows at once or after a wait, and in whatever order they come."""
+    upstream, policy = Scripted(), Said(delays)
+    left = iter(range(1, answered))
+    for name in providers:
+        upstream.default(name, lambda *_: Unavailable("down") if next(left, 0) else Answer("ok"))
+
+    async def main() -> tuple[int, float]:
+        given = config(providers, retry="said", **NO_BREAKER)
+        async with Router.from_config(given, plugins=[upstream, policy], rng=random.Random(1)) as r:
+            began = asyncio.get_running_loop().time()
+            try:
+                attempts = (await r.chat("m", "hi")).attempts
+            except Unavailable as error:
+                attempts = error.attempts
+            assert in_flight(r) == 0
+            return attempts, asyncio.get_running_loop().time() - began
+
+    attempts, seconds = run(main())
+    made = min(answered, len(delays) + 1)
+    assert attempts == made
+    assert policy.asked == list(range(1, made if made == answered else made + 1))
+    assert seconds == pytest.approx(sum(delays[: made - 1]), abs=0.01)
 
 
 def test_retry_none_makes_one_attempt() -> None:

@@ -1,7 +1,8 @@
 """One request's way through its attempts: where the next one goes, when, and when to give up.
 
-The first attempt is a plain call. Only when it fails is anything of the retry machinery made. Every
-attempt ends here in one outcome, one release of its lease and one event; every request in one event.
+The first attempt is a plain call, and so is one that follows at once elsewhere. Only when there is something
+to wait for is anything of the retry machinery made. Every attempt ends here in one outcome, one release of
+its lease and one event; every request in one event.
 """
 
 from __future__ import annotations
@@ -179,35 +180,24 @@ class Attempts:
                 raise
             return await self._again(once, error)
 
-    async def _again(self, once: Callable[[Lease], Awaitable[T]], first: CallError) -> T:
-        failure: CallError | None = first
-
-        async def attempt() -> T:
-            nonlocal failure
-            if failure is not None:
-                # The attempt that already failed: tenacity hears of it as of its own first one.
-                failed, failure = failure, None
-                try:
-                    raise failed
-                finally:
-                    # A frame that holds the error that holds the frame would hold the caller's stream too.
-                    del failed
-            return await self._attempt(once)
-
-        from tenacity import AsyncRetrying, retry_if_exception  # a router that is built does not need it yet
-
-        # A fresh object for this request: a shared one mixes up the exceptions of concurrent tasks.
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(self._worth_another),
-            stop=self._given_up,
-            wait=self._wait,
-            sleep=partial(pause, self._setting.clock),
-            reraise=True,
-        )
+    async def _again(self, once: Callable[[Lease], Awaitable[T]], error: CallError) -> T:
+        """What `once` returns after its failure with `error`: at once elsewhere, or after a wait."""
         failures = self._failed_before
         try:
-            result: T = await retrying(attempt)
+            while self._plan(error):
+                if failures.delay:
+                    result = await self._after_waiting(once, error)
+                    break
+                try:
+                    result = await self._attempt(once)
+                    break
+                except CallError as another:
+                    error = another
+            else:
+                raise error
         finally:
+            # A frame that holds the error that holds the frame would hold the caller's stream too.
+            del error
             if failures.planned and self._budget is not None:
                 # The retry was cancelled while it waited, or found no deployment that can take it: nothing
                 # of it ever left the process.
@@ -217,8 +207,42 @@ class Attempts:
         failures.last = None
         return result
 
-    def _worth_another(self, error: BaseException) -> bool:
-        return isinstance(error, CallError) and self._plan(error)
+    async def _after_waiting(self, once: Callable[[Lease], Awaitable[T]], error: CallError) -> T:
+        """The same, with the wait that is planned and any that follow."""
+        failure: CallError | None = error
+        planned = True
+        del error
+
+        async def attempt() -> T:
+            nonlocal failure
+            if failure is not None:
+                # The attempt that already failed: tenacity hears of it as of its own first one.
+                failed, failure = failure, None
+                try:
+                    raise failed
+                finally:
+                    del failed  # as in `_again`
+            return await self._attempt(once)
+
+        def worth_another(error: BaseException) -> bool:
+            nonlocal planned
+            if planned:
+                planned = False
+                return True
+            return isinstance(error, CallError) and self._plan(error)
+
+        from tenacity import AsyncRetrying, retry_if_exception  # a router that is built does not need it yet
+
+        # A fresh object for this request: a shared one mixes up the exceptions of concurrent tasks.
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(worth_another),
+            stop=self._given_up,
+            wait=self._wait,
+            sleep=partial(pause, self._setting.clock),
+            reraise=True,
+        )
+        result: T = await retrying(attempt)
+        return result
 
     def _given_up(self, _state: RetryCallState) -> bool:
         return self._failed_before.delay is None

@@ -22,6 +22,15 @@ from pointsman.frozen import frozen
 usual = dataclass(frozen=True, slots=True)
 
 
+def _not_zero(self: Any) -> None:
+    if self.size == 0:
+        raise ValueError("the size is 0")
+
+
+def _double(self: Any) -> int:
+    return 2 * int(self.size)
+
+
 def narrow(kind: Callable[[Any], Any]) -> Any:
     """A class of three fields, of that kind."""
 
@@ -32,14 +41,8 @@ def narrow(kind: Callable[[Any], Any]) -> Any:
         size: int
         name: str = field(default="x", repr=False)
         parts: list[int] = field(default_factory=list, compare=False)
-
-        def __post_init__(self) -> None:
-            if self.size == 0:
-                raise ValueError("the size is 0")
-
-        @property
-        def double(self) -> int:
-            return 2 * self.size
+        __post_init__ = _not_zero
+        double = property(_double)
 
     return Narrow
 
@@ -57,14 +60,8 @@ def wide(kind: Callable[[Any], Any]) -> Any:
         third: Sequence[str] = ()
         fourth: Mapping[str, Any] = field(default_factory=dict)
         fifth: int = 5
-
-        def __post_init__(self) -> None:
-            if self.size == 0:
-                raise ValueError("the size is 0")
-
-        @property
-        def double(self) -> int:
-            return 2 * self.size
+        __post_init__ = _not_zero
+        double = property(_double)
 
     return Wide
 

@@ -12,9 +12,13 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from pointsman_h1.connection import READ_BYTES, Connection
+from pointsman_h1.framing import ResponseReader
 from pointsman_h1.outbox import Outbox
+from pointsman_h1.request import encoded
 
 Fixture = Any
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Turns:
@@ -182,3 +186,48 @@ async def test_a_request_goes_out_once_and_elsewhere_when_its_connection_ends_be
 
     assert (first[1], answer, len(heard), body.begun) == (b"0", b"1", 2, int(streamed))
     assert transport._slots.in_use == 0
+
+
+class Lent:
+    """Whoever lends a connection out, and hears whether it can be used again."""
+
+    buffer = memoryview(bytearray(READ_BYTES))
+
+    def __init__(self) -> None:
+        self.kept: list[bool] = []
+
+    def opened(self, connection: Connection) -> None:
+        """Nothing."""
+
+    def ended(self, connection: Connection, *, keep: bool) -> None:
+        self.kept.append(keep)
+
+    def closed(self, connection: Connection) -> None:
+        """Nothing."""
+
+
+class Wire(asyncio.Transport):
+    """Takes whatever is written."""
+
+    def write(self, data: Any) -> None:
+        """Nothing."""
+
+    def abort(self) -> None:
+        """Nothing."""
+
+
+async def test_an_answer_before_the_rest_of_its_request_leaves_no_connection_to_use_again() -> None:
+    """Though it comes before the task that sends the rest has had its turn."""
+    owner, reader = Lent(), ResponseReader()
+    connection = Connection("a", owner, asyncio.get_running_loop())
+    connection.connection_made(Wire())
+    outgoing = encoded(httpx.Request("POST", "http://a/", content=Counted()))
+    call = asyncio.create_task(connection.exchange(outgoing.data, reader, outgoing))
+    await asyncio.sleep(0)
+
+    connection.begin()
+    connection.get_buffer(-1)[: len(OK)] = OK
+    connection.buffer_updated(len(OK))
+    await call
+
+    assert (reader.status, owner.kept) == (200, [False])

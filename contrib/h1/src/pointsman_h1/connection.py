@@ -115,6 +115,7 @@ class Connection(asyncio.BufferedProtocol):
             self._wake()
             return
         self.reader = reader
+        self._sending = more  # from now on, and not only when its task has had its turn
         self._live.write(data)
         if more:
             self._wake()
@@ -223,7 +224,6 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _send_rest(self, outgoing: Outgoing, reader: ResponseReader) -> None:
         """Send what does not fit in one piece, no faster than it leaves, unless the server refuses it."""
-        self._sending = True
         pieces = outgoing.pieces()
         try:
             async for piece in pieces:

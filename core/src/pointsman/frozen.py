@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar, dataclass_transform
 T = TypeVar("T")
 
 _FEW = 10
-"""Instances made by general code. A start makes no more of most classes, and calls make thousands of theirs."""
+"""Instances made by general code. A start makes no more of most classes; calls make thousands of theirs."""
 _MANY = 4
 """More fields than this are assigned faster to an open object than each is set past `__setattr__`."""
 

@@ -4,14 +4,15 @@
 
 Each line is a piece of the path, measured alone and interleaved with all others; the least of the rounds
 counts, because a busy machine can only add to it. What the scripted transport itself costs (`floor`) is
-taken off. `inputs` checks what a caller gives, `provider` is one attempt from the provider down to the
-transport, and a selection includes giving the lease back. For streams the figure is per chunk: what each
-of the further chunks adds to a stream.
+taken off `chat` and `provider`. `routing` is a chat whose provider has its answer at once, `inputs` checks
+what a caller gives, `provider` is one attempt from the provider down to the transport, and a selection
+includes giving the lease back. For streams the figure is per chunk: what each of the further chunks adds to a
+stream.
 
 `--instructions` counts executed instructions with valgrind instead, which is slow but the same every time.
 
-Goals: `chat` 35 us at 10 deployments; selection 10 us at 10 and 200 us at 1,000 deployments; a chunk at most
-2.2 times that of `chunk by hand`, which is the least that reads the same bytes.
+Goals: `routing` 35 us at 10 deployments; selection 10 us at 10 and 200 us at 1,000 deployments; a chunk at
+most 2.2 times that of `chunk by hand`, which is the least that reads the same bytes.
 """
 
 from __future__ import annotations
@@ -30,15 +31,19 @@ from time import process_time
 from typing import Any
 
 import httpx
+from pydantic import BaseModel
 
 from pointsman import Router, jsonio
 from pointsman.attempts import Attempts
 from pointsman.deployment import Demand
 from pointsman.errors import Outcome
 from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.http import Endpoint
 from pointsman.inputs import chat_request
+from pointsman.provider import Call, Provider, ProviderFactory
 from pointsman.terms import PLAIN
 from pointsman.transports.factory import TransportFactory
+from pointsman.types import ChatRequest, ChatResponse, Usage
 
 LONG_STREAM, SHORT_STREAM = 200, 20
 QUESTION = [
@@ -127,20 +132,31 @@ class Instant(httpx.AsyncBaseTransport):
         return httpx.Response(200, headers=STREAM_HEADERS, stream=Body(self.stream))
 
 
+class Ready(Provider):
+    """Has its answer before it is asked."""
+
+    endpoint = Endpoint("http://127.0.0.1:1/v1")
+
+    async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+        return ChatResponse("Because of Rayleigh scattering.", usage=Usage(80, 40))
+
+
 class InstantPlugin(PointsmanSpec):
+    @hookimpl
+    def pointsman_providers(self) -> list[ProviderFactory]:
+        return [ProviderFactory("ready", BaseModel, Ready)]
+
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
         return [TransportFactory("instant", lambda _options: Instant())]
 
 
-def make_router(deployments: int) -> Router:
-    """A router of one model, with so many deployments at one provider."""
+def make_router(deployments: int, kind: str = "openai") -> Router:
+    """A router of one model, with so many deployments at one provider of that kind."""
     return Router.from_config(
         {
             "transport": "instant",
-            "providers": {
-                "a": {"type": "openai", "base_url": "http://127.0.0.1:1/v1", "api_key": "sk-12345678"}
-            },
+            "providers": {"a": {"type": kind, "base_url": "http://127.0.0.1:1/v1", "api_key": "sk-12345678"}},
             "models": {"m": {"deployments": [f"a/x{n}" for n in range(deployments)]}},
         },
         plugins=[InstantPlugin()],
@@ -167,6 +183,12 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
     async def chat(times: int) -> None:
         for _ in range(times):
             await router.chat("m", QUESTION, **OPTIONS)
+
+    ready = make_router(10, "ready")
+
+    async def routing(times: int) -> None:
+        for _ in range(times):
+            await ready.chat("m", QUESTION, **OPTIONS)
 
     async def inputs(times: int) -> None:
         for _ in range(times):
@@ -229,6 +251,7 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
     return {
         "floor": floor,
         "chat": chat,
+        "routing": routing,
         "inputs": inputs,
         "provider": provider,
         **{f"selection of {n}": selection(n) for n in routers},

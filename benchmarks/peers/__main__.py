@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "images" / "peers.svg"
 EVERYBODY = tuple(environments.REQUIREMENTS)
+STREAMING = ("raw", "openai", "litellm", OURS)
 RETRYING = ("openai", "litellm", OURS)
 LEAN = ("raw", "aiohttp", OURS)
 
@@ -121,9 +122,9 @@ def scenarios(size: Size) -> list[Scenario]:
     def calls(name: str, clients: Sequence[str], mode: str, concurrent: int) -> Scenario:
         return Scenario(name, clients, "calls", mode, {"concurrent": concurrent, "seconds": size.seconds})
 
-    def streams(name: str, mode: str, concurrent: int) -> Scenario:
+    def streams(name: str, clients: Sequence[str], mode: str, concurrent: int) -> Scenario:
         arguments = {"chunks": 100, "concurrent": concurrent, "seconds": size.seconds}
-        return Scenario(name, those(("raw", "openai", "litellm", OURS)), "streams", mode, arguments)
+        return Scenario(name, clients, "streams", mode, arguments)
 
     held = {"count": size.held}
     # The same once more shows how much of the others' difference is noise.
@@ -135,9 +136,13 @@ def scenarios(size: Size) -> list[Scenario]:
             calls(f"calls at {level}", EVERYBODY if level == 16 else those(LEAN), "plain", level)
             for level in size.levels
         ),
-        streams("chunks at once", "chunks=100", 16),
+        streams("chunks at once", those(STREAMING), "chunks=100", 16),
+        *(
+            streams(f"chunks at once, {level}", LEAN, "chunks=100", level)
+            for level in (size.levels if size.everybody else ())
+        ),
         # Few at a time, so that the wait for the core is no part of the time until the first token.
-        streams("chunks spaced", "chunks=100,gap=0.001", 2),
+        streams("chunks spaced", those(STREAMING), "chunks=100,gap=0.001", 2),
         calls("every tenth a 503", those((OURS,), RETRYING), "fail=10", 16),
         Scenario(
             "in flight on a slow upstream",

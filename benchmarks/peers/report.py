@@ -31,7 +31,7 @@ def tables(
     """Everything that was measured."""
     parts = [f"{about}.\n"]
     parts += _calls(results, levels)
-    parts += _streams(results)
+    parts += _streams(results, levels)
     parts += _others(results)
     if starts:
         parts += ["Start: import and set-up in a fresh interpreter, medians.\n", _starts(starts)]
@@ -70,7 +70,7 @@ def _calls(results: Results, levels: Sequence[int]) -> list[str]:
     return [*parts, "Latency p50 / p99, ms.\n", _table(["client", *map(str, levels)], rows)]
 
 
-def _streams(results: Results) -> list[str]:
+def _streams(results: Results, levels: Sequence[int]) -> list[str]:
     names = ("chunks at once", "chunks spaced")
     rows = [
         [
@@ -83,7 +83,16 @@ def _streams(results: Results) -> list[str]:
         for client in _clients(results, names)
     ]
     header = ["client", "CPU, sent at once", "CPU, 1 ms apart", "first token, ms", "first to last, ms"]
-    return ["Streams of 100 chunks: CPU in us per chunk.\n", _table(header, rows)]
+    parts = ["Streams of 100 chunks: CPU in us per chunk.\n", _table(header, rows)]
+    levelled = [f"chunks at once, {level}" for level in levels]
+    rows = [
+        [client, *(_number(results.median(name, client, "chunk_cpu_us"), 1) for name in levelled)]
+        for client in _clients(results, levelled)
+    ]
+    if rows:
+        title = "The same sent at once, by the number of streams at the same time.\n"
+        parts += [title, _table(["client", *map(str, levels)], rows)]
+    return parts
 
 
 def _others(results: Results) -> list[str]:

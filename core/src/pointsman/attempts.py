@@ -7,6 +7,7 @@ its lease and one event; every request in one event.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
@@ -32,8 +33,8 @@ from pointsman.errors import (
     RuleNotMet,
     Unsupported,
 )
-from pointsman.events import AttemptEnded, Events, RequestEnded
-from pointsman.failures import Failures, same_credential
+from pointsman.events import AttemptEnded, Events, RequestEnded, log
+from pointsman.failures import Failures, cut, same_credential
 from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.pool import Pool
@@ -205,8 +206,7 @@ class Attempts:
                 # of it ever left the process.
                 failures.planned = False
                 self._budget.refund(self._setting.clock.now())
-        # Nobody asks for it any more, and its traceback holds the caller's stream.
-        failures.last = None
+        failures.forget()
         return result
 
     async def _after_waiting(self, once: Callable[[Lease], Awaitable[T]], error: CallError) -> T:
@@ -720,6 +720,9 @@ class Attempts:
             self._setting.scrubber.error(error)
         if isinstance(error, CallError):
             self._complete(error, None)
+            if self._failures is not None:
+                self._failures.tell(error)
+            cut(error, keep=log.isEnabledFor(logging.DEBUG))
         self.finish("error" if isinstance(error, Exception) else "cancelled", error)
 
     def _complete(self, error: _E, deployment: Deployment | None) -> _E:

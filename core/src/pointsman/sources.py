@@ -161,6 +161,6 @@ class HttpEvents:
                 events += decoder.close()
         except CallError as failure:
             if not events:
-                raise self._answer.mask(failure) from failure.__cause__
+                raise self._answer.mask(failure) from None
             self._failure = self._answer.mask(failure)
         return events

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 import sys
@@ -223,38 +222,10 @@ async def test_a_proxy_gets_the_whole_url_and_its_credentials(server: Fixture, o
     assert b"proxy-authorization: basic dxnlcjp3b3jk" in sent.lower()
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, and beside it its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    asked = [
-        *("req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=test"),
-        *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-        *("-addext", "subjectAltName=IP:127.0.0.1"),
-        *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
-    ]
-    files = ["-out", str(folder / "cert.pem"), "-keyout", str(folder / "key.pem")]
-    subprocess.run([openssl, *asked, *files], check=True, capture_output=True)
-    return folder / "cert.pem"
-
-
-async def _tls_server(authority: Path, server: Fixture, *, client_cert: bool = False) -> asyncio.Server:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority, authority.with_name("key.pem"))
-    if client_cert:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(authority)
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(server.new_wire, "127.0.0.1", 0, ssl=context)
-
-
 async def test_tls_with_an_own_authority_and_a_client_certificate(
     authority: Path, server: Fixture, opened: Fixture
 ) -> None:
-    listener = await _tls_server(authority, server, client_cert=True)
+    listener = await server.secured(authority, client_cert=True)
     url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     transport = opened(ca_file=authority, client_cert=(authority, authority.with_name("key.pem")))
 
@@ -269,7 +240,7 @@ async def test_tls_with_an_own_authority_and_a_client_certificate(
 async def test_a_certificate_of_an_unknown_authority_is_a_connect_error(
     authority: Path, server: Fixture, opened: Fixture
 ) -> None:
-    listener = await _tls_server(authority, server)
+    listener = await server.secured(authority)
     transport = opened()
 
     request = httpx.Request("GET", f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/x")
@@ -283,7 +254,7 @@ async def test_a_certificate_of_an_unknown_authority_is_a_connect_error(
 async def test_a_cancel_over_tls_does_not_wait_for_the_farewell_of_the_server(
     path: str, authority: Path, server: Fixture, opened: Fixture
 ) -> None:
-    listener = await _tls_server(authority, server)
+    listener = await server.secured(authority)
     transport = opened(ca_file=authority)
     url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}{path}"
 

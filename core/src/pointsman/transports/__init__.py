@@ -8,6 +8,8 @@ of the distribution pointsman-h1 keep these promises:
   sends although it was asked for `identity` is left to the caller.
 - Errors are those of httpx, with the cause kept. A body that ends too early raises, it never just ends.
 - A cancelled caller leaves nothing behind: its connection is closed at once and its slot is free again.
+- What a server sends beyond its answer reaches nobody, and its connection is not used again. What comes after
+  the next request was written is, by HTTP/1.1, the answer to that one.
 - A body read to its end gives the connection back; a body closed before that closes the connection.
 - The stream of a response is `Abortable`; that of `h1` is `Immediate`, too.
 

@@ -192,7 +192,8 @@ def _unconnected(where: str, error: Exception) -> httpx.TransportError:
     """The httpx error for a connection that did not come about."""
     match error:
         case TimeoutError():
-            return httpx.ConnectTimeout(f"no connection to {where} in time")
+            ends = f": {error}" if error.args and error.errno is None else ""  # of several addresses
+            return httpx.ConnectTimeout(f"no connection to {where} in time{ends}")
         case ssl.SSLError():
             return httpx.ConnectError(f"no TLS with {where}: {error}")
         case OSError(errno=int(number)) if number > 0:

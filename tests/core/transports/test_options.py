@@ -13,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from pointsman.plugins import Plugins
 from pointsman.transports import (
     TRANSPORTS,
     TlsContexts,
     TransportOptions,
     TransportUnavailable,
+    name_of,
     open_transport,
 )
 from pointsman.transports.deferred import DeferredTransport
@@ -128,6 +130,18 @@ def test_the_options_do_not_show_the_credentials_of_a_proxy() -> None:
 def test_the_list_of_names_is_complete() -> None:
     for name in TRANSPORTS:
         assert isinstance(open_transport(name), httpx.AsyncBaseTransport)
+
+
+def test_each_transport_says_what_it_is_called_in_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pointsman.transports as transports
+
+    for name in TRANSPORTS:
+        assert name_of(open_transport(name)) == ("h1" if name == "auto" else name)
+    proxied = Plugins().transport("auto").make(TransportOptions(proxy="http://p:1"))
+    assert name_of(proxied) == "aiohttp"
+    monkeypatch.setattr(transports, "find_spec", lambda name: None)
+    assert name_of(proxied) == "httpx"
+    assert name_of(httpx.MockTransport(lambda request: httpx.Response(200))) == "MockTransport"
 
 
 def test_importing_the_package_loads_no_http_library() -> None:
@@ -338,7 +352,7 @@ async def test_a_deferred_transport_is_made_once_by_its_first_request_and_closed
         made.append(Closing(lambda request: httpx.Response(204)))
         return made[-1]
 
-    transport = DeferredTransport(make)
+    transport = DeferredTransport(make, lambda: "made")
     assert made == []
     for _ in range(2):
         answer = await transport.handle_async_request(httpx.Request("GET", "http://a.test/"))
@@ -350,7 +364,7 @@ async def test_a_deferred_transport_is_made_once_by_its_first_request_and_closed
 
 
 async def test_a_deferred_transport_that_was_closed_is_not_made_any_more() -> None:
-    transport = DeferredTransport(lambda: pytest.fail("made after closing"))
+    transport = DeferredTransport(lambda: pytest.fail("made after closing"), lambda: "none")
 
     await transport.aclose()
 

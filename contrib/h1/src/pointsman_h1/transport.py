@@ -34,6 +34,8 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
     written, nothing is tried again here.
     """
 
+    name = "h1"
+
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
         """Raises: TransportUnavailable when HTTP/2 or a proxy is asked for."""
         if options.http2:

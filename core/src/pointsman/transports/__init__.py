@@ -43,6 +43,8 @@ __all__ = [
     "TlsContexts",
     "TransportOptions",
     "TransportUnavailable",
+    "fastest",
+    "name_of",
     "open_transport",
 ]
 
@@ -65,7 +67,7 @@ def open_transport(
     """
     options = options or TransportOptions()
     if name == "auto":
-        name = _fastest(options)
+        name = fastest(options)
     if name == "httpx":
         from pointsman.transports.over_httpx import HttpxTransport
 
@@ -81,6 +83,20 @@ def open_transport(
     if name == "h1":
         return _h1(options, contexts)
     raise TransportUnavailable(f"there is no transport {name!r}; there are: {', '.join(TRANSPORTS)}")
+
+
+def fastest(options: TransportOptions) -> str:
+    """The name of the transport that `auto` comes to."""
+    if not options.http2 and not options.wants_proxy() and find_spec(_H1):
+        return "h1"
+    if not options.http2 and not options.wants_socks() and find_spec("aiohttp"):
+        return "aiohttp"
+    return "httpx"
+
+
+def name_of(transport: object) -> str:
+    """What `transport` is called in a configuration, as far as it says so."""
+    return str(getattr(transport, "name", type(transport).__name__))
 
 
 _H1 = "pointsman_h1"
@@ -100,11 +116,3 @@ def _h1(options: TransportOptions, contexts: TlsContexts | None) -> httpx.AsyncB
         ) from error
     transport: httpx.AsyncBaseTransport = module.H1Transport(options, contexts=contexts)
     return transport
-
-
-def _fastest(options: TransportOptions) -> str:
-    if not options.http2 and not options.wants_proxy() and find_spec(_H1):
-        return "h1"
-    if not options.http2 and not options.wants_socks() and find_spec("aiohttp"):
-        return "aiohttp"
-    return "httpx"

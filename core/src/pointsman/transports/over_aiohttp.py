@@ -47,6 +47,8 @@ DNS_SECONDS = 30
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """One session, opened by the first request and bound to the loop that it runs on."""
 
+    name = "aiohttp"
+
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
         """Raises: TransportUnavailable when HTTP/2 or a SOCKS proxy is asked for."""
         if options.http2:

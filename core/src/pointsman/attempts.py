@@ -39,6 +39,7 @@ from pointsman.http import Limits
 from pointsman.pool import Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
+from pointsman.scrubber import Scrubber
 from pointsman.terms import PLAIN, Terms, both
 from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
@@ -100,6 +101,7 @@ class Setting:
     retry: RetryPolicy
     running: Running = field(default_factory=Running)
     hedging: HedgeSettings | None = None
+    scrubber: Scrubber = field(default_factory=Scrubber)
 
 
 class Attempts:
@@ -632,6 +634,7 @@ class Attempts:
         if error is None:
             lease.release(outcome, now, tokens=None if usage is None else usage.total)
         else:
+            self._setting.scrubber.error(error)
             upstream_request_id = upstream_request_id or error.upstream_request_id
             lease.release(
                 outcome,
@@ -713,6 +716,8 @@ class Attempts:
 
     def failed(self, error: BaseException) -> None:
         """End the request with `error`: `error` when it is one of ours or a bug, else `cancelled`."""
+        if isinstance(error, PointsmanError):
+            self._setting.scrubber.error(error)
         if isinstance(error, CallError):
             self._complete(error, None)
         self.finish("error" if isinstance(error, Exception) else "cancelled", error)

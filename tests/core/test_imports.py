@@ -27,7 +27,7 @@ ORDER = """
     swrr strategy residency budget retry audit breaker levels health concurrency limits waiting
     deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
-    snapshot control control_socket build status router sync
+    snapshot lives control control_socket build status router sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

@@ -457,7 +457,8 @@ class Router:
             source = self.config.file
         if source is None:
             raise ConfigError("the router was not made from a file; hand the new configuration to reload()")
-        config = await asyncio.to_thread(as_config, source)
+        # A thread, because files are read, those that values refer to as well.
+        config = source if isinstance(source, Config) else await asyncio.to_thread(as_config, source)
         self._bind()
         old = self._snapshot
         control = self._control_for(config)

@@ -33,6 +33,7 @@ from pointsman.health import (
     OutlierSettings,
     Prober,
     WarmUpSettings,
+    answered,
 )
 from pointsman.hints import left
 from pointsman.http import Client, Endpoint
@@ -103,6 +104,7 @@ class _Builder:
         self._hosts: dict[str, Polled] = {}
         self._scopes: dict[str, Limit] = {}
         self._kept = Kept(previous)
+        self._specific = config.specific()
         self._limits: dict[str, RateLimits | None] = {}
         self._changes = Changes() if previous is None else previous.changes
         self._adoptions: list[Callable[[], None]] = []
@@ -140,7 +142,7 @@ class _Builder:
     def checked(self) -> _Parts:
         """Everything but the audit sinks, which open files: those as what makes them."""
         config = self._config
-        retry = self._retry()
+        retry = self._retry(config.retry, ("retry",))
         sinks = [self._sink(each, ("audit", n)) for n, each in enumerate(config.audit)]
         upstreams = {
             name: upstream
@@ -163,8 +165,8 @@ class _Builder:
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _retry(self) -> RetryPolicy | None:
-        policy: RetryPolicy | None = self._made(self._config.retry, ("retry",), self._plugins.retry)
+    def _retry(self, named: Named, path: Path) -> RetryPolicy | None:
+        policy: RetryPolicy | None = self._made(named, path, self._plugins.retry)
         return policy
 
     def _strategy(self, named: Named, path: Path) -> Strategy | None:
@@ -278,7 +280,7 @@ class _Builder:
 
         What the checks said of the `old` one stays, and they go on when nothing about them has changed.
         """
-        config = self._config.health
+        config = self._config.health_for(upstream.config)
         if config is None:
             return replace(upstream, checks=None, prober=None, warming=[])
         settings = CheckSettings(**dict(config))
@@ -292,7 +294,7 @@ class _Builder:
         )
         prober = Prober(
             upstream.provider.name,
-            upstream.provider.probe,
+            lambda: answered(upstream.provider.probe()),
             checks.report,
             settings=settings,
             clock=self._clock,
@@ -375,6 +377,8 @@ class _Builder:
         path: Path = ("models", name)
         named = model.strategy or self._config.strategy
         strategy = self._strategy(named, (*path, "strategy") if model.strategy else ("strategy",))
+        if model.retry is not None:
+            retry = self._retry(model.retry, (*path, "retry"))
         if strategy is None:
             return None
         deployments = [
@@ -404,6 +408,7 @@ class _Builder:
             total=model.timeouts.total or self._config.timeouts.total,
             require=model.require,
             budget=self._budget(None if retry is None else retry.budget, old),
+            retry=retry,
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
             room=self._room(),
@@ -627,7 +632,7 @@ class _Builder:
                 (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
             )
         return LiveSettings(
-            breaker=BreakerSettings(**dict(self._config.circuit_breaker)),
+            breaker=BreakerSettings(**dict(self._specific.breaker(config))),
             max_in_flight=config.max_in_flight,
             warm_up=None if warm_up is None else WarmUpSettings(**dict(warm_up)),
             adaptive=None if adaptive is None else AdaptiveSettings(**dict(adaptive)),

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from pointsman.clock import Clock, Rng
+from pointsman.errors import CallError
 from pointsman.events import log
 from pointsman.frozen import frozen
 from pointsman.timers import TimeLimit
@@ -337,6 +338,22 @@ class Checks:
                 self.on_change(self.healthy, now, reason)
             except Exception:  # as in `Outlier`
                 self.listener_errors += 1
+
+
+_NO_SUCH_PLACE = (404, 405, 501)
+
+
+async def answered(probe: Awaitable[object]) -> None:
+    """Return when the upstream of this `probe` is well.
+
+    Some have no list of models, or whatever else is asked for. To say so takes a server that is alive, so it
+    is no illness. Raises what the probe raises otherwise.
+    """
+    try:
+        await probe
+    except CallError as error:
+        if error.status not in _NO_SUCH_PLACE:
+            raise
 
 
 class Prober:

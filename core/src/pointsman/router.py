@@ -29,6 +29,7 @@ from pointsman.errors import (
     UnknownModel,
 )
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
+from pointsman.health import answered
 from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
 from pointsman.plugins import Plugins
 from pointsman.pool import when_all_idle
@@ -377,7 +378,7 @@ class Router:
         async def probe(provider: Provider) -> dict[str, Any]:
             began = self._clock.now()
             try:
-                await provider.probe()
+                await answered(provider.probe())
             except PointsmanError as error:
                 return {"ok": False, "ms": self._ms(began), "error": error.message}
             except Exception as error:  # a plugin's own mistake: said here, and no reason to hide the others

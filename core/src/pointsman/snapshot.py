@@ -202,7 +202,11 @@ class Snapshot:
             # Here rather than in the first call, whose time limits run.
             if isinstance(client.transport, DeferredTransport):
                 client.transport = client.transport.made()
-        if self.setting.retry.attempts > 1:
+        policies = [
+            self.setting.retry,
+            *(each.retry for each in self.pools.values() if each.retry is not None),
+        ]
+        if any(each.attempts > 1 for each in policies):
             # Nor in the first call that fails: there it would hold up all the others, too.
             import tenacity  # noqa: F401 - `attempts` uses it
         for upstream in self.upstreams.values():

@@ -721,7 +721,6 @@ def _kept(old: RetryBudget | None, settings: BudgetSettings) -> RetryBudget:
     return old if old is not None and old.settings == settings else RetryBudget(settings)
 
 
-<<<<<<< HEAD
 def _secrets_in(value: object) -> Iterator[str]:
     """What the settings of a plugin keep secret, at any depth."""
     match value:
@@ -740,9 +739,6 @@ def _secrets_in(value: object) -> Iterator[str]:
                 yield from _secrets_in(each)
 
 
-def _meter(rate: Rate | None, burst: int | None, oversize: Oversize) -> Meter | None:
-    return None if rate is None else Meter(rate.count, rate.period, burst, oversize=oversize)
-=======
 def _meter(rate: Rate | None, burst: int | None, oversize: Oversize, old: Meter | None) -> Meter | None:
     """A meter of these settings: the `old` one as it stands when they are its own, else one at rest."""
     if rate is None:
@@ -753,4 +749,3 @@ def _meter(rate: Rate | None, burst: int | None, oversize: Oversize, old: Meter 
 
 def _says(meter: Meter) -> tuple[object, ...]:
     return meter.count, meter.period, meter.burst, meter.oversize
->>>>>>> wt/config

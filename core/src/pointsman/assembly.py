@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pointsman.types import (
     ChatResponse,
@@ -70,7 +71,12 @@ class Assembly:
         """The text so far."""
         return "".join(self._text)
 
-    def response(self, upstream_request_id: str = "") -> ChatResponse:
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        return "".join(self._reasoning)
+
+    def response(self, upstream_request_id: str = "", raw: Any = None) -> ChatResponse:
         """The whole answer, as far as the events tell it."""
         return ChatResponse(
             text=self.text,
@@ -82,11 +88,12 @@ class Assembly:
             usage=self.usage or Usage(),
             model=self._model,
             id=self._id,
-            reasoning="".join(self._reasoning) or None,
+            reasoning=self.reasoning or None,
             reasoning_blocks=tuple(self._blocks),
             refusal="".join(self._refusal) or None,
             native_finish_reason=self._native,
             upstream_request_id=upstream_request_id,
+            raw=raw,
         )
 
     def _add(self, event: StreamEvent) -> None:

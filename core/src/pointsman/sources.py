@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
+from pointsman.assembly import Assembly
 from pointsman.errors import CallError
 from pointsman.framing import SseEvent
 from pointsman.http import Answer
-from pointsman.types import StreamEvent
+from pointsman.types import ChatResponse, StreamEvent
 
 
 class EventSource(Protocol):
-    """The events of one streamed answer, as a provider gives them to the router."""
+    """The events of one streamed answer, as a provider gives them to the router.
+
+    It may also have a method `raw(said)`, as a `Decoder` may: see there.
+    """
 
     upstream_request_id: str
 
@@ -42,7 +46,11 @@ class Framer(Protocol):
 
 
 class Decoder(Protocol):
-    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer."""
+    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer.
+
+    It may also have a method `raw(said)`: the answer as the upstream would have given it in one piece, for
+    `ChatResponse.raw`. `said` is what its events said, so that only the rest has to be kept.
+    """
 
     done: bool
     """The end marker has been seen: whatever follows is ignored."""
@@ -52,6 +60,12 @@ class Decoder(Protocol):
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended. Raises Truncated unless the answer is complete."""
+
+
+def answer_of(source: EventSource, said: Assembly) -> ChatResponse:
+    """The whole answer of a stream that is at its end; with `raw`, where its source knows it."""
+    raw = getattr(source, "raw", None)
+    return said.response(source.upstream_request_id, None if raw is None else raw(said))
 
 
 class PlainFramer(Framer, Protocol):
@@ -132,6 +146,30 @@ class HttpEvents:
             self._too_late = self._answer._client.silent
         return events
 
+    def raw(self, said: Assembly) -> Any:
+        raw = getattr(self._decoder, "raw", None)
+        return None if raw is None else raw(said)
+
+    async def whole(self) -> ChatResponse:
+        """The answer put together, when it is at its end; the source is closed then.
+
+        For upstreams that look for a client that went away only between the tokens of a stream: a whole
+        answer that is asked for as a stream ends there as soon as nobody wants it. It has the attempt's time,
+        like any answer in one piece.
+
+        Raises: AttemptTimeout, and what `next` raises.
+        """
+        self._begun, self._too_late = True, self._answer._client.timed_out
+        said = Assembly()
+        try:
+            while (events := await self.next(self._answer._until)) is not None:
+                said.extend(events)
+        except BaseException:
+            self.abort()
+            raise
+        await self.aclose()
+        return answer_of(self, said)
+
     def abort(self) -> None:
         self._answer.abort()
 
@@ -160,6 +198,7 @@ class HttpEvents:
             if ended and not decoder.done:
                 events += decoder.close()
         except CallError as failure:
+            failure.upstream_request_id = failure.upstream_request_id or self.upstream_request_id
             if not events:
                 raise self._answer.mask(failure) from failure.__cause__
             self._failure = self._answer.mask(failure)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pointsman.frozen import frozen
 
 Role = Literal["system", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 JsonObject = Mapping[str, Any]

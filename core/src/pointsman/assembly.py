@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pointsman.types import (
     ChatResponse,
@@ -71,12 +70,7 @@ class Assembly:
         """The text so far."""
         return "".join(self._text)
 
-    @property
-    def reasoning(self) -> str:
-        """The reasoning so far."""
-        return "".join(self._reasoning)
-
-    def response(self, upstream_request_id: str = "", raw: Any = None) -> ChatResponse:
+    def response(self, upstream_request_id: str = "") -> ChatResponse:
         """The whole answer, as far as the events tell it."""
         return ChatResponse(
             text=self.text,
@@ -88,12 +82,11 @@ class Assembly:
             usage=self.usage or Usage(),
             model=self._model,
             id=self._id,
-            reasoning=self.reasoning or None,
+            reasoning="".join(self._reasoning) or None,
             reasoning_blocks=tuple(self._blocks),
             refusal="".join(self._refusal) or None,
             native_finish_reason=self._native,
             upstream_request_id=upstream_request_id,
-            raw=raw,
         )
 
     def _add(self, event: StreamEvent) -> None:

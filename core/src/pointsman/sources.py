@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from pointsman.assembly import Assembly
 from pointsman.errors import CallError
@@ -14,10 +14,7 @@ from pointsman.types import ChatResponse, StreamEvent
 
 
 class EventSource(Protocol):
-    """The events of one streamed answer, as a provider gives them to the router.
-
-    It may also have a method `raw(said)`, as a `Decoder` may: see there.
-    """
+    """The events of one streamed answer, as a provider gives them to the router."""
 
     upstream_request_id: str
 
@@ -46,11 +43,7 @@ class Framer(Protocol):
 
 
 class Decoder(Protocol):
-    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer.
-
-    It may also have a method `raw(said)`: the answer as the upstream would have given it in one piece, for
-    `ChatResponse.raw`. `said` is what its events said, so that only the rest has to be kept.
-    """
+    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer."""
 
     done: bool
     """The end marker has been seen: whatever follows is ignored."""
@@ -60,12 +53,6 @@ class Decoder(Protocol):
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended. Raises Truncated unless the answer is complete."""
-
-
-def answer_of(source: EventSource, said: Assembly) -> ChatResponse:
-    """The whole answer of a stream that is at its end; with `raw`, where its source knows it."""
-    raw = getattr(source, "raw", None)
-    return said.response(source.upstream_request_id, None if raw is None else raw(said))
 
 
 class PlainFramer(Framer, Protocol):
@@ -146,10 +133,6 @@ class HttpEvents:
             self._too_late = self._answer._client.silent
         return events
 
-    def raw(self, said: Assembly) -> Any:
-        raw = getattr(self._decoder, "raw", None)
-        return None if raw is None else raw(said)
-
     async def whole(self) -> ChatResponse:
         """The answer put together, when it is at its end; the source is closed then.
 
@@ -168,7 +151,7 @@ class HttpEvents:
             self.abort()
             raise
         await self.aclose()
-        return answer_of(self, said)
+        return said.response(self.upstream_request_id)
 
     def abort(self) -> None:
         self._answer.abort()

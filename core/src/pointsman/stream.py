@@ -23,7 +23,6 @@ from pointsman.errors import (
     Outcome,
 )
 from pointsman.opening import Opening, raced
-from pointsman.sources import answer_of
 from pointsman.types import ChatResponse, Done, StreamEvent
 
 log = logging.getLogger("pointsman")
@@ -232,7 +231,7 @@ class ChatStream:
         attempts, source = self._attempts, opening.source
         assert attempts is not None
         assert source is not None
-        whole = answer_of(source, opening.assembly)
+        whole = opening.assembly.response(source.upstream_request_id)
         self._response = response = attempts.signed(whole, opening.lease)
         attempts.end(
             opening.lease,

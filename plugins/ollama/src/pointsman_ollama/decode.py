@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pointsman import jsonio
@@ -42,7 +43,7 @@ def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
             said.extend(decoder.decode(frame))
     if not decoder.done:
         decoder.close()
-    return said.response(raw=decoder.raw(said))
+    return decoder.with_raw(said.response())
 
 
 def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedResponse:
@@ -166,14 +167,16 @@ class StreamDecoder:
         """Raises Truncated: had the answer been complete, nobody would ask."""
         raise Truncated("Ollama's answer ended before its line with done:true")
 
-    def raw(self, said: Assembly) -> JsonObject:
-        """The answer as one object: its last line with all texts and lists of those before."""
+    def with_raw(self, said: ChatResponse) -> ChatResponse:
+        """`said`, the whole answer, with the object as which it would have come in one piece."""
         text = {"thinking": said.reasoning} if said.reasoning else {}
         message = self._last.get("message")
+        raw = {**self._last, **self._in_line}
         if isinstance(message, Mapping):
-            whole = {**message, "content": said.text, **text, **self._in_message}
-            return {**self._last, **self._in_line, "message": whole}
-        return {**self._last, **self._in_line, "response": said.text, **text}
+            raw["message"] = {**message, "content": said.text, **text, **self._in_message}
+        else:
+            raw |= {"response": said.text, **text}
+        return replace(said, raw=raw)
 
     def _read(self, value: Any) -> list[StreamEvent]:
         line = _object(value)

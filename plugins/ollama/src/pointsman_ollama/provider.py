@@ -152,7 +152,8 @@ class OllamaProvider(Provider):
         """A whole answer, asked for as a `stream` or in one piece."""
         decoder = decode.StreamDecoder(_seed(call), prompted=prompted)
         if stream:
-            return await (await self._events(call, path, body, decoder, timely=False)).whole()
+            events = await self._events(call, path, body, decoder, timely=False)
+            return decoder.with_raw(await events.whole())
         return await self._ask(call, path, body, lambda content, _: decode.chat_response(content, decoder))
 
     async def _events(

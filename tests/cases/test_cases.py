@@ -30,7 +30,6 @@ NOT_YET: frozenset[str] = frozenset(
     c05-named-event-without-data
     c06-tool-input-is-text
     c09-cache-control-of-a-part
-    c10-extra-content-of-a-call
     e06-minimax-base-resp
     e07-dimensions-ignored
     o01-error-field-mid-stream

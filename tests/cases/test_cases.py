@@ -32,7 +32,6 @@ NOT_YET: frozenset[str] = frozenset(
     c09-cache-control-of-a-part
     e06-minimax-base-resp
     e07-dimensions-ignored
-    l01-only-loaded
     o01-error-field-mid-stream
     o03-error-frame-flat-names
     o05-finish-word-null

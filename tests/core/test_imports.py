@@ -17,9 +17,14 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors scrubber frozen types turns assembly jsonio units suggest clock events timers framing hints
-    recognition complaints terms inputs
-    config.problems config.document config.locate config.interpolate config.validation config.sections config.references config.specific
+    errors scrubber frozen
+    types turns assembly
+    jsonio arguments
+    units suggest clock events timers framing hints
+    recognition complaints
+    terms inputs
+    config.problems config.document config.locate config.interpolate config.validation config.sections config.references
+    config.specific
     config.sound config.config config config.doc
     auth lean
     transports.options transports.factory transports.deferred transports.slots transports.readable transports.direct transports.messages

@@ -253,6 +253,11 @@ class Attempts:
         return self._failed_before.delay or 0.0
 
     @property
+    def _retry(self) -> RetryPolicy:
+        """The one policy of the request: that of the model it asks for."""
+        return self._chain[0].retry or self._setting.retry
+
+    @property
     def _failed_before(self) -> Failures:
         """What has gone wrong so far; from the first time somebody asks on, it is kept."""
         if self._failures is None:
@@ -414,7 +419,7 @@ class Attempts:
         pools = [pool for pool in self._chain if pool.name not in closed]
         if len(pools) < 2:
             return pools
-        left = self._setting.retry.attempts - self.made
+        left = self._retry.attempts - self.made
         while len(pools) > 1:
             head, *rest = pools
             begun = any(each.id in self._demand.tried for each in head.deployments)
@@ -474,7 +479,7 @@ class Attempts:
         back = None if elsewhere else failures.way_back(self._chain, now)
         if not elsewhere and back is None:
             return False
-        wait = self._setting.retry.delay(
+        wait = self._retry.delay(
             Failure(
                 number=self.made,
                 error=error,
@@ -517,7 +522,7 @@ class Attempts:
         pool, room = self._pool(beside), self._chain[0].room
         if self._setting.running.closed or now >= self.deadline or not (room is None or room.is_empty):
             return None
-        if self.made >= self._setting.retry.attempts:
+        if self.made >= self._retry.attempts:
             return None
         if not self._may_hedge(elsewhere=bool(pool.ready(now, self._demand))):
             return None

@@ -28,9 +28,11 @@ from pointsman.config.sections import (
     ModelName,
     Named,
     OutlierConfig,
+    OverloadConfig,
     ProviderConfig,
     ProviderName,
     QueueConfig,
+    RefusalConfig,
     Section,
     Timeouts,
     WarmUpConfig,
@@ -39,6 +41,7 @@ from pointsman.config.sections import (
     no_items,
 )
 from pointsman.config.sound import Sound
+from pointsman.config.specific import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.validation import Finding, findings, kind
 from pointsman.errors import ConfigError
 from pointsman.units import Percent
@@ -79,6 +82,14 @@ class Config(Section):
     )
     circuit_breaker: BreakerConfig = Field(
         default=BreakerConfig.model_construct(), description="when a failing deployment is left alone"
+    )
+    overload: OverloadConfig = Field(
+        default=OverloadConfig.model_construct(),
+        description="when a deployment is tried again that was overloaded",
+    )
+    refusal: RefusalConfig = Field(
+        default=RefusalConfig.model_construct(),
+        description="when a deployment is tried again that refused us",
     )
     timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="how long calls may take")
     limits: dict[str, LimitsConfig] = Field(
@@ -207,10 +218,24 @@ class Config(Section):
     def _references(self, info: ValidationInfo) -> Self:
         if info.context is not _BY_LOADER:
             data = {"providers": self.providers, "models": self.models}
-            wrong = reference_findings(self.providers, self.models, data)
+            wrong = self._findings(data)
             if wrong:
                 raise ValueError("\n".join(str(Problem(f.message, show_path(f.path), f.hint)) for f in wrong))
         return self
+
+    def _findings(self, data: Mapping[str, Any]) -> list[Finding]:
+        """What is wrong between the sections; `data` is what they were made from."""
+        return [
+            *reference_findings(self.providers, self.models, data),
+            *specific_findings(self._general(), self.models),
+        ]
+
+    def _general(self) -> dict[str, Section]:
+        return {name: getattr(self, name) for name in SPECIFIC}
+
+    def specific(self) -> Specific:
+        """What holds for each deployment of what models and deployments can say for themselves."""
+        return Specific(self._general(), self.models)
 
     @property
     def file(self) -> str | None:
@@ -269,6 +294,12 @@ class Config(Section):
                 merged.update((name, value) for name, value in level if value is not None)
         return Timeouts.model_construct(**merged)  # each value was validated where it was said
 
+    def health_for(self, provider: ProviderConfig) -> HealthConfig | None:
+        """How `provider` is checked; None when it is not."""
+        if provider.health is None:
+            return self.health
+        return None if provider.health is False else merged(self.health or HealthConfig(), provider.health)
+
 
 def _without_locals(make: Callable[[], C]) -> C:
     """What `make` returns. Its error says all there is to say; the frames below hold secrets, and some tools
@@ -304,8 +335,8 @@ def _checked(model: type[C], data: Mapping[str, Any]) -> tuple[C | None, list[Fi
     except ValidationError as error:
         found = findings(error, model)
     else:
-        return config, reference_findings(config.providers, config.models, data)
+        return config, config._findings(data)
     sound = Sound(data)
     rest = sound.model(model, found, context=_BY_LOADER)
-    references = reference_findings(rest.providers, rest.models, data) if rest else []
+    references = rest._findings(data) if rest else []
     return None, found + [sound.restored(each) for each in references if not sound.touches(each)]

@@ -256,7 +256,7 @@ class JsonlSink:
         try:
             settings.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path, self._file = _new_file(settings.path, clock.wall())
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             raise ConfigError(f"audit files cannot be written in {settings.path}: {error}") from error
         self._buffer = settings.buffer
         self._failed = False

@@ -266,7 +266,7 @@ class _Builder:
         try:
             self._check_transport(config)
             provider = factory.make(context)
-        except (ConfigError, ValueError) as error:
+        except (ConfigError, InvalidRequest, ValueError) as error:
             self._problem(path, str(error))
         except TransportUnavailable as error:
             self._problem(path, str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp, inf, log
@@ -11,6 +11,7 @@ from typing import Any
 from weakref import ref
 
 from pointsman.breaker import Breaker, BreakerState, Permit
+from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
 from pointsman.errors import Outcome
@@ -80,6 +81,9 @@ class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
 
     It outlives reloads for as long as the deployment stays what it is.
+
+    Attributes:
+        failing: the latest call that said anything about the upstream ended in a fault or an overload.
     """
 
     __slots__ = (
@@ -88,6 +92,7 @@ class Live:
         "breaker",
         "changes",
         "cooling_until",
+        "failing",
         "first_token",
         "id",
         "in_flight",
@@ -122,6 +127,7 @@ class Live:
         self.in_flight = 0
         self.cooling_until = 0.0
         self.overloads = 0
+        self.failing = False
         self.outcomes: Counter[str] = Counter()
         self.late_releases = 0
         self.on_idle: list[Callable[[], None]] = []
@@ -157,9 +163,10 @@ class Live:
         self.wake()
 
     def forget(self) -> None:
-        """End a cool-down."""
+        """End a cool-down, and hold it for well."""
         self.cooling_until = 0.0
         self.overloads = 0
+        self.failing = False
         self.changes.count += 1
 
     def begin_warm_up(self, now: float) -> None:
@@ -199,11 +206,13 @@ class Demand:
         require: labels that it must carry.
         tokens: the estimate of what the request will use, for limits by tokens.
         tried: ids of those that the request has tried; filled as it goes.
+        well_only: the retry budget bears no further call to what fails.
     """
 
     require: Rule = field(default_factory=dict)
     tokens: int = 0
     tried: set[str] = field(default_factory=set)
+    well_only: bool = False
 
     def again(self) -> Demand:
         """The same, as if nothing had been tried."""
@@ -385,6 +394,7 @@ class Lease:
     Attributes:
         pool: the name of the pool that chose the deployment.
         number: of the attempt, in its request, from 1.
+        paid: the budgets that the attempt was charged to; one that never left the process is free.
     """
 
     __slots__ = (
@@ -395,6 +405,7 @@ class Lease:
         "first_event_at",
         "number",
         "observer",
+        "paid",
         "pool",
         "started_at",
     )
@@ -412,6 +423,7 @@ class Lease:
         self.observer: Callable[[Deployment, Sample], None] | None = None
         self.pool = ""
         self.number = 0
+        self.paid: Sequence[RetryBudget] = ()
         self._permit = permit
         self._reservation = reservation
         self._open = True
@@ -461,6 +473,7 @@ class Lease:
         first = None if self.first_event_at is None else self.first_event_at - self.started_at
         if outcome is Outcome.OK:
             live.overloads = 0
+            live.failing = False
             live.total.add(now - self.started_at, now)
             if adaptive is not None:
                 adaptive.ok(now, in_flight)
@@ -474,6 +487,7 @@ class Lease:
                 breaker.ok(permit, now, slow=first is not None and first > breaker.settings.slow_after)
         elif outcome is Outcome.UPSTREAM_FAULT:
             live.changes.count += 1
+            live.failing = True
             if retry_after is not None:
                 live.keep_away(now, retry_after)
             if outlier is not None:
@@ -483,6 +497,7 @@ class Lease:
             if breaker is not None and permit is not None:
                 breaker.failed(permit, now)
         elif outcome is Outcome.OVERLOAD:
+            live.failing = True
             live.cool_down(now, retry_after, at_least=at_least)
             if adaptive is not None:
                 adaptive.overloaded(now)
@@ -495,6 +510,9 @@ class Lease:
                 self._reservation.settle(tokens, now)
             else:
                 self._reservation.refund(now)
+        if self.paid and not sent and outcome is not Outcome.UPSTREAM_FAULT:
+            for each in self.paid:
+                each.refund(now)
         if self.observer is not None:
             seconds = now - self.started_at
             self.observer(deployment, Sample(outcome, seconds, first, retry_after, now))

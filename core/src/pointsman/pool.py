@@ -128,6 +128,8 @@ class Pool:
                 why: str | None = rule
             elif each.id in tried:
                 why = "tried already by this request"
+            elif demand.well_only and each.live.failing:
+                why = "the retry budget is used up, and it failed last"
             else:
                 why = each.blocked(now, tokens, panic=panic)
                 sick = sick or (why is not None and why.startswith("unhealthy"))

@@ -25,7 +25,7 @@ ORDER = """
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
     swrr strategy residency budget retry audit breaker levels health concurrency limits waiting
-    deployment pool failures attempts opening stream batch
+    reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
     snapshot control control_socket build status router sync
 """.split()  # noqa: SIM905 - it is read as a row

@@ -610,7 +610,7 @@ class _Builder:
         settings = self._breaker
         live = Live(
             id,
-            breaker=None if settings is None else Breaker(settings, self._rng, on_change=changed),
+            breaker=Breaker(settings, self._rng, on_change=changed),
             rng=self._rng,
             changes=self._changes,
             warm_up=self._warm_up(),
@@ -658,9 +658,8 @@ class _Builder:
             except ValueError as error:
                 self._problem(("control",), str(error))
 
-    def _breaker_settings(self) -> BreakerSettings | None:
-        config = self._config.circuit_breaker
-        return BreakerSettings(**dict(config)) if config.enabled else None
+    def _breaker_settings(self) -> BreakerSettings:
+        return BreakerSettings(**dict(self._config.circuit_breaker))
 
     def _problem(self, path: Path, message: str, *, hint: str | None = None) -> None:
         self._problems.append(self._config.problem(path, message, hint))

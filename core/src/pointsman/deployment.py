@@ -21,6 +21,7 @@ from pointsman.http import Client
 from pointsman.limits import Limits as RateLimits
 from pointsman.limits import Reservation
 from pointsman.provider import Provider
+from pointsman.reasons import Reason, Why
 from pointsman.residency import Host
 from pointsman.strategy import Price, Residency, Sample
 from pointsman.terms import Labels, Rule
@@ -293,26 +294,27 @@ class Deployment:
             and (self.outlier is None or self.outlier.healthy(now))
         )
 
-    def blocked(self, now: float, tokens: int = 0, *, panic: bool = False) -> str | None:
-        """Why no call of so many `tokens` can go there now, in a few words; None when one can.
+    def blocked(self, now: float, tokens: int = 0, *, panic: bool = False) -> Reason | None:
+        """Why no call of so many `tokens` can go there now; None when one can.
 
         In a `panic` its health is not believed; everything else holds.
         """
         live = self.live
         if live.admin is not Admin.UP:
-            return "draining" if live.admin is Admin.DRAINING else "disabled by an operator"
+            return Reason(Why.DRAINING if live.admin is Admin.DRAINING else Why.DISABLED)
         if live.cooling_until > now:
-            return f"cooling down, {live.cooling_until - now:.1f} s left"
+            return Reason(Why.COOLING, (live.cooling_until - now,))
         breaker = live.breaker
         if breaker is not None and not breaker.admits(now):
-            return f"circuit breaker {breaker.state}"
+            return Reason(Why.BREAKER, (breaker.state,))
         if self.outlier is not None and not panic and not self.outlier.healthy(now):
-            return "unhealthy: " + ("ejected" if self.outlier.ejected(now) else "its checks fail")
+            return Reason(Why.EJECTED if self.outlier.ejected(now) else Why.ILL)
         places = self.max_in_flight if live.adaptive is None else live.adaptive.limit
         if places is not None and live.in_flight >= places:
-            return f"full: {live.in_flight} of {places} in flight"
+            return Reason(Why.FULL, (live.in_flight, places))
         if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
-            return live.limits.too_large(tokens) or f"rate limit: room in {wait:.1f} s"
+            never = live.limits.too_large(tokens)
+            return Reason(Why.LIMIT, (wait,)) if never is None else Reason(Why.TOO_LARGE, (never,))
         return None
 
     def steady(self, now: float) -> tuple[float, float] | None:

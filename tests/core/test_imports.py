@@ -31,7 +31,7 @@ ORDER = """
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
     swrr strategy residency budget retry line_file audit breaker levels health concurrency limits waiting
-    deployment pool failures attempts opening stream batch
+    reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
     snapshot lives control control_socket build status router sync
 """.split()  # noqa: SIM905 - it is read as a row

@@ -7,6 +7,7 @@ from typing import Any
 from pointsman.deployment import Deployment, Live
 from pointsman.health import Outlier
 from pointsman.pool import Pool
+from pointsman.reasons import Reason
 from pointsman.snapshot import Snapshot
 from pointsman.transports import name_of
 from pointsman.types import Request
@@ -46,7 +47,7 @@ def explain(snapshot: Snapshot, request: Request, now: float) -> dict[str, Any]:
 
 
 def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
-    refused: dict[str, str] = {}
+    refused: dict[str, Reason] = {}
     ready = pool.ready(now, refused=refused.__setitem__)
     pick = pool.preview(ready, request).id if ready else None
     return {
@@ -54,7 +55,7 @@ def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
         "strategy": pool.strategy_name,
         "pick": pick,
         "ready": [each.id for each in ready],
-        "refused": refused,
+        "refused": {id: str(reason) for id, reason in refused.items()},
     }
 
 
@@ -70,17 +71,18 @@ def _pool(pool: Pool, now: float) -> dict[str, Any]:
     }
 
 
-def _refused(pool: Pool, now: float) -> dict[str, str]:
+def _refused(pool: Pool, now: float) -> dict[str, Reason]:
     """Why a call would not be sent there now, by id; in a panic some are ready whose health is bad."""
-    refused: dict[str, str] = {}
+    refused: dict[str, Reason] = {}
     for each in pool.ready(now, refused=refused.__setitem__):
         refused.pop(each.id, None)
     return refused
 
 
-def _deployment(deployment: Deployment, refused: str | None, now: float) -> dict[str, Any]:
+def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> dict[str, Any]:
     live = deployment.live
-    blocked = deployment.blocked(now)
+    reason = deployment.blocked(now)
+    blocked = None if reason is None else str(reason)
     return {
         "id": deployment.id,
         "provider": deployment.provider.name,
@@ -91,7 +93,7 @@ def _deployment(deployment: Deployment, refused: str | None, now: float) -> dict
         "state": live.admin.value,
         "blocked": blocked,
         # Its own state says more than the order of the levels, of which it may be the cause.
-        "refused": None if refused is None else blocked or refused,
+        "refused": None if refused is None else blocked or str(refused),
         "breaker": _breaker(live, now),
         "ejection": _ejection(deployment.outlier, now),
         "checks": _checks(deployment.outlier, now),

@@ -6,17 +6,19 @@ audit files opened. What did not change since a previous snapshot is taken over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
+
+from pydantic import BaseModel, SecretStr
 
 from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
-from pointsman.auth import Auth, Fixed
+from pointsman.auth import Auth, Fixed, Overheard, Secret
 from pointsman.breaker import BreakerSettings
 from pointsman.budget import HEDGES, BudgetSettings, RetryBudget
 from pointsman.clock import Clock, Rng
@@ -46,6 +48,7 @@ from pointsman.pool import Pool
 from pointsman.provider import Provider, ProviderContext
 from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
+from pointsman.scrubber import Scrubber, userinfo
 from pointsman.snapshot import Polled, Snapshot, Upstream, limits_of
 from pointsman.strategy import Price, Strategy
 from pointsman.suggest import did_you_mean
@@ -63,9 +66,18 @@ def build(
     rng: Rng,
     events: Events,
     previous: Snapshot | None = None,
+    scrubber: Scrubber | None = None,
 ) -> Snapshot:
-    """The snapshot of `config`. Raises ConfigError with all problems at once; then nothing was started."""
-    return _Builder(config, plugins, clock, rng, events, previous).snapshot()
+    """The snapshot of `config`. Raises ConfigError with all problems at once; then nothing was started.
+
+    `scrubber` is told of all secrets in `config`; without it that of `previous`, else a new one.
+    """
+    if scrubber is None:
+        scrubber = Scrubber() if previous is None else previous.setting.scrubber
+    return _Builder(config, plugins, clock, rng, events, previous, scrubber).snapshot()
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class _Parts(NamedTuple):
@@ -77,7 +89,7 @@ class _Parts(NamedTuple):
 
 def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> None:
     """Raise ConfigError with everything that is wrong with `config`; nothing is started, no file opened."""
-    _Builder(config, plugins, clock, rng, Events(), None).checked()
+    _Builder(config, plugins, clock, rng, Events(), None, Scrubber()).checked()
 
 
 class _Builder:
@@ -89,8 +101,10 @@ class _Builder:
         rng: Rng,
         events: Events,
         previous: Snapshot | None,
+        scrubber: Scrubber,
     ) -> None:
         self._config = config
+        self._scrubber = scrubber
         self._plugins = plugins
         self._clock = clock
         self._rng = rng
@@ -127,6 +141,7 @@ class _Builder:
                 events=self._events,
                 retry=retry,
                 hedging=self._hedge_settings(),
+                scrubber=self._scrubber,
             ),
             upstreams=upstreams,
             pools=pools,
@@ -188,7 +203,7 @@ class _Builder:
         except PluginError as error:
             self._problem((*path, "type"), error.message)
             return None
-        settings = self._config.validate_settings(factory.settings, named.settings, path, self._problems)
+        settings = self._validated(factory.settings, named.settings, path)
         return None if settings is None else lambda: factory.make(settings, self._clock)
 
     def _started(self, sinks: Sequence[Callable[[], AuditSink]]) -> Sequence[AuditSink]:
@@ -203,6 +218,18 @@ class _Builder:
                 raise config_error(self._problems, file=self._config.file) from error
         return started
 
+    def _know(self, config: ProviderConfig) -> None:
+        """Have the secrets of `config` hidden that no plugin gets to see."""
+        self._scrubber.know(value.get_secret_value() for value in config.headers.values())
+        for proxy in self._options(config, None).proxies():
+            self._scrubber.know(userinfo(proxy))
+
+    def _validated(self, model: type[M] | None, settings: Mapping[str, Any], path: Path) -> M | None:
+        """The settings of a plugin, whose secrets are hidden from now on; None with problems."""
+        made = self._config.validate_settings(model, settings, path, self._problems)
+        self._scrubber.know(_secrets_in(made))
+        return made
+
     def _made(self, named: Named, path: Path, find: Callable[[str], Any], *rest: object) -> Any:
         """What the factory that `find` knows under `named.type` makes of its settings; None with problems."""
         try:
@@ -212,7 +239,7 @@ class _Builder:
             return None
         settings = None
         if factory.settings is not None:
-            settings = self._config.validate_settings(factory.settings, named.settings, path, self._problems)
+            settings = self._validated(factory.settings, named.settings, path)
             if settings is None:
                 return None
         elif named.settings:
@@ -221,7 +248,7 @@ class _Builder:
         try:
             return factory.make(settings, *rest)
         except (ConfigError, ValueError) as error:
-            self._problem(path, str(error))
+            self._problem(path, self._scrubber.shown(error))
             return None
 
     def _upstream(self, name: str, config: ProviderConfig) -> Upstream | None:
@@ -235,7 +262,8 @@ class _Builder:
         except PluginError as error:
             self._problem((*path, "type"), error.message)
             return None
-        settings = self._config.validate_settings(factory.settings, config.settings, path, self._problems)
+        self._know(config)
+        settings = self._validated(factory.settings, config.settings, path)
         auth = self._auth(name, config)
         if settings is None or auth is None:
             return None
@@ -259,17 +287,15 @@ class _Builder:
             name=name,
             settings=settings,
             base_url=None if base_url is None else base_url.rstrip("/"),
-            auth=auth,
+            auth=Overheard(auth, self._scrubber),
             clock=self._clock,
             open=open_client,
         )
         try:
             self._check_transport(config)
             provider = factory.make(context)
-        except (ConfigError, InvalidRequest, ValueError) as error:
-            self._problem(path, str(error))
-        except TransportUnavailable as error:
-            self._problem(path, str(error))
+        except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
+            self._problem(path, self._scrubber.shown(error))
         else:
             old = None if self._previous is None else self._previous.upstreams.get(name)
             return self._checked(Upstream(config, factory, provider, auth, open_client, own), old)
@@ -312,7 +338,7 @@ class _Builder:
             for each in warming if healthy else ():
                 each.begin_warm_up(now)
 
-        return Checks(settings, on_change=changed), warming
+        return Checks(settings, on_change=changed, say=self._scrubber.shown), warming
 
     def _same_provider(self, old: ProviderConfig, new: ProviderConfig) -> bool:
         """Whether a provider object and its clients can stay: nothing they are made of has changed."""
@@ -335,6 +361,7 @@ class _Builder:
             auth=auth,
             clock=self._clock,
             connect_timeout=self._connect_timeout(config),
+            scrubber=self._scrubber,
         )
 
     def _transport(self, config: ProviderConfig, max_in_flight: int | None) -> Any:
@@ -528,7 +555,7 @@ class _Builder:
         path: Path = ("models", pool, "deployments", number)
         if upstream.factory.options is not None:
             options = upstream.factory.options
-            self._config.validate_settings(options, config.options, (*path, "options"), self._problems)
+            self._validated(options, config.options, (*path, "options"))
         if id not in self._lives:
             self._add_live(id, config, upstream, path)
         return Deployment(
@@ -692,6 +719,24 @@ def _add(warming: list[Live], live: Live) -> None:
 def _kept(old: RetryBudget | None, settings: BudgetSettings) -> RetryBudget:
     """A budget with these settings; a reload does not fill it up again."""
     return old if old is not None and old.settings == settings else RetryBudget(settings)
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    """What the settings of a plugin keep secret, at any depth."""
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case Secret():
+            yield value.reveal()
+        case BaseModel():
+            for _, each in value:
+                yield from _secrets_in(each)
+        case Mapping():
+            for each in value.values():
+                yield from _secrets_in(each)
+        case list() | tuple():
+            for each in value:
+                yield from _secrets_in(each)
 
 
 def _meter(rate: Rate | None, burst: int | None, oversize: Oversize, old: Meter | None) -> Meter | None:

@@ -271,6 +271,7 @@ class Checks:
 
     Args:
         on_change: called with (healthy, now, reason) after each change, when everything is consistent.
+        say: what to keep of an error that a check ended with; its text comes from outside.
 
     Attributes:
         healthy: not failing its checks.
@@ -278,10 +279,23 @@ class Checks:
         listener_errors: exceptions of `on_change`, which never reach the caller.
     """
 
-    __slots__ = ("_row", "_settings", "healthy", "last_at", "last_error", "listener_errors", "on_change")
+    __slots__ = (
+        "_row",
+        "_say",
+        "_settings",
+        "healthy",
+        "last_at",
+        "last_error",
+        "listener_errors",
+        "on_change",
+    )
 
     def __init__(
-        self, settings: CheckSettings, *, on_change: Callable[[bool, float, str], None] | None = None
+        self,
+        settings: CheckSettings,
+        *,
+        on_change: Callable[[bool, float, str], None] | None = None,
+        say: Callable[[Exception], str] = str,
     ) -> None:
         self.healthy = True
         self.last_at: float | None = None
@@ -289,6 +303,7 @@ class Checks:
         self.listener_errors = 0
         self.on_change = on_change
         self._settings = settings
+        self._say = say
         self._row = 0  # checks in a row that contradict `healthy`
 
     @property
@@ -304,7 +319,7 @@ class Checks:
         if error is None:
             self.passed(now)
         else:
-            self.failed(now, str(error) or type(error).__name__)
+            self.failed(now, self._say(error) or type(error).__name__)
 
     def passed(self, now: float) -> None:
         """A check passed."""

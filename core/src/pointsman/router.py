@@ -374,15 +374,16 @@ class Router:
         Returns: provider name → `ok`, `ms` and, when it is not well, `error`.
         """
         self._bind()
+        scrubber = self._snapshot.setting.scrubber
 
         async def probe(provider: Provider) -> dict[str, Any]:
             began = self._clock.now()
             try:
                 await answered(provider.probe())
             except PointsmanError as error:
-                return {"ok": False, "ms": self._ms(began), "error": error.message}
+                return {"ok": False, "ms": self._ms(began), "error": scrubber.shown(error)}
             except Exception as error:  # a plugin's own mistake: said here, and no reason to hide the others
-                return {"ok": False, "ms": self._ms(began), "error": repr(error)[:500]}
+                return {"ok": False, "ms": self._ms(began), "error": scrubber.text(repr(error))[:500]}
             return {"ok": True, "ms": self._ms(began)}
 
         providers = self._snapshot.providers

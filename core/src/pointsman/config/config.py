@@ -7,7 +7,7 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, Self, TypeVar
 
@@ -43,12 +43,14 @@ from pointsman.config.sections import (
 from pointsman.config.sound import Sound
 from pointsman.config.specific import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.validation import Finding, findings, kind
+from pointsman.errors import ConfigError
 from pointsman.units import Percent
 
 _BY_LOADER = object()
 """The validation context in which the references are left to the loader, which reports them with places."""
 
 M = TypeVar("M", bound=BaseModel)
+C = TypeVar("C", bound="Config")
 
 
 class _AnySource:
@@ -149,7 +151,7 @@ class Config(Section):
         """
         from pointsman.config.locate import read  # its patterns take milliseconds, for nothing without a file
 
-        return cls._from_document(read(file), environ, read_file)
+        return _without_locals(lambda: cls._from_document(read(file), environ, read_file))
 
     @classmethod
     def from_text(
@@ -164,7 +166,9 @@ class Config(Section):
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
         from pointsman.config.locate import parse
 
-        return cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file)
+        return _without_locals(
+            lambda: cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file)
+        )
 
     @classmethod
     def from_mapping(
@@ -178,7 +182,7 @@ class Config(Section):
 
         Raises: ConfigError with everything that is wrong.
         """
-        return cls._from_document(Document(mapping), environ, read_file)
+        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file))
 
     @classmethod
     def _from_document(
@@ -297,6 +301,16 @@ class Config(Section):
         return None if provider.health is False else merged(self.health or HealthConfig(), provider.health)
 
 
+def _without_locals(make: Callable[[], C]) -> C:
+    """What `make` returns. Its error says all there is to say; the frames below hold secrets, and some tools
+    that report errors show what their variables hold.
+    """
+    try:
+        return make()
+    except ConfigError as error:
+        raise error.with_traceback(None) from None
+
+
 class _NoSettings(Section):
     """For a plugin that takes no settings."""
 
@@ -308,9 +322,6 @@ def _read_reference(path: str) -> str:
     if len(raw) > LARGEST_BYTES:
         raise ValueError("it is larger than 1 MiB")
     return raw.decode("utf-8")
-
-
-C = TypeVar("C", bound=Config)
 
 
 def _checked(model: type[C], data: Mapping[str, Any]) -> tuple[C | None, list[Finding]]:

@@ -8,7 +8,7 @@ written: `Named.settings`, `ProviderConfig.settings`. Nothing here shows or dump
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -163,13 +163,20 @@ def no_items() -> list[Any]:
     return []
 
 
-class Section(BaseModel):
+class _Unpickled:
+    """What may hold secrets, which a pickle would write out."""
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a configuration holds secrets and is not pickled; hand on where it came from")
+
+
+class Section(_Unpickled, BaseModel):
     """A mapping whose keys are all known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
-class _Open(BaseModel):
+class _Open(_Unpickled, BaseModel):
     """A mapping that also takes keys of a plugin.
 
     Which of those are secret only the plugin knows, so none is shown or dumped.

@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, TypeVar
 from pointsman.budget import RetryBudget
 from pointsman.clock import Clock, Rng, new_id
 from pointsman.concurrency import HedgeSettings, hedge_after, may_hedge
-from pointsman.deployment import QUOTA_COOL_DOWN, Demand, Deployment, Lease
+from pointsman.deployment import Demand, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
     BadResponse,
     CallError,
     ConnectionFailed,
     DeadlineExceeded,
+    ModelNotFound,
     NoDeploymentAvailable,
     Outcome,
     PointsmanError,
-    QuotaExhausted,
     RuleNotMet,
     Unsupported,
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded
-from pointsman.failures import Failures, same_credential
+from pointsman.failures import Failures
 from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.pool import Pool
@@ -195,6 +195,12 @@ class Attempts:
                     error = another
             else:
                 raise error
+        except ModelNotFound as not_found:
+            # That is so only where all of them say it.
+            if failures.other is None:
+                raise
+            failures.other.attempts, failures.other.budget_exhausted = self.made, not_found.budget_exhausted
+            raise failures.other from None
         finally:
             # A frame that holds the error that holds the frame would hold the caller's stream too.
             del error
@@ -204,7 +210,7 @@ class Attempts:
                 failures.prepaid = False
                 self._budget.refund(self._setting.clock.now())
         # Nobody asks for it any more, and its traceback holds the caller's stream.
-        failures.last = None
+        failures.last = failures.other = None
         return result
 
     async def _after_waiting(self, once: Callable[[Lease], Awaitable[T]], error: CallError) -> T:
@@ -475,9 +481,6 @@ class Attempts:
             return
         self.end(lease, error.outcome, error=error)
         failures.add(error, deployment, self._pool(lease))
-        to_blame = same_credential(error, deployment, self._chain)
-        self._demand.tried |= to_blame
-        failures.retryable -= to_blame
 
     def _plan(self, error: CallError) -> bool:
         """Decide whether another attempt is made, and set how long to wait for it."""
@@ -505,7 +508,8 @@ class Attempts:
             return False
         if back is not None:
             wait = max(wait, back[1] - now)
-        if wait > LONGEST_WAIT or now + wait >= self.deadline:
+        jitter = 0.0 if back is None else back[0].live.jitter
+        if wait - jitter > LONGEST_WAIT or now + wait >= self.deadline:
             return False
         if not (any(not each.live.failing for each in ready) or self._prepaid(now)):
             # What is to be had now fails. Only what looks well, maybe in a later level, is still free.
@@ -669,7 +673,8 @@ class Attempts:
                 outcome,
                 now,
                 retry_after=error.retry_after,
-                at_least=QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0,
+                refusal=error.refusal,
+                within=self.deadline - now,
                 timed_out=isinstance(error, AttemptTimeout),
                 sent=not (
                     isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)

@@ -23,6 +23,7 @@ from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, HedgeSettings, Window
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
+from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
 from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
 from pointsman.events import BreakerChanged, Events, HealthChanged
@@ -104,6 +105,7 @@ class _Builder:
         self._scopes: dict[tuple[str, LimitsConfig], Limit] = {}
         self._breaker = self._breaker_settings()
         self._limits: dict[str, RateLimits | None] = {}
+        self._credentials: list[tuple[object, Credential]] = []
         self._changes = Changes() if previous is None else previous.changes
         self._adoptions: list[Callable[[], None]] = []
         """What kept state takes over from the configuration, once all of it is known to be right."""
@@ -132,6 +134,7 @@ class _Builder:
             clients=self._clients,
             sinks=started,
             scopes=self._scopes,
+            credentials=self._credentials,
             hosts=self._hosts,
             alive=alive,
             changes=self._changes,
@@ -438,9 +441,15 @@ class _Builder:
         return RateLimits(scopes) if scopes else None
 
     def _adopt(
-        self, live: Live, limits: RateLimits | None, client: Client | None, endpoint: Endpoint | None
+        self,
+        live: Live,
+        limits: RateLimits | None,
+        credential: Credential,
+        client: Client | None,
+        endpoint: Endpoint | None,
     ) -> None:
         live.limits = limits
+        live.uses(credential)
         live.changes.count += 1
         if self._config.hedging is not None:
             live.keep_window()
@@ -483,6 +492,19 @@ class _Builder:
             )
         return self._scopes[key]
 
+    def _credential(self, upstream: Upstream) -> Credential:
+        """What the upstreams with the same secret share, by whatever way it is configured."""
+        secret = None
+        with suppress(Exception):  # a plugin's own, which may have none before its first call
+            secret = upstream.auth.current()
+        key = secret or upstream.config.credential or upstream.provider.name
+        before = () if self._previous is None else self._previous.credentials
+        same = [each for known, each in (*self._credentials, *before) if known == key]
+        credential = same[0] if same else Credential()
+        if all(each is not credential for _, each in self._credentials):
+            self._credentials.append((key, credential))
+        return credential
+
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         return None if settings is None else _kept(None if old is None else old.budget, settings)
 
@@ -519,7 +541,14 @@ class _Builder:
                 )
         self._limits[id] = limits = self._rate_limits(config, upstream, path)
         self._adoptions.append(
-            partial(self._adopt, self._lives[id], limits, self._clients.get(id), upstream.provider.endpoint)
+            partial(
+                self._adopt,
+                self._lives[id],
+                limits,
+                self._credential(upstream),
+                self._clients.get(id),
+                upstream.provider.endpoint,
+            )
         )
         warm_up = self._lives[id].warm_up
         if warm_up is not None and warm_up not in upstream.warming:

@@ -42,7 +42,7 @@ from pointsman.retry import Failure, RetryPolicy, pause
 from pointsman.terms import PLAIN, Terms, both
 from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
-from pointsman.waiting import NotYet, Priority
+from pointsman.waiting import NotYet, Priority, WaitingRoom
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -53,6 +53,7 @@ R = TypeVar("R", ChatResponse, EmbedResponse)
 _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
 LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
+_ROUNDING = 1e-6  # seconds: instants are sums, and a minute must not become more than one by that
 
 
 class Running:
@@ -274,7 +275,12 @@ class Attempts:
     async def _attempt(self, once: Callable[[Lease], Awaitable[T]]) -> T:
         refusal: Unsupported | None = None
         while True:
-            lease = self._at_once(refusal) or await self._in_line()
+            try:
+                lease = self._at_once(refusal) or await self._in_line()
+            except NoDeploymentAvailable:
+                if not await self._waited_again():
+                    raise
+                continue
             self._begins(lease)
             self._last = lease
             try:
@@ -312,8 +318,8 @@ class Attempts:
             return None
         try:
             return self._found(refusal)
-        except NoDeploymentAvailable:
-            if room is None or not self._lacks_room(self._setting.clock.now()):
+        except (NoDeploymentAvailable, Unsupported):
+            if room is None or not self._worth_a_place(self._setting.clock.now(), room):
                 raise
             return None
 
@@ -323,24 +329,24 @@ class Attempts:
         self._demand.tried.add(lease.deployment.id)
 
     async def _in_line(self) -> Lease:
-        demand, room = self._demand, self._chain[0].room
+        demand, room, failures = self._demand, self._chain[0].room, self._failures
         assert room is not None
+        until = self._patience(self._setting.clock.now(), room)
 
         def attempt(now: float) -> Lease | NotYet:
             held = self._seek(now)
             if held is not None:
                 return held
-            if not self._lacks_room(now):
+            lacking = self._lacking(now)
+            if min(lacking.values(), default=inf) >= until:
                 raise self._none_available(now)
-            instants = [
-                at
-                for pool in self._open_pools(now)
-                for each in pool.deployments
-                if each.lacks_room(now, demand.tokens)
-                and (at := each.available_at(now, demand.tokens)) is not None
-            ]
-            # A picky caller must not hold up those behind it, who can use what it cannot.
-            return NotYet(min(instants, default=inf), pass_on=bool(demand.require or demand.tried))
+            instants = [each.available_at(now, demand.tokens) for each in lacking]
+            return NotYet(
+                min((at for at in instants if at is not None), default=inf),
+                # A picky caller must not hold up those behind it, who can use what it cannot.
+                pass_on=bool(demand.require or demand.tried),
+                closed=all(each.live.cooling_until > now for each in lacking),
+            )
 
         try:
             held = await room.wait(
@@ -348,7 +354,13 @@ class Attempts:
                 key=self.terms.fairness_key,
                 priority=_PRIORITIES[self.terms.priority],
                 deadline=self.deadline,
-                needs=(frozenset(demand.tried), tuple(demand.require.items()), demand.tokens),
+                needs=(
+                    frozenset(demand.tried),
+                    frozenset(self._retryable),
+                    failures is not None and failures.prepaid,
+                    tuple(demand.require.items()),
+                    demand.tokens,
+                ),
             )
         except CallError as error:
             raise self._complete(error, None) from self._last_error
@@ -360,15 +372,39 @@ class Attempts:
             raise self._complete(late, None) from self._last_error
         return held
 
-    def _lacks_room(self, now: float) -> bool:
-        """Whether somebody well could take the next attempt, had it but room."""
+    def _lacking(self, now: float) -> dict[Deployment, float]:
+        """Those that could take the next attempt, had they but room, and when each may have it."""
         demand = self._demand
-        return any(
-            each.lacks_room(now, demand.tokens)
+        return {
+            each: at
             for pool in self._open_pools(now)
             for each in pool.allowed(demand.require)
             if each.id not in demand.tried or each.id in self._retryable
-        )
+            if (at := each.room_at(now, demand.tokens)) is not None
+        }
+
+    def _patience(self, now: float, room: WaitingRoom[Lease]) -> float:
+        """Until when a caller who comes to `room` now waits in line."""
+        return min(now + room.line.settings.max_wait, self.deadline)
+
+    def _worth_a_place(self, now: float, room: WaitingRoom[Lease]) -> bool:
+        """Whether there may be room for the next attempt before its time in line is over."""
+        return min(self._lacking(now).values(), default=inf) < self._patience(now, room)
+
+    async def _waited_again(self) -> bool:
+        """Whether the request, which waited for its way back and found it longer, has waited for the rest.
+
+        Other calls lengthen a cool-down meanwhile. False when there is no such way, or it takes too long.
+        """
+        failures = self._failures
+        if failures is None:
+            return False
+        now = self._setting.clock.now()
+        back = failures.way_back(self._chain, now)
+        if back is None or back[1] <= now or self._takes_too_long(back[1] - now, back[0], now):
+            return False
+        await pause(self._setting.clock, back[1] - now)
+        return True
 
     def _found(self, refusal: Unsupported | None) -> Lease:
         # No time has passed before the first attempt.
@@ -492,6 +528,9 @@ class Attempts:
         ready = self._ready(now)
         elsewhere = bool(ready)
         back = None if elsewhere else failures.way_back(self._chain, now)
+        room = self._chain[0].room
+        if not elsewhere and back is None and room is not None:
+            elsewhere = self._worth_a_place(now, room)
         if not elsewhere and back is None:
             return False
         wait = self._setting.retry.delay(
@@ -508,8 +547,7 @@ class Attempts:
             return False
         if back is not None:
             wait = max(wait, back[1] - now)
-        jitter = 0.0 if back is None else back[0].live.jitter
-        if wait - jitter > LONGEST_WAIT or now + wait >= self.deadline:
+        if self._takes_too_long(wait, None if back is None else back[0], now):
             return False
         if not (any(not each.live.failing for each in ready) or self._prepaid(now)):
             # What is to be had now fails. Only what looks well, maybe in a later level, is still free.
@@ -518,6 +556,11 @@ class Attempts:
                 return False
         failures.delay = wait
         return True
+
+    def _takes_too_long(self, wait: float, back: Deployment | None, now: float) -> bool:
+        """Whether `wait` is not waited inside a request: what an upstream asked for, without our jitter."""
+        jitter = 0.0 if back is None else back.live.jitter
+        return wait - jitter > LONGEST_WAIT + _ROUNDING or now + wait >= self.deadline
 
     def _ready(self, now: float, *, well_only: bool = False) -> Sequence[Deployment]:
         """What the next attempt could go to at once, of those that this request has not tried."""

@@ -395,13 +395,28 @@ class Deployment:
             until = outlier.ejected_until
         return until, tokens
 
-    def lacks_room(self, now: float, tokens: int) -> bool:
-        """Whether it is well, and only its places or its rate limits keep a call of `tokens` waiting."""
-        limits = self.live.limits
-        if not self.healthy(now) or (limits is not None and limits.too_large(tokens) is not None):
-            return False
+    def room_at(self, now: float, tokens: int) -> float | None:
+        """The first instant at which a call of `tokens` that waits for room may find it.
+
+        Room is what it lacks while it is full, at its rate limit, cooling down, or half open with all probes
+        under way; what others give back counts as `now`. None when it lacks none of these, or when it is out
+        for a reason that nobody waits for.
+        """
+        live, limits, breaker = self.live, self.live.limits, self.live.breaker
+        if live.admin is not Admin.UP or live.is_refused(now):
+            return None
+        if self.outlier is not None and not self.outlier.healthy(now):
+            return None
+        if limits is not None and limits.too_large(tokens) is not None:
+            return None
+        probing = breaker is not None and not breaker.admits(now)
+        if probing and breaker is not None and breaker.state is not BreakerState.HALF_OPEN:
+            return None
+        wait = 0.0 if limits is None else limits.wait(tokens, now)
         full = self.places is not None and self.in_flight >= self.places
-        return full or (limits is not None and limits.wait(tokens, now) > 0)
+        if not (full or probing or wait > 0 or live.cooling_until > now):
+            return None
+        return max(now + wait, live.cooling_until)
 
     def available_at(self, now: float, tokens: int = 0) -> float | None:
         """The earliest instant at which it could take a call; None when nobody can tell."""

@@ -14,7 +14,7 @@ from pointsman.breaker import Breaker, BreakerState, Permit
 from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
-from pointsman.cooldown import OVERLOAD, REFUSAL, CoolDown, CoolDownSettings, Credential
+from pointsman.cooldown import OVERLOAD, REFUSAL, CoolDown, Credential
 from pointsman.errors import Outcome, Refusal
 from pointsman.frozen import frozen
 from pointsman.health import Outlier, WarmUp
@@ -77,7 +77,8 @@ class Changes:
 class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
 
-    It outlives reloads for as long as the deployment stays what it is.
+    It outlives reloads for as long as id and upstream stay the same; what a configuration says about it then
+    changes here, so that it holds for calls that began before, too.
 
     Attributes:
         failing: the latest call that said anything about the upstream ended in a fault, an overload or a
@@ -100,6 +101,7 @@ class Live:
         "in_flight",
         "late_releases",
         "limits",
+        "max_in_flight",
         "on_idle",
         "outcomes",
         "overload",
@@ -121,19 +123,19 @@ class Live:
         adaptive: Callable[[Window], AdaptiveLimit] | None = None,
         limits: RateLimits | None = None,
         changes: Changes | None = None,
-        overload: CoolDownSettings = OVERLOAD,
-        refusal: CoolDownSettings = REFUSAL,
+        max_in_flight: int | None = None,
     ) -> None:
         self.id = id
         self.changes = changes or Changes()
         self.breaker = breaker
         self.rng = rng
         self.admin = Admin.UP
+        self.max_in_flight = max_in_flight
         self.in_flight = 0
         self.cooling_until = 0.0
-        self.overload = CoolDown(overload)
-        self.refusal = CoolDown(refusal)
-        self.credential = Credential(refusal)
+        self.overload = CoolDown(OVERLOAD)
+        self.refusal = CoolDown(REFUSAL)
+        self.credential = Credential()
         self.credential.join(self)
         self.failing = False
         self.outcomes: Counter[str] = Counter()
@@ -298,7 +300,6 @@ class Deployment:
     live: Live
     weight: int = 1
     priority: int = 0
-    max_in_flight: int | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
@@ -323,6 +324,11 @@ class Deployment:
         return self.live.in_flight
 
     @property
+    def max_in_flight(self) -> int | None:
+        """How many attempts it may take at the same time at most; None for any number."""
+        return self.live.max_in_flight
+
+    @property
     def warm_up(self) -> WarmUp | None:
         """How it returns to full load."""
         return self.live.warm_up
@@ -335,8 +341,8 @@ class Deployment:
     @property
     def places(self) -> int | None:
         """How many attempts it takes at the same time; None for any number."""
-        adaptive = self.live.adaptive
-        return self.max_in_flight if adaptive is None else adaptive.limit
+        live = self.live
+        return live.max_in_flight if live.adaptive is None else live.adaptive.limit
 
     def healthy(self, now: float) -> bool:
         """Whether a level may count on it. Being full is no illness: what is full works."""
@@ -363,7 +369,7 @@ class Deployment:
             return Reason(Why.BREAKER, (breaker.state,))
         if self.outlier is not None and not panic and not self.outlier.healthy(now):
             return Reason(Why.EJECTED if self.outlier.ejected(now) else Why.ILL)
-        places = self.max_in_flight if live.adaptive is None else live.adaptive.limit
+        places = live.max_in_flight if live.adaptive is None else live.adaptive.limit
         if places is not None and live.in_flight >= places:
             return Reason(Why.FULL, (live.in_flight, places))
         if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
@@ -435,7 +441,7 @@ class Deployment:
         """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
         live = self.live
         adaptive, limits, breaker = live.adaptive, live.limits, live.breaker
-        places = self.max_in_flight if adaptive is None else adaptive.limit
+        places = live.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and live.in_flight >= places:
             return None
         reservation = None
@@ -538,7 +544,7 @@ class Lease:
             return False
         self._open = False
         adaptive, breaker, in_flight = live.adaptive, live.breaker, live.in_flight
-        places = deployment.max_in_flight if adaptive is None else adaptive.limit
+        places = live.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and in_flight >= places:
             live.changes.count += 1
         live.in_flight -= 1

@@ -111,7 +111,8 @@ class CallError(PointsmanError):
         budget_exhausted: another attempt would have been made, had the retry budget allowed it.
     """
 
-    outcome: ClassVar[Outcome] = Outcome.NEUTRAL
+    outcome: Outcome = Outcome.NEUTRAL
+    """What it says about the deployment."""
     refusal: ClassVar[Refusal | None] = None
     """Why the deployment, or all of its credential, is left alone for a while; None when it is not."""
     retry_elsewhere: bool = False

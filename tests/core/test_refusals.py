@@ -17,6 +17,7 @@ from pointsman.errors import (
     NoDeploymentAvailable,
     PermissionDenied,
     QuotaExhausted,
+    RateLimited,
     Unavailable,
 )
 from pointsman.testing import Answer, Scripted, run
@@ -191,5 +192,40 @@ def test_nobody_waits_inside_a_request_for_the_end_of_a_refusal() -> None:
             with pytest.raises(Unavailable):
                 await r.chat("m", "hi")
             assert upstream.count("b") <= 1 + loop.time() / 60
+
+    run(main())
+
+
+def test_cool_downs_are_as_long_as_the_configuration_says_for_each_deployment_and_change_in_place() -> None:
+    upstream = Scripted()
+    given = config("ab", retry="none", overload={"base": "1s"}, refusal={"base": "2s", "max": "3s"})
+    given["models"] = {
+        "m": {"deployments": ["a/x"]},
+        "n": {"overload": {"base": "20s"}, "refusal": {"base": "7s", "max": "7s"}, "deployments": ["b/x"]},
+    }
+
+    async def left(r: Router, model: str, error: CallError) -> float:
+        upstream.script("ab"["mn".index(model)], error)
+        with pytest.raises(type(error)):
+            await r.chat(model, "hi")
+        cool_down = shown(r, f"{'ab'['mn'.index(model)]}/x")["cool_down"]
+        await asyncio.sleep(cool_down["seconds_left"])
+        return float(cool_down["seconds_left"])
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            for model, error, seconds in [
+                ("m", RateLimited("x"), 1),
+                ("n", RateLimited("x"), 20),
+                ("m", ModelNotFound("x"), 2),
+                ("m", ModelNotFound("x"), 3),
+                ("n", ModelNotFound("x"), 7),
+                ("m", AuthenticationFailed("x"), 2),
+                ("n", AuthenticationFailed("x"), 2),  # a credential has no deployment of its own
+            ]:
+                assert await left(r, model, error) == pytest.approx(seconds * 1.05, rel=0.06)
+            given["overload"]["base"] = "5s"
+            await r.reload(given)
+            assert await left(r, "m", RateLimited("x")) == pytest.approx(10 * 1.05, rel=0.06)
 
     run(main())

@@ -25,7 +25,7 @@ from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveSettings, HedgeSettings
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
-from pointsman.cooldown import Credential
+from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
 from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
 from pointsman.events import Events, HealthChanged
@@ -499,8 +499,9 @@ class _Builder:
         endpoint: Endpoint | None,
     ) -> None:
         live.limits = limits
-        live.uses(credential)
         settle(live, settings, self._now, rng=self._rng, events=self._events)
+        live.uses(credential)
+        credential.settings = CoolDownSettings(**dict(self._config.refusal))
         if self._config.hedging is not None:
             live.keep_window()
         if client is not None:
@@ -682,6 +683,8 @@ class _Builder:
             max_in_flight=config.max_in_flight,
             warm_up=None if warm_up is None else WarmUpSettings(**dict(warm_up)),
             adaptive=None if adaptive is None else AdaptiveSettings(**dict(adaptive)),
+            overload=CoolDownSettings(**dict(self._specific.overload(config))),
+            refusal=CoolDownSettings(**dict(self._specific.refusal(config))),
         )
 
     def _outlier(self, pool: str, id: str, live: Live, checks: Checks | None) -> Outlier | None:

@@ -27,7 +27,7 @@ class LiveSettings:
     Attributes:
         max_in_flight: attempts at the same time; None for any number.
         warm_up, adaptive: None without it. `adaptive` needs `max_in_flight`.
-        overload, refusal: how long its cool-downs are; `refusal` also those of its credential.
+        overload, refusal: how long its cool-downs are.
     """
 
     breaker: BreakerSettings
@@ -70,7 +70,7 @@ def settle(live: Live, settings: LiveSettings, now: float, *, rng: Rng, events: 
         live.warm_up.configure(settings.warm_up)
     _settle_adaptive(live, settings)
     live.overload.settings = settings.overload
-    live.refusal.settings = live.credential.settings = settings.refusal
+    live.refusal.settings = settings.refusal
     live.changes.count += 1
 
 

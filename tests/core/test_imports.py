@@ -30,7 +30,7 @@ ORDER = """
     transports.options transports.factory transports.deferred transports.slots transports.readable transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
-    swrr strategy residency budget retry line_file audit breaker levels health concurrency limits waiting
+    swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting
     reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
     snapshot lives control control_socket build status router sync

@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, TypeVar
 from pointsman.budget import RetryBudget
 from pointsman.clock import Clock, Rng, new_id
 from pointsman.concurrency import HedgeSettings, hedge_after, may_hedge
-from pointsman.deployment import QUOTA_COOL_DOWN, Demand, Deployment, Lease
+from pointsman.deployment import Demand, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
     BadResponse,
     CallError,
     ConnectionFailed,
     DeadlineExceeded,
+    ModelNotFound,
     NoDeploymentAvailable,
     Outcome,
     PointsmanError,
-    QuotaExhausted,
     RuleNotMet,
     Unsupported,
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded
-from pointsman.failures import Failures, same_credential
+from pointsman.failures import Failures
 from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.pool import Pool
@@ -43,7 +43,7 @@ from pointsman.scrubber import Scrubber
 from pointsman.terms import PLAIN, Terms, both
 from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
-from pointsman.waiting import NotYet, Priority
+from pointsman.waiting import NotYet, Priority, WaitingRoom
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -54,6 +54,7 @@ R = TypeVar("R", ChatResponse, EmbedResponse)
 _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
 LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
+_ROUNDING = 1e-6  # seconds: instants are sums, and a minute must not become more than one by that
 
 
 class Running:
@@ -197,6 +198,12 @@ class Attempts:
                     error = another
             else:
                 raise error
+        except ModelNotFound as not_found:
+            # That is so only where all of them say it.
+            if failures.other is None:
+                raise
+            failures.other.attempts, failures.other.budget_exhausted = self.made, not_found.budget_exhausted
+            raise failures.other from None
         finally:
             # A frame that holds the error that holds the frame would hold the caller's stream too.
             del error
@@ -206,7 +213,7 @@ class Attempts:
                 failures.prepaid = False
                 self._budget.refund(self._setting.clock.now())
         # Nobody asks for it any more, and its traceback holds the caller's stream.
-        failures.last = None
+        failures.last = failures.other = None
         return result
 
     async def _after_waiting(self, once: Callable[[Lease], Awaitable[T]], error: CallError) -> T:
@@ -275,7 +282,12 @@ class Attempts:
     async def _attempt(self, once: Callable[[Lease], Awaitable[T]]) -> T:
         refusal: Unsupported | None = None
         while True:
-            lease = self._at_once(refusal) or await self._in_line()
+            try:
+                lease = self._at_once(refusal) or await self._in_line()
+            except NoDeploymentAvailable:
+                if not await self._waited_again():
+                    raise
+                continue
             self._begins(lease)
             self._last = lease
             try:
@@ -313,8 +325,8 @@ class Attempts:
             return None
         try:
             return self._found(refusal)
-        except NoDeploymentAvailable:
-            if room is None or not self._lacks_room(self._setting.clock.now()):
+        except (NoDeploymentAvailable, Unsupported):
+            if room is None or not self._worth_a_place(self._setting.clock.now(), room):
                 raise
             return None
 
@@ -324,24 +336,24 @@ class Attempts:
         self._demand.tried.add(lease.deployment.id)
 
     async def _in_line(self) -> Lease:
-        demand, room = self._demand, self._chain[0].room
+        demand, room, failures = self._demand, self._chain[0].room, self._failures
         assert room is not None
+        until = self._patience(self._setting.clock.now(), room)
 
         def attempt(now: float) -> Lease | NotYet:
             held = self._seek(now)
             if held is not None:
                 return held
-            if not self._lacks_room(now):
+            lacking = self._lacking(now)
+            if min(lacking.values(), default=inf) >= until:
                 raise self._none_available(now)
-            instants = [
-                at
-                for pool in self._open_pools(now)
-                for each in pool.deployments
-                if each.lacks_room(now, demand.tokens)
-                and (at := each.available_at(now, demand.tokens)) is not None
-            ]
-            # A picky caller must not hold up those behind it, who can use what it cannot.
-            return NotYet(min(instants, default=inf), pass_on=bool(demand.require or demand.tried))
+            instants = [each.available_at(now, demand.tokens) for each in lacking]
+            return NotYet(
+                min((at for at in instants if at is not None), default=inf),
+                # A picky caller must not hold up those behind it, who can use what it cannot.
+                pass_on=bool(demand.require or demand.tried),
+                closed=all(each.live.cooling_until > now for each in lacking),
+            )
 
         try:
             held = await room.wait(
@@ -349,7 +361,13 @@ class Attempts:
                 key=self.terms.fairness_key,
                 priority=_PRIORITIES[self.terms.priority],
                 deadline=self.deadline,
-                needs=(frozenset(demand.tried), tuple(demand.require.items()), demand.tokens),
+                needs=(
+                    frozenset(demand.tried),
+                    frozenset(self._retryable),
+                    failures is not None and failures.prepaid,
+                    tuple(demand.require.items()),
+                    demand.tokens,
+                ),
             )
         except CallError as error:
             raise self._complete(error, None) from self._last_error
@@ -361,15 +379,39 @@ class Attempts:
             raise self._complete(late, None) from self._last_error
         return held
 
-    def _lacks_room(self, now: float) -> bool:
-        """Whether somebody well could take the next attempt, had it but room."""
+    def _lacking(self, now: float) -> dict[Deployment, float]:
+        """Those that could take the next attempt, had they but room, and when each may have it."""
         demand = self._demand
-        return any(
-            each.lacks_room(now, demand.tokens)
+        return {
+            each: at
             for pool in self._open_pools(now)
             for each in pool.allowed(demand.require)
             if each.id not in demand.tried or each.id in self._retryable
-        )
+            if (at := each.room_at(now, demand.tokens)) is not None
+        }
+
+    def _patience(self, now: float, room: WaitingRoom[Lease]) -> float:
+        """Until when a caller who comes to `room` now waits in line."""
+        return min(now + room.line.settings.max_wait, self.deadline)
+
+    def _worth_a_place(self, now: float, room: WaitingRoom[Lease]) -> bool:
+        """Whether there may be room for the next attempt before its time in line is over."""
+        return min(self._lacking(now).values(), default=inf) < self._patience(now, room)
+
+    async def _waited_again(self) -> bool:
+        """Whether the request, which waited for its way back and found it longer, has waited for the rest.
+
+        Other calls lengthen a cool-down meanwhile. False when there is no such way, or it takes too long.
+        """
+        failures = self._failures
+        if failures is None:
+            return False
+        now = self._setting.clock.now()
+        back = failures.way_back(self._chain, now)
+        if back is None or back[1] <= now or self._takes_too_long(back[1] - now, back[0], now):
+            return False
+        await pause(self._setting.clock, back[1] - now)
+        return True
 
     def _found(self, refusal: Unsupported | None) -> Lease:
         # No time has passed before the first attempt.
@@ -482,9 +524,6 @@ class Attempts:
             return
         self.end(lease, error.outcome, error=error)
         failures.add(error, deployment, self._pool(lease))
-        to_blame = same_credential(error, deployment, self._chain)
-        self._demand.tried |= to_blame
-        failures.retryable -= to_blame
 
     def _plan(self, error: CallError) -> bool:
         """Decide whether another attempt is made, and set how long to wait for it."""
@@ -496,6 +535,9 @@ class Attempts:
         ready = self._ready(now)
         elsewhere = bool(ready)
         back = None if elsewhere else failures.way_back(self._chain, now)
+        room = self._chain[0].room
+        if not elsewhere and back is None and room is not None:
+            elsewhere = self._worth_a_place(now, room)
         if not elsewhere and back is None:
             return False
         wait = self._retry.delay(
@@ -512,7 +554,7 @@ class Attempts:
             return False
         if back is not None:
             wait = max(wait, back[1] - now)
-        if wait > LONGEST_WAIT or now + wait >= self.deadline:
+        if self._takes_too_long(wait, None if back is None else back[0], now):
             return False
         if not (any(not each.live.failing for each in ready) or self._prepaid(now)):
             # What is to be had now fails. Only what looks well, maybe in a later level, is still free.
@@ -521,6 +563,11 @@ class Attempts:
                 return False
         failures.delay = wait
         return True
+
+    def _takes_too_long(self, wait: float, back: Deployment | None, now: float) -> bool:
+        """Whether `wait` is not waited inside a request: what an upstream asked for, without our jitter."""
+        jitter = 0.0 if back is None else back.live.jitter
+        return wait - jitter > LONGEST_WAIT + _ROUNDING or now + wait >= self.deadline
 
     def _ready(self, now: float, *, well_only: bool = False) -> Sequence[Deployment]:
         """What the next attempt could go to at once, of those that this request has not tried."""
@@ -677,7 +724,8 @@ class Attempts:
                 outcome,
                 now,
                 retry_after=error.retry_after,
-                at_least=QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0,
+                refusal=error.refusal,
+                within=self.deadline - now,
                 timed_out=isinstance(error, AttemptTimeout),
                 sent=not (
                     isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)

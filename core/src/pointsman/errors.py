@@ -51,6 +51,20 @@ class Outcome(StrEnum):
     NEUTRAL = "neutral"
 
 
+class Refusal(StrEnum):
+    """What an upstream refuses whoever asks: its deployments are left alone for a while."""
+
+    MODEL = "model not found upstream"
+    PERMISSION = "permission denied"
+    CREDENTIAL = "credential refused"
+    QUOTA = "quota exhausted"
+
+    @property
+    def of_credential(self) -> bool:
+        """Whether it holds for all deployments of the credential, not only for the one that was asked."""
+        return self in (Refusal.CREDENTIAL, Refusal.QUOTA)
+
+
 class PointsmanError(Exception):
     """The root of all errors that pointsman raises on purpose.
 
@@ -99,6 +113,8 @@ class CallError(PointsmanError):
 
     outcome: Outcome = Outcome.NEUTRAL
     """What it says about the deployment."""
+    refusal: ClassVar[Refusal | None] = None
+    """Why the deployment, or all of its credential, is left alone for a while; None when it is not."""
     retry_elsewhere: bool = False
     """Another deployment of the same model may well succeed."""
     retry_same: bool = False
@@ -190,22 +206,24 @@ class AuthenticationFailed(ProviderError):
     """The upstream rejected our credential."""
 
     code = "authentication_failed"
+    refusal = Refusal.CREDENTIAL
     retry_same = False
 
 
 class PermissionDenied(ProviderError):
-    """Our credential may not do this at the upstream."""
+    """Our credential may not do this at the upstream; the right may be missing for one model only."""
 
     code = "permission_denied"
+    refusal = Refusal.PERMISSION
     retry_same = False
 
 
 class ModelNotFound(ProviderError):
-    """The upstream does not have the model: only another model of the fallback chain can help."""
+    """The upstream does not have the model; another one behind the same name may. Raised when none has."""
 
     code = "model_not_found"
-    outcome = Outcome.CLIENT_FAULT
-    retry_elsewhere = False
+    outcome = Outcome.NEUTRAL
+    refusal = Refusal.MODEL
     retry_same = False
 
 
@@ -213,7 +231,7 @@ class QuotaExhausted(ProviderError):
     """Out of money or quota at the upstream: waiting does not help, another credential may."""
 
     code = "quota_exhausted"
-    outcome = Outcome.OVERLOAD
+    refusal = Refusal.QUOTA
     retry_same = False
 
 

@@ -44,7 +44,7 @@ def test_what_is_not_configured_is_none() -> None:
         async with router(Scripted(), given) as r:
             a = of(r)["a/x"]
             assert {a[each] for each in ("ejection", "checks", "warm_up", "adaptive", "refused")} == {None}
-            assert a["breaker"] == {"state": "off"}
+            assert a["breaker"]["state"] == "disabled"
             assert r.status()["models"]["m"]["queue"] is None
 
     run(main())

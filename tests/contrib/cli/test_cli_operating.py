@@ -345,6 +345,8 @@ def test_sigterm_during_ask_prints_the_answer_if_there_is_time_and_ends_with_143
     servers.configure(gpu, more=f"timeouts: {{drain: {drain}}}")
     gpu.script(Reply(text="Late.", latency=1.0 if drain == "30s" else 60.0))
     process = processes.start("ask", "hi")
+    process.stdin.close()
+    process.stdin = None
     servers.do(gpu.arrived(1, timeout=20))
 
     process.send_signal(signal.SIGTERM)

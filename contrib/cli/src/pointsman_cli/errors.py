@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import click
 
 from pointsman_cli.options import Asked
+from pointsman_cli.output import say, say_json
 
 OK = 0
 FAILED = 1
@@ -87,7 +88,7 @@ def _guarded(call: Callable[[], Any], asked: Asked) -> int:
         return FAILED
     except (KeyboardInterrupt, click.Abort):
         if not asked.json:
-            click.echo("interrupted", err=True)
+            say("interrupted")
         return INTERRUPTED
     except Terminated:
         return TERMINATED
@@ -102,11 +103,13 @@ def _guarded(call: Callable[[], Any], asked: Asked) -> int:
 def tell(error: Exception, *, as_json: bool) -> None:
     """Say `error` on stderr: the sentence, or an object."""
     if as_json:
-        click.echo(json.dumps({"error": described(error)}, ensure_ascii=False), err=True)
+        say_json({"error": described(error)})
     elif isinstance(error, click.UsageError):
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"))
     else:
-        click.echo(message_of(error), err=True)
+        say(message_of(error))
 
 
 def message_of(error: Exception) -> str:

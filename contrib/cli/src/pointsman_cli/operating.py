@@ -15,7 +15,7 @@ import click
 
 from pointsman_cli.errors import FAILED, USAGE, Failed
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import print_json
+from pointsman_cli.output import print_json, print_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -163,7 +163,7 @@ def tell_each(
             print_json({"deployments": answers})
         return
     for each in answers:
-        click.echo(f"{each['deployment']}: {told(each)}")
+        print_text(f"{each['deployment']}: {told(each)}")
 
 
 def in_flight(answer: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from pointsman_cli.operating import (
     tell_each,
 )
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
+from pointsman_cli.output import say_over
 
 _LOOK_AGAIN = 0.5
 _LONGEST = 3600.0
@@ -99,9 +100,9 @@ class _Progress:
         left = ", ".join(
             f"{each}: {counts[each]} still in flight" for each in self._deployments if counts.get(each)
         )
-        click.echo(f"\r\x1b[K{left}", nl=False, err=True)
+        say_over(left)
         self._shown = True
 
     def clear(self) -> None:
         if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            say_over("")

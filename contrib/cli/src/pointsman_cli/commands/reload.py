@@ -8,7 +8,7 @@ import click
 
 from pointsman_cli.operating import router_line, socket_option
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import print_json
+from pointsman_cli.output import print_json, print_text
 
 
 @click.command("reload")
@@ -28,4 +28,4 @@ def command(asked: Asked, socket_file: Path | None) -> None:
         print_json(answer)
     else:
         count = answer["deployments"]
-        click.echo(f"reloaded {answer['config']}: {count} deployment{'' if count == 1 else 's'}")
+        print_text(f"reloaded {answer['config']}: {count} deployment{'' if count == 1 else 's'}")

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from pointsman_cli.operating import router_line, socket_option
-from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import print_json, print_table, say
+from pointsman_cli.options import Asked, config_option, json_option, pass_asked, verbose_option
+from pointsman_cli.output import print_json, print_table, print_text, say
 from pointsman_cli.running import router_for, run
 
 
@@ -18,6 +18,7 @@ from pointsman_cli.running import router_for, run
 @socket_option
 @config_option
 @json_option
+@verbose_option
 @pass_asked
 def command(asked: Asked, live: bool, socket_file: Path | None) -> None:
     """Show providers and deployments, after asking each provider.
@@ -49,7 +50,7 @@ async def _status(asked: Asked) -> None:
         print_json({"providers": health, **status})
         return
     _print_providers(health)
-    click.echo()
+    print_text("")
     _print_deployments(status)
 
 
@@ -73,7 +74,7 @@ def _print_deployments(status: dict[str, Any]) -> None:
     for name, model in status["models"].items():
         queue = model["queue"]
         if queue is not None and queue["waiting"]:
-            click.echo(f"{name}: {queue['waiting']} waiting for room, one goes every {queue['pace']:.1f} s")
+            print_text(f"{name}: {queue['waiting']} waiting for room, one goes every {queue['pace']:.1f} s")
 
 
 def _load(deployment: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pointsman_simulator import Simulator, Upstream
 
 MODELS = {
     "ollama": "llama3.2",
-    "openai": "gpt-5-mini",
+    "openai": "gpt-4.1-mini",
     "claude": "claude-sonnet-5-5",
     "localai": "qwen3-4b",
 }

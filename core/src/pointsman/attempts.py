@@ -39,6 +39,7 @@ from pointsman.http import Limits
 from pointsman.pool import Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
+from pointsman.scrubber import Scrubber
 from pointsman.terms import PLAIN, Terms, both
 from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
@@ -100,6 +101,7 @@ class Setting:
     retry: RetryPolicy
     running: Running = field(default_factory=Running)
     hedging: HedgeSettings | None = None
+    scrubber: Scrubber = field(default_factory=Scrubber)
 
 
 class Attempts:
@@ -249,6 +251,11 @@ class Attempts:
 
     def _wait(self, _state: RetryCallState) -> float:
         return self._failed_before.delay or 0.0
+
+    @property
+    def _retry(self) -> RetryPolicy:
+        """The one policy of the request: that of the model it asks for."""
+        return self._chain[0].retry or self._setting.retry
 
     @property
     def _failed_before(self) -> Failures:
@@ -412,7 +419,7 @@ class Attempts:
         pools = [pool for pool in self._chain if pool.name not in closed]
         if len(pools) < 2:
             return pools
-        left = self._setting.retry.attempts - self.made
+        left = self._retry.attempts - self.made
         while len(pools) > 1:
             head, *rest = pools
             begun = any(each.id in self._demand.tried for each in head.deployments)
@@ -472,7 +479,7 @@ class Attempts:
         back = None if elsewhere else failures.way_back(self._chain, now)
         if not elsewhere and back is None:
             return False
-        wait = self._setting.retry.delay(
+        wait = self._retry.delay(
             Failure(
                 number=self.made,
                 error=error,
@@ -515,7 +522,7 @@ class Attempts:
         pool, room = self._pool(beside), self._chain[0].room
         if self._setting.running.closed or now >= self.deadline or not (room is None or room.is_empty):
             return None
-        if self.made >= self._setting.retry.attempts:
+        if self.made >= self._retry.attempts:
             return None
         if not self._may_hedge(elsewhere=bool(pool.ready(now, self._demand))):
             return None
@@ -632,6 +639,7 @@ class Attempts:
         if error is None:
             lease.release(outcome, now, tokens=None if usage is None else usage.total)
         else:
+            self._setting.scrubber.error(error)
             upstream_request_id = upstream_request_id or error.upstream_request_id
             lease.release(
                 outcome,
@@ -713,6 +721,8 @@ class Attempts:
 
     def failed(self, error: BaseException) -> None:
         """End the request with `error`: `error` when it is one of ours or a bug, else `cancelled`."""
+        if isinstance(error, PointsmanError):
+            self._setting.scrubber.error(error)
         if isinstance(error, CallError):
             self._complete(error, None)
         self.finish("error" if isinstance(error, Exception) else "cancelled", error)

@@ -79,7 +79,8 @@ class Changes:
 class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
 
-    It outlives reloads for as long as the deployment stays what it is.
+    It outlives reloads for as long as id and upstream stay the same; what a configuration says about it then
+    changes here, so that it holds for calls that began before, too.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Live:
         "in_flight",
         "late_releases",
         "limits",
+        "max_in_flight",
         "on_idle",
         "outcomes",
         "overloads",
@@ -113,12 +115,14 @@ class Live:
         adaptive: Callable[[Window], AdaptiveLimit] | None = None,
         limits: RateLimits | None = None,
         changes: Changes | None = None,
+        max_in_flight: int | None = None,
     ) -> None:
         self.id = id
         self.changes = changes or Changes()
         self.breaker = breaker
         self.rng = rng
         self.admin = Admin.UP
+        self.max_in_flight = max_in_flight
         self.in_flight = 0
         self.cooling_until = 0.0
         self.overloads = 0
@@ -234,7 +238,6 @@ class Deployment:
     live: Live
     weight: int = 1
     priority: int = 0
-    max_in_flight: int | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
@@ -259,6 +262,11 @@ class Deployment:
         return self.live.in_flight
 
     @property
+    def max_in_flight(self) -> int | None:
+        """How many attempts it may take at the same time at most; None for any number."""
+        return self.live.max_in_flight
+
+    @property
     def warm_up(self) -> WarmUp | None:
         """How it returns to full load."""
         return self.live.warm_up
@@ -271,8 +279,8 @@ class Deployment:
     @property
     def places(self) -> int | None:
         """How many attempts it takes at the same time; None for any number."""
-        adaptive = self.live.adaptive
-        return self.max_in_flight if adaptive is None else adaptive.limit
+        live = self.live
+        return live.max_in_flight if live.adaptive is None else live.adaptive.limit
 
     def healthy(self, now: float) -> bool:
         """Whether a level may count on it. Being full is no illness: what is full works."""
@@ -299,7 +307,7 @@ class Deployment:
             return f"circuit breaker {breaker.state}"
         if self.outlier is not None and not panic and not self.outlier.healthy(now):
             return "unhealthy: " + ("ejected" if self.outlier.ejected(now) else "its checks fail")
-        places = self.max_in_flight if live.adaptive is None else live.adaptive.limit
+        places = live.max_in_flight if live.adaptive is None else live.adaptive.limit
         if places is not None and live.in_flight >= places:
             return f"full: {live.in_flight} of {places} in flight"
         if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
@@ -355,7 +363,7 @@ class Deployment:
         """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
         live = self.live
         adaptive, limits, breaker = live.adaptive, live.limits, live.breaker
-        places = self.max_in_flight if adaptive is None else adaptive.limit
+        places = live.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and live.in_flight >= places:
             return None
         reservation = None
@@ -453,7 +461,7 @@ class Lease:
             return False
         self._open = False
         adaptive, breaker, in_flight = live.adaptive, live.breaker, live.in_flight
-        places = deployment.max_in_flight if adaptive is None else adaptive.limit
+        places = live.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and in_flight >= places:
             live.changes.count += 1
         live.in_flight -= 1

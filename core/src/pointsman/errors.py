@@ -97,7 +97,8 @@ class CallError(PointsmanError):
         budget_exhausted: another attempt would have been made, had the retry budget allowed it.
     """
 
-    outcome: ClassVar[Outcome] = Outcome.NEUTRAL
+    outcome: Outcome = Outcome.NEUTRAL
+    """What it says about the deployment."""
     retry_elsewhere: bool = False
     """Another deployment of the same model may well succeed."""
     retry_same: bool = False

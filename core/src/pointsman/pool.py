@@ -15,6 +15,7 @@ from pointsman.errors import NoDeploymentAvailable, PluginError, RuleNotMet
 from pointsman.health import Outliers, within_caps
 from pointsman.levels import Level, choose, order, panics
 from pointsman.limits import Estimator
+from pointsman.retry import RetryPolicy
 from pointsman.strategy import Strategy, observes
 from pointsman.terms import Rule, broken, show
 from pointsman.types import Request, Usage
@@ -42,8 +43,10 @@ class Pool:
         room: WaitingRoom[Lease] | None = None,
         hedges: RetryBudget | None = None,
         counts_tokens: bool = False,
+        retry: RetryPolicy | None = None,
     ) -> None:
         self.name = name
+        self.retry = retry
         self.room = room
         self.require: Rule = require or {}
         self.budget = budget

@@ -8,6 +8,7 @@ from pointsman.deployment import Deployment, Live
 from pointsman.health import Outlier
 from pointsman.pool import Pool
 from pointsman.snapshot import Snapshot
+from pointsman.transports import name_of
 from pointsman.types import Request
 
 
@@ -17,10 +18,10 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
     Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one),
         `retries` and `hedges` (what is left of their budgets, in thousandths of one, and how many there
         were; None without one) and `deployments`; and the `in_flight` of all. Of each deployment `id`,
-        `provider`, `model`, `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it
-        does), `refused` (why a call would not be sent there now: that, or that another priority level comes
-        first), `breaker`, `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`,
-        `outcomes`, and
+        `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
+        `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
+        call would not be sent there now: that, or that another priority level comes first), `breaker`,
+        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes`, and
         `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
         None where the configuration has nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`.
         Where a machine knows an instant, `seconds_left` or `seconds_ago` says how far away it is; None when
@@ -84,6 +85,7 @@ def _deployment(deployment: Deployment, refused: str | None, now: float) -> dict
         "id": deployment.id,
         "provider": deployment.provider.name,
         "model": deployment.model,
+        "transport": None if deployment.client is None else name_of(deployment.client.transport),
         "weight": deployment.weight,
         "priority": deployment.priority,
         "state": live.admin.value,

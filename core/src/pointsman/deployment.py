@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp, inf, log
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 from pointsman.breaker import Breaker, BreakerState, Permit
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
-from pointsman.errors import Outcome
+from pointsman.errors import CallError, Outcome
 from pointsman.frozen import frozen
 from pointsman.health import Outlier, WarmUp
 from pointsman.http import Client
@@ -30,6 +30,8 @@ COOL_DOWN_CAP = 120.0
 QUOTA_COOL_DOWN = 300.0
 LONGEST_COOL_DOWN = 3600.0
 """Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
+_LONGEST_MESSAGE = 200
+"""Characters of an error that a deployment remembers."""
 _EWMA_SECONDS = 30.0
 _EWMA_MOST = 0.9  # what the old is worth at most, or a burst of samples in one instant would count nothing
 _EWMA_FRESH = -log(_EWMA_MOST) * _EWMA_SECONDS  # for how long it is worth that
@@ -76,6 +78,15 @@ class Changes:
         self.count += 1
 
 
+class LastError(NamedTuple):
+    """What the latest failed call to a deployment ended with, and when."""
+
+    code: str
+    status: int | None
+    message: str
+    at: float
+
+
 class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
 
@@ -92,6 +103,7 @@ class Live:
         "first_token",
         "id",
         "in_flight",
+        "last_error",
         "late_releases",
         "limits",
         "max_in_flight",
@@ -128,6 +140,7 @@ class Live:
         self.overloads = 0
         self.outcomes: Counter[str] = Counter()
         self.late_releases = 0
+        self.last_error: LastError | None = None
         self.on_idle: list[Callable[[], None]] = []
         self.first_token = Average()
         self.total = Average()
@@ -171,6 +184,10 @@ class Live:
         if self.warm_up is not None:
             self.warm_up.begin(now)
             self.changes.count += 1
+
+    def failed_with(self, error: CallError, now: float) -> None:
+        """Remember what went wrong there, for whoever asks how it is."""
+        self.last_error = LastError(error.code, error.status, error.message[:_LONGEST_MESSAGE], now)
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once nothing is in flight: now, or with the last release."""

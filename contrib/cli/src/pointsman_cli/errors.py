@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
@@ -30,11 +30,17 @@ class Terminated(SystemExit):
 
 
 class Failed(Exception):
-    """A command did not do what it was asked for; `code` is the exit code."""
+    """A command did not do what it was asked for; `code` is the exit code.
 
-    def __init__(self, message: str, *, code: int = FAILED) -> None:
+    `problems` are those that a router found in its configuration, as it told them.
+    """
+
+    def __init__(
+        self, message: str, *, code: int = FAILED, problems: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.problems = problems
 
 
 def exit_code(error: BaseException) -> int:
@@ -151,7 +157,9 @@ def described(error: Exception) -> dict[str, Any]:
     return found
 
 
-def _problem(problem: Any) -> dict[str, Any]:
+def _problem(problem: Any) -> Mapping[str, Any]:
+    if isinstance(problem, Mapping):
+        return problem
     names = ("message", "path", "hint", "file", "line", "column")
     return {name: getattr(problem, name, None) for name in names}
 

@@ -19,6 +19,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pointsman_cli.layout import Row
+
 
 def plain(value: Any) -> Any:
     """`value` as JSON has it: dataclasses become objects, without their `raw`; bytes are left out."""
@@ -111,27 +113,39 @@ def say_over(text: str) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """A table at a terminal; otherwise a line with the names and one for each row, with tabs between."""
-    cells = [["" if cell is None else _cell(cell) for cell in row] for row in rows]
+    cells = [[one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        from rich.table import Table
-        from rich.text import Text
+        from pointsman_cli.layout import Row
 
-        table = Table(
-            title=Text(shown(title)) if title else None, title_justify="left", box=None, pad_edge=False
-        )
-        for column in columns:
-            table.add_column(column, overflow="fold", header_style="bold")
-        for row in cells:
-            table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-        console().print(table)
+        print_groups(columns, [(title, [Row(row) for row in cells])])
         return
     click.echo("\t".join(columns))
     for row in cells:
         click.echo("\t".join(row))
 
 
-def _cell(value: object) -> str:
-    return shown(" ".join(str(value).splitlines()).replace("\t", " "))
+def print_groups(
+    columns: Sequence[str], groups: Iterable[tuple[str, Sequence[Row]]], *, wide: bool = False
+) -> None:
+    """A table in groups with a title each, for a terminal; its cells have been through `one_line`.
+
+    Args:
+        wide: as wide as it is, not as the terminal.
+    """
+    from pointsman_cli.layout import Group, lay_out
+
+    target = console()
+    made = [Group(shown_line(title), rows) for title, rows in groups]
+    for line in lay_out(columns, made, width=_ENDLESS if wide else target.width):
+        target.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+_ENDLESS = 10_000
+
+
+def one_line(value: object) -> str:
+    """`value` for a cell of a table; nothing for None."""
+    return "" if value is None else shown(" ".join(str(value).splitlines()).replace("\t", " "))
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -142,14 +156,3 @@ def console(stream: TextIO | None = None) -> Console:
     from rich.console import Console
 
     return Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False)
-
-
-_STYLES = {
-    "ok": "green", "up": "green", "closed": "green", "loaded": "green", "built in": "green",
-    "down": "red", "open": "red", "broken": "red", "conflict": "red", "lost": "red",
-    "half_open": "yellow", "half-open": "yellow", "draining": "yellow",
-}  # fmt: skip
-
-
-def _style(cell: str) -> str:
-    return _STYLES.get(cell, "")

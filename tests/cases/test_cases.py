@@ -24,7 +24,6 @@ SCRIPTS = sorted((HERE / "scripts").glob("r*.py"))
 
 NOT_YET: frozenset[str] = frozenset(
     """
-    c09-cache-control-of-a-part
     e06-minimax-base-resp
     e07-dimensions-ignored
     o01-error-field-mid-stream

@@ -17,7 +17,7 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors scrubber frozen
+    errors foreign scrubber frozen
     types turns assembly
     jsonio arguments data_urls
     units printable suggest clock events timers framing hints

@@ -147,7 +147,7 @@ class Attempts:
         self._chain = chain
         self.request = request
         self.operation = operation
-        self.request_id = new_id("req_", setting.rng)
+        self.request_id = terms.request_id or new_id("req_", setting.rng)
         self.started_at = now = setting.clock.now()
         self.wall = setting.clock.wall()
         self.terms = terms
@@ -359,7 +359,7 @@ class Attempts:
         try:
             held = await room.wait(
                 attempt,
-                key=self.terms.fairness_key,
+                key=self.terms.caller,
                 priority=_PRIORITIES[self.terms.priority],
                 deadline=self.deadline,
                 needs=(
@@ -757,6 +757,8 @@ class Attempts:
                 usage,
                 upstream_request_id,
                 lease is self._hedge,
+                self.terms.caller,
+                self.terms.tags,
             )
         )
 
@@ -792,6 +794,8 @@ class Attempts:
                 self.wall,
                 self._setting.clock.now() - self.started_at,
                 self._usage,
+                self.terms.caller,
+                self.terms.tags,
             )
         )
 

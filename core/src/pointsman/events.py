@@ -2,13 +2,15 @@
 
 # The annotations are not put off as elsewhere: `NamedTuple` would have to compile each of them.
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pointsman.errors import Outcome
 from pointsman.types import Usage
 
 log = logging.getLogger("pointsman")
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 class AttemptEnded(NamedTuple):
@@ -23,6 +25,7 @@ class AttemptEnded(NamedTuple):
         seconds: how long it took, from choice to last byte.
         first_token: seconds until the first content, None when there was none or no stream.
         hedge: it was made beside another one that was late.
+        caller, tags: as the caller gave them.
     """
 
     request_id: str
@@ -39,6 +42,8 @@ class AttemptEnded(NamedTuple):
     usage: Usage | None
     upstream_request_id: str
     hedge: bool = False
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
 
 
 class RequestEnded(NamedTuple):
@@ -49,6 +54,7 @@ class RequestEnded(NamedTuple):
         model: the public name that was asked for; `pool` is the one that answered, after fallbacks.
         result: `ok`, `error`, `cancelled` or `abandoned`.
         attempts: how many attempts it took, 0 when none was made.
+        caller, tags: as the caller gave them.
     """
 
     request_id: str
@@ -63,6 +69,8 @@ class RequestEnded(NamedTuple):
     wall: float
     seconds: float
     usage: Usage | None
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
 
 
 class BreakerChanged(NamedTuple):

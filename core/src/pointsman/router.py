@@ -306,18 +306,18 @@ class Router:
         snapshot = self._snapshot
         if self._stopping:
             stopping = _shutting_down()
-            self._refused(operation, request, stopping)
+            self._refused(operation, request, terms, stopping)
             raise stopping
         try:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
-            self._refused(operation, request, error)
+            self._refused(operation, request, terms, error)
             raise
         return Attempts(snapshot.setting, chain, request, operation, terms)
 
-    def _refused(self, operation: str, request: Request, error: CallError) -> None:
+    def _refused(self, operation: str, request: Request, terms: Terms, error: CallError) -> None:
         """A request that never came to an attempt is still one request, with one event."""
-        error.request_id = new_id("req_", self._rng)
+        error.request_id = terms.request_id or new_id("req_", self._rng)
         self._events.emit(
             RequestEnded(
                 request_id=error.request_id,
@@ -332,6 +332,8 @@ class Router:
                 wall=self._clock.wall(),
                 seconds=0.0,
                 usage=None,
+                caller=terms.caller,
+                tags=terms.tags,
             )
         )
 

@@ -7,6 +7,7 @@ its lease and one event; every request in one event.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
@@ -33,8 +34,8 @@ from pointsman.errors import (
     RuleNotMet,
     Unsupported,
 )
-from pointsman.events import AttemptEnded, Events, RequestEnded
-from pointsman.failures import Failures
+from pointsman.events import AttemptEnded, Events, RequestEnded, log
+from pointsman.failures import Failures, cut
 from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.pool import Pool
@@ -213,8 +214,7 @@ class Attempts:
                 # of it ever left the process.
                 failures.prepaid = False
                 self._budget.refund(self._setting.clock.now())
-        # Nobody asks for it any more, and its traceback holds the caller's stream.
-        failures.last = failures.other = None
+        failures.forget()
         return result
 
     async def _after_waiting(self, once: Callable[[Lease], Awaitable[T]], error: CallError) -> T:
@@ -808,6 +808,9 @@ class Attempts:
             self._setting.scrubber.error(error)
         if isinstance(error, CallError):
             self._complete(error, None)
+            if self._failures is not None:
+                self._failures.tell(error)
+            cut(error, keep=log.isEnabledFor(logging.DEBUG))
         self.finish("error" if isinstance(error, Exception) else "cancelled", error)
 
     def _complete(self, error: _E, deployment: Deployment | None) -> _E:

@@ -181,7 +181,9 @@ class Answer:
                         self._collect(await self._reply.next(), pieces)
         except BaseException as failure:
             self.abort()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError)
+            ):
                 raise self.mask(_broken(failure)) from None
             raise
         if piece == b"":
@@ -247,6 +249,8 @@ class Answer:
                     piece = await self._reply.next()
             except StopAsyncIteration:
                 return None
+            except CallError:  # a time limit, which is an OSError, too
+                raise
             except (lean.httpx.TransportError, OSError) as failure:
                 raise self.mask(_broken(failure)) from None
         elif not piece:
@@ -380,7 +384,9 @@ class Client:
                 reply = await self._exchange(shared, values, content)
         except BaseException as failure:
             time.close()
-            if isinstance(failure, (lean.httpx.TransportError, OSError, TransportUnavailable)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError, TransportUnavailable)
+            ):
                 raise self.scrubber.error(self._unanswered(failure)) from None
             raise
         answer = Answer(reply, self, until, time)

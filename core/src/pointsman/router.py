@@ -287,11 +287,19 @@ class Router:
 
         try:
             response = await attempts.run(once)
+        except CallError as error:
+            attempts.failed(error)
+            failure = error
         except BaseException as error:
             attempts.failed(error)
             raise
-        attempts.finish("ok")
-        return response
+        else:
+            attempts.finish("ok")
+            return response
+        try:
+            raise failure  # here, where the context is whatever the caller was handling
+        finally:
+            del failure
 
     def _begin(self, operation: str, request: Request, terms: Terms) -> Attempts:
         self._bind()

@@ -217,9 +217,11 @@ class ChatStream:
                 now = attempts.now()
                 until = min(began + idle * (1 + QUIET_GAPS), attempts.deadline)
         except CallError as error:
-            raise self._broken(opening, error) from error
+            broken = self._broken(opening, error)
+            raise broken from broken.cause
         except Exception as error:
-            raise self._broken(opening, plugin_error(lease, error)) from error
+            broken = self._broken(opening, plugin_error(lease, error))
+            raise broken from broken.cause
         except BaseException:
             self._shut()
             self._let_go("cancelled")

@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import field
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pointsman.budget import RetryBudget
 from pointsman.clock import Clock, Rng, new_id
@@ -36,7 +36,7 @@ from pointsman.events import AttemptEnded, Events, RequestEnded
 from pointsman.failures import Failures
 from pointsman.frozen import frozen
 from pointsman.http import Limits
-from pointsman.pool import Pool
+from pointsman.pool import Pool, chain
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
 from pointsman.scrubber import Scrubber
@@ -103,6 +103,17 @@ class Setting:
     running: Running = field(default_factory=Running)
     hedging: HedgeSettings | None = None
     scrubber: Scrubber = field(default_factory=Scrubber)
+
+
+class _Way(NamedTuple):
+    """Where the next attempt can go: to one of `ready`, or `back` to what failed; neither: into the line.
+
+    `at` is the earliest instant at which it can.
+    """
+
+    ready: Sequence[Deployment]
+    back: Deployment | None
+    at: float
 
 
 class Attempts:
@@ -431,12 +442,16 @@ class Attempts:
         demand, expires = self._demand, self.deadline
         if self._failures is not None:
             demand.well_only = not self._affordable(now)
+        if self._failures is None:
+            lease = self._chain[0].lease(self.request, now=now, expires=expires, demand=demand)
+            if lease is not None or len(self._chain) == 1:
+                return lease
         for pool in self._open_pools(now):
             lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None:
                 return self._charged(lease, now)
         failures = self._failures
-        if failures is None or not (back and failures.retryable) or demand.well_only:
+        if failures is None or failures.spent or not (back and failures.retryable) or demand.well_only:
             return None
         for pool in self._chain:
             for each in failures.fewest_first(pool.ready(now, demand.again())):
@@ -473,24 +488,29 @@ class Attempts:
         Every pool of the chain that has something ready keeps one attempt in reserve: three dead deployments
         must not use up the attempts that the fallback would have answered.
         """
-        if not self.made:
-            return self._chain
-        closed = () if self._failures is None else self._failures.closed
-        pools = [pool for pool in self._chain if pool.name not in closed]
-        if len(pools) < 2:
-            return pools
+        failures = self._failures or Failures()
+        pools = [pool for pool in self._led_to(failures) if pool.name not in failures.closed]
+        if failures.spent:
+            return [pool for pool in pools if pool.name not in failures.causes]
         left = self._retry.attempts - self.made
         while len(pools) > 1:
             head, *rest = pools
-            begun = any(each.id in self._demand.tried for each in head.deployments)
             waiting = [pool for pool in rest if pool.ready(now, self._demand)]
-            if not (begun and waiting and left <= len(waiting)):
+            if not (head.name in failures.causes and waiting and left <= len(waiting)):
                 break
             pools = rest
         return pools
 
+    def _led_to(self, failures: Failures) -> Sequence[Pool]:
+        """The pools of the chain to which what has happened so far leads."""
+        if len(self._chain) == 1:
+            return self._chain
+        by_name = {pool.name: pool for pool in self._chain}
+        return chain(self._chain[0], by_name.__getitem__, failures.follows)
+
     def _none_available(self, now: float) -> NoDeploymentAvailable:
-        errors = [pool.none_available(now, self._demand) for pool in self._chain]
+        pools = self._led_to(self._failures or Failures())
+        errors = [pool.none_available(now, self._demand) for pool in pools]
         # Pools that may not take the request at all are no reason to come back later.
         errors = [error for error in errors if not isinstance(error, RuleNotMet)] or errors[:1]
         if len(errors) == 1:
@@ -532,37 +552,51 @@ class Attempts:
         if not _may_be_retried(error) or self._setting.running.closed:
             return False
         now = self._setting.clock.now()
-        ready = self._ready(now)
-        elsewhere = bool(ready)
-        back = None if elsewhere else failures.way_back(self._chain, now)
-        room = self._chain[0].room
-        if not elsewhere and back is None and room is not None:
-            elsewhere = self._worth_a_place(now, room)
-        if not elsewhere and back is None:
+        failures.spent = failures.spent or self.made >= self._retry.attempts
+        way = self._way(now)
+        if way is None:
             return False
-        wait = self._retry.delay(
-            Failure(
-                number=self.made,
-                error=error,
-                elsewhere=elsewhere,
-                failures=0 if back is None else failures.of(back[0]),
-                elapsed=now - self.started_at,
-            ),
-            self._setting.rng,
-        )
-        if wait is None:
+        wait: float | None = 0.0
+        if not failures.spent:
+            wait = self._wait_for(error, way, now)
+            if wait is None:
+                # That ends the retries. Models that have not had an attempt yet still get theirs.
+                failures.spent = True
+                if (way := self._way(now)) is None:
+                    return False
+        wait = max(wait or 0.0, way.at - now)
+        if self._takes_too_long(wait, way.back, now):
             return False
-        if back is not None:
-            wait = max(wait, back[1] - now)
-        if self._takes_too_long(wait, None if back is None else back[0], now):
-            return False
-        if not (any(not each.live.failing for each in ready) or self._prepaid(now)):
+        if not (any(not each.live.failing for each in way.ready) or self._prepaid(now)):
             # What is to be had now fails. Only what looks well, maybe in a later level, is still free.
             error.budget_exhausted = not self._ready(now, well_only=True)
             if error.budget_exhausted:
                 return False
         failures.delay = wait
         return True
+
+    def _way(self, now: float) -> _Way | None:
+        """Where the next attempt can go: elsewhere, else back, else into the line; None for nowhere."""
+        if ready := self._ready(now):
+            return _Way(ready, None, now)
+        failures, room = self._failed_before, self._chain[0].room
+        back = None if failures.spent else failures.way_back(self._chain, now)
+        if back is not None:
+            return _Way((), *back)
+        if room is not None and self._worth_a_place(now, room):
+            return _Way((), None, now)
+        return None
+
+    def _wait_for(self, error: CallError, way: _Way, now: float) -> float | None:
+        """Seconds that the policy has the next attempt wait; None when it gives up."""
+        failure = Failure(
+            number=self.made,
+            error=error,
+            elsewhere=way.back is None,
+            failures=0 if way.back is None else self._failed_before.of(way.back),
+            elapsed=now - self.started_at,
+        )
+        return self._retry.delay(failure, self._setting.rng)
 
     def _takes_too_long(self, wait: float, back: Deployment | None, now: float) -> bool:
         """Whether `wait` is not waited inside a request: what an upstream asked for, without our jitter."""

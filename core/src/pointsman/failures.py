@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pointsman.deployment import Deployment
-from pointsman.errors import CallError, ModelNotFound, Outcome
-from pointsman.pool import Pool
+from pointsman.errors import CallError, FallbackOn, ModelNotFound, Outcome
+from pointsman.pool import Fallback, Pool
+
+_UNAVAILABLE = frozenset({FallbackOn.UNAVAILABLE})
 
 
 class Failures:
@@ -20,18 +22,33 @@ class Failures:
         other: the latest error that says more than that one upstream lacks the model.
         retryable: ids of deployments that failed and may be asked again.
         closed: names of pools of which no further deployment is asked.
+        causes: what the failures of a pool were, for its fallbacks, by the name of the pool.
+        spent: no further retries: only pools that have not begun may still have their first attempt.
         overloads: how many attempts found an upstream overloaded.
         delay: seconds until the attempt that is planned; None when none is to be made.
         prepaid: the budget has been charged for an attempt that has not begun.
     """
 
-    __slots__ = ("_counts", "closed", "delay", "last", "other", "overloads", "prepaid", "retryable")
+    __slots__ = (
+        "_counts",
+        "causes",
+        "closed",
+        "delay",
+        "last",
+        "other",
+        "overloads",
+        "prepaid",
+        "retryable",
+        "spent",
+    )
 
     def __init__(self) -> None:
         self.last: CallError | None = None
         self.other: CallError | None = None
         self.retryable: set[str] = set()
         self.closed: set[str] = set()
+        self.causes: dict[str, set[FallbackOn]] = {}
+        self.spent = False
         self.overloads = 0
         self.delay: float | None = None
         self.prepaid = False
@@ -42,6 +59,7 @@ class Failures:
         self._counts[deployment.id] = self.of(deployment) + 1
         if not isinstance(error, ModelNotFound):
             self.other = error
+        self.causes.setdefault(pool.name, set()).add(error.fallback_on)
         if error.retry_same:
             self.retryable.add(deployment.id)
         else:
@@ -52,6 +70,10 @@ class Failures:
             # The other deployments of this model would say the same; another model may not.
             self.closed.add(pool.name)
             self.retryable.difference_update(each.id for each in pool.deployments)
+
+    def follows(self, pool: Pool, fallback: Fallback) -> bool:
+        """Whether a fallback of `pool` may take the request; one that was never asked has nobody ready."""
+        return not fallback.on.isdisjoint(self.causes.get(pool.name, _UNAVAILABLE))
 
     def of(self, deployment: Deployment) -> int:
         """How often `deployment` has failed."""

@@ -40,8 +40,8 @@ class PeakEwmaSettings(BaseModel):
 class PeakEwma(Strategy):
     """The lower cost of two distinct members, each pair as likely as any other; O(1).
 
-    Cost is estimate x (in-flight + 1) / weight. A member without history costs nothing, so that it is heard of
-    soon, and while a call tries it, it is tried by no other if that can be.
+    Cost is estimate x (in-flight + 1) / weight. A member without history costs nothing, so that it is heard
+    of soon, and while a call tries it, it is tried by no other if that can be.
 
     Args:
         rng: the source of chance; None: a fixed one, the same every time.

@@ -19,15 +19,15 @@ ROOT = Path(pointsman.__file__).parent
 ORDER = """
     errors scrubber frozen
     types turns assembly
-    jsonio arguments
-    units suggest clock events timers framing hints
+    jsonio arguments data_urls
+    units printable suggest clock events timers framing hints
     recognition complaints
     terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references
     config.specific
     config.sound config.config config config.doc
     auth lean
-    transports.options transports.factory transports.deferred transports.slots transports.readable transports.direct transports.messages
+    transports.options transports.factory transports.deferred transports.slots transports.readable transports.shortage transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
     swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting

@@ -29,6 +29,7 @@ from pointsman.errors import (
     NoDeploymentAvailable,
     Outcome,
     PointsmanError,
+    ProviderError,
     RuleNotMet,
     Unsupported,
 )
@@ -753,6 +754,8 @@ class Attempts:
             lease.release(outcome, now, tokens=None if usage is None else usage.total)
         else:
             self._setting.scrubber.error(error)
+            if isinstance(error, ProviderError):
+                lease.deployment.live.failed_with(error, now)
             upstream_request_id = upstream_request_id or error.upstream_request_id
             lease.release(
                 outcome,

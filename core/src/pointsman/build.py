@@ -316,7 +316,7 @@ class _Builder:
         try:
             self._check_transport(config)
             provider = factory.make(context)
-        except (ConfigError, ValueError, TransportUnavailable) as error:
+        except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
         else:
             old = None if self._previous is None else self._previous.upstreams.get(name)

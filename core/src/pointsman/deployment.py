@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp, inf, log
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 from pointsman.breaker import Breaker, BreakerState, Permit
@@ -15,7 +15,7 @@ from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
 from pointsman.cooldown import OVERLOAD, REFUSAL, CoolDown, Credential
-from pointsman.errors import Outcome, Refusal
+from pointsman.errors import CallError, Outcome, Refusal
 from pointsman.frozen import frozen
 from pointsman.health import Outlier, WarmUp
 from pointsman.http import Client
@@ -28,6 +28,8 @@ from pointsman.strategy import Price, Residency, Sample
 from pointsman.terms import Labels, Rule
 from pointsman.waiting import WaitingRoom
 
+_LONGEST_MESSAGE = 200
+"""Characters of an error that a deployment remembers."""
 _EWMA_SECONDS = 30.0
 _EWMA_MOST = 0.9  # what the old is worth at most, or a burst of samples in one instant would count nothing
 _EWMA_FRESH = -log(_EWMA_MOST) * _EWMA_SECONDS  # for how long it is worth that
@@ -74,6 +76,15 @@ class Changes:
         self.count += 1
 
 
+class LastError(NamedTuple):
+    """What the latest failed call to a deployment ended with, and when."""
+
+    code: str
+    status: int | None
+    message: str
+    at: float
+
+
 class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
 
@@ -99,6 +110,7 @@ class Live:
         "first_token",
         "id",
         "in_flight",
+        "last_error",
         "late_releases",
         "limits",
         "max_in_flight",
@@ -140,6 +152,7 @@ class Live:
         self.failing = False
         self.outcomes: Counter[str] = Counter()
         self.late_releases = 0
+        self.last_error: LastError | None = None
         self.on_idle: list[Callable[[], None]] = []
         self.first_token = Average()
         self.total = Average()
@@ -193,6 +206,10 @@ class Live:
         if self.warm_up is not None:
             self.warm_up.begin(now)
             self.changes.count += 1
+
+    def failed_with(self, error: CallError, now: float) -> None:
+        """Remember what went wrong there, for whoever asks how it is."""
+        self.last_error = LastError(error.code, error.status, error.message[:_LONGEST_MESSAGE], now)
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once nothing is in flight: now, or with the last release."""

@@ -18,7 +18,8 @@ PointsmanError
 │   ├── Overloaded              the upstream has no capacity and said when to come back (503, 529)
 │   ├── Unavailable             the upstream failed (5xx and its like)
 │   ├── ConnectionFailed        no connection, or it broke before an answer
-│   │   └── NoConnectionFree    our own limit of connections was reached for too long
+│   │   ├── NoConnectionFree    our own limit of connections was reached for too long
+│   │   └── OutOfResources      this process has no file descriptors, memory or ports left
 │   ├── AttemptTimeout          a timer of ours ran out
 │   │   ├── FirstTokenTimeout   nothing arrived in time
 │   │   └── IdleTimeout         the stream fell silent
@@ -289,6 +290,16 @@ class NoConnectionFree(ConnectionFailed):
     code = "no_connection_free"
     outcome = Outcome.NEUTRAL
     retry_same = False
+
+
+class OutOfResources(ConnectionFailed):
+    """This process has no file descriptors, memory or local ports left: no upstream is to blame.
+
+    Elsewhere a connection that is open already may do, and a little later one may be free.
+    """
+
+    code = "out_of_resources"
+    outcome = Outcome.NEUTRAL
 
 
 class AttemptTimeout(ProviderError):

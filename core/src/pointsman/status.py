@@ -22,7 +22,8 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
         `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
         `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
         call would not be sent there now: that, or that another priority level comes first), `breaker`,
-        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes`, and
+        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes` (how many
+        calls ended how), `last_error` of a failed call (`code`, `status`, `message`, None before one), and
         `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
         None where there is nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`, and `cool_down`,
         whose `refused` says what the upstream refuses ("model not found upstream", "credential refused", …;
@@ -107,9 +108,17 @@ def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> d
         "cool_down": _cool_down(live, now),
         "limits": [] if live.limits is None else live.limits.snapshot(now),
         "outcomes": dict(live.outcomes),
+        "last_error": _last_error(live, now),
         "first_token_ms": _ms(live.first_token.value),
         "total_ms": _ms(live.total.value),
     }
+
+
+def _last_error(live: Live, now: float) -> dict[str, Any] | None:
+    if live.last_error is None:
+        return None
+    code, status, message, at = live.last_error
+    return {"code": code, "status": status, "message": message, "seconds_ago": max(0.0, now - at)}
 
 
 def _breaker(live: Live, now: float) -> dict[str, Any]:

@@ -49,6 +49,7 @@ from pointsman.snapshot import Polled, Snapshot, Upstream, limits_of
 from pointsman.strategy import Price, Strategy
 from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
+from pointsman.timers import Alarms
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 from pointsman.units import Rate
 from pointsman.waiting import LineSettings, WaitingLine, WaitingRoom
@@ -116,7 +117,7 @@ class _Builder:
         for adopt in self._adoptions:
             adopt()
         # The providers keep this builder for the clients that they open later; it must not keep the past.
-        self._previous = None
+        previous, self._previous = self._previous, None
         return Snapshot(
             config=self._config,
             setting=Setting(
@@ -125,6 +126,7 @@ class _Builder:
                 events=self._events,
                 retry=retry,
                 hedging=self._hedge_settings(),
+                alarms=Alarms() if previous is None else previous.setting.alarms,
             ),
             upstreams=upstreams,
             pools=pools,

@@ -65,3 +65,28 @@ def test_a_cancelled_probe_frees_its_place() -> None:
             assert (await r.chat("m", "hi")).text == "back"
 
     run(main())
+
+
+def test_a_breaker_that_is_not_enabled_counts_and_nothing_follows() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down"))
+    given = config("a", retry="none", circuit_breaker={"enabled": False})
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            for _ in range(50):
+                with pytest.raises(Unavailable):
+                    await r.chat("m", "hi")
+
+            (deployment,) = r.status()["models"]["m"]["deployments"]
+            assert deployment["blocked"] is None
+            breaker = deployment["breaker"]
+            assert (breaker["state"], breaker["calls"], breaker["failures"]) == ("disabled", 50, 50)
+
+            r.force_open("a/x")
+            with pytest.raises(NoDeploymentAvailable):
+                await r.chat("m", "hi")
+            r.reset("a/x")
+            assert r.status()["models"]["m"]["deployments"][0]["breaker"]["state"] == "disabled"
+
+    run(main())

@@ -44,7 +44,7 @@ def test_what_is_not_configured_is_none() -> None:
         async with router(Scripted(), given) as r:
             a = of(r)["a/x"]
             assert {a[each] for each in ("ejection", "checks", "warm_up", "adaptive", "refused")} == {None}
-            assert a["breaker"] == {"state": "off"}
+            assert a["breaker"]["state"] == "disabled"
             assert r.status()["models"]["m"]["queue"] is None
 
     run(main())
@@ -167,5 +167,26 @@ def test_in_a_panic_what_is_ill_is_blocked_by_its_health_and_not_refused() -> No
             assert {each["blocked"] for each in of(r).values()} == {"unhealthy: its checks fail"}
             assert {each["refused"] for each in of(r).values()} == {None}
             assert (await r.chat("m", "hi")).text == "ok"
+
+    run(main())
+
+
+def test_it_tells_which_transport_each_deployment_really_uses() -> None:
+    async def main() -> None:
+        given = {
+            "transport": "auto",
+            "providers": {
+                "a": {"type": "openai", "base_url": "http://127.0.0.1:1"},
+                "b": {"type": "openai", "base_url": "http://127.0.0.1:1", "proxy": "http://127.0.0.1:1"},
+                "c": {"type": "openai", "base_url": "http://127.0.0.1:1", "transport": "httpx"},
+            },
+            "models": {"m": {"deployments": ["a/x", "b/x", "c/x"]}},
+        }
+        r = Router.from_config(given)
+        expected = {"a/x": "h1", "b/x": "aiohttp", "c/x": "httpx"}
+
+        assert {id: each["transport"] for id, each in of(r).items()} == expected, "before it has begun"
+        async with r:
+            assert {id: each["transport"] for id, each in of(r).items()} == expected
 
     run(main())

@@ -138,7 +138,7 @@ def test_arguments_that_are_nested_too_deeply_to_be_written_are_a_bad_response()
     with pytest.raises(BadResponse, match="too deeply"):
         openai_decode.ChatDecoder()._choice(delta["choices"][0], [])
     with pytest.raises(BadResponse, match="too deeply"):
-        ollama_decode.chat_response(chat, seed="s")
+        ollama_decode.StreamDecoder("s")._read(chat)
     with pytest.raises(BadResponse, match="not a message"):
         chat_response({**MESSAGE, "content": [block]})
 

@@ -538,6 +538,11 @@ def openai_error(status: int | None, body: Any) -> type[CallError]:
     code, kind = error.get("code"), error.get("type")
     if "insufficient_quota" in (code, kind) or kind == "quota_exceeded":
         return QuotaExhausted
+    words = str(error.get("message", "")) if isinstance(error, Mapping) else ""
+    if "too large to process" in words:
+        return ContextWindowExceeded
+    if "--jinja" in words or words.startswith("image input is not supported"):
+        return Unsupported  # the server lacks it, another may not
     if code == "context_length_exceeded" or kind == "exceed_context_size_error":
         return ContextWindowExceeded
     if code in ("model_not_found", "DeploymentNotFound"):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pointsman.types import (
+    NOTHING,
     ChatResponse,
     Finished,
     FinishReason,
     JsonObject,
+    RawDelta,
     ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -28,10 +31,13 @@ class Assembly:
     __slots__ = (
         "_blocks",
         "_calls",
+        "_extra",
+        "_extras",
         "_finish",
         "_id",
         "_model",
         "_native",
+        "_raw",
         "_reasoning",
         "_refusal",
         "_text",
@@ -45,6 +51,9 @@ class Assembly:
         self._refusal: list[str] = []
         self._blocks: list[JsonObject] = []
         self._calls: dict[int, list[str]] = {}
+        self._extras: dict[int, dict[str, Any]] = {}
+        self._raw: dict[str, Any] | None = None
+        self._extra: dict[str, Any] | None = None
         self._finish: FinishReason | None = None
         self._native: str | None = None
         self._id = self._model = ""
@@ -75,7 +84,7 @@ class Assembly:
         return ChatResponse(
             text=self.text,
             tool_calls=tuple(
-                ToolCall(id, name, "".join(pieces), index)
+                ToolCall(id, name, "".join(pieces), index, self._extras.get(index, NOTHING))
                 for index, (id, name, *pieces) in sorted(self._calls.items())
             ),
             finish_reason=self._finish or "stop",
@@ -87,6 +96,8 @@ class Assembly:
             refusal="".join(self._refusal) or None,
             native_finish_reason=self._native,
             upstream_request_id=upstream_request_id,
+            raw=self._raw,
+            extra=self._extra or NOTHING,
         )
 
     def _add(self, event: StreamEvent) -> None:
@@ -101,6 +112,9 @@ class Assembly:
                 call[0] = call[0] or event.id
                 call[1] = call[1] or event.name
                 call.append(event.arguments)
+                if event.extra:
+                    extra = self._extras.setdefault(event.index, {})
+                    extra.update(joined(extra, event.extra))
             case Started():
                 self._id, self._model = event.id or self._id, event.model or self._model
             case Finished():
@@ -110,5 +124,27 @@ class Assembly:
                 self.usage = event.usage
             case ReasoningBlock():
                 self._blocks.append(event.block)
+            case RawDelta():
+                self._raw = joined(self._raw or {}, event.raw) if event.raw else self._raw
+                self._extra = joined(self._extra or {}, event.extra) if event.extra else self._extra
             case RefusalDelta():
                 self._refusal.append(event.refusal)
+
+
+def joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`before` with the members of `more`, which came later in the same answer.
+
+    Texts and lists go on where the earlier ones ended, unless they say the same again; numbers and the like
+    are replaced.
+    """
+    result = dict(before)
+    for name, value in more.items():
+        known = result.get(name)
+        match known, value:
+            case Mapping(), Mapping():
+                result[name] = joined(known, value)
+            case (str(), str()) | (list(), list()):
+                result[name] = known if value == known else known + value
+            case _ if value is not None or name not in result:
+                result[name] = value
+    return result

@@ -41,6 +41,7 @@ from pointsman.http import Limits
 from pointsman.pool import Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
+from pointsman.scrubber import Scrubber
 from pointsman.terms import PLAIN, Terms, both, show_limit
 from pointsman.timers import Alarms, TimeLimit, TimeLimits
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
@@ -104,6 +105,7 @@ class Setting:
     retry: RetryPolicy
     running: Running = field(default_factory=Running)
     hedging: HedgeSettings | None = None
+    scrubber: Scrubber = field(default_factory=Scrubber)
     alarms: Alarms = field(default_factory=Alarms)
     """One timer for the time limits of all attempts."""
 
@@ -204,10 +206,10 @@ class Attempts:
         finally:
             # A frame that holds the error that holds the frame would hold the caller's stream too.
             del error
-            if failures.planned and self._budget is not None:
+            if failures.prepaid and self._budget is not None:
                 # The retry was cancelled while it waited, or found no deployment that can take it: nothing
                 # of it ever left the process.
-                failures.planned = False
+                failures.prepaid = False
                 self._budget.refund(self._setting.clock.now())
         # Nobody asks for it any more, and its traceback holds the caller's stream.
         failures.last = None
@@ -257,6 +259,11 @@ class Attempts:
         return self._failed_before.delay or 0.0
 
     @property
+    def _retry(self) -> RetryPolicy:
+        """The one policy of the request: that of the model it asks for."""
+        return self._chain[0].retry or self._setting.retry
+
+    @property
     def _failed_before(self) -> Failures:
         """What has gone wrong so far; from the first time somebody asks on, it is kept."""
         if self._failures is None:
@@ -274,11 +281,7 @@ class Attempts:
     async def _attempt(self, once: Callable[[Lease], Awaitable[T]]) -> T:
         refusal: Unsupported | None = None
         while True:
-            failures = self._failures
-            planned = failures is not None and failures.planned
             lease = self._at_once(refusal) or await self._in_line()
-            if failures is not None:
-                failures.planned = False
             self._begins(lease)
             self._last = lease
             try:
@@ -288,8 +291,6 @@ class Attempts:
                 if lease.is_open:
                     self.end(lease, Outcome.CLIENT_FAULT, error=error)
                     self.made -= 1
-                    if failures is not None:
-                        failures.planned = planned
                 # Without its traceback, which holds this frame, and with it the caller's stream.
                 refusal = self._complete(error, lease.deployment).with_traceback(None)
             except CallError as error:
@@ -390,19 +391,43 @@ class Attempts:
     def _seek(self, now: float, *, back: bool = True) -> Lease | None:
         """A lease on what was not tried, else, when it may go `back`, on what failed; None for none."""
         demand, expires = self._demand, self.deadline
+        if self._failures is not None:
+            demand.well_only = not self._affordable(now)
         for pool in self._open_pools(now):
             lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None:
-                return lease
+                return self._charged(lease, now)
         failures = self._failures
-        if failures is None or not (back and failures.retryable):
+        if failures is None or not (back and failures.retryable) or demand.well_only:
             return None
         for pool in self._chain:
             for each in failures.fewest_first(pool.ready(now, demand.again())):
                 lease = pool.hold(each, now, expires, demand)
                 if lease is not None:
-                    return lease
+                    return self._charged(lease, now)
         return None
+
+    def _affordable(self, now: float) -> bool:
+        """Whether an attempt at what fails can be paid for."""
+        budget = self._budget
+        return budget is None or self._failed_before.prepaid or budget.allows(now)
+
+    def _charged(self, lease: Lease, now: float) -> Lease:
+        """`lease`, paid for if its attempt adds to what fails: to what this request tried, or failed last.
+
+        Whatever was planned, what counts is the deployment that takes the attempt.
+        """
+        budget, failures = self._budget, self._failures
+        if budget is None or failures is None:
+            return lease
+        prepaid, failures.prepaid = failures.prepaid, False
+        if lease.deployment.live.failing or lease.deployment.id in self._demand.tried:
+            if not prepaid:
+                budget.retry(now)  # it is there, or only those that look well could have been chosen
+            lease.paid = (budget,)
+        elif prepaid:
+            budget.refund(now)
+        return lease
 
     def _open_pools(self, now: float) -> Sequence[Pool]:
         """The pools that may take the next attempt, in order.
@@ -416,7 +441,7 @@ class Attempts:
         pools = [pool for pool in self._chain if pool.name not in closed]
         if len(pools) < 2:
             return pools
-        left = self._setting.retry.attempts - self.made
+        left = self._retry.attempts - self.made
         while len(pools) > 1:
             head, *rest = pools
             begun = any(each.id in self._demand.tried for each in head.deployments)
@@ -471,11 +496,12 @@ class Attempts:
         if not _may_be_retried(error) or self._setting.running.closed:
             return False
         now = self._setting.clock.now()
-        elsewhere = any(pool.ready(now, self._demand) for pool in self._open_pools(now))
+        ready = self._ready(now)
+        elsewhere = bool(ready)
         back = None if elsewhere else failures.way_back(self._chain, now)
         if not elsewhere and back is None:
             return False
-        wait = self._setting.retry.delay(
+        wait = self._retry.delay(
             Failure(
                 number=self.made,
                 error=error,
@@ -491,11 +517,25 @@ class Attempts:
             wait = max(wait, back[1] - now)
         if wait > LONGEST_WAIT or now + wait >= self.deadline:
             return False
-        if self._budget is not None and not failures.planned and not self._budget.retry(now):
-            error.budget_exhausted = True
-            return False
-        failures.planned = True
+        if not (any(not each.live.failing for each in ready) or self._prepaid(now)):
+            # What is to be had now fails. Only what looks well, maybe in a later level, is still free.
+            error.budget_exhausted = not self._ready(now, well_only=True)
+            if error.budget_exhausted:
+                return False
         failures.delay = wait
+        return True
+
+    def _ready(self, now: float, *, well_only: bool = False) -> Sequence[Deployment]:
+        """What the next attempt could go to at once, of those that this request has not tried."""
+        self._demand.well_only = well_only
+        return [each for pool in self._open_pools(now) for each in pool.ready(now, self._demand)]
+
+    def _prepaid(self, now: float) -> bool:
+        """Whether the next attempt may go to what fails: it is charged now, so that nobody waits in vain."""
+        failures = self._failed_before
+        if self._budget is not None and not failures.prepaid:
+            failures.prepaid = self._budget.retry(now)
+            return failures.prepaid
         return True
 
     # ── a second attempt beside one that is late ─────────────────────────────────────────────────────
@@ -518,18 +558,20 @@ class Attempts:
         pool, room = self._pool(beside), self._chain[0].room
         if self._setting.running.closed or now >= self.deadline or not (room is None or room.is_empty):
             return None
-        if self.made >= self._setting.retry.attempts:
+        if self.made >= self._retry.attempts:
             return None
         if not self._may_hedge(elsewhere=bool(pool.ready(now, self._demand))):
             return None
         budgets = self._hedge_budgets()
         if not all(each.allows(now) for each in budgets):
             return None
+        self._demand.well_only = False
         lease = pool.lease(self.request, now=now, expires=self.deadline, demand=self._demand)
         if lease is None:
             return None
         for each in budgets:
             each.retry(now)
+        lease.paid = budgets
         self._begins(lease)
         self._hedge = lease
         return lease
@@ -543,10 +585,7 @@ class Attempts:
         if isinstance(error, Unsupported):
             self.end(lease, Outcome.CLIENT_FAULT, error=error)
             if lease is self._hedge:
-                # Nothing of it was sent, so it costs nothing.
-                self.made -= 1
-                for each in self._hedge_budgets():
-                    each.refund(self._setting.clock.now())
+                self.made -= 1  # nothing of it was sent, so it costs nothing
         elif isinstance(error, CallError):
             with suppress(DeadlineExceeded):  # the other one is told the same
                 self._failed(lease, error)
@@ -683,6 +722,7 @@ class Attempts:
         if error is None:
             lease.release(outcome, now, tokens=None if usage is None else usage.total)
         else:
+            self._setting.scrubber.error(error)
             upstream_request_id = upstream_request_id or error.upstream_request_id
             lease.release(
                 outcome,
@@ -764,6 +804,8 @@ class Attempts:
 
     def failed(self, error: BaseException) -> None:
         """End the request with `error`: `error` when it is one of ours or a bug, else `cancelled`."""
+        if isinstance(error, PointsmanError):
+            self._setting.scrubber.error(error)
         if isinstance(error, CallError):
             self._complete(error, None)
         self.finish("error" if isinstance(error, Exception) else "cancelled", error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp, inf, log
@@ -11,6 +11,7 @@ from typing import Any
 from weakref import ref
 
 from pointsman.breaker import Breaker, BreakerState, Permit
+from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
 from pointsman.errors import Outcome
@@ -20,6 +21,7 @@ from pointsman.http import Client
 from pointsman.limits import Limits as RateLimits
 from pointsman.limits import Reservation
 from pointsman.provider import Provider
+from pointsman.reasons import Reason, Why
 from pointsman.residency import Host
 from pointsman.strategy import Price, Residency, Sample
 from pointsman.terms import Labels, Rule
@@ -79,7 +81,11 @@ class Changes:
 class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
 
-    It outlives reloads for as long as the deployment stays what it is.
+    It outlives reloads for as long as id and upstream stay the same; what a configuration says about it then
+    changes here, so that it holds for calls that began before, too.
+
+    Attributes:
+        failing: the latest call that said anything about the upstream ended in a fault or an overload.
     """
 
     __slots__ = (
@@ -88,11 +94,13 @@ class Live:
         "breaker",
         "changes",
         "cooling_until",
+        "failing",
         "first_token",
         "id",
         "in_flight",
         "late_releases",
         "limits",
+        "max_in_flight",
         "on_idle",
         "outcomes",
         "overloads",
@@ -113,15 +121,18 @@ class Live:
         adaptive: Callable[[Window], AdaptiveLimit] | None = None,
         limits: RateLimits | None = None,
         changes: Changes | None = None,
+        max_in_flight: int | None = None,
     ) -> None:
         self.id = id
         self.changes = changes or Changes()
         self.breaker = breaker
         self.rng = rng
         self.admin = Admin.UP
+        self.max_in_flight = max_in_flight
         self.in_flight = 0
         self.cooling_until = 0.0
         self.overloads = 0
+        self.failing = False
         self.outcomes: Counter[str] = Counter()
         self.late_releases = 0
         self.on_idle: list[Callable[[], None]] = []
@@ -157,9 +168,10 @@ class Live:
         self.wake()
 
     def forget(self) -> None:
-        """End a cool-down."""
+        """End a cool-down, and hold it for well."""
         self.cooling_until = 0.0
         self.overloads = 0
+        self.failing = False
         self.changes.count += 1
 
     def begin_warm_up(self, now: float) -> None:
@@ -199,11 +211,13 @@ class Demand:
         require: labels that it must carry.
         tokens: the estimate of what the request will use, for limits by tokens.
         tried: ids of those that the request has tried; filled as it goes.
+        well_only: the retry budget bears no further call to what fails.
     """
 
     require: Rule = field(default_factory=dict)
     tokens: int = 0
     tried: set[str] = field(default_factory=set)
+    well_only: bool = False
 
     def again(self) -> Demand:
         """The same, as if nothing had been tried."""
@@ -234,7 +248,6 @@ class Deployment:
     live: Live
     weight: int = 1
     priority: int = 0
-    max_in_flight: int | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
@@ -259,6 +272,11 @@ class Deployment:
         return self.live.in_flight
 
     @property
+    def max_in_flight(self) -> int | None:
+        """How many attempts it may take at the same time at most; None for any number."""
+        return self.live.max_in_flight
+
+    @property
     def warm_up(self) -> WarmUp | None:
         """How it returns to full load."""
         return self.live.warm_up
@@ -271,8 +289,8 @@ class Deployment:
     @property
     def places(self) -> int | None:
         """How many attempts it takes at the same time; None for any number."""
-        adaptive = self.live.adaptive
-        return self.max_in_flight if adaptive is None else adaptive.limit
+        live = self.live
+        return live.max_in_flight if live.adaptive is None else live.adaptive.limit
 
     def healthy(self, now: float) -> bool:
         """Whether a level may count on it. Being full is no illness: what is full works."""
@@ -284,26 +302,27 @@ class Deployment:
             and (self.outlier is None or self.outlier.healthy(now))
         )
 
-    def blocked(self, now: float, tokens: int = 0, *, panic: bool = False) -> str | None:
-        """Why no call of so many `tokens` can go there now, in a few words; None when one can.
+    def blocked(self, now: float, tokens: int = 0, *, panic: bool = False) -> Reason | None:
+        """Why no call of so many `tokens` can go there now; None when one can.
 
         In a `panic` its health is not believed; everything else holds.
         """
         live = self.live
         if live.admin is not Admin.UP:
-            return "draining" if live.admin is Admin.DRAINING else "disabled by an operator"
+            return Reason(Why.DRAINING if live.admin is Admin.DRAINING else Why.DISABLED)
         if live.cooling_until > now:
-            return f"cooling down, {live.cooling_until - now:.1f} s left"
+            return Reason(Why.COOLING, (live.cooling_until - now,))
         breaker = live.breaker
         if breaker is not None and not breaker.admits(now):
-            return f"circuit breaker {breaker.state}"
+            return Reason(Why.BREAKER, (breaker.state,))
         if self.outlier is not None and not panic and not self.outlier.healthy(now):
-            return "unhealthy: " + ("ejected" if self.outlier.ejected(now) else "its checks fail")
-        places = self.max_in_flight if live.adaptive is None else live.adaptive.limit
+            return Reason(Why.EJECTED if self.outlier.ejected(now) else Why.ILL)
+        places = live.max_in_flight if live.adaptive is None else live.adaptive.limit
         if places is not None and live.in_flight >= places:
-            return f"full: {live.in_flight} of {places} in flight"
+            return Reason(Why.FULL, (live.in_flight, places))
         if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
-            return live.limits.too_large(tokens) or f"rate limit: room in {wait:.1f} s"
+            never = live.limits.too_large(tokens)
+            return Reason(Why.LIMIT, (wait,)) if never is None else Reason(Why.TOO_LARGE, (never,))
         return None
 
     def steady(self, now: float) -> tuple[float, float] | None:
@@ -355,7 +374,7 @@ class Deployment:
         """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
         live = self.live
         adaptive, limits, breaker = live.adaptive, live.limits, live.breaker
-        places = self.max_in_flight if adaptive is None else adaptive.limit
+        places = live.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and live.in_flight >= places:
             return None
         reservation = None
@@ -385,6 +404,7 @@ class Lease:
     Attributes:
         pool: the name of the pool that chose the deployment.
         number: of the attempt, in its request, from 1.
+        paid: the budgets that the attempt was charged to; one that never left the process is free.
     """
 
     __slots__ = (
@@ -395,6 +415,7 @@ class Lease:
         "first_event_at",
         "number",
         "observer",
+        "paid",
         "pool",
         "started_at",
     )
@@ -412,6 +433,7 @@ class Lease:
         self.observer: Callable[[Deployment, Sample], None] | None = None
         self.pool = ""
         self.number = 0
+        self.paid: Sequence[RetryBudget] = ()
         self._permit = permit
         self._reservation = reservation
         self._open = True
@@ -453,7 +475,7 @@ class Lease:
             return False
         self._open = False
         adaptive, breaker, in_flight = live.adaptive, live.breaker, live.in_flight
-        places = deployment.max_in_flight if adaptive is None else adaptive.limit
+        places = live.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and in_flight >= places:
             live.changes.count += 1
         live.in_flight -= 1
@@ -461,6 +483,7 @@ class Lease:
         first = None if self.first_event_at is None else self.first_event_at - self.started_at
         if outcome is Outcome.OK:
             live.overloads = 0
+            live.failing = False
             live.total.add(now - self.started_at, now)
             if adaptive is not None:
                 adaptive.ok(now, in_flight)
@@ -474,6 +497,7 @@ class Lease:
                 breaker.ok(permit, now, slow=first is not None and first > breaker.settings.slow_after)
         elif outcome is Outcome.UPSTREAM_FAULT:
             live.changes.count += 1
+            live.failing = True
             if retry_after is not None:
                 live.keep_away(now, retry_after)
             if outlier is not None:
@@ -483,6 +507,7 @@ class Lease:
             if breaker is not None and permit is not None:
                 breaker.failed(permit, now)
         elif outcome is Outcome.OVERLOAD:
+            live.failing = True
             live.cool_down(now, retry_after, at_least=at_least)
             if adaptive is not None:
                 adaptive.overloaded(now)
@@ -495,6 +520,9 @@ class Lease:
                 self._reservation.settle(tokens, now)
             else:
                 self._reservation.refund(now)
+        if self.paid and not sent and outcome is not Outcome.UPSTREAM_FAULT:
+            for each in self.paid:
+                each.refund(now)
         if self.observer is not None:
             seconds = now - self.started_at
             self.observer(deployment, Sample(outcome, seconds, first, retry_after, now))

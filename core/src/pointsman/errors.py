@@ -97,7 +97,8 @@ class CallError(PointsmanError):
         budget_exhausted: another attempt would have been made, had the retry budget allowed it.
     """
 
-    outcome: ClassVar[Outcome] = Outcome.NEUTRAL
+    outcome: Outcome = Outcome.NEUTRAL
+    """What it says about the deployment."""
     retry_elsewhere: bool = False
     """Another deployment of the same model may well succeed."""
     retry_same: bool = False
@@ -328,16 +329,18 @@ class NoDeploymentAvailable(CallError):
     """Nothing is ready to take the call.
 
     Attributes:
-        reasons: deployment id → why it could not be chosen.
+        reasons: deployment id → why it could not be chosen, in a few words.
         retry_after: seconds until the first of them could become eligible, None when none ever will.
     """
 
     code = "no_deployment_available"
     try_fallback = True
 
-    def __init__(self, message: str, *, reasons: Mapping[str, str], retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, reasons: Mapping[str, object], retry_after: float | None = None
+    ) -> None:
         super().__init__(message, retry_after=retry_after)
-        self.reasons = dict(reasons)
+        self.reasons = {id: str(why) for id, why in reasons.items()}
 
 
 class RuleNotMet(NoDeploymentAvailable):

@@ -21,10 +21,10 @@ class Failures:
         closed: names of pools of which no further deployment is asked.
         overloads: how many attempts found an upstream overloaded.
         delay: seconds until the attempt that is planned; None when none is to be made.
-        planned: the budget has been charged for an attempt that has not begun.
+        prepaid: the budget has been charged for an attempt that has not begun.
     """
 
-    __slots__ = ("_counts", "closed", "delay", "last", "overloads", "planned", "retryable")
+    __slots__ = ("_counts", "closed", "delay", "last", "overloads", "prepaid", "retryable")
 
     def __init__(self) -> None:
         self.last: CallError | None = None
@@ -32,7 +32,7 @@ class Failures:
         self.closed: set[str] = set()
         self.overloads = 0
         self.delay: float | None = None
-        self.planned = False
+        self.prepaid = False
         self._counts: dict[str, int] = {}
 
     def add(self, error: CallError, deployment: Deployment, pool: Pool) -> None:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pointsman.errors import InvalidRequest
 from pointsman.turns import Turns
 from pointsman.types import (
+    NOTHING,
     Audio,
     ChatRequest,
     EmbedRequest,
@@ -90,6 +91,7 @@ def _is_turn(given: Any) -> bool:
         and given.tool_call_id is given.name is given.reasoning is None
         and not given.tool_calls
         and not given.reasoning_blocks
+        and not given.extra
     )
 
 
@@ -109,8 +111,13 @@ def _message(given: Message | JsonObject, where: str) -> Message:
     return _checked_message(given if isinstance(given, Message) else message_from_dict(given, where), where)
 
 
-_UNDERSTOOD = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning", "reasoning_content"}
-_KNOWN_KEYS = _UNDERSTOOD | {"refusal", "annotations", "audio", "function_call"}
+_KNOWN_KEYS = frozenset(
+    (
+        "role", "content", "tool_calls", "tool_call_id", "name", "is_error", "function_call",
+        "reasoning", "reasoning_content", "reasoning_details", "annotations",
+    )
+)  # fmt: skip
+"""What is read, and `annotations`, which only answers have."""
 _OWN_ROLES = get_args(Role)
 _ROLES: dict[str, Role] = {
     "developer": "system",
@@ -124,7 +131,10 @@ _TURN_ROLES = tuple(role for role in _OWN_ROLES if role != "tool")
 
 
 def message_from_dict(given: JsonObject, where: str = "message") -> Message:
-    """An OpenAI-style mapping as a Message. Raises InvalidRequest that names `where` and the key."""
+    """An OpenAI-style mapping as a Message. Raises InvalidRequest that names `where` and the key.
+
+    `reasoning_details` are its `reasoning_blocks`; members that are not known go into `extra`.
+    """
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"{where} is a {type(given).__name__}; expected a Message or a mapping")
     said = given.get("role")
@@ -133,11 +143,11 @@ def message_from_dict(given: JsonObject, where: str = "message") -> Message:
         raise InvalidRequest(f"{where}.role is {said!r}; expected one of {', '.join(_ROLES)}")
     if given.get("function_call"):
         raise InvalidRequest(f"{where}.function_call is not understood; write it as tool_calls")
-    if not given.keys() <= _KNOWN_KEYS:
-        unknown = given.keys() - _KNOWN_KEYS
-        raise InvalidRequest(f"{where} has unknown keys: {', '.join(sorted(map(str, unknown)))}")
+    extra = NOTHING if given.keys() <= _KNOWN_KEYS else _rest(given, _KNOWN_KEYS)
     content = given.get("content")
     if content is None:
+        if extra and role != "assistant":
+            raise InvalidRequest(f"{where} has unknown keys: {', '.join(sorted(extra))}, and no content")
         content = ""
     elif not isinstance(content, str):
         if not isinstance(content, Sequence):
@@ -155,8 +165,28 @@ def message_from_dict(given: JsonObject, where: str = "message") -> Message:
         tool_calls=tool_calls,
         tool_call_id=given.get("tool_call_id"),
         name=given.get("name"),
+        is_error=given.get("is_error") is True,
         reasoning=given.get("reasoning") or given.get("reasoning_content"),
+        reasoning_blocks=_blocks(given.get("reasoning_details"), where),
+        extra=extra,
     )
+
+
+def _blocks(given: Any, where: str) -> tuple[JsonObject, ...]:
+    blocks = tuple(_each(given, f"{where}.reasoning_details")) if given else ()
+    for n, each in enumerate(blocks):
+        _check(each, Mapping, f"{where}.reasoning_details[{n}]", "a mapping")
+    return blocks
+
+
+def _rest(given: JsonObject, known: Iterable[str], **inside: JsonObject) -> JsonObject:
+    """The members of `given` that are not `known`, and those of `inside`; NOTHING when there are none.
+
+    What is None says nothing.
+    """
+    rest = {str(name): value for name, value in given.items() if name not in known and value is not None}
+    rest |= {name: value for name, value in inside.items() if value}
+    return rest or NOTHING
 
 
 def _checked_message(given: Message, where: str) -> Message:
@@ -173,10 +203,12 @@ def _checked_message(given: Message, where: str) -> Message:
         value = getattr(given, name)
         if value is not None:
             _check(value, str, f"{where}.{name}", "text")
+    _check(given.extra, Mapping, f"{where}.extra", "a mapping")
     if given.tool_calls:
         for n, call in enumerate(_listed(given.tool_calls, f"{where}.tool_calls")):
             at = f"{where}.tool_calls[{n}]"
             _check(call, ToolCall, at, "a ToolCall")
+            _check(call.extra, Mapping, f"{at}.extra", "a mapping")
             for name in ("id", "name", "arguments"):
                 _check(getattr(call, name), str, f"{at}.{name}", "text")
     return given
@@ -215,26 +247,31 @@ def _part(given: Any, where: str) -> Part:
     try:
         match given.get("type"):
             case "text" | "refusal":
-                text = given[given["type"]]
+                kind = given["type"]
+                text = given[kind]
                 if not isinstance(text, str):
                     raise TypeError(f"the text is a {type(text).__name__}")
-                return Text(text)
+                return Text(text, _rest(given, ("type", kind)) if len(given) > 2 else NOTHING)
             case "image_url":
                 image = given["image_url"]
-                url, detail = (image, None) if isinstance(image, str) else (image["url"], image.get("detail"))
-                if url.startswith("data:"):
+                image = {"url": image} if isinstance(image, str) else image
+                extra = _rest(given, ("type", "image_url"), image_url=_rest(image, ("url", "detail")))
+                url, detail = image["url"], image.get("detail")
+                if url[:5].lower() == "data:":
                     media_type, data = _from_data_url(url)
-                    return Image(data=data, media_type=media_type or "image/png", detail=detail)
-                return Image(url=url, detail=detail)
+                    return Image(data, media_type or "image/png", detail=detail, extra=extra)
+                return Image(url=url, detail=detail, extra=extra)
             case "input_audio":
                 audio = given["input_audio"]
-                return Audio(base64.b64decode(audio["data"], validate=True), audio.get("format", "wav"))
+                extra = _rest(given, ("type", "input_audio"), input_audio=_rest(audio, ("data", "format")))
+                return Audio(_from_base64(audio["data"]), audio.get("format", "wav"), extra)
             case "file":
                 file = given["file"]
+                extra = _rest(given, ("type", "file"), file=_rest(file, ("file_id", "file_data", "filename")))
                 if "file_id" in file:
-                    return File(id=file["file_id"], filename=file.get("filename"))
+                    return File(id=file["file_id"], filename=file.get("filename"), extra=extra)
                 media_type, data = _from_data_url(file["file_data"])
-                return File(data, media_type or "application/pdf", filename=file.get("filename"))
+                return File(data, media_type or "application/pdf", filename=file.get("filename"), extra=extra)
             case other:
                 raise InvalidRequest(
                     f"{where}.type is {other!r}; expected text, image_url, input_audio or file"
@@ -245,9 +282,17 @@ def _part(given: Any, where: str) -> Part:
 
 def _from_data_url(url: str) -> tuple[str, bytes]:
     head, comma, data = url.partition(",")
-    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+    if not comma or head[:5].lower() != "data:" or head[-7:].lower() != ";base64":
         raise ValueError("expected a data: URL in base64")
-    return head[5:-7].partition(";")[0], base64.b64decode(data, validate=True)
+    return head[5:-7].partition(";")[0].strip(), _from_base64(data)
+
+
+def _from_base64(text: str) -> bytes:
+    """The bytes; mail and some tools break the text into lines."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return base64.b64decode("".join(text.split()), validate=True)
 
 
 def _tool_call(given: Any, index: int, where: str) -> ToolCall:
@@ -260,9 +305,18 @@ def _tool_call(given: Any, index: int, where: str) -> ToolCall:
             arguments = ""
         elif not isinstance(arguments, str):
             arguments = json.dumps(arguments)
-        return ToolCall(str(given.get("id") or ""), function["name"], arguments, index)
+        extra = NOTHING
+        if not given.keys() <= _CALL or not function.keys() <= _CALLED:
+            extra = _rest(given, _CALL, function=_rest(function, _CALLED))
+        return ToolCall(str(given.get("id") or ""), function["name"], arguments, index, extra)
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidRequest(f"{where} is malformed: missing or wrong {error}") from error
+
+
+_CALL = frozenset(("id", "type", "index", "function"))
+_CALLED = frozenset(("name", "arguments"))
+_TOOL = frozenset(("type", "function"))
+_FUNCTION = frozenset(("name", "description", "parameters", "strict"))
 
 
 def as_tools(given: Iterable[Tool | JsonObject] | None) -> tuple[Tool, ...]:
@@ -277,17 +331,23 @@ def _checked_tool(given: Tool, where: str) -> Tool:
     _check(given.name, str, f"{where}.name", "text")
     _check(given.description, str, f"{where}.description", "text")
     _check(given.parameters, Mapping, f"{where}.parameters", "a JSON Schema")
+    _check(given.extra, Mapping, f"{where}.extra", "a mapping")
     return given
 
 
 def _tool(given: Any, n: int) -> Tool:
     try:
         function = given.get("function", given)
+        if function is given:
+            extra = _rest(given, _FUNCTION | _TOOL)
+        else:
+            extra = _rest(given, _TOOL, function=_rest(function, _FUNCTION))
         return Tool(
             function["name"],
             function.get("description") or "",
             function.get("parameters") or {"type": "object", "properties": {}},
             function.get("strict"),
+            extra,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidRequest(f"tools[{n}] is malformed: missing or wrong {error}") from error
@@ -304,6 +364,8 @@ def as_tool_choice(given: ToolChoice | str | JsonObject | None) -> ToolChoice | 
     if isinstance(given, str):
         if given in ("auto", "none", "required"):
             return ToolChoice(given)  # type: ignore[arg-type]  # narrowed by the line above
+        if given == "any":  # Claude's and Mistral's word
+            return ToolChoice("required")
         return ToolChoice("tool", given)
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"tool_choice is a {type(given).__name__}; expected a string or a mapping")
@@ -346,7 +408,9 @@ def _response_format(given: ResponseFormat | str | JsonObject | None) -> Respons
         case "json_schema" if isinstance(given.get("json_schema"), Mapping):
             spec = given["json_schema"]
             name = spec.get("name", "answer")
-            return ResponseFormat("schema", spec.get("schema"), name, spec.get("strict"))
+            return ResponseFormat(
+                "schema", spec.get("schema"), name, spec.get("strict"), spec.get("description")
+            )
         case "json_schema":
             raise InvalidRequest("response_format of type 'json_schema' lacks the mapping json_schema")
         case _:
@@ -362,6 +426,7 @@ def checked(request: ChatRequest) -> ChatRequest:
         named = zip(_CHAT_OPTIONS, options, strict=True)
         given = {name: value for name, value in named if value not in _NOT_SAID}
         changed = {name: value for name, value in _read_options(given).items() if value is not given[name]}
+        _check_named_tool({**given, **changed})
     messages = request.messages
     if type(messages) is not tuple or not messages or not all(map(_is_turn, messages)):
         read = as_messages(messages)
@@ -381,7 +446,20 @@ def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> 
     if not options:
         return ChatRequest(model, as_messages(messages))
     _check_options(options, _CHAT_OPTIONS)
-    return ChatRequest(model, as_messages(messages), **_read_options(options))
+    read = _read_options(options)
+    if "tool_choice" in read:
+        _check_named_tool(read)
+    return ChatRequest(model, as_messages(messages), **read)
+
+
+def _check_named_tool(options: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest when the tool that must be called is none of the tools."""
+    choice, tools, extra = options.get("tool_choice"), options.get("tools"), options.get("extra") or ()
+    if choice is None or choice.mode != "tool" or not tools or "tools" in extra:
+        return
+    names = [each.name for each in tools]
+    if choice.name not in names:
+        raise InvalidRequest(f"tool_choice names {choice.name!r}; the tools are {', '.join(names)}")
 
 
 def generate_request(model: str, prompt: str, options: Mapping[str, Any]) -> GenerateRequest:

@@ -7,7 +7,9 @@ from typing import Any
 from pointsman.deployment import Deployment, Live
 from pointsman.health import Outlier
 from pointsman.pool import Pool
+from pointsman.reasons import Reason
 from pointsman.snapshot import Snapshot
+from pointsman.transports import name_of
 from pointsman.types import Request
 
 
@@ -17,10 +19,10 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
     Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one),
         `retries` and `hedges` (what is left of their budgets, in thousandths of one, and how many there
         were; None without one) and `deployments`; and the `in_flight` of all. Of each deployment `id`,
-        `provider`, `model`, `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it
-        does), `refused` (why a call would not be sent there now: that, or that another priority level comes
-        first), `breaker`, `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`,
-        `outcomes`, and
+        `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
+        `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
+        call would not be sent there now: that, or that another priority level comes first), `breaker`,
+        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes`, and
         `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
         None where the configuration has nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`.
         Where a machine knows an instant, `seconds_left` or `seconds_ago` says how far away it is; None when
@@ -45,7 +47,7 @@ def explain(snapshot: Snapshot, request: Request, now: float) -> dict[str, Any]:
 
 
 def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
-    refused: dict[str, str] = {}
+    refused: dict[str, Reason] = {}
     ready = pool.ready(now, refused=refused.__setitem__)
     pick = pool.preview(ready, request).id if ready else None
     return {
@@ -53,7 +55,7 @@ def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
         "strategy": pool.strategy_name,
         "pick": pick,
         "ready": [each.id for each in ready],
-        "refused": refused,
+        "refused": {id: str(reason) for id, reason in refused.items()},
     }
 
 
@@ -69,27 +71,29 @@ def _pool(pool: Pool, now: float) -> dict[str, Any]:
     }
 
 
-def _refused(pool: Pool, now: float) -> dict[str, str]:
+def _refused(pool: Pool, now: float) -> dict[str, Reason]:
     """Why a call would not be sent there now, by id; in a panic some are ready whose health is bad."""
-    refused: dict[str, str] = {}
+    refused: dict[str, Reason] = {}
     for each in pool.ready(now, refused=refused.__setitem__):
         refused.pop(each.id, None)
     return refused
 
 
-def _deployment(deployment: Deployment, refused: str | None, now: float) -> dict[str, Any]:
+def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> dict[str, Any]:
     live = deployment.live
-    blocked = deployment.blocked(now)
+    reason = deployment.blocked(now)
+    blocked = None if reason is None else str(reason)
     return {
         "id": deployment.id,
         "provider": deployment.provider.name,
         "model": deployment.model,
+        "transport": None if deployment.client is None else name_of(deployment.client.transport),
         "weight": deployment.weight,
         "priority": deployment.priority,
         "state": live.admin.value,
         "blocked": blocked,
         # Its own state says more than the order of the levels, of which it may be the cause.
-        "refused": None if refused is None else blocked or refused,
+        "refused": None if refused is None else blocked or str(refused),
         "breaker": _breaker(live, now),
         "ejection": _ejection(deployment.outlier, now),
         "checks": _checks(deployment.outlier, now),

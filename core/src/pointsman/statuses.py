@@ -13,6 +13,7 @@ from pointsman.errors import (
     CallError,
     InvalidRequest,
     ModelNotFound,
+    Outcome,
     Overloaded,
     PermissionDenied,
     QuotaExhausted,
@@ -29,6 +30,7 @@ def error_for_status(
     wall: float,
     code: str = "",
     kind: type[CallError] | None = None,
+    wait: float | None = None,
 ) -> CallError:
     """The error that an upstream's status means, unless the provider knows better and names its `kind`.
 
@@ -36,10 +38,13 @@ def error_for_status(
         message: what the upstream says, already safe to show.
         wall: seconds since 1970, UTC, for hints given as dates.
         code: the upstream's own code.
+        wait: seconds that the body tells to wait; the headers count first.
 
     `retry-after` is honoured, and `x-should-retry` overrides what the kind says about retrying.
     """
     hint = hints.retry_after(headers, wall=wall)
+    if hint is None and (status in (429, 503, 529) or kind in (RateLimited, Overloaded)):
+        hint = wait
     kind = kind or _kind(status, hint)
     text = f"HTTP {status}: {message[:500]}" if message else f"HTTP {status}"
     error = kind(
@@ -51,6 +56,17 @@ def error_for_status(
         case "false":
             # The upstream speaks for itself; a rate limit or failure there says nothing about others.
             error.retry_same = False
+    return error
+
+
+def in_vain(error: CallError) -> CallError:
+    """`error`, said of a request that is larger than its account's rate ever allows.
+
+    Waiting does not help and others of its kind may pass, so the deployment is not to blame; another may do.
+    """
+    error.retry_same = False
+    error.retry_after = None
+    error.outcome = Outcome.CLIENT_FAULT
     return error
 
 

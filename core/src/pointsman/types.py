@@ -1,27 +1,61 @@
 """What is asked and what is answered: messages, tools, requests, responses, stream events.
 
 One unified, OpenAI-like shape; every provider plugin translates between it and its own wire. All values
-are immutable. What has no place in the shape travels in `extra` (to the upstream) and `raw` (from it).
+are immutable. What has no place in the shape travels in `extra` (to the upstream, and back where the upstream
+wants it again) and `raw` (from it).
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pointsman.frozen import frozen
 
 Role = Literal["system", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 JsonObject = Mapping[str, Any]
 
 
+class _Nothing(JsonObject):
+    """The empty mapping that all values share which have no `extra`; unlike a dict it can be hashed."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+    def __reduce__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING: JsonObject = _Nothing()
+"""No members."""
+
+
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+# `extra` of a part, a call, a message and a tool holds the members of its OpenAI-style mapping that have no
+# field here, such as `cache_control` or `extra_content`, with those of mappings inside it under their names. A
+# provider sends them along where its upstream has a place for them, and refuses what it cannot send.
 
 
 @frozen
@@ -29,6 +63,7 @@ class Text:
     """A piece of text."""
 
     text: str
+    extra: JsonObject = NOTHING
 
 
 @frozen
@@ -39,6 +74,7 @@ class Image:
     media_type: str = "image/png"
     url: str | None = None
     detail: str | None = None
+    extra: JsonObject = NOTHING
 
     def base64(self) -> str:
         """The bytes in base64, without a prefix. Only for pictures that have bytes."""
@@ -58,6 +94,7 @@ class File:
     filename: str | None = None
     url: str | None = None
     id: str | None = None
+    extra: JsonObject = NOTHING
 
 
 @frozen
@@ -66,6 +103,7 @@ class Audio:
 
     data: bytes
     format: str = "wav"
+    extra: JsonObject = NOTHING
 
 
 Part = Text | Image | File | Audio
@@ -83,6 +121,7 @@ class ToolCall:
     name: str
     arguments: str
     index: int = 0
+    extra: JsonObject = NOTHING
 
     def parsed(self) -> Any:
         """The arguments as a JSON value; `{}` for an empty text. Raises ValueError when invalid."""
@@ -106,6 +145,7 @@ class Message:
     is_error: bool = False
     reasoning: str | None = None
     reasoning_blocks: Sequence[JsonObject] = ()
+    extra: JsonObject = NOTHING
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -146,6 +186,7 @@ class Tool:
     description: str = ""
     parameters: JsonObject = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
+    extra: JsonObject = NOTHING
 
 
 @frozen
@@ -158,12 +199,16 @@ class ToolChoice:
 
 @frozen
 class ResponseFormat:
-    """What the answer must look like: any `text`, some `json`, or JSON of a `schema`."""
+    """What the answer must look like: any `text`, some `json`, or JSON of a `schema`.
+
+    `description` tells the model what the format is for.
+    """
 
     kind: Literal["text", "json", "schema"]
     schema: JsonObject | None = None
     name: str = "answer"
     strict: bool | None = None
+    description: str | None = None
 
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
@@ -297,8 +342,10 @@ class Usage:
 class ChatResponse:
     """A whole answer.
 
-    The provider fills everything down to `raw`; the router adds where it came from. `model` is what the
-    upstream says answered. `native_finish_reason` is the upstream's own word for `finish_reason`.
+    The provider fills everything down to `raw`, and `extra`; the router adds where it came from. `model` is
+    what the upstream says answered. `native_finish_reason` is the upstream's own word for `finish_reason`.
+    `raw` is what the upstream sent; of a stream only what has no place elsewhere, such as citations or
+    pictures. `extra` is what the upstream wants back with the message.
     """
 
     text: str = ""
@@ -316,6 +363,7 @@ class ChatResponse:
     deployment: str = ""
     attempts: int = 1
     request_id: str = ""
+    extra: JsonObject = NOTHING
 
     @property
     def message(self) -> Message:
@@ -326,6 +374,7 @@ class ChatResponse:
             tool_calls=self.tool_calls,
             reasoning=self.reasoning,
             reasoning_blocks=self.reasoning_blocks,
+            extra=self.extra,
         )
 
 
@@ -434,6 +483,19 @@ class ToolCallDelta(StreamEvent):
     id: str = ""
     name: str = ""
     arguments: str = ""
+    extra: JsonObject = NOTHING
+
+
+@frozen
+class RawDelta(StreamEvent):
+    """What else the upstream sent: `raw` has no place in the answer, and `extra` goes back with its message.
+
+    Both are joined member by member: texts and lists grow, what is repeated counts once.
+    """
+
+    kind = "raw"
+    raw: JsonObject = NOTHING
+    extra: JsonObject = NOTHING
 
 
 @frozen

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointsman.complaints import complaint
 from pointsman.errors import (
     AuthenticationFailed,
     CallError,
@@ -22,7 +23,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman_openai.errors import complaint, error_of_answer, error_of_body
+from pointsman_openai.errors import error_of_answer, error_of_body
 
 WALL = 1_786_356_000.0
 INVALID = "invalid_request_error"

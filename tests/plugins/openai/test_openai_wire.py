@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.inputs import chat_request
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -401,3 +402,59 @@ def test_an_embedding_asks_for_floats() -> None:
     }
     with pytest.raises(InvalidRequest):
         embed_body(EmbedRequest("public", []), "m", OPENAI)
+
+
+EXTRA = st.dictionaries(
+    st.sampled_from(["cache_control", "extra_content", "x"]), st.integers() | st.text(max_size=3), max_size=2
+)
+
+
+@settings(deadline=None)
+@given(EXTRA, EXTRA, EXTRA, EXTRA)
+def test_members_that_are_not_known_go_out_as_they_came_in(
+    message: dict[str, Any], part: dict[str, Any], call: dict[str, Any], tool: dict[str, Any]
+) -> None:
+    function = {"name": "look", "arguments": "{}", **{f"in_{name}": value for name, value in call.items()}}
+    given = [
+        {"role": "system", "content": [{"type": "text", "text": "long", **part}], **message},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x/y", **part}, **part}, {"type": "text", "text": "q"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "f1", "type": "function", "function": function, **call}], **message},
+        {"role": "tool", "tool_call_id": "f1", "content": "r", **message},
+    ]  # fmt: skip
+    tools = [{"type": "function", "function": {"name": "look", "parameters": SCHEMA, **tool}, **tool}]
+    request = chat_request("m", given, {"tools": tools})
+
+    body = chat_body(request, "gpt-4.1", COMPATIBLE, stream=False)
+
+    if not part:
+        given[0]["content"] = "long"
+    assert body["messages"] == given
+    assert body["tools"] == tools
+
+
+def test_what_we_write_ourselves_is_not_replaced_by_extra() -> None:
+    call = ToolCall("f1", "look", "{}", 0, {"id": "other", "function": {"name": "other", "x": 1}})
+    (message,) = body_of(Message.assistant(tool_calls=[call]))["messages"]
+    assert message["tool_calls"] == [
+        {"id": "f1", "type": "function", "function": {"name": "look", "arguments": "{}", "x": 1}}
+    ]
+
+
+def test_signed_pieces_of_reasoning_go_back_to_the_dialect_they_are_of() -> None:
+    ours = {"type": "reasoning.encrypted", "data": "x", "index": 0}
+    message = Message("assistant", "a", reasoning_blocks=(ours, {"type": "thinking", "signature": "s"}))
+    assert body_of(message)["messages"] == [
+        {"role": "assistant", "content": "a", "reasoning_details": [ours]}
+    ]
+
+
+def test_parts_of_text_stay_parts() -> None:
+    body = body_of(Message("assistant", (Text("a"), Text("b"))))
+    assert body["messages"][0]["content"] == [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert body_of(Message("assistant", (Text("a"),)))["messages"][0]["content"] == "a"
+
+
+def test_a_schema_keeps_its_description() -> None:
+    given = {"type": "json_schema", "json_schema": {"name": "n", "description": "d", "schema": SCHEMA}}
+    request = chat_request("m", "hi", {"response_format": given})
+    assert chat_body(request, "gpt-4.1", OPENAI, stream=False)["response_format"] == given

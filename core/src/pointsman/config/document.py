@@ -28,6 +28,10 @@ class Document(NamedTuple):
     file: str | None = None
     places: Mapping[Path, Place] = MappingProxyType({})
 
+    def __repr__(self) -> str:
+        # The data may hold secrets, and tools that report errors show what local variables hold.
+        return f"Document({self.file!r})"
+
     def locate(self, path: Path, *, key: bool = False) -> Position | None:
         """Line and column of the value at `path`, of its key when `key`.
 

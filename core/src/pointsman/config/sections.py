@@ -8,7 +8,7 @@ written: `Named.settings`, `ProviderConfig.settings`. Nothing here shows or dump
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -28,7 +28,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from pointsman.errors import InvalidRequest
 from pointsman.terms import as_label, as_rule
-from pointsman.units import Duration, Percent, Rate, format_duration
+from pointsman.units import Duration, Percent, Rate
 
 _MASK = "**********"
 
@@ -156,13 +156,20 @@ def no_items() -> list[Any]:
     return []
 
 
-class Section(BaseModel):
+class _Unpickled:
+    """What may hold secrets, which a pickle would write out."""
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a configuration holds secrets and is not pickled; hand on where it came from")
+
+
+class Section(_Unpickled, BaseModel):
     """A mapping whose keys are all known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
-class _Open(BaseModel):
+class _Open(_Unpickled, BaseModel):
     """A mapping that also takes keys of a plugin.
 
     Which of those are secret only the plugin knows, so none is shown or dumped.
@@ -300,23 +307,29 @@ class BreakerConfig(Section):
         default=False, description="an overloaded upstream (429, 503 with a hint) counts too"
     )
 
-    @field_validator("success_threshold")
-    @classmethod
-    def _reachable(cls, value: int, info: ValidationInfo) -> int:
-        most = info.data.get("half_open_max_calls", value)
-        if value > most:
-            raise ValueError(
-                f"is {value}, more than half_open_max_calls ({most}): it could never close again"
-            )
-        return value
 
-    @field_validator("max_reset_timeout")
-    @classmethod
-    def _not_below_the_first(cls, value: float, info: ValidationInfo) -> float:
-        first = info.data.get("reset_timeout", value)
-        if value < first:
-            raise ValueError(f"is below reset_timeout ({format_duration(first)})")
-        return value
+class OverloadConfig(Section):
+    """For how long a deployment is left alone that is overloaded and does not say when to come back."""
+
+    base: Duration = Field(default=10.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = Field(
+        default_factory=lambda data: max(120.0, data.get("base", 0.0)),
+        gt=0,
+        description="never longer, apart from a tenth; at least `base`",
+        json_schema_extra={"default": 120.0},
+    )
+
+
+class RefusalConfig(Section):
+    """For how long a deployment is left alone that refuses us: the key, the account or the model is wrong."""
+
+    base: Duration = Field(default=60.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = Field(
+        default_factory=lambda data: max(600.0, data.get("base", 0.0)),
+        gt=0,
+        description="never longer, apart from a tenth; at least `base`",
+        json_schema_extra={"default": 600.0},
+    )
 
 
 class LimitsConfig(Section):
@@ -450,6 +463,11 @@ class ProviderConfig(_Open):
         default_factory=no_items, description="names under the general `limits` that it counts against"
     )
     headers: Headers = Field(default_factory=no_entries, description="more headers for every call")
+    health: HealthConfig | Literal[False] | None = Field(
+        default=None,
+        description="in place of the general `health`, key by key; false: it is not checked",
+        json_schema_extra={"as_general": True},
+    )
     timeouts: AttemptTimeouts = Field(
         default=AttemptTimeouts.model_construct(), description="in place of the general `timeouts`"
     )
@@ -474,6 +492,10 @@ class ProviderConfig(_Open):
         if self.api_key is not None:
             return Named.model_validate({"type": "static", "value": self.api_key})
         return self.auth
+
+
+_AS_GENERAL: dict[str, Any] = {"as_general": True}
+"""A section whose keys stand in the table of settings once, under the general section of that name."""
 
 
 class DeploymentConfig(Section):
@@ -505,6 +527,15 @@ class DeploymentConfig(Section):
     )
     timeouts: AttemptTimeouts = Field(
         default=AttemptTimeouts.model_construct(), description="in place of those of model and provider"
+    )
+    circuit_breaker: BreakerConfig | None = Field(
+        default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
+    )
+    overload: OverloadConfig | None = Field(
+        default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
+    )
+    refusal: RefusalConfig | None = Field(
+        default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
     labels: LabelMap = Field(
         default_factory=no_entries, description="what rules can require: `{local: true, region: eu}`"
@@ -547,6 +578,20 @@ class ModelConfig(Section):
     )
     timeouts: ModelTimeouts = Field(
         default=ModelTimeouts.model_construct(), description="in place of the general `timeouts`"
+    )
+    retry: Named | None = Field(
+        default=None, description="in place of the general `retry`, for requests that ask for this model"
+    )
+    circuit_breaker: BreakerConfig | None = Field(
+        default=None,
+        description="in place of the general one, key by key, for all its deployments",
+        json_schema_extra=_AS_GENERAL,
+    )
+    overload: OverloadConfig | None = Field(
+        default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
+    )
+    refusal: RefusalConfig | None = Field(
+        default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
     )
     require: RuleMap = Field(
         default_factory=no_entries,

@@ -22,6 +22,7 @@ from pointsman.types import (
     File,
     GenerateRequest,
     Image,
+    JsonObject,
     Message,
     Part,
     ResponseFormat,
@@ -128,7 +129,8 @@ def messages(given: Sequence[Message], model: str, dialect: Dialect) -> list[Bod
     bodies: list[Body] = []
     for n, each in enumerate(given):
         role, content = each.role, each.content
-        if type(content) is str and role != "tool" and not (each.name or each.tool_calls or each.reasoning):
+        beside = each.name or each.tool_calls or each.reasoning or each.reasoning_blocks or each.extra
+        if type(content) is str and role != "tool" and not beside:
             # As `_message` has it, in a third of the time: nearly all messages are plain text.
             bodies.append({"role": system if role == "system" else role, "content": content})
         else:
@@ -165,9 +167,20 @@ def _message(message: Message, where: str, system: str, dialect: Dialect) -> Bod
         case "assistant":
             body = _assistant(message, where, dialect)
         case "tool":
-            return _tool_result(message, where, dialect)
-    if message.name:
+            body = _tool_result(message, where, dialect)
+    if message.name and message.role != "tool":
         body["name"] = message.name
+    return _with(message.extra, body)
+
+
+def _with(extra: JsonObject, body: Body) -> Body:
+    """`body` and the members of `extra`; what we write ourselves wins, also inside of a member."""
+    for name, value in extra.items():
+        ours = body.get(name)
+        if ours is None and name not in body:
+            body[name] = value
+        elif isinstance(ours, dict) and isinstance(value, Mapping):
+            body[name] = {**value, **ours}
     return body
 
 
@@ -177,16 +190,26 @@ def _assistant(message: Message, where: str, dialect: Dialect) -> Body:
     if message.tool_calls:
         body["content"] = text or None
         body["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments.strip() or "{}"},
-            }
+            _with(
+                call.extra,
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments.strip() or "{}"},
+                },
+            )
             for call in message.tool_calls
         ]
     if message.reasoning and dialect.reasoning_field != "none":
         body[dialect.reasoning_field] = message.reasoning
+    if details := [block for block in message.reasoning_blocks if is_reasoning_detail(block)]:
+        body["reasoning_details"] = details
     return body
+
+
+def is_reasoning_detail(block: JsonObject) -> bool:
+    """Whether a signed piece of reasoning is of this dialect, not another provider's of an earlier turn."""
+    return str(block.get("type", "")).startswith("reasoning.")
 
 
 def _tool_result(message: Message, where: str, dialect: Dialect) -> Body:
@@ -194,17 +217,22 @@ def _tool_result(message: Message, where: str, dialect: Dialect) -> Body:
         raise InvalidRequest(f"{where} has role tool and no tool_call_id; say which call it answers")
     text = _only_text(message, where, dialect)
     # The dialect has no flag for a failed tool: the model must read it.
-    content = f"Error: {text}" if message.is_error else text
+    content: Any = text
+    if message.is_error:
+        error = "Error: "
+        content = error + text if isinstance(text, str) else [{"type": "text", "text": error}, *text]
     return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
 
 
-def _only_text(message: Message, where: str, dialect: Dialect) -> str:
+def _only_text(message: Message, where: str, dialect: Dialect) -> str | list[Body]:
     if isinstance(message.content, str):
         return message.content
     for part in message.parts:
         if not isinstance(part, Text):
             what = f"{where} of role {message.role} has a part of type {type(part).__name__}"
             raise dialect.cannot(what, "only user messages may hold more than text")
+    if len(message.parts) > 1 or any(part.extra for part in message.parts):
+        return [_part(part, where, dialect) for part in message.parts]
     return message.text
 
 
@@ -212,12 +240,16 @@ def _user_content(message: Message, where: str, dialect: Dialect) -> str | list[
     if isinstance(message.content, str):
         return message.content
     parts = message.parts
-    if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
+    if not parts or (len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].extra):
         return message.text
     return [_part(part, f"{where}.content[{n}]", dialect) for n, part in enumerate(parts)]
 
 
 def _part(part: Part, where: str, dialect: Dialect) -> Body:
+    return _with(part.extra, _own_part(part, where, dialect))
+
+
+def _own_part(part: Part, where: str, dialect: Dialect) -> Body:
     match part:
         case Text():
             return {"type": "text", "text": part.text}
@@ -331,7 +363,7 @@ def _tool(tool: Tool, dialect: Dialect) -> Body:
         raise dialect.cannot(
             f"strict arguments of tool {tool.name!r}", "set `strict_tools: drop` to do without"
         )
-    return {"type": "function", "function": function}
+    return _with(tool.extra, {"type": "function", "function": function})
 
 
 def _tool_choice(choice: ToolChoice) -> str | Body:
@@ -352,6 +384,8 @@ def _response_format(body: Body, given: ResponseFormat) -> None:
             if given.schema is None:
                 raise InvalidRequest("response_format is 'schema' and has no schema")
             schema: Body = {"name": given.name, "schema": dict(given.schema)}
+            if given.description:
+                schema["description"] = given.description
             if given.strict is not None:
                 schema["strict"] = given.strict
             body["response_format"] = {"type": "json_schema", "json_schema": schema}

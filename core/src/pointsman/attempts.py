@@ -25,6 +25,8 @@ from pointsman.errors import (
     CallError,
     ConnectionFailed,
     DeadlineExceeded,
+    FirstTokenTimeout,
+    IdleTimeout,
     ModelNotFound,
     NoDeploymentAvailable,
     Outcome,
@@ -41,8 +43,8 @@ from pointsman.pool import Pool, chain
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
 from pointsman.scrubber import Scrubber
-from pointsman.terms import PLAIN, Terms, both
-from pointsman.timers import TimeLimit
+from pointsman.terms import PLAIN, Terms, both, show_limit
+from pointsman.timers import Alarms, TimeLimit, TimeLimits
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
 from pointsman.waiting import NotYet, Priority, WaitingRoom
 
@@ -53,6 +55,8 @@ T = TypeVar("T")
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
 _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
+_EARLY = 1e-6
+"""Seconds, more than those by which an event loop may run a timer too early."""
 LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
 _ROUNDING = 1e-6  # seconds: instants are sums, and a minute must not become more than one by that
@@ -104,6 +108,8 @@ class Setting:
     running: Running = field(default_factory=Running)
     hedging: HedgeSettings | None = None
     scrubber: Scrubber = field(default_factory=Scrubber)
+    alarms: Alarms = field(default_factory=Alarms)
+    """One timer for the time limits of all attempts."""
 
 
 class _Way(NamedTuple):
@@ -387,8 +393,7 @@ class Attempts:
         if now >= self.deadline:
             # Its turn came before the deadline, and the loop came round to it after.
             held.release(Outcome.NEUTRAL, now, sent=False)
-            late = DeadlineExceeded("the deadline of the request passed when its turn in the queue had come")
-            raise self._complete(late, None) from self._last_error
+            raise self._deadline_passed("when its turn in the queue had come") from self._last_error
         return held
 
     def _lacking(self, now: float) -> dict[Deployment, float]:
@@ -429,8 +434,7 @@ class Attempts:
         # No time has passed before the first attempt.
         now = self.started_at if self._last is None else self._setting.clock.now()
         if now >= self.deadline:
-            late = DeadlineExceeded("the deadline of the request has passed")
-            raise self._complete(late, None) from self._last_error
+            raise self._deadline_passed("before another attempt") from self._last_error
         held = self._seek(now, back=refusal is None)
         if held is not None:
             return held
@@ -532,14 +536,13 @@ class Attempts:
         deployment = lease.deployment
         failures = self._failed_before
         failures.last = self._complete(error, deployment)
-        if isinstance(error, AttemptTimeout) and self._setting.clock.now() >= self.deadline:
+        if self.is_over(error):
             # Our own deadline ended it. A deployment that had its fair time until then and said nothing is to
             # blame all the same: one that accepts calls and never answers must not stay in service.
             waited = self._setting.clock.now() - lease.started_at
             blamed = waited >= deployment.first_token and lease.first_event_at is None
             self.end(lease, error.outcome if blamed else Outcome.NEUTRAL, error=error)
-            late = DeadlineExceeded(f"the deadline of the request passed while {deployment.id} was at work")
-            raise self._complete(late, deployment) from error
+            raise self.deadline_passed(deployment) from error
         if not lease.is_open:
             # It failed beside another attempt, and was accounted for then.
             return
@@ -690,8 +693,8 @@ class Attempts:
         """Seconds on the clock of `deadline`."""
         return self._setting.clock.now()
 
-    def call(self, lease: Lease) -> Call:
-        """What the provider is handed for the attempt that holds `lease`."""
+    def call(self, lease: Lease, time: TimeLimits) -> Call:
+        """What the provider is handed for the attempt that holds `lease`, whose limits `time` keeps."""
         deployment = lease.deployment
         return Call(
             model=deployment.model,
@@ -701,25 +704,73 @@ class Attempts:
                 first_token=self.terms.first_token_timeout or deployment.first_token,
                 idle=self.terms.idle_timeout or deployment.idle,
                 attempt=deployment.attempt,
+                time=time,
             ),
             request_id=self.request_id,
             attempt=lease.number,
             options=deployment.options,
         )
 
-    def in_time(self, lease: Lease, answer: Awaitable[T]) -> Awaitable[T]:
-        """`answer`, in the time that its attempt has.
+    # ── how long it may take ─────────────────────────────────────────────────────────────────────────
 
-        A provider over HTTP has the timers of its client; for any other one they are here.
-        """
-        return answer if lease.deployment.client is not None else self._limited(lease, answer)
+    def ends(self, lease: Lease) -> float:
+        """The instant at which the attempt that holds `lease` ends, wherever it is by then."""
+        attempt = lease.deployment.attempt
+        return self.deadline if attempt is None else min(self.deadline, lease.started_at + attempt)
 
-    async def _limited(self, lease: Lease, answer: Awaitable[T]) -> T:
+    def limit(self, lease: Lease) -> TimeLimits:
+        """The limit of an attempt that awaits its answer as a whole."""
+        attempt, until = lease.deployment.attempt, self.deadline
+        if attempt is not None:
+            until = min(until, lease.started_at + attempt)
+        return TimeLimit(until, lambda: self.late(lease), self._setting.alarms)
+
+    def limits(self) -> TimeLimits:
+        """The limits of the waits of an attempt that awaits one thing after another."""
+        return TimeLimits(self._setting.alarms)
+
+    def late(self, lease: Lease) -> AttemptTimeout:
+        """The error of an attempt that is at work when it ends."""
         deployment = lease.deployment
-        attempt = deployment.attempt
-        until = self.deadline if attempt is None else min(self.deadline, lease.started_at + attempt)
-        with TimeLimit(until, lambda: AttemptTimeout(f"{deployment.id} did not answer in time")):
-            return await answer
+        limit = self._total if self.ends(lease) >= self.deadline else ("attempt", deployment.attempt)
+        return AttemptTimeout(f"{deployment.id} did not answer within {show_limit(self.terms, *limit)}")
+
+    def opening_ends(self, lease: Lease) -> tuple[float, Callable[[], AttemptTimeout]]:
+        """The instant by which a stream must have its first content, and the error when it has not."""
+        ends = self.ends(lease)
+        first_token = self.terms.first_token_timeout or lease.deployment.first_token
+        if lease.started_at + first_token >= ends:
+            return ends, lambda: self.late(lease)
+        return lease.started_at + first_token, lambda: self._no_first_token(lease)
+
+    def _no_first_token(self, lease: Lease) -> FirstTokenTimeout:
+        limit = show_limit(self.terms, "first_token", lease.deployment.first_token)
+        return FirstTokenTimeout(f"{lease.deployment.id} sent no first token within {limit}")
+
+    def silent(self, lease: Lease) -> AttemptTimeout:
+        """The error of a stream that waits for its next content when its time is over."""
+        if self.now() + _EARLY >= self.ends(lease):
+            return self.late(lease)
+        limit = show_limit(self.terms, "idle", lease.deployment.idle)
+        return IdleTimeout(f"{lease.deployment.id} fell silent in the middle of the answer, for {limit}")
+
+    def is_over(self, error: CallError) -> bool:
+        """Whether it was the request's own deadline that ended an attempt with `error`."""
+        return isinstance(error, AttemptTimeout) and self.now() + _EARLY >= self.deadline
+
+    def deadline_passed(self, deployment: Deployment) -> DeadlineExceeded:
+        """The error of a request whose deadline passed during an attempt at `deployment`."""
+        return self._deadline_passed(f"while {deployment.id} was at work", deployment)
+
+    def _deadline_passed(self, when: str, deployment: Deployment | None = None) -> DeadlineExceeded:
+        limit = show_limit(self.terms, *self._total)
+        return self._complete(
+            DeadlineExceeded(f"the deadline of the request passed {when}: {limit}"), deployment
+        )
+
+    @property
+    def _total(self) -> tuple[str, float]:
+        return "total", self._chain[0].total
 
     def signed(self, response: R, lease: Lease) -> R:
         """`response` with where it came from; an answer whose upstream gave it no id gets ours.

@@ -54,6 +54,7 @@ from pointsman.snapshot import Polled, Snapshot, Upstream, limits_of
 from pointsman.strategy import Price, Strategy
 from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
+from pointsman.timers import Alarms
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 from pointsman.units import Rate
 from pointsman.waiting import LineSettings, WaitingLine, WaitingRoom
@@ -141,7 +142,8 @@ class _Builder:
         for adopt in self._adoptions:
             adopt()
         # The providers keep this builder for the clients that they open later; it must not keep the past.
-        self._previous, self._kept, self._adoptions = None, Kept(None), []
+        previous, self._previous = self._previous, None
+        self._kept, self._adoptions = Kept(None), []
         return Snapshot(
             config=self._config,
             setting=Setting(
@@ -151,6 +153,7 @@ class _Builder:
                 retry=retry,
                 hedging=self._hedge_settings(),
                 scrubber=self._scrubber,
+                alarms=Alarms() if previous is None else previous.setting.alarms,
             ),
             upstreams=upstreams,
             pools=pools,

@@ -279,7 +279,8 @@ class Router:
         attempts = self._begin(operation, request, terms)
 
         async def once(lease: Lease) -> R:
-            response = await attempts.in_time(lease, ask(lease.deployment, attempts.call(lease)))
+            with attempts.limit(lease) as time:
+                response = await ask(lease.deployment, attempts.call(lease, time))
             attempts.end(
                 lease,
                 Outcome.OK,

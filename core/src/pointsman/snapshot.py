@@ -224,6 +224,7 @@ class Snapshot:
         for upstream in self.upstreams.values():
             with suppress(Exception):
                 await _close(upstream)
+        self.setting.alarms.close()
 
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""

@@ -16,7 +16,7 @@ def test_check_counts_what_it_built_and_connects_to_nothing(cli, gpu) -> None:
     text, data = cli("config", "check"), cli("config", "check", "--json")
 
     assert (text.code, text.out, text.err) == (0, "ok: 1 provider, 1 model\n", "")
-    assert data.json == {"ok": True, "file": "pointsman.yaml", "providers": 1, "models": 1}
+    assert data.json == {"ok": True, "file": "pointsman.yaml", "providers": 1, "models": 1, "warnings": []}
     assert gpu.requests == []
 
 
@@ -42,6 +42,24 @@ def test_other_formats_are_found_by_their_names(cli, workdir: Path, name: str) -
     (workdir / name).write_text(text)
 
     assert cli("config", "check", "--json").json["file"] == name
+
+
+def test_what_is_probably_not_meant_is_a_warning_and_no_error(cli, workdir: Path) -> None:
+    models = {
+        "a": {"deployments": ["gpu/a"], "fallback": ["b"]},
+        "b": {"deployments": ["gpu/b"], "fallback": ["c"]},
+    }
+    given = {"providers": {"gpu": {"type": "ollama"}}, "models": {**models, "c": {"deployments": ["gpu/c"]}}}
+    (workdir / "pointsman.json").write_text(
+        json.dumps({**given, "retry": {"type": "exponential", "attempts": 2}})
+    )
+
+    text, data = cli("config", "check"), cli("config", "check", "--json")
+
+    assert (text.code, text.out) == (0, "ok: 1 provider, 3 models\n")
+    assert "warning: pointsman.json:" in text.err
+    assert "models.a.fallback: 3 models stand in this chain, and a request has 2 attempts" in text.err
+    assert len(data.json["warnings"]) == 1
 
 
 def test_two_files_here_are_one_too_many(cli, gpu, workdir: Path) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Protocol, cast
 
+from pointsman.assembly import Assembly
 from pointsman.errors import CallError
 from pointsman.framing import SseEvent
 from pointsman.http import Answer
-from pointsman.types import StreamEvent
+from pointsman.types import ChatResponse, StreamEvent
 
 
 class EventSource(Protocol):
@@ -132,6 +133,26 @@ class HttpEvents:
             self._too_late = self._answer._client.silent
         return events
 
+    async def whole(self) -> ChatResponse:
+        """The answer put together, when it is at its end; the source is closed then.
+
+        For upstreams that look for a client that went away only between the tokens of a stream: a whole
+        answer that is asked for as a stream ends there as soon as nobody wants it. It has the attempt's time,
+        like any answer in one piece.
+
+        Raises: AttemptTimeout, and what `next` raises.
+        """
+        self._begun, self._too_late = True, self._answer._client.timed_out
+        said = Assembly()
+        try:
+            while (events := await self.next(self._answer._until)) is not None:
+                said.extend(events)
+        except BaseException:
+            self.abort()
+            raise
+        await self.aclose()
+        return said.response(self.upstream_request_id)
+
     def abort(self) -> None:
         self._answer.abort()
 
@@ -160,6 +181,7 @@ class HttpEvents:
             if ended and not decoder.done:
                 events += decoder.close()
         except CallError as failure:
+            failure.upstream_request_id = failure.upstream_request_id or self.upstream_request_id
             if not events:
                 raise self._answer.mask(failure) from failure.__cause__
             self._failure = self._answer.mask(failure)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from replay import exchange
 
 from pointsman.errors import (
@@ -76,3 +78,7 @@ class TestLocalAI(ProviderContract):
         ChatRequest("public", (Message.user("hello"),), tools=(Tool("t", strict=True),)),
         EmbedRequest("public", ("hello",), dimensions=64),
     )
+
+
+class TestLocalAIInOnePiece(TestLocalAI):
+    settings: ClassVar = {"stream_underneath": False}

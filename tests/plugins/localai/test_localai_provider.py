@@ -118,6 +118,8 @@ async def test_the_request_is_written_as_localai_reads_it() -> None:
             "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True},
         },
         "metadata": {"n": "3", "s": "t"},
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
 
 

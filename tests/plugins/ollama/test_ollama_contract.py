@@ -114,3 +114,7 @@ class TestOllama(ProviderContract):
         ChatRequest("public", (Message.user((File(data=b"%PDF"),)),)),
         GenerateRequest("public", "hello", images=(Image(url="https://pictures.test/a.png"),)),
     )
+
+
+class TestOllamaInOnePiece(TestOllama):
+    settings: ClassVar = {**TestOllama.settings, "stream_underneath": False}

@@ -16,12 +16,14 @@ from pointsman.errors import (
     BadResponse,
     CallError,
     ContextWindowExceeded,
+    InvalidRequest,
     Truncated,
     Unavailable,
     Unsupported,
 )
 from pointsman.framing import SseEvent
 from pointsman.types import (
+    ChatResponse,
     Finished,
     ReasoningDelta,
     Started,
@@ -54,6 +56,10 @@ def events(*pieces: bytes, seed: str = "req-1/1") -> list[StreamEvent]:
     return decoded(Lines(), StreamDecoder(seed), pieces)
 
 
+def whole(value: Any, seed: str = "s") -> ChatResponse:
+    return chat_response(json.dumps(value).encode(), StreamDecoder(seed))
+
+
 END = line(done=True, done_reason="stop", prompt_eval_count=3, eval_count=4)
 
 
@@ -69,7 +75,7 @@ def test_an_answer_keeps_everything_that_was_said() -> None:
         eval_count=4,
     )
 
-    response = chat_response(value, seed="s")
+    response = whole(value)
 
     assert response.text == "Hi"
     assert response.reasoning == "Hm"
@@ -80,7 +86,7 @@ def test_an_answer_keeps_everything_that_was_said() -> None:
     assert response.usage == Usage(prompt=3, completion=4)
     assert response.model == "m"
     assert response.id == ""
-    assert response.raw is value
+    assert response.raw == value
 
 
 @pytest.mark.parametrize(
@@ -90,23 +96,25 @@ def test_an_answer_keeps_everything_that_was_said() -> None:
         ("stop", True, "tool_calls"),
         ("length", False, "length"),
         ("length", True, "length"),
-        ("load", False, "stop"),
-        ("unload", False, "stop"),
+        ("error", False, "error"),
+        ("STOP", True, "tool_calls"),
+        ("tool_calls", False, "stop"),
+        ("news", True, "tool_calls"),
         ("", False, "stop"),
         (None, False, "stop"),
         (None, True, "tool_calls"),
-        ("news", False, "stop"),
+        ("news", False, "other"),
     ],
 )
 def test_finish_reasons(native: str | None, called: bool, expected: str) -> None:
-    message = {"tool_calls": [raw_call("f")]} if called else {}
+    message = {"content": "Hi", **({"tool_calls": [raw_call("f")]} if called else {})}
     end = line(message, done=True, **({} if native is None else {"done_reason": native}))
 
-    response = chat_response(end, seed="s")
-    whole = assemble(events(body(end)))
+    response = whole(end)
+    streamed = assemble(events(body(end)))
 
-    assert response.finish_reason == whole.finish_reason == expected
-    assert response.native_finish_reason == whole.native_finish_reason == (native or None)
+    assert response.finish_reason == streamed.finish_reason == expected
+    assert response.native_finish_reason == streamed.native_finish_reason == (native or None)
 
 
 @pytest.mark.parametrize(
@@ -122,14 +130,39 @@ def test_finish_reasons(native: str | None, called: bool, expected: str) -> None
 def test_a_count_that_is_absent_is_unknown_and_not_zero(counts: dict[str, Any], expected: Usage) -> None:
     end = line(done=True, **counts)
 
-    assert chat_response(end, seed="s").usage == expected
+    assert whole(end).usage == expected
     assert assemble(events(body(end))).usage == expected
+
+
+@pytest.mark.parametrize(("reason", "what"), [("load", "loaded"), ("unload", "unloaded")])
+@pytest.mark.parametrize("said", [{}, {"content": ""}, {"content": "", "thinking": ""}])
+def test_an_answer_that_only_loads_the_model_is_none_when_something_was_asked(
+    reason: str, what: str, said: dict[str, Any]
+) -> None:
+    end = line(said, done=True, done_reason=reason)
+
+    with pytest.raises(InvalidRequest, match=f"generated nothing and only {what} the model.* user message"):
+        whole(end)
+    with pytest.raises(InvalidRequest, match="generated nothing"):
+        events(body(line(), end))
+
+    told = chat_response(body(end), StreamDecoder("s", prompted=False))
+    assert (told.text, told.finish_reason, told.native_finish_reason) == ("", "stop", reason)
+
+
+def test_an_answer_with_text_counts_although_its_reason_is_that_of_loading() -> None:
+    assert whole(line({"content": "Hi"}, done=True, done_reason="load")).text == "Hi"
+
+
+def test_an_answer_that_says_only_that_there_was_an_error_is_one() -> None:
+    with pytest.raises(Unavailable, match="says nothing but done_reason 'error'"):
+        events(body(line(), line(done=True, done_reason="error")))
 
 
 def test_a_completion_is_read_from_its_top_level() -> None:
     value = {"model": "m", "response": "Hi", "thinking": "Hm", "done": True, "context": [1, 2]}
 
-    response = chat_response(value, seed="s")
+    response = whole(value)
 
     assert (response.text, response.reasoning) == ("Hi", "Hm")
 
@@ -153,14 +186,14 @@ def test_a_completion_is_read_from_its_top_level() -> None:
 )
 def test_an_answer_of_another_shape_is_a_bad_response(value: Any) -> None:
     with pytest.raises(BadResponse):
-        chat_response(value, seed="s")
+        whole(value)
     with pytest.raises(BadResponse):
         events(body(value))
 
 
 def test_an_answer_that_is_not_done_is_truncated() -> None:
     with pytest.raises(Truncated):
-        chat_response(line({"content": "Hi"}), seed="s")
+        whole(line({"content": "Hi"}))
 
 
 @pytest.mark.parametrize(
@@ -168,13 +201,14 @@ def test_an_answer_that_is_not_done_is_truncated() -> None:
     [
         ("llama-server process has terminated", Unavailable),
         ({"message": "no upstream", "type": "api_error"}, Unavailable),
-        (None, Unavailable),
+        ([], BadResponse),
+        (None, BadResponse),
         ("the input length exceeds the context length", ContextWindowExceeded),
     ],
 )
 def test_an_error_in_a_200_answer_is_raised(error: Any, kind: type[CallError]) -> None:
     with pytest.raises(kind):
-        chat_response({"error": error}, seed="s")
+        whole({"error": error})
     with pytest.raises(kind):
         events(body({"error": error}))
 
@@ -201,7 +235,7 @@ def test_calls_are_counted_by_us_across_lines() -> None:
 def test_missing_and_repeated_ids_are_made_unique() -> None:
     calls = [raw_call("f"), raw_call("f", id=""), raw_call("f", id="x"), raw_call("f", id="x"), raw_call("g")]
 
-    made = chat_response(line({"tool_calls": calls}, done=True), seed="s").tool_calls
+    made = whole(line({"tool_calls": calls}, done=True)).tool_calls
 
     ids = [call.id for call in made]
     assert ids[2] == "x"
@@ -213,7 +247,7 @@ def test_a_made_id_is_the_same_for_the_same_bytes_and_another_in_another_call() 
     value = line({"tool_calls": [raw_call("f")]}, done=True)
 
     def made(value: Any, seed: str) -> str:
-        return chat_response(value, seed=seed).tool_calls[0].id
+        return whole(value, seed).tool_calls[0].id
 
     assert made(value, "one") == made(value, "one")
     assert made(value, "one") != made(value, "two")
@@ -227,7 +261,7 @@ def test_a_made_id_is_the_same_for_the_same_bytes_and_another_in_another_call() 
 def test_arguments_become_text(arguments: Any, expected: str) -> None:
     call = {"id": "a", "function": {"name": "f", "arguments": arguments}}
 
-    response = chat_response(line({"tool_calls": [call]}, done=True), seed="s")
+    response = whole(line({"tool_calls": [call]}, done=True))
 
     assert response.tool_calls == (ToolCall("a", "f", expected),)
 

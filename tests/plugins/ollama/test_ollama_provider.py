@@ -86,7 +86,7 @@ async def test_a_chat_is_one_post_that_carries_our_ids_and_no_key() -> None:
     assert transport.sent() == {
         "model": "m",
         "messages": [{"role": "user", "content": "hello"}],
-        "stream": False,
+        "stream": True,
     }
     assert (response.text, response.id, response.upstream_request_id) == ("Hi", "", "up_1")
     assert transport.bodies[0].closed

@@ -225,7 +225,7 @@ def test_the_recorded_chat_request_is_what_we_would_send(exchange: Exchange) -> 
 def test_the_recorded_completion_request_is_what_we_would_send(exchange: Exchange) -> None:
     request = generate_request(exchange.request)
 
-    sent = wire.generate_body(request, exchange.request["model"], wire.Defaults({}, {}))
+    sent = wire.generate_body(request, exchange.request["model"], wire.Defaults({}, {}), stream=False)
 
     assert sent["stream"] is False
     recorded = normalised(exchange.request)

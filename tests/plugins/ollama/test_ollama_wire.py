@@ -141,10 +141,9 @@ def test_what_ollama_cannot_do_is_unsupported(given: dict[str, Any], stream: boo
         chat(request(**given), stream=stream)
 
 
-def test_logprobs_are_unsupported_in_streams_only() -> None:
-    with pytest.raises(Unsupported, match="logprobs"):
-        chat(request(logprobs=True), stream=True)
-    assert chat(request(logprobs=False), stream=True)["logprobs"] is False
+@pytest.mark.parametrize("wanted", [True, False])
+def test_logprobs_are_asked_for_in_streams_too(wanted: bool) -> None:
+    assert chat(request(logprobs=wanted), stream=True)["logprobs"] is wanted
 
 
 def call_with(arguments: str) -> tuple[Message, ...]:
@@ -294,7 +293,9 @@ def test_a_completion_has_its_own_fields() -> None:
         extra={"raw": True, "options": {"min_p": 0.8}},
     )
 
-    assert wire.generate_body(given, "coder", wire.Defaults({"keep_alive": 0}, {"num_ctx": 9})) == {
+    assert wire.generate_body(
+        given, "coder", wire.Defaults({"keep_alive": 0}, {"num_ctx": 9}), stream=False
+    ) == {
         "model": "coder",
         "prompt": "def f(",
         "suffix": "return x",
@@ -321,7 +322,7 @@ def test_a_completion_has_its_own_fields() -> None:
 
 
 def test_the_plainest_completion_says_no_more_than_it_must() -> None:
-    assert wire.generate_body(GenerateRequest("public", "one two"), "m", NOTHING) == {
+    assert wire.generate_body(GenerateRequest("public", "one two"), "m", NOTHING, stream=False) == {
         "model": "m",
         "prompt": "one two",
         "stream": False,

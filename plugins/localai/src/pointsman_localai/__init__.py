@@ -8,7 +8,7 @@ from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.provider import ProviderFactory
 from pointsman_localai.management import Job, LoadedModel
 from pointsman_localai.provider import DEFAULT_BASE_URL, LocalAIProvider
-from pointsman_localai.settings import LocalAISettings
+from pointsman_localai.settings import LocalAIOptions, LocalAISettings
 
 __all__ = ["Job", "LoadedModel", "LocalAIPlugin", "LocalAIProvider", "LocalAISettings", "plugin"]
 
@@ -25,7 +25,7 @@ class LocalAIPlugin(PointsmanSpec):
                 LocalAIProvider,
                 default_base_url=DEFAULT_BASE_URL,
                 key_variable="LOCALAI_API_KEY",
-                options=LocalAISettings,
+                options=LocalAIOptions,
             )
         ]
 

@@ -14,7 +14,7 @@ from pointsman.statuses import json_or_none
 from pointsman.types import ChatRequest
 from pointsman_localai import management
 from pointsman_localai.management import Job, LoadedModel
-from pointsman_localai.settings import LocalAISettings
+from pointsman_localai.settings import LocalAIOptions
 from pointsman_openai.provider import OpenAIProvider
 from pointsman_openai.wire import Dialect
 
@@ -27,7 +27,7 @@ class LocalAIProvider(OpenAIProvider):
     """A LocalAI server."""
 
     prefix = "/v1"
-    option_settings = LocalAISettings
+    option_settings = LocalAIOptions
 
     async def probe(self) -> None:
         """Return when start-up has finished; raise Overloaded while it has not.

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pointsman_openai.settings import Feature
 
 
-class LocalAISettings(BaseModel):
-    """Settings of a provider of type `localai`; a deployment's `options` may say the same."""
+class LocalAIOptions(BaseModel):
+    """What a deployment's `options` may say otherwise than the settings of its provider."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -26,4 +26,14 @@ class LocalAISettings(BaseModel):
         default=(),
         description="what the model cannot do; chats that ask for it are refused before the call, so that "
         "another deployment can take them",
+    )
+
+
+class LocalAISettings(LocalAIOptions):
+    """Settings of a provider of type `localai`."""
+
+    stream_underneath: bool = Field(
+        default=True,
+        description="ask for whole chats as streams, too, and put them together, so that the server stops "
+        "with the next token when the caller is gone, and not with the whole answer",
     )

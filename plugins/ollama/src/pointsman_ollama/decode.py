@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pointsman import jsonio
-from pointsman.errors import BadResponse, Truncated, Unsupported
+from pointsman.arguments import arguments_text
+from pointsman.assembly import Assembly
+from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable, Unsupported
 from pointsman.framing import JsonLineFramer, SseEvent
-from pointsman.statuses import json_or_none
+from pointsman.http import MAX_BODY
+from pointsman.statuses import json_or_none, snippet
 from pointsman.types import (
     ChatResponse,
     EmbedResponse,
@@ -25,33 +29,21 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
-from pointsman_ollama.failures import error_in_answer, text_of
+from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer, text_of
 
 
-def chat_response(value: Any, *, seed: str) -> ChatResponse:
-    """The answer of /api/chat or /api/generate in one piece.
+def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
+    """The answer of /api/chat or /api/generate out of its whole body, in one piece or in lines.
 
-    Args:
-        seed: differs from call to call; tool calls that come without an id get one derived from it.
-
-    Raises: BadResponse, Truncated when `done` is not true, the error that the answer holds.
+    Raises: what the decoder raises.
     """
-    answer = _object(value)
-    if answer.get("done") is not True:
-        raise Truncated("Ollama's answer is not marked as done")
-    text, thinking, raw_calls = _content(answer)
-    calls = tuple(ToolCalls(seed).read(raw_calls, answer)) if raw_calls else ()
-    native = _native_reason(answer)
-    return ChatResponse(
-        text=text,
-        tool_calls=calls,
-        finish_reason=_finish_reason(native, called=bool(calls)),
-        usage=_usage(answer),
-        model=_string(answer, "model"),
-        reasoning=thinking or None,
-        native_finish_reason=native,
-        raw=value,
-    )
+    framer, said = Lines(), Assembly()
+    for frame in (*framer.feed(body), *framer.close()):
+        if not decoder.done:
+            said.extend(decoder.decode(frame))
+    if not decoder.done:
+        decoder.close()
+    return decoder.with_raw(said.response())
 
 
 def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedResponse:
@@ -86,33 +78,75 @@ def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedRe
 
 
 class Lines(JsonLineFramer):
-    """The lines of a stream. Half a line at the end is dropped: it was cut off, which is not the same as
-    malformed, and the decoder will miss the end marker.
+    """The lines of a stream; or a whole answer, when a server that does not stream writes it over several.
+
+    Half an object at the end is dropped: it was cut off, which is not the same as malformed, and the decoder
+    will miss the end marker.
     """
 
-    __slots__ = ()
+    __slots__ = ("_begun", "_spread", "_spread_bytes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
+        self._spread: list[bytes] = []
+        self._spread_bytes = 0
+
+    def feed_plain(self, data: bytes) -> list[bytes]:
+        """The lines that `data` completes. Raises BadResponse for a whole answer above 64 MiB."""
+        lines = super().feed_plain(data)
+        if self._begun or not lines:
+            return lines
+        if not self._spread and (lines[0].rstrip().endswith(b"}") or not lines[0].lstrip().startswith(b"{")):
+            self._begun = True
+            return lines
+        self._spread += lines
+        self._spread_bytes += sum(map(len, lines))
+        if self._spread_bytes > MAX_BODY:
+            raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
+        return []
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        """The same as events."""
+        return [SseEvent("", line) for line in self.feed_plain(data)]
 
     def close(self) -> list[SseEvent]:
-        """The last line, when it lacks nothing but its end."""
-        return [frame for frame in super().close() if json_or_none(frame.data) is not None]
+        """The last line, when it lacks nothing but its end; or the whole answer."""
+        last = b"\n".join((*self._spread, *(frame.data for frame in super().close())))
+        cut_off = last.lstrip().startswith(b"{") and json_or_none(last) is None
+        return [] if cut_off or not last.strip() else [SseEvent("", last)]
 
 
 class StreamDecoder:
-    """The lines of a streamed /api/chat (or /api/generate) as events.
+    """The lines of a /api/chat (or /api/generate) as events; an answer in one piece is one line.
 
     Tool calls come whole, each in one event. A line without content is a sign of life.
 
     Args:
-        seed: as for `chat_response`.
+        seed: differs from call to call; tool calls that come without an id get one derived from it.
+        prompted: something was asked, so that an answer which only tells that the model was loaded is none.
     """
 
-    __slots__ = ("_calls", "_content_seen", "_started", "done")
+    __slots__ = (
+        "_calls",
+        "_content_seen",
+        "_in_line",
+        "_in_message",
+        "_last",
+        "_prompted",
+        "_started",
+        "done",
+    )
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, *, prompted: bool = True) -> None:
         self.done = False
         self._calls = ToolCalls(seed)
+        self._prompted = prompted
         self._started = False
         self._content_seen = False
+        self._last: JsonObject = {}
+        self._in_line: dict[str, list[Any]] = {}
+        self._in_message: dict[str, list[Any]] = {}
 
     def decode(self, frame: SseEvent) -> Sequence[StreamEvent]:
         """The events of one line. Raises BadResponse, and the error that the line holds."""
@@ -133,6 +167,17 @@ class StreamDecoder:
         """Raises Truncated: had the answer been complete, nobody would ask."""
         raise Truncated("Ollama's answer ended before its line with done:true")
 
+    def with_raw(self, said: ChatResponse) -> ChatResponse:
+        """`said`, the whole answer, with the object as which it would have come in one piece."""
+        text = {"thinking": said.reasoning} if said.reasoning else {}
+        message = self._last.get("message")
+        raw = {**self._last, **self._in_line}
+        if isinstance(message, Mapping):
+            raw["message"] = {**message, "content": said.text, **text, **self._in_message}
+        else:
+            raw |= {"response": said.text, **text}
+        return replace(said, raw=raw)
+
     def _read(self, value: Any) -> list[StreamEvent]:
         line = _object(value)
         events: list[StreamEvent] = []
@@ -140,6 +185,7 @@ class StreamDecoder:
             self._started = True
             events.append(Started(model=_string(line, "model")))
         text, thinking, raw_calls = _content(line)
+        self._keep(line)
         if thinking:
             events.append(ReasoningDelta(thinking))
         if text:
@@ -147,14 +193,37 @@ class StreamDecoder:
         if raw_calls:
             calls = self._calls.read(raw_calls, line)
             events += [ToolCallDelta(call.index, call.id, call.name, call.arguments) for call in calls]
+        self._content_seen = self._content_seen or bool(thinking or text or raw_calls)
         if line.get("done") is True:
-            self.done = True
-            native = _native_reason(line)
-            events.append(UsageUpdate(_usage(line)))
-            events.append(Finished(_finish_reason(native, called=self._calls.count > 0), native))
-        elif thinking or text or raw_calls:
-            self._content_seen = True
+            events += self._end(line)
         return events
+
+    def _end(self, line: JsonObject) -> list[StreamEvent]:
+        native = _native_reason(line)
+        if not self._content_seen:
+            self._refuse_nothing(native)
+        self.done = True
+        self._last = line
+        finish = _finish_reason(native, called=self._calls.count > 0)
+        return [UsageUpdate(_usage(line)), Finished(finish, native)]
+
+    def _refuse_nothing(self, native: str | None) -> None:
+        """Raise what it means that an answer has ended with this word and has said nothing."""
+        if native == "error":  # LocalAI's layer says no more
+            raise Unavailable("Ollama failed: its answer says nothing but done_reason 'error'")
+        if native in _ONLY_LOADED and self._prompted:
+            raise InvalidRequest(
+                f"Ollama generated nothing and only {_ONLY_LOADED[native]} the model (done_reason "
+                f"{native!r}), as it does when nothing is to be answered; give a user message with content"
+            )
+
+    def _keep(self, line: JsonObject) -> None:
+        """Keep the lists of a line, for `raw`: calls, pictures, probabilities and what else there will be."""
+        for holder, kept in ((line, self._in_line), (line.get("message"), self._in_message)):
+            if isinstance(holder, Mapping):
+                for name, value in holder.items():
+                    if type(value) is list:
+                        kept.setdefault(name, []).extend(value)
 
     def _json(self, data: bytes) -> Any:
         try:
@@ -166,7 +235,13 @@ class StreamDecoder:
                     return jsonio.loads(data.decode("utf-8", "replace"))
                 except ValueError:
                     pass
+            if not self._started:
+                raise BadResponse(f"{snippet(data)}; {NOT_OLLAMA}") from error
             raise BadResponse(f"a line of Ollama's answer is not JSON: {error}") from error
+
+
+_LINE = {"model", "created_at", "message", "done"}
+_MESSAGE = {"role", "content"}
 
 
 def _text_alone(line: Any) -> str:
@@ -177,9 +252,9 @@ def _text_alone(line: Any) -> str:
     try:
         message = line["message"]
         text = message["content"]
-        if line["done"] is True or "error" in line or "thinking" in message or "tool_calls" in message:
+        if line["done"] is True or line.keys() != _LINE or message.keys() != _MESSAGE:
             return ""
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         return ""
     return text if type(text) is str else ""
 
@@ -206,14 +281,14 @@ class ToolCalls:
     def _one(self, raw: Any, created_at: str) -> ToolCall:
         function = raw.get("function") if isinstance(raw, Mapping) else None
         name = function.get("name") if isinstance(function, Mapping) else None
-        if not isinstance(function, Mapping) or not isinstance(name, str) or not name:
+        if not isinstance(function, Mapping) or not isinstance(name, str) or not name.strip():
             raise BadResponse("Ollama's answer has a tool call without the name of a function")
         index, self.count = self.count, self.count + 1
         given = raw.get("id")
         if not isinstance(given, str) or not given or given in self._ids:
             given = _made_id(self._seed, created_at, index, name)
         self._ids.add(given)
-        return ToolCall(given, name, _arguments(function.get("arguments")), index)
+        return ToolCall(given, name, arguments_text(function.get("arguments")), index)
 
 
 def _made_id(seed: str, created_at: str, index: int, name: str) -> str:
@@ -221,21 +296,11 @@ def _made_id(seed: str, created_at: str, index: int, name: str) -> str:
     return f"call_{hashlib.blake2b(key, digest_size=8).hexdigest()}"
 
 
-def _arguments(value: Any) -> str:
-    """As JSON text; emulators of Ollama send the text itself."""
-    if isinstance(value, str):
-        return value
-    try:
-        return "{}" if value is None else jsonio.dumps(value).decode()
-    except RecursionError as error:
-        raise BadResponse("Ollama's answer has a tool call whose arguments are nested too deeply") from error
-
-
 def _object(value: Any) -> JsonObject:
     """`value` when it is an answer; raises the error when it is one."""
     if not isinstance(value, dict):
         raise BadResponse("Ollama's answer is not a JSON object")
-    if "error" in value and (text := text_of(value)) is not None:
+    if value.get("error") and (text := text_of(value)) is not None:
         raise error_in_answer(text)
     return value
 
@@ -277,8 +342,18 @@ def _native_reason(answer: JsonObject) -> str | None:
     return _string(answer, "done_reason") or None
 
 
+_ONLY_LOADED = {"load": "loaded", "unload": "unloaded"}
+_FINISH: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "load": "stop",
+    "unload": "stop",
+    "tool_calls": "stop",  # an emulator's word; without calls it is none
+    "error": "error",
+}
+
+
 def _finish_reason(native: str | None, *, called: bool) -> FinishReason:
-    """`load` and `unload` end an answer that has no text, and old servers give no reason at all: stop."""
-    if native == "length":
-        return "length"
-    return "tool_calls" if called else "stop"
+    """Our word for `native`. Ollama says `stop` after tool calls, too, and old servers say nothing at all."""
+    reason = "stop" if native is None else _FINISH.get(native.lower(), "other")
+    return "tool_calls" if called and reason in ("stop", "other") else reason

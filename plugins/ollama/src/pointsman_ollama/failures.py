@@ -19,6 +19,7 @@ from pointsman.statuses import error_for_status, json_or_none, snippet
 
 _TOO_LONG = re.compile(r"(?:exceeds|longer than) .*context", re.IGNORECASE)
 _LONGEST = 500
+NOT_OLLAMA = "this is not Ollama's API; base_url must end before /api, such as http://127.0.0.1:11434"
 
 
 def error_for(
@@ -90,7 +91,7 @@ def _advised(status: int, text: str, kind: type[CallError] | None, model: str) -
     text = text[:_LONGEST]
     match status:
         case 404 | 405 if kind is BadResponse:
-            advice = "this is not Ollama's API; base_url must end before /api"
+            advice = NOT_OLLAMA
         case 404 if model:
             advice = f"get it with: ollama pull {model}"
         case 401:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 from pointsman.errors import CallError
@@ -44,6 +43,7 @@ class OllamaProvider(Provider):
         self._defaults = wire.Defaults(
             {name: value for name, value in fields.items() if value is not None}, settings.options
         )
+        self._stream_underneath = settings.stream_underneath
         self._open = context.open
         self._own: Client | None = None
 
@@ -51,28 +51,30 @@ class OllamaProvider(Provider):
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         """The whole answer. Without messages the model is only loaded, and the answer is empty."""
-        body = wire.chat_body(request, call.model, self._for(call), stream=False)
-        return await self._ask(call, "/api/chat", body, partial(decode.chat_response, seed=_seed(call)))
+        stream = self._stream_underneath
+        body = wire.chat_body(request, call.model, self._for(call), stream=stream)
+        return await self._whole(call, "/api/chat", body, prompted=bool(request.messages), stream=stream)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         """The answer's events; the wait for a model that is being loaded falls under `first_token`."""
         body = wire.chat_body(request, call.model, self._for(call), stream=True)
-        client = call.client
-        answer = await client.send(
-            "POST", "/api/chat", body, limits=call.limits, headers=call.headers, stream=True
-        )
-        await _accepted(answer, client, call.model)
-        return HttpEvents(answer, decode.Lines(), decode.StreamDecoder(_seed(call)))
+        decoder = decode.StreamDecoder(_seed(call), prompted=bool(request.messages))
+        return await self._events(call, "/api/chat", body, decoder, timely=True)
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
         """A plain completion; with a suffix, of what stands between the two."""
-        body = wire.generate_body(request, call.model, self._for(call))
-        return await self._ask(call, "/api/generate", body, partial(decode.chat_response, seed=_seed(call)))
+        stream = self._stream_underneath
+        body = wire.generate_body(request, call.model, self._for(call), stream=stream)
+        return await self._whole(call, "/api/generate", body, prompted=bool(request.prompt), stream=stream)
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         """One vector for each text, in order, each of length 1 in the Euclidean norm."""
         body = wire.embed_body(request, call.model, self._for(call))
-        read = partial(decode.embed_response, count=len(request.texts), dimensions=request.dimensions)
+
+        def read(content: bytes, answer: Answer) -> EmbedResponse:
+            value = answer.value(content)
+            return decode.embed_response(value, count=len(request.texts), dimensions=request.dimensions)
+
         return await self._ask(call, "/api/embed", body, read)
 
     # ── management ───────────────────────────────────────────────────────────────────────────────────
@@ -146,15 +148,33 @@ class OllamaProvider(Provider):
     def _for(self, call: Call) -> wire.Defaults:
         return self._defaults.overridden(call.options)
 
-    async def _ask(self, call: Call, path: str, body: Any, read: Callable[[Any], R]) -> R:
+    async def _whole(self, call: Call, path: str, body: Any, *, prompted: bool, stream: bool) -> ChatResponse:
+        """A whole answer, asked for as a `stream` or in one piece."""
+        decoder = decode.StreamDecoder(_seed(call), prompted=prompted)
+        if stream:
+            events = await self._events(call, path, body, decoder, timely=False)
+            return decoder.with_raw(await events.whole())
+        return await self._ask(call, path, body, lambda content, _: decode.chat_response(content, decoder))
+
+    async def _events(
+        self, call: Call, path: str, body: Any, decoder: decode.StreamDecoder, *, timely: bool
+    ) -> HttpEvents:
+        """The events of an answer; a `timely` one must begin within `first_token`."""
+        client = call.client
+        answer = await client.send(
+            "POST", path, body, limits=call.limits, headers=call.headers, stream=timely
+        )
+        await _accepted(answer, client, call.model)
+        return HttpEvents(answer, decode.Lines(), decoder)
+
+    async def _ask(self, call: Call, path: str, body: Any, read: Callable[[bytes, Answer], R]) -> R:
         """What `read` makes of the answer; it and its errors carry the upstream's id of the call."""
         client = call.client
         answer, content = await client.fetch("POST", path, body, limits=call.limits, headers=call.headers)
         if answer.status >= 400:
             raise _error_of(answer, content, client, call.model)
-        value = answer.value(content)
         try:
-            response = read(value)
+            response = read(content, answer)
         except CallError as error:
             error.upstream_request_id = answer.request_id
             raise

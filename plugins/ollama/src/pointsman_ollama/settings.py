@@ -37,3 +37,8 @@ class OllamaSettings(BaseModel):
         default=None,
         description="let models think (true, false or a level); unset, Ollama lets those think that can",
     )
+    stream_underneath: bool = Field(
+        default=True,
+        description="ask for whole answers as streams, too, and put them together, so that the server stops "
+        "with the next token when the caller is gone, and not with the whole answer",
+    )

@@ -72,7 +72,7 @@ class Defaults:
 def chat_body(request: ChatRequest, model: str, defaults: Defaults, *, stream: bool) -> dict[str, Any]:
     """The body of /api/chat. Raises Unsupported and InvalidRequest; messages may be empty (load only)."""
     tools = () if request.tool_choice is not None and request.tool_choice.mode == "none" else request.tools
-    _refuse(request, tools, stream=stream)
+    _refuse(request, tools)
     body: dict[str, Any] = {"messages": _messages(request.messages)}
     if tools:
         body["tools"] = [_tool(each) for each in tools]
@@ -82,8 +82,10 @@ def chat_body(request: ChatRequest, model: str, defaults: Defaults, *, stream: b
     return _merged(body, request, model, defaults, stream=stream)
 
 
-def generate_body(request: GenerateRequest, model: str, defaults: Defaults) -> dict[str, Any]:
-    """The body of /api/generate, for an answer in one piece. Raises Unsupported and InvalidRequest."""
+def generate_body(
+    request: GenerateRequest, model: str, defaults: Defaults, *, stream: bool
+) -> dict[str, Any]:
+    """The body of /api/generate. Raises Unsupported and InvalidRequest."""
     body: dict[str, Any] = {"prompt": request.prompt}
     if request.suffix is not None:
         body["suffix"] = request.suffix
@@ -91,7 +93,7 @@ def generate_body(request: GenerateRequest, model: str, defaults: Defaults) -> d
         body["system"] = request.system
     if request.images:
         body["images"] = [_image(each) for each in request.images]
-    return _merged(body, request, model, defaults, stream=False)
+    return _merged(body, request, model, defaults, stream=stream)
 
 
 def embed_body(request: EmbedRequest, model: str, defaults: Defaults) -> dict[str, Any]:
@@ -166,7 +168,7 @@ def _format(wanted: ResponseFormat | None) -> Any:
     return dict(wanted.schema)
 
 
-def _refuse(request: ChatRequest, tools: Sequence[Tool], *, stream: bool) -> None:
+def _refuse(request: ChatRequest, tools: Sequence[Tool]) -> None:
     """Raise Unsupported for what would change the answer and has no place in Ollama's API.
 
     `user` and `metadata` only label a call, so they may go; nothing else is left out.
@@ -177,8 +179,6 @@ def _refuse(request: ChatRequest, tools: Sequence[Tool], *, stream: bool) -> Non
         _unsupported("parallel_tool_calls=False", "a model may always call several tools")
     if request.logit_bias:
         _unsupported("logit_bias", "it has no such option")
-    if stream and request.logprobs:
-        _unsupported("logprobs in a stream", "no event could carry them; ask for the answer in one piece")
 
 
 def _unsupported(what: str, why: str) -> NoReturn:

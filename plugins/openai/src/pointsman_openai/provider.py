@@ -14,7 +14,7 @@ from pointsman.framing import SseFramer
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint, Limits, bearer
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
-from pointsman.sources import EventSource, HttpEvents
+from pointsman.sources import HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import (
     ChatRequest,
@@ -59,20 +59,26 @@ class OpenAIProvider(Provider):
         self.endpoint: Endpoint = self._make_endpoint(context)
         self._dialect = self._make_dialect(context.settings)
         self._dialects = PerOptions(self._with_options)
+        self._stream_underneath: bool = context.settings.stream_underneath
         self._own: Client | None = None
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+        if self._stream_underneath and not request.logprobs:  # no event could carry these
+            return await (await self.stream(request, call, timely=False)).whole()
         body = self._body(request, call, stream=False)
         answer, content = await self._send("/chat/completions", body, call)
         if content[:1] != b"{" and is_events(content):
             return chat_of_events(content, request_id=answer.request_id)
         return answers.chat_response(self._value(answer, content), content, request_id=answer.request_id)
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEvents:
+        """The events of an answer; a `timely` one must begin within `first_token`."""
         body = self._body(request, call, stream=True)
         client = self._client_of(call)
         path = self.prefix + "/chat/completions"
-        answer = await client.send("POST", path, body, limits=call.limits, headers=call.headers, stream=True)
+        answer = await client.send(
+            "POST", path, body, limits=call.limits, headers=call.headers, stream=timely
+        )
         if answer.status >= 400:
             raise await self._error(answer, client)
         return HttpEvents(answer, SseFramer(), ChatDecoder(request_id=answer.request_id))

@@ -76,3 +76,8 @@ class OpenAISettings(WireSettings):
         default="authorization",
         description="where the credential goes: `Authorization: Bearer …`, or bare in another header (Azure)",
     )
+    stream_underneath: bool = Field(
+        default=False,
+        description="ask for whole chats as streams, too, and put them together: for servers such as "
+        "llama.cpp's, which notice a client that is gone only when they send it a token",
+    )

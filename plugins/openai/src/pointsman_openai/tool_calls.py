@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pointsman import jsonio
+from pointsman.arguments import arguments_text
 from pointsman.assembly import joined
 from pointsman.errors import BadResponse
 from pointsman.surrogates import whole
@@ -105,7 +105,7 @@ class ToolCalls:
             if not call.name:
                 raise BadResponse("the upstream's answer holds a tool call without a name")
             if not call.announced:
-                call.pending = unquoted(call.pending)
+                call.pending = arguments_text(call.pending)
                 self._announce(call, answer_id, events)
 
     def _call(self, piece: _Piece, fed: Sequence[_Call], to_come: int) -> _Call:
@@ -193,7 +193,7 @@ def calls_of(message: Mapping[str, Any], answer_id: str) -> tuple[ToolCall, ...]
                 continue
             raise BadResponse("the upstream's answer holds a tool call without a name")
         call_id = unique_id(wire_id, len(calls), answer_id, used)
-        calls.append(ToolCall(call_id, name, whole(unquoted(arguments)), len(calls), extra))
+        calls.append(ToolCall(call_id, name, whole(arguments_text(arguments)), len(calls), extra))
     return tuple(calls)
 
 
@@ -204,10 +204,7 @@ def called(call: Mapping[str, Any]) -> tuple[str, str]:
         return as_text(custom.get("name")), as_text(custom.get("input"))
     arguments = function.get("arguments")
     if isinstance(arguments, dict | list):  # an object where the dialect wants its text
-        try:
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        except RecursionError as error:
-            raise BadResponse("the upstream's tool call has arguments that are nested too deeply") from error
+        arguments = arguments_text(arguments)
     return as_text(function.get("name")), as_text(arguments)
 
 
@@ -232,18 +229,6 @@ def extra_of(call: Mapping[str, Any]) -> JsonObject:
     if inside:
         extra["function"] = inside
     return extra or NOTHING
-
-
-def unquoted(arguments: str) -> str:
-    """Arguments that were written as JSON twice, written once."""
-    if not _quoted(arguments):
-        return arguments
-    try:
-        inner = jsonio.loads(arguments)
-        once = isinstance(inner, str) and isinstance(jsonio.loads(inner), dict)
-    except ValueError:
-        return arguments
-    return inner if once else arguments
 
 
 def unique_id(given: str, index: int, answer_id: str, used: set[str]) -> str:

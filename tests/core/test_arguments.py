@@ -1,0 +1,46 @@
+"""Arguments of tool calls as text, in every form in which they come."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.arguments import arguments_text
+from pointsman.errors import BadResponse
+
+OBJECTS = st.dictionaries(
+    st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5), max_size=4
+)
+
+
+@given(OBJECTS, st.integers(0, 3))
+def test_an_object_its_text_and_its_text_encoded_again_mean_the_same(value: Any, times: int) -> None:
+    text = json.dumps(value)
+    encoded = text
+    for _ in range(times):
+        encoded = json.dumps(encoded)
+
+    assert arguments_text(encoded) == text
+    assert json.loads(arguments_text(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"q":1}', ' {"q" : 1}', "{broken", '"broken', "[1]", "null"])
+def test_a_text_that_is_encoded_once_stays_as_the_model_wrote_it(text: str) -> None:
+    assert arguments_text(text) == text
+
+
+def test_no_arguments_are_an_empty_object() -> None:
+    assert arguments_text(None) == "{}"
+
+
+def test_arguments_nested_too_deeply_are_a_bad_response() -> None:
+    value: Any = {}
+    for _ in range(100_000):
+        value = {"a": value}
+
+    with pytest.raises(BadResponse):
+        arguments_text(value)

@@ -25,6 +25,7 @@ from pointsman.framing import SseEvent
 from pointsman.types import (
     ChatResponse,
     Finished,
+    RawDelta,
     ReasoningDelta,
     Started,
     StreamEvent,
@@ -174,7 +175,8 @@ def test_a_completion_is_read_from_its_top_level() -> None:
         [],
         "text",
         {"done": True},
-        {"done": True, "message": "text"},
+        {"done": True, "message": ["text"]},
+        {"hello": "you"},
         {"done": True, "message": {"content": ["parts"]}},
         {"done": True, "message": {"content": "", "tool_calls": {"function": {}}}},
         {"done": True, "message": {"content": "", "tool_calls": [{}]}},
@@ -287,6 +289,12 @@ def test_a_stream_gives_its_events_in_order() -> None:
         ToolCallDelta(0, "a", "f", '{"x":1}'),
         UsageUpdate(Usage(prompt=3, completion=4)),
         Finished("tool_calls", "stop"),
+        RawDelta(
+            {
+                **END,
+                "message": {"role": "assistant", "tool_calls": [raw_call("f", {"x": 1}, id="a")]},
+            }
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pointsman import jsonio
 from pointsman.arguments import arguments_text
 from pointsman.assembly import Assembly
+from pointsman.complaints import is_complaint
 from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable, Unsupported
 from pointsman.framing import JsonLineFramer, SseEvent
 from pointsman.http import MAX_BODY
@@ -20,6 +21,7 @@ from pointsman.types import (
     Finished,
     FinishReason,
     JsonObject,
+    RawDelta,
     ReasoningDelta,
     Started,
     StreamEvent,
@@ -29,7 +31,7 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
-from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer, text_of
+from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
 
 
 def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
@@ -43,7 +45,18 @@ def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
             said.extend(decoder.decode(frame))
     if not decoder.done:
         decoder.close()
-    return decoder.with_raw(said.response())
+    return with_texts(said.response())
+
+
+def with_texts(answer: ChatResponse) -> ChatResponse:
+    """A whole answer that came in lines, with its texts in `raw`, as it would have come in one piece."""
+    texts = {"thinking": answer.reasoning} if answer.reasoning else {}
+    raw = dict(answer.raw)
+    if isinstance(message := raw.get("message"), Mapping):
+        raw["message"] = {**message, "content": answer.text, **texts}
+    else:
+        raw |= {"response": answer.text, **texts}
+    return replace(answer, raw=raw)
 
 
 def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedResponse:
@@ -132,7 +145,6 @@ class StreamDecoder:
         "_content_seen",
         "_in_line",
         "_in_message",
-        "_last",
         "_prompted",
         "_started",
         "done",
@@ -144,7 +156,6 @@ class StreamDecoder:
         self._prompted = prompted
         self._started = False
         self._content_seen = False
-        self._last: JsonObject = {}
         self._in_line: dict[str, list[Any]] = {}
         self._in_message: dict[str, list[Any]] = {}
 
@@ -167,21 +178,12 @@ class StreamDecoder:
         """Raises Truncated: had the answer been complete, nobody would ask."""
         raise Truncated("Ollama's answer ended before its line with done:true")
 
-    def with_raw(self, said: ChatResponse) -> ChatResponse:
-        """`said`, the whole answer, with the object as which it would have come in one piece."""
-        text = {"thinking": said.reasoning} if said.reasoning else {}
-        message = self._last.get("message")
-        raw = {**self._last, **self._in_line}
-        if isinstance(message, Mapping):
-            raw["message"] = {**message, "content": said.text, **text, **self._in_message}
-        else:
-            raw |= {"response": said.text, **text}
-        return replace(said, raw=raw)
-
     def _read(self, value: Any) -> list[StreamEvent]:
         line = _object(value)
         events: list[StreamEvent] = []
         if not self._started:
+            if line.keys().isdisjoint(_OF_AN_ANSWER):
+                raise BadResponse(f"the answer is not one of Ollama's; {NOT_OLLAMA}")
             self._started = True
             events.append(Started(model=_string(line, "model")))
         text, thinking, raw_calls = _content(line)
@@ -203,9 +205,16 @@ class StreamDecoder:
         if not self._content_seen:
             self._refuse_nothing(native)
         self.done = True
-        self._last = line
         finish = _finish_reason(native, called=self._calls.count > 0)
-        return [UsageUpdate(_usage(line)), Finished(finish, native)]
+        return [UsageUpdate(_usage(line)), Finished(finish, native), RawDelta(self._raw(line))]
+
+    def _raw(self, last: JsonObject) -> JsonObject:
+        """The last line with all lists of those before, and without the texts."""
+        raw = {**last, **self._in_line}
+        if isinstance(message := raw.get("message"), Mapping):
+            raw["message"] = _without_texts({**message, **self._in_message})
+            return raw
+        return _without_texts(raw)
 
     def _refuse_nothing(self, native: str | None) -> None:
         """Raise what it means that an answer has ended with this word and has said nothing."""
@@ -218,7 +227,7 @@ class StreamDecoder:
             )
 
     def _keep(self, line: JsonObject) -> None:
-        """Keep the lists of a line, for `raw`: calls, pictures, probabilities and what else there will be."""
+        """Keep the lists of a line for `raw`: calls, pictures, probabilities and what else there will be."""
         for holder, kept in ((line, self._in_line), (line.get("message"), self._in_message)):
             if isinstance(holder, Mapping):
                 for name, value in holder.items():
@@ -240,6 +249,7 @@ class StreamDecoder:
             raise BadResponse(f"a line of Ollama's answer is not JSON: {error}") from error
 
 
+_OF_AN_ANSWER = ("message", "response", "done", "model")
 _LINE = {"model", "created_at", "message", "done"}
 _MESSAGE = {"role", "content"}
 
@@ -257,6 +267,10 @@ def _text_alone(line: Any) -> str:
     except (AttributeError, KeyError, TypeError):
         return ""
     return text if type(text) is str else ""
+
+
+def _without_texts(holder: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in holder.items() if name not in ("content", "response", "thinking")}
 
 
 class ToolCalls:
@@ -279,7 +293,7 @@ class ToolCalls:
         return [self._one(each, _string(line, "created_at")) for each in raw]
 
     def _one(self, raw: Any, created_at: str) -> ToolCall:
-        function = raw.get("function") if isinstance(raw, Mapping) else None
+        function = raw.get("function", raw) if isinstance(raw, Mapping) else None  # some leave it out
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(name, str) or not name.strip():
             raise BadResponse("Ollama's answer has a tool call without the name of a function")
@@ -300,8 +314,8 @@ def _object(value: Any) -> JsonObject:
     """`value` when it is an answer; raises the error when it is one."""
     if not isinstance(value, dict):
         raise BadResponse("Ollama's answer is not a JSON object")
-    if value.get("error") and (text := text_of(value)) is not None:
-        raise error_in_answer(text)
+    if is_complaint(value):
+        raise error_in_answer(value)
     return value
 
 

@@ -38,9 +38,9 @@ from pointsman.errors import PointsmanError
 from pointsman.framing import SseFramer
 from pointsman.sources import Decoder, Framer
 from pointsman.types import FinishReason, StreamEvent, Usage
-from pointsman_claude.stream import MessagesDecoder
+from pointsman_claude.stream import Frames, MessagesDecoder
 from pointsman_ollama.decode import Lines, StreamDecoder
-from pointsman_openai.decode import ChatDecoder, EitherFramer
+from pointsman_openai.decode import ChatDecoder
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {
@@ -377,7 +377,7 @@ def stream(seed: int, n: int, *, mutate: bool = True) -> Stream:
     rng = random.Random(f"{seed}/{n}")
     dialect = rng.choice(tuple(FOLDERS))
     name, body = template(dialect, rng)
-    make = maker(dialect, rng)
+    make = maker(dialect)
     done: list[str] = []
     for _ in range(rng.choice((1, 1, 2, 4)) if mutate else 0):
         mutation = rng.choices(tuple(MUTATIONS), weights=WEIGHTS)[0]
@@ -386,15 +386,13 @@ def stream(seed: int, n: int, *, mutate: bool = True) -> Stream:
     return Stream(name, make, body, done)
 
 
-def maker(dialect: str, rng: random.Random) -> Make:
+def maker(dialect: str) -> Make:
     """What makes a fresh framer and decoder of `dialect`."""
     match dialect:
         case "claude":
-            return lambda: (SseFramer(), MessagesDecoder())
+            return lambda: (Frames(), MessagesDecoder())
         case "ollama":
             return lambda: (Lines(), StreamDecoder("fuzz"))
-    if rng.random() < 0.2:
-        return lambda: (EitherFramer(), ChatDecoder())
     return lambda: (SseFramer(), ChatDecoder())
 
 

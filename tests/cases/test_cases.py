@@ -22,28 +22,7 @@ HERE = Path(__file__).parent
 CASES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(HERE.glob("*.json"))}
 SCRIPTS = sorted((HERE / "scripts").glob("r*.py"))
 
-NOT_YET: frozenset[str] = frozenset(
-    """
-    e06-minimax-base-resp
-    e07-dimensions-ignored
-    o01-error-field-mid-stream
-    o03-error-frame-flat-names
-    o05-finish-word-null
-    o07-stop-with-tool-calls
-    o09-finish-upper-case
-    o11-tool-calls-word-without-calls
-    o12-finish-error-nothing-said
-    o14-parallel-calls-one-index-no-ids
-    o15-arguments-under-other-index
-    o17-end-marker-without-blank-line
-    o19-error-body-unframed
-    o20-whole-message-at-the-end
-    o21-line-above-one-mebibyte
-    o22-emoji-in-two-chunks
-    o23-json-for-a-stream-other-content-type
-    o25-stream-for-a-chat
-    """.split()  # noqa: SIM905 - one a line, to be taken out one by one
-)
+NOT_YET: frozenset[str] = frozenset()
 """Cases that fail so far. One that passes fails here until it is taken out."""
 SCRIPTS_NOT_YET: frozenset[str] = frozenset(
     (

@@ -17,7 +17,7 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors frozen types turns assembly jsonio arguments data_urls units suggest clock events timers framing hints recognition complaints terms inputs
+    errors frozen types turns assembly jsonio arguments data_urls surrogates units suggest clock events timers framing hints recognition complaints dimensions terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references
     config.sound config.config config config.doc
     auth lean

@@ -91,7 +91,7 @@ def _is_turn(given: Any) -> bool:
         and given.tool_call_id is given.name is given.reasoning is None
         and not given.tool_calls
         and not given.reasoning_blocks
-        and not given.extra
+        and (given.extra is NOTHING or not given.extra)
     )
 
 

@@ -216,6 +216,31 @@ def test_a_call_without_a_name_is_never_a_success(name: Any) -> None:
         decoded(Lines(), StreamDecoder("s"), [body(line({"tool_calls": [call]}), END)])
 
 
+@pytest.mark.parametrize("number", [2**64, -(2**70), 10**30])
+def test_large_numbers_of_a_call_are_not_changed(number: int) -> None:
+    call = {"function": {"name": "f", "arguments": {"n": number}}}
+    given = body(line({"content": "Hi"}), line({"tool_calls": [call]}), END)
+
+    answer = assemble(decoded(Lines(), StreamDecoder("s"), [given]))
+
+    assert answer.tool_calls[0].arguments == f'{{"n":{number}}}'
+    assert answer.raw["message"]["tool_calls"] == [call]
+
+
+# ── characters ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["content", "thinking"])
+@pytest.mark.parametrize("seed", [None, 2])
+def test_characters_that_were_cut_in_two_are_joined(name: str, seed: int | None) -> None:
+    pieces = ["a", "b\ud83d", "\udc4dc\ud83d", "\udc4d", "d", "\ud83d"]
+    given = body(*(line({name: each}) for each in pieces), END)
+
+    answer = assemble(decoded(Lines(), StreamDecoder("s"), cut(given, seed=seed)))
+
+    assert (answer.text or answer.reasoning) == "ab\U0001f44dc\U0001f44dd\ufffd"
+
+
 # ── what requests say beside our fields ──────────────────────────────────────────────────────────────
 
 CALL = {"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}

@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from pointsman import jsonio
-from pointsman.arguments import arguments_text
+from pointsman.arguments import arguments_text, with_exact_numbers
 from pointsman.assembly import Assembly
 from pointsman.complaints import is_complaint
-from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable, Unsupported
+from pointsman.dimensions import check_dimensions
+from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
 from pointsman.framing import JsonLineFramer, SseEvent
 from pointsman.http import MAX_BODY
 from pointsman.statuses import json_or_none, snippet
+from pointsman.surrogates import Halves, is_whole
 from pointsman.types import (
     ChatResponse,
     EmbedResponse,
@@ -78,10 +80,7 @@ def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedRe
     lengths = {len(each) for each in vectors}
     if len(lengths) > 1:
         raise BadResponse(f"Ollama gave vectors of different lengths: {sorted(lengths)}")
-    if dimensions is not None and lengths and lengths != {dimensions}:
-        # Old servers ignore the wish, and no model can make more than it has. Wrong vectors would spoil
-        # the caller's index; another deployment may do it, and this one is not ill.
-        raise Unsupported(f"Ollama gave vectors of {lengths.pop()} dimensions, not of {dimensions}")
+    check_dimensions(vectors, dimensions)
     return EmbedResponse(
         vectors=vectors,
         usage=Usage(prompt=_count(answer, "prompt_eval_count")),
@@ -143,9 +142,11 @@ class StreamDecoder:
     __slots__ = (
         "_calls",
         "_content_seen",
+        "_halves",
         "_in_line",
         "_in_message",
         "_prompted",
+        "_quick",
         "_started",
         "done",
     )
@@ -156,12 +157,15 @@ class StreamDecoder:
         self._prompted = prompted
         self._started = False
         self._content_seen = False
+        self._halves = Halves()
+        self._quick = False
+        """There was content, and no half of a character waits: mere text needs no closer look."""
         self._in_line: dict[str, list[Any]] = {}
         self._in_message: dict[str, list[Any]] = {}
 
     def decode(self, frame: SseEvent) -> Sequence[StreamEvent]:
         """The events of one line. Raises BadResponse, and the error that the line holds."""
-        return self._read(self._json(frame.data))
+        return self._read(self._json(frame.data), frame.data)
 
     def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent]) -> None:
         """Add to `events` those of whole lines, up to the last one of the answer. Raises as `decode` does."""
@@ -169,16 +173,16 @@ class StreamDecoder:
             if self.done:
                 return
             line = self._json(data)
-            if self._content_seen and (text := _text_alone(line)):
+            if self._quick and (text := _text_alone(line)):
                 events.append(TextDelta(text))
             else:
-                events += self._read(line)
+                events += self._read(line, data)
 
     def close(self) -> Sequence[StreamEvent]:
         """Raises Truncated: had the answer been complete, nobody would ask."""
         raise Truncated("Ollama's answer ended before its line with done:true")
 
-    def _read(self, value: Any) -> list[StreamEvent]:
+    def _read(self, value: Any, data: bytes) -> list[StreamEvent]:
         line = _object(value)
         events: list[StreamEvent] = []
         if not self._started:
@@ -187,7 +191,11 @@ class StreamDecoder:
             self._started = True
             events.append(Started(model=_string(line, "model")))
         text, thinking, raw_calls = _content(line)
+        if raw_calls:
+            line = with_exact_numbers(line, data)
+            raw_calls = _content(line)[2]
         self._keep(line)
+        text, thinking = self._halves.take("text", text), self._halves.take("thinking", thinking)
         if thinking:
             events.append(ReasoningDelta(thinking))
         if text:
@@ -196,17 +204,25 @@ class StreamDecoder:
             calls = self._calls.read(raw_calls, line)
             events += [ToolCallDelta(call.index, call.id, call.name, call.arguments) for call in calls]
         self._content_seen = self._content_seen or bool(thinking or text or raw_calls)
+        self._quick = self._content_seen and not self._halves
         if line.get("done") is True:
             events += self._end(line)
         return events
 
     def _end(self, line: JsonObject) -> list[StreamEvent]:
         native = _native_reason(line)
-        if not self._content_seen:
-            self._refuse_nothing(native)
-        self.done = True
         finish = _finish_reason(native, called=self._calls.count > 0)
-        return [UsageUpdate(_usage(line)), Finished(finish, native), RawDelta(self._raw(line))]
+        if finish == "error":
+            raise Unavailable(f"Ollama ended its answer with done_reason {native!r}")
+        if native in _ONLY_LOADED and self._prompted and not self._content_seen:
+            raise _only_loaded(native)
+        self.done = True
+        events: list[StreamEvent] = []
+        if rest := self._halves.rest("thinking"):
+            events.append(ReasoningDelta(rest))
+        if rest := self._halves.rest("text"):
+            events.append(TextDelta(rest))
+        return [*events, UsageUpdate(_usage(line)), Finished(finish, native), RawDelta(self._raw(line))]
 
     def _raw(self, last: JsonObject) -> JsonObject:
         """The last line with all lists of those before, and without the texts."""
@@ -215,16 +231,6 @@ class StreamDecoder:
             raw["message"] = _without_texts({**message, **self._in_message})
             return raw
         return _without_texts(raw)
-
-    def _refuse_nothing(self, native: str | None) -> None:
-        """Raise what it means that an answer has ended with this word and has said nothing."""
-        if native == "error":  # LocalAI's layer says no more
-            raise Unavailable("Ollama failed: its answer says nothing but done_reason 'error'")
-        if native in _ONLY_LOADED and self._prompted:
-            raise InvalidRequest(
-                f"Ollama generated nothing and only {_ONLY_LOADED[native]} the model (done_reason "
-                f"{native!r}), as it does when nothing is to be answered; give a user message with content"
-            )
 
     def _keep(self, line: JsonObject) -> None:
         """Keep the lists of a line for `raw`: calls, pictures, probabilities and what else there will be."""
@@ -238,12 +244,6 @@ class StreamDecoder:
         try:
             return jsonio.loads(data)
         except ValueError as error:
-            if self._content_seen:
-                # What was delivered cannot be taken back, so one broken character must not end it.
-                try:
-                    return jsonio.loads(data.decode("utf-8", "replace"))
-                except ValueError:
-                    pass
             if not self._started:
                 raise BadResponse(f"{snippet(data)}; {NOT_OLLAMA}") from error
             raise BadResponse(f"a line of Ollama's answer is not JSON: {error}") from error
@@ -266,7 +266,7 @@ def _text_alone(line: Any) -> str:
             return ""
     except (AttributeError, KeyError, TypeError):
         return ""
-    return text if type(text) is str else ""
+    return text if type(text) is str and is_whole(text) else ""
 
 
 def _without_texts(holder: Mapping[str, Any]) -> dict[str, Any]:
@@ -352,6 +352,13 @@ def _count(answer: JsonObject, name: str) -> int | None:
     return value if type(value) is int and 0 <= value < 1 << 63 else None
 
 
+def _only_loaded(native: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Ollama generated nothing and only {_ONLY_LOADED[native]} the model (done_reason {native!r}), as it "
+        "does when nothing is to be answered; give a user message with content"
+    )
+
+
 def _native_reason(answer: JsonObject) -> str | None:
     return _string(answer, "done_reason") or None
 
@@ -363,7 +370,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "load": "stop",
     "unload": "stop",
     "tool_calls": "stop",  # an emulator's word; without calls it is none
-    "error": "error",
+    "error": "error",  # LocalAI's layer, which says no more
 }
 
 

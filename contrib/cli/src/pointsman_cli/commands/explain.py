@@ -30,7 +30,8 @@ def command(
 ) -> int | None:
     """Say where a call for MODEL would go; nobody is called.
 
-    Every deployment is told with why it is left out, and fallbacks in their order. The exit code is 1 when nothing would take the call.
+    Every deployment is told with why it is left out, and fallbacks in their order. The exit code is 1 when
+    nothing would take the call.
     """
     if not live and socket_file is None and pid is None:
         return _told(asked, [("", run(_explained(asked, model, message or "")))], many=False)

@@ -24,12 +24,6 @@ SCRIPTS = sorted((HERE / "scripts").glob("r*.py"))
 
 NOT_YET: frozenset[str] = frozenset(
     """
-    c01-credit-balance
-    c02-prompt-and-max-tokens-too-long
-    c03-delta-under-other-index
-    c05-named-event-without-data
-    c06-tool-input-is-text
-    c09-cache-control-of-a-part
     e06-minimax-base-resp
     e07-dimensions-ignored
     o01-error-field-mid-stream

@@ -19,7 +19,7 @@ ROOT = Path(pointsman.__file__).parent
 ORDER = """
     errors scrubber frozen
     types turns assembly
-    jsonio arguments
+    jsonio arguments data_urls
     units printable suggest naming clock events timers framing hints
     recognition complaints
     terms inputs
@@ -27,11 +27,11 @@ ORDER = """
     config.specific
     config.sound config.config config config.doc
     auth lean
-    transports.options transports.factory transports.deferred transports.slots transports.readable transports.direct transports.messages
+    transports.options transports.factory transports.deferred transports.slots transports.readable transports.shortage transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
-    swrr strategy residency budget retry line_file audit breaker levels health concurrency limits waiting
-    deployment pool failures attempts opening stream batch
+    swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting
+    reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
     snapshot lives control control_socket build status router sync
 """.split()  # noqa: SIM905 - it is read as a row

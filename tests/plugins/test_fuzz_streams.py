@@ -13,7 +13,8 @@ import pytest
 from pointsman.errors import BadResponse
 from pointsman.framing import SseEvent
 from pointsman.types import StreamEvent, Usage, UsageUpdate
-from pointsman_claude.decode import MessagesDecoder, chat_response
+from pointsman_claude.decode import chat_response
+from pointsman_claude.stream import MessagesDecoder
 from pointsman_ollama import decode as ollama_decode
 from pointsman_openai import decode as openai_decode
 
@@ -139,7 +140,7 @@ def test_arguments_that_are_nested_too_deeply_to_be_written_are_a_bad_response()
         openai_decode.ChatDecoder()._choice(delta["choices"][0], [])
     with pytest.raises(BadResponse, match="too deeply"):
         ollama_decode.StreamDecoder("s")._read(chat)
-    with pytest.raises(BadResponse, match="not a message"):
+    with pytest.raises(BadResponse, match="too deeply"):
         chat_response({**MESSAGE, "content": [block]})
 
 

@@ -50,6 +50,7 @@ from pointsman.testing import replay
 from pointsman.testing.replay import context_for as context_for
 from pointsman.types import (
     Finished,
+    RawDelta,
     ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -346,6 +347,8 @@ class Assembled:
     usage: Usage | None = None
     id: str = ""
     model: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def assemble(events: Iterable[StreamEvent]) -> Assembled:
@@ -383,6 +386,9 @@ def assemble(events: Iterable[StreamEvent]) -> Assembled:
                     calls[event.index] = [event.id, event.name, event.arguments]
             case UsageUpdate():
                 whole.usage = event.usage
+            case RawDelta():
+                whole.raw |= event.raw
+                whole.extra |= event.extra
             case Finished():
                 assert whole.finish_reason is None, "finished twice"
                 whole.finish_reason, whole.native_finish_reason = event.finish_reason, event.native

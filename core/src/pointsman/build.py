@@ -25,6 +25,7 @@ from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveSettings, HedgeSettings
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
+from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
 from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
 from pointsman.events import Events, HealthChanged
@@ -120,6 +121,7 @@ class _Builder:
         self._kept = Kept(previous)
         self._specific = config.specific()
         self._limits: dict[str, RateLimits | None] = {}
+        self._credentials: list[tuple[object, Credential]] = []
         self._changes = Changes() if previous is None else previous.changes
         self._adoptions: list[Callable[[], None]] = []
         """What kept state takes over from the configuration, once all of it is known to be right."""
@@ -149,6 +151,7 @@ class _Builder:
             clients=self._clients,
             sinks=started,
             scopes=self._scopes,
+            credentials=self._credentials,
             hosts=self._hosts,
             alive=alive,
             changes=self._changes,
@@ -294,7 +297,7 @@ class _Builder:
         try:
             self._check_transport(config)
             provider = factory.make(context)
-        except (ConfigError, ValueError, TransportUnavailable) as error:
+        except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
         else:
             old = None if self._previous is None else self._previous.upstreams.get(name)
@@ -491,11 +494,14 @@ class _Builder:
         live: Live,
         settings: LiveSettings,
         limits: RateLimits | None,
+        credential: Credential,
         client: Client | None,
         endpoint: Endpoint | None,
     ) -> None:
-        settle(live, settings, self._now, rng=self._rng, events=self._events)
         live.limits = limits
+        settle(live, settings, self._now, rng=self._rng, events=self._events)
+        live.uses(credential)
+        credential.settings = CoolDownSettings(**dict(self._config.refusal))
         if self._config.hedging is not None:
             live.keep_window()
         if client is not None:
@@ -537,6 +543,19 @@ class _Builder:
                 name,
             )
         return self._scopes[name]
+
+    def _credential(self, upstream: Upstream) -> Credential:
+        """What the upstreams with the same secret share, by whatever way it is configured."""
+        secret = None
+        with suppress(Exception):  # a plugin's own, which may have none before its first call
+            secret = upstream.auth.current()
+        key = secret or upstream.config.credential or upstream.provider.name
+        before = () if self._previous is None else self._previous.credentials
+        same = [each for known, each in (*self._credentials, *before) if known == key]
+        credential = same[0] if same else Credential()
+        if all(each is not credential for _, each in self._credentials):
+            self._credentials.append((key, credential))
+        return credential
 
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         return None if settings is None else _kept(None if old is None else old.budget, settings)
@@ -633,7 +652,8 @@ class _Builder:
                 upstream.config, endpoint, upstream.auth, max_in_flight=config.max_in_flight
             )
         self._limits[id] = limits = self._rate_limits(config, upstream, path)
-        adopt = partial(self._adopt, live, settings, limits, self._clients.get(id), endpoint)
+        credential = self._credential(upstream)
+        adopt = partial(self._adopt, live, settings, limits, credential, self._clients.get(id), endpoint)
         self._adoptions.insert(0, adopt)  # whatever else is to be adopted finds the settings
         self._adoptions.append(partial(_add, upstream.warming, live))
 
@@ -663,6 +683,8 @@ class _Builder:
             max_in_flight=config.max_in_flight,
             warm_up=None if warm_up is None else WarmUpSettings(**dict(warm_up)),
             adaptive=None if adaptive is None else AdaptiveSettings(**dict(adaptive)),
+            overload=CoolDownSettings(**dict(self._specific.overload(config))),
+            refusal=CoolDownSettings(**dict(self._specific.refusal(config))),
         )
 
     def _outlier(self, pool: str, id: str, live: Live, checks: Checks | None) -> Outlier | None:

@@ -28,6 +28,7 @@ from pointsman.errors import (
     IdleTimeout,
     InvalidRequest,
     NoConnectionFree,
+    OutOfResources,
     Truncated,
 )
 from pointsman.frozen import frozen
@@ -36,6 +37,8 @@ from pointsman.scrubber import Scrubber
 from pointsman.statuses import json_or_none, request_id_of
 from pointsman.timers import Alarms, TimeLimits
 from pointsman.transports.direct import Direct, Reply, Shared
+from pointsman.transports.options import TransportUnavailable
+from pointsman.transports.shortage import shortage
 
 if TYPE_CHECKING:
     import httpx
@@ -356,9 +359,9 @@ class Client:
             headers: more of them; they replace those of the endpoint that have the same name.
             stream: the head must come within `limits.first_token`, not only within the attempt's time.
 
-        Raises: ConnectionFailed (`sent` tells whether anything left) or its kind NoConnectionFree,
-            FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest for what cannot
-            be sent.
+        Raises: ConnectionFailed (`sent` tells whether anything left) or its kinds NoConnectionFree
+            and OutOfResources, FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest
+            for what cannot be sent.
         """
         secret = self._auth.current()
         if secret is not self._authorized:
@@ -377,7 +380,7 @@ class Client:
                 reply = await self._exchange(shared, values, content)
         except BaseException as failure:
             time.close()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
+            if isinstance(failure, (lean.httpx.TransportError, OSError, TransportUnavailable)):
                 raise self.scrubber.error(self._unanswered(failure)) from None
             raise
         answer = Answer(reply, self, until, time)
@@ -472,6 +475,8 @@ class Client:
             return NoConnectionFree(
                 f"no connection to {self._shown} came free in time: {_why(failure)}", sent=False
             )
+        if (lack := shortage(failure, _host(self._base_url))) is not None:
+            return OutOfResources(f"no connection to {self._shown}: {lack}", sent=False)
         if isinstance(failure, _never_sent()):
             return ConnectionFailed(f"no connection to {self._shown}: {_why(failure)}", sent=False)
         return ConnectionFailed(f"the connection to {self._shown} broke before an answer: {_why(failure)}")
@@ -623,7 +628,7 @@ def _broken(failure: Exception) -> CallError:
 
 def _never_sent() -> tuple[type[Exception], ...]:
     httpx = lean.httpx
-    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol
+    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, TransportUnavailable
 
 
 def _why(error: BaseException) -> str:

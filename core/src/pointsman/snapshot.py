@@ -19,6 +19,7 @@ from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth
 from pointsman.config import Config, DeploymentConfig, ProviderConfig
+from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel
 from pointsman.frozen import frozen
@@ -81,6 +82,8 @@ class Snapshot:
     sinks: Sequence[AuditSink]
     scopes: Mapping[str, Limit]
     """Every rate limit that holds, by its name; a reload takes over as they stand those that say the same."""
+    credentials: Sequence[tuple[object, Credential]]
+    """What tells a credential from others, and the cool-down of those that use it."""
     hosts: Mapping[str, Polled]
     """The servers that strategies want to know about, by the name of the provider."""
     changes: Changes

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay import assemble, decoded
 
-from pointsman.errors import BadResponse, Overloaded, Truncated
+from pointsman.errors import BadResponse, Overloaded, Truncated, Unavailable
 from pointsman.framing import SseEvent, SseFramer
 from pointsman.types import (
     Finished,
+    RawDelta,
     ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -26,7 +27,9 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
-from pointsman_claude.decode import MessagesDecoder, chat_response, finish_reason, model_page, usage
+from pointsman_claude.decode import chat_response, finish_reason, model_page
+from pointsman_claude.decode import usage_of as usage
+from pointsman_claude.stream import MessagesDecoder
 
 START = {
     "type": "message_start",
@@ -73,7 +76,9 @@ def stream(*events: Mapping[str, Any]) -> bytes:
 
 
 def events(*given: Mapping[str, Any]) -> list[StreamEvent]:
-    return decoded(SseFramer(), MessagesDecoder(), [stream(*given)])
+    """What a stream says, but for the raw message at its end."""
+    told = decoded(SseFramer(), MessagesDecoder(), [stream(*given)])
+    return [event for event in told if not isinstance(event, RawDelta)]
 
 
 FINISHED = [UsageUpdate(Usage(13, 5, cached=4)), Finished("stop", "end_turn")]
@@ -353,9 +358,13 @@ def test_an_error_with_status_200_is_an_error() -> None:
         ("pause_turn", "stop"),
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
-        ("tool_use", "tool_calls"),
+        ("tool_use", "stop"),
         ("refusal", "content_filter"),
         ("compaction", "stop"),
+        ("a_reason_of_the_future", "other"),
+        ("MAX_TOKENS", "length"),
+        ("null", "stop"),
+        ("", "stop"),
         (None, "stop"),
     ],
 )
@@ -365,8 +374,25 @@ def test_a_stop_reason_means(native: str | None, ours: str) -> None:
     assert chat_response({**MESSAGE, "stop_reason": native}).native_finish_reason == native
 
 
-def test_without_a_stop_reason_tool_calls_decide() -> None:
-    assert finish_reason(None, called=True) == "tool_calls"
+@pytest.mark.parametrize(
+    "native", [None, "", "end_turn", "tool_use", "stop_sequence", "pause_turn", "future"]
+)
+def test_tool_calls_count_for_more_than_the_word(native: str | None) -> None:
+    assert finish_reason(native, called=True) == "tool_calls"
+
+
+@pytest.mark.parametrize(("native", "ours"), [("max_tokens", "length"), ("refusal", "content_filter")])
+def test_calls_that_were_cut_or_refused_are_no_calls_to_be_made(native: str, ours: str) -> None:
+    assert finish_reason(native, called=True) == ours
+
+
+def test_an_answer_that_says_only_that_there_was_an_error_is_one() -> None:
+    with pytest.raises(Unavailable, match="says nothing but stop_reason 'error'"):
+        events(START, ended("error"), STOP)
+    with pytest.raises(Unavailable, match="says nothing but stop_reason 'error'"):
+        chat_response({**MESSAGE, "content": [], "stop_reason": "error"})
+    said = [opened(0, type="text", text="Hi"), closed(0)]
+    assert events(START, *said, ended("error"), STOP)[-1] == Finished("error", "error")
 
 
 def test_what_was_not_counted_is_not_known() -> None:

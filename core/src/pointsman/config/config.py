@@ -227,7 +227,7 @@ class Config(Section):
         """What is wrong between the sections; `data` is what they were made from."""
         return [
             *reference_findings(self.providers, self.models, data),
-            *specific_findings(self._general(), self.models),
+            *specific_findings(self._general(), self.outliers, self.models),
         ]
 
     def _general(self) -> dict[str, Section]:

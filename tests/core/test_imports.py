@@ -19,9 +19,9 @@ ROOT = Path(pointsman.__file__).parent
 ORDER = """
     errors foreign scrubber frozen
     types turns assembly
-    jsonio arguments data_urls
-    units printable suggest clock events timers framing hints
-    recognition complaints
+    jsonio surrogates arguments data_urls
+    units printable suggest naming clock events timers framing hints
+    recognition complaints dimensions
     terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references
     config.specific

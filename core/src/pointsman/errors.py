@@ -68,6 +68,14 @@ class Refusal(StrEnum):
         return self in (Refusal.CREDENTIAL, Refusal.QUOTA)
 
 
+class FallbackOn(StrEnum):
+    """What a fallback can follow."""
+
+    CONTENT_FILTERED = "content_filtered"
+    CONTEXT_WINDOW = "context_window"
+    UNAVAILABLE = "unavailable"
+
+
 class PointsmanError(Exception):
     """The root of all errors that pointsman raises on purpose.
 
@@ -126,6 +134,8 @@ class CallError(PointsmanError):
     """The same deployment may succeed a little later."""
     try_fallback: bool = False
     """Another model (the fallback chain) may succeed although this one cannot."""
+    fallback_on: ClassVar[FallbackOn] = FallbackOn.UNAVAILABLE
+    """Which fallbacks follow it, where any do."""
 
     def __init__(
         self,
@@ -193,12 +203,15 @@ class ContextWindowExceeded(RequestError):
 
     code = "context_window_exceeded"
     try_fallback = True
+    fallback_on = FallbackOn.CONTEXT_WINDOW
 
 
 class ContentFiltered(RequestError):
-    """A content policy of the upstream refused the request."""
+    """A content policy of the upstream refused the request; a fallback follows only when it says so."""
 
     code = "content_filtered"
+    try_fallback = True
+    fallback_on = FallbackOn.CONTENT_FILTERED
 
 
 class Unsupported(RequestError):

@@ -9,8 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pointsman.deployment import Deployment
-from pointsman.errors import CallError, FailedAttempt, MidStreamError, ModelNotFound, Outcome, PointsmanError
-from pointsman.pool import Pool
+from pointsman.errors import (
+    CallError,
+    FailedAttempt,
+    FallbackOn,
+    MidStreamError,
+    ModelNotFound,
+    Outcome,
+    PointsmanError,
+)
+from pointsman.pool import Fallback, Pool
+
+_UNAVAILABLE = frozenset({FallbackOn.UNAVAILABLE})
 
 _NOTE = 200
 """Characters of what another attempt ended with, in a note of the error."""
@@ -45,6 +55,8 @@ class Failures:
         other: the latest error that says more than that one upstream lacks the model.
         retryable: ids of deployments that failed and may be asked again.
         closed: names of pools of which no further deployment is asked.
+        causes: what the failures of a pool were, for its fallbacks, by the name of the pool.
+        spent: no further retries: only pools that have not begun may still have their first attempt.
         overloads: how many attempts found an upstream overloaded.
         delay: seconds until the attempt that is planned; None when none is to be made.
         prepaid: the budget has been charged for an attempt that has not begun.
@@ -53,6 +65,7 @@ class Failures:
     __slots__ = (
         "_attempts",
         "_counts",
+        "causes",
         "closed",
         "delay",
         "last",
@@ -60,6 +73,7 @@ class Failures:
         "overloads",
         "prepaid",
         "retryable",
+        "spent",
     )
 
     def __init__(self) -> None:
@@ -67,6 +81,8 @@ class Failures:
         self.other: CallError | None = None
         self.retryable: set[str] = set()
         self.closed: set[str] = set()
+        self.causes: dict[str, set[FallbackOn]] = {}
+        self.spent = False
         self.overloads = 0
         self.delay: float | None = None
         self.prepaid = False
@@ -93,6 +109,7 @@ class Failures:
         self._counts[deployment.id] = self.of(deployment) + 1
         if not isinstance(error, ModelNotFound):
             self.other = error
+        self.causes.setdefault(pool.name, set()).add(error.fallback_on)
         if error.retry_same:
             self.retryable.add(deployment.id)
         else:
@@ -103,6 +120,10 @@ class Failures:
             # The other deployments of this model would say the same; another model may not.
             self.closed.add(pool.name)
             self.retryable.difference_update(each.id for each in pool.deployments)
+
+    def follows(self, pool: Pool, fallback: Fallback) -> bool:
+        """Whether a fallback of `pool` may take the request; one that was never asked has nobody ready."""
+        return not fallback.on.isdisjoint(self.causes.get(pool.name, _UNAVAILABLE))
 
     def of(self, deployment: Deployment) -> int:
         """How often `deployment` has failed."""

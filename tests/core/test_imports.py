@@ -20,7 +20,7 @@ ORDER = """
     errors foreign scrubber frozen
     types turns assembly
     jsonio surrogates arguments data_urls
-    units printable suggest naming clock events timers framing hints
+    units printable suggest naming clock events journal timers framing hints
     recognition complaints dimensions
     terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references

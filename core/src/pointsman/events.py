@@ -10,6 +10,7 @@ from pointsman.errors import Outcome
 from pointsman.types import Usage
 
 log = logging.getLogger("pointsman")
+log.addHandler(logging.NullHandler())  # without a word, unless the application wants to hear it
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -108,12 +109,19 @@ Listener = Callable[[Event], None]
 
 
 class Events:
-    """Tells listeners what happened. A listener that raises is counted and logged once, nothing more."""
+    """Tells listeners what happened. A listener that raises is counted and logged once, nothing more.
 
-    __slots__ = ("_complained", "failures", "listeners")
+    Attributes:
+        journal: hears of what is not everyday, whoever else listens.
+        detailed: it is to be told of attempts that begin, too.
+    """
+
+    __slots__ = ("_complained", "detailed", "failures", "journal", "listeners")
 
     def __init__(self) -> None:
         self.listeners: tuple[Listener, ...] = ()
+        self.journal: Listener | None = None
+        self.detailed = False
         self.failures = 0
         self._complained: set[int] = set()
 
@@ -134,6 +142,12 @@ class Events:
                 self._complained.discard(id(listener))
 
         return remove
+
+    def report(self, event: Event) -> None:
+        """Tell of something that is not everyday: a failure or a change."""
+        self.emit(event)
+        if self.journal is not None:
+            self.journal(event)
 
     def emit(self, event: Event) -> None:
         """Tell all listeners, in the order in which they were added."""

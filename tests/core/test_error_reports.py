@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from routers import config, router
 
-from pointsman import Router
+from pointsman import Router, SyncRouter
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
@@ -174,6 +174,16 @@ async def test_a_failed_call_prints_neither_the_frames_nor_the_causes_below_it()
     assert "password" not in text
     assert (error.__cause__, error.__context__) == (None, None)
     assert "attempts.py" not in text
+
+
+def test_a_failed_call_that_blocks_prints_no_more() -> None:
+    with (
+        SyncRouter.from_config(in_order("a"), plugins=[scripted(a=below)]) as r,
+        pytest.raises(Unavailable) as raised,
+    ):
+        r.chat("m", "hi")
+
+    assert len(printed(raised.value).splitlines()) < 15
 
 
 async def test_a_developer_who_has_the_logger_at_debug_finds_what_was_below(

@@ -140,6 +140,15 @@ async def test_an_error_raised_again_and_again_does_not_collect_notes() -> None:
     assert last.__notes__ == ["before: a/x: one"]
 
 
+async def test_notes_of_the_provider_stay() -> None:
+    last = Unavailable("two")
+    last.add_note("of the provider")
+
+    error = await failed(router(scripted(a=Unavailable("one"), b=last), in_order("ab", attempts=2)))
+
+    assert error.__notes__ == ["of the provider", "before: a/x: one"]
+
+
 async def test_the_failures_travel_with_the_error() -> None:
     upstream = scripted(a=Unavailable("first"), b=Unavailable("second"))
     error = await failed(router(upstream, in_order("ab", attempts=2)))

@@ -28,7 +28,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from pointsman.lean import httpx
 from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
-from pointsman.transports.readable import is_readable
+from pointsman.transports.readable import is_readable, last_words
 from pointsman.transports.slots import Slots
 
 if TYPE_CHECKING:
@@ -237,6 +237,22 @@ class _Handler(ResponseHandler):
             # Complete already; or the parser keeps something back, and what that is nobody can see.
             self.force_close()
         super().data_received(data)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        if isinstance(exc, OSError):  # of who writes, perhaps before the loss of the connection is told
+            self._hear_out()
+        super().set_exception(exc, *cause)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if isinstance(exc, OSError):
+            self._hear_out()
+        super().connection_lost(exc)
+
+    def _hear_out(self) -> None:
+        """Take in what had come before the connection broke; that may be the whole answer."""
+        if self.transport is not None and self.transport.is_closing():
+            for piece in last_words(self.transport):
+                self.data_received(piece)
 
     def _is_complete(self) -> bool:
         return self._body is not None and self._body.is_eof()

@@ -174,7 +174,7 @@ class Connections:
         return connection
 
     def _proxy(self, origin: httpcore.Origin) -> httpcore.Proxy | None:
-        url = self._options.proxy_for(origin.scheme.decode(), origin.host.decode())
+        url = self._options.proxy_for(origin.scheme.decode(), origin.host.decode(), origin.port)
         if url is None:
             return None
         proxy = httpx.Proxy(url)  # which takes the credentials out of the URL

@@ -62,7 +62,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._connector: _Connector | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
-        self._proxies: dict[tuple[str, str], str | None] = {}
+        self._proxies: dict[tuple[str, str, int | None], str | None] = {}
         self._bodies: set[AiohttpBody] = set()
         self._closed = False
 
@@ -87,7 +87,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=headers,
                 allow_redirects=False,
                 ssl=True if scheme == "http" else self._contexts.context(self._options),
-                proxy=self._proxy(scheme, url.host),
+                proxy=self._proxy(scheme, url.host, url.port),
                 timeout=self._timeout(request),
             )
         except BaseException as error:
@@ -145,12 +145,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             self._session._retry_connection = False
         return self._session
 
-    def _proxy(self, scheme: str, host: str) -> str | None:
+    def _proxy(self, scheme: str, host: str, port: int | None) -> str | None:
         if self._options.proxy is not None or not self._options.trust_env:
             return self._options.proxy
-        if (scheme, host) not in self._proxies:
-            self._proxies[scheme, host] = self._options.proxy_for(scheme, host)
-        return self._proxies[scheme, host]
+        key = scheme, host, port
+        if key not in self._proxies:
+            self._proxies[key] = self._options.proxy_for(scheme, host, port)
+        return self._proxies[key]
 
     def _timeout(self, request: httpx.Request) -> aiohttp.ClientTimeout:
         asked = request.extensions.get("timeout")

@@ -19,9 +19,9 @@ ROOT = Path(pointsman.__file__).parent
 ORDER = """
     errors scrubber frozen
     types turns assembly
-    jsonio arguments
-    units suggest clock events timers framing hints
-    recognition complaints
+    jsonio surrogates arguments data_urls
+    units printable suggest naming clock events timers framing hints
+    recognition complaints dimensions
     terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references
     config.specific
@@ -30,8 +30,8 @@ ORDER = """
     transports.no_proxy transports.options transports.factory transports.deferred transports.slots transports.quiet transports.readable transports.shortage transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
-    swrr strategy residency budget retry line_file audit breaker levels health concurrency limits waiting
-    deployment pool failures attempts opening stream batch
+    swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting
+    reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
     snapshot lives control control_socket build status router sync
 """.split()  # noqa: SIM905 - it is read as a row

@@ -40,10 +40,14 @@ class Fleet:
         return upstream
 
     def router(self, **changes: Any) -> Router:
-        """A router for what was added; `changes` replace or add top-level keys."""
+        """A router for what was added: `model` says more of `m`, `more` are other models, and the rest
+        replaces or adds top-level keys."""
         config = {
             "providers": self._providers,
-            "models": {"m": {"deployments": self._deployments, **changes.pop("model", {})}},
+            "models": {
+                "m": {"deployments": self._deployments, **changes.pop("model", {})},
+                **changes.pop("more", {}),
+            },
             "transport": self._transport,
             # Upstreams, router and callers share one process here, and it may have to wait for its turn.
             "timeouts": {"connect": "60s", **changes.pop("timeouts", {})},

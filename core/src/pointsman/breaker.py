@@ -299,13 +299,17 @@ class Breaker:
             self._close(now, "enabled by the operator")
 
     def reset(self, now: float) -> None:
-        """Close and forget all counts, whatever happened. No effect when disabled: that takes `enable`."""
+        """Close and forget all counts, whatever happened. No effect when disabled: that takes `enable`.
+
+        One whose settings do not enable it is disabled again.
+        """
         if self.state is BreakerState.CLOSED:
             self._clear_counts()
         elif self.state is BreakerState.FORCED_OPEN and not self._settings.enabled:
             self._change(BreakerState.DISABLED, now, "reset by the operator")
         elif self.state is not BreakerState.DISABLED:
-            self._close(now, "reset by the operator")
+            to = BreakerState.CLOSED if self._settings.enabled else BreakerState.DISABLED
+            self._close(now, "reset by the operator", to=to)
 
     def snapshot(self, now: float | None = None) -> dict[str, str | int | float | None]:
         """Plain data for a status page. The counts are those of the window that ends `now`, which is the
@@ -370,10 +374,10 @@ class Breaker:
         self._open_until = now + duration * (1.0 + 0.2 * self._rng.random())
         self._change(BreakerState.OPEN, now, reason)
 
-    def _close(self, now: float, reason: str) -> None:
+    def _close(self, now: float, reason: str, *, to: BreakerState = BreakerState.CLOSED) -> None:
         self.opens_in_row = 0
         self._clear_counts()
-        self._change(BreakerState.CLOSED, now, reason)
+        self._change(to, now, reason)
 
     def _change(self, state: BreakerState, now: float, reason: str) -> None:
         old = self.state

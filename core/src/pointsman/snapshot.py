@@ -19,13 +19,14 @@ from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth
 from pointsman.config import Config, DeploymentConfig, ProviderConfig
+from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel
 from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober
 from pointsman.http import Client, Endpoint
 from pointsman.limits import Limit
-from pointsman.pool import Pool
+from pointsman.pool import Pool, chain
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.residency import Host
 from pointsman.strategy import RoundRobin
@@ -81,6 +82,8 @@ class Snapshot:
     sinks: Sequence[AuditSink]
     scopes: Mapping[str, Limit]
     """Every rate limit that holds, by its name; a reload takes over as they stand those that say the same."""
+    credentials: Sequence[tuple[object, Credential]]
+    """What tells a credential from others, and the cool-down of those that use it."""
     hosts: Mapping[str, Polled]
     """The servers that strategies want to know about, by the name of the provider."""
     changes: Changes
@@ -101,14 +104,7 @@ class Snapshot:
         first = self.pool(model)
         if not first.fallback:
             return (first,)
-        chain: dict[str, Pool] = {}
-        waiting = [first]
-        while waiting:
-            pool = waiting.pop(0)
-            if pool.name not in chain:
-                chain[pool.name] = pool
-                waiting = [self.pool(name) for name in pool.fallback] + waiting
-        return tuple(chain.values())
+        return tuple(chain(first, self.pool, lambda _pool, _fallback: True))
 
     def pool(self, model: str) -> Pool:
         """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
@@ -228,6 +224,7 @@ class Snapshot:
         for upstream in self.upstreams.values():
             with suppress(Exception):
                 await _close(upstream)
+        self.setting.alarms.close()
 
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""

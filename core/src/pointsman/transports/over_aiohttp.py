@@ -17,8 +17,11 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import weakref
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -129,6 +132,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise RuntimeError("this transport is closed")
         if self._session is None:
             self._connector = _Connector(
+                self,
                 limit=0,
                 keepalive_timeout=self._options.keepalive_expiry,
                 ttl_dns_cache=DNS_SECONDS,
@@ -262,8 +266,9 @@ class _Handler(ResponseHandler):
 class _Connector(aiohttp.TCPConnector):
     """A connector that closes at once and does not trust an idle connection that has received something."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, owner: AiohttpTransport, **options: Any) -> None:
         super().__init__(**options)
+        self._owner = weakref.ref(owner)
         self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment]  # a kind of it
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
@@ -280,6 +285,21 @@ class _Connector(aiohttp.TCPConnector):
         if (should_close or protocol.should_close) and protocol.transport is not None:
             protocol.transport.abort()
         super()._release(key, protocol, should_close=should_close)
+
+    @property
+    def closed(self) -> bool:
+        # The session asks, and would complain when it is dropped along with a transport that nobody closed.
+        return self._closed or self._owner() is None
+
+    def __del__(self, *warnings: Any) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(RuntimeError):  # the loop is closed
+            self.abort_in_use()
+            for protocol, _ in chain.from_iterable(self._conns.values()):
+                if protocol.transport is not None:
+                    protocol.transport.abort()
 
     def abort_in_use(self) -> None:
         for protocol in list(self._acquired):

@@ -27,7 +27,7 @@ ORDER = """
     config.specific
     config.sound config.config config config.doc
     auth lean
-    transports.options transports.factory transports.deferred transports.slots transports.readable transports.shortage transports.direct transports.messages
+    transports.no_proxy transports.options transports.factory transports.deferred transports.slots transports.quiet transports.readable transports.shortage transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
     swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting

@@ -139,7 +139,7 @@ def test_arguments_that_are_nested_too_deeply_to_be_written_are_a_bad_response()
     with pytest.raises(BadResponse, match="too deeply"):
         openai_decode.ChatDecoder()._choice(delta["choices"][0], [])
     with pytest.raises(BadResponse, match="too deeply"):
-        ollama_decode.StreamDecoder("s")._read(chat)
+        ollama_decode.StreamDecoder("s")._read(chat, b"")
     with pytest.raises(BadResponse, match="too deeply"):
         chat_response({**MESSAGE, "content": [block]})
 

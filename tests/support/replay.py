@@ -372,6 +372,8 @@ def assemble(events: Iterable[StreamEvent]) -> Assembled:
                 whole.reasoning += event.reasoning
             case RawDelta():
                 assert event.raw or event.extra, "an empty raw delta"
+                whole.raw |= event.raw
+                whole.extra |= event.extra
             case RefusalDelta():
                 assert event.refusal, "an empty refusal delta"
                 whole.refusal += event.refusal
@@ -388,9 +390,6 @@ def assemble(events: Iterable[StreamEvent]) -> Assembled:
                     calls[event.index] = [event.id, event.name, event.arguments]
             case UsageUpdate():
                 whole.usage = event.usage
-            case RawDelta():
-                whole.raw |= event.raw
-                whole.extra |= event.extra
             case Finished():
                 assert whole.finish_reason is None, "finished twice"
                 whole.finish_reason, whole.native_finish_reason = event.finish_reason, event.native

@@ -382,13 +382,13 @@ def test_calls_that_were_cut_or_refused_are_no_calls_to_be_made(native: str, our
     assert finish_reason(native, called=True) == ours
 
 
-def test_an_answer_that_says_only_that_there_was_an_error_is_one() -> None:
-    with pytest.raises(Unavailable, match="says nothing but stop_reason 'error'"):
-        events(START, ended("error"), STOP)
-    with pytest.raises(Unavailable, match="says nothing but stop_reason 'error'"):
-        chat_response({**MESSAGE, "content": [], "stop_reason": "error"})
+def test_an_answer_that_ends_with_an_error_is_one() -> None:
     said = [opened(0, type="text", text="Hi"), closed(0)]
-    assert events(START, *said, ended("error"), STOP)[-1] == Finished("error", "error")
+    for blocks in ([], said):
+        with pytest.raises(Unavailable, match="ended its answer with stop_reason 'error'"):
+            events(START, *blocks, ended("error"), STOP)
+    with pytest.raises(Unavailable, match="ended its answer with stop_reason 'error'"):
+        chat_response({**MESSAGE, "stop_reason": "error"})
 
 
 def test_what_was_not_counted_is_not_known() -> None:

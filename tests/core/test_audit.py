@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from io import BytesIO
+from errno import EIO, ENOSPC
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pointsman import audit, jsonio
 from pointsman.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, _ts, record
 from pointsman.errors import ConfigError, Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.line_file import LineFile
 from pointsman.types import Usage
 
 WALL = 1709208000.0625  # 2024-02-29T12:00:00.062500Z
@@ -217,8 +219,10 @@ def test_a_record_that_cannot_be_written_costs_no_other_of_its_batch(
         sink(REQUEST._replace(seconds=seconds))
     sink.close()
 
-    assert [each["ms"] for each in lines(sink)] == [1000.0, 3000.0]
-    assert [each.message for each in caplog.records] == ["audit records cannot be written"]
+    first, gap, last = lines(sink)
+    assert (first["ms"], last["ms"]) == (1000.0, 3000.0)
+    assert (gap["event"], gap["seq"], gap["from_seq"], gap["count"]) == ("gap", 2, 2, 1)
+    assert [each.message for each in caplog.records] == ["an audit record cannot be written: ValueError"]
 
 
 def test_two_sinks_of_one_directory_do_not_share_a_file(tmp_path: Path) -> None:
@@ -248,18 +252,14 @@ class Slow(JsonlSink):
         super().__init__(settings, Standing())
 
     def _write(self) -> None:
-        file = self._file
-
-        class Disk:
-            def write(_, text: bytes) -> int:
+        class Disk(LineFile):
+            def _write(_, data: memoryview) -> int:
                 self.hangs.set()
                 assert self.goes_on.wait(10)
-                return file.write(text)
+                return super()._write(data)
 
-            flush = staticmethod(file.flush)
-            close = staticmethod(file.close)
-
-        self._file = Disk()  # type: ignore[assignment]
+        self._file.close()
+        self._file = Disk(self.path.parent, WALL)
         super()._write()
 
 
@@ -304,38 +304,95 @@ def test_what_was_dropped_last_is_told_when_the_sink_closes(slow: Slow) -> None:
     assert (written[-1]["from_seq"], written[-1]["count"]) == (4, 2)
 
 
-@settings(deadline=None)
-@given(st.lists(st.booleans(), max_size=30), st.integers(1, 3))
-def test_every_number_is_written_or_lies_in_a_gap(
-    tmp_path_factory: Any, steps: list[bool], buffer: int
-) -> None:
-    """`steps`: an event comes, or the disk writes one record."""
-    sink = JsonlSink(JsonlSettings(path=tmp_path_factory.mktemp("audit"), buffer=buffer), Standing())
-    sink._bell.put(True)
-    sink._thread.join()
-    sink._file.close()
-    sink._file = BytesIO()  # type: ignore[assignment]
-
-    for comes in steps:
-        if comes:
-            sink(breaker("x"))
-        elif sink._waiting:
-            rest = [sink._waiting.pop() for _ in range(len(sink._waiting) - 1)]
-            sink._write_waiting()
-            sink._waiting.extend(reversed(rest))
-    sink.close()
-    sink._write_waiting()
-    written = [json.loads(line) for line in sink._file.getvalue().splitlines()]  # type: ignore[attr-defined]
-
+def accounted_for(written: Iterable[dict[str, Any]]) -> int:
+    """The last number of a file whose every number is that of a record, or counted in a gap."""
     seen = 0
     for each in written:
-        assert each["seq"] == seen + 1 + each.get("count", 0)
-        assert each.get("from_seq", seen + 1) == seen + 1
+        if each["event"] == "gap":
+            assert each["from_seq"] == seen + 1
+            seen += each["count"]
+        assert each["seq"] in (seen, seen + 1)
+        assert each["event"] == "gap" or each["seq"] == seen + 1
         seen = each["seq"]
-    events = sum(each["event"] == "breaker" for each in written) + sum(
-        each.get("count", 0) for each in written
-    )
-    assert events == sum(steps)
+    return seen
+
+
+class Whims(LineFile):
+    """On a disk that takes so many bytes of each write as it is told to, and refuses the rest."""
+
+    takes: Iterator[int | None]  # None for all
+    cuts: Iterator[bool]
+    left: int | None = None
+
+    def append(self, lines: Sequence[bytes]) -> tuple[int, OSError | None]:
+        self.left = next(self.takes, None)
+        return super().append(lines)
+
+    def _write(self, data: memoryview) -> int:
+        if self.left is None:
+            return super()._write(data)
+        if self.left == 0:
+            raise OSError(ENOSPC, "No space left on device")
+        taken = super()._write(data[: self.left])
+        self.left -= taken
+        return taken
+
+    def _cut(self) -> None:
+        if self._torn and not next(self.cuts, True):
+            raise OSError(EIO, "Input/output error")
+        super()._cut()
+
+
+STEPS = st.lists(st.sampled_from(["event", "write", "delete", "not JSON"]), max_size=30)
+TAKES = st.lists(st.none() | st.integers(0, 400), max_size=20)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS, st.integers(1, 5), TAKES, st.lists(st.booleans(), max_size=20))
+@example(["event", "write"], 5, [50], [])
+@example(["event", "write", "write"], 5, [50, 50], [False, False, True])
+@example(["event", "event", "event", "write", "delete", "event", "write", "delete"], 5, [], [])
+def test_every_number_is_written_or_lies_in_a_gap(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[str],
+    buffer: int,
+    takes: list[int | None],
+    cuts: list[bool],
+) -> None:
+    """Whatever comes, and whatever the disk does with it, as long as it works at the end."""
+    directory = tmp_path_factory.mktemp("audit")
+    sink = JsonlSink(JsonlSettings(path=directory / "a", buffer=buffer), Standing())
+    sink._bell.put(True)
+    sink._thread.join()
+    sink._file = disk = Whims(directory / "a", WALL)
+    disk.takes, disk.cuts = iter(takes), iter(cuts)
+
+    came = 0
+    for step in steps:
+        match step:
+            case "event":
+                sink(breaker("x"))
+                came += 1
+            case "not JSON":
+                sink(REQUEST._replace(seconds=float("nan")))
+                came += 1
+            case "write":
+                sink._write_waiting()
+            case "delete":
+                shutil.rmtree(directory / "a", ignore_errors=True)
+    disk.takes = disk.cuts = iter(())
+    sink(breaker("last"))
+    came += 1
+    sink._write_waiting()
+    sink.close()
+    sink._write_waiting()
+
+    written = lines(sink)
+    assert accounted_for(written) == sink._seq
+    whole = sum(each["event"] != "gap" for each in written)
+    assert whole + sum(each.get("count", 0) for each in written) >= came
+    if set(steps) <= {"event", "write"} and whole == len(written):
+        assert whole == came
 
 
 def test_an_event_told_while_another_is_being_told_does_not_hang(tmp_path: Path) -> None:
@@ -370,36 +427,123 @@ def test_an_event_told_while_another_is_being_told_does_not_hang(tmp_path: Path)
     assert [each["reason"] for each in written].count("told") == 1
 
 
+# A limit on the size of files is a full disk that needs no rights: it takes a part of a write and refuses the rest.
 FULL_DISK = """
-import resource, signal, sys
+import logging, resource, signal, sys, threading
 from pathlib import Path
 from pointsman.audit import JsonlSettings, JsonlSink
 from pointsman.clock import LoopClock
 from pointsman.events import BreakerChanged
 
+class Told(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.failing, self.well = threading.Event(), threading.Event()
+    def emit(self, record):
+        print(record.getMessage().split(" to ")[0], flush=True)
+        (self.well if "again" in record.getMessage() else self.failing).set()
+
+told = Told()
+logging.getLogger("pointsman").addHandler(told)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-sink = JsonlSink(JsonlSettings(path=Path(sys.argv[1])), LoopClock())
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))
+sink = JsonlSink(JsonlSettings(path=Path(sys.argv[1]), buffer=int(sys.argv[2])), LoopClock())
 for n in range(500):
     sink(BreakerChanged("d", "closed", "open", str(n)))
+assert told.failing.wait(20)
+if sys.argv[3] == "for a while":
+    for n in range(500):
+        sink(BreakerChanged("d", "closed", "open", str(n)))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+    assert told.well.wait(20)
+    sink(BreakerChanged("d", "closed", "open", "after it"))
 sink.close()
-print("closed")
 """
 
 
-def test_a_full_disk_is_logged_once_and_breaks_nothing(tmp_path: Path) -> None:
+def on_a_full_disk(directory: Path, *, buffer: int, how_long: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The records that are in the file, and what was logged."""
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        [sys.executable, "-c", FULL_DISK, str(directory), str(buffer), how_long],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
+    assert (done.returncode, done.stderr) == (0, "")
+    (file,) = directory.iterdir()
+    return [json.loads(line) for line in file.read_bytes().splitlines()], done.stdout.splitlines()
 
-    assert (done.returncode, done.stdout) == (0, "closed\n")
-    assert done.stderr.count("audit records cannot be written") == 1
-    assert "Exception in thread" not in done.stderr
-    assert done.stderr.count("Traceback") == 1
+
+def test_a_disk_that_is_full_for_a_while_costs_no_record_that_the_buffer_has_room_for(tmp_path: Path) -> None:
+    written, logged = on_a_full_disk(tmp_path, buffer=10_000, how_long="for a while")
+
+    assert [each["seq"] for each in written] == list(range(1, 1002))
+    assert [each["event"] for each in written] == ["breaker"] * 1001
+    assert written[-1]["reason"] == "after it"
+    assert logged == ["audit records cannot be written", "audit records are written again,"]
+
+
+def test_what_the_buffer_has_no_room_for_while_the_disk_is_full_is_counted_in_a_gap(tmp_path: Path) -> None:
+    written, logged = on_a_full_disk(tmp_path, buffer=100, how_long="for a while")
+
+    assert accounted_for(written) == written[-1]["seq"]
+    gaps = [each for each in written if each["event"] == "gap"]
+    assert sum(each["count"] for each in gaps) + len(written) - len(gaps) == 1001
+    assert "File too large" in gaps[-1]["reason"]
+    assert f"{gaps[-1]['count']} audit records were dropped: {gaps[-1]['reason']}" in logged
+
+
+def test_a_disk_that_stays_full_leaves_whole_lines_and_the_loss_is_counted_in_the_log(tmp_path: Path) -> None:
+    written, logged = on_a_full_disk(tmp_path, buffer=10_000, how_long="for ever")
+
+    assert [each["seq"] for each in written] == list(range(1, len(written) + 1))
+    assert logged == [
+        "audit records cannot be written",
+        f"{500 - len(written)} audit records are lost: File too large",
+    ]
+
+
+@pytest.mark.parametrize("what", ["the file", "the directory"])
+def test_the_record_goes_on_in_another_file_when_its_own_is_deleted(
+    what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = JsonlSink(JsonlSettings(path=tmp_path / "audit"), Standing())
+    for n in range(3):
+        sink(breaker(str(n)))
+    while len(sink.path.read_bytes().splitlines()) < 3:
+        sink._thread.join(0.001)
+    first = sink.path
+
+    if what == "the file":
+        first.unlink()
+    else:
+        shutil.rmtree(first.parent)
+    sink(breaker("after it"))
+    sink.close()
+
+    gap, record = lines(sink)
+    assert (gap["seq"], gap["from_seq"], gap["count"], gap["reason"]) == (3, 1, 3, "file deleted")
+    assert (record["seq"], record["reason"]) == (4, "after it")
+    assert stat.S_IMODE(sink.path.parent.stat().st_mode) == 0o700
+    assert f"the audit file {first} was deleted" in caplog.text
+
+
+def test_a_failure_is_logged_again_when_it_becomes_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = JsonlSink(JsonlSettings(path=tmp_path), Standing())
+
+    for code in (ENOSPC, ENOSPC, EIO, ENOSPC):
+        sink._complain(OSError(code, os.strerror(code)))
+    sink._trouble = ""
+    sink.close()
+
+    assert [each.getMessage().rpartition(": ")[2] for each in caplog.records] == [
+        "No space left on device",
+        "Input/output error",
+        "No space left on device",
+    ]
 
 
 # ── logging ──────────────────────────────────────────────────────────────────────────────────────────

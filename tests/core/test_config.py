@@ -383,13 +383,13 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         (
             "providers: {a: {type: x}}\nmodels: {m: {deployments: [a/n], limits: {}}}\n",
             ":2:34: models.m.limits: unknown key 'limits'; "
-            "known: defaults, deployments, fallback, require, strategy, timeouts",
+            "known: circuit_breaker, defaults, deployments, fallback, overload, refusal, require, retry, strategy, timeouts",
         ),
         ("providers: {a: {type: x}}\nstrategy: {}\n", ":2:1: strategy.type: is missing"),
         ("providers: {a: {type: x}}\nstrategy: ''\n", ":2:11: strategy.type: must not be empty"),
         (
             "providers: {a: {type: x}}\ncircuit_breaker: {reset_timeout: 1m, max_reset_timeout: 30s}\n",
-            ":2:57: circuit_breaker.max_reset_timeout: is below reset_timeout (1m)",
+            ":2:34: circuit_breaker.reset_timeout: is 1m, more than max_reset_timeout (30s)",
         ),
         (
             "providers: {a: {type: x}}\nmodels: {' ': {deployments: [a/b]}}\n",
@@ -608,7 +608,10 @@ def test_the_schema_is_closed_and_takes_short_forms_and_references() -> None:
         for inner in each.get("anyOf", ())
     )
     weight = deployment["anyOf"][1]["properties"]["weight"]
-    assert weight["anyOf"] == [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"\$\{.*\}"}]
+    assert weight["anyOf"] == [
+        {"type": "integer", "minimum": 1, "maximum": 10**9},
+        {"type": "string", "pattern": r"\$\{.*\}"},
+    ]
 
 
 def test_the_page_holds_the_table_of_all_settings() -> None:

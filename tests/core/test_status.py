@@ -10,7 +10,7 @@ import pytest
 from routers import config, router
 
 from pointsman import NoDeploymentAvailable, Router
-from pointsman.errors import Unavailable
+from pointsman.errors import InvalidRequest, RateLimited, Unavailable
 from pointsman.testing import Answer, Scripted, run
 
 ALL = {
@@ -44,7 +44,7 @@ def test_what_is_not_configured_is_none() -> None:
         async with router(Scripted(), given) as r:
             a = of(r)["a/x"]
             assert {a[each] for each in ("ejection", "checks", "warm_up", "adaptive", "refused")} == {None}
-            assert a["breaker"] == {"state": "off"}
+            assert a["breaker"]["state"] == "disabled"
             assert r.status()["models"]["m"]["queue"] is None
 
     run(main())
@@ -167,5 +167,63 @@ def test_in_a_panic_what_is_ill_is_blocked_by_its_health_and_not_refused() -> No
             assert {each["blocked"] for each in of(r).values()} == {"unhealthy: its checks fail"}
             assert {each["refused"] for each in of(r).values()} == {None}
             assert (await r.chat("m", "hi")).text == "ok"
+
+    run(main())
+
+
+def test_it_tells_which_transport_each_deployment_really_uses() -> None:
+    async def main() -> None:
+        given = {
+            "transport": "auto",
+            "providers": {
+                "a": {"type": "openai", "base_url": "http://127.0.0.1:1"},
+                "b": {"type": "openai", "base_url": "http://127.0.0.1:1", "proxy": "http://127.0.0.1:1"},
+                "c": {"type": "openai", "base_url": "http://127.0.0.1:1", "transport": "httpx"},
+            },
+            "models": {"m": {"deployments": ["a/x", "b/x", "c/x"]}},
+        }
+        r = Router.from_config(given)
+        expected = {"a/x": "h1", "b/x": "aiohttp", "c/x": "httpx"}
+
+        assert {id: each["transport"] for id, each in of(r).items()} == expected, "before it has begun"
+        async with r:
+            assert {id: each["transport"] for id, each in of(r).items()} == expected
+
+    run(main())
+
+
+def test_the_last_error_stays_with_its_age_until_the_next_one() -> None:
+    upstream = Scripted()
+    upstream.script(
+        "a", Unavailable("down " * 100, status=503), Answer(), RateLimited("slow down", status=429)
+    )
+
+    async def main() -> None:
+        async with router(upstream, config("a", retry="none")) as r:
+            assert of(r)["a/x"]["last_error"] is None
+            with pytest.raises(Unavailable):
+                await r.chat("m", "hi")
+            await asyncio.sleep(20)
+            await r.chat("m", "hi")
+            last = of(r)["a/x"]["last_error"]
+            assert (last["code"], last["status"], len(last["message"])) == ("unavailable", 503, 200)
+            assert last["seconds_ago"] == pytest.approx(20, abs=1)
+            with pytest.raises(RateLimited):
+                await r.chat("m", "hi")
+            assert of(r)["a/x"]["last_error"]["message"] == "slow down"
+
+    run(main())
+
+
+def test_a_request_that_is_itself_wrong_leaves_no_error_at_the_deployment() -> None:
+    upstream = Scripted()
+    upstream.script("a", InvalidRequest("no such role"))
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            with pytest.raises(InvalidRequest):
+                await r.chat("m", "hi")
+            assert of(r)["a/x"]["last_error"] is None
+            assert of(r)["a/x"]["outcomes"] == {"client_fault": 1}
 
     run(main())

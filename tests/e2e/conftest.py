@@ -13,7 +13,7 @@ from pointsman_simulator import Simulator, Upstream
 
 MODELS = {
     "ollama": "llama3.2",
-    "openai": "gpt-5-mini",
+    "openai": "gpt-4.1-mini",
     "claude": "claude-sonnet-5-5",
     "localai": "qwen3-4b",
 }
@@ -40,10 +40,14 @@ class Fleet:
         return upstream
 
     def router(self, **changes: Any) -> Router:
-        """A router for what was added; `changes` replace or add top-level keys."""
+        """A router for what was added: `model` says more of `m`, `more` are other models, and the rest
+        replaces or adds top-level keys."""
         config = {
             "providers": self._providers,
-            "models": {"m": {"deployments": self._deployments, **changes.pop("model", {})}},
+            "models": {
+                "m": {"deployments": self._deployments, **changes.pop("model", {})},
+                **changes.pop("more", {}),
+            },
             "transport": self._transport,
             # Upstreams, router and callers share one process here, and it may have to wait for its turn.
             "timeouts": {"connect": "60s", **changes.pop("timeouts", {})},

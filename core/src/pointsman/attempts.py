@@ -18,31 +18,33 @@ from typing import TYPE_CHECKING, TypeVar
 from pointsman.budget import RetryBudget
 from pointsman.clock import Clock, Rng, new_id
 from pointsman.concurrency import HedgeSettings, hedge_after, may_hedge
-from pointsman.deployment import QUOTA_COOL_DOWN, Demand, Deployment, Lease
+from pointsman.deployment import Demand, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
     BadResponse,
     CallError,
     ConnectionFailed,
     DeadlineExceeded,
+    ModelNotFound,
     NoDeploymentAvailable,
     Outcome,
     PointsmanError,
-    QuotaExhausted,
+    ProviderError,
     RuleNotMet,
     Unsupported,
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded
-from pointsman.failures import Failures, same_credential
+from pointsman.failures import Failures
 from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.pool import Pool
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
+from pointsman.scrubber import Scrubber
 from pointsman.terms import PLAIN, Terms, both
 from pointsman.timers import TimeLimit
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
-from pointsman.waiting import NotYet, Priority
+from pointsman.waiting import NotYet, Priority, WaitingRoom
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -53,6 +55,7 @@ R = TypeVar("R", ChatResponse, EmbedResponse)
 _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
 LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
+_ROUNDING = 1e-6  # seconds: instants are sums, and a minute must not become more than one by that
 
 
 class Running:
@@ -100,6 +103,7 @@ class Setting:
     retry: RetryPolicy
     running: Running = field(default_factory=Running)
     hedging: HedgeSettings | None = None
+    scrubber: Scrubber = field(default_factory=Scrubber)
 
 
 class Attempts:
@@ -195,16 +199,22 @@ class Attempts:
                     error = another
             else:
                 raise error
+        except ModelNotFound as not_found:
+            # That is so only where all of them say it.
+            if failures.other is None:
+                raise
+            failures.other.attempts, failures.other.budget_exhausted = self.made, not_found.budget_exhausted
+            raise failures.other from None
         finally:
             # A frame that holds the error that holds the frame would hold the caller's stream too.
             del error
-            if failures.planned and self._budget is not None:
+            if failures.prepaid and self._budget is not None:
                 # The retry was cancelled while it waited, or found no deployment that can take it: nothing
                 # of it ever left the process.
-                failures.planned = False
+                failures.prepaid = False
                 self._budget.refund(self._setting.clock.now())
         # Nobody asks for it any more, and its traceback holds the caller's stream.
-        failures.last = None
+        failures.last = failures.other = None
         return result
 
     async def _after_waiting(self, once: Callable[[Lease], Awaitable[T]], error: CallError) -> T:
@@ -251,6 +261,11 @@ class Attempts:
         return self._failed_before.delay or 0.0
 
     @property
+    def _retry(self) -> RetryPolicy:
+        """The one policy of the request: that of the model it asks for."""
+        return self._chain[0].retry or self._setting.retry
+
+    @property
     def _failed_before(self) -> Failures:
         """What has gone wrong so far; from the first time somebody asks on, it is kept."""
         if self._failures is None:
@@ -268,11 +283,12 @@ class Attempts:
     async def _attempt(self, once: Callable[[Lease], Awaitable[T]]) -> T:
         refusal: Unsupported | None = None
         while True:
-            failures = self._failures
-            planned = failures is not None and failures.planned
-            lease = self._at_once(refusal) or await self._in_line()
-            if failures is not None:
-                failures.planned = False
+            try:
+                lease = self._at_once(refusal) or await self._in_line()
+            except NoDeploymentAvailable:
+                if not await self._waited_again():
+                    raise
+                continue
             self._begins(lease)
             self._last = lease
             try:
@@ -282,8 +298,6 @@ class Attempts:
                 if lease.is_open:
                     self.end(lease, Outcome.CLIENT_FAULT, error=error)
                     self.made -= 1
-                    if failures is not None:
-                        failures.planned = planned
                 # Without its traceback, which holds this frame, and with it the caller's stream.
                 refusal = self._complete(error, lease.deployment).with_traceback(None)
             except CallError as error:
@@ -312,8 +326,8 @@ class Attempts:
             return None
         try:
             return self._found(refusal)
-        except NoDeploymentAvailable:
-            if room is None or not self._lacks_room(self._setting.clock.now()):
+        except (NoDeploymentAvailable, Unsupported):
+            if room is None or not self._worth_a_place(self._setting.clock.now(), room):
                 raise
             return None
 
@@ -323,24 +337,24 @@ class Attempts:
         self._demand.tried.add(lease.deployment.id)
 
     async def _in_line(self) -> Lease:
-        demand, room = self._demand, self._chain[0].room
+        demand, room, failures = self._demand, self._chain[0].room, self._failures
         assert room is not None
+        until = self._patience(self._setting.clock.now(), room)
 
         def attempt(now: float) -> Lease | NotYet:
             held = self._seek(now)
             if held is not None:
                 return held
-            if not self._lacks_room(now):
+            lacking = self._lacking(now)
+            if min(lacking.values(), default=inf) >= until:
                 raise self._none_available(now)
-            instants = [
-                at
-                for pool in self._open_pools(now)
-                for each in pool.deployments
-                if each.lacks_room(now, demand.tokens)
-                and (at := each.available_at(now, demand.tokens)) is not None
-            ]
-            # A picky caller must not hold up those behind it, who can use what it cannot.
-            return NotYet(min(instants, default=inf), pass_on=bool(demand.require or demand.tried))
+            instants = [each.available_at(now, demand.tokens) for each in lacking]
+            return NotYet(
+                min((at for at in instants if at is not None), default=inf),
+                # A picky caller must not hold up those behind it, who can use what it cannot.
+                pass_on=bool(demand.require or demand.tried),
+                closed=all(each.live.cooling_until > now for each in lacking),
+            )
 
         try:
             held = await room.wait(
@@ -348,7 +362,13 @@ class Attempts:
                 key=self.terms.fairness_key,
                 priority=_PRIORITIES[self.terms.priority],
                 deadline=self.deadline,
-                needs=(frozenset(demand.tried), tuple(demand.require.items()), demand.tokens),
+                needs=(
+                    frozenset(demand.tried),
+                    frozenset(self._retryable),
+                    failures is not None and failures.prepaid,
+                    tuple(demand.require.items()),
+                    demand.tokens,
+                ),
             )
         except CallError as error:
             raise self._complete(error, None) from self._last_error
@@ -360,15 +380,39 @@ class Attempts:
             raise self._complete(late, None) from self._last_error
         return held
 
-    def _lacks_room(self, now: float) -> bool:
-        """Whether somebody well could take the next attempt, had it but room."""
+    def _lacking(self, now: float) -> dict[Deployment, float]:
+        """Those that could take the next attempt, had they but room, and when each may have it."""
         demand = self._demand
-        return any(
-            each.lacks_room(now, demand.tokens)
+        return {
+            each: at
             for pool in self._open_pools(now)
             for each in pool.allowed(demand.require)
             if each.id not in demand.tried or each.id in self._retryable
-        )
+            if (at := each.room_at(now, demand.tokens)) is not None
+        }
+
+    def _patience(self, now: float, room: WaitingRoom[Lease]) -> float:
+        """Until when a caller who comes to `room` now waits in line."""
+        return min(now + room.line.settings.max_wait, self.deadline)
+
+    def _worth_a_place(self, now: float, room: WaitingRoom[Lease]) -> bool:
+        """Whether there may be room for the next attempt before its time in line is over."""
+        return min(self._lacking(now).values(), default=inf) < self._patience(now, room)
+
+    async def _waited_again(self) -> bool:
+        """Whether the request, which waited for its way back and found it longer, has waited for the rest.
+
+        Other calls lengthen a cool-down meanwhile. False when there is no such way, or it takes too long.
+        """
+        failures = self._failures
+        if failures is None:
+            return False
+        now = self._setting.clock.now()
+        back = failures.way_back(self._chain, now)
+        if back is None or back[1] <= now or self._takes_too_long(back[1] - now, back[0], now):
+            return False
+        await pause(self._setting.clock, back[1] - now)
+        return True
 
     def _found(self, refusal: Unsupported | None) -> Lease:
         # No time has passed before the first attempt.
@@ -386,19 +430,43 @@ class Attempts:
     def _seek(self, now: float, *, back: bool = True) -> Lease | None:
         """A lease on what was not tried, else, when it may go `back`, on what failed; None for none."""
         demand, expires = self._demand, self.deadline
+        if self._failures is not None:
+            demand.well_only = not self._affordable(now)
         for pool in self._open_pools(now):
             lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None:
-                return lease
+                return self._charged(lease, now)
         failures = self._failures
-        if failures is None or not (back and failures.retryable):
+        if failures is None or not (back and failures.retryable) or demand.well_only:
             return None
         for pool in self._chain:
             for each in failures.fewest_first(pool.ready(now, demand.again())):
                 lease = pool.hold(each, now, expires, demand)
                 if lease is not None:
-                    return lease
+                    return self._charged(lease, now)
         return None
+
+    def _affordable(self, now: float) -> bool:
+        """Whether an attempt at what fails can be paid for."""
+        budget = self._budget
+        return budget is None or self._failed_before.prepaid or budget.allows(now)
+
+    def _charged(self, lease: Lease, now: float) -> Lease:
+        """`lease`, paid for if its attempt adds to what fails: to what this request tried, or failed last.
+
+        Whatever was planned, what counts is the deployment that takes the attempt.
+        """
+        budget, failures = self._budget, self._failures
+        if budget is None or failures is None:
+            return lease
+        prepaid, failures.prepaid = failures.prepaid, False
+        if lease.deployment.live.failing or lease.deployment.id in self._demand.tried:
+            if not prepaid:
+                budget.retry(now)  # it is there, or only those that look well could have been chosen
+            lease.paid = (budget,)
+        elif prepaid:
+            budget.refund(now)
+        return lease
 
     def _open_pools(self, now: float) -> Sequence[Pool]:
         """The pools that may take the next attempt, in order.
@@ -412,7 +480,7 @@ class Attempts:
         pools = [pool for pool in self._chain if pool.name not in closed]
         if len(pools) < 2:
             return pools
-        left = self._setting.retry.attempts - self.made
+        left = self._retry.attempts - self.made
         while len(pools) > 1:
             head, *rest = pools
             begun = any(each.id in self._demand.tried for each in head.deployments)
@@ -457,9 +525,6 @@ class Attempts:
             return
         self.end(lease, error.outcome, error=error)
         failures.add(error, deployment, self._pool(lease))
-        to_blame = same_credential(error, deployment, self._chain)
-        self._demand.tried |= to_blame
-        failures.retryable -= to_blame
 
     def _plan(self, error: CallError) -> bool:
         """Decide whether another attempt is made, and set how long to wait for it."""
@@ -468,11 +533,15 @@ class Attempts:
         if not _may_be_retried(error) or self._setting.running.closed:
             return False
         now = self._setting.clock.now()
-        elsewhere = any(pool.ready(now, self._demand) for pool in self._open_pools(now))
+        ready = self._ready(now)
+        elsewhere = bool(ready)
         back = None if elsewhere else failures.way_back(self._chain, now)
+        room = self._chain[0].room
+        if not elsewhere and back is None and room is not None:
+            elsewhere = self._worth_a_place(now, room)
         if not elsewhere and back is None:
             return False
-        wait = self._setting.retry.delay(
+        wait = self._retry.delay(
             Failure(
                 number=self.made,
                 error=error,
@@ -486,13 +555,32 @@ class Attempts:
             return False
         if back is not None:
             wait = max(wait, back[1] - now)
-        if wait > LONGEST_WAIT or now + wait >= self.deadline:
+        if self._takes_too_long(wait, None if back is None else back[0], now):
             return False
-        if self._budget is not None and not failures.planned and not self._budget.retry(now):
-            error.budget_exhausted = True
-            return False
-        failures.planned = True
+        if not (any(not each.live.failing for each in ready) or self._prepaid(now)):
+            # What is to be had now fails. Only what looks well, maybe in a later level, is still free.
+            error.budget_exhausted = not self._ready(now, well_only=True)
+            if error.budget_exhausted:
+                return False
         failures.delay = wait
+        return True
+
+    def _takes_too_long(self, wait: float, back: Deployment | None, now: float) -> bool:
+        """Whether `wait` is not waited inside a request: what an upstream asked for, without our jitter."""
+        jitter = 0.0 if back is None else back.live.jitter
+        return wait - jitter > LONGEST_WAIT + _ROUNDING or now + wait >= self.deadline
+
+    def _ready(self, now: float, *, well_only: bool = False) -> Sequence[Deployment]:
+        """What the next attempt could go to at once, of those that this request has not tried."""
+        self._demand.well_only = well_only
+        return [each for pool in self._open_pools(now) for each in pool.ready(now, self._demand)]
+
+    def _prepaid(self, now: float) -> bool:
+        """Whether the next attempt may go to what fails: it is charged now, so that nobody waits in vain."""
+        failures = self._failed_before
+        if self._budget is not None and not failures.prepaid:
+            failures.prepaid = self._budget.retry(now)
+            return failures.prepaid
         return True
 
     # ── a second attempt beside one that is late ─────────────────────────────────────────────────────
@@ -515,18 +603,20 @@ class Attempts:
         pool, room = self._pool(beside), self._chain[0].room
         if self._setting.running.closed or now >= self.deadline or not (room is None or room.is_empty):
             return None
-        if self.made >= self._setting.retry.attempts:
+        if self.made >= self._retry.attempts:
             return None
         if not self._may_hedge(elsewhere=bool(pool.ready(now, self._demand))):
             return None
         budgets = self._hedge_budgets()
         if not all(each.allows(now) for each in budgets):
             return None
+        self._demand.well_only = False
         lease = pool.lease(self.request, now=now, expires=self.deadline, demand=self._demand)
         if lease is None:
             return None
         for each in budgets:
             each.retry(now)
+        lease.paid = budgets
         self._begins(lease)
         self._hedge = lease
         return lease
@@ -540,10 +630,7 @@ class Attempts:
         if isinstance(error, Unsupported):
             self.end(lease, Outcome.CLIENT_FAULT, error=error)
             if lease is self._hedge:
-                # Nothing of it was sent, so it costs nothing.
-                self.made -= 1
-                for each in self._hedge_budgets():
-                    each.refund(self._setting.clock.now())
+                self.made -= 1  # nothing of it was sent, so it costs nothing
         elif isinstance(error, CallError):
             with suppress(DeadlineExceeded):  # the other one is told the same
                 self._failed(lease, error)
@@ -632,12 +719,16 @@ class Attempts:
         if error is None:
             lease.release(outcome, now, tokens=None if usage is None else usage.total)
         else:
+            self._setting.scrubber.error(error)
+            if isinstance(error, ProviderError):
+                lease.deployment.live.failed_with(error, now)
             upstream_request_id = upstream_request_id or error.upstream_request_id
             lease.release(
                 outcome,
                 now,
                 retry_after=error.retry_after,
-                at_least=QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0,
+                refusal=error.refusal,
+                within=self.deadline - now,
                 timed_out=isinstance(error, AttemptTimeout),
                 sent=not (
                     isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
@@ -713,6 +804,8 @@ class Attempts:
 
     def failed(self, error: BaseException) -> None:
         """End the request with `error`: `error` when it is one of ours or a bug, else `cancelled`."""
+        if isinstance(error, PointsmanError):
+            self._setting.scrubber.error(error)
         if isinstance(error, CallError):
             self._complete(error, None)
         self.finish("error" if isinstance(error, Exception) else "cancelled", error)

@@ -6,16 +6,14 @@ synchronously and hands the writing to a thread, so the path never waits for a d
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +22,7 @@ from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
 from pointsman.frozen import frozen
+from pointsman.line_file import LineFile
 from pointsman.types import Usage
 
 VERSION = 1
@@ -41,6 +40,9 @@ _BATCH = 256
 _GATHER = 0.02
 """Seconds in which records are gathered before the disk is bothered: waking a thread for each would cost more
 than the record does."""
+_RETRY = 1.0
+"""Seconds after which a disk that failed is tried again; what came meanwhile waits."""
+_log = logging.getLogger("pointsman")
 
 
 class AuditSink(Protocol):
@@ -62,11 +64,20 @@ class AuditFactory:
     make: Callable[[Any, Clock], AuditSink]
 
 
+class _Line(NamedTuple):
+    """A line to be written, and the numbers it tells of: its own, and those that it counts as missing."""
+
+    first: int
+    last: int
+    text: bytes
+
+
 class _Gap(NamedTuple):
-    """Records that found no room."""
+    """Records that are not in the file."""
 
     from_seq: int
-    dropped: int
+    missing: int
+    reason: str
 
 
 def record(event: Event, *, seq: int, wall: float) -> dict[str, Any]:
@@ -193,7 +204,7 @@ def _counted(usage: Usage) -> dict[str, int]:
 
 def _gap(gap: _Gap, seq: int, wall: float) -> dict[str, Any]:
     head = {"v": VERSION, "seq": seq, "ts": _ts(wall), "event": "gap"}
-    return {**head, "from_seq": gap.from_seq, "count": gap.dropped, "reason": "buffer full"}
+    return {**head, "from_seq": gap.from_seq, "count": gap.missing, "reason": gap.reason}
 
 
 def _ts(wall: float) -> str:
@@ -205,19 +216,6 @@ def _ts(wall: float) -> str:
 @lru_cache(maxsize=4)
 def _to_the_second(wall: int) -> str:
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _new_file(directory: Path, wall: float) -> tuple[Path, BinaryIO]:
-    """A file that nobody else writes to, named after the time and this process."""
-    stamp = datetime.fromtimestamp(wall, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    for number in count():
-        path = directory / f"audit-{stamp}-{os.getpid()}{f'-{number}' if number else ''}.jsonl"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
-        except FileExistsError:
-            continue
-        return path, os.fdopen(descriptor, "wb")
-    raise AssertionError("unreachable")
 
 
 class JsonlSettings(BaseModel):
@@ -242,32 +240,45 @@ class LoggingSettings(BaseModel):
 class JsonlSink:
     """One JSON line for each record, in a file of this process, written by a thread.
 
-    When the disk cannot keep up and the buffer is full, records are dropped and counted, and the next
-    record that gets through is `gap`: it says how many (`count`) and from which sequence number on
-    (`from_seq`).
+    Every record is in the file or counted in a record `gap`, which says how many are missing (`count`), from
+    which sequence number on (`from_seq`), and why. While the disk fails, records wait in the buffer and are
+    written once it works again; where the buffer is full they are dropped, and the next that gets through is
+    a `gap`. A `gap` of what could not be written at all stands in the place of those that it counts: of a
+    record that cannot be JSON, and of a whole file that somebody deleted.
+
+    Attributes:
+        path: the file that is being written.
     """
 
     def __init__(self, settings: JsonlSettings, clock: Clock) -> None:
         self._clock = clock
         self._seq = 0
         self._dropped = 0
+        self._why = ""
         from queue import SimpleQueue  # most routers write no audit
 
+        self._directory = settings.path
         try:
-            settings.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path, self._file = _new_file(settings.path, clock.wall())
-        except OSError as error:
+            self._file = LineFile(settings.path, clock.wall())
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             raise ConfigError(f"audit files cannot be written in {settings.path}: {error}") from error
         self._buffer = settings.buffer
-        self._failed = False
         # Both may be used in a `__del__`: a stream that is dropped tells its end wherever the collector
         # happens to run, in the midst of another `put` too. Locks and events may not.
         self._waiting: deque[tuple[int, float, Event | _Gap]] = deque()
         self._bell: SimpleQueue[bool] = SimpleQueue()
         """False: something waits, and nobody has rung before. True: write all, and end."""
         self._rung = False
+        # Of the thread alone: what is being written, and the numbers that the file tells of; 0 for none.
+        self._held: list[_Line] = []
+        self._first = self._last = 0
+        self._trouble = ""
         self._thread = threading.Thread(target=self._write, name="pointsman-audit", daemon=True)
         self._thread.start()
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
 
     def __call__(self, event: Event) -> None:
         wall = self._clock.wall()
@@ -282,6 +293,8 @@ class JsonlSink:
                 self._rung = True
                 self._bell.put(False)
         else:
+            if not self._dropped:
+                self._why = f"buffer full: {self._trouble}" if self._trouble else "buffer full"
             self._dropped += 1
 
     def close(self) -> None:
@@ -293,44 +306,89 @@ class JsonlSink:
     def _put_gap(self, wall: float) -> None:
         dropped, self._dropped = self._dropped, 0
         self._seq += 1
-        self._waiting.append((self._seq, wall, _Gap(self._seq - dropped, dropped)))
+        self._waiting.append((self._seq, wall, _Gap(self._seq - dropped, dropped, self._why)))
+
+    # ── in the thread ────────────────────────────────────────────────────────────────────────────────
 
     def _write(self) -> None:
         from queue import Empty
 
         closing = False
         while not closing:
-            closing = self._bell.get()
-            if not closing:
+            if self._trouble:
+                # Nobody rings again before the next try, except for the end.
                 with suppress(Empty):
-                    closing = self._bell.get(timeout=_GATHER)
+                    closing = self._bell.get(timeout=_RETRY)
+            else:
+                closing = self._bell.get()
+                if not closing:
+                    with suppress(Empty):
+                        closing = self._bell.get(timeout=_GATHER)
             self._rung = False
             self._write_waiting()
+            if self._trouble:
+                self._rung = True
+        if left := len(self._held) + len(self._waiting):
+            _log.error("%d audit records are lost: %s", left, self._trouble)
         try:
             self._file.close()
-        except (OSError, ValueError):
-            self._complain()
+        except OSError as error:
+            self._complain(error)
 
     def _write_waiting(self) -> None:
-        while self._waiting:
-            lines = bytearray()
-            for _ in range(min(len(self._waiting), _BATCH)):
-                try:
-                    seq, wall, event = self._waiting.popleft()
-                    lines += _line(event, seq, wall)
-                except (ValueError, TypeError):
-                    self._complain()
-            try:
-                self._file.write(lines)
-                self._file.flush()
-            except (OSError, ValueError):
-                self._complain()
+        """Write what waits, as far as the disk takes it."""
+        try:
+            self._replace_removed()
+            while self._held or self._waiting:
+                while self._waiting and len(self._held) < _BATCH:
+                    self._held.append(self._encoded(*self._waiting.popleft()))
+                whole, failure = self._file.append([each.text for each in self._held])
+                if whole:
+                    self._first = self._first or self._held[0].first
+                    self._last = self._held[whole - 1].last
+                    del self._held[:whole]
+                if failure is not None:
+                    raise failure
+                self._replace_removed()
+        except OSError as error:
+            self._complain(error)
+        else:
+            if self._trouble:
+                self._trouble = ""
+                _log.warning("audit records are written again, to %s", self._file.path)
 
-    def _complain(self) -> None:
-        """A disk that fails is told of once; calls go on."""
-        if not self._failed:
-            self._failed = True
-            logging.getLogger("pointsman").exception("audit records cannot be written")
+    def _encoded(self, seq: int, wall: float, event: Event | _Gap) -> _Line:
+        first = seq
+        if isinstance(event, _Gap):
+            first = event.from_seq
+            _log.error("%d audit records were dropped: %s", event.missing, event.reason)
+        try:
+            return _Line(first, seq, _line(event, seq, wall))
+        except Exception as error:  # what plugins put into events can be anything
+            _log.error("an audit record cannot be written: %s", type(error).__name__)
+            return self._in_place_of(seq, seq, "not to be written as JSON")
+
+    def _in_place_of(self, first: int, last: int, reason: str) -> _Line:
+        gap = _Gap(first, last - first + 1, reason)
+        return _Line(first, last, _line(gap, last, self._clock.wall()))
+
+    def _replace_removed(self) -> None:
+        """Begin another file when that of before was deleted: its first record counts what went with it."""
+        if not self._file.removed:
+            return
+        removed, self._file = self._file, LineFile(self._directory, self._clock.wall())
+        _log.error("the audit file %s was deleted; going on in %s", removed.path, self._file.path)
+        if self._first:
+            self._held.insert(0, self._in_place_of(self._first, self._last, "file deleted"))
+            self._first = 0
+        removed.close()
+
+    def _complain(self, error: OSError) -> None:
+        """A disk that fails is told of once, and again when it fails otherwise; calls go on."""
+        trouble = error.strerror or type(error).__name__
+        if trouble != self._trouble:
+            self._trouble = trouble
+            _log.error("audit records cannot be written to %s: %s", self._file.path, trouble)
 
 
 class LoggingSink:

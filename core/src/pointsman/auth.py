@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 from pointsman.frozen import frozen
+from pointsman.scrubber import Scrubber
 
 _MASK = "***"
 
@@ -115,6 +116,28 @@ class Fixed:
 
     def rejected(self, secret: Secret) -> None:
         """Nothing can be done: there is no other."""
+
+
+class Overheard:
+    """`auth`, with a scrubber that hears of every credential it gives, to hide it from then on."""
+
+    __slots__ = ("_auth", "_scrubber")
+
+    def __init__(self, auth: Auth, scrubber: Scrubber) -> None:
+        self._auth = auth
+        self._scrubber = scrubber
+
+    def current(self) -> Secret | None:
+        secret = self._auth.current()
+        if secret is not None:
+            self._scrubber.learn(secret.reveal())
+        return secret
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._auth, name)
+
+    def rejected(self, secret: Secret) -> None:
+        self._auth.rejected(secret)
 
 
 class FromFile:

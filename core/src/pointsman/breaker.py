@@ -176,6 +176,22 @@ class Breaker:
     def settings(self) -> BreakerSettings:
         return self._settings
 
+    def configure(self, settings: BreakerSettings, now: float) -> None:
+        """Go by `settings` from now on. State and counts stay, and an opening ends when it would have.
+
+        `enabled` leads to DISABLED or out of it, unless an operator forced it open.
+        """
+        old, self._settings = self._settings, settings
+        if settings.window != old.window:
+            self._recount(settings.window / _BUCKETS)
+        if settings.enabled != old.enabled and self.state is not BreakerState.FORCED_OPEN:
+            if settings.enabled:
+                self.enable(now)
+            else:
+                self._change(BreakerState.DISABLED, now, "disabled by the configuration")
+        if self.state is BreakerState.HALF_OPEN and self._successes >= settings.successes_to_close:
+            self._close(now, f"{self._successes} probes succeeded")
+
     def admits(self, now: float) -> bool:
         """Whether `acquire` would give a permit. Changes nothing."""
         if self.standing is not None:
@@ -283,11 +299,17 @@ class Breaker:
             self._close(now, "enabled by the operator")
 
     def reset(self, now: float) -> None:
-        """Close and forget all counts, whatever happened. No effect when disabled: that takes `enable`."""
+        """Close and forget all counts, whatever happened. No effect when disabled: that takes `enable`.
+
+        One whose settings do not enable it is disabled again.
+        """
         if self.state is BreakerState.CLOSED:
             self._clear_counts()
+        elif self.state is BreakerState.FORCED_OPEN and not self._settings.enabled:
+            self._change(BreakerState.DISABLED, now, "reset by the operator")
         elif self.state is not BreakerState.DISABLED:
-            self._close(now, "reset by the operator")
+            to = BreakerState.CLOSED if self._settings.enabled else BreakerState.DISABLED
+            self._close(now, "reset by the operator", to=to)
 
     def snapshot(self, now: float | None = None) -> dict[str, str | int | float | None]:
         """Plain data for a status page. The counts are those of the window that ends `now`, which is the
@@ -352,10 +374,10 @@ class Breaker:
         self._open_until = now + duration * (1.0 + 0.2 * self._rng.random())
         self._change(BreakerState.OPEN, now, reason)
 
-    def _close(self, now: float, reason: str) -> None:
+    def _close(self, now: float, reason: str, *, to: BreakerState = BreakerState.CLOSED) -> None:
         self.opens_in_row = 0
         self._clear_counts()
-        self._change(BreakerState.CLOSED, now, reason)
+        self._change(to, now, reason)
 
     def _change(self, state: BreakerState, now: float, reason: str) -> None:
         old = self.state
@@ -386,6 +408,18 @@ class Breaker:
         self._bucket_number = 0
         self._bucket_ends = -math.inf  # the next report looks up its bucket
         self._consecutive = 0
+
+    def _recount(self, width: float) -> None:
+        """Sort what was counted into buckets of `width` seconds, each by the middle of its old one."""
+        ring, newest, old_width, in_row = self._ring, self._bucket_number, self._width, self._consecutive
+        self._clear_counts()
+        self._consecutive, self._width = in_row, width
+        for number in range(newest - _BUCKETS + 1, newest + 1):
+            counted = ring[number % _BUCKETS]
+            if any(counted):
+                self._turn_to((number + 0.5) * old_width)
+                for n, each in enumerate(counted):
+                    self._bucket[n] += each
 
     def _turn_to(self, now: float) -> None:
         number = self._number_of(now)

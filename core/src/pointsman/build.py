@@ -6,45 +6,50 @@ audit files opened. What did not change since a previous snapshot is taken over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
+
+from pydantic import BaseModel, SecretStr
 
 from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
-from pointsman.auth import Auth, Fixed
-from pointsman.breaker import Breaker, BreakerSettings, BreakerState
+from pointsman.auth import Auth, Fixed, Overheard, Secret
+from pointsman.breaker import BreakerSettings
 from pointsman.budget import HEDGES, BudgetSettings, RetryBudget
 from pointsman.clock import Clock, Rng
-from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, HedgeSettings, Window
+from pointsman.concurrency import AdaptiveSettings, HedgeSettings
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
+from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
 from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
-from pointsman.events import BreakerChanged, Events, HealthChanged
+from pointsman.events import Events, HealthChanged
 from pointsman.health import (
     Checks,
     CheckSettings,
     Outlier,
     OutlierSettings,
     Prober,
-    WarmUp,
     WarmUpSettings,
+    answered,
 )
 from pointsman.hints import left
 from pointsman.http import Client, Endpoint
 from pointsman.inputs import default_options
 from pointsman.limits import Limit, Meter, Oversize
 from pointsman.limits import Limits as RateLimits
+from pointsman.lives import Kept, LiveSettings, settle
 from pointsman.plugins import Plugins
 from pointsman.pool import Pool
 from pointsman.provider import Provider, ProviderContext
 from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
+from pointsman.scrubber import Scrubber, userinfo
 from pointsman.snapshot import Polled, Snapshot, Upstream, limits_of
 from pointsman.strategy import Price, Strategy
 from pointsman.suggest import did_you_mean
@@ -62,9 +67,18 @@ def build(
     rng: Rng,
     events: Events,
     previous: Snapshot | None = None,
+    scrubber: Scrubber | None = None,
 ) -> Snapshot:
-    """The snapshot of `config`. Raises ConfigError with all problems at once; then nothing was started."""
-    return _Builder(config, plugins, clock, rng, events, previous).snapshot()
+    """The snapshot of `config`. Raises ConfigError with all problems at once; then nothing was started.
+
+    `scrubber` is told of all secrets in `config`; without it that of `previous`, else a new one.
+    """
+    if scrubber is None:
+        scrubber = Scrubber() if previous is None else previous.setting.scrubber
+    return _Builder(config, plugins, clock, rng, events, previous, scrubber).snapshot()
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class _Parts(NamedTuple):
@@ -76,7 +90,7 @@ class _Parts(NamedTuple):
 
 def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> None:
     """Raise ConfigError with everything that is wrong with `config`; nothing is started, no file opened."""
-    _Builder(config, plugins, clock, rng, Events(), None).checked()
+    _Builder(config, plugins, clock, rng, Events(), None, Scrubber()).checked()
 
 
 class _Builder:
@@ -88,8 +102,10 @@ class _Builder:
         rng: Rng,
         events: Events,
         previous: Snapshot | None,
+        scrubber: Scrubber,
     ) -> None:
         self._config = config
+        self._scrubber = scrubber
         self._plugins = plugins
         self._clock = clock
         self._rng = rng
@@ -101,9 +117,11 @@ class _Builder:
         self._lives: dict[str, Live] = {}
         self._clients: dict[str, Client] = {}
         self._hosts: dict[str, Polled] = {}
-        self._scopes: dict[tuple[str, LimitsConfig], Limit] = {}
-        self._breaker = self._breaker_settings()
+        self._scopes: dict[str, Limit] = {}
+        self._kept = Kept(previous)
+        self._specific = config.specific()
         self._limits: dict[str, RateLimits | None] = {}
+        self._credentials: list[tuple[object, Credential]] = []
         self._changes = Changes() if previous is None else previous.changes
         self._adoptions: list[Callable[[], None]] = []
         """What kept state takes over from the configuration, once all of it is known to be right."""
@@ -116,7 +134,7 @@ class _Builder:
         for adopt in self._adoptions:
             adopt()
         # The providers keep this builder for the clients that they open later; it must not keep the past.
-        self._previous = None
+        self._previous, self._kept, self._adoptions = None, Kept(None), []
         return Snapshot(
             config=self._config,
             setting=Setting(
@@ -125,6 +143,7 @@ class _Builder:
                 events=self._events,
                 retry=retry,
                 hedging=self._hedge_settings(),
+                scrubber=self._scrubber,
             ),
             upstreams=upstreams,
             pools=pools,
@@ -132,6 +151,7 @@ class _Builder:
             clients=self._clients,
             sinks=started,
             scopes=self._scopes,
+            credentials=self._credentials,
             hosts=self._hosts,
             alive=alive,
             changes=self._changes,
@@ -140,7 +160,7 @@ class _Builder:
     def checked(self) -> _Parts:
         """Everything but the audit sinks, which open files: those as what makes them."""
         config = self._config
-        retry = self._retry()
+        retry = self._retry(config.retry, ("retry",))
         sinks = [self._sink(each, ("audit", n)) for n, each in enumerate(config.audit)]
         upstreams = {
             name: upstream
@@ -163,8 +183,8 @@ class _Builder:
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _retry(self) -> RetryPolicy | None:
-        policy: RetryPolicy | None = self._made(self._config.retry, ("retry",), self._plugins.retry)
+    def _retry(self, named: Named, path: Path) -> RetryPolicy | None:
+        policy: RetryPolicy | None = self._made(named, path, self._plugins.retry)
         return policy
 
     def _strategy(self, named: Named, path: Path) -> Strategy | None:
@@ -186,7 +206,7 @@ class _Builder:
         except PluginError as error:
             self._problem((*path, "type"), error.message)
             return None
-        settings = self._config.validate_settings(factory.settings, named.settings, path, self._problems)
+        settings = self._validated(factory.settings, named.settings, path)
         return None if settings is None else lambda: factory.make(settings, self._clock)
 
     def _started(self, sinks: Sequence[Callable[[], AuditSink]]) -> Sequence[AuditSink]:
@@ -201,6 +221,18 @@ class _Builder:
                 raise config_error(self._problems, file=self._config.file) from error
         return started
 
+    def _know(self, config: ProviderConfig) -> None:
+        """Have the secrets of `config` hidden that no plugin gets to see."""
+        self._scrubber.know(value.get_secret_value() for value in config.headers.values())
+        for proxy in self._options(config, None).proxies():
+            self._scrubber.know(userinfo(proxy))
+
+    def _validated(self, model: type[M] | None, settings: Mapping[str, Any], path: Path) -> M | None:
+        """The settings of a plugin, whose secrets are hidden from now on; None with problems."""
+        made = self._config.validate_settings(model, settings, path, self._problems)
+        self._scrubber.know(_secrets_in(made))
+        return made
+
     def _made(self, named: Named, path: Path, find: Callable[[str], Any], *rest: object) -> Any:
         """What the factory that `find` knows under `named.type` makes of its settings; None with problems."""
         try:
@@ -210,7 +242,7 @@ class _Builder:
             return None
         settings = None
         if factory.settings is not None:
-            settings = self._config.validate_settings(factory.settings, named.settings, path, self._problems)
+            settings = self._validated(factory.settings, named.settings, path)
             if settings is None:
                 return None
         elif named.settings:
@@ -219,28 +251,22 @@ class _Builder:
         try:
             return factory.make(settings, *rest)
         except (ConfigError, ValueError) as error:
-            self._problem(path, str(error))
+            self._problem(path, self._scrubber.shown(error))
             return None
 
     def _upstream(self, name: str, config: ProviderConfig) -> Upstream | None:
         if self._previous is not None:
             old = self._previous.upstreams.get(name)
-            if (
-                old is not None
-                and old.config == config
-                and self._same_plugin(config)
-                and self._previous.config.transport == self._config.transport
-                and self._previous.config.timeouts.connect == self._config.timeouts.connect
-            ):
-                same_checks = self._previous.config.health == self._config.health
-                return old if same_checks else self._checked(old)
+            if old is not None and self._same_provider(old.config, config):
+                return self._checked(replace(old, config=config), old)
         path: Path = ("providers", name)
         try:
             factory = self._plugins.provider(config.type)
         except PluginError as error:
             self._problem((*path, "type"), error.message)
             return None
-        settings = self._config.validate_settings(factory.settings, config.settings, path, self._problems)
+        self._know(config)
+        settings = self._validated(factory.settings, config.settings, path)
         auth = self._auth(name, config)
         if settings is None or auth is None:
             return None
@@ -264,47 +290,69 @@ class _Builder:
             name=name,
             settings=settings,
             base_url=None if base_url is None else base_url.rstrip("/"),
-            auth=auth,
+            auth=Overheard(auth, self._scrubber),
             clock=self._clock,
             open=open_client,
         )
         try:
             self._check_transport(config)
             provider = factory.make(context)
-        except (ConfigError, ValueError) as error:
-            self._problem(path, str(error))
-        except TransportUnavailable as error:
-            self._problem(path, str(error))
+        except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
+            self._problem(path, self._scrubber.shown(error))
         else:
-            return self._checked(Upstream(config, factory, provider, auth, open_client, own))
+            old = None if self._previous is None else self._previous.upstreams.get(name)
+            return self._checked(Upstream(config, factory, provider, auth, open_client, own), old)
         return None
 
-    def _checked(self, upstream: Upstream) -> Upstream:
-        """`upstream` with the checks that the configuration wants for it, not begun yet."""
-        config = self._config.health
+    def _checked(self, upstream: Upstream, old: Upstream | None) -> Upstream:
+        """`upstream` with the checks that the configuration wants for it, not begun yet.
+
+        What the checks said of the `old` one stays, and they go on when nothing about them has changed.
+        """
+        config = self._config.health_for(upstream.config)
         if config is None:
-            return replace(upstream, checks=None, prober=None)
-        events, name, warming = self._events, upstream.provider.name, upstream.warming
-        changes = self._changes
+            return replace(upstream, checks=None, prober=None, warming=[])
+        settings = CheckSettings(**dict(config))
+        kept = None if old is None else old.checks
+        if old is not None and kept is not None:
+            if old.provider is upstream.provider and kept.settings == settings:
+                return upstream
+            self._adoptions += [partial(kept.configure, settings), old.warming.clear]
+        checks, warming = (
+            (kept, old.warming) if old is not None and kept else self._new_checks(upstream, settings)
+        )
+        prober = Prober(
+            upstream.provider.name,
+            lambda: answered(upstream.provider.probe()),
+            checks.report,
+            settings=settings,
+            clock=self._clock,
+            rng=self._rng,
+        )
+        return replace(upstream, checks=checks, prober=prober, warming=warming)
+
+    def _new_checks(self, upstream: Upstream, settings: CheckSettings) -> tuple[Checks, list[Live]]:
+        events, name, changes = self._events, upstream.provider.name, self._changes
+        warming: list[Live] = []
 
         def changed(healthy: bool, now: float, reason: str) -> None:
             changes.count += 1
             events.emit(HealthChanged(name, healthy, reason))
             for each in warming if healthy else ():
-                each.begin(now)
+                each.begin_warm_up(now)
 
-        settings = CheckSettings(**dict(config))
-        checks = Checks(settings, on_change=changed)
-        prober = Prober(
-            name, upstream.provider.probe, checks.report, settings=settings, clock=self._clock, rng=self._rng
-        )
-        return replace(upstream, checks=checks, prober=prober)
+        return Checks(settings, on_change=changed, say=self._scrubber.shown), warming
 
-    def _same_plugin(self, config: ProviderConfig) -> bool:
-        """Whether the type still comes from the distribution that it came from."""
+    def _same_provider(self, old: ProviderConfig, new: ProviderConfig) -> bool:
+        """Whether a provider object and its clients can stay: nothing they are made of has changed."""
         assert self._previous is not None
-        chosen = self._previous.config.plugins.get(config.type)
-        return chosen == self._config.plugins.get(config.type)
+        before = self._previous.config
+        return (
+            _reach(old) == _reach(new)
+            and before.plugins.get(old.type) == self._config.plugins.get(new.type)
+            and before.transport == self._config.transport
+            and (old.timeouts.connect or before.timeouts.connect) == self._connect_timeout(new)
+        )
 
     def _client(
         self, config: ProviderConfig, endpoint: Endpoint, auth: Auth, *, max_in_flight: int | None
@@ -316,6 +364,7 @@ class _Builder:
             auth=auth,
             clock=self._clock,
             connect_timeout=self._connect_timeout(config),
+            scrubber=self._scrubber,
         )
 
     def _transport(self, config: ProviderConfig, max_in_flight: int | None) -> Any:
@@ -358,6 +407,8 @@ class _Builder:
         path: Path = ("models", name)
         named = model.strategy or self._config.strategy
         strategy = self._strategy(named, (*path, "strategy") if model.strategy else ("strategy",))
+        if model.retry is not None:
+            retry = self._retry(model.retry, (*path, "retry"))
         if strategy is None:
             return None
         deployments = [
@@ -387,6 +438,7 @@ class _Builder:
             total=model.timeouts.total or self._config.timeouts.total,
             require=model.require,
             budget=self._budget(None if retry is None else retry.budget, old),
+            retry=retry,
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
             room=self._room(),
@@ -438,14 +490,23 @@ class _Builder:
         return RateLimits(scopes) if scopes else None
 
     def _adopt(
-        self, live: Live, limits: RateLimits | None, client: Client | None, endpoint: Endpoint | None
+        self,
+        live: Live,
+        settings: LiveSettings,
+        limits: RateLimits | None,
+        credential: Credential,
+        client: Client | None,
+        endpoint: Endpoint | None,
     ) -> None:
         live.limits = limits
-        live.changes.count += 1
+        settle(live, settings, self._now, rng=self._rng, events=self._events)
+        live.uses(credential)
+        credential.settings = CoolDownSettings(**dict(self._config.refusal))
         if self._config.hedging is not None:
             live.keep_window()
         if client is not None:
             client.on_head = self._feedback(limits, endpoint)
+        live.wake()
 
     def _feedback(
         self, limits: RateLimits | None, endpoint: Endpoint | None
@@ -473,15 +534,28 @@ class _Builder:
         return heard
 
     def _scope(self, name: str, config: LimitsConfig) -> Limit:
-        key = (name, config)
-        if key not in self._scopes:
-            kept = None if self._previous is None else self._previous.scopes.get(key)
-            self._scopes[key] = kept or Limit(
-                _meter(config.requests, config.burst_requests, config.oversize),
-                _meter(config.tokens, config.burst_tokens, config.oversize),
+        if name not in self._scopes:
+            before = {} if self._previous is None else self._previous.scopes
+            old = before.get(name) or Limit()
+            self._scopes[name] = Limit(
+                _meter(config.requests, config.burst_requests, config.oversize, old.requests),
+                _meter(config.tokens, config.burst_tokens, config.oversize, old.tokens),
                 name,
             )
-        return self._scopes[key]
+        return self._scopes[name]
+
+    def _credential(self, upstream: Upstream) -> Credential:
+        """What the upstreams with the same secret share, by whatever way it is configured."""
+        secret = None
+        with suppress(Exception):  # a plugin's own, which may have none before its first call
+            secret = upstream.auth.current()
+        key = secret or upstream.config.credential or upstream.provider.name
+        before = () if self._previous is None else self._previous.credentials
+        same = [each for known, each in (*self._credentials, *before) if known == key]
+        credential = same[0] if same else Credential()
+        if all(each is not credential for _, each in self._credentials):
+            self._credentials.append((key, credential))
+        return credential
 
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         return None if settings is None else _kept(None if old is None else old.budget, settings)
@@ -500,30 +574,9 @@ class _Builder:
         path: Path = ("models", pool, "deployments", number)
         if upstream.factory.options is not None:
             options = upstream.factory.options
-            self._config.validate_settings(options, config.options, (*path, "options"), self._problems)
+            self._validated(options, config.options, (*path, "options"))
         if id not in self._lives:
-            self._take_over(id, config, upstream)
-        if id not in self._lives:
-            self._lives[id] = self._new_live(id, config, (*path, "max_in_flight"))
-            if self._previous is not None and id in self._previous.lives:
-                # What an operator said of it holds, however it is configured now.
-                self._lives[id].admin = self._previous.lives[id].admin
-            elif self._previous is not None:
-                self._lives[id].begin_warm_up(self._now)
-            if upstream.provider.endpoint is not None:
-                self._clients[id] = self._client(
-                    upstream.config,
-                    upstream.provider.endpoint,
-                    upstream.auth,
-                    max_in_flight=config.max_in_flight,
-                )
-        self._limits[id] = limits = self._rate_limits(config, upstream, path)
-        self._adoptions.append(
-            partial(self._adopt, self._lives[id], limits, self._clients.get(id), upstream.provider.endpoint)
-        )
-        warm_up = self._lives[id].warm_up
-        if warm_up is not None and warm_up not in upstream.warming:
-            upstream.warming.append(warm_up)
+            self._add_live(id, config, upstream, path)
         return Deployment(
             id=id,
             model=config.model,
@@ -532,7 +585,6 @@ class _Builder:
             live=self._lives[id],
             weight=config.weight,
             priority=config.priority,
-            max_in_flight=config.max_in_flight,
             defaults={
                 **self._defaults(model.defaults, ("models", pool, "defaults")),
                 **self._defaults(config.defaults, (*path, "defaults")),
@@ -580,73 +632,76 @@ class _Builder:
             self._problem(path, error.message)
             return {}
 
-    def _take_over(self, id: str, config: DeploymentConfig, upstream: Upstream) -> None:
-        """Keep state and connections of a deployment that stays what it is."""
+    def _add_live(self, id: str, config: DeploymentConfig, upstream: Upstream, path: Path) -> None:
+        """State, client and limits of a deployment: those it had, as far as it is the same."""
+        settings, previous = self._live_settings(config, path), self._previous
+        live = self._kept.live(id, config.provider, config.model)
+        if live is None:
+            live = Live(id, breaker=None, rng=self._rng, changes=self._changes)
+            if previous is not None and id in previous.lives:
+                # What an operator said of it holds, however it is configured now.
+                live.admin = previous.lives[id].admin
+            elif previous is not None:
+                self._adoptions.append(partial(live.begin_warm_up, self._now))
+        elif self._moved(config.provider):
+            self._adoptions.append(partial(_begin_anew, live, self._now))
+        self._lives[id] = live
+        endpoint = upstream.provider.endpoint
+        if endpoint is not None:
+            self._clients[id] = self._kept_client(live, config, upstream) or self._client(
+                upstream.config, endpoint, upstream.auth, max_in_flight=config.max_in_flight
+            )
+        self._limits[id] = limits = self._rate_limits(config, upstream, path)
+        credential = self._credential(upstream)
+        adopt = partial(self._adopt, live, settings, limits, credential, self._clients.get(id), endpoint)
+        self._adoptions.insert(0, adopt)  # whatever else is to be adopted finds the settings
+        self._adoptions.append(partial(_add, upstream.warming, live))
+
+    def _moved(self, provider: str) -> bool:
+        """Whether another server answers under that name now."""
+        old = None if self._previous is None else self._previous.config.providers.get(provider)
+        new = self._config.providers[provider]
+        return old is not None and (old.type, old.base_url) != (new.type, new.base_url)
+
+    def _kept_client(self, live: Live, config: DeploymentConfig, upstream: Upstream) -> Client | None:
+        """The client of that state, when it is made as a new one would be."""
         old = self._previous
-        if old is None or id not in old.lives or _machines(old.config) != _machines(self._config):
-            return
-        for pool in old.pools.values():
-            for each in pool.deployments:
-                if (
-                    each.id == id
-                    and each.provider is upstream.provider
-                    and each.model == config.model
-                    and each.max_in_flight == config.max_in_flight
-                ):
-                    self._lives[id] = old.lives[id]
-                    if id in old.clients:
-                        self._clients[id] = old.clients[id]
-                    return
+        if old is None or old.lives.get(live.id) is not live or live.max_in_flight != config.max_in_flight:
+            return None
+        before = old.upstreams.get(config.provider)
+        same = before is not None and before.provider is upstream.provider
+        return old.clients.get(live.id) if same else None
 
-    def _new_live(self, id: str, config: DeploymentConfig, path: Path) -> Live:
-        events = self._events
-
-        def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
-            if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
-                live.begin_warm_up(now)
-            live.changes.count += 1
-            events.emit(BreakerChanged(id, str(old), str(new), reason))
-
-        settings = self._breaker
-        live = Live(
-            id,
-            breaker=None if settings is None else Breaker(settings, self._rng, on_change=changed),
-            rng=self._rng,
-            changes=self._changes,
-            warm_up=self._warm_up(),
-            adaptive=self._adaptive(config, path),
+    def _live_settings(self, config: DeploymentConfig, path: Path) -> LiveSettings:
+        warm_up, adaptive = self._config.warm_up, self._config.adaptive_concurrency
+        if adaptive is not None and config.max_in_flight is None:
+            self._problem(
+                (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
+            )
+        return LiveSettings(
+            breaker=BreakerSettings(**dict(self._specific.breaker(config))),
+            max_in_flight=config.max_in_flight,
+            warm_up=None if warm_up is None else WarmUpSettings(**dict(warm_up)),
+            adaptive=None if adaptive is None else AdaptiveSettings(**dict(adaptive)),
+            overload=CoolDownSettings(**dict(self._specific.overload(config))),
+            refusal=CoolDownSettings(**dict(self._specific.refusal(config))),
         )
-        return live
-
-    def _warm_up(self) -> WarmUp | None:
-        config = self._config.warm_up
-        return None if config is None else WarmUp(WarmUpSettings(**dict(config)))
-
-    def _adaptive(self, config: DeploymentConfig, path: Path) -> Callable[[Window], AdaptiveLimit] | None:
-        wanted, most = self._config.adaptive_concurrency, config.max_in_flight
-        if wanted is None:
-            return None
-        if most is None:
-            self._problem(path, "adaptive_concurrency needs it: it searches between 1 and this")
-            return None
-        settings = AdaptiveSettings(**dict(wanted))
-        return lambda window: AdaptiveLimit(settings, most, partial(window.quantile, 0.5))
 
     def _outlier(self, pool: str, id: str, live: Live, checks: Checks | None) -> Outlier | None:
         config, events = self._config.outliers, self._events
         if config is None and checks is None:
             return None
-        if self._previous is not None and self._previous.config.outliers == config:
-            kept = self._previous.pools.get(pool)
-            for each in () if kept is None else kept.deployments:
-                if each.live is live and each.outlier is not None and each.outlier.checks is checks:
-                    return each.outlier
+        settings = OutlierSettings(enabled=False) if config is None else OutlierSettings(**dict(config))
+        before = None if self._previous is None else self._previous.pools.get(pool)
+        for each in () if before is None else before.deployments:
+            if each.live is live and each.outlier is not None:
+                self._adoptions.append(partial(each.outlier.configure, settings, checks))
+                return each.outlier
 
         def ejected(until: float, _now: float, reason: str) -> None:
             live.begin_warm_up(until)
             events.emit(HealthChanged(id, False, reason))
 
-        settings = OutlierSettings(enabled=False) if config is None else OutlierSettings(**dict(config))
         return Outlier(settings, self._rng, checks=checks, on_eject=ejected)
 
     def _check_control(self) -> None:
@@ -658,17 +713,29 @@ class _Builder:
             except ValueError as error:
                 self._problem(("control",), str(error))
 
-    def _breaker_settings(self) -> BreakerSettings | None:
-        config = self._config.circuit_breaker
-        return BreakerSettings(**dict(config)) if config.enabled else None
-
     def _problem(self, path: Path, message: str, *, hint: str | None = None) -> None:
         self._problems.append(self._config.problem(path, message, hint))
 
 
-def _machines(config: Config) -> tuple[object, ...]:
-    """The settings of what the live state of every deployment is made of."""
-    return config.circuit_breaker, config.warm_up, config.adaptive_concurrency
+_BESIDE = ("health", "labels", "limits", "models", "shared_limits", "timeouts")
+"""What is said at a provider and not to it: neither the object nor its clients are made of these."""
+
+
+def _reach(config: ProviderConfig) -> dict[str, Any]:
+    """What a provider object and its clients are made of, but for the time to connect."""
+    return {name: value for name, value in config if name not in _BESIDE}
+
+
+def _begin_anew(live: Live, now: float) -> None:
+    """What went wrong at one server says nothing about another."""
+    live.forget()
+    if live.breaker is not None:
+        live.breaker.reset(now)
+
+
+def _add(warming: list[Live], live: Live) -> None:
+    if live not in warming:
+        warming.append(live)
 
 
 def _kept(old: RetryBudget | None, settings: BudgetSettings) -> RetryBudget:
@@ -676,5 +743,31 @@ def _kept(old: RetryBudget | None, settings: BudgetSettings) -> RetryBudget:
     return old if old is not None and old.settings == settings else RetryBudget(settings)
 
 
-def _meter(rate: Rate | None, burst: int | None, oversize: Oversize) -> Meter | None:
-    return None if rate is None else Meter(rate.count, rate.period, burst, oversize=oversize)
+def _secrets_in(value: object) -> Iterator[str]:
+    """What the settings of a plugin keep secret, at any depth."""
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case Secret():
+            yield value.reveal()
+        case BaseModel():
+            for _, each in value:
+                yield from _secrets_in(each)
+        case Mapping():
+            for each in value.values():
+                yield from _secrets_in(each)
+        case list() | tuple():
+            for each in value:
+                yield from _secrets_in(each)
+
+
+def _meter(rate: Rate | None, burst: int | None, oversize: Oversize, old: Meter | None) -> Meter | None:
+    """A meter of these settings: the `old` one as it stands when they are its own, else one at rest."""
+    if rate is None:
+        return None
+    new = Meter(rate.count, rate.period, burst, oversize=oversize)
+    return old if old is not None and _says(old) == _says(new) else new
+
+
+def _says(meter: Meter) -> tuple[object, ...]:
+    return meter.count, meter.period, meter.burst, meter.oversize

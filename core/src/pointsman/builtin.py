@@ -12,7 +12,7 @@ from pointsman.auth import AuthFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
 from pointsman.strategy import StrategyFactory
-from pointsman.transports import open_transport
+from pointsman.transports import fastest, open_transport
 from pointsman.transports.deferred import DeferredTransport
 from pointsman.transports.factory import TransportFactory
 from pointsman.transports.options import TlsContexts, TransportOptions
@@ -52,7 +52,9 @@ def _auto(options: TransportOptions, *, contexts: TlsContexts) -> Any:
     """What `auto` comes to, with the import of its library put off unless it may be refused."""
     make = partial(open_transport, "auto", options, contexts=contexts)
     # HTTP/2 and SOCKS proxies need further packages. Without them there is always one that will do.
-    return make() if options.http2 or options.wants_socks() else DeferredTransport(make)
+    if options.http2 or options.wants_socks():
+        return make()
+    return DeferredTransport(make, partial(fastest, options))
 
 
 plugin = BuiltinPlugin()

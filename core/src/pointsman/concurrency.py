@@ -92,6 +92,12 @@ class AdaptiveLimit:
         self._lower_from = -math.inf
         self._raise_from = -math.inf
 
+    def configure(self, settings: AdaptiveSettings, maximum: int) -> None:
+        """Go by these from now on. What was learned stays; a limit at its maximum goes to the new one."""
+        unlimited = self.limit >= self._maximum
+        self._settings, self._maximum = settings, maximum
+        self._set(float(maximum) if unlimited else min(self.exact, float(maximum)))
+
     def overloaded(self, now: float) -> None:
         """An attempt ended with an overload, or ran out of its time."""
         if now < self._lower_from:

@@ -18,7 +18,8 @@ PointsmanError
 │   ├── Overloaded              the upstream has no capacity and said when to come back (503, 529)
 │   ├── Unavailable             the upstream failed (5xx and its like)
 │   ├── ConnectionFailed        no connection, or it broke before an answer
-│   │   └── NoConnectionFree    our own limit of connections was reached for too long
+│   │   ├── NoConnectionFree    our own limit of connections was reached for too long
+│   │   └── OutOfResources      this process has no file descriptors, memory or ports left
 │   ├── AttemptTimeout          a timer of ours ran out
 │   │   ├── FirstTokenTimeout   nothing arrived in time
 │   │   └── IdleTimeout         the stream fell silent
@@ -49,6 +50,20 @@ class Outcome(StrEnum):
     OVERLOAD = "overload"
     CLIENT_FAULT = "client_fault"
     NEUTRAL = "neutral"
+
+
+class Refusal(StrEnum):
+    """What an upstream refuses whoever asks: its deployments are left alone for a while."""
+
+    MODEL = "model not found upstream"
+    PERMISSION = "permission denied"
+    CREDENTIAL = "credential refused"
+    QUOTA = "quota exhausted"
+
+    @property
+    def of_credential(self) -> bool:
+        """Whether it holds for all deployments of the credential, not only for the one that was asked."""
+        return self in (Refusal.CREDENTIAL, Refusal.QUOTA)
 
 
 class PointsmanError(Exception):
@@ -99,6 +114,8 @@ class CallError(PointsmanError):
 
     outcome: Outcome = Outcome.NEUTRAL
     """What it says about the deployment."""
+    refusal: ClassVar[Refusal | None] = None
+    """Why the deployment, or all of its credential, is left alone for a while; None when it is not."""
     retry_elsewhere: bool = False
     """Another deployment of the same model may well succeed."""
     retry_same: bool = False
@@ -190,22 +207,24 @@ class AuthenticationFailed(ProviderError):
     """The upstream rejected our credential."""
 
     code = "authentication_failed"
+    refusal = Refusal.CREDENTIAL
     retry_same = False
 
 
 class PermissionDenied(ProviderError):
-    """Our credential may not do this at the upstream."""
+    """Our credential may not do this at the upstream; the right may be missing for one model only."""
 
     code = "permission_denied"
+    refusal = Refusal.PERMISSION
     retry_same = False
 
 
 class ModelNotFound(ProviderError):
-    """The upstream does not have the model: only another model of the fallback chain can help."""
+    """The upstream does not have the model; another one behind the same name may. Raised when none has."""
 
     code = "model_not_found"
-    outcome = Outcome.CLIENT_FAULT
-    retry_elsewhere = False
+    outcome = Outcome.NEUTRAL
+    refusal = Refusal.MODEL
     retry_same = False
 
 
@@ -213,7 +232,7 @@ class QuotaExhausted(ProviderError):
     """Out of money or quota at the upstream: waiting does not help, another credential may."""
 
     code = "quota_exhausted"
-    outcome = Outcome.OVERLOAD
+    refusal = Refusal.QUOTA
     retry_same = False
 
 
@@ -258,6 +277,16 @@ class NoConnectionFree(ConnectionFailed):
     code = "no_connection_free"
     outcome = Outcome.NEUTRAL
     retry_same = False
+
+
+class OutOfResources(ConnectionFailed):
+    """This process has no file descriptors, memory or local ports left: no upstream is to blame.
+
+    Elsewhere a connection that is open already may do, and a little later one may be free.
+    """
+
+    code = "out_of_resources"
+    outcome = Outcome.NEUTRAL
 
 
 class AttemptTimeout(ProviderError):
@@ -329,16 +358,18 @@ class NoDeploymentAvailable(CallError):
     """Nothing is ready to take the call.
 
     Attributes:
-        reasons: deployment id → why it could not be chosen.
+        reasons: deployment id → why it could not be chosen, in a few words.
         retry_after: seconds until the first of them could become eligible, None when none ever will.
     """
 
     code = "no_deployment_available"
     try_fallback = True
 
-    def __init__(self, message: str, *, reasons: Mapping[str, str], retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, reasons: Mapping[str, object], retry_after: float | None = None
+    ) -> None:
         super().__init__(message, retry_after=retry_after)
-        self.reasons = dict(reasons)
+        self.reasons = {id: str(why) for id, why in reasons.items()}
 
 
 class RuleNotMet(NoDeploymentAvailable):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pointsman.deployment import Deployment
-from pointsman.errors import AuthenticationFailed, CallError, Outcome, PermissionDenied, QuotaExhausted
+from pointsman.errors import CallError, ModelNotFound, Outcome
 from pointsman.pool import Pool
 
 
@@ -17,27 +17,31 @@ class Failures:
 
     Attributes:
         last: the error of the latest; None once nobody asks for it any more.
+        other: the latest error that says more than that one upstream lacks the model.
         retryable: ids of deployments that failed and may be asked again.
         closed: names of pools of which no further deployment is asked.
         overloads: how many attempts found an upstream overloaded.
         delay: seconds until the attempt that is planned; None when none is to be made.
-        planned: the budget has been charged for an attempt that has not begun.
+        prepaid: the budget has been charged for an attempt that has not begun.
     """
 
-    __slots__ = ("_counts", "closed", "delay", "last", "overloads", "planned", "retryable")
+    __slots__ = ("_counts", "closed", "delay", "last", "other", "overloads", "prepaid", "retryable")
 
     def __init__(self) -> None:
         self.last: CallError | None = None
+        self.other: CallError | None = None
         self.retryable: set[str] = set()
         self.closed: set[str] = set()
         self.overloads = 0
         self.delay: float | None = None
-        self.planned = False
+        self.prepaid = False
         self._counts: dict[str, int] = {}
 
     def add(self, error: CallError, deployment: Deployment, pool: Pool) -> None:
         """An attempt at `deployment`, which was chosen from `pool`, ended with `error`."""
         self._counts[deployment.id] = self.of(deployment) + 1
+        if not isinstance(error, ModelNotFound):
+            self.other = error
         if error.retry_same:
             self.retryable.add(deployment.id)
         else:
@@ -60,12 +64,12 @@ class Failures:
     def way_back(self, chain: Sequence[Pool], now: float) -> tuple[Deployment, float] | None:
         """The deployment that the request may return to first, and when; None when there is none.
 
-        A cool-down is waited for, an open breaker is not: it opened because calls like this one fail.
+        A cool-down is waited for, a refusal or an open breaker is not: calls like this one would fail again.
         """
         ways: list[tuple[float, int, Deployment]] = []
         for pool in chain:
             for each in pool.deployments:
-                if each.id not in self.retryable:
+                if each.id not in self.retryable or each.live.is_refused(now):
                     continue
                 breaker = each.live.breaker
                 at = each.available_at(now)
@@ -75,10 +79,3 @@ class Failures:
             return None
         at, _, deployment = min(ways, key=lambda way: way[:2])
         return deployment, at
-
-
-def same_credential(error: CallError, deployment: Deployment, chain: Sequence[Pool]) -> set[str]:
-    """Ids of those in `chain` whose credential is to blame for `error`, as that of `deployment` is."""
-    if not isinstance(error, AuthenticationFailed | PermissionDenied | QuotaExhausted):
-        return set()
-    return {each.id for pool in chain for each in pool.deployments if each.provider is deployment.provider}

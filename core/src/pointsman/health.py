@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from pointsman.clock import Clock, Rng
+from pointsman.errors import CallError, OutOfResources
 from pointsman.events import log
 from pointsman.frozen import frozen
 from pointsman.timers import TimeLimit
@@ -122,6 +123,13 @@ class Outlier:
         """The checks of its provider, which it believes."""
         return self._checks
 
+    def configure(self, settings: OutlierSettings, checks: Checks | None) -> None:
+        """Go by these from now on; faults and an ejection that has begun stay, unless nothing ejects now."""
+        self._settings, self._checks = settings, checks
+        self._multiplier = min(self._multiplier, _longest(settings))
+        if not settings.enabled:
+            self.ejected_until = -math.inf
+
     def ejected(self, now: float) -> bool:
         """Whether it is left alone because of its faults."""
         return now < self.ejected_until
@@ -177,8 +185,7 @@ class Outlier:
     def _eject(self, now: float) -> None:
         settings = self._settings
         # It does not grow beyond what the longest ejection needs: the way back would be as long as the past.
-        enough = math.ceil(settings.max_ejection / settings.base_ejection)
-        self._multiplier = min(self.multiplier(now) + 1, enough)
+        self._multiplier = min(self.multiplier(now) + 1, _longest(settings))
         seconds = min(settings.max_ejection, settings.base_ejection * self._multiplier)
         failures, self._consecutive = self._consecutive, 0
         self._ejected_at = now
@@ -189,6 +196,11 @@ class Outlier:
                 self.on_eject(self.ejected_until, now, f"{failures} failures in a row")
             except Exception:  # a listener is others' code: it may not fail the call that it hears about
                 self.listener_errors += 1
+
+
+def _longest(settings: OutlierSettings) -> int:
+    """The multiplier of the longest ejection."""
+    return math.ceil(settings.max_ejection / settings.base_ejection)
 
 
 class Outliers:
@@ -259,6 +271,7 @@ class Checks:
 
     Args:
         on_change: called with (healthy, now, reason) after each change, when everything is consistent.
+        say: what to keep of an error that a check ended with; its text comes from outside.
 
     Attributes:
         healthy: not failing its checks.
@@ -266,10 +279,23 @@ class Checks:
         listener_errors: exceptions of `on_change`, which never reach the caller.
     """
 
-    __slots__ = ("_row", "_settings", "healthy", "last_at", "last_error", "listener_errors", "on_change")
+    __slots__ = (
+        "_row",
+        "_say",
+        "_settings",
+        "healthy",
+        "last_at",
+        "last_error",
+        "listener_errors",
+        "on_change",
+    )
 
     def __init__(
-        self, settings: CheckSettings, *, on_change: Callable[[bool, float, str], None] | None = None
+        self,
+        settings: CheckSettings,
+        *,
+        on_change: Callable[[bool, float, str], None] | None = None,
+        say: Callable[[Exception], str] = str,
     ) -> None:
         self.healthy = True
         self.last_at: float | None = None
@@ -277,18 +303,23 @@ class Checks:
         self.listener_errors = 0
         self.on_change = on_change
         self._settings = settings
+        self._say = say
         self._row = 0  # checks in a row that contradict `healthy`
 
     @property
     def settings(self) -> CheckSettings:
         return self._settings
 
+    def configure(self, settings: CheckSettings) -> None:
+        """Go by `settings` from now on; what the checks said so far stays."""
+        self._settings = settings
+
     def report(self, error: Exception | None, now: float) -> None:
         """A check passed, or failed with `error`. Fits the `tell` of a `Prober`."""
         if error is None:
             self.passed(now)
         else:
-            self.failed(now, str(error) or type(error).__name__)
+            self.failed(now, self._say(error) or type(error).__name__)
 
     def passed(self, now: float) -> None:
         """A check passed."""
@@ -322,6 +353,22 @@ class Checks:
                 self.on_change(self.healthy, now, reason)
             except Exception:  # as in `Outlier`
                 self.listener_errors += 1
+
+
+_NO_SUCH_PLACE = (404, 405, 501)
+
+
+async def answered(probe: Awaitable[object]) -> None:
+    """Return when the upstream of this `probe` is well.
+
+    Some have no list of models, or whatever else is asked for. To say so takes a server that is alive, so it
+    is no illness. Raises what the probe raises otherwise.
+    """
+    try:
+        await probe
+    except CallError as error:
+        if error.status not in _NO_SUCH_PLACE:
+            raise
 
 
 class Prober:
@@ -419,6 +466,8 @@ class Prober:
             if task is not None and task.cancelling():
                 raise
             return  # something inside of the probe was cancelled, not we
+        except OutOfResources:
+            return  # what we lack says nothing about the upstream
         except Exception as error:
             self._told(error)
         else:
@@ -478,11 +527,15 @@ class WarmUp:
     __slots__ = ("_least", "_settings", "_window", "begins", "ends")
 
     def __init__(self, settings: WarmUpSettings) -> None:
+        self.begins = -math.inf
+        self.configure(settings)
+
+    def configure(self, settings: WarmUpSettings) -> None:
+        """Go by `settings` from now on; what warms up goes on, from when it began."""
         self._settings = settings
         self._window = round(settings.window * _MILLION)
         self._least = round(settings.minimum * _MILLION)
-        self.begins = -math.inf
-        self.ends = -math.inf
+        self.ends = self.begins + settings.window
 
     def begin(self, now: float) -> None:
         """Warm up from `now` on, which may be an instant to come: the end of an ejection is known."""

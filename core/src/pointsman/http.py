@@ -28,13 +28,17 @@ from pointsman.errors import (
     IdleTimeout,
     InvalidRequest,
     NoConnectionFree,
+    OutOfResources,
     Truncated,
 )
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
+from pointsman.scrubber import Scrubber
 from pointsman.statuses import json_or_none, request_id_of
 from pointsman.timers import Alarms, TimeLimits
 from pointsman.transports.direct import Direct, Reply, Shared
+from pointsman.transports.options import TransportUnavailable
+from pointsman.transports.shortage import shortage
 
 if TYPE_CHECKING:
     import httpx
@@ -42,10 +46,11 @@ if TYPE_CHECKING:
 MAX_BODY = 64 << 20
 MAX_STREAM = 256 << 20
 _CLOSE_WITHIN = 1.0
-_MASKED_FROM = 8
 _END_WITHIN = 0.05
 _ERROR_WITHIN = 5.0
 """Seconds for the body of an error: its status and headers say enough to act on."""
+_ERROR_BYTES = 1 << 20
+"""As much of it is looked at."""
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -123,18 +128,15 @@ class Answer:
         named: the header fields by name in lower case.
     """
 
-    __slots__ = ("_client", "_reply", "_secret", "_taken", "_time", "_until", "named", "status")
+    __slots__ = ("_client", "_reply", "_taken", "_time", "_until", "named", "status")
 
-    def __init__(
-        self, reply: Reply, client: Client, until: float, time: TimeLimits, secret: Secret | None
-    ) -> None:
+    def __init__(self, reply: Reply, client: Client, until: float, time: TimeLimits) -> None:
         self.status: int = reply.status
         self.named = reply.named()
         self._reply = reply
         self._client = client
         self._until = until
         self._time = time
-        self._secret = secret
         self._taken = 0
 
     @property
@@ -145,22 +147,24 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        return request_id_of(self.named)
+        given = request_id_of(self.named)
+        return self._client.scrubber.text(given) if given else ""
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
 
         The body of an error (400 and above) has 5 seconds at most, and is empty when it cannot be read: that
-        must not hide what the status and the headers say.
+        must not hide what the status and the headers say. It is cut at 1 MiB, and holds no secret of ours.
 
         Raises: AttemptTimeout, ConnectionFailed, Truncated; BadResponse above 64 MiB. None for an error.
         """
         if self.status < 400:
             return await self._read(self._until)
         try:
-            return self._masked(await self._read(min(self._until, self._client.now() + _ERROR_WITHIN)))
+            body = await self._read(min(self._until, self._client.now() + _ERROR_WITHIN))
         except CallError:
             return b""
+        return self._client.scrubber.data(body[:_ERROR_BYTES])
 
     async def _read(self, until: float) -> bytes:
         # What is here needs no time limit. Often that is all of it: it came together with the head.
@@ -178,7 +182,7 @@ class Answer:
         except BaseException as failure:
             self.abort()
             if isinstance(failure, (lean.httpx.TransportError, OSError)):
-                raise _broken(failure) from failure
+                raise self.mask(_broken(failure)) from None
             raise
         if piece == b"":
             self._time.close()
@@ -204,25 +208,16 @@ class Answer:
         if len(body) > MAX_BODY:
             raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
         encoding = self.named.get("content-encoding")
-        return _decoded(body, encoding) if encoding else body
+        if not encoding:
+            return body
+        try:
+            return _decoded(body, encoding)
+        except CallError as error:
+            raise self.mask(error) from None
 
     def mask(self, error: CallError) -> CallError:
-        """`error` without our credential in its message, should the upstream have quoted it."""
-        if error.args and (credential := self._credential()):
-            error.args = (str(error.args[0]).replace(credential, "***"), *error.args[1:])
-        return error
-
-    def _masked(self, body: bytes) -> bytes:
-        credential = self._credential()
-        return body.replace(credential.encode(), b"***") if credential else body
-
-    def _credential(self) -> str:
-        """Our credential, "" for none and for a short one.
-
-        That could be any word, and hiding it would garble every message.
-        """
-        credential = "" if self._secret is None else self._secret.reveal()
-        return credential if len(credential) >= _MASKED_FROM else ""
+        """`error` without our secrets, should the upstream have quoted them."""
+        return self._client.scrubber.error(error)
 
     async def json(self) -> Any:
         """The whole body as a JSON value. Raises BadResponse when it is none, and what `read` raises."""
@@ -233,16 +228,18 @@ class Answer:
         try:
             return jsonio.loads(body)
         except ValueError as error:
-            raise BadResponse(
-                f"the upstream's answer is not JSON: {error}",
-                status=self.status,
-                upstream_request_id=self.request_id,
-            ) from error
+            raise self.mask(
+                BadResponse(
+                    f"the upstream's answer is not JSON: {error}",
+                    status=self.status,
+                    upstream_request_id=self.request_id,
+                )
+            ) from None
 
     async def chunk(self, until: float | None, timed_out: Callable[[], Exception]) -> bytes | None:
         """The next piece of the body, None at its end; `timed_out()` is raised at the instant `until`."""
-        if not self._taken:
-            _plain_only(self.named.get("content-encoding", ""))
+        if not self._taken and (encoding := self.named.get("content-encoding")):
+            self._expect_plain(encoding)
         piece = self._reply.ready()  # what is here needs no time limit
         if piece is None:
             try:
@@ -251,13 +248,18 @@ class Answer:
             except StopAsyncIteration:
                 return None
             except (lean.httpx.TransportError, OSError) as failure:
-                raise _broken(failure) from failure
+                raise self.mask(_broken(failure)) from None
         elif not piece:
             return None
         self._taken += len(piece)
         if self._taken > MAX_STREAM:
             raise BadResponse(f"the upstream's stream is longer than {MAX_STREAM} bytes")
         return piece
+
+    def _expect_plain(self, encoding: str) -> None:
+        if encoding.strip().lower() not in ("", "identity"):
+            shown = self._client.scrubber.text(encoding)[:50]
+            raise BadResponse(f"the upstream's stream is encoded as {shown!r}, which we did not ask for")
 
     async def expect_end(self) -> None:
         """Read the end of a body whose end marker was seen, so that its connection can be used again.
@@ -298,8 +300,11 @@ class Client:
         auth: Auth,
         clock: Clock,
         connect_timeout: float = 5.0,
+        scrubber: Scrubber | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.scrubber = scrubber or Scrubber()
+        """What upstreams say goes through it before it is in an error; it knows our credentials."""
         self.transport = transport
         self.on_head: Callable[[Mapping[str, str]], None] | None = None
         """Hears the headers of answers that have those of `endpoint.rates`; must neither block nor raise."""
@@ -354,9 +359,9 @@ class Client:
             headers: more of them; they replace those of the endpoint that have the same name.
             stream: the head must come within `limits.first_token`, not only within the attempt's time.
 
-        Raises: ConnectionFailed (`sent` tells whether anything left) or its kind NoConnectionFree,
-            FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest for what cannot
-            be sent.
+        Raises: ConnectionFailed (`sent` tells whether anything left) or its kinds NoConnectionFree
+            and OutOfResources, FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest
+            for what cannot be sent.
         """
         secret = self._auth.current()
         if secret is not self._authorized:
@@ -375,13 +380,13 @@ class Client:
                 reply = await self._exchange(shared, values, content)
         except BaseException as failure:
             time.close()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
-                raise self._unanswered(failure) from failure
+            if isinstance(failure, (lean.httpx.TransportError, OSError, TransportUnavailable)):
+                raise self.scrubber.error(self._unanswered(failure)) from None
             raise
-        answer = Answer(reply, self, until, time, secret)
+        answer = Answer(reply, self, until, time)
         if 300 <= answer.status < 400:
             answer.abort()
-            host = _host(answer.headers.get("location", "")) or "somewhere"
+            host = _host(self.scrubber.text(answer.named.get("location", ""))) or "somewhere"
             raise BadResponse(
                 f"{self._shown} redirects to {host}; redirects are not followed, correct base_url",
                 status=answer.status,
@@ -470,6 +475,8 @@ class Client:
             return NoConnectionFree(
                 f"no connection to {self._shown} came free in time: {_why(failure)}", sent=False
             )
+        if (lack := shortage(failure, _host(self._base_url))) is not None:
+            return OutOfResources(f"no connection to {self._shown}: {lack}", sent=False)
         if isinstance(failure, _never_sent()):
             return ConnectionFailed(f"no connection to {self._shown}: {_why(failure)}", sent=False)
         return ConnectionFailed(f"the connection to {self._shown} broke before an answer: {_why(failure)}")
@@ -482,7 +489,10 @@ class Client:
     def _authorize(self, secret: Secret | None) -> None:
         """From now on requests carry `secret`."""
         self._shared.clear()
-        self._authorization = {} if secret is None else _raw(self.endpoint.authorize(secret.reveal()))
+        self._authorization = {}
+        if secret is not None:
+            self.scrubber.learn(secret.reveal())
+            self._authorization = _raw(self.endpoint.authorize(secret.reveal()))
         self._authorized = secret
 
     def _request(
@@ -585,11 +595,6 @@ def _without_userinfo(url: str) -> str:
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _plain_only(encoding: str) -> None:
-    if encoding.strip().lower() not in ("", "identity"):
-        raise BadResponse(f"the upstream's stream is encoded as {encoding[:50]!r}, which we did not ask for")
-
-
 def _decoded(body: bytes, encoding: str) -> bytes:
     """`body` without its content encoding; we ask for none, but some edges compress error pages anyway."""
     match encoding.strip().lower():
@@ -608,8 +613,10 @@ def _decoded(body: bytes, encoding: str) -> bytes:
             if not decoder.eof:
                 raise Truncated(f"the upstream's {encoding} answer ends too early")
             return plain
-        case other:
-            raise BadResponse(f"the upstream's answer is encoded as {other[:50]!r}, which we did not ask for")
+        case _:
+            raise BadResponse(
+                f"the upstream's answer is encoded as {encoding[:50]!r}, which we did not ask for"
+            )
 
 
 def _broken(failure: Exception) -> CallError:
@@ -621,7 +628,7 @@ def _broken(failure: Exception) -> CallError:
 
 def _never_sent() -> tuple[type[Exception], ...]:
     httpx = lean.httpx
-    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol
+    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, TransportUnavailable
 
 
 def _why(error: BaseException) -> str:

@@ -15,12 +15,14 @@ from pointsman.errors import NoDeploymentAvailable, PluginError, RuleNotMet
 from pointsman.health import Outliers, within_caps
 from pointsman.levels import Level, choose, order, panics
 from pointsman.limits import Estimator
+from pointsman.reasons import Reason, Why
+from pointsman.retry import RetryPolicy
 from pointsman.strategy import Strategy, observes
 from pointsman.terms import Rule, broken, show
 from pointsman.types import Request, Usage
 from pointsman.waiting import WaitingRoom
 
-Refusals = Callable[[str, str], None]
+Refusals = Callable[[str, Reason], None]
 
 
 class Pool:
@@ -42,8 +44,10 @@ class Pool:
         room: WaitingRoom[Lease] | None = None,
         hedges: RetryBudget | None = None,
         counts_tokens: bool = False,
+        retry: RetryPolicy | None = None,
     ) -> None:
         self.name = name
+        self.retry = retry
         self.room = room
         self.require: Rule = require or {}
         self.budget = budget
@@ -100,7 +104,7 @@ class Pool:
                 if refused is None:
                     break
                 for each in levels[number]:
-                    later = f"priority {each.priority} comes after {chosen[0].priority}"
+                    later = Reason(Why.LATER, (each.priority, chosen[0].priority))
                     refused(each.id, each.blocked(now, demand.tokens) or later)
                 continue
             chosen, sick = self._admitted(levels[number], now, demand, refused)
@@ -125,16 +129,19 @@ class Pool:
         require, tried, tokens = demand.require, demand.tried, demand.tokens
         for each in level:
             if require and (rule := broken(require, each.labels)) is not None:
-                why: str | None = rule
+                reason: Reason | None = Reason(Why.RULE, (rule,))
             elif each.id in tried:
-                why = "tried already by this request"
+                reason = Reason(Why.TRIED)
+            elif demand.well_only and each.live.failing:
+                reason = Reason(Why.BUDGET)
             else:
-                why = each.blocked(now, tokens, panic=panic)
-                sick = sick or (why is not None and why.startswith("unhealthy"))
-            if why is None:
+                reason = each.blocked(now, tokens, panic=panic)
+            if reason is None:
                 ready.append(each)
-            elif refused is not None:
-                refused(each.id, why)
+                continue
+            sick = sick or reason.why.is_health
+            if refused is not None:
+                refused(each.id, reason)
         return (level if len(ready) == len(level) else ready), sick
 
     def _order(self, now: float, *, chance: bool) -> Sequence[int]:
@@ -261,7 +268,7 @@ class Pool:
 
     def none_available(self, now: float, demand: Demand = ANYTHING) -> NoDeploymentAvailable:
         """The error that says for each deployment why it cannot be chosen."""
-        reasons: dict[str, str] = {}
+        reasons: dict[str, Reason] = {}
         self.ready(now, demand.again(), reasons.__setitem__)
         allowed = self.allowed(demand.require)
         if not allowed:

@@ -29,6 +29,7 @@ from pointsman.errors import (
     UnknownModel,
 )
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
+from pointsman.health import answered
 from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
 from pointsman.plugins import Plugins
 from pointsman.pool import when_all_idle
@@ -373,15 +374,16 @@ class Router:
         Returns: provider name → `ok`, `ms` and, when it is not well, `error`.
         """
         self._bind()
+        scrubber = self._snapshot.setting.scrubber
 
         async def probe(provider: Provider) -> dict[str, Any]:
             began = self._clock.now()
             try:
-                await provider.probe()
+                await answered(provider.probe())
             except PointsmanError as error:
-                return {"ok": False, "ms": self._ms(began), "error": error.message}
+                return {"ok": False, "ms": self._ms(began), "error": scrubber.shown(error)}
             except Exception as error:  # a plugin's own mistake: said here, and no reason to hide the others
-                return {"ok": False, "ms": self._ms(began), "error": repr(error)[:500]}
+                return {"ok": False, "ms": self._ms(began), "error": scrubber.text(repr(error))[:500]}
             return {"ok": True, "ms": self._ms(began)}
 
         providers = self._snapshot.providers
@@ -457,7 +459,8 @@ class Router:
             source = self.config.file
         if source is None:
             raise ConfigError("the router was not made from a file; hand the new configuration to reload()")
-        config = await asyncio.to_thread(as_config, source)
+        # A thread, because files are read, those that values refer to as well.
+        config = source if isinstance(source, Config) else await asyncio.to_thread(as_config, source)
         self._bind()
         old = self._snapshot
         control = self._control_for(config)

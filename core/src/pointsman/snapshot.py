@@ -18,11 +18,12 @@ from cachetools import LRUCache
 from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth
-from pointsman.config import Config, DeploymentConfig, LimitsConfig, ProviderConfig
+from pointsman.config import Config, DeploymentConfig, ProviderConfig
+from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel
 from pointsman.frozen import frozen
-from pointsman.health import Checks, Prober, WarmUp
+from pointsman.health import Checks, Prober
 from pointsman.http import Client, Endpoint
 from pointsman.limits import Limit
 from pointsman.pool import Pool
@@ -50,8 +51,8 @@ class Upstream:
     own: list[Client]
     checks: Checks | None = None
     prober: Prober | None = None
-    warming: list[WarmUp] = field(default_factory=list)
-    """The warm-ups that begin when its checks pass again."""
+    warming: list[Live] = field(default_factory=list)
+    """What begins to warm up when its checks pass again."""
 
     def any_client(self) -> Client | None:
         """A client for calls outside of the configured deployments; None for a provider without endpoint."""
@@ -79,8 +80,10 @@ class Snapshot:
     lives: Mapping[str, Live]
     clients: Mapping[str, Client]
     sinks: Sequence[AuditSink]
-    scopes: Mapping[tuple[str, LimitsConfig], Limit]
-    """Every rate limit that holds, by its name and what it says; a reload takes them over as they stand."""
+    scopes: Mapping[str, Limit]
+    """Every rate limit that holds, by its name; a reload takes over as they stand those that say the same."""
+    credentials: Sequence[tuple[object, Credential]]
+    """What tells a credential from others, and the cool-down of those that use it."""
     hosts: Mapping[str, Polled]
     """The servers that strategies want to know about, by the name of the provider."""
     changes: Changes
@@ -166,11 +169,16 @@ class Snapshot:
             raise KeyError(f"no deployment is called {deployment!r}; {hint}") from None
 
     def retired_by(self, new: Snapshot) -> list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]]:
-        """What `new` no longer uses: how to close it, and the states that must be idle before."""
+        """What `new` no longer uses: how to close it, and the states that must be idle before.
+
+        A state that goes on may never be idle; its calls that began before the change belong to requests that
+        the caller waits for.
+        """
+        gone_on = set(new.lives.values())
         retired: list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]] = []
         for id, client in self.clients.items():
             if new.clients.get(id) is not client:
-                retired.append(([self.lives[id]], client.aclose))
+                retired.append(([live] if (live := self.lives[id]) not in gone_on else [], client.aclose))
         for name, polled in self.hosts.items():
             if new.hosts.get(name) is not polled:
                 retired.append(((), polled.poller.aclose))
@@ -182,7 +190,7 @@ class Snapshot:
             if successor is None or successor.provider is not upstream.provider:
                 lives = [
                     each.live for pool in self.alive for each in pool.deployments
-                    if each.provider is upstream.provider
+                    if each.provider is upstream.provider and each.live not in gone_on
                 ]  # fmt: skip
                 retired.append((lives, lambda upstream=upstream: _close(upstream)))  # type: ignore[misc]
         return retired
@@ -197,7 +205,11 @@ class Snapshot:
             # Here rather than in the first call, whose time limits run.
             if isinstance(client.transport, DeferredTransport):
                 client.transport = client.transport.made()
-        if self.setting.retry.attempts > 1:
+        policies = [
+            self.setting.retry,
+            *(each.retry for each in self.pools.values() if each.retry is not None),
+        ]
+        if any(each.attempts > 1 for each in policies):
             # Nor in the first call that fails: there it would hold up all the others, too.
             import tenacity  # noqa: F401 - `attempts` uses it
         for upstream in self.upstreams.values():

@@ -7,7 +7,9 @@ from typing import Any
 from pointsman.deployment import Deployment, Live
 from pointsman.health import Outlier
 from pointsman.pool import Pool
+from pointsman.reasons import Reason, Why
 from pointsman.snapshot import Snapshot
+from pointsman.transports import name_of
 from pointsman.types import Request
 
 
@@ -17,12 +19,15 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
     Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one),
         `retries` and `hedges` (what is left of their budgets, in thousandths of one, and how many there
         were; None without one) and `deployments`; and the `in_flight` of all. Of each deployment `id`,
-        `provider`, `model`, `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it
-        does), `refused` (why a call would not be sent there now: that, or that another priority level comes
-        first), `breaker`, `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`,
-        `outcomes`, and
+        `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
+        `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
+        call would not be sent there now: that, or that another priority level comes first), `breaker`,
+        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes` (how many
+        calls ended how), `last_error` of a failed call (`code`, `status`, `message`, None before one), and
         `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
-        None where the configuration has nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`.
+        None where there is nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`, and `cool_down`,
+        whose `refused` says what the upstream refuses ("model not found upstream", "credential refused", …;
+        None for an overload).
         Where a machine knows an instant, `seconds_left` or `seconds_ago` says how far away it is; None when
         it has none.
     """
@@ -45,7 +50,7 @@ def explain(snapshot: Snapshot, request: Request, now: float) -> dict[str, Any]:
 
 
 def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
-    refused: dict[str, str] = {}
+    refused: dict[str, Reason] = {}
     ready = pool.ready(now, refused=refused.__setitem__)
     pick = pool.preview(ready, request).id if ready else None
     return {
@@ -53,7 +58,7 @@ def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
         "strategy": pool.strategy_name,
         "pick": pick,
         "ready": [each.id for each in ready],
-        "refused": refused,
+        "refused": {id: str(reason) for id, reason in refused.items()},
     }
 
 
@@ -69,27 +74,29 @@ def _pool(pool: Pool, now: float) -> dict[str, Any]:
     }
 
 
-def _refused(pool: Pool, now: float) -> dict[str, str]:
+def _refused(pool: Pool, now: float) -> dict[str, Reason]:
     """Why a call would not be sent there now, by id; in a panic some are ready whose health is bad."""
-    refused: dict[str, str] = {}
+    refused: dict[str, Reason] = {}
     for each in pool.ready(now, refused=refused.__setitem__):
         refused.pop(each.id, None)
     return refused
 
 
-def _deployment(deployment: Deployment, refused: str | None, now: float) -> dict[str, Any]:
+def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> dict[str, Any]:
     live = deployment.live
-    blocked = deployment.blocked(now)
+    reason = deployment.blocked(now)
+    blocked = None if reason is None else str(reason)
     return {
         "id": deployment.id,
         "provider": deployment.provider.name,
         "model": deployment.model,
+        "transport": None if deployment.client is None else name_of(deployment.client.transport),
         "weight": deployment.weight,
         "priority": deployment.priority,
         "state": live.admin.value,
         "blocked": blocked,
         # Its own state says more than the order of the levels, of which it may be the cause.
-        "refused": None if refused is None else blocked or refused,
+        "refused": None if refused is None else blocked or str(refused),
         "breaker": _breaker(live, now),
         "ejection": _ejection(deployment.outlier, now),
         "checks": _checks(deployment.outlier, now),
@@ -98,11 +105,20 @@ def _deployment(deployment: Deployment, refused: str | None, now: float) -> dict
         "in_flight": live.in_flight,
         "max_in_flight": deployment.max_in_flight,
         "places": deployment.places,
+        "cool_down": _cool_down(live, now),
         "limits": [] if live.limits is None else live.limits.snapshot(now),
         "outcomes": dict(live.outcomes),
+        "last_error": _last_error(live, now),
         "first_token_ms": _ms(live.first_token.value),
         "total_ms": _ms(live.total.value),
     }
+
+
+def _last_error(live: Live, now: float) -> dict[str, Any] | None:
+    if live.last_error is None:
+        return None
+    code, status, message, at = live.last_error
+    return {"code": code, "status": status, "message": message, "seconds_ago": max(0.0, now - at)}
 
 
 def _breaker(live: Live, now: float) -> dict[str, Any]:
@@ -110,6 +126,14 @@ def _breaker(live: Live, now: float) -> dict[str, Any]:
         return {"state": "off"}
     snapshot: dict[str, Any] = live.breaker.snapshot(now)
     return {**snapshot, "seconds_left": _until(snapshot["open_until"], now)}
+
+
+def _cool_down(live: Live, now: float) -> dict[str, Any] | None:
+    reason = live.cooling(now)
+    if reason is None:
+        return None
+    refused = reason.data[0] if reason.why is Why.REFUSED else None
+    return {"refused": refused, "seconds_left": live.cooling_until - now}
 
 
 def _ejection(outlier: Outlier | None, now: float) -> dict[str, Any] | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -65,6 +69,9 @@ class Wire(asyncio.Protocol):
             timer.cancel()
 
     def answer(self, path: str) -> None:
+        if path in self.server.scripts:
+            self.server.scripts[path](self)
+            return
         route, _, argument = path.removeprefix("/").partition("/")
         script = getattr(self, f"on_{route.replace('-', '_')}", None)
         if script is None:
@@ -195,6 +202,8 @@ class Server:
         self.wires: list[Wire] = []
         self.open: set[Wire] = set()
         self.served = 0
+        self.scripts: dict[str, Callable[[Wire], object]] = {}
+        """By path, what a test wants instead of the answers of `Wire`."""
         self.queries: set[str] = set()
         self.meeting: list[Wire] = []
         self.arrived = asyncio.Event()
@@ -206,6 +215,16 @@ class Server:
 
     def new_wire(self) -> Wire:
         return Wire(self)
+
+    async def secured(self, authority: Path, *, client_cert: bool = False) -> asyncio.Server:
+        """A listener of the same answers over TLS, for the test to close."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(authority, authority.with_name("key.pem"))
+        if client_cert:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(authority)
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self.new_wire, "127.0.0.1", 0, ssl=context)
 
     async def until_empty(self) -> None:
         """Return when no connection is open any more."""
@@ -230,6 +249,24 @@ async def server() -> AsyncIterator[Server]:
         wire.transport.abort()
     listener.close()
     await server.until_empty()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, and beside it its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    asked = [
+        *("req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=test"),
+        *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+        *("-addext", "subjectAltName=IP:127.0.0.1"),
+        *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
+    ]
+    files = ["-out", str(folder / "cert.pem"), "-keyout", str(folder / "key.pem")]
+    subprocess.run([openssl, *asked, *files], check=True, capture_output=True)
+    return folder / "cert.pem"
 
 
 @pytest.fixture(params=["httpx", "aiohttp", "h1"])

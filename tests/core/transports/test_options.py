@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 import sys
@@ -14,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from pointsman.plugins import Plugins
 from pointsman.transports import (
     TRANSPORTS,
     TlsContexts,
     TransportOptions,
     TransportUnavailable,
+    name_of,
     open_transport,
 )
 from pointsman.transports.deferred import DeferredTransport
@@ -131,6 +132,18 @@ def test_the_list_of_names_is_complete() -> None:
         assert isinstance(open_transport(name), httpx.AsyncBaseTransport)
 
 
+def test_each_transport_says_what_it_is_called_in_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pointsman.transports as transports
+
+    for name in TRANSPORTS:
+        assert name_of(open_transport(name)) == ("h1" if name == "auto" else name)
+    proxied = Plugins().transport("auto").make(TransportOptions(proxy="http://p:1"))
+    assert name_of(proxied) == "aiohttp"
+    monkeypatch.setattr(transports, "find_spec", lambda name: None)
+    assert name_of(proxied) == "httpx"
+    assert name_of(httpx.MockTransport(lambda request: httpx.Response(200))) == "MockTransport"
+
+
 def test_importing_the_package_loads_no_http_library() -> None:
     """Given only this package, without the rest of pointsman, which loads httpx for itself."""
     program = """
@@ -223,38 +236,10 @@ async def test_a_proxy_gets_the_whole_url_and_its_credentials(server: Fixture, o
     assert b"proxy-authorization: basic dxnlcjp3b3jk" in sent.lower()
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, and beside it its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    asked = [
-        *("req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=test"),
-        *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-        *("-addext", "subjectAltName=IP:127.0.0.1"),
-        *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
-    ]
-    files = ["-out", str(folder / "cert.pem"), "-keyout", str(folder / "key.pem")]
-    subprocess.run([openssl, *asked, *files], check=True, capture_output=True)
-    return folder / "cert.pem"
-
-
-async def _tls_server(authority: Path, server: Fixture, *, client_cert: bool = False) -> asyncio.Server:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority, authority.with_name("key.pem"))
-    if client_cert:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(authority)
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(server.new_wire, "127.0.0.1", 0, ssl=context)
-
-
 async def test_tls_with_an_own_authority_and_a_client_certificate(
     authority: Path, server: Fixture, opened: Fixture
 ) -> None:
-    listener = await _tls_server(authority, server, client_cert=True)
+    listener = await server.secured(authority, client_cert=True)
     url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     transport = opened(ca_file=authority, client_cert=(authority, authority.with_name("key.pem")))
 
@@ -269,7 +254,7 @@ async def test_tls_with_an_own_authority_and_a_client_certificate(
 async def test_a_certificate_of_an_unknown_authority_is_a_connect_error(
     authority: Path, server: Fixture, opened: Fixture
 ) -> None:
-    listener = await _tls_server(authority, server)
+    listener = await server.secured(authority)
     transport = opened()
 
     request = httpx.Request("GET", f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/x")
@@ -283,7 +268,7 @@ async def test_a_certificate_of_an_unknown_authority_is_a_connect_error(
 async def test_a_cancel_over_tls_does_not_wait_for_the_farewell_of_the_server(
     path: str, authority: Path, server: Fixture, opened: Fixture
 ) -> None:
-    listener = await _tls_server(authority, server)
+    listener = await server.secured(authority)
     transport = opened(ca_file=authority)
     url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}{path}"
 
@@ -367,7 +352,7 @@ async def test_a_deferred_transport_is_made_once_by_its_first_request_and_closed
         made.append(Closing(lambda request: httpx.Response(204)))
         return made[-1]
 
-    transport = DeferredTransport(make)
+    transport = DeferredTransport(make, lambda: "made")
     assert made == []
     for _ in range(2):
         answer = await transport.handle_async_request(httpx.Request("GET", "http://a.test/"))
@@ -379,7 +364,7 @@ async def test_a_deferred_transport_is_made_once_by_its_first_request_and_closed
 
 
 async def test_a_deferred_transport_that_was_closed_is_not_made_any_more() -> None:
-    transport = DeferredTransport(lambda: pytest.fail("made after closing"))
+    transport = DeferredTransport(lambda: pytest.fail("made after closing"), lambda: "none")
 
     await transport.aclose()
 

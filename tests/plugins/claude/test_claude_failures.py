@@ -152,8 +152,8 @@ def test_should_not_retry_on_the_clients_fault_means_here_and_elsewhere(status: 
     error = failure(status, {"x-should-retry": "false"}, envelope(kind), wall=WALL)
 
     assert not error.retry_same
-    # A refused credential says nothing about the credential of another deployment.
-    assert error.retry_elsewhere is (status == 403)
+    # A right or a model that is lacking here says nothing about another deployment.
+    assert error.retry_elsewhere is (status in (403, 404))
 
 
 def test_should_not_retry_leaves_other_credentials_to_try_when_the_money_is_gone() -> None:
@@ -162,7 +162,7 @@ def test_should_not_retry_leaves_other_credentials_to_try_when_the_money_is_gone
     )
 
     assert (error.retry_same, error.retry_elsewhere) == (False, True)
-    assert error.outcome is Outcome.OVERLOAD
+    assert error.outcome is Outcome.UPSTREAM_FAULT
 
 
 def test_should_retry_overrules_the_kind() -> None:

@@ -34,6 +34,8 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
     written, nothing is tried again here.
     """
 
+    name = "h1"
+
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
         """Raises: TransportUnavailable when HTTP/2 or a proxy is asked for."""
         if options.http2:
@@ -192,7 +194,8 @@ def _unconnected(where: str, error: Exception) -> httpx.TransportError:
     """The httpx error for a connection that did not come about."""
     match error:
         case TimeoutError():
-            return httpx.ConnectTimeout(f"no connection to {where} in time")
+            ends = f": {error}" if error.args and error.errno is None else ""  # of several addresses
+            return httpx.ConnectTimeout(f"no connection to {where} in time{ends}")
         case ssl.SSLError():
             return httpx.ConnectError(f"no TLS with {where}: {error}")
         case OSError(errno=int(number)) if number > 0:

@@ -1,11 +1,11 @@
 """From what is scripted to what is said: every choice of a reply is taken here, by seed."""
 
+import json
 import math
-from collections.abc import Mapping
 from itertools import pairwise
 from random import Random
-from typing import Any
 
+from pointsman_simulator.examples import example
 from pointsman_simulator.exchange import Ask, Completion, ToolCall
 from pointsman_simulator.script import Reply, Usage
 
@@ -36,7 +36,10 @@ def compose(ask: Ask, reply: Reply, *, seed: int, rng: Random) -> Completion:
         return Completion(finish="load", wait_s=wait_s)
     tool_calls = _tool_calls(ask, reply, seed)
     text, finish = _text(ask, reply, tool_calls, seed)
-    pieces = _pieces(text, reply)
+    text, stopped_by = _stopped(text, ask.stop)
+    if stopped_by:
+        finish = "stop"
+    pieces = _pieces(text, reply, whole=not stopped_by)
     reasoning = words(reply.reasoning) if reply.reasoning else ()
     usage = None if reply.omit_usage else reply.usage or _count(ask, text, reply.reasoning or "", tool_calls)
     events = len(pieces) + len(reasoning) + len(tool_calls)
@@ -45,6 +48,7 @@ def compose(ask: Ask, reply: Reply, *, seed: int, rng: Random) -> Completion:
         reasoning=reasoning,
         tool_calls=tool_calls,
         finish=reply.finish_reason or finish,
+        stopped_by=stopped_by,
         usage=usage,
         wait_s=wait_s,
         eval_s=events / reply.tokens_per_second if reply.tokens_per_second else 0.0,
@@ -86,7 +90,8 @@ def vector(text: str, *, model: str, dim: int, seed: int) -> tuple[float, ...]:
 
 
 def _embeddings(ask: Ask, reply: Reply, seed: int, wait_s: float) -> Completion:
-    vectors = tuple(vector(text, model=ask.model, dim=reply.dim, seed=seed) for text in ask.inputs)
+    dim = ask.dimensions or reply.dim
+    vectors = tuple(vector(text, model=ask.model, dim=dim, seed=seed) for text in ask.inputs)
     counted = Usage(sum(len(text.split()) for text in ask.inputs), 0)
     usage = None if reply.omit_usage else reply.usage or counted
     return Completion(vectors=vectors, usage=usage, wait_s=wait_s)
@@ -104,14 +109,35 @@ def _text(ask: Ask, reply: Reply, tool_calls: tuple[ToolCall, ...], seed: int) -
     if tool_calls:
         return "", ends
     rng = Random(f"{seed}\0{ask.model}\0{ask.prompt}")  # noqa: S311 - a simulation, not a secret
+    if ask.schema is not None:
+        return _structured(ask, rng)
     chosen = rng.choices(_WORDS, k=rng.randint(8, 24))
     if ask.max_tokens is not None and 0 <= ask.max_tokens < len(chosen):
         return " ".join(chosen[: ask.max_tokens]).capitalize(), "length"
     return " ".join(chosen).capitalize() + ".", ends
 
 
-def _pieces(text: str, reply: Reply) -> tuple[str, ...]:
-    if isinstance(reply.chunks, tuple):
+def _structured(ask: Ask, rng: Random) -> tuple[str, str]:
+    """JSON of the schema that is asked for; cut where it has more words than it may have."""
+    assert ask.schema is not None
+    text = json.dumps(example(ask.schema or {"type": "object"}, rng), ensure_ascii=False)
+    pieces = words(text)
+    if ask.max_tokens is not None and 0 <= ask.max_tokens < len(pieces):
+        return "".join(pieces[: ask.max_tokens]), "length"
+    return text, "stop"
+
+
+def _stopped(text: str, stop: tuple[str, ...]) -> tuple[str, str]:
+    """`text` up to the first of `stop` in it, and which one that was."""
+    found = [(at, each) for each in stop if each and (at := text.find(each)) >= 0]
+    if not found:
+        return text, ""
+    at, each = min(found)
+    return text[:at], each
+
+
+def _pieces(text: str, reply: Reply, *, whole: bool) -> tuple[str, ...]:
+    if isinstance(reply.chunks, tuple) and whole:
         pieces = reply.chunks
     elif isinstance(reply.chunks, int):
         pieces = cut(text, reply.chunks)
@@ -134,24 +160,11 @@ def _count(ask: Ask, text: str, reasoning: str, tool_calls: tuple[ToolCall, ...]
 def _tool_calls(ask: Ask, reply: Reply, seed: int) -> tuple[ToolCall, ...]:
     if reply.tool_calls:
         return tuple(ToolCall(name, arguments) for name, arguments in reply.tool_calls)
-    if not reply.call_first_tool or not ask.tools:
+    schemas = dict(ask.tools)
+    unscripted = reply.text is None and reply.chunks is None
+    name = ask.forced if ask.forced in schemas and unscripted else next(iter(schemas), "")
+    if not name or not (reply.call_first_tool or (name == ask.forced and unscripted)):
         return ()
-    name, schema = ask.tools[0]
     rng = Random(f"{seed}\0{name}\0{ask.prompt}")  # noqa: S311 - a simulation, not a secret
-    arguments = _example(schema, rng)
+    arguments = example(schemas[name], rng)
     return (ToolCall(name, arguments if isinstance(arguments, dict) else {}),)
-
-
-def _example(schema: Mapping[str, Any], rng: Random) -> Any:
-    if schema.get("enum"):
-        return rng.choice(list(schema["enum"]))
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    if isinstance(kind, list):
-        kind = kind[0]
-    if kind == "object":
-        properties = schema.get("properties") or {}
-        return {name: _example(inner, rng) for name, inner in properties.items()}
-    if kind == "array":
-        return [_example(schema.get("items") or {}, rng)]
-    simple = {"integer": rng.randint(1, 9), "number": rng.randint(1, 99) / 10, "boolean": True, "null": None}
-    return simple[kind] if kind in simple else rng.choice(_WORDS)

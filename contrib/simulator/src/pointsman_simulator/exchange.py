@@ -49,6 +49,11 @@ class Ask:
         prompt: all text of the request; its words are counted and seed generated text.
         inputs: the texts to embed.
         tools: the tools of the request as (name, JSON schema of the arguments).
+        forced: the name of the tool that has to be called, None when the model may choose.
+        schema: of the JSON that has to be answered, `{}` for any object; None for free text.
+        stop: texts before which the answer ends.
+        dimensions: the length of the vectors that is asked for; None for the model's own.
+        logprobs: how many alternatives of each token are to be told beside it; None for no logprobs.
         keep_alive: seconds, only Ollama knows it.
     """
 
@@ -58,6 +63,11 @@ class Ask:
     prompt: str = ""
     inputs: tuple[str, ...] = ()
     tools: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    forced: str | None = None
+    schema: Mapping[str, Any] | None = None
+    stop: tuple[str, ...] = ()
+    dimensions: int | None = None
+    logprobs: int | None = None
     max_tokens: int | None = None
     n: int = 1
     keep_alive: float | None = None
@@ -76,6 +86,7 @@ class Completion:
     Attributes:
         pieces, reasoning: the text, cut as it is streamed.
         finish: `stop`, `length`, `tool_calls`, `content_filter`, or a native word.
+        stopped_by: the one of the asked texts before which it ended, "" for none.
         usage: None when it is to be left out.
         vectors: the embeddings, in the order of the inputs.
         load_s, wait_s, eval_s: seconds for loading, until the first piece, and for all pieces.
@@ -85,6 +96,7 @@ class Completion:
     reasoning: tuple[str, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     finish: str = "stop"
+    stopped_by: str = ""
     usage: Usage | None = None
     vectors: tuple[tuple[float, ...], ...] = ()
     load_s: float = 0.0

@@ -7,7 +7,7 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, Self, TypeVar
 
@@ -28,9 +28,11 @@ from pointsman.config.sections import (
     ModelName,
     Named,
     OutlierConfig,
+    OverloadConfig,
     ProviderConfig,
     ProviderName,
     QueueConfig,
+    RefusalConfig,
     Section,
     Timeouts,
     WarmUpConfig,
@@ -39,13 +41,16 @@ from pointsman.config.sections import (
     no_items,
 )
 from pointsman.config.sound import Sound
+from pointsman.config.specific import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.validation import Finding, findings, kind
+from pointsman.errors import ConfigError
 from pointsman.units import Percent
 
 _BY_LOADER = object()
 """The validation context in which the references are left to the loader, which reports them with places."""
 
 M = TypeVar("M", bound=BaseModel)
+C = TypeVar("C", bound="Config")
 
 
 class _AnySource:
@@ -77,6 +82,14 @@ class Config(Section):
     )
     circuit_breaker: BreakerConfig = Field(
         default=BreakerConfig.model_construct(), description="when a failing deployment is left alone"
+    )
+    overload: OverloadConfig = Field(
+        default=OverloadConfig.model_construct(),
+        description="when a deployment is tried again that was overloaded",
+    )
+    refusal: RefusalConfig = Field(
+        default=RefusalConfig.model_construct(),
+        description="when a deployment is tried again that refused us",
     )
     timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="how long calls may take")
     limits: dict[str, LimitsConfig] = Field(
@@ -138,7 +151,7 @@ class Config(Section):
         """
         from pointsman.config.locate import read  # its patterns take milliseconds, for nothing without a file
 
-        return cls._from_document(read(file), environ, read_file)
+        return _without_locals(lambda: cls._from_document(read(file), environ, read_file))
 
     @classmethod
     def from_text(
@@ -153,7 +166,9 @@ class Config(Section):
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
         from pointsman.config.locate import parse
 
-        return cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file)
+        return _without_locals(
+            lambda: cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file)
+        )
 
     @classmethod
     def from_mapping(
@@ -167,7 +182,7 @@ class Config(Section):
 
         Raises: ConfigError with everything that is wrong.
         """
-        return cls._from_document(Document(mapping), environ, read_file)
+        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file))
 
     @classmethod
     def _from_document(
@@ -203,10 +218,24 @@ class Config(Section):
     def _references(self, info: ValidationInfo) -> Self:
         if info.context is not _BY_LOADER:
             data = {"providers": self.providers, "models": self.models}
-            wrong = reference_findings(self.providers, self.models, data)
+            wrong = self._findings(data)
             if wrong:
                 raise ValueError("\n".join(str(Problem(f.message, show_path(f.path), f.hint)) for f in wrong))
         return self
+
+    def _findings(self, data: Mapping[str, Any]) -> list[Finding]:
+        """What is wrong between the sections; `data` is what they were made from."""
+        return [
+            *reference_findings(self.providers, self.models, data),
+            *specific_findings(self._general(), self.outliers, self.models),
+        ]
+
+    def _general(self) -> dict[str, Section]:
+        return {name: getattr(self, name) for name in SPECIFIC}
+
+    def specific(self) -> Specific:
+        """What holds for each deployment of what models and deployments can say for themselves."""
+        return Specific(self._general(), self.models)
 
     @property
     def file(self) -> str | None:
@@ -265,6 +294,22 @@ class Config(Section):
                 merged.update((name, value) for name, value in level if value is not None)
         return Timeouts.model_construct(**merged)  # each value was validated where it was said
 
+    def health_for(self, provider: ProviderConfig) -> HealthConfig | None:
+        """How `provider` is checked; None when it is not."""
+        if provider.health is None:
+            return self.health
+        return None if provider.health is False else merged(self.health or HealthConfig(), provider.health)
+
+
+def _without_locals(make: Callable[[], C]) -> C:
+    """What `make` returns. Its error says all there is to say; the frames below hold secrets, and some tools
+    that report errors show what their variables hold.
+    """
+    try:
+        return make()
+    except ConfigError as error:
+        raise error.with_traceback(None) from None
+
 
 class _NoSettings(Section):
     """For a plugin that takes no settings."""
@@ -279,9 +324,6 @@ def _read_reference(path: str) -> str:
     return raw.decode("utf-8")
 
 
-C = TypeVar("C", bound=Config)
-
-
 def _checked(model: type[C], data: Mapping[str, Any]) -> tuple[C | None, list[Finding]]:
     """The configuration or None, and what is wrong.
 
@@ -293,8 +335,8 @@ def _checked(model: type[C], data: Mapping[str, Any]) -> tuple[C | None, list[Fi
     except ValidationError as error:
         found = findings(error, model)
     else:
-        return config, reference_findings(config.providers, config.models, data)
+        return config, config._findings(data)
     sound = Sound(data)
     rest = sound.model(model, found, context=_BY_LOADER)
-    references = reference_findings(rest.providers, rest.models, data) if rest else []
+    references = rest._findings(data) if rest else []
     return None, found + [sound.restored(each) for each in references if not sound.touches(each)]

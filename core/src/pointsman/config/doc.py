@@ -97,7 +97,7 @@ def _rows(section: _Schema, prefix: str, definitions: dict[str, _Schema]) -> Ite
             _unit(schema),
             schema.get("description", ""),
         )
-        inner, below = _inside(schema, key, definitions)
+        inner, below = _inside(schema, key, definitions) if "as_general" not in schema else (None, "")
         if inner is not None:
             yield from _rows(inner, below, definitions)
 
@@ -148,6 +148,8 @@ def _type_of_one(schema: _Schema, definitions: dict[str, _Schema]) -> str:
     if schema.get("unit") in _UNIT_TYPES:
         return _UNIT_TYPES[schema["unit"]]
     kind = schema.get("type")
+    if "const" in schema:
+        return f"`{str(schema['const']).lower()}`"
     if kind == "array":
         return f"list of {_type(schema['items'], definitions)}"
     if kind == "object" and schema.get("title") == "Named":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pointsman.config.problems import Path, Problem, show_path
+from pointsman.config.problems import Path, Problem, readable, show_path
 
 LARGEST_BYTES = 1024 * 1024
 
@@ -27,6 +27,10 @@ class Document(NamedTuple):
     data: Any
     file: str | None = None
     places: Mapping[Path, Place] = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        # The data may hold secrets, and tools that report errors show what local variables hold.
+        return f"Document({self.file!r})"
 
     def locate(self, path: Path, *, key: bool = False) -> Position | None:
         """Line and column of the value at `path`, of its key when `key`.
@@ -50,4 +54,5 @@ class Document(NamedTuple):
     def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` of the value at `path`, or of its key."""
         line, column = self.locate(path, key=key) or (None, None)
-        return Problem(message, show_path(path), hint, self.file, line, column)
+        hint = None if hint is None else readable(hint)
+        return Problem(readable(message), show_path(path), hint, self.file, line, column)

@@ -8,7 +8,7 @@ written: `Named.settings`, `ProviderConfig.settings`. Nothing here shows or dump
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -28,7 +28,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from pointsman.errors import InvalidRequest
 from pointsman.terms import as_label, as_rule
-from pointsman.units import Duration, Percent, Rate, format_duration
+from pointsman.units import Duration, Percent, Rate
 
 _MASK = "**********"
 
@@ -40,6 +40,12 @@ def _no_truth_value(value: object) -> object:
     """`true` is a number to Python, and surely a mistake in a configuration."""
     if isinstance(value, bool):
         raise ValueError("expected a whole number, not true or false")
+    return value
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number, not true or false")
     return value
 
 
@@ -127,7 +133,8 @@ def _defaults(defaults: dict[str, Any]) -> dict[str, Any]:
     return defaults
 
 
-Count = Annotated[int, BeforeValidator(_no_truth_value)]
+Count = Annotated[int, Field(le=1_000_000_000), BeforeValidator(_no_truth_value)]
+Number = Annotated[float, Field(allow_inf_nan=False, le=1e9), BeforeValidator(_no_number)]
 ModelName = Annotated[str, AfterValidator(_speakable)]
 ProviderName = Annotated[str, AfterValidator(_without_slash)]
 Word = Annotated[str, Field(min_length=1)]
@@ -156,13 +163,20 @@ def no_items() -> list[Any]:
     return []
 
 
-class Section(BaseModel):
+class _Unpickled:
+    """What may hold secrets, which a pickle would write out."""
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a configuration holds secrets and is not pickled; hand on where it came from")
+
+
+class Section(_Unpickled, BaseModel):
     """A mapping whose keys are all known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
-class _Open(BaseModel):
+class _Open(_Unpickled, BaseModel):
     """A mapping that also takes keys of a plugin.
 
     Which of those are secret only the plugin knows, so none is shown or dumped.
@@ -300,23 +314,29 @@ class BreakerConfig(Section):
         default=False, description="an overloaded upstream (429, 503 with a hint) counts too"
     )
 
-    @field_validator("success_threshold")
-    @classmethod
-    def _reachable(cls, value: int, info: ValidationInfo) -> int:
-        most = info.data.get("half_open_max_calls", value)
-        if value > most:
-            raise ValueError(
-                f"is {value}, more than half_open_max_calls ({most}): it could never close again"
-            )
-        return value
 
-    @field_validator("max_reset_timeout")
-    @classmethod
-    def _not_below_the_first(cls, value: float, info: ValidationInfo) -> float:
-        first = info.data.get("reset_timeout", value)
-        if value < first:
-            raise ValueError(f"is below reset_timeout ({format_duration(first)})")
-        return value
+class OverloadConfig(Section):
+    """For how long a deployment is left alone that is overloaded and does not say when to come back."""
+
+    base: Duration = Field(default=10.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = Field(
+        default_factory=lambda data: max(120.0, data.get("base", 0.0)),
+        gt=0,
+        description="never longer, apart from a tenth; at least `base`",
+        json_schema_extra={"default": 120.0},
+    )
+
+
+class RefusalConfig(Section):
+    """For how long a deployment is left alone that refuses us: the key, the account or the model is wrong."""
+
+    base: Duration = Field(default=60.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = Field(
+        default_factory=lambda data: max(600.0, data.get("base", 0.0)),
+        gt=0,
+        description="never longer, apart from a tenth; at least `base`",
+        json_schema_extra={"default": 600.0},
+    )
 
 
 class LimitsConfig(Section):
@@ -347,22 +367,22 @@ class QueueConfig(Section):
     length: Count = Field(default=1000, ge=1, description="callers that may wait for one model")
     wait: Duration = Field(default=5.0, gt=0, description="nobody waits longer; who would is refused at once")
     lowest_share: Percent = Field(
-        default=0.1, description="of the turns is kept for each priority below the highest"
+        default=0.1, gt=0, lt=0.5, description="of the turns is kept for each priority below the highest"
     )
 
 
 class PriceConfig(Section):
     """What a deployment charges, in one currency for all, per 1,000,000 tokens."""
 
-    input: float = Field(ge=0, description="for the prompt")
-    output: float = Field(ge=0, description="for the answer")
-    cached: float | None = Field(default=None, ge=0, description="for what the upstream had in its cache")
+    input: Number = Field(ge=0, description="for the prompt")
+    output: Number = Field(ge=0, description="for the answer")
+    cached: Number | None = Field(default=None, ge=0, description="for what the upstream had in its cache")
 
 
 class HealthConfig(Section):
     """Checks that ask every provider, free of charge, whether it is well; there are none without this."""
 
-    interval: Duration = Field(default=15.0, gt=0, description="between checks, a fifth more or less")
+    interval: Duration = Field(default=15.0, ge=0.01, description="between checks, a fifth more or less")
     timeout: Duration = Field(default=5.0, gt=0, description="a check that takes longer has failed")
     rise: Count = Field(default=2, ge=1, description="checks in a row that must pass to end an illness")
     fall: Count = Field(default=3, ge=1, description="checks in a row that must fail to begin one")
@@ -373,7 +393,12 @@ class OutlierConfig(Section):
 
     failure_threshold: Count = Field(default=5, ge=1, description="failures in a row that eject")
     base_ejection: Duration = Field(default=30.0, gt=0, description="the first time; longer each time")
-    max_ejection: Duration = Field(default=300.0, gt=0, description="it is never out longer, plus a tenth")
+    max_ejection: Duration = Field(
+        default_factory=lambda data: max(300.0, data.get("base_ejection", 0.0)),
+        gt=0,
+        description="it is never out longer, plus a tenth; at least `base_ejection`",
+        json_schema_extra={"default": 300.0},
+    )
     interval: Duration = Field(default=10.0, gt=0, description="in health: the next ejection is shorter")
     max_ejected: Percent = Field(default=0.5, gt=0, description="of a level at most, and never the last")
 
@@ -383,14 +408,14 @@ class WarmUpConfig(Section):
 
     window: Duration = Field(default=30.0, gt=0, description="until it takes as much as the others")
     minimum: Percent = Field(default=0.1, gt=0, description="the share that it begins with")
-    aggression: float = Field(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
+    aggression: Number = Field(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
 
 
 class AdaptiveConfig(Section):
     """Finds out how many calls a deployment bears, below its `max_in_flight`; off without this."""
 
     decrease: Percent = Field(default=0.9, gt=0, lt=1, description="the limit after an overload, as a share")
-    increase: float = Field(default=1.0, gt=0, description="added for each window without one")
+    increase: Number = Field(default=1.0, gt=0, description="added for each window without one")
     pace: Duration = Field(default=1.0, gt=0, description="the window until the first tokens tell a better")
 
 
@@ -450,6 +475,11 @@ class ProviderConfig(_Open):
         default_factory=no_items, description="names under the general `limits` that it counts against"
     )
     headers: Headers = Field(default_factory=no_entries, description="more headers for every call")
+    health: HealthConfig | Literal[False] | None = Field(
+        default=None,
+        description="in place of the general `health`, key by key; false: it is not checked",
+        json_schema_extra={"as_general": True},
+    )
     timeouts: AttemptTimeouts = Field(
         default=AttemptTimeouts.model_construct(), description="in place of the general `timeouts`"
     )
@@ -474,6 +504,10 @@ class ProviderConfig(_Open):
         if self.api_key is not None:
             return Named.model_validate({"type": "static", "value": self.api_key})
         return self.auth
+
+
+_AS_GENERAL: dict[str, Any] = {"as_general": True}
+"""A section whose keys stand in the table of settings once, under the general section of that name."""
 
 
 class DeploymentConfig(Section):
@@ -505,6 +539,15 @@ class DeploymentConfig(Section):
     )
     timeouts: AttemptTimeouts = Field(
         default=AttemptTimeouts.model_construct(), description="in place of those of model and provider"
+    )
+    circuit_breaker: BreakerConfig | None = Field(
+        default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
+    )
+    overload: OverloadConfig | None = Field(
+        default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
+    )
+    refusal: RefusalConfig | None = Field(
+        default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
     labels: LabelMap = Field(
         default_factory=no_entries, description="what rules can require: `{local: true, region: eu}`"
@@ -547,6 +590,20 @@ class ModelConfig(Section):
     )
     timeouts: ModelTimeouts = Field(
         default=ModelTimeouts.model_construct(), description="in place of the general `timeouts`"
+    )
+    retry: Named | None = Field(
+        default=None, description="in place of the general `retry`, for requests that ask for this model"
+    )
+    circuit_breaker: BreakerConfig | None = Field(
+        default=None,
+        description="in place of the general one, key by key, for all its deployments",
+        json_schema_extra=_AS_GENERAL,
+    )
+    overload: OverloadConfig | None = Field(
+        default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
+    )
+    refusal: RefusalConfig | None = Field(
+        default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
     )
     require: RuleMap = Field(
         default_factory=no_entries,

@@ -8,6 +8,8 @@ of the distribution pointsman-h1 keep these promises:
   sends although it was asked for `identity` is left to the caller.
 - Errors are those of httpx, with the cause kept. A body that ends too early raises, it never just ends.
 - A cancelled caller leaves nothing behind: its connection is closed at once and its slot is free again.
+- What a server sends beyond its answer reaches nobody, and its connection is not used again. What comes after
+  the next request was written is, by HTTP/1.1, the answer to that one.
 - A body read to its end gives the connection back; a body closed before that closes the connection.
 - The stream of a response is `Abortable`; that of `h1` is `Immediate`, too.
 
@@ -41,6 +43,8 @@ __all__ = [
     "TlsContexts",
     "TransportOptions",
     "TransportUnavailable",
+    "fastest",
+    "name_of",
     "open_transport",
 ]
 
@@ -63,7 +67,7 @@ def open_transport(
     """
     options = options or TransportOptions()
     if name == "auto":
-        name = _fastest(options)
+        name = fastest(options)
     if name == "httpx":
         from pointsman.transports.over_httpx import HttpxTransport
 
@@ -79,6 +83,20 @@ def open_transport(
     if name == "h1":
         return _h1(options, contexts)
     raise TransportUnavailable(f"there is no transport {name!r}; there are: {', '.join(TRANSPORTS)}")
+
+
+def fastest(options: TransportOptions) -> str:
+    """The name of the transport that `auto` comes to."""
+    if not options.http2 and not options.wants_proxy() and find_spec(_H1):
+        return "h1"
+    if not options.http2 and not options.wants_socks() and find_spec("aiohttp"):
+        return "aiohttp"
+    return "httpx"
+
+
+def name_of(transport: object) -> str:
+    """What `transport` is called in a configuration, as far as it says so."""
+    return str(getattr(transport, "name", type(transport).__name__))
 
 
 _H1 = "pointsman_h1"
@@ -98,11 +116,3 @@ def _h1(options: TransportOptions, contexts: TlsContexts | None) -> httpx.AsyncB
         ) from error
     transport: httpx.AsyncBaseTransport = module.H1Transport(options, contexts=contexts)
     return transport
-
-
-def _fastest(options: TransportOptions) -> str:
-    if not options.http2 and not options.wants_proxy() and find_spec(_H1):
-        return "h1"
-    if not options.http2 and not options.wants_socks() and find_spec("aiohttp"):
-        return "aiohttp"
-    return "httpx"

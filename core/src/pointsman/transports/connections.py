@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpcore
+from anyio.streams.tls import TLSStream
 
 from pointsman.lean import httpx
 from pointsman.transports.options import TlsContexts, TransportOptions
@@ -43,6 +44,21 @@ class Connection:
         self.multiplexed = False
         self.lost = False
         self._backend = backend
+
+    def holds_more(self) -> bool:
+        """Whether bytes beyond the last answer were read along with it, which would begin the next one.
+
+        httpcore goes on with them as if they had been asked for.
+        """
+        if self.multiplexed:  # what comes says for itself which request it answers
+            return False
+        http: Any = self.http
+        while http is not None:  # that of a proxy, or yet to be connected, has another one inside
+            state = getattr(http, "_h11_state", None)
+            if state is not None:
+                return bool(state.trailing_data[0])
+            http = getattr(http, "_connection", None)
+        return True
 
     def cut(self) -> None:
         """Close its sockets without waiting; whoever reads or writes there gets an error."""
@@ -100,7 +116,7 @@ class Connections:
         if connection.users:
             return
         http = connection.http
-        if connection.lost or http.is_closed() or not http.is_idle():
+        if connection.lost or http.is_closed() or not http.is_idle() or connection.holds_more():
             self._drop(connection)
         elif self._shared.get(connection.key) is not connection:
             if connection.multiplexed:  # there is another one to share
@@ -246,5 +262,14 @@ class _Socket(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":  # asked of an idle connection before it is used again
-            return is_readable(self._socket)
+            return self._holds_more() or is_readable(self._socket)
         return self._stream.get_extra_info(info)
+
+    def _holds_more(self) -> bool:
+        """Whether something was read from the socket, or may be on its way through TLS, that nobody took."""
+        stream: Any = self._stream._stream  # type: ignore[attr-defined]  # anyio's
+        while isinstance(stream, TLSStream):
+            if stream._ssl_object.pending() or stream._read_bio.pending:
+                return True
+            stream = stream.transport_stream
+        return bool(stream._protocol.read_queue)

@@ -12,13 +12,19 @@ if TYPE_CHECKING:
 class DeferredTransport:
     """Stands in for the transport that `make()` returns, until somebody wants it.
 
-    `make` must be sure to succeed: what may be refused is to be made, and refused, at set-up.
+    `make` must be sure to succeed: what may be refused is to be made, and refused, at set-up. `name()` is
+    what it will be called.
     """
 
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport], name: Callable[[], str]) -> None:
         self._make = make
+        self._name = name
         self._made: httpx.AsyncBaseTransport | None = None
         self._closed = False
+
+    @property
+    def name(self) -> str:
+        return self._name()
 
     def made(self) -> httpx.AsyncBaseTransport:
         """The transport itself, always the same. Raises RuntimeError when this was closed before."""

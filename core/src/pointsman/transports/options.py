@@ -80,13 +80,14 @@ class TransportOptions:
 
     def wants_proxy(self) -> bool:
         """Whether a proxy may stand in the way."""
-        return bool(self._proxies())
+        return bool(self.proxies())
 
     def wants_socks(self) -> bool:
         """Whether a SOCKS proxy may stand in the way."""
-        return any(proxy.partition("://")[0].lower().startswith("socks") for proxy in self._proxies())
+        return any(proxy.partition("://")[0].lower().startswith("socks") for proxy in self.proxies())
 
-    def _proxies(self) -> list[str]:
+    def proxies(self) -> list[str]:
+        """The URLs of the proxies that may stand in the way, credentials included."""
         if self.proxy is not None:
             return [self.proxy]
         if not self.trust_env:

@@ -3,13 +3,13 @@
 aiohttp survives `Task.cancel()` without help, but for one thing: its queue for a free connection can lose
 a wake-up. So the queue is ours (`Slots`) and the connector is unlimited.
 
-Idle connections. aiohttp does not use one again after the loop has seen it close. Here the socket is
-looked at once more before a connection is used again, because the loop may be about to find out, and one
-on which something unasked has arrived (a 408 before closing, say) is thrown away; so a request never goes
-to a connection that is known to be dead. What remains is the race in which the server closes while the
-request is on its way. It fails with `RemoteProtocolError` or `ReadError` before any byte of a response, and
-whether to try again is for the router to say; aiohttp's own silent repetition of idempotent requests is
-switched off.
+Idle connections. One on which more has come than its answer is not used again (`_Handler`), and aiohttp
+does not use one again after the loop has seen it close. Here the socket is looked at once more before a
+connection is used again, because the loop may be about to find out, and one on which something unasked has
+arrived (a 408 before closing, say) is thrown away; so a request never goes to a connection that is known to
+be dead. What remains is the race in which the server closes while the request is on its way. It fails with
+`RemoteProtocolError` or `ReadError` before any byte of a response, and whether to try again is for the router
+to say; aiohttp's own silent repetition of idempotent requests is switched off.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import multidict
 import yarl
+from aiohttp.client_proto import ResponseHandler
 
 from pointsman.lean import httpx
 from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
@@ -30,9 +32,10 @@ from pointsman.transports.readable import is_readable
 from pointsman.transports.slots import Slots
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
+    from aiohttp.http import RawResponseMessage
+    from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
 # aiohttp warns above 1 MiB of plain bytes; larger bodies are handed over in pieces.
@@ -43,6 +46,8 @@ DNS_SECONDS = 30
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """One session, opened by the first request and bound to the loop that it runs on."""
+
+    name = "aiohttp"
 
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
         """Raises: TransportUnavailable when HTTP/2 or a SOCKS proxy is asked for."""
@@ -206,8 +211,43 @@ class AiohttpBody(httpx.AsyncByteStream):
             self._owner._end(self)
 
 
+class _Handler(ResponseHandler):
+    """A connection that is not used again once more has come on it than its answer.
+
+    Where the answer ends only aiohttp's parser knows, and it does not tell: it begins to read another one.
+    But it does tell whether the answer was complete before the last byte of what came.
+    """
+
+    _body: StreamReader | None = None
+
+    def set_response_params(self, **params: Any) -> None:
+        self._body = None  # a new answer is expected
+        super().set_response_params(**params)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        if data[0].code >= 200:
+            self._body = data[1]
+        super().feed_data(data, size)
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) > 1 and not self._is_complete():
+            super().data_received(data[:-1])
+            data = data[-1:]
+        if data and (self._is_complete() or self._reading_paused):
+            # Complete already; or the parser keeps something back, and what that is nobody can see.
+            self.force_close()
+        super().data_received(data)
+
+    def _is_complete(self) -> bool:
+        return self._body is not None and self._body.is_eof()
+
+
 class _Connector(aiohttp.TCPConnector):
     """A connector that closes at once and does not trust an idle connection that has received something."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment]  # a kind of it
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         while (connection := await super()._get(key, traces)) is not None:
@@ -285,7 +325,8 @@ def _translated(error: Exception, request: httpx.Request) -> httpx.TransportErro
         case aiohttp.ServerDisconnectedError():
             return httpx.RemoteProtocolError(f"{where} disconnected without sending a response")
         case aiohttp.ClientResponseError():
-            return httpx.RemoteProtocolError(f"{where} sent something that is not HTTP: {error.message}")
+            what = error.message.partition("\n")[0].rstrip(" :")  # further lines quote what came
+            return httpx.RemoteProtocolError(f"{where} sent something that is not HTTP: {what}")
         case aiohttp.ClientPayloadError():
             return httpx.RemoteProtocolError(f"{where} sent a broken response")
         case aiohttp.InvalidURL() | ValueError():

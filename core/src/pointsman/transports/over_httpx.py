@@ -42,6 +42,8 @@ _CORE_ERRORS = (
 class HttpxTransport(httpx.AsyncBaseTransport):
     """Connections that are opened as requests need them, bound to the loop of the first one."""
 
+    name = "httpx"
+
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
         """Raises: TransportUnavailable when HTTP/2 or a SOCKS proxy is asked for without its package."""
         if options.http2 and find_spec("h2") is None:

@@ -15,6 +15,7 @@ from pointsman_simulator.dialects.base import (
     seconds_text,
     text_of,
 )
+from pointsman_simulator.dialects.claude_checks import choice_of, problem
 from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
 from pointsman_simulator.script import Usage
 from pointsman_simulator.site import Site
@@ -53,15 +54,6 @@ _ERRORS: dict[str, tuple[int, str, str | None, str]] = {
     "timeout": (504, "timeout_error", None, "The request timed out; consider streaming."),
     "overloaded": (529, "overloaded_error", None, "Overloaded"),
 }
-
-_NAMES = (
-    "model max_tokens messages system tools tool_choice stop_sequences stream thinking output_config "
-    "temperature top_p top_k metadata service_tier speed cache_control container inference_geo diagnostics "
-    "context_management mcp_servers"
-)
-_FIELDS = frozenset(_NAMES.split())
-_SAMPLING = ("temperature", "top_p", "top_k")
-_NOT_COUNTED = frozenset(["max_tokens", "stream", "metadata", "stop_sequences", *_SAMPLING])
 
 _FINISH = {
     "stop": "end_turn",
@@ -108,9 +100,9 @@ class Claude:
     def understand(self, call: Call, site: Site) -> Ask | Answer:
         if call.broken:
             return self._error(call, 400, _BAD, "The request body is not valid JSON.")
-        problem = _problem(call.body, call.headers["anthropic-version"], counting=False)
-        if problem is not None:
-            return self._error(call, 400, _BAD, problem)
+        mistake = problem(call.body, call.headers["anthropic-version"], counting=False)
+        if mistake is not None:
+            return self._error(call, 400, _BAD, mistake)
         model = call.body["model"]
         if model not in site.models:
             return self._error(call, 404, "not_found_error", f"model: {model}")
@@ -124,7 +116,10 @@ class Claude:
             model,
             bool(call.body.get("stream")),
             _prompt(call.body),
-            tools=tools,
+            tools=() if choice_of(call.body) == "none" else tools,
+            forced=_forced(call.body, tools),
+            schema=_schema(call.body),
+            stop=tuple(call.body.get("stop_sequences") or ()),
             max_tokens=call.body["max_tokens"],
         )
 
@@ -138,11 +133,7 @@ class Claude:
             blocks.append({"type": "text", "text": completion.text})
         for i, tool in enumerate(completion.tool_calls):
             blocks.append(_tool_block(call, i, tool.name) | {"input": tool.arguments})
-        body = _message(call, ask.model) | {
-            "content": blocks,
-            "stop_reason": _FINISH.get(completion.finish, completion.finish),
-            "stop_sequence": None,
-        }
+        body = _message(call, ask.model) | {"content": blocks} | _stopped(completion)
         if completion.usage is not None:
             body["usage"] = _usage(completion.usage)
         return self._json(call, 200, body)
@@ -154,8 +145,7 @@ class Claude:
         else:
             message["usage"] = {"input_tokens": 0, "output_tokens": 0}
         content, last = _content(call, completion)
-        finish = _FINISH.get(completion.finish, completion.finish)
-        ending: dict[str, Any] = {"delta": {"stop_reason": finish, "stop_sequence": None}}
+        ending: dict[str, Any] = {"delta": _stopped(completion)}
         if completion.usage is not None:
             ending["usage"] = {"output_tokens": completion.usage.completion}
         closing = [_frame("message_delta", **ending)]
@@ -200,9 +190,9 @@ class Claude:
     def _count(self, call: Call, site: Site) -> Answer:
         if call.broken:
             return self._error(call, 400, _BAD, "The request body is not valid JSON.")
-        problem = _problem(call.body, call.headers["anthropic-version"], counting=True)
-        if problem is not None:
-            return self._error(call, 400, _BAD, problem)
+        mistake = problem(call.body, call.headers["anthropic-version"], counting=True)
+        if mistake is not None:
+            return self._error(call, 400, _BAD, mistake)
         if call.body["model"] not in site.models:
             return self._error(call, 404, "not_found_error", f"model: {call.body['model']}")
         return self._json(call, 200, {"input_tokens": len(_prompt(call.body).split())})
@@ -253,49 +243,24 @@ class Claude:
         return json_answer(status, body, headers)
 
 
-def _problem(body: Mapping[str, Any], version: str, *, counting: bool) -> str | None:
-    """The first mistake in a body, in the API's words."""
-    required = ("model", "messages") if counting else ("model", "max_tokens", "messages")
-    for name in required:
-        if body.get(name) is None:
-            return f"{name}: Field required"
-    for name in body:
-        sampled = name in _SAMPLING and version >= "2026-10-21"
-        if name not in _FIELDS or sampled or (counting and name in _NOT_COUNTED):
-            return f"{name}: Extra inputs are not permitted"
-    temperature = body.get("temperature")
-    if temperature is not None and not 0 <= temperature <= 1:
-        return "temperature: range: 0..1"
-    if not counting and (not isinstance(body["max_tokens"], int) or body["max_tokens"] < 0):
-        return "max_tokens: Input should be greater than or equal to 1"
-    return _problem_of_messages(body["messages"]) or _problem_of_tools(body.get("tools") or [])
-
-
-def _problem_of_messages(messages: Any) -> str | None:
-    if not isinstance(messages, list) or not messages:
-        return "messages: at least one message is required"
-    for i, message in enumerate(messages):
-        if message.get("role") not in ("user", "assistant", "system"):
-            return f"messages.{i}.role: Input should be 'user' or 'assistant'"
-        content = message.get("content")
-        if not isinstance(content, str | list):
-            return f"messages.{i}.content: Field required"
-        blocks = content if isinstance(content, list) else []
-        if any(block.get("type") == "text" and not block.get("text") for block in blocks):
-            return "messages: text content blocks must be non-empty"
-    if messages[0]["role"] != "user":
-        return 'messages: first message must use the "user" role'
+def _forced(body: Mapping[str, Any], tools: tuple[tuple[str, Any], ...]) -> str | None:
+    match choice_of(body):
+        case "tool":
+            return str(body["tool_choice"]["name"])
+        case "any" if tools:
+            return tools[0][0]
     return None
 
 
-def _problem_of_tools(tools: Any) -> str | None:
-    for i, tool in enumerate(tools):
-        if tool.get("type", "custom") == "custom":
-            if "input_schema" not in tool:
-                return f"tools.{i}.custom.input_schema: Field required"
-            if tool["input_schema"].get("type") != "object":
-                return f"tools.{i}.custom.input_schema.type: Field required"
-    return None
+def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    wanted = (body.get("output_config") or {}).get("format")
+    return None if wanted is None else dict(wanted["schema"])
+
+
+def _stopped(completion: Completion) -> dict[str, Any]:
+    if completion.stopped_by:
+        return {"stop_reason": "stop_sequence", "stop_sequence": completion.stopped_by}
+    return {"stop_reason": _FINISH.get(completion.finish, completion.finish), "stop_sequence": None}
 
 
 def _prompt(body: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The LocalAI server: OpenAI's routes in its own shapes, health, downloads."""
 
+from dataclasses import replace
 from typing import Any
 
 from pointsman_simulator.compose import cut
@@ -97,7 +98,7 @@ class LocalAI:
         kind = _INFERENCE[path]
         if kind == "chat" and not isinstance(body.get("messages"), list):
             return self.error(call, 400, "bad_request", "")
-        ask = openai_ask(kind, {**body, "model": model})
+        ask = replace(openai_ask(kind, {**body, "model": model}), dimensions=None)  # which it does not read
         prompt = body.get("prompt")
         if kind == "text" and ask.stream and isinstance(prompt, list) and len(prompt) != 1:
             return self._json(

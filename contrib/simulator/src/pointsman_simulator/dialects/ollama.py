@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pointsman_simulator.dialects import ollama_models
+from pointsman_simulator.dialects import ollama_models, ollama_v1
 from pointsman_simulator.dialects.base import (
     EDGE_PAGE,
     bearer,
@@ -40,6 +40,7 @@ _ERRORS: dict[str, tuple[int, str]] = {
     "overloaded": (503, "server busy, please try again.  maximum pending requests exceeded"),
 }
 
+_OPENAI = "/v1/"
 _INFERENCE = {
     "/api/chat": "chat",
     "/api/generate": "text",
@@ -62,6 +63,8 @@ class Ollama:
         return json_answer(401, body, content_type=_JSON)
 
     def manage(self, call: Call, site: Site) -> Answer | Stream | None:
+        if call.path.startswith(_OPENAI):
+            return ollama_v1.manage(call, site)
         if call.path in _INFERENCE:
             if call.method == "POST":
                 return None
@@ -69,6 +72,8 @@ class Ollama:
         return ollama_models.manage(call, site)
 
     def understand(self, call: Call, site: Site) -> Ask | Answer:
+        if call.path.startswith(_OPENAI):
+            return ollama_v1.understand(call, site)
         if call.broken:
             return _error(
                 400, "missing request body" if call.body is None else "invalid character in request body"
@@ -91,6 +96,8 @@ class Ollama:
         return _ask(_INFERENCE[call.path], model, body)
 
     def answer(self, call: Call, ask: Ask, completion: Completion) -> Answer:
+        if call.path.startswith(_OPENAI):
+            return ollama_v1.answer(call, ask, completion)
         if ask.kind == "embeddings":
             return json_answer(200, _embeddings(call, completion), content_type=_JSON)
         text, thinking = completion.text, completion.thinking
@@ -105,6 +112,8 @@ class Ollama:
         return json_answer(200, head | said | _end(ask, call, completion), content_type=_JSON)
 
     def stream(self, call: Call, ask: Ask, completion: Completion) -> Stream:
+        if call.path.startswith(_OPENAI):
+            return ollama_v1.stream(call, ask, completion)
         head = f'{{"model":{dumps(call.body["model"])},"created_at":"{_created_at(call)}",'
         chat = call.path == "/api/chat"
         empty = '"message":{"role":"assistant","content":""}' if chat else '"response":""'
@@ -117,11 +126,16 @@ class Ollama:
             return Answer(status, EDGE_PAGE, "text/html")
         if kind == "empty":
             return Answer(status)
+        if call.path.startswith(_OPENAI):
+            message = _ERRORS.get(kind, _ERRORS["server_error"])[1].replace("{model}", model)
+            return ollama_v1.error(status, message)
         if status == 401:
             return json_answer(401, {"error": "unauthorized", "signin_url": "/connect"}, content_type=_JSON)
         return _error(status, _ERRORS.get(kind, _ERRORS["server_error"])[1].replace("{model}", model))
 
     def error_frames(self, call: Call, ask: Ask, kind: str) -> bytes:
+        if call.path.startswith(_OPENAI):
+            return ollama_v1.error_frames(call, ask)
         message = _ERRORS.get(kind, _ERRORS["server_error"])[1].replace("{model}", ask.model)
         if kind == "server_error":
             message = "an error was encountered while running the model: unexpected EOF"
@@ -134,9 +148,11 @@ class Ollama:
         return {"retry-after": seconds_text(retry_after)}
 
     def junk(self, call: Call, ask: Ask) -> bytes:
-        return b'{"model":"x","crea\n'
+        return b'data: {"id":\n\n' if call.path.startswith(_OPENAI) else b'{"model":"x","crea\n'
 
     def ping(self, call: Call, ask: Ask) -> bytes:
+        if call.path.startswith(_OPENAI):
+            return b": ping\n\n"
         # Lines cannot be empty in this API, so the nearest thing to a ping is a line without text.
         said = '"message":{"role":"assistant","content":""}' if call.path == "/api/chat" else '"response":""'
         head = f'{{"model":{dumps(call.body["model"])},"created_at":"{_created_at(call)}"'
@@ -160,6 +176,11 @@ def _problem(body: Mapping[str, Any]) -> str | None:
         for tool in message.get("tool_calls") or []:
             if isinstance(tool["function"].get("arguments"), str):
                 return "json: cannot unmarshal string into Go struct field .function.arguments of type map"
+        if message.get("role") not in ("system", "user", "assistant", "tool", "developer"):
+            return f"invalid role: {message.get('role')}"
+    wanted = body.get("format")
+    if wanted not in (None, "", "json") and not isinstance(wanted, Mapping):
+        return f'invalid format: "{wanted}"; expected "json" or a valid JSON Schema object'
     stop = (body.get("options") or {}).get("stop")
     if stop is not None and not isinstance(stop, list):
         return 'option "stop" must be of type array'
@@ -173,7 +194,8 @@ def _ask(kind: str, model: str, body: Mapping[str, Any]) -> Ask:
     if kind == "embeddings":
         inputs = body.get("input", body.get("prompt", ""))
         inputs = (inputs,) if isinstance(inputs, str) and inputs else tuple(inputs)
-        return Ask("embeddings", model, inputs=inputs, keep_alive=keep_alive)
+        dimensions = body.get("dimensions")
+        return Ask("embeddings", model, inputs=inputs, dimensions=dimensions, keep_alive=keep_alive)
     stream = body.get("stream") is not False
     if kind == "text":
         prompt = str(body.get("prompt") or "")
@@ -188,10 +210,18 @@ def _ask(kind: str, model: str, body: Mapping[str, Any]) -> Ask:
         model,
         stream,
         prompt,
+        schema=_schema(body.get("format")),
+        stop=tuple((body.get("options") or {}).get("stop") or ()),
         tools=tuple((function["name"], function.get("parameters") or {}) for function in functions),
         max_tokens=limit if isinstance(limit, int) and limit >= 0 else None,
         keep_alive=keep_alive,
     )
+
+
+def _schema(wanted: Any) -> Mapping[str, Any] | None:
+    if isinstance(wanted, Mapping):
+        return wanted
+    return {} if wanted == "json" else None
 
 
 _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h)")

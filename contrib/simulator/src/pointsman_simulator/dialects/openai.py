@@ -2,7 +2,7 @@
 
 import base64
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -141,19 +141,49 @@ class OpenAI:
 
 
 def openai_ask(kind: str, body: Mapping[str, Any]) -> Ask:
-    """What a body in OpenAI's form asks for; LocalAI reads the same one."""
+    """What a body in OpenAI's form asks for; LocalAI and Ollama read the same one."""
     model = body["model"]
     if kind == "embeddings":
-        return Ask("embeddings", model, inputs=_inputs(body.get("input")))
+        return Ask("embeddings", model, inputs=_inputs(body.get("input")), dimensions=body.get("dimensions"))
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     stream = bool(body.get("stream"))
+    stop = body.get("stop") or ()
+    stop = (stop,) if isinstance(stop, str) else tuple(stop)
     if kind == "text":
         prompt = " ".join(_inputs(body.get("prompt", "")))
-        return Ask("text", model, stream, prompt, max_tokens=limit)
+        return Ask("text", model, stream, prompt, stop=stop, max_tokens=limit)
     prompt = " ".join(text_of(message.get("content")) for message in body["messages"])
     functions = [tool["function"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
     tools = tuple((function["name"], function.get("parameters") or {}) for function in functions)
-    return Ask("chat", model, stream, prompt, tools=tools, max_tokens=limit, n=body.get("n") or 1)
+    return Ask(
+        "chat",
+        model,
+        stream,
+        prompt,
+        tools=() if body.get("tool_choice") == "none" else tools,
+        forced=_forced(body.get("tool_choice"), tools),
+        schema=_schema(body.get("response_format")),
+        stop=stop,
+        logprobs=(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
+        max_tokens=limit,
+        n=body.get("n") or 1,
+    )
+
+
+def _forced(choice: Any, tools: tuple[tuple[str, Any], ...]) -> str | None:
+    if isinstance(choice, Mapping):
+        return str((choice.get("function") or choice).get("name"))
+    return tools[0][0] if choice == "required" and tools else None
+
+
+def _schema(wanted: Any) -> Mapping[str, Any] | None:
+    kind = wanted.get("type") if isinstance(wanted, Mapping) else wanted
+    match kind:
+        case "json_object":
+            return {}
+        case "json_schema" if isinstance(wanted, Mapping):
+            return dict((wanted.get("json_schema") or {}).get("schema") or {})
+    return None
 
 
 def base64_vector(vector: tuple[float, ...]) -> str:
@@ -225,7 +255,12 @@ def _chat_body(call: Call, ask: Ask, completion: Completion) -> dict[str, Any]:
             for i, tool in enumerate(completion.tool_calls)
         ]
     choices = [
-        {"index": i, "message": message, "logprobs": None, "finish_reason": completion.finish}
+        {
+            "index": i,
+            "message": message,
+            "logprobs": logprobs(ask, completion.pieces),
+            "finish_reason": completion.finish,
+        }
         for i in range(ask.n)
     ]
     body: dict[str, Any] = {
@@ -266,12 +301,16 @@ def _chat_stream(call: Call, ask: Ask, completion: Completion, with_usage: bool)
     tail = '],"usage":null}\n\n' if with_usage else "]}\n\n"
     choices = range(ask.n)
 
-    def chunk(index: int, delta: str, finish: str = "null") -> str:
-        return f'{head}{{"index":{index},"delta":{delta},"logprobs":null,"finish_reason":{finish}}}{tail}'
+    def chunk(index: int, delta: str, finish: str = "null", told: str = "null") -> str:
+        return f'{head}{{"index":{index},"delta":{delta},"logprobs":{told},"finish_reason":{finish}}}{tail}'
 
     first = dumps({"role": "assistant", "content": None if _only_tools(completion) else "", "refusal": None})
     opening = [chunk(i, first) for i in choices]
-    content = [chunk(i, delta) for delta in _deltas(call, completion) for i in choices]
+    content = [
+        chunk(i, delta, told=dumps(logprobs(ask, (piece,))) if piece else "null")
+        for delta, piece in _deltas(call, completion)
+        for i in choices
+    ]
     closing = [chunk(i, "{}", dumps(completion.finish)) for i in choices]
     if with_usage and completion.usage is not None:
         closing.append(f'{head}],"usage":{dumps(_usage(completion.usage))}}}\n\n')
@@ -282,17 +321,38 @@ def _only_tools(completion: Completion) -> bool:
     return bool(completion.tool_calls) and not completion.pieces
 
 
-def _deltas(call: Call, completion: Completion) -> Iterator[str]:
+def _deltas(call: Call, completion: Completion) -> Iterator[tuple[str, str]]:
+    """Each delta, and the piece of text in it."""
     for piece in completion.reasoning:
-        yield f'{{"reasoning_content":{dumps(piece)}}}'
+        yield f'{{"reasoning_content":{dumps(piece)}}}', ""
     for piece in completion.pieces:
-        yield f'{{"content":{dumps(piece)}}}'
+        yield f'{{"content":{dumps(piece)}}}', piece
     for i, tool in enumerate(completion.tool_calls):
         named = {"name": tool.name, "arguments": ""}
         start = {"index": i, "id": _call_id(call, i), "type": "function", "function": named}
-        yield dumps({"tool_calls": [start]})
+        yield dumps({"tool_calls": [start]}), ""
         for fragment in cut(arguments_text(tool.arguments), 3):
-            yield dumps({"tool_calls": [{"index": i, "function": {"arguments": fragment}}]})
+            yield dumps({"tool_calls": [{"index": i, "function": {"arguments": fragment}}]}), ""
+
+
+def logprobs(ask: Ask, pieces: Sequence[str]) -> dict[str, Any] | None:
+    """What `choices[].logprobs` says of `pieces`, each taken for a token; None when nobody asked."""
+    if ask.logprobs is None:
+        return None
+
+    def told(token: str, rank: int) -> dict[str, Any]:
+        return {"token": token, "logprob": -0.1 * (rank + 1), "bytes": list(token.encode("utf-8", "replace"))}
+
+    content = [
+        told(piece, 0)
+        | {
+            "top_logprobs": [
+                told(piece if rank == 0 else f"{piece}~{rank}", rank) for rank in range(ask.logprobs)
+            ]
+        }
+        for piece in pieces
+    ]
+    return {"content": content, "refusal": None}
 
 
 def _text_stream(call: Call, ask: Ask, completion: Completion, with_usage: bool) -> _Frames:

@@ -1,0 +1,53 @@
+"""A configuration does not give its secrets away where it is pickled, or where it is refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from pointsman.config import Config
+from pointsman.errors import ConfigError
+
+CANARY = "canary-0123456789"
+
+
+def variables(error: BaseException) -> str:
+    """What the frames of `error` hold outside of this file, as tools that report errors show it."""
+    shown, trace = [], error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename != __file__:
+            shown += [repr(each) for each in trace.tb_frame.f_locals.values()]
+        trace = trace.tb_next
+    return "\n".join(shown)
+
+
+@pytest.mark.parametrize("mistake", ["models: {m: {deployments: [p/x], weird: 1}}", "models: [", "nope: 1"])
+def test_the_frames_of_an_error_hold_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistake: str
+) -> None:
+    monkeypatch.setenv("K", CANARY)
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        f"providers: {{p: {{type: openai, api_key: {CANARY}, more: {{a: '${{K}}'}}}}}}\n{mistake}\n"
+    )
+
+    with pytest.raises(ConfigError) as raised:
+        Config.load(file)
+
+    shown = variables(raised.value)
+    assert str(file) in shown
+    assert CANARY not in shown
+
+
+def test_neither_a_configuration_nor_a_part_of_it_is_pickled() -> None:
+    given = {
+        "providers": {"p": {"type": "openai", "api_key": CANARY}},
+        "models": {"m": {"deployments": ["p/x"]}},
+    }
+    config = Config.from_mapping(given)
+
+    for each in (config, config.providers["p"], config.providers["p"].credential, config.models["m"]):
+        with pytest.raises(TypeError, match="holds secrets and is not pickled"):
+            pickle.dumps(each)

@@ -365,7 +365,7 @@ def test_id_and_name_stand_in_the_first_piece_only() -> None:
         # the name comes later
         ([tool(0, "a", None, "{"), tool(0, None, "f", "}")], [("a", "f", "{}")]),
         # arguments as an object, or null
-        ([tool(0, "a", "f", {"x": 1})], [("a", "f", '{"x": 1}')]),
+        ([tool(0, "a", "f", {"x": 1})], [("a", "f", '{"x":1}')]),
         ([tool(0, "a", "f", None), tool(0, None, None, "{}")], [("a", "f", "{}")]),
         # the deprecated form
         (

@@ -17,7 +17,7 @@ from pointsman.sources import EventSource, HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
 from pointsman_claude.decode import input_tokens, model_page
-from pointsman_claude.failures import failure
+from pointsman_claude.failures import NOT_CLAUDE, failure
 from pointsman_claude.stream import Frames, MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
 
@@ -150,7 +150,7 @@ class ClaudeProvider(Provider):
         answer, content = await client.fetch(method, path, body, limits=limits, headers=self._manner.headers)
         if answer.status >= 400:
             raise _failure(answer, content, client)
-        return answer.value(content)
+        return answer.value(content, hint=NOT_CLAUDE)
 
     def _manner_of(self, options: Mapping[str, Any]) -> _Manner:
         if not options:

@@ -19,7 +19,7 @@ from pointsman.types import (
     ModelInfo,
 )
 from pointsman_ollama import decode, manage, wire
-from pointsman_ollama.failures import error_for
+from pointsman_ollama.failures import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
 from pointsman_ollama.settings import OllamaSettings
 
@@ -72,7 +72,7 @@ class OllamaProvider(Provider):
         body = wire.embed_body(request, call.model, self._for(call))
 
         def read(content: bytes, answer: Answer) -> EmbedResponse:
-            value = answer.value(content)
+            value = answer.value(content, hint=NOT_OLLAMA)
             return decode.embed_response(value, count=len(request.texts), dimensions=request.dimensions)
 
         return await self._ask(call, "/api/embed", body, read)
@@ -199,7 +199,7 @@ class OllamaProvider(Provider):
         answer, content = await client.fetch(method, path, body, limits=limits)
         if answer.status >= 400:
             raise _error_of(answer, content, client, model)
-        return None if empty else answer.value(content)
+        return None if empty else answer.value(content, hint=NOT_OLLAMA)
 
 
 async def _accepted(answer: Answer, client: Client, model: str) -> Answer:

@@ -19,7 +19,7 @@ ROOT = Path(pointsman.__file__).parent
 ORDER = """
     errors scrubber frozen
     types turns assembly
-    jsonio surrogates arguments data_urls
+    jsonio surrogates arguments data_urls payload
     units printable suggest clock events timers framing hints
     recognition complaints dimensions
     terms inputs

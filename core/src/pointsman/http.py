@@ -390,7 +390,8 @@ class Client:
         answer = Answer(reply, self, until, time)
         if 300 <= answer.status < 400:
             answer.abort()
-            host = _host(self.scrubber.text(answer.named.get("location", ""))) or "somewhere"
+            location = self.scrubber.text(answer.named.get("location", ""))
+            host = _host(self._base_url if location[:1] == "/" != location[1:2] else location) or "somewhere"
             raise BadResponse(
                 f"{self._shown} redirects to {host}; redirects are not followed, correct base_url",
                 status=answer.status,
@@ -506,7 +507,7 @@ class Client:
         content = b""
         if body is not None:
             try:
-                content = jsonio.dumps(body)
+                content = body if type(body) is bytes else jsonio.dumps(body)
             except (TypeError, ValueError, RecursionError) as error:
                 raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
         names, values = (tuple(headers), tuple(headers.values())) if headers else ((), ())

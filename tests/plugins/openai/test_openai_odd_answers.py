@@ -21,7 +21,17 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.framing import SseFramer
-from pointsman.types import ChatRequest, EmbedRequest, Finished, Message, RawDelta, ReasoningBlock, TextDelta
+from pointsman.types import (
+    ChatRequest,
+    EmbedRequest,
+    Finished,
+    Image,
+    Message,
+    RawDelta,
+    ReasoningBlock,
+    Text,
+    TextDelta,
+)
 from pointsman_openai.answers import chat_response, embed_response
 from pointsman_openai.decode import ChatDecoder
 from pointsman_openai.provider import OpenAIProvider
@@ -360,3 +370,20 @@ def test_base64_of_another_kind_than_asked_for_is_noticed_by_its_length() -> Non
         embedded("AQID/wECA/8=", dimensions=8)  # eight numbers of int8 would be two of float32
     with pytest.raises(BadResponse):
         embedded("AQID")
+
+
+# ── large pictures ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [10, 2 << 20])
+async def test_a_picture_goes_out_the_same_whatever_its_size(size: int) -> None:
+    ok = {"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}]}
+    transport = Scripted([(200, ok, {})])
+    ours = OpenAIProvider(context_for(transport, settings=OpenAISettings(), base_url="http://up.test/v1"))
+    picture = Image(b"\x00\x01\xff" * (size // 3), "image/jpeg")
+    request = ChatRequest("m", (Message.user((picture, Text("what is it"))),))
+
+    await ours.chat(request, call_for(client_for(transport, ours.endpoint)))
+
+    (message,) = transport.sent()["messages"]
+    assert message["content"][0] == {"type": "image_url", "image_url": {"url": picture.data_url()}}

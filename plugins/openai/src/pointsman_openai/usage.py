@@ -33,7 +33,8 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
         reasoning = as_count(usage["reasoning_tokens"])
     if reasoning or cached:
         total = as_count(usage.get("total_tokens"))
-        prompt, cached = _including(prompt, cached, total, completion, reasoning)
+        if cached and prompt is not None and cached > prompt:
+            prompt, cached = _including(prompt, cached, total, completion, reasoning)
         completion, reasoning = _including(completion, reasoning, total, prompt)
     return Usage(prompt, completion, cached, cache_write, reasoning)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from pointsman.errors import BadResponse, CallError, InvalidRequest
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint
+from pointsman.payload import is_large, written
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
 from pointsman.statuses import json_or_none, snippet
@@ -90,7 +92,8 @@ class ClaudeProvider(Provider):
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         manner = self._manner_of(call.options)
-        body = messages_body(request, model=call.model, dialect=manner.dialect, stream=False)
+        make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=False)
+        body = await written(make) if is_large(request.messages) else make()
         answer, content = await call.client.fetch(
             "POST", "/v1/messages", body, limits=call.limits, headers={**call.headers, **manner.headers}
         )
@@ -100,7 +103,8 @@ class ClaudeProvider(Provider):
 
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         manner = self._manner_of(call.options)
-        body = messages_body(request, model=call.model, dialect=manner.dialect, stream=True)
+        make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=True)
+        body = await written(make) if is_large(request.messages) else make()
         answer = await call.client.send(
             "POST",
             "/v1/messages",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from pointsman.errors import CallError
 from pointsman.http import Answer, Client, Endpoint, Limits
+from pointsman.payload import is_large, written
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
 from pointsman.types import (
@@ -16,6 +18,7 @@ from pointsman.types import (
     EmbedRequest,
     EmbedResponse,
     GenerateRequest,
+    Message,
     ModelInfo,
 )
 from pointsman_ollama import decode, manage, wire
@@ -52,19 +55,22 @@ class OllamaProvider(Provider):
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         """The whole answer. Without messages the model is only loaded, and the answer is empty."""
         stream = self._stream_underneath
-        body = wire.chat_body(request, call.model, self._for(call), stream=stream)
+        make = partial(wire.chat_body, request, call.model, self._for(call), stream=stream)
+        body = await written(make) if is_large(request.messages) else make()
         return await self._whole(call, "/api/chat", body, prompted=bool(request.messages), stream=stream)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         """The answer's events; the wait for a model that is being loaded falls under `first_token`."""
-        body = wire.chat_body(request, call.model, self._for(call), stream=True)
+        make = partial(wire.chat_body, request, call.model, self._for(call), stream=True)
+        body = await written(make) if is_large(request.messages) else make()
         decoder = decode.StreamDecoder(_seed(call), prompted=bool(request.messages))
         return await self._events(call, "/api/chat", body, decoder, timely=True)
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
         """A plain completion; with a suffix, of what stands between the two."""
         stream = self._stream_underneath
-        body = wire.generate_body(request, call.model, self._for(call), stream=stream)
+        make = partial(wire.generate_body, request, call.model, self._for(call), stream=stream)
+        body = await written(make) if is_large((Message("user", request.images),)) else make()
         return await self._whole(call, "/api/generate", body, prompted=bool(request.prompt), stream=stream)
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:

@@ -20,7 +20,7 @@ ORDER = """
     errors scrubber frozen
     types turns assembly
     jsonio surrogates arguments data_urls payload
-    units printable suggest clock events timers framing hints
+    units printable suggest naming clock events timers framing hints
     recognition complaints dimensions
     terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references

@@ -27,7 +27,7 @@ from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig
 from pointsman.config.problems import Path, Problem, config_error
 from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
-from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
+from pointsman.errors import ConfigError, FallbackOn, InvalidRequest, Outcome, PluginError
 from pointsman.events import Events, HealthChanged
 from pointsman.health import (
     Checks,
@@ -45,7 +45,7 @@ from pointsman.limits import Limit, Meter, Oversize
 from pointsman.limits import Limits as RateLimits
 from pointsman.lives import Kept, LiveSettings, settle
 from pointsman.plugins import Plugins
-from pointsman.pool import Pool
+from pointsman.pool import Fallback, Pool, chain
 from pointsman.provider import Provider, ProviderContext
 from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
@@ -54,6 +54,7 @@ from pointsman.snapshot import Polled, Snapshot, Upstream, limits_of
 from pointsman.strategy import Price, Strategy
 from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
+from pointsman.timers import Alarms
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 from pointsman.units import Rate
 from pointsman.waiting import LineSettings, WaitingLine, WaitingRoom
@@ -88,9 +89,14 @@ class _Parts(NamedTuple):
     sinks: Sequence[Callable[[], AuditSink]]
 
 
-def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> None:
-    """Raise ConfigError with everything that is wrong with `config`; nothing is started, no file opened."""
-    _Builder(config, plugins, clock, rng, Events(), None, Scrubber()).checked()
+def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Problem]:
+    """What is allowed in `config` and probably not meant; nothing is started, no file opened.
+
+    Raises: ConfigError with everything that is wrong.
+    """
+    builder = _Builder(config, plugins, clock, rng, Events(), None, Scrubber())
+    builder.checked()
+    return builder.warnings
 
 
 class _Builder:
@@ -112,6 +118,8 @@ class _Builder:
         self._events = events
         self._previous = previous
         self._problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        """What is allowed and probably not meant."""
         # The first build may come before any loop runs; nothing has happened by then.
         self._now = -inf if previous is None else clock.now()
         self._lives: dict[str, Live] = {}
@@ -134,7 +142,8 @@ class _Builder:
         for adopt in self._adoptions:
             adopt()
         # The providers keep this builder for the clients that they open later; it must not keep the past.
-        self._previous, self._kept, self._adoptions = None, Kept(None), []
+        previous, self._previous = self._previous, None
+        self._kept, self._adoptions = Kept(None), []
         return Snapshot(
             config=self._config,
             setting=Setting(
@@ -144,6 +153,7 @@ class _Builder:
                 retry=retry,
                 hedging=self._hedge_settings(),
                 scrubber=self._scrubber,
+                alarms=Alarms() if previous is None else previous.setting.alarms,
             ),
             upstreams=upstreams,
             pools=pools,
@@ -171,6 +181,7 @@ class _Builder:
             name: self._pool(name, model, upstreams, retry) for name, model in config.public_models().items()
         }
         self._check_control()
+        self._warn_of_long_chains({name: pool for name, pool in pools.items() if pool is not None}, retry)
         if self._problems:
             raise config_error(self._problems, file=config.file)
         assert retry is not None
@@ -180,6 +191,17 @@ class _Builder:
             retry,
             [make for make in sinks if make is not None],
         )
+
+    def _warn_of_long_chains(self, pools: Mapping[str, Pool], general: RetryPolicy | None) -> None:
+        for name, pool in pools.items():
+            retry = pool.retry or general
+            if retry is None or not retry.attempts > 1 or any(each.to not in pools for each in pool.fallback):
+                continue
+            models = len(chain(pool, pools.__getitem__, lambda _pool, each: each.to in pools))
+            if models > retry.attempts:
+                message = f"{models} models stand in this chain, and a request has {retry.attempts} attempts"
+                hint = "each that is ready gets one, and none is asked twice; allow more attempts for retries"
+                self.warnings.append(self._config.problem(("models", name, "fallback"), message, hint))
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -434,7 +456,7 @@ class _Builder:
             deployments,
             strategy,
             strategy_name=named.type,
-            fallback=model.fallback,
+            fallback=[Fallback(each.to, frozenset(map(FallbackOn, each.on))) for each in model.fallback],
             total=model.timeouts.total or self._config.timeouts.total,
             require=model.require,
             budget=self._budget(None if retry is None else retry.budget, old),

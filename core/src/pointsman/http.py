@@ -78,12 +78,15 @@ class Limits:
     """The time limits of one attempt, in seconds; `deadline` is an instant of the clock. Not to be changed.
 
     `first_token` and `idle` hold for streams; an answer in one piece has until the deadline, or `attempt`.
+    `time` is where the router keeps them itself, so that a client need not keep them once more; None outside
+    of its calls.
     """
 
     deadline: float
     first_token: float = 60.0
     idle: float = 60.0
     attempt: float | None = None
+    time: TimeLimits | None = field(default=None, repr=False, compare=False)
 
     def until(self, now: float) -> float:
         """The instant at which an attempt that starts now ends."""
@@ -176,12 +179,16 @@ class Answer:
             while piece := self._reply.ready():
                 self._collect(piece, pieces)
             if piece is None:
-                with self._time.until(until, self._client.timed_out), suppress(StopAsyncIteration):
-                    while True:
-                        self._collect(await self._reply.next(), pieces)
+                if self._time.when <= until:
+                    await self._rest(pieces)
+                else:
+                    with self._time.until(until, self._client.timed_out):
+                        await self._rest(pieces)
         except BaseException as failure:
             self.abort()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError)
+            ):
                 raise self.mask(_broken(failure)) from None
             raise
         if piece == b"":
@@ -189,6 +196,11 @@ class Answer:
         else:
             await self.aclose()
         return self._plain(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    async def _rest(self, pieces: list[bytes]) -> None:
+        with suppress(StopAsyncIteration):
+            while True:
+                self._collect(await self._reply.next(), pieces)
 
     def _collect(self, piece: bytes, pieces: list[bytes]) -> None:
         self._taken += len(piece)
@@ -247,10 +259,15 @@ class Answer:
         piece = self._reply.ready()  # what is here needs no time limit
         if piece is None:
             try:
-                with self._time.until(until, timed_out):
+                if until is not None and self._time.when <= until:
                     piece = await self._reply.next()
+                else:
+                    with self._time.until(until, timed_out):
+                        piece = await self._reply.next()
             except StopAsyncIteration:
                 return None
+            except CallError:  # a time limit, which is an OSError, too
+                raise
             except (lean.httpx.TransportError, OSError) as failure:
                 raise self.mask(_broken(failure)) from None
         elif not piece:
@@ -378,13 +395,20 @@ class Client:
             until = head_until = limits.until(now)
             if stream and now + limits.first_token < until:
                 head_until, error = now + limits.first_token, self.no_first_token
-        time = TimeLimits(self._alarms)
+        time = limits.time
+        if time is None:
+            time = TimeLimits(self._alarms)
         try:
-            with time.until(head_until, error):
+            if time.when <= head_until:
                 reply = await self._exchange(shared, values, content)
+            else:
+                with time.until(head_until, error):
+                    reply = await self._exchange(shared, values, content)
         except BaseException as failure:
             time.close()
-            if isinstance(failure, (lean.httpx.TransportError, OSError, TransportUnavailable)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError, TransportUnavailable)
+            ):
                 raise self.scrubber.error(self._unanswered(failure)) from None
             raise
         answer = Answer(reply, self, until, time)

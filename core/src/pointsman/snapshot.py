@@ -26,7 +26,7 @@ from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober
 from pointsman.http import Client, Endpoint
 from pointsman.limits import Limit
-from pointsman.pool import Pool
+from pointsman.pool import Pool, chain
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.residency import Host
 from pointsman.strategy import RoundRobin
@@ -104,14 +104,7 @@ class Snapshot:
         first = self.pool(model)
         if not first.fallback:
             return (first,)
-        chain: dict[str, Pool] = {}
-        waiting = [first]
-        while waiting:
-            pool = waiting.pop(0)
-            if pool.name not in chain:
-                chain[pool.name] = pool
-                waiting = [self.pool(name) for name in pool.fallback] + waiting
-        return tuple(chain.values())
+        return tuple(chain(first, self.pool, lambda _pool, _fallback: True))
 
     def pool(self, model: str) -> Pool:
         """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
@@ -231,6 +224,7 @@ class Snapshot:
         for upstream in self.upstreams.values():
             with suppress(Exception):
                 await _close(upstream)
+        self.setting.alarms.close()
 
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""

@@ -66,7 +66,7 @@ def _pool(pool: Pool, now: float) -> dict[str, Any]:
     refused = _refused(pool, now)
     return {
         "strategy": pool.strategy_name,
-        "fallback": list(pool.fallback),
+        "fallback": [each.to for each in pool.fallback],
         "queue": None if pool.room is None else pool.room.line.snapshot(),
         "retries": None if pool.budget is None else pool.budget.snapshot(now),
         "hedges": None if pool.hedges is None else pool.hedges.snapshot(now),

@@ -57,6 +57,17 @@ def split_terms(options: Mapping[str, Any]) -> tuple[Terms, Mapping[str, Any]]:
     return Terms(**given), {name: options[name] for name in options if name not in _NAMES}
 
 
+_OPTIONS = {"total": "timeout", "first_token": "first_token_timeout", "idle": "idle_timeout"}
+
+
+def show_limit(terms: Terms, name: str, configured: float | None) -> str:
+    """A time limit by the name under which it was set, and its length: `timeouts.idle` of 60 s."""
+    option = _OPTIONS.get(name)
+    said: float | None = None if option is None else getattr(terms, option)
+    seconds, setting = (said, option) if said else (configured, f"timeouts.{name}")
+    return f"`{setting}` of {seconds:g} s"
+
+
 def as_rule(given: Any) -> Rule:
     """`{"local": True, "region": ["eu", "uk"]}` as a Rule. Raises InvalidRequest."""
     if not isinstance(given, Mapping):

@@ -41,6 +41,8 @@ def check(asked: Asked, file: str | None) -> None:
     else:
         providers, models = found["providers"], found["models"]
         print_text(f"ok: {_count(providers, 'provider')}, {_count(models, 'model')}")
+        for each in found["warnings"]:
+            say(f"warning: {each}")
 
 
 def _check(asked: Asked) -> dict[str, Any]:
@@ -48,7 +50,13 @@ def _check(asked: Asked) -> dict[str, Any]:
 
     config = Router.check(_from_file(asked))
     models = config.public_models()
-    return {"ok": True, "file": config.file, "providers": len(config.providers), "models": len(models)}
+    return {
+        "ok": True,
+        "file": config.file,
+        "providers": len(config.providers),
+        "models": len(models),
+        "warnings": [str(each) for each in config.warnings],
+    }
 
 
 def _from_file(asked: Asked) -> Config:

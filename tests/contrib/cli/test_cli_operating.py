@@ -573,7 +573,7 @@ def test_why_a_deployment_would_not_be_chosen_is_said_in_words(given: dict[str, 
 
 def facts(provider: str = "p", **changes: Any) -> dict[str, Any]:
     return {
-        "provider": provider, "refused": None, "blocked": None, "state": "up", "ejection": None, "checks": None,
+        "provider": provider, "refused": None, "blocked": None, "state": "up", "ejection": None, "checks": None, "cool_down": None,
         "breaker": {"state": "closed"}, **changes,
     }  # fmt: skip
 

@@ -123,7 +123,6 @@ class Hostile:
                 for name, value in {"content-type": kind, **(headers or {})}.items():
                     self.send_header(name, value)
                 if owner.act == "headers":
-                    self.wfile.write(b"")
                     self._headers_buffer.append(f"x-evil: {EVIL.replace(chr(13), '')}\r\n".encode())
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -550,7 +551,7 @@ class Router:
         from pointsman.control_socket import Control
 
         try:
-            path = socket_path(config.control, config.file)
+            path = socket_path(config.control, config.file, pid=os.getpid())
             if self._control is not None and self._control.path == path:
                 return self._control
             return Control(self, path)

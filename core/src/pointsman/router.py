@@ -83,7 +83,9 @@ class Router:
         Raises: ConfigError with all problems at once.
         """
         self._clock = clock or LoopClock()
+        self._given_rng = rng
         self._rng = rng or system_rng()
+        self._pid = os.getpid()
         self._events = Events()
         self._journal = Journal(self._events)
         self._extra_plugins = tuple(plugins)
@@ -533,6 +535,8 @@ class Router:
             raise RuntimeError("this router is closed")
         loop = asyncio.get_running_loop()
         if self._loop is None:
+            if self._pid != os.getpid():
+                self._begin_anew()
             control = self._control_for(self.config)
             self._loop = loop
             self._journal.adjust()
@@ -542,6 +546,12 @@ class Router:
             raise RuntimeError(
                 "this router belongs to another event loop; make one for each, or a SyncRouter"
             )
+
+    def _begin_anew(self) -> None:
+        """The process was forked since: audit files and their threads, and chance, must be its own."""
+        self._pid = os.getpid()
+        self._rng = self._given_rng or system_rng()
+        self._use(self._build(self.config, None))
 
     def _control_for(self, config: Config) -> Control | None:
         """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""

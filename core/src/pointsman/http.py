@@ -34,7 +34,7 @@ from pointsman.errors import (
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.scrubber import Scrubber
-from pointsman.statuses import json_or_none, request_id_of
+from pointsman.statuses import ID_NAMES, json_or_none, request_id_of, snippet
 from pointsman.timers import Alarms, TimeLimits
 from pointsman.transports.direct import Direct, Reply, Shared
 from pointsman.transports.options import TransportUnavailable
@@ -150,8 +150,9 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        given = request_id_of(self.named)
-        return self._client.scrubber.text(given) if given else ""
+        if ID_NAMES.isdisjoint(self.named):
+            return ""
+        return self._client.scrubber.text(request_id_of(self.named))
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
@@ -235,14 +236,18 @@ class Answer:
         """The whole body as a JSON value. Raises BadResponse when it is none, and what `read` raises."""
         return self.value(await self.read())
 
-    def value(self, body: bytes) -> Any:
-        """`body`, which was read from here, as a JSON value. Raises BadResponse when it is none."""
+    def value(self, body: bytes, *, hint: str = "") -> Any:
+        """`body`, which was read from here, as a JSON value.
+
+        Raises: BadResponse when it is none, which shows how the body begins, and the `hint` at what may help.
+        """
         try:
             return jsonio.loads(body)
-        except ValueError as error:
+        except ValueError:
+            came = snippet(body) or "nothing"
             raise self.mask(
                 BadResponse(
-                    f"the upstream's answer is not JSON: {error}",
+                    f"the upstream's answer is not JSON, but {came}" + (f"; {hint}" if hint else ""),
                     status=self.status,
                     upstream_request_id=self.request_id,
                 )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pointsman import jsonio
+from pointsman.errors import InvalidRequest
 from pointsman.turns import Turns
 from pointsman.types import Message, Text
 
@@ -32,8 +33,16 @@ def is_large(messages: Sequence[Message]) -> bool:
 
 
 async def written(make: Callable[[], Any]) -> bytes:
-    """The JSON of what `make` returns, both made in a thread. Raises what `make` and `jsonio.dumps` raise."""
-    return await asyncio.to_thread(lambda: jsonio.dumps(make()))
+    """The JSON of what `make` returns, both made in a thread. Raises InvalidRequest and what `make` does."""
+
+    def work() -> bytes:
+        body = make()
+        try:
+            return jsonio.dumps(body)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
+
+    return await asyncio.to_thread(work)
 
 
 def base64_of(data: bytes) -> str:

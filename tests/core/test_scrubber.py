@@ -159,6 +159,24 @@ def test_user_and_password_of_a_url_are_secrets_together_and_the_password_alone(
     assert set(userinfo(url)) == hidden
 
 
+@pytest.mark.parametrize("others", [0, 50])
+def test_it_makes_no_difference_how_many_secrets_there_are(others: int) -> None:
+    scrubber = Scrubber([SECRET, *(f"{n:04}-other-secret" for n in range(others))])
+
+    assert scrubber.text(f"no {SECRET}, {SECRET[:20]}… or {quote(SECRET)}") == "no ***, ***… or ***"
+    assert scrubber.text("nothing of the kind") == "nothing of the kind"
+    assert scrubber.ours("sk-aaaaaaaaaaaaaaaaaaa1") == "sk-aaaaaaaaaaaaaaaaaaa1"
+
+
+def test_a_secret_is_learned_after_texts_were_looked_at() -> None:
+    scrubber = Scrubber()
+    assert scrubber.text(SECRET) == SECRET
+
+    scrubber.know([SECRET])
+
+    assert scrubber.text(SECRET) == "***"
+
+
 def test_a_scrubber_shows_nobody_what_it_knows() -> None:
     scrubber = Scrubber([SECRET])
 

@@ -49,7 +49,7 @@ _CLOSE_WITHIN = 1.0
 _END_WITHIN = 0.05
 _ERROR_WITHIN = 5.0
 """Seconds for the body of an error: its status and headers say enough to act on."""
-_ERROR_BYTES = 1 << 20
+_ERROR_BYTES = 256 << 10
 """As much of it is looked at."""
 
 
@@ -152,13 +152,13 @@ class Answer:
         """The upstream's own id of this call, "" when it gives none."""
         if ID_NAMES.isdisjoint(self.named):
             return ""
-        return self._client.scrubber.text(request_id_of(self.named))
+        return self._client.scrubber.ours(request_id_of(self.named))
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
 
         The body of an error (400 and above) has 5 seconds at most, and is empty when it cannot be read: that
-        must not hide what the status and the headers say. It is cut at 1 MiB, and holds no secret of ours.
+        must not hide what the status and the headers say. It is cut at 256 KiB, and holds no secret of ours.
 
         Raises: AttemptTimeout, ConnectionFailed, Truncated; BadResponse above 64 MiB. None for an error.
         """

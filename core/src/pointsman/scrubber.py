@@ -25,6 +25,8 @@ LEARNED_AT_MOST = 1000
 _CUT_OFF_FROM = 16
 """So many characters of a secret, or three quarters, are hidden also where the rest was cut off."""
 
+_FEW = 40
+"""Beginnings of secrets; more of them are looked for all at once."""
 _SOME_KEY = re.compile(r"(?<![\w-])(?:(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}|[\w-]*\*{3,}[\w*-]+)")
 """What looks like a key, although it is none of ours: upstreams quote those of others, too, and halves."""
 _OURS = frozenset(("deployment", "request_id", "text"))
@@ -36,35 +38,52 @@ E = TypeVar("E", bound=BaseException)
 class Scrubber:
     """Hides secrets that it was told of, in whatever form they come: see `forms`."""
 
-    __slots__ = ("_forms", "_heads", "_known", "_learned", "_search")
+    __slots__ = ("_forms", "_heads", "_known", "_learned", "_new")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known: set[str] = set()
         self._learned: OrderedDict[str, None] = OrderedDict()
+        self._new: list[str] = []
         self._forms: list[str] = []
         self._heads: dict[str, list[str]] = {}
-        self._search: re.Pattern[str] | None = None
         self.know(secrets)
 
     def know(self, secrets: Iterable[str]) -> None:
         """Hide `secrets` from now on; those below 8 characters are left as they are."""
         new = {each for each in secrets if len(each) >= HIDDEN_FROM} - self._known
-        if new:
-            self._known |= new
-            self._search = None
+        self._known |= new
+        self._new += new
 
     def learn(self, secret: str) -> None:
         """Hide a secret that is one of many to come, until 1,000 others have come after it."""
         if len(secret) < HIDDEN_FROM or secret in self._known or secret in self._learned:
             return
         self._learned[secret] = None
+        self._new.append(secret)
         if len(self._learned) > LEARNED_AT_MOST:
             self._learned.popitem(last=False)
-        self._search = None
+            self._heads.clear()
+            self._new = [*self._known, *self._learned]
 
     def text(self, text: str) -> str:
         """`text` with `***` in place of each secret, also of one that was cut off after 16 characters."""
-        return _SOME_KEY.sub(MASK, self._without_ours(text))
+        return _SOME_KEY.sub(MASK, self.ours(text))
+
+    def ours(self, text: str) -> str:
+        """`text` without the secrets that this was told of: for ids, of which every answer may have one."""
+        if self._new:
+            self._prepare()
+        if not self._may_hold_one(text):
+            return text
+        for form in self._forms:
+            text = text.replace(form, MASK)
+        kept: list[str] = []
+        at = 0
+        for begin, end in sorted(self._cut_off(text)):
+            if end > at:
+                kept += text[at : max(at, begin)], MASK
+                at = end
+        return "".join((*kept, text[at:])) if kept else text
 
     def data(self, data: bytes) -> bytes:
         """`data`, in whichever encoding it may be, with `***` in place of each secret."""
@@ -96,44 +115,38 @@ class Scrubber:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a scrubber holds secrets and is not pickled")
 
-    def _without_ours(self, text: str) -> str:
-        search = self._search or self._prepared()
-        if search.search(text) is None:
-            return text
-        for form in self._forms:
-            text = text.replace(form, MASK)
-        kept: list[str] = []
-        at = 0
-        found = search.search(text)
-        while found is not None:
-            begin = found.start()
-            length = self._cut_off(text, begin, found[0])
-            if length:
-                kept += text[at:begin], MASK
-                at = begin + length
-            found = search.search(text, max(at, begin + 1))
-        return "".join((*kept, text[at:])) if kept else text
+    def _may_hold_one(self, text: str) -> bool:
+        """Whether `text` holds how a secret begins. This is all that most texts cost."""
+        heads = self._heads
+        if len(heads) < _FEW:
+            return any(head in text for head in heads)
+        windows = {text[at : at + HIDDEN_FROM] for at in range(len(text) - HIDDEN_FROM + 1)}
+        return not windows.isdisjoint(heads)
 
-    def _cut_off(self, text: str, begin: int, head: str) -> int:
-        """How many characters from `begin` on are enough of a secret that begins with `head`; 0 for none."""
-        most = 0
-        for form in self._heads[head]:
-            length = HIDDEN_FROM
-            while text[begin : begin + length + 1] == form[: length + 1] and length < len(form):
-                length += 1
-            if length >= max(HIDDEN_FROM, min(_CUT_OFF_FROM, len(form) * 3 // 4)):
-                most = max(most, length)
-        return most
+    def _cut_off(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where `text` holds enough of the beginning of a secret."""
+        for head, whole in self._heads.items():
+            begin = text.find(head)
+            while begin >= 0:
+                for form in whole:
+                    length = HIDDEN_FROM
+                    while length < len(form) and text.startswith(form[length], begin + length):
+                        length += 1
+                    if length >= max(HIDDEN_FROM, min(_CUT_OFF_FROM, len(form) * 3 // 4)):
+                        yield begin, begin + length
+                begin = text.find(head, begin + 1)
 
-    def _prepared(self) -> re.Pattern[str]:
-        """The pattern of how secrets begin; `_forms` has the whole of them, the longest first."""
-        found = {form for secret in (*self._known, *self._learned) for form in forms(secret)}
-        self._forms = sorted(found, key=len, reverse=True)
-        self._heads = {}
-        for form in self._forms:
-            self._heads.setdefault(form[:HIDDEN_FROM], []).append(form)
-        self._search = re.compile("|".join(map(re.escape, self._heads)) or r"(?!)")
-        return self._search
+    def _prepare(self) -> None:
+        """Know all forms of the secrets that are new, the longest first, and how they begin."""
+        for secret in self._new:
+            for form in forms(secret):
+                whole = self._heads.setdefault(form[:HIDDEN_FROM], [])
+                if form not in whole:
+                    whole.append(form)
+        self._new = []
+        self._forms = sorted(
+            (form for whole in self._heads.values() for form in whole), key=len, reverse=True
+        )
 
 
 def forms(secret: str) -> set[str]:

@@ -17,17 +17,17 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors scrubber frozen
+    errors foreign scrubber frozen
     types turns assembly
-    jsonio arguments data_urls
-    units printable suggest clock events timers framing hints
-    recognition complaints
+    jsonio surrogates arguments data_urls
+    units printable suggest naming clock events journal timers framing hints
+    recognition complaints dimensions
     terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references
     config.specific
     config.sound config.config config config.doc
     auth lean
-    transports.options transports.factory transports.deferred transports.slots transports.readable transports.shortage transports.direct transports.messages
+    transports.no_proxy transports.options transports.factory transports.deferred transports.slots transports.quiet transports.readable transports.shortage transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
     swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting

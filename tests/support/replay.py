@@ -370,6 +370,10 @@ def assemble(events: Iterable[StreamEvent]) -> Assembled:
             case ReasoningDelta():
                 assert event.reasoning, "an empty reasoning delta"
                 whole.reasoning += event.reasoning
+            case RawDelta():
+                assert event.raw or event.extra, "an empty raw delta"
+                whole.raw |= event.raw
+                whole.extra |= event.extra
             case RefusalDelta():
                 assert event.refusal, "an empty refusal delta"
                 whole.refusal += event.refusal
@@ -386,9 +390,6 @@ def assemble(events: Iterable[StreamEvent]) -> Assembled:
                     calls[event.index] = [event.id, event.name, event.arguments]
             case UsageUpdate():
                 whole.usage = event.usage
-            case RawDelta():
-                whole.raw |= event.raw
-                whole.extra |= event.extra
             case Finished():
                 assert whole.finish_reason is None, "finished twice"
                 whole.finish_reason, whole.native_finish_reason = event.finish_reason, event.native
@@ -533,7 +534,7 @@ def _counts(usage: Any) -> tuple[int | None, int | None, int | None, int | None]
         return None
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     if cached is None:
-        cached = usage.get("prompt_cache_hit_tokens")
+        cached = usage.get("prompt_cache_hit_tokens", usage.get("cached_tokens"))
     reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
     return usage.get("prompt_tokens"), usage.get("completion_tokens"), cached, reasoning
 

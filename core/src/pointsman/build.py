@@ -385,7 +385,7 @@ class _Builder:
 
         def changed(healthy: bool, now: float, reason: str) -> None:
             changes.count += 1
-            events.emit(HealthChanged(name, healthy, reason))
+            events.report(HealthChanged(name, healthy, reason))
             for each in warming if healthy else ():
                 each.begin_warm_up(now)
 
@@ -754,7 +754,7 @@ class _Builder:
 
         def ejected(until: float, _now: float, reason: str) -> None:
             live.begin_warm_up(until)
-            events.emit(HealthChanged(id, False, reason))
+            events.report(HealthChanged(id, False, reason))
 
         return Outlier(settings, self._rng, checks=checks, on_eject=ejected)
 

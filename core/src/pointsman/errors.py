@@ -30,13 +30,15 @@ PointsmanError
 │   └── RuleNotMet              none may take it: a rule about data forbids each
 ├── DeadlineExceeded            the total time of the request is over
 └── QueueFull                   too many callers wait already
+
+DeadlineExceeded, AttemptTimeout and what is under it are a TimeoutError, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from pointsman.types import Usage
@@ -117,9 +119,11 @@ class CallError(PointsmanError):
         request_id: ours; it stands in the audit log.
         upstream_request_id: the upstream's own id of the failed call, "" when it gave none.
         attempts: how many attempts the request had made by then.
+        failures: what the attempts before this one ended with; () for none.
         budget_exhausted: another attempt would have been made, had the retry budget allowed it.
     """
 
+    failures: tuple[FailedAttempt, ...] = ()
     outcome: Outcome = Outcome.NEUTRAL
     """What it says about the deployment."""
     refusal: ClassVar[Refusal | None] = None
@@ -153,13 +157,28 @@ class CallError(PointsmanError):
         self.attempts = 0
         self.budget_exhausted = False
 
+    def __str__(self) -> str:
+        """`message`, then what is known of where and after how many attempts, and the id of the request."""
+        attempts = f"{self.attempts} attempts" if self.attempts > 1 else ""
+        known = ", ".join(each for each in (self.deployment, attempts, self.request_id) if each)
+        return f"{self.message} ({known})" if known else self.message
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Some of the constructors demand more than a message; the default would fail when it is unpickled.
         return _rebuilt, (type(self), self.args), self.__dict__
 
 
 def _rebuilt(kind: type[CallError], args: tuple[Any, ...]) -> CallError:
-    return kind.__new__(kind, *args)
+    error = kind.__new__(kind, *args)
+    error.args = args  # those that are an OSError, too, are without until they are initialized
+    return error
+
+
+class FailedAttempt(NamedTuple):
+    """What one attempt of a request ended with, and where."""
+
+    deployment: str
+    error: CallError
 
 
 class RequestError(CallError):
@@ -302,7 +321,7 @@ class OutOfResources(ConnectionFailed):
     outcome = Outcome.NEUTRAL
 
 
-class AttemptTimeout(ProviderError):
+class AttemptTimeout(ProviderError, TimeoutError):
     """One of our own timers ended the attempt."""
 
     code = "timeout"
@@ -392,7 +411,7 @@ class RuleNotMet(NoDeploymentAvailable):
     try_fallback = False
 
 
-class DeadlineExceeded(CallError):
+class DeadlineExceeded(CallError, TimeoutError):
     """The total time of the request is over; the last failure, if any, is its `__cause__`."""
 
     code = "deadline_exceeded"

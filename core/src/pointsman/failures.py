@@ -5,13 +5,46 @@ Made with the first failure: a request that succeeds at once never has any.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pointsman.deployment import Deployment
-from pointsman.errors import CallError, FallbackOn, ModelNotFound, Outcome
+from pointsman.errors import (
+    CallError,
+    FailedAttempt,
+    FallbackOn,
+    MidStreamError,
+    ModelNotFound,
+    Outcome,
+    PointsmanError,
+)
 from pointsman.pool import Fallback, Pool
 
 _UNAVAILABLE = frozenset({FallbackOn.UNAVAILABLE})
+
+_NOTE = 200
+"""Characters of what another attempt ended with, in a note of the error."""
+
+
+def cut(error: CallError, *, keep: bool) -> None:
+    """Leave of what led to `error` the errors of ours, and no frames: they say all there is to say.
+
+    What is below is another library's, in words that may hold a secret, and a hundred lines of it. Whoever
+    wants to `keep` it finds it in `__context__`; it is not printed.
+    """
+    below: BaseException | None = error
+    while isinstance(below, PointsmanError):
+        cause = below.__cause__
+        ours = isinstance(cause, PointsmanError)
+        if not keep:
+            below.__traceback__ = below.__context__ = None
+        elif not ours:
+            below.__context__ = cause or below.__context__
+        below.__cause__ = cause if ours else None
+        below.__suppress_context__ = keep  # else it is what the caller was handling
+        below = below.__cause__
+    if isinstance(error, MidStreamError):
+        cut(error.cause, keep=keep)
 
 
 class Failures:
@@ -30,6 +63,7 @@ class Failures:
     """
 
     __slots__ = (
+        "_attempts",
         "_counts",
         "causes",
         "closed",
@@ -53,9 +87,26 @@ class Failures:
         self.delay: float | None = None
         self.prepaid = False
         self._counts: dict[str, int] = {}
+        self._attempts: list[FailedAttempt] = []
+
+    def forget(self) -> None:
+        """Let go of the errors: nobody asks for them any more, and their frames hold the caller's stream."""
+        self.last = self.other = None
+        self._attempts.clear()
+
+    def tell(self, error: CallError) -> None:
+        """Have `error`, which the request ends with, say what the other attempts ended with."""
+        error.failures = tuple(each for each in self._attempts if each.error is not error)
+        said = Counter((deployment, before.message[:_NOTE]) for deployment, before in error.failures)
+        others = [each for each in getattr(error, "__notes__", ()) if not each.startswith("before")]
+        error.__notes__ = others + [  # anew: a provider may raise the same error again and again
+            f"before{'' if times == 1 else f', {times} times'}: {deployment}: {message}"
+            for (deployment, message), times in said.items()
+        ]
 
     def add(self, error: CallError, deployment: Deployment, pool: Pool) -> None:
         """An attempt at `deployment`, which was chosen from `pool`, ended with `error`."""
+        self._attempts.append(FailedAttempt(deployment.id, error))
         self._counts[deployment.id] = self.of(deployment) + 1
         if not isinstance(error, ModelNotFound):
             self.other = error

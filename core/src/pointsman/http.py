@@ -34,7 +34,7 @@ from pointsman.errors import (
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.scrubber import Scrubber
-from pointsman.statuses import json_or_none, request_id_of
+from pointsman.statuses import ID_NAMES, json_or_none, request_id_of
 from pointsman.timers import Alarms, TimeLimits
 from pointsman.transports.direct import Direct, Reply, Shared
 from pointsman.transports.options import TransportUnavailable
@@ -150,8 +150,9 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        given = request_id_of(self.named)
-        return self._client.scrubber.text(given) if given else ""
+        if ID_NAMES.isdisjoint(self.named):
+            return ""
+        return self._client.scrubber.text(request_id_of(self.named))
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
@@ -186,7 +187,9 @@ class Answer:
                         await self._rest(pieces)
         except BaseException as failure:
             self.abort()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError)
+            ):
                 raise self.mask(_broken(failure)) from None
             raise
         if piece == b"":
@@ -260,6 +263,8 @@ class Answer:
                         piece = await self._reply.next()
             except StopAsyncIteration:
                 return None
+            except CallError:  # a time limit, which is an OSError, too
+                raise
             except (lean.httpx.TransportError, OSError) as failure:
                 raise self.mask(_broken(failure)) from None
         elif not piece:
@@ -398,7 +403,9 @@ class Client:
                     reply = await self._exchange(shared, values, content)
         except BaseException as failure:
             time.close()
-            if isinstance(failure, (lean.httpx.TransportError, OSError, TransportUnavailable)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError, TransportUnavailable)
+            ):
                 raise self.scrubber.error(self._unanswered(failure)) from None
             raise
         answer = Answer(reply, self, until, time)

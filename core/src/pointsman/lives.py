@@ -92,6 +92,6 @@ def _breaker(live: Live, settings: BreakerSettings, rng: Rng, events: Events) ->
         if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
             live.begin_warm_up(now)
         live.changes.count += 1
-        events.emit(BreakerChanged(live.id, str(old), str(new), reason))
+        events.report(BreakerChanged(live.id, str(old), str(new), reason))
 
     return Breaker(settings, rng, on_change=changed)

@@ -220,9 +220,11 @@ class ChatStream:
                     break
                 until = min(attempts.now() + idle, began + idle * (1 + QUIET_GAPS), ends)
         except CallError as error:
-            raise self._broken(opening, error) from error
+            broken = self._broken(opening, error)
+            raise broken from broken.cause
         except Exception as error:
-            raise self._broken(opening, plugin_error(opening.lease, error)) from error
+            broken = self._broken(opening, plugin_error(opening.lease, error))
+            raise broken from broken.cause
         except BaseException:
             self._shut()
             self._let_go("cancelled")

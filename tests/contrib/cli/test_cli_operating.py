@@ -154,6 +154,18 @@ def test_at_a_terminal_the_live_status_shows_calls_errors_times_and_the_last_err
     assert any(re.match(r"  gpu2/llama3\.2 +2 +[\d.]+ ms", row) for row in rows)
 
 
+def test_a_running_router_explains_what_it_would_do_now(cli, fleet, application) -> None:
+    application()
+    cli("disable", "gpu1/llama3.2", "gpu2/llama3.2")
+
+    ran = cli("explain", "assistant", "--live")
+
+    assert ran.code == 1
+    assert "goes to nowhere" in ran.err
+    assert "assistant\tgpu1/llama3.2\tdisabled by an operator\n" in ran.out
+    assert cli("explain", "assistant", "hi", "--live").code == 2
+
+
 def test_a_drain_waits_for_the_streams_that_run(cli, servers, fleet, application, processes) -> None:
     for each in fleet:
         each.default = Reply(chunks=("one ", *["more "] * 200), tokens_per_second=20)

@@ -25,7 +25,7 @@ from pointsman.errors import (
 )
 from pointsman.types import StreamEvent, Usage
 from pointsman_claude.decode import chat_response
-from pointsman_claude.stream import Frames, MessagesDecoder, events_of
+from pointsman_claude.stream import Frames, MessagesDecoder, events_of, whole_answer
 
 Frame = dict[str, Any]
 
@@ -386,3 +386,40 @@ def test_the_thoughts_of_other_servers_are_counted_in_what_was_said() -> None:
     counts = {"output_tokens": 4, "output_tokens_details": {"thinking_tokens": 9}}
 
     assert chat_response({"content": [], "usage": counts}).usage == Usage(completion=13, reasoning=9)
+
+
+@given(st.text(min_size=1, max_size=6), st.data())
+def test_characters_that_were_cut_in_two_are_joined(text: str, data: st.DataObject) -> None:
+    units = text.encode("utf-16-le")
+    places = data.draw(st.lists(st.integers(0, len(units) // 2), max_size=3), label="places")
+    marks = sorted({0, len(units) // 2, *places})
+    pieces = [
+        units[2 * a : 2 * b].decode("utf-16-le", "surrogatepass")
+        for a, b in zip(marks, marks[1:], strict=False)
+    ]
+    for kind, name in (("text", "text"), ("thinking", "thinking")):
+        begun = numbered("content_block_start", 0, content_block={"type": kind, name: ""})
+        deltas = [
+            numbered("content_block_delta", 0, delta={"type": f"{kind}_delta", name: piece})
+            for piece in pieces
+        ]
+        answer = whole(START, begun, *deltas, numbered("content_block_stop", 0), ENDED, STOP)
+        assert (answer.text or answer.reasoning) == text
+        assert answer.raw["content"][0][name] == text
+
+
+def test_half_a_character_that_stays_alone_is_replaced() -> None:
+    begun = numbered("content_block_start", 0, content_block={"type": "text", "text": ""})
+    half = numbered("content_block_delta", 0, delta={"type": "text_delta", "text": "a\ud83d"})
+
+    assert whole(START, begun, half, ENDED, STOP).text == "a\ufffd"
+    assert chat_response({"content": [{"type": "text", "text": "\udc4d"}]}).text == "\ufffd"
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**70), 10**30, 12345678901234567890123])
+def test_large_numbers_of_a_call_are_not_changed(number: int) -> None:
+    block = {"type": "tool_use", "id": "t", "name": "f", "input": {"n": number}}
+    frames = [numbered("content_block_start", 0, content_block=block), ENDED, STOP]
+
+    for answer in (whole(START, *frames), whole_answer(json.dumps({"content": [block]}).encode())):
+        assert answer.tool_calls[0].arguments == f'{{"n":{number}}}'

@@ -124,7 +124,12 @@ def message_of(error: Exception) -> str:
         return f"error: {error.format_message()}"
     if type(error).__name__ == "ConfigError":
         return str(error)
-    return f"error: {error}{_about(error)}"
+    return f"error: {_sentence(error)}{_about(error)}"
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, without what `_about` and `described` say of where."""
+    return str(getattr(error, "message", error))
 
 
 def _about(error: Exception) -> str:
@@ -143,7 +148,7 @@ def described(error: Exception) -> dict[str, Any]:
     """What a program reads: `code`, `message`, `exit_code`, and what else the error knows."""
     found: dict[str, Any] = {
         "code": getattr(error, "code", None),
-        "message": error.format_message() if isinstance(error, click.ClickException) else str(error),
+        "message": error.format_message() if isinstance(error, click.ClickException) else _sentence(error),
         "exit_code": exit_code(error),
     }
     if not isinstance(found["code"], str):

@@ -14,7 +14,7 @@ _GAP = 2
 _INDENT = "  "
 _LEAST = 12
 """Cells that are left of what has to be cut."""
-_LEAST_LAST = 24
+_LEAST_LAST = 32
 _NUMBER = re.compile(r"-?[\d.,]+( ?[a-zA-Zµ]{1,2})?")
 
 _STYLES = {

@@ -9,8 +9,9 @@ from typing import Any
 from pointsman.arguments import arguments_text
 from pointsman.complaints import is_complaint
 from pointsman.errors import BadResponse
+from pointsman.surrogates import whole
 from pointsman.types import NOTHING, ChatResponse, FinishReason, JsonObject, ModelInfo, ToolCall, Usage
-from pointsman_claude.failures import failure_in_stream, said_nothing
+from pointsman_claude.failures import failed, failure_in_stream
 
 MALFORMED = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 """What reading a value of another shape than expected raises."""
@@ -59,10 +60,10 @@ def _chat_response(body: Any, request_id: str) -> ChatResponse:
     calls = [block for block in blocks if block["type"] == "tool_use"]
     native = text_or_none(body.get("stop_reason"))
     finish = finish_reason(native, called=bool(calls))
-    if finish == "error" and not blocks:
-        raise said_nothing(native, request_id=request_id)
+    if finish == "error":
+        raise failed(native, request_id=request_id)
     return ChatResponse(
-        text="".join(block["text"] for block in blocks if block["type"] == "text"),
+        text=whole("".join(block["text"] for block in blocks if block["type"] == "text")),
         tool_calls=tuple(
             ToolCall(
                 name_of(block["id"], "id"),
@@ -77,7 +78,8 @@ def _chat_response(body: Any, request_id: str) -> ChatResponse:
         usage=usage_of(body.get("usage") or {}),
         model=text_of(body.get("model") or ""),
         id=text_of(body.get("id") or ""),
-        reasoning="".join(block["thinking"] for block in blocks if block["type"] == "thinking") or None,
+        reasoning=whole("".join(block["thinking"] for block in blocks if block["type"] == "thinking"))
+        or None,
         reasoning_blocks=tuple(block for block in blocks if _is_reasoning(block)),
         refusal=refusal_of(body),
         upstream_request_id=request_id,

@@ -97,10 +97,10 @@ def failure_in_stream(body: Any, *, request_id: str = "") -> CallError:
     return in_vain(result) if meant.in_vain else result
 
 
-def said_nothing(reason: str | None, *, request_id: str = "") -> CallError:
-    """The error of an answer whose only statement is a `stop_reason` that means one."""
+def failed(reason: str | None, *, request_id: str = "") -> CallError:
+    """The error of an answer that ends with a `stop_reason` for one: whatever came of it is not whole."""
     return Unavailable(
-        f"the upstream's answer says nothing but stop_reason {reason!r}", upstream_request_id=request_id
+        f"the upstream ended its answer with stop_reason {reason!r}", upstream_request_id=request_id
     )
 
 

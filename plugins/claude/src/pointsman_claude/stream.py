@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pointsman import jsonio
-from pointsman.arguments import arguments_text
+from pointsman.arguments import arguments_text, with_exact_numbers
 from pointsman.assembly import Assembly
 from pointsman.complaints import is_complaint
 from pointsman.errors import BadResponse, Truncated
 from pointsman.framing import SseEvent, SseFramer
-from pointsman.http import MAX_BODY
 from pointsman.statuses import snippet
+from pointsman.surrogates import Halves
 from pointsman.types import (
     ChatResponse,
     Finished,
@@ -37,7 +37,7 @@ from pointsman_claude.decode import (
     text_or_none,
     usage_of,
 )
-from pointsman_claude.failures import NOT_CLAUDE, failure_in_stream, said_nothing
+from pointsman_claude.failures import NOT_CLAUDE, failed, failure_in_stream
 
 _TAKEN_BY = {
     "text_delta": ("text",),
@@ -97,8 +97,8 @@ class MessagesDecoder:
         "_blocks",
         "_by_index",
         "_calls",
-        "_committed",
         "_finished",
+        "_halves",
         "_message",
         "_request_id",
         "_usage",
@@ -113,7 +113,7 @@ class MessagesDecoder:
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._finished = False
-        self._committed = False
+        self._halves = Halves()
         self._request_id = request_id
 
     def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
@@ -128,8 +128,6 @@ class MessagesDecoder:
                 f"the upstream sent a malformed event {frame.event!r}: {type(error).__name__} {error}",
                 upstream_request_id=self._request_id,
             ) from error
-        if not self._committed:
-            self._committed = any(event.content for event in events)
         return events
 
     def close(self) -> Sequence[StreamEvent]:
@@ -153,18 +151,16 @@ class MessagesDecoder:
     def _json(self, frame: SseEvent) -> Any:
         """The value of a frame; None for one that is nobody's concern."""
         try:
-            return jsonio.loads(frame.data)
+            value = jsonio.loads(frame.data)
+            has_input = type(value) is dict and value.get("type") in ("content_block_start", "message")
+            return with_exact_numbers(value, frame.data) if has_input else value
         except ValueError:
             if frame.event == "error":
                 text = frame.data.decode("utf-8", "replace")
                 raise failure_in_stream(text, request_id=self._request_id) from None
             if frame.event and frame.event not in _HANDLERS:
                 return None
-            # Before the first content everything can be tried again; after it, a broken character is
-            # better than a broken answer.
-            if not self._committed:
-                raise
-            return jsonio.loads(frame.data.decode("utf-8", "replace"))
+            raise
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -209,9 +205,9 @@ class MessagesDecoder:
             case "citations_delta":
                 block.citations.append(delta["citation"])
             case "input_json_delta" if delta["partial_json"]:
-                block.pieces.append(text_of(delta["partial_json"]))
-                if block.raw["type"] == "tool_use":
-                    return [ToolCallDelta(block.call, arguments=delta["partial_json"])]
+                piece = self._piece(block, delta["partial_json"])
+                if piece and block.raw["type"] == "tool_use":
+                    return [ToolCallDelta(block.call, arguments=piece)]
         return []
 
     def _block_stop(self, data: dict[str, Any]) -> list[StreamEvent]:
@@ -278,31 +274,42 @@ class MessagesDecoder:
             return []
         block.is_open = False
         raw = block.raw
+        rest = self._halves.rest(block)
         match raw["type"]:
+            case "text" if rest:
+                return self._text(block, rest)
             case "tool_use" if not block.pieces:
                 return [ToolCallDelta(block.call, arguments=arguments_text(raw.get("input")) or "{}")]
-            case "thinking" if block.signature:
-                return [ReasoningBlock(block.whole)]
+            case "thinking":
+                events = self._thinking(block, rest) if rest else []
+                return [*events, ReasoningBlock(block.whole)] if block.signature else events
             case "redacted_thinking":
                 return [ReasoningBlock(raw)]
             case _:
                 return []
 
     def _text(self, block: _Block, text: Any) -> list[StreamEvent]:
-        block.pieces.append(text_of(text))
-        return [TextDelta(text)]
+        piece = self._piece(block, text)
+        return [TextDelta(piece)] if piece else []
 
     def _thinking(self, block: _Block, text: Any) -> list[StreamEvent]:
-        block.pieces.append(text_of(text))
-        return [ReasoningDelta(text)]
+        piece = self._piece(block, text)
+        return [ReasoningDelta(piece)] if piece else []
+
+    def _piece(self, block: _Block, text: Any) -> str:
+        """What can be said of a block's text now; half a character waits for the other one."""
+        piece = self._halves.take(block, text_of(text))
+        if piece:
+            block.pieces.append(piece)
+        return piece
 
     # ── the message ──────────────────────────────────────────────────────────────────────────────────
 
     def _finish(self, native: str | None, events: list[StreamEvent]) -> None:
         self._finished = True
         reason = finish_reason(native, called=self._calls > 0)
-        if reason == "error" and not self._committed and not any(event.content for event in events):
-            raise said_nothing(native, request_id=self._request_id)
+        if reason == "error":
+            raise failed(native, request_id=self._request_id)
         events.append(Finished(reason, native))
 
     def _counted(self, holder: Mapping[str, Any]) -> list[StreamEvent]:
@@ -335,9 +342,11 @@ def whole_answer(body: bytes, *, request_id: str = "") -> ChatResponse:
     Raises: what `chat_response` and the decoder raise; BadResponse that tells what came for anything else.
     """
     try:
-        return chat_response(jsonio.loads(body), request_id=request_id)
+        value = jsonio.loads(body)
     except ValueError:
         pass
+    else:
+        return chat_response(with_exact_numbers(value, body), request_id=request_id)
     said, decoder, framer = Assembly(), MessagesDecoder(request_id=request_id), Frames()
     for frame in (*framer.feed(body), *framer.close()):
         if not decoder.done:
@@ -348,55 +357,45 @@ def whole_answer(body: bytes, *, request_id: str = "") -> ChatResponse:
 
 
 class Frames:
-    """Server-sent events; or a whole message or error as one frame, from a server that does not stream.
+    """Server-sent events, or a message in their place, as `SseFramer` reads them; nothing else.
 
-    What the body calls itself does not matter. Raises BadResponse for what can be neither.
+    Raises: BadResponse for a page or another text, which is no answer of this API.
     """
 
-    __slots__ = ("_body", "_events")
+    __slots__ = ("_body", "_events", "_known")
 
     def __init__(self) -> None:
-        self._events: SseFramer | None = None
-        self._body = bytearray()
+        self._events = SseFramer()
+        self._known = False
+        self._body = b""
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that `data` completes."""
-        if self._events is not None:
-            return self._events.feed(data)
-        self._body += data
-        first = self._first()
-        if not first:
-            return []
-        if first not in _FIELDS:
-            longest = MAX_BODY if first in b"{[" else _HEAD
-            if len(self._body) > longest:
-                raise self._refusal()
-            return []
-        self._events = SseFramer()
-        return self._events.feed(bytes(self._body))
+        if not self._known:
+            self._body += data
+            data = self._body.lstrip(_BLANK)
+            if not data or data[:1] not in _BEGINNINGS:
+                if len(self._body) > _HEAD:
+                    raise self._refusal()
+                return []
+            self._known = True
+        return self._events.feed(data)
 
     def close(self) -> list[SseEvent]:
-        """The whole message, when it was one."""
-        if self._events is not None:
-            return self._events.close()
-        first = self._first()
-        if first and first not in b"{[":
+        """The last event, when it is whole."""
+        if not self._known and self._body.strip(_BLANK):
             raise self._refusal()
-        return [SseEvent("", bytes(self._body))] if first else []
-
-    def _first(self) -> bytes:
-        return bytes(self._body[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n")[:1])
+        return self._events.close()
 
     def _refusal(self) -> BadResponse:
-        if len(self._body) > MAX_BODY:
-            return BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
-        return BadResponse(f"the upstream answers with {snippet(bytes(self._body))!r}; {NOT_CLAUDE}")
+        return BadResponse(f"the upstream answers with {snippet(self._body)!r}; {NOT_CLAUDE}")
 
 
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_BEGINNINGS = b"edir:{["
+"""How an event stream begins (event, error, data, id, retry, a comment), and how JSON does."""
 _HEAD = 2000
-"""Bytes in which the body must show what it is."""
-_FIELDS = b"edir:"
-"""How the lines of an event stream begin: event, data, id, retry and comments."""
+"""Bytes of a page that are looked at."""
 
 
 def events_of(response: ChatResponse) -> list[StreamEvent]:
@@ -421,6 +420,6 @@ def events_of(response: ChatResponse) -> list[StreamEvent]:
 def _value(text: str) -> Any:
     """The JSON value of a tool's input; the text itself where it is none."""
     try:
-        return jsonio.loads(text)
+        return with_exact_numbers(jsonio.loads(text), text.encode())
     except ValueError:
         return text

@@ -19,7 +19,7 @@ ROOT = Path(pointsman.__file__).parent
 ORDER = """
     errors foreign scrubber frozen
     types turns assembly
-    jsonio surrogates arguments data_urls
+    jsonio surrogates arguments data_urls payload
     units printable suggest naming clock events journal timers framing hints
     recognition complaints dimensions
     terms inputs
@@ -33,7 +33,7 @@ ORDER = """
     swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting
     reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
-    snapshot lives control control_socket build status router sync
+    snapshot lives control control_socket build status router engine sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

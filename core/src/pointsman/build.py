@@ -345,6 +345,8 @@ class _Builder:
         try:
             self._check_transport(config)
             provider = factory.make(context)
+            if provider.endpoint is not None:  # one for nothing: its headers may be none that can be sent
+                self._client(config, provider.endpoint, auth, max_in_flight=None)
         except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
         else:

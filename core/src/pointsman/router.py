@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -82,7 +83,9 @@ class Router:
         Raises: ConfigError with all problems at once.
         """
         self._clock = clock or LoopClock()
+        self._given_rng = rng
         self._rng = rng or system_rng()
+        self._pid = os.getpid()
         self._events = Events()
         self._journal = Journal(self._events)
         self._extra_plugins = tuple(plugins)
@@ -532,6 +535,8 @@ class Router:
             raise RuntimeError("this router is closed")
         loop = asyncio.get_running_loop()
         if self._loop is None:
+            if self._pid != os.getpid():
+                self._begin_anew()
             control = self._control_for(self.config)
             self._loop = loop
             self._journal.adjust()
@@ -542,6 +547,12 @@ class Router:
                 "this router belongs to another event loop; make one for each, or a SyncRouter"
             )
 
+    def _begin_anew(self) -> None:
+        """The process was forked since: audit files and their threads, and chance, must be its own."""
+        self._pid = os.getpid()
+        self._rng = self._given_rng or system_rng()
+        self._use(self._build(self.config, None))
+
     def _control_for(self, config: Config) -> Control | None:
         """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
         if config.control is None:
@@ -550,7 +561,7 @@ class Router:
         from pointsman.control_socket import Control
 
         try:
-            path = socket_path(config.control, config.file)
+            path = socket_path(config.control, config.file, pid=os.getpid())
             if self._control is not None and self._control.path == path:
                 return self._control
             return Control(self, path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
@@ -236,7 +237,10 @@ class Snapshot:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
         for sink in self.sinks:
             try:
-                await asyncio.to_thread(sink.close)
+                if threading.main_thread().is_alive():
+                    await asyncio.to_thread(sink.close)
+                else:  # the process ends: there is no thread to be had any more, and nobody to hold up
+                    sink.close()
             except Exception:  # a plugin's mistake must not keep the others from writing
                 log.exception("an audit sink failed to close")
 

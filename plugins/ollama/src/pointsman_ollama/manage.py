@@ -15,7 +15,7 @@ from pointsman.frozen import frozen
 from pointsman.http import Answer, Client
 from pointsman.types import JsonObject, ModelInfo
 from pointsman_ollama.decode import Lines
-from pointsman_ollama.failures import error_in_answer
+from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
 
 
 @frozen
@@ -134,7 +134,7 @@ def version(value: Any) -> str:
     """The version of /api/version. Raises BadResponse when another kind of server answered."""
     found = value.get("version") if isinstance(value, Mapping) else None
     if not isinstance(found, str):
-        raise BadResponse("the answer has no version: this is not Ollama's API")
+        raise BadResponse(f"the answer has no version; {NOT_OLLAMA}")
     return found
 
 

@@ -16,7 +16,6 @@ from pointsman.errors import (
     AttemptTimeout,
     CallError,
     DeadlineExceeded,
-    FirstTokenTimeout,
     IdleTimeout,
     MidStreamError,
     Outcome,
@@ -25,7 +24,7 @@ from pointsman.errors import (
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http import Endpoint
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.testing import run
+from pointsman.testing import Scripted, run
 from pointsman.types import ChatResponse, EmbedResponse, Started, StreamEvent, TextDelta
 
 Act = Callable[[], Awaitable[None]]
@@ -181,6 +180,26 @@ async def ended(router: Router, work: Awaitable[Any], error: type[CallError], at
     return raised.value
 
 
+def with_another(kind: str, **timeouts: Any) -> dict[str, Any]:
+    """As `config`, and another model to go to: with nowhere else to go a late first token is waited for."""
+    given = config(kind, **timeouts)
+    given["providers"]["z"] = {"type": "scripted"}
+    given["models"]["m"]["fallback"] = ["n"]
+    given["models"]["n"] = {"deployments": ["z/x"]}
+    return given
+
+
+async def moved_on(router: Router, work: Awaitable[Any], at: float) -> str:
+    """What was said of the first attempt, which had no first token by then, when `work` ended well elsewhere."""
+    heard = Heard(router)
+    await work
+    first, second = heard.attempts
+    assert (first.error, second.deployment) == ("first_token_timeout", "z/x")
+    assert first.seconds == pytest.approx(at, abs=0.01)
+    assert in_flight(router) == 0
+    return first.detail
+
+
 async def read(router: Router, **options: Any) -> None:
     async with router.stream("m", "hi", **options) as stream:
         async for _ in stream:
@@ -221,11 +240,11 @@ def test_a_whole_answer_ends_at_the_deadline(kind: str, operation: str, late: st
 def test_a_limit_of_the_callers_own_is_named_as_the_caller_wrote_it() -> None:
     async def work() -> None:
         plugin = Heedless(sleeps, [None])
-        async with Router.from_config(config("own"), plugins=[plugin]) as router:
+        async with Router.from_config(with_another("own"), plugins=[plugin, Scripted()]) as router:
             late = await ended(router, router.chat("m", "hi", timeout=1.5), DeadlineExceeded, 1.5)
             assert late.message.endswith(": `timeout` of 1.5 s")
-            late = await ended(router, read(router, first_token_timeout=3), FirstTokenTimeout, 3)
-            assert late.message == "a/x sent no first token within `first_token_timeout` of 3 s"
+            said = await moved_on(router, read(router, first_token_timeout=3), 3)
+            assert said == "a/x sent no first token within `first_token_timeout` of 3 s"
 
     run(work())
 
@@ -279,9 +298,10 @@ def test_a_stream_that_does_not_open_ends_at_first_token(kind: str, late: str) -
     async def work() -> None:
         plugin = Heedless(act, [[]])
         plugin.opens = act
-        async with Router.from_config(config(kind, first_token="2s"), plugins=[plugin]) as router:
-            late = await ended(router, read(router), FirstTokenTimeout, 2 + grace)
-            assert late.message == "a/x sent no first token within `timeouts.first_token` of 2 s"
+        given = with_another(kind, first_token="2s")
+        async with Router.from_config(given, plugins=[plugin, Scripted()]) as router:
+            said = await moved_on(router, read(router), 2 + grace)
+            assert said == "a/x sent no first token within `timeouts.first_token` of 2 s"
 
     run(work())
 
@@ -293,8 +313,9 @@ def test_what_is_no_content_is_no_first_token(late: str, before: list[Sequence[S
 
     async def work() -> None:
         plugin = Heedless(act, [*before, None])
-        async with Router.from_config(config("own", first_token="2s"), plugins=[plugin]) as router:
-            await ended(router, read(router), FirstTokenTimeout, 2 + grace)
+        given = with_another("own", first_token="2s")
+        async with Router.from_config(given, plugins=[plugin, Scripted()]) as router:
+            await moved_on(router, read(router), 2 + grace)
 
     run(work())
 
@@ -302,7 +323,7 @@ def test_what_is_no_content_is_no_first_token(late: str, before: list[Sequence[S
 @pytest.mark.parametrize(
     ("timeouts", "error", "at"),
     [
-        ({"first_token": "2s"}, FirstTokenTimeout, 2),
+        ({"first_token": "2s", "total": "5s"}, DeadlineExceeded, 5),
         ({"attempt": "3s"}, AttemptTimeout, 3),
         ({"total": "4s"}, DeadlineExceeded, 4),
         ({"first_token": "3s", "attempt": "3s"}, AttemptTimeout, 3),
@@ -324,7 +345,7 @@ class Restless(Source):
 
 
 @pytest.mark.parametrize(
-    ("stream", "error", "at"), [([[]], FirstTokenTimeout, 0.01), ([WORD, []], MidStreamError, 0.04)]
+    ("stream", "error", "at"), [([[]], DeadlineExceeded, 0.05), ([WORD, []], MidStreamError, 0.04)]
 )
 def test_signs_of_life_without_a_pause_hold_up_neither_the_loop_nor_the_limit(
     stream: Any, error: type[CallError], at: float, monkeypatch: pytest.MonkeyPatch
@@ -332,7 +353,7 @@ def test_signs_of_life_without_a_pause_hold_up_neither_the_loop_nor_the_limit(
     monkeypatch.setitem(globals(), "Source", Restless)
 
     async def work() -> None:
-        limits = {"first_token": "10ms", "idle": "10ms"}
+        limits = {"first_token": "10ms", "idle": "10ms", "total": "50ms"}
         async with Router.from_config(config("own", **limits), plugins=[Heedless(sleeps, stream)]) as router:
             await ended(router, read(router), error, at)
 

@@ -9,6 +9,7 @@ from pointsman.reasons import Reason, Why
 DATA: dict[Why, tuple[object, ...]] = {
     Why.RULE: ("the rule local=true is not met: it has no such label",),
     Why.COOLING: (3.14,),
+    Why.REFUSED: ("model not found upstream", 58.2),
     Why.BREAKER: ("open",),
     Why.FULL: (4, 4),
     Why.LIMIT: (0.51,),

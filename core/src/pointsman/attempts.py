@@ -46,7 +46,7 @@ from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
 from pointsman.scrubber import Scrubber
 from pointsman.terms import PLAIN, Terms, both, show_limit
-from pointsman.timers import Alarms, TimeLimit, TimeLimits
+from pointsman.timers import Alarms, ExtensibleLimits, TimeLimit, TimeLimits
 from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
 from pointsman.waiting import NotYet, Priority, WaitingRoom
 
@@ -727,9 +727,9 @@ class Attempts:
             until = min(until, lease.started_at + attempt)
         return TimeLimit(until, lambda: self.late(lease), self._setting.alarms)
 
-    def limits(self) -> TimeLimits:
+    def limits(self) -> ExtensibleLimits:
         """The limits of the waits of an attempt that awaits one thing after another."""
-        return TimeLimits(self._setting.alarms)
+        return ExtensibleLimits(self._setting.alarms)
 
     def late(self, lease: Lease) -> AttemptTimeout:
         """The error of an attempt that is at work when it ends."""
@@ -743,7 +743,36 @@ class Attempts:
         first_token = self.terms.first_token_timeout or lease.deployment.first_token
         if lease.started_at + first_token >= ends:
             return ends, lambda: self.late(lease)
-        return lease.started_at + first_token, lambda: self._no_first_token(lease)
+        return (
+            lease.started_at + first_token,
+            lambda: self.late(lease) if lease.slow else self._no_first_token(lease),
+        )
+
+    def put_off(self, lease: Lease, until: float) -> float:
+        """The end of an attempt whose first content has not come by `until`.
+
+        Where nobody else can be asked it goes on: the work that has been done must not be thrown away.
+        """
+        if self._goes_elsewhere(lease):
+            return until
+        lease.slow = True
+        return self.ends(lease)
+
+    def _goes_elsewhere(self, lease: Lease) -> bool:
+        """Whether another attempt would begin elsewhere at once, should that of `lease` fail now.
+
+        Back to what failed does not count: the one at work may be about to answer.
+        """
+        if self._setting.running.closed:
+            return False
+        now, failures = self.now(), self._failures or Failures()
+        if failures.spent or self.made >= self._retry.attempts:
+            begun = {lease.pool, *failures.causes}
+            pools = [each for each in self._led_to(failures) if each.name not in begun | failures.closed]
+        else:
+            pools = list(self._open_pools(now))
+        self._demand.well_only = self._budget is not None and not self._budget.allows(now)
+        return any(pool.ready(now, self._demand) for pool in pools)
 
     def _no_first_token(self, lease: Lease) -> FirstTokenTimeout:
         limit = show_limit(self.terms, "first_token", lease.deployment.first_token)

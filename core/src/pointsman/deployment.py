@@ -489,6 +489,7 @@ class Lease:
         pool: the name of the pool that chose the deployment.
         number: of the attempt, in its request, from 1.
         paid: the budgets that the attempt was charged to; one that never left the process is free.
+        slow: its first token was late, and nobody else was there to be asked.
     """
 
     __slots__ = (
@@ -501,6 +502,7 @@ class Lease:
         "observer",
         "paid",
         "pool",
+        "slow",
         "started_at",
     )
 
@@ -518,6 +520,7 @@ class Lease:
         self.pool = ""
         self.number = 0
         self.paid: Sequence[RetryBudget] = ()
+        self.slow = False
         self._permit = permit
         self._reservation = reservation
         self._open = True
@@ -580,7 +583,9 @@ class Lease:
             if outlier is not None:
                 outlier.ok(now, started=self.started_at)
             if breaker is not None and permit is not None:
-                breaker.ok(permit, now, slow=first is not None and first > breaker.settings.slow_after)
+                breaker.ok(
+                    permit, now, slow=first is not None and (self.slow or first > breaker.settings.slow_after)
+                )
         else:
             if refusal is not None:
                 live.refused(refusal, now, self.started_at, retry_after, within)

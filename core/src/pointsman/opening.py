@@ -69,15 +69,18 @@ class Opening:
         if not lease.is_open:
             # It was let go before its task came to run.
             raise asyncio.CancelledError
+        time = self.time
         until, late = attempts.opening_ends(lease)
+        if until < self.ends:
+            time.later = lambda: attempts.put_off(lease, until)
         try:
             asked = request.with_defaults(deployment.defaults)
-            with self.time.until(until, late):
+            with time.until(until, late):
                 self.source = source = await deployment.provider.stream(asked, self._call)
             while True:
                 # One wait at a time: the end of each says whether it was late.
-                with self.time.until(until, late):
-                    events = await source.next(until)
+                with time.until(self.ends if lease.slow else until, late):
+                    events = await source.next(self.ends)
                     if not events and events is not None:
                         await turn()
                 if events is None:
@@ -88,6 +91,8 @@ class Opening:
         except BaseException:
             self.abort()
             raise
+        finally:
+            time.later = None
 
     def silent(self) -> AttemptTimeout:
         """The error of a stream whose next content did not come in time."""

@@ -197,6 +197,27 @@ class TimeLimits:
         task.cancel()
 
 
+class ExtensibleLimits(TimeLimits):
+    """Limits of which one may be put off when it is reached, without the wait noticing anything.
+
+    Attributes:
+        later: asked once, at the instant of a limit, for the instant that holds in its place; it must not
+            raise. None: limits hold as they are.
+    """
+
+    __slots__ = ("later",)
+
+    def __init__(self, alarms: Alarms | None = None) -> None:
+        super().__init__(alarms)
+        self.later: Callable[[], float] | None = None
+
+    def ring(self) -> None:
+        if self.later is not None and self._task is not None and self.rings_at >= self.when:
+            later, self.later = self.later, None
+            self.when = max(self.when, later())
+        super().ring()
+
+
 class TimeLimit(TimeLimits):
     """`with TimeLimit(when, error):` is the limit of a single wait, after which the alarm is given back.
 

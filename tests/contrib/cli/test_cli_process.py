@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_a_conversation_at_a_terminal(processes, servers, gpu) -> None:
 @pytest.mark.parametrize("command", [("ask", "Hi"), ("chat",)])
 def test_at_a_terminal_a_trace_never_stands_in_a_line_of_the_answer(processes, servers, gpu, command) -> None:
     gpu.script(Reply(fault=Fault.status(503)), Reply(chunks=("Hel", "lo.")))
-    talk = processes.at_terminal(*command, "--trace")
+    talk = processes.at_terminal("-vv", *command, "--trace")
     if command == ("chat",):
         talk.until("> ")
         talk.type("Hi\n")
@@ -129,8 +130,11 @@ def test_at_a_terminal_a_trace_never_stands_in_a_line_of_the_answer(processes, s
     )
     answer = lines.index("Hello.")
     assert failed < answer
-    assert lines[answer + 1].startswith("attempt 2  gpu/llama3.2  ok")
-    assert lines[answer + 2].startswith("answer from gpu/llama3.2 after 2 attempts")
+    after = [line for line in lines[answer + 1 :] if " debug " not in line]
+    assert after[0].startswith("attempt 2  gpu/llama3.2  ok")
+    assert after[1].startswith("answer from gpu/llama3.2 after 2 attempts")
+    assert [line for line in lines if " debug " in line and not re.match(r"\d\d:", line)] == []
+    assert sum(" debug " in line for line in lines[answer:]) >= 1
 
 
 def test_ctrl_c_together_with_the_end_of_input_is_130_without_a_traceback(processes, servers, gpu) -> None:

@@ -55,7 +55,7 @@ class _OnStderr(logging.Handler):
             if self._asked.json:
                 say_json({"log": record.levelname.lower(), "message": record.getMessage()})
             else:
-                say(self._line(record))
+                self._asked.asides.tell(self._line(record))
         except Exception:  # as every handler does: a log line never ends what is logged
             self.handleError(record)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import click
+
+from pointsman_cli.asides import Asides
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,12 +22,14 @@ class Asked:
         json: data on stdout and errors on stderr as JSON.
         verbose: how much is logged on stderr: 0 warnings, 1 failed attempts and failover, 2 everything.
         terminated: SIGTERM came, and the command ends because of that.
+        asides: what is said on stderr while an answer is printed.
     """
 
     config: str | None = None
     json: bool = False
     verbose: int = 0
     terminated: bool = False
+    asides: Asides = field(default_factory=Asides)
 
 
 def _note_config(ctx: click.Context, _option: click.Parameter, file: str | None) -> None:

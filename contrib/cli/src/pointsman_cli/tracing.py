@@ -6,60 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pointsman_cli.output import say, say_json
+from pointsman_cli.options import Asked
+from pointsman_cli.output import say_json
 
 if TYPE_CHECKING:
     from pointsman import Router
 
 
-class Trace:
-    """What there is to tell of attempts. While a line of an answer is open it is kept back."""
-
-    def __init__(self) -> None:
-        self._kept: list[str] | None = None
-
-    def tell(self, line: str) -> None:
-        """Say `line`, now or after the answer."""
-        if self._kept is None:
-            say(line)
-        else:
-            self._kept.append(line)
-
-    def hold(self) -> None:
-        """An answer begins."""
-        self._kept = self._kept or []
-
-    def release(self) -> None:
-        """Its last line has ended."""
-        kept, self._kept = self._kept or [], None
-        for line in kept:
-            say(line)
-
-
 @contextmanager
-def traced(router: Router, *, wanted: bool, as_json: bool) -> Iterator[Trace]:
+def traced(router: Router, asked: Asked, *, wanted: bool) -> Iterator[None]:
     """Within it, tell every attempt, and at the end of each request where the answer came from."""
-    trace = Trace()
     if not wanted:
-        yield trace
+        yield
         return
     from pointsman.events import AttemptEnded, RequestEnded
 
     def tell(event: object) -> None:
         if not isinstance(event, AttemptEnded | RequestEnded):
             return
-        if as_json:
-            kind = "attempt" if isinstance(event, AttemptEnded) else "request"
-            say_json({"trace": kind, **event._asdict()})
+        attempt = isinstance(event, AttemptEnded)
+        if asked.json:
+            say_json({"trace": "attempt" if attempt else "request", **event._asdict()})
         else:
-            trace.tell(attempt_line(event) if isinstance(event, AttemptEnded) else request_line(event))
+            asked.asides.tell(attempt_line(event) if attempt else request_line(event))
 
     silence = router.listen(tell)
     try:
-        yield trace
+        yield
     finally:
         silence()
-        trace.release()
 
 
 def attempt_line(event: Any) -> str:

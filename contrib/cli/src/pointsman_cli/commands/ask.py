@@ -72,13 +72,13 @@ async def _ask(
         messages = [message] if system is None else [Message.system(system), message]
         given = {key: value for key, value in sampling.items() if value is not None}
         name = name or default_model(router)
-        with traced(router, wanted=trace, as_json=asked.json) as told:
+        with traced(router, asked, wanted=trace):
             if asked.json:
                 reply = await router.chat(name, messages, **given)
                 print_json(reply)
             else:
                 async with router.stream(name, messages, **given) as stream:
-                    reply = await show(stream, write=write, trace=told)
+                    reply = await show(stream, write=write, asides=asked.asides)
     return _refused(reply, as_json=asked.json)
 
 

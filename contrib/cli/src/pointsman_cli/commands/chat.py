@@ -70,7 +70,7 @@ class _Talk:
         write: Callable[[str], None] = print_piece,
     ) -> None:
         self.model = model
-        self._json = asked.json
+        self._asked = asked
         self._router = router
         self._system = system
         self._trace = trace
@@ -118,10 +118,12 @@ class _Talk:
 
         messages = [*self._messages, Message.user(prompt)]
         said = messages if self._system is None else [Message.system(self._system), *messages]
-        with traced(self._router, wanted=self._trace, as_json=self._json) as trace:
+        with traced(self._router, self._asked, wanted=self._trace):
             async with self._router.stream(self.model, said) as stream:
                 await (
-                    self._print_json(stream) if self._json else show(stream, write=self._write, trace=trace)
+                    self._print_json(stream)
+                    if self._asked.json
+                    else show(stream, write=self._write, asides=self._asked.asides)
                 )
         self._messages = [*messages, stream.response.message]
 

@@ -57,5 +57,5 @@ async def _embedded(
 ) -> EmbedResponse:
     given = {} if dimensions is None else {"dimensions": dimensions}
     async with router_for(asked) as router:
-        with traced(router, wanted=trace, as_json=asked.json):
+        with traced(router, asked, wanted=trace):
             return await router.embed(model, list(texts), **given)

@@ -20,10 +20,10 @@ ORDER = """
     errors scrubber frozen
     types turns assembly
     jsonio arguments
-    units suggest clock events timers framing hints
+    units regular suggest clock events timers framing hints
     recognition complaints
     terms inputs
-    config.problems config.document config.locate config.interpolate config.validation config.sections config.references
+    config.problems config.document config.locate config.interpolate config.habits config.validation config.sections config.references
     config.specific
     config.sound config.config config config.doc
     auth lean

@@ -1,6 +1,7 @@
 """How soon the upstream's connection is closed when the caller is gone, wherever the call is at that moment.
 
     uv run python benchmarks/abort_latency.py [--count 1000] [--concurrent 50] [--json]
+    uv run python benchmarks/abort_latency.py --limits     how late a time limit ends a call of a mute server
 
 Real sockets on loopback, the whole way through the router and the OpenAI provider. `concurrent` callers at a
 time reach the state and are then cancelled in one go; the lag of each is from there until the server has seen
@@ -25,6 +26,14 @@ from dataclasses import replace
 from typing import Any
 
 from pointsman import Router
+from pointsman.errors import (
+    AttemptTimeout,
+    CallError,
+    DeadlineExceeded,
+    FirstTokenTimeout,
+    IdleTimeout,
+    MidStreamError,
+)
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.transports.factory import TransportFactory
 from pointsman.transports.options import TransportOptions
@@ -36,6 +45,15 @@ TRANSPORTS = {"aiohttp": AiohttpTransport, "h1": H1Transport, "httpx": HttpxTran
 STATES = ("in line", "for a slot", "connecting (TCP)", "connecting (TLS)", "before first byte", "mid-stream")
 QUEUED = ("in line", "for a slot")
 GOAL = 0.1
+LIMIT = 0.2
+"""Seconds."""
+LIMITS: dict[str, tuple[str, type[CallError], type[CallError] | None]] = {
+    "total": ("before first byte", DeadlineExceeded, AttemptTimeout),
+    "attempt": ("before first byte", AttemptTimeout, None),
+    "first_token": ("before first byte", FirstTokenTimeout, None),
+    "idle": ("mid-stream", MidStreamError, IdleTimeout),
+}
+"""Each time limit: where the server leaves a call, the error that it ends with, and that one's cause."""
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: 100000\r\n\r\n"
 CHUNK = {
@@ -55,7 +73,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="cancelled calls for each line")
     parser.add_argument("--concurrent", type=int, default=50)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--limits", action="store_true", help="how late the time limits of the router are")
     options = parser.parse_args()
+    if options.limits:
+        report_limits(asyncio.run(measured_limits(options.count, options.concurrent)), as_json=options.json)
+        return
     figures = asyncio.run(measured(options.count, options.concurrent, progress=sys.stderr.isatty()))
     worst = max(each["p99_ms"] for each in figures)
     if options.json:
@@ -91,14 +113,79 @@ async def measured(count: int, concurrent: int, *, progress: bool = False) -> li
                         "call": "streaming" if streaming else "whole",
                         "state": state,
                         "count": len(found),
-                        "p50_ms": round(found[len(found) // 2] * 1e3, 2),
-                        "p99_ms": round(found[max(0, -(-len(found) * 99 // 100) - 1)] * 1e3, 2),
-                        "max_ms": round(found[-1] * 1e3, 2),
+                        **_figures(found),
                     }
                 )
     if progress:
         sys.stderr.write("\r" + " " * 60 + "\r")
     return figures
+
+
+def report_limits(figures: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print what `measured_limits` returned."""
+    if as_json:
+        print(json.dumps({"figures": figures}))
+        return
+    print(f"  {'transport':10}{'limit':14}{'p50':>8}{'p99':>8}{'most':>8}  ms late")
+    for each in figures:
+        print(
+            f"  {each['transport']:10}{each['limit']:14}"
+            f"{each['p50_ms']:8.2f}{each['p99_ms']:8.2f}{each['max_ms']:8.2f}"
+        )
+
+
+async def measured_limits(count: int, concurrent: int) -> list[dict[str, Any]]:
+    """How late each time limit of the router ends a call, over every transport."""
+    return [
+        {
+            "transport": transport,
+            "limit": limit,
+            **_figures(await lateness(transport, limit, count, concurrent)),
+        }
+        for transport in TRANSPORTS
+        for limit in LIMITS
+    ]
+
+
+async def lateness(transport: str, limit: str, count: int, concurrent: int) -> list[float]:
+    """Seconds from the instant of the limit to the caller's having its error, `count` of them, sorted."""
+    state, error, cause = LIMITS[limit]
+    found: list[float] = []
+    streaming = limit in ("first_token", "idle")
+    loop = asyncio.get_running_loop()
+
+    async def call(router: Router) -> float:
+        began = loop.time()
+        try:
+            if not streaming:
+                await router.chat("m", "hi")
+            async with router.stream("m", "hi") as stream:
+                async for _ in stream:
+                    began = loop.time()
+        except CallError as failure:
+            if type(failure) is not error or (cause is not None and type(failure.__cause__) is not cause):
+                raise
+            return loop.time() - began - LIMIT
+        raise AssertionError("the server is mute")
+
+    changes = {"retry": "none", "circuit_breaker": {"enabled": False}, "timeouts": {limit: LIMIT}}
+    async with (
+        _server(state, streaming) as server,
+        _router(transport, state, server.url, **changes) as (router, _),
+    ):
+        while len(found) < count:
+            batch = min(concurrent, count - len(found))
+            found += await asyncio.gather(*(call(router) for _ in range(batch)))
+        assert router.status()["in_flight"] == 0
+    return sorted(found)
+
+
+def _figures(found: Sequence[float]) -> dict[str, float]:
+    return {
+        "p50_ms": round(found[len(found) // 2] * 1e3, 2),
+        "p99_ms": round(found[max(0, -(-len(found) * 99 // 100) - 1)] * 1e3, 2),
+        "max_ms": round(found[-1] * 1e3, 2),
+    }
 
 
 async def lags(transport: str, state: str, *, streaming: bool, count: int, concurrent: int) -> list[float]:
@@ -306,7 +393,9 @@ class _Plugin(PointsmanSpec):
 
 
 @asynccontextmanager
-async def _router(transport: str, state: str, url: str) -> AsyncIterator[tuple[Router, list[Any]]]:
+async def _router(
+    transport: str, state: str, url: str, **changes: Any
+) -> AsyncIterator[tuple[Router, list[Any]]]:
     plugin = _Plugin(transport, 1 if state == "for a slot" else None)
     place = {"max_in_flight": 1} if state == "in line" else {}
     config = {
@@ -315,6 +404,7 @@ async def _router(transport: str, state: str, url: str) -> AsyncIterator[tuple[R
         "transport": "here",
         "timeouts": {"connect": 60, "first_token": "1h", "total": "1h"},
         "queue": {"wait": "24h"},
+        **changes,
     }
     async with Router.from_config(config, plugins=[plugin]) as router:
         yield router, plugin.made

@@ -199,7 +199,7 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
         now = attempts.now()
         lease = router._snapshot.pools["m"].lease(asked, now=now, expires=now + 60, demand=Demand())
         assert lease is not None
-        call = attempts.call(lease)
+        call = attempts.call(lease, attempts.limit(lease))
         ask = lease.deployment.provider.chat
         for _ in range(times):
             await ask(asked, call)

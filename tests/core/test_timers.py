@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import random
 import weakref
 from contextlib import suppress
@@ -80,27 +81,62 @@ def test_a_limit_in_the_past_ends_the_first_wait_but_not_what_needs_none() -> No
     run(work())
 
 
-def test_an_error_of_the_body_passes_unchanged_even_after_the_limit() -> None:
+def test_an_error_of_the_body_passes_unchanged_before_the_limit_and_is_its_cause_after() -> None:
     async def work() -> None:
         with pytest.raises(ZeroDivisionError), TimeLimit(now() + 5, Late):
             raise ZeroDivisionError
-        with pytest.raises(ZeroDivisionError), TimeLimit(now() + 5, Late):
+        with pytest.raises(Late) as raised, TimeLimit(now() + 5, Late):
             await turned_into(ZeroDivisionError)
+        assert isinstance(raised.value.__cause__, ZeroDivisionError)
         assert not asyncio.current_task().cancelling()  # type: ignore[union-attr]
 
     run(work())
 
 
-def test_a_body_that_swallows_the_limit_ends_well_and_leaves_no_cancellation_behind() -> None:
+@pytest.mark.parametrize(("times", "ends"), [(1, 5), (2, 6), (4, 8)])
+def test_a_body_that_swallows_the_limit_is_told_again_each_second_and_is_late(times: int, ends: int) -> None:
     async def work() -> float:
-        with TimeLimit(now() + 5, Late):
-            with suppress(asyncio.CancelledError):
-                await asyncio.sleep(60)
+        with pytest.raises(Late), TimeLimit(now() + 5, Late):
+            for _ in range(times):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(60)
+        late_at = now()
         assert not asyncio.current_task().cancelling()  # type: ignore[union-attr]
-        await asyncio.sleep(1)
-        return now()
+        await asyncio.sleep(60)  # nothing is left that would ring
+        return late_at
 
-    assert run(work()) == pytest.approx(6, abs=0.01)
+    assert run(work()) == pytest.approx(ends, abs=0.01)
+
+
+def test_an_interrupt_is_no_late_body() -> None:
+    async def work() -> None:
+        with TimeLimit(now() + 5, Late):
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise KeyboardInterrupt from None
+
+    with pytest.raises(KeyboardInterrupt):
+        run(work())
+
+
+def test_a_wait_within_a_wait_has_a_limit_of_its_own() -> None:
+    async def work() -> None:
+        alarms = Alarms()
+        limits = TimeLimits(alarms)
+        with pytest.raises(Late, match="outer"), limits.until(5.0, lambda: Late("outer")):
+            assert limits.when == 5.0
+            with pytest.raises(Late, match="inner"), limits.until(3.0, lambda: Late("inner")):
+                await asyncio.sleep(60)
+            assert now() == pytest.approx(3, abs=0.01)
+            await asyncio.sleep(60)
+        assert now() == pytest.approx(5, abs=0.01)
+        assert limits.when == math.inf
+        limits.close()
+        alarms.close()
+        assert alarms._handle is None
+
+    run(work())
 
 
 def test_a_limit_needs_a_task() -> None:
@@ -182,7 +218,7 @@ def test_of_nested_limits_the_earlier_one_speaks_and_of_equal_ones_the_outer(
 
 def test_an_outer_limit_holds_while_the_inner_one_is_cleaned_up_after() -> None:
     async def work() -> None:
-        limits = TimeLimit(5.0, lambda: Late("outer")), TimeLimit(3.0, lambda: Late("inner"))
+        limits = TimeLimit(5.0, lambda: Late("outer")), TimeLimit(4.5, lambda: Late("inner"))
         with pytest.raises(Late, match="outer"), limits[0], limits[1]:
             await cleaning_up_slowly()
         assert now() == pytest.approx(5, abs=0.01)

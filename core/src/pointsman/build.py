@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf
@@ -25,8 +26,9 @@ from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveSettings, HedgeSettings
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
+from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
-from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
+from pointsman.errors import ConfigError, FallbackOn, InvalidRequest, Outcome, PluginError, UnknownModel
 from pointsman.events import Events, HealthChanged
 from pointsman.health import (
     Checks,
@@ -44,15 +46,16 @@ from pointsman.limits import Limit, Meter, Oversize
 from pointsman.limits import Limits as RateLimits
 from pointsman.lives import Kept, LiveSettings, settle
 from pointsman.plugins import Plugins
-from pointsman.pool import Pool
+from pointsman.pool import Fallback, Pool, chain
 from pointsman.provider import Provider, ProviderContext
 from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
 from pointsman.scrubber import Scrubber, userinfo
-from pointsman.snapshot import Polled, Snapshot, Upstream, limits_of
+from pointsman.snapshot import Polled, Snapshot, Upstream
 from pointsman.strategy import Price, Strategy
 from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
+from pointsman.timers import Alarms
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 from pointsman.units import Rate
 from pointsman.waiting import LineSettings, WaitingLine, WaitingRoom
@@ -87,9 +90,14 @@ class _Parts(NamedTuple):
     sinks: Sequence[Callable[[], AuditSink]]
 
 
-def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> None:
-    """Raise ConfigError with everything that is wrong with `config`; nothing is started, no file opened."""
-    _Builder(config, plugins, clock, rng, Events(), None, Scrubber()).checked()
+def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Problem]:
+    """What is allowed in `config` and probably not meant; nothing is started, no file opened.
+
+    Raises: ConfigError with everything that is wrong.
+    """
+    builder = _Builder(config, plugins, clock, rng, Events(), None, Scrubber())
+    builder.checked()
+    return builder.warnings
 
 
 class _Builder:
@@ -111,6 +119,8 @@ class _Builder:
         self._events = events
         self._previous = previous
         self._problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        """What is allowed and probably not meant."""
         # The first build may come before any loop runs; nothing has happened by then.
         self._now = -inf if previous is None else clock.now()
         self._lives: dict[str, Live] = {}
@@ -120,7 +130,11 @@ class _Builder:
         self._kept = Kept(previous)
         self._specific = config.specific()
         self._limits: dict[str, RateLimits | None] = {}
+        self._credentials: list[tuple[object, Credential]] = []
         self._changes = Changes() if previous is None else previous.changes
+        self._retry_in_general: RetryPolicy | None = None
+        self._listed = True
+        """False for what no model lists: it shares one client with its like, and nobody has it warm up."""
         self._adoptions: list[Callable[[], None]] = []
         """What kept state takes over from the configuration, once all of it is known to be right."""
 
@@ -131,9 +145,8 @@ class _Builder:
         started = self._started(sinks)
         for adopt in self._adoptions:
             adopt()
-        # The providers keep this builder for the clients that they open later; it must not keep the past.
-        self._previous, self._kept, self._adoptions = None, Kept(None), []
-        return Snapshot(
+        previous = self._previous
+        snapshot = Snapshot(
             config=self._config,
             setting=Setting(
                 clock=self._clock,
@@ -142,6 +155,7 @@ class _Builder:
                 retry=retry,
                 hedging=self._hedge_settings(),
                 scrubber=self._scrubber,
+                alarms=Alarms() if previous is None else previous.setting.alarms,
             ),
             upstreams=upstreams,
             pools=pools,
@@ -149,15 +163,40 @@ class _Builder:
             clients=self._clients,
             sinks=started,
             scopes=self._scopes,
+            credentials=self._credentials,
             hosts=self._hosts,
             alive=alive,
             changes=self._changes,
+            unlisted=self._unlisted,
         )
+        for name in () if previous is None else previous.called_by_full_name:
+            with suppress(UnknownModel):
+                snapshot.pool(name)  # so that what is known of it goes on
+        # The providers keep this builder for the clients that they open later; it must not keep the past.
+        self._previous, self._kept, self._adoptions = None, Kept(None), []
+        return snapshot
+
+    def _unlisted(self, id: str, upstream: Upstream, model: str) -> Pool:
+        """The pool of a `provider/upstream-model` that no model lists, made as those are that one does."""
+        apart = copy(self)
+        apart._listed, apart._now = False, self._clock.now()
+        apart._lives, apart._clients, apart._limits = {}, {}, {}
+        apart._problems, apart._adoptions = [], []
+        name = upstream.provider.name
+        listed = ModelConfig.model_validate(
+            {"deployments": [{"provider": name, "model": model}], "strategy": "round_robin"}
+        )
+        pool = apart._pool(id, listed, {name: upstream}, self._retry_in_general)
+        if pool is None or apart._problems:
+            raise config_error(apart._problems, file=self._config.file)
+        for adopt in apart._adoptions:
+            adopt()
+        return pool
 
     def checked(self) -> _Parts:
         """Everything but the audit sinks, which open files: those as what makes them."""
         config = self._config
-        retry = self._retry(config.retry, ("retry",))
+        self._retry_in_general = retry = self._retry(config.retry, ("retry",))
         sinks = [self._sink(each, ("audit", n)) for n, each in enumerate(config.audit)]
         upstreams = {
             name: upstream
@@ -168,6 +207,7 @@ class _Builder:
             name: self._pool(name, model, upstreams, retry) for name, model in config.public_models().items()
         }
         self._check_control()
+        self._warn_of_long_chains({name: pool for name, pool in pools.items() if pool is not None}, retry)
         if self._problems:
             raise config_error(self._problems, file=config.file)
         assert retry is not None
@@ -177,6 +217,17 @@ class _Builder:
             retry,
             [make for make in sinks if make is not None],
         )
+
+    def _warn_of_long_chains(self, pools: Mapping[str, Pool], general: RetryPolicy | None) -> None:
+        for name, pool in pools.items():
+            retry = pool.retry or general
+            if retry is None or not retry.attempts > 1 or any(each.to not in pools for each in pool.fallback):
+                continue
+            models = len(chain(pool, pools.__getitem__, lambda _pool, each: each.to in pools))
+            if models > retry.attempts:
+                message = f"{models} models stand in this chain, and a request has {retry.attempts} attempts"
+                hint = "each that is ready gets one, and none is asked twice; allow more attempts for retries"
+                self.warnings.append(self._config.problem(("models", name, "fallback"), message, hint))
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -337,7 +388,7 @@ class _Builder:
 
         def changed(healthy: bool, now: float, reason: str) -> None:
             changes.count += 1
-            events.emit(HealthChanged(name, healthy, reason))
+            events.report(HealthChanged(name, healthy, reason))
             for each in warming if healthy else ():
                 each.begin_warm_up(now)
 
@@ -447,7 +498,7 @@ class _Builder:
             deployments,
             strategy,
             strategy_name=named.type,
-            fallback=model.fallback,
+            fallback=[Fallback(each.to, frozenset(map(FallbackOn, each.on))) for each in model.fallback],
             total=model.timeouts.total or self._config.timeouts.total,
             require=model.require,
             budget=self._budget(None if retry is None else retry.budget, old),
@@ -507,11 +558,14 @@ class _Builder:
         live: Live,
         settings: LiveSettings,
         limits: RateLimits | None,
+        credential: Credential,
         client: Client | None,
         endpoint: Endpoint | None,
     ) -> None:
-        settle(live, settings, self._now, rng=self._rng, events=self._events)
         live.limits = limits
+        settle(live, settings, self._now, rng=self._rng, events=self._events)
+        live.uses(credential)
+        credential.settings = CoolDownSettings(**dict(self._config.refusal))
         if self._config.hedging is not None:
             live.keep_window()
         if client is not None:
@@ -554,6 +608,19 @@ class _Builder:
             )
         return self._scopes[name]
 
+    def _credential(self, upstream: Upstream) -> Credential:
+        """What the upstreams with the same secret share, by whatever way it is configured."""
+        secret = None
+        with suppress(Exception):  # a plugin's own, which may have none before its first call
+            secret = upstream.auth.current()
+        key = secret or upstream.config.credential or upstream.provider.name
+        before = () if self._previous is None else self._previous.credentials
+        same = [each for known, each in (*self._credentials, *before) if known == key]
+        credential = same[0] if same else Credential()
+        if all(each is not credential for _, each in self._credentials):
+            self._credentials.append((key, credential))
+        return credential
+
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         return None if settings is None else _kept(None if old is None else old.budget, settings)
 
@@ -574,6 +641,7 @@ class _Builder:
             self._validated(options, config.options, (*path, "options"))
         if id not in self._lives:
             self._add_live(id, config, upstream, path)
+        timeouts = self._config.timeouts_for(pool, config)
         return Deployment(
             id=id,
             model=config.model,
@@ -591,7 +659,9 @@ class _Builder:
             price=None if config.price is None else Price(**dict(config.price)),
             host=self._host(config.provider, upstream, self._lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self._lives[id], upstream.checks),
-            **limits_of(self._config, pool, config),
+            first_token=timeouts.first_token,
+            idle=timeouts.idle,
+            attempt=timeouts.attempt,
         )
 
     def _host(self, name: str, upstream: Upstream, live: Live) -> Host:
@@ -644,14 +714,18 @@ class _Builder:
             self._adoptions.append(partial(_begin_anew, live, self._now))
         self._lives[id] = live
         endpoint = upstream.provider.endpoint
-        if endpoint is not None:
+        if not self._listed and (client := upstream.any_client()) is not None:
+            self._clients[id] = client
+        elif endpoint is not None:
             self._clients[id] = self._kept_client(live, config, upstream) or self._client(
                 upstream.config, endpoint, upstream.auth, max_in_flight=config.max_in_flight
             )
         self._limits[id] = limits = self._rate_limits(config, upstream, path)
-        adopt = partial(self._adopt, live, settings, limits, self._clients.get(id), endpoint)
+        credential = self._credential(upstream)
+        adopt = partial(self._adopt, live, settings, limits, credential, self._clients.get(id), endpoint)
         self._adoptions.insert(0, adopt)  # whatever else is to be adopted finds the settings
-        self._adoptions.append(partial(_add, upstream.warming, live))
+        if self._listed:
+            self._adoptions.append(partial(_add, upstream.warming, live))
 
     def _moved(self, provider: str) -> bool:
         """Whether another server answers under that name now."""
@@ -670,7 +744,7 @@ class _Builder:
 
     def _live_settings(self, config: DeploymentConfig, path: Path) -> LiveSettings:
         warm_up, adaptive = self._config.warm_up, self._config.adaptive_concurrency
-        if adaptive is not None and config.max_in_flight is None:
+        if adaptive is not None and config.max_in_flight is None and self._listed:
             self._problem(
                 (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
             )
@@ -679,6 +753,8 @@ class _Builder:
             max_in_flight=config.max_in_flight,
             warm_up=None if warm_up is None else WarmUpSettings(**dict(warm_up)),
             adaptive=None if adaptive is None else AdaptiveSettings(**dict(adaptive)),
+            overload=CoolDownSettings(**dict(self._specific.overload(config))),
+            refusal=CoolDownSettings(**dict(self._specific.refusal(config))),
         )
 
     def _outlier(self, pool: str, id: str, live: Live, checks: Checks | None) -> Outlier | None:
@@ -694,7 +770,7 @@ class _Builder:
 
         def ejected(until: float, _now: float, reason: str) -> None:
             live.begin_warm_up(until)
-            events.emit(HealthChanged(id, False, reason))
+            events.report(HealthChanged(id, False, reason))
 
         return Outlier(settings, self._rng, checks=checks, on_eject=ejected)
 

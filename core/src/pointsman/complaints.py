@@ -62,6 +62,8 @@ _OF_AN_ANSWER = frozenset(
     ("choices", "usage", "data", "id", "model", "content", "delta", "output", "embeddings")
 )
 """Beside these, the unsure ones say nothing."""
+SURE = frozenset((*_SURE, "base_resp"))
+"""What nothing but an error has, so that a mapping inside an answer without these reports none."""
 MARKS = frozenset((*_SURE, *_UNSURE, "type", "base_resp"))
 """A mapping with none of these keys and another `object` than "error" reports none."""
 _DEEPEST = 4
@@ -86,7 +88,8 @@ def _complaint(body: Any, depth: int) -> Complaint:
     if isinstance(error, Mapping) and (found := _of_object(error)) != Complaint():
         return found if found.message or "error" not in error else _complaint(error, depth + 1)
     detail = body.get("detail")
-    for inner in (error, body.get("errors"), detail if isinstance(detail, Mapping) else None):
+    detail = detail if isinstance(detail, Mapping) else None
+    for inner in (error, body.get("errors"), detail, body.get("choices")):
         if isinstance(inner, Mapping | list) and (found := _complaint(inner, depth + 1)).message:
             return found
     return _of_object(body)

@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,10 @@ from pointsman.suggest import did_you_mean
 
 log = logging.getLogger("pointsman")
 
+PID = "{pid}"
+"""What stands for the number of the process in the path of a socket."""
 LONGEST_DRAIN = 3600.0
+_LARGEST_PID = 4194304
 _LONGEST_PATH = 107 if sys.platform == "linux" else 103
 
 
@@ -66,24 +69,36 @@ Request = Mapping[str, Any]
 async def answer(router: Operated, line: bytes) -> bytes:
     """One line of JSON in answer to `line`, without the line break; whatever it is, nothing is raised.
 
-    `ok` is true, beside what the command tells, or false, beside `error` and `code`.
+    `ok` is true, beside what the command tells, or false, beside `error`, `code` and, where a configuration
+    is wrong, its `problems`.
     """
+    problems: Sequence[object] = ()
     try:
         said = {"ok": True, **await _done(router, _request(line))}
         return dumps(said)
     except Refused as error:
         code, message = error.code, str(error)
+    except ConfigError as error:
+        code, message, problems = error.code, error.message, error.problems
     except PointsmanError as error:
         code, message = error.code, error.message
     except Exception as error:  # a mistake of ours or of a plugin: its words may hold anything
         log.exception("a command on the control socket failed")
         code, message = "internal", f"the router failed with {type(error).__name__}; its log says more"
-    return refusal(message, code)
+    return refusal(message, code, problems)
 
 
-def refusal(message: str, code: str = "invalid_request") -> bytes:
+def refusal(message: str, code: str = "invalid_request", problems: Sequence[object] = ()) -> bytes:
     """The answer that says why not."""
-    return dumps({"ok": False, "error": message, "code": code})
+    said: dict[str, Any] = {"ok": False, "error": message, "code": code}
+    if problems:
+        said["problems"] = [_problem(each) for each in problems]
+    return dumps(said)
+
+
+def _problem(problem: object) -> Mapping[str, Any]:
+    names = ("message", "path", "hint", "file", "line", "column")
+    return {name: getattr(problem, name, None) for name in names}
 
 
 def _request(line: bytes) -> Request:
@@ -221,8 +236,11 @@ def _version() -> str:
 # ── where it is ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def socket_path(control: str | Path, file: str | None) -> Path:
+def socket_path(control: str | Path, file: str | None, *, pid: int | None = None) -> Path:
     """Where the socket is for `control: …` of a configuration, absolute.
+
+    `{pid}` in it stands for the number of the process, so that each worker has a socket of its own; without a
+    `pid` it is left as it is.
 
     A relative path starts at the directory of the configuration's `file`, so that router and operator find
     the same place wherever each was started; without a file, at the working directory.
@@ -233,8 +251,9 @@ def socket_path(control: str | Path, file: str | None) -> Path:
         raise ValueError("a control socket needs Unix-domain sockets, which are not to be had here")
     if "\0" in str(control):
         raise ValueError("a path cannot hold a zero character")
-    path = Path(os.path.abspath(Path(file or ".").parent / control))
-    length = len(os.fsencode(path))
+    pattern = os.path.abspath(Path(file or ".").parent / control)
+    path = Path(pattern if pid is None else pattern.replace(PID, str(pid)))
+    length = len(os.fsencode(pattern.replace(PID, str(_LARGEST_PID if pid is None else pid))))
     if length > _LONGEST_PATH:
         raise ValueError(
             f"{path} has {length} bytes, and the path of a socket at most {_LONGEST_PATH};"

@@ -28,14 +28,17 @@ from pointsman.errors import (
     IdleTimeout,
     InvalidRequest,
     NoConnectionFree,
+    OutOfResources,
     Truncated,
 )
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.scrubber import Scrubber
-from pointsman.statuses import json_or_none, request_id_of
+from pointsman.statuses import ID_NAMES, json_or_none, request_id_of, snippet
 from pointsman.timers import Alarms, TimeLimits
 from pointsman.transports.direct import Direct, Reply, Shared
+from pointsman.transports.options import TransportUnavailable
+from pointsman.transports.shortage import shortage
 
 if TYPE_CHECKING:
     import httpx
@@ -75,12 +78,15 @@ class Limits:
     """The time limits of one attempt, in seconds; `deadline` is an instant of the clock. Not to be changed.
 
     `first_token` and `idle` hold for streams; an answer in one piece has until the deadline, or `attempt`.
+    `time` is where the router keeps them itself, so that a client need not keep them once more; None outside
+    of its calls.
     """
 
     deadline: float
     first_token: float = 60.0
     idle: float = 60.0
     attempt: float | None = None
+    time: TimeLimits | None = field(default=None, repr=False, compare=False)
 
     def until(self, now: float) -> float:
         """The instant at which an attempt that starts now ends."""
@@ -144,8 +150,9 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        given = request_id_of(self.named)
-        return self._client.scrubber.text(given) if given else ""
+        if ID_NAMES.isdisjoint(self.named):
+            return ""
+        return self._client.scrubber.text(request_id_of(self.named))
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
@@ -173,12 +180,16 @@ class Answer:
             while piece := self._reply.ready():
                 self._collect(piece, pieces)
             if piece is None:
-                with self._time.until(until, self._client.timed_out), suppress(StopAsyncIteration):
-                    while True:
-                        self._collect(await self._reply.next(), pieces)
+                if self._time.when <= until:
+                    await self._rest(pieces)
+                else:
+                    with self._time.until(until, self._client.timed_out):
+                        await self._rest(pieces)
         except BaseException as failure:
             self.abort()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError)
+            ):
                 raise self.mask(_broken(failure)) from None
             raise
         if piece == b"":
@@ -186,6 +197,11 @@ class Answer:
         else:
             await self.aclose()
         return self._plain(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    async def _rest(self, pieces: list[bytes]) -> None:
+        with suppress(StopAsyncIteration):
+            while True:
+                self._collect(await self._reply.next(), pieces)
 
     def _collect(self, piece: bytes, pieces: list[bytes]) -> None:
         self._taken += len(piece)
@@ -220,14 +236,18 @@ class Answer:
         """The whole body as a JSON value. Raises BadResponse when it is none, and what `read` raises."""
         return self.value(await self.read())
 
-    def value(self, body: bytes) -> Any:
-        """`body`, which was read from here, as a JSON value. Raises BadResponse when it is none."""
+    def value(self, body: bytes, *, hint: str = "") -> Any:
+        """`body`, which was read from here, as a JSON value.
+
+        Raises: BadResponse when it is none, which shows how the body begins, and the `hint` at what may help.
+        """
         try:
             return jsonio.loads(body)
-        except ValueError as error:
+        except ValueError:
+            came = snippet(body) or "nothing"
             raise self.mask(
                 BadResponse(
-                    f"the upstream's answer is not JSON: {error}",
+                    f"the upstream's answer is not JSON, but {came}" + (f"; {hint}" if hint else ""),
                     status=self.status,
                     upstream_request_id=self.request_id,
                 )
@@ -240,10 +260,15 @@ class Answer:
         piece = self._reply.ready()  # what is here needs no time limit
         if piece is None:
             try:
-                with self._time.until(until, timed_out):
+                if until is not None and self._time.when <= until:
                     piece = await self._reply.next()
+                else:
+                    with self._time.until(until, timed_out):
+                        piece = await self._reply.next()
             except StopAsyncIteration:
                 return None
+            except CallError:  # a time limit, which is an OSError, too
+                raise
             except (lean.httpx.TransportError, OSError) as failure:
                 raise self.mask(_broken(failure)) from None
         elif not piece:
@@ -356,9 +381,9 @@ class Client:
             headers: more of them; they replace those of the endpoint that have the same name.
             stream: the head must come within `limits.first_token`, not only within the attempt's time.
 
-        Raises: ConnectionFailed (`sent` tells whether anything left) or its kind NoConnectionFree,
-            FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest for what cannot
-            be sent.
+        Raises: ConnectionFailed (`sent` tells whether anything left) or its kinds NoConnectionFree
+            and OutOfResources, FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest
+            for what cannot be sent.
         """
         secret = self._auth.current()
         if secret is not self._authorized:
@@ -371,19 +396,27 @@ class Client:
             until = head_until = limits.until(now)
             if stream and now + limits.first_token < until:
                 head_until, error = now + limits.first_token, self.no_first_token
-        time = TimeLimits(self._alarms)
+        time = limits.time
+        if time is None:
+            time = TimeLimits(self._alarms)
         try:
-            with time.until(head_until, error):
+            if time.when <= head_until:
                 reply = await self._exchange(shared, values, content)
+            else:
+                with time.until(head_until, error):
+                    reply = await self._exchange(shared, values, content)
         except BaseException as failure:
             time.close()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError, TransportUnavailable)
+            ):
                 raise self.scrubber.error(self._unanswered(failure)) from None
             raise
         answer = Answer(reply, self, until, time)
         if 300 <= answer.status < 400:
             answer.abort()
-            host = _host(self.scrubber.text(answer.named.get("location", ""))) or "somewhere"
+            location = self.scrubber.text(answer.named.get("location", ""))
+            host = _host(self._base_url if location[:1] == "/" != location[1:2] else location) or "somewhere"
             raise BadResponse(
                 f"{self._shown} redirects to {host}; redirects are not followed, correct base_url",
                 status=answer.status,
@@ -472,6 +505,8 @@ class Client:
             return NoConnectionFree(
                 f"no connection to {self._shown} came free in time: {_why(failure)}", sent=False
             )
+        if (lack := shortage(failure, _host(self._base_url))) is not None:
+            return OutOfResources(f"no connection to {self._shown}: {lack}", sent=False)
         if isinstance(failure, _never_sent()):
             return ConnectionFailed(f"no connection to {self._shown}: {_why(failure)}", sent=False)
         return ConnectionFailed(f"the connection to {self._shown} broke before an answer: {_why(failure)}")
@@ -497,7 +532,7 @@ class Client:
         content = b""
         if body is not None:
             try:
-                content = jsonio.dumps(body)
+                content = body if type(body) is bytes else jsonio.dumps(body)
             except (TypeError, ValueError, RecursionError) as error:
                 raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
         names, values = (tuple(headers), tuple(headers.values())) if headers else ((), ())
@@ -623,7 +658,7 @@ def _broken(failure: Exception) -> CallError:
 
 def _never_sent() -> tuple[type[Exception], ...]:
     httpx = lean.httpx
-    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol
+    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, TransportUnavailable
 
 
 def _why(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from pointsman.breaker import Breaker, BreakerSettings, BreakerState
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, Window
+from pointsman.cooldown import OVERLOAD, REFUSAL, CoolDownSettings
 from pointsman.deployment import Live
 from pointsman.events import BreakerChanged, Events
 from pointsman.frozen import frozen
@@ -26,12 +27,15 @@ class LiveSettings:
     Attributes:
         max_in_flight: attempts at the same time; None for any number.
         warm_up, adaptive: None without it. `adaptive` needs `max_in_flight`.
+        overload, refusal: how long its cool-downs are.
     """
 
     breaker: BreakerSettings
     max_in_flight: int | None = None
     warm_up: WarmUpSettings | None = None
     adaptive: AdaptiveSettings | None = None
+    overload: CoolDownSettings = OVERLOAD
+    refusal: CoolDownSettings = REFUSAL
 
 
 class Kept:
@@ -41,11 +45,13 @@ class Kept:
         self._known: dict[tuple[str, str, str], Live] = {}
         if previous is None:
             return
-        # One that was taken away is remembered for as long as calls of it run: it may come back before.
+        # One that was taken away is remembered for as long as calls of it run: it may come back before. One
+        # that is called by its full name is remembered as long as the name.
+        called = set(previous.called_by_full_name)
         for pool in (*previous.alive, *previous.pools.values()):
             for each in pool.deployments:
                 live = each.live
-                if live.in_flight or previous.lives.get(each.id) is live:
+                if live.in_flight or pool.name in called or previous.lives.get(each.id) is live:
                     self._known[each.id, each.provider.name, each.model] = live
 
     def live(self, id: str, provider: str, model: str) -> Live | None:
@@ -65,6 +71,8 @@ def settle(live: Live, settings: LiveSettings, now: float, *, rng: Rng, events: 
     else:
         live.warm_up.configure(settings.warm_up)
     _settle_adaptive(live, settings)
+    live.overload.settings = settings.overload
+    live.refusal.settings = settings.refusal
     live.changes.count += 1
 
 
@@ -84,6 +92,6 @@ def _breaker(live: Live, settings: BreakerSettings, rng: Rng, events: Events) ->
         if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
             live.begin_warm_up(now)
         live.changes.count += 1
-        events.emit(BreakerChanged(live.id, str(old), str(new), reason))
+        events.report(BreakerChanged(live.id, str(old), str(new), reason))
 
     return Breaker(settings, rng, on_change=changed)

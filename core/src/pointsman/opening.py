@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pointsman.assembly import Assembly
 from pointsman.attempts import Attempts
 from pointsman.deployment import Lease
-from pointsman.errors import Outcome
+from pointsman.errors import AttemptTimeout, Outcome
 from pointsman.sources import EventSource
 from pointsman.types import ChatRequest, StreamEvent
 
@@ -30,9 +30,23 @@ class Opening:
         ready: events that were read and not yet delivered.
         assembly: all events that were read, put together.
         whole: the end marker has been seen.
+        time: keeps the limits of whatever of the provider is awaited.
+        idle: seconds that the stream may be silent.
+        ends: the instant at which it ends, wherever it is.
     """
 
-    __slots__ = ("_attempts", "assembly", "lease", "ready", "source", "whole")
+    __slots__ = (
+        "_attempts",
+        "_call",
+        "assembly",
+        "ends",
+        "idle",
+        "lease",
+        "ready",
+        "source",
+        "time",
+        "whole",
+    )
 
     def __init__(self, attempts: Attempts, lease: Lease) -> None:
         self._attempts = attempts
@@ -41,6 +55,10 @@ class Opening:
         self.ready: deque[StreamEvent] = deque()
         self.assembly = Assembly()
         self.whole = False
+        self.time = attempts.limits()
+        self._call = call = attempts.call(lease, self.time)
+        self.idle = call.limits.idle
+        self.ends = attempts.ends(lease)
 
     async def run(self) -> None:
         """Open the stream and read up to its first content, or to its end. On an error it is closed."""
@@ -51,14 +69,17 @@ class Opening:
         if not lease.is_open:
             # It was let go before its task came to run.
             raise asyncio.CancelledError
-        call = attempts.call(lease)
-        until = min(lease.started_at + call.limits.first_token, call.limits.until(lease.started_at))
+        until, late = attempts.opening_ends(lease)
         try:
             asked = request.with_defaults(deployment.defaults)
-            source = await attempts.in_time(lease, deployment.provider.stream(asked, call))
-            self.source = source
+            with self.time.until(until, late):
+                self.source = source = await deployment.provider.stream(asked, self._call)
             while True:
-                events = await source.next(until)
+                # One wait at a time: the end of each says whether it was late.
+                with self.time.until(until, late):
+                    events = await source.next(until)
+                    if not events and events is not None:
+                        await turn()
                 if events is None:
                     self.whole = True
                     return
@@ -67,6 +88,10 @@ class Opening:
         except BaseException:
             self.abort()
             raise
+
+    def silent(self) -> AttemptTimeout:
+        """The error of a stream whose next content did not come in time."""
+        return self._attempts.silent(self.lease)
 
     def take(self, events: Sequence[StreamEvent]) -> bool:
         """Keep `events` for the caller; whether there has been content by now."""
@@ -83,6 +108,7 @@ class Opening:
 
     def abort(self) -> None:
         """Close the connection now; a plugin that fails at it must hold up neither lease nor error."""
+        self.time.close()
         if self.source is None:
             return
         try:
@@ -94,6 +120,13 @@ class Opening:
         """End the attempt without judging the deployment, its connection first."""
         self.abort()
         self._attempts.end(self.lease, Outcome.NEUTRAL, usage=self.assembly.usage)
+
+
+async def turn() -> None:
+    """Let the loop come round: a source that gives signs of life without ever waiting would hold it up,
+    and with it the timer of its own limit.
+    """
+    await asyncio.sleep(0)
 
 
 async def raced(attempts: Attempts, first: Opening, late: float, begun: Callable[[Opening], None]) -> Opening:

@@ -32,6 +32,7 @@ from pointsman.errors import (
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
 from pointsman.health import answered
 from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
+from pointsman.journal import Journal, refused
 from pointsman.plugins import Plugins
 from pointsman.pool import when_all_idle
 from pointsman.provider import Call, Provider
@@ -86,6 +87,7 @@ class Router:
         self._rng = rng or system_rng()
         self._pid = os.getpid()
         self._events = Events()
+        self._journal = Journal(self._events)
         self._extra_plugins = tuple(plugins)
         self._control: Control | None = None
         self._silence: list[Callable[[], None]] = []
@@ -120,10 +122,13 @@ class Router:
     def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
         """The configuration in `source`, built as far as can be without starting anything or opening a file.
 
+        Its `warnings` are what is allowed and probably not meant.
+
         Raises: ConfigError with all problems at once, as `from_config` would.
         """
         config = as_config(source)
-        check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
+        found = check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
+        config.warn(found)
         return config
 
     async def __aenter__(self) -> Router:
@@ -279,7 +284,8 @@ class Router:
         attempts = self._begin(operation, request, terms)
 
         async def once(lease: Lease) -> R:
-            response = await attempts.in_time(lease, ask(lease.deployment, attempts.call(lease)))
+            with attempts.limit(lease) as time:
+                response = await ask(lease.deployment, attempts.call(lease, time))
             attempts.end(
                 lease,
                 Outcome.OK,
@@ -290,30 +296,38 @@ class Router:
 
         try:
             response = await attempts.run(once)
+        except CallError as error:
+            attempts.failed(error)
+            failure = error
         except BaseException as error:
             attempts.failed(error)
             raise
-        attempts.finish("ok")
-        return response
+        else:
+            attempts.finish("ok")
+            return response
+        try:
+            raise failure  # here, where the context is whatever the caller was handling
+        finally:
+            del failure
 
     def _begin(self, operation: str, request: Request, terms: Terms) -> Attempts:
         self._bind()
         snapshot = self._snapshot
         if self._stopping:
             stopping = _shutting_down()
-            self._refused(operation, request, stopping)
+            self._refused(operation, request, terms, stopping)
             raise stopping
         try:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
-            self._refused(operation, request, error)
+            self._refused(operation, request, terms, error)
             raise
         return Attempts(snapshot.setting, chain, request, operation, terms)
 
-    def _refused(self, operation: str, request: Request, error: CallError) -> None:
+    def _refused(self, operation: str, request: Request, terms: Terms, error: CallError) -> None:
         """A request that never came to an attempt is still one request, with one event."""
-        error.request_id = new_id("req_", self._rng)
-        self._events.emit(
+        error.request_id = terms.request_id or new_id("req_", self._rng)
+        self._events.report(
             RequestEnded(
                 request_id=error.request_id,
                 operation=operation,
@@ -327,6 +341,8 @@ class Router:
                 wall=self._clock.wall(),
                 seconds=0.0,
                 usage=None,
+                caller=terms.caller,
+                tags=terms.tags,
             )
         )
 
@@ -458,6 +474,13 @@ class Router:
 
         Raises: ConfigError with all problems at once.
         """
+        try:
+            await self._reload(source)
+        except ConfigError as error:
+            refused(self._snapshot.setting.scrubber.shown(error))
+            raise
+
+    async def _reload(self, source: str | Path | Mapping[str, Any] | Config | None) -> None:
         if source is None:
             source = self.config.file
         if source is None:
@@ -485,7 +508,7 @@ class Router:
             self._retired.add(close)
             when_all_idle([*lives, *former], partial(self._close_retired, close))
         self._close_later(old.close_sinks)
-        self._events.emit(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
+        self._events.report(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -516,6 +539,7 @@ class Router:
                 self._begin_anew()
             control = self._control_for(self.config)
             self._loop = loop
+            self._journal.adjust()
             self._snapshot.start()
             self._use_control(control)
         elif self._loop is not loop:
@@ -537,7 +561,7 @@ class Router:
         from pointsman.control_socket import Control
 
         try:
-            path = socket_path(config.control, config.file)
+            path = socket_path(config.control, config.file, pid=os.getpid())
             if self._control is not None and self._control.path == path:
                 return self._control
             return Control(self, path)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakSet
 
 from cachetools import LRUCache
@@ -19,14 +19,15 @@ from cachetools import LRUCache
 from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth
-from pointsman.config import Config, DeploymentConfig, ProviderConfig
+from pointsman.config import Config, ProviderConfig
+from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel
 from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober
 from pointsman.http import Client, Endpoint
 from pointsman.limits import Limit
-from pointsman.pool import Pool
+from pointsman.pool import Pool, chain
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.residency import Host
 from pointsman.strategy import RoundRobin
@@ -82,11 +83,15 @@ class Snapshot:
     sinks: Sequence[AuditSink]
     scopes: Mapping[str, Limit]
     """Every rate limit that holds, by its name; a reload takes over as they stand those that say the same."""
+    credentials: Sequence[tuple[object, Credential]]
+    """What tells a credential from others, and the cool-down of those that use it."""
     hosts: Mapping[str, Polled]
     """The servers that strategies want to know about, by the name of the provider."""
     changes: Changes
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it."""
+    unlisted: Callable[[str, Upstream, str], Pool]
+    """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
 
     __eq__ = object.__eq__  # one equals only itself
@@ -102,14 +107,7 @@ class Snapshot:
         first = self.pool(model)
         if not first.fallback:
             return (first,)
-        chain: dict[str, Pool] = {}
-        waiting = [first]
-        while waiting:
-            pool = waiting.pop(0)
-            if pool.name not in chain:
-                chain[pool.name] = pool
-                waiting = [self.pool(name) for name in pool.fallback] + waiting
-        return tuple(chain.values())
+        return tuple(chain(first, self.pool, lambda _pool, _fallback: True))
 
     def pool(self, model: str) -> Pool:
         """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
@@ -124,22 +122,18 @@ class Snapshot:
             close = get_close_matches(model, self.pools, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
             raise UnknownModel(f"no model is called {model!r}; {hint}")
-        deployment = self._configured(upstream, upstream_model, model) or Deployment(
-            id=model,
-            model=upstream_model,
-            provider=upstream.provider,
-            client=upstream.any_client(),
-            live=Live(model, breaker=None, rng=self.setting.rng),
-            **limits_of(self.config, model, DeploymentConfig(provider=name, model=upstream_model)),
-        )
-        limits = deployment.live.limits
-        pool = Pool(
-            model,
-            (deployment,),
-            RoundRobin(),
-            total=self.config.timeouts.total,
-            counts_tokens=limits is not None and limits.counts_tokens,
-        )
+        deployment = self._configured(upstream, upstream_model, model)
+        if deployment is None:
+            pool = self.unlisted(model, upstream, upstream_model)
+        else:
+            limits = deployment.live.limits
+            pool = Pool(
+                model,
+                (deployment,),
+                RoundRobin(),
+                total=self.config.timeouts.total,
+                counts_tokens=limits is not None and limits.counts_tokens,
+            )
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool
@@ -153,6 +147,11 @@ class Snapshot:
         return None
 
     @property
+    def called_by_full_name(self) -> Sequence[str]:
+        """The `provider/upstream-model` names that were called, as far as they are remembered."""
+        return tuple(self._ad_hoc)
+
+    @property
     def in_flight(self) -> int:
         """Attempts that hold a lease now, over all deployments, those that were called by full name too."""
         ad_hoc = (each.live for pool in self._ad_hoc.values() for each in pool.deployments)
@@ -163,6 +162,9 @@ class Snapshot:
         try:
             return self.lives[deployment]
         except KeyError:
+            for pool in self._ad_hoc.values():
+                if pool.deployments[0].id == deployment:
+                    return pool.deployments[0].live
             hint = did_you_mean(deployment, self.lives, what="there are")
             raise KeyError(f"no deployment is called {deployment!r}; {hint}") from None
 
@@ -229,6 +231,7 @@ class Snapshot:
         for upstream in self.upstreams.values():
             with suppress(Exception):
                 await _close(upstream)
+        self.setting.alarms.close()
 
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
@@ -240,12 +243,6 @@ class Snapshot:
                     sink.close()
             except Exception:  # a plugin's mistake must not keep the others from writing
                 log.exception("an audit sink failed to close")
-
-
-def limits_of(config: Config, model: str, deployment: DeploymentConfig) -> dict[str, Any]:
-    """The time limits that a deployment keeps to, as the fields of `Deployment`."""
-    timeouts = config.timeouts_for(model, deployment)
-    return {"first_token": timeouts.first_token, "idle": timeouts.idle, "attempt": timeouts.attempt}
 
 
 async def _close(upstream: Upstream) -> None:

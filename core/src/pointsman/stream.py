@@ -16,13 +16,12 @@ from typing import Any
 from pointsman.attempts import Attempts, plugin_error
 from pointsman.deployment import Lease
 from pointsman.errors import (
-    AttemptTimeout,
     CallError,
-    DeadlineExceeded,
     MidStreamError,
     Outcome,
 )
-from pointsman.opening import Opening, raced
+from pointsman.opening import Opening, raced, turn
+from pointsman.timers import GRACE
 from pointsman.types import ChatResponse, Done, StreamEvent
 
 log = logging.getLogger("pointsman")
@@ -199,27 +198,33 @@ class ChatStream:
         attempts, opening = self._attempts, self._opening
         assert attempts is not None
         assert opening is not None
-        source, lease, ready = opening.source, opening.lease, opening.ready
+        source, ready, time = opening.source, opening.ready, opening.time
         assert source is not None
-        idle = attempts.terms.idle_timeout or lease.deployment.idle
+        idle, ends = opening.idle, opening.ends
         # Counted from when the caller asks: a slow caller is not a silent upstream.
-        began = now = attempts.now()
-        until = attempts.deadline
+        began = attempts.now()
+        until = began + idle
+        if until > ends:
+            until = ends
         try:
             while True:
-                events = await source.next(min(now + idle, until))
+                with time.until(until, opening.silent):
+                    events = await source.next(until)
+                    if not events and events is not None:
+                        await turn()
                 if events is None:
                     await self._complete(opening)
                 else:
                     opening.take(events)
                 if ready:
                     break
-                now = attempts.now()
-                until = min(began + idle * (1 + QUIET_GAPS), attempts.deadline)
+                until = min(attempts.now() + idle, began + idle * (1 + QUIET_GAPS), ends)
         except CallError as error:
-            raise self._broken(opening, error) from error
+            broken = self._broken(opening, error)
+            raise broken from broken.cause
         except Exception as error:
-            raise self._broken(opening, plugin_error(lease, error)) from error
+            broken = self._broken(opening, plugin_error(opening.lease, error))
+            raise broken from broken.cause
         except BaseException:
             self._shut()
             self._let_go("cancelled")
@@ -228,7 +233,7 @@ class ChatStream:
 
     async def _complete(self, opening: Opening) -> None:
         """The end marker was seen: the answer is whole, the lease ends, the connection goes back."""
-        attempts, source = self._attempts, opening.source
+        attempts, source, time = self._attempts, opening.source, opening.time
         assert attempts is not None
         assert source is not None
         whole = opening.assembly.response(source.upstream_request_id)
@@ -241,13 +246,15 @@ class ChatStream:
         )
         attempts.finish("ok")
         try:
-            await source.aclose()
+            with time.until(attempts.now() + GRACE, TimeoutError):
+                await source.aclose()
         except Exception:
             # The answer is whole; what happens to its connection is no concern of the caller's.
             opening.abort()
         except BaseException:
             opening.abort()
             raise
+        time.close()
         opening.ready.append(Done(response))
 
     def _broken(self, opening: Opening, error: CallError) -> MidStreamError:
@@ -257,13 +264,10 @@ class ChatStream:
         self._shut()
         error.deployment = error.deployment or lease.deployment.id
         outcome = error.outcome
-        if isinstance(error, AttemptTimeout) and attempts.now() >= attempts.deadline:
+        if attempts.is_over(error):
             # Our own deadline, not the deployment, ended it.
             outcome = Outcome.NEUTRAL
-            error = DeadlineExceeded(
-                f"the deadline of the request passed while {error.deployment} was at work",
-                deployment=error.deployment,
-            )
+            error = attempts.deadline_passed(lease.deployment)
         attempts.end(lease, outcome, error=error, usage=assembly.usage)
         broken = MidStreamError(
             f"the stream from {lease.deployment.id} broke after {assembly.events} events: {error.message}",

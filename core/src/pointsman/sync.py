@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from functools import wraps
@@ -14,7 +15,8 @@ from weakref import finalize
 from pointsman.batch import BatchResult
 from pointsman.config import Config
 from pointsman.engine import Engine, Handover
-from pointsman.events import Listener
+from pointsman.errors import CallError
+from pointsman.events import Listener, log
 from pointsman.inputs import Messages
 from pointsman.router import Router, as_config
 from pointsman.stream import ChatStream
@@ -213,6 +215,10 @@ class SyncRouter:
         except CancelledError:
             if self._closed:
                 raise RuntimeError("this router was closed while the call ran") from None
+            raise
+        except CallError as error:
+            if not log.isEnabledFor(logging.DEBUG):
+                error.__traceback__ = None  # it comes out of a future: ten lines about threads, and no more
             raise
         except BaseException:
             # Refused, or interrupted wherever it was: the call must not go on without its caller.

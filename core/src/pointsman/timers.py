@@ -7,7 +7,7 @@ Client libraries time out per read, which a dripping server never reaches; these
 from __future__ import annotations
 
 import asyncio
-from asyncio import current_task, get_running_loop
+from asyncio import current_task
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -15,6 +15,8 @@ from math import inf
 from types import TracebackType
 
 _TIDY_FROM = 64
+GRACE = 1.0
+"""Seconds after which a task that goes on beyond its limit is cancelled once more: time to clean up in."""
 
 
 class Alarms:
@@ -105,20 +107,26 @@ class TimeLimits:
     They share one alarm. It is set by the first of them and, when it rings, looks whose turn it is by then: a
     wait that ends in time, as nearly all do, neither sets an alarm nor takes one back. `close` gives it back.
 
-    A cancellation from elsewhere passes through untouched, also when it arrives together with the limit.
+    A wait within a wait has a limit of its own; `when` says whether it needs one.
+
+    Whatever the wait makes of the limit, it is late: what it returns or raises instead is no longer believed.
+    One that goes on is told again with each `GRACE`. A cancellation from elsewhere passes through untouched,
+    also when it arrives together with the limit.
 
     Attributes:
         rings_at: when the alarm rings, infinite for none.
+        when: the limit of the wait that goes on now, infinite for none.
     """
 
-    __slots__ = ("_alarms", "_cancelling", "_error", "_fired", "_task", "_when", "rings_at")
+    __slots__ = ("_alarms", "_cancelling", "_error", "_rung", "_task", "rings_at", "when")
 
     def __init__(self, alarms: Alarms | None = None) -> None:
         """`alarms`: shared with other limits."""
         self._alarms = Alarms() if alarms is None else alarms
         self.rings_at = inf
         self._task: asyncio.Task[object] | None = None
-        self._when = inf
+        self._rung = 0
+        self.when = inf
 
     def until(self, when: float | None, error: Callable[[], Exception]) -> TimeLimits:
         """The limit of the next wait.
@@ -127,7 +135,9 @@ class TimeLimits:
             when: seconds on the running loop's clock; None means no limit.
             error: makes the exception to raise.
         """
-        self._when = inf if when is None else when
+        if self._task is not None:
+            return TimeLimit(when, error, self._alarms)
+        self.when = inf if when is None else when
         self._error = error
         return self
 
@@ -137,19 +147,18 @@ class TimeLimits:
             self.rings_at = inf
             self._alarms.give_back()
 
-    def __enter__(self) -> None:
-        when = self._when
+    def __enter__(self) -> TimeLimits:
+        when = self.when
         if when == inf:
-            return
-        loop = get_running_loop()
-        task = current_task(loop)
+            return self
+        task = current_task()
         if task is None:
             raise RuntimeError("a time limit needs a running task")
         self._cancelling = task.cancelling()
-        self._fired = False
         self._task = task
         if when < self.rings_at:
-            self._alarms.add(self, when, loop)
+            self._alarms.add(self, when, task.get_loop())
+        return self
 
     def __exit__(
         self,
@@ -157,10 +166,21 @@ class TimeLimits:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        if self._rung:
+            self._end(kind, error)
+        self._task = None
+        self.when = inf
+
+    def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
+        """The wait is over, and late. Raises the error of the limit unless something else ended it."""
         task, self._task = self._task, None
-        if task is None or not self._fired:
-            return
-        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        rung, self._rung = self._rung, 0
+        self.when = inf
+        assert task is not None
+        for _ in range(rung):
+            task.uncancel()
+        ours = kind is None or issubclass(kind, Exception | asyncio.CancelledError)
+        if ours and task.cancelling() <= self._cancelling:
             raise self._error() from error
 
     def ring(self) -> None:
@@ -169,21 +189,32 @@ class TimeLimits:
         task = self._task
         if task is None:
             return
-        if rang_at < self._when:  # it was set for an earlier wait
-            self._alarms.add(self, self._when, task.get_loop())
+        if rang_at < self.when:  # it was set for an earlier wait
+            self._alarms.add(self, self.when, task.get_loop())
             return
-        self._fired = True
+        self._rung += 1
+        self._alarms.add(self, rang_at + GRACE, task.get_loop())
         task.cancel()
 
 
 class TimeLimit(TimeLimits):
-    """`with TimeLimit(when, error):` is the limit of a single wait; arguments as of `TimeLimits.until`."""
+    """`with TimeLimit(when, error):` is the limit of a single wait, after which the alarm is given back.
 
-    __slots__ = ()
+    Arguments as of `TimeLimits` and `TimeLimits.until`; without `alarms` its timer is its own.
+    """
 
-    def __init__(self, when: float | None, error: Callable[[], Exception]) -> None:
-        super().__init__()
-        self.until(when, error)
+    __slots__ = ("_shared",)
+
+    def __init__(
+        self, when: float | None, error: Callable[[], Exception], alarms: Alarms | None = None
+    ) -> None:
+        self._shared = alarms is not None
+        self._alarms = Alarms() if alarms is None else alarms
+        self.rings_at = inf
+        self._task = None
+        self._rung = 0
+        self.when = inf if when is None else when
+        self._error = error
 
     def __exit__(
         self,
@@ -191,8 +222,12 @@ class TimeLimit(TimeLimits):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            super().__exit__(kind, error, traceback)
-        finally:
-            self.close()
-            self._alarms.close()
+        if self.rings_at != inf:
+            self.rings_at = inf
+            self._alarms.give_back()
+            if not self._shared:
+                self._alarms.close()
+        if self._rung:
+            self._end(kind, error)
+        self._task = None
+        self.when = inf

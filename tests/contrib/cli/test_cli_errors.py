@@ -29,6 +29,7 @@ CODES = {
     errors.Unavailable: 3,
     errors.ConnectionFailed: 3,
     errors.NoConnectionFree: 3,
+    errors.OutOfResources: 3,
     errors.AttemptTimeout: 3,
     errors.FirstTokenTimeout: 3,
     errors.IdleTimeout: 3,
@@ -82,6 +83,26 @@ def test_an_error_object_holds_what_a_program_needs() -> None:
         "request_id": "req_1",
         "attempts": 3,
     }
+
+
+def test_what_earlier_attempts_ended_with_stands_below_an_error(cli, servers) -> None:
+    one, two = servers.add("ollama", name="one"), servers.add("ollama", name="two")
+    servers.configure(one, two, more="retry: {type: exponential, attempts: 2}")
+    for each in (one, two):
+        each.default = Reply(fault=Fault.status(503))
+
+    text, data = cli("ask", "hi"), cli("ask", "--json", "hi").error
+
+    assert text.code == 3
+    first, *before = text.err.splitlines()
+    assert first.startswith("error: ")
+    assert len(before) == 1
+    assert before[0].startswith("  before: ")
+    assert {data["deployment"], *(each["deployment"] for each in data["failures"])} == {
+        "one/llama3.2",
+        "two/llama3.2",
+    }
+    assert data["failures"][0]["code"] == "unavailable"
 
 
 BAD = """\

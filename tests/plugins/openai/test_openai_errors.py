@@ -146,14 +146,6 @@ def test_a_body_that_is_no_json_leaves_the_status() -> None:
     assert str(found) == "HTTP 502: an HTML page instead of an API answer"
 
 
-def test_no_message_shows_a_key() -> None:
-    body = error("invalid_api_key", INVALID)
-    body["error"]["message"] = "Incorrect API key provided: my-secret. You can find your API key at"
-    assert "my-secret" not in str(answer(401, body))
-    body["error"] = {"message": "bad sk-proj-abcdef123456 here"}
-    assert str(answer(400, body)) == "HTTP 400: bad sk-*** here"
-
-
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -161,6 +153,7 @@ def test_no_message_shows_a_key() -> None:
         ({"retry_after": "2", "retry_after_ms": "1400"}, 1.4),
         ({"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": "6m0s"}, 360.0),
         ({"x_ratelimit_remaining_tokens": "0", "x_ratelimit_reset_tokens": "120ms"}, 0.12),
+        ({"x_ratelimit_remaining": "0", "x_ratelimit_reset": str(int((WALL + 30) * 1000))}, 30.0),
         ({"x_ratelimit_remaining_tokens": "5", "x_ratelimit_reset_tokens": "1m"}, None),
         (
             {

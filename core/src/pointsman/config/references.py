@@ -131,7 +131,7 @@ def _differences(one: DeploymentConfig, other: DeploymentConfig) -> list[str]:
 def _wrong_fallbacks(models: Mapping[str, ModelConfig], names: Set[str]) -> Iterator[Finding]:
     for name, model in models.items():
         before: set[str] = set()
-        for n, fallback in enumerate(model.fallback):
+        for n, fallback in enumerate(each.to for each in model.fallback):
             path = ("models", name, "fallback", n)
             if fallback not in names:
                 hint = partial(_other, fallback, names, name)
@@ -171,4 +171,4 @@ def _loops(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
 
 def _steps(models: Mapping[str, ModelConfig], name: str) -> Iterator[tuple[int, str | None]]:
     model = models.get(name)
-    return iter(list(enumerate(model.fallback)) if model else [])
+    return iter([(n, each.to) for n, each in enumerate(model.fallback)] if model else [])

@@ -576,6 +576,26 @@ class DeploymentConfig(Section):
         return _or_text(handler.resolve_ref_schema(handler(core)), pattern="^[^/]+/.+$")
 
 
+class FallbackConfig(Section):
+    """A model to try next, and after what. Its name alone is short for `{to: name}`."""
+
+    to: str = Field(description="the model")
+    on: list[Literal["content_filtered", "context_window", "unavailable"]] = Field(
+        default=["context_window", "unavailable"],
+        min_length=1,
+        description="what it follows; without it too long a prompt and all failures, but no content policy",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        return {"to": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_text(handler.resolve_ref_schema(handler(core)))
+
+
 class ModelConfig(Section):
     """One public name: the deployments behind it, how to choose among them, and what follows them."""
 
@@ -586,7 +606,10 @@ class ModelConfig(Section):
         default_factory=no_items,
         description="where calls can go, 1 or more: mappings, or `provider/upstream-model`",
     )
-    fallback: list[str] = Field(default_factory=no_items, description="models to try next, in this order")
+    fallback: list[FallbackConfig] = Field(
+        default_factory=no_items,
+        description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`",
+    )
     defaults: Defaults = Field(
         default_factory=no_entries, description="options of calls that do not say them"
     )

@@ -27,6 +27,7 @@ import httpcore
 from pointsman.lean import httpx
 from pointsman.transports.connections import Connection, Connections, core_url
 from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
+from pointsman.transports.quiet import keep_quiet
 from pointsman.transports.slots import Slots
 
 REAP_SECONDS = 1.0
@@ -50,6 +51,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             raise TransportUnavailable("HTTP/2 needs the package h2. Try: pip install 'httpx[http2]'")
         if options.wants_socks() and find_spec("socksio") is None:
             raise TransportUnavailable("a SOCKS proxy needs socksio. Try: pip install 'httpx[socks]'")
+        keep_quiet()
         self._connect_timeout = options.connect_timeout
         self._slots = Slots(options.max_connections)
         self._connections = Connections(options, contexts or TlsContexts())
@@ -229,4 +231,4 @@ class HttpxBody(httpx.AsyncByteStream):
 def _as_httpx(error: Exception) -> httpx.TransportError:
     """An error of httpcore's as the one of httpx that has the same name."""
     kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__, httpx.TransportError)
-    return kind(str(error))
+    return kind(str(error).partition(": bytearray(")[0])  # behind it h11 quotes what came

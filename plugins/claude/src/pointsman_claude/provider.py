@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pointsman.errors import BadResponse, CallError, InvalidRequest
-from pointsman.framing import SseFramer
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint
+from pointsman.payload import is_large, written
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
-from pointsman_claude.decode import MessagesDecoder, chat_response, input_tokens, model_page
-from pointsman_claude.failures import failure
+from pointsman_claude.decode import input_tokens, model_page
+from pointsman_claude.failures import NOT_CLAUDE, failure
+from pointsman_claude.stream import Frames, MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
@@ -90,17 +92,19 @@ class ClaudeProvider(Provider):
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         manner = self._manner_of(call.options)
-        body = messages_body(request, model=call.model, dialect=manner.dialect, stream=False)
+        make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=False)
+        body = await written(make) if is_large(request.messages) else make()
         answer, content = await call.client.fetch(
             "POST", "/v1/messages", body, limits=call.limits, headers={**call.headers, **manner.headers}
         )
         if answer.status >= 400:
             raise _failure(answer, content, call.client)
-        return chat_response(answer.value(content), request_id=answer.request_id)
+        return whole_answer(content, request_id=answer.request_id)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         manner = self._manner_of(call.options)
-        body = messages_body(request, model=call.model, dialect=manner.dialect, stream=True)
+        make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=True)
+        body = await written(make) if is_large(request.messages) else make()
         answer = await call.client.send(
             "POST",
             "/v1/messages",
@@ -111,8 +115,7 @@ class ClaudeProvider(Provider):
         )
         if answer.status >= 400:
             raise _failure(answer, await answer.read(), call.client)
-        _raise_unless_stream(answer)
-        return HttpEvents(answer, SseFramer(), MessagesDecoder(request_id=answer.request_id))
+        return HttpEvents(answer, Frames(), MessagesDecoder(request_id=answer.request_id))
 
     async def models(self) -> Sequence[ModelInfo]:
         models: list[ModelInfo] = []
@@ -151,7 +154,7 @@ class ClaudeProvider(Provider):
         answer, content = await client.fetch(method, path, body, limits=limits, headers=self._manner.headers)
         if answer.status >= 400:
             raise _failure(answer, content, client)
-        return answer.value(content)
+        return answer.value(content, hint=NOT_CLAUDE)
 
     def _manner_of(self, options: Mapping[str, Any]) -> _Manner:
         if not options:
@@ -191,15 +194,3 @@ def _failure(answer: Answer, content: bytes, client: Client) -> CallError:
         otherwise=snippet(content),
         wall=client.wall(),
     )
-
-
-def _raise_unless_stream(answer: Answer) -> None:
-    """A 200 that is no event stream comes from something in between: say so rather than wait for events."""
-    kind = answer.headers.get("content-type", "text/event-stream")
-    if "event-stream" not in kind:
-        answer.abort()
-        raise BadResponse(
-            f"the upstream answered with {kind[:80]!r} in place of an event stream",
-            status=answer.status,
-            upstream_request_id=answer.request_id,
-        )

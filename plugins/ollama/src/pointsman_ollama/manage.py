@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import Any
 
 from pointsman import jsonio
-from pointsman.errors import BadResponse, Truncated
+from pointsman.complaints import is_complaint
+from pointsman.errors import BadResponse, CallError, Truncated
 from pointsman.framing import SseEvent
 from pointsman.frozen import frozen
 from pointsman.http import Answer, Client
 from pointsman.types import JsonObject, ModelInfo
 from pointsman_ollama.decode import Lines
-from pointsman_ollama.failures import error_in_answer, text_of
+from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
 
 
 @frozen
@@ -77,10 +78,12 @@ class Pull:
             raise StopAsyncIteration
         try:
             step = progress(await self._line())
-        except BaseException:
+        except BaseException as error:
             self._done = True
             if self._answer is not None:
                 self._answer.abort()
+            if isinstance(error, CallError):  # it does not go through the router, which would do this
+                self._client.scrubber.error(error)
             raise
         if step.status == "success":
             await self.aclose()
@@ -118,8 +121,8 @@ def progress(line: bytes) -> PullProgress:
         value = jsonio.loads(line)
     except ValueError as error:
         raise BadResponse(f"a line of Ollama's answer is not JSON: {error}") from error
-    if (text := text_of(value)) is not None:
-        raise error_in_answer(text)
+    if isinstance(value, Mapping) and is_complaint(value):
+        raise error_in_answer(value)
     if not isinstance(value, Mapping) or not isinstance(value.get("status"), str):
         raise BadResponse("a line of Ollama's answer is no progress")
     return PullProgress(
@@ -131,7 +134,7 @@ def version(value: Any) -> str:
     """The version of /api/version. Raises BadResponse when another kind of server answered."""
     found = value.get("version") if isinstance(value, Mapping) else None
     if not isinstance(found, str):
-        raise BadResponse("the answer has no version: this is not Ollama's API")
+        raise BadResponse(f"the answer has no version; {NOT_OLLAMA}")
     return found
 
 

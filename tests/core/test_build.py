@@ -100,7 +100,7 @@ GOLDEN: list[tuple[str, str, str]] = [
     (
         "a certificate that is not there",
         "providers: {a: {type: openai, base_url: 'https://localhost:1', ca_file: /no/such.pem}}\nmodels: {m: {deployments: [a/x]}}\n",
-        "p.yaml:1:16: providers.a: cannot set up TLS from /no/such.pem: [Errno 2] No such file",
+        "p.yaml:1:73: providers.a.ca_file: cannot set up TLS from /no/such.pem: [Errno 2] No such file",
     ),
 ]
 

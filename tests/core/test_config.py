@@ -341,7 +341,8 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         "pointsman.yaml:25:88: circuit_breaker.enabled: expected true or false, not text",
         "pointsman.yaml:26:14: circuit_breaker.slow_rate: expected a percentage such as '20%', "
         "or a fraction from 0 to 1 such as 0.2, not 20",
-        "pointsman.yaml:27:8: audit: expected a list, not text",
+        "pointsman.yaml:27:8: audit: expected a list, not text; "
+        "write `audit: [{type: jsonl, path: ./audit}]`",
         "pointsman.yaml:28:1: plugins: expected a mapping, not nothing",
     ]
 
@@ -359,8 +360,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         ),
         (
             "providers: {a: {type: x, base_url: localhost:80}}\n",
-            ":1:36: providers.a.base_url: expected a URL that begins with http:// or https://, "
-            "such as http://127.0.0.1:11434",
+            ":1:36: providers.a.base_url: lacks http:// or https:// in front, as in http://127.0.0.1:11434",
         ),
         (
             'providers: {a: {type: x, headers: {X-Y: "a\\nb"}}}\n',

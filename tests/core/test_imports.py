@@ -20,10 +20,10 @@ ORDER = """
     errors foreign scrubber frozen
     types turns assembly
     jsonio surrogates arguments data_urls payload
-    units printable suggest naming clock events journal timers framing hints
+    units regular printable suggest naming clock events journal timers framing hints
     recognition complaints dimensions
     terms inputs
-    config.problems config.document config.locate config.interpolate config.validation config.sections config.references
+    config.problems config.document config.locate config.interpolate config.habits config.validation config.sections config.references
     config.specific
     config.sound config.config config config.doc
     auth lean

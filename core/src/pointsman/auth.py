@@ -17,9 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 from pointsman.frozen import frozen
+from pointsman.regular import read_regular
 from pointsman.scrubber import Scrubber
 
 _MASK = "***"
+LARGEST_SECRET = 64 * 1024
+"""Bytes of a file that holds a credential."""
 
 
 class Secret:
@@ -177,7 +180,7 @@ class FromFile:
     def _read(self) -> Secret:
         try:
             # A decoding error would carry the whole content; this way it is `checked` that objects.
-            value = self._path.read_bytes().decode("utf-8", "surrogateescape")
+            value = read_regular(self._path, LARGEST_SECRET).decode("utf-8", "surrogateescape")
         except OSError as error:
             raise ConfigError(f"the credential file {self._path} cannot be read: {error}") from error
         return checked(value.strip(), f"file {self._path}")

@@ -326,6 +326,8 @@ class _Builder:
                 hint=f"add `auth: {{type: env, name: {variable}}}` or `api_key: ${{{variable}}}`",
             )
             return None
+        if not self._transport_works(config, path):
+            return None
         own: list[Client] = []
 
         def open_client(endpoint: Endpoint) -> Client:
@@ -343,7 +345,6 @@ class _Builder:
             open=open_client,
         )
         try:
-            self._check_transport(config)
             provider = factory.make(context)
             if provider.endpoint is not None:  # one for nothing: its headers may be none that can be sent
                 self._client(config, provider.endpoint, auth, max_in_flight=None)
@@ -441,11 +442,24 @@ class _Builder:
     def _connect_timeout(self, config: ProviderConfig) -> float:
         return config.timeouts.connect or self._config.timeouts.connect
 
-    def _check_transport(self, config: ProviderConfig) -> None:
-        """Make one for nothing, so that what cannot be opened is known now. Raises TransportUnavailable."""
-        self._transport(config, None)
-        if config.ca_file is not None or config.client_cert is not None:
-            self._options(config, None).ssl_context()
+    def _transport_works(self, config: ProviderConfig, path: Path) -> bool:
+        """Make one for nothing, so that what cannot be opened is known now; what is wrong is a problem."""
+        options = self._options(config, None)
+        place: Path = path
+        try:
+            if config.ca_file is not None:
+                place = (*path, "ca_file")
+                replace(options, client_cert=None).ssl_context()
+            if config.client_cert is not None:
+                place = (*path, "client_cert")
+                options.ssl_context()
+            place = ("transport",) if config.transport is None else (*path, "transport")
+            self._transport(config, None)
+        except TransportUnavailable as error:
+            if place != ("transport",) or "transport" not in {each.path for each in self._problems}:
+                self._problem(place, str(error))
+            return False
+        return True
 
     def _pool(
         self,

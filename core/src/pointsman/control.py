@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pointsman.config import Config
+from pointsman.config.config import read_reference
 from pointsman.config.interpolate import interpolate
 from pointsman.config.locate import read
 from pointsman.errors import ConfigError, PointsmanError
@@ -272,7 +273,7 @@ def socket_in(file: str | Path) -> Path | None:
     control = document.data.get("control") if isinstance(document.data, Mapping) else None
     if control is None:
         return None
-    found, faults = interpolate(control, environ=os.environ, read_file=lambda path: Path(path).read_text())
+    found, faults = interpolate(control, environ=os.environ, read_file=read_reference)
     message = faults[0][1] if faults else "" if isinstance(found, str) and found else "expected a path"
     if not message:
         try:

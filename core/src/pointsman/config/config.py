@@ -7,7 +7,7 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Self, TypeVar
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationI
 
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.interpolate import ReadFile, interpolate
-from pointsman.config.problems import Path, Problem, config_error, show_path
+from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.sections import (
     AdaptiveConfig,
@@ -44,6 +44,7 @@ from pointsman.config.sound import Sound
 from pointsman.config.specific import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.validation import Finding, findings, kind
 from pointsman.errors import ConfigError
+from pointsman.regular import read_regular
 from pointsman.units import Percent
 
 _BY_LOADER = object()
@@ -121,8 +122,7 @@ class Config(Section):
     audit: list[Named] = Field(default_factory=no_items, description="where records of requests go")
     control: FilePath | None = Field(
         default=None,
-        description="a socket to operate the running router by, relative to the configuration file; "
-        "`{pid}`: the process",
+        description="a socket to operate the router by, relative to the configuration; `{pid}`: its process",
     )
     transport: Word = Field(
         default="auto",
@@ -202,17 +202,16 @@ class Config(Section):
         data, faults = interpolate(
             document.data,
             environ=os.environ if environ is None else environ,
-            read_file=_read_reference if read_file is None else read_file,
+            read_file=read_reference if read_file is None else read_file,
         )
         found = [Finding(path, message, hint) for path, message, hint in faults]
         config, wrong = _checked(cls, data)
         unresolved = {finding.path for finding in found}
-        found += [each for each in wrong if not any(each.path[: len(path)] == path for path in unresolved)]
+        found += [
+            each for each in wrong if not any(each.path[:n] in unresolved for n in range(len(each.path) + 1))
+        ]
         if config is None or found:
-            problems = [
-                document.problem(each.path, each.message, each.hint, key=each.at_key) for each in found
-            ]
-            raise config_error(problems, file=document.file)
+            raise config_error(_problems(found, document), file=document.file)
         config._source = _AnySource(document)
         return config
 
@@ -222,7 +221,7 @@ class Config(Section):
             data = {"providers": self.providers, "models": self.models}
             wrong = self._findings(data)
             if wrong:
-                raise ValueError("\n".join(str(Problem(f.message, show_path(f.path), f.hint)) for f in wrong))
+                raise ValueError("\n".join(map(str, _problems(wrong, Document(None)))))
         return self
 
     def _findings(self, data: Mapping[str, Any]) -> list[Finding]:
@@ -281,7 +280,8 @@ class Config(Section):
             wrong = findings(error, checked, also=also, foreign=True)
         else:
             return made if model is not None and isinstance(made, model) else None
-        problems += [self.problem((*path, *f.path), f.message, f.hint, key=f.at_key) for f in wrong]
+        placed = [each._replace(path=(*path, *each.path)) for each in wrong]
+        problems += _problems(placed, self._source.document)
         return None
 
     def public_models(self) -> dict[str, ModelConfig]:
@@ -322,17 +322,23 @@ def _without_locals(make: Callable[[], C]) -> C:
         raise error.with_traceback(None) from None
 
 
+def _problems(found: Sequence[Finding], document: Document) -> list[Problem]:
+    """What was found, in the order of the file, with the hints of those that can be shown."""
+    placed = sorted(found, key=lambda each: document.locate(each.path, key=each.at_key) or (0, 0))
+    problems = []
+    for n, each in enumerate(placed):
+        hint = (each.hint() if callable(each.hint) else each.hint) if n < MOST_SHOWN else None
+        problems.append(document.problem(each.path, each.message, hint, key=each.at_key))
+    return problems
+
+
 class _NoSettings(Section):
     """For a plugin that takes no settings."""
 
 
-def _read_reference(path: str) -> str:
+def read_reference(path: str) -> str:
     """The text of a file that a value refers to, at most as large as a configuration."""
-    with open(path, "rb") as stream:
-        raw = stream.read(LARGEST_BYTES + 1)
-    if len(raw) > LARGEST_BYTES:
-        raise ValueError("it is larger than 1 MiB")
-    return raw.decode("utf-8")
+    return read_regular(path, LARGEST_BYTES).decode("utf-8")
 
 
 def _checked(model: type[C], data: Mapping[str, Any]) -> tuple[C | None, list[Finding]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from pointsman.config.document import LARGEST_BYTES, Document, Place, Position
 from pointsman.config.problems import Path, Problem, config_error, show_path
+from pointsman.regular import read_regular
 from pointsman.units import format_size
 
 DEEPEST = 64
@@ -31,11 +32,11 @@ def read(file: FilePath | str) -> Document:
     if suffix not in _READERS:
         raise config_error([Problem("is none of .yaml, .yml, .toml and .json", file=name)], file=name)
     try:
-        with open(name, "rb") as stream:
-            raw = stream.read(LARGEST_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise config_error([Problem(f"cannot be read: {reason}", file=name)], file=name) from error
+        raw = read_regular(name, LARGEST_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        message = reason.removeprefix("it ") if reason.startswith("it is") else f"cannot be read: {reason}"
+        raise config_error([Problem(message, file=name)], file=name) from error
     return parse(raw, suffix=suffix, file=name)
 
 

@@ -67,9 +67,15 @@ def show_path(path: Iterable[str | int]) -> str:
     return shown
 
 
+MOST_SHOWN = 50
+"""Problems that a message holds; what is below helps nobody who has so many."""
+
+
 def config_error(problems: Sequence[Problem], *, file: str | None = None) -> ConfigError:
     """The error that carries `problems`, those further up in the file first, with one line for each."""
     ordered = sorted(problems, key=lambda each: (each.line or 0, each.column or 0))
     count = f"{len(ordered)} problem{'' if len(ordered) == 1 else 's'}"
-    lines = "\n".join(f"  {each}" for each in ordered)
+    lines = "\n".join(f"  {each}" for each in ordered[:MOST_SHOWN])
+    if len(ordered) > MOST_SHOWN:
+        lines += f"\n  … and {len(ordered) - MOST_SHOWN} more"
     return ConfigError(f"{count} in {file or 'the configuration'}:\n{lines}", ordered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
+from functools import partial
 from typing import Any
 
 from pointsman.config.problems import Path, show_path
@@ -47,10 +48,12 @@ def _wrong_listings(
     providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig]
 ) -> Iterator[Finding]:
     for name, provider in providers.items():
+        before: set[str] = set()
         for n, model in enumerate(provider.models):
             path = ("providers", name, "models", n)
-            if model in provider.models[:n]:
+            if model in before:
                 yield Finding(path, f"model {model!r} is listed twice")
+            before.add(model)
             if model in models:
                 hint = f"add '{name}/{model}' to its deployments, or take one of the two away"
                 yield Finding(path, f"model {model!r} is also configured under models", hint)
@@ -64,7 +67,7 @@ def _wrong_deployments(models: Mapping[str, ModelConfig], providers: Set[str]) -
         first: dict[str, int] = {}
         for n, deployment in enumerate(model.deployments):
             if deployment.provider not in providers:
-                hint = did_you_mean(deployment.provider, providers, what="configured")
+                hint = partial(did_you_mean, deployment.provider, providers, what="configured")
                 yield Finding((*path, n, "provider"), f"no provider is named {deployment.provider!r}", hint)
             if first.setdefault(deployment.id, n) != n:
                 yield Finding(
@@ -76,6 +79,13 @@ def _wrong_deployments(models: Mapping[str, ModelConfig], providers: Set[str]) -
 
 def _wrong_names(models: Mapping[str, ModelConfig], providers: Set[str]) -> Iterator[Finding]:
     for name in models:
+        if "*" in name:
+            yield Finding(
+                ("models", name),
+                "a name is no pattern: only a call for just this name would find it",
+                "name each model; `provider/upstream-model` can be asked for without",
+                at_key=True,
+            )
         before, slash, _after = name.partition("/")
         if slash and before in providers:
             yield Finding(
@@ -120,36 +130,42 @@ def _differences(one: DeploymentConfig, other: DeploymentConfig) -> list[str]:
 
 def _wrong_fallbacks(models: Mapping[str, ModelConfig], names: Set[str]) -> Iterator[Finding]:
     for name, model in models.items():
-        targets = [each.to for each in model.fallback]
-        for n, fallback in enumerate(targets):
+        before: set[str] = set()
+        for n, fallback in enumerate(each.to for each in model.fallback):
             path = ("models", name, "fallback", n)
             if fallback not in names:
-                hint = did_you_mean(fallback, names - {name}, what="configured")
+                hint = partial(_other, fallback, names, name)
                 yield Finding(path, f"no model is named {fallback!r}", hint)
-            elif fallback in targets[:n]:
+            elif fallback in before:
                 yield Finding(path, f"{fallback!r} is listed twice")
+            before.add(fallback)
+
+
+def _other(fallback: str, names: Set[str], name: str) -> str | None:
+    return did_you_mean(fallback, names - {name}, what="configured")
 
 
 def _loops(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
     """Each loop of fallbacks once, at the entry that closes it."""
     finished: set[str] = set()
     for start in models:
-        way: list[str] = [start]
+        way = dict.fromkeys([start])  # in order, and looked up at once
         ahead = [_steps(models, start)] if start not in finished else []
         while ahead:
             n, following = next(ahead[-1], (0, None))
             if following is None:
-                finished.add(way.pop())
+                finished.add(way.popitem()[0])
                 ahead.pop()
             elif following in way:
-                loop = [*way[way.index(following) :], following]
+                steps = list(way)
+                loop = [*steps[steps.index(following) :], following]
                 yield Finding(
-                    ("models", way[-1], "fallback", n),
+                    ("models", steps[-1], "fallback", n),
                     f"the fallbacks form a loop: {' → '.join(loop)}",
                     "take one of these steps away",
                 )
             elif following not in finished:
-                way.append(following)
+                way[following] = None
                 ahead.append(_steps(models, following))
 
 

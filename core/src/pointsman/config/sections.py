@@ -68,6 +68,8 @@ def _url(url: str) -> str:
         port_is_wrong = parts.port == 0
     except ValueError:
         raise ValueError("expected a URL such as http://127.0.0.1:11434") from None
+    if re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?", url.strip()):
+        raise ValueError("lacks http:// or https:// in front, as in http://127.0.0.1:11434")
     if parts.scheme not in ("http", "https") or not parts.hostname or port_is_wrong:
         raise ValueError(
             "expected a URL that begins with http:// or https://, such as http://127.0.0.1:11434"

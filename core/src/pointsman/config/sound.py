@@ -18,7 +18,7 @@ class Sound:
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._data = _copy(data)
-        self._removed: set[Path] = set()
+        self._above_removed: set[Path] = set()
         self._indices: dict[Path, list[int]] = {}
 
     def model(self, model: type[M], found: Sequence[Finding], *, context: object = None) -> M | None:
@@ -44,13 +44,15 @@ class Sound:
         if finding.at_key:
             return False
         path = self._restore(finding.path)
-        return any(each[: len(path)] == path for each in self._removed)
+        return path in self._above_removed
 
     def _remove(self, paths: Iterable[Path]) -> bool:
         targets = {self._existing(path) for path in paths}
         if () in targets:
             return False
-        self._removed |= {self._restore(each) for each in targets}
+        for each in targets:
+            removed = self._restore(each)
+            self._above_removed |= {removed[:n] for n in range(len(removed) + 1)}
         # Later items first, so that the indices of the others still hold.
         for *parent, last in sorted(
             targets, key=lambda path: (len(path), str(path[:-1]), path[-1]), reverse=True

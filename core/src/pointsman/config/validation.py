@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from pointsman.config.habits import KEYS, instead
 from pointsman.config.problems import Path
 from pointsman.suggest import did_you_mean
 
@@ -17,11 +19,14 @@ _SHORTEST_SECRET = 8
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong, not located yet. `at_key`: the key is wrong rather than its value."""
+    """One thing that is wrong, not located yet. `at_key`: the key is wrong rather than its value.
+
+    A `hint` that takes a search is made when it is shown: of thousands, most never are.
+    """
 
     path: Path
     message: str
-    hint: str | None = None
+    hint: str | Callable[[], str | None] | None = None
     at_key: bool = False
 
 
@@ -41,6 +46,10 @@ def findings(
         for each in error.errors(include_url=False)
         if each["type"] != "default_factory_not_called"  # a consequence of another one in the list
     ]
+
+
+def _near(key: str, known: Sequence[str]) -> str:
+    return KEYS.get(key) or did_you_mean(key, known) or "there is no key here"
 
 
 def kind(value: object) -> str:
@@ -66,11 +75,11 @@ def _finding(details: ErrorDetails, model: type[BaseModel], also: tuple[str, ...
     path = tuple(step for step in details["loc"] if step != "[key]")
     if details["type"] == "extra_forbidden":
         known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]
-        hint = did_you_mean(str(path[-1]), known) or "there is no key here"
-        return Finding(path, f"unknown key {path[-1]!r}", hint, at_key=True)
+        return Finding(path, f"unknown key {path[-1]!r}", partial(_near, str(path[-1]), known), at_key=True)
     if details["type"] == "missing":
         return Finding(path, "is missing")
-    return Finding(path, _message(details), at_key="[key]" in details["loc"])
+    hint = instead(path, details["input"]) if details["type"] in _EXPECTED else None
+    return Finding(path, _message(details), hint, at_key="[key]" in details["loc"])
 
 
 _EXPECTED = {

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from pointsman.frozen import frozen
+from pointsman.regular import read_regular
+
+_LARGEST_PEM = 16 * 1024 * 1024
 
 
 class TransportUnavailable(Exception):
@@ -110,23 +113,36 @@ class TransportOptions:
         """
         try:
             return self._ssl_context()
-        except (OSError, ssl.SSLError) as error:  # SSLError is an OSError; named for the reader
+        except (OSError, ValueError) as error:
             files = [self.ca_file, *(self.client_cert or ())]
             named = ", ".join(str(file) for file in files if file is not None) or "the default authorities"
             raise TransportUnavailable(f"cannot set up TLS from {named}: {error}") from error
 
     def _ssl_context(self) -> ssl.SSLContext:
-        if self.ca_file is not None:
+        for file in (self.ca_file, *(self.client_cert or ())):
+            if file is not None:
+                read_regular(file, _LARGEST_PEM)  # OpenSSL would wait for a pipe, and read a device for ever
+        if self.trust_env and self.ca_file is not None:
             context = ssl.create_default_context(cafile=str(self.ca_file))
-        else:
+        elif self.trust_env:
             from pointsman.lean import httpx
 
-            context = httpx.create_ssl_context(trust_env=self.trust_env)
+            context = httpx.create_ssl_context(trust_env=True)
+        else:
+            # What these make by default would write the keys of all sessions where SSLKEYLOGFILE says.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cafile=str(self.ca_file or _usual_authorities()))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["h2", "http/1.1"] if self.http2 else ["http/1.1"])
         if self.client_cert is not None:
             context.load_cert_chain(*self.client_cert)
         return context
+
+
+def _usual_authorities() -> str:
+    import certifi  # what httpx trusts, and comes with it
+
+    return certifi.where()
 
 
 class TlsContexts:

@@ -1,0 +1,95 @@
+"""What people write out of habit is refused with what to write instead, where it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from routers import config
+
+from pointsman import ConfigError, Router
+from pointsman.config.doc import config_table
+from pointsman.config.habits import KEYS
+from pointsman.testing import Scripted
+
+
+def said(given: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Router.check(given, plugins=[Scripted()])
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        (
+            "health",
+            True,
+            "health: expected a mapping, not true or false; write `health: {}` for its defaults",
+        ),
+        ("health", False, "leave it out: it is off without it"),
+        ("hedging", True, "write `hedging: {}`"),
+        ("queue", False, "write `queue: null`"),
+        ("warm_up", False, "write `warm_up: null`"),
+        ("circuit_breaker", False, "write `circuit_breaker: {enabled: false}`"),
+        ("retry", 3, "write `retry: {type: exponential, attempts: 3}`"),
+        ("retry", False, "write `retry: none`"),
+        ("timeouts", 30, "write `timeouts: {total: 30s}`".replace("write", "such as")),
+        ("limits", "60/min", "such as `limits: {requests: 60/min}`"),
+        ("audit", "./audit", "write `audit: [{type: jsonl, path: ./audit}]`"),
+        ("models", ["m"], "give each a name: `models: {assistant: {deployments: [gpu1/llama3.2]}}`"),
+        ("models", {"m": ["a/x"]}, "write `{deployments: [provider/upstream-model]}`"),
+        ("models", {"*": {"deployments": ["a/x"]}}, "a name is no pattern"),
+        ("providers", ["a"], "give each a name: `providers: {gpu1: {type: ollama}}`"),
+        ("providers", {"a": "openai"}, "such as `{type: openai}`"),
+        (
+            "providers",
+            {"a": {"type": "scripted", "base_url": "localhost:11434"}},
+            "lacks http:// or https:// in front",
+        ),
+        (
+            "providers",
+            {"a": {"type": "scripted", "base_url": "gpu.lan"}},
+            "lacks http:// or https:// in front",
+        ),
+    ],
+)
+def test_a_value_of_another_program_is_answered_with_ours(key: str, value: Any, hint: str) -> None:
+    assert hint in said({**config("a"), key: value})
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_of_another_program_is_answered_with_ours(key: str) -> None:
+    assert f"unknown key {key!r}; {KEYS[key]}" in said({**config("a"), key: 1})
+
+
+def test_no_key_of_ours_is_taken_for_one_of_another_program() -> None:
+    """`timeout` is one of ours inside `health` alone."""
+    ours = {row.key.rpartition(".")[2] for row in config_table() if not row.key.startswith("health.")}
+    assert ours & KEYS.keys() == set()
+
+
+def test_a_password_before_a_host_is_not_repeated() -> None:
+    given = config("a")
+    given["providers"]["a"]["base_url"] = "user:hunter2hunter2@host"
+    assert "hunter2" not in said(given)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ({"ca_file": "/no/such.pem"}, "providers.a.ca_file: cannot set up TLS"),
+        ({"client_cert": "/no/such.pem"}, "providers.a.client_cert: cannot set up TLS"),
+        ({"transport": "nope"}, "providers.a.transport: no plugin offers transport 'nope'"),
+    ],
+)
+def test_what_is_wrong_with_a_connection_is_said_at_its_key(place: dict[str, Any], expected: str) -> None:
+    given = config("a")
+    given["providers"]["a"].update(place)
+    assert expected in said(given)
+
+
+def test_a_general_transport_that_does_not_exist_is_said_once() -> None:
+    message = said(config("abc", transport="nope"))
+    assert message.startswith("1 problem")
+    assert "\n  transport: no plugin offers transport 'nope'" in message

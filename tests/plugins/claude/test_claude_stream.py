@@ -202,6 +202,7 @@ FAILURES: dict[str, tuple[Any, type[CallError], str]] = {
         "no funds",
     ),
     "a text": ({"error": "backend died"}, Unavailable, "backend died"),
+    "without its envelope": ({"type": "overloaded_error", "message": "Busy"}, Overloaded, "Busy"),
     "flat names": (
         {"error_type": "api_error", "error_message": "backend died"},
         Unavailable,

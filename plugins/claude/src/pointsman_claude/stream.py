@@ -139,7 +139,8 @@ class MessagesDecoder:
     def _read(self, data: Any, name: str) -> Sequence[StreamEvent]:
         kind = data.get("type") or name
         handle = _HANDLERS.get(kind)
-        unsure = handle is None or "type" not in data
+        # An event of a type that is not known yet may well have a `message`.
+        unsure = "type" not in data or str(kind).endswith("error")
         if name == "error" or data.get("error") or (unsure and is_complaint(data)):
             raise failure_in_stream(data, request_id=self._request_id)
         if handle is not None:

@@ -34,7 +34,7 @@ from pointsman.errors import (
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.scrubber import Scrubber
-from pointsman.statuses import json_or_none, request_id_of, snippet
+from pointsman.statuses import ID_NAMES, json_or_none, request_id_of, snippet
 from pointsman.timers import Alarms, TimeLimits
 from pointsman.transports.direct import Direct, Reply, Shared
 from pointsman.transports.options import TransportUnavailable
@@ -150,8 +150,9 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        given = request_id_of(self.named)
-        return self._client.scrubber.text(given) if given else ""
+        if ID_NAMES.isdisjoint(self.named):
+            return ""
+        return self._client.scrubber.text(request_id_of(self.named))
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.

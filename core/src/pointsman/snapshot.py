@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakSet
 
 from cachetools import LRUCache
@@ -18,7 +19,7 @@ from cachetools import LRUCache
 from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth
-from pointsman.config import Config, DeploymentConfig, ProviderConfig
+from pointsman.config import Config, ProviderConfig
 from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel
@@ -89,6 +90,8 @@ class Snapshot:
     changes: Changes
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it."""
+    unlisted: Callable[[str, Upstream, str], Pool]
+    """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
 
     __eq__ = object.__eq__  # one equals only itself
@@ -119,22 +122,18 @@ class Snapshot:
             close = get_close_matches(model, self.pools, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
             raise UnknownModel(f"no model is called {model!r}; {hint}")
-        deployment = self._configured(upstream, upstream_model, model) or Deployment(
-            id=model,
-            model=upstream_model,
-            provider=upstream.provider,
-            client=upstream.any_client(),
-            live=Live(model, breaker=None, rng=self.setting.rng),
-            **limits_of(self.config, model, DeploymentConfig(provider=name, model=upstream_model)),
-        )
-        limits = deployment.live.limits
-        pool = Pool(
-            model,
-            (deployment,),
-            RoundRobin(),
-            total=self.config.timeouts.total,
-            counts_tokens=limits is not None and limits.counts_tokens,
-        )
+        deployment = self._configured(upstream, upstream_model, model)
+        if deployment is None:
+            pool = self.unlisted(model, upstream, upstream_model)
+        else:
+            limits = deployment.live.limits
+            pool = Pool(
+                model,
+                (deployment,),
+                RoundRobin(),
+                total=self.config.timeouts.total,
+                counts_tokens=limits is not None and limits.counts_tokens,
+            )
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool
@@ -148,6 +147,11 @@ class Snapshot:
         return None
 
     @property
+    def called_by_full_name(self) -> Sequence[str]:
+        """The `provider/upstream-model` names that were called, as far as they are remembered."""
+        return tuple(self._ad_hoc)
+
+    @property
     def in_flight(self) -> int:
         """Attempts that hold a lease now, over all deployments, those that were called by full name too."""
         ad_hoc = (each.live for pool in self._ad_hoc.values() for each in pool.deployments)
@@ -158,6 +162,9 @@ class Snapshot:
         try:
             return self.lives[deployment]
         except KeyError:
+            for pool in self._ad_hoc.values():
+                if pool.deployments[0].id == deployment:
+                    return pool.deployments[0].live
             hint = did_you_mean(deployment, self.lives, what="there are")
             raise KeyError(f"no deployment is called {deployment!r}; {hint}") from None
 
@@ -230,15 +237,12 @@ class Snapshot:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
         for sink in self.sinks:
             try:
-                await asyncio.to_thread(sink.close)
+                if threading.main_thread().is_alive():
+                    await asyncio.to_thread(sink.close)
+                else:  # the process ends: there is no thread to be had any more, and nobody to hold up
+                    sink.close()
             except Exception:  # a plugin's mistake must not keep the others from writing
                 log.exception("an audit sink failed to close")
-
-
-def limits_of(config: Config, model: str, deployment: DeploymentConfig) -> dict[str, Any]:
-    """The time limits that a deployment keeps to, as the fields of `Deployment`."""
-    timeouts = config.timeouts_for(model, deployment)
-    return {"first_token": timeouts.first_token, "idle": timeouts.idle, "attempt": timeouts.attempt}
 
 
 async def _close(upstream: Upstream) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pointsman import jsonio
 from pointsman.complaints import is_complaint
-from pointsman.errors import BadResponse, Truncated
+from pointsman.errors import BadResponse, CallError, Truncated
 from pointsman.framing import SseEvent
 from pointsman.frozen import frozen
 from pointsman.http import Answer, Client
@@ -78,10 +78,12 @@ class Pull:
             raise StopAsyncIteration
         try:
             step = progress(await self._line())
-        except BaseException:
+        except BaseException as error:
             self._done = True
             if self._answer is not None:
                 self._answer.abort()
+            if isinstance(error, CallError):  # it does not go through the router, which would do this
+                self._client.scrubber.error(error)
             raise
         if step.status == "success":
             await self.aclose()

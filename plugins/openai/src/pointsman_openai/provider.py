@@ -64,7 +64,7 @@ class OpenAIProvider(Provider):
         self._own: Client | None = None
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
-        if self._stream_underneath and request.extra.get("n") in (None, 1):  # a stream has one choice
+        if self._stream_underneath and not request.logprobs and request.extra.get("n") in (None, 1):
             return await (await self.stream(request, call, timely=False)).whole()
         body: Any
         if is_large(request.messages):

@@ -136,3 +136,19 @@ def test_a_whole_number_beyond_64_bits_is_a_float_unless_it_is_read_exactly(
     assert read == (float(number) if number in BEYOND else number)
     assert type(read) is (float if number in BEYOND else int)
     assert jsonio.exactly(data) == {"a": [number, 1.5]}
+
+
+@pytest.mark.parametrize(
+    "value", [math.nan, {"a": math.nan}, [math.nan], [1, math.inf], {"a": [{"b": -math.inf}]}]
+)
+def test_no_number_is_found_wherever_it_stands(value: Any) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        jsonio.dumps(value)
+
+
+def test_the_letters_of_null_within_a_text_do_not_make_it_slow(
+    monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    if library == "orjson":
+        monkeypatch.setattr(jsonio.json, "dumps", None)
+    assert jsonio.dumps({"picture": "QUJDnullQUJD"}) == b'{"picture":"QUJDnullQUJD"}'

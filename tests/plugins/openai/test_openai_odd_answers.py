@@ -32,7 +32,7 @@ from pointsman.types import (
     Text,
     TextDelta,
 )
-from pointsman_openai.answers import chat_response, embed_response
+from pointsman_openai.answers import chat_response, embed_response, model_infos
 from pointsman_openai.decode import ChatDecoder
 from pointsman_openai.provider import OpenAIProvider
 from pointsman_openai.settings import OpenAISettings
@@ -156,6 +156,16 @@ async def test_a_wrong_address_says_what_it_should_look_like(status: int, body: 
     with pytest.raises(BadResponse, match=r"base_url should look like https://host/v1") as caught:
         await ask(status, body)
     assert not caught.value.retry_same
+
+
+async def test_a_path_that_is_not_there_is_named_also_with_a_status_of_success() -> None:
+    with pytest.raises(BadResponse, match=r"Unexpected endpoint.*base_url should end with /v1"):
+        await ask(200, {"error": "Unexpected endpoint or method. (POST /chat/completions)"})
+
+
+def test_an_error_in_place_of_the_models_is_that_error() -> None:
+    with pytest.raises(RateLimited, match="slowly"):
+        model_infos({"error": {"message": "slowly", "code": "rate_limit_exceeded"}}, provider="p")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,12 @@ def is_wrong_address(body: Any) -> bool:
     said = complaint(body)
     if said.code and said.code not in ("404", "405", "not_found", "not_found_error"):
         return False
-    return not said.message or re.match(_NO_SUCH_PATH, said.message.strip(), re.IGNORECASE) is not None
+    return not said.message or names_no_path(said.message)
+
+
+def names_no_path(message: str) -> bool:
+    """Whether an error is about a path that is not there; LM Studio says so with status 200."""
+    return re.match(_NO_SUCH_PATH, message.strip(), re.IGNORECASE) is not None
 
 
 def wrong_address(status: int, body: Any, content: bytes, address: str, *, request_id: str) -> BadResponse:

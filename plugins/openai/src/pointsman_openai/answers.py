@@ -132,9 +132,11 @@ def embed_response(body: Any, request: EmbedRequest, *, request_id: str = "") ->
 
 
 def model_infos(body: Any, *, provider: str) -> list[ModelInfo]:
-    """The answer of GET /models. Raises BadResponse."""
+    """The answer of GET /models. Raises: the error in the body, if it has one; BadResponse."""
     data = body.get("data", body.get("models")) if isinstance(body, dict) else body
     if not isinstance(data, list):
+        if isinstance(body, dict) and is_complaint(body):
+            raise error_of_body(body)
         raise BadResponse("the upstream's list of models is none")
     return [
         ModelInfo(

@@ -7,9 +7,10 @@ from typing import Any
 
 from pointsman import hints
 from pointsman.complaints import complaint
-from pointsman.errors import AuthenticationFailed, CallError, RateLimited, Unavailable
+from pointsman.errors import AuthenticationFailed, BadResponse, CallError, RateLimited, Unavailable
 from pointsman.recognition import by_status, by_vague_word, recognise
 from pointsman.statuses import error_for_status, in_vain
+from pointsman_openai.address import names_no_path
 
 
 def error_of_answer(
@@ -49,8 +50,12 @@ def error_of_body(body: Any, *, request_id: str = "") -> CallError:
     if kind is None and said.status is not None:
         kind = by_status(said.status)
     kind = kind or by_vague_word(said.code, said.type) or Unavailable
+    hint = ""
+    if names_no_path(said.message):
+        kind, hint = BadResponse, "; this path is not there: base_url should end with /v1 or the like"
+    words = _said(kind, said.message or said.code or said.type)[:500]
     error = kind(
-        f"the upstream answers with an error: {_said(kind, said.message or said.code or said.type)[:500]}",
+        f"the upstream answers with an error: {words}{hint}",
         status=said.status,
         retry_after=meant.wait,
         upstream_request_id=request_id,

@@ -38,7 +38,8 @@ from pointsman.errors import PointsmanError
 from pointsman.framing import SseFramer
 from pointsman.sources import Decoder, Framer
 from pointsman.types import FinishReason, StreamEvent, Usage
-from pointsman_claude.stream import Frames, MessagesDecoder
+from pointsman_claude.frames import Frames
+from pointsman_claude.stream import MessagesDecoder
 from pointsman_ollama.decode import Lines, StreamDecoder
 from pointsman_openai.decode import ChatDecoder
 

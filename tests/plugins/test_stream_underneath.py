@@ -21,6 +21,7 @@ from pointsman.http import Limits
 from pointsman.provider import Provider
 from pointsman.testing import run
 from pointsman.types import ChatRequest, ChatResponse, GenerateRequest, Message
+from pointsman_claude import ClaudeProvider, ClaudeSettings
 from pointsman_localai import LocalAIProvider, LocalAISettings
 from pointsman_ollama.provider import OllamaProvider
 from pointsman_ollama.settings import OllamaSettings
@@ -92,8 +93,14 @@ def frame(text: str) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
-CHUNKS = {"ollama": line, "localai": frame, "openai": frame}
-DEFAULTS = {"ollama": True, "localai": True, "openai": False}
+def event(text: str) -> bytes:
+    delta = {"type": "text_delta", "text": text}
+    value = {"type": "content_block_delta", "index": 0, "delta": delta}
+    return b"event: content_block_delta\ndata: " + json.dumps(value).encode() + b"\n\n"
+
+
+CHUNKS = {"ollama": line, "localai": frame, "openai": frame, "claude": event}
+DEFAULTS = {"ollama": True, "localai": True, "openai": False, "claude": False}
 
 
 @pytest.mark.parametrize("transport", ["httpx", "aiohttp", "h1"])
@@ -133,6 +140,7 @@ def provider(kind: str, answers: Sequence[tuple[Any, ...]], **own: Any) -> tuple
         "ollama": (OllamaProvider, OllamaSettings),
         "localai": (LocalAIProvider, LocalAISettings),
         "openai": (OpenAIProvider, OpenAISettings),
+        "claude": (ClaudeProvider, ClaudeSettings),
     }
     factory, model = made[kind]
     return factory(context_for(upstream, settings=model(**own), base_url="http://up")), upstream
@@ -245,6 +253,32 @@ async def test_a_completion_of_ollama_is_asked_for_as_a_stream_too() -> None:
     assert response.raw == {**end, "response": "x)"}
 
 
+async def test_an_answer_of_claude_is_the_same_in_events_and_in_one_piece() -> None:
+    content = [
+        {"type": "thinking", "thinking": "Hm", "signature": "s"},
+        {"type": "text", "text": "Hi you"},
+        {"type": "tool_use", "id": "t", "name": "f", "input": {"x": 2**70}},
+    ]
+    usage = {"input_tokens": 3, "output_tokens": 4}
+    base = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m"}
+    end = {"stop_reason": "tool_use", "stop_sequence": None}
+    values: list[dict[str, Any]] = [{"type": "message_start", "message": {**base, "content": []}}]
+    for n, block in enumerate(content):
+        values.append({"type": "content_block_start", "index": n, "content_block": block})
+        values.append({"type": "content_block_stop", "index": n})
+    values.append({"type": "message_delta", "delta": end, "usage": usage})
+    values.append({"type": "message_stop"})
+    body = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in values)
+
+    streamed, upstream = provider("claude", [(200, body, {"request-id": "up_1"})], stream_underneath=True)
+    one = await asked(streamed, upstream)
+    whole = {**base, "content": content, **end, "usage": usage}
+    other = await asked(*provider("claude", [(200, whole, {"request-id": "up_1"})]))
+
+    assert upstream.sent()["stream"] is True
+    assert one == other
+
+
 @pytest.mark.parametrize("kind", ["localai", "openai"])
 async def test_what_has_no_place_in_an_answer_is_in_raw_all_the_same(kind: str) -> None:
     tokens = [{"token": each, "logprob": -0.5} for each in ("Hi", " you")]
@@ -325,13 +359,16 @@ class _Slowly(httpx.AsyncByteStream):
 
 END = line("", done=True, done_reason="stop")
 FRAMES = [frame("a"), b"data: [DONE]\n\n"]
+EVENTS = [event("a"), b'data: {"type":"message_stop"}\n\n']
 
 
-@pytest.mark.parametrize(("kind", "pieces"), [("ollama", [line("a"), END]), ("localai", FRAMES)])
+@pytest.mark.parametrize(
+    ("kind", "pieces"), [("ollama", [line("a"), END]), ("localai", FRAMES), ("claude", EVENTS)]
+)
 def test_a_whole_answer_has_the_time_of_its_attempt_however_slow_its_tokens_are(
     kind: str, pieces: list[bytes]
 ) -> None:
-    given, _ = provider(kind, [])
+    given, _ = provider(kind, [], stream_underneath=True)
     slow = Slow(pieces, head=10, gap=20)
 
     assert run(asked(given, slow, deadline=60, first_token=1, idle=1)).text == "a"

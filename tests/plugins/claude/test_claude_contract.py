@@ -144,3 +144,7 @@ class TestClaude(ProviderContract):
         GenerateRequest("public", "hello"),
         EmbedRequest("public", ("hello",)),
     )
+
+
+class TestClaudeAsStreams(TestClaude):
+    settings: ClassVar = {**TestClaude.settings, "stream_underneath": True}

@@ -242,8 +242,12 @@ def test_a_malformed_event_is_a_bad_response(data: bytes) -> None:
         MessagesDecoder().decode(SseEvent("content_block_delta", data))
 
 
-def test_the_data_of_unknown_events_is_not_even_read() -> None:
-    assert MessagesDecoder().decode(SseEvent("future", b"[DONE]")) == ()
+@pytest.mark.parametrize(
+    "data",
+    [b"[DONE]", b"{}", b'{"type":"future","message":"hello"}', b'{"type":"future","detail":"x","code":1}'],
+)
+def test_events_of_a_type_that_is_unknown_are_passed_over_whatever_they_hold(data: bytes) -> None:
+    assert list(MessagesDecoder().decode(SseEvent("future", data))) == []
 
 
 def test_a_broken_character_is_replaced() -> None:

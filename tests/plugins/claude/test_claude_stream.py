@@ -25,7 +25,8 @@ from pointsman.errors import (
 )
 from pointsman.types import StreamEvent, Usage
 from pointsman_claude.decode import chat_response
-from pointsman_claude.stream import Frames, MessagesDecoder, events_of, whole_answer
+from pointsman_claude.frames import Frames
+from pointsman_claude.stream import MessagesDecoder, events_of, whole_answer
 
 Frame = dict[str, Any]
 
@@ -202,6 +203,7 @@ FAILURES: dict[str, tuple[Any, type[CallError], str]] = {
         "no funds",
     ),
     "a text": ({"error": "backend died"}, Unavailable, "backend died"),
+    "without its envelope": ({"type": "overloaded_error", "message": "Busy"}, Overloaded, "Busy"),
     "flat names": (
         {"error_type": "api_error", "error_message": "backend died"},
         Unavailable,

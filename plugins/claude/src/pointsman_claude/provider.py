@@ -15,12 +15,13 @@ from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint
 from pointsman.payload import is_large, written
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
-from pointsman.sources import EventSource, HttpEvents
+from pointsman.sources import HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
 from pointsman_claude.decode import input_tokens, model_page
 from pointsman_claude.failures import NOT_CLAUDE, failure
-from pointsman_claude.stream import Frames, MessagesDecoder, whole_answer
+from pointsman_claude.frames import Frames
+from pointsman_claude.stream import MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
@@ -52,6 +53,11 @@ class ClaudeSettings(_Model):
         description="a system message behind the first turn: `hoist` moves it to the system prompt, `native` "
         "sends it where it stands (newer models only), `refuse` leaves the request to other deployments",
     )
+    stream_underneath: bool = Field(
+        default=False,
+        description="ask for whole answers as streams, too, and put them together: for answers that take "
+        "minutes, and for servers that notice a client that is gone only when they send it a token",
+    )
 
 
 class ClaudeOptions(_Model):
@@ -82,6 +88,7 @@ class ClaudeProvider(Provider):
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         self._settings: ClaudeSettings = context.settings
+        self._stream_underneath = self._settings.stream_underneath
         self._open = context.open
         self._own: Client | None = None
         self._manner = self._make_manner(ClaudeOptions())
@@ -91,6 +98,8 @@ class ClaudeProvider(Provider):
         self.endpoint: Endpoint = Endpoint(base_url, headers, _api_key, _RATES)
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+        if self._stream_underneath:
+            return await (await self.stream(request, call, timely=False)).whole()
         manner = self._manner_of(call.options)
         make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=False)
         body = await written(make) if is_large(request.messages) else make()
@@ -101,7 +110,8 @@ class ClaudeProvider(Provider):
             raise _failure(answer, content, call.client)
         return whole_answer(content, request_id=answer.request_id)
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEvents:
+        """The events of an answer; a `timely` one must begin within `first_token`."""
         manner = self._manner_of(call.options)
         make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=True)
         body = await written(make) if is_large(request.messages) else make()
@@ -111,7 +121,7 @@ class ClaudeProvider(Provider):
             body,
             limits=call.limits,
             headers={**call.headers, **manner.headers},
-            stream=True,
+            stream=timely,
         )
         if answer.status >= 400:
             raise _failure(answer, await answer.read(), call.client)

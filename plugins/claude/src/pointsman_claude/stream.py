@@ -10,8 +10,7 @@ from pointsman.arguments import arguments_text, with_exact_numbers
 from pointsman.assembly import Assembly
 from pointsman.complaints import is_complaint
 from pointsman.errors import BadResponse, Truncated
-from pointsman.framing import SseEvent, SseFramer
-from pointsman.statuses import snippet
+from pointsman.framing import SseEvent
 from pointsman.surrogates import Halves
 from pointsman.types import (
     ChatResponse,
@@ -37,7 +36,8 @@ from pointsman_claude.decode import (
     text_or_none,
     usage_of,
 )
-from pointsman_claude.failures import NOT_CLAUDE, failed, failure_in_stream
+from pointsman_claude.failures import failed, failure_in_stream
+from pointsman_claude.frames import Frames
 
 _TAKEN_BY = {
     "text_delta": ("text",),
@@ -139,7 +139,8 @@ class MessagesDecoder:
     def _read(self, data: Any, name: str) -> Sequence[StreamEvent]:
         kind = data.get("type") or name
         handle = _HANDLERS.get(kind)
-        unsure = handle is None or "type" not in data
+        # An event of a type that is not known yet may well have a `message`.
+        unsure = "type" not in data or str(kind).endswith("error")
         if name == "error" or data.get("error") or (unsure and is_complaint(data)):
             raise failure_in_stream(data, request_id=self._request_id)
         if handle is not None:
@@ -354,48 +355,6 @@ def whole_answer(body: bytes, *, request_id: str = "") -> ChatResponse:
     if not decoder.done:
         decoder.close()
     return said.response(request_id)
-
-
-class Frames:
-    """Server-sent events, or a message in their place, as `SseFramer` reads them; nothing else.
-
-    Raises: BadResponse for a page or another text, which is no answer of this API.
-    """
-
-    __slots__ = ("_body", "_events", "_known")
-
-    def __init__(self) -> None:
-        self._events = SseFramer()
-        self._known = False
-        self._body = b""
-
-    def feed(self, data: bytes) -> list[SseEvent]:
-        """The events that `data` completes."""
-        if not self._known:
-            self._body += data
-            data = self._body.lstrip(_BLANK)
-            if not data or data[:1] not in _BEGINNINGS:
-                if len(self._body) > _HEAD:
-                    raise self._refusal()
-                return []
-            self._known = True
-        return self._events.feed(data)
-
-    def close(self) -> list[SseEvent]:
-        """The last event, when it is whole."""
-        if not self._known and self._body.strip(_BLANK):
-            raise self._refusal()
-        return self._events.close()
-
-    def _refusal(self) -> BadResponse:
-        return BadResponse(f"the upstream answers with {snippet(self._body)!r}; {NOT_CLAUDE}")
-
-
-_BLANK = b"\xef\xbb\xbf \t\r\n"
-_BEGINNINGS = b"edir:{["
-"""How an event stream begins (event, error, data, id, retry, a comment), and how JSON does."""
-_HEAD = 2000
-"""Bytes of a page that are looked at."""
 
 
 def events_of(response: ChatResponse) -> list[StreamEvent]:

@@ -17,8 +17,8 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors scrubber frozen
-    types turns assembly
+    errors faults scrubber frozen
+    types usage turns assembly
     jsonio arguments
     units suggest clock events timers framing hints
     recognition complaints

@@ -38,7 +38,7 @@ from pointsman.health import (
     answered,
 )
 from pointsman.hints import left
-from pointsman.http import Client, Endpoint
+from pointsman.http import Client, Endpoint, Used
 from pointsman.inputs import default_options
 from pointsman.limits import Limit, Meter, Oversize
 from pointsman.limits import Limits as RateLimits
@@ -365,6 +365,10 @@ class _Builder:
             clock=self._clock,
             connect_timeout=self._connect_timeout(config),
             scrubber=self._scrubber,
+            plugins=Used(
+                auth="" if config.credential is None else config.credential.type,
+                transport=config.transport or self._config.transport,
+            ),
         )
 
     def _transport(self, config: ProviderConfig, max_in_flight: int | None) -> Any:
@@ -439,6 +443,7 @@ class _Builder:
             require=model.require,
             budget=self._budget(None if retry is None else retry.budget, old),
             retry=retry,
+            retry_name=(model.retry or self._config.retry).type,
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
             room=self._room(),
@@ -567,6 +572,7 @@ class _Builder:
             provider=upstream.provider,
             client=self._clients.get(id),
             live=self._lives[id],
+            plugin=upstream.factory.name,
             weight=config.weight,
             priority=config.priority,
             defaults={

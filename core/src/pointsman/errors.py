@@ -2,7 +2,7 @@
 
 PointsmanError
 ├── ConfigError                 the configuration cannot be right; nothing was started
-├── PluginError                 a plugin is missing, broken or claimed twice
+├── PluginError                 a plugin is missing, broken, claimed twice, or did wrong at work
 ├── RequestError                the request itself cannot succeed as it stands
 │   ├── InvalidRequest          malformed or refused by the upstream as malformed
 │   ├── UnknownModel            no model of that name is configured
@@ -78,12 +78,6 @@ class ConfigError(PointsmanError):
         self.problems = tuple(problems)
 
 
-class PluginError(PointsmanError):
-    """A plugin is missing, broken or claimed by two distributions."""
-
-    code = "plugin"
-
-
 class CallError(PointsmanError):
     """What every failed call carries: enough for the caller to act.
 
@@ -133,6 +127,24 @@ class CallError(PointsmanError):
 
 def _rebuilt(kind: type[CallError], args: tuple[Any, ...]) -> CallError:
     return kind.__new__(kind, *args)
+
+
+class PluginError(CallError):
+    """A plugin is missing, broken or claimed by two distributions, or it did wrong at work.
+
+    Attributes:
+        kind, plugin, method: what did wrong at work, such as `provider`, `ollama`, `chat`; "" otherwise.
+    """
+
+    code = "plugin"
+
+    def __init__(
+        self, message: str, *, kind: str = "", plugin: str = "", method: str = "", deployment: str = ""
+    ) -> None:
+        super().__init__(message, deployment=deployment)
+        self.kind = kind
+        self.plugin = plugin
+        self.method = method
 
 
 class RequestError(CallError):

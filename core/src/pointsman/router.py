@@ -20,15 +20,17 @@ from pointsman.config import Config
 from pointsman.config.problems import config_error
 from pointsman.deployment import Admin, Deployment, Lease
 from pointsman.errors import (
+    AttemptTimeout,
     CallError,
     ConfigError,
     InvalidRequest,
     NoDeploymentAvailable,
     Outcome,
-    PointsmanError,
+    PluginError,
     UnknownModel,
 )
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
+from pointsman.faults import fault, is_own
 from pointsman.health import answered
 from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
 from pointsman.plugins import Plugins
@@ -38,6 +40,7 @@ from pointsman.snapshot import Snapshot
 from pointsman.status import explain, status
 from pointsman.stream import ChatStream
 from pointsman.terms import Terms, split_terms
+from pointsman.timers import TimeLimit
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
 _LAST_WORDS = 1.0
+LOOK_WITHIN = 10.0
+"""Seconds for which a provider is waited for that is only looked at."""
 MODELS_CACHED = 30.0
 """Seconds for which a provider's list of models is believed."""
 
@@ -278,6 +283,7 @@ class Router:
         async def once(lease: Lease) -> R:
             with attempts.limit(lease) as time:
                 response = await ask(lease.deployment, attempts.call(lease, time))
+            attempts.check(response, lease)
             attempts.end(
                 lease,
                 Outcome.OK,
@@ -354,20 +360,39 @@ class Router:
             ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
             for name, pool in self._snapshot.pools.items()
         ]
-        listed = await asyncio.gather(*(self._list(each) for each in self._snapshot.providers.values()))
+        listed = await asyncio.gather(
+            *(self._list(name, each) for name, each in self._snapshot.providers.items())
+        )
         known = {each.id for each in public}
         return public + [each for some in listed for each in some if each.id not in known]
 
-    async def _list(self, provider: Provider) -> Sequence[ModelInfo]:
+    async def _list(self, name: str, provider: Provider) -> Sequence[ModelInfo]:
         with suppress(KeyError):
-            return self._listed[provider.name]
+            return self._listed[name]
         try:
-            found = await provider.models()
-        except Exception:  # also a plugin's own mistake: it must not take the others' models away
+            with self._looking():
+                found = await provider.models()
+            listed = [_full_name(each, name) for each in found]
+        except (
+            BaseException
+        ) as error:  # also a plugin's own mistake: it must not take the others' models away
+            if self._fault(name, "models", error) is None and not isinstance(error, Exception):
+                raise
             return ()
-        listed = [replace(each, id=f"{provider.name}/{each.id}", provider=provider.name) for each in found]
-        self._listed[provider.name] = listed
+        self._listed[name] = listed
         return listed
+
+    def _looking(self) -> TimeLimit:
+        """The limit of a look at a provider, outside of any request."""
+        late = partial(AttemptTimeout, f"no answer within {LOOK_WITHIN:g} s")
+        return TimeLimit(self._clock.now() + LOOK_WITHIN, late, self._snapshot.setting.alarms)
+
+    def _fault(self, provider: str, method: str, error: BaseException) -> PluginError | None:
+        """What `error`, which came out of the provider of that name, is when it is the plugin's mistake."""
+        if isinstance(error, CallError) or not is_own(error):
+            return None
+        plugin = self._snapshot.upstreams[provider].factory.name
+        return fault("provider", plugin, method, error, scrub=self._snapshot.setting.scrubber.text)
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """Asks every provider now whether it is well, free of charge.
@@ -377,18 +402,21 @@ class Router:
         self._bind()
         scrubber = self._snapshot.setting.scrubber
 
-        async def probe(provider: Provider) -> dict[str, Any]:
+        async def probe(name: str, provider: Provider) -> dict[str, Any]:
             began = self._clock.now()
             try:
-                await answered(provider.probe())
-            except PointsmanError as error:
+                with self._looking():
+                    await answered(provider.probe())
+            except CallError as error:
                 return {"ok": False, "ms": self._ms(began), "error": scrubber.shown(error)}
-            except Exception as error:  # a plugin's own mistake: said here, and no reason to hide the others
-                return {"ok": False, "ms": self._ms(began), "error": scrubber.text(repr(error))[:500]}
+            except BaseException as error:  # a plugin's own mistake is said here, and hides no others
+                if (wrong := self._fault(name, "probe", error)) is None:
+                    raise
+                return {"ok": False, "ms": self._ms(began), "error": wrong.message}
             return {"ok": True, "ms": self._ms(began)}
 
         providers = self._snapshot.providers
-        answers = await asyncio.gather(*(probe(each) for each in providers.values()))
+        answers = await asyncio.gather(*(probe(name, each) for name, each in providers.items()))
         return dict(zip(providers, answers, strict=True))
 
     def provider(self, name: str) -> Any:
@@ -414,9 +442,13 @@ class Router:
         self._snapshot.live(deployment).admit(Admin.UP)
 
     def reset(self, deployment: str) -> None:
-        """Forget what went wrong there: its breaker closes, and cool-down and ejection end."""
+        """Forget what went wrong there: its breaker closes, cool-down and ejection end, and its rate limits,
+        also those that it shares with others, count from nothing.
+        """
         now, live = self._now(), self._snapshot.live(deployment)
         live.forget()
+        if live.limits is not None:
+            live.limits.reset()
         if live.breaker is not None:
             live.breaker.reset(now)
         for pool in self._snapshot.pools.values():
@@ -568,6 +600,13 @@ class Router:
 
     def _ms(self, since: float) -> float:
         return round((self._clock.now() - since) * 1e3, 1)
+
+
+def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
+    """`model`, as `provider` lists it, by the name under which it is called here."""
+    if not isinstance(model, ModelInfo) or not isinstance(model.id, str):
+        raise TypeError(f"a list of models has a {type(model).__name__} in it, or one whose id is no text")
+    return replace(model, id=f"{provider}/{model.id}", provider=provider)
 
 
 def _shutting_down() -> NoDeploymentAvailable:

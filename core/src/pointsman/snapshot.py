@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import field
+from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -21,6 +21,7 @@ from pointsman.auth import Auth
 from pointsman.config import Config, DeploymentConfig, ProviderConfig
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel
+from pointsman.faults import OWN, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober
 from pointsman.http import Client, Endpoint
@@ -30,10 +31,13 @@ from pointsman.provider import Provider, ProviderFactory
 from pointsman.residency import Host
 from pointsman.strategy import RoundRobin
 from pointsman.suggest import did_you_mean
+from pointsman.timers import TimeLimit
 from pointsman.transports.deferred import DeferredTransport
 
 log = logging.getLogger("pointsman")
 
+CLOSE_WITHIN = 5.0
+"""Seconds that each thing of a plugin's has to close in."""
 AD_HOC_POOLS = 256
 """`provider/upstream-model` names that are remembered; callers may invent any number."""
 
@@ -129,6 +133,7 @@ class Snapshot:
             provider=upstream.provider,
             client=upstream.any_client(),
             live=Live(model, breaker=None, rng=self.setting.rng),
+            plugin=upstream.factory.name,
             **limits_of(self.config, model, DeploymentConfig(provider=name, model=upstream_model)),
         )
         limits = deployment.live.limits
@@ -137,6 +142,7 @@ class Snapshot:
             (deployment,),
             RoundRobin(),
             total=self.config.timeouts.total,
+            retry_name=self.config.retry.type,
             counts_tokens=limits is not None and limits.counts_tokens,
         )
         self._ad_hoc[model] = pool
@@ -223,20 +229,17 @@ class Snapshot:
         for polled in self.hosts.values():
             await polled.poller.aclose()
         for client in self.clients.values():
-            with suppress(Exception):
-                await client.aclose()
+            await _closed("transport", "", client.aclose)
         for upstream in self.upstreams.values():
-            with suppress(Exception):
-                await _close(upstream)
+            await _close(upstream)
         self.setting.alarms.close()
 
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
         for sink in self.sinks:
-            try:
-                await asyncio.to_thread(sink.close)
-            except Exception:  # a plugin's mistake must not keep the others from writing
-                log.exception("an audit sink failed to close")
+            error = await asyncio.to_thread(_raised_by, sink.close)
+            if error is not None:  # a plugin's mistake must not keep the others from writing
+                fault("audit", type(sink).__name__, "close", error)
 
 
 def limits_of(config: Config, model: str, deployment: DeploymentConfig) -> dict[str, Any]:
@@ -246,6 +249,27 @@ def limits_of(config: Config, model: str, deployment: DeploymentConfig) -> dict[
 
 
 async def _close(upstream: Upstream) -> None:
-    await upstream.provider.aclose()
+    await _closed("provider", upstream.factory.name, upstream.provider.aclose)
     for client in upstream.own:
-        await client.aclose()
+        await _closed("transport", upstream.config.transport or "", client.aclose)
+
+
+async def _closed(kind: str, plugin: str, close: Callable[[], Awaitable[None]]) -> None:
+    """Close something of a plugin; one that fails at it, or takes too long, must not keep the others open."""
+    late = partial(TimeoutError, f"not closed within {CLOSE_WITHIN:g} s")
+    try:
+        with TimeLimit(asyncio.get_running_loop().time() + CLOSE_WITHIN, late):
+            await close()
+    except BaseException as error:
+        if not is_own(error):
+            raise
+        fault(kind, plugin, "aclose", error)
+
+
+def _raised_by(close: Callable[[], None]) -> BaseException | None:
+    """What `close` raises: no future carries a StopIteration, so its thread would not be heard of."""
+    try:
+        close()
+    except OWN as error:
+        return error
+    return None

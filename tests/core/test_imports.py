@@ -33,7 +33,7 @@ ORDER = """
     swrr strategy residency budget retry line_file audit breaker levels health concurrency limits waiting
     reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
-    snapshot lives control control_socket build status router sync
+    interfaces snapshot lives control control_socket build status router sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

@@ -74,7 +74,10 @@ class Pool:
         changes = {id(each.live.changes): each.live.changes for each in deployments}
         self._changes = changes.popitem()[1] if len(changes) == 1 else None
         self._observer = Observer(strategy.observed, strategy_name) if observes(strategy) else None
-        strategy.members(self.deployments)
+        try:
+            strategy.members(self.deployments)
+        except OWN as error:
+            raise self._fault("members", error) from error
 
     def tie(self, now: float) -> None:
         """From `now` on, the ejections of each level are tied together, so that its last one is spared.

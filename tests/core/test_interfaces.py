@@ -117,7 +117,10 @@ MAKES: dict[str, tuple[Any, str]] = {
     "makes an object": (lambda *_: object(), "made a object, which has no method"),
     "makes a text": (lambda *_: SECRET, "made a str, which has no method"),
     "makes a class": (lambda *_: Deaf, "made the class Deaf, expected an object of it"),
-    "makes what cannot be looked at": (lambda *_: Deaf(), "made a Deaf that cannot be looked at: RuntimeError"),
+    "makes what cannot be looked at": (
+        lambda *_: Deaf(),
+        "made a Deaf that cannot be looked at: RuntimeError",
+    ),
 }
 
 

@@ -59,10 +59,19 @@ class PointsmanError(Exception):
 
     code: ClassVar[str] = "error"
 
+    def __init__(self, message: str = "") -> None:
+        # A message may quote what a caller gave, and half a surrogate pair would fail wherever it is written.
+        super().__init__(message if message.isascii() else writable(message))
+
     @property
     def message(self) -> str:
         """What happened, to which thing, and what would help; never a key or a prompt."""
         return str(self.args[0]) if self.args else type(self).__name__
+
+
+def writable(text: str) -> str:
+    """`text` as UTF-8 can have it: halves of surrogate pairs are shown as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class ConfigError(PointsmanError):

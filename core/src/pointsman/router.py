@@ -28,6 +28,7 @@ from pointsman.errors import (
     Outcome,
     PluginError,
     UnknownModel,
+    writable,
 )
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
 from pointsman.faults import fault, is_own
@@ -54,8 +55,11 @@ if TYPE_CHECKING:
     from pointsman.control_socket import Control
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
+E = TypeVar("E", bound=CallError)
 
 _LAST_WORDS = 1.0
+_NAME_CUT = 200
+"""Characters of what was asked for in place of the name of a model, that its event shows."""
 LOOK_WITHIN = 10.0
 """Seconds for which a provider is waited for that is only looked at."""
 MODELS_CACHED = 30.0
@@ -223,7 +227,10 @@ class Router:
 
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
         """
-        request, terms = _asked(model, messages, options)
+        try:
+            request, terms = _asked(model, messages, options)
+        except InvalidRequest as error:
+            raise self._refused("chat", model, error) from error.__cause__
 
         def ask(deployment: Deployment, call: Call) -> Awaitable[ChatResponse]:
             asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
@@ -233,13 +240,19 @@ class Router:
 
     def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
         """The answer as a stream of events; takes what `chat` takes. Use it with `async with`."""
-        request, terms = _asked(model, messages, options)
+        try:
+            request, terms = _asked(model, messages, options)
+        except InvalidRequest as error:
+            raise self._refused("stream", model, error) from error.__cause__
         return ChatStream(lambda: self._begin("stream", request, terms))
 
     async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
         """A plain completion of `prompt`, where the upstream has one; options as in GenerateRequest."""
-        terms, rest = split_terms(options)
-        request = generate_request(model, prompt, rest)
+        try:
+            terms, rest = split_terms(options)
+            request = generate_request(model, prompt, rest)
+        except InvalidRequest as error:
+            raise self._refused("generate", model, error) from error.__cause__
 
         def ask(deployment: Deployment, call: Call) -> Awaitable[ChatResponse]:
             asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
@@ -249,8 +262,11 @@ class Router:
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`."""
-        terms, rest = split_terms(options)
-        request = embed_request(model, texts, rest)
+        try:
+            terms, rest = split_terms(options)
+            request = embed_request(model, texts, rest)
+        except InvalidRequest as error:
+            raise self._refused("embed", model, error) from error.__cause__
 
         def ask(deployment: Deployment, call: Call) -> Awaitable[EmbedResponse]:
             asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
@@ -304,24 +320,23 @@ class Router:
         self._bind()
         snapshot = self._snapshot
         if self._stopping:
-            stopping = _shutting_down()
-            self._refused(operation, request, stopping)
-            raise stopping
+            raise self._refused(operation, request.model, _shutting_down())
         try:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
-            self._refused(operation, request, error)
-            raise
+            raise self._refused(operation, request.model, error) from None
         return Attempts(snapshot.setting, chain, request, operation, terms)
 
-    def _refused(self, operation: str, request: Request, error: CallError) -> None:
-        """A request that never came to an attempt is still one request, with one event."""
+    def _refused(self, operation: str, model: object, error: E) -> E:
+        """`error`, of a request that never came to an attempt: it is still one request, with one event."""
+        if isinstance(model, ChatRequest):
+            model = model.model
         error.request_id = new_id("req_", self._rng)
         self._events.emit(
             RequestEnded(
                 request_id=error.request_id,
                 operation=operation,
-                model=request.model,
+                model=writable(model[:_NAME_CUT]) if isinstance(model, str) else "",
                 pool="",
                 deployment="",
                 result="error",
@@ -333,6 +348,7 @@ class Router:
                 usage=None,
             )
         )
+        return error
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 

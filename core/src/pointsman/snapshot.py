@@ -20,7 +20,7 @@ from pointsman.audit import AuditSink
 from pointsman.auth import Auth
 from pointsman.config import Config, DeploymentConfig, ProviderConfig
 from pointsman.deployment import Changes, Deployment, Live
-from pointsman.errors import UnknownModel
+from pointsman.errors import UnknownModel, writable
 from pointsman.faults import OWN, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober
@@ -38,6 +38,7 @@ log = logging.getLogger("pointsman")
 
 CLOSE_WITHIN = 5.0
 """Seconds that each thing of a plugin's has to close in."""
+_NAME_CUT = 200
 AD_HOC_POOLS = 256
 """`provider/upstream-model` names that are remembered; callers may invent any number."""
 
@@ -121,12 +122,17 @@ class Snapshot:
             return pool
         name, slash, upstream_model = model.partition("/")
         upstream = self.upstreams.get(name)
-        if not slash or not upstream_model or upstream is None:
+        if not slash or not upstream_model or upstream is None or writable(model) != model:
             from difflib import get_close_matches  # most programs know their models
 
-            close = get_close_matches(model, self.pools, 1)
+            close = get_close_matches(model[:_NAME_CUT], self.pools, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
-            raise UnknownModel(f"no model is called {model!r}; {hint}")
+            shown = (
+                repr(model)
+                if len(model) <= _NAME_CUT
+                else f"{model[:_NAME_CUT]!r}… ({len(model)} characters)"
+            )
+            raise UnknownModel(f"no model is called {shown}; {hint}")
         deployment = self._configured(upstream, upstream_model, model) or Deployment(
             id=model,
             model=upstream_model,

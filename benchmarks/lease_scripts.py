@@ -514,7 +514,9 @@ class Ledger:
             self._charges[key] = (0, 0)
         elif event.hedge:
             self._charges[key] = (1, 1)
-        failing = event.outcome in (Outcome.UPSTREAM_FAULT, Outcome.OVERLOAD)
+        failing = (
+            event.outcome in (Outcome.UPSTREAM_FAULT, Outcome.OVERLOAD) or event.error == "model_not_found"
+        )
         if event.outcome is Outcome.OK or failing:
             before, since = self._failing.get(id, (False, -1.0))
             now = asyncio.get_running_loop().time()

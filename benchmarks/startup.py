@@ -1,6 +1,10 @@
-"""What `import pointsman` costs: CPU seconds and resident memory of a fresh interpreter.
+"""What the start costs, from the import to the first call: CPU, instructions, memory of a fresh interpreter.
 
-    uv run python benchmarks/startup.py [--rounds 7] [--json]
+    uv run python benchmarks/startup.py [--rounds 7] [--instructions] [--python plain/bin/python] [--json]
+
+`--python` measures what is installed beside another interpreter: a development environment has libraries that
+a plain install has not. `--instructions` counts what the processor executes, with valgrind, which takes a few
+seconds for each program; unlike times, these hardly differ from run to run.
 
 CPU time is user + system of the whole process minus that of an interpreter that does nothing; the median of
 the rounds counts, which are interleaved with those of the libraries alone, so that a busy machine slows all
@@ -14,9 +18,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PROGRAMS = {
     "nothing": "pass",
@@ -30,56 +39,128 @@ PROGRAMS = {
         "import pointsman; pointsman.Router.from_config({'providers': {'a': {'type': 'openai', "
         "'base_url': 'http://127.0.0.1:1'}}, 'models': {'m': {'deployments': ['a/x']}}})"
     ),
+    "pointsman and one call made": (
+        "import asyncio, pointsman\nasync def main():\n"
+        "    async with pointsman.Router.from_config({'providers': {'a': {'type': 'openai', "
+        "'base_url': 'http://127.0.0.1:PORT/v1'}}, 'models': {'m': {'deployments': ['a/x']}}}) as router:\n"
+        "        assert (await router.chat('m', 'hello')).text == 'ok'\n"
+        "asyncio.run(main())"
+    ),
     "pointsman --help": "import pointsman_cli.app; pointsman_cli.app.run(['--help'])",
 }
 CPU_LIMIT = 0.20
 MEMORY_LIMIT_MIB = 40
+# Hash seeds change what is executed a little.
+ENVIRON = {**os.environ, "PYTHONHASHSEED": "0"}
+ENVIRON.pop("PYTHONDONTWRITEBYTECODE", None)
+BODY = (
+    b'{"id":"1","object":"chat.completion","created":1,"model":"x","choices":[{"index":0,"message":'
+    b'{"role":"assistant","content":"ok"},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}'
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--instructions", action="store_true")
+    parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    for program in PROGRAMS.values():
-        measured(program)  # fills the cache of byte code
-    rounds = [{name: measured(program) for name, program in PROGRAMS.items()} for _ in range(options.rounds)]
-    idle = statistics.median(each["nothing"][0] for each in rounds)
-    figures = {
-        name: {
-            "cpu_s": round(statistics.median(each[name][0] for each in rounds) - idle, 3),
-            "cpu_s_least": round(min(each[name][0] for each in rounds) - idle, 3),
-            "memory_mib": round(statistics.median(each[name][1] for each in rounds), 1),
-        }
-        for name in PROGRAMS
-        if name != "nothing"
-    }
+    with upstream() as port:
+        programs = {name: program.replace("PORT", str(port)) for name, program in PROGRAMS.items()}
+        figures = measured(programs, options.python, options.rounds, counting=options.instructions)
     if options.json:
         print(json.dumps({"rounds": options.rounds, "figures": figures}))
         return
     print(f"{options.rounds} rounds; goal for a router built: {CPU_LIMIT} s, {MEMORY_LIMIT_MIB} MiB")
     for name, figure in figures.items():
+        counted = f", {figure['instructions'] / 1e6:7.1f} M instructions" if options.instructions else ""
         print(
             f"  {name:35} {figure['cpu_s']:6.3f} s CPU (least {figure['cpu_s_least']:.3f}), "
-            f"{figure['memory_mib']:5.1f} MiB"
+            f"{figure['memory_mib']:5.1f} MiB{counted}"
         )
 
 
-def measured(program: str) -> tuple[float, float]:
+def measured(
+    programs: dict[str, str], python: str, rounds: int, *, counting: bool = False
+) -> dict[str, dict[str, float]]:
+    """The figures of each program that `python` can run, which is more than nothing."""
+    # The first run fills the cache of byte code. A plain install has no command.
+    programs = {name: program for name, program in programs.items() if runs(python, program)}
+    timed = [{name: used(python, program) for name, program in programs.items()} for _ in range(rounds)]
+    idle = statistics.median(each["nothing"][0] for each in timed)
+    figures = {
+        name: {
+            "cpu_s": round(statistics.median(each[name][0] for each in timed) - idle, 3),
+            "cpu_s_least": round(min(each[name][0] for each in timed) - idle, 3),
+            "memory_mib": round(statistics.median(each[name][1] for each in timed), 1),
+        }
+        for name in programs
+        if name != "nothing"
+    }
+    if counting:
+        nothing = instructions(python, programs["nothing"])
+        for name, figure in figures.items():
+            figure["instructions"] = instructions(python, programs[name]) - nothing
+    return figures
+
+
+@contextmanager
+def upstream() -> Iterator[int]:
+    """The port of a server that has one answer for everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(BODY)))
+            self.end_headers()
+            self.wfile.write(BODY)
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def runs(python: str, program: str) -> bool:
+    """Whether it does; fails where it is not for the lack of a package that a plain install may lack."""
+    done = subprocess.run([python, "-c", program], env=ENVIRON, capture_output=True, text=True, check=False)
+    if done.returncode and "ModuleNotFoundError" not in done.stderr:
+        sys.exit(done.stderr)
+    return not done.returncode
+
+
+def used(python: str, program: str) -> tuple[float, float]:
     """CPU seconds and peak resident MiB of a fresh interpreter that runs `program`."""
-    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     # A process of its own waits for it, so that the figures are of this one child.
     script = (
         "import os, resource, subprocess, sys\n"
-        "subprocess.run([sys.executable, '-c', sys.argv[1]], stdout=subprocess.DEVNULL, check=True)\n"
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
         "print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, program], env=environ, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", script, python, "-c", program]
+    done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=True)
     cpu, kib = done.stdout.split()
     return float(cpu), float(kib) / (1024 if sys.platform != "darwin" else 1024**2)
+
+
+def instructions(python: str, program: str) -> int:
+    """What the processor executes for `program` in user mode, its libraries included."""
+    count = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    done = subprocess.run(
+        [*count, python, "-c", program], env=ENVIRON, capture_output=True, text=True, check=True
+    )
+    (found,) = re.findall(r"I\s+refs:\s+([\d,]+)", done.stderr)
+    return int(found.replace(",", ""))
 
 
 if __name__ == "__main__":

@@ -240,7 +240,7 @@ def test_what_no_deployment_can_answer_is_not_tried_again(error: CallError) -> N
 # ── hints ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@given(hint=st.floats(0.1, 54), kind=st.sampled_from([RateLimited, Overloaded, Unavailable]))
+@given(hint=st.floats(0.1, 60), kind=st.sampled_from([RateLimited, Overloaded, Unavailable]))
 @settings(max_examples=30, deadline=None)
 def test_nobody_returns_before_the_upstream_said_and_not_much_later(
     hint: float, kind: type[CallError]
@@ -255,6 +255,33 @@ def test_nobody_returns_before_the_upstream_said_and_not_much_later(
             await r.chat("m", "hi")
             waited = loop.time() - before
             assert hint <= waited <= hint * 1.1 + 0.01
+
+    run(main())
+
+
+@given(hint=st.floats(60.001, 66), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_a_hint_above_a_minute_is_never_waited_for(hint: float, seed: int) -> None:
+    upstream = Scripted()
+    upstream.script("a", RateLimited("slow down", retry_after=hint))
+
+    async def main() -> None:
+        async with router(upstream, config("a"), seed=seed) as r:
+            with pytest.raises(RateLimited):
+                await r.chat("m", "hi")
+            assert asyncio.get_running_loop().time() < 0.1
+
+    run(main())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_jitter_does_not_carry_a_hint_past_the_deadline_that_it_was_within(seed: int) -> None:
+    upstream = Scripted()
+    upstream.script("a", RateLimited("slow down", retry_after=57))
+
+    async def main() -> None:
+        async with router(upstream, config("a", timeouts={"total": "58s"}), seed=seed) as r:
+            assert (await r.chat("m", "hi")).attempts == 2
 
     run(main())
 
@@ -371,7 +398,7 @@ def test_the_last_attempt_is_kept_for_the_fallback_when_more_are_dead_than_attem
     run(main())
 
 
-@pytest.mark.parametrize("error", [ModelNotFound("404"), ContextWindowExceeded("too long")])
+@pytest.mark.parametrize("error", [ContextWindowExceeded("too long")])
 def test_what_all_deployments_of_a_model_would_say_goes_straight_to_the_fallback(error: CallError) -> None:
     upstream = Scripted()
     for name in "abc":
@@ -384,6 +411,19 @@ def test_what_all_deployments_of_a_model_would_say_goes_straight_to_the_fallback
 
     run(main())
     assert len(upstream.calls) == 2
+
+
+def test_when_each_lacks_the_model_the_fallback_answers() -> None:
+    upstream = Scripted()
+    for name in "abc":
+        upstream.default(name, ModelNotFound("404"))
+
+    async def main() -> None:
+        async with router(upstream, chain(attempts=4)) as r:
+            assert [(await r.chat("m", "hi")).attempts for _ in range(3)] == [4, 1, 1]
+
+    run(main())
+    assert [upstream.count(name) for name in "abcz"] == [1, 1, 1, 3]
 
 
 def test_a_fallback_answers_when_the_pool_has_nobody_ready() -> None:

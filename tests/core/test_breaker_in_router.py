@@ -16,7 +16,7 @@ def test_of_a_hundred_concurrent_calls_only_the_allowed_probes_reach_a_half_open
     probes: int,
 ) -> None:
     upstream = Scripted()
-    given = config("a", retry="none", circuit_breaker={"half_open_max_calls": probes})
+    given = config("a", retry="none", queue=None, circuit_breaker={"half_open_max_calls": probes})
 
     async def main() -> None:
         async with router(upstream, given) as r:
@@ -43,9 +43,40 @@ def test_of_a_hundred_concurrent_calls_only_the_allowed_probes_reach_a_half_open
     run(main())
 
 
+@pytest.mark.parametrize("well", [True, False])
+def test_callers_wait_in_line_for_the_result_of_the_probes(well: bool) -> None:
+    upstream = Scripted()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with router(upstream, config("a", retry="none", warm_up=None)) as r:
+            upstream.default("a", Unavailable("down"))
+            for _ in range(5):
+                with pytest.raises(Unavailable):
+                    await r.chat("m", "hi")
+            await asyncio.sleep(20)
+            upstream.calls.clear()
+            upstream.default("a", Answer(after=1.0) if well else Answer(after=1.0, error=Unavailable("down")))
+            began = loop.time()
+
+            ends = await asyncio.gather(*(r.chat("m", "hi") for _ in range(10)), return_exceptions=True)
+
+            if well:
+                assert not any(isinstance(each, BaseException) for each in ends)
+                assert loop.time() - began == pytest.approx(2.0, abs=0.01)
+            else:
+                assert upstream.count("a") == 2
+                refused = [each for each in ends if isinstance(each, NoDeploymentAvailable)]
+                assert len(refused) == 8
+                assert all(30 <= (each.retry_after or 0) <= 36.01 for each in refused)
+                assert loop.time() - began == pytest.approx(1.0, abs=0.01)
+
+    run(main())
+
+
 def test_a_cancelled_probe_frees_its_place() -> None:
     upstream = Scripted()
-    given = config("a", retry="none", circuit_breaker={"half_open_max_calls": 1})
+    given = config("a", retry="none", queue=None, circuit_breaker={"half_open_max_calls": 1})
 
     async def main() -> None:
         async with router(upstream, given) as r:

@@ -33,19 +33,18 @@ GOLDEN: list[tuple[str, str, str]] = [
     (
         "an unknown provider type",
         "providers: {a: {type: scriptd}}\n",
-        "p.yaml:1:23: providers.a.type: no plugin offers provider 'scriptd' (did you mean 'scripted'?); "
-        "installed: claude, localai, ollama, openai, scripted. Try: pip install pointsman-scriptd",
+        "p.yaml:1:23: providers.a.type: no plugin offers provider 'scriptd'; "
+        "installed: claude, localai, ollama, openai, scripted. Did you mean 'scripted'?",
     ),
     (
         "a plugin that is not installed",
         "providers: {a: {type: mistral}}\n",
-        "Try: pip install pointsman-mistral",
+        "It speaks the API of OpenAI: write type: openai with base_url: https://api.mistral.ai/v1",
     ),
     (
         "an unknown strategy",
         "providers: {a: {type: scripted}}\nmodels: {m: {strategy: wieghted, deployments: [a/x]}}\n",
-        "p.yaml:2:24: models.m.strategy.type: no plugin offers strategy 'wieghted' "
-        "(did you mean 'weighted'?); installed: ",
+        "p.yaml:2:24: models.m.strategy.type: no plugin offers strategy 'wieghted'; installed: ",
     ),
     (
         "an empty key",

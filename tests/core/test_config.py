@@ -608,7 +608,10 @@ def test_the_schema_is_closed_and_takes_short_forms_and_references() -> None:
         for inner in each.get("anyOf", ())
     )
     weight = deployment["anyOf"][1]["properties"]["weight"]
-    assert weight["anyOf"] == [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"\$\{.*\}"}]
+    assert weight["anyOf"] == [
+        {"type": "integer", "minimum": 1, "maximum": 10**9},
+        {"type": "string", "pattern": r"\$\{.*\}"},
+    ]
 
 
 def test_the_page_holds_the_table_of_all_settings() -> None:

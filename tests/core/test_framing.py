@@ -220,9 +220,47 @@ def test_a_lf_after_a_closed_framer_is_a_line_of_its_own() -> None:
     assert framer.feed(b"\nb\n") == [b"", b"b"]
 
 
-def test_an_event_without_its_blank_line_is_dropped() -> None:
-    assert framed(SseFramer, [b"data: 1\n\ndata: 2\n"]) == [SseEvent("", b"1")]
-    assert framed(SseFramer, [b"data: 1\n\ndata: 2"]) == [SseEvent("", b"1")]
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n", b"\nid: 7", b"\n: ping"])
+@pytest.mark.parametrize("last", [b"[DONE]", b" [DONE] ", b'{"a": 1}', b"2", b'{\ndata: "a": 1}'])
+def test_the_last_event_needs_no_blank_line_when_it_is_whole(last: bytes, end: bytes) -> None:
+    (_, event) = framed(SseFramer, [b"data: 1\n\nevent: x\ndata:" + last + end])
+    assert event == SseEvent("x", last.replace(b"\ndata: ", b"\n").removeprefix(b" "))
+
+
+@pytest.mark.parametrize("last", [b"[DONE", b'{"a": 1', b'{"a": "b', b"", b"nul", b'{"a": 1}\ndata: {'])
+def test_a_last_event_that_was_cut_is_dropped(last: bytes) -> None:
+    assert framed(SseFramer, [b"data: 1\n\ndata: " + last]) == [SseEvent("", b"1")]
+
+
+def test_a_field_of_the_name_error_is_an_event_of_that_name() -> None:
+    body = b'data: 1\n\nerror: {"code":500}\n\ndata: 2\n\n'
+    assert framed(SseFramer, [body]) == [
+        SseEvent("", b"1"),
+        SseEvent("error", b'{"code":500}'),
+        SseEvent("", b"2"),
+    ]
+
+
+def test_an_event_of_the_name_error_counts_without_data_others_do_not() -> None:
+    assert framed(SseFramer, [b"event: ping\n\nevent: error\n\n"]) == [SseEvent("error", b"")]
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b'{"error": 1}', [b'{"error": 1}']),
+        (b'\xef\xbb\xbf\n{"error": 1}\n', [b'{"error": 1}']),
+        (b'{\n  "error": {\n  "a": 1\n }\n}\n', [b'{\n  "error": {\n  "a": 1\n }\n}']),
+        (b'[{"error": 1}]', [b'[{"error": 1}]']),
+        (b'{"error": 1}\n\ndata: [DONE]\n\n', [b'{"error": 1}', b"[DONE]"]),
+        (b'data: 1\n\n{"error": 1}\ndata: [DONE]\n\n', [b"1", b'{"error": 1}', b"[DONE]"]),
+        (b'data: 1\n\n{"error": ', [b"1"]),
+    ],
+)
+def test_json_without_a_field_before_it_is_an_event(body: bytes, data: list[bytes]) -> None:
+    whole = framed(SseFramer, [body])
+    assert [event.data for event in whole] == data
+    assert framed(SseFramer, [body[n : n + 1] for n in range(len(body))]) == whole
 
 
 def test_data_lines_are_joined_and_lose_one_blank_only() -> None:
@@ -253,12 +291,12 @@ def test_json_lines_pass_over_blank_ones_and_need_no_last_line_end() -> None:
 # ── limits ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("make", [SseFramer, JsonLineFramer])
+@pytest.mark.parametrize(
+    ("make", "line"), [(SseFramer, b"data: " + b"x" * MAX_EVENT), (JsonLineFramer, b"x" * MAX_LINE)]
+)
 def test_a_line_of_the_limit_passes_and_one_byte_more_does_not(
-    make: Callable[[], SseFramer | JsonLineFramer],
+    make: Callable[[], SseFramer | JsonLineFramer], line: bytes
 ) -> None:
-    line = b"data:" + b"x" * (MAX_LINE - 5)
-
     assert len(framed(make, [line, b"\n\n"])) == 1
     assert until_it_fails(make, [line + b"x\n\n"]) == []
     assert until_it_fails(make, [line, b"x", b"\n\n"]) == []
@@ -279,7 +317,7 @@ def test_what_came_before_a_line_too_long_is_delivered_wherever_the_cut_is(
 
 @pytest.mark.parametrize("size", [4 << 10, 700_001, 20 << 20])
 def test_an_event_above_the_limit_is_refused_after_those_before_it(size: int) -> None:
-    most = b"".join(b"data: " + b"x" * (MAX_LINE - 10) + b"\n" for _ in range(4))
+    most = b"".join(b"data: " + b"x" * ((1 << 20) - 10) + b"\n" for _ in range(4))
     at_most = most + b"data: " + b"x" * 36 + b"\n\n"
     body = b"data: 1\n\n" + at_most + most + b"data: " + b"x" * 37 + b"\n\ndata: 3\n\n"
 

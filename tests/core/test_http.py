@@ -964,9 +964,9 @@ async def test_a_stream_left_early_is_closed_at_once() -> None:
     [
         (400, {}, InvalidRequest, Outcome.CLIENT_FAULT),
         (401, {}, AuthenticationFailed, Outcome.UPSTREAM_FAULT),
-        (402, {}, QuotaExhausted, Outcome.OVERLOAD),
+        (402, {}, QuotaExhausted, Outcome.UPSTREAM_FAULT),
         (403, {}, PermissionDenied, Outcome.UPSTREAM_FAULT),
-        (404, {}, ModelNotFound, Outcome.CLIENT_FAULT),
+        (404, {}, ModelNotFound, Outcome.NEUTRAL),
         (408, {}, Unavailable, Outcome.UPSTREAM_FAULT),
         (409, {}, Unavailable, Outcome.UPSTREAM_FAULT),
         (413, {}, InvalidRequest, Outcome.CLIENT_FAULT),
@@ -990,6 +990,23 @@ def test_a_status_means_this(
 
     assert (type(error), error.outcome, error.status) == (kind, outcome, status)
     assert error.message == f"HTTP {status}: no"
+
+
+@pytest.mark.parametrize("status", range(400, 500))
+def test_what_speaks_of_the_way_is_tried_elsewhere_and_what_speaks_of_the_request_is_not(status: int) -> None:
+    error = error_for_status(status, {}, "no", wall=0)
+
+    of_the_way = {405, 407, 410, 421, 425, 426, 451, 499}
+    of_us = {401, 402, 403, 404}
+    elsewhere = of_the_way | of_us | {408, 409, 429}
+    assert error.retry_elsewhere is (status in elsewhere)
+    assert error.retry_same is (status in {408, 409, 429})
+    if status in of_the_way:
+        assert (type(error), error.outcome) == (Unavailable, Outcome.UPSTREAM_FAULT)
+
+
+def test_a_provider_that_knows_better_what_a_status_of_the_way_means_is_believed() -> None:
+    assert error_for_status(451, {}, "no", wall=0, kind=Unavailable).retry_same
 
 
 def test_an_error_carries_what_the_answer_said() -> None:

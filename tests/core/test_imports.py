@@ -19,18 +19,18 @@ ROOT = Path(pointsman.__file__).parent
 ORDER = """
     errors faults scrubber frozen
     types usage turns assembly
-    jsonio arguments
-    units suggest clock events timers framing hints
-    recognition complaints
+    jsonio surrogates arguments data_urls
+    units printable suggest naming clock events timers framing hints
+    recognition complaints dimensions
     terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references
     config.specific
     config.sound config.config config config.doc
     auth lean
-    transports.options transports.factory transports.deferred transports.slots transports.readable transports.direct transports.messages
+    transports.options transports.factory transports.deferred transports.slots transports.readable transports.shortage transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
-    swrr strategy residency budget retry line_file audit breaker levels health concurrency limits waiting
+    swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting
     reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
     interfaces snapshot lives control control_socket build status router sync

@@ -94,7 +94,7 @@ def test_circles_and_towers_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b" ", b"{", b"[1,]", b"NaN", b"[Infinity]", b"-Infinity", b"nul", b"\xff", b'"\x01"', b"1 2",
+    [b"", b" ", b"{", b"[1,]", b"nul", b"\xff", b"Nan", b'"\x01"', b"1 2",
      b"<html>", b"[" * 100_000, b'{"a":' * 100_000],
     ids=lambda data: repr(data[:12]),
 )  # fmt: skip
@@ -116,3 +116,23 @@ def test_half_a_surrogate_pair_is_read_for_models_do_cut_them() -> None:
 def test_no_bytes_raise_anything_but_a_value_error(data: bytes) -> None:
     with suppress(ValueError):
         jsonio.loads(data)
+
+
+def test_one_odd_field_does_not_cost_the_rest(library: None) -> None:
+    data = b'{"a": NaN, "b": [Infinity, -Infinity], "c": "x\xff", "d": "\\ud83d", "e": 1}'
+    assert jsonio.loads(data) == {"a": None, "b": [None, None], "c": "x\ufffd", "d": "\ud83d", "e": 1}
+
+
+BEYOND = [2**64, -(2**63) - 1, 2**70, 10**300]
+WITHIN = [2**64 - 1, -(2**63), 2**53 + 1, 0]
+
+
+@pytest.mark.parametrize("number", [*BEYOND, *WITHIN])
+def test_a_whole_number_beyond_64_bits_is_a_float_unless_it_is_read_exactly(
+    number: int, library: None
+) -> None:
+    data = b'{"a": [%d, 1.5]}' % number
+    read = jsonio.loads(data)["a"][0]
+    assert read == (float(number) if number in BEYOND else number)
+    assert type(read) is (float if number in BEYOND else int)
+    assert jsonio.exactly(data) == {"a": [number, 1.5]}

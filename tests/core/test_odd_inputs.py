@@ -49,7 +49,7 @@ ODD: dict[str, Any] = {
     "text": "x",
     "lone surrogate": LONE,
     "NUL": "\0",
-    "a megabyte": "x" * 1_000_000,
+    "much": "x" * 100_000,
     "bytes": b"x",
     "[]": [],
     "[None]": [None],
@@ -132,15 +132,15 @@ def test_any_value_of_any_option_ends_in_an_answer_or_one_typed_error(kind: str,
     run(main())
 
 
-@pytest.mark.parametrize("model", [each for each in ODD if each not in ("None",)])
 @pytest.mark.parametrize("operation", CALLS)
-def test_any_name_of_a_model_ends_in_one_typed_error(operation: str, model: str) -> None:
+def test_any_name_of_a_model_ends_in_one_typed_error(operation: str) -> None:
     call, _ = CALLS[operation]
 
     async def main() -> None:
         async with router("scripted") as r:
-            error = await ends_well(r, call, ODD[model], "hi")
-            assert type(error) is (UnknownModel if isinstance(ODD[model], str) else InvalidRequest)
+            for model in ODD.values():
+                error = await ends_well(r, call, model, "hi")
+                assert type(error) is (UnknownModel if isinstance(model, str) else InvalidRequest)
 
     run(main())
 
@@ -148,32 +148,32 @@ def test_any_name_of_a_model_ends_in_one_typed_error(operation: str, model: str)
 FULL_NAMES = [f"a/{LONE}", "a/\0", "a/" + "x" * 1_000_000, f"{LONE}/x", "/", "a/", "//"]
 
 
-@pytest.mark.parametrize("model", FULL_NAMES, ids=range(len(FULL_NAMES)))
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("kind", ["scripted", "openai"])
-def test_any_full_name_ends_well(kind: str, operation: str, model: str) -> None:
+def test_any_full_name_ends_well(kind: str, operation: str) -> None:
     call, _ = CALLS[operation]
 
     async def main() -> None:
         async with router(kind) as r:
-            await ends_well(r, call, model, "hi")
+            for model in FULL_NAMES:
+                await ends_well(r, call, model, "hi")
 
     run(main())
 
 
-@pytest.mark.parametrize("text", ODD)
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("kind", ["scripted", "openai", "claude", "ollama"])
-def test_any_prompt_ends_well(kind: str, operation: str, text: str) -> None:
+def test_any_prompt_ends_well(kind: str, operation: str) -> None:
     call, _ = CALLS[operation]
 
     async def main() -> None:
         async with router(kind) as r:
-            await ends_well(r, call, "m", ODD[text])
-            if operation in ("chat", "stream"):
-                await ends_well(r, call, "m", [{"role": "user", "content": ODD[text]}])
-                await ends_well(r, call, "m", [{"role": ODD[text], "content": "hi"}])
-                await ends_well(r, call, ChatRequest(ODD[text], ODD[text]))
+            for text in ODD.values():
+                await ends_well(r, call, "m", text)
+                if operation in ("chat", "stream"):
+                    await ends_well(r, call, "m", [{"role": "user", "content": text}])
+                    await ends_well(r, call, "m", [{"role": text, "content": "hi"}])
+                    await ends_well(r, call, ChatRequest(text, text))
 
     run(main())
 

@@ -335,7 +335,9 @@ RIGHT = {
 
 async def walked(odd: Odd, work: Work, kind: str) -> tuple[Any, Heard]:
     """What came of `work`, after which nothing is left in the books."""
+    spot, odd.spot = odd.spot, ""  # while it is built all is well
     router = Router.from_config(config(kind), plugins=[odd])
+    odd.spot = spot
     async with router:
         heard = Heard(router)
         try:

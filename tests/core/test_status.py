@@ -10,7 +10,7 @@ import pytest
 from routers import config, router
 
 from pointsman import NoDeploymentAvailable, Router
-from pointsman.errors import Unavailable
+from pointsman.errors import InvalidRequest, RateLimited, Unavailable
 from pointsman.testing import Answer, Scripted, run
 
 ALL = {
@@ -188,5 +188,42 @@ def test_it_tells_which_transport_each_deployment_really_uses() -> None:
         assert {id: each["transport"] for id, each in of(r).items()} == expected, "before it has begun"
         async with r:
             assert {id: each["transport"] for id, each in of(r).items()} == expected
+
+    run(main())
+
+
+def test_the_last_error_stays_with_its_age_until_the_next_one() -> None:
+    upstream = Scripted()
+    upstream.script(
+        "a", Unavailable("down " * 100, status=503), Answer(), RateLimited("slow down", status=429)
+    )
+
+    async def main() -> None:
+        async with router(upstream, config("a", retry="none")) as r:
+            assert of(r)["a/x"]["last_error"] is None
+            with pytest.raises(Unavailable):
+                await r.chat("m", "hi")
+            await asyncio.sleep(20)
+            await r.chat("m", "hi")
+            last = of(r)["a/x"]["last_error"]
+            assert (last["code"], last["status"], len(last["message"])) == ("unavailable", 503, 200)
+            assert last["seconds_ago"] == pytest.approx(20, abs=1)
+            with pytest.raises(RateLimited):
+                await r.chat("m", "hi")
+            assert of(r)["a/x"]["last_error"]["message"] == "slow down"
+
+    run(main())
+
+
+def test_a_request_that_is_itself_wrong_leaves_no_error_at_the_deployment() -> None:
+    upstream = Scripted()
+    upstream.script("a", InvalidRequest("no such role"))
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            with pytest.raises(InvalidRequest):
+                await r.chat("m", "hi")
+            assert of(r)["a/x"]["last_error"] is None
+            assert of(r)["a/x"]["outcomes"] == {"client_fault": 1}
 
     run(main())

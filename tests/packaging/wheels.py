@@ -2,13 +2,15 @@
 
 Run as a script: `python tests/packaging/wheels.py`. It exits with 0 when the installed packages find each
 other by their entry points, the core with one provider stays within its number of distributions and has the
-fast transport, and a request goes through real HTTP.
+fast transport, its first call costs what docs/performance.md says, and a request goes through real HTTP.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOREIGN_AT_MOST = 18
 """Distributions that are not ours and come with the core and one provider."""
+PAGE_PYTHON = (3, 11)
+FIRST_CALL = "pointsman and one call made"
 PROVIDERS = ("ollama", "openai", "claude", "localai")
 
 CALL = """
@@ -66,6 +70,7 @@ def main() -> None:
         foreign = {each for each in names if not each.startswith("pointsman")}
         if len(foreign) > FOREIGN_AT_MOST:
             sys.exit(f"more than {FOREIGN_AT_MOST} distributions that are not ours: {len(foreign)}")
+        check_first_call(small)
         for kind in PROVIDERS:
             plain = environment(Path(folder) / kind, wheels, f"pointsman-{kind}")
             taken = json.loads(run(str(plain), "-c", TRANSPORTS % kind, cwd=Path(folder)))
@@ -83,6 +88,22 @@ def main() -> None:
         print(f"the installed command finds {providers}")
         if set(providers) != set(PROVIDERS):
             sys.exit("not all four providers were found by their entry points")
+
+
+def check_first_call(python: Path) -> None:
+    """End with an error when the first call of a plain install takes more than the page says."""
+    if not shutil.which("valgrind") or sys.version_info[:2] != PAGE_PYTHON:
+        print("first call: not counted, for the lack of valgrind or of the page's Python")
+        return
+    startup = ROOT / "benchmarks" / "startup.py"
+    options = ("--rounds", "1", "--instructions", "--json", "--python", str(python))
+    figures = json.loads(run(sys.executable, str(startup), *options, cwd=ROOT))["figures"]
+    found = figures[FIRST_CALL]["instructions"] / 1e6
+    page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    (said,) = re.findall(rf"\| {FIRST_CALL} \|.*\| ([\d,]+) \|\n", page)
+    print(f"first call: {found:,.0f} M instructions; docs/performance.md says {said} M")
+    if found > 1.05 * float(said.replace(",", "")):
+        sys.exit("the first call of a plain install costs more than docs/performance.md says")
 
 
 def environment(folder: Path, wheels: Path, distribution: str, extra: str = "") -> Path:

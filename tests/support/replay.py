@@ -50,6 +50,7 @@ from pointsman.testing import replay
 from pointsman.testing.replay import context_for as context_for
 from pointsman.types import (
     Finished,
+    RawDelta,
     ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -346,6 +347,8 @@ class Assembled:
     usage: Usage | None = None
     id: str = ""
     model: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def assemble(events: Iterable[StreamEvent]) -> Assembled:
@@ -367,6 +370,10 @@ def assemble(events: Iterable[StreamEvent]) -> Assembled:
             case ReasoningDelta():
                 assert event.reasoning, "an empty reasoning delta"
                 whole.reasoning += event.reasoning
+            case RawDelta():
+                assert event.raw or event.extra, "an empty raw delta"
+                whole.raw |= event.raw
+                whole.extra |= event.extra
             case RefusalDelta():
                 assert event.refusal, "an empty refusal delta"
                 whole.refusal += event.refusal
@@ -527,7 +534,7 @@ def _counts(usage: Any) -> tuple[int | None, int | None, int | None, int | None]
         return None
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     if cached is None:
-        cached = usage.get("prompt_cache_hit_tokens")
+        cached = usage.get("prompt_cache_hit_tokens", usage.get("cached_tokens"))
     reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
     return usage.get("prompt_tokens"), usage.get("completion_tokens"), cached, reasoning
 

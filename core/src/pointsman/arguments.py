@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pointsman import jsonio
 from pointsman.errors import BadResponse
+
+_LONG = re.compile(rb"\d{19}")
+"""In what has no such run of digits every whole number has at most 64 bits."""
 
 
 def arguments_text(value: Any) -> str:
@@ -20,6 +24,14 @@ def arguments_text(value: Any) -> str:
         return "{}" if value is None else jsonio.dumps(value).decode()
     except RecursionError as error:
         raise BadResponse("the upstream's tool call has arguments that are nested too deeply") from error
+
+
+def with_exact_numbers(value: Any, data: bytes) -> Any:
+    """`value`, which `jsonio.loads` made of `data`; with its whole numbers as they are, whatever their size.
+
+    For what holds arguments as objects: what the model wrote must not change.
+    """
+    return jsonio.exactly(data) if _LONG.search(data) else value
 
 
 def _once_encoded(text: str) -> str:

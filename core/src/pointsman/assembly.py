@@ -120,7 +120,8 @@ class Assembly:
                     extra = self._extras.setdefault(event.index, {})
                     extra.update(joined(extra, event.extra))
             case Started():
-                self._id, self._model = _text(event.id) or self._id, _text(event.model) or self._model
+                # The first that is some: a chunk of a router's or filter's own may come before the answer's.
+                self._id, self._model = self._id or _text(event.id), self._model or _text(event.model)
             case Finished():
                 if self._finish is None:
                     self._finish, self._native = event.finish_reason, event.native

@@ -7,18 +7,19 @@ its lease and one event; every request in one event.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import field
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pointsman.budget import RetryBudget
 from pointsman.clock import Clock, Rng, new_id
 from pointsman.concurrency import HedgeSettings, hedge_after, may_hedge
-from pointsman.deployment import QUOTA_COOL_DOWN, Demand, Deployment, Lease
+from pointsman.deployment import Demand, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
     BadResponse,
@@ -27,20 +28,21 @@ from pointsman.errors import (
     DeadlineExceeded,
     FirstTokenTimeout,
     IdleTimeout,
+    ModelNotFound,
     NoDeploymentAvailable,
     Outcome,
     PluginError,
     PointsmanError,
-    QuotaExhausted,
+    ProviderError,
     RuleNotMet,
     Unsupported,
 )
-from pointsman.events import AttemptEnded, Events, RequestEnded
-from pointsman.failures import Failures, same_credential
+from pointsman.events import AttemptEnded, Events, RequestEnded, log
+from pointsman.failures import Failures, cut
 from pointsman.faults import OWN, during_attempt, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.http import Limits
-from pointsman.pool import Pool
+from pointsman.pool import Pool, chain
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
 from pointsman.scrubber import Scrubber
@@ -48,7 +50,7 @@ from pointsman.terms import PLAIN, Terms, both, show_limit
 from pointsman.timers import Alarms, TimeLimit, TimeLimits
 from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Request, Usage
 from pointsman.usage import plausible, unsound
-from pointsman.waiting import NotYet, Priority
+from pointsman.waiting import NotYet, Priority, WaitingRoom
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -61,6 +63,7 @@ _EARLY = 1e-6
 """Seconds, more than those by which an event loop may run a timer too early."""
 LONGEST_WAIT = 60.0
 """Seconds: a hint beyond it is not waited for inside a request."""
+_ROUNDING = 1e-6  # seconds: instants are sums, and a minute must not become more than one by that
 
 
 class Running:
@@ -111,6 +114,17 @@ class Setting:
     scrubber: Scrubber = field(default_factory=Scrubber)
     alarms: Alarms = field(default_factory=Alarms)
     """One timer for the time limits of all attempts."""
+
+
+class _Way(NamedTuple):
+    """Where the next attempt can go: to one of `ready`, or `back` to what failed; neither: into the line.
+
+    `at` is the earliest instant at which it can.
+    """
+
+    ready: Sequence[Deployment]
+    back: Deployment | None
+    at: float
 
 
 class Attempts:
@@ -206,6 +220,12 @@ class Attempts:
                     error = another
             else:
                 raise error
+        except ModelNotFound as not_found:
+            # That is so only where all of them say it.
+            if failures.other is None:
+                raise
+            failures.other.attempts, failures.other.budget_exhausted = self.made, not_found.budget_exhausted
+            raise failures.other from None
         finally:
             # A frame that holds the error that holds the frame would hold the caller's stream too.
             del error
@@ -214,8 +234,7 @@ class Attempts:
                 # of it ever left the process.
                 failures.prepaid = False
                 self._budget.refund(self._setting.clock.now())
-        # Nobody asks for it any more, and its traceback holds the caller's stream.
-        failures.last = None
+        failures.forget()
         return result
 
     async def _after_waiting(self, once: Callable[[Lease], Awaitable[T]], error: CallError) -> T:
@@ -284,7 +303,12 @@ class Attempts:
     async def _attempt(self, once: Callable[[Lease], Awaitable[T]]) -> T:
         refusal: Unsupported | None = None
         while True:
-            lease = self._at_once(refusal) or await self._in_line()
+            try:
+                lease = self._at_once(refusal) or await self._in_line()
+            except NoDeploymentAvailable:
+                if not await self._waited_again():
+                    raise
+                continue
             self._begins(lease)
             self._last = lease
             try:
@@ -319,8 +343,8 @@ class Attempts:
             return None
         try:
             return self._found(refusal)
-        except NoDeploymentAvailable:
-            if room is None or not self._lacks_room(self._setting.clock.now()):
+        except (NoDeploymentAvailable, Unsupported):
+            if room is None or not self._worth_a_place(self._setting.clock.now(), room):
                 raise
             return None
 
@@ -330,24 +354,24 @@ class Attempts:
         self._demand.tried.add(lease.deployment.id)
 
     async def _in_line(self) -> Lease:
-        demand, room = self._demand, self._chain[0].room
+        demand, room, failures = self._demand, self._chain[0].room, self._failures
         assert room is not None
+        until = self._patience(self._setting.clock.now(), room)
 
         def attempt(now: float) -> Lease | NotYet:
             held = self._seek(now)
             if held is not None:
                 return held
-            if not self._lacks_room(now):
+            lacking = self._lacking(now)
+            if min(lacking.values(), default=inf) >= until:
                 raise self._none_available(now)
-            instants = [
-                at
-                for pool in self._open_pools(now)
-                for each in pool.deployments
-                if each.lacks_room(now, demand.tokens)
-                and (at := each.available_at(now, demand.tokens)) is not None
-            ]
-            # A picky caller must not hold up those behind it, who can use what it cannot.
-            return NotYet(min(instants, default=inf), pass_on=bool(demand.require or demand.tried))
+            instants = [each.available_at(now, demand.tokens) for each in lacking]
+            return NotYet(
+                min((at for at in instants if at is not None), default=inf),
+                # A picky caller must not hold up those behind it, who can use what it cannot.
+                pass_on=bool(demand.require or demand.tried),
+                closed=all(each.live.cooling_until > now for each in lacking),
+            )
 
         try:
             held = await room.wait(
@@ -355,7 +379,13 @@ class Attempts:
                 key=self.terms.fairness_key,
                 priority=_PRIORITIES[self.terms.priority],
                 deadline=self.deadline,
-                needs=(frozenset(demand.tried), tuple(demand.require.items()), demand.tokens),
+                needs=(
+                    frozenset(demand.tried),
+                    frozenset(self._retryable),
+                    failures is not None and failures.prepaid,
+                    tuple(demand.require.items()),
+                    demand.tokens,
+                ),
             )
         except CallError as error:
             raise self._complete(error, None) from self._last_error
@@ -366,15 +396,39 @@ class Attempts:
             raise self._deadline_passed("when its turn in the queue had come") from self._last_error
         return held
 
-    def _lacks_room(self, now: float) -> bool:
-        """Whether somebody well could take the next attempt, had it but room."""
+    def _lacking(self, now: float) -> dict[Deployment, float]:
+        """Those that could take the next attempt, had they but room, and when each may have it."""
         demand = self._demand
-        return any(
-            each.lacks_room(now, demand.tokens)
+        return {
+            each: at
             for pool in self._open_pools(now)
             for each in pool.allowed(demand.require)
             if each.id not in demand.tried or each.id in self._retryable
-        )
+            if (at := each.room_at(now, demand.tokens)) is not None
+        }
+
+    def _patience(self, now: float, room: WaitingRoom[Lease]) -> float:
+        """Until when a caller who comes to `room` now waits in line."""
+        return min(now + room.line.settings.max_wait, self.deadline)
+
+    def _worth_a_place(self, now: float, room: WaitingRoom[Lease]) -> bool:
+        """Whether there may be room for the next attempt before its time in line is over."""
+        return min(self._lacking(now).values(), default=inf) < self._patience(now, room)
+
+    async def _waited_again(self) -> bool:
+        """Whether the request, which waited for its way back and found it longer, has waited for the rest.
+
+        Other calls lengthen a cool-down meanwhile. False when there is no such way, or it takes too long.
+        """
+        failures = self._failures
+        if failures is None:
+            return False
+        now = self._setting.clock.now()
+        back = failures.way_back(self._chain, now)
+        if back is None or back[1] <= now or self._takes_too_long(back[1] - now, back[0], now):
+            return False
+        await pause(self._setting.clock, back[1] - now)
+        return True
 
     def _found(self, refusal: Unsupported | None) -> Lease:
         # No time has passed before the first attempt.
@@ -393,12 +447,16 @@ class Attempts:
         demand, expires = self._demand, self.deadline
         if self._failures is not None:
             demand.well_only = not self._affordable(now)
+        if self._failures is None:
+            lease = self._chain[0].lease(self.request, now=now, expires=expires, demand=demand)
+            if lease is not None or len(self._chain) == 1:
+                return lease
         for pool in self._open_pools(now):
             lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None:
                 return self._charged(lease, now)
         failures = self._failures
-        if failures is None or not (back and failures.retryable) or demand.well_only:
+        if failures is None or failures.spent or not (back and failures.retryable) or demand.well_only:
             return None
         for pool in self._chain:
             for each in failures.fewest_first(pool.ready(now, demand.again())):
@@ -435,24 +493,29 @@ class Attempts:
         Every pool of the chain that has something ready keeps one attempt in reserve: three dead deployments
         must not use up the attempts that the fallback would have answered.
         """
-        if not self.made:
-            return self._chain
-        closed = () if self._failures is None else self._failures.closed
-        pools = [pool for pool in self._chain if pool.name not in closed]
-        if len(pools) < 2:
-            return pools
+        failures = self._failures or Failures()
+        pools = [pool for pool in self._led_to(failures) if pool.name not in failures.closed]
+        if failures.spent:
+            return [pool for pool in pools if pool.name not in failures.causes]
         left = self._retry.attempts - self.made
         while len(pools) > 1:
             head, *rest = pools
-            begun = any(each.id in self._demand.tried for each in head.deployments)
             waiting = [pool for pool in rest if pool.ready(now, self._demand)]
-            if not (begun and waiting and left <= len(waiting)):
+            if not (head.name in failures.causes and waiting and left <= len(waiting)):
                 break
             pools = rest
         return pools
 
+    def _led_to(self, failures: Failures) -> Sequence[Pool]:
+        """The pools of the chain to which what has happened so far leads."""
+        if len(self._chain) == 1:
+            return self._chain
+        by_name = {pool.name: pool for pool in self._chain}
+        return chain(self._chain[0], by_name.__getitem__, failures.follows)
+
     def _none_available(self, now: float) -> NoDeploymentAvailable:
-        errors = [pool.none_available(now, self._demand) for pool in self._chain]
+        pools = self._led_to(self._failures or Failures())
+        errors = [pool.none_available(now, self._demand) for pool in pools]
         # Pools that may not take the request at all are no reason to come back later.
         errors = [error for error in errors if not isinstance(error, RuleNotMet)] or errors[:1]
         if len(errors) == 1:
@@ -485,9 +548,6 @@ class Attempts:
             return
         self.end(lease, error.outcome, error=error)
         failures.add(error, deployment, self._pool(lease))
-        to_blame = same_credential(error, deployment, self._chain)
-        self._demand.tried |= to_blame
-        failures.retryable -= to_blame
 
     def _plan(self, error: CallError) -> bool:
         """Decide whether another attempt is made, and set how long to wait for it."""
@@ -496,33 +556,56 @@ class Attempts:
         if not _may_be_retried(error) or self._setting.running.closed:
             return False
         now = self._setting.clock.now()
-        ready = self._ready(now)
-        elsewhere = bool(ready)
-        back = None if elsewhere else failures.way_back(self._chain, now)
-        if not elsewhere and back is None:
+        failures.spent = failures.spent or self.made >= self._retry.attempts
+        way = self._way(now)
+        if way is None:
             return False
-        wait = self._delay(
-            Failure(
-                number=self.made,
-                error=error,
-                elsewhere=elsewhere,
-                failures=0 if back is None else failures.of(back[0]),
-                elapsed=now - self.started_at,
-            )
-        )
-        if wait is None:
+        wait: float | None = 0.0
+        if not failures.spent:
+            wait = self._wait_for(error, way, now)
+            if wait is None:
+                # That ends the retries. Models that have not had an attempt yet still get theirs.
+                failures.spent = True
+                if (way := self._way(now)) is None:
+                    return False
+        wait = max(wait or 0.0, way.at - now)
+        if self._takes_too_long(wait, way.back, now):
             return False
-        if back is not None:
-            wait = max(wait, back[1] - now)
-        if wait > LONGEST_WAIT or now + wait >= self.deadline:
-            return False
-        if not (any(not each.live.failing for each in ready) or self._prepaid(now)):
+        if not (any(not each.live.failing for each in way.ready) or self._prepaid(now)):
             # What is to be had now fails. Only what looks well, maybe in a later level, is still free.
             error.budget_exhausted = not self._ready(now, well_only=True)
             if error.budget_exhausted:
                 return False
         failures.delay = wait
         return True
+
+    def _way(self, now: float) -> _Way | None:
+        """Where the next attempt can go: elsewhere, else back, else into the line; None for nowhere."""
+        if ready := self._ready(now):
+            return _Way(ready, None, now)
+        failures, room = self._failed_before, self._chain[0].room
+        back = None if failures.spent else failures.way_back(self._chain, now)
+        if back is not None:
+            return _Way((), *back)
+        if room is not None and self._worth_a_place(now, room):
+            return _Way((), None, now)
+        return None
+
+    def _wait_for(self, error: CallError, way: _Way, now: float) -> float | None:
+        """Seconds that the policy has the next attempt wait; None when it gives up."""
+        failure = Failure(
+            number=self.made,
+            error=error,
+            elsewhere=way.back is None,
+            failures=0 if way.back is None else self._failed_before.of(way.back),
+            elapsed=now - self.started_at,
+        )
+        return self._delay(failure)
+
+    def _takes_too_long(self, wait: float, back: Deployment | None, now: float) -> bool:
+        """Whether `wait` is not waited inside a request: what an upstream asked for, without our jitter."""
+        jitter = 0.0 if back is None else back.live.jitter
+        return wait - jitter > LONGEST_WAIT + _ROUNDING or now + wait >= self.deadline
 
     def _delay(self, failure: Failure) -> float | None:
         """What the retry policy says. Raises PluginError, from the attempt's error, when it cannot be."""
@@ -779,12 +862,15 @@ class Attempts:
             lease.release(outcome, now, tokens=tokens)
         else:
             self._setting.scrubber.error(error)
+            if isinstance(error, ProviderError):
+                lease.deployment.live.failed_with(error, now)
             upstream_request_id = upstream_request_id or error.upstream_request_id
             lease.release(
                 outcome,
                 now,
                 retry_after=error.retry_after,
-                at_least=QUOTA_COOL_DOWN if isinstance(error, QuotaExhausted) else 0.0,
+                refusal=error.refusal,
+                within=self.deadline - now,
                 timed_out=isinstance(error, AttemptTimeout),
                 sent=not (
                     isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
@@ -864,6 +950,9 @@ class Attempts:
             self._setting.scrubber.error(error)
         if isinstance(error, CallError):
             self._complete(error, None)
+            if self._failures is not None:
+                self._failures.tell(error)
+            cut(error, keep=log.isEnabledFor(logging.DEBUG))
         self.finish("error" if isinstance(error, Exception) else "cancelled", error)
 
     def _complete(self, error: _E, deployment: Deployment | None) -> _E:

@@ -260,7 +260,7 @@ class JsonlSink:
         self._directory = settings.path
         try:
             self._file = LineFile(settings.path, clock.wall())
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             raise ConfigError(f"audit files cannot be written in {settings.path}: {error}") from error
         self._buffer = settings.buffer
         # Both may be used in a `__del__`: a stream that is dropped tells its end wherever the collector

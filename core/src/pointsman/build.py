@@ -25,8 +25,9 @@ from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveSettings, HedgeSettings
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.problems import Path, Problem, config_error
+from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
-from pointsman.errors import ConfigError, InvalidRequest, Outcome, PluginError
+from pointsman.errors import ConfigError, FallbackOn, InvalidRequest, Outcome, PluginError
 from pointsman.events import Events, HealthChanged
 from pointsman.faults import OWN, fault
 from pointsman.health import (
@@ -46,7 +47,7 @@ from pointsman.limits import Limit, Meter, Oversize
 from pointsman.limits import Limits as RateLimits
 from pointsman.lives import Kept, LiveSettings, settle
 from pointsman.plugins import Plugins
-from pointsman.pool import Pool
+from pointsman.pool import Fallback, Pool, chain
 from pointsman.provider import Provider, ProviderContext
 from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
@@ -90,9 +91,14 @@ class _Parts(NamedTuple):
     sinks: Sequence[Callable[[], AuditSink | None]]
 
 
-def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> None:
-    """Raise ConfigError with everything that is wrong with `config`; nothing is started, no file opened."""
-    _Builder(config, plugins, clock, rng, Events(), None, Scrubber()).checked()
+def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Problem]:
+    """What is allowed in `config` and probably not meant; nothing is started, no file opened.
+
+    Raises: ConfigError with everything that is wrong.
+    """
+    builder = _Builder(config, plugins, clock, rng, Events(), None, Scrubber())
+    builder.checked()
+    return builder.warnings
 
 
 class _Builder:
@@ -114,6 +120,8 @@ class _Builder:
         self._events = events
         self._previous = previous
         self._problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        """What is allowed and probably not meant."""
         # The first build may come before any loop runs; nothing has happened by then.
         self._now = -inf if previous is None else clock.now()
         self._lives: dict[str, Live] = {}
@@ -123,6 +131,7 @@ class _Builder:
         self._kept = Kept(previous)
         self._specific = config.specific()
         self._limits: dict[str, RateLimits | None] = {}
+        self._credentials: list[tuple[object, Credential]] = []
         self._changes = Changes() if previous is None else previous.changes
         self._adoptions: list[Callable[[], None]] = []
         """What kept state takes over from the configuration, once all of it is known to be right."""
@@ -154,6 +163,7 @@ class _Builder:
             clients=self._clients,
             sinks=started,
             scopes=self._scopes,
+            credentials=self._credentials,
             hosts=self._hosts,
             alive=alive,
             changes=self._changes,
@@ -173,6 +183,7 @@ class _Builder:
             name: self._pool(name, model, upstreams, retry) for name, model in config.public_models().items()
         }
         self._check_control()
+        self._warn_of_long_chains({name: pool for name, pool in pools.items() if pool is not None}, retry)
         if self._problems:
             raise config_error(self._problems, file=config.file)
         assert retry is not None
@@ -182,6 +193,17 @@ class _Builder:
             retry,
             [make for make in sinks if make is not None],
         )
+
+    def _warn_of_long_chains(self, pools: Mapping[str, Pool], general: RetryPolicy | None) -> None:
+        for name, pool in pools.items():
+            retry = pool.retry or general
+            if retry is None or not retry.attempts > 1 or any(each.to not in pools for each in pool.fallback):
+                continue
+            models = len(chain(pool, pools.__getitem__, lambda _pool, each: each.to in pools))
+            if models > retry.attempts:
+                message = f"{models} models stand in this chain, and a request has {retry.attempts} attempts"
+                hint = "each that is ready gets one, and none is asked twice; allow more attempts for retries"
+                self.warnings.append(self._config.problem(("models", name, "fallback"), message, hint))
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -258,7 +280,7 @@ class _Builder:
         """What the factory `name` of that kind makes; None with problems."""
         try:
             made = make()
-        except (ConfigError, ValueError, TransportUnavailable) as error:
+        except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
             return None
         except OWN as error:  # somebody else's code: anything can happen
@@ -313,7 +335,7 @@ class _Builder:
         )
         try:
             self._check_transport(config)
-        except TransportUnavailable as error:
+        except (InvalidRequest, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
             return None
         provider = self._make("provider", config.type, path, lambda: factory.make(context))
@@ -492,7 +514,7 @@ class _Builder:
             deployments,
             strategy,
             strategy_name=named.type,
-            fallback=model.fallback,
+            fallback=[Fallback(each.to, frozenset(map(FallbackOn, each.on))) for each in model.fallback],
             total=model.timeouts.total or self._config.timeouts.total,
             require=model.require,
             budget=self._budget(None if retry is None else retry.budget, old),
@@ -553,11 +575,14 @@ class _Builder:
         live: Live,
         settings: LiveSettings,
         limits: RateLimits | None,
+        credential: Credential,
         client: Client | None,
         endpoint: Endpoint | None,
     ) -> None:
-        settle(live, settings, self._now, rng=self._rng, events=self._events)
         live.limits = limits
+        settle(live, settings, self._now, rng=self._rng, events=self._events)
+        live.uses(credential)
+        credential.settings = CoolDownSettings(**dict(self._config.refusal))
         if self._config.hedging is not None:
             live.keep_window()
         if client is not None:
@@ -599,6 +624,19 @@ class _Builder:
                 name,
             )
         return self._scopes[name]
+
+    def _credential(self, upstream: Upstream) -> Credential:
+        """What the upstreams with the same secret share, by whatever way it is configured."""
+        secret: object = None
+        with suppress(*OWN):  # a plugin's own, which may have none before its first call
+            secret = upstream.auth.current()
+        key = secret if isinstance(secret, Secret) else upstream.config.credential or upstream.provider.name
+        before = () if self._previous is None else self._previous.credentials
+        same = [each for known, each in (*self._credentials, *before) if known == key]
+        credential = same[0] if same else Credential()
+        if all(each is not credential for _, each in self._credentials):
+            self._credentials.append((key, credential))
+        return credential
 
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         return None if settings is None else _kept(None if old is None else old.budget, settings)
@@ -699,7 +737,8 @@ class _Builder:
             except TransportUnavailable as error:
                 self._problem(path, self._scrubber.shown(error))
         self._limits[id] = limits = self._rate_limits(config, upstream, path)
-        adopt = partial(self._adopt, live, settings, limits, self._clients.get(id), endpoint)
+        credential = self._credential(upstream)
+        adopt = partial(self._adopt, live, settings, limits, credential, self._clients.get(id), endpoint)
         self._adoptions.insert(0, adopt)  # whatever else is to be adopted finds the settings
         self._adoptions.append(partial(_add, upstream.warming, live))
 
@@ -729,6 +768,8 @@ class _Builder:
             max_in_flight=config.max_in_flight,
             warm_up=None if warm_up is None else WarmUpSettings(**dict(warm_up)),
             adaptive=None if adaptive is None else AdaptiveSettings(**dict(adaptive)),
+            overload=CoolDownSettings(**dict(self._specific.overload(config))),
+            refusal=CoolDownSettings(**dict(self._specific.refusal(config))),
         )
 
     def _outlier(self, pool: str, id: str, live: Live, checks: Checks | None) -> Outlier | None:

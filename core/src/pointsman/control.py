@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,24 +65,36 @@ Request = Mapping[str, Any]
 async def answer(router: Operated, line: bytes) -> bytes:
     """One line of JSON in answer to `line`, without the line break; whatever it is, nothing is raised.
 
-    `ok` is true, beside what the command tells, or false, beside `error` and `code`.
+    `ok` is true, beside what the command tells, or false, beside `error`, `code` and, where a configuration
+    is wrong, its `problems`.
     """
+    problems: Sequence[object] = ()
     try:
         said = {"ok": True, **await _done(router, _request(line))}
         return dumps(said)
     except Refused as error:
         code, message = error.code, str(error)
+    except ConfigError as error:
+        code, message, problems = error.code, error.message, error.problems
     except PointsmanError as error:
         code, message = error.code, error.message
     except Exception as error:  # a mistake of ours or of a plugin: its words may hold anything
         log.exception("a command on the control socket failed")
         code, message = "internal", f"the router failed with {type(error).__name__}; its log says more"
-    return refusal(message, code)
+    return refusal(message, code, problems)
 
 
-def refusal(message: str, code: str = "invalid_request") -> bytes:
+def refusal(message: str, code: str = "invalid_request", problems: Sequence[object] = ()) -> bytes:
     """The answer that says why not."""
-    return dumps({"ok": False, "error": message, "code": code})
+    said: dict[str, Any] = {"ok": False, "error": message, "code": code}
+    if problems:
+        said["problems"] = [_problem(each) for each in problems]
+    return dumps(said)
+
+
+def _problem(problem: object) -> Mapping[str, Any]:
+    names = ("message", "path", "hint", "file", "line", "column")
+    return {name: getattr(problem, name, None) for name in names}
 
 
 def _request(line: bytes) -> Request:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp, inf, log
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 from pointsman.breaker import Breaker, BreakerState, Permit
 from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
-from pointsman.errors import Outcome
+from pointsman.cooldown import OVERLOAD, REFUSAL, CoolDown, Credential
+from pointsman.errors import CallError, Outcome, Refusal
 from pointsman.faults import OWN, fault
 from pointsman.frozen import frozen
 from pointsman.health import Outlier, WarmUp
@@ -28,11 +29,8 @@ from pointsman.strategy import Price, Residency, Sample
 from pointsman.terms import Labels, Rule
 from pointsman.waiting import WaitingRoom
 
-COOL_DOWN = 10.0
-COOL_DOWN_CAP = 120.0
-QUOTA_COOL_DOWN = 300.0
-LONGEST_COOL_DOWN = 3600.0
-"""Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
+_LONGEST_MESSAGE = 200
+"""Characters of an error that a deployment remembers."""
 _EWMA_SECONDS = 30.0
 _EWMA_MOST = 0.9  # what the old is worth at most, or a burst of samples in one instant would count nothing
 _EWMA_FRESH = -log(_EWMA_MOST) * _EWMA_SECONDS  # for how long it is worth that
@@ -79,6 +77,15 @@ class Changes:
         self.count += 1
 
 
+class LastError(NamedTuple):
+    """What the latest failed call to a deployment ended with, and when."""
+
+    code: str
+    status: int | None
+    message: str
+    at: float
+
+
 class Live:
     """What is known of one deployment right now; pools that share the deployment share this.
 
@@ -86,25 +93,32 @@ class Live:
     changes here, so that it holds for calls that began before, too.
 
     Attributes:
-        failing: the latest call that said anything about the upstream ended in a fault or an overload.
+        failing: the latest call that said anything about the upstream ended in a fault, an overload or a
+            refusal.
+        overload, refusal, credential: its cool-downs, of which the last one is shared by all that use the
+            same credential; `cooling_until` is the latest end of them.
     """
 
     __slots__ = (
+        "__weakref__",
         "adaptive",
         "admin",
         "breaker",
         "changes",
         "cooling_until",
+        "credential",
         "failing",
         "first_token",
         "id",
         "in_flight",
+        "last_error",
         "late_releases",
         "limits",
         "max_in_flight",
         "on_idle",
         "outcomes",
-        "overloads",
+        "overload",
+        "refusal",
         "rng",
         "rooms",
         "total",
@@ -132,10 +146,14 @@ class Live:
         self.max_in_flight = max_in_flight
         self.in_flight = 0
         self.cooling_until = 0.0
-        self.overloads = 0
+        self.overload = CoolDown(OVERLOAD)
+        self.refusal = CoolDown(REFUSAL)
+        self.credential = Credential()
+        self.credential.join(self)
         self.failing = False
         self.outcomes: Counter[str] = Counter()
         self.late_releases = 0
+        self.last_error: LastError | None = None
         self.on_idle: list[Callable[[], None]] = []
         self.first_token = Average()
         self.total = Average()
@@ -169,17 +187,30 @@ class Live:
         self.wake()
 
     def forget(self) -> None:
-        """End a cool-down, and hold it for well."""
-        self.cooling_until = 0.0
-        self.overloads = 0
+        """End its cool-downs, for others with its credential too, and hold it for well."""
+        for each in (self.overload, self.refusal, self.credential):
+            each.end()
         self.failing = False
-        self.changes.count += 1
+        for member in (self, *self.credential.members()):
+            member.cooled()
+
+    def uses(self, credential: Credential) -> None:
+        """Share the cool-down of that credential from now on."""
+        if self.credential is not credential:
+            self.credential.leave(self)
+            self.credential = credential
+            credential.join(self)
+            self.cooled()
 
     def begin_warm_up(self, now: float) -> None:
         """From `now` on, take on load slowly."""
         if self.warm_up is not None:
             self.warm_up.begin(now)
             self.changes.count += 1
+
+    def failed_with(self, error: CallError, now: float) -> None:
+        """Remember what went wrong there, for whoever asks how it is."""
+        self.last_error = LastError(error.code, error.status, error.message[:_LONGEST_MESSAGE], now)
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once nothing is in flight: now, or with the last release."""
@@ -188,20 +219,58 @@ class Live:
         else:
             self.on_idle.append(tell)
 
-    def cool_down(self, now: float, hint: float | None, *, at_least: float = 0.0) -> None:
-        """An overload: keep calls away as the upstream said, else for ever longer with each in a row."""
-        if hint is None:
-            hint = min(COOL_DOWN_CAP, COOL_DOWN * 2.0 ** min(self.overloads, 16))
-        self.overloads += 1
-        self.keep_away(now, max(hint, at_least))
-
-    def keep_away(self, now: float, seconds: float) -> None:
-        """Send no call for `seconds` and up to a tenth more: never earlier than an upstream said, and those
-        who were refused together do not come back together.
-        """
-        seconds = min(seconds, LONGEST_COOL_DOWN) * (1 + 0.1 * self.rng.random())
+    def cooled(self) -> None:
+        """One of its cool-downs has changed: whoever waits for it looks again."""
+        self.cooling_until = max(self.overload.until, self.refusal.until, self.credential.until)
         self.changes.count += 1
-        self.cooling_until = max(self.cooling_until, now + seconds)
+        self.wake()
+
+    def overloaded(self, now: float, started: float, hint: float | None, within: float) -> None:
+        """A call that `started` then found no capacity: keep others away as the upstream said."""
+        self.failing = True
+        self.overload.began(now, started=started, rng=self.rng, hint=hint, within=within)
+        self.cooled()
+
+    def refused(self, what: Refusal, now: float, started: float, hint: float | None, within: float) -> None:
+        """A call that `started` then was refused: leave the deployment alone, or all of its credential."""
+        self.failing = True
+        cool_down: CoolDown = self.credential if what.of_credential else self.refusal
+        cool_down.reason = what
+        cool_down.began(now, started=started, rng=self.rng, at_least=hint or 0.0, within=within)
+        self.cooled()
+        if what.of_credential:
+            for each in self.credential.members():
+                each.cooled()
+
+    def keep_away(self, now: float, seconds: float, within: float) -> None:
+        """Send no call for `seconds`, as the upstream asked."""
+        self.overload.extend(now, seconds, rng=self.rng, within=within)
+        self.cooled()
+
+    def recovered(self) -> None:
+        """A call succeeded after others had not: the next cool-down is a first one again."""
+        self.failing = False
+        self.overload.in_row = self.refusal.in_row = self.credential.in_row = 0
+
+    def cooling(self, now: float) -> Reason | None:
+        """The cool-down that ends last, for as long as it holds."""
+        left = self.cooling_until - now
+        if left <= 0:
+            return None
+        for each in (self.credential, self.refusal):
+            if each.until == self.cooling_until and each.reason is not None:
+                return Reason(Why.REFUSED, (each.reason.value, left))
+        return Reason(Why.COOLING, (left,))
+
+    @property
+    def jitter(self) -> float:
+        """Seconds at the end of its cool-downs that no upstream asked for."""
+        asked = max(self.overload.asked, self.refusal.asked, self.credential.asked)
+        return self.cooling_until - asked
+
+    def is_refused(self, now: float) -> bool:
+        """Whether it is left alone because of what it refused; to wait for the end makes no sense."""
+        return self.refusal.until > now or self.credential.until > now
 
 
 @dataclass(slots=True)
@@ -314,7 +383,7 @@ class Deployment:
         if live.admin is not Admin.UP:
             return Reason(Why.DRAINING if live.admin is Admin.DRAINING else Why.DISABLED)
         if live.cooling_until > now:
-            return Reason(Why.COOLING, (live.cooling_until - now,))
+            return live.cooling(now)
         breaker = live.breaker
         if breaker is not None and not breaker.admits(now):
             return Reason(Why.BREAKER, (breaker.state,))
@@ -352,13 +421,28 @@ class Deployment:
             until = outlier.ejected_until
         return until, tokens
 
-    def lacks_room(self, now: float, tokens: int) -> bool:
-        """Whether it is well, and only its places or its rate limits keep a call of `tokens` waiting."""
-        limits = self.live.limits
-        if not self.healthy(now) or (limits is not None and limits.too_large(tokens) is not None):
-            return False
+    def room_at(self, now: float, tokens: int) -> float | None:
+        """The first instant at which a call of `tokens` that waits for room may find it.
+
+        Room is what it lacks while it is full, at its rate limit, cooling down, or half open with all probes
+        under way; what others give back counts as `now`. None when it lacks none of these, or when it is out
+        for a reason that nobody waits for.
+        """
+        live, limits, breaker = self.live, self.live.limits, self.live.breaker
+        if live.admin is not Admin.UP or live.is_refused(now):
+            return None
+        if self.outlier is not None and not self.outlier.healthy(now):
+            return None
+        if limits is not None and limits.too_large(tokens) is not None:
+            return None
+        probing = breaker is not None and not breaker.admits(now)
+        if probing and breaker is not None and breaker.state is not BreakerState.HALF_OPEN:
+            return None
+        wait = 0.0 if limits is None else limits.wait(tokens, now)
         full = self.places is not None and self.in_flight >= self.places
-        return full or (limits is not None and limits.wait(tokens, now) > 0)
+        if not (full or probing or wait > 0 or live.cooling_until > now):
+            return None
+        return max(now + wait, live.cooling_until)
 
     def available_at(self, now: float, tokens: int = 0) -> float | None:
         """The earliest instant at which it could take a call; None when nobody can tell."""
@@ -478,7 +562,8 @@ class Lease:
         now: float,
         *,
         retry_after: float | None = None,
-        at_least: float = 0.0,
+        refusal: Refusal | None = None,
+        within: float = inf,
         timed_out: bool = False,
         sent: bool = True,
         tokens: int | None = None,
@@ -486,8 +571,9 @@ class Lease:
         """Give everything back, once; false when it had been already.
 
         Args:
-            retry_after: the upstream's hint after an `overload` or `upstream_fault`, seconds.
-            at_least: the shortest cool-down after an `overload`, seconds.
+            retry_after: the upstream's hint, seconds.
+            refusal: what the upstream refuses whoever asks, if that is how it ended.
+            within: seconds that the request has left, should it wait for the end of a cool-down.
             timed_out: the fault was silence, which is how some upstreams say that they are overloaded.
             sent: false when surely nothing reached the upstream: then the rate limits get all of it back.
             tokens: as the upstream counted them, None when it did not.
@@ -506,8 +592,8 @@ class Lease:
         live.outcomes[outcome.value] += 1
         first = None if self.first_event_at is None else self.first_event_at - self.started_at
         if outcome is Outcome.OK:
-            live.overloads = 0
-            live.failing = False
+            if live.failing:
+                live.recovered()
             live.total.add(now - self.started_at, now)
             if adaptive is not None:
                 adaptive.ok(now, in_flight)
@@ -519,26 +605,10 @@ class Lease:
                 outlier.ok(now, started=self.started_at)
             if breaker is not None and permit is not None:
                 breaker.ok(permit, now, slow=first is not None and first > breaker.settings.slow_after)
-        elif outcome is Outcome.UPSTREAM_FAULT:
-            live.changes.count += 1
-            live.failing = True
-            if retry_after is not None:
-                live.keep_away(now, retry_after)
-            if outlier is not None:
-                outlier.failed(now, started=self.started_at)
-            if adaptive is not None and timed_out:
-                adaptive.overloaded(now)
-            if breaker is not None and permit is not None:
-                breaker.failed(permit, now)
-        elif outcome is Outcome.OVERLOAD:
-            live.failing = True
-            live.cool_down(now, retry_after, at_least=at_least)
-            if adaptive is not None:
-                adaptive.overloaded(now)
-            if breaker is not None and permit is not None:
-                breaker.overloaded(permit, now)
-        elif breaker is not None and permit is not None:
-            breaker.neutral(permit, now)
+        else:
+            if refusal is not None:
+                live.refused(refusal, now, self.started_at, retry_after, within)
+            self._not_ok(outcome, now, retry_after=retry_after, within=within, timed_out=timed_out)
         if self._reservation is not None:
             if sent:
                 self._reservation.settle(tokens, now)
@@ -560,6 +630,33 @@ class Lease:
             for tell in waiting:
                 tell()
         return True
+
+    def _not_ok(
+        self, outcome: Outcome, now: float, *, retry_after: float | None, within: float, timed_out: bool
+    ) -> None:
+        """What follows for the deployment from a call that did not succeed."""
+        deployment, permit = self.deployment, self._permit
+        live, outlier = deployment.live, deployment.outlier
+        breaker, adaptive = live.breaker, live.adaptive
+        if outcome is Outcome.UPSTREAM_FAULT:
+            live.changes.count += 1
+            live.failing = True
+            if retry_after is not None:
+                live.keep_away(now, retry_after, within)
+            if outlier is not None:
+                outlier.failed(now, started=self.started_at)
+            if adaptive is not None and timed_out:
+                adaptive.overloaded(now)
+            if breaker is not None and permit is not None:
+                breaker.failed(permit, now)
+        elif outcome is Outcome.OVERLOAD:
+            live.overloaded(now, self.started_at, retry_after, within)
+            if adaptive is not None:
+                adaptive.overloaded(now)
+            if breaker is not None and permit is not None:
+                breaker.overloaded(permit, now)
+        elif breaker is not None and permit is not None:
+            breaker.neutral(permit, now)
 
     @property
     def is_open(self) -> bool:

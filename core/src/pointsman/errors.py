@@ -18,7 +18,8 @@ PointsmanError
 │   ├── Overloaded              the upstream has no capacity and said when to come back (503, 529)
 │   ├── Unavailable             the upstream failed (5xx and its like)
 │   ├── ConnectionFailed        no connection, or it broke before an answer
-│   │   └── NoConnectionFree    our own limit of connections was reached for too long
+│   │   ├── NoConnectionFree    our own limit of connections was reached for too long
+│   │   └── OutOfResources      this process has no file descriptors, memory or ports left
 │   ├── AttemptTimeout          a timer of ours ran out
 │   │   ├── FirstTokenTimeout   nothing arrived in time
 │   │   └── IdleTimeout         the stream fell silent
@@ -29,13 +30,15 @@ PointsmanError
 │   └── RuleNotMet              none may take it: a rule about data forbids each
 ├── DeadlineExceeded            the total time of the request is over
 └── QueueFull                   too many callers wait already
+
+DeadlineExceeded, AttemptTimeout and what is under it are a TimeoutError, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from pointsman.types import Usage
@@ -51,6 +54,28 @@ class Outcome(StrEnum):
     NEUTRAL = "neutral"
 
 
+class Refusal(StrEnum):
+    """What an upstream refuses whoever asks: its deployments are left alone for a while."""
+
+    MODEL = "model not found upstream"
+    PERMISSION = "permission denied"
+    CREDENTIAL = "credential refused"
+    QUOTA = "quota exhausted"
+
+    @property
+    def of_credential(self) -> bool:
+        """Whether it holds for all deployments of the credential, not only for the one that was asked."""
+        return self in (Refusal.CREDENTIAL, Refusal.QUOTA)
+
+
+class FallbackOn(StrEnum):
+    """What a fallback can follow."""
+
+    CONTENT_FILTERED = "content_filtered"
+    CONTEXT_WINDOW = "context_window"
+    UNAVAILABLE = "unavailable"
+
+
 class PointsmanError(Exception):
     """The root of all errors that pointsman raises on purpose.
 
@@ -61,7 +86,7 @@ class PointsmanError(Exception):
 
     def __init__(self, message: str = "") -> None:
         # A message may quote what a caller gave, and half a surrogate pair would fail wherever it is written.
-        super().__init__(message if message.isascii() else writable(message))
+        super().__init__(*([message if message.isascii() else writable(message)] if message else ()))
 
     @property
     def message(self) -> str:
@@ -97,17 +122,23 @@ class CallError(PointsmanError):
         request_id: ours; it stands in the audit log.
         upstream_request_id: the upstream's own id of the failed call, "" when it gave none.
         attempts: how many attempts the request had made by then.
+        failures: what the attempts before this one ended with; () for none.
         budget_exhausted: another attempt would have been made, had the retry budget allowed it.
     """
 
+    failures: tuple[FailedAttempt, ...] = ()
     outcome: Outcome = Outcome.NEUTRAL
     """What it says about the deployment."""
+    refusal: ClassVar[Refusal | None] = None
+    """Why the deployment, or all of its credential, is left alone for a while; None when it is not."""
     retry_elsewhere: bool = False
     """Another deployment of the same model may well succeed."""
     retry_same: bool = False
     """The same deployment may succeed a little later."""
     try_fallback: bool = False
     """Another model (the fallback chain) may succeed although this one cannot."""
+    fallback_on: ClassVar[FallbackOn] = FallbackOn.UNAVAILABLE
+    """Which fallbacks follow it, where any do."""
 
     def __init__(
         self,
@@ -129,13 +160,28 @@ class CallError(PointsmanError):
         self.attempts = 0
         self.budget_exhausted = False
 
+    def __str__(self) -> str:
+        """`message`, then what is known of where and after how many attempts, and the id of the request."""
+        attempts = f"{self.attempts} attempts" if self.attempts > 1 else ""
+        known = ", ".join(each for each in (self.deployment, attempts, self.request_id) if each)
+        return f"{self.message} ({known})" if known else self.message
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Some of the constructors demand more than a message; the default would fail when it is unpickled.
         return _rebuilt, (type(self), self.args), self.__dict__
 
 
 def _rebuilt(kind: type[CallError], args: tuple[Any, ...]) -> CallError:
-    return kind.__new__(kind, *args)
+    error = kind.__new__(kind, *args)
+    error.args = args  # those that are an OSError, too, are without until they are initialized
+    return error
+
+
+class FailedAttempt(NamedTuple):
+    """What one attempt of a request ended with, and where."""
+
+    deployment: str
+    error: CallError
 
 
 class PluginError(CallError):
@@ -178,12 +224,15 @@ class ContextWindowExceeded(RequestError):
 
     code = "context_window_exceeded"
     try_fallback = True
+    fallback_on = FallbackOn.CONTEXT_WINDOW
 
 
 class ContentFiltered(RequestError):
-    """A content policy of the upstream refused the request."""
+    """A content policy of the upstream refused the request; a fallback follows only when it says so."""
 
     code = "content_filtered"
+    try_fallback = True
+    fallback_on = FallbackOn.CONTENT_FILTERED
 
 
 class Unsupported(RequestError):
@@ -211,22 +260,24 @@ class AuthenticationFailed(ProviderError):
     """The upstream rejected our credential."""
 
     code = "authentication_failed"
+    refusal = Refusal.CREDENTIAL
     retry_same = False
 
 
 class PermissionDenied(ProviderError):
-    """Our credential may not do this at the upstream."""
+    """Our credential may not do this at the upstream; the right may be missing for one model only."""
 
     code = "permission_denied"
+    refusal = Refusal.PERMISSION
     retry_same = False
 
 
 class ModelNotFound(ProviderError):
-    """The upstream does not have the model: only another model of the fallback chain can help."""
+    """The upstream does not have the model; another one behind the same name may. Raised when none has."""
 
     code = "model_not_found"
-    outcome = Outcome.CLIENT_FAULT
-    retry_elsewhere = False
+    outcome = Outcome.NEUTRAL
+    refusal = Refusal.MODEL
     retry_same = False
 
 
@@ -234,7 +285,7 @@ class QuotaExhausted(ProviderError):
     """Out of money or quota at the upstream: waiting does not help, another credential may."""
 
     code = "quota_exhausted"
-    outcome = Outcome.OVERLOAD
+    refusal = Refusal.QUOTA
     retry_same = False
 
 
@@ -281,7 +332,17 @@ class NoConnectionFree(ConnectionFailed):
     retry_same = False
 
 
-class AttemptTimeout(ProviderError):
+class OutOfResources(ConnectionFailed):
+    """This process has no file descriptors, memory or local ports left: no upstream is to blame.
+
+    Elsewhere a connection that is open already may do, and a little later one may be free.
+    """
+
+    code = "out_of_resources"
+    outcome = Outcome.NEUTRAL
+
+
+class AttemptTimeout(ProviderError, TimeoutError):
     """One of our own timers ended the attempt."""
 
     code = "timeout"
@@ -371,7 +432,7 @@ class RuleNotMet(NoDeploymentAvailable):
     try_fallback = False
 
 
-class DeadlineExceeded(CallError):
+class DeadlineExceeded(CallError, TimeoutError):
     """The total time of the request is over; the last failure, if any, is its `__cause__`."""
 
     code = "deadline_exceeded"

@@ -13,10 +13,12 @@ from itertools import repeat, takewhile
 from operator import methodcaller
 from typing import NamedTuple
 
+from pointsman import jsonio
 from pointsman.errors import BadResponse
 
-MAX_LINE = 1 << 20
 MAX_EVENT = 4 << 20
+MAX_LINE = MAX_EVENT + 64
+"""An event of one line and the name of its field."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -98,23 +100,27 @@ class LineFramer:
 class SseFramer:
     """Server-sent events out of bytes.
 
-    Comments and unknown fields are passed over, `id` and `retry` too. An event without its blank line at
-    the end of the body is dropped, as the format demands.
+    Comments and unknown fields are passed over, `id` and `retry` too. Beyond what the format has, because
+    servers do it: a field `error` is the data of an event of that name; JSON without a field before it (an
+    error of a server that did not get as far as events, or the answer of one that does not stream) is an
+    event; and the last event is given without its blank line, if its data is an end marker or whole JSON.
 
-    Raises: BadResponse for a line above 1 MiB or an event above `max_event` bytes, after the events before.
+    Raises: BadResponse for an event above `max_event` bytes, after the events before.
     Source: WHATWG HTML, "Server-sent events", parsing an event stream.
     """
 
-    __slots__ = ("_at_start", "_between", "_data", "_event", "_full", "_lines", "_quick", "_size")
+    __slots__ = ("_at_start", "_between", "_data", "_event", "_full", "_lines", "_loose", "_quick", "_size")
 
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self._full = max_event + 1  # the last line of an event has no line feed
-        self._quick = min(max_event, MAX_LINE)  # bytes in which nothing can be too long
-        self._lines = LineFramer()
+        self._quick = max_event  # bytes in which nothing can be too long
+        self._lines = LineFramer(max_event + MAX_LINE - MAX_EVENT)
         self._at_start = True
         self._between = True
         self._event = ""
         self._data: list[bytes] = []
+        self._loose = False
+        """The lines in `_data` had no field before them."""
         self._size = 0
 
     def feed(self, data: bytes) -> list[SseEvent]:
@@ -162,24 +168,7 @@ class SseFramer:
             if self._at_start:
                 self._at_start = False
                 line = line.removeprefix(_BOM)
-            if not line:
-                if self._data:
-                    events.append(SseEvent(self._event, b"\n".join(self._data)))
-                    self._data = []
-                    self._size = 0
-                self._event = ""
-            elif line.startswith(b"data:"):
-                value = line[6:] if line[5:6] == b" " else line[5:]
-                # The line feed counts too: an event of nothing but empty lines must not grow for ever.
-                self._size += len(value) + 1
-                self._data.append(value)
-            elif line.startswith(b"event:"):
-                self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace")
-            elif line == b"data":
-                self._size += 1
-                self._data.append(b"")
-            elif line == b"event":
-                self._event = ""
+            self._take(line, events)
             if self._size > self._full:
                 self._data = []
                 if not events:
@@ -188,15 +177,66 @@ class SseFramer:
         self._between = not (self._size or self._event) and self._lines.is_clean
         return events
 
+    def _take(self, line: bytes, events: list[SseEvent]) -> None:
+        """The next line; add to `events` the one that it completes."""
+        if self._loose and line.startswith(_FIELDS):
+            self._dispatch(events)
+        if not line:
+            self._dispatch(events)
+        elif line.startswith(b"data:"):
+            self._add(line[6:] if line[5:6] == b" " else line[5:])
+        elif line.startswith(b"event:"):
+            self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace")
+        elif line.startswith(b"error:"):
+            self._event = "error"
+            self._add(line[6:].removeprefix(b" "))
+        elif self._loose or (not self._data and line[:1] in (b"{", b"[")):
+            self._loose = True
+            self._add(line)
+        elif line == b"data":
+            self._add(b"")
+        elif line == b"event":
+            self._event = ""
+
+    def _add(self, value: bytes) -> None:
+        # The line feed counts too: an event of nothing but empty lines must not grow for ever.
+        self._size += len(value) + 1
+        self._data.append(value)
+
+    def _dispatch(self, events: list[SseEvent]) -> None:
+        if self._data or self._event == "error":  # an error without data is one all the same
+            events.append(SseEvent(self._event, b"\n".join(self._data)))
+        self._data = []
+        self._size = 0
+        self._event = ""
+        self._loose = False
+
     def close(self) -> list[SseEvent]:
-        """Nothing: an unfinished event is dropped."""
+        """The last event, when it lacks its blank line and is whole; what was cut is dropped."""
+        events: list[SseEvent] = []
+        if self._size <= self._full and (rest := self._lines.close()):
+            self._take(rest.removeprefix(_BOM) if self._at_start else rest, events)
         if self._size > self._full:
             raise self._refusal()
-        self._lines.close()
-        return []
+        if self._data and _is_whole(b"\n".join(self._data)):
+            self._dispatch(events)
+        return events
 
     def _refusal(self) -> BadResponse:
         return BadResponse(f"the upstream sent an event of more than {self._full - 1} bytes")
+
+
+_FIELDS = (b"data:", b"event:", b"error:", b"id:", b"retry:", b":")
+
+
+def _is_whole(data: bytes) -> bool:
+    if data.strip() == b"[DONE]":
+        return True
+    try:
+        jsonio.loads(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain_values(data: bytes) -> list[bytes] | None:

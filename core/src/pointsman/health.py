@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from pointsman.clock import Clock, Rng
-from pointsman.errors import CallError
+from pointsman.errors import CallError, OutOfResources
 from pointsman.events import log
 from pointsman.frozen import frozen
 from pointsman.timers import TimeLimit
@@ -466,6 +466,8 @@ class Prober:
             if task is not None and task.cancelling():
                 raise
             return  # something inside of the probe was cancelled, not we
+        except OutOfResources:
+            return  # what we lack says nothing about the upstream
         except Exception as error:
             self._told(error)
         else:

@@ -28,6 +28,7 @@ from pointsman.errors import (
     IdleTimeout,
     InvalidRequest,
     NoConnectionFree,
+    OutOfResources,
     PluginError,
     Truncated,
 )
@@ -38,6 +39,8 @@ from pointsman.scrubber import Scrubber
 from pointsman.statuses import json_or_none, request_id_of
 from pointsman.timers import Alarms, TimeLimits
 from pointsman.transports.direct import Direct, Reply, Shared
+from pointsman.transports.options import TransportUnavailable
+from pointsman.transports.shortage import shortage
 
 if TYPE_CHECKING:
     import httpx
@@ -185,7 +188,9 @@ class Answer:
                         await self._rest(pieces)
         except BaseException as failure:
             self.abort()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError)
+            ):
                 raise self.mask(_broken(failure)) from None
             if (fault := self._client.transport_fault(failure)) is not None:
                 raise fault from failure
@@ -263,6 +268,8 @@ class Answer:
                         piece = await self._reply.next()
             except StopAsyncIteration:
                 return None
+            except CallError:  # a time limit, which is an OSError, too
+                raise
             except (lean.httpx.TransportError, OSError) as failure:
                 raise self.mask(_broken(failure)) from None
             except BaseException as failure:
@@ -394,9 +401,9 @@ class Client:
             headers: more of them; they replace those of the endpoint that have the same name.
             stream: the head must come within `limits.first_token`, not only within the attempt's time.
 
-        Raises: ConnectionFailed (`sent` tells whether anything left) or its kind NoConnectionFree,
-            FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest for what cannot
-            be sent.
+        Raises: ConnectionFailed (`sent` tells whether anything left) or its kinds NoConnectionFree
+            and OutOfResources, FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest
+            for what cannot be sent.
         """
         try:
             secret = self._auth.current()
@@ -423,7 +430,9 @@ class Client:
                     reply = await self._exchange(shared, values, content)
         except BaseException as failure:
             time.close()
-            if isinstance(failure, (lean.httpx.TransportError, OSError)):
+            if not isinstance(failure, CallError) and isinstance(
+                failure, (lean.httpx.TransportError, OSError, TransportUnavailable)
+            ):
                 raise self.scrubber.error(self._unanswered(failure)) from None
             if (fault := self.transport_fault(failure)) is not None:
                 raise fault from failure
@@ -520,6 +529,8 @@ class Client:
             return NoConnectionFree(
                 f"no connection to {self._shown} came free in time: {_why(failure)}", sent=False
             )
+        if (lack := shortage(failure, _host(self._base_url))) is not None:
+            return OutOfResources(f"no connection to {self._shown}: {lack}", sent=False)
         if isinstance(failure, _never_sent()):
             return ConnectionFailed(f"no connection to {self._shown}: {_why(failure)}", sent=False)
         return ConnectionFailed(f"the connection to {self._shown} broke before an answer: {_why(failure)}")
@@ -697,7 +708,7 @@ def _broken(failure: Exception) -> CallError:
 
 def _never_sent() -> tuple[type[Exception], ...]:
     httpx = lean.httpx
-    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol
+    return httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, TransportUnavailable
 
 
 def _why(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from operator import attrgetter, is_not
 from sys import float_info
 from typing import Any, get_args
 
+from pointsman import data_urls
 from pointsman.errors import InvalidRequest
 from pointsman.terms import shown
 from pointsman.turns import Turns
@@ -92,7 +93,7 @@ def _is_turn(given: Any) -> bool:
         and given.tool_call_id is given.name is given.reasoning is None
         and not given.tool_calls
         and not given.reasoning_blocks
-        and not given.extra
+        and (given.extra is NOTHING or not given.extra)
     )
 
 
@@ -258,8 +259,8 @@ def _part(given: Any, where: str) -> Part:
                 image = {"url": image} if isinstance(image, str) else image
                 extra = _rest(given, ("type", "image_url"), image_url=_rest(image, ("url", "detail")))
                 url, detail = image["url"], image.get("detail")
-                if url[:5].lower() == "data:":
-                    media_type, data = _from_data_url(url)
+                if (inline := _from_data_url(url)) is not None:
+                    media_type, data = inline
                     return Image(data, media_type or "image/png", detail=detail, extra=extra)
                 return Image(url=url, detail=detail, extra=extra)
             case "input_audio":
@@ -271,7 +272,10 @@ def _part(given: Any, where: str) -> Part:
                 extra = _rest(given, ("type", "file"), file=_rest(file, ("file_id", "file_data", "filename")))
                 if "file_id" in file:
                     return File(id=file["file_id"], filename=file.get("filename"), extra=extra)
-                media_type, data = _from_data_url(file["file_data"])
+                inline = _from_data_url(file["file_data"])
+                if inline is None:
+                    raise ValueError("expected a data: URL in base64")
+                media_type, data = inline
                 return File(data, media_type or "application/pdf", filename=file.get("filename"), extra=extra)
             case other:
                 raise InvalidRequest(
@@ -281,11 +285,10 @@ def _part(given: Any, where: str) -> Part:
         raise InvalidRequest(f"{where} of type {given.get('type')!r} is malformed: {error}") from error
 
 
-def _from_data_url(url: str) -> tuple[str, bytes]:
-    head, comma, data = url.partition(",")
-    if not comma or head[:5].lower() != "data:" or head[-7:].lower() != ";base64":
-        raise ValueError("expected a data: URL in base64")
-    return head[5:-7].partition(";")[0].strip(), _from_base64(data)
+def _from_data_url(url: str) -> tuple[str, bytes] | None:
+    """(media type, bytes) of a `data:` URL; None for any other. Raises ValueError."""
+    parts = data_urls.split(url)
+    return None if parts is None else (parts[0], base64.b64decode(parts[1], validate=True))
 
 
 def _from_base64(text: str) -> bytes:

@@ -12,6 +12,7 @@ from functools import partial
 from pointsman.breaker import Breaker, BreakerSettings, BreakerState
 from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, AdaptiveSettings, Window
+from pointsman.cooldown import OVERLOAD, REFUSAL, CoolDownSettings
 from pointsman.deployment import Live
 from pointsman.events import BreakerChanged, Events
 from pointsman.frozen import frozen
@@ -26,12 +27,15 @@ class LiveSettings:
     Attributes:
         max_in_flight: attempts at the same time; None for any number.
         warm_up, adaptive: None without it. `adaptive` needs `max_in_flight`.
+        overload, refusal: how long its cool-downs are.
     """
 
     breaker: BreakerSettings
     max_in_flight: int | None = None
     warm_up: WarmUpSettings | None = None
     adaptive: AdaptiveSettings | None = None
+    overload: CoolDownSettings = OVERLOAD
+    refusal: CoolDownSettings = REFUSAL
 
 
 class Kept:
@@ -65,6 +69,8 @@ def settle(live: Live, settings: LiveSettings, now: float, *, rng: Rng, events: 
     else:
         live.warm_up.configure(settings.warm_up)
     _settle_adaptive(live, settings)
+    live.overload.settings = settings.overload
+    live.refusal.settings = settings.refusal
     live.changes.count += 1
 
 

@@ -220,7 +220,7 @@ class Plugins:
         if chosen is not None and offered and not self._has_any(chosen, name):
             raise PluginError(
                 f"{kind} {name!r} is to come from {chosen!r}, which does not offer it; "
-                f"{' and '.join(offered)} {'does' if len(offered) == 1 else 'do'}. Try: pip install {chosen}"
+                f"{' and '.join(offered)} {'does' if len(offered) == 1 else 'do'}"
             )
         if len(offered) > 1:
             raise PluginError(_conflict(kind, name, offered))
@@ -279,13 +279,12 @@ class Plugins:
         return taken
 
     def _unknown(self, kind: str, name: str) -> PluginError:
+        from pointsman.naming import what_to_write  # most programs never have anything to suggest
+
         names = self.names(kind)
-        best = nearest(name, names)
-        hint = "" if best is None else f" (did you mean {best!r}?)"
-        message = f"no plugin offers {kind} {name!r}{hint}; installed: {', '.join(names) or 'none'}"
-        if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
-            message += f". Try: pip install pointsman-{_canonical(name)}"
-        return PluginError(message)
+        message = f"no plugin offers {kind} {name!r}; installed: {', '.join(names) or 'none'}"
+        hint = what_to_write(kind, name, names)
+        return PluginError(f"{message}.{hint}" if hint else message)
 
     # ── metadata ─────────────────────────────────────────────────────────────────────────────────────
 

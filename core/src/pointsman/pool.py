@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
 from pointsman.deployment import ANYTHING, Changes, Demand, Deployment, Lease, Observer
-from pointsman.errors import NoDeploymentAvailable, PluginError, RuleNotMet
+from pointsman.errors import FallbackOn, NoDeploymentAvailable, PluginError, RuleNotMet
 from pointsman.faults import OWN, fault
 from pointsman.health import Outliers, within_caps
 from pointsman.levels import Level, choose, order, panics
@@ -26,6 +26,30 @@ from pointsman.waiting import WaitingRoom
 Refusals = Callable[[str, Reason], None]
 
 
+class Fallback(NamedTuple):
+    """A model to fall back on, and what it follows."""
+
+    to: str
+    on: frozenset[FallbackOn] = frozenset({FallbackOn.CONTEXT_WINDOW, FallbackOn.UNAVAILABLE})
+
+
+def chain(first: Pool, find: Callable[[str], Pool], follows: Callable[[Pool, Fallback], bool]) -> list[Pool]:
+    """`first` and the pools that it falls back on, each once, what follows one of them right after it.
+
+    Args:
+        find: the pool of a name.
+        follows: whether a pool's fallback is to be followed.
+    """
+    found: dict[str, Pool] = {}
+    waiting = [first]
+    while waiting:
+        pool = waiting.pop(0)
+        if pool.name not in found:
+            found[pool.name] = pool
+            waiting = [find(each.to) for each in pool.fallback if follows(pool, each)] + waiting
+    return list(found.values())
+
+
 class Pool:
     """The deployments of one model, the strategy that chooses among them, and the models to fall back on."""
 
@@ -36,7 +60,7 @@ class Pool:
         strategy: Strategy,
         *,
         strategy_name: str = "",
-        fallback: Sequence[str] = (),
+        fallback: Sequence[Fallback] = (),
         total: float = 600.0,
         require: Rule | None = None,
         budget: RetryBudget | None = None,

@@ -15,6 +15,7 @@ class Why(StrEnum):
     DISABLED = "disabled"
     DRAINING = "draining"
     COOLING = "cooling_down"
+    REFUSED = "refused"
     BREAKER = "breaker"
     EJECTED = "ejected"
     ILL = "ill"
@@ -36,6 +37,7 @@ _WORDS = {
     Why.DISABLED: "disabled by an operator",
     Why.DRAINING: "draining",
     Why.COOLING: "cooling down, {:.1f} s left",
+    Why.REFUSED: "{}, {:.1f} s left",
     Why.BREAKER: "circuit breaker {}",
     Why.EJECTED: "unhealthy: ejected",
     Why.ILL: "unhealthy: its checks fail",

@@ -43,7 +43,9 @@ class RetryPolicy(Protocol):
     """Decides after a failed attempt."""
 
     attempts: int
-    """How many attempts one request may make in all, 1 or more."""
+    """How many attempts one request may make in all, 1 or more; whatever `delay` says. Only a fallback that
+    had none yet gets one beyond.
+    """
     budget: BudgetSettings | None
     """How many retries all requests of a model together may make; None for no limit."""
 

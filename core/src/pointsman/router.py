@@ -126,10 +126,13 @@ class Router:
     def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
         """The configuration in `source`, built as far as can be without starting anything or opening a file.
 
+        Its `warnings` are what is allowed and probably not meant.
+
         Raises: ConfigError with all problems at once, as `from_config` would.
         """
         config = as_config(source)
-        check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
+        found = check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
+        config.warn(found)
         return config
 
     async def __aenter__(self) -> Router:
@@ -310,11 +313,19 @@ class Router:
 
         try:
             response = await attempts.run(once)
+        except CallError as error:
+            attempts.failed(error)
+            failure = error
         except BaseException as error:
             attempts.failed(error)
             raise
-        attempts.finish("ok")
-        return response
+        else:
+            attempts.finish("ok")
+            return response
+        try:
+            raise failure  # here, where the context is whatever the caller was handling
+        finally:
+            del failure
 
     def _begin(self, operation: str, request: Request, terms: Terms) -> Attempts:
         self._bind()

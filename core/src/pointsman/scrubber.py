@@ -25,7 +25,7 @@ LEARNED_AT_MOST = 1000
 _CUT_OFF_FROM = 16
 """So many characters of a secret, or three quarters, are hidden also where the rest was cut off."""
 
-_SOME_KEY = r"(?<![\w-])(sk|gsk|xai|sess|hf)[-_](?:[\w-]*\*[\w*-]*|(?=[\w-]*\d)[\w-]{16,})"
+_SOME_KEY = re.compile(r"(?<![\w-])(?:(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}|[\w-]*\*{3,}[\w*-]+)")
 """What looks like a key, although it is none of ours: upstreams quote those of others, too, and halves."""
 _OURS = frozenset(("deployment", "request_id", "text"))
 """Attributes of an error that do not come from outside, or are what the caller has asked for."""
@@ -64,15 +64,12 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """`text` with `***` in place of each secret, also of one that was cut off after 16 characters."""
-        text = self._without_ours(text)
-        if "-" in text or "_" in text:
-            text = re.sub(_SOME_KEY, rf"\1-{MASK}", text)
-        return text
+        return _SOME_KEY.sub(MASK, self._without_ours(text))
 
     def data(self, data: bytes) -> bytes:
         """`data`, in whichever encoding it may be, with `***` in place of each secret."""
         text = data.decode("latin-1")
-        shown = self._without_ours(text)
+        shown = self.text(text)
         return data if shown is text else shown.encode("latin-1")
 
     def error(self, error: E) -> E:

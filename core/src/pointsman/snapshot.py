@@ -19,6 +19,7 @@ from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth
 from pointsman.config import Config, DeploymentConfig, ProviderConfig
+from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel, writable
 from pointsman.faults import OWN, fault, is_own
@@ -26,7 +27,7 @@ from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober
 from pointsman.http import Client, Endpoint
 from pointsman.limits import Limit
-from pointsman.pool import Pool
+from pointsman.pool import Pool, chain
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.residency import Host
 from pointsman.strategy import RoundRobin
@@ -39,6 +40,8 @@ log = logging.getLogger("pointsman")
 CLOSE_WITHIN = 5.0
 """Seconds that each thing of a plugin's has to close in."""
 _NAME_CUT = 200
+_LONGEST_NAME = 500
+"""Characters."""
 AD_HOC_POOLS = 256
 """`provider/upstream-model` names that are remembered; callers may invent any number."""
 
@@ -86,6 +89,8 @@ class Snapshot:
     sinks: Sequence[AuditSink]
     scopes: Mapping[str, Limit]
     """Every rate limit that holds, by its name; a reload takes over as they stand those that say the same."""
+    credentials: Sequence[tuple[object, Credential]]
+    """What tells a credential from others, and the cool-down of those that use it."""
     hosts: Mapping[str, Polled]
     """The servers that strategies want to know about, by the name of the provider."""
     changes: Changes
@@ -106,14 +111,7 @@ class Snapshot:
         first = self.pool(model)
         if not first.fallback:
             return (first,)
-        chain: dict[str, Pool] = {}
-        waiting = [first]
-        while waiting:
-            pool = waiting.pop(0)
-            if pool.name not in chain:
-                chain[pool.name] = pool
-                waiting = [self.pool(name) for name in pool.fallback] + waiting
-        return tuple(chain.values())
+        return tuple(chain(first, self.pool, lambda _pool, _fallback: True))
 
     def pool(self, model: str) -> Pool:
         """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
@@ -122,7 +120,7 @@ class Snapshot:
             return pool
         name, slash, upstream_model = model.partition("/")
         upstream = self.upstreams.get(name)
-        if not slash or not upstream_model or upstream is None or writable(model) != model:
+        if not slash or not upstream_model or upstream is None or not _can_be_asked_for(model):
             from difflib import get_close_matches  # most programs know their models
 
             close = get_close_matches(model[:_NAME_CUT], self.pools, 1)
@@ -246,6 +244,11 @@ class Snapshot:
             error = await asyncio.to_thread(_raised_by, sink.close)
             if error is not None:  # a plugin's mistake must not keep the others from writing
                 fault("audit", type(sink).__name__, "close", error)
+
+
+def _can_be_asked_for(model: str) -> bool:
+    """Whether an upstream may have a model of that name. What callers make up goes into records."""
+    return len(model) <= _LONGEST_NAME and writable(model) == model
 
 
 def limits_of(config: Config, model: str, deployment: DeploymentConfig) -> dict[str, Any]:

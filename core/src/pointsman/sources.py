@@ -183,6 +183,6 @@ class HttpEvents:
         except CallError as failure:
             failure.upstream_request_id = failure.upstream_request_id or self.upstream_request_id
             if not events:
-                raise self._answer.mask(failure) from failure.__cause__
+                raise self._answer.mask(failure) from None
             self._failure = self._answer.mask(failure)
         return events

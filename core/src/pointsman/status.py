@@ -7,7 +7,7 @@ from typing import Any
 from pointsman.deployment import Deployment, Live
 from pointsman.health import Outlier
 from pointsman.pool import Pool
-from pointsman.reasons import Reason
+from pointsman.reasons import Reason, Why
 from pointsman.snapshot import Snapshot
 from pointsman.transports import name_of
 from pointsman.types import Request
@@ -22,9 +22,12 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
         `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
         `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
         call would not be sent there now: that, or that another priority level comes first), `breaker`,
-        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes`, and
+        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes` (how many
+        calls ended how), `last_error` of a failed call (`code`, `status`, `message`, None before one), and
         `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
-        None where the configuration has nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`.
+        None where there is nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`, and `cool_down`,
+        whose `refused` says what the upstream refuses ("model not found upstream", "credential refused", …;
+        None for an overload).
         Where a machine knows an instant, `seconds_left` or `seconds_ago` says how far away it is; None when
         it has none.
     """
@@ -63,7 +66,7 @@ def _pool(pool: Pool, now: float) -> dict[str, Any]:
     refused = _refused(pool, now)
     return {
         "strategy": pool.strategy_name,
-        "fallback": list(pool.fallback),
+        "fallback": [each.to for each in pool.fallback],
         "queue": None if pool.room is None else pool.room.line.snapshot(),
         "retries": None if pool.budget is None else pool.budget.snapshot(now),
         "hedges": None if pool.hedges is None else pool.hedges.snapshot(now),
@@ -102,11 +105,20 @@ def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> d
         "in_flight": live.in_flight,
         "max_in_flight": deployment.max_in_flight,
         "places": deployment.places,
+        "cool_down": _cool_down(live, now),
         "limits": [] if live.limits is None else live.limits.snapshot(now),
         "outcomes": dict(live.outcomes),
+        "last_error": _last_error(live, now),
         "first_token_ms": _ms(live.first_token.value),
         "total_ms": _ms(live.total.value),
     }
+
+
+def _last_error(live: Live, now: float) -> dict[str, Any] | None:
+    if live.last_error is None:
+        return None
+    code, status, message, at = live.last_error
+    return {"code": code, "status": status, "message": message, "seconds_ago": max(0.0, now - at)}
 
 
 def _breaker(live: Live, now: float) -> dict[str, Any]:
@@ -114,6 +126,14 @@ def _breaker(live: Live, now: float) -> dict[str, Any]:
         return {"state": "off"}
     snapshot: dict[str, Any] = live.breaker.snapshot(now)
     return {**snapshot, "seconds_left": _until(snapshot["open_until"], now)}
+
+
+def _cool_down(live: Live, now: float) -> dict[str, Any] | None:
+    reason = live.cooling(now)
+    if reason is None:
+        return None
+    refused = reason.data[0] if reason.why is Why.REFUSED else None
+    return {"refused": refused, "seconds_left": live.cooling_until - now}
 
 
 def _ejection(outlier: Outlier | None, now: float) -> dict[str, Any] | None:

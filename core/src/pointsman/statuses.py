@@ -21,6 +21,10 @@ from pointsman.errors import (
     Unavailable,
 )
 
+OF_THE_WAY = frozenset({405, 407, 410, 421, 425, 426, 451, 499})
+"""Statuses that speak of the way to the upstream and not of the request, as proxies, gateways and moved
+addresses say them. Another deployment may be reached; the same one is not asked again."""
+
 
 def error_for_status(
     status: int,
@@ -43,6 +47,7 @@ def error_for_status(
     `retry-after` is honoured, and `x-should-retry` overrides what the kind says about retrying.
     """
     hint = hints.retry_after(headers, wall=wall)
+    of_the_way = kind is None and status in OF_THE_WAY
     if hint is None and (status in (429, 503, 529) or kind in (RateLimited, Overloaded)):
         hint = wait
     kind = kind or _kind(status, hint)
@@ -50,6 +55,8 @@ def error_for_status(
     error = kind(
         text, status=status, retry_after=hint, upstream_request_id=request_id_of(headers), upstream_code=code
     )
+    if of_the_way:
+        error.retry_same = False
     match headers.get("x-should-retry", "").strip().lower():
         case "true":
             error.retry_elsewhere = error.retry_same = True
@@ -86,7 +93,7 @@ def _kind(status: int, hint: float | None) -> type[CallError]:
             return RateLimited
         case 503 | 529 if hint is not None:
             return Overloaded
-        case _ if status >= 500:
+        case _ if status >= 500 or status in OF_THE_WAY:
             return Unavailable
         case _ if status >= 400:
             return InvalidRequest

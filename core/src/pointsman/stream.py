@@ -221,11 +221,14 @@ class ChatStream:
                     break
                 until = min(attempts.now() + idle, began + idle * (1 + QUIET_GAPS), ends)
         except CallError as error:
-            raise self._broken(opening, error) from error
+            broken = self._broken(opening, error)
+            raise broken from broken.cause
         except BaseException as error:
             fault = attempts.plugin_error(opening.lease, "next", error)
             if fault is not None:
-                raise self._broken(opening, fault) from error
+                fault.__cause__ = error
+                broken = self._broken(opening, fault)
+                raise broken from broken.cause
             self._shut()
             self._let_go("cancelled")
             raise

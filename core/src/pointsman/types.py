@@ -54,8 +54,8 @@ NOTHING: JsonObject = _Nothing()
 
 
 # `extra` of a part, a call, a message and a tool holds the members of its OpenAI-style mapping that have no
-# field here, such as `cache_control` or `extra_content`, with those of mappings inside it under their names. A
-# provider sends them along where its upstream has a place for them, and refuses what it cannot send.
+# field here, such as `cache_control` or `extra_content`, with those of mappings inside it under their names.
+# A provider sends them along where its upstream has a place for them, and refuses what it cannot send.
 
 
 @frozen

@@ -188,12 +188,25 @@ def _schema(kind: str, unit: str, pattern: str, examples: list[object], **number
     )
 
 
+_SHORTEST = 0.001
+_CENTURY = 36_500 * 86_400.0
+
+
+def _sane_duration(value: object) -> float:
+    seconds = parse_duration(value)
+    if 0 < seconds < _SHORTEST:
+        raise ValueError("is too short; it must be 0 or 1ms or more")
+    if seconds > _CENTURY:
+        raise ValueError("is too long; it must be 36500d (a century) or less")
+    return seconds
+
+
 Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    BeforeValidator(_sane_duration),
     _schema("number", "seconds", r"^\s*([0-9.]+|([0-9.]+(d|h|m|s|ms))+)\s*$", ["500ms", "30s", "1h30m", 2.5]),
 ]
-"""Seconds as a float, 0 or more; written as a number or as `500ms`, `30s`, `2m`, `1h`, `1m30s`."""
+"""Seconds as a float, 0 or 1 ms to a century; written as a number or as `500ms`, `30s`, `2m`, `1m30s`."""
 
 Size = Annotated[
     int,

@@ -164,6 +164,7 @@ class WaitingLine:
     Attributes:
         served_total, refused, shed, gave_up: how callers left, `refused` ones without having entered;
             `gave_up` are those whose time was over or who were cancelled.
+        closed_until: nobody can be served before that, however fast the line moves otherwise.
     """
 
     __slots__ = (
@@ -174,6 +175,7 @@ class WaitingLine:
         "_number",
         "_seen_at",
         "_share",
+        "closed_until",
         "gave_up",
         "refused",
         "served_total",
@@ -191,6 +193,7 @@ class WaitingLine:
         self._busy = 0.0
         self._departed = 0.0
         self._seen_at = 0.0
+        self.closed_until = 0.0
         self.served_total = 0
         self.refused = 0
         self.shed = 0
@@ -224,7 +227,8 @@ class WaitingLine:
             flow = _Flow(key, self.settings.weights.get(key, 1), lane)
         self._account(now)
         limit = min(self.settings.max_wait, deadline - now)
-        expected = self._expected(flow, limit)
+        closed = max(0.0, self.closed_until - now)
+        expected = closed + self._expected(flow, limit - closed)
         if expected > limit:
             self.refused += 1
             raise QueueFull(
@@ -410,7 +414,8 @@ class WaitingLine:
             self._busy *= fade
             self._departed *= fade
             if self._length:
-                self._busy += _MEMORY * (1 - fade)
+                open_for = now - max(self._seen_at, min(now, self.closed_until))
+                self._busy += _MEMORY * (1 - exp(-open_for / _MEMORY))
             self._seen_at = now
 
     def _expected(self, flow: _Flow, limit: float) -> float:
@@ -451,10 +456,12 @@ class NotYet:
         at: when time alone may have made room, if nothing is given back before; infinity when it will not.
         pass_on: what is free is of no use to this caller, so others may have it. Otherwise nobody goes
             before it.
+        closed: nothing but time can help before `at`, so that what is waited now tells nothing of the pace.
     """
 
     at: float = inf
     pass_on: bool = False
+    closed: bool = False
 
 
 NOT_YET = NotYet()
@@ -580,6 +587,7 @@ class WaitingRoom(Generic[T]):
             if answer is None:
                 continue
             at = answer.at
+            self.line.closed_until = at if answer.closed else 0.0
             if answer.pass_on:
                 at = min(at, self._pass_on(seat, now))
             self.line.back(waiter)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
@@ -61,7 +64,7 @@ class Ran:
 class Cli:
     """Runs the command line inside this process; input and output are pipes to it."""
 
-    def __call__(self, *arguments: object, input: str | None = None) -> Ran:
+    def __call__(self, *arguments: object, input: str | bytes | None = None) -> Ran:
         from pointsman_cli.app import run
 
         with CliRunner().isolation(input=input) as (out, err, _both):
@@ -158,9 +161,10 @@ class Processes:
         pipe = subprocess.PIPE
         return self._keep(subprocess.Popen(_line(arguments), stdin=pipe, stdout=pipe, stderr=pipe))
 
-    def at_terminal(self, *arguments: object) -> Terminal:
-        """The command at a terminal of its own."""
+    def at_terminal(self, *arguments: object, rows: int = 24, columns: int = 80) -> Terminal:
+        """The command at a terminal of its own; COLUMNS, where it is set, wins over the size."""
         ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         process = self._keep(subprocess.Popen(_line(arguments), stdin=theirs, stdout=theirs, stderr=theirs))
         os.close(theirs)
         self.terminals.append(ours)
@@ -182,11 +186,12 @@ class Processes:
 
 
 class Terminal:
-    """What a person sees and types; `seen` grows as it is read."""
+    """What a person sees and types; `seen` grows as it is read, `sent` is the same in bytes."""
 
     def __init__(self, process: subprocess.Popen[bytes], terminal: int) -> None:
         self.process = process
         self.seen = ""
+        self.sent = b""
         self._terminal = terminal
 
     def type(self, text: str) -> None:
@@ -213,7 +218,8 @@ class Terminal:
             data = os.read(self._terminal, 4096)
         except OSError:  # how Linux says that the other side is closed
             return False
-        self.seen += data.decode(errors="replace")
+        self.sent += data
+        self.seen = self.sent.decode(errors="replace")
         return bool(data)
 
 

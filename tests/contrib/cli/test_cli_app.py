@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,9 @@ def test_help_lists_every_command(cli) -> None:
         "demo",
         "disable",
         "drain",
+        "embed",
         "enable",
+        "explain",
         "models",
         "plugins",
         "reload",
@@ -146,3 +149,28 @@ def test_a_plugin_can_offer_a_command(cli, workdir: Path, monkeypatch: pytest.Mo
     assert cli("hello", "you").out == "hello you\n"
     assert "did you mean 'hello'?" in cli("hallo", "you").err
     assert "command\thello\thello-command\t1.0" in cli("plugins").out
+
+
+def complete(words: str) -> list[str]:
+    """What a shell offers behind `words`."""
+    environment = {**os.environ, "_POINTSMAN_COMPLETE": "zsh_complete", "COMP_WORDS": words}
+    environment["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+    line = [sys.executable, "-c", "from pointsman_cli import main; main()"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[1::3]
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    assert complete("pointsman st") == ["status"]
+    assert complete("pointsman config ch") == ["check"]
+    assert "--trace" in complete("pointsman ask --t")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell_is_printed(shell: str) -> None:
+    environment = {**os.environ, "_POINTSMAN_COMPLETE": f"{shell}_source"}
+    line = [sys.executable, "-c", "from pointsman_cli import main; main()"]
+
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+
+    assert "_POINTSMAN_COMPLETE" in done.stdout

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman_cli.prompts import model_and_prompt
+from pointsman_cli.prompts import model_and_prompt, tell_if_silent
 from pointsman_simulator import Fault, Reply
 
 
@@ -118,3 +119,55 @@ def test_words_are_never_lost(words: list[str], model: str | None, piped: bool) 
 
     assert prompt is not None
     assert " ".join([*([] if model else [name]), prompt]) == " ".join(words)
+
+
+@pytest.mark.parametrize("words", [("Explain",), ("assistant", "Explain"), ("-m", "assistant", "Explain")])
+def test_what_is_piped_in_stands_below_the_prompt(cli, gpu, words: tuple[str, ...]) -> None:
+    ran = cli("ask", *words, input="\nE: disk full\nE: again\n\n")
+
+    assert ran.code == 0
+    assert gpu.requests[0].body["messages"][-1]["content"] == "Explain\n\nE: disk full\nE: again"
+
+
+def test_a_prompt_with_nothing_piped_in_stays_alone(cli, gpu) -> None:
+    assert cli("ask", "Explain", input="").code == 0
+
+    assert gpu.requests[0].body["messages"][-1]["content"] == "Explain"
+
+
+def test_a_pipe_that_stays_open_and_silent_is_told(capfd) -> None:
+    reading, writing = os.pipe()
+    with open(reading) as pipe, open(writing, "w") as other:
+        tell_if_silent(pipe, seconds=0)
+        assert "</dev/null" in capfd.readouterr().err
+        other.write("words")
+        other.flush()
+        tell_if_silent(pipe, seconds=0)
+        assert capfd.readouterr().err == ""
+
+
+def test_what_is_piped_in_and_no_text_is_usage(cli, gpu) -> None:
+    ran = cli("ask", "What is it?", input=b"\x89PNG\r\n\x1a\n\xff\xfe")
+
+    assert ran.code == 2
+    assert "--file" in ran.err
+    assert gpu.requests == []
+
+
+def test_an_answer_is_printed_as_it_arrives(processes, servers, gpu) -> None:
+    gpu.script(Reply(chunks=("one ", *["more "] * 500), tokens_per_second=20))
+    process = processes.start("ask", "Count.")
+    process.stdin.close()
+    process.stdin = None
+
+    assert process.stdout.read(4) == b"one "
+    assert process.poll() is None
+
+
+def test_an_answer_that_breaks_ends_its_line_and_the_run_with_3(cli, gpu) -> None:
+    gpu.script(Reply(chunks=("Hel", "lo", "."), fault=Fault.reset_after(2)))
+
+    ran = cli("ask", "Hi")
+
+    assert (ran.code, ran.out) == (3, "Hello\n")
+    assert "broke after" in ran.err

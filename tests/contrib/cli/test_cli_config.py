@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman import Config
+from pointsman.retry import ExponentialSettings
 from pointsman_cli.discover import Candidate, Found
 from pointsman_cli.starter import starter
 
@@ -16,7 +18,7 @@ def test_check_counts_what_it_built_and_connects_to_nothing(cli, gpu) -> None:
     text, data = cli("config", "check"), cli("config", "check", "--json")
 
     assert (text.code, text.out, text.err) == (0, "ok: 1 provider, 1 model\n", "")
-    assert data.json == {"ok": True, "file": "pointsman.yaml", "providers": 1, "models": 1}
+    assert data.json == {"ok": True, "file": "pointsman.yaml", "providers": 1, "models": 1, "warnings": []}
     assert gpu.requests == []
 
 
@@ -42,6 +44,24 @@ def test_other_formats_are_found_by_their_names(cli, workdir: Path, name: str) -
     (workdir / name).write_text(text)
 
     assert cli("config", "check", "--json").json["file"] == name
+
+
+def test_what_is_probably_not_meant_is_a_warning_and_no_error(cli, workdir: Path) -> None:
+    models = {
+        "a": {"deployments": ["gpu/a"], "fallback": ["b"]},
+        "b": {"deployments": ["gpu/b"], "fallback": ["c"]},
+    }
+    given = {"providers": {"gpu": {"type": "ollama"}}, "models": {**models, "c": {"deployments": ["gpu/c"]}}}
+    (workdir / "pointsman.json").write_text(
+        json.dumps({**given, "retry": {"type": "exponential", "attempts": 2}})
+    )
+
+    text, data = cli("config", "check"), cli("config", "check", "--json")
+
+    assert (text.code, text.out) == (0, "ok: 1 provider, 3 models\n")
+    assert "warning: pointsman.json:" in text.err
+    assert "models.a.fallback: 3 models stand in this chain, and a request has 2 attempts" in text.err
+    assert len(data.json["warnings"]) == 1
 
 
 def test_two_files_here_are_one_too_many(cli, gpu, workdir: Path) -> None:
@@ -111,6 +131,44 @@ def test_init_uses_what_it_finds(cli, servers, workdir: Path, monkeypatch: pytes
 def test_init_writes_yaml_only(cli, workdir: Path) -> None:
     assert cli("config", "init", "pointsman.toml").code == 2
     assert list(workdir.iterdir()) == []
+
+
+def test_what_a_starter_says_of_defaults_are_those_of_the_code() -> None:
+    text = starter([])
+    shown = [
+        line.removeprefix("# ")
+        for line in text.splitlines()
+        if re.match(r"# (retry|circuit_|timeouts)", line)
+    ]
+    plain = Config.from_text("providers: {ollama: {type: ollama}}\n", environ={})
+
+    written = Config.from_text("providers: {ollama: {type: ollama}}\n" + "\n".join(shown), environ={})
+
+    assert len(shown) == 3
+    assert written.circuit_breaker == plain.circuit_breaker
+    assert written.timeouts == plain.timeouts
+    assert plain.retry.type == "exponential"
+    said = ExponentialSettings.model_validate(dict(written.retry.model_extra))
+    assert said == ExponentialSettings()
+
+
+def test_a_starter_names_the_strategies_that_are_built_in(cli) -> None:
+    listed = cli("plugins", "--json").json
+    built_in = {each["name"] for each in listed if (each["kind"], each["state"]) == ("strategy", "built in")}
+
+    (line,) = (each for each in starter([]).splitlines() if "that name no strategy" in each)
+    assert set(re.findall(r"\w+_\w+|weighted", line)) == built_in
+
+
+@pytest.mark.parametrize("commented", [False, True])
+def test_what_a_starter_leaves_in_comments_is_accepted_as_well(commented: bool) -> None:
+    text = starter([])
+    if commented:
+        text = re.sub(r"^( *)# (\w+: |- )", r"\1\2", text, flags=re.MULTILINE).replace(
+            "strategy: round_robin\n", ""
+        )
+
+    Config.from_text(text, environ={"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"})
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12)

@@ -29,6 +29,7 @@ CODES = {
     errors.Unavailable: 3,
     errors.ConnectionFailed: 3,
     errors.NoConnectionFree: 3,
+    errors.OutOfResources: 3,
     errors.AttemptTimeout: 3,
     errors.FirstTokenTimeout: 3,
     errors.IdleTimeout: 3,

@@ -118,5 +118,21 @@ def test_status_shows_who_is_down(cli, servers) -> None:
     assert "box\tdown\t" in text.out
     assert "assistant\tleast_connections\tgpu/llama3.2\t" in text.out
     assert data["providers"]["box"]["ok"] is False
+    assert data["models"]["assistant"]["deployments"][0]["last_error"] is None
     assert data["models"]["assistant"]["deployments"][0]["id"] == "gpu/llama3.2"
     assert data["in_flight"] == 0
+
+
+def test_status_ends_with_1_when_a_model_can_take_no_call(cli, servers) -> None:
+    gpu, box = servers.add("ollama", name="gpu"), servers.add("localai", name="box")
+    servers.configure(gpu, box)
+    assert cli("status").code == 0
+
+    servers.do(box.stop())
+    servers.do(gpu.stop())
+    text, data = cli("status"), cli("status", "--json")
+
+    assert (text.code, data.code) == (1, 1)
+    assert "no call can be taken for assistant" in text.err
+    assert data.json["providers"]["gpu"]["ok"] is False
+    assert data.err == ""

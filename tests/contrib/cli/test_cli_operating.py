@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from pointsman_cli.commands.status import why_not
 from pointsman_cli.demo import scene
-from pointsman_simulator import Reply
+from pointsman_cli.overview import unable, why_not
+from pointsman_simulator import Fault, Reply
 
 APPLICATION = """
 import asyncio, sys
@@ -127,10 +128,42 @@ def test_the_live_status_is_that_of_the_process_and_says_why_a_deployment_is_lef
 
     assert text.code == 0
     assert f"process {running.process.pid}, pointsman " in text.err
-    assert "gpu2/llama3.2\t1\t0\tdown\tclosed\t0\t\tdisabled by an operator\n" in text.out
-    assert "gpu1/llama3.2\t1\t0\tup\tclosed\t0\t\t\n" in text.out
+    assert "gpu2/llama3.2\t1\t0\tdown\tclosed\t0\t0\t\t\t\tdisabled by an operator\t\n" in text.out
+    assert "gpu1/llama3.2\t1\t0\tup\tclosed\t0\t0\t\t\t\t\t\n" in text.out
     assert data["router"]["pid"] == running.process.pid
     assert data["in_flight"] == 0
+
+
+def test_at_a_terminal_the_live_status_shows_calls_errors_times_and_the_last_error(
+    cli, fleet, application, processes, servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    fleet[0].default = Reply(fault=Fault.status(503))
+    running = application()
+    for _ in range(2):
+        running.ask()
+    for each in fleet:
+        servers.do(each.idle())
+
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", processes.at_terminal("status", "--live").rest())
+
+    head, *rows = shown.splitlines()[2:]
+    assert head.split() == ["deployment", "calls", "errors", "first", "token"]
+    assert re.match(r"  gpu1/llama3\.2 +1  1 fault", rows[0])
+    assert re.match(r"    last error \d+ s ago: unavailable 503: ", rows[1])
+    assert any(re.match(r"  gpu2/llama3\.2 +2 +[\d.]+ ms", row) for row in rows)
+
+
+def test_a_running_router_explains_what_it_would_do_now(cli, fleet, application) -> None:
+    application()
+    cli("disable", "gpu1/llama3.2", "gpu2/llama3.2")
+
+    ran = cli("explain", "assistant", "--live")
+
+    assert ran.code == 1
+    assert "goes to nowhere" in ran.err
+    assert "assistant\tgpu1/llama3.2\tdisabled by an operator\n" in ran.out
+    assert cli("explain", "assistant", "hi", "--live").code == 2
 
 
 def test_a_drain_waits_for_the_streams_that_run(cli, servers, fleet, application, processes) -> None:
@@ -185,6 +218,10 @@ def test_a_reload_takes_what_is_in_the_file_now_and_a_mistake_changes_nothing(
     assert "pointsman.yaml:" in failed.err
     assert "round_robin" in failed.err
     assert "Traceback" not in failed.err
+    (problem,) = cli("reload", "--json").error["problems"]
+    assert problem["line"] > 1
+    assert problem["path"].startswith("models.assistant.strategy")
+    assert "rund_robin" in problem["message"]
 
     file.write_text(good.replace("round_robin", "weighted"))
     assert cli("reload").out == "reloaded pointsman.yaml: 2 deployments\n"
@@ -274,6 +311,81 @@ def test_a_router_that_stands_still_is_waited_for_and_given_up(
     assert "does not answer" in stuck.err
 
 
+# ── several processes ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def workers(fleet, application, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Application]:
+    """Two processes of one configuration, by their ids, with sockets in ./run; and one that died."""
+    file = workdir / "pointsman.yaml"
+    file.write_text(file.read_text().replace("./pointsman.sock", "./run/w.${WORKER}.sock"))
+    (workdir / "run").mkdir()
+    started = []
+    for name in ("1", "22", "333"):
+        monkeypatch.setenv("WORKER", name)
+        started.append(application())
+    started[1].kill()
+    (workdir / "run" / "notes.txt").write_text("no socket")
+    return {each.process.pid: each for each in (started[0], started[2])}
+
+
+@pytest.mark.parametrize("place", ["run", "run/w.{pid}.sock", "r{pid}n/w.1.sock"])
+def test_all_processes_of_a_folder_or_pattern_are_operated(cli, workers, place: str) -> None:
+    if "r{pid}n" in place:  # the number may stand in a folder
+        Path("run").rename("r7n")
+
+    done = cli("disable", "gpu1/llama3.2", "--socket", place)
+    data = cli("enable", "gpu1/llama3.2", "--socket", place, "--json").json
+
+    pids = {int(line.split()[1].rstrip(":")) for line in done.out.splitlines()}
+    assert done.code == 0
+    assert all(": gpu1/llama3.2: disabled, 0 calls in flight" in line for line in done.out.splitlines())
+    assert pids == {each["pid"] for each in data["processes"]}
+    assert pids == (set(workers) if "r{pid}n" not in place else {min(workers, key=list(workers).index)})
+
+
+def test_status_drain_and_reload_speak_with_every_process_or_with_one(cli, workers) -> None:
+    first, second = workers
+
+    status = cli("status", "--socket", "run", "--json").json
+    drained = cli("drain", "gpu1/llama3.2", "--socket", "run")
+    shown = cli("status", "--socket", "run")
+    reloaded = cli("reload", "--socket", "run")
+    one = cli("enable", "gpu1/llama3.2", "--socket", "run", "--pid", second)
+
+    assert {each["router"]["pid"] for each in status["processes"]} == {first, second}
+    assert sorted(drained.out.splitlines()) == sorted(
+        f"process {pid}: gpu1/llama3.2: drained" for pid in workers
+    )
+    assert shown.err.count("process ") == 2
+    assert shown.out.count("gpu1/llama3.2\t1\t0\tdraining") == 2
+    assert reloaded.out.count("reloaded pointsman.yaml: 2 deployments") == 2
+    assert one.out == f"process {second}: gpu1/llama3.2: enabled, 0 calls in flight\n"
+    left = {
+        each["router"]["pid"]: each for each in cli("status", "--socket", "run", "--json").json["processes"]
+    }
+    assert left[first]["models"]["assistant"]["deployments"][0]["state"] == "draining"
+
+
+def test_where_nobody_listens_or_another_process_does_is_said(cli, workers, workdir: Path) -> None:
+    (workdir / "empty").mkdir()
+
+    nobody = cli("status", "--socket", "empty")
+    other = cli("status", "--socket", "run", "--pid", "1")
+
+    assert (nobody.code, other.code) == (1, 1)
+    assert "no router listens at empty" in nobody.err
+    assert all(str(pid) in other.err for pid in workers)
+
+
+def test_what_one_process_refuses_the_others_still_do(cli, workers, workdir: Path) -> None:
+    ran = cli("disable", "gpu1/llama3.2", "gpu9/x", "--socket", "run", "--json")
+
+    assert ran.code == 2
+    assert [len(each["deployments"]) for each in ran.json["processes"]] == [1, 1]
+    assert "no deployment is called 'gpu9/x'" in ran.error["message"]
+
+
 # ── SIGTERM ──────────────────────────────────────────────────────────────────────────────────────────
 
 TERMINATED = (143, -signal.SIGTERM)
@@ -345,6 +457,8 @@ def test_sigterm_during_ask_prints_the_answer_if_there_is_time_and_ends_with_143
     servers.configure(gpu, more=f"timeouts: {{drain: {drain}}}")
     gpu.script(Reply(text="Late.", latency=1.0 if drain == "30s" else 60.0))
     process = processes.start("ask", "hi")
+    process.stdin.close()
+    process.stdin = None
     servers.do(gpu.arrived(1, timeout=20))
 
     process.send_signal(signal.SIGTERM)
@@ -455,3 +569,51 @@ OUT = {"ejection": {"ejected": True, "seconds_left": 12.3}}
 )
 def test_why_a_deployment_would_not_be_chosen_is_said_in_words(given: dict[str, Any], words: str) -> None:
     assert why_not(deployment(**given)) == words
+
+
+def facts(provider: str = "p", **changes: Any) -> dict[str, Any]:
+    return {
+        "provider": provider, "refused": None, "blocked": None, "state": "up", "ejection": None, "checks": None,
+        "breaker": {"state": "closed"}, **changes,
+    }  # fmt: skip
+
+
+OPEN = {"refused": "circuit breaker open", "breaker": {"state": "open"}}
+
+
+@pytest.mark.parametrize(
+    ("deployments", "able"),
+    [
+        ([facts()], True),
+        ([facts("down")], False),
+        ([facts("down"), facts()], True),
+        ([facts(**OPEN)], False),
+        ([facts(**OPEN), facts("down")], False),
+        ([facts(refused="draining", state="draining")], False),
+        ([facts(refused="disabled by an operator", state="down")], False),
+        ([facts(refused="full: 4 of 4 in flight")], True),
+        ([facts(refused="priority 1 comes after 0")], True),
+        ([facts(refused="unhealthy", checks={"healthy": False})], False),
+        ([facts(blocked="unhealthy", checks={"healthy": False})], True),  # in a panic it is used
+        ([facts(refused="unhealthy", ejection={"ejected": True})], False),
+        ([facts(refused="cooling down", cool_down={"refused": None})], True),
+        ([facts(refused="credential", cool_down={"refused": "credential refused"})], False),
+    ],
+)
+def test_a_model_is_able_when_a_call_could_go_somewhere_once_there_is_room(deployments, able: bool) -> None:
+    model = {"deployments": deployments, "fallback": []}
+
+    assert (unable({"m": model}, {"down": {"ok": False}, "p": {"ok": True}}) == []) is able
+
+
+def test_a_model_that_falls_back_to_one_that_is_able_is_able_however_long_the_way_is() -> None:
+    dead, fine = [facts(**OPEN)], [facts()]
+    models = {
+        "a": {"deployments": dead, "fallback": ["b"]},
+        "b": {"deployments": dead, "fallback": ["a", "c"]},
+        "c": {"deployments": fine, "fallback": []},
+        "lonely": {"deployments": dead, "fallback": ["dead"]},
+        "dead": {"deployments": dead, "fallback": ["lonely"]},
+    }
+
+    assert unable(models, {}) == ["lonely", "dead"]

@@ -70,3 +70,23 @@ def test_the_page_lists_every_command_with_what_it_takes() -> None:
     }
 
     assert listed == {name: set(command.takes) for name, command in COMMANDS.items()}
+
+
+def test_the_bounds_of_the_socket_are_those_of_the_code() -> None:
+    from pointsman.control_socket import CONNECTIONS, IDLE, LONGEST_LINE
+
+    (bounds,) = re.findall(r"^\| bounds \| (.*) \|$", PAGE, re.MULTILINE)
+
+    assert (
+        bounds
+        == f"{LONGEST_LINE // 1024} KiB for a line, {CONNECTIONS} connections, {IDLE:.0f} s without a word"
+    )
+
+
+def test_the_page_names_every_command_that_speaks_with_a_running_router(cli: Any) -> None:
+    table = PAGE[PAGE.index("| command | what the router does |") :].split("\n\n")[0]
+    from pointsman_cli.app import COMMANDS as ours
+
+    speak = {name for name in ours if "--socket" in cli(name, "--help").out}
+
+    assert set(re.findall(r"^\| `(\w+)", table, re.MULTILINE)) == speak

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman_simulator import Reply
+from pointsman_simulator import Fault, Reply
 
 SLOW = Reply(chunks=("one ", *["more "] * 500), tokens_per_second=20)
 
@@ -107,3 +107,44 @@ def test_a_conversation_at_a_terminal(processes, servers, gpu) -> None:
     assert chat.process.returncode == 0
     assert gpu.requests[1].outcome == "aborted by client"
     assert [each["content"] for each in gpu.requests[2].body["messages"]] == ["Hi", "Hello.", "Hi again"]
+
+
+@pytest.mark.parametrize("command", [("ask", "Hi"), ("chat",)])
+def test_at_a_terminal_a_trace_never_stands_in_a_line_of_the_answer(processes, servers, gpu, command) -> None:
+    gpu.script(Reply(fault=Fault.status(503)), Reply(chunks=("Hel", "lo.")))
+    talk = processes.at_terminal(*command, "--trace")
+    if command == ("chat",):
+        talk.until("> ")
+        talk.type("Hi\n")
+        talk.until("\n> ")
+        talk.type("\x04")
+
+    lines = talk.rest().splitlines()
+
+    failed = next(
+        n for n, line in enumerate(lines) if line.startswith("attempt 1  gpu/llama3.2  upstream_fault")
+    )
+    answer = lines.index("Hello.")
+    assert failed < answer
+    assert lines[answer + 1].startswith("attempt 2  gpu/llama3.2  ok")
+    assert lines[answer + 2].startswith("answer from gpu/llama3.2 after 2 attempts")
+
+
+def test_ctrl_c_together_with_the_end_of_input_is_130_without_a_traceback(processes, servers, gpu) -> None:
+    started = [processes.start("chat") for _ in range(4)]
+    for n, process in enumerate(started):
+        process.stdin.write(b"Hi\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        if n % 2:
+            process.send_signal(signal.SIGINT)
+            process.stdin.close()
+        else:
+            process.stdin.close()
+            process.send_signal(signal.SIGINT)
+        process.stdin = None
+
+    for process in started:
+        # One that saw the end first may have been done before the signal came.
+        assert process.wait(20) in (0, 130, -signal.SIGINT)
+        assert b"Traceback" not in process.stderr.read()

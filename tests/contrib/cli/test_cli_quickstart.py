@@ -101,3 +101,24 @@ def try_line(line: str, sample: list[str], cli, monkeypatch: pytest.MonkeyPatch)
     assert ran.code == 0, f"{line}: {ran.err}"
     assert shown(sample, ran.err + ran.out), f"{line}: {ran.err}{ran.out}"
     return True
+
+
+def test_provider_and_model_are_callable_for_providers_of_the_configuration_only(
+    cli, servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu, cloud = (
+        servers.add("ollama", name="gpu"),
+        servers.add("openai", api_key="k", models=["gpt-4.1-mini"]),
+    )
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_BASE_URL", cloud.base_url)
+
+    found = cli("ask", "-m", "openai/gpt-4.1-mini", "hi")
+    servers.configure(gpu)
+    configured, neither = cli("ask", "-m", "gpu/qwen3", "hi"), cli("ask", "-m", "openai/gpt-4.1-mini", "hi")
+
+    assert found.code == 0
+    assert configured.code in (0, 3)  # the upstream may not have it; it was asked
+    assert len(gpu.requests) >= 1
+    assert neither.code == 2
+    assert "no model is called 'openai/gpt-4.1-mini'" in neither.err

@@ -128,13 +128,60 @@ def test_a_member_without_history_gets_one_probe_at_a_time(clock: Clock) -> None
     new, known = Member("new", weight=2), Member("known")
     strategy = PeakEwma(clock=clock, rng=random.Random(1))
     strategy.observed(known, sample(5.0, now=clock.time))
-    assert strategy.cost(new, clock.time) == 0.5
+    assert strategy.cost(new, clock.time) == 0
     assert strategy.pick((new, known), None) is new
 
     new.in_flight = 1
 
     assert strategy.cost(new, clock.time) == inf
     assert {strategy.pick((new, known), None).id for _ in range(20)} == {"known"}
+
+
+@pytest.mark.parametrize("quick", [1e-6, 0.02, 0.9])
+@pytest.mark.parametrize("seed", range(6))
+def test_whoever_was_not_heard_of_is_asked_soon_however_quick_the_others_are(
+    seed: int, quick: float, clock: Clock
+) -> None:
+    slow, fast = Member("slow"), Member("fast")
+    strategy = PeakEwma(clock=clock, rng=random.Random(seed))
+    strategy.observed(slow, sample(0.5, now=clock.time))
+
+    picks = Counter[str]()
+    for _ in range(500):
+        picked = strategy.pick((slow, fast), None)
+        picks[picked.id] += 1
+        clock.time += 0.1
+        strategy.observed(picked, sample(quick if picked is fast else 1.0, now=clock.time))
+
+    assert picks["fast"] > 250
+
+
+@given(n=st.integers(2, 12), known=st.integers(0, 12), seed=st.integers(0, 1000), takes=st.integers(1, 20))
+def test_all_are_heard_of_within_a_few_rounds_and_none_is_tried_twice_at_a_time(
+    n: int, known: int, seed: int, takes: int
+) -> None:
+    """Calls take so many picks to end. One more known member always has room."""
+    clock = Clock()
+    members = tuple(Member(f"d{i}") for i in range(n))
+    strategy = PeakEwma(clock=clock, rng=random.Random(seed))
+    for each in members[: max(1, min(known, n))]:
+        strategy.observed(each, sample(0.1, now=clock.time))
+    heard = {each.id for each in members[: max(1, min(known, n))]}
+    running: list[tuple[int, Member]] = []
+
+    for turn in range(30 * n + takes):
+        picked = strategy.pick(members, None)
+        assert isinstance(picked, Member)
+        assert picked.id in heard or picked.in_flight == 0
+        picked.in_flight += 1
+        running.append((turn + takes, picked))
+        while running and running[0][0] <= turn:
+            _, ended = running.pop(0)
+            ended.in_flight -= 1
+            heard.add(ended.id)
+            strategy.observed(ended, sample(0.1, now=clock.time))
+
+    assert heard == {each.id for each in members}
 
 
 def test_the_first_token_counts_and_the_whole_time_only_without_one(clock: Clock) -> None:
@@ -154,8 +201,8 @@ def test_the_first_token_counts_and_the_whole_time_only_without_one(clock: Clock
         (Outcome.OVERLOAD, 0.01, None, 5.0),
         (Outcome.OVERLOAD, 0.01, 20.0, 25.0),
         (Outcome.OVERLOAD, 0.01, 900.0, 65.0),
-        (Outcome.NEUTRAL, 0.01, None, 1.0),
-        (Outcome.CLIENT_FAULT, 0.01, None, 1.0),
+        (Outcome.NEUTRAL, 0.01, None, 0.0),
+        (Outcome.CLIENT_FAULT, 0.01, None, 0.0),
     ],
 )
 def test_what_a_failure_costs(

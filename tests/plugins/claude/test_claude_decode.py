@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay import assemble, decoded
 
-from pointsman.errors import BadResponse, Overloaded, Truncated
+from pointsman.errors import BadResponse, Overloaded, Truncated, Unavailable
 from pointsman.framing import SseEvent, SseFramer
 from pointsman.types import (
     Finished,
+    RawDelta,
     ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -26,7 +27,9 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
-from pointsman_claude.decode import MessagesDecoder, chat_response, finish_reason, model_page, usage
+from pointsman_claude.decode import chat_response, finish_reason, model_page
+from pointsman_claude.decode import usage_of as usage
+from pointsman_claude.stream import MessagesDecoder
 
 START = {
     "type": "message_start",
@@ -73,7 +76,9 @@ def stream(*events: Mapping[str, Any]) -> bytes:
 
 
 def events(*given: Mapping[str, Any]) -> list[StreamEvent]:
-    return decoded(SseFramer(), MessagesDecoder(), [stream(*given)])
+    """What a stream says, but for the raw message at its end."""
+    told = decoded(SseFramer(), MessagesDecoder(), [stream(*given)])
+    return [event for event in told if not isinstance(event, RawDelta)]
 
 
 FINISHED = [UsageUpdate(Usage(13, 5, cached=4)), Finished("stop", "end_turn")]
@@ -241,14 +246,10 @@ def test_the_data_of_unknown_events_is_not_even_read() -> None:
     assert MessagesDecoder().decode(SseEvent("future", b"[DONE]")) == ()
 
 
-def test_a_broken_character_is_an_error_before_content_and_replaced_after_it() -> None:
+def test_a_broken_character_is_replaced() -> None:
     decoder = MessagesDecoder()
     broken = json.dumps(delta(0, "text_delta", text="X")).encode().replace(b"X", b"\xff")
     decoder.decode(SseEvent("content_block_start", json.dumps(opened(0, type="text", text="")).encode()))
-
-    with pytest.raises(BadResponse):
-        decoder.decode(SseEvent("content_block_delta", broken))
-    decoder.decode(SseEvent("content_block_delta", json.dumps(delta(0, "text_delta", text="a")).encode()))
 
     assert decoder.decode(SseEvent("content_block_delta", broken)) == [TextDelta("�")]
 
@@ -353,9 +354,13 @@ def test_an_error_with_status_200_is_an_error() -> None:
         ("pause_turn", "stop"),
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
-        ("tool_use", "tool_calls"),
+        ("tool_use", "stop"),
         ("refusal", "content_filter"),
         ("compaction", "stop"),
+        ("a_reason_of_the_future", "other"),
+        ("MAX_TOKENS", "length"),
+        ("null", "stop"),
+        ("", "stop"),
         (None, "stop"),
     ],
 )
@@ -365,8 +370,25 @@ def test_a_stop_reason_means(native: str | None, ours: str) -> None:
     assert chat_response({**MESSAGE, "stop_reason": native}).native_finish_reason == native
 
 
-def test_without_a_stop_reason_tool_calls_decide() -> None:
-    assert finish_reason(None, called=True) == "tool_calls"
+@pytest.mark.parametrize(
+    "native", [None, "", "end_turn", "tool_use", "stop_sequence", "pause_turn", "future"]
+)
+def test_tool_calls_count_for_more_than_the_word(native: str | None) -> None:
+    assert finish_reason(native, called=True) == "tool_calls"
+
+
+@pytest.mark.parametrize(("native", "ours"), [("max_tokens", "length"), ("refusal", "content_filter")])
+def test_calls_that_were_cut_or_refused_are_no_calls_to_be_made(native: str, ours: str) -> None:
+    assert finish_reason(native, called=True) == ours
+
+
+def test_an_answer_that_ends_with_an_error_is_one() -> None:
+    said = [opened(0, type="text", text="Hi"), closed(0)]
+    for blocks in ([], said):
+        with pytest.raises(Unavailable, match="ended its answer with stop_reason 'error'"):
+            events(START, *blocks, ended("error"), STOP)
+    with pytest.raises(Unavailable, match="ended its answer with stop_reason 'error'"):
+        chat_response({**MESSAGE, "stop_reason": "error"})
 
 
 def test_what_was_not_counted_is_not_known() -> None:

@@ -21,8 +21,8 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.framing import SseEvent
-from pointsman_claude.decode import MessagesDecoder
 from pointsman_claude.failures import failure, failure_in_stream
+from pointsman_claude.stream import MessagesDecoder
 
 WALL = 1_785_672_000.0  # 2026-08-02T12:00:00Z
 TOO_LONG = "prompt is too long: 210000 tokens > 200000 maximum"
@@ -45,7 +45,9 @@ TABLE: list[tuple[int, Any, type[CallError]]] = [
     (402, envelope("billing_error", "linked_organization_billing_unavailable"), QuotaExhausted),
     (402, envelope("billing_error", "linked_organization_spend_limit_reached"), QuotaExhausted),
     (403, envelope("permission_error"), PermissionDenied),
-    (404, envelope("not_found_error"), ModelNotFound),
+    (404, envelope("not_found_error", message="model: claude-x"), ModelNotFound),
+    (404, envelope("not_found_error", message="The model claude-x was not found"), ModelNotFound),
+    (404, envelope("not_found_error", message="File not found: file_1"), InvalidRequest),
     (408, envelope("invalid_request_error"), Unavailable),
     (409, envelope("conflict_error"), Unavailable),
     (413, envelope("request_too_large"), InvalidRequest),
@@ -65,7 +67,7 @@ TABLE: list[tuple[int, Any, type[CallError]]] = [
     (529, envelope("a_type_of_the_future"), Overloaded),
     # The type decides where it disagrees with the status.
     (500, envelope("overloaded_error"), Overloaded),
-    (503, envelope("rate_limit_error"), RateLimited),
+    (503, envelope("rate_limit_error"), Overloaded),
     # Whatever stands in front of the API may answer anything.
     (400, None, InvalidRequest),
     (401, "no", AuthenticationFailed),
@@ -150,8 +152,8 @@ def test_should_not_retry_on_the_clients_fault_means_here_and_elsewhere(status: 
     error = failure(status, {"x-should-retry": "false"}, envelope(kind), wall=WALL)
 
     assert not error.retry_same
-    # A refused credential says nothing about the credential of another deployment.
-    assert error.retry_elsewhere is (status == 403)
+    # A right or a model that is lacking here says nothing about another deployment.
+    assert error.retry_elsewhere is (status in (403, 404))
 
 
 def test_should_not_retry_leaves_other_credentials_to_try_when_the_money_is_gone() -> None:
@@ -160,7 +162,7 @@ def test_should_not_retry_leaves_other_credentials_to_try_when_the_money_is_gone
     )
 
     assert (error.retry_same, error.retry_elsewhere) == (False, True)
-    assert error.outcome is Outcome.OVERLOAD
+    assert error.outcome is Outcome.UPSTREAM_FAULT
 
 
 def test_should_retry_overrules_the_kind() -> None:

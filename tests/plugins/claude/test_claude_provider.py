@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pluggy import PluginManager
 from pydantic import ValidationError
-from replay import Scripted, call_for, client_for, context_for
+from replay import Scripted, assemble, call_for, client_for, context_for, events_of
 
 from pointsman import hookspecs
 from pointsman.errors import AuthenticationFailed, BadResponse, InvalidRequest, Truncated, Unsupported
@@ -147,7 +147,7 @@ async def test_what_json_cannot_hold_is_an_invalid_request() -> None:
         )
 
 
-@pytest.mark.parametrize("body", ["<html>hello</html>", "", '{"type":"message"}', "null"])
+@pytest.mark.parametrize("body", ["<html>hello</html>", "hello", '{"type":"message"}', "null"])
 async def test_a_200_that_is_no_message_is_a_bad_response(body: str) -> None:
     upstream = Upstream((200, body))
 
@@ -169,22 +169,78 @@ async def test_a_stream_is_asked_for_and_read_to_its_end() -> None:
     events = await source.next(float("inf"))
 
     assert events is not None
-    assert [event.kind for event in events] == ["started", "finished"]
+    assert [event.kind for event in events] == ["started", "finished", "raw"]
     assert await source.next(float("inf")) is None
     assert source.upstream_request_id == "r"
     assert upstream.transport.sent()["stream"] is True
     await source.aclose()
 
 
-async def test_an_answer_that_is_no_stream_is_refused_and_closed() -> None:
-    upstream = Upstream((200, MESSAGE, {"content-type": "application/json"}))
-    call = upstream.call()
+KINDS = ["application/json", "text/plain", "Text/Event-Stream", "", "application/octet-stream"]
+EVENTS = (
+    'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","model":"claude-x"}}\n\n'
+    'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    '"delta":{"type":"text_delta","text":"Hi"}}\n\n'
+    'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+)
 
-    with pytest.raises(BadResponse, match="application/json"):
-        await upstream.provider.stream(REQUEST, call)
 
-    await call.client.aclose()
-    assert upstream.transport.bodies[0].closed
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "body", [MESSAGE, json.dumps(MESSAGE, indent=1), "\n " + json.dumps(MESSAGE), EVENTS]
+)
+@pytest.mark.parametrize("how", ["chat", "stream"])
+async def test_an_answer_is_read_for_what_it_is_whatever_was_asked_for_and_whatever_it_calls_itself(
+    how: str, body: Any, kind: str
+) -> None:
+    upstream = Upstream((200, body, {"content-type": kind} if kind else {}))
+
+    if how == "chat":
+        answer: Any = await upstream.provider.chat(REQUEST, upstream.call())
+    else:
+        answer = assemble(await events_of(await upstream.provider.stream(REQUEST, upstream.call())))
+
+    assert (answer.text, answer.id, answer.model) == ("Hi", "msg_1", "claude-x")
+    assert answer.finish_reason == "stop"
+    assert answer.raw["id"] == "msg_1"
+
+
+PAGES = ["<html>hello</html>", "\ufeff<!doctype html><p>x", "  hello  ", "OK"]
+
+
+@pytest.mark.parametrize("body", PAGES)
+@pytest.mark.parametrize("how", ["chat", "stream"])
+async def test_a_page_in_place_of_an_answer_tells_what_the_address_should_look_like(
+    how: str, body: str
+) -> None:
+    upstream = Upstream((200, body))
+
+    with pytest.raises(
+        BadResponse, match=r"not the Messages API; base_url must end before /v1, such as https"
+    ):
+        if how == "chat":
+            await upstream.provider.chat(REQUEST, upstream.call())
+        else:
+            await events_of(await upstream.provider.stream(REQUEST, upstream.call()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "404 page not found",
+        "",
+        {"detail": "Not Found"},
+        {"error": {"message": "Unknown request URL: POST /x/v1/messages", "type": "invalid_request_error"}},
+        {"type": "error", "error": {"type": "not_found_error", "message": "Not found"}},
+    ],
+)
+async def test_an_address_that_is_not_there_is_no_missing_model(body: Any) -> None:
+    upstream = Upstream((404, body))
+
+    with pytest.raises(BadResponse, match="base_url must end before /v1") as raised:
+        await upstream.provider.chat(REQUEST, upstream.call())
+
+    assert not raised.value.retry_same
 
 
 async def test_an_empty_stream_is_truncated() -> None:

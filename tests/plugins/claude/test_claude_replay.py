@@ -41,8 +41,9 @@ from pointsman.errors import (
 )
 from pointsman.framing import SseFramer
 from pointsman.types import ChatRequest, ChatResponse, Message, StreamEvent, Usage
-from pointsman_claude.decode import MessagesDecoder, chat_response
+from pointsman_claude.decode import chat_response
 from pointsman_claude.provider import ClaudeProvider, ClaudeSettings
+from pointsman_claude.stream import MessagesDecoder
 
 IMPLEMENTED = {
     "/v1/messages": "messages",

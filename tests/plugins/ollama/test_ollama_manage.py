@@ -80,7 +80,7 @@ async def test_a_pull_sends_nothing_before_its_first_step_and_can_be_left() -> N
         ((200, b""), Truncated),
         ((200, lines(STEPS[0]) + b"{"), Truncated),
         ((200, lines(STEPS[0]) + b"{\n"), BadResponse),
-        ((200, lines({"message": "hello"})), BadResponse),
+        ((200, lines({"hello": "you"})), BadResponse),
         ((500, {"error": "no space left on device"}), Unavailable),
     ],
 )

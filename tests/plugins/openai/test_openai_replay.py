@@ -244,7 +244,7 @@ def assert_error(error: CallError, wanted: Expected, exchange: Exchange) -> None
     if exchange.status >= 400:
         assert error.status == exchange.status
         assert error.upstream_request_id == request_id(exchange)
-    assert "sk-" not in str(error).replace("sk-***", "")
+    assert "sk-" not in str(error)
 
 
 def request_id(exchange: Exchange) -> str:

@@ -5,6 +5,8 @@ Importing this package costs next to nothing; each command loads what it needs w
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ["main"]
 
 
@@ -12,6 +14,7 @@ def main() -> None:
     """Run the command line of this process and end it with the command's exit code."""
     import sys
 
+    sys.excepthook = _say_traceback
     try:
         from pointsman_cli.app import run
 
@@ -19,3 +22,9 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _say_traceback(*error: Any) -> None:
+    from pointsman_cli.logs import show_traceback
+
+    show_traceback(*error)

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from pointsman_cli.errors import guarded
-from pointsman_cli.options import Asked, config_option, json_option
+from pointsman_cli.options import Asked, config_option, json_option, verbose_option
+from pointsman_cli.output import print_text
 
 COMMANDS = {
     "ask": "Ask one question and print the answer.",
@@ -18,7 +19,9 @@ COMMANDS = {
     "demo": "Show what it does, with simulated upstreams; needs nothing.",
     "disable": "Have a running router send no further calls to DEPLOYMENT.",
     "drain": "Disable DEPLOYMENT in a running router, and wait for the calls there.",
+    "embed": "Turn each TEXT into a vector.",
     "enable": "Have a running router send calls to DEPLOYMENT again.",
+    "explain": "Say where a call for MODEL would go; nobody is called.",
     "models": "List, show and pull models.",
     "plugins": "List what is installed.",
     "reload": "Have a running router read its configuration again.",
@@ -44,6 +47,12 @@ class LazyGroup(click.Group):
         command = import_module(f"pointsman_cli.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from pointsman_cli.logs import logged
+
+        with logged(ctx.ensure_object(Asked)):
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -81,7 +90,7 @@ def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None
     if wanted and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"pointsman {version('pointsman')}")
+        print_text(f"pointsman {version('pointsman')}")
         ctx.exit()
 
 
@@ -95,6 +104,7 @@ def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None
 )
 @config_option
 @json_option
+@verbose_option
 def cli() -> None:
     """Route LLM calls to local and cloud models, whatever fails on the way."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
 from typing import Any
 
 import click
 
 from pointsman_cli.options import Asked
+from pointsman_cli.output import say, say_json
 
 OK = 0
 FAILED = 1
@@ -29,11 +30,17 @@ class Terminated(SystemExit):
 
 
 class Failed(Exception):
-    """A command did not do what it was asked for; `code` is the exit code."""
+    """A command did not do what it was asked for; `code` is the exit code.
 
-    def __init__(self, message: str, *, code: int = FAILED) -> None:
+    `problems` are those that a router found in its configuration, as it told them.
+    """
+
+    def __init__(
+        self, message: str, *, code: int = FAILED, problems: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.problems = problems
 
 
 def exit_code(error: BaseException) -> int:
@@ -87,7 +94,7 @@ def _guarded(call: Callable[[], Any], asked: Asked) -> int:
         return FAILED
     except (KeyboardInterrupt, click.Abort):
         if not asked.json:
-            click.echo("interrupted", err=True)
+            say("interrupted")
         return INTERRUPTED
     except Terminated:
         return TERMINATED
@@ -102,11 +109,13 @@ def _guarded(call: Callable[[], Any], asked: Asked) -> int:
 def tell(error: Exception, *, as_json: bool) -> None:
     """Say `error` on stderr: the sentence, or an object."""
     if as_json:
-        click.echo(json.dumps({"error": described(error)}, ensure_ascii=False), err=True)
+        say_json({"error": described(error)})
     elif isinstance(error, click.UsageError):
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"))
     else:
-        click.echo(message_of(error), err=True)
+        say(message_of(error))
 
 
 def message_of(error: Exception) -> str:
@@ -115,7 +124,12 @@ def message_of(error: Exception) -> str:
         return f"error: {error.format_message()}"
     if type(error).__name__ == "ConfigError":
         return str(error)
-    return f"error: {error}{_about(error)}"
+    return f"error: {_sentence(error)}{_about(error)}"
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, without what `_about` and `described` say of where."""
+    return str(getattr(error, "message", error))
 
 
 def _about(error: Exception) -> str:
@@ -134,7 +148,7 @@ def described(error: Exception) -> dict[str, Any]:
     """What a program reads: `code`, `message`, `exit_code`, and what else the error knows."""
     found: dict[str, Any] = {
         "code": getattr(error, "code", None),
-        "message": error.format_message() if isinstance(error, click.ClickException) else str(error),
+        "message": error.format_message() if isinstance(error, click.ClickException) else _sentence(error),
         "exit_code": exit_code(error),
     }
     if not isinstance(found["code"], str):
@@ -148,7 +162,9 @@ def described(error: Exception) -> dict[str, Any]:
     return found
 
 
-def _problem(problem: Any) -> dict[str, Any]:
+def _problem(problem: Any) -> Mapping[str, Any]:
+    if isinstance(problem, Mapping):
+        return problem
     names = ("message", "path", "hint", "file", "line", "column")
     return {name: getattr(problem, name, None) for name in names}
 

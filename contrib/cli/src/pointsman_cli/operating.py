@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from glob import escape, glob
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,24 +19,31 @@ import click
 
 from pointsman_cli.errors import FAILED, USAGE, Failed
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import print_json
+from pointsman_cli.output import print_json, print_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PID = "{pid}"
 _PATIENCE = 30.0
 """Seconds for an answer; a router that takes longer hangs."""
 _USAGE_CODES = ("config", "plugin", "unknown_deployment", "unknown_model", "invalid_request")
 
 
 def socket_option(function: F) -> F:
-    """Adds `--socket`; the command gets it as `socket_file`."""
-    return click.option(
-        "--socket",
-        "socket_file",
-        metavar="PATH",
-        type=click.Path(path_type=Path),
-        help="The control socket; else the one that the configuration names.",
-    )(function)
+    """Adds `--socket` and `--pid`; the command gets them as `socket_file` and `pid`."""
+    for option in (
+        click.option("--pid", type=int, metavar="N", help="Of several processes only this one."),
+        click.option(
+            "--socket",
+            "socket_file",
+            metavar="PATH",
+            type=click.Path(path_type=Path),
+            help="The control socket, a folder of them, or a path with {pid}; else what the configuration "
+            "names.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 class Line:
@@ -96,16 +107,78 @@ class Line:
         said: dict[str, Any] = json.loads(line)
         if not said.pop("ok"):
             code = USAGE if said.get("code") in _USAGE_CODES else FAILED
-            raise Failed(str(said.get("error")), code=code)
+            raise Failed(str(said.get("error")), code=code, problems=said.get("problems") or ())
         return said
 
 
-def router_line(asked: Asked, socket_file: Path | None) -> Line:
-    """A connection to the running router of the configuration that was asked for.
+class Process:
+    """A running router, and a connection to it."""
+
+    def __init__(self, path: Path) -> None:
+        """Connect. Raises Failed when no router listens at `path`."""
+        self.path = path
+        self.line = Line(path)
+
+    @cached_property
+    def about(self) -> Mapping[str, Any]:
+        """Its `pid`, its `version` and the file of its `config`."""
+        return self.line.ask("ping")
+
+    @property
+    def pid(self) -> int:
+        return int(self.about["pid"])
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The routers that were found. `many`: at a place that may hold several, however many there are now."""
+
+    processes: Sequence[Process]
+    many: bool
+
+
+@contextmanager
+def fleet(asked: Asked, socket_file: Path | None, pid: int | None) -> Iterator[Fleet]:
+    """The running routers of the configuration that was asked for, connected; or of those the one with `pid`.
+
+    A socket that a process left behind is passed over where there may be several.
 
     Raises: Failed, 2 when no socket is named anywhere and 1 when nobody listens there; ConfigError.
     """
-    return Line(socket_file or _configured(asked))
+    place = socket_file or _configured(asked)
+    paths = sockets_at(place)
+    with ExitStack() as stack:
+        found: list[Process] = []
+        for path in [place] if paths is None else paths:
+            try:
+                process = Process(path)
+            except Failed:
+                if paths is None:
+                    raise
+                continue
+            found.append(process)
+            stack.callback(process.line.close)
+        if not found:
+            raise Failed(f"no router listens at {place}: none runs, or it runs without `control`")
+        if pid is not None:
+            pids = [each.pid for each in found]
+            found = [each for each in found if each.pid == pid]
+            if not found:
+                raise Failed(f"no process {pid} listens at {place}; there are {', '.join(map(str, pids))}")
+        yield Fleet(found, many=paths is not None)
+
+
+def sockets_at(place: Path) -> Sequence[Path] | None:
+    """All sockets in the folder `place`, or where its `{pid}` stands for a number; None for a plain path."""
+    if _PID in str(place):
+        named = re.compile(re.escape(str(place)).replace(re.escape(_PID), r"\d+"))
+        there = glob(escape(str(place)).replace(_PID, "*"))
+        candidates = (Path(each) for each in there if named.fullmatch(each))
+    elif place.is_dir():
+        candidates = iter(place.iterdir())
+    else:
+        return None
+    return sorted(each for each in candidates if each.is_socket())
 
 
 def _configured(asked: Asked) -> Path:
@@ -129,8 +202,12 @@ def _configured(asked: Asked) -> Path:
     return path
 
 
+Answers = Sequence[tuple[Process, Sequence[Mapping[str, Any]]]]
+"""What each process did."""
+
+
 def operating_command(name: str, help: str, told: Callable[[Mapping[str, Any]], str]) -> click.Command:
-    """The command `name DEPLOYMENT…`, which says the same to the router for each of them.
+    """The command `name DEPLOYMENT…`, which says the same to the routers for each of them.
 
     Args:
         told: what to tell a person about an answer.
@@ -142,28 +219,57 @@ def operating_command(name: str, help: str, told: Callable[[Mapping[str, Any]], 
     @config_option
     @json_option
     @pass_asked
-    def command(asked: Asked, /, deployments: tuple[str, ...], socket_file: Path | None) -> None:
-        answers: list[Mapping[str, Any]] = []
-        with router_line(asked, socket_file) as line:
-            try:
-                for each in deployments:
-                    answers.append(line.ask(name, deployment=each))  # noqa: PERF401 - those before a refusal are done
-            finally:
-                tell_each(asked, answers, told)
+    def command(
+        asked: Asked, /, deployments: tuple[str, ...], socket_file: Path | None, pid: int | None
+    ) -> None:
+        def ask(process: Process) -> Iterator[Mapping[str, Any]]:
+            for each in deployments:
+                yield process.line.ask(name, deployment=each)
+
+        with fleet(asked, socket_file, pid) as found:
+            ask_each(asked, found, ask, told)
 
     return command
 
 
-def tell_each(
-    asked: Asked, answers: Sequence[Mapping[str, Any]], told: Callable[[Mapping[str, Any]], str]
-) -> None:
+def ask_each(
+    asked: Asked,
+    found: Fleet,
+    ask: Callable[[Process], Iterable[Mapping[str, Any]]],
+    told: Callable[[Mapping[str, Any]], str],
+) -> Answers:
+    """What every process answers, told to whoever asked.
+
+    Raises: Failed, after all have been asked and what was done has been told, when one refuses.
+    """
+    refused: Failed | None = None
+    answers: list[tuple[Process, list[Mapping[str, Any]]]] = []
+    for process in found.processes:
+        answers.append((process, []))
+        try:
+            for each in ask(process):
+                answers[-1][1].append(each)
+        except Failed as error:
+            refused = refused or error
+    _tell(asked, answers, told, many=found.many)
+    if refused is not None:
+        raise refused
+    return answers
+
+
+def _tell(asked: Asked, answers: Answers, told: Callable[[Mapping[str, Any]], str], *, many: bool) -> None:
     """What was done, also when something else failed: one JSON document, or a line for each deployment."""
-    if asked.json:
-        if answers:
-            print_json({"deployments": answers})
-        return
-    for each in answers:
-        click.echo(f"{each['deployment']}: {told(each)}")
+    if asked.json and many:
+        print_json({"processes": [{"pid": process.pid, "deployments": each} for process, each in answers]})
+    elif asked.json:
+        for _, each in answers:
+            if each:
+                print_json({"deployments": each})
+    else:
+        for process, some in answers:
+            where = f"process {process.pid}: " if many else ""
+            for answer in some:
+                print_text(f"{where}{answer['deployment']}: {told(answer)}")
 
 
 def in_flight(answer: Mapping[str, Any]) -> str:

@@ -18,11 +18,13 @@ class Asked:
     Attributes:
         config: the configuration file that was named, None when none was.
         json: data on stdout and errors on stderr as JSON.
+        verbose: how much is logged on stderr: 0 warnings, 1 failed attempts and failover, 2 everything.
         terminated: SIGTERM came, and the command ends because of that.
     """
 
     config: str | None = None
     json: bool = False
+    verbose: int = 0
     terminated: bool = False
 
 
@@ -34,6 +36,15 @@ def _note_config(ctx: click.Context, _option: click.Parameter, file: str | None)
 def _note_json(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted:
         ctx.ensure_object(Asked).json = True
+
+
+def _note_verbose(ctx: click.Context, _option: click.Parameter, times: int) -> None:
+    if times:
+        from pointsman_cli.logs import set_level
+
+        asked = ctx.ensure_object(Asked)
+        asked.verbose = times
+        set_level(asked)
 
 
 def config_option(function: F) -> F:
@@ -57,6 +68,27 @@ def json_option(function: F) -> F:
         expose_value=False,
         callback=_note_json,
         help="Print JSON: one document, or one per line for streams.",
+    )(function)
+
+
+def verbose_option(function: F) -> F:
+    """Adds `-v/--verbose`; `logs` shows what it asks for."""
+    return click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_note_verbose,
+        help="Log on stderr: failed attempts, failover, breakers; -vv: everything.",
+    )(function)
+
+
+def raw_option(function: F) -> F:
+    """Adds `--raw`; the command gets it as `raw`, and `writer` says what it means."""
+    return click.option(
+        "--raw",
+        is_flag=True,
+        help="For pipes: the answer as it comes, control characters and all.",
     )(function)
 
 

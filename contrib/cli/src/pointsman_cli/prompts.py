@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import mimetypes
+import select
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
+
+from pointsman_cli.output import say
 
 if TYPE_CHECKING:
     from pointsman import Message
@@ -34,6 +38,32 @@ def model_and_prompt(
             raise click.UsageError("there is no prompt; write it behind the command, or pipe it in")
         return model, None
     return model, prompt
+
+
+def joined(prompt: str | None, piped: str) -> str:
+    """The prompt and, below it, what was piped in; either may be all. Raises UsageError for neither."""
+    text = "\n\n".join(each for each in (prompt, piped) if each)
+    if not text:
+        raise click.UsageError("standard input is empty, so there is no prompt")
+    return text
+
+
+def tell_if_silent(stdin: TextIO, *, seconds: float = 2.0) -> None:
+    """Say what is waited for when nothing is piped in for so long: a caller may have left its pipe open."""
+    with suppress(OSError, ValueError):  # not every stream, and not on every system, can be looked at
+        readable, _, _ = select.select([stdin], [], [], seconds)
+        if not readable:
+            say("waiting for standard input; to ask without it: </dev/null")
+
+
+def as_text(data: bytes) -> str:
+    """What was piped in, without blanks around it. Raises UsageError when it is no text."""
+    try:
+        return data.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise click.UsageError(
+            "standard input is no text in UTF-8; hand over an image or a document with --file"
+        ) from None
 
 
 def user_message(prompt: str, files: Sequence[Path]) -> Message:

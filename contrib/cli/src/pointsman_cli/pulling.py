@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pointsman_cli.output import console, print_json_line, say
+from pointsman_cli.output import console, print_json_line, say, shown_line
 
 if TYPE_CHECKING:
     from pointsman import Router
@@ -95,14 +95,13 @@ async def _bars(progress: AsyncIterator[Step]) -> None:
     )
     with Progress(*columns, console=console(sys.stderr)) as bars:
         async for step in progress:
+            status = shown_line(step.status)
             if step.total is None:
-                bars.console.print(step.status)
+                bars.console.print(status)
                 continue
             if step.part not in tasks:
-                tasks[step.part] = bars.add_task(step.status, total=step.total, size=_size(step))
-            bars.update(
-                tasks[step.part], description=step.status, total=step.total, completed=step.completed or 0
-            )
+                tasks[step.part] = bars.add_task(status, total=step.total, size=_size(step))
+            bars.update(tasks[step.part], description=status, total=step.total, completed=step.completed or 0)
 
 
 def _size(step: Step) -> str:

@@ -112,6 +112,28 @@ def _sigterm(asked: Asked, act: Callable[[], object]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, _nothing if asked.terminated else before)
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within it Ctrl-C waits: for what has to be closed anyway. It is a KeyboardInterrupt at the end."""
+    came = False
+
+    def note(_number: int, _frame: object) -> None:
+        nonlocal came
+        came = True
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: there Ctrl-C never arrives
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _nothing(_number: int, _frame: object) -> None:
     """A signal handler."""
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pointsman_cli.discover import Candidate, Found, literal, provider_section
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _HEAD = """\
 # A configuration of pointsman. Check it:  pointsman config check
@@ -19,13 +23,20 @@ _TAIL = """
 strategy: round_robin
 
 # Each of the following is at its default.
-# retry: {type: exponential, attempts: 3, base_delay: 500ms, max_delay: 8s}
-# circuit_breaker: {failure_threshold: 5, reset_timeout: 15s, half_open_max_calls: 2}
-# timeouts: {connect: 5s, first_token: 60s, idle: 60s, total: 10m}
+# retry: {retry}
+# circuit_breaker: {circuit_breaker}
+# timeouts: {timeouts}
 
 # A record of every request and attempt, without prompts and answers:
-# audit: [{type: jsonl, path: ./audit}]
+# audit: [{{type: jsonl, path: ./audit}}]
 """
+
+_SHOWN = {
+    "retry": ("attempts", "base_delay", "max_delay"),
+    "circuit_breaker": ("failure_threshold", "reset_timeout", "half_open_max_calls"),
+    "timeouts": ("connect", "first_token", "idle", "total"),
+}
+"""The settings that a beginner may want to change; `pointsman config schema` has them all."""
 
 _MORE = {
     "ollama": "  # gpu2: {type: ollama, base_url: http://127.0.0.1:11435}",
@@ -41,7 +52,35 @@ def starter(found: Sequence[Found]) -> str:
     With nothing found it is an example for a local Ollama. Keys are named as variables, never written.
     """
     used = list(found) or [_EXAMPLE]
-    return "\n".join([_HEAD, *_providers(used), "", *_models(used), _TAIL])
+    return "\n".join([_HEAD, *_providers(used), "", *_models(used), _tail()])
+
+
+def _tail() -> str:
+    from pointsman.config.sections import BreakerConfig, Timeouts
+    from pointsman.retry import ExponentialSettings
+
+    sections: dict[str, type[BaseModel]] = {
+        "retry": ExponentialSettings,
+        "circuit_breaker": BreakerConfig,
+        "timeouts": Timeouts,
+    }
+    shown = {key: _defaults(section, _SHOWN[key]) for key, section in sections.items()}
+    shown["retry"] = {"type": "exponential", **shown["retry"]}
+    return _TAIL.format(**{key: _row(values) for key, values in shown.items()})
+
+
+def _row(values: Mapping[str, str]) -> str:
+    """YAML in one line, of values that need no quotes."""
+    return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+
+
+def _defaults(section: type[BaseModel], names: Sequence[str]) -> dict[str, str]:
+    """The defaults of a section, as people write them."""
+    from pointsman.units import format_duration
+
+    schema = section.model_json_schema()["properties"]
+    units = {name: format_duration if schema[name].get("unit") == "seconds" else str for name in names}
+    return {name: units[name](schema[name]["default"]) for name in names}
 
 
 def _providers(found: Sequence[Found]) -> list[str]:
@@ -52,7 +91,7 @@ def _providers(found: Sequence[Found]) -> list[str]:
 
 def _models(found: Sequence[Found]) -> list[str]:
     lines = [
-        "# What callers ask for, and where it can go. Every provider/model is callable as well.",
+        "# What callers ask for, and where it can go. provider/model of each provider is callable, too.",
         "models:",
     ]
     lines += ["  assistant:", "    # strategy: least_connections", "    deployments:"]

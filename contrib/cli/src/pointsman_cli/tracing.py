@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pointsman_cli.output import plain, say
+from pointsman_cli.output import say, say_json
 
 if TYPE_CHECKING:
     from pointsman import Router
 
 
+class Trace:
+    """What there is to tell of attempts. While a line of an answer is open it is kept back."""
+
+    def __init__(self) -> None:
+        self._kept: list[str] | None = None
+
+    def tell(self, line: str) -> None:
+        """Say `line`, now or after the answer."""
+        if self._kept is None:
+            say(line)
+        else:
+            self._kept.append(line)
+
+    def hold(self) -> None:
+        """An answer begins."""
+        self._kept = self._kept or []
+
+    def release(self) -> None:
+        """Its last line has ended."""
+        kept, self._kept = self._kept or [], None
+        for line in kept:
+            say(line)
+
+
 @contextmanager
-def traced(router: Router, *, wanted: bool, as_json: bool) -> Iterator[None]:
+def traced(router: Router, *, wanted: bool, as_json: bool) -> Iterator[Trace]:
     """Within it, tell every attempt, and at the end of each request where the answer came from."""
+    trace = Trace()
     if not wanted:
-        yield
+        yield trace
         return
     from pointsman.events import AttemptEnded, RequestEnded
 
@@ -26,15 +50,16 @@ def traced(router: Router, *, wanted: bool, as_json: bool) -> Iterator[None]:
             return
         if as_json:
             kind = "attempt" if isinstance(event, AttemptEnded) else "request"
-            say(json.dumps({"trace": kind, **plain(event._asdict())}, ensure_ascii=False))
+            say_json({"trace": kind, **event._asdict()})
         else:
-            say(attempt_line(event) if isinstance(event, AttemptEnded) else request_line(event))
+            trace.tell(attempt_line(event) if isinstance(event, AttemptEnded) else request_line(event))
 
     silence = router.listen(tell)
     try:
-        yield
+        yield trace
     finally:
         silence()
+        trace.release()
 
 
 def attempt_line(event: Any) -> str:

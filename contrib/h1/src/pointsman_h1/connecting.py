@@ -10,6 +10,8 @@ from collections import deque
 from itertools import zip_longest
 from typing import Any
 
+from pointsman.transports.shortage import OUT_OF
+
 _Address = tuple[Any, ...]  # what `socket.getaddrinfo` gives: family, kind, protocol, name, address
 ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried as well, as RFC 8305 recommends."""
@@ -160,7 +162,10 @@ class _Attempts:
         self.running.clear()
 
     def failure(self) -> OSError:
-        """What came of each address."""
+        """What came of each address, or what we lacked ourselves."""
+        for _, error in self._failures:
+            if error.errno in OUT_OF:
+                return error
         ends = [(address, _why(error)) for address, error in self._failures]
         ends += [(address, "no answer") for address, _ in self.running.values()]
         if len(ends) == 1:

@@ -28,9 +28,6 @@ class PeakEwmaSettings(BaseModel):
     decay: Duration = Field(
         default=10.0, gt=0, description="after this long a sample counts for a third (1/e)"
     )
-    initial: Duration = Field(
-        default=1.0, gt=0, description="the time to first token of a deployment that was never heard of"
-    )
     failure_at_least: Duration = Field(
         default=5.0,
         description="a failed attempt counts as an answer that took this long, or as long as it took",
@@ -43,7 +40,8 @@ class PeakEwmaSettings(BaseModel):
 class PeakEwma(Strategy):
     """The lower cost of two distinct members, each pair as likely as any other; O(1).
 
-    Cost is estimate x (in-flight + 1) / weight. A member without history is tried by one call at a time.
+    Cost is estimate x (in-flight + 1) / weight. A member without history costs nothing, so that it is heard
+    of soon, and while a call tries it, it is tried by no other if that can be.
 
     Args:
         rng: the source of chance; None: a fixed one, the same every time.
@@ -60,13 +58,18 @@ class PeakEwma(Strategy):
             return ready[0]
         first, second = two_of(ready, self._rng)
         now = self._clock.now()
-        return second if self.cost(second, now) < self.cost(first, now) else first
+        costs = self.cost(first, now), self.cost(second, now)
+        if min(costs) == inf:  # both are being tried for the first time
+            return min(ready, key=lambda each: self.cost(each, now))
+        return second if costs[1] < costs[0] else first
 
     def cost(self, member: Member, now: float) -> float:
-        """What one more call is expected to cost there, seconds; infinite while the first is under way."""
+        """What one more call is expected to cost there, seconds: 0 where nobody knows, and infinity while the
+        first one is under way.
+        """
         known = self._estimates.get(member.id)
         if known is None:
-            return inf if member.in_flight else self._settings.initial / member.weight
+            return inf if member.in_flight else 0.0
         seconds, at = known
         if now > at:
             seconds *= exp((at - now) / self._settings.decay)

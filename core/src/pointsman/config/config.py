@@ -7,7 +7,7 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, Self, TypeVar
 
@@ -132,6 +132,7 @@ class Config(Section):
     )
 
     _source: _AnySource = PrivateAttr(default_factory=lambda: _AnySource(Document(None)))
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
     def load(
@@ -227,7 +228,7 @@ class Config(Section):
         """What is wrong between the sections; `data` is what they were made from."""
         return [
             *reference_findings(self.providers, self.models, data),
-            *specific_findings(self._general(), self.models),
+            *specific_findings(self._general(), self.outliers, self.models),
         ]
 
     def _general(self) -> dict[str, Section]:
@@ -236,6 +237,15 @@ class Config(Section):
     def specific(self) -> Specific:
         """What holds for each deployment of what models and deployments can say for themselves."""
         return Specific(self._general(), self.models)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is allowed here and probably not meant, as far as somebody has looked."""
+        return self._warnings
+
+    def warn(self, warnings: Iterable[Problem]) -> None:
+        """Somebody has looked, and this is what was found."""
+        self._warnings = tuple(warnings)
 
     @property
     def file(self) -> str | None:

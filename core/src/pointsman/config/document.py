@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pointsman.config.problems import Path, Problem, show_path
+from pointsman.config.problems import Path, Problem, readable, show_path
 
 LARGEST_BYTES = 1024 * 1024
 
@@ -54,4 +54,5 @@ class Document(NamedTuple):
     def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` of the value at `path`, or of its key."""
         line, column = self.locate(path, key=key) or (None, None)
-        return Problem(message, show_path(path), hint, self.file, line, column)
+        hint = None if hint is None else readable(hint)
+        return Problem(readable(message), show_path(path), hint, self.file, line, column)

@@ -39,16 +39,30 @@ class Problem:
         return ": ".join(each for each in (where, self.path, text) if each)
 
 
+_WORD = 80
+_TEXT = 600
+"""Characters of a word, and of a text, that are shown in a message."""
+
+
+def readable(text: str) -> str:
+    """`text` as a message can hold it: what cannot be printed is escaped, what nobody would read left out."""
+    if len(text) <= _WORD and text.isprintable():
+        return text
+    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[: 2 * _TEXT])
+    shown = re.sub(rf"\S{{{_WORD + 1},}}", lambda found: f"{found[0][:_WORD]}…", shown)
+    return shown if len(shown) <= _TEXT else f"{shown[:_TEXT]}…"
+
+
 def show_path(path: Iterable[str | int]) -> str:
     """`models.assistant.deployments[0]`; a key that is not a plain word is quoted: `models["gpt-4.1"]`."""
     shown = ""
     for step in path:
         if isinstance(step, int):
             shown += f"[{step}]"
-        elif re.fullmatch(_BARE, step):
+        elif len(step) <= _WORD and re.fullmatch(_BARE, step):
             shown += f".{step}" if shown else step
         else:
-            quoted = step.replace("\\", "\\\\").replace('"', '\\"')
+            quoted = readable(step).replace("\\", "\\\\").replace('"', '\\"')
             shown += f'["{quoted}"]'
     return shown
 

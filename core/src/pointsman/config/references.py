@@ -120,12 +120,13 @@ def _differences(one: DeploymentConfig, other: DeploymentConfig) -> list[str]:
 
 def _wrong_fallbacks(models: Mapping[str, ModelConfig], names: Set[str]) -> Iterator[Finding]:
     for name, model in models.items():
-        for n, fallback in enumerate(model.fallback):
+        targets = [each.to for each in model.fallback]
+        for n, fallback in enumerate(targets):
             path = ("models", name, "fallback", n)
             if fallback not in names:
                 hint = did_you_mean(fallback, names - {name}, what="configured")
                 yield Finding(path, f"no model is named {fallback!r}", hint)
-            elif fallback in model.fallback[:n]:
+            elif fallback in targets[:n]:
                 yield Finding(path, f"{fallback!r} is listed twice")
 
 
@@ -154,4 +155,4 @@ def _loops(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
 
 def _steps(models: Mapping[str, ModelConfig], name: str) -> Iterator[tuple[int, str | None]]:
     model = models.get(name)
-    return iter(list(enumerate(model.fallback)) if model else [])
+    return iter([(n, each.to) for n, each in enumerate(model.fallback)] if model else [])

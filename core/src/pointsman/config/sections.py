@@ -43,6 +43,12 @@ def _no_truth_value(value: object) -> object:
     return value
 
 
+def _no_number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number, not true or false")
+    return value
+
+
 def _speakable(name: str) -> str:
     if not name or name != name.strip() or not name.isprintable():
         raise ValueError("a name must not be empty, begin or end with a space, or hold control characters")
@@ -127,7 +133,8 @@ def _defaults(defaults: dict[str, Any]) -> dict[str, Any]:
     return defaults
 
 
-Count = Annotated[int, BeforeValidator(_no_truth_value)]
+Count = Annotated[int, Field(le=1_000_000_000), BeforeValidator(_no_truth_value)]
+Number = Annotated[float, Field(allow_inf_nan=False, le=1e9), BeforeValidator(_no_number)]
 ModelName = Annotated[str, AfterValidator(_speakable)]
 ProviderName = Annotated[str, AfterValidator(_without_slash)]
 Word = Annotated[str, Field(min_length=1)]
@@ -360,22 +367,22 @@ class QueueConfig(Section):
     length: Count = Field(default=1000, ge=1, description="callers that may wait for one model")
     wait: Duration = Field(default=5.0, gt=0, description="nobody waits longer; who would is refused at once")
     lowest_share: Percent = Field(
-        default=0.1, description="of the turns is kept for each priority below the highest"
+        default=0.1, gt=0, lt=0.5, description="of the turns is kept for each priority below the highest"
     )
 
 
 class PriceConfig(Section):
     """What a deployment charges, in one currency for all, per 1,000,000 tokens."""
 
-    input: float = Field(ge=0, description="for the prompt")
-    output: float = Field(ge=0, description="for the answer")
-    cached: float | None = Field(default=None, ge=0, description="for what the upstream had in its cache")
+    input: Number = Field(ge=0, description="for the prompt")
+    output: Number = Field(ge=0, description="for the answer")
+    cached: Number | None = Field(default=None, ge=0, description="for what the upstream had in its cache")
 
 
 class HealthConfig(Section):
     """Checks that ask every provider, free of charge, whether it is well; there are none without this."""
 
-    interval: Duration = Field(default=15.0, gt=0, description="between checks, a fifth more or less")
+    interval: Duration = Field(default=15.0, ge=0.01, description="between checks, a fifth more or less")
     timeout: Duration = Field(default=5.0, gt=0, description="a check that takes longer has failed")
     rise: Count = Field(default=2, ge=1, description="checks in a row that must pass to end an illness")
     fall: Count = Field(default=3, ge=1, description="checks in a row that must fail to begin one")
@@ -386,7 +393,12 @@ class OutlierConfig(Section):
 
     failure_threshold: Count = Field(default=5, ge=1, description="failures in a row that eject")
     base_ejection: Duration = Field(default=30.0, gt=0, description="the first time; longer each time")
-    max_ejection: Duration = Field(default=300.0, gt=0, description="it is never out longer, plus a tenth")
+    max_ejection: Duration = Field(
+        default_factory=lambda data: max(300.0, data.get("base_ejection", 0.0)),
+        gt=0,
+        description="it is never out longer, plus a tenth; at least `base_ejection`",
+        json_schema_extra={"default": 300.0},
+    )
     interval: Duration = Field(default=10.0, gt=0, description="in health: the next ejection is shorter")
     max_ejected: Percent = Field(default=0.5, gt=0, description="of a level at most, and never the last")
 
@@ -396,14 +408,14 @@ class WarmUpConfig(Section):
 
     window: Duration = Field(default=30.0, gt=0, description="until it takes as much as the others")
     minimum: Percent = Field(default=0.1, gt=0, description="the share that it begins with")
-    aggression: float = Field(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
+    aggression: Number = Field(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
 
 
 class AdaptiveConfig(Section):
     """Finds out how many calls a deployment bears, below its `max_in_flight`; off without this."""
 
     decrease: Percent = Field(default=0.9, gt=0, lt=1, description="the limit after an overload, as a share")
-    increase: float = Field(default=1.0, gt=0, description="added for each window without one")
+    increase: Number = Field(default=1.0, gt=0, description="added for each window without one")
     pace: Duration = Field(default=1.0, gt=0, description="the window until the first tokens tell a better")
 
 
@@ -562,6 +574,26 @@ class DeploymentConfig(Section):
         return _or_text(handler.resolve_ref_schema(handler(core)), pattern="^[^/]+/.+$")
 
 
+class FallbackConfig(Section):
+    """A model to try next, and after what. Its name alone is short for `{to: name}`."""
+
+    to: str = Field(description="the model")
+    on: list[Literal["content_filtered", "context_window", "unavailable"]] = Field(
+        default=["context_window", "unavailable"],
+        min_length=1,
+        description="what it follows; without it too long a prompt and all failures, but no content policy",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        return {"to": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _or_text(handler.resolve_ref_schema(handler(core)))
+
+
 class ModelConfig(Section):
     """One public name: the deployments behind it, how to choose among them, and what follows them."""
 
@@ -572,7 +604,10 @@ class ModelConfig(Section):
         default_factory=no_items,
         description="where calls can go, 1 or more: mappings, or `provider/upstream-model`",
     )
-    fallback: list[str] = Field(default_factory=no_items, description="models to try next, in this order")
+    fallback: list[FallbackConfig] = Field(
+        default_factory=no_items,
+        description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`",
+    )
     defaults: Defaults = Field(
         default_factory=no_entries, description="options of calls that do not say them"
     )

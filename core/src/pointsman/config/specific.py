@@ -71,9 +71,13 @@ class Specific:
         return merged(self._general[section], model, getattr(deployment, section))
 
 
-def specific_findings(general: Mapping[str, Section], models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
+def specific_findings(
+    general: Mapping[str, Section], outliers: Section | None, models: Mapping[str, ModelConfig]
+) -> Iterator[Finding]:
     """Where two models disagree about one deployment, and settings that contradict each other."""
     specific = Specific(general, models)
+    if outliers is not None:
+        yield from _contradictions(("outliers",), outliers, said=outliers)
     for section in SPECIFIC:
         yield from _contradictions((section,), general[section], said=general[section])
         saying = {name: own for name, each in models.items() if (own := getattr(each, section)) is not None}
@@ -128,6 +132,7 @@ _ORDERS = (
     _Order("success_threshold", "half_open_max_calls", ": it could never close again"),
     _Order("reset_timeout", "max_reset_timeout"),
     _Order("base", "max"),
+    _Order("base_ejection", "max_ejection"),
 )
 
 

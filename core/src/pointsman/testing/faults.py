@@ -188,7 +188,7 @@ class Fault:
         return cls("two_terminators", change)
 
     @classmethod
-    def giant_line(cls, length: int = (1 << 20) + 1, *, after: int = 0) -> Fault:
+    def giant_line(cls, length: int = 5 << 20, *, after: int = 0) -> Fault:
         """After `after` frames a line of `length` bytes, in pieces of 64 KiB, and then the rest."""
 
         def change(given: Delivery, _frames: Frames, _rng: random.Random) -> Delivery:

@@ -1,28 +1,32 @@
 """What went wrong at Claude, as our errors.
 
-The upstream asks to be read in this order: `error.details.error_code`, then `error.type`, then the status,
-and never the message. There is one exception, noted below.
+The upstream asks to be read in this order: `error.details.error_code`, then `error.type`, then the status.
+Where these say too little (no credit left, a prompt that is too long: both a 400 `invalid_request_error`
+like any other), the words count that the core knows.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from pointsman import hints
+from pointsman.complaints import complaint
 from pointsman.errors import (
-    AuthenticationFailed,
+    BadResponse,
     CallError,
-    ContextWindowExceeded,
     InvalidRequest,
     ModelNotFound,
     Overloaded,
-    PermissionDenied,
     QuotaExhausted,
     RateLimited,
     Unavailable,
 )
-from pointsman.statuses import error_for_status
+from pointsman.recognition import Recognised, by_status, by_vague_word, recognise
+from pointsman.statuses import error_for_status, in_vain
+
+NOT_CLAUDE = "this is not the Messages API; base_url must end before /v1, such as https://api.anthropic.com"
 
 _BY_CODE: Mapping[str, type[CallError]] = {
     "enforced_spend_limit_reached": QuotaExhausted,
@@ -36,26 +40,10 @@ _BY_CODE: Mapping[str, type[CallError]] = {
     "compaction_unavailable": Overloaded,
 }
 _BY_TYPE: Mapping[str, type[CallError]] = {
-    "authentication_error": AuthenticationFailed,
-    "billing_error": QuotaExhausted,
-    "permission_error": PermissionDenied,
-    "not_found_error": ModelNotFound,
     "conflict_error": Unavailable,
     "request_too_large": InvalidRequest,
-    "rate_limit_error": RateLimited,
     "timeout_error": Unavailable,
-    "overloaded_error": Overloaded,
 }
-# These two say no more than a status does, so where there is a status it is the finer one (408, 409, 402).
-_GENERAL_TYPES: Mapping[str, type[CallError]] = {
-    "invalid_request_error": InvalidRequest,
-    "api_error": Unavailable,
-}
-# A prompt that is too long has neither a code nor a type of its own: it is a 400 `invalid_request_error`
-# like any other. Only the measured beginning of its message ("prompt is too long: N tokens > M maximum")
-# tells it apart, and the fallback to a larger window depends on it. Should the wording change, such a call
-# ends as a plain InvalidRequest: no fallback, but nothing worse.
-_TOO_LONG = "prompt is too long"
 
 
 def failure(
@@ -69,59 +57,82 @@ def failure(
         wall: seconds since 1970, UTC, for hints given as dates.
     """
     error = _Error(body)
-    kind = error.kind()
+    meant = error.meaning(status)
+    kind = meant.kind
     if kind is None and status == 529:
         kind = Overloaded
-    if kind is None and error.too_long(status):
-        kind = ContextWindowExceeded
+    message = error.message or otherwise
+    if status in (404, 405) and kind is None:
+        kind = _of_what_is_missing(error)
+    if kind is BadResponse:
+        message = f"{message}; {NOT_CLAUDE}" if message else NOT_CLAUDE
     result = error_for_status(
-        status, headers, error.message or otherwise, wall=wall, code=error.code, kind=kind
+        status, headers, message, wall=wall, code=error.code, kind=kind, wait=meant.wait
     )
     result.upstream_request_id = result.upstream_request_id or error.request_id
+    if kind is BadResponse:
+        result.retry_same = False  # a wrong address does not get better by waiting
     if isinstance(result, RateLimited) and result.retry_after is None:
         result.retry_after = _replenished_after(headers, wall)
-    return result
+    return in_vain(result) if meant.in_vain else result
 
 
 def failure_in_stream(body: Any, *, request_id: str = "") -> CallError:
-    """The error that an `error` event means; the answer's status was 200 and says nothing."""
+    """The error that a body or an event of a success means; the answer's status says nothing."""
     error = _Error(body)
-    kind = error.kind() or _GENERAL_TYPES.get(error.type, Unavailable)
-    if error.too_long(None):
-        kind = ContextWindowExceeded
-    return kind(
+    meant = error.meaning(error.status)
+    kind = meant.kind
+    if kind is None and error.type == "not_found_error":
+        kind = ModelNotFound
+    if kind is None and error.status is not None:
+        kind = by_status(error.status)
+    kind = kind or by_vague_word(error.code, error.type) or Unavailable
+    result = kind(
         f"the upstream broke off its answer: {error.message[:500] or error.code or 'no reason given'}",
+        status=error.status,
+        retry_after=meant.wait,
         upstream_request_id=error.request_id or request_id,
         upstream_code=error.code,
+    )
+    return in_vain(result) if meant.in_vain else result
+
+
+def failed(reason: str | None, *, request_id: str = "") -> CallError:
+    """The error of an answer that ends with a `stop_reason` for one: whatever came of it is not whole."""
+    return Unavailable(
+        f"the upstream ended its answer with stop_reason {reason!r}", upstream_request_id=request_id
     )
 
 
 class _Error:
     """The error envelope, read with care: edges and proxies answer in other shapes."""
 
-    __slots__ = ("code", "message", "request_id", "type")
+    __slots__ = ("code", "is_claudes", "message", "request_id", "status", "type")
 
     def __init__(self, body: Any) -> None:
+        said = complaint(body)
         envelope = body if isinstance(body, Mapping) else {}
-        error = envelope.get("error")
-        if not isinstance(error, Mapping):
-            error = {}
-        details = error.get("details")
+        inner = envelope.get("error")
+        details = inner.get("details") if isinstance(inner, Mapping) else None
         code = details.get("error_code") if isinstance(details, Mapping) else None
-        self.type = _text(error.get("type"))
-        self.code = _text(code) or self.type
-        self.message = _text(error.get("message"))
+        self.is_claudes = isinstance(inner, Mapping) and envelope.get("type") == "error"
+        self.type = said.type
+        self.code = _text(code) or said.code or said.type
+        self.status = said.status
+        self.message = said.message
         self.request_id = _text(envelope.get("request_id"))[:200]
 
-    def kind(self) -> type[CallError] | None:
-        return _BY_CODE.get(self.code) or _BY_TYPE.get(self.type)
+    def meaning(self, status: int | None) -> Recognised:
+        known = recognise(status, self.code, self.type, self.message)
+        kind = _BY_CODE.get(self.code) or known.kind or _BY_TYPE.get(self.type)
+        return Recognised(kind, known.wait, known.in_vain)
 
-    def too_long(self, status: int | None) -> bool:
-        return (
-            status in (400, None)
-            and self.type == "invalid_request_error"
-            and self.message.startswith(_TOO_LONG)
-        )
+
+def _of_what_is_missing(error: _Error) -> type[CallError]:
+    """What a 404 or 405 is about: the model, something else that the request names, or the address."""
+    if not error.is_claudes or re.fullmatch(r"\W*(not found\W*)?", error.message, re.IGNORECASE):
+        return BadResponse
+    return ModelNotFound if re.search(r"\bmodel\b", error.message, re.IGNORECASE) else InvalidRequest
 
 
 def _text(value: Any) -> str:

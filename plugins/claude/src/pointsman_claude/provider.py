@@ -9,7 +9,6 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pointsman.errors import BadResponse, CallError, InvalidRequest
-from pointsman.framing import SseFramer
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint
@@ -17,8 +16,9 @@ from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
-from pointsman_claude.decode import MessagesDecoder, chat_response, input_tokens, model_page
+from pointsman_claude.decode import input_tokens, model_page
 from pointsman_claude.failures import failure
+from pointsman_claude.stream import Frames, MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
@@ -96,7 +96,7 @@ class ClaudeProvider(Provider):
         )
         if answer.status >= 400:
             raise _failure(answer, content, call.client)
-        return chat_response(answer.value(content), request_id=answer.request_id)
+        return whole_answer(content, request_id=answer.request_id)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         manner = self._manner_of(call.options)
@@ -111,8 +111,7 @@ class ClaudeProvider(Provider):
         )
         if answer.status >= 400:
             raise _failure(answer, await answer.read(), call.client)
-        _raise_unless_stream(answer)
-        return HttpEvents(answer, SseFramer(), MessagesDecoder(request_id=answer.request_id))
+        return HttpEvents(answer, Frames(), MessagesDecoder(request_id=answer.request_id))
 
     async def models(self) -> Sequence[ModelInfo]:
         models: list[ModelInfo] = []
@@ -191,15 +190,3 @@ def _failure(answer: Answer, content: bytes, client: Client) -> CallError:
         otherwise=snippet(content),
         wall=client.wall(),
     )
-
-
-def _raise_unless_stream(answer: Answer) -> None:
-    """A 200 that is no event stream comes from something in between: say so rather than wait for events."""
-    kind = answer.headers.get("content-type", "text/event-stream")
-    if "event-stream" not in kind:
-        answer.abort()
-        raise BadResponse(
-            f"the upstream answered with {kind[:80]!r} in place of an event stream",
-            status=answer.status,
-            upstream_request_id=answer.request_id,
-        )

@@ -6,29 +6,24 @@ that could change the answer is dropped without a word. The README lists what is
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, get_args
 
-from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.errors import InvalidRequest
 from pointsman.frozen import frozen
 from pointsman.turns import Turns
-from pointsman.types import (
-    Audio,
-    ChatRequest,
-    File,
-    Image,
-    JsonObject,
-    Message,
-    Part,
-    Text,
-    Tool,
-    ToolCall,
+from pointsman.types import ChatRequest, File, JsonObject, Message, Text, Tool
+from pointsman_claude.blocks import (
+    Block,
+    blocks,
+    carrying,
+    is_plain_text,
+    is_signed,
+    tool_result,
+    tool_use,
+    unsupported,
 )
 
 ApiVersion = Literal["2023-06-01", "2026-10-21"]
@@ -38,7 +33,7 @@ API_VERSIONS: tuple[ApiVersion, ...] = get_args(ApiVersion)
 LATE_SYSTEM: tuple[LateSystem, ...] = get_args(LateSystem)
 
 PLACEHOLDER = "."
-"""The user turn put before a conversation that does not begin with one: text must not be blank."""
+"""The user turn of a conversation that has none but a system prompt: text must not be blank."""
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 _NOT_COUNTED = {
@@ -48,8 +43,6 @@ _NOT_COUNTED = {
 }
 _OURS = ("model", "stream")
 _EFFORTS = {"minimal": "low"}
-_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-_PLAIN_ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 # What Messages has no field for, each with the values that ask for nothing.
 _UNKNOWN_OPTIONS: Mapping[str, tuple[Any, ...]] = {
@@ -127,6 +120,8 @@ def _merged(body: dict[str, Any], extra: JsonObject) -> dict[str, Any]:
         if name in extra:
             raise InvalidRequest(f"extra cannot set {name!r}: the router decides it")
     merged = {**body, **extra}
+    if (count := merged.pop("n", None)) not in (None, 1):
+        unsupported(f"n={count}, several answers to one request")
     ours, theirs = body.get("output_config"), extra.get("output_config")
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         merged["output_config"] = {**ours, **theirs}
@@ -137,9 +132,7 @@ def _check(body: Mapping[str, Any], dialect: Dialect) -> None:
     if dialect.api_version >= "2026-10-21":
         given = [name for name in _SAMPLING if name in body]
         if given:
-            _unsupported(
-                f"{', '.join(given)}: api_version {dialect.api_version} takes no sampling parameters"
-            )
+            unsupported(f"{', '.join(given)}: api_version {dialect.api_version} takes no sampling parameters")
     forced = body.get("tool_choice", {})
     thinking = body.get("thinking", {})
     if (
@@ -149,11 +142,7 @@ def _check(body: Mapping[str, Any], dialect: Dialect) -> None:
         and thinking.get("type") == "enabled"
     ):
         # Thinking with a budget excludes it; adaptive thinking does not (measured).
-        _unsupported(f"tool_choice of type {forced['type']!r} together with a budget for thinking")
-
-
-def _unsupported(what: str) -> NoReturn:
-    raise Unsupported(f"Claude cannot do this: {what}")
+        unsupported(f"tool_choice of type {forced['type']!r} together with a budget for thinking")
 
 
 # ── the conversation ─────────────────────────────────────────────────────────────────────────────────
@@ -164,47 +153,45 @@ class _Turn:
     """A turn as Messages has them: neighbours of one role are one turn, tool results stand first."""
 
     role: str
-    results: list[dict[str, Any]] = field(default_factory=list)
+    results: list[Block] = field(default_factory=list)
     blocks: list[Any] = field(default_factory=list)
 
     def content(self) -> str | list[Any]:
-        blocks = self.results + self.blocks
-        if len(blocks) == 1 and blocks[0].get("type") == "text":
-            return str(blocks[0]["text"])
-        return blocks
+        content = self.results + self.blocks
+        return str(content[0]["text"]) if len(content) == 1 and is_plain_text(content[0]) else content
 
 
 def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, Any]:
     """The keys `system` (when there is one) and `messages`."""
     if type(messages) is Turns and (plain := _in_turns(messages)) is not None:
         return plain
-    system: list[str] = []
+    system: list[list[Block]] = []
     turns: list[_Turn] = []
     for n, message in enumerate(messages):
         where = f"messages[{n}]"
         match message.role:
             case "system":
-                text = _system_text(message, where)
-                if not text.strip():
+                said = _system(message, where)
+                if not said:
                     continue
                 if not turns or dialect.late_system == "hoist":
-                    system.append(text)
+                    system.append(said)
                 elif dialect.late_system == "native":
-                    _append(turns, "system", blocks=[{"type": "text", "text": text}])
+                    _append(turns, "system", blocks=said)
                 else:
-                    _unsupported(f"{where} is a system message behind the first turn (late_system: refuse)")
+                    unsupported(f"{where} is a system message behind the first turn (late_system: refuse)")
             case "user":
-                _append(turns, "user", blocks=_blocks(message, where))
+                _append(turns, "user", blocks=_marked(blocks(message, where), message, where))
             case "tool":
-                _append(turns, "user", results=[_tool_result(message, where)])
+                _append(turns, "user", results=[tool_result(message, where)])
             case "assistant":
-                _append(turns, "assistant", blocks=_assistant_blocks(message, where, dialect))
-    if not turns and not system:
-        raise InvalidRequest("the messages hold nothing to send: all of them are empty")
-    if not turns or turns[0].role != "user":
-        turns.insert(0, _Turn("user", blocks=[{"type": "text", "text": PLACEHOLDER}]))
+                _append(turns, "assistant", blocks=_assistant(message, where, dialect))
+    if not turns:
+        if not system:
+            raise InvalidRequest("the messages hold nothing to send: all of them are empty")
+        turns.append(_Turn("user", blocks=[{"type": "text", "text": PLACEHOLDER}]))
     _trim_prefill(turns[-1])
-    conversation: dict[str, Any] = {"system": "\n\n".join(system)} if system else {}
+    conversation: dict[str, Any] = {"system": _joined(system)} if system else {}
     conversation["messages"] = [{"role": turn.role, "content": turn.content()} for turn in turns]
     return conversation
 
@@ -223,7 +210,7 @@ def _in_turns(given: Turns) -> dict[str, Any] | None:
 
 
 def _append(
-    turns: list[_Turn], role: str, *, results: Sequence[dict[str, Any]] = (), blocks: Sequence[Any] = ()
+    turns: list[_Turn], role: str, *, results: Sequence[Block] = (), blocks: Sequence[Any] = ()
 ) -> None:
     if not results and not blocks:
         return
@@ -236,173 +223,67 @@ def _append(
 def _trim_prefill(last: _Turn) -> None:
     """An answer begun by the caller must not end in white space: the upstream refuses it."""
     if last.role == "assistant" and last.blocks[-1].get("type") == "text":
-        last.blocks[-1] = {"type": "text", "text": last.blocks[-1]["text"].rstrip()}
+        block = last.blocks[-1]
+        last.blocks[-1] = {**block, "text": block["text"].rstrip()}
 
 
-def _system_text(message: Message, where: str) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    for part in message.content:
+def _system(message: Message, where: str) -> list[Block]:
+    """The text of a system message as blocks: one, or several where these say more than their text."""
+    for part in message.parts:
         if not isinstance(part, Text):
-            _unsupported(f"{where} is a system message with something other than text in it")
-    return message.text
+            unsupported(f"{where} is a system message with something other than text in it")
+    said = _marked(blocks(message, where), message, where)
+    if said and all(map(is_plain_text, said)):
+        return [{"type": "text", "text": message.text}]
+    return said
 
 
-def _assistant_blocks(message: Message, where: str, dialect: Dialect) -> list[Any]:
-    """Signed reasoning first, unchanged; then what was said; then the calls."""
+def _joined(system: list[list[Block]]) -> str | list[Block]:
+    """The system prompt: a text, or blocks where these say more than their text."""
+    said = [block for each in system for block in each]
+    return "\n\n".join(block["text"] for block in said) if all(map(is_plain_text, said)) else said
+
+
+def _marked(said: list[Block], message: Message, where: str) -> list[Block]:
+    """The blocks of a message, the last of them with what `extra` of the message says of the whole."""
+    if message.extra and said:
+        said[-1] = carrying(said[-1]["type"], said[-1], message.extra, where)
+    return said
+
+
+def _assistant(message: Message, where: str, dialect: Dialect) -> list[Any]:
+    """Signed reasoning first, unchanged; then what was said; then the calls.
+
+    An answer of Claude's that these could not tell has brought its blocks along: they go back as they came.
+    """
     if dialect.api_version >= "2026-10-21" and any(isinstance(part, File) for part in message.parts):
-        _unsupported(f"{where}: a document in an assistant message under api_version {dialect.api_version}")
-    return [
-        *(block for block in message.reasoning_blocks if _is_signed(block)),
-        *_blocks(message, where),
-        *(_tool_use(call, f"{where}.tool_calls[{n}]") for n, call in enumerate(message.tool_calls)),
-    ]
+        unsupported(f"{where}: a document in an assistant message under api_version {dialect.api_version}")
+    extra = message.extra
+    if "content" in extra:
+        extra = {name: value for name, value in extra.items() if name != "content"}
+        said = _as_it_came(message, where)
+    else:
+        said = [
+            *(block for block in message.reasoning_blocks if is_signed(block)),
+            *blocks(message, where),
+            *(tool_use(call, f"{where}.tool_calls[{n}]") for n, call in enumerate(message.tool_calls)),
+        ]
+    return _marked(said, replace(message, extra=extra), where) if extra else said
 
 
-def _is_signed(block: JsonObject) -> bool:
-    """Whether a reasoning block is one of Claude's; those of others, and unsigned ones, cannot be sent."""
-    match block.get("type"):
-        case "thinking":
-            return bool(block.get("signature"))
-        case "redacted_thinking":
-            return bool(block.get("data"))
-        case _:
-            return False
-
-
-def _tool_use(call: ToolCall, where: str) -> dict[str, Any]:
+def _as_it_came(message: Message, where: str) -> list[Any]:
+    """The blocks that an answer was made of. Raises InvalidRequest when the message was changed since."""
+    content = message.extra["content"]
     try:
-        arguments = _arguments(call.arguments)
-    except (ValueError, RecursionError) as error:
+        said = "".join(block["text"] for block in content if block["type"] == "text")
+        calls = [block["id"] for block in content if block["type"] == "tool_use"]
+    except (KeyError, TypeError) as error:
+        raise InvalidRequest(f"{where}.extra.content is not a list of Claude's blocks") from error
+    if said != message.text or calls != [call.id for call in message.tool_calls]:
         raise InvalidRequest(
-            f"{where}: Claude takes a JSON object as arguments, and those of {call.name!r} are none: {error}"
-        ) from error
-    return {"type": "tool_use", "id": _id(call.id, where), "name": call.name, "input": arguments}
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    if not text.strip():
-        return {}
-    value = json.loads(text, parse_constant=_finite, parse_float=_finite)
-    if not isinstance(value, dict):
-        raise ValueError(f"it is of type {type(value).__name__}")
-    return value
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"JSON has no number {text[:20]}")
-    return number
-
-
-def _tool_result(message: Message, where: str) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "type": "tool_result",
-        "tool_use_id": _id(message.tool_call_id or "", where),
-    }
-    blocks = _blocks(message, where)
-    if len(blocks) == 1 and blocks[0]["type"] == "text":
-        result["content"] = blocks[0]["text"]
-    elif blocks:
-        result["content"] = blocks
-    if message.is_error:
-        result["is_error"] = True
-    return result
-
-
-def _id(given: str, where: str) -> str:
-    """`given` when Claude takes it, else a name made from it; the same for a call and for its result."""
-    if not given:
-        raise InvalidRequest(f"{where} has no tool call id; Claude pairs calls and results by it")
-    if _PLAIN_ID.fullmatch(given):
-        return given
-    digest = hashlib.blake2b(given.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
-    return f"{re.sub(r'[^a-zA-Z0-9_-]', '_', given)}_{digest}"
-
-
-# ── parts ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _blocks(message: Message, where: str) -> list[dict[str, Any]]:
-    """The content blocks of `message`; blank text has none, as the upstream refuses it."""
-    content = message.content
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content.strip() else []
-    return [
-        _block(part, f"{where}.content[{n}]")
-        for n, part in enumerate(content)
-        if not (isinstance(part, Text) and not part.text.strip())
-    ]
-
-
-def _block(part: Part, where: str) -> dict[str, Any]:
-    match part:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Image():
-            return {"type": "image", "source": _image_source(part, where)}
-        case File():
-            return _file(part, where)
-        case Audio():
-            _unsupported(f"{where} is audio")
-
-
-def _image_source(image: Image, where: str) -> dict[str, Any]:
-    if image.data is not None:
-        _check_image_type(image.media_type, where)
-        return {"type": "base64", "media_type": image.media_type, "data": image.base64()}
-    if image.url is None:
-        raise InvalidRequest(f"{where} is an image with neither data nor url")
-    head, comma, data = image.url.partition(",")
-    if not head.startswith("data:"):
-        return {"type": "url", "url": image.url}
-    if not comma or not head.endswith(";base64"):
-        raise InvalidRequest(f"{where} is an image with a data: URL that is not in base64")
-    media_type = head[5:-7].partition(";")[0]
-    _check_image_type(media_type, where)
-    return {"type": "base64", "media_type": media_type, "data": data}
-
-
-def _check_image_type(media_type: str, where: str) -> None:
-    if media_type not in _IMAGES:
-        _unsupported(f"{where} is an image of type {media_type!r}; it takes {', '.join(_IMAGES)}")
-
-
-def _file(file: File, where: str) -> dict[str, Any]:
-    """A picture as an image block, everything else as a document."""
-    if file.media_type in _IMAGES:
-        if file.id is not None:
-            return {"type": "image", "source": {"type": "file", "file_id": file.id}}
-        image = Image(data=file.data, media_type=file.media_type, url=file.url)
-        return {"type": "image", "source": _image_source(image, where)}
-    document: dict[str, Any] = {"type": "document", "source": _document_source(file, where)}
-    if file.filename:
-        document["title"] = file.filename
-    return document
-
-
-def _document_source(file: File, where: str) -> dict[str, Any]:
-    if file.id is not None:
-        return {"type": "file", "file_id": file.id}
-    if file.data is None:
-        if file.url is None:
-            raise InvalidRequest(f"{where} is a file with neither data nor url nor id")
-        return {"type": "url", "url": file.url}
-    match file.media_type.partition(";")[0].strip():
-        case "application/pdf":
-            data = Image(data=file.data).base64()
-            return {"type": "base64", "media_type": "application/pdf", "data": data}
-        case "text/plain":
-            try:
-                text = file.data.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise InvalidRequest(f"{where} is a text file that is not in UTF-8") from error
-            return {"type": "text", "media_type": "text/plain", "data": text}
-        case _:
-            _unsupported(
-                f"{where} is a file of type {file.media_type!r}; it takes PDF, plain text and images"
-            )
+            f"{where}.extra.content says something else than the message; leave it out of one that you change"
+        )
+    return [block for block in content if block["type"] != "text" or block["text"].strip()]
 
 
 # ── options ──────────────────────────────────────────────────────────────────────────────────────────
@@ -417,7 +298,7 @@ def _refuse_unknown_options(request: ChatRequest) -> None:
         if (value := getattr(request, name)) is not None and value not in nothing
     ]
     if given:
-        _unsupported(f"{', '.join(given)} (no such option in the Messages API)")
+        unsupported(f"{', '.join(given)} (no such option in the Messages API)")
 
 
 def _tools(request: ChatRequest) -> dict[str, Any]:
@@ -455,7 +336,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     body["input_schema"] = {"type": "object", "properties": {}, **tool.parameters}
     if tool.strict:
         body["strict"] = True
-    return body
+    return carrying("tool", body, tool.extra, f"tool {tool.name!r}")
 
 
 def _thinking(request: ChatRequest) -> dict[str, Any]:
@@ -469,18 +350,20 @@ def _output_config(request: ChatRequest) -> dict[str, Any]:
         config["effort"] = _EFFORTS.get(effort, effort)
     wanted = request.response_format
     if wanted is not None and wanted.kind == "json":
-        _unsupported("a response format of JSON without a schema; give a schema")
+        unsupported("a response format of JSON without a schema; give a schema")
     if wanted is not None and wanted.kind == "schema":
         if wanted.schema is None:
             raise InvalidRequest("response_format 'schema' has no schema")
-        config["format"] = {"type": "json_schema", "schema": wanted.schema}
+        # The format itself has no place for a description; the schema does, and the model reads it there.
+        about = {"description": wanted.description} if wanted.description else {}
+        config["format"] = {"type": "json_schema", "schema": {**about, **wanted.schema}}
     return {"output_config": config} if config else {}
 
 
 def _sampling(request: ChatRequest) -> dict[str, Any]:
     if request.temperature is not None and not 0 <= request.temperature <= 1:
         # Cutting it to 1 would be another distribution than the caller asked for, without a word.
-        _unsupported(f"temperature {request.temperature}; its range is 0 to 1")
+        unsupported(f"temperature {request.temperature}; its range is 0 to 1")
     return {name: value for name in _SAMPLING if (value := getattr(request, name)) is not None}
 
 
@@ -488,7 +371,7 @@ def _stop(stop: Sequence[str]) -> dict[str, Any]:
     if not stop:
         return {}
     if any(not each.strip() for each in stop):
-        _unsupported("a stop sequence of white space only")
+        unsupported("a stop sequence of white space only")
     return {"stop_sequences": list(stop)}
 
 

@@ -8,18 +8,22 @@ from dataclasses import replace
 from typing import Any
 
 from pointsman import jsonio
-from pointsman.arguments import arguments_text
+from pointsman.arguments import arguments_text, with_exact_numbers
 from pointsman.assembly import Assembly
-from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable, Unsupported
+from pointsman.complaints import is_complaint
+from pointsman.dimensions import check_dimensions
+from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
 from pointsman.framing import JsonLineFramer, SseEvent
 from pointsman.http import MAX_BODY
 from pointsman.statuses import json_or_none, snippet
+from pointsman.surrogates import Halves, is_whole
 from pointsman.types import (
     ChatResponse,
     EmbedResponse,
     Finished,
     FinishReason,
     JsonObject,
+    RawDelta,
     ReasoningDelta,
     Started,
     StreamEvent,
@@ -29,7 +33,7 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
-from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer, text_of
+from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
 
 
 def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
@@ -43,7 +47,18 @@ def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
             said.extend(decoder.decode(frame))
     if not decoder.done:
         decoder.close()
-    return decoder.with_raw(said.response())
+    return with_texts(said.response())
+
+
+def with_texts(answer: ChatResponse) -> ChatResponse:
+    """A whole answer that came in lines, with its texts in `raw`, as it would have come in one piece."""
+    texts = {"thinking": answer.reasoning} if answer.reasoning else {}
+    raw = dict(answer.raw)
+    if isinstance(message := raw.get("message"), Mapping):
+        raw["message"] = {**message, "content": answer.text, **texts}
+    else:
+        raw |= {"response": answer.text, **texts}
+    return replace(answer, raw=raw)
 
 
 def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedResponse:
@@ -65,10 +80,7 @@ def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedRe
     lengths = {len(each) for each in vectors}
     if len(lengths) > 1:
         raise BadResponse(f"Ollama gave vectors of different lengths: {sorted(lengths)}")
-    if dimensions is not None and lengths and lengths != {dimensions}:
-        # Old servers ignore the wish, and no model can make more than it has. Wrong vectors would spoil
-        # the caller's index; another deployment may do it, and this one is not ill.
-        raise Unsupported(f"Ollama gave vectors of {lengths.pop()} dimensions, not of {dimensions}")
+    check_dimensions(vectors, dimensions)
     return EmbedResponse(
         vectors=vectors,
         usage=Usage(prompt=_count(answer, "prompt_eval_count")),
@@ -130,10 +142,11 @@ class StreamDecoder:
     __slots__ = (
         "_calls",
         "_content_seen",
+        "_halves",
         "_in_line",
         "_in_message",
-        "_last",
         "_prompted",
+        "_quick",
         "_started",
         "done",
     )
@@ -144,13 +157,15 @@ class StreamDecoder:
         self._prompted = prompted
         self._started = False
         self._content_seen = False
-        self._last: JsonObject = {}
+        self._halves = Halves()
+        self._quick = False
+        """There was content, and no half of a character waits: mere text needs no closer look."""
         self._in_line: dict[str, list[Any]] = {}
         self._in_message: dict[str, list[Any]] = {}
 
     def decode(self, frame: SseEvent) -> Sequence[StreamEvent]:
         """The events of one line. Raises BadResponse, and the error that the line holds."""
-        return self._read(self._json(frame.data))
+        return self._read(self._json(frame.data), frame.data)
 
     def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent]) -> None:
         """Add to `events` those of whole lines, up to the last one of the answer. Raises as `decode` does."""
@@ -158,34 +173,29 @@ class StreamDecoder:
             if self.done:
                 return
             line = self._json(data)
-            if self._content_seen and (text := _text_alone(line)):
+            if self._quick and (text := _text_alone(line)):
                 events.append(TextDelta(text))
             else:
-                events += self._read(line)
+                events += self._read(line, data)
 
     def close(self) -> Sequence[StreamEvent]:
         """Raises Truncated: had the answer been complete, nobody would ask."""
         raise Truncated("Ollama's answer ended before its line with done:true")
 
-    def with_raw(self, said: ChatResponse) -> ChatResponse:
-        """`said`, the whole answer, with the object as which it would have come in one piece."""
-        text = {"thinking": said.reasoning} if said.reasoning else {}
-        message = self._last.get("message")
-        raw = {**self._last, **self._in_line}
-        if isinstance(message, Mapping):
-            raw["message"] = {**message, "content": said.text, **text, **self._in_message}
-        else:
-            raw |= {"response": said.text, **text}
-        return replace(said, raw=raw)
-
-    def _read(self, value: Any) -> list[StreamEvent]:
+    def _read(self, value: Any, data: bytes) -> list[StreamEvent]:
         line = _object(value)
         events: list[StreamEvent] = []
         if not self._started:
+            if line.keys().isdisjoint(_OF_AN_ANSWER):
+                raise BadResponse(f"the answer is not one of Ollama's; {NOT_OLLAMA}")
             self._started = True
             events.append(Started(model=_string(line, "model")))
         text, thinking, raw_calls = _content(line)
+        if raw_calls:
+            line = with_exact_numbers(line, data)
+            raw_calls = _content(line)[2]
         self._keep(line)
+        text, thinking = self._halves.take("text", text), self._halves.take("thinking", thinking)
         if thinking:
             events.append(ReasoningDelta(thinking))
         if text:
@@ -194,31 +204,36 @@ class StreamDecoder:
             calls = self._calls.read(raw_calls, line)
             events += [ToolCallDelta(call.index, call.id, call.name, call.arguments) for call in calls]
         self._content_seen = self._content_seen or bool(thinking or text or raw_calls)
+        self._quick = self._content_seen and not self._halves
         if line.get("done") is True:
             events += self._end(line)
         return events
 
     def _end(self, line: JsonObject) -> list[StreamEvent]:
         native = _native_reason(line)
-        if not self._content_seen:
-            self._refuse_nothing(native)
-        self.done = True
-        self._last = line
         finish = _finish_reason(native, called=self._calls.count > 0)
-        return [UsageUpdate(_usage(line)), Finished(finish, native)]
+        if finish == "error":
+            raise Unavailable(f"Ollama ended its answer with done_reason {native!r}")
+        if native in _ONLY_LOADED and self._prompted and not self._content_seen:
+            raise _only_loaded(native)
+        self.done = True
+        events: list[StreamEvent] = []
+        if rest := self._halves.rest("thinking"):
+            events.append(ReasoningDelta(rest))
+        if rest := self._halves.rest("text"):
+            events.append(TextDelta(rest))
+        return [*events, UsageUpdate(_usage(line)), Finished(finish, native), RawDelta(self._raw(line))]
 
-    def _refuse_nothing(self, native: str | None) -> None:
-        """Raise what it means that an answer has ended with this word and has said nothing."""
-        if native == "error":  # LocalAI's layer says no more
-            raise Unavailable("Ollama failed: its answer says nothing but done_reason 'error'")
-        if native in _ONLY_LOADED and self._prompted:
-            raise InvalidRequest(
-                f"Ollama generated nothing and only {_ONLY_LOADED[native]} the model (done_reason "
-                f"{native!r}), as it does when nothing is to be answered; give a user message with content"
-            )
+    def _raw(self, last: JsonObject) -> JsonObject:
+        """The last line with all lists of those before, and without the texts."""
+        raw = {**last, **self._in_line}
+        if isinstance(message := raw.get("message"), Mapping):
+            raw["message"] = _without_texts({**message, **self._in_message})
+            return raw
+        return _without_texts(raw)
 
     def _keep(self, line: JsonObject) -> None:
-        """Keep the lists of a line, for `raw`: calls, pictures, probabilities and what else there will be."""
+        """Keep the lists of a line for `raw`: calls, pictures, probabilities and what else there will be."""
         for holder, kept in ((line, self._in_line), (line.get("message"), self._in_message)):
             if isinstance(holder, Mapping):
                 for name, value in holder.items():
@@ -229,17 +244,12 @@ class StreamDecoder:
         try:
             return jsonio.loads(data)
         except ValueError as error:
-            if self._content_seen:
-                # What was delivered cannot be taken back, so one broken character must not end it.
-                try:
-                    return jsonio.loads(data.decode("utf-8", "replace"))
-                except ValueError:
-                    pass
             if not self._started:
                 raise BadResponse(f"{snippet(data)}; {NOT_OLLAMA}") from error
             raise BadResponse(f"a line of Ollama's answer is not JSON: {error}") from error
 
 
+_OF_AN_ANSWER = ("message", "response", "done", "model")
 _LINE = {"model", "created_at", "message", "done"}
 _MESSAGE = {"role", "content"}
 
@@ -256,7 +266,11 @@ def _text_alone(line: Any) -> str:
             return ""
     except (AttributeError, KeyError, TypeError):
         return ""
-    return text if type(text) is str else ""
+    return text if type(text) is str and is_whole(text) else ""
+
+
+def _without_texts(holder: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in holder.items() if name not in ("content", "response", "thinking")}
 
 
 class ToolCalls:
@@ -279,7 +293,7 @@ class ToolCalls:
         return [self._one(each, _string(line, "created_at")) for each in raw]
 
     def _one(self, raw: Any, created_at: str) -> ToolCall:
-        function = raw.get("function") if isinstance(raw, Mapping) else None
+        function = raw.get("function", raw) if isinstance(raw, Mapping) else None  # some leave it out
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(name, str) or not name.strip():
             raise BadResponse("Ollama's answer has a tool call without the name of a function")
@@ -300,8 +314,8 @@ def _object(value: Any) -> JsonObject:
     """`value` when it is an answer; raises the error when it is one."""
     if not isinstance(value, dict):
         raise BadResponse("Ollama's answer is not a JSON object")
-    if value.get("error") and (text := text_of(value)) is not None:
-        raise error_in_answer(text)
+    if is_complaint(value):
+        raise error_in_answer(value)
     return value
 
 
@@ -338,6 +352,13 @@ def _count(answer: JsonObject, name: str) -> int | None:
     return value if type(value) is int and 0 <= value < 1 << 63 else None
 
 
+def _only_loaded(native: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Ollama generated nothing and only {_ONLY_LOADED[native]} the model (done_reason {native!r}), as it "
+        "does when nothing is to be answered; give a user message with content"
+    )
+
+
 def _native_reason(answer: JsonObject) -> str | None:
     return _string(answer, "done_reason") or None
 
@@ -349,7 +370,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "load": "stop",
     "unload": "stop",
     "tool_calls": "stop",  # an emulator's word; without calls it is none
-    "error": "error",
+    "error": "error",  # LocalAI's layer, which says no more
 }
 
 

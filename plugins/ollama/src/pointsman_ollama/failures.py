@@ -6,20 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman.errors import (
-    BadResponse,
-    CallError,
-    ContextWindowExceeded,
-    ModelNotFound,
-    QuotaExhausted,
-    Unavailable,
-    Unsupported,
-)
-from pointsman.statuses import error_for_status, json_or_none, snippet
+from pointsman.complaints import Complaint, complaint
+from pointsman.errors import BadResponse, CallError, ModelNotFound, QuotaExhausted, Unavailable, Unsupported
+from pointsman.recognition import Recognised, by_status, by_vague_word, recognise
+from pointsman.statuses import error_for_status, in_vain, json_or_none, snippet
 
-_TOO_LONG = re.compile(r"(?:exceeds|longer than) .*context", re.IGNORECASE)
-_LONGEST = 500
 NOT_OLLAMA = "this is not Ollama's API; base_url must end before /api, such as http://127.0.0.1:11434"
+
+_NO_MODEL = re.compile(r"\bmodel\b.*\bnot found\b|\bfile does not exist\b", re.IGNORECASE | re.DOTALL)
+"""The second is what a pull says about the manifest of a model that nobody has."""
+_LONGEST = 500
 
 
 def error_for(
@@ -32,58 +28,64 @@ def error_for(
         model: the model that was asked for, named in the advice to pull it; "" when none was.
     """
     value = json_or_none(body)
-    said = text_of(value)
-    text = snippet(body) if said is None else said
-    kind = _kind(status, text, from_ollama=said is not None)
-    error = error_for_status(status, headers, _advised(status, text, kind, model), wall=wall, kind=kind)
-    if kind is BadResponse:
+    said = complaint(value)
+    text = said.message or snippet(body)
+    meant = _meaning(status, said)
+    error = error_for_status(
+        status,
+        headers,
+        _advised(status, text, meant.kind, model),
+        wall=wall,
+        code=said.code or said.type,
+        kind=meant.kind,
+        wait=meant.wait,
+    )
+    if meant.kind is BadResponse:
         # A wrong base URL does not get better by waiting.
         error.retry_same = False
-    return error
+    return in_vain(error) if meant.in_vain else error
 
 
-def error_in_answer(text: str) -> CallError:
-    """The error that an `{"error": …}` in a 200 answer means: a stream's status was sent long before.
+def error_in_answer(value: Any) -> CallError:
+    """The error that a line such as `{"error": …}` in a 200 answer means: its status was sent long before.
 
     Almost always the runner died, so what is not recognised is Unavailable.
     """
-    text = text[:_LONGEST]
-    if _TOO_LONG.search(text):
-        return ContextWindowExceeded(text)
-    if "file does not exist" in text:  # only a pull says so, about the manifest of a model nobody has
-        return ModelNotFound(f"{text}; check the name of the model")
-    return Unavailable(f"Ollama failed in the middle of the answer: {text}")
+    said = complaint(value)
+    text = said.message[:_LONGEST] or said.code or "no reason given"
+    meant = recognise(said.status, said.code, said.type, said.message)
+    kind = meant.kind
+    if kind is None and _NO_MODEL.search(text):
+        kind, text = ModelNotFound, f"{text}; check the name of the model"
+    if kind is None and said.status is not None:
+        kind = by_status(said.status)
+    kind = kind or by_vague_word(said.code, said.type) or Unavailable
+    if kind is Unavailable:
+        text = f"Ollama failed in the middle of the answer: {text}"
+    error = kind(text, status=said.status, retry_after=meant.wait, upstream_code=said.code or said.type)
+    return in_vain(error) if meant.in_vain else error
 
 
-def text_of(value: Any) -> str | None:
-    """The text of an error body, None when `value` is none; proxies wrap it as OpenAI does."""
-    if not isinstance(value, Mapping) or "error" not in value:
-        return None
-    error = value["error"]
-    if isinstance(error, Mapping):
-        error = error.get("message", "")
-    return error if isinstance(error, str) else "an error without a text"
-
-
-def _kind(status: int, text: str, *, from_ollama: bool) -> type[CallError] | None:
-    """The class of error where Ollama's text says more than the status, else None."""
-    if status in (404, 405) and not from_ollama:
-        # Ollama names the missing model in JSON; a plain page means that this is not its API.
-        return BadResponse
-    if status in (400, 500) and _TOO_LONG.search(text):
-        return ContextWindowExceeded
-    if status == 400 and "does not support" in text and not text.startswith("raw mode"):
+def _meaning(status: int, said: Complaint) -> Recognised:
+    """What is known of an error; its kind is None when only the status tells."""
+    text = said.message
+    meant = recognise(status, said.code, said.type, text)
+    kind = meant.kind
+    if status in (404, 405):
+        # Ollama names the missing model; anything else means that this is not its API.
+        kind = ModelNotFound if status == 404 and _NO_MODEL.search(text) else kind or BadResponse
+    elif status == 400 and "does not support" in text and not text.startswith("raw mode"):
         # "… does not support tools|thinking|chat|insert": true of this model at this server, not of the
         # request, so another deployment may well do it. Unsupported is what makes the router go there.
         # (Raw mode "does not support" a template: that is a contradiction in the request itself.)
-        return Unsupported
-    if status == 429 and "usage limit" in text:
+        kind = Unsupported
+    elif status == 429 and "usage limit" in text:
         # The cloud's hourly, weekly and session limits: hours away, so waiting is no answer.
-        return QuotaExhausted
-    if status == 499:
+        kind = QuotaExhausted
+    elif status == 499:
         # "request canceled", although we are still waiting for it: something between us gave up.
-        return Unavailable
-    return None
+        kind = Unavailable
+    return Recognised(kind, meant.wait, meant.in_vain)
 
 
 def _advised(status: int, text: str, kind: type[CallError] | None, model: str) -> str:

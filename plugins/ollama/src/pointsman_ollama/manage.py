@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import Any
 
 from pointsman import jsonio
+from pointsman.complaints import is_complaint
 from pointsman.errors import BadResponse, Truncated
 from pointsman.framing import SseEvent
 from pointsman.frozen import frozen
 from pointsman.http import Answer, Client
 from pointsman.types import JsonObject, ModelInfo
 from pointsman_ollama.decode import Lines
-from pointsman_ollama.failures import error_in_answer, text_of
+from pointsman_ollama.failures import error_in_answer
 
 
 @frozen
@@ -118,8 +119,8 @@ def progress(line: bytes) -> PullProgress:
         value = jsonio.loads(line)
     except ValueError as error:
         raise BadResponse(f"a line of Ollama's answer is not JSON: {error}") from error
-    if (text := text_of(value)) is not None:
-        raise error_in_answer(text)
+    if isinstance(value, Mapping) and is_complaint(value):
+        raise error_in_answer(value)
     if not isinstance(value, Mapping) or not isinstance(value.get("status"), str):
         raise BadResponse("a line of Ollama's answer is no progress")
     return PullProgress(

@@ -153,7 +153,7 @@ class OllamaProvider(Provider):
         decoder = decode.StreamDecoder(_seed(call), prompted=prompted)
         if stream:
             events = await self._events(call, path, body, decoder, timely=False)
-            return decoder.with_raw(await events.whole())
+            return decode.with_texts(await events.whole())
         return await self._ask(call, path, body, lambda content, _: decode.chat_response(content, decoder))
 
     async def _events(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from pointsman import data_urls
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.frozen import frozen
 from pointsman.turns import Turns
@@ -18,6 +19,7 @@ from pointsman.types import (
     Image,
     JsonObject,
     Message,
+    Part,
     ReasoningEffort,
     ResponseFormat,
     Tool,
@@ -133,6 +135,8 @@ def _with_extra(body: dict[str, Any], options: JsonObject, extra: JsonObject) ->
     options = {**options, **(own or {})}
     body = {**body, **extra}
     body.pop("options", None)
+    if (count := body.pop("n", None)) not in (None, 1):
+        _unsupported(f"n={count}", "it gives one answer to a request")
     if options:
         body["options"] = options
     return body
@@ -201,6 +205,8 @@ def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
     body: dict[str, Any] = {"role": message.role, "content": message.text}
     if not isinstance(message.content, str) and (images := _images(message.content)):
         body["images"] = images
+    if message.extra:
+        body |= _carried(message.extra, body)
     if message.role == "assistant":
         if message.reasoning:
             body["thinking"] = message.reasoning
@@ -215,9 +221,29 @@ def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
     return body
 
 
-def _images(parts: Iterable[object]) -> list[str]:
+_CARRIED = ("images", "thinking", "tool_name")
+"""Members of a message under Ollama's own names, for those who write them so."""
+_OF_OTHERS = ("content", "extra_content")
+"""What other providers want back, and only they: Claude's blocks, whose text is here too, and signatures."""
+
+
+def _carried(extra: JsonObject, body: Mapping[str, Any]) -> dict[str, Any]:
+    """What `extra` adds to a message. Raises Unsupported for what has no place there."""
+    _refuse_extra({name: value for name, value in extra.items() if name not in _CARRIED}, "a message")
+    return {name: value for name, value in extra.items() if name in _CARRIED and name not in body}
+
+
+def _refuse_extra(extra: JsonObject, of: str) -> None:
+    """Raise Unsupported that names the members of `extra`, but for those that others want back."""
+    if names := [name for name in extra if name not in _OF_OTHERS]:
+        _unsupported(f"{', '.join(sorted(names))} of {of}", "its API has no place for that")
+
+
+def _images(parts: Iterable[Part]) -> list[str]:
     images = []
     for part in parts:
+        if part.extra:
+            _refuse_extra(part.extra, "a part")
         match part:
             case Image():
                 images.append(_image(part))
@@ -232,16 +258,19 @@ def _image(image: Image) -> str:
     """The picture as Ollama takes it: base64 without a prefix."""
     if image.data is not None:
         return image.base64()
-    url = image.url or ""
-    head, comma, data = url.partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        return data
-    if not url:
+    if not image.url:
         raise InvalidRequest("an image has neither data nor url")
+    try:
+        inline = data_urls.split(image.url)
+    except ValueError as error:
+        raise InvalidRequest("an image has a data: URL that is not in base64") from error
+    if inline is not None:
+        return inline[1]
     _unsupported("pictures by URL", "it fetches nothing; give their bytes")
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    _refuse_extra(tool.extra, f"tool {tool.name!r}")
     function: dict[str, Any] = {"name": tool.name, "parameters": dict(tool.parameters)}
     if tool.description:
         function["description"] = tool.description
@@ -249,6 +278,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _tool_call(call: ToolCall, index: int) -> dict[str, Any]:
+    _refuse_extra(call.extra, f"the call of {call.name!r}")
     function = {"index": index, "name": call.name, "arguments": _arguments(call)}
     return {"id": call.id, "function": function} if call.id else {"function": function}
 

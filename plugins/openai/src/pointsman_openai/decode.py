@@ -1,17 +1,22 @@
-"""The stream of the OpenAI dialect as our events. Pure: no I/O, no clock."""
+"""Streams of the OpenAI dialect as our events. Pure: no I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pointsman import jsonio
+from pointsman.assembly import Assembly
+from pointsman.complaints import SURE, is_complaint
 from pointsman.errors import BadResponse, Truncated
 from pointsman.framing import SseEvent, SseFramer
-from pointsman.http import MAX_BODY
+from pointsman.surrogates import Halves, is_whole
 from pointsman.types import (
+    NOTHING,
+    ChatResponse,
     Finished,
+    JsonObject,
+    RawDelta,
     ReasoningDelta,
     RefusalDelta,
     Started,
@@ -21,48 +26,39 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
-from pointsman_openai.answers import (
-    as_list,
-    as_object,
-    as_text,
-    called,
-    content_of,
-    finish_of,
-    is_error,
-    reasoning_of,
-    unique_id,
-    usage_of,
-)
+from pointsman_openai.answers import content_of, reasoning_of
 from pointsman_openai.errors import error_of_body
+from pointsman_openai.finish import failure_of, finish_of, says_nothing
+from pointsman_openai.reasoning import Details
+from pointsman_openai.tool_calls import ToolCalls, has_object_arguments
+from pointsman_openai.usage import usage_of
+from pointsman_openai.values import as_list, as_object, as_text
 
-
-@dataclass(slots=True)
-class _Call:
-    """A tool call that is being received: held back until its name is known."""
-
-    index: int
-    wire_id: str
-    name: str = ""
-    pending: str = ""
-    announced: bool = False
+_TEXT, _REASONING, _REFUSAL = "text", "reasoning", "refusal"
 
 
 class ChatDecoder:
     """Chunks of POST /chat/completions as events; also a whole answer in one frame.
 
-    An error in a chunk counts before anything else in it. Pieces of tool calls are joined by index. The
-    answer is complete with `[DONE]`, or when the body ends after a finish reason.
+    An error in a chunk counts before anything else in it. The answer is complete with `[DONE]`, or when the
+    body ends after a finish reason. One that says nothing and gives no reason is none.
     """
 
     __slots__ = (
         "_answer_id",
+        "_begun",
         "_calls",
+        "_details",
         "_finished",
-        "_ids",
-        "_order",
+        "_halves",
+        "_model",
+        "_quick",
+        "_raw",
         "_request_id",
+        "_said",
         "_started",
         "_usage",
+        "_waiting",
         "done",
     )
 
@@ -70,11 +66,18 @@ class ChatDecoder:
         self.done = False
         self._request_id = request_id
         self._answer_id = ""
+        self._model = ""
+        self._begun = False
+        self._waiting: list[StreamEvent] = []
         self._started = False
+        self._quick = False
+        """Started, and no half of a character waits: a chunk of mere text needs no closer look."""
         self._finished = False
-        self._calls: dict[int, _Call] = {}  # by the upstream's index
-        self._order: list[_Call] = []
-        self._ids: set[str] = set()
+        self._said = False
+        self._calls = ToolCalls()
+        self._details = Details()
+        self._halves = Halves()
+        self._raw: dict[str, Any] = {}
         self._usage: Usage | None = None
 
     def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
@@ -82,19 +85,24 @@ class ChatDecoder:
         data = frame.data
         if data.startswith(b"[DONE]"):
             return self._end()
+        name = frame.event
         try:
             chunk = jsonio.loads(data)
         except ValueError as error:
+            if name == "error":
+                raise error_of_body(data.decode("utf-8", "replace"), request_id=self._request_id) from None
             if not data.strip():
                 return ()
+            if data.strip().startswith(b"[DONE]"):
+                return self._end()
             raise BadResponse(
                 f"the upstream's stream holds a frame that is not JSON: {error}",
                 upstream_request_id=self._request_id,
             ) from error
-        name = frame.event
-        if self._started and name != "error" and (text := text_alone(chunk)):
+        if self._quick and name != "error" and (text := text_alone(chunk)):
+            self._said = True
             return (TextDelta(text),)
-        return self._read(chunk, name)
+        return self._read(chunk, name, data)
 
     def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent], /) -> None:
         """Add to `events` those of frames without names, given as their data, up to the end marker."""
@@ -109,35 +117,11 @@ class ChatDecoder:
                 if self.done:
                     return
                 continue
-            if self._started and (text := text_alone(chunk)):
+            if self._quick and (text := text_alone(chunk)):
+                self._said = True
                 events.append(TextDelta(text))
             else:
-                events += self._read(chunk, "")
-
-    def _read(self, chunk: Any, name: str) -> Sequence[StreamEvent]:
-        if not isinstance(chunk, dict):
-            raise BadResponse(
-                "the upstream's stream holds a frame that is no object", upstream_request_id=self._request_id
-            )
-        if name == "error" or is_error(chunk):
-            raise error_of_body(chunk, request_id=self._request_id)
-        events: list[StreamEvent] = []
-        choices = as_list(chunk.get("choices"))
-        if not self._started:
-            self._answer_id = as_text(chunk.get("id"))
-            model = as_text(chunk.get("model"))
-            if choices or self._answer_id or model:
-                self._started = True
-                events.append(Started(self._answer_id, model))
-        for choice in choices:
-            if isinstance(choice, dict) and choice.get("index") in (0, None):
-                self._choice(choice, events)
-        if chunk.get("usage") or "x_groq" in chunk:
-            usage = usage_of(chunk)
-            if usage is not None and usage != self._usage:
-                self._usage = usage
-                events.append(UsageUpdate(usage))
-        return events
+                events += self._read(chunk, "", data)
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended without `[DONE]`. Raises Truncated unless a finish reason came."""
@@ -149,84 +133,144 @@ class ChatDecoder:
         self.done = True
         return ()
 
+    def _read(self, chunk: Any, name: str, data: bytes) -> Sequence[StreamEvent]:
+        if name == "error" or (isinstance(chunk, list) and any(map(_complains, chunk))):
+            raise error_of_body(chunk, request_id=self._request_id)
+        if not isinstance(chunk, dict):
+            raise BadResponse(
+                "the upstream's stream holds a frame that is no object", upstream_request_id=self._request_id
+            )
+        if is_complaint(chunk):
+            raise error_of_body(chunk, request_id=self._request_id)
+        events: list[StreamEvent] = []
+        choices = as_list(chunk.get("choices"))
+        if not self._started:
+            self._answer_id = self._answer_id or as_text(chunk.get("id"))
+            self._model = self._model or as_text(chunk.get("model"))
+            self._begun = self._begun or bool(choices or self._answer_id or self._model)
+        for choice in choices:
+            if isinstance(choice, dict) and choice.get("index") in (0, None):
+                if has_object_arguments(as_object(choice.get("delta") or choice.get("message"))):
+                    choice = as_object(as_list(jsonio.exactly(data)["choices"])[choices.index(choice)])
+                self._choice(choice, events)
+        if chunk.get("usage") or "x_groq" in chunk:
+            self._count(usage_of(chunk), events)
+        if not chunk.keys() <= _ENVELOPE:
+            self._keep({key: value for key, value in chunk.items() if key not in _ENVELOPE}, events)
+        return events if self._started else self._early(events)
+
+    def _early(self, events: list[StreamEvent]) -> Sequence[StreamEvent]:
+        """Before the start: what there is to say waits for an id, or for a part of the answer itself."""
+        if self._answer_id or any(event.content or event.kind == "finished" for event in events):
+            self._start(events)
+            return events
+        self._waiting += events
+        return ()
+
+    def _start(self, events: list[StreamEvent]) -> None:
+        self._begun = self._started = True
+        self._quick = not self._halves
+        events[:0] = [Started(self._answer_id, self._model), *self._waiting]
+        self._waiting.clear()
+
     def _choice(self, choice: Mapping[str, Any], events: list[StreamEvent]) -> None:
-        if choice.get("error"):
+        if not SURE.isdisjoint(choice) and is_complaint(choice):
             raise error_of_body(choice, request_id=self._request_id)
-        delta = as_object(choice.get("delta") or choice.get("message"))
-        content = delta.get("content")
+        delta = as_object(choice.get("delta"))
         if delta:
-            self._delta(delta, content, events)
+            self._delta(delta, events)
+        elif not self._said:  # a whole answer; behind its pieces it would be said twice
+            self._delta(as_object(choice.get("message")), events)
+        if choice.get("usage"):  # Moonshot
+            self._count(usage_of(choice), events)
+        if not choice.keys() <= _OF_A_CHOICE:
+            self._keep({key: value for key, value in choice.items() if key not in _OF_A_CHOICE}, events)
+        if choice.get("logprobs"):
+            self._keep({"logprobs": choice["logprobs"]}, events)
         native = choice.get("finish_reason")
-        if native and not self._finished:
+        if native and not self._finished and not says_nothing(native):
             self._finish(native, events)
 
-    def _delta(self, delta: Mapping[str, Any], content: Any, events: list[StreamEvent]) -> None:
-        if reasoning := reasoning_of(delta):
+    def _delta(self, delta: Mapping[str, Any], events: list[StreamEvent]) -> None:
+        content = delta.get("content")
+        text, thoughts = (content, "") if isinstance(content, str) else content_of(content)
+        details = delta.get("reasoning_details")
+        told = self._details.take(details) if details else ""
+        before = len(events)
+        if reasoning := self._halves.take(_REASONING, reasoning_of(delta) or thoughts or told):
             events.append(ReasoningDelta(reasoning))
-        if content:
-            text, thoughts = (content, "") if isinstance(content, str) else content_of(content)
-            if thoughts and not reasoning:
-                events.append(ReasoningDelta(thoughts))
-            if text:
-                events.append(TextDelta(text))
-        if refusal := as_text(delta.get("refusal")):
+        if text := self._halves.take(_TEXT, text):
+            events.append(TextDelta(text))
+        if refusal := self._halves.take(_REFUSAL, as_text(delta.get("refusal"))):
             events.append(RefusalDelta(refusal))
         if tool_calls := delta.get("tool_calls"):
-            for position, piece in enumerate(as_list(tool_calls)):
-                self._piece(as_object(piece), position, events)
+            self._take_calls(tool_calls, events)
         elif function := as_object(delta.get("function_call")):  # deprecated: one call, without id
-            self._piece({"index": 0, "function": function}, 0, events)
+            self._take_calls([{"index": 0, "function": function}], events)
+        self._said = self._said or len(events) > before or bool(self._calls) or bool(details)
+        if not delta.keys() <= _OF_A_DELTA:
+            extra = {key: delta[key] for key in _BACK if delta.get(key)}
+            raw = {key: value for key, value in delta.items() if key not in _OF_A_DELTA}
+            self._keep(raw, events, extra=extra)
+        self._quick = self._started and not self._halves
 
-    def _piece(self, piece: Mapping[str, Any], position: int, events: list[StreamEvent]) -> None:
-        wire_id = as_text(piece.get("id"))
-        name, arguments = called(piece)
-        call = self._call(piece.get("index"), position, wire_id, name)
-        call.name = call.name or name
-        call.wire_id = call.wire_id or wire_id
-        if call.announced:
-            if arguments:
-                events.append(ToolCallDelta(call.index, arguments=arguments))
-            return
-        call.pending += arguments
-        if call.name:
-            self._announce(call, events)
+    def _take_calls(self, pieces: Any, events: list[StreamEvent]) -> None:
+        new: list[ToolCallDelta] = []
+        self._calls.take(pieces, self._answer_id, new)
+        for event in new:
+            arguments = self._halves.take(event.index, event.arguments)
+            events.append(ToolCallDelta(event.index, event.id, event.name, arguments, event.extra))
 
-    def _call(self, index: Any, position: int, wire_id: str, name: str) -> _Call:
-        """The call that a piece belongs to: by its index; without one, by its id or its place."""
-        if type(index) is not int:
-            same_id = (key for key, call in self._calls.items() if wire_id and call.wire_id == wire_id)
-            fresh = len(self._order) if wire_id or name else max(position, len(self._order) - 1)
-            index = next(same_id, fresh)
-        call = self._calls.get(index)
-        # Some servers number all parallel calls 0: another id with another name begins another call.
-        another = call is not None and name and wire_id and call.name and wire_id != call.wire_id
-        if call is None or another:
-            call = self._calls[index] = _Call(len(self._order), wire_id)
-            self._order.append(call)
-        return call
+    def _count(self, usage: Usage | None, events: list[StreamEvent]) -> None:
+        if usage is not None and usage != self._usage:
+            self._usage = usage
+            events.append(UsageUpdate(usage))
 
-    def _announce(self, call: _Call, events: list[StreamEvent]) -> None:
-        call.announced = True
-        call_id = unique_id(call.wire_id, call.index, self._answer_id, self._ids)
-        events.append(ToolCallDelta(call.index, call_id, call.name, call.pending))
+    def _keep(
+        self, members: Mapping[str, Any], events: list[StreamEvent], *, extra: JsonObject = NOTHING
+    ) -> None:
+        """What has no place in the answer; what is only repeated is no news."""
+        news = {key: value for key, value in members.items() if value and self._raw.get(key) != value}
+        if news or extra:
+            self._raw |= news
+            events.append(RawDelta(news or NOTHING, extra or NOTHING))
 
     def _finish(self, native: Any, events: list[StreamEvent]) -> None:
+        reason, word = finish_of(native, calls=bool(self._calls))
+        if reason == "error":
+            raise failure_of(native, request_id=self._request_id)
         self._finished = True
-        for call in self._order:
-            if not call.announced:
-                self._announce(call, events)
-        reason, word = finish_of(native, calls=bool(self._order))
+        held: list[ToolCallDelta] = []
+        self._calls.finish(self._answer_id, held)
+        events += held
+        rests = ((index, self._halves.rest(index)) for index in range(len(self._calls)))
+        events += [ToolCallDelta(index, arguments=rest) for index, rest in rests if rest]
+        if rest := self._halves.rest(_REASONING):
+            events.append(ReasoningDelta(rest))
+        if rest := self._halves.rest(_TEXT):
+            events.append(TextDelta(rest))
+        if rest := self._halves.rest(_REFUSAL):
+            events.append(RefusalDelta(rest))
+        self._quick = self._started
+        self._details.finish(events)
         events.append(Finished(reason, word))
 
     def _end(self) -> Sequence[StreamEvent]:
-        if not self._started:
+        if not self._begun:
             raise BadResponse(
                 "the upstream's stream ended before it began", upstream_request_id=self._request_id
             )
-        self.done = True
         events: list[StreamEvent] = []
         if not self._finished:
+            if not self._said and not self._raw:
+                raise BadResponse(
+                    "the upstream's stream ended without having said anything, not even why",
+                    upstream_request_id=self._request_id,
+                )
             self._finish(None, events)
+        if not self._started:
+            self._start(events)
+        self.done = True
         return events
 
 
@@ -239,53 +283,58 @@ def text_alone(chunk: Any) -> str:
         (choice,) = chunk["choices"]
         delta = choice["delta"]
         text = delta["content"]
-        if choice["index"] != 0 or choice["finish_reason"] or chunk["object"] == "error":
+        if choice["index"] != 0 or choice["finish_reason"] or type(text) is not str:
             return ""
     except (KeyError, TypeError, ValueError):
         return ""
-    if type(text) is not str or "error" in choice:
+    if not (chunk.keys() <= _PLAIN and choice.keys() <= _PLAIN_CHOICE):
         return ""
-    if "error" in chunk or "x_groq" in chunk or chunk.get("usage"):
+    if (chunk.get("usage")) or (choice.get("logprobs")):
+        return ""
+    if "object" in chunk and chunk["object"] == "error":
         return ""
     if len(delta) > 1 and any(value and key not in _NO_NEWS for key, value in delta.items()):
         return ""
-    return text
+    return text if text.isascii() or is_whole(text) else ""
+
+
+def is_events(body: bytes) -> bool:
+    """Whether a body is a stream of events."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"data:", b"event:", b"error:", b":"))
+
+
+def chat_of_events(body: bytes, *, request_id: str) -> ChatResponse:
+    """The answer of a server that streams although it was not asked to. Raises what its stream raises."""
+    framer, decoder, assembly = SseFramer(), ChatDecoder(request_id=request_id), Assembly()
+    for frames in (framer.feed(body), framer.close()):
+        for frame in frames:
+            if not decoder.done:
+                assembly.extend(decoder.decode(frame))
+    if not decoder.done:
+        assembly.extend(decoder.close())
+    return assembly.response(request_id)
 
 
 _NO_NEWS = ("content", "role")
+_PLAIN = frozenset(
+    (
+        "id", "object", "created", "model", "choices", "usage",
+        "service_tier", "system_fingerprint", "provider", "obfuscation",
+    )
+)  # fmt: skip
+"""Members of a chunk that say nothing about the answer."""
+_ENVELOPE = _PLAIN | {"x_groq", "error"}
+_PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "native_finish_reason", "logprobs"))
+_OF_A_CHOICE = _PLAIN_CHOICE | {"message", "usage", "error"}
+_OF_A_DELTA = frozenset(
+    (
+        "role", "content", "refusal", "tool_calls", "function_call",
+        "reasoning", "reasoning_content", "reasoning_details",
+    )
+)  # fmt: skip
+_BACK = ("extra_content",)
+"""Members of a message that its upstream wants back."""
 
 
-class EitherFramer:
-    """Server-sent events, or a whole JSON answer as one frame, whichever the body turns out to be.
-
-    For a body that calls itself JSON although a stream was asked for: the server may not stream at all.
-    """
-
-    __slots__ = ("_events", "_first", "_pieces", "_size")
-
-    def __init__(self) -> None:
-        self._events: SseFramer | None = None
-        self._first = b""
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def feed(self, data: bytes) -> list[SseEvent]:
-        """The events that `data` completes. Raises BadResponse for an answer above 64 MiB."""
-        if self._events is not None:
-            return self._events.feed(data)
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > MAX_BODY:
-            raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
-        self._first = self._first or data.lstrip()[:1]
-        if self._first in (b"", b"{"):
-            return []
-        self._events = SseFramer()
-        return self._events.feed(b"".join(self._pieces))
-
-    def close(self) -> list[SseEvent]:
-        """The whole answer, unless it was events or is empty. Raises what the framer of events raises."""
-        if self._events is not None:
-            return self._events.close()
-        body = b"".join(self._pieces)
-        return [SseEvent("", body)] if body.strip() else []
+def _complains(value: Any) -> bool:
+    return isinstance(value, dict) and is_complaint(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,6 @@ from pointsman.complaints import complaint
 from pointsman.errors import AuthenticationFailed, CallError, RateLimited, Unavailable
 from pointsman.recognition import by_status, by_vague_word, recognise
 from pointsman.statuses import error_for_status, in_vain
-
-_QUOTED = r"((?:provided|key|token)['\"]?: ?)\S+"
-_KEY = r"\b(sk|gsk|xai|sess|hf)[-_][\w*-]{6,}"
 
 
 def error_of_answer(
@@ -33,7 +29,7 @@ def error_of_answer(
     error = error_for_status(
         status,
         headers,
-        _safe(kind or by_status(status), said.message or fallback),
+        _said(kind or by_status(status), said.message or fallback),
         wall=wall,
         code=said.code or said.type,
         kind=kind,
@@ -54,7 +50,7 @@ def error_of_body(body: Any, *, request_id: str = "") -> CallError:
         kind = by_status(said.status)
     kind = kind or by_vague_word(said.code, said.type) or Unavailable
     error = kind(
-        f"the upstream answers with an error: {_safe(kind, said.message or said.code or said.type)[:500]}",
+        f"the upstream answers with an error: {_said(kind, said.message or said.code or said.type)[:500]}",
         status=said.status,
         retry_after=meant.wait,
         upstream_request_id=request_id,
@@ -63,10 +59,8 @@ def error_of_body(body: Any, *, request_id: str = "") -> CallError:
     return in_vain(error) if meant.in_vain else error
 
 
-def _safe(kind: type[CallError] | None, message: str) -> str:
-    message = re.sub(_KEY, r"\1-***", message)
-    if kind is AuthenticationFailed:  # its own words may quote the key
-        message = re.sub(_QUOTED, r"\1***", message)
+def _said(kind: type[CallError] | None, message: str) -> str:
+    if kind is AuthenticationFailed:
         return "the upstream rejected the credential" + (f": {message}" if message else "")
     return message
 

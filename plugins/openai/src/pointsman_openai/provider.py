@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
+from pointsman import jsonio
 from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderError
 from pointsman.framing import SseFramer
 from pointsman.hints import RateHeaders
@@ -24,7 +25,8 @@ from pointsman.types import (
     ModelInfo,
 )
 from pointsman_openai import answers, wire
-from pointsman_openai.decode import ChatDecoder, EitherFramer
+from pointsman_openai.address import is_wrong_address, not_json, wrong_address
+from pointsman_openai.decode import ChatDecoder, chat_of_events, is_events
 from pointsman_openai.errors import error_of_answer
 from pointsman_openai.settings import OpenAISettings, WireSettings
 from pointsman_openai.wire import Dialect
@@ -64,8 +66,10 @@ class OpenAIProvider(Provider):
         if self._stream_underneath and not request.logprobs:  # no event could carry these
             return await (await self.stream(request, call, timely=False)).whole()
         body = self._body(request, call, stream=False)
-        answer, value = await self._ask("/chat/completions", body, call)
-        return answers.chat_response(value, request_id=answer.request_id)
+        answer, content = await self._send("/chat/completions", body, call)
+        if content[:1] != b"{" and is_events(content):
+            return chat_of_events(content, request_id=answer.request_id)
+        return answers.chat_response(self._value(answer, content), content, request_id=answer.request_id)
 
     async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEvents:
         """The events of an answer; a `timely` one must begin within `first_token`."""
@@ -77,19 +81,17 @@ class OpenAIProvider(Provider):
         )
         if answer.status >= 400:
             raise await self._error(answer, client)
-        unsure = not timely or answer.headers.get("content-type", "").startswith("application/json")
-        decoder = ChatDecoder(request_id=answer.request_id)
-        return HttpEvents(answer, EitherFramer() if unsure else SseFramer(), decoder)
+        return HttpEvents(answer, SseFramer(), ChatDecoder(request_id=answer.request_id))
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
         body = wire.completion_body(request, call.model, self._dialect_of(call))
-        answer, value = await self._ask("/completions", body, call)
-        return answers.completion_response(value, request_id=answer.request_id)
+        answer, content = await self._send("/completions", body, call)
+        return answers.completion_response(self._value(answer, content), request_id=answer.request_id)
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         body = wire.embed_body(request, call.model, self._dialect_of(call))
-        answer, value = await self._ask("/embeddings", body, call)
-        return answers.embed_response(value, count=len(request.texts), request_id=answer.request_id)
+        answer, content = await self._send("/embeddings", body, call)
+        return answers.embed_response(self._value(answer, content), request, request_id=answer.request_id)
 
     async def models(self) -> Sequence[ModelInfo]:
         value = await self._manage("GET", self.prefix + "/models")
@@ -135,7 +137,7 @@ class OpenAIProvider(Provider):
     ) -> Any:
         """The JSON value of a management call's answer. Raises the error of its status."""
         client = self._client()
-        return (await self._exchange(client, method, path, body, client.within(seconds), {}))[1]
+        return self._value(*await self._exchange(client, method, path, body, client.within(seconds), {}))
 
     def _client(self) -> Client:
         if self._own is None:
@@ -150,11 +152,22 @@ class OpenAIProvider(Provider):
         body: Any,
         limits: Limits,
         headers: Mapping[str, str],
-    ) -> tuple[Answer, Any]:
+    ) -> tuple[Answer, bytes]:
         answer, content = await client.fetch(method, path, body, limits=limits, headers=headers)
         if answer.status >= 400:
             raise self._error_of(answer, content, client)
-        return answer, answer.value(content)
+        return answer, content
+
+    def _value(self, answer: Answer, content: bytes) -> Any:
+        """The JSON value of a success. Raises BadResponse that says what came instead."""
+        try:
+            return jsonio.loads(content)
+        except ValueError:
+            raise not_json(content, answer.status, self._address(), request_id=answer.request_id) from None
+
+    def _address(self) -> str:
+        """What the base URL should look like."""
+        return "https://host" + ("" if self.prefix else "/v1")
 
     async def _error(self, answer: Answer, client: Client) -> CallError:
         """The error of an answer of status 400 or above, also when its body cannot be read."""
@@ -168,6 +181,8 @@ class OpenAIProvider(Provider):
         """The error of an answer of status 400 or above with this body."""
         value = json_or_none(content)
         fallback = "" if value is not None else snippet(content)
+        if answer.status in (404, 405) and is_wrong_address(value):
+            return wrong_address(answer.status, value, content, self._address(), request_id=answer.request_id)
         return error_of_answer(answer.status, answer.headers, value, wall=client.wall(), fallback=fallback)
 
     def _body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
@@ -194,7 +209,7 @@ class OpenAIProvider(Provider):
 
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _ask(self, path: str, body: Any, call: Call) -> Awaitable[tuple[Answer, Any]]:
+    def _send(self, path: str, body: Any, call: Call) -> Awaitable[tuple[Answer, bytes]]:
         return self._exchange(
             self._client_of(call), "POST", self.prefix + path, body, call.limits, call.headers
         )

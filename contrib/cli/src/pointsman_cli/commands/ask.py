@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pointsman_cli.errors import REFUSED
-from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import plain, print_json, say
+from pointsman_cli.options import Asked, config_option, json_option, pass_asked, raw_option, verbose_option
+from pointsman_cli.output import print_json, say, writer
+from pointsman_cli.prompts import as_text, joined, model_and_prompt, tell_if_silent, user_message
 from pointsman_cli.running import default_model, ended_by_sigterm, router_for, run
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
     help="An image, a PDF or a text to go with the prompt; any number.",
 )
 @click.option("--trace", is_flag=True, help="Tell each attempt on stderr.")
+@raw_option
 @config_option
 @json_option
+@verbose_option
 @pass_asked
 def command(asked: Asked, /, words: tuple[str, ...], **options: Any) -> int | None:
     """Ask one question and print the answer.
 
-    The prompt is read from standard input when it is `-`, or when there is none and input is piped.
+    The answer is printed as it arrives. What is piped in stands below the prompt, or is the prompt when
+    there is none or it is `-`.
     """
     return run(_ask(asked, words, **options))
 
@@ -50,39 +54,40 @@ async def _ask(
     system: str | None,
     files: tuple[Path, ...],
     trace: bool,
+    raw: bool,
     **sampling: Any,
 ) -> int | None:
     from pointsman import Message
-    from pointsman_cli.prompts import model_and_prompt, user_message
+    from pointsman_cli.answering import show
     from pointsman_cli.tracing import traced
 
+    write = writer(raw=raw)
     async with router_for(asked) as router:
         known = router.config.public_models()
-        name, prompt = model_and_prompt(words, model=model, known=known, piped=not sys.stdin.isatty())
-        message = user_message(_stdin(asked) if prompt is None else prompt, files)
+        piped = not sys.stdin.isatty()
+        name, prompt = model_and_prompt(words, model=model, known=known, piped=piped)
+        if prompt is not None and piped:
+            tell_if_silent(sys.stdin)
+        message = user_message(joined(prompt, _stdin(asked) if piped or prompt is None else ""), files)
         messages = [message] if system is None else [Message.system(system), message]
         given = {key: value for key, value in sampling.items() if value is not None}
-        with traced(router, wanted=trace, as_json=asked.json):
-            reply = await router.chat(name or default_model(router), messages, **given)
-    return _show(reply, as_json=asked.json)
+        name = name or default_model(router)
+        with traced(router, wanted=trace, as_json=asked.json) as told:
+            if asked.json:
+                reply = await router.chat(name, messages, **given)
+                print_json(reply)
+            else:
+                async with router.stream(name, messages, **given) as stream:
+                    reply = await show(stream, write=write, trace=told)
+    return _refused(reply, as_json=asked.json)
 
 
 def _stdin(asked: Asked) -> str:
     with ended_by_sigterm(asked):
-        prompt = sys.stdin.read().strip()
-    if not prompt:
-        raise click.UsageError("standard input is empty, so there is no prompt")
-    return prompt
+        return as_text(sys.stdin.buffer.read())
 
 
-def _show(reply: ChatResponse, *, as_json: bool) -> int | None:
-    if as_json:
-        print_json(plain(reply))
-    else:
-        if reply.text or not reply.tool_calls:
-            click.echo(reply.text)
-        for call in reply.tool_calls:
-            click.echo(f"{call.name}({call.arguments})")
+def _refused(reply: ChatResponse, *, as_json: bool) -> int | None:
     if reply.refusal is None and reply.finish_reason != "content_filter":
         return None
     if not as_json:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import print_json_line, say
-from pointsman_cli.running import default_model, ended_by_sigterm, router_for
+from pointsman_cli.options import Asked, config_option, json_option, pass_asked, raw_option, verbose_option
+from pointsman_cli.output import plain, print_json_line, print_piece, say, writer
+from pointsman_cli.prompts import as_text
+from pointsman_cli.running import default_model, ended_by_sigterm, router_for, uninterrupted
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Message, Router
@@ -28,34 +29,52 @@ _HELP = (
 @click.option("-m", "--model", "option", metavar="NAME", help="The model; by default the first one.")
 @click.option("-s", "--system", metavar="TEXT", help="Instructions before the conversation.")
 @click.option("--trace", is_flag=True, help="Tell each attempt on stderr, and where the answer comes from.")
+@raw_option
 @config_option
 @json_option
+@verbose_option
 @pass_asked
-def command(asked: Asked, model: str | None, option: str | None, system: str | None, trace: bool) -> None:
+def command(
+    asked: Asked, model: str | None, option: str | None, system: str | None, trace: bool, raw: bool
+) -> None:
     """Talk with a model; answers are streamed.
 
     At a terminal, type; /help lists what else there is. When input is piped, each line is a turn.
     """
+    write = writer(raw=raw)
     with asyncio.Runner() as runner:
         # One loop for all turns; between them it rests, so that a terminal's line editing works.
         context = router_for(asked)
         router = runner.run(context.__aenter__())
         try:
-            talk = _Talk(asked, router, model or option or default_model(router), system, trace=trace)
+            talk = _Talk(
+                asked, router, model or option or default_model(router), system, trace=trace, write=write
+            )
             (_at_terminal if sys.stdin.isatty() else _piped)(asked, talk, runner)
         finally:
-            runner.run(context.__aexit__(None, None, None))
+            with uninterrupted():
+                runner.run(context.__aexit__(None, None, None))
 
 
 class _Talk:
     """One conversation."""
 
-    def __init__(self, asked: Asked, router: Router, model: str, system: str | None, *, trace: bool) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        router: Router,
+        model: str,
+        system: str | None,
+        *,
+        trace: bool,
+        write: Callable[[str], None] = print_piece,
+    ) -> None:
         self.model = model
         self._json = asked.json
         self._router = router
         self._system = system
         self._trace = trace
+        self._write = write
         self._messages: list[Message] = []
 
     def reset(self) -> None:
@@ -94,32 +113,19 @@ class _Talk:
     async def turn(self, prompt: str) -> None:
         """Stream the answer to `prompt`; a turn that fails or is cancelled is forgotten."""
         from pointsman import Message
+        from pointsman_cli.answering import show
         from pointsman_cli.tracing import traced
 
         messages = [*self._messages, Message.user(prompt)]
         said = messages if self._system is None else [Message.system(self._system), *messages]
-        with traced(self._router, wanted=self._trace, as_json=self._json):
+        with traced(self._router, wanted=self._trace, as_json=self._json) as trace:
             async with self._router.stream(self.model, said) as stream:
-                await (self._print_json(stream) if self._json else self._print(stream))
+                await (
+                    self._print_json(stream) if self._json else show(stream, write=self._write, trace=trace)
+                )
         self._messages = [*messages, stream.response.message]
 
-    async def _print(self, stream: ChatStream) -> None:
-        begun = False
-        try:
-            async for event in stream:
-                begun = begun or bool(event.text)
-                click.echo(event.text, nl=False)
-        except BaseException:
-            # What comes next, an error or a prompt, begins a line of its own.
-            if begun:
-                click.echo()
-            raise
-        calls = [f"{call.name}({call.arguments})" for call in stream.response.tool_calls]
-        click.echo("\n".join(["", *calls] if begun or not calls else calls))
-
     async def _print_json(self, stream: ChatStream) -> None:
-        from pointsman_cli.output import plain
-
         async for event in stream:
             print_json_line({"kind": event.kind, **plain(event)})
 
@@ -127,11 +133,11 @@ class _Talk:
 def _piped(asked: Asked, talk: _Talk, runner: asyncio.Runner) -> None:
     while not asked.terminated:
         with ended_by_sigterm(asked):
-            line = sys.stdin.readline()
+            line = sys.stdin.buffer.readline()
         if not line:
             return
-        if line.strip():
-            runner.run(talk.turn(line.strip()))
+        if prompt := as_text(line):
+            runner.run(talk.turn(prompt))
 
 
 def _at_terminal(asked: Asked, talk: _Talk, runner: asyncio.Runner) -> None:
@@ -164,6 +170,9 @@ def _typed(asked: Asked) -> Iterator[str]:
         except EOFError:
             say("")
             return
+        except UnicodeDecodeError:
+            say("that was no text in UTF-8")
+            continue
         except KeyboardInterrupt:
             say("")
             continue

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pointsman_cli.errors import USAGE, Failed
-from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import print_json, say
+from pointsman_cli.options import Asked, config_option, json_option, pass_asked, verbose_option
+from pointsman_cli.output import print_json, print_text, say
 from pointsman_cli.running import run
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def command() -> None:
 @click.argument("file", required=False)
 @config_option
 @json_option
+@verbose_option
 @pass_asked
 def check(asked: Asked, file: str | None) -> None:
     """Build everything that FILE names, without connecting; tell all problems at once."""
@@ -39,7 +40,9 @@ def check(asked: Asked, file: str | None) -> None:
         print_json(found)
     else:
         providers, models = found["providers"], found["models"]
-        click.echo(f"ok: {_count(providers, 'provider')}, {_count(models, 'model')}")
+        print_text(f"ok: {_count(providers, 'provider')}, {_count(models, 'model')}")
+        for each in found["warnings"]:
+            say(f"warning: {each}")
 
 
 def _check(asked: Asked) -> dict[str, Any]:
@@ -47,7 +50,13 @@ def _check(asked: Asked) -> dict[str, Any]:
 
     config = Router.check(_from_file(asked))
     models = config.public_models()
-    return {"ok": True, "file": config.file, "providers": len(config.providers), "models": len(models)}
+    return {
+        "ok": True,
+        "file": config.file,
+        "providers": len(config.providers),
+        "models": len(models),
+        "warnings": [str(each) for each in config.warnings],
+    }
 
 
 def _from_file(asked: Asked) -> Config:
@@ -71,6 +80,7 @@ def _count(number: int, what: str) -> str:
 @command.command("show")
 @config_option
 @json_option
+@verbose_option
 @pass_asked
 def show(asked: Asked) -> None:
     """Print the configuration with all defaults filled in and all secrets masked."""
@@ -83,9 +93,10 @@ def show(asked: Asked) -> None:
     else:
         from ruamel.yaml import YAML
 
-        yaml = YAML()
+        yaml, text = YAML(), StringIO()
         yaml.default_flow_style = False
-        yaml.dump(dumped, sys.stdout)
+        yaml.dump(dumped, text)
+        print_text(text.getvalue(), nl=False)
 
 
 @command.command("schema")
@@ -101,6 +112,7 @@ def schema() -> None:
 @click.argument("file", default="pointsman.yaml", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @json_option
+@verbose_option
 @pass_asked
 def init(asked: Asked, file: Path, force: bool) -> None:
     """Write a configuration to begin with, made of what is found on this machine."""
@@ -118,4 +130,4 @@ def init(asked: Asked, file: Path, force: bool) -> None:
         print_json({"file": str(file), "found": found})
     else:
         say(f"found {', '.join(found)}" if found else "found nothing here, so it begins with an example")
-        click.echo(f"wrote {file}")
+        print_text(f"wrote {file}")

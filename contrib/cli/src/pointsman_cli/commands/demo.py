@@ -12,7 +12,7 @@ import click
 
 from pointsman_cli.demo.scene import ACTORS, TOTAL
 from pointsman_cli.errors import FAILED, Failed, Terminated
-from pointsman_cli.options import Asked, json_option, pass_asked
+from pointsman_cli.options import Asked, json_option, pass_asked, verbose_option
 from pointsman_cli.output import console, print_json
 from pointsman_cli.running import ended_by_sigterm, run
 
@@ -25,6 +25,7 @@ Progress = Callable[[str, int], None]
 @click.command("demo")
 @click.option("--seed", default=1, show_default=True, help="Of texts, jitter and balancing.")
 @json_option
+@verbose_option
 @pass_asked
 def command(asked: Asked, seed: int) -> int | None:
     """Show what it does, with simulated upstreams; needs nothing.

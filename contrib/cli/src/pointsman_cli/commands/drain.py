@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ import click
 from pointsman_cli.errors import FAILED, Failed
 from pointsman_cli.operating import (
     Line,
+    Process,
+    ask_each,
     first_ready,
+    fleet,
     in_flight,
-    router_line,
     socket_option,
-    tell_each,
 )
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked
+from pointsman_cli.output import say_over
 
 _LOOK_AGAIN = 0.5
 _LONGEST = 3600.0
@@ -38,40 +41,45 @@ _LONGEST = 3600.0
 @json_option
 @pass_asked
 def command(
-    asked: Asked, /, deployments: tuple[str, ...], timeout: float | None, socket_file: Path | None
+    asked: Asked,
+    /,
+    deployments: tuple[str, ...],
+    timeout: float | None,
+    socket_file: Path | None,
+    pid: int | None,
 ) -> int | None:
     """Disable DEPLOYMENT in a running router, and wait for the calls there.
 
     A deployment stays drained until `pointsman enable`, also when some calls were still running in the end
-    (exit code 1) and when the waiting is given up with Ctrl-C. Several are drained at the same time.
+    (exit code 1) and when the waiting is given up with Ctrl-C. Several are drained at the same time, and by
+    several processes.
     """
-    answers: list[Mapping[str, Any]] = []
+    more = {} if timeout is None else {"timeout": timeout}
     with ExitStack() as stack:
-        watch = stack.enter_context(router_line(asked, socket_file))
-        lines = {each: stack.enter_context(router_line(asked, socket_file)) for each in deployments}
-        for name, line in lines.items():
-            more = {} if timeout is None else {"timeout": timeout}
-            line.say("drain", deployment=name, **more)
-        try:
-            _collect(list(lines.values()), answers, _Progress(watch, deployments))
-        finally:
-            tell_each(asked, answers, _told)
-    return None if all(each["drained"] for each in answers) else FAILED
+        found = stack.enter_context(fleet(asked, socket_file, pid))
+        waiting: dict[Process, list[Line]] = {}
+        for process in found.processes:
+            waiting[process] = [stack.enter_context(Line(process.path)) for _ in deployments]
+            for name, line in zip(deployments, waiting[process], strict=True):
+                line.say("drain", deployment=name, **more)
+        progress = _Progress(found.processes, deployments)
+        answers = ask_each(asked, found, lambda process: _answers(waiting[process], progress), _told)
+    return None if all(each["drained"] for _, some in answers for each in some) else FAILED
 
 
 def _told(answer: Mapping[str, Any]) -> str:
     return "drained" if answer["drained"] else f"still {in_flight(answer)}; it takes no new ones"
 
 
-def _collect(waiting: list[Line], answers: list[Mapping[str, Any]], progress: _Progress) -> None:
-    """Append the answer of each line as it comes. Raises Failed, after the others, when one is refused."""
+def _answers(waiting: list[Line], progress: _Progress) -> Iterator[Mapping[str, Any]]:
+    """The answer of each line as it comes. Raises Failed, after the others, when one is refused."""
     refused: Failed | None = None
     try:
         while waiting:
             for line in first_ready(waiting, _LOOK_AGAIN):
                 waiting.remove(line)
                 try:
-                    answers.append(line.hear())
+                    yield line.hear()
                 except Failed as error:
                     refused = refused or error
             if waiting:
@@ -85,8 +93,8 @@ def _collect(waiting: list[Line], answers: list[Mapping[str, Any]], progress: _P
 class _Progress:
     """At a terminal, one line that says how many calls are still in flight."""
 
-    def __init__(self, line: Line, deployments: Sequence[str]) -> None:
-        self._line = line
+    def __init__(self, processes: Sequence[Process], deployments: Sequence[str]) -> None:
+        self._processes = processes
         self._deployments = deployments
         self._wanted = sys.stderr.isatty()
         self._shown = False
@@ -94,14 +102,16 @@ class _Progress:
     def show(self) -> None:
         if not self._wanted:
             return
-        models = self._line.ask("status")["models"].values()
-        counts = {each["id"]: each["in_flight"] for model in models for each in model["deployments"]}
+        counts: Counter[str] = Counter()
+        for process in self._processes:
+            models = process.line.ask("status")["models"].values()
+            counts.update({each["id"]: each["in_flight"] for some in models for each in some["deployments"]})
         left = ", ".join(
-            f"{each}: {counts[each]} still in flight" for each in self._deployments if counts.get(each)
+            f"{each}: {counts[each]} still in flight" for each in self._deployments if counts[each]
         )
-        click.echo(f"\r\x1b[K{left}", nl=False, err=True)
+        say_over(left)
         self._shown = True
 
     def clear(self) -> None:
         if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            say_over("")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pointsman_cli.options import Asked, config_option, json_option, pass_asked
-from pointsman_cli.output import plain, print_json, print_table, say
+from pointsman_cli.options import Asked, config_option, json_option, pass_asked, verbose_option
+from pointsman_cli.output import plain, print_json, print_table, print_text, say
 from pointsman_cli.running import router_for, run
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def command() -> None:
 @command.command("list")
 @config_option
 @json_option
+@verbose_option
 @pass_asked
 def list_models(asked: Asked) -> None:
     """List the public names, and what each provider offers as provider/model."""
@@ -69,6 +70,7 @@ def _goes_to(info: Any) -> str:
 @click.argument("name")
 @config_option
 @json_option
+@verbose_option
 @pass_asked
 def show_model(asked: Asked, name: str) -> None:
     """Show the deployments behind NAME, and what Ollama knows of their models."""
@@ -145,6 +147,7 @@ def _about(details: Mapping[str, Any] | None) -> str:
 @click.option("-p", "--provider", metavar="NAME", help="Where to; else what stands before the first slash.")
 @config_option
 @json_option
+@verbose_option
 @pass_asked
 def pull_model(asked: Asked, model: str, provider: str | None) -> None:
     """Have an Ollama or LocalAI server fetch a model: PROVIDER/MODEL, or MODEL with --provider."""
@@ -158,7 +161,7 @@ async def _pull(asked: Asked, model: str, provider: str | None) -> None:
         name, model = target(router, model, provider)
         await tell(steps(router.provider(name), model), as_json=asked.json)
     if not asked.json:
-        click.echo(f"pulled {model} at {name}")
+        print_text(f"pulled {model} at {name}")
 
 
 def _size(size_bytes: int | None) -> str:

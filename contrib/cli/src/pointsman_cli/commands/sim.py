@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pointsman_cli.errors import Failed
-from pointsman_cli.options import Asked, json_option, pass_asked
+from pointsman_cli.options import Asked, json_option, pass_asked, verbose_option
 from pointsman_cli.output import print_json_line, print_table, say
 from pointsman_cli.running import run
 
@@ -60,6 +60,7 @@ def wanted(word: str) -> Wanted:
     help="Write a configuration (YAML) that uses them.",
 )
 @json_option
+@verbose_option
 @pass_asked
 def command(asked: Asked, /, upstreams: tuple[str, ...], config_out: Path | None, **options: Any) -> None:
     """Run simulated upstreams until Ctrl-C.

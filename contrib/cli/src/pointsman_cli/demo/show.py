@@ -6,10 +6,8 @@ import sys
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-import click
-
 from pointsman_cli.demo.scene import ACTORS, ACTS, LOST, STRATEGIES
-from pointsman_cli.output import print_table
+from pointsman_cli.output import print_table, print_text
 
 if TYPE_CHECKING:
     from pointsman_cli.demo.account import Account
@@ -21,17 +19,17 @@ _COLUMNS = ["deployment", *(act.name for act in ACTS), "total", "first token"]
 
 def show(account: Account) -> None:
     """Everything that happened, on stdout."""
-    click.echo(_headline(account))
-    click.echo()
+    print_text(_headline(account))
+    print_text("")
     _show_strategies(account)
     _show_servers(account)
-    click.echo()
+    print_text("")
     _show_breakers(account)
-    click.echo()
+    print_text("")
     for claim, holds in account.claims().items():
-        click.echo(f"{'yes' if holds else 'NO '}  {claim}")
+        print_text(f"{'yes' if holds else 'NO '}  {claim}")
     for line in account.failed[:20]:
-        click.echo(f"     {line}")
+        print_text(f"     {line}")
 
 
 def _headline(account: Account) -> str:
@@ -49,11 +47,11 @@ def _show_strategies(account: Account) -> None:
     for strategy in STRATEGIES:
         if sys.stdout.isatty():
             _show_strategy(account, strategy)
-            click.echo()
+            print_text("")
     if not sys.stdout.isatty():
         rows = [[strategy, *row] for strategy in STRATEGIES for row in _rows(account, strategy)]
         print_table(["strategy", *_COLUMNS], rows)
-        click.echo()
+        print_text("")
 
 
 def _show_strategy(account: Account, strategy: str) -> None:

@@ -1,0 +1,70 @@
+"""What is logged, on stderr: warnings, with `-v` each failed attempt and failover, with `-vv` everything.
+
+`-v` speaks of the logger `pointsman`; of other libraries there are warnings only, for at DEBUG some of them
+tell headers, and with these keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from pointsman_cli.options import Asked
+from pointsman_cli.output import say, say_json
+
+OURS = logging.getLogger("pointsman")
+
+
+@contextmanager
+def logged(asked: Asked) -> Iterator[None]:
+    """Within it, what is logged is told on stderr."""
+    root, handler = logging.getLogger(), _OnStderr(asked)
+    root.addHandler(handler)
+    logging.captureWarnings(True)
+    set_level(asked)
+    try:
+        yield
+    finally:
+        OURS.setLevel(logging.NOTSET)
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+
+
+def set_level(asked: Asked) -> None:
+    """Log as much as was asked for; on a stderr for programs only errors, unless more is wanted."""
+    least = logging.ERROR if asked.json else logging.WARNING
+    OURS.setLevel({0: least, 1: logging.INFO}.get(asked.verbose, logging.DEBUG))
+
+
+def show_traceback(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """Say a traceback; as `sys.excepthook`, because what an error quotes may hold anything."""
+    say("".join(traceback.format_exception(kind, error, where)).rstrip("\n"))
+
+
+class _OnStderr(logging.Handler):
+    def __init__(self, asked: Asked) -> None:
+        super().__init__()
+        self._asked = asked
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self._asked.json:
+                say_json({"log": record.levelname.lower(), "message": record.getMessage()})
+            else:
+                say(self._line(record))
+        except Exception:  # as every handler does: a log line never ends what is logged
+            self.handleError(record)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        level, message = record.levelname.lower(), record.getMessage()
+        head = f"{level}: "
+        if self._asked.verbose:
+            clock = logging.Formatter().formatTime(record, "%H:%M:%S")
+            head = f"{clock}.{int(record.msecs):03d} {level:7} "
+        if record.exc_info and self._asked.verbose > 1:
+            message += "\n" + logging.Formatter().formatException(record.exc_info)
+        # What follows a line break is no line of the log of its own, whoever put it there.
+        return head + message.replace("\n", "\n    ")

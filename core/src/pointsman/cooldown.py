@@ -1,0 +1,134 @@
+"""Cool-downs: how long calls are kept away from what said no, for ever longer with each no in a row.
+
+Without clock or I/O; `now` is in seconds on any clock that only moves forward.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Protocol
+from weakref import ref
+
+from pointsman.clock import Rng
+from pointsman.errors import Refusal
+from pointsman.frozen import frozen
+
+LONGEST = 3600.0
+"""Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
+_JITTER = 0.1
+
+
+@frozen
+class CoolDownSettings:
+    """How long a cool-down is that no upstream named: `base` seconds, doubling in a row, at most `max`.
+
+    Raises: ValueError naming the setting that cannot be right.
+    """
+
+    base: float
+    max: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.base <= self.max < inf:
+            raise ValueError(f"base ({self.base}) must be above 0 and at most max ({self.max})")
+
+
+OVERLOAD = CoolDownSettings(10.0, 120.0)
+REFUSAL = CoolDownSettings(60.0, 600.0)
+
+
+class CoolDown:
+    """One reason to keep calls away, and until when it holds.
+
+    Attributes:
+        until: it holds until then, jitter included; `asked` is the same without jitter.
+        in_row: how many there were since the last success.
+        reason: what the upstream refused; None for an overload.
+        settings: may be replaced at any time, and hold from the next one on.
+    """
+
+    __slots__ = ("_since", "asked", "in_row", "reason", "settings", "until")
+
+    def __init__(self, settings: CoolDownSettings) -> None:
+        self.settings = settings
+        self.reason: Refusal | None = None
+        self.until = self.asked = 0.0
+        self.in_row = 0
+        self._since = -inf
+
+    def began(
+        self,
+        now: float,
+        *,
+        started: float,
+        rng: Rng,
+        hint: float | None = None,
+        at_least: float = 0.0,
+        within: float = inf,
+    ) -> None:
+        """A call that `started` then was told no.
+
+        One that began before the present cool-down says nothing new: it may only extend it, by what the
+        upstream said.
+
+        Args:
+            hint: seconds that the upstream named, in place of ours; `at_least` beside ours.
+            within: as for `extend`.
+        """
+        if started <= self._since:
+            if (said := max(hint or 0.0, at_least)) > 0:
+                self.extend(now, said, rng=rng, within=within)
+            return
+        settings = self.settings
+        ours = min(settings.max, settings.base * 2.0 ** min(self.in_row, 64))
+        self.in_row += 1
+        self._since = now
+        self.extend(now, max(ours if hint is None else hint, at_least), rng=rng, within=within)
+
+    def extend(self, now: float, seconds: float, *, rng: Rng, within: float = inf) -> None:
+        """Hold for `seconds` and up to a tenth more: never earlier than an upstream said, and those who were
+        refused by several of us do not come back together.
+
+        Args:
+            within: seconds that a caller has left who would wait for the end; jitter does not exceed them.
+        """
+        seconds = min(seconds, LONGEST)
+        most = seconds * _JITTER
+        if within > seconds:
+            most = min(most, within - seconds)
+        self.asked = max(self.asked, now + seconds)
+        self.until = max(self.until, now + seconds + most * rng.random())
+
+    def end(self) -> None:
+        """Forget everything."""
+        self.until = self.asked = 0.0
+        self.in_row = 0
+
+
+class Member(Protocol):
+    """What is kept away by a cool-down that it shares."""
+
+    def cooled(self) -> None:
+        """One of its cool-downs has changed."""
+
+
+class Credential(CoolDown):
+    """The cool-down of all deployments that use one credential."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self, settings: CoolDownSettings = REFUSAL) -> None:
+        super().__init__(settings)
+        self._members: list[ref[Member]] = []
+
+    def join(self, member: Member) -> None:
+        """`member` uses this credential from now on."""
+        self._members = [each for each in self._members if each() not in (None, member)] + [ref(member)]
+
+    def leave(self, member: Member) -> None:
+        """`member` uses another one."""
+        self._members = [each for each in self._members if each() not in (None, member)]
+
+    def members(self) -> list[Member]:
+        """Those that still exist."""
+        return [member for each in self._members if (member := each()) is not None]

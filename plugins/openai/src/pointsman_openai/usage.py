@@ -1,0 +1,56 @@
+"""Token counts as `Usage` promises them, from what servers make of the dialect's. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pointsman.types import Usage
+from pointsman_openai.values import as_count, as_object
+
+
+def usage_of(body: Mapping[str, Any]) -> Usage | None:
+    """The token counts of an answer or chunk, None when it has none."""
+    usage = body.get("usage")
+    if type(usage) is not dict or not usage:
+        usage = as_object(as_object(body.get("x_groq")).get("usage"))
+        if not usage:
+            return None
+    prompt, completion = as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens"))
+    cached = cache_write = reasoning = None
+    if details := as_object(usage.get("prompt_tokens_details")):
+        cached = as_count(details.get("cached_tokens"))
+        cache_write = as_count(details.get("cache_write_tokens"))
+    if details := as_object(usage.get("completion_tokens_details")):
+        reasoning = as_count(details.get("reasoning_tokens"))
+    if cached is None and "prompt_cache_hit_tokens" in usage:  # DeepSeek
+        cached = as_count(usage["prompt_cache_hit_tokens"])
+    if cached is None and "cached_tokens" in usage:  # Moonshot, Together
+        cached = as_count(usage["cached_tokens"])
+    if reasoning is None and "reasoning_tokens" in usage:  # GitHub Copilot
+        reasoning = as_count(usage["reasoning_tokens"])
+    if reasoning or cached:
+        total = as_count(usage.get("total_tokens"))
+        prompt, cached = _including(prompt, cached, total, completion, reasoning)
+        completion, reasoning = _including(completion, reasoning, total, prompt)
+    return Usage(prompt, completion, cached, cache_write, reasoning)
+
+
+def _including(
+    whole: int | None, part: int | None, total: int | None, other: int | None, beside: int | None = None
+) -> tuple[int | None, int | None]:
+    """A count and a part of it, the part counted in.
+
+    Some servers count it beside the whole (xAI's and Vercel's reasoning, Azure's cached tokens of Grok): the
+    total tells, and where it does not, a part that is larger than its whole was not in it.
+
+    Args:
+        other: the other count that is in the total; `beside` may be in it as well, or not.
+    """
+    if not part or whole is None:
+        return whole, part
+    if total is not None and other is not None:
+        if total == whole + part + other or (beside and total == whole + part + other + beside):
+            return whole + part, part
+        return whole, min(part, whole)
+    return (whole + part, part) if part > whole else (whole, part)

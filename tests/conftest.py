@@ -1,0 +1,21 @@
+"""For all tests: whoever lets a well-known secret out fails, whatever else the test was about."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from canaries import found_in
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Looks for canaries in what a test has printed and logged."""
+    report = yield
+    shown = "\n".join(text for _name, text in report.sections)
+    if report.passed and (found := found_in(shown)):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} let out, at {call.when}: {', '.join(found)}"
+    return report

@@ -1,0 +1,223 @@
+"""What an error says of itself to a person: one sentence, where, how often, and what went wrong before."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import pickle
+import traceback
+import weakref
+from typing import Any
+
+import pytest
+from routers import config, router
+
+from pointsman import Router
+from pointsman.errors import (
+    AttemptTimeout,
+    CallError,
+    DeadlineExceeded,
+    FailedAttempt,
+    FirstTokenTimeout,
+    MidStreamError,
+    NoDeploymentAvailable,
+    RateLimited,
+    Unavailable,
+)
+from pointsman.testing import Answer, Scripted, run
+
+
+def printed(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def scripted(**steps: Any) -> Scripted:
+    """An upstream whose providers do these steps, in order; a single one they do for ever."""
+    upstream = Scripted()
+    for name, each in steps.items():
+        if isinstance(each, list):
+            upstream.script(name, *each)
+        else:
+            upstream.default(name, each)
+    return upstream
+
+
+def in_order(providers: str, **retry: Any) -> dict[str, Any]:
+    """Model `m` at these providers, each asked when the one before has failed."""
+    deployments = [{"provider": each, "model": "x", "priority": n} for n, each in enumerate(providers)]
+    return config(
+        providers,
+        models={"m": {"deployments": deployments}},
+        retry={"type": "exponential", "base_delay": "1ms", "budget": None, **retry},
+        circuit_breaker={"enabled": False},
+    )
+
+
+async def failed(given: Router, **options: Any) -> CallError:
+    async with given as r:
+        with pytest.raises(CallError) as raised:
+            await r.chat("m", "hi", **options)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        ({}, "it broke"),
+        ({"deployment": "gpu1/x"}, "it broke (gpu1/x)"),
+        ({"attempts": 1, "request_id": "req_1"}, "it broke (req_1)"),
+        ({"deployment": "d", "attempts": 4, "request_id": "r"}, "it broke (d, 4 attempts, r)"),
+    ],
+)
+def test_an_error_says_what_is_known_of_where_it_happened(known: dict[str, Any], shown: str) -> None:
+    error = Unavailable("it broke")
+    for name, value in known.items():
+        setattr(error, name, value)
+
+    assert (str(error), error.message) == (shown, "it broke")
+
+
+async def test_a_failed_request_says_what_each_attempt_before_the_last_ended_with() -> None:
+    upstream = scripted(a=Unavailable("first"), b=RateLimited("second"), c=Unavailable("third"))
+
+    error = await failed(router(upstream, in_order("abc", attempts=3)))
+
+    assert str(error) == f"third (c/x, 3 attempts, {error.request_id})"
+    assert [(at, type(each), each.message) for at, each in error.failures] == [
+        ("a/x", Unavailable, "first"),
+        ("b/x", RateLimited, "second"),
+    ]
+    assert error.__notes__ == ["before: a/x: first", "before: b/x: second"]
+
+
+async def test_attempts_that_failed_alike_are_one_line() -> None:
+    error = await failed(router(scripted(a=[Unavailable("no") for _ in range(4)]), in_order("a")))
+
+    assert error.__notes__ == ["before, 3 times: a/x: no"]
+    assert len(error.failures) == 3
+
+
+def test_a_deadline_that_passes_has_all_attempts_that_failed_before_it() -> None:
+    upstream = scripted(a=Unavailable("no"), b=Answer(after=100.0))
+
+    error = run(failed(router(upstream, in_order("ab")), timeout=5))
+
+    assert isinstance(error, DeadlineExceeded)
+    assert error.__notes__ == ["before: a/x: no"]
+    assert isinstance(error.__cause__, AttemptTimeout)
+
+
+async def test_failures_belong_to_their_own_request() -> None:
+    upstream = scripted(a=[RateLimited("slowly", retry_after=300.0)])
+    async with router(upstream, {**in_order("a"), "queue": None}) as r:
+        with pytest.raises(RateLimited) as first:
+            await r.chat("m", "hi")
+        with pytest.raises(NoDeploymentAvailable) as second:
+            await r.chat("m", "hi")
+
+    assert (first.value.failures, second.value.failures) == ((), ())
+
+
+async def test_an_answer_after_failures_lets_go_of_them() -> None:
+    error = Unavailable("first")
+    held = weakref.ref(error)
+    upstream = scripted(a=[error])
+    del error
+    async with router(upstream, in_order("ab")) as r:
+        stream = r.stream("m", "hi")
+        async with stream:
+            gc.collect()
+            assert held() is None
+
+
+async def test_an_error_raised_again_and_again_does_not_collect_notes() -> None:
+    last = Unavailable("two")
+    async with router(scripted(a=Unavailable("one"), b=last), in_order("ab", attempts=2)) as r:
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await r.chat("m", "hi")
+
+    assert last.__notes__ == ["before: a/x: one"]
+
+
+async def test_the_failures_travel_with_the_error() -> None:
+    upstream = scripted(a=Unavailable("first"), b=Unavailable("second"))
+    error = await failed(router(upstream, in_order("ab", attempts=2)))
+
+    arrived = pickle.loads(pickle.dumps(error))
+
+    assert str(arrived) == str(error)
+    assert [(each.deployment, each.error.message) for each in arrived.failures] == [("a/x", "first")]
+    assert isinstance(arrived.failures[0], FailedAttempt)
+
+
+class Broken(Exception):
+    """Of a library that stands below a provider."""
+
+
+def below(*_call: object) -> CallError:
+    """An error as it looks that was raised over a hundred lines of other libraries."""
+    try:
+        try:
+            raise Broken("with the URL http://user:password@proxy")
+        except Broken as cause:
+            raise Unavailable("no connection") from cause
+    except Unavailable as error:
+        return error
+
+
+async def test_a_failed_call_prints_neither_the_frames_nor_the_causes_below_it() -> None:
+    error = await failed(router(scripted(a=below), in_order("a")))
+
+    text = printed(error)
+    assert len(text.splitlines()) < 15
+    assert "password" not in text
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert "attempts.py" not in text
+
+
+async def test_a_developer_who_has_the_logger_at_debug_finds_what_was_below(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "pointsman")
+
+    error = await failed(router(scripted(a=below), in_order("a")))
+
+    assert isinstance(error.__context__, Broken)
+    assert "attempts.py" in printed(error)
+    assert "password" not in printed(error)
+
+
+async def test_what_the_caller_was_handling_stays_the_context() -> None:
+    async with router(scripted(a=below), in_order("a")) as r:
+        try:
+            raise KeyError("of the caller")
+        except KeyError as own:
+            with pytest.raises(Unavailable) as raised:
+                await r.chat("m", "hi")
+
+            assert raised.value.__context__ is own
+    assert "of the caller" in printed(raised.value)
+
+
+async def test_a_broken_stream_keeps_its_cause_and_nothing_below_that() -> None:
+    async with router(scripted(a=[Answer("one two three", words=2, error=below())]), in_order("a")) as r:
+        with pytest.raises(MidStreamError) as raised:
+            async with r.stream("m", "hi") as stream:
+                async for _ in stream:
+                    pass
+
+    error = raised.value
+    assert error.__cause__ is error.cause
+    assert (error.cause.__cause__, error.cause.__context__) == (None, None)
+    assert "password" not in printed(error)
+
+
+@pytest.mark.parametrize("kind", [DeadlineExceeded, AttemptTimeout, FirstTokenTimeout])
+def test_what_took_too_long_is_a_timeout_to_python_too(kind: type[CallError]) -> None:
+    with pytest.raises(TimeoutError) as raised:
+        raise kind("too late", deployment="d")
+
+    error = raised.value
+    assert isinstance(error, kind)
+    assert (str(error), error.message, error.args) == ("too late (d)", "too late", ("too late",))

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.naming import PACKAGES, what_to_write
+from pointsman.plugins import KINDS, Plugins
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILT_IN = {
+    kind: [each.name for each in Plugins().listing() if each.kind == kind and each.state == "built in"]
+    for kind in KINDS
+}
+
+
+def claimed() -> dict[str, dict[str, str]]:
+    """By kind, the names that the distributions of this repository claim."""
+    found: dict[str, dict[str, str]] = {}
+    for file in sorted([*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("contrib/*/pyproject.toml")]):
+        project = tomllib.loads(file.read_text())["project"]
+        for kind in KINDS.values():
+            for name in project.get("entry-points", {}).get(kind.group, {}):
+                found.setdefault(kind.name, {})[name] = project["name"]
+    return found
+
+
+def test_the_packages_are_those_of_this_repository() -> None:
+    assert {kind: dict(names) for kind, names in PACKAGES.items()} == claimed()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, names in PACKAGES.items() for name in names]
+)
+def test_a_name_of_ours_that_is_not_installed_says_which_package_has_it(kind: str, name: str) -> None:
+    assert what_to_write(kind, name, BUILT_IN[kind]) == f" Try: pip install {PACKAGES[kind][name]}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("provider", "anthropic", "Here it is called 'claude' (pip install pointsman-claude)"),
+        ("provider", "olama", "Did you mean 'ollama'? (pip install pointsman-ollama)"),
+        ("provider", "vllm", "write type: openai with base_url: http://127.0.0.1:8000/v1"),
+        ("provider", "LM Studio", "base_url: http://127.0.0.1:1234/v1"),
+        ("provider", "lm-studio", "base_url: http://127.0.0.1:1234/v1"),
+        ("provider", "llama.cpp", "base_url: http://127.0.0.1:8080/v1"),
+        ("provider", "openrouter", "base_url: https://openrouter.ai/api/v1"),
+        ("provider", "azure", "base_url: https://NAME.openai.azure.com/openai/v1"),
+        ("provider", "groq", "base_url: https://api.groq.com/openai/v1"),
+        ("provider", "mistral", "base_url: https://api.mistral.ai/v1"),
+        ("provider", "deepseek", "base_url: https://api.deepseek.com/v1"),
+        ("provider", "together", "base_url: https://api.together.xyz/v1"),
+        ("provider", "gemini", "base_url: https://generativelanguage.googleapis.com/v1beta/openai"),
+        ("strategy", "least_connection", "Here it is called 'least_connections'"),
+        ("strategy", "random", "Here it is called 'round_robin'"),
+        ("strategy", "simple-shuffle", "Here it is called 'weighted'"),
+        ("strategy", "least-busy", "Here it is called 'least_connections'"),
+        ("strategy", "latency-based-routing", "Here it is called 'peak_ewma' (pip install pointsman-strategies)"),
+        ("strategy", "cost-based-routing", "Here it is called 'cheapest' (pip install pointsman-strategies)"),
+        ("strategy", "failover", "give the deployments a `priority`"),
+        ("strategy", "wieghted", "Did you mean 'weighted'?"),
+        ("auth", "environment", "Here it is called 'env'"),
+        ("auth", "api_key", "Here it is called 'static'"),
+        ("audit", "file", "Here it is called 'jsonl'"),
+        ("audit", "stdout", "Here it is called 'logging'"),
+        ("retry", "backoff", "Here it is called 'exponential'"),
+        ("transport", "http2", "write `http2: true` at the provider"),
+    ],
+)  # fmt: skip
+def test_what_other_programs_call_it_is_said_in_our_words(kind: str, name: str, said: str) -> None:
+    assert said in what_to_write(kind, name, BUILT_IN[kind])
+
+
+def test_what_is_installed_is_not_to_be_installed() -> None:
+    assert "pip install" not in what_to_write("provider", "anthropic", ["claude", "openai"])
+    assert "pip install" not in what_to_write("provider", "vllm", ["openai"])
+    assert "pip install" not in what_to_write("provider", "claud", ["claude"])
+
+
+def test_about_what_nobody_knows_nothing_is_said() -> None:
+    assert what_to_write("provider", "my-companys-llm", ["ollama"]) == ""
+    assert what_to_write("command", "bo om", []) == ""
+
+
+@given(
+    st.sampled_from([*KINDS]),
+    st.text(max_size=20) | st.from_regex(r"[a-z_-]{1,12}", fullmatch=True),
+    st.sets(st.sampled_from(["ollama", "weighted"])),
+)
+def test_no_package_is_ever_named_that_is_not_ours(kind: str, name: str, offered: set[str]) -> None:
+    named = re.findall(r"pip install ([\w.-]+)", what_to_write(kind, name, sorted(offered)))
+
+    assert set(named) <= {package for names in PACKAGES.values() for package in names.values()}

@@ -257,7 +257,7 @@ class Asked:
     """Events that are read, for what happens after some."""
     timeout: float | None
     priority: str
-    fairness_key: str
+    caller: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ def asked(rng: random.Random, models: Sequence[str]) -> Asked:
         words=rng.randint(1, 5),
         timeout=rng.choice([None, None, rng.random() * 3 + 0.001]),
         priority=rng.choice(["high", "normal", "low"]),
-        fairness_key=rng.choice(["", "x", "y"]),
+        caller=rng.choice(["", "x", "y"]),
     )
 
 
@@ -769,7 +769,7 @@ class Caller:
     @property
     def _options(self) -> dict[str, Any]:
         asked = self.asked
-        options = {"priority": asked.priority, "fairness_key": asked.fairness_key}
+        options = {"priority": asked.priority, "caller": asked.caller}
         return options if asked.timeout is None else {**options, "timeout": asked.timeout}
 
     async def _plain(self) -> None:

@@ -144,20 +144,22 @@ TEXTS = st.sampled_from(["", "x", "y" * 1025])
 TIMES = st.floats(0, 1e6)
 TOKENS = st.none() | st.integers(0, 10**9)
 USAGES = st.none() | st.builds(Usage, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS)
+TAGS = st.sampled_from([{}, {"feature": "search"}])
 ATTEMPTS = st.builds(
     AttemptEnded, TEXTS, TEXTS, TEXTS, st.integers(1, 20), st.sampled_from(Outcome), TEXTS, TEXTS,
     st.none() | st.integers(100, 599), TIMES, TIMES, st.none() | TIMES, USAGES, TEXTS, st.booleans(),
+    TEXTS, TAGS,
 )  # fmt: skip
 REQUESTS = st.builds(
     RequestEnded, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS,
-    st.integers(0, 20), TIMES, TIMES, USAGES,
+    st.integers(0, 20), TIMES, TIMES, USAGES, TEXTS, TAGS,
 )  # fmt: skip
 
 
 def by_the_rule(event: Event) -> Iterator[tuple[str, Any]]:
     """What the record of any event has after its head."""
     for name, value in event._asdict().items():
-        if value in (None, "") or name == "wall" or (name == "hedge" and not value):
+        if value in (None, "", {}) or name == "wall" or (name == "hedge" and not value):
             continue
         if name in ("seconds", "first_token"):
             yield {"seconds": "ms", "first_token": "first_token_ms"}[name], round(value * 1e3, 3)

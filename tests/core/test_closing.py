@@ -518,4 +518,4 @@ def test_a_blocking_shutdown_lets_a_running_call_finish_and_ends_the_thread() ->
 
     thread.join(5)
     assert out[0].text == "ok"
-    assert not r._thread.is_alive()
+    assert not r._engine._thread.is_alive()

@@ -166,7 +166,7 @@ async def test_a_reload_that_cannot_be_changes_nothing_and_says_where_it_is_wron
         (b"no json\n", "one line of JSON"),
         (b"\xff\xfe\n", "one line of JSON"),
         (b"[" * 20_000 + b"\n", "one line of JSON"),
-        (b'{"command": NaN}\n', "one line of JSON"),
+        (b'{"command": NaN}\n', "no such command"),
         (b"[1]\n", "is a JSON object"),
         (b"{}\n", "no such command"),
         (b'{"command": ["status"]}\n', "no such command"),
@@ -375,7 +375,7 @@ async def test_a_live_socket_is_an_error_that_names_its_process_and_a_stale_one_
 ) -> None:
     with held(path) as process:
         for _ in range(5):  # also when so many wait that nobody more is let in
-            with pytest.raises(ConfigError, match=f"process {process.pid} holds|another process holds"):
+            with pytest.raises(ConfigError, match=f"(process {process.pid}|another process) holds.*{{pid}}"):
                 await router(Scripted(), with_control(path)).__aenter__()
         assert path.exists()
     assert path.exists()
@@ -524,6 +524,21 @@ async def test_a_reload_that_fails_leaves_the_socket_where_it_is(tmp_path: Path)
             await r.reload(with_control(two, "abc"))
         assert (await ask("ping"))["ok"]
         assert set(r.config.providers) == {"a", "b"}
+
+
+async def test_the_number_of_the_process_stands_where_the_path_says(tmp_path: Path) -> None:
+    pattern, path = tmp_path / "run-{pid}.sock", tmp_path / f"run-{os.getpid()}.sock"
+    async with router(Scripted(), with_control(pattern)) as r, operator(path) as ask:
+        assert (await ask("ping"))["pid"] == os.getpid()
+        await r.reload({**with_control(pattern), "strategy": "weighted"})
+        assert (await ask("status"))["ok"]
+    assert not path.exists()
+
+
+def test_a_path_that_is_too_long_with_a_large_process_number_is_refused_before_it_is(tmp_path: Path) -> None:
+    stem = "x" * (101 - len(str(tmp_path)))
+    with pytest.raises(ConfigError, match="the path of a socket at most"):
+        Router.check(config("a", control=str(tmp_path / (stem + "{pid}"))), plugins=[Scripted()])
 
 
 async def test_a_router_without_control_opens_nothing(

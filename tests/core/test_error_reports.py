@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from routers import config, router
 
-from pointsman import Router
+from pointsman import Router, SyncRouter
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
@@ -140,6 +140,15 @@ async def test_an_error_raised_again_and_again_does_not_collect_notes() -> None:
     assert last.__notes__ == ["before: a/x: one"]
 
 
+async def test_notes_of_the_provider_stay() -> None:
+    last = Unavailable("two")
+    last.add_note("of the provider")
+
+    error = await failed(router(scripted(a=Unavailable("one"), b=last), in_order("ab", attempts=2)))
+
+    assert error.__notes__ == ["of the provider", "before: a/x: one"]
+
+
 async def test_the_failures_travel_with_the_error() -> None:
     upstream = scripted(a=Unavailable("first"), b=Unavailable("second"))
     error = await failed(router(upstream, in_order("ab", attempts=2)))
@@ -174,6 +183,16 @@ async def test_a_failed_call_prints_neither_the_frames_nor_the_causes_below_it()
     assert "password" not in text
     assert (error.__cause__, error.__context__) == (None, None)
     assert "attempts.py" not in text
+
+
+def test_a_failed_call_that_blocks_prints_no_more() -> None:
+    with (
+        SyncRouter.from_config(in_order("a"), plugins=[scripted(a=below)]) as r,
+        pytest.raises(Unavailable) as raised,
+    ):
+        r.chat("m", "hi")
+
+    assert len(printed(raised.value).splitlines()) < 15
 
 
 async def test_a_developer_who_has_the_logger_at_debug_finds_what_was_below(

@@ -56,6 +56,27 @@ def test_milliseconds_win_over_seconds_unless_they_are_unusable() -> None:
     assert retry_after({"retry-after-ms": "-1", "retry-after": "9"}, wall=WALL) == 9
 
 
+@pytest.mark.parametrize(
+    ("millis", "seconds", "wait"),
+    [("0", "1", 1), ("0.0", "2", 2), ("0", "0", 0), ("0", "", 0), ("0", "soon", 0), ("1400", "2", 1.4), ("500", "0", 0.5)],
+)  # fmt: skip
+def test_no_milliseconds_do_not_hide_the_seconds_beside_them(millis: str, seconds: str, wait: float) -> None:
+    assert retry_after({"retry-after-ms": millis, "retry-after": seconds}, wall=WALL) == pytest.approx(wait)
+
+
+@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
+@pytest.mark.parametrize("ahead", [0, 30, 3600])
+def test_an_instant_since_1970_is_read_in_any_unit(unit: int, ahead: int) -> None:
+    said = str((int(WALL) + ahead) * unit)
+    assert parse_reset(said, wall=int(WALL)) == pytest.approx(ahead, abs=1e-3)
+    assert retry_after({"retry-after": said}, wall=int(WALL)) == pytest.approx(ahead, abs=1e-3)
+
+
+@pytest.mark.parametrize(("said", "wait"), [("6m0s", 360), ("120ms", 0.12), ("39s", 39), ("1h0m0s", 3600)])
+def test_retry_after_may_be_a_duration(said: str, wait: float) -> None:
+    assert retry_after({"retry-after": said}, wall=WALL) == pytest.approx(wait)
+
+
 @pytest.mark.parametrize("form", HTTP_DATES.values(), ids=HTTP_DATES)
 def test_each_form_of_date_counts_from_the_answers_own_date(form: str) -> None:
     then = (NOW + timedelta(seconds=90)).strftime(form)

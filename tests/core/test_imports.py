@@ -17,23 +17,23 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors faults scrubber frozen
+    errors foreign faults scrubber frozen
     types usage turns assembly
-    jsonio surrogates arguments data_urls
-    units printable suggest naming clock events timers framing hints
+    jsonio surrogates arguments data_urls payload
+    units printable suggest naming clock events journal timers framing hints
     recognition complaints dimensions
     terms inputs
     config.problems config.document config.locate config.interpolate config.validation config.sections config.references
     config.specific
     config.sound config.config config config.doc
     auth lean
-    transports.options transports.factory transports.deferred transports.slots transports.readable transports.shortage transports.direct transports.messages
+    transports.no_proxy transports.options transports.factory transports.deferred transports.slots transports.quiet transports.readable transports.shortage transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
     swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting
     reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
-    interfaces snapshot lives control control_socket build status router sync
+    interfaces snapshot lives control control_socket build status router engine sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

@@ -95,7 +95,7 @@ def test_the_high_go_first_and_the_low_still_get_their_share() -> None:
     run(main())
 
 
-def test_no_fairness_key_can_push_the_others_aside() -> None:
+def test_no_caller_can_push_the_others_aside() -> None:
     upstream = Scripted()
     upstream.default("a", Answer(after=0.05))
 
@@ -104,7 +104,7 @@ def test_no_fairness_key_can_push_the_others_aside() -> None:
             ended: list[str] = []
 
             async def call(key: str) -> None:
-                await r.chat("m", "hi", fairness_key=key)
+                await r.chat("m", "hi", caller=key)
                 ended.append(key)
 
             await asyncio.gather(*(call("greedy") for _ in range(60)), *(call("modest") for _ in range(5)))

@@ -9,12 +9,14 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from canaries import EVERY, HEADER, KEY, PASSWORD, WAYS, WIRES, found_in, upstream
 
 from pointsman import Router
 from pointsman.errors import PointsmanError
+from pointsman.scrubber import forms
 
 
 def config(wire: str, transport: str, url: str, audit: Path) -> dict[str, Any]:
@@ -129,6 +131,64 @@ async def test_no_secret_is_in_a_variable_of_a_frame_of_an_error(wire: str, tmp_
 
     assert len(places) > len(WAYS)
     assert {place: found for place, text in places.items() if (found := found_in(text))} == {}
+
+
+USER = f"user:{PASSWORD}"
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+async def test_no_password_of_a_proxy_comes_back(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    places: dict[str, str] = {}
+    async with upstream(WIRES["openai"]) as (url, set_way):
+        given = config("openai", transport, "http://upstream.test/v1", tmp_path)
+        given["providers"]["a"]["proxy"] = url.replace("http://", f"http://user:{quote(PASSWORD)}@")
+        del given["providers"]["a"]["headers"]
+        async with Router.from_config(given) as router:
+            for way in WAYS:
+                for secret in (PASSWORD, USER):
+                    set_way(WAYS[way], secret)
+                    with pytest.raises(PointsmanError) as raised:
+                        await asked(router, "chat")
+                        raise PointsmanError("an answer")
+                    places[f"{way}: {len(secret)}"] = told(raised.value) + caplog.text
+                    caplog.clear()
+                    router.reset("a/x")
+
+    hidden = [*forms(PASSWORD), *forms(USER)]
+    assert {
+        place: found for place, text in places.items() if (found := [each for each in hidden if each in text])
+    } == {}
+
+
+async def test_a_key_that_changes_is_hidden_before_and_after(tmp_path: Path) -> None:
+    old, new = f"old-{KEY}", f"new-{KEY[::-1]}"
+    file = tmp_path / "key"
+    file.write_text(old)
+    places: list[str] = []
+    async with upstream(WIRES["openai"]) as (url, set_way):
+        given = config("openai", "h1", url, tmp_path / "audit")
+        given["providers"]["a"] = {
+            "type": "openai",
+            "base_url": url,
+            "auth": {"type": "file", "path": str(file)},
+        }
+        async with Router.from_config(given) as router:
+            for secret in (old, new, old):  # an answer to the old one may be late
+                file.write_text(new if places else old)
+                router._snapshot.upstreams["a"].auth._checked = None  # type: ignore[attr-defined]  # it is time to look
+                set_way(WAYS["with the status of a wrong key"], secret)
+                with pytest.raises(PointsmanError) as raised:
+                    await asked(router, "chat")
+                places.append(told(raised.value))
+                router.reset("a/x")
+
+    assert [
+        secret in text for text in places for secret in (*forms(old), *forms(new)) if secret in text
+    ] == []
+    assert all("***" in text for text in places)
 
 
 def test_the_search_finds_what_it_looks_for() -> None:

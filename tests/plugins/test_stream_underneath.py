@@ -246,16 +246,37 @@ async def test_a_completion_of_ollama_is_asked_for_as_a_stream_too() -> None:
 
 
 @pytest.mark.parametrize("kind", ["localai", "openai"])
-async def test_what_only_a_whole_answer_can_carry_is_not_asked_for_as_a_stream(kind: str) -> None:
-    whole = {"choices": [{"index": 0, "message": {"content": "Hi"}, "logprobs": {"content": []}}]}
-    given, upstream = provider(kind, [(200, whole)], stream_underneath=True)
+async def test_what_has_no_place_in_an_answer_is_in_raw_all_the_same(kind: str) -> None:
+    tokens = [{"token": each, "logprob": -0.5} for each in ("Hi", " you")]
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"content": each["token"]}, "logprobs": {"content": [each]}}]}
+        for each in tokens
+    ]
+    body = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in chunks) + b"data: [DONE]\n\n"
+    given, upstream = provider(kind, [(200, body)], stream_underneath=True)
     assert given.endpoint is not None
-    request = replace(HELLO, logprobs=True)
 
-    response = await given.chat(request, call_for(client_for(upstream, given.endpoint), "m"))
+    response = await given.chat(
+        replace(HELLO, logprobs=True), call_for(client_for(upstream, given.endpoint), "m")
+    )
+
+    assert upstream.sent()["logprobs"] is True
+    assert response.text == "Hi you"
+    assert response.raw == {"logprobs": {"content": tokens}}
+
+
+@pytest.mark.parametrize("kind", ["localai", "openai"])
+async def test_several_choices_are_asked_for_in_one_piece(kind: str) -> None:
+    choices = [{"index": n, "message": {"content": f"Hi {n}"}, "finish_reason": "stop"} for n in range(2)]
+    given, upstream = provider(kind, [(200, {"choices": choices})], stream_underneath=True)
+    assert given.endpoint is not None
+
+    response = await given.chat(
+        replace(HELLO, extra={"n": 2}), call_for(client_for(upstream, given.endpoint), "m")
+    )
 
     assert "stream" not in upstream.sent()
-    assert response.raw == whole
+    assert response.raw["choices"] == choices
 
 
 # ── what goes wrong ──────────────────────────────────────────────────────────────────────────────────

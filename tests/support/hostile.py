@@ -76,6 +76,8 @@ SEEN = ("\\x1b]52;c;", "\\x9b2J", "\\u202eevil", "\\x7f\\x7f", "[red]danger[/red
 class Hostile:
     """Speaks the dialect of OpenAI on 127.0.0.1, with `EVIL` in every place that holds text.
 
+    Of Ollama's it has what manages models: their list, their details, and pulls.
+
     `act` says what comes of a chat: `answer`, `tool`, `refusal`, `error`, `late error`, `headers`, `nonsense`.
     """
 
@@ -87,11 +89,20 @@ class Hostile:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                if self.path == "/api/tags":
+                    self._json(200, {"models": [{"name": EVIL, "model": EVIL, "size": 1, "details": {}}]})
+                    return
                 self._json(200, {"object": "list", "data": [{"id": f"m{EVIL}", "object": "model"}]})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                if owner.act == "nonsense":
+                if self.path == "/api/pull":
+                    self._send(200, _pull(owner.act), "application/x-ndjson")
+                elif self.path == "/api/show":
+                    self._json(
+                        200, {"details": {"family": EVIL, "parameter_size": EVIL}, "capabilities": [EVIL]}
+                    )
+                elif owner.act == "nonsense":
                     self._send(200, EVIL.encode(), "text/html")
                 elif owner.act in ("error", "headers"):
                     self._json(400, _error(), {"x-request-id": f"req-{owner.act}"})
@@ -112,7 +123,6 @@ class Hostile:
                 for name, value in {"content-type": kind, **(headers or {})}.items():
                     self.send_header(name, value)
                 if owner.act == "headers":
-                    self.wfile.write(b"")
                     self._headers_buffer.append(f"x-evil: {EVIL.replace(chr(13), '')}\r\n".encode())
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
@@ -124,7 +134,8 @@ class Hostile:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
-        self.base_url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self.root = f"http://127.0.0.1:{self._server.server_port}"
+        self.base_url = f"{self.root}/v1"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -134,6 +145,15 @@ class Hostile:
 
 def _error() -> dict[str, Any]:
     return {"error": {"message": EVIL, "type": f"type{EVIL}", "code": f"code{EVIL}", "param": EVIL}}
+
+
+def _pull(act: str) -> bytes:
+    steps: list[dict[str, Any]] = [
+        {"status": f"pulling {EVIL}"},
+        {"status": f"part {EVIL}", "digest": EVIL, "total": 10, "completed": 5},
+        {"error": EVIL} if act == "error" else {"status": "success"},
+    ]
+    return b"".join(json.dumps(each).encode() + b"\n" for each in steps)
 
 
 def _embeddings() -> dict[str, Any]:

@@ -42,6 +42,7 @@ from pointsman.failures import Failures, cut
 from pointsman.faults import OWN, during_attempt, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.http import Limits
+from pointsman.journal import begun
 from pointsman.pool import Pool, chain
 from pointsman.provider import Call
 from pointsman.retry import Failure, RetryPolicy, pause
@@ -167,7 +168,7 @@ class Attempts:
         self._chain = chain
         self.request = request
         self.operation = operation
-        self.request_id = new_id("req_", setting.rng)
+        self.request_id = terms.request_id or new_id("req_", setting.rng)
         self.started_at = now = setting.clock.now()
         self.wall = setting.clock.wall()
         self.terms = terms
@@ -349,9 +350,10 @@ class Attempts:
             return None
 
     def _begins(self, lease: Lease) -> None:
-        self.made += 1
-        lease.number = self.made
+        self.made = lease.number = number = self.made + 1
         self._demand.tried.add(lease.deployment.id)
+        if number > 1 or self._setting.events.detailed:
+            begun(self.request_id, lease.deployment.id, number)
 
     async def _in_line(self) -> Lease:
         demand, room, failures = self._demand, self._chain[0].room, self._failures
@@ -376,7 +378,7 @@ class Attempts:
         try:
             held = await room.wait(
                 attempt,
-                key=self.terms.fairness_key,
+                key=self.terms.caller,
                 priority=_PRIORITIES[self.terms.priority],
                 deadline=self.deadline,
                 needs=(
@@ -852,7 +854,9 @@ class Attempts:
         """End the attempt that holds `lease`: once released and told, whatever comes later is ignored."""
         if not lease.is_open:
             return
-        now = self._setting.clock.now()
+        setting = self._setting
+        now = setting.clock.now()
+        events = setting.events
         expected = self._demand.tokens
         believed = usage
         if usage is not None and expected and not 0 <= (usage.total or 0) <= 2 * expected:
@@ -860,8 +864,10 @@ class Attempts:
         tokens = None if believed is None else believed.total
         if error is None:
             lease.release(outcome, now, tokens=tokens)
+            tell, code, message, status = events.emit, "", "", None
         else:
-            self._setting.scrubber.error(error)
+            setting.scrubber.error(error)
+            tell, code, message, status = events.report, error.code, error.message, error.status
             if isinstance(error, ProviderError):
                 lease.deployment.live.failed_with(error, now)
             upstream_request_id = upstream_request_id or error.upstream_request_id
@@ -880,25 +886,26 @@ class Attempts:
         if believed is not None and lease is self._last:
             self._usage = usage
             self._chain[0].learn(believed)
-        events = self._setting.events
-        if not events.listeners:
+        if error is None and not events.listeners:
             return
-        events.emit(
+        tell(
             AttemptEnded(  # by position: there are two events to each call, and names double their cost
                 self.request_id,
                 lease.pool,
                 lease.deployment.id,
                 lease.number,
                 outcome,
-                "" if error is None else error.code,
-                "" if error is None else error.message,
-                None if error is None else error.status,
+                code,
+                message,
+                status,
                 self.wall + (lease.started_at - self.started_at),
                 now - lease.started_at,
                 lease.first_token if lease.first_event_at is not None else None,
                 usage,
                 upstream_request_id,
                 lease is self._hedge,
+                self.terms.caller,
+                self.terms.tags,
             )
         )
 
@@ -914,13 +921,15 @@ class Attempts:
 
     def _tell_end(self, result: str, error: BaseException | None) -> None:
         events = self._setting.events
-        if not events.listeners:
+        if error is None and not events.listeners:
             return
         lease = self._last
-        code = message = ""
-        if isinstance(error, PointsmanError):
-            code, message = error.code, error.message
-        events.emit(
+        tell, code, message = events.emit, "", ""
+        if error is not None:
+            tell = events.report
+            if isinstance(error, PointsmanError):
+                code, message = error.code, error.message
+        tell(
             RequestEnded(
                 self.request_id,
                 self.operation,
@@ -934,6 +943,8 @@ class Attempts:
                 self.wall,
                 self._setting.clock.now() - self.started_at,
                 self._usage,
+                self.terms.caller,
+                self.terms.tags,
             )
         )
 

@@ -128,6 +128,7 @@ def _add_attempt(out: dict[str, Any], event: AttemptEnded) -> None:
     (
         request_id, model, deployment, number, outcome, error, detail,
         status, _wall, seconds, first_token, usage, upstream_request_id, hedge,
+        caller, tags,
     ) = event  # fmt: skip
     if request_id:
         out["request_id"] = request_id
@@ -152,13 +153,17 @@ def _add_attempt(out: dict[str, Any], event: AttemptEnded) -> None:
         out["upstream_request_id"] = upstream_request_id
     if hedge:
         out["hedge"] = hedge
+    if caller:
+        out["caller"] = caller
+    if tags:
+        out["tags"] = dict(tags)
 
 
 def _add_request(out: dict[str, Any], event: RequestEnded) -> None:
     """Add to `out` the fields of `event` that hold something."""
     (
         request_id, operation, model, pool, deployment, result, error, detail,
-        attempts, _wall, seconds, usage,
+        attempts, _wall, seconds, usage, caller, tags,
     ) = event  # fmt: skip
     if request_id:
         out["request_id"] = request_id
@@ -180,6 +185,10 @@ def _add_request(out: dict[str, Any], event: RequestEnded) -> None:
     out["ms"] = _ms(seconds)
     if usage is not None:
         out["usage"] = _counted(usage)
+    if caller:
+        out["caller"] = caller
+    if tags:
+        out["tags"] = dict(tags)
 
 
 def _ms(seconds: float) -> float:

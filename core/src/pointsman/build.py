@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf
@@ -27,7 +28,7 @@ from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig
 from pointsman.config.problems import Path, Problem, config_error
 from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
-from pointsman.errors import ConfigError, FallbackOn, InvalidRequest, Outcome, PluginError
+from pointsman.errors import ConfigError, FallbackOn, InvalidRequest, Outcome, PluginError, UnknownModel
 from pointsman.events import Events, HealthChanged
 from pointsman.faults import OWN, fault
 from pointsman.health import (
@@ -52,7 +53,7 @@ from pointsman.provider import Provider, ProviderContext
 from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
 from pointsman.scrubber import Scrubber, userinfo
-from pointsman.snapshot import Polled, Snapshot, Upstream, limits_of
+from pointsman.snapshot import Polled, Snapshot, Upstream
 from pointsman.strategy import Price, Strategy
 from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
@@ -133,6 +134,9 @@ class _Builder:
         self._limits: dict[str, RateLimits | None] = {}
         self._credentials: list[tuple[object, Credential]] = []
         self._changes = Changes() if previous is None else previous.changes
+        self._retry_in_general: RetryPolicy | None = None
+        self._listed = True
+        """False for what no model lists: it shares one client with its like, and nobody has it warm up."""
         self._adoptions: list[Callable[[], None]] = []
         """What kept state takes over from the configuration, once all of it is known to be right."""
 
@@ -143,10 +147,8 @@ class _Builder:
         started = self._started(sinks)
         for adopt in self._adoptions:
             adopt()
-        # The providers keep this builder for the clients that they open later; it must not keep the past.
-        previous, self._previous = self._previous, None
-        self._kept, self._adoptions = Kept(None), []
-        return Snapshot(
+        previous = self._previous
+        snapshot = Snapshot(
             config=self._config,
             setting=Setting(
                 clock=self._clock,
@@ -167,12 +169,36 @@ class _Builder:
             hosts=self._hosts,
             alive=alive,
             changes=self._changes,
+            unlisted=self._unlisted,
         )
+        for name in () if previous is None else previous.called_by_full_name:
+            with suppress(UnknownModel):
+                snapshot.pool(name)  # so that what is known of it goes on
+        # The providers keep this builder for the clients that they open later; it must not keep the past.
+        self._previous, self._kept, self._adoptions = None, Kept(None), []
+        return snapshot
+
+    def _unlisted(self, id: str, upstream: Upstream, model: str) -> Pool:
+        """The pool of a `provider/upstream-model` that no model lists, made as those are that one does."""
+        apart = copy(self)
+        apart._listed, apart._now = False, self._clock.now()
+        apart._lives, apart._clients, apart._limits = {}, {}, {}
+        apart._problems, apart._adoptions = [], []
+        name = upstream.provider.name
+        listed = ModelConfig.model_validate(
+            {"deployments": [{"provider": name, "model": model}], "strategy": "round_robin"}
+        )
+        pool = apart._pool(id, listed, {name: upstream}, self._retry_in_general)
+        if pool is None or apart._problems:
+            raise config_error(apart._problems, file=self._config.file)
+        for adopt in apart._adoptions:
+            adopt()
+        return pool
 
     def checked(self) -> _Parts:
         """Everything but the audit sinks, which open files: those as what makes them."""
         config = self._config
-        retry = self._retry(config.retry, ("retry",))
+        self._retry_in_general = retry = self._retry(config.retry, ("retry",))
         sinks = [self._sink(each, ("audit", n)) for n, each in enumerate(config.audit)]
         upstreams = {
             name: upstream
@@ -341,6 +367,12 @@ class _Builder:
         provider = self._make("provider", config.type, path, lambda: factory.make(context))
         if provider is None:
             return None
+        try:
+            if provider.endpoint is not None:  # one for nothing: its headers may be none that can be sent
+                self._client(config, provider.endpoint, auth, max_in_flight=None)
+        except (InvalidRequest, TransportUnavailable) as error:
+            self._problem(path, self._scrubber.shown(error))
+            return None
         old = None if self._previous is None else self._previous.upstreams.get(name)
         return self._checked(Upstream(config, factory, provider, auth, open_client, own), old)
 
@@ -377,7 +409,7 @@ class _Builder:
 
         def changed(healthy: bool, now: float, reason: str) -> None:
             changes.count += 1
-            events.emit(HealthChanged(name, healthy, reason))
+            events.report(HealthChanged(name, healthy, reason))
             for each in warming if healthy else ():
                 each.begin_warm_up(now)
 
@@ -658,6 +690,7 @@ class _Builder:
             self._validated(options, config.options, (*path, "options"))
         if id not in self._lives:
             self._add_live(id, config, upstream, path)
+        timeouts = self._config.timeouts_for(pool, config)
         return Deployment(
             id=id,
             model=config.model,
@@ -676,7 +709,9 @@ class _Builder:
             price=None if config.price is None else Price(**dict(config.price)),
             host=self._host(config.provider, upstream, self._lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self._lives[id], upstream.checks),
-            **limits_of(self._config, pool, config),
+            first_token=timeouts.first_token,
+            idle=timeouts.idle,
+            attempt=timeouts.attempt,
         )
 
     def _host(self, name: str, upstream: Upstream, live: Live) -> Host:
@@ -729,7 +764,9 @@ class _Builder:
             self._adoptions.append(partial(_begin_anew, live, self._now))
         self._lives[id] = live
         endpoint = upstream.provider.endpoint
-        if endpoint is not None:
+        if not self._listed and (client := upstream.any_client()) is not None:
+            self._clients[id] = client
+        elif endpoint is not None:
             try:
                 self._clients[id] = self._kept_client(live, config, upstream) or self._client(
                     upstream.config, endpoint, upstream.auth, max_in_flight=config.max_in_flight
@@ -740,7 +777,8 @@ class _Builder:
         credential = self._credential(upstream)
         adopt = partial(self._adopt, live, settings, limits, credential, self._clients.get(id), endpoint)
         self._adoptions.insert(0, adopt)  # whatever else is to be adopted finds the settings
-        self._adoptions.append(partial(_add, upstream.warming, live))
+        if self._listed:
+            self._adoptions.append(partial(_add, upstream.warming, live))
 
     def _moved(self, provider: str) -> bool:
         """Whether another server answers under that name now."""
@@ -759,7 +797,7 @@ class _Builder:
 
     def _live_settings(self, config: DeploymentConfig, path: Path) -> LiveSettings:
         warm_up, adaptive = self._config.warm_up, self._config.adaptive_concurrency
-        if adaptive is not None and config.max_in_flight is None:
+        if adaptive is not None and config.max_in_flight is None and self._listed:
             self._problem(
                 (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
             )
@@ -785,7 +823,7 @@ class _Builder:
 
         def ejected(until: float, _now: float, reason: str) -> None:
             live.begin_warm_up(until)
-            events.emit(HealthChanged(id, False, reason))
+            events.report(HealthChanged(id, False, reason))
 
         return Outlier(settings, self._rng, checks=checks, on_eject=ejected)
 

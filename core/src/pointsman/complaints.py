@@ -88,7 +88,8 @@ def _complaint(body: Any, depth: int) -> Complaint:
     if isinstance(error, Mapping) and (found := _of_object(error)) != Complaint():
         return found if found.message or "error" not in error else _complaint(error, depth + 1)
     detail = body.get("detail")
-    for inner in (error, body.get("errors"), detail if isinstance(detail, Mapping) else None):
+    detail = detail if isinstance(detail, Mapping) else None
+    for inner in (error, body.get("errors"), detail, body.get("choices")):
         if isinstance(inner, Mapping | list) and (found := _complaint(inner, depth + 1)).message:
             return found
     return _of_object(body)

@@ -29,7 +29,10 @@ from pointsman.suggest import did_you_mean
 
 log = logging.getLogger("pointsman")
 
+PID = "{pid}"
+"""What stands for the number of the process in the path of a socket."""
 LONGEST_DRAIN = 3600.0
+_LARGEST_PID = 4194304
 _LONGEST_PATH = 107 if sys.platform == "linux" else 103
 
 
@@ -232,8 +235,11 @@ def _version() -> str:
 # ── where it is ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def socket_path(control: str | Path, file: str | None) -> Path:
+def socket_path(control: str | Path, file: str | None, *, pid: int | None = None) -> Path:
     """Where the socket is for `control: …` of a configuration, absolute.
+
+    `{pid}` in it stands for the number of the process, so that each worker has a socket of its own; without a
+    `pid` it is left as it is.
 
     A relative path starts at the directory of the configuration's `file`, so that router and operator find
     the same place wherever each was started; without a file, at the working directory.
@@ -244,8 +250,9 @@ def socket_path(control: str | Path, file: str | None) -> Path:
         raise ValueError("a control socket needs Unix-domain sockets, which are not to be had here")
     if "\0" in str(control):
         raise ValueError("a path cannot hold a zero character")
-    path = Path(os.path.abspath(Path(file or ".").parent / control))
-    length = len(os.fsencode(path))
+    pattern = os.path.abspath(Path(file or ".").parent / control)
+    path = Path(pattern if pid is None else pattern.replace(PID, str(pid)))
+    length = len(os.fsencode(pattern.replace(PID, str(_LARGEST_PID if pid is None else pid))))
     if length > _LONGEST_PATH:
         raise ValueError(
             f"{path} has {length} bytes, and the path of a socket at most {_LONGEST_PATH};"

@@ -210,7 +210,8 @@ def _make_room(path: Path) -> None:
             holder = _peer(probe)
     raise ConfigError(
         f"{holder} holds the control socket {path};"
-        " each router needs one of its own, or none (`control: null`)"
+        " each router needs one of its own: write `{pid}` into its name, such as `control: ./pointsman-{pid}.sock`,"
+        " or have none (`control: null`)"
     )
 
 

@@ -2,7 +2,8 @@
 
 # The annotations are not put off as elsewhere: `NamedTuple` would have to compile each of them.
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pointsman.errors import Outcome
@@ -10,6 +11,8 @@ from pointsman.faults import OWN
 from pointsman.types import Usage
 
 log = logging.getLogger("pointsman")
+log.addHandler(logging.NullHandler())  # without a word, unless the application wants to hear it
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 class AttemptEnded(NamedTuple):
@@ -24,6 +27,7 @@ class AttemptEnded(NamedTuple):
         seconds: how long it took, from choice to last byte.
         first_token: seconds until the first content, None when there was none or no stream.
         hedge: it was made beside another one that was late.
+        caller, tags: as the caller gave them.
     """
 
     request_id: str
@@ -40,6 +44,8 @@ class AttemptEnded(NamedTuple):
     usage: Usage | None
     upstream_request_id: str
     hedge: bool = False
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
 
 
 class RequestEnded(NamedTuple):
@@ -50,6 +56,7 @@ class RequestEnded(NamedTuple):
         model: the public name that was asked for; `pool` is the one that answered, after fallbacks.
         result: `ok`, `error`, `cancelled` or `abandoned`.
         attempts: how many attempts it took, 0 when none was made.
+        caller, tags: as the caller gave them.
     """
 
     request_id: str
@@ -64,6 +71,8 @@ class RequestEnded(NamedTuple):
     wall: float
     seconds: float
     usage: Usage | None
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
 
 
 class BreakerChanged(NamedTuple):
@@ -101,12 +110,19 @@ Listener = Callable[[Event], None]
 
 
 class Events:
-    """Tells listeners what happened. A listener that raises is counted and logged once, nothing more."""
+    """Tells listeners what happened. A listener that raises is counted and logged once, nothing more.
 
-    __slots__ = ("_complained", "failures", "listeners")
+    Attributes:
+        journal: hears of what is not everyday, whoever else listens.
+        detailed: it is to be told of attempts that begin, too.
+    """
+
+    __slots__ = ("_complained", "detailed", "failures", "journal", "listeners")
 
     def __init__(self) -> None:
         self.listeners: tuple[Listener, ...] = ()
+        self.journal: Listener | None = None
+        self.detailed = False
         self.failures = 0
         self._complained: set[int] = set()
 
@@ -127,6 +143,12 @@ class Events:
                 self._complained.discard(id(listener))
 
         return remove
+
+    def report(self, event: Event) -> None:
+        """Tell of something that is not everyday: a failure or a change."""
+        self.emit(event)
+        if self.journal is not None:
+            self.journal(event)
 
     def emit(self, event: Event) -> None:
         """Tell all listeners, in the order in which they were added."""

@@ -98,7 +98,8 @@ class Failures:
         """Have `error`, which the request ends with, say what the other attempts ended with."""
         error.failures = tuple(each for each in self._attempts if each.error is not error)
         said = Counter((deployment, before.message[:_NOTE]) for deployment, before in error.failures)
-        error.__notes__ = [  # anew: a provider may raise the same error again and again
+        others = [each for each in getattr(error, "__notes__", ()) if not each.startswith("before")]
+        error.__notes__ = others + [  # anew: a provider may raise the same error again and again
             f"before{'' if times == 1 else f', {times} times'}: {deployment}: {message}"
             for (deployment, message), times in said.items()
         ]

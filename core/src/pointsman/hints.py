@@ -20,17 +20,18 @@ _GO_DURATION = rf"(?:{_GO_TERM})+"
 def retry_after(headers: Mapping[str, str], *, wall: float) -> float | None:
     """Seconds to wait as `retry-after-ms` or `retry-after` say; None when they say nothing usable.
 
-    Decimal milliseconds win over decimal seconds and the three HTTP date forms; dates count from the
-    answer's own `date` where it has one, else from `wall` (seconds since 1970, UTC). A date in the past is
-    0; NaN, infinities and negative numbers are no hint. Of several values the largest counts.
+    Decimal milliseconds win over decimal seconds, durations and dates, unless they are 0: then they may be
+    what a division left of seconds. HTTP's three forms of dates count from the answer's own `date` where it
+    has one, else from `wall` (seconds since 1970, UTC); others are read as by `parse_reset`. A date in the
+    past is 0; NaN, infinities and negative numbers are no hint. Of several values the largest counts.
     """
     millis = [_number(value, 1e-3) for value in _split(headers.get("retry-after-ms", ""))]
     waits = [wait for wait in millis if wait is not None]
-    if not waits:
+    if not any(waits):
         for value in _dates(headers.get("retry-after", "")):
-            wait = _number(value, 1.0)
+            wait = _until(value, headers, wall)
             if wait is None:
-                wait = _until(value, headers, wall)
+                wait = parse_reset(value, wall=wall)
             if wait is not None:
                 waits.append(wait)
     return max(waits, default=None)
@@ -39,7 +40,8 @@ def retry_after(headers: Mapping[str, str], *, wall: float) -> float | None:
 def reset_after(headers: Mapping[str, str], names: Iterable[str], *, wall: float) -> float | None:
     """Seconds until the latest reset among the headers `names`; None when none can be read.
 
-    Reads Go durations (`6m0s`, `120ms`), RFC 3339 instants, epoch seconds and plain seconds.
+    Reads Go durations (`6m0s`, `120ms`), RFC 3339 instants, plain seconds, and seconds, milliseconds and so
+    on since 1970.
     """
     waits = [wait for name in names if (wait := parse_reset(headers.get(name, ""), wall=wall)) is not None]
     return max(waits, default=None)
@@ -75,8 +77,11 @@ def parse_reset(value: str, *, wall: float) -> float | None:
         return None
     number = _number(value, 1.0)
     if number is not None:
-        # Nobody waits thirty years: a number that large is an instant, not a duration.
-        return max(0.0, number - wall) if number > 1e9 else number
+        # Nobody waits thirty years: a number that large is an instant, and its size shows its unit.
+        for size, unit in ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e9, 1.0)):
+            if number > size:
+                return max(0.0, number * unit - wall)
+        return number
     if re.fullmatch(_GO_DURATION, value):
         seconds = sum(float(amount) * _GO_UNITS[unit] for amount, unit in re.findall(_GO_TERM, value))
         return seconds if math.isfinite(seconds) else None

@@ -36,7 +36,7 @@ from pointsman.faults import OWN, during_attempt, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.scrubber import Scrubber
-from pointsman.statuses import json_or_none, request_id_of
+from pointsman.statuses import ID_NAMES, json_or_none, request_id_of, snippet
 from pointsman.timers import Alarms, TimeLimits
 from pointsman.transports.direct import Direct, Reply, Shared
 from pointsman.transports.options import TransportUnavailable
@@ -152,8 +152,9 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        given = request_id_of(self.named)
-        return self._client.scrubber.text(given) if given else ""
+        if ID_NAMES.isdisjoint(self.named):
+            return ""
+        return self._client.scrubber.text(request_id_of(self.named))
 
     async def read(self) -> bytes:
         """The whole body, decoded, within the attempt's time. Closes the answer.
@@ -241,14 +242,18 @@ class Answer:
         """The whole body as a JSON value. Raises BadResponse when it is none, and what `read` raises."""
         return self.value(await self.read())
 
-    def value(self, body: bytes) -> Any:
-        """`body`, which was read from here, as a JSON value. Raises BadResponse when it is none."""
+    def value(self, body: bytes, *, hint: str = "") -> Any:
+        """`body`, which was read from here, as a JSON value.
+
+        Raises: BadResponse when it is none, which shows how the body begins, and the `hint` at what may help.
+        """
         try:
             return jsonio.loads(body)
-        except ValueError as error:
+        except ValueError:
+            came = snippet(body) or "nothing"
             raise self.mask(
                 BadResponse(
-                    f"the upstream's answer is not JSON: {error}",
+                    f"the upstream's answer is not JSON, but {came}" + (f"; {hint}" if hint else ""),
                     status=self.status,
                     upstream_request_id=self.request_id,
                 )
@@ -440,7 +445,8 @@ class Client:
         answer = Answer(reply, self, until, time)
         if 300 <= answer.status < 400:
             answer.abort()
-            host = _host(self.scrubber.text(answer.named.get("location", ""))) or "somewhere"
+            location = self.scrubber.text(answer.named.get("location", ""))
+            host = _host(self._base_url if location[:1] == "/" != location[1:2] else location) or "somewhere"
             raise BadResponse(
                 f"{self._shown} redirects to {host}; redirects are not followed, correct base_url",
                 status=answer.status,
@@ -582,7 +588,7 @@ class Client:
         content = b""
         if body is not None:
             try:
-                content = jsonio.dumps(body)
+                content = body if type(body) is bytes else jsonio.dumps(body)
             except (TypeError, ValueError, RecursionError) as error:
                 raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
         names, values = (tuple(headers), tuple(headers.values())) if headers else ((), ())

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from pointsman import data_urls
 from pointsman.errors import InvalidRequest
-from pointsman.terms import shown
+from pointsman.terms import TERMS, shown
 from pointsman.turns import Turns
 from pointsman.types import (
     NOTHING,
@@ -643,8 +643,15 @@ _NO_OPTIONS = _options_in(ChatRequest("", ()))
 def _check_options(options: Mapping[str, Any], known: Mapping[str, None]) -> None:
     for name in options:
         if name not in known:
-            from difflib import get_close_matches  # most programs know the options
+            raise InvalidRequest(f"unknown option {shown(name)}; {_hint(name, known)}")
 
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else "pass it through with extra={...}"
-            raise InvalidRequest(f"unknown option {shown(name)}; {hint}")
+
+def _hint(name: str, known: Mapping[str, None]) -> str:
+    from difflib import get_close_matches  # most programs know the options
+
+    from pointsman.foreign import INSTEAD
+
+    if name in INSTEAD:
+        return INSTEAD[name]
+    close = get_close_matches(name, [*known, *TERMS], 1)
+    return f"did you mean {close[0]!r}?" if close else "pass it through with extra={...}"

@@ -45,11 +45,13 @@ class Kept:
         self._known: dict[tuple[str, str, str], Live] = {}
         if previous is None:
             return
-        # One that was taken away is remembered for as long as calls of it run: it may come back before.
+        # One that was taken away is remembered for as long as calls of it run: it may come back before. One
+        # that is called by its full name is remembered as long as the name.
+        called = set(previous.called_by_full_name)
         for pool in (*previous.alive, *previous.pools.values()):
             for each in pool.deployments:
                 live = each.live
-                if live.in_flight or previous.lives.get(each.id) is live:
+                if live.in_flight or pool.name in called or previous.lives.get(each.id) is live:
                     self._known[each.id, each.provider.name, each.model] = live
 
     def live(self, id: str, provider: str, model: str) -> Live | None:
@@ -90,6 +92,6 @@ def _breaker(live: Live, settings: BreakerSettings, rng: Rng, events: Events) ->
         if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
             live.begin_warm_up(now)
         live.changes.count += 1
-        events.emit(BreakerChanged(live.id, str(old), str(new), reason))
+        events.report(BreakerChanged(live.id, str(old), str(new), reason))
 
     return Breaker(settings, rng, on_change=changed)

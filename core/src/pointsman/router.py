@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -34,13 +35,14 @@ from pointsman.events import Events, Listener, Reloaded, RequestEnded
 from pointsman.faults import fault, is_own
 from pointsman.health import answered
 from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
+from pointsman.journal import Journal, refused
 from pointsman.plugins import Plugins
 from pointsman.pool import when_all_idle
 from pointsman.provider import Call, Provider
 from pointsman.snapshot import Snapshot
 from pointsman.status import explain, status
 from pointsman.stream import ChatStream
-from pointsman.terms import Terms, split_terms
+from pointsman.terms import PLAIN, Terms, split_terms
 from pointsman.timers import TimeLimit
 from pointsman.types import (
     ChatRequest,
@@ -90,8 +92,11 @@ class Router:
         Raises: ConfigError with all problems at once.
         """
         self._clock = clock or LoopClock()
+        self._given_rng = rng
         self._rng = rng or system_rng()
+        self._pid = os.getpid()
         self._events = Events()
+        self._journal = Journal(self._events)
         self._extra_plugins = tuple(plugins)
         self._control: Control | None = None
         self._silence: list[Callable[[], None]] = []
@@ -331,19 +336,19 @@ class Router:
         self._bind()
         snapshot = self._snapshot
         if self._stopping:
-            raise self._refused(operation, request.model, _shutting_down())
+            raise self._refused(operation, request.model, _shutting_down(), terms)
         try:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
-            raise self._refused(operation, request.model, error) from None
+            raise self._refused(operation, request.model, error, terms) from None
         return Attempts(snapshot.setting, chain, request, operation, terms)
 
-    def _refused(self, operation: str, model: object, error: E) -> E:
+    def _refused(self, operation: str, model: object, error: E, terms: Terms = PLAIN) -> E:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""
         if isinstance(model, ChatRequest):
             model = model.model
-        error.request_id = new_id("req_", self._rng)
-        self._events.emit(
+        error.request_id = terms.request_id or new_id("req_", self._rng)
+        self._events.report(
             RequestEnded(
                 request_id=error.request_id,
                 operation=operation,
@@ -357,6 +362,8 @@ class Router:
                 wall=self._clock.wall(),
                 seconds=0.0,
                 usage=None,
+                caller=terms.caller,
+                tags=terms.tags,
             )
         )
         return error
@@ -515,6 +522,13 @@ class Router:
 
         Raises: ConfigError with all problems at once.
         """
+        try:
+            await self._reload(source)
+        except ConfigError as error:
+            refused(self._snapshot.setting.scrubber.shown(error))
+            raise
+
+    async def _reload(self, source: str | Path | Mapping[str, Any] | Config | None) -> None:
         if source is None:
             source = self.config.file
         if source is None:
@@ -542,7 +556,7 @@ class Router:
             self._retired.add(close)
             when_all_idle([*lives, *former], partial(self._close_retired, close))
         self._close_later(old.close_sinks)
-        self._events.emit(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
+        self._events.report(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -569,14 +583,23 @@ class Router:
             raise RuntimeError("this router is closed")
         loop = asyncio.get_running_loop()
         if self._loop is None:
+            if self._pid != os.getpid():
+                self._begin_anew()
             control = self._control_for(self.config)
             self._loop = loop
+            self._journal.adjust()
             self._snapshot.start()
             self._use_control(control)
         elif self._loop is not loop:
             raise RuntimeError(
                 "this router belongs to another event loop; make one for each, or a SyncRouter"
             )
+
+    def _begin_anew(self) -> None:
+        """The process was forked since: audit files and their threads, and chance, must be its own."""
+        self._pid = os.getpid()
+        self._rng = self._given_rng or system_rng()
+        self._use(self._build(self.config, None))
 
     def _control_for(self, config: Config) -> Control | None:
         """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
@@ -586,7 +609,7 @@ class Router:
         from pointsman.control_socket import Control
 
         try:
-            path = socket_path(config.control, config.file)
+            path = socket_path(config.control, config.file, pid=os.getpid())
             if self._control is not None and self._control.path == path:
                 return self._control
             return Control(self, path)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakSet
 
 from cachetools import LRUCache
@@ -18,7 +19,7 @@ from cachetools import LRUCache
 from pointsman.attempts import Setting
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth
-from pointsman.config import Config, DeploymentConfig, ProviderConfig
+from pointsman.config import Config, ProviderConfig
 from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel, writable
@@ -96,6 +97,8 @@ class Snapshot:
     changes: Changes
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it."""
+    unlisted: Callable[[str, Upstream, str], Pool]
+    """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
 
     __eq__ = object.__eq__  # one equals only itself
@@ -131,24 +134,19 @@ class Snapshot:
                 else f"{model[:_NAME_CUT]!r}… ({len(model)} characters)"
             )
             raise UnknownModel(f"no model is called {shown}; {hint}")
-        deployment = self._configured(upstream, upstream_model, model) or Deployment(
-            id=model,
-            model=upstream_model,
-            provider=upstream.provider,
-            client=upstream.any_client(),
-            live=Live(model, breaker=None, rng=self.setting.rng),
-            plugin=upstream.factory.name,
-            **limits_of(self.config, model, DeploymentConfig(provider=name, model=upstream_model)),
-        )
-        limits = deployment.live.limits
-        pool = Pool(
-            model,
-            (deployment,),
-            RoundRobin(),
-            total=self.config.timeouts.total,
-            retry_name=self.config.retry.type,
-            counts_tokens=limits is not None and limits.counts_tokens,
-        )
+        deployment = self._configured(upstream, upstream_model, model)
+        if deployment is None:
+            pool = self.unlisted(model, upstream, upstream_model)
+        else:
+            limits = deployment.live.limits
+            pool = Pool(
+                model,
+                (deployment,),
+                RoundRobin(),
+                total=self.config.timeouts.total,
+                retry_name=self.config.retry.type,
+                counts_tokens=limits is not None and limits.counts_tokens,
+            )
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool
@@ -162,6 +160,11 @@ class Snapshot:
         return None
 
     @property
+    def called_by_full_name(self) -> Sequence[str]:
+        """The `provider/upstream-model` names that were called, as far as they are remembered."""
+        return tuple(self._ad_hoc)
+
+    @property
     def in_flight(self) -> int:
         """Attempts that hold a lease now, over all deployments, those that were called by full name too."""
         ad_hoc = (each.live for pool in self._ad_hoc.values() for each in pool.deployments)
@@ -172,6 +175,9 @@ class Snapshot:
         try:
             return self.lives[deployment]
         except KeyError:
+            for pool in self._ad_hoc.values():
+                if pool.deployments[0].id == deployment:
+                    return pool.deployments[0].live
             hint = did_you_mean(deployment, self.lives, what="there are")
             raise KeyError(f"no deployment is called {deployment!r}; {hint}") from None
 
@@ -241,7 +247,10 @@ class Snapshot:
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
         for sink in self.sinks:
-            error = await asyncio.to_thread(_raised_by, sink.close)
+            if threading.main_thread().is_alive():
+                error = await asyncio.to_thread(_raised_by, sink.close)
+            else:  # the process ends: there is no thread to be had any more, and nobody to hold up
+                error = _raised_by(sink.close)
             if error is not None:  # a plugin's mistake must not keep the others from writing
                 fault("audit", type(sink).__name__, "close", error)
 
@@ -249,12 +258,6 @@ class Snapshot:
 def _can_be_asked_for(model: str) -> bool:
     """Whether an upstream may have a model of that name. What callers make up goes into records."""
     return len(model) <= _LONGEST_NAME and writable(model) == model
-
-
-def limits_of(config: Config, model: str, deployment: DeploymentConfig) -> dict[str, Any]:
-    """The time limits that a deployment keeps to, as the fields of `Deployment`."""
-    timeouts = config.timeouts_for(model, deployment)
-    return {"first_token": timeouts.first_token, "idle": timeouts.idle, "attempt": timeouts.attempt}
 
 
 async def _close(upstream: Upstream) -> None:

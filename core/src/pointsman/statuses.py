@@ -119,6 +119,8 @@ def snippet(body: bytes) -> str:
 
 
 _ID_NAMES = ("x-request-id", "request-id", "x-correlation-id")
+ID_NAMES = frozenset(_ID_NAMES)
+"""The header fields, in lower case, that an upstream gives its own id of a call in."""
 _LONGEST_ID = 200
 _MARKUP = r"<[a-zA-Z!/?][^<>]*>?"
 

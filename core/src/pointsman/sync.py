@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
+import logging
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from functools import wraps
@@ -11,19 +10,19 @@ from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
+from weakref import finalize
 
 from pointsman.batch import BatchResult
 from pointsman.config import Config
-from pointsman.events import Listener
+from pointsman.engine import Engine, Handover
+from pointsman.errors import CallError
+from pointsman.events import Listener, log
 from pointsman.inputs import Messages
 from pointsman.router import Router, as_config
 from pointsman.stream import ChatStream
 from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, StreamEvent
 
 T = TypeVar("T")
-
-_END_WITHIN = 2.0
-"""Seconds that cancelled calls have to give everything back."""
 
 
 class SyncRouter:
@@ -34,18 +33,35 @@ class SyncRouter:
 
     An interrupt (Ctrl-C) while a call runs cancels the call at the upstream. What it calls back (listeners,
     the iterable of a batch) runs in its own thread and must not call it.
+
+    In a forked process it begins anew with the first call, with connections, limits, breakers and audit files
+    of its own. One that nobody closed is closed at exit.
     """
 
     def __init__(self, config: Config, *, plugins: Iterable[object] = ()) -> None:
         """Build everything that `config` names. Raises ConfigError with all problems at once."""
-        router = Router(config, plugins=plugins)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="pointsman", daemon=True)
-        self._thread.start()
+        self._plugins = tuple(plugins)
         self._closed = False
-        self._lock = threading.Lock()
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._router = router
+        self._listeners: dict[object, Listener] = {}
+        self._engine = Engine(Router(config, plugins=self._plugins))
+        finalize(self, Engine.end_soon, self._engine).atexit = False  # at exit all engines are ended
+
+    @property
+    def _router(self) -> Router:
+        return self._current().router
+
+    def _current(self) -> Engine:
+        """The engine of this process: after a fork a new one, for the thread of the old one is not here."""
+        engine = self._engine
+        if engine.abandoned:
+            with engine.lock:
+                if self._engine is engine and not self._closed:
+                    router = Router(self._engine.router.config, plugins=self._plugins)
+                    for each in self._listeners.values():
+                        router.listen(each)
+                    self._engine = Engine(router)
+                    finalize(self, Engine.end_soon, self._engine).atexit = False
+        return self._engine
 
     @classmethod
     def from_config(
@@ -74,33 +90,18 @@ class SyncRouter:
         """Close all connections and end the thread. Calls that still run in other threads are cancelled
         at the upstream and raise RuntimeError.
         """
-        self._refuse_own_thread()
-        with self._lock:
+        self._engine.refuse_own_thread()
+        with self._engine.lock:
             if self._closed:
                 return
             self._closed = True
-            ended = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
-        try:
-            ended.result()
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        self._engine.end()
 
     def shutdown(self, *, grace: float | None = None) -> bool:
         """As `Router.shutdown`, and ends the thread."""
         finished = self._run(self._router.shutdown(grace=grace))
         self.close()
         return finished
-
-    async def _end(self) -> None:
-        """Cancel what runs and close the router after it, so that its last records are written too."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_END_WITHIN)
-        await self._router.aclose()
-        await self._loop.shutdown_asyncgens()
 
     def chat(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatResponse:
         """As `Router.chat`."""
@@ -165,10 +166,13 @@ class SyncRouter:
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """As `Router.listen`; it is told in the router's own thread."""
-        end = self._run(_later(self._router.listen, listener))
+        engine, token = self._current(), object()
+        end = self._run(_later(engine.router.listen, listener))
+        self._listeners[token] = listener
 
         def end_here() -> None:
-            if not self._closed:  # else nothing is told any more
+            self._listeners.pop(token, None)
+            if not self._closed and self._engine is engine:  # else nothing is told any more
                 self._run(_later(end))
 
         return end_here
@@ -198,41 +202,28 @@ class SyncRouter:
         self._run(self._router.reload(source))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        call, engine = None, self._engine
         try:
-            self._refuse_own_thread()
-            with self._lock:  # nothing may be handed to a loop that stops
+            engine = self._current()
+            engine.refuse_own_thread()
+            call = Handover(work)
+            with engine.lock:  # nothing may be handed to a loop that stops
                 if self._closed:
                     raise RuntimeError("this router is closed")
-                future = asyncio.run_coroutine_threadsafe(self._tracked(work), self._loop)
-        except BaseException:
-            work.close()
-            raise
-        try:
-            return future.result()
+                engine.loop.call_soon_threadsafe(engine.begin, call)
+            return call.result.result()
         except CancelledError:
             if self._closed:
                 raise RuntimeError("this router was closed while the call ran") from None
             raise
-        except BaseException:
-            # Interrupted while waiting: the call must not go on without its caller.
-            future.cancel()
+        except CallError as error:
+            if not log.isEnabledFor(logging.DEBUG):
+                error.__traceback__ = None  # it comes out of a future: ten lines about threads, and no more
             raise
-
-    async def _tracked(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            return await work
-        finally:
-            self._tasks.discard(task)
-
-    def _refuse_own_thread(self) -> None:
-        if threading.current_thread() is self._thread:
-            raise RuntimeError(
-                "a SyncRouter was called from its own thread (by a listener, or by the iterable of a batch) "
-                "and would wait for itself for ever"
-            )
+        except BaseException:
+            # Refused, or interrupted wherever it was: the call must not go on without its caller.
+            (call or Handover(work)).give_up(engine.loop)
+            raise
 
 
 class SyncStream:

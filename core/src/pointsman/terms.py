@@ -14,6 +14,8 @@ Labels = Mapping[str, str]
 Rule = Mapping[str, tuple[str, ...]]
 """Label → the values of it that are allowed. A deployment without the label does not meet the rule."""
 
+Tags = Mapping[str, str]
+
 
 @frozen
 class Terms:
@@ -23,7 +25,12 @@ class Terms:
         timeout: seconds for all of it: waiting, attempts and pauses. None: as configured.
         first_token_timeout, idle_timeout: seconds, for streams. None: as configured.
         priority: who is served first where callers must wait, and shed last.
-        fairness_key: callers with the same key share one turn in a queue; "" is a key like any other.
+        caller: who asks: events and records say it, and in a queue the calls of one caller share one turn.
+            At most 256 characters; "" is a caller like any other.
+        request_id: the id of the request in errors, events, records and logs, and in the header that goes to
+            the upstream; one of ours when "". At most 200 printable ASCII characters.
+        tags: what else events and records are to say of the request: at most 16, names of up to 64 characters
+            and values of up to 256. They do not go to the upstream; `metadata` of the request does.
         require: labels that a deployment must carry. What cannot be met is refused, never bent.
     """
 
@@ -31,20 +38,27 @@ class Terms:
     first_token_timeout: float | None = None
     idle_timeout: float | None = None
     priority: Priority = "normal"
-    fairness_key: str = ""
+    caller: str = ""
+    request_id: str = ""
+    tags: Tags = field(default_factory=dict)
     require: Rule = field(default_factory=dict)
 
 
 PLAIN = Terms()
 """The terms of a request that says nothing of them."""
-_NAMES = frozenset(each.name for each in fields(Terms))
+TERMS = frozenset(each.name for each in fields(Terms))
+"""The names of the options that are terms."""
+_LONGEST_ID = 200
+_LONGEST_NAME = 64
+_LONGEST_VALUE = 256
+_TAGS_AT_MOST = 16
 
 
 def split_terms(options: Mapping[str, Any]) -> tuple[Terms, Mapping[str, Any]]:
     """The terms among `options`, and the rest. Raises InvalidRequest for one that cannot be right."""
-    if _NAMES.isdisjoint(options):
+    if TERMS.isdisjoint(options):
         return PLAIN, options
-    given = {name: options[name] for name in options if name in _NAMES}
+    given = {name: options[name] for name in options if name in TERMS}
     for name in ("timeout", "first_token_timeout", "idle_timeout"):
         _check_seconds(name, given.get(name))
     if given.get("priority", "normal") not in get_args(Priority):
@@ -53,9 +67,15 @@ def split_terms(options: Mapping[str, Any]) -> tuple[Terms, Mapping[str, Any]]:
         )
     if not isinstance(given.get("fairness_key", ""), str):
         raise InvalidRequest("fairness_key must be a string")
+    if "caller" in given:
+        _check_text("caller", given["caller"], _LONGEST_VALUE)
+    if "request_id" in given:
+        _check_id(given["request_id"])
+    if "tags" in given:
+        given["tags"] = as_tags(given["tags"])
     if "require" in given:
         given["require"] = as_rule(given["require"])
-    return Terms(**given), {name: options[name] for name in options if name not in _NAMES}
+    return Terms(**given), {name: options[name] for name in options if name not in TERMS}
 
 
 _OPTIONS = {"total": "timeout", "first_token": "first_token_timeout", "idle": "idle_timeout"}
@@ -80,6 +100,18 @@ def as_rule(given: Any) -> Rule:
             raise InvalidRequest(f"require.{name} allows no value at all")
         rule[str(name)] = tuple(as_label(each) for each in values)
     return rule
+
+
+def as_tags(given: Any) -> Tags:
+    """A flat mapping of short texts, copied. Raises InvalidRequest."""
+    if not isinstance(given, Mapping):
+        raise InvalidRequest('tags must be a mapping of texts, such as {"feature": "search"}')
+    if len(given) > _TAGS_AT_MOST:
+        raise InvalidRequest(f"there are {len(given)} tags; at most {_TAGS_AT_MOST} go")
+    for name, value in given.items():
+        _check_text("the name of a tag", name, _LONGEST_NAME)
+        _check_text(f"tags[{name!r}]", value, _LONGEST_VALUE)
+    return dict(given)
 
 
 def as_label(value: Any) -> str:
@@ -112,6 +144,23 @@ def broken(rule: Rule, labels: Labels) -> str | None:
 def show(rule: Rule) -> str:
     """A rule for people: `local=true, region=eu|uk`."""
     return ", ".join(f"{name}={'|'.join(values) or 'nothing'}" for name, values in rule.items())
+
+
+def _check_text(what: str, value: Any, longest: int) -> None:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{what} is of type {type(value).__name__}; expected text")
+    if len(value) > longest:
+        raise InvalidRequest(f"{what} has {len(value)} characters; at most {longest} go")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"{what} holds half a character, which no record can hold") from None
+
+
+def _check_id(value: Any) -> None:
+    _check_text("request_id", value, _LONGEST_ID)
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise InvalidRequest("request_id must be printable ASCII, without a blank at either end")
 
 
 def _check_seconds(name: str, value: Any) -> None:

@@ -85,6 +85,26 @@ def test_an_error_object_holds_what_a_program_needs() -> None:
     }
 
 
+def test_what_earlier_attempts_ended_with_stands_below_an_error(cli, servers) -> None:
+    one, two = servers.add("ollama", name="one"), servers.add("ollama", name="two")
+    servers.configure(one, two, more="retry: {type: exponential, attempts: 2}")
+    for each in (one, two):
+        each.default = Reply(fault=Fault.status(503))
+
+    text, data = cli("ask", "hi"), cli("ask", "--json", "hi").error
+
+    assert text.code == 3
+    first, *before = text.err.splitlines()
+    assert first.startswith("error: ")
+    assert len(before) == 1
+    assert before[0].startswith("  before: ")
+    assert {data["deployment"], *(each["deployment"] for each in data["failures"])} == {
+        "one/llama3.2",
+        "two/llama3.2",
+    }
+    assert data["failures"][0]["code"] == "unavailable"
+
+
 BAD = """\
 providers:
   gpu: {type: olama, base_url: http://127.0.0.1:11434}

@@ -367,6 +367,20 @@ def test_status_drain_and_reload_speak_with_every_process_or_with_one(cli, worke
     assert left[first]["models"]["assistant"]["deployments"][0]["state"] == "draining"
 
 
+def test_the_processes_of_one_configuration_are_found_by_it(cli, fleet, application, workdir: Path) -> None:
+    file = workdir / "pointsman.yaml"
+    file.write_text(file.read_text().replace("./pointsman.sock", "./p.{pid}.sock"))
+    pids = {application().process.pid, application().process.pid}
+
+    status = cli("status", "--live", "--json").json
+    disabled = cli("disable", "gpu1/llama3.2")
+
+    assert {each["router"]["pid"] for each in status["processes"]} == pids
+    assert sorted(disabled.out.splitlines()) == sorted(
+        f"process {pid}: gpu1/llama3.2: disabled, 0 calls in flight" for pid in pids
+    )
+
+
 def test_where_nobody_listens_or_another_process_does_is_said(cli, workers, workdir: Path) -> None:
     (workdir / "empty").mkdir()
 
@@ -573,7 +587,7 @@ def test_why_a_deployment_would_not_be_chosen_is_said_in_words(given: dict[str, 
 
 def facts(provider: str = "p", **changes: Any) -> dict[str, Any]:
     return {
-        "provider": provider, "refused": None, "blocked": None, "state": "up", "ejection": None, "checks": None,
+        "provider": provider, "refused": None, "blocked": None, "state": "up", "ejection": None, "checks": None, "cool_down": None,
         "breaker": {"state": "closed"}, **changes,
     }  # fmt: skip
 

@@ -59,7 +59,9 @@ def hostile(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hostile]
     monkeypatch.setenv("PYTHONPATH", str(workdir))
     made = Hostile()
     (workdir / "pointsman.yaml").write_text(
-        f"providers: {{p: {{type: openai, base_url: '{made.base_url}', api_key: k}}}}\n"
+        "providers:\n"
+        f"  p: {{type: openai, base_url: '{made.base_url}', api_key: k}}\n"
+        f"  o: {{type: ollama, base_url: '{made.root}'}}\n"
         "models: {assistant: {deployments: [p/m]}}\n"
         "retry: none\n"
     )
@@ -95,6 +97,10 @@ COMMANDS = {
     "models list --json": ("answer", ["models", "list", "--json"]),
     "models show": ("answer", ["models", "show", "p/" + EVIL.replace("\0", "")]),
     "models pull": ("answer", ["models", "pull", EVIL.replace("\0", "")]),
+    "models show, of Ollama": ("answer", ["models", "show", "o/m"]),
+    "models pull, with bars": ("answer", ["models", "pull", "o/m"]),
+    "models pull, an error": ("error", ["models", "pull", "o/m"]),
+    "models pull --json": ("answer", ["models", "pull", "o/m", "--json"]),
     "status": ("answer", ["status"]),
     "explain": ("answer", ["explain", "p/" + EVIL.replace("\0", "")]),
     "explain --json": ("answer", ["explain", "p/" + EVIL.replace("\0", ""), "--json"]),

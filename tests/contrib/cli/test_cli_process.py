@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,3 +151,29 @@ def test_ctrl_c_together_with_the_end_of_input_is_130_without_a_traceback(proces
         # One that saw the end first may have been done before the signal came.
         assert process.wait(20) in (0, 130, -signal.SIGINT)
         assert b"Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_stream_that_is_closed_is_no_reason_to_fail(gpu, closed: int) -> None:
+    line = [sys.executable, "-m", "pointsman_cli", "ask", "Hi"]
+    with open(os.devnull) as nothing:
+        done = subprocess.run(
+            line,
+            stdin=nothing,
+            capture_output=True,
+            preexec_fn=lambda: os.close(closed),
+        )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(gpu.requests) == 1
+
+
+def test_what_the_encoding_of_a_terminal_lacks_is_written_as_an_escape(processes, gpu, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    gpu.script(Reply(text="caf\u00e9 \U0001f600"))
+
+    ask = processes.at_terminal("ask", "Hi")
+
+    ask.rest()
+    assert ask.sent == b"caf\xe9 \\U0001f600\r\n"
+    assert ask.process.returncode == 0

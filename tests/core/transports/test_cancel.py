@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 from collections import Counter
 from itertools import count
 from pathlib import Path
@@ -258,3 +259,33 @@ async def _turns(times: int) -> None:
 def _descriptors() -> int:
     table = Path("/proc/self/fd")
     return len(list(table.iterdir())) if table.exists() else 0
+
+
+DROPPED = """
+import asyncio, sys
+import httpx
+from pointsman.transports import open_transport
+
+async def call(name, url):
+    transport = open_transport(name)
+    response = await transport.handle_async_request(httpx.Request("GET", url))
+    assert await response.aread() == b"/x"
+    if sys.argv[3] == "in a cycle":
+        transport.itself = transport
+    if sys.argv[3] == "later":
+        return transport
+
+kept = asyncio.run(call(*sys.argv[1:3]))
+"""
+
+
+@pytest.mark.parametrize("when", ["at once", "in a cycle", "later"])
+async def test_a_transport_that_is_dropped_instead_of_closed_prints_nothing(
+    when: str, server: Fixture, name: str
+) -> None:
+    ran = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", DROPPED, name, server.url("/x"), when), stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await ran.communicate()
+
+    assert (ran.returncode, err) == (0, b"")

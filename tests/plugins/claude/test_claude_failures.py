@@ -149,7 +149,7 @@ def test_a_rate_limit_without_a_hint_waits_for_the_limit_that_is_used_up() -> No
 def test_should_not_retry_on_the_clients_fault_means_here_and_elsewhere(status: int) -> None:
     kind = {403: "permission_error", 404: "not_found_error"}.get(status, "invalid_request_error")
 
-    error = failure(status, {"x-should-retry": "false"}, envelope(kind), wall=WALL)
+    error = failure(status, {"x-should-retry": "false"}, envelope(kind, message="model: x"), wall=WALL)
 
     assert not error.retry_same
     # A right or a model that is lacking here says nothing about another deployment.

@@ -251,6 +251,17 @@ async def test_an_empty_stream_is_truncated() -> None:
         await source.next(float("inf"))
 
 
+@pytest.mark.parametrize("body", PAGES)
+async def test_a_page_tells_other_calls_too_what_the_address_should_look_like(body: str) -> None:
+    upstream = Upstream((200, body))
+
+    for ask in (upstream.provider.models, upstream.provider.probe):
+        with pytest.raises(BadResponse, match="base_url must end before /v1"):
+            await ask()
+    with pytest.raises(BadResponse, match="base_url must end before /v1"):
+        await upstream.provider.count_tokens(REQUEST)
+
+
 # ── everything else ──────────────────────────────────────────────────────────────────────────────────
 
 

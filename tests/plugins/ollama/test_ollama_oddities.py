@@ -24,7 +24,7 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.inputs import chat_request
-from pointsman.types import ChatRequest, Image, Message, Text
+from pointsman.types import ChatRequest, EmbedRequest, Image, Message, Text
 from pointsman_ollama import wire
 from pointsman_ollama.decode import Lines, StreamDecoder, chat_response
 from pointsman_ollama.provider import OllamaProvider
@@ -185,6 +185,20 @@ async def test_what_is_not_ollama_tells_what_the_address_should_look_like(
 ) -> None:
     with pytest.raises(BadResponse, match=r"not Ollama's API; base_url must end before /api, such as http"):
         await asked(how, answer, stream_underneath=underneath)
+
+
+@pytest.mark.parametrize("call", ["version", "models", "ps", "probe", "embed"])
+@pytest.mark.parametrize("body", ["<html>hello</html>", "Ollama is running"])
+async def test_a_page_tells_other_calls_too_what_the_address_should_look_like(call: str, body: str) -> None:
+    provider, transport = made((200, body))
+    assert provider.endpoint is not None
+
+    with pytest.raises(BadResponse, match=r"base_url must end before /api, such as http"):
+        if call == "embed":
+            client = client_for(transport, provider.endpoint)
+            await provider.embed(EmbedRequest("public", ("a",)), call_for(client, "m"))
+        else:
+            await getattr(provider, call)()
 
 
 # ── tool calls ───────────────────────────────────────────────────────────────────────────────────────

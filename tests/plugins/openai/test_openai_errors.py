@@ -153,6 +153,7 @@ def test_a_body_that_is_no_json_leaves_the_status() -> None:
         ({"retry_after": "2", "retry_after_ms": "1400"}, 1.4),
         ({"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": "6m0s"}, 360.0),
         ({"x_ratelimit_remaining_tokens": "0", "x_ratelimit_reset_tokens": "120ms"}, 0.12),
+        ({"x_ratelimit_remaining": "0", "x_ratelimit_reset": str(int((WALL + 30) * 1000))}, 30.0),
         ({"x_ratelimit_remaining_tokens": "5", "x_ratelimit_reset_tokens": "1m"}, None),
         (
             {

@@ -299,7 +299,7 @@ def test_thoughts_go_back_where_the_server_reads_them() -> None:
         ({"min_p": 0.1}, "min_p"),
         ({"repeat_penalty": 1.1}, "repeat_penalty"),
         ({"stop": tuple("abcde")}, "5 stop sequences"),
-        ({"logprobs": True, "stream": True}, "logprobs"),
+        ({"extra": {"n": 2}, "stream": True}, "2 choices"),
         ({"messages": (Message("tool", (Image(url="u"),), tool_call_id="c"),)}, "Image"),
         ({"messages": (Message("system", (Image(url="u"),)),)}, "Image"),
         ({"messages": (Message("assistant", (Audio(b"x"),)),)}, "Audio"),

@@ -119,12 +119,16 @@ def tell(error: Exception, *, as_json: bool) -> None:
 
 
 def message_of(error: Exception) -> str:
-    """What a person reads. A configuration's problems stand as they are, one per line."""
+    """What a person reads, with what earlier attempts ended with below it.
+
+    A configuration's problems stand as they are, one per line.
+    """
     if isinstance(error, click.ClickException):
         return f"error: {error.format_message()}"
     if type(error).__name__ == "ConfigError":
         return str(error)
-    return f"error: {_sentence(error)}{_about(error)}"
+    notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
+    return f"error: {_sentence(error)}{_about(error)}{''.join(notes)}"
 
 
 def _sentence(error: Exception) -> str:
@@ -156,6 +160,12 @@ def described(error: Exception) -> dict[str, Any]:
     for name in ("deployment", "status", "retry_after", "request_id", "attempts", "reasons"):
         if getattr(error, name, None) not in (None, "", 0):
             found[name] = getattr(error, name)
+    failures = getattr(error, "failures", ())
+    if failures:
+        found["failures"] = [
+            {"deployment": deployment, "code": before.code, "message": before.message}
+            for deployment, before in failures
+        ]
     problems = getattr(error, "problems", ())
     if problems:
         found["problems"] = [_problem(each) for each in problems]

@@ -34,9 +34,8 @@ def logged(asked: Asked) -> Iterator[None]:
 
 
 def set_level(asked: Asked) -> None:
-    """Log as much as was asked for; on a stderr for programs only errors, unless more is wanted."""
-    least = logging.ERROR if asked.json else logging.WARNING
-    OURS.setLevel({0: least, 1: logging.INFO}.get(asked.verbose, logging.DEBUG))
+    """Log as much as was asked for."""
+    OURS.setLevel({0: logging.WARNING, 1: logging.INFO}.get(asked.verbose, logging.DEBUG))
 
 
 def show_traceback(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
@@ -50,6 +49,8 @@ class _OnStderr(logging.Handler):
         self._asked = asked
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._asked.json and not self._asked.verbose and record.levelno < logging.ERROR:
+            return  # programs that did not ask for a log expect the error of the command, and no more
         try:
             if self._asked.json:
                 say_json({"log": record.levelname.lower(), "message": record.getMessage()})

@@ -23,7 +23,6 @@ from pointsman_cli.output import print_json, print_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_PID = "{pid}"
 _PATIENCE = 30.0
 """Seconds for an answer; a router that takes longer hangs."""
 _USAGE_CODES = ("config", "plugin", "unknown_deployment", "unknown_model", "invalid_request")
@@ -170,9 +169,11 @@ def fleet(asked: Asked, socket_file: Path | None, pid: int | None) -> Iterator[F
 
 def sockets_at(place: Path) -> Sequence[Path] | None:
     """All sockets in the folder `place`, or where its `{pid}` stands for a number; None for a plain path."""
-    if _PID in str(place):
-        named = re.compile(re.escape(str(place)).replace(re.escape(_PID), r"\d+"))
-        there = glob(escape(str(place)).replace(_PID, "*"))
+    from pointsman.control import PID
+
+    if PID in str(place):
+        named = re.compile(re.escape(str(place)).replace(re.escape(PID), r"\d+"))
+        there = glob(escape(str(place)).replace(PID, "*"))
         candidates = (Path(each) for each in there if named.fullmatch(each))
     elif place.is_dir():
         candidates = iter(place.iterdir())

@@ -175,7 +175,7 @@ def _down(health: Mapping[str, Facts]) -> set[str]:
 
 def _takes(deployment: Facts) -> bool:
     """Whether a call could go there, now or as soon as there is room: to be busy is no fault."""
-    ejection, checks, cool_down = deployment["ejection"], deployment["checks"], deployment.get("cool_down")
+    ejection, checks, cool_down = deployment["ejection"], deployment["checks"], deployment["cool_down"]
     return deployment["refused"] is None or (
         deployment["state"] == "up"
         and deployment["breaker"]["state"] not in ("open", "forced_open")

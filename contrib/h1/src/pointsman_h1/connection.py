@@ -9,6 +9,7 @@ from typing import Protocol, cast
 
 import httpx
 
+from pointsman.transports.readable import last_words
 from pointsman_h1.framing import FramingError, ResponseReader
 from pointsman_h1.request import Outgoing
 
@@ -205,7 +206,9 @@ class Connection(asyncio.BufferedProtocol):
             if exc is None:
                 self.eof_received()
             else:
-                self.abort(reader, _broken(exc, sending=self._sending))
+                error = _broken(exc, sending=self._sending)
+                self._hear_out(reader)
+                self.abort(reader, error)
         self._transport = None
 
     def pause_writing(self) -> None:
@@ -227,7 +230,7 @@ class Connection(asyncio.BufferedProtocol):
         pieces = outgoing.pieces()
         try:
             async for piece in pieces:
-                while self._writing_paused and self.reader is reader and reader.status < _REFUSED:
+                while self.reader is reader and reader.status < _REFUSED and self._is_held_up():
                     await self.wait()
                 if self.reader is not reader or reader.status >= _REFUSED:
                     return
@@ -236,11 +239,23 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             await pieces.aclose()
 
+    def _is_held_up(self) -> bool:
+        """Nothing can be written now: the buffers are full, or the connection is about to be lost."""
+        return self._writing_paused or self._live.is_closing()
+
     def _complete(self, reader: ResponseReader) -> None:
         if reader.keep_alive and not self._sending and not self._closed:
             self._end(keep=True)
         else:
             self.abort(reader)
+
+    def _hear_out(self, reader: ResponseReader) -> None:
+        """Take in what had come before the connection broke; that may be the whole answer."""
+        for piece in last_words(self._transport):
+            if self.reader is not reader:
+                return
+            self._buffer[: len(piece)] = piece
+            self.buffer_updated(len(piece))
 
     def _refuse(self, reader: ResponseReader, error: FramingError) -> None:
         refusal = httpx.RemoteProtocolError(str(error))

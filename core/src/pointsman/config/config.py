@@ -121,7 +121,7 @@ class Config(Section):
     audit: list[Named] = Field(default_factory=no_items, description="where records of requests go")
     control: FilePath | None = Field(
         default=None,
-        description="a socket to operate the running router by; relative to the configuration file",
+        description="a socket to operate the running router by, relative to the configuration file; `{pid}`: the process",
     )
     transport: Word = Field(
         default="auto",

@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import httpcore
@@ -174,7 +174,7 @@ class Connections:
         return connection
 
     def _proxy(self, origin: httpcore.Origin) -> httpcore.Proxy | None:
-        url = self._options.proxy_for(origin.scheme.decode(), origin.host.decode())
+        url = self._options.proxy_for(origin.scheme.decode(), origin.host.decode(), origin.port)
         if url is None:
             return None
         proxy = httpx.Proxy(url)  # which takes the credentials out of the URL
@@ -232,19 +232,59 @@ class _Backend(httpcore.AnyIOBackend):
             transport.abort()
 
 
+HEARD_FROM = 64 * 1024
+"""Bytes of a request, beyond which an answer is listened for while it is sent."""
+
+
 class _Socket(httpcore.AsyncNetworkStream):
     """A network stream, with TLS or without, that closes its socket without a farewell."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream, transport: asyncio.Transport) -> None:
+    def __init__(
+        self, stream: httpcore.AsyncNetworkStream, transport: asyncio.Transport, *, secured: bool = False
+    ) -> None:
+        self._written = 0
+        self._secured = secured
         self._stream = stream
         self._transport = transport
         self._socket: socket.socket | None = stream.get_extra_info("socket")
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._written = 0
         return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, timeout)
+        self._written += len(buffer)
+        if self._secured or self._written <= HEARD_FROM:
+            await self._stream.write(buffer, timeout)
+        else:
+            await self._write_unless_refused(buffer)
+
+    async def _write_unless_refused(self, buffer: bytes) -> None:
+        """Write a piece of a large request, while listening: a server may refuse it and read no further.
+
+        httpcore takes a failure to write for just that, and goes on to read the answer. Over TLS what comes
+        may be something else.
+        """
+        protocol = self._stream._stream._protocol  # type: ignore[attr-defined]  # anyio's
+        self._transport.resume_reading()
+        heard = asyncio.ensure_future(protocol.read_event.wait())
+        writing: asyncio.Future[Any] | None = None
+        try:
+            if is_readable(self._socket):  # to write now might fail, and then nobody could read any more
+                await heard
+            else:
+                writing = asyncio.ensure_future(self._stream.write(buffer))
+                await asyncio.wait((writing, heard), return_when=asyncio.FIRST_COMPLETED)
+            if not _refuses(protocol.read_queue):
+                await (writing or self._stream.write(buffer))
+            elif writing is None or not writing.done():
+                raise httpcore.WriteError("the server answered before all of the request was sent")
+        finally:
+            self._transport.pause_reading()
+            heard.cancel()
+            if writing is not None:
+                writing.cancel()
+                writing.add_done_callback(_retrieved)
 
     async def aclose(self) -> None:
         self._transport.abort()
@@ -258,7 +298,7 @@ class _Socket(httpcore.AsyncNetworkStream):
         except BaseException:  # httpcore leaves the socket open when the handshake is cancelled
             self._transport.abort()
             raise
-        return _Socket(secured, self._transport)
+        return _Socket(secured, self._transport, secured=True)
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":  # asked of an idle connection before it is used again
@@ -273,3 +313,14 @@ class _Socket(httpcore.AsyncNetworkStream):
                 return True
             stream = stream.transport_stream
         return bool(stream._protocol.read_queue)
+
+
+def _refuses(received: Sequence[bytes]) -> bool:
+    """Whether a final answer other than a success begins with this."""
+    head = b"".join(received)[:12] if received else b""
+    return head.startswith(b"HTTP/1.") and head[9:10] in (b"3", b"4", b"5")
+
+
+def _retrieved(writing: asyncio.Future[Any]) -> None:
+    if not writing.cancelled():
+        writing.exception()

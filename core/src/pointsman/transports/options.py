@@ -66,15 +66,21 @@ class TransportOptions:
     client_cert: tuple[Path, Path | None] | None = None
     trust_env: bool = False
 
-    def proxy_for(self, scheme: str, host: str) -> str | None:
-        """URL of the proxy towards `scheme://host`, from the options or, where trusted, the environment."""
+    def proxy_for(self, scheme: str, host: str, port: int | None = None) -> str | None:
+        """URL of the proxy towards `scheme://host`, from the options or, where trusted, the environment.
+
+        `port`: None for that of the scheme.
+        """
         if self.proxy is not None or not self.trust_env:
             return self.proxy
-        from urllib.request import getproxies_environment, proxy_bypass
+        from urllib.request import getproxies_environment
+
+        from pointsman.transports.no_proxy import bypasses
 
         found = getproxies_environment()
         proxy = found.get(scheme) or found.get("all")
-        if not proxy or proxy_bypass(host):
+        port = port or {"http": 80, "https": 443}.get(scheme)
+        if not proxy or bypasses(found.get("no", ""), host, port):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
 

@@ -17,8 +17,11 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import weakref
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -28,7 +31,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from pointsman.lean import httpx
 from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
-from pointsman.transports.readable import is_readable
+from pointsman.transports.readable import is_readable, last_words
 from pointsman.transports.slots import Slots
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._connector: _Connector | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
-        self._proxies: dict[tuple[str, str], str | None] = {}
+        self._proxies: dict[tuple[str, str, int | None], str | None] = {}
         self._bodies: set[AiohttpBody] = set()
         self._closed = False
 
@@ -87,7 +90,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=headers,
                 allow_redirects=False,
                 ssl=True if scheme == "http" else self._contexts.context(self._options),
-                proxy=self._proxy(scheme, url.host),
+                proxy=self._proxy(scheme, url.host, url.port),
                 timeout=self._timeout(request),
             )
         except BaseException as error:
@@ -129,6 +132,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise RuntimeError("this transport is closed")
         if self._session is None:
             self._connector = _Connector(
+                self,
                 limit=0,
                 keepalive_timeout=self._options.keepalive_expiry,
                 ttl_dns_cache=DNS_SECONDS,
@@ -145,12 +149,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             self._session._retry_connection = False
         return self._session
 
-    def _proxy(self, scheme: str, host: str) -> str | None:
+    def _proxy(self, scheme: str, host: str, port: int | None) -> str | None:
         if self._options.proxy is not None or not self._options.trust_env:
             return self._options.proxy
-        if (scheme, host) not in self._proxies:
-            self._proxies[scheme, host] = self._options.proxy_for(scheme, host)
-        return self._proxies[scheme, host]
+        key = scheme, host, port
+        if key not in self._proxies:
+            self._proxies[key] = self._options.proxy_for(scheme, host, port)
+        return self._proxies[key]
 
     def _timeout(self, request: httpx.Request) -> aiohttp.ClientTimeout:
         asked = request.extensions.get("timeout")
@@ -238,6 +243,22 @@ class _Handler(ResponseHandler):
             self.force_close()
         super().data_received(data)
 
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        if isinstance(exc, OSError):  # of who writes, perhaps before the loss of the connection is told
+            self._hear_out()
+        super().set_exception(exc, *cause)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if isinstance(exc, OSError):
+            self._hear_out()
+        super().connection_lost(exc)
+
+    def _hear_out(self) -> None:
+        """Take in what had come before the connection broke; that may be the whole answer."""
+        if self.transport is not None and self.transport.is_closing():
+            for piece in last_words(self.transport):
+                self.data_received(piece)
+
     def _is_complete(self) -> bool:
         return self._body is not None and self._body.is_eof()
 
@@ -245,8 +266,9 @@ class _Handler(ResponseHandler):
 class _Connector(aiohttp.TCPConnector):
     """A connector that closes at once and does not trust an idle connection that has received something."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, owner: AiohttpTransport, **options: Any) -> None:
         super().__init__(**options)
+        self._owner = weakref.ref(owner)
         self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment]  # a kind of it
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
@@ -263,6 +285,21 @@ class _Connector(aiohttp.TCPConnector):
         if (should_close or protocol.should_close) and protocol.transport is not None:
             protocol.transport.abort()
         super()._release(key, protocol, should_close=should_close)
+
+    @property
+    def closed(self) -> bool:
+        # The session asks, and would complain when it is dropped along with a transport that nobody closed.
+        return self._closed or self._owner() is None
+
+    def __del__(self, *warnings: Any) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(RuntimeError):  # the loop is closed
+            self.abort_in_use()
+            for protocol, _ in chain.from_iterable(self._conns.values()):
+                if protocol.transport is not None:
+                    protocol.transport.abort()
 
     def abort_in_use(self) -> None:
         for protocol in list(self._acquired):

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from typing import Any
@@ -28,6 +27,7 @@ import httpcore
 from pointsman.lean import httpx
 from pointsman.transports.connections import Connection, Connections, core_url
 from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
+from pointsman.transports.quiet import keep_quiet
 from pointsman.transports.slots import Slots
 
 REAP_SECONDS = 1.0
@@ -51,7 +51,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             raise TransportUnavailable("HTTP/2 needs the package h2. Try: pip install 'httpx[http2]'")
         if options.wants_socks() and find_spec("socksio") is None:
             raise TransportUnavailable("a SOCKS proxy needs socksio. Try: pip install 'httpx[socks]'")
-        _keep_headers_out_of_logs()
+        keep_quiet()
         self._connect_timeout = options.connect_timeout
         self._slots = Slots(options.max_connections)
         self._connections = Connections(options, contexts or TlsContexts())
@@ -231,14 +231,4 @@ class HttpxBody(httpx.AsyncByteStream):
 def _as_httpx(error: Exception) -> httpx.TransportError:
     """An error of httpcore's as the one of httpx that has the same name."""
     kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__, httpx.TransportError)
-    return kind(str(error))
-
-
-def _keep_headers_out_of_logs() -> None:
-    """httpcore and hpack log headers at DEBUG, keys among them: an application that has all of its loggers at
-    DEBUG cannot mean that. Whoever does sets the level of theirs by name.
-    """
-    for name in ("httpcore", "hpack"):
-        logger = logging.getLogger(name)
-        if logger.level == logging.NOTSET:
-            logger.setLevel(logging.INFO)
+    return kind(str(error).partition(": bytearray(")[0])  # behind it h11 quotes what came

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from pointsman import data_urls
 from pointsman.errors import InvalidRequest, Unsupported
+from pointsman.payload import base64_of
 from pointsman.types import Audio, File, Image, JsonObject, Message, Part, Text, ToolCall
 
 Block = dict[str, Any]
@@ -87,7 +88,7 @@ def _bare_block(part: Part, where: str) -> Block:
 def _image_source(image: Image, where: str) -> Block:
     if image.data is not None:
         _check_image_type(image.media_type, where)
-        return {"type": "base64", "media_type": image.media_type, "data": image.base64()}
+        return {"type": "base64", "media_type": image.media_type, "data": base64_of(image.data)}
     if image.url is None:
         raise InvalidRequest(f"{where} is an image with neither data nor url")
     inline = _inline(image.url, f"{where} is an image")
@@ -138,8 +139,7 @@ def _document_source(file: File, where: str) -> Block:
         return {"type": "base64", "media_type": "application/pdf", "data": inline[1]}
     match file.media_type.partition(";")[0].strip():
         case "application/pdf":
-            data = Image(data=file.data).base64()
-            return {"type": "base64", "media_type": "application/pdf", "data": data}
+            return {"type": "base64", "media_type": "application/pdf", "data": base64_of(file.data)}
         case "text/plain":
             try:
                 text = file.data.decode("utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -12,12 +13,13 @@ from pointsman.errors import BadResponse, CallError, InvalidRequest
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint
+from pointsman.payload import is_large, written
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
 from pointsman_claude.decode import input_tokens, model_page
-from pointsman_claude.failures import failure
+from pointsman_claude.failures import NOT_CLAUDE, failure
 from pointsman_claude.stream import Frames, MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
 
@@ -90,7 +92,8 @@ class ClaudeProvider(Provider):
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         manner = self._manner_of(call.options)
-        body = messages_body(request, model=call.model, dialect=manner.dialect, stream=False)
+        make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=False)
+        body = await written(make) if is_large(request.messages) else make()
         answer, content = await call.client.fetch(
             "POST", "/v1/messages", body, limits=call.limits, headers={**call.headers, **manner.headers}
         )
@@ -100,7 +103,8 @@ class ClaudeProvider(Provider):
 
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         manner = self._manner_of(call.options)
-        body = messages_body(request, model=call.model, dialect=manner.dialect, stream=True)
+        make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=True)
+        body = await written(make) if is_large(request.messages) else make()
         answer = await call.client.send(
             "POST",
             "/v1/messages",
@@ -150,7 +154,7 @@ class ClaudeProvider(Provider):
         answer, content = await client.fetch(method, path, body, limits=limits, headers=self._manner.headers)
         if answer.status >= 400:
             raise _failure(answer, content, client)
-        return answer.value(content)
+        return answer.value(content, hint=NOT_CLAUDE)
 
     def _manner_of(self, options: Mapping[str, Any]) -> _Manner:
         if not options:

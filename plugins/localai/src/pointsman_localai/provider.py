@@ -105,7 +105,8 @@ class LocalAIProvider(OpenAIProvider):
                 break
             await self._context.clock.sleep(interval)
         if state.error or state.cancelled:
-            raise BadResponse(f"LocalAI's job {uuid} failed: {state.error or 'it was cancelled'}"[:500])
+            why = self._client().scrubber.text(state.error) or "it was cancelled"
+            raise BadResponse(f"LocalAI's job {uuid} failed: {why}"[:500])
 
     # ── the dialect ──────────────────────────────────────────────────────────────────────────────────
 

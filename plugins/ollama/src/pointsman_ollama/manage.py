@@ -9,13 +9,13 @@ from typing import Any
 
 from pointsman import jsonio
 from pointsman.complaints import is_complaint
-from pointsman.errors import BadResponse, Truncated
+from pointsman.errors import BadResponse, CallError, Truncated
 from pointsman.framing import SseEvent
 from pointsman.frozen import frozen
 from pointsman.http import Answer, Client
 from pointsman.types import JsonObject, ModelInfo
 from pointsman_ollama.decode import Lines
-from pointsman_ollama.failures import error_in_answer
+from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
 
 
 @frozen
@@ -78,10 +78,12 @@ class Pull:
             raise StopAsyncIteration
         try:
             step = progress(await self._line())
-        except BaseException:
+        except BaseException as error:
             self._done = True
             if self._answer is not None:
                 self._answer.abort()
+            if isinstance(error, CallError):  # it does not go through the router, which would do this
+                self._client.scrubber.error(error)
             raise
         if step.status == "success":
             await self.aclose()
@@ -132,7 +134,7 @@ def version(value: Any) -> str:
     """The version of /api/version. Raises BadResponse when another kind of server answered."""
     found = value.get("version") if isinstance(value, Mapping) else None
     if not isinstance(found, str):
-        raise BadResponse("the answer has no version: this is not Ollama's API")
+        raise BadResponse(f"the answer has no version; {NOT_OLLAMA}")
     return found
 
 

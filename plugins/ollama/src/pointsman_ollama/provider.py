@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from pointsman.errors import CallError
 from pointsman.http import Answer, Client, Endpoint, Limits
+from pointsman.payload import is_large, written
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.sources import EventSource, HttpEvents
 from pointsman.types import (
@@ -16,10 +18,11 @@ from pointsman.types import (
     EmbedRequest,
     EmbedResponse,
     GenerateRequest,
+    Message,
     ModelInfo,
 )
 from pointsman_ollama import decode, manage, wire
-from pointsman_ollama.failures import error_for
+from pointsman_ollama.failures import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
 from pointsman_ollama.settings import OllamaSettings
 
@@ -52,19 +55,22 @@ class OllamaProvider(Provider):
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         """The whole answer. Without messages the model is only loaded, and the answer is empty."""
         stream = self._stream_underneath
-        body = wire.chat_body(request, call.model, self._for(call), stream=stream)
+        make = partial(wire.chat_body, request, call.model, self._for(call), stream=stream)
+        body = await written(make) if is_large(request.messages) else make()
         return await self._whole(call, "/api/chat", body, prompted=bool(request.messages), stream=stream)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventSource:
         """The answer's events; the wait for a model that is being loaded falls under `first_token`."""
-        body = wire.chat_body(request, call.model, self._for(call), stream=True)
+        make = partial(wire.chat_body, request, call.model, self._for(call), stream=True)
+        body = await written(make) if is_large(request.messages) else make()
         decoder = decode.StreamDecoder(_seed(call), prompted=bool(request.messages))
         return await self._events(call, "/api/chat", body, decoder, timely=True)
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
         """A plain completion; with a suffix, of what stands between the two."""
         stream = self._stream_underneath
-        body = wire.generate_body(request, call.model, self._for(call), stream=stream)
+        make = partial(wire.generate_body, request, call.model, self._for(call), stream=stream)
+        body = await written(make) if is_large((Message("user", request.images),)) else make()
         return await self._whole(call, "/api/generate", body, prompted=bool(request.prompt), stream=stream)
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
@@ -72,7 +78,7 @@ class OllamaProvider(Provider):
         body = wire.embed_body(request, call.model, self._for(call))
 
         def read(content: bytes, answer: Answer) -> EmbedResponse:
-            value = answer.value(content)
+            value = answer.value(content, hint=NOT_OLLAMA)
             return decode.embed_response(value, count=len(request.texts), dimensions=request.dimensions)
 
         return await self._ask(call, "/api/embed", body, read)
@@ -199,7 +205,7 @@ class OllamaProvider(Provider):
         answer, content = await client.fetch(method, path, body, limits=limits)
         if answer.status >= 400:
             raise _error_of(answer, content, client, model)
-        return None if empty else answer.value(content)
+        return None if empty else answer.value(content, hint=NOT_OLLAMA)
 
 
 async def _accepted(answer: Answer, client: Client, model: str) -> Answer:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from pointsman import data_urls
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.frozen import frozen
+from pointsman.payload import base64_of
 from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
@@ -257,7 +258,7 @@ def _images(parts: Iterable[Part]) -> list[str]:
 def _image(image: Image) -> str:
     """The picture as Ollama takes it: base64 without a prefix."""
     if image.data is not None:
-        return image.base64()
+        return base64_of(image.data)
     if not image.url:
         raise InvalidRequest("an image has neither data nor url")
     try:

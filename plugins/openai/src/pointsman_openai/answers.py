@@ -7,6 +7,7 @@ is a `BadResponse` that says which part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pointsman import jsonio
@@ -15,7 +16,6 @@ from pointsman.dimensions import check_dimensions
 from pointsman.errors import BadResponse
 from pointsman.surrogates import whole
 from pointsman.types import (
-    NOTHING,
     ChatResponse,
     EmbedRequest,
     EmbedResponse,
@@ -35,11 +35,11 @@ from pointsman_openai.values import as_count, as_list, as_object, as_text
 _CONTEXT_WINDOW = ("context_window", "context_length", "max_model_len", "max_context_length")
 
 
-def chat_response(body: Any, content: bytes | None = None, *, request_id: str = "") -> ChatResponse:
+def chat_response(body: Any, read_from: bytes | None = None, *, request_id: str = "") -> ChatResponse:
     """The answer of POST /chat/completions.
 
     Args:
-        content: what `body` was read from, for numbers in arguments that are too long for it.
+        read_from: the bytes of `body`, for numbers in arguments that are too long for it.
 
     Raises: the error in the body, if it has one; BadResponse.
     """
@@ -52,17 +52,17 @@ def chat_response(body: Any, content: bytes | None = None, *, request_id: str = 
         reasoning = reasoning_of(message) or reasoning
     calls: Sequence[ToolCall] = ()
     if message.get("tool_calls") or message.get("function_call"):
-        if content is not None and has_object_arguments(message):
-            message = as_object(first_choice(jsonio.exactly(content), request_id).get("message"))
+        if read_from is not None and has_object_arguments(message):
+            message = as_object(first_choice(jsonio.exactly(read_from), request_id).get("message"))
         calls = calls_of(message, answer_id)
     finish, native = finish_of(choice.get("finish_reason"), calls=bool(calls))
     if finish == "error":
         raise failure_of(str(native), request_id=request_id)
     blocks: Sequence[JsonObject] = ()
-    if details := message.get("reasoning_details"):
-        blocks = blocks_of(details)
-        reasoning = reasoning or text_of(details)
-    return ChatResponse(
+    if "reasoning_details" in message:
+        blocks = blocks_of(message["reasoning_details"])
+        reasoning = reasoning or text_of(blocks)
+    response = ChatResponse(
         text if text.isascii() else whole(text),
         calls,
         finish,
@@ -75,8 +75,10 @@ def chat_response(body: Any, content: bytes | None = None, *, request_id: str = 
         native,
         request_id,
         body,
-        extra={"extra_content": extra} if (extra := message.get("extra_content")) else NOTHING,
     )
+    if "extra_content" in message:
+        return replace(response, extra={"extra_content": message["extra_content"]})
+    return response
 
 
 def completion_response(body: Any, *, request_id: str = "") -> ChatResponse:

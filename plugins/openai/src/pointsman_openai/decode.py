@@ -207,7 +207,8 @@ class ChatDecoder:
             self._take_calls(tool_calls, events)
         elif function := as_object(delta.get("function_call")):  # deprecated: one call, without id
             self._take_calls([{"index": 0, "function": function}], events)
-        self._said = self._said or len(events) > before or bool(self._calls) or bool(details)
+        news = len(events) > before or bool(self._calls or details or self._halves)
+        self._said = self._said or news
         if not delta.keys() <= _OF_A_DELTA:
             extra = {key: delta[key] for key in _BACK if delta.get(key)}
             raw = {key: value for key, value in delta.items() if key not in _OF_A_DELTA}
@@ -219,7 +220,8 @@ class ChatDecoder:
         self._calls.take(pieces, self._answer_id, new)
         for event in new:
             arguments = self._halves.take(event.index, event.arguments)
-            events.append(ToolCallDelta(event.index, event.id, event.name, arguments, event.extra))
+            if arguments or event.name or event.extra:
+                events.append(ToolCallDelta(event.index, event.id, event.name, arguments, event.extra))
 
     def _count(self, usage: Usage | None, events: list[StreamEvent]) -> None:
         if usage is not None and usage != self._usage:

@@ -66,8 +66,8 @@ def _said(kind: type[CallError] | None, message: str) -> str:
 
 
 def _reset(headers: Mapping[str, str], wall: float) -> float | None:
-    """Seconds until the exhausted budgets are full again; the suffixes are open: requests, tokens, …"""
-    prefix = "x-ratelimit-remaining-"
+    """Seconds until the exhausted budgets are full again; the suffixes are open: none, requests, tokens, …"""
+    prefix = "x-ratelimit-remaining"
     spent = [
         name.lower().replace("remaining", "reset", 1)
         for name, value in headers.items()

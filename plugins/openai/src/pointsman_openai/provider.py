@@ -13,6 +13,7 @@ from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderErr
 from pointsman.framing import SseFramer
 from pointsman.hints import RateHeaders
 from pointsman.http import Answer, Client, Endpoint, Limits, bearer
+from pointsman.payload import is_large, written
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.sources import HttpEvents
 from pointsman.statuses import json_or_none, snippet
@@ -63,9 +64,13 @@ class OpenAIProvider(Provider):
         self._own: Client | None = None
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
-        if self._stream_underneath and not request.logprobs:  # no event could carry these
+        if self._stream_underneath and not request.logprobs and request.extra.get("n") in (None, 1):
             return await (await self.stream(request, call, timely=False)).whole()
-        body = self._body(request, call, stream=False)
+        body: Any
+        if is_large(request.messages):
+            body = await written(lambda: self._body(request, call, stream=False))
+        else:
+            body = self._body(request, call, stream=False)
         answer, content = await self._send("/chat/completions", body, call)
         if content[:1] != b"{" and is_events(content):
             return chat_of_events(content, request_id=answer.request_id)
@@ -73,7 +78,11 @@ class OpenAIProvider(Provider):
 
     async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEvents:
         """The events of an answer; a `timely` one must begin within `first_token`."""
-        body = self._body(request, call, stream=True)
+        body: Any
+        if is_large(request.messages):
+            body = await written(lambda: self._body(request, call, stream=True))
+        else:
+            body = self._body(request, call, stream=True)
         client = self._client_of(call)
         path = self.prefix + "/chat/completions"
         answer = await client.send(
@@ -163,7 +172,8 @@ class OpenAIProvider(Provider):
         try:
             return jsonio.loads(content)
         except ValueError:
-            raise not_json(content, answer.status, self._address(), request_id=answer.request_id) from None
+            error = not_json(content, answer.status, self._address(), request_id=answer.request_id)
+            raise answer.mask(error) from None
 
     def _address(self) -> str:
         """What the base URL should look like."""

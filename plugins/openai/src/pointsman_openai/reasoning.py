@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pointsman.assembly import joined
@@ -14,9 +15,9 @@ def blocks_of(given: Any) -> tuple[JsonObject, ...]:
     return tuple(each for each in as_list(given) if isinstance(each, dict))
 
 
-def text_of(blocks: Any) -> str:
+def text_of(blocks: Iterable[JsonObject]) -> str:
     """What can be read of pieces."""
-    return "".join(as_text(each.get("text")) or as_text(each.get("summary")) for each in blocks_of(blocks))
+    return "".join(as_text(each.get("text")) or as_text(each.get("summary")) for each in blocks)
 
 
 class Details:
@@ -42,7 +43,7 @@ class Details:
             known.update(
                 {name: value for name, value in each.items() if name not in grows and value is not None}
             )
-        return text_of(given)
+        return text_of(blocks_of(given))
 
     def finish(self, events: list[StreamEvent]) -> None:
         """Add to `events` the pieces, complete."""

@@ -76,16 +76,15 @@ class ToolCalls:
 
     def take(self, pieces: Any, answer_id: str, events: list[ToolCallDelta]) -> None:
         """Add to `events` what the pieces of one chunk tell."""
-        given = [as_object(each) for each in as_list(pieces)]
         fed: list[_Call] = []
-        for position, piece in enumerate(given):
+        for piece in map(as_object, as_list(pieces)):
             wire_id = as_text(piece.get("id"))
             name, arguments = called(piece)
             extra = extra_of(piece)
             if not (wire_id or name or arguments or extra):
                 continue
             said = _Piece(_number(piece.get("index")), wire_id, name, arguments)
-            call = self._call(said, fed, len(given) - position)
+            call = self._call(said, fed)
             fed.append(call)
             call.name = call.name or name
             call.wire_id = call.wire_id or wire_id
@@ -108,37 +107,21 @@ class ToolCalls:
                 call.pending = arguments_text(call.pending)
                 self._announce(call, answer_id, events)
 
-    def _call(self, piece: _Piece, fed: Sequence[_Call], to_come: int) -> _Call:
-        """The call that a piece belongs to.
-
-        Args:
-            fed: the calls of the pieces before it in the same chunk.
-            to_come: how many pieces of the chunk are left, with this one.
-        """
+    def _call(self, piece: _Piece, fed: Sequence[_Call]) -> _Call:
+        """The call that a piece belongs to. Args: fed: those of the pieces before it in the same chunk."""
         call = self._by_number.get(piece.number) if piece.number is not None else None
         numbered = call is not None
         if call is None and self._order:
-            call = self._latest(piece, fed, to_come)
+            same_id = (
+                each for each in reversed(self._order) if piece.wire_id and each.wire_id == piece.wire_id
+            )
+            call = next(same_id, self._order[-1])
         if call is None or _begins_another(piece, call, numbered=numbered, fed=call in fed):
             call = _Call(len(self._order), piece.wire_id)
             self._order.append(call)
         if piece.number is not None:
             self._by_number[piece.number] = call
         return call
-
-    def _latest(self, piece: _Piece, fed: Sequence[_Call], to_come: int) -> _Call:
-        """The call that a piece without a known number goes on with, if it begins none."""
-        order = self._order
-        if piece.wire_id and (same := [each for each in order if each.wire_id == piece.wire_id]):
-            return same[-1]
-        if piece.number is None and not (
-            piece.name or piece.wire_id
-        ):  # one piece for each call begun, in order
-            if fed and fed[-1].index + 1 < len(order):
-                return order[fed[-1].index + 1]
-            if not fed and 1 < to_come <= len(order):
-                return order[-to_come]
-        return order[-1]
 
     def _announce(self, call: _Call, answer_id: str, events: list[ToolCallDelta]) -> None:
         call.announced = True

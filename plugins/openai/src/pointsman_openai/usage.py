@@ -18,6 +18,8 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
             return None
     prompt, completion = as_count(usage.get("prompt_tokens")), as_count(usage.get("completion_tokens"))
     cached = cache_write = reasoning = None
+    if len(usage) < 4 and usage.keys() <= _PLAIN:
+        return Usage(prompt, completion)
     if details := as_object(usage.get("prompt_tokens_details")):
         cached = as_count(details.get("cached_tokens"))
         cache_write = as_count(details.get("cache_write_tokens"))
@@ -31,9 +33,13 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
         reasoning = as_count(usage["reasoning_tokens"])
     if reasoning or cached:
         total = as_count(usage.get("total_tokens"))
-        prompt, cached = _including(prompt, cached, total, completion, reasoning)
+        if cached and prompt is not None and cached > prompt:
+            prompt, cached = _including(prompt, cached, total, completion, reasoning)
         completion, reasoning = _including(completion, reasoning, total, prompt)
     return Usage(prompt, completion, cached, cache_write, reasoning)
+
+
+_PLAIN = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"))
 
 
 def _including(

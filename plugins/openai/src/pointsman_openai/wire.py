@@ -6,7 +6,6 @@ changes the meaning of a request.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.frozen import frozen
+from pointsman.payload import base64_of
 from pointsman.turns import Turns
 from pointsman.types import (
     Audio,
@@ -100,7 +100,7 @@ def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: boo
     if request.logit_bias is not None:
         body["logit_bias"] = dict(request.logit_bias)
     if request.logprobs or request.top_logprobs is not None:
-        _logprobs(body, request, dialect, stream=stream)
+        _logprobs(body, request)
     if request.tools or request.tool_choice is not None or request.extra:
         _tools(body, request, dialect)
     if request.response_format is not None:
@@ -118,6 +118,10 @@ def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: boo
         body.pop("stream", None)
     if stream:
         body["stream"] = True
+        if body.get("n") not in (None, 1):
+            raise dialect.cannot(
+                f"{body['n']!r} choices of a stream (n)", "a stream has one: ask several times"
+            )
     return body
 
 
@@ -256,7 +260,12 @@ def _own_part(part: Part, where: str, dialect: Dialect) -> Body:
         case Image():
             if part.url is None and not part.data:
                 raise InvalidRequest(f"{where} is an image with neither data nor url")
-            image = {"url": part.data_url()}
+            url = (
+                part.url
+                if part.url is not None
+                else f"data:{part.media_type};base64,{base64_of(part.data or b'')}"
+            )
+            image = {"url": url}
             if part.detail is not None and dialect.detail:
                 image["detail"] = part.detail
             return {"type": "image_url", "image_url": image}
@@ -265,7 +274,7 @@ def _own_part(part: Part, where: str, dialect: Dialect) -> Body:
         case Audio():
             if dialect.official and part.format not in ("wav", "mp3"):
                 raise dialect.cannot(f"audio of format {part.format!r} in {where}", "send wav or mp3")
-            data = base64.b64encode(part.data).decode("ascii")
+            data = base64_of(part.data)
             return {"type": "input_audio", "input_audio": {"data": data, "format": part.format}}
 
 
@@ -278,7 +287,7 @@ def _file(file: File, where: str, dialect: Dialect) -> Body:
         if file.url is not None:
             raise dialect.cannot(f"a file by URL in {where}", "give its bytes or an uploaded file's id")
         raise InvalidRequest(f"{where} is a file with neither data nor id")
-    data = base64.b64encode(file.data).decode("ascii")
+    data = base64_of(file.data)
     name = file.filename or ("document.pdf" if file.media_type == "application/pdf" else "document")
     return {"filename": name, "file_data": f"data:{file.media_type};base64,{data}"}
 
@@ -315,9 +324,7 @@ def _sampling(body: Body, request: ChatRequest | GenerateRequest, dialect: Diale
         body["stop"] = list(request.stop)
 
 
-def _logprobs(body: Body, request: ChatRequest, dialect: Dialect, *, stream: bool) -> None:
-    if stream:
-        raise dialect.cannot("logprobs of a stream", "no stream event carries them: ask without streaming")
+def _logprobs(body: Body, request: ChatRequest) -> None:
     body["logprobs"] = True
     if request.top_logprobs is not None:
         body["top_logprobs"] = request.top_logprobs

@@ -1,0 +1,53 @@
+"""What other libraries and APIs call the options of a call, and what to write here in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_RETRY = "how often is said under `retry` in the configuration"
+_PROVIDER = "it belongs to a provider in the configuration"
+_ONE = "a call has one answer; make several, or a `batch`"
+_FORMAT = "it is response_format here: 'json' or a JSON Schema"
+_EFFORT = "it is reasoning_effort here, or whatever the provider knows in extra={...}"
+
+INSTEAD: Mapping[str, str] = {
+    # how much, and how
+    **dict.fromkeys(
+        ("max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict", "n_predict"),
+        "it is max_tokens here",
+    ),
+    "stop_sequences": "it is stop here",
+    "repetition_penalty": "it is repeat_penalty here",
+    "random_seed": "it is seed here",
+    **dict.fromkeys(("n", "best_of", "candidate_count", "num_return_sequences"), _ONE),
+    **dict.fromkeys(("format", "json_mode", "json_schema", "guided_json", "response_schema"), _FORMAT),
+    **dict.fromkeys(("thinking", "think", "reasoning", "thinking_budget"), _EFFORT),
+    "encoding_format": "vectors come as lists of floats",
+    # what is asked
+    "functions": "they are tools here",
+    "function_call": "it is tool_choice here",
+    "system": "put a message with the role system first",
+    "system_prompt": "put a message with the role system first",
+    "prompt": "hand the prompt to `generate`, or messages to `chat`",
+    "input": "hand the texts to `embed`, or messages to `chat`",
+    "stream": "call `stream` or `chat`",
+    "stream_options": "the usage comes with every stream, where the upstream counts",
+    # how the call is treated
+    **dict.fromkeys(("timeout_ms", "request_timeout", "deadline"), "it is timeout here, in seconds"),
+    "stream_timeout": "it is idle_timeout here, in seconds",
+    **dict.fromkeys(("num_retries", "max_retries", "retries", "retry"), _RETRY),
+    **dict.fromkeys(("fallbacks", "fallback"), "fallbacks are said in the configuration, under the model"),
+    **dict.fromkeys(("fairness_key", "tenant", "end_user", "user_id"), "it is caller here"),
+    **dict.fromkeys(("trace_id", "id", "correlation_id"), "it is request_id here"),
+    "labels": "they are tags here; labels of deployments are asked for with require={...}",
+    "deployment": "name it as the model: 'provider/upstream-model'",
+    "provider": "name it in the model: 'provider/upstream-model'",
+    # what a configuration says
+    **dict.fromkeys(("api_key", "api_base", "base_url", "api_version", "organization"), _PROVIDER),
+    **dict.fromkeys(("headers", "extra_headers", "default_headers", "proxy"), _PROVIDER),
+    "custom_llm_provider": _PROVIDER,
+    # the rest
+    "extra_body": "it is extra here",
+    "drop_params": "what an upstream cannot do is refused and goes elsewhere; leave the option out",
+}
+"""Name → a hint that follows "unknown option …;"."""

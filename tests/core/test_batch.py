@@ -286,7 +286,22 @@ def test_a_pace_is_kept_evenly_whatever_the_answers_take(per_minute: float, tota
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"concurrency": 0}, {"concurrency": -1}, {"per_minute": 0}, {"per_minute": -5}]
+    "wrong",
+    [
+        {"concurrency": 0},
+        {"concurrency": -1},
+        {"per_minute": 0},
+        {"per_minute": -5},
+        {"concurrency": float("nan")},
+        {"concurrency": 2.5},
+        {"concurrency": "8"},
+        {"concurrency": None},
+        {"per_minute": float("nan")},
+        {"per_minute": float("inf")},
+        {"per_minute": 10**400},
+        {"per_minute": 1e-320},
+        {"per_minute": "5"},
+    ],
 )
 def test_what_cannot_be_right_is_refused_before_anything_starts(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

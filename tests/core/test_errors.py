@@ -18,6 +18,7 @@ from pointsman.errors import (
     MidStreamError,
     NoDeploymentAvailable,
     Outcome,
+    PluginError,
     PointsmanError,
     ProviderError,
     RequestError,
@@ -38,6 +39,8 @@ def made(kind: type[CallError]) -> CallError:
         return MidStreamError("broke", cause=made(ConnectionFailed), text="hel", events=3, usage=Usage(1, 2))
     if issubclass(kind, NoDeploymentAvailable):
         return kind("none", reasons={"a": "full"}, retry_after=2.5)
+    if kind is PluginError:
+        return PluginError("failed", kind="strategy", plugin="odd", method="pick", deployment="gpu1/x")
     if issubclass(kind, ConnectionFailed):
         return kind("reset", sent=False, **given)  # type: ignore[arg-type]
     return kind("what happened", status=503, upstream_request_id="u1", upstream_code="x", **given)  # type: ignore[arg-type]

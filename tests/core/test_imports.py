@@ -17,8 +17,8 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
-    errors foreign scrubber frozen
-    types turns assembly
+    errors foreign faults scrubber frozen
+    types usage turns assembly
     jsonio surrogates arguments data_urls payload
     units regular printable suggest naming clock events journal timers framing hints
     recognition complaints dimensions
@@ -33,7 +33,7 @@ ORDER = """
     swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting
     reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
-    snapshot lives control control_socket build status router engine sync
+    interfaces snapshot lives control control_socket build status router engine sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

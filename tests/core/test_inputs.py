@@ -215,7 +215,7 @@ WRONG_MESSAGES = {
     "a list of strings": (["hi"], "messages[0] is a str"),
     "no role": ([{"content": "x"}], "messages[0].role is None"),
     "a role unknown": ([Message.user("x"), {"role": "bot"}], "messages[1].role is 'bot'"),
-    "a role that is a list": ([{"role": ["user"]}], "messages[0].role is ['user']"),
+    "a role that is a list": ([{"role": ["user"]}], "messages[0].role is list"),
     "a key unknown": ([{"role": "user", "contents": "x"}], "messages[0] has unknown keys: contents"),
     "content of a number": ([{"role": "user", "content": 5}], "messages[0].content is a int"),
     "content of bytes": ([{"role": "user", "content": b"x"}], "messages[0].content[0] is a int"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Any
 
 from pointsman.types import (
@@ -23,6 +24,7 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
+from pointsman.usage import unsound
 
 
 class Assembly:
@@ -46,7 +48,7 @@ class Assembly:
     )
 
     def __init__(self) -> None:
-        self._text: list[str] = []
+        self._text = StringIO()  # takes text and nothing else, as a list would not
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
         self._blocks: list[JsonObject] = []
@@ -67,17 +69,17 @@ class Assembly:
     def extend(self, events: Sequence[StreamEvent]) -> None:
         """Take the next events."""
         self.events += len(events)
-        text = self._text
+        write = self._text.write
         for event in events:
             if type(event) is TextDelta:  # as nearly all are
-                text.append(event.text)
+                write(event.text)
             else:
                 self._add(event)
 
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._text)
+        return self._text.getvalue()
 
     def response(self, upstream_request_id: str = "") -> ChatResponse:
         """The whole answer, as far as the events tell it."""
@@ -103,25 +105,29 @@ class Assembly:
     def _add(self, event: StreamEvent) -> None:
         match event:
             case TextDelta():
-                self._text.append(event.text)
+                self._text.write(event.text)
             case ReasoningDelta():
-                self._reasoning.append(event.reasoning)
+                self._reasoning.append(_text(event.reasoning))
             case ToolCallDelta():
                 # Pieces of a call: id and name come once, the arguments in any number of pieces.
+                if type(event.index) is not int:
+                    raise TypeError(f"the index of a tool call is a {type(event.index).__name__}")
                 call = self._calls.setdefault(event.index, ["", ""])
-                call[0] = call[0] or event.id
-                call[1] = call[1] or event.name
-                call.append(event.arguments)
+                call[0] = call[0] or _text(event.id)
+                call[1] = call[1] or _text(event.name)
+                call.append(_text(event.arguments))
                 if event.extra:
                     extra = self._extras.setdefault(event.index, {})
                     extra.update(joined(extra, event.extra))
             case Started():
                 # The first that is some: a chunk of a router's or filter's own may come before the answer's.
-                self._id, self._model = self._id or event.id, self._model or event.model
+                self._id, self._model = self._id or _text(event.id), self._model or _text(event.model)
             case Finished():
                 if self._finish is None:
                     self._finish, self._native = event.finish_reason, event.native
             case UsageUpdate():
+                if (wrong := unsound(event.usage)) is not None:
+                    raise TypeError(f"the usage {wrong}")
                 self.usage = event.usage
             case ReasoningBlock():
                 self._blocks.append(event.block)
@@ -129,7 +135,17 @@ class Assembly:
                 self._raw = joined(self._raw or {}, event.raw) if event.raw else self._raw
                 self._extra = joined(self._extra or {}, event.extra) if event.extra else self._extra
             case RefusalDelta():
-                self._refusal.append(event.refusal)
+                self._refusal.append(_text(event.refusal))
+            case StreamEvent():
+                return  # of a kind that says nothing of the answer
+            case _:
+                raise TypeError(f"a {type(event).__name__} is no event")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"there is a {type(value).__name__} where text should be")
+    return value
 
 
 def joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

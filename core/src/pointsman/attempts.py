@@ -31,6 +31,7 @@ from pointsman.errors import (
     ModelNotFound,
     NoDeploymentAvailable,
     Outcome,
+    PluginError,
     PointsmanError,
     ProviderError,
     RuleNotMet,
@@ -38,6 +39,7 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded, log
 from pointsman.failures import Failures, cut
+from pointsman.faults import OWN, during_attempt, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.journal import begun
@@ -47,7 +49,8 @@ from pointsman.retry import Failure, RetryPolicy, pause
 from pointsman.scrubber import Scrubber
 from pointsman.terms import PLAIN, Terms, both, show_limit
 from pointsman.timers import Alarms, ExtensibleLimits, TimeLimit, TimeLimits
-from pointsman.types import ChatResponse, EmbedResponse, Request, Usage
+from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Request, Usage
+from pointsman.usage import plausible, unsound
 from pointsman.waiting import NotYet, Priority, WaitingRoom
 
 if TYPE_CHECKING:
@@ -321,16 +324,13 @@ class Attempts:
             except CallError as error:
                 self._failed(lease, error)
                 raise
-            except PointsmanError:
-                self.end(lease, Outcome.NEUTRAL)
-                raise
-            except Exception as error:
-                wrapped = plugin_error(lease, error)
-                self._failed(lease, wrapped)
-                raise wrapped from error
-            except BaseException:
-                self.end(lease, Outcome.NEUTRAL)
-                raise
+            except BaseException as error:
+                fault = self.plugin_error(lease, self.operation, error)
+                if fault is None:
+                    self.end(lease, Outcome.NEUTRAL)
+                    raise
+                self._failed(lease, fault)
+                raise fault from error
 
     # ── where the next attempt goes ──────────────────────────────────────────────────────────────────
 
@@ -602,12 +602,29 @@ class Attempts:
             failures=0 if way.back is None else self._failed_before.of(way.back),
             elapsed=now - self.started_at,
         )
-        return self._retry.delay(failure, self._setting.rng)
+        return self._delay(failure)
 
     def _takes_too_long(self, wait: float, back: Deployment | None, now: float) -> bool:
         """Whether `wait` is not waited inside a request: what an upstream asked for, without our jitter."""
         jitter = 0.0 if back is None else back.live.jitter
         return wait - jitter > LONGEST_WAIT + _ROUNDING or now + wait >= self.deadline
+
+    def _delay(self, failure: Failure) -> float | None:
+        """What the retry policy says. Raises PluginError, from the attempt's error, when it cannot be."""
+        did: BaseException | str
+        try:
+            wait = self._retry.delay(failure, self._setting.rng)
+        except OWN as error:
+            did = error
+        else:
+            number = isinstance(wait, int | float) and not isinstance(wait, bool)
+            if wait is None or (number and wait >= 0):
+                return wait
+            shown = f"{float(wait):g} seconds" if number else f"a {type(wait).__name__}"
+            did = f"returned {shown} from delay(), expected seconds from 0 or None"
+        scrub = self._setting.scrubber.text
+        broken = fault("retry", self._chain[0].retry_name, "delay", did, scrub=scrub)
+        raise self._complete(broken, None) from failure.error
 
     def _ready(self, now: float, *, well_only: bool = False) -> Sequence[Deployment]:
         """What the next attempt could go to at once, of those that this request has not tried."""
@@ -673,8 +690,6 @@ class Attempts:
         elif isinstance(error, CallError):
             with suppress(DeadlineExceeded):  # the other one is told the same
                 self._failed(lease, error)
-        elif isinstance(error, Exception) and not isinstance(error, PointsmanError):
-            self._failed(lease, plugin_error(lease, error))
         else:
             self.end(lease, Outcome.NEUTRAL)
 
@@ -688,6 +703,16 @@ class Attempts:
 
     def _pool(self, lease: Lease) -> Pool:
         return next(pool for pool in self._chain if pool.name == lease.pool)
+
+    def plugin_error(self, lease: Lease, method: str, did: BaseException | str) -> PluginError | None:
+        """What it counts as that the provider of `lease` raised `did`, or did wrong in words.
+
+        None for what is no mistake of the plugin's: an error of ours, or the end of the caller's task.
+        """
+        if isinstance(did, CallError) or (isinstance(did, BaseException) and not is_own(did)):
+            return None
+        plugin = lease.deployment.plugin
+        return during_attempt(fault("provider", plugin, method, did, scrub=self._setting.scrubber.text))
 
     # ── the end of an attempt, the end of the request ────────────────────────────────────────────────
 
@@ -803,6 +828,33 @@ class Attempts:
     def _total(self) -> tuple[str, float]:
         return "total", self._chain[0].total
 
+    def check(self, response: object, lease: Lease) -> None:
+        """Raise what it counts as when `response`, which a provider returned, is no answer to the request."""
+        expected = EmbedResponse if self.operation == "embed" else ChatResponse
+        if not isinstance(response, expected):
+            did = f"returned a {type(response).__name__}, expected {expected.__name__}"
+        elif (wrong := unsound(response.usage)) is not None:
+            did = f"returned an answer whose usage {wrong}"
+        elif isinstance(response, ChatResponse):
+            return
+        elif _is_list(response.vectors):
+            self._count_vectors(response, lease)
+            return
+        else:
+            did = "returned an answer whose vectors are no list"
+        broken = self.plugin_error(lease, self.operation, did)
+        assert broken is not None
+        raise broken
+
+    def _count_vectors(self, response: EmbedResponse, lease: Lease) -> None:
+        assert isinstance(self.request, EmbedRequest)
+        wanted, got = len(self.request.texts), len(response.vectors)
+        if got != wanted:
+            raise BadResponse(
+                f"{lease.deployment.id} returned {got} vectors for {wanted} texts",
+                upstream_request_id=response.upstream_request_id,
+            )
+
     def signed(self, response: R, lease: Lease) -> R:
         """`response` with where it came from; an answer whose upstream gave it no id gets ours.
 
@@ -834,8 +886,13 @@ class Attempts:
         setting = self._setting
         now = setting.clock.now()
         events = setting.events
+        expected = self._demand.tokens
+        believed = usage
+        if usage is not None and expected and not 0 <= (usage.total or 0) <= 2 * expected:
+            believed = plausible(usage, self.request)
+        tokens = None if believed is None else believed.total
         if error is None:
-            lease.release(outcome, now, tokens=None if usage is None else usage.total)
+            lease.release(outcome, now, tokens=tokens)
             tell, code, message, status = events.emit, "", "", None
         else:
             setting.scrubber.error(error)
@@ -853,11 +910,11 @@ class Attempts:
                 sent=not (
                     isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
                 ),
-                tokens=None if usage is None else usage.total,
+                tokens=tokens,
             )
-        if usage is not None and lease is self._last:
+        if believed is not None and lease is self._last:
             self._usage = usage
-            self._chain[0].learn(usage)
+            self._chain[0].learn(believed)
         if error is None and not events.listeners:
             return
         tell(
@@ -950,9 +1007,8 @@ class Attempts:
 _E = TypeVar("_E", bound=CallError)
 
 
-def plugin_error(lease: Lease, error: Exception) -> BadResponse:
-    """What a mistake of the provider plugin's own counts as."""
-    return BadResponse(f"provider plugin of {lease.deployment.id} raised {error!r}"[:500])
+def _is_list(given: object) -> bool:
+    return isinstance(given, Sequence) and not isinstance(given, str | bytes)
 
 
 def _may_be_retried(error: CallError) -> bool:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from pointsman.errors import PointsmanError
 from pointsman.frozen import frozen
+from pointsman.terms import shown
 from pointsman.types import ChatRequest, ChatResponse
 
 if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
 
+_SLOWEST, _FASTEST = 1e-6, 1e9
+"""Requests per minute."""
 _Chat = Callable[[ChatRequest], Awaitable[ChatResponse]]
 
 
@@ -49,10 +52,12 @@ class Batch:
                 and no further request is begun while `concurrency` finished ones wait for it.
             per_minute: requests begun per minute at most, evenly paced; None for no limit.
         """
-        if concurrency < 1:
-            raise ValueError(f"concurrency is {concurrency}; expected 1 or more")
-        if per_minute is not None and per_minute <= 0:
-            raise ValueError(f"per_minute is {per_minute}; expected more than 0")
+        if not isinstance(concurrency, int) or concurrency < 1:
+            raise ValueError(f"concurrency is {shown(concurrency)}; expected a whole number of 1 or more")
+        if per_minute is not None and not (
+            isinstance(per_minute, int | float) and _SLOWEST <= per_minute <= _FASTEST
+        ):
+            raise ValueError(f"per_minute is {shown(per_minute)}; expected more than 0")
         self._chat = chat
         self._requests = enumerate(requests)
         self._concurrency = concurrency

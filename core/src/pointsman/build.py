@@ -30,6 +30,7 @@ from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
 from pointsman.errors import ConfigError, FallbackOn, InvalidRequest, Outcome, PluginError, UnknownModel
 from pointsman.events import Events, HealthChanged
+from pointsman.faults import OWN, fault
 from pointsman.health import (
     Checks,
     CheckSettings,
@@ -40,8 +41,9 @@ from pointsman.health import (
     answered,
 )
 from pointsman.hints import left
-from pointsman.http import Client, Endpoint
+from pointsman.http import Client, Endpoint, Used
 from pointsman.inputs import default_options
+from pointsman.interfaces import lack
 from pointsman.limits import Limit, Meter, Oversize
 from pointsman.limits import Limits as RateLimits
 from pointsman.lives import Kept, LiveSettings, settle
@@ -87,7 +89,7 @@ class _Parts(NamedTuple):
     upstreams: Mapping[str, Upstream]
     pools: Mapping[str, Pool]
     retry: RetryPolicy
-    sinks: Sequence[Callable[[], AuditSink]]
+    sinks: Sequence[Callable[[], AuditSink | None]]
 
 
 def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Problem]:
@@ -232,41 +234,39 @@ class _Builder:
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
     def _retry(self, named: Named, path: Path) -> RetryPolicy | None:
-        policy: RetryPolicy | None = self._made(named, path, self._plugins.retry)
+        policy: RetryPolicy | None = self._made("retry", named, path)
         return policy
 
     def _strategy(self, named: Named, path: Path) -> Strategy | None:
-        strategy: Strategy | None = self._made(named, path, self._plugins.strategy, self._rng, self._clock)
+        strategy: Strategy | None = self._made("strategy", named, path, self._rng, self._clock)
         return strategy
 
     def _auth(self, name: str, config: ProviderConfig) -> Auth | None:
         key = "auth" if config.api_key is None else "api_key"
         if config.credential is None:
             return Fixed(None)
-        auth: Auth | None = self._made(
-            config.credential, ("providers", name, key), self._plugins.auth, self._clock
-        )
+        auth: Auth | None = self._made("auth", config.credential, ("providers", name, key), self._clock)
         return auth
 
-    def _sink(self, named: Named, path: Path) -> Callable[[], AuditSink] | None:
+    def _sink(self, named: Named, path: Path) -> Callable[[], AuditSink | None] | None:
         try:
             factory = self._plugins.audit(named.type)
         except PluginError as error:
             self._problem((*path, "type"), error.message)
             return None
         settings = self._validated(factory.settings, named.settings, path)
-        return None if settings is None else lambda: factory.make(settings, self._clock)
+        if settings is None:
+            return None
+        return lambda: self._make("audit", named.type, path, lambda: factory.make(settings, self._clock))
 
-    def _started(self, sinks: Sequence[Callable[[], AuditSink]]) -> Sequence[AuditSink]:
-        started: list[AuditSink] = []
-        for n, make in enumerate(sinks):
-            try:
-                started.append(make())
-            except ConfigError as error:
-                for each in started:
+    def _started(self, sinks: Sequence[Callable[[], AuditSink | None]]) -> Sequence[AuditSink]:
+        made = [make() for make in sinks]
+        started = [each for each in made if each is not None]
+        if self._problems:
+            for each in started:
+                with suppress(*OWN):
                     each.close()
-                self._problem(("audit", n), error.message)
-                raise config_error(self._problems, file=self._config.file) from error
+            raise config_error(self._problems, file=self._config.file)
         return started
 
     def _know(self, config: ProviderConfig) -> None:
@@ -277,14 +277,18 @@ class _Builder:
 
     def _validated(self, model: type[M] | None, settings: Mapping[str, Any], path: Path) -> M | None:
         """The settings of a plugin, whose secrets are hidden from now on; None with problems."""
+        kind: object = model
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            self._problem(path, f"the `settings` of its factory are {kind!r:.50}, expected a pydantic model")
+            return None
         made = self._config.validate_settings(model, settings, path, self._problems)
         self._scrubber.know(_secrets_in(made))
         return made
 
-    def _made(self, named: Named, path: Path, find: Callable[[str], Any], *rest: object) -> Any:
-        """What the factory that `find` knows under `named.type` makes of its settings; None with problems."""
+    def _made(self, kind: str, named: Named, path: Path, *rest: object) -> Any:
+        """What the factory `named.type` of that kind makes of its settings; None with problems."""
         try:
-            factory = find(named.type)
+            factory = self._plugins.get(kind, named.type)
         except PluginError as error:
             self._problem((*path, "type"), error.message)
             return None
@@ -296,11 +300,24 @@ class _Builder:
         elif named.settings:
             self._problem((*path, next(iter(named.settings))), f"{named.type} takes no settings")
             return None
+        return self._make(kind, named.type, path, lambda: factory.make(settings, *rest))
+
+    def _make(self, kind: str, name: str, path: Path, make: Callable[[], Any]) -> Any:
+        """What the factory `name` of that kind makes; None with problems."""
         try:
-            return factory.make(settings, *rest)
-        except (ConfigError, ValueError) as error:
+            made = make()
+        except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
             return None
+        except OWN as error:  # somebody else's code: anything can happen
+            fault(kind, name, "make", error, scrub=self._scrubber.text)
+            did: str | None = f"failed: {type(error).__name__}; the log says more"
+        else:
+            did = lack(kind, made)
+            if did is None:
+                return made
+        self._problem(path, f"the factory of {kind} {name!r} from {self._plugins.origin(kind, name)} {did}")
+        return None
 
     def _upstream(self, name: str, config: ProviderConfig) -> Upstream | None:
         if self._previous is not None:
@@ -344,16 +361,17 @@ class _Builder:
             clock=self._clock,
             open=open_client,
         )
+        provider = self._make("provider", config.type, path, lambda: factory.make(context))
+        if provider is None:
+            return None
         try:
-            provider = factory.make(context)
             if provider.endpoint is not None:  # one for nothing: its headers may be none that can be sent
                 self._client(config, provider.endpoint, auth, max_in_flight=None)
-        except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
+        except (InvalidRequest, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
-        else:
-            old = None if self._previous is None else self._previous.upstreams.get(name)
-            return self._checked(Upstream(config, factory, provider, auth, open_client, own), old)
-        return None
+            return None
+        old = None if self._previous is None else self._previous.upstreams.get(name)
+        return self._checked(Upstream(config, factory, provider, auth, open_client, own), old)
 
     def _checked(self, upstream: Upstream, old: Upstream | None) -> Upstream:
         """`upstream` with the checks that the configuration wants for it, not begun yet.
@@ -416,15 +434,31 @@ class _Builder:
             clock=self._clock,
             connect_timeout=self._connect_timeout(config),
             scrubber=self._scrubber,
+            plugins=Used(
+                auth="" if config.credential is None else config.credential.type,
+                transport=config.transport or self._config.transport,
+            ),
         )
 
     def _transport(self, config: ProviderConfig, max_in_flight: int | None) -> Any:
         """A transport, which opens nothing yet. Raises TransportUnavailable."""
+        name = config.transport or self._config.transport
+        did: str | None
         try:
-            factory = self._plugins.transport(config.transport or self._config.transport)
+            made = self._plugins.transport(name).make(self._options(config, max_in_flight))
         except PluginError as error:
             raise TransportUnavailable(error.message) from error
-        return factory.make(self._options(config, max_in_flight))
+        except (ConfigError, ValueError, TransportUnavailable) as error:
+            raise TransportUnavailable(self._scrubber.shown(error)) from error
+        except OWN as error:  # somebody else's code: anything can happen
+            fault("transport", name, "make", error, scrub=self._scrubber.text)
+            did = f"failed: {type(error).__name__}; the log says more"
+        else:
+            did = lack("transport", made)
+            if did is None:
+                return made
+        origin = self._plugins.origin("transport", name)
+        raise TransportUnavailable(f"the factory of transport {name!r} from {origin} {did}")
 
     def _options(self, config: ProviderConfig, max_in_flight: int | None) -> TransportOptions:
         return TransportOptions(
@@ -491,8 +525,32 @@ class _Builder:
             return None
         old = None if self._previous is None else self._previous.pools.get(name)
         if old is not None and old.strategy_name == named.type:
-            with suppress(ValueError):
-                strategy.restore(old.strategy.state())
+            self._restore(strategy, old)
+        try:
+            return self._new_pool(name, model, deployments, strategy, retry, old)
+        except PluginError as error:
+            self._problem((*path, "strategy") if model.strategy else ("strategy",), error.message)
+            return None
+
+    def _restore(self, strategy: Strategy, old: Pool) -> None:
+        """Have `strategy` go on where its predecessor stands. One that cannot begins anew."""
+        try:
+            strategy.restore(old.strategy.state())
+        except ValueError:
+            return
+        except OWN as error:
+            fault("strategy", old.strategy_name, "restore", error)
+
+    def _new_pool(
+        self,
+        name: str,
+        model: ModelConfig,
+        deployments: Sequence[Deployment],
+        strategy: Strategy,
+        retry: RetryPolicy | None,
+        old: Pool | None,
+    ) -> Pool:
+        named = model.strategy or self._config.strategy
         pool = Pool(
             name,
             deployments,
@@ -503,6 +561,7 @@ class _Builder:
             require=model.require,
             budget=self._budget(None if retry is None else retry.budget, old),
             retry=retry,
+            retry_name=(model.retry or self._config.retry).type,
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
             room=self._room(),
@@ -610,10 +669,10 @@ class _Builder:
 
     def _credential(self, upstream: Upstream) -> Credential:
         """What the upstreams with the same secret share, by whatever way it is configured."""
-        secret = None
-        with suppress(Exception):  # a plugin's own, which may have none before its first call
+        secret: object = None
+        with suppress(*OWN):  # a plugin's own, which may have none before its first call
             secret = upstream.auth.current()
-        key = secret or upstream.config.credential or upstream.provider.name
+        key = secret if isinstance(secret, Secret) else upstream.config.credential or upstream.provider.name
         before = () if self._previous is None else self._previous.credentials
         same = [each for known, each in (*self._credentials, *before) if known == key]
         credential = same[0] if same else Credential()
@@ -648,6 +707,7 @@ class _Builder:
             provider=upstream.provider,
             client=self._clients.get(id),
             live=self._lives[id],
+            plugin=upstream.factory.name,
             weight=config.weight,
             priority=config.priority,
             defaults={
@@ -717,9 +777,12 @@ class _Builder:
         if not self._listed and (client := upstream.any_client()) is not None:
             self._clients[id] = client
         elif endpoint is not None:
-            self._clients[id] = self._kept_client(live, config, upstream) or self._client(
-                upstream.config, endpoint, upstream.auth, max_in_flight=config.max_in_flight
-            )
+            try:
+                self._clients[id] = self._kept_client(live, config, upstream) or self._client(
+                    upstream.config, endpoint, upstream.auth, max_in_flight=config.max_in_flight
+                )
+            except TransportUnavailable as error:
+                self._problem(path, self._scrubber.shown(error))
         self._limits[id] = limits = self._rate_limits(config, upstream, path)
         credential = self._credential(upstream)
         adopt = partial(self._adopt, live, settings, limits, credential, self._clients.get(id), endpoint)

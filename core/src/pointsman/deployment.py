@@ -16,6 +16,7 @@ from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
 from pointsman.cooldown import OVERLOAD, REFUSAL, CoolDown, Credential
 from pointsman.errors import CallError, Outcome, Refusal
+from pointsman.faults import OWN, fault
 from pointsman.frozen import frozen
 from pointsman.health import Outlier, WarmUp
 from pointsman.http import Client
@@ -304,6 +305,7 @@ class Deployment:
     Attributes:
         id: `provider/upstream-model` unless it was named.
         model: the upstream's own name.
+        plugin: the type of the provider.
         defaults: options for requests that do not say them.
         options: what only the provider type knows.
         first_token, idle, attempt: time limits in seconds.
@@ -315,6 +317,7 @@ class Deployment:
     provider: Provider
     client: Client | None
     live: Live
+    plugin: str = ""
     weight: int = 1
     priority: int = 0
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -479,6 +482,27 @@ class Deployment:
         return Lease(self, permit, now, reservation)
 
 
+class Observer:
+    """A strategy that learns how attempts end. Where it fails at it, that is counted, and logged once.
+
+    Attributes:
+        failures: how often it failed.
+    """
+
+    __slots__ = ("_plugin", "failures", "observed")
+
+    def __init__(self, observed: Callable[[Deployment, Sample], None], plugin: str) -> None:
+        self.observed = observed
+        self.failures = 0
+        self._plugin = plugin
+
+    def failed(self, error: BaseException) -> None:
+        """It raised `error`."""
+        self.failures += 1
+        if self.failures == 1:
+            fault("strategy", self._plugin, "observed", error)
+
+
 class Lease:
     """One attempt's hold on one deployment, from choice to last byte.
 
@@ -516,7 +540,7 @@ class Lease:
         self.deployment = deployment
         self.started_at = now
         self.first_event_at: float | None = None
-        self.observer: Callable[[Deployment, Sample], None] | None = None
+        self.observer: Observer | None = None
         self.pool = ""
         self.number = 0
         self.paid: Sequence[RetryBudget] = ()
@@ -599,8 +623,11 @@ class Lease:
             for each in self.paid:
                 each.refund(now)
         if self.observer is not None:
-            seconds = now - self.started_at
-            self.observer(deployment, Sample(outcome, seconds, first, retry_after, now))
+            try:
+                sample = Sample(outcome, now - self.started_at, first, retry_after, now)
+                self.observer.observed(deployment, sample)
+            except OWN as error:  # learning costs nobody an answer
+                self.observer.failed(error)
         if live.rooms:
             live.wake()
         if live.on_idle and live.in_flight == 0:

@@ -2,7 +2,7 @@
 
 PointsmanError
 ├── ConfigError                 the configuration cannot be right; nothing was started
-├── PluginError                 a plugin is missing, broken or claimed twice
+├── PluginError                 a plugin is missing, broken, claimed twice, or did wrong at work
 ├── RequestError                the request itself cannot succeed as it stands
 │   ├── InvalidRequest          malformed or refused by the upstream as malformed
 │   ├── UnknownModel            no model of that name is configured
@@ -84,10 +84,19 @@ class PointsmanError(Exception):
 
     code: ClassVar[str] = "error"
 
+    def __init__(self, message: str = "") -> None:
+        # A message may quote what a caller gave, and half a surrogate pair would fail wherever it is written.
+        super().__init__(*([message if message.isascii() else writable(message)] if message else ()))
+
     @property
     def message(self) -> str:
         """What happened, to which thing, and what would help; never a key or a prompt."""
         return str(self.args[0]) if self.args else type(self).__name__
+
+
+def writable(text: str) -> str:
+    """`text` as UTF-8 can have it: halves of surrogate pairs are shown as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class ConfigError(PointsmanError):
@@ -101,12 +110,6 @@ class ConfigError(PointsmanError):
     def __init__(self, message: str, problems: Sequence[object] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
-
-
-class PluginError(PointsmanError):
-    """A plugin is missing, broken or claimed by two distributions."""
-
-    code = "plugin"
 
 
 class CallError(PointsmanError):
@@ -179,6 +182,24 @@ class FailedAttempt(NamedTuple):
 
     deployment: str
     error: CallError
+
+
+class PluginError(CallError):
+    """A plugin is missing, broken or claimed by two distributions, or it did wrong at work.
+
+    Attributes:
+        kind, plugin, method: what did wrong at work, such as `provider`, `ollama`, `chat`; "" otherwise.
+    """
+
+    code = "plugin"
+
+    def __init__(
+        self, message: str, *, kind: str = "", plugin: str = "", method: str = "", deployment: str = ""
+    ) -> None:
+        super().__init__(message, deployment=deployment)
+        self.kind = kind
+        self.plugin = plugin
+        self.method = method
 
 
 class RequestError(CallError):

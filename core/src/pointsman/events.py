@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pointsman.errors import Outcome
+from pointsman.faults import OWN
 from pointsman.types import Usage
 
 log = logging.getLogger("pointsman")
@@ -154,7 +155,7 @@ class Events:
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception:
+            except OWN:
                 self.failures += 1
                 if id(listener) not in self._complained:
                     self._complained.add(id(listener))

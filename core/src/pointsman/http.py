@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pointsman import jsonio, lean
@@ -29,8 +29,10 @@ from pointsman.errors import (
     InvalidRequest,
     NoConnectionFree,
     OutOfResources,
+    PluginError,
     Truncated,
 )
+from pointsman.faults import OWN, during_attempt, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.hints import RateHeaders
 from pointsman.scrubber import Scrubber
@@ -191,6 +193,8 @@ class Answer:
                 failure, (lean.httpx.TransportError, OSError)
             ):
                 raise self.mask(_broken(failure)) from None
+            if (fault := self._client.transport_fault(failure)) is not None:
+                raise fault from failure
             raise
         if piece == b"":
             self._time.close()
@@ -204,6 +208,8 @@ class Answer:
                 self._collect(await self._reply.next(), pieces)
 
     def _collect(self, piece: bytes, pieces: list[bytes]) -> None:
+        if not isinstance(piece, bytes | bytearray):
+            raise TypeError(f"a {type(piece).__name__} is no piece of a body")
         self._taken += len(piece)
         if self._taken > MAX_BODY:
             raise BadResponse(f"the upstream's answer is longer than {MAX_BODY} bytes")
@@ -271,6 +277,10 @@ class Answer:
                 raise
             except (lean.httpx.TransportError, OSError) as failure:
                 raise self.mask(_broken(failure)) from None
+            except BaseException as failure:
+                if (fault := self._client.transport_fault(failure)) is not None:
+                    raise fault from failure
+                raise
         elif not piece:
             return None
         self._taken += len(piece)
@@ -296,7 +306,13 @@ class Answer:
     async def aclose(self) -> None:
         """Close the answer: the connection goes back to the pool, or away when the body is not at its end."""
         self._time.close()
-        await self._reply.aclose()
+        try:
+            await self._reply.aclose()
+        except (lean.httpx.TransportError, OSError):
+            return  # what was to be read has been
+        except BaseException as failure:
+            if self._client.transport_fault(failure) is None:
+                raise
 
     def abort(self) -> None:
         """Close the connection now, without awaiting; where the transport cannot, in a task of its own."""
@@ -305,6 +321,13 @@ class Answer:
             abort()
         else:
             self._client.close_later(self)
+
+
+class Used(NamedTuple):
+    """The plugins that a client works with, by the names that the configuration has for them."""
+
+    auth: str = ""
+    transport: str = ""
 
 
 class Client:
@@ -323,7 +346,9 @@ class Client:
         clock: Clock,
         connect_timeout: float = 5.0,
         scrubber: Scrubber | None = None,
+        plugins: Used | None = None,
     ) -> None:
+        self._plugins = plugins or Used()
         self.endpoint = endpoint
         self.scrubber = scrubber or Scrubber()
         """What upstreams say goes through it before it is in an error; it knows our credentials."""
@@ -385,7 +410,10 @@ class Client:
             and OutOfResources, FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest
             for what cannot be sent.
         """
-        secret = self._auth.current()
+        try:
+            secret = self._auth.current()
+        except OWN as failure:
+            raise self._auth_fault("current", failure) from failure
         if secret is not self._authorized:
             self._authorize(secret)
         shared, values, content = self._request(method, path, body, headers)
@@ -411,6 +439,8 @@ class Client:
                 failure, (lean.httpx.TransportError, OSError, TransportUnavailable)
             ):
                 raise self.scrubber.error(self._unanswered(failure)) from None
+            if (fault := self.transport_fault(failure)) is not None:
+                raise fault from failure
             raise
         answer = Answer(reply, self, until, time)
         if 300 <= answer.status < 400:
@@ -422,7 +452,7 @@ class Client:
                 status=answer.status,
             )
         if answer.status == 401 and secret is not None:
-            self._auth.rejected(secret)
+            self._reject(secret)
         if self.on_head is not None and not self._heeded.isdisjoint(answer.named):
             self.on_head(answer.headers)
         return answer
@@ -516,8 +546,34 @@ class Client:
 
         return await exchange_over(self.transport, shared, values, content)
 
+    def transport_fault(self, failure: BaseException) -> PluginError | None:
+        """What `failure`, which came out of the transport, counts as when it is none that one may raise."""
+        if isinstance(failure, CallError) or not is_own(failure):
+            return None
+        return self._fault("transport", self._plugins.transport, "exchange", failure)
+
+    def _fault(self, kind: str, plugin: str, method: str, did: BaseException | str) -> PluginError:
+        return during_attempt(fault(kind, plugin, method, did, scrub=self.scrubber.text))
+
+    def _auth_fault(self, method: str, error: BaseException) -> CallError:
+        """What it counts as that the source of credentials raised `error`."""
+        if isinstance(error, CallError):
+            return error
+        return self._fault("auth", self._plugins.auth, method, error)
+
+    def _reject(self, secret: Secret) -> None:
+        """Tell where `secret` came from that it was rejected; the answer says so in any case."""
+        try:
+            self._auth.rejected(secret)
+        except OWN as error:
+            self._auth_fault("rejected", error)  # which logs it
+
     def _authorize(self, secret: Secret | None) -> None:
         """From now on requests carry `secret`."""
+        kind: type = type(secret)
+        if secret is not None and not issubclass(kind, Secret):
+            did = f"returned a {kind.__name__} from current(), expected a Secret or None"
+            raise self._fault("auth", self._plugins.auth, "current", did)
         self._shared.clear()
         self._authorization = {}
         if secret is not None:

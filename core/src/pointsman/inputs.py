@@ -7,13 +7,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
-from math import inf
 from operator import attrgetter, is_not
+from sys import float_info
 from typing import Any, get_args
 
 from pointsman import data_urls
 from pointsman.errors import InvalidRequest
-from pointsman.terms import TERMS
+from pointsman.terms import TERMS, shown
 from pointsman.turns import Turns
 from pointsman.types import (
     NOTHING,
@@ -142,7 +142,7 @@ def message_from_dict(given: JsonObject, where: str = "message") -> Message:
     said = given.get("role")
     role = _ROLES.get(said) if isinstance(said, str) else None
     if role is None:
-        raise InvalidRequest(f"{where}.role is {said!r}; expected one of {', '.join(_ROLES)}")
+        raise InvalidRequest(f"{where}.role is {shown(said)}; expected one of {', '.join(_ROLES)}")
     if given.get("function_call"):
         raise InvalidRequest(f"{where}.function_call is not understood; write it as tool_calls")
     extra = NOTHING if given.keys() <= _KNOWN_KEYS else _rest(given, _KNOWN_KEYS)
@@ -197,7 +197,7 @@ def _checked_message(given: Message, where: str) -> Message:
     Raises: InvalidRequest that names the field.
     """
     if given.role not in _OWN_ROLES:
-        raise InvalidRequest(f"{where}.role is {_shown(given.role)}; expected one of {', '.join(_OWN_ROLES)}")
+        raise InvalidRequest(f"{where}.role is {shown(given.role)}; expected one of {', '.join(_OWN_ROLES)}")
     if not isinstance(given.content, str):
         for n, part in enumerate(_listed(given.content, f"{where}.content")):
             _check_part(part, f"{where}.content[{n}]")
@@ -227,17 +227,17 @@ def _check_part(given: Any, where: str) -> None:
             _check(given.url, str | None, f"{where}.url", "text")
             _check(given.media_type, str, f"{where}.media_type", "text")
         case _:
-            raise InvalidRequest(f"{where} is {_shown(given)}; expected a part, such as Text or Image")
+            raise InvalidRequest(f"{where} is {shown(given)}; expected a part, such as Text or Image")
 
 
 def _check(given: Any, kind: Any, where: str, expected: str) -> None:
     if not isinstance(given, kind):
-        raise InvalidRequest(f"{where} is {_shown(given)}; expected {expected}")
+        raise InvalidRequest(f"{where} is {shown(given)}; expected {expected}")
 
 
 def _listed(given: Any, where: str) -> Sequence[Any]:
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
-        raise InvalidRequest(f"{where} is {_shown(given)}; expected a list")
+        raise InvalidRequest(f"{where} is {shown(given)}; expected a list")
     return given
 
 
@@ -279,7 +279,7 @@ def _part(given: Any, where: str) -> Part:
                 return File(data, media_type or "application/pdf", filename=file.get("filename"), extra=extra)
             case other:
                 raise InvalidRequest(
-                    f"{where}.type is {other!r}; expected text, image_url, input_audio or file"
+                    f"{where}.type is {shown(other)}; expected text, image_url, input_audio or file"
                 )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InvalidRequest(f"{where} of type {given.get('type')!r} is malformed: {error}") from error
@@ -361,7 +361,9 @@ def as_tool_choice(given: ToolChoice | str | JsonObject | None) -> ToolChoice | 
     """`auto`, `none`, `required`, the name of a tool, or OpenAI's mapping of it."""
     if isinstance(given, ToolChoice):
         if given.mode not in _CHOICES or (given.mode == "tool" and not isinstance(given.name, str)):
-            raise InvalidRequest(f"tool_choice is {given}; expected a mode of {', '.join(_CHOICES)}")
+            raise InvalidRequest(
+                f"tool_choice is {shown(given.mode)}; expected a mode of {', '.join(_CHOICES)}"
+            )
         return given
     if given is None:
         return given
@@ -376,7 +378,7 @@ def as_tool_choice(given: ToolChoice | str | JsonObject | None) -> ToolChoice | 
     function = given.get("function")
     name = given.get("name") or (function.get("name") if isinstance(function, Mapping) else None)
     if not name:
-        raise InvalidRequest(f"tool_choice {dict(given)!r} names no tool")
+        raise InvalidRequest("tool_choice is a mapping that names no tool")
     return ToolChoice("tool", str(name))
 
 
@@ -386,7 +388,7 @@ def as_response_format(given: ResponseFormat | str | JsonObject | None) -> Respo
     if format is not None:
         if format.kind not in _FORMATS:
             raise InvalidRequest(
-                f"response_format.kind is {_shown(format.kind)}; expected one of {', '.join(_FORMATS)}"
+                f"response_format.kind is {shown(format.kind)}; expected one of {', '.join(_FORMATS)}"
             )
         if format.kind == "schema":
             _check(format.schema, Mapping, "response_format.schema", "a JSON Schema")
@@ -401,7 +403,7 @@ def _response_format(given: ResponseFormat | str | JsonObject | None) -> Respons
             return ResponseFormat("json")
         if given == "text":
             return ResponseFormat("text")
-        raise InvalidRequest(f"response_format {given!r}; expected text, json or a JSON Schema")
+        raise InvalidRequest(f"response_format {shown(given)}; expected text, json or a JSON Schema")
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"response_format is a {type(given).__name__}; expected a string or a mapping")
     match given.get("type"):
@@ -441,7 +443,7 @@ def checked(request: ChatRequest) -> ChatRequest:
 
 def _check_model(model: Any) -> None:
     if not isinstance(model, str):
-        raise InvalidRequest(f"model is {_shown(model)}; expected the name of one")
+        raise InvalidRequest(f"model is {shown(model)}; expected the name of one")
 
 
 def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
@@ -463,7 +465,7 @@ def _check_named_tool(options: Mapping[str, Any]) -> None:
         return
     names = [each.name for each in tools]
     if choice.name not in names:
-        raise InvalidRequest(f"tool_choice names {choice.name!r}; the tools are {', '.join(names)}")
+        raise InvalidRequest(f"tool_choice names {shown(choice.name)}; the tools are {', '.join(names)}")
 
 
 def generate_request(model: str, prompt: str, options: Mapping[str, Any]) -> GenerateRequest:
@@ -509,7 +511,7 @@ def _extra(given: JsonObject | None) -> JsonObject:
     for name in given or ():
         instead = _NOT_EXTRA.get(str(name).casefold())  # some servers read keys without regard to case
         if instead is not None:
-            raise InvalidRequest(f"extra cannot set {name!r}: the router does; {instead}")
+            raise InvalidRequest(f"extra cannot set {shown(name)}: the router does; {instead}")
     return given or {}
 
 
@@ -541,6 +543,7 @@ _NUMBERS = (
     "frequency_penalty",
     "repeat_penalty",
 )
+_LARGEST = float_info.max
 _COUNTS = ("max_tokens", "dimensions", "top_k", "top_logprobs", "seed")
 _AT_LEAST_ONE = ("max_tokens", "dimensions")
 _FLAGS = ("parallel_tool_calls", "logprobs")
@@ -553,28 +556,44 @@ def _read_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(name: str, given: Any) -> Any:
     if given is not None and (isinstance(given, bool) or not isinstance(given, int | float)):
-        raise InvalidRequest(f"{name} is {_shown(given)}; expected a number")
-    if given is not None and not -inf < given < inf:  # `isfinite` would fail for large integers
-        raise InvalidRequest(f"{name} is {given}; expected a finite number")
+        raise InvalidRequest(f"{name} is {shown(given)}; expected a number")
+    if given is not None and not -_LARGEST <= given <= _LARGEST:  # `isfinite` would fail for large integers
+        raise InvalidRequest(f"{name} is {shown(given)}; expected a finite number")
     return given
 
 
 def _count(name: str, given: Any) -> Any:
     if given is not None and (isinstance(given, bool) or not isinstance(given, int)):
-        raise InvalidRequest(f"{name} is {_shown(given)}; expected a whole number")
+        raise InvalidRequest(f"{name} is {shown(given)}; expected a whole number")
     if given is not None and name in _AT_LEAST_ONE and given < 1:
-        raise InvalidRequest(f"{name} is {given}; expected 1 or more")
+        raise InvalidRequest(f"{name} is {shown(given)}; expected 1 or more")
     return given
 
 
 def _flag(name: str, given: Any) -> Any:
     if given is not None and not isinstance(given, bool):
-        raise InvalidRequest(f"{name} is {_shown(given)}; expected True or False")
+        raise InvalidRequest(f"{name} is {shown(given)}; expected True or False")
     return given
 
 
 def _text(name: str, given: Any) -> Any:
     _check(given, str | None, name, "text")
+    return given
+
+
+def _images(given: Any) -> tuple[Image, ...]:
+    images = tuple(_each(given, "images"))
+    for n, each in enumerate(images):
+        _check(each, Image, f"images[{n}]", "an Image")
+        _check_part(each, f"images[{n}]")
+    return images
+
+
+def _metadata(given: Any) -> Any:
+    _check(given, Mapping | None, "metadata", "a mapping")
+    for name, value in (given or {}).items():
+        _check(name, str, "a name in metadata", "text")
+        _check(value, str | int | float | None, f"metadata.{name[:50]}", "text")
     return given
 
 
@@ -586,18 +605,9 @@ def _mapping(name: str, given: Any) -> Any:
 def _effort(given: Any) -> Any:
     if given is not None and given not in get_args(ReasoningEffort):
         raise InvalidRequest(
-            f"reasoning_effort is {_shown(given)}; expected one of {', '.join(get_args(ReasoningEffort))}"
+            f"reasoning_effort is {shown(given)}; expected one of {', '.join(get_args(ReasoningEffort))}"
         )
     return given
-
-
-def _shown(given: Any) -> str:
-    """A value of the wrong kind for a message: short ones as they are, others by their type."""
-    return (
-        repr(given)
-        if isinstance(given, str | int | float) and len(repr(given)) <= 40
-        else type(given).__name__
-    )
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -605,14 +615,15 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "tool_choice": as_tool_choice,
     "response_format": as_response_format,
     "stop": _as_stop,
-    "images": lambda given: tuple(_each(given or (), "images")),
+    "images": lambda given: _images(given or ()),
     "extra": _extra,
     "reasoning_effort": _effort,
     **{name: partial(_number, name) for name in _NUMBERS},
     **{name: partial(_count, name) for name in _COUNTS},
     **{name: partial(_flag, name) for name in _FLAGS},
     **{name: partial(_text, name) for name in ("user", "suffix", "system")},
-    **{name: partial(_mapping, name) for name in ("metadata", "logit_bias")},
+    "metadata": _metadata,
+    "logit_bias": partial(_mapping, "logit_bias"),
 }
 
 
@@ -632,7 +643,7 @@ _NO_OPTIONS = _options_in(ChatRequest("", ()))
 def _check_options(options: Mapping[str, Any], known: Mapping[str, None]) -> None:
     for name in options:
         if name not in known:
-            raise InvalidRequest(f"unknown option {name!r}; {_hint(name, known)}")
+            raise InvalidRequest(f"unknown option {shown(name)}; {_hint(name, known)}")
 
 
 def _hint(name: str, known: Mapping[str, None]) -> str:

@@ -172,6 +172,13 @@ class Meter:
         if not self._has_plenty(now):
             self._no_more_plenty()
 
+    def reset(self) -> None:
+        """Forget all that was taken, owed, and said by the upstream: from now on it is full."""
+        self._tat = 0
+        self._closed_until = -inf
+        self._mark += 1
+        self._at_rest(self._mark)
+
     def remaining(self, now: float) -> int:
         """Whole units that could be taken now, cool-down aside; below 0 when in debt."""
         backlog = max(0, self._tat - int(now * _TICKS))
@@ -393,6 +400,11 @@ class Limits:
         ):
             if meters and (remaining is not None or until is not None):
                 meters[0].lower(meters[0].burst if remaining is None else remaining, now, until)
+
+    def reset(self) -> None:
+        """Every scope is full again."""
+        for meter in (*self._requests, *self._tokens):
+            meter.reset()
 
     def snapshot(self, now: float) -> list[dict[str, object]]:
         """Plain data for a status page, one entry for each scope."""

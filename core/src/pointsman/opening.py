@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -11,10 +10,9 @@ from pointsman.assembly import Assembly
 from pointsman.attempts import Attempts
 from pointsman.deployment import Lease
 from pointsman.errors import AttemptTimeout, Outcome
+from pointsman.faults import OWN
 from pointsman.sources import EventSource
 from pointsman.types import ChatRequest, StreamEvent
-
-log = logging.getLogger("pointsman")
 
 HELD_EVENTS = 16
 HELD_SIZE = 64 * 1024
@@ -88,8 +86,11 @@ class Opening:
                     return
                 if self.take(events) or self._holds_too_much():
                     return
-        except BaseException:
+        except BaseException as error:
             self.abort()
+            method = "stream" if self.source is None else "next"
+            if (fault := attempts.plugin_error(lease, method, error)) is not None:
+                raise fault from error
             raise
         finally:
             time.later = None
@@ -118,8 +119,8 @@ class Opening:
             return
         try:
             self.source.abort()
-        except Exception:
-            log.exception("a provider plugin failed to close a stream")
+        except OWN as error:
+            self._attempts.plugin_error(self.lease, "abort", error)  # which logs it
 
     def let_go(self) -> None:
         """End the attempt without judging the deployment, its connection first."""

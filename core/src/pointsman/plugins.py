@@ -156,6 +156,16 @@ class Plugins:
             return built_in
         raise self._unknown(kind, name)
 
+    def origin(self, kind: str, name: str) -> str:
+        """Where what `get` returns comes from: a distribution, or the place of an object passed in."""
+        for loaded in self._passed:
+            with suppress(_Fault):
+                if name in loaded.offers(KINDS[kind]):
+                    return loaded.where
+        built_in = name in self._builtin.offers(KINDS[kind])
+        claim = self._chosen(kind, name, self._claims.get((kind, name), []), built_in=built_in)
+        return CORE if claim is None else claim.distribution
+
     def names(self, kind: str) -> list[str]:
         """Every name of that kind, from metadata, built-in and passed-in plugins; sorted."""
         found = {name for each, name in self._claims if each == kind}

@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol
 
 from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
-from pointsman.deployment import ANYTHING, Changes, Demand, Deployment, Lease
+from pointsman.deployment import ANYTHING, Changes, Demand, Deployment, Lease, Observer
 from pointsman.errors import FallbackOn, NoDeploymentAvailable, PluginError, RuleNotMet
+from pointsman.faults import OWN, fault
 from pointsman.health import Outliers, within_caps
 from pointsman.levels import Level, choose, order, panics
 from pointsman.limits import Estimator
@@ -69,9 +70,11 @@ class Pool:
         hedges: RetryBudget | None = None,
         counts_tokens: bool = False,
         retry: RetryPolicy | None = None,
+        retry_name: str = "",
     ) -> None:
         self.name = name
         self.retry = retry
+        self.retry_name = retry_name
         self.room = room
         self.require: Rule = require or {}
         self.budget = budget
@@ -94,8 +97,11 @@ class Pool:
         self._steady: _Steady | None = None
         changes = {id(each.live.changes): each.live.changes for each in deployments}
         self._changes = changes.popitem()[1] if len(changes) == 1 else None
-        self._observer = strategy.observed if observes(strategy) else None
-        strategy.members(self.deployments)
+        self._observer = Observer(strategy.observed, strategy_name) if observes(strategy) else None
+        try:
+            strategy.members(self.deployments)
+        except OWN as error:
+            raise self._fault("members", error) from error
 
     def tie(self, now: float) -> None:
         """From `now` on, the ejections of each level are tied together, so that its last one is spared.
@@ -259,23 +265,27 @@ class Pool:
 
     def preview(self, ready: Sequence[Deployment], request: Request) -> Deployment:
         """What the strategy would pick of `ready`, without it taking a step."""
-        strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
+        try:
+            strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
+        except OWN as error:
+            raise self._fault("__deepcopy__", error) from error
         return self._picked(strategy, ready, request)
 
     def _picked(self, strategy: Strategy, ready: Sequence[Deployment], request: Request) -> Deployment:
         """The strategy's pick. Raises PluginError when it raises, or picks what it was not offered."""
         try:
             chosen = strategy.pick(ready, request)
-        except Exception as error:
-            raise self._broken(f"raised {error!r}") from error
-        if chosen not in ready:
-            raise self._broken(
-                f"picked {getattr(chosen, 'id', chosen)!r}, which is none of {[each.id for each in ready]}"
+        except OWN as error:
+            raise self._fault("pick", error) from error
+        if not isinstance(chosen, Deployment) or chosen not in ready:
+            picked = repr(chosen.id) if isinstance(chosen, Deployment) else f"a {type(chosen).__name__}"
+            raise self._fault(
+                "pick", f"picked {picked}, which is none of {[each.id for each in ready]}"[:500]
             )
-        return chosen  # type: ignore[return-value]  # one of `ready`
+        return chosen
 
-    def _broken(self, what: str) -> PluginError:
-        return PluginError(f"strategy {self.strategy_name!r} of model {self.name!r} {what}"[:500])
+    def _fault(self, method: str, did: BaseException | str) -> PluginError:
+        return fault("strategy", self.strategy_name, method, did)
 
     def estimate(self, request: Request) -> int:
         """Tokens that `request` will probably use; 0 where nothing is limited by tokens."""

@@ -21,15 +21,18 @@ from pointsman.config import Config
 from pointsman.config.problems import config_error
 from pointsman.deployment import Admin, Deployment, Lease
 from pointsman.errors import (
+    AttemptTimeout,
     CallError,
     ConfigError,
     InvalidRequest,
     NoDeploymentAvailable,
     Outcome,
-    PointsmanError,
+    PluginError,
     UnknownModel,
+    writable,
 )
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
+from pointsman.faults import fault, is_own
 from pointsman.health import answered
 from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
 from pointsman.journal import Journal, refused
@@ -39,7 +42,8 @@ from pointsman.provider import Call, Provider
 from pointsman.snapshot import Snapshot
 from pointsman.status import explain, status
 from pointsman.stream import ChatStream
-from pointsman.terms import Terms, split_terms
+from pointsman.terms import PLAIN, Terms, split_terms
+from pointsman.timers import TimeLimit
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -53,8 +57,13 @@ if TYPE_CHECKING:
     from pointsman.control_socket import Control
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
+E = TypeVar("E", bound=CallError)
 
 _LAST_WORDS = 1.0
+_NAME_CUT = 200
+"""Characters of what was asked for in place of the name of a model, that its event shows."""
+LOOK_WITHIN = 10.0
+"""Seconds for which a provider is waited for that is only looked at."""
 MODELS_CACHED = 30.0
 """Seconds for which a provider's list of models is believed."""
 
@@ -226,7 +235,10 @@ class Router:
 
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
         """
-        request, terms = _asked(model, messages, options)
+        try:
+            request, terms = _asked(model, messages, options)
+        except InvalidRequest as error:
+            raise self._refused("chat", model, error) from error.__cause__
 
         def ask(deployment: Deployment, call: Call) -> Awaitable[ChatResponse]:
             asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
@@ -236,13 +248,19 @@ class Router:
 
     def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
         """The answer as a stream of events; takes what `chat` takes. Use it with `async with`."""
-        request, terms = _asked(model, messages, options)
+        try:
+            request, terms = _asked(model, messages, options)
+        except InvalidRequest as error:
+            raise self._refused("stream", model, error) from error.__cause__
         return ChatStream(lambda: self._begin("stream", request, terms))
 
     async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
         """A plain completion of `prompt`, where the upstream has one; options as in GenerateRequest."""
-        terms, rest = split_terms(options)
-        request = generate_request(model, prompt, rest)
+        try:
+            terms, rest = split_terms(options)
+            request = generate_request(model, prompt, rest)
+        except InvalidRequest as error:
+            raise self._refused("generate", model, error) from error.__cause__
 
         def ask(deployment: Deployment, call: Call) -> Awaitable[ChatResponse]:
             asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
@@ -252,8 +270,11 @@ class Router:
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`."""
-        terms, rest = split_terms(options)
-        request = embed_request(model, texts, rest)
+        try:
+            terms, rest = split_terms(options)
+            request = embed_request(model, texts, rest)
+        except InvalidRequest as error:
+            raise self._refused("embed", model, error) from error.__cause__
 
         def ask(deployment: Deployment, call: Call) -> Awaitable[EmbedResponse]:
             asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
@@ -286,6 +307,7 @@ class Router:
         async def once(lease: Lease) -> R:
             with attempts.limit(lease) as time:
                 response = await ask(lease.deployment, attempts.call(lease, time))
+            attempts.check(response, lease)
             attempts.end(
                 lease,
                 Outcome.OK,
@@ -314,24 +336,23 @@ class Router:
         self._bind()
         snapshot = self._snapshot
         if self._stopping:
-            stopping = _shutting_down()
-            self._refused(operation, request, terms, stopping)
-            raise stopping
+            raise self._refused(operation, request.model, _shutting_down(), terms)
         try:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
-            self._refused(operation, request, terms, error)
-            raise
+            raise self._refused(operation, request.model, error, terms) from None
         return Attempts(snapshot.setting, chain, request, operation, terms)
 
-    def _refused(self, operation: str, request: Request, terms: Terms, error: CallError) -> None:
-        """A request that never came to an attempt is still one request, with one event."""
+    def _refused(self, operation: str, model: object, error: E, terms: Terms = PLAIN) -> E:
+        """`error`, of a request that never came to an attempt: it is still one request, with one event."""
+        if isinstance(model, ChatRequest):
+            model = model.model
         error.request_id = terms.request_id or new_id("req_", self._rng)
         self._events.report(
             RequestEnded(
                 request_id=error.request_id,
                 operation=operation,
-                model=request.model,
+                model=writable(model[:_NAME_CUT]) if isinstance(model, str) else "",
                 pool="",
                 deployment="",
                 result="error",
@@ -345,6 +366,7 @@ class Router:
                 tags=terms.tags,
             )
         )
+        return error
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -372,20 +394,39 @@ class Router:
             ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
             for name, pool in self._snapshot.pools.items()
         ]
-        listed = await asyncio.gather(*(self._list(each) for each in self._snapshot.providers.values()))
+        listed = await asyncio.gather(
+            *(self._list(name, each) for name, each in self._snapshot.providers.items())
+        )
         known = {each.id for each in public}
         return public + [each for some in listed for each in some if each.id not in known]
 
-    async def _list(self, provider: Provider) -> Sequence[ModelInfo]:
+    async def _list(self, name: str, provider: Provider) -> Sequence[ModelInfo]:
         with suppress(KeyError):
-            return self._listed[provider.name]
+            return self._listed[name]
         try:
-            found = await provider.models()
-        except Exception:  # also a plugin's own mistake: it must not take the others' models away
+            with self._looking():
+                found = await provider.models()
+            listed = [_full_name(each, name) for each in found]
+        except (
+            BaseException
+        ) as error:  # also a plugin's own mistake: it must not take the others' models away
+            if self._fault(name, "models", error) is None and not isinstance(error, Exception):
+                raise
             return ()
-        listed = [replace(each, id=f"{provider.name}/{each.id}", provider=provider.name) for each in found]
-        self._listed[provider.name] = listed
+        self._listed[name] = listed
         return listed
+
+    def _looking(self) -> TimeLimit:
+        """The limit of a look at a provider, outside of any request."""
+        late = partial(AttemptTimeout, f"no answer within {LOOK_WITHIN:g} s")
+        return TimeLimit(self._clock.now() + LOOK_WITHIN, late, self._snapshot.setting.alarms)
+
+    def _fault(self, provider: str, method: str, error: BaseException) -> PluginError | None:
+        """What `error`, which came out of the provider of that name, is when it is the plugin's mistake."""
+        if isinstance(error, CallError) or not is_own(error):
+            return None
+        plugin = self._snapshot.upstreams[provider].factory.name
+        return fault("provider", plugin, method, error, scrub=self._snapshot.setting.scrubber.text)
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """Asks every provider now whether it is well, free of charge.
@@ -395,18 +436,21 @@ class Router:
         self._bind()
         scrubber = self._snapshot.setting.scrubber
 
-        async def probe(provider: Provider) -> dict[str, Any]:
+        async def probe(name: str, provider: Provider) -> dict[str, Any]:
             began = self._clock.now()
             try:
-                await answered(provider.probe())
-            except PointsmanError as error:
+                with self._looking():
+                    await answered(provider.probe())
+            except CallError as error:
                 return {"ok": False, "ms": self._ms(began), "error": scrubber.shown(error)}
-            except Exception as error:  # a plugin's own mistake: said here, and no reason to hide the others
-                return {"ok": False, "ms": self._ms(began), "error": scrubber.text(repr(error))[:500]}
+            except BaseException as error:  # a plugin's own mistake is said here, and hides no others
+                if (wrong := self._fault(name, "probe", error)) is None:
+                    raise
+                return {"ok": False, "ms": self._ms(began), "error": wrong.message}
             return {"ok": True, "ms": self._ms(began)}
 
         providers = self._snapshot.providers
-        answers = await asyncio.gather(*(probe(each) for each in providers.values()))
+        answers = await asyncio.gather(*(probe(name, each) for name, each in providers.items()))
         return dict(zip(providers, answers, strict=True))
 
     def provider(self, name: str) -> Any:
@@ -432,9 +476,13 @@ class Router:
         self._snapshot.live(deployment).admit(Admin.UP)
 
     def reset(self, deployment: str) -> None:
-        """Forget what went wrong there: its breaker closes, and cool-down and ejection end."""
+        """Forget what went wrong there: its breaker closes, cool-down and ejection end, and its rate limits,
+        also those that it shares with others, count from nothing.
+        """
         now, live = self._now(), self._snapshot.live(deployment)
         live.forget()
+        if live.limits is not None:
+            live.limits.reset()
         if live.breaker is not None:
             live.breaker.reset(now)
         for pool in self._snapshot.pools.values():
@@ -602,6 +650,13 @@ class Router:
 
     def _ms(self, since: float) -> float:
         return round((self._clock.now() - since) * 1e3, 1)
+
+
+def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
+    """`model`, as `provider` lists it, by the name under which it is called here."""
+    if not isinstance(model, ModelInfo) or not isinstance(model.id, str):
+        raise TypeError(f"a list of models has a {type(model).__name__} in it, or one whose id is no text")
+    return replace(model, id=f"{provider}/{model.id}", provider=provider)
 
 
 def _shutting_down() -> NoDeploymentAvailable:

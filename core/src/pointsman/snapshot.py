@@ -9,8 +9,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import field
+from functools import partial
 from typing import NamedTuple
 from weakref import WeakSet
 
@@ -22,7 +22,8 @@ from pointsman.auth import Auth
 from pointsman.config import Config, ProviderConfig
 from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
-from pointsman.errors import UnknownModel
+from pointsman.errors import UnknownModel, writable
+from pointsman.faults import OWN, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober
 from pointsman.http import Client, Endpoint
@@ -32,10 +33,16 @@ from pointsman.provider import Provider, ProviderFactory
 from pointsman.residency import Host
 from pointsman.strategy import RoundRobin
 from pointsman.suggest import did_you_mean
+from pointsman.timers import TimeLimit
 from pointsman.transports.deferred import DeferredTransport
 
 log = logging.getLogger("pointsman")
 
+CLOSE_WITHIN = 5.0
+"""Seconds that each thing of a plugin's has to close in."""
+_NAME_CUT = 200
+_LONGEST_NAME = 500
+"""Characters."""
 AD_HOC_POOLS = 256
 """`provider/upstream-model` names that are remembered; callers may invent any number."""
 
@@ -116,12 +123,17 @@ class Snapshot:
             return pool
         name, slash, upstream_model = model.partition("/")
         upstream = self.upstreams.get(name)
-        if not slash or not upstream_model or upstream is None:
+        if not slash or not upstream_model or upstream is None or not _can_be_asked_for(model):
             from difflib import get_close_matches  # most programs know their models
 
-            close = get_close_matches(model, self.pools, 1)
+            close = get_close_matches(model[:_NAME_CUT], self.pools, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
-            raise UnknownModel(f"no model is called {model!r}; {hint}")
+            shown = (
+                repr(model)
+                if len(model) <= _NAME_CUT
+                else f"{model[:_NAME_CUT]!r}… ({len(model)} characters)"
+            )
+            raise UnknownModel(f"no model is called {shown}; {hint}")
         deployment = self._configured(upstream, upstream_model, model)
         if deployment is None:
             pool = self.unlisted(model, upstream, upstream_model)
@@ -132,6 +144,7 @@ class Snapshot:
                 (deployment,),
                 RoundRobin(),
                 total=self.config.timeouts.total,
+                retry_name=self.config.retry.type,
                 counts_tokens=limits is not None and limits.counts_tokens,
             )
         self._ad_hoc[model] = pool
@@ -226,26 +239,49 @@ class Snapshot:
         for polled in self.hosts.values():
             await polled.poller.aclose()
         for client in self.clients.values():
-            with suppress(Exception):
-                await client.aclose()
+            await _closed("transport", "", client.aclose)
         for upstream in self.upstreams.values():
-            with suppress(Exception):
-                await _close(upstream)
+            await _close(upstream)
         self.setting.alarms.close()
 
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
         for sink in self.sinks:
-            try:
-                if threading.main_thread().is_alive():
-                    await asyncio.to_thread(sink.close)
-                else:  # the process ends: there is no thread to be had any more, and nobody to hold up
-                    sink.close()
-            except Exception:  # a plugin's mistake must not keep the others from writing
-                log.exception("an audit sink failed to close")
+            if threading.main_thread().is_alive():
+                error = await asyncio.to_thread(_raised_by, sink.close)
+            else:  # the process ends: there is no thread to be had any more, and nobody to hold up
+                error = _raised_by(sink.close)
+            if error is not None:  # a plugin's mistake must not keep the others from writing
+                fault("audit", type(sink).__name__, "close", error)
+
+
+def _can_be_asked_for(model: str) -> bool:
+    """Whether an upstream may have a model of that name. What callers make up goes into records."""
+    return len(model) <= _LONGEST_NAME and writable(model) == model
 
 
 async def _close(upstream: Upstream) -> None:
-    await upstream.provider.aclose()
+    await _closed("provider", upstream.factory.name, upstream.provider.aclose)
     for client in upstream.own:
-        await client.aclose()
+        await _closed("transport", upstream.config.transport or "", client.aclose)
+
+
+async def _closed(kind: str, plugin: str, close: Callable[[], Awaitable[None]]) -> None:
+    """Close something of a plugin; one that fails at it, or takes too long, must not keep the others open."""
+    late = partial(TimeoutError, f"not closed within {CLOSE_WITHIN:g} s")
+    try:
+        with TimeLimit(asyncio.get_running_loop().time() + CLOSE_WITHIN, late):
+            await close()
+    except BaseException as error:
+        if not is_own(error):
+            raise
+        fault(kind, plugin, "aclose", error)
+
+
+def _raised_by(close: Callable[[], None]) -> BaseException | None:
+    """What `close` raises: no future carries a StopIteration, so its thread would not be heard of."""
+    try:
+        close()
+    except OWN as error:
+        return error
+    return None

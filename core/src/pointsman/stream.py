@@ -13,13 +13,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from pointsman.attempts import Attempts, plugin_error
+from pointsman.attempts import Attempts
 from pointsman.deployment import Lease
 from pointsman.errors import (
     CallError,
     MidStreamError,
     Outcome,
 )
+from pointsman.faults import is_own
 from pointsman.opening import Opening, raced, turn
 from pointsman.timers import GRACE
 from pointsman.types import ChatResponse, Done, StreamEvent
@@ -222,10 +223,12 @@ class ChatStream:
         except CallError as error:
             broken = self._broken(opening, error)
             raise broken from broken.cause
-        except Exception as error:
-            broken = self._broken(opening, plugin_error(opening.lease, error))
-            raise broken from broken.cause
-        except BaseException:
+        except BaseException as error:
+            fault = attempts.plugin_error(opening.lease, "next", error)
+            if fault is not None:
+                fault.__cause__ = error
+                broken = self._broken(opening, fault)
+                raise broken from broken.cause
             self._shut()
             self._let_go("cancelled")
             raise
@@ -236,24 +239,26 @@ class ChatStream:
         attempts, source, time = self._attempts, opening.source, opening.time
         assert attempts is not None
         assert source is not None
-        whole = opening.assembly.response(source.upstream_request_id)
+        upstream_id = getattr(source, "upstream_request_id", "")
+        if not isinstance(upstream_id, str):
+            upstream_id = ""
+        whole = opening.assembly.response(upstream_id)
         self._response = response = attempts.signed(whole, opening.lease)
         attempts.end(
             opening.lease,
             Outcome.OK,
             usage=opening.assembly.usage,
-            upstream_request_id=source.upstream_request_id,
+            upstream_request_id=upstream_id,
         )
         attempts.finish("ok")
         try:
             with time.until(attempts.now() + GRACE, TimeoutError):
                 await source.aclose()
-        except Exception:
+        except BaseException as error:
             # The answer is whole; what happens to its connection is no concern of the caller's.
             opening.abort()
-        except BaseException:
-            opening.abort()
-            raise
+            if not is_own(error):
+                raise
         time.close()
         opening.ready.append(Done(response))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field, fields
-from math import isfinite
 from typing import Any, Literal, get_args
 
 from pointsman.errors import InvalidRequest
@@ -63,7 +62,11 @@ def split_terms(options: Mapping[str, Any]) -> tuple[Terms, Mapping[str, Any]]:
     for name in ("timeout", "first_token_timeout", "idle_timeout"):
         _check_seconds(name, given.get(name))
     if given.get("priority", "normal") not in get_args(Priority):
-        raise InvalidRequest(f"priority is {given['priority']!r}; expected {', '.join(get_args(Priority))}")
+        raise InvalidRequest(
+            f"priority is {shown(given['priority'])}; expected {', '.join(get_args(Priority))}"
+        )
+    if not isinstance(given.get("fairness_key", ""), str):
+        raise InvalidRequest("fairness_key must be a string")
     if "caller" in given:
         _check_text("caller", given["caller"], _LONGEST_VALUE)
     if "request_id" in given:
@@ -163,5 +166,19 @@ def _check_id(value: Any) -> None:
 def _check_seconds(name: str, value: Any) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
-        raise InvalidRequest(f"{name} is {value!r}; expected seconds above 0")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
+        raise InvalidRequest(f"{name} is {shown(value)}; expected seconds above 0, at most {_LONGEST:g}")
+
+
+def shown(value: Any) -> str:
+    """A wrong value for a message: short ones as they are, others by their type."""
+    if not isinstance(value, str | int | float) or (isinstance(value, int) and value.bit_length() > _BITS):
+        return type(value).__name__
+    text = repr(value[:50]) if isinstance(value, str) else repr(value)
+    return text if len(text) <= _SHOWN else type(value).__name__
+
+
+_LONGEST = 1e9
+"""Seconds, some thirty years."""
+_SHOWN = 40
+_BITS = 100  # Python refuses to write out very long numbers

@@ -1,0 +1,275 @@
+"""What a factory makes is checked when the configuration is built: one error, with all other problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from pointsman import ConfigError, Router
+from pointsman.audit import AuditFactory
+from pointsman.auth import AuthFactory, Fixed
+from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.interfaces import lack
+from pointsman.provider import Provider, ProviderFactory
+from pointsman.retry import NoRetry, RetryFactory
+from pointsman.strategy import RoundRobin, Strategy, StrategyFactory
+from pointsman.testing import Scripted, run
+from pointsman.transports.factory import TransportFactory
+
+SECRET = "the-plugins-own-words"
+
+FACTORIES: dict[str, Callable[[Callable[..., Any]], Any]] = {
+    "provider": lambda make: ProviderFactory("odd", BaseModel, make),
+    "auth": lambda make: AuthFactory("odd", BaseModel, make),
+    "retry": lambda make: RetryFactory("odd", BaseModel, make),
+    "strategy": lambda make: StrategyFactory("odd", None, make),
+    "audit": lambda make: AuditFactory("odd", BaseModel, make),
+    "transport": lambda make: TransportFactory("odd", make),
+}
+
+
+class Makes(PointsmanSpec):
+    """Offers one kind under the name `odd`; `make` is what its factory has."""
+
+    def __init__(self, kind: str, make: Callable[..., Any]) -> None:
+        self._kind = kind
+        self._factory = FACTORIES[kind](make)
+
+    def _of(self, kind: str) -> list[Any]:
+        return [self._factory] if kind == self._kind else []
+
+    @hookimpl
+    def pointsman_providers(self) -> list[Any]:
+        return self._of("provider")
+
+    @hookimpl
+    def pointsman_auth(self) -> list[Any]:
+        return self._of("auth")
+
+    @hookimpl
+    def pointsman_retry_policies(self) -> list[Any]:
+        return self._of("retry")
+
+    @hookimpl
+    def pointsman_strategies(self) -> list[Any]:
+        return self._of("strategy")
+
+    @hookimpl
+    def pointsman_audit_sinks(self) -> list[Any]:
+        return self._of("audit")
+
+    @hookimpl
+    def pointsman_transports(self) -> list[Any]:
+        return self._of("transport")
+
+
+def config(kind: str) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "providers": {"a": {"type": "openai", "base_url": "http://127.0.0.1:1/v1"}},
+        "models": {"m": {"deployments": ["a/x"]}},
+    }
+    match kind:
+        case "provider":
+            given["providers"]["a"] = {"type": "odd"}
+        case "auth":
+            given["providers"]["a"]["auth"] = {"type": "odd"}
+        case "audit":
+            given["audit"] = ["odd"]
+        case _:
+            given[kind] = "odd"
+    return given
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+def raises(error: BaseException) -> Callable[..., Any]:
+    def make(*_: Any) -> Any:
+        raise error
+
+    return make
+
+
+class Deaf:
+    """Has everything, and raises whenever it is looked at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__class__":
+            return Deaf
+        raise RuntimeError("not now")
+
+
+MAKES: dict[str, tuple[Any, str]] = {
+    "raises": (raises(ZeroDivisionError(SECRET)), "failed: ZeroDivisionError"),
+    "raises StopIteration": (raises(StopIteration()), "failed: StopIteration"),
+    "raises what cannot be shown": (raises(Unspeakable()), "failed: Unspeakable"),
+    "is no function": ("make", "failed: TypeError"),
+    "takes no arguments": (lambda: 1, "failed: TypeError"),
+    "makes None": (lambda *_: None, "made None"),
+    "makes an object": (lambda *_: object(), "made a object, which has no method"),
+    "makes a text": (lambda *_: SECRET, "made a str, which has no method"),
+    "makes a class": (lambda *_: Deaf, "made the class Deaf, expected an object of it"),
+    "makes what cannot be looked at": (
+        lambda *_: Deaf(),
+        "made a Deaf that cannot be looked at: RuntimeError",
+    ),
+}
+
+
+@pytest.mark.parametrize("made", MAKES)
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_a_factory_that_makes_something_else_is_one_problem_that_names_it(
+    kind: str, made: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    make, said = MAKES[made]
+
+    with pytest.raises(ConfigError) as raised:
+        Router.from_config(config(kind), plugins=[Makes(kind, make)])
+
+    assert f"the factory of {kind} 'odd' from {__name__}:Makes {said}" in str(raised.value)
+    assert SECRET not in str(raised.value)
+    assert len(raised.value.problems) >= 1
+    if made == "raises":
+        assert SECRET in caplog.text
+
+
+@pytest.mark.parametrize("kind", [each for each in FACTORIES if each != "audit"])
+def test_it_is_said_together_with_all_other_problems(kind: str) -> None:
+    given = config(kind)
+    given["models"]["other"] = {"deployments": ["a/x"], "strategy": "no_such_strategy"}
+
+    with pytest.raises(ConfigError) as raised:
+        Router.check(given, plugins=[Makes(kind, lambda *_: None)])
+
+    assert "made None" in str(raised.value)
+    assert "no_such_strategy" in str(raised.value)
+
+
+def test_what_other_sinks_hold_is_closed_when_one_cannot_be_made() -> None:
+    closed: list[str] = []
+
+    class Good:
+        def __call__(self, event: Any) -> None: ...
+        def close(self) -> None:
+            closed.append("good")
+
+    class Goods(PointsmanSpec):
+        @hookimpl
+        def pointsman_audit_sinks(self) -> list[Any]:
+            return [AuditFactory("good", BaseModel, lambda _settings, _clock: Good())]
+
+    given = config("audit")
+    given["audit"] = ["good", "odd", "odd"]
+    with pytest.raises(ConfigError) as raised:
+        Router.from_config(given, plugins=[Goods(), Makes("audit", lambda *_: None)])
+
+    assert closed == ["good"]
+    assert len(raised.value.problems) == 2
+
+
+def without(whole: type, name: str) -> Any:
+    """An object that has all that `whole` has, but for one member."""
+    members = {
+        each: getattr(whole, each) for base in reversed(whole.__mro__[:-1]) for each in vars(base)
+        if not each.startswith("__") or each == "__call__"
+    }  # fmt: skip
+    members.pop(name)
+    return type(f"Without_{name}", (), members)()
+
+
+def changed(whole: Any, **members: Any) -> Any:
+    return type("Changed", (type(whole),), members).__new__(type("Changed", (type(whole),), members))
+
+
+async def coroutine(*_: Any) -> None: ...
+
+
+async def generator(*_: Any) -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "said"),
+    [
+        ("retry", changed(NoRetry(), attempts=0), "whose `attempts` is 0; expected 1 or more"),
+        ("retry", changed(NoRetry(), attempts=-3), "whose `attempts` is -3"),
+        ("retry", changed(NoRetry(), attempts="3"), "whose `attempts` is a str"),
+        ("retry", changed(NoRetry(), attempts=True), "whose `attempts` is a bool"),
+        ("retry", changed(NoRetry(), attempts=2.0), "whose `attempts` is a float"),
+        ("retry", without(NoRetry, "budget"), "which has no `budget`"),
+        ("retry", changed(NoRetry(), budget=0.2), "whose `budget` is a float"),
+        ("retry", changed(NoRetry(), delay=coroutine), r"whose delay\(\) is async"),
+        ("retry", changed(NoRetry(), delay=3), r"which has no method delay\(\)"),
+        ("strategy", without(RoundRobin, "wants_residency"), "which has no `wants_residency`"),
+        ("strategy", without(RoundRobin, "members"), r"which has no method members\(\)"),
+        ("strategy", changed(RoundRobin(), pick=coroutine), r"whose pick\(\) is async"),
+        ("strategy", changed(RoundRobin(), observed=coroutine), r"whose observed\(\) is async"),
+        ("auth", without(Fixed, "rejected"), r"which has no method rejected\(\)"),
+        ("auth", changed(Fixed(None), current=coroutine), r"whose current\(\) is async"),
+        ("audit", lambda _event: None, r"which has no method close\(\)"),
+        ("transport", changed(httpx.MockTransport(lambda _: httpx.Response(200)), aclose=None), r"aclose\(\)"),
+        ("provider", changed(Provider(type("C", (), {"name": "a"})()), stream=generator), "is a generator"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a"})())), "which has no `name`: call super"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a"})()), name="a", endpoint="http://x"), "whose `endpoint` is a str"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_what_is_lacking_is_said(kind: str, made: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Router.from_config(config(kind), plugins=[Makes(kind, lambda *_: made)])
+
+
+def test_what_is_built_in_lacks_nothing() -> None:
+    assert lack("strategy", RoundRobin()) is None
+    assert lack("retry", NoRetry()) is None
+    assert lack("auth", Fixed(None)) is None
+
+
+@pytest.mark.parametrize("method", ["members", "restore", "state"])
+def test_a_strategy_that_fails_at_a_reload_does_not_stop_it_unless_it_cannot_know_its_members(
+    method: str,
+) -> None:
+    class Fails(Strategy):
+        broken = False
+
+        def pick(self, ready: Any, request: object, /) -> Any:
+            return ready[0]
+
+        def members(self, everyone: Any, /) -> None:
+            self._do("members", None)
+
+        def state(self) -> Any:
+            return self._do("state", {})
+
+        def restore(self, state: Any, /) -> None:
+            self._do("restore", None)
+
+        def _do(self, name: str, right: Any) -> Any:
+            if Fails.broken and name == method:
+                raise ZeroDivisionError(SECRET)
+            return right
+
+    async def main() -> None:
+        given = {
+            "providers": {"a": {"type": "scripted"}},
+            "models": {"m": {"deployments": ["a/x"]}},
+            "strategy": "odd",
+        }
+        plugins = [Scripted(), Makes("strategy", lambda *_: Fails())]
+        async with Router.from_config(given, plugins=plugins) as router:
+            Fails.broken = True
+            if method == "members":
+                with pytest.raises(ConfigError, match=r"strategy plugin 'odd' failed in members\(\)"):
+                    await router.reload(given)
+            else:
+                await router.reload(given)
+            assert (await router.chat("m", "hi")).text == "ok"
+
+    run(main())

@@ -74,7 +74,7 @@ def full(folder: Path) -> dict[str, Any]:
             "m": {
                 "strategy": {"type": "round_robin"},
                 "deployments": [deployment, {"provider": "b", "model": "y", "max_in_flight": 3}],
-                "fallback": ["n"],
+                "fallback": [{"to": "n", "on": ["unavailable"]}],
                 "defaults": {"seed": 1},
                 "timeouts": {"first_token": "5s", "idle": "5s", "total": "20s", "attempt": "9s"},
                 "require": {},

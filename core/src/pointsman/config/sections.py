@@ -78,7 +78,13 @@ def _url(url: str) -> str:
         raise ValueError("holds a user name or password; put the credential under api_key or auth")
     if parts.query or parts.fragment:
         raise ValueError("must not have a query (?…) or fragment (#…)")
+    if call := re.search(_CALLS, parts.path):
+        raise ValueError(f"must end before {call[0]!r}, which each call adds by itself")
     return url.strip().rstrip("/")
+
+
+_CALLS = r"/((chat/)?completions|embeddings|messages|api/(chat|generate|embed|tags))/?$"
+"""The paths of single calls, which people copy out of an example with curl."""
 
 
 def _proxy(proxy: SecretStr) -> SecretStr:
@@ -96,6 +102,8 @@ def _proxy(proxy: SecretStr) -> SecretStr:
 def _not_blank(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().strip():
         raise ValueError("is empty; set the variable it comes from, or leave the key out")
+    if variable := re.fullmatch(r"os\.environ/(\w{1,80})", secret.get_secret_value()):
+        raise ValueError(f"is LiteLLM's way to name a variable; write ${{{variable[1]}}}")
     return secret
 
 

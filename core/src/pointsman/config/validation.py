@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from pointsman.config.habits import KEYS, instead
+from pointsman.config.habits import KEYS, instead, missing
 from pointsman.config.problems import Path
 from pointsman.suggest import did_you_mean
 
@@ -77,7 +77,7 @@ def _finding(details: ErrorDetails, model: type[BaseModel], also: tuple[str, ...
         known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]
         return Finding(path, f"unknown key {path[-1]!r}", partial(_near, str(path[-1]), known), at_key=True)
     if details["type"] == "missing":
-        return Finding(path, "is missing")
+        return Finding(path, "is missing", missing(path, details["input"]))
     hint = instead(path, details["input"]) if details["type"] in _EXPECTED else None
     return Finding(path, _message(details), hint, at_key="[key]" in details["loc"])
 

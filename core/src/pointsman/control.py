@@ -121,7 +121,7 @@ async def _done(router: Operated, request: Request) -> Mapping[str, Any]:
         raise Refused(f"{name} takes {takes}, and not {surplus[:100]!r}")
     said = await command.run(router, request)
     if command.changes:
-        log.info("control: %s %s", name, request.get("deployment", ""))
+        log.info("control: %s", f"{name} {request['deployment']}" if "deployment" in request else name)
     return said
 
 

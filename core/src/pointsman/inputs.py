@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pointsman import data_urls
 from pointsman.errors import InvalidRequest
+from pointsman.suggest import nearest
 from pointsman.terms import TERMS, shown
 from pointsman.turns import Turns
 from pointsman.types import (
@@ -647,11 +648,9 @@ def _check_options(options: Mapping[str, Any], known: Mapping[str, None]) -> Non
 
 
 def _hint(name: str, known: Mapping[str, None]) -> str:
-    from difflib import get_close_matches  # most programs know the options
-
-    from pointsman.foreign import INSTEAD
+    from pointsman.foreign import INSTEAD  # most programs know the options
 
     if name in INSTEAD:
         return INSTEAD[name]
-    close = get_close_matches(name, [*known, *TERMS], 1)
-    return f"did you mean {close[0]!r}?" if close else "pass it through with extra={...}"
+    close = nearest(name, (*known, *TERMS))
+    return f"did you mean {close!r}?" if close else "pass it through with extra={...}"

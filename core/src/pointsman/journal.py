@@ -123,7 +123,9 @@ def _attempt(event: AttemptEnded) -> str:
 
 
 def _request(event: RequestEnded) -> str:
-    end = f"{event.request_id} {event.operation} of {event.model}: {event.result} after {event.seconds:.3f} s"
+    what = f"{event.operation} of {event.model}" if event.model else event.operation
+    end = f"{event.request_id} {what}: {event.result} after {event.seconds:.3f} s"
     said = {"caller": event.caller, **event.tags} if event.caller else event.tags
     told = "".join(f" {name}={value}" for name, value in said.items())
-    return f"{end} and {event.attempts} attempts{f': {event.error}' if event.error else ''}{told}"
+    attempts = f"{event.attempts} attempt{'' if event.attempts == 1 else 's'}"
+    return f"{end} and {attempts}{f': {event.error}' if event.error else ''}{told}"

@@ -435,7 +435,8 @@ async def test_a_directory_that_is_missing_is_said_with_its_place(tmp_path: Path
     file = tmp_path / "pointsman.json"
     file.write_text(json.dumps(config("a", control="gone/p.sock"), indent=1))
     line = file.read_text().splitlines().index(' "control": "gone/p.sock"') + 1
-    with pytest.raises(ConfigError, match=rf"{file}:{line}:\d+: control: .*No such file or directory"):
+    said = rf"{file}:{line}:\d+: control: .*No such file or directory; make the directory {tmp_path}/gone$"
+    with pytest.raises(ConfigError, match=said):
         await Router.from_config(file, plugins=[Scripted()]).__aenter__()
 
 

@@ -186,7 +186,8 @@ def _listening(path: Path) -> tuple[socket.socket, tuple[int, int]]:
                 listener.close()
                 raise
     except OSError as error:
-        raise ConfigError(f"the control socket {path} cannot be opened: {error.strerror}") from error
+        lack = f"; make the directory {path.parent}" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(f"the control socket {path} cannot be opened: {error.strerror}{lack}") from error
 
 
 def _make_room(path: Path) -> None:

@@ -9,7 +9,7 @@ from routers import config
 
 from pointsman import ConfigError, Router
 from pointsman.config.doc import config_table
-from pointsman.config.habits import KEYS
+from pointsman.config.habits import KEYS, PLACES
 from pointsman.testing import Scripted
 
 
@@ -108,6 +108,19 @@ def test_an_address_that_only_resembles_a_call_is_taken(end: str) -> None:
     given = config("a")
     given["providers"]["a"]["base_url"] = f"http://127.0.0.1:1{end}"
     Router.check(given, plugins=[Scripted()])
+
+
+@pytest.mark.parametrize("key", PLACES)
+def test_a_key_of_ours_in_a_wrong_place_is_told_its_place(key: str) -> None:
+    place = {
+        "under a provider": "providers.<name>.",
+        "under a model": "models.<name>.",
+        "at a deployment": "models.<name>.deployments[].",
+        "at the top of the file": "",
+    }[PLACES[key].partition(",")[0]]
+    assert [row.key for row in config_table() if row.key.rpartition(".")[2] == key] == [place + key]
+
+    assert f"unknown key {key!r}; it stands {PLACES[key]}" in said({**config("a"), "timeouts": {key: 1}})
 
 
 def test_a_password_before_a_host_is_not_repeated() -> None:

@@ -153,6 +153,7 @@ async def test_a_configuration_that_is_refused_is_a_warning_on_one_line(
     assert record.levelname == "WARNING"
     assert record.getMessage().startswith("a new configuration is refused, the one before stays: ")
     assert "\n" not in record.getMessage()
+    assert "\\n" not in record.getMessage()
 
 
 async def test_who_listens_hears_each_event_once_at_any_level(caplog: pytest.LogCaptureFixture) -> None:

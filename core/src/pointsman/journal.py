@@ -79,7 +79,8 @@ def begun(request_id: str, deployment: str, number: int) -> None:
 
 def refused(problems: str) -> None:
     """Write that a new configuration is not used."""
-    log.warning("%s", printable_line(f"a new configuration is refused, the one before stays: {problems}"))
+    said = " ".join(problems.split())  # a line for each is too many for a log
+    log.warning("%s", printable_line(f"a new configuration is refused, the one before stays: {said}"))
 
 
 def level_of(event: Event) -> int:

@@ -40,8 +40,36 @@ KEYS = {
 }
 """Keys that are none here: what to write instead."""
 
+PLACES = {
+    **dict.fromkeys(("base_url", "api_key", "auth", "proxy", "headers", "ca_file"), "under a provider"),
+    **dict.fromkeys(("deployments", "fallback", "require"), "under a model"),
+    **dict.fromkeys(
+        ("weight", "priority", "max_in_flight", "price"),
+        "at a deployment, which is then a mapping: `{provider: gpu1, model: llama3.2, …}`",
+    ),
+    **dict.fromkeys(
+        (
+            "queue",
+            "hedging",
+            "outliers",
+            "warm_up",
+            "adaptive_concurrency",
+            "panic_threshold",
+            "audit",
+            "control",
+        ),
+        "at the top of the file",
+    ),
+}
+"""Keys of ours that have one place only, and which."""
+
 _OFF_BY_DEFAULT = ("health", "hedging", "outliers", "adaptive_concurrency")
 _ON_BY_DEFAULT = ("queue", "warm_up")
+
+
+def of_key(key: str) -> str | None:
+    """What to do with a `key` that is unknown where it stands; None when nobody can tell."""
+    return KEYS.get(key) or (f"it stands {PLACES[key]}" if key in PLACES else None)
 
 
 def instead(path: Path, value: object) -> str | None:

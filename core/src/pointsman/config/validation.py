@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from pointsman.config.habits import KEYS, instead, missing
+from pointsman.config.habits import instead, missing, of_key
 from pointsman.config.problems import Path
 from pointsman.suggest import did_you_mean
 
@@ -49,7 +49,7 @@ def findings(
 
 
 def _near(key: str, known: Sequence[str]) -> str:
-    return KEYS.get(key) or did_you_mean(key, known) or "there is no key here"
+    return of_key(key) or did_you_mean(key, known) or "there is no key here"
 
 
 def kind(value: object) -> str:

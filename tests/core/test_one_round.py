@@ -71,6 +71,7 @@ def test_a_place_in_a_list_is_the_one_in_the_file_whatever_was_wrong_before_it(t
         "providers: {a: {type: scripted, api_key: '${NOT_SET_ANYWHERE}'}}\nmodels: {m: {deployments: [a/x]}}\n",
         "providers: {a: {type: scripted}}\nmodels: {m: {deployments: [b/x]}}\n",
         "models: {m: {deployments: [b/x]}}\n",
+        SOUND + "audit: [{type: jsonl, path: '${NOT_SET_ANYWHERE}'}]\n",
     ],
 )
 def test_a_mere_consequence_is_not_told(text: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pointsman.attempts import Attempts, Running
 from pointsman.build import build, check
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
-from pointsman.config.problems import Problem, config_error
+from pointsman.config.problems import config_error
 from pointsman.deployment import Admin, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
@@ -125,7 +125,7 @@ class Router:
 
         Raises: ConfigError with all problems at once, each with file, line and column where there is a file.
         """
-        return cls(as_config(source, plugins), plugins=plugins, clock=clock, rng=rng)
+        return cls(as_config(source), plugins=plugins, clock=clock, rng=rng)
 
     @staticmethod
     def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
@@ -135,7 +135,7 @@ class Router:
 
         Raises: ConfigError with all problems at once, as `from_config` would.
         """
-        config = as_config(source, plugins)
+        config = as_config(source)
         found = check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
         config.warn(found)
         return config
@@ -534,11 +534,7 @@ class Router:
         if source is None:
             raise ConfigError("the router was not made from a file; hand the new configuration to reload()")
         # A thread, because files are read, those that values refer to as well.
-        config = (
-            source
-            if isinstance(source, Config)
-            else await asyncio.to_thread(as_config, source, self._extra_plugins)
-        )
+        config = source if isinstance(source, Config) else await asyncio.to_thread(as_config, source)
         self._bind()
         old = self._snapshot
         control = self._control_for(config)
@@ -679,21 +675,8 @@ def _asked(
     return checked(model), terms
 
 
-def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Iterable[object] = ()) -> Config:
-    """The configuration in a file or a mapping, or `source` itself.
-
-    Raises: ConfigError with all problems at once, also those that only plugins know of.
-    """
+def as_config(source: str | Path | Mapping[str, Any] | Config) -> Config:
+    """The configuration in a file or a mapping, or `source` itself. Raises ConfigError."""
     if isinstance(source, Config):
         return source
-
-    def further(rest: Config) -> Sequence[Problem]:
-        try:
-            check(rest, Plugins(plugins, choose=rest.plugins), clock=LoopClock(), rng=system_rng())
-        except ConfigError as error:
-            return [each for each in error.problems if isinstance(each, Problem)]
-        return ()
-
-    if isinstance(source, Mapping):
-        return Config.from_mapping(source, further=further)
-    return Config.load(source, further=further)
+    return Config.from_mapping(source) if isinstance(source, Mapping) else Config.load(source)

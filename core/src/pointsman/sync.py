@@ -68,7 +68,7 @@ class SyncRouter:
         cls, source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()
     ) -> SyncRouter:
         """A router for a file, a mapping or a `Config`."""
-        return cls(as_config(source, plugins), plugins=plugins)
+        return cls(as_config(source), plugins=plugins)
 
     @staticmethod
     def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:

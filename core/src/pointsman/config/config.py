@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationI
 
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.interpolate import ReadFile, interpolate
-from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error, show_path
+from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.sections import (
     AdaptiveConfig,
@@ -57,16 +57,10 @@ C = TypeVar("C", bound="Config")
 class _AnySource:
     """Where a configuration came from, which makes no difference to what it says: equal to every other."""
 
-    __slots__ = ("_sound", "document")
+    __slots__ = ("document",)
 
-    def __init__(self, document: Document, sound: Sound | None = None) -> None:
-        """`sound`: how the configuration is what was left of the document."""
+    def __init__(self, document: Document) -> None:
         self.document = document
-        self._sound = sound
-
-    def path(self, path: Path) -> Path:
-        """Where in the document the value at `path` of the configuration stands."""
-        return path if self._sound is None else self._sound.path(path)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _AnySource)
@@ -148,21 +142,18 @@ class Config(Section):
         *,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
-        further: "Further | None" = None,
     ) -> Self:
         """The configuration in `file`: .yaml, .yml, .toml or .json, at most 1 MiB. Reads files: it blocks.
 
         Args:
             environ: the variables of `${VAR}`; the process's own when None.
             read_file: how `${file:…}` is read.
-            further: what else is wrong in a configuration, as only plugins know. It is asked when there are
-                mistakes, about what is left without them, so that all are told at once.
 
         Raises: ConfigError with everything that is wrong.
         """
         from pointsman.config.locate import read  # its patterns take milliseconds, for nothing without a file
 
-        return _without_locals(lambda: cls._from_document(read(file), environ, read_file, further))
+        return _without_locals(lambda: cls._from_document(read(file), environ, read_file))
 
     @classmethod
     def from_text(
@@ -188,21 +179,16 @@ class Config(Section):
         *,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
-        further: "Further | None" = None,
     ) -> Self:
         """The configuration in a mapping shaped like the file, `${…}` included.
 
         Raises: ConfigError with everything that is wrong.
         """
-        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file, further))
+        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file))
 
     @classmethod
     def _from_document(
-        cls,
-        document: Document,
-        environ: Mapping[str, str] | None,
-        read_file: ReadFile | None,
-        further: "Further | None" = None,
+        cls, document: Document, environ: Mapping[str, str] | None, read_file: ReadFile | None
     ) -> Self:
         if not isinstance(document.data, Mapping):
             raise config_error(
@@ -225,10 +211,7 @@ class Config(Section):
             each for each in wrong if not any(each.path[:n] in unresolved for n in range(len(each.path) + 1))
         ]
         if config is None or found:
-            problems = _problems(found, document)
-            if further is not None:
-                problems += _found_in_the_rest(cls, data, found, document, further)
-            raise config_error(problems, file=document.file)
+            raise config_error(_problems(found, document), file=document.file)
         config._source = _AnySource(document)
         return config
 
@@ -271,7 +254,7 @@ class Config(Section):
 
     def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
-        return self._source.document.problem(self._source.path(path), message, hint, key=key)
+        return self._source.document.problem(path, message, hint, key=key)
 
     def validate_settings(
         self,
@@ -297,7 +280,7 @@ class Config(Section):
             wrong = findings(error, checked, also=also, foreign=True)
         else:
             return made if model is not None and isinstance(made, model) else None
-        placed = [each._replace(path=self._source.path((*path, *each.path))) for each in wrong]
+        placed = [each._replace(path=(*path, *each.path)) for each in wrong]
         problems += _problems(placed, self._source.document)
         return None
 
@@ -374,22 +357,3 @@ def _checked(model: type[C], data: Mapping[str, Any]) -> tuple[C | None, list[Fi
     rest = sound.model(model, found, context=_BY_LOADER)
     references = rest._findings(data) if rest else []
     return None, found + [sound.restored(each) for each in references if not sound.touches(each)]
-
-
-Further = Callable[[Config], Sequence[Problem]]
-
-
-def _found_in_the_rest(
-    model: type[C], data: Mapping[str, Any], found: Sequence[Finding], document: Document, further: Further
-) -> list[Problem]:
-    """What `further` says of `data` without what was `found` in it; none that may be a mere consequence."""
-    sound = Sound(data)
-    rest, wrong = sound.model(model, found, context=_BY_LOADER), found
-    while rest is not None and wrong:
-        wrong = rest._findings(sound.data)
-        rest = sound.model(model, wrong, context=_BY_LOADER) if wrong else rest
-    if rest is None:
-        return []
-    rest._source = _AnySource(document, sound)
-    consequences = {show_path(path) for path in sound.above_removed}
-    return [each for each in further(rest) if each.path not in consequences]

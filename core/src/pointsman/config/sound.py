@@ -14,16 +14,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Sound:
-    """What is left of some data when everything wrong is taken out, with the paths it had before.
-
-    Attributes:
-        data: what is left.
-        above_removed: the paths, as they were before, of all that something was taken out of.
-    """
+    """What is left of some data when everything wrong is taken out, with the paths it had before."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self.data = _copy(data)
-        self.above_removed: set[Path] = set()
+        self._data = _copy(data)
+        self._above_removed: set[Path] = set()
         self._indices: dict[Path, list[int]] = {}
 
     def model(self, model: type[M], found: Sequence[Finding], *, context: object = None) -> M | None:
@@ -32,14 +27,14 @@ class Sound:
             if not self._remove([each.path for each in found]):
                 return None
             try:
-                return model.model_validate(self.data, context=context)
+                return model.model_validate(self._data, context=context)
             except ValidationError as error:
                 found = findings(error, model)
         return None
 
     def restored(self, finding: Finding) -> Finding:
         """`finding` with the indices that lists had before."""
-        return Finding(self.path(finding.path), finding.message, finding.hint, finding.at_key)
+        return Finding(self._restore(finding.path), finding.message, finding.hint, finding.at_key)
 
     def touches(self, finding: Finding) -> bool:
         """Something was taken out at the place of `finding` or inside, so it may be a mere consequence.
@@ -48,16 +43,16 @@ class Sound:
         """
         if finding.at_key:
             return False
-        path = self.path(finding.path)
-        return path in self.above_removed
+        path = self._restore(finding.path)
+        return path in self._above_removed
 
     def _remove(self, paths: Iterable[Path]) -> bool:
         targets = {self._existing(path) for path in paths}
         if () in targets:
             return False
         for each in targets:
-            removed = self.path(each)
-            self.above_removed |= {removed[:n] for n in range(len(removed) + 1)}
+            removed = self._restore(each)
+            self._above_removed |= {removed[:n] for n in range(len(removed) + 1)}
         # Later items first, so that the indices of the others still hold.
         for *parent, last in sorted(
             targets, key=lambda path: (len(path), str(path[:-1]), path[-1]), reverse=True
@@ -70,7 +65,7 @@ class Sound:
 
     def _existing(self, path: Path) -> Path:
         """The longest part of `path` that is there: a missing key is a fault of what it is missing in."""
-        current: Any = self.data
+        current: Any = self._data
         for n, step in enumerate(path):
             known: Any = current if isinstance(current, dict) else ()
             if isinstance(current, list):
@@ -81,13 +76,12 @@ class Sound:
         return path
 
     def _at(self, path: Path) -> Any:
-        current: Any = self.data
+        current: Any = self._data
         for step in path:
             current = current[step]
         return current
 
-    def path(self, path: Path) -> Path:
-        """`path` with the indices that lists had before."""
+    def _restore(self, path: Path) -> Path:
         restored = list(path)
         for n, step in enumerate(path):
             indices = self._indices.get(path[:n])

@@ -106,14 +106,14 @@ def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequen
 
     Raises: ConfigError with everything that is wrong.
     """
-    builder = _Builder(config, plugins, clock, rng, Events(), None, Scrubber())
+    builder = _Builder(config, plugins, clock, rng, Events(scrub=str), None, Scrubber())
     builder.pools(builder.parts())
     return builder.warnings
 
 
 def wrong_for_plugins(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Finding]:
     """What plugins find wrong with `config`, whose references may lead nowhere; nothing is started."""
-    builder = _Builder(config, plugins, clock, rng, Events(), None, Scrubber())
+    builder = _Builder(config, plugins, clock, rng, Events(scrub=str), None, Scrubber())
     with suppress(ConfigError):
         builder.parts()
     return builder.found
@@ -434,6 +434,7 @@ class _Builder:
             settings=settings,
             clock=self._clock,
             rng=self._rng,
+            scrub=self._scrubber.text,
         )
         return replace(upstream, checks=checks, prober=prober, warming=warming)
 
@@ -607,7 +608,7 @@ class _Builder:
         except ValueError:
             return
         except OWN as error:
-            fault("strategy", old.strategy_name, "restore", error)
+            fault("strategy", old.strategy_name, "restore", error, scrub=self._scrubber.text)
 
     def _new_pool(
         self,
@@ -630,6 +631,7 @@ class _Builder:
             budget=self._budget(None if retry is None else retry.budget, old),
             retry=retry,
             retry_name=(model.retry or self._config.retry).type,
+            scrub=self._scrubber.text,
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
             room=self._room(),
@@ -809,6 +811,7 @@ class _Builder:
             settings=settings,
             clock=clock,
             rng=self._rng,
+            scrub=self._scrubber.text,
         )
         return Polled(provider, host, poller)
 

@@ -40,6 +40,7 @@ from pointsman.journal import Journal, refused
 from pointsman.plugins import Plugins
 from pointsman.pool import when_all_idle
 from pointsman.provider import Call, Provider
+from pointsman.scrubber import Scrubber
 from pointsman.snapshot import Snapshot
 from pointsman.status import explain, status
 from pointsman.stream import ChatStream
@@ -96,7 +97,8 @@ class Router:
         self._given_rng = rng
         self._rng = rng or system_rng()
         self._pid = os.getpid()
-        self._events = Events()
+        self._scrubber = Scrubber()
+        self._events = Events(scrub=self._scrubber.text)
         self._journal = Journal(self._events)
         self._extra_plugins = tuple(plugins)
         self._control: Control | None = None
@@ -575,6 +577,7 @@ class Router:
             rng=self._rng,
             events=self._events,
             previous=previous,
+            scrubber=self._scrubber,
         )
 
     def _use(self, snapshot: Snapshot) -> None:
@@ -619,7 +622,7 @@ class Router:
             path = socket_path(config.control, config.file, pid=os.getpid())
             if self._control is not None and self._control.path == path:
                 return self._control
-            return Control(self, path)
+            return Control(self, path, scrub=self._scrubber.text)
         except (ConfigError, ValueError) as error:
             raise config_error([config.problem(("control",), str(error))], file=config.file) from error
 

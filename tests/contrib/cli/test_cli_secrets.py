@@ -38,6 +38,8 @@ COMMANDS = (
     ("ask", "hi"),
     ("ask", "--json", "hi"),
     ("ask", "--trace", "hi"),
+    ("health",),
+    ("health", "-vv", "--json"),
     ("status",),
     ("status", "--json"),
     ("config", "show"),

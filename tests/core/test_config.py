@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from pointsman.config import Config, DeploymentConfig, Named
 from pointsman.config.doc import config_schema, config_table, markdown_table, with_table
+from pointsman.config.validation import Finding
 from pointsman.errors import ConfigError
 from pointsman.units import Duration
 
@@ -505,16 +506,16 @@ def test_settings_of_a_plugin_are_checked_with_their_places() -> None:
           gpu3: {type: ollama, keep_alive: 1m}
         retry: {type: none, attempts: 3}
         """)
-    problems: list[Any] = []
+    found: list[Finding] = []
 
     made = [
-        config.validate_settings(OllamaSettings, provider.settings, ("providers", name), problems)
+        config.validate_settings(OllamaSettings, provider.settings, ("providers", name), found)
         for name, provider in config.providers.items()
     ]
-    config.validate_settings(None, config.retry.settings, ("retry",), problems)
+    config.validate_settings(None, config.retry.settings, ("retry",), found)
 
     assert made == [None, None, OllamaSettings(keep_alive=60.0)]
-    assert [str(each) for each in problems] == [
+    assert [str(each) for each in config.error(found).problems] == [
         "pointsman.yaml:2:36: providers.gpu1.keep_alive: expected seconds as a number, or a duration such as "
         "'500ms', '30s', '2m' or '1h30m'",
         "pointsman.yaml:3:24: providers.gpu2.keepalife: unknown key 'keepalife'; did you mean 'keepalive'?",
@@ -581,11 +582,13 @@ class Careless(BaseModel):
 
 def test_a_validator_of_a_plugin_that_repeats_a_secret_is_cut_short() -> None:
     config = load("providers: {p: {type: t, token: very-secret-token}}")
-    problems: list[Any] = []
+    found: list[Finding] = []
 
-    config.validate_settings(Careless, config.providers["p"].settings, ("providers", "p"), problems)
+    config.validate_settings(Careless, config.providers["p"].settings, ("providers", "p"), found)
 
-    assert [str(each) for each in problems] == ["pointsman.yaml:1:16: providers.p: cannot use ***"]
+    assert [str(each) for each in config.error(found).problems] == [
+        "pointsman.yaml:1:16: providers.p: cannot use ***"
+    ]
 
 
 # ── schema and page ──────────────────────────────────────────────────────────────────────────────────

@@ -21,13 +21,15 @@ _SHORTEST_SECRET = 8
 class Finding(NamedTuple):
     """One thing that is wrong, not located yet. `at_key`: the key is wrong rather than its value.
 
-    A `hint` that takes a search is made when it is shown: of thousands, most never are.
+    A `hint` that takes a search is made when it is shown: of thousands, most never are. `rests_on` are other
+    places that were looked at: with something taken out of one of them, it would tell nothing.
     """
 
     path: Path
     message: str
     hint: str | Callable[[], str | None] | None = None
     at_key: bool = False
+    rests_on: tuple[Path, ...] = ()
 
 
 def findings(

@@ -26,6 +26,7 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
+from pointsman_openai.address import not_json
 from pointsman_openai.answers import content_of, reasoning_of
 from pointsman_openai.errors import error_of_body
 from pointsman_openai.finish import failure_of, finish_of, says_nothing
@@ -42,9 +43,13 @@ class ChatDecoder:
 
     An error in a chunk counts before anything else in it. The answer is complete with `[DONE]`, or when the
     body ends after a finish reason. One that says nothing and gives no reason is none.
+
+    Args:
+        address: what the base URL should look like, for when a page comes.
     """
 
     __slots__ = (
+        "_address",
         "_answer_id",
         "_begun",
         "_calls",
@@ -62,8 +67,9 @@ class ChatDecoder:
         "done",
     )
 
-    def __init__(self, *, request_id: str = "") -> None:
+    def __init__(self, *, request_id: str = "", address: str = "https://host/v1") -> None:
         self.done = False
+        self._address = address
         self._request_id = request_id
         self._answer_id = ""
         self._model = ""
@@ -95,6 +101,8 @@ class ChatDecoder:
                 return ()
             if data.strip().startswith(b"[DONE]"):
                 return self._end()
+            if data.lstrip()[:1] == b"<":
+                raise not_json(data, 200, self._address, request_id=self._request_id) from None
             raise BadResponse(
                 f"the upstream's stream holds a frame that is not JSON: {error}",
                 upstream_request_id=self._request_id,

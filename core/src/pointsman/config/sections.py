@@ -549,7 +549,9 @@ class DeploymentConfig(Section):
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
     refusal: RefusalConfig | None = Field(
-        default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
+        default=None,
+        description="in place of that of the model, key by key; a wrong credential goes by the general one",
+        json_schema_extra=_AS_GENERAL,
     )
     labels: LabelMap = Field(
         default_factory=no_entries, description="what rules can require: `{local: true, region: eu}`"
@@ -628,7 +630,9 @@ class ModelConfig(Section):
         default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
     )
     refusal: RefusalConfig | None = Field(
-        default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
+        default=None,
+        description="in place of the general one, key by key; not for a wrong credential, which others share",
+        json_schema_extra=_AS_GENERAL,
     )
     require: RuleMap = Field(
         default_factory=no_entries,

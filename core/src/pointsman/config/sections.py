@@ -232,7 +232,7 @@ class AttemptTimeouts(Section):
 
     connect: Duration | None = Field(default=None, gt=0, description="until the connection stands")
     first_token: Duration | None = Field(
-        default=None, gt=0, description="of a stream, until its first content"
+        default=None, gt=0, description="of a stream, until its first content, where it could go elsewhere"
     )
     idle: Duration | None = Field(
         default=None, gt=0, description="of a stream, between two pieces of content"
@@ -244,7 +244,7 @@ class ModelTimeouts(Section):
     """How long calls of one model may take, where that differs from `timeouts`."""
 
     first_token: Duration | None = Field(
-        default=None, gt=0, description="of a stream, until its first content"
+        default=None, gt=0, description="of a stream, until its first content, where it could go elsewhere"
     )
     idle: Duration | None = Field(
         default=None, gt=0, description="of a stream, between two pieces of content"
@@ -257,7 +257,9 @@ class Timeouts(Section):
     """How long calls may take, unless something more specific says otherwise."""
 
     connect: Duration = Field(default=5.0, gt=0, description="until the connection stands")
-    first_token: Duration = Field(default=60.0, gt=0, description="of a stream, until its first content")
+    first_token: Duration = Field(
+        default=60.0, gt=0, description="of a stream, until its first content, where it could go elsewhere"
+    )
     idle: Duration = Field(default=60.0, gt=0, description="of a stream, between two pieces of content")
     total: Duration = Field(default=600.0, gt=0, description="the request, with all attempts and waits")
     attempt: Duration | None = Field(
@@ -378,7 +380,11 @@ class PriceConfig(Section):
 
     input: Number = Field(ge=0, description="for the prompt")
     output: Number = Field(ge=0, description="for the answer")
-    cached: Number | None = Field(default=None, ge=0, description="for what the upstream had in its cache")
+    cached: Number | None = Field(
+        default=None,
+        ge=0,
+        description="for what the upstream had in its cache, which `cheapest` cannot foresee and leaves out",
+    )
 
 
 class HealthConfig(Section):

@@ -159,10 +159,12 @@ class Clock:
 
 
 def made(setting: Setting, value: object, clock: Clock, rng: random.Random, **more: Any) -> Strategy:
-    name, _, field = setting.key.partition(":")[2].partition(".")
+    name = setting.key.partition(":")[2].partition(".")[0]
+    said = setting.to(value, config() | {"strategy": {"type": name, **more}})["strategy"]
     factory = PLUGINS.strategy(name)
     assert factory.settings is not None
-    return factory.make(factory.settings.model_validate({**more, field: value}), rng, clock)
+    said.pop("type")
+    return factory.make(factory.settings.model_validate(said), rng, clock)
 
 
 def preferred(

@@ -66,7 +66,7 @@ def so_many_records_wait_for_the_disk_and_further_ones_are_dropped(setting: Sett
             await ask_often(r, 5)
             goes_on.set()
 
-        base = config("a", audit=[{"path": str(folder)}])
+        base = config("a", audit=[{"type": "jsonl", "path": str(folder)}])
         during(setting.to(value, base), Scripted(), story)
         return sum(each["count"] for each in records(folder) if each["event"] == "gap")
 

@@ -301,7 +301,7 @@ def it_is_out_that_long_and_longer_each_time(setting: Setting) -> None:
 
 @proves("outliers.max_ejection")
 def it_is_never_out_longer(setting: Setting) -> None:
-    for value, longest in ((20, 20), (300, 30)):
+    for value, longest in ((15, 15), (300, 30)):
         upstream = failing()
         *_, third = during(setting.to(value, pair()), upstream, lambda r, u=upstream: ejections(r, u, 3))
         assert longest * 0.9 <= third <= longest * 1.1 + 1

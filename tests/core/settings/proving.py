@@ -145,13 +145,6 @@ async def listen(r: Router, model: str = "m", **options: Any) -> str:
         return type(error).__name__
 
 
-async def seconds(of: Awaitable[object]) -> float:
-    """How long it takes."""
-    began = asyncio.get_running_loop().time()
-    await of
-    return asyncio.get_running_loop().time() - began
-
-
 async def until_called(r: Router, upstream: Scripted, provider: str, *, step: float = 0.25) -> float:
     """Seconds until `provider` gets another call, to a `step`; callers ask all the time."""
     before = upstream.count(provider)

@@ -385,7 +385,7 @@ class _Builder:
         own: list[Client] = []
 
         def open_client(endpoint: Endpoint) -> Client:
-            client = self._client(config, endpoint, auth, max_in_flight=None)
+            client = self._client(config, endpoint, auth)
             own.append(client)
             return client
 
@@ -403,7 +403,7 @@ class _Builder:
             return None
         try:
             if provider.endpoint is not None:  # one for nothing: its headers may be none that can be sent
-                self._client(config, provider.endpoint, auth, max_in_flight=None)
+                self._client(config, provider.endpoint, auth)
         except (InvalidRequest, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
             return None
@@ -462,15 +462,19 @@ class _Builder:
         )
 
     def _client(
-        self, config: ProviderConfig, endpoint: Endpoint, auth: Auth, *, max_in_flight: int | None
+        self,
+        config: ProviderConfig,
+        endpoint: Endpoint,
+        auth: Auth,
+        deployment: DeploymentConfig | None = None,
     ) -> Client:
         more = {name: value.get_secret_value() for name, value in config.headers.items()}
         return Client(
             replace(endpoint, headers={**endpoint.headers, **more}),
-            self._transport(config, max_in_flight),
+            self._transport(config, deployment),
             auth=auth,
             clock=self._clock,
-            connect_timeout=self._connect_timeout(config),
+            connect_timeout=self._connect_timeout(config, deployment),
             scrubber=self._scrubber,
             plugins=Used(
                 auth="" if config.credential is None else config.credential.type,
@@ -478,12 +482,12 @@ class _Builder:
             ),
         )
 
-    def _transport(self, config: ProviderConfig, max_in_flight: int | None) -> Any:
+    def _transport(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> Any:
         """A transport, which opens nothing yet. Raises TransportUnavailable."""
         name = config.transport or self._config.transport
         did: str | None
         try:
-            made = self._plugins.transport(name).make(self._options(config, max_in_flight))
+            made = self._plugins.transport(name).make(self._options(config, deployment))
         except PluginError as error:
             raise TransportUnavailable(error.message) from error
         except (ConfigError, ValueError, TransportUnavailable) as error:
@@ -498,11 +502,12 @@ class _Builder:
         origin = self._plugins.origin("transport", name)
         raise TransportUnavailable(f"the factory of transport {name!r} from {origin} {did}")
 
-    def _options(self, config: ProviderConfig, max_in_flight: int | None) -> TransportOptions:
+    def _options(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> TransportOptions:
+        max_in_flight = None if deployment is None else deployment.max_in_flight
         return TransportOptions(
             # A tenth above the limit, so that a connection that is being closed holds up nobody.
             max_connections=None if max_in_flight is None else ceil(max_in_flight * 1.1) + 1,
-            connect_timeout=self._connect_timeout(config),
+            connect_timeout=self._connect_timeout(config, deployment),
             keepalive_expiry=config.keepalive,
             http2=config.http2,
             proxy=None if config.proxy is None else config.proxy.get_secret_value(),
@@ -511,8 +516,9 @@ class _Builder:
             trust_env=config.trust_env,
         )
 
-    def _connect_timeout(self, config: ProviderConfig) -> float:
-        return config.timeouts.connect or self._config.timeouts.connect
+    def _connect_timeout(self, config: ProviderConfig, deployment: DeploymentConfig | None = None) -> float:
+        own = None if deployment is None else deployment.timeouts.connect
+        return own or config.timeouts.connect or self._config.timeouts.connect
 
     def _transport_works(self, config: ProviderConfig, path: Path) -> bool:
         """Make one for nothing, so that what cannot be opened is known now; what is wrong is a problem."""
@@ -842,7 +848,7 @@ class _Builder:
         elif endpoint is not None:
             try:
                 self._clients[id] = self._kept_client(live, config, upstream) or self._client(
-                    upstream.config, endpoint, upstream.auth, max_in_flight=config.max_in_flight
+                    upstream.config, endpoint, upstream.auth, config
                 )
             except TransportUnavailable as error:
                 self._problem(path, self._scrubber.shown(error))
@@ -864,9 +870,11 @@ class _Builder:
         old = self._previous
         if old is None or old.lives.get(live.id) is not live or live.max_in_flight != config.max_in_flight:
             return None
-        before = old.upstreams.get(config.provider)
-        same = before is not None and before.provider is upstream.provider
-        return old.clients.get(live.id) if same else None
+        before, client = old.upstreams.get(config.provider), old.clients.get(live.id)
+        if before is None or before.provider is not upstream.provider or client is None:
+            return None
+        same = client.connect_timeout == self._connect_timeout(upstream.config, config)
+        return client if same else None
 
     def _live_settings(self, config: DeploymentConfig) -> LiveSettings:
         warm_up, adaptive = self._config.warm_up, self._config.adaptive_concurrency

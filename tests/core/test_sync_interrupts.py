@@ -99,7 +99,8 @@ def test_an_interrupt_before_any_line_ends_the_call_and_leaves_the_router_usable
 def test_an_interrupt_before_any_line_leaves_a_stream_that_can_be_closed(at: int) -> None:
     upstream = Scripted()
     upstream.default("a", Answer(text="one two three", gap=3600))
-    with SyncRouter.from_config(config("a"), plugins=[upstream]) as r:
+    # A line that comes after the wait is reached when the stream has been silent for too long.
+    with SyncRouter.from_config(config("a", timeouts={"idle": "50ms"}), plugins=[upstream]) as r:
         with r.stream("m", "hi") as stream:
             assert next(stream).text == "one"
             with pytest.raises(KeyboardInterrupt):

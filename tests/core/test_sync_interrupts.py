@@ -168,3 +168,6 @@ def test_a_provider_that_exits_while_it_closes_does_not_keep_the_router_open() -
     thread.join(10)
 
     assert not thread.is_alive()
+    ending = r._engine._ending
+    assert ending is not None
+    assert type(ending.exception()) is SystemExit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tracemalloc
 from collections.abc import Callable, Iterable
@@ -89,7 +90,11 @@ def as_the_standard_says(body: bytes) -> list[SseEvent]:
 @example(b"\xef\xbb\xbfdata: 1\n\n")
 @example(b"event: lost\n\ndata: 1\n\n")
 def test_events_are_those_of_the_standard(body: bytes) -> None:
-    assert framed(SseFramer, [body]) == as_the_standard_says(body)
+    events = framed(SseFramer, [body])
+
+    if events != as_the_standard_says(body):  # the one thing more that it reads
+        assert events == as_the_standard_says(body + b"\n\n"), "the last event lacks its blank line"
+        json.loads(events[-1].data)
 
 
 @settings(deadline=None)

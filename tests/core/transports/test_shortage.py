@@ -8,7 +8,6 @@ import json
 import os
 import random
 import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -221,10 +220,10 @@ async def test_authorities_that_cannot_be_read_for_want_of_descriptors_are_a_lac
 ) -> None:
     transport = opened(ca_file=tmp_path / "authorities.pem", max_connections=1)
 
-    def lacking(**_: object) -> None:
+    def lacking(*_: object, **__: object) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(ssl, "create_default_context", lacking)
+    monkeypatch.setattr(os, "open", lacking)
 
     for _ in range(2):  # the first gives its slot back
         error = await _error_of("https://127.0.0.1:1", transport)

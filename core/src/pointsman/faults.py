@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError, current_task
 from collections.abc import Callable
+from math import inf
 from traceback import format_exception
 
-from pointsman.errors import Outcome, PluginError
+from pointsman.errors import CallError, FallbackOn, Outcome, PluginError, Refusal
 
 log = logging.getLogger("pointsman")
 
@@ -30,6 +31,39 @@ def is_own(error: BaseException) -> bool:
         task = current_task()
         return task is not None and not task.cancelling()
     return isinstance(error, Exception)
+
+
+_MEMBERS = {
+    "outcome": Outcome,
+    "refusal": Refusal | None,
+    "fallback_on": FallbackOn,
+    "code": str,
+    "deployment": str,
+    "status": int | None,
+    "retry_after": int | float | None,
+    "upstream_request_id": str,
+    "upstream_code": str,
+}
+"""What an error of ours has that is acted upon."""
+
+
+def misshapen(error: CallError) -> str | None:
+    """What is wrong with an error of ours that a plugin made, after "raised"; None when nothing is."""
+    name = type(error).__name__
+    for member, kind in _MEMBERS.items():
+        try:
+            value = getattr(error, member)
+        except Exception:  # its class derives from one of ours without the constructor, or is stranger still
+            return f"a {name} without {member}"
+        if not isinstance(value, kind):
+            return f"a {name} whose {member} is a {type(value).__name__}"
+    wait = error.retry_after
+    if wait is not None and not 0 <= wait < inf:
+        return f"a {name} whose retry_after is no number of seconds from 0"
+    notes = getattr(error, "__notes__", [])
+    if not isinstance(notes, list) or not all(isinstance(each, str) for each in notes):
+        return f"a {name} whose notes are no list of text"
+    return None
 
 
 def fault(

@@ -164,7 +164,8 @@ def first_choice(body: Any, request_id: str) -> Mapping[str, Any]:
     _check(body, request_id)
     for choice in as_list(body.get("choices")):
         if isinstance(choice, dict) and choice.get("index") in (0, None):
-            check_inside(choice, request_id)
+            if not SURE.isdisjoint(choice):
+                check_inside(choice, request_id)
             return choice
     said = complaint(body).message
     raise BadResponse(
@@ -174,8 +175,8 @@ def first_choice(body: Any, request_id: str) -> Mapping[str, Any]:
 
 
 def check_inside(mapping: Mapping[str, Any], request_id: str) -> None:
-    """Raise the error in a choice or a delta, if it holds one."""
-    if not SURE.isdisjoint(mapping) and is_complaint(mapping):
+    """Raise the error in a choice or a delta that has a member of `SURE`, if it holds one."""
+    if is_complaint(mapping):
         raise error_of_body(mapping, request_id=request_id)
 
 
@@ -208,10 +209,12 @@ def reasoning_of(message: Mapping[str, Any]) -> str:
 
 
 def _check(body: Any, request_id: str) -> None:
-    if holds_complaint(body):
-        raise error_of_body(body, request_id=request_id)
     if not isinstance(body, dict):
+        if holds_complaint(body):
+            raise error_of_body(body, request_id=request_id)
         raise BadResponse(
             f"the upstream's answer is a JSON {type(body).__name__}, not an object",
             upstream_request_id=request_id,
         )
+    if is_complaint(body):
+        raise error_of_body(body, request_id=request_id)

@@ -8,7 +8,7 @@ from typing import Any
 from pointsman import jsonio
 from pointsman.arguments import with_exact_numbers
 from pointsman.assembly import Assembly
-from pointsman.complaints import holds_complaint
+from pointsman.complaints import SURE, holds_complaint, is_complaint
 from pointsman.errors import BadResponse, Truncated
 from pointsman.framing import SseEvent, SseFramer
 from pointsman.surrogates import Halves, is_whole
@@ -139,9 +139,10 @@ class ChatDecoder:
         return ()
 
     def _read(self, chunk: Any, name: str, data: bytes) -> Sequence[StreamEvent]:
-        if name == "error" or holds_complaint(chunk):
+        is_object = isinstance(chunk, dict)
+        if name == "error" or (is_complaint(chunk) if is_object else holds_complaint(chunk)):
             raise error_of_body(chunk, request_id=self._request_id)
-        if not isinstance(chunk, dict):
+        if not is_object:
             raise BadResponse(
                 "the upstream's stream holds a frame that is no object", upstream_request_id=self._request_id
             )
@@ -184,7 +185,8 @@ class ChatDecoder:
         self._waiting.clear()
 
     def _choice(self, choice: Mapping[str, Any], events: list[StreamEvent]) -> None:
-        check_inside(choice, self._request_id)
+        if not SURE.isdisjoint(choice):
+            check_inside(choice, self._request_id)
         delta = as_object(choice.get("delta"))
         if delta:
             self._delta(delta, events)
@@ -226,7 +228,8 @@ class ChatDecoder:
         news = len(events) > before or bool(self._calls or details or self._halves)
         self._said = self._said or news
         if not delta.keys() <= _OF_A_DELTA:
-            check_inside(delta, self._request_id)
+            if not SURE.isdisjoint(delta):
+                check_inside(delta, self._request_id)
             extra = {key: delta[key] for key in _BACK if delta.get(key)}
             raw = {key: value for key, value in delta.items() if key not in _OF_A_DELTA}
             self._keep(raw, events, extra=extra)

@@ -434,6 +434,18 @@ def test_vectors_of_other_dimensions_than_asked_for_are_unsupported(asked: int) 
     assert embedded([0.1, 0.2, 0.3], dimensions=3) == [[0.1, 0.2, 0.3]]
 
 
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_vectors_are_in_the_order_of_their_numbers_wherever_these_begin(first: int) -> None:
+    data = [{"index": first + 1, "embedding": [2.0]}, {"index": first, "embedding": [1.0]}]
+    assert embed_response({"data": data}, EmbedRequest("m", ("a", "b"))).vectors == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("embedding", [[None], [], "", "AADAfw==", [1e400]])
+def test_a_vector_that_is_none_is_refused(embedding: Any) -> None:
+    with pytest.raises(BadResponse):
+        embedded(embedding)
+
+
 def test_base64_is_read_as_the_kind_of_number_that_was_asked_for() -> None:
     assert embedded("AQID/w==", extra={"output_dtype": "int8"}) == [[1, 2, 3, -1]]
     assert embedded("AQID/w==", extra={"output_dtype": "uint8"}) == [[1, 2, 3, 255]]

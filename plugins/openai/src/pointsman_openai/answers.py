@@ -12,7 +12,7 @@ from typing import Any
 
 from pointsman.arguments import with_exact_numbers
 from pointsman.complaints import SURE, complaint, holds_complaint, is_complaint
-from pointsman.dimensions import check_dimensions
+from pointsman.dimensions import check_vectors
 from pointsman.errors import BadResponse
 from pointsman.surrogates import whole
 from pointsman.types import (
@@ -118,12 +118,11 @@ def embed_response(body: Any, request: EmbedRequest, *, request_id: str = "") ->
             f"the upstream gave {got} vectors for {count} texts", upstream_request_id=request_id
         )
     items = [as_object(each) for each in data]
-    if sorted(index for each in items if isinstance(index := each.get("index"), int)) == list(range(count)):
-        items.sort(key=lambda each: int(each["index"]))
+    if len({index for each in items if type(index := each.get("index")) is int}) == count:
+        items.sort(key=lambda each: int(each["index"]))  # from 0, or from where the server begins to count
     kind = vectors.kind_asked(request.extra)
     found = [vectors.vector(each.get("embedding"), kind, request_id) for each in items]
-    if kind not in vectors.PACKED:
-        check_dimensions(found, request.dimensions)
+    check_vectors(found, None if kind in vectors.PACKED else request.dimensions)
     return EmbedResponse(
         vectors=found,
         usage=usage_of(body) or Usage(),

@@ -352,6 +352,9 @@ def test_a_stream_keeps_the_message_as_it_would_have_come_in_one_piece() -> None
         ([BLOCKS[1][0], BLOCKS[0][0]], True),
         ([BLOCKS[2][0], BLOCKS[1][0]], True),
         ([{"type": "container_upload", "file_id": "f"}], True),
+        ([{"type": "text", "text": "a", "citations": None}], False),
+        ([{"type": "text", "text": "a", "citations": [{"cited_text": "b"}]}], True),
+        ([{**BLOCKS[2][0], "caller": {"type": "code_execution", "tool_id": "t"}}], True),
     ],
 )
 def test_a_message_carries_its_blocks_only_when_they_could_not_be_written_from_the_rest(

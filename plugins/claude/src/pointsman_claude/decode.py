@@ -34,6 +34,8 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 _ORDER = {"thinking": 0, "redacted_thinking": 0, "text": 1, "tool_use": 2}
 """How a message of ours is written: its blocks stand in this order."""
+_WRITTEN = {"text": {"type", "text"}, "tool_use": {"type", "id", "name", "input"}}
+"""And these members its blocks have; those of reasoning are kept as they came."""
 
 
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
@@ -118,12 +120,19 @@ def usage_of(raw: Any) -> Usage:
 def extra_of(blocks: Sequence[Any]) -> JsonObject:
     """What a message must carry in `extra` so that it can be sent back as it was: its `content`, if need be.
 
-    That is when it holds blocks that we have no type for, such as those of the upstream's own tools, or when
-    its blocks stand in another order than ours would.
+    That is when it holds blocks that we have no type for, such as those of the upstream's own tools, when its
+    blocks stand in another order than ours would, or when they say more than ours, such as citations.
     """
     places = [_ORDER.get(block["type"]) for block in blocks]
     known = [place for place in places if place is not None]
-    return NOTHING if len(known) == len(places) and known == sorted(known) else {"content": list(blocks)}
+    if len(known) == len(places) and known == sorted(known) and not any(map(_says_more, blocks)):
+        return NOTHING
+    return {"content": list(blocks)}
+
+
+def _says_more(block: Mapping[str, Any]) -> bool:
+    written = _WRITTEN.get(block["type"])
+    return written is not None and any(value for name, value in block.items() if name not in written)
 
 
 def _count(value: Any) -> int | None:

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay import assemble, decoded
 
+from pointsman.assembly import Assembly
 from pointsman.errors import BadResponse
 from pointsman.framing import SseFramer
 from pointsman_openai.answers import chat_response
 from pointsman_openai.decode import ChatDecoder
+from pointsman_openai.wire import Dialect, messages
 
 
 class Intended(NamedTuple):
@@ -198,6 +200,27 @@ def test_calls_that_stand_only_in_the_whole_message_behind_the_pieces_are_there(
     assert answer.text == "ab"
     assert [(each.name, each.arguments) for each in answer.tool_calls] == [("look", "{}")]
     assert answer.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": "a", "type": "custom", "custom": {"name": "look", "input": "any text"}},
+        {"id": "a", "type": "function", "function": {"name": "look", "arguments": ' {"q": 1}\n'}},
+    ],
+)
+def test_a_call_goes_back_as_it_came(call: dict[str, Any], stream: bool) -> None:
+    if stream:
+        pieces = [{"choices": [{"index": 0, "delta": {"tool_calls": [{**call, "index": 0}]}}]}]
+        frames = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in pieces)
+        said = Assembly()
+        said.extend(decoded(SseFramer(), ChatDecoder(), [frames + b"data: [DONE]\n\n"]))
+        answer = said.response()
+    else:
+        answer = chat_response({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "stop"}]})
+    (sent,) = messages([answer.message], "m", Dialect())
+    assert sent["tool_calls"] == [call]
 
 
 def test_a_piece_that_says_nothing_is_no_call() -> None:

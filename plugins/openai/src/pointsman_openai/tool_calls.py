@@ -215,8 +215,11 @@ def has_object_arguments(message: Mapping[str, Any]) -> bool:
 
 
 def extra_of(call: Mapping[str, Any]) -> JsonObject:
-    """The members of a call that have no field of ours, as `inputs` reads them."""
+    """The members of a call that have no field of ours, as `inputs` reads them; the type of a custom one."""
     function = as_object(call.get("function"))
+    if not function and as_object(call.get("custom")):
+        others = {name: value for name, value in call.items() if name not in _OF_A_CALL and value is not None}
+        return {**others, "type": "custom"}
     if call.keys() <= _OF_A_CALL and function.keys() <= _OF_A_FUNCTION:
         return NOTHING
     extra = {name: value for name, value in call.items() if name not in _OF_A_CALL and value is not None}

@@ -29,6 +29,7 @@ from pointsman.types import (
     ResponseFormat,
     Text,
     Tool,
+    ToolCall,
     ToolChoice,
 )
 from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
@@ -194,22 +195,23 @@ def _assistant(message: Message, where: str, dialect: Dialect) -> Body:
     body: Body = {"role": "assistant", "content": text}
     if message.tool_calls:
         body["content"] = text or None
-        body["tool_calls"] = [
-            _with(
-                call.extra,
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments.strip() or "{}"},
-                },
-            )
-            for call in message.tool_calls
-        ]
+        body["tool_calls"] = [_call(each) for each in message.tool_calls]
     if message.reasoning and dialect.reasoning_field != "none":
         body[dialect.reasoning_field] = message.reasoning
     if details := [block for block in message.reasoning_blocks if is_reasoning_detail(block)]:
         body["reasoning_details"] = details
     return body
+
+
+def _call(call: ToolCall) -> Body:
+    if call.extra.get("type") == "custom":  # of a tool that takes a text
+        return _with(
+            call.extra,
+            {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}},
+        )
+    arguments = call.arguments if call.arguments.strip() else "{}"
+    function = {"name": call.name, "arguments": arguments}
+    return _with(call.extra, {"id": call.id, "type": "function", "function": function})
 
 
 def is_reasoning_detail(block: JsonObject) -> bool:

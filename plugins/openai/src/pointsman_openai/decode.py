@@ -319,7 +319,7 @@ def text_alone(chunk: Any) -> str:
             return ""
     except (KeyError, TypeError, ValueError):
         return ""
-    if not (chunk.keys() <= _PLAIN and choice.keys() <= _PLAIN_CHOICE):
+    if not (_PLAIN.issuperset(chunk) and _PLAIN_CHOICE.issuperset(choice)):
         return ""
     if (chunk.get("usage")) or (choice.get("logprobs")):
         return ""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pointsman.errors import BadResponse
@@ -60,6 +60,12 @@ def until_it_fails(make: Callable[[], SseFramer | JsonLineFramer], chunks: Itera
     raise AssertionError("it did not fail")
 
 
+def beyond_the_standard(body: bytes) -> bool:
+    """Whether a line has no field before it and begins as JSON or, at the beginning, as a page does."""
+    text = body.removeprefix(b"\xef\xbb\xbf")
+    return re.search(rb"(^|[\r\n])([{\[]|error:)", text) is not None or text.lstrip()[:1] == b"<"
+
+
 def as_the_standard_says(body: bytes) -> list[SseEvent]:
     """The events of a whole body: the standard's algorithm, word for word, with the text in one piece."""
     text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
@@ -90,6 +96,7 @@ def as_the_standard_says(body: bytes) -> list[SseEvent]:
 @example(b"\xef\xbb\xbfdata: 1\n\n")
 @example(b"event: lost\n\ndata: 1\n\n")
 def test_events_are_those_of_the_standard(body: bytes) -> None:
+    assume(not beyond_the_standard(body))
     events = framed(SseFramer, [body])
 
     if events != as_the_standard_says(body):  # the one thing more that it reads
@@ -167,7 +174,8 @@ def test_whole_events_at_once_are_the_same_as_line_by_line(
 
     assert told(SseFramer) == line_by_line
     assert told(PlainFirst) == line_by_line
-    assert not line_by_line[1] or line_by_line[0] == as_the_standard_says(body)
+    if line_by_line[1] and not beyond_the_standard(body):
+        assert line_by_line[0] == as_the_standard_says(body)
 
 
 def test_plain_data_is_given_for_whole_events_of_one_line_only() -> None:

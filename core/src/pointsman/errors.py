@@ -86,7 +86,8 @@ class PointsmanError(Exception):
 
     def __init__(self, message: str = "") -> None:
         # A message may quote what a caller gave, and half a surrogate pair would fail wherever it is written.
-        super().__init__(*([message if message.isascii() else writable(message)] if message else ()))
+        text = str(message)
+        super().__init__(*([text if text.isascii() else writable(text)] if text else ()))
 
     @property
     def message(self) -> str:

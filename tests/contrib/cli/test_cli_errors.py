@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pointsman import Config, errors
+from pointsman import Router, errors
 from pointsman_cli.errors import Failed, described, exit_code
 from pointsman_simulator import Fault, Reply
 
@@ -126,14 +126,16 @@ def test_a_bad_configuration_tells_all_problems_and_starts_nothing(cli, workdir:
     ran = cli(*command, input="hi\n")
 
     with pytest.raises(errors.ConfigError) as raised:
-        Config.load("pointsman.yaml")
+        Router.check("pointsman.yaml")
     assert (ran.code, ran.out, ran.err) == (2, "", f"{raised.value}\n")
-    head, first, second = ran.err.splitlines()
-    assert head == "2 problems in pointsman.yaml:"
-    assert first.startswith("  pointsman.yaml:3:34: providers.cloud.api_key: ")
-    assert "NO_SUCH_VARIABLE" in first
-    assert second.startswith("  pointsman.yaml:8:42: models.assistant.deployments[0].wieght: ")
-    assert "did you mean 'weight'?" in second
+    head, type_, key, strategy, weight = ran.err.splitlines()
+    assert head == "4 problems in pointsman.yaml:"
+    assert type_.startswith("  pointsman.yaml:2:15: providers.gpu.type: ")
+    assert key.startswith("  pointsman.yaml:3:34: providers.cloud.api_key: ")
+    assert "NO_SUCH_VARIABLE" in key
+    assert strategy.startswith("  pointsman.yaml:6:15: models.assistant.strategy.type: ")
+    assert weight.startswith("  pointsman.yaml:8:42: models.assistant.deployments[0].wieght: ")
+    assert "did you mean 'weight'?" in weight
 
 
 def test_problems_that_only_plugins_can_find_are_told_the_same_way(cli, workdir: Path) -> None:

@@ -447,12 +447,12 @@ class Attempts:
     def _seek(self, now: float, *, back: bool = True) -> Lease | None:
         """A lease on what was not tried, else, when it may go `back`, on what failed; None for none."""
         demand, expires = self._demand, self.deadline
-        if self._failures is not None:
-            demand.well_only = not self._affordable(now)
         if self._failures is None:
             lease = self._chain[0].lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None or len(self._chain) == 1:
                 return lease
+        else:
+            demand.well_only = not self._affordable(now)
         for pool in self._open_pools(now):
             lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None:
@@ -727,19 +727,20 @@ class Attempts:
     def call(self, lease: Lease, time: TimeLimits) -> Call:
         """What the provider is handed for the attempt that holds `lease`, whose limits `time` keeps."""
         deployment = lease.deployment
-        return Call(
-            model=deployment.model,
-            http=deployment.client,
-            limits=Limits(
-                deadline=self.deadline,
-                first_token=self.terms.first_token_timeout or deployment.first_token,
-                idle=self.terms.idle_timeout or deployment.idle,
-                attempt=deployment.attempt,
-                time=time,
+        terms = self.terms
+        return Call(  # by position, both: classes take names for twice the price
+            deployment.model,
+            deployment.client,
+            Limits(
+                self.deadline,
+                terms.first_token_timeout or deployment.first_token,
+                terms.idle_timeout or deployment.idle,
+                deployment.attempt,
+                time,
             ),
-            request_id=self.request_id,
-            attempt=lease.number,
-            options=deployment.options,
+            self.request_id,
+            lease.number,
+            deployment.options,
         )
 
     # ── how long it may take ─────────────────────────────────────────────────────────────────────────
@@ -751,9 +752,7 @@ class Attempts:
 
     def limit(self, lease: Lease) -> TimeLimits:
         """The limit of an attempt that awaits its answer as a whole."""
-        attempt, until = lease.deployment.attempt, self.deadline
-        if attempt is not None:
-            until = min(until, lease.started_at + attempt)
+        until = self.deadline if lease.deployment.attempt is None else self.ends(lease)
         return TimeLimit(until, lambda: self.late(lease), self._setting.alarms)
 
     def limits(self) -> ExtensibleLimits:
@@ -948,14 +947,13 @@ class Attempts:
             return
         self._finished = True
         try:
-            self._tell_end(result, error)
+            if error is not None or self._setting.events.listeners:
+                self._tell_end(result, error)
         finally:
             self._setting.running.ended(self)
 
     def _tell_end(self, result: str, error: BaseException | None) -> None:
         events = self._setting.events
-        if error is None and not events.listeners:
-            return
         lease = self._last
         tell, code, message = events.emit, "", ""
         if error is not None:

@@ -16,6 +16,15 @@ OWN = (Exception, CancelledError)
 """What a method of a plugin that awaits nothing raises of its own: nobody cancels what does not await."""
 
 
+Scrub = Callable[[str], str]
+"""Hides secrets in a text."""
+
+
+def log_raised(message: str, error: BaseException, scrub: Scrub) -> None:
+    """Log `message` and, after `scrub`, the traceback of `error`, whose words and lines may hold anything."""
+    log.error("%s\n%s", message, scrub("".join(format_exception(error))))
+
+
 def is_own(error: BaseException) -> bool:
     """Whether what an awaited method of a plugin raised is its own, also a cancellation nobody asked for."""
     if isinstance(error, CancelledError):
@@ -63,7 +72,7 @@ def fault(
     method: str,
     did: BaseException | str,
     *,
-    scrub: Callable[[str], str] = str,
+    scrub: Scrub,
 ) -> PluginError:
     """The error of a plugin whose `method` raised `did`, or did what the words say.
 
@@ -74,7 +83,7 @@ def fault(
         log.error("%s", message)
     else:
         message = f"{kind} plugin {plugin!r} failed in {method}(): {type(did).__name__}"
-        log.error("%s\n%s", message, scrub("".join(format_exception(did))))
+        log_raised(message, did, scrub)
     return PluginError(message, kind=kind, plugin=plugin, method=method)
 
 

@@ -152,6 +152,22 @@ def test_a_router_that_nobody_closes_says_nothing_and_writes_its_records(
     assert events == ["attempt", "request"]
 
 
+ENDING = """
+import threading
+
+threading._SHUTTING_DOWN = True  # how the end of a process begins, while its main thread is still there
+router.close()
+"""
+
+
+def test_a_router_that_closes_while_the_process_begins_to_end_writes_its_records(tmp_path: Path) -> None:
+    done = ran(UNCLOSED.replace("END", ENDING), tmp_path, transport="h1")
+
+    assert done.stderr == ""
+    (file,) = (tmp_path / "audit").iterdir()
+    assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == ["attempt", "request"]
+
+
 ASYNC = """
 import asyncio
 from pointsman import Router

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from functools import partial
@@ -249,9 +248,11 @@ class Snapshot:
     async def close_sinks(self) -> None:
         """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
         for sink in self.sinks:
-            if threading.main_thread().is_alive():
+            try:
                 error = await asyncio.to_thread(_raised_by, sink.close)
-            else:  # the process ends: there is no thread to be had any more, and nobody to hold up
+            except RuntimeError:
+                # The process ends: there is no thread to be had any more, and nobody to hold up. It may begin
+                # to at any moment, so that to look first would not do.
                 error = _raised_by(sink.close)
             if error is not None:  # a plugin's mistake must not keep the others from writing
                 fault("audit", type(sink).__name__, "close", error, scrub=self.setting.scrubber.text)

@@ -388,3 +388,26 @@ def test_no_byte_of_a_long_line_is_searched_twice() -> None:
 
     assert buffer.searched == 4 << 20
     assert framer.feed(b"\n") == [b"x" * (4 << 20)]
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", "\n\r\n", "  "])
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_page_in_place_of_events_is_an_event(before: str, size: int) -> None:
+    page = f"{before}<html>\n<p>Sign in\n\n</html>".encode()
+
+    events = framed(SseFramer, [page[at : at + size] for at in range(0, len(page), size)])
+
+    assert events[0].data.split() == [b"<html>", b"<p>Sign", b"in"]
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_page_on_one_line_without_an_end_is_an_event(size: int) -> None:
+    page = b"<html>Sign in</html>"
+
+    events = framed(SseFramer, [page[at : at + size] for at in range(0, len(page), size)])
+
+    assert events == [SseEvent("", page)]
+
+
+def test_markup_behind_the_first_line_is_no_event() -> None:
+    assert framed(SseFramer, [b": hello\n<html>\n\ndata: 1\n\n<p>"]) == [SseEvent("", b"1")]

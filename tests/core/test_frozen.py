@@ -273,3 +273,20 @@ def test_every_field_of_a_value_is_what_is_said(kind: Any) -> None:
     for _ in range(100):
         for value in (kind(**said), kind(*said.values())):
             assert all(getattr(value, name) is each for name, each in said.items())
+
+
+def test_fields_may_have_the_names_of_builtins() -> None:
+    @frozen
+    class Odd:
+        type: str
+        id: int
+        object: str = "o"
+        super: str = "s"
+        list: Sequence[str] = field(default_factory=tuple)
+
+    made = [Odd("t", n) for n in range(20)]
+
+    assert [each.id for each in made] == [*range(20)]
+    assert {(type(each), each.type, each.object, each.super, each.list) for each in made} == {
+        (Odd, "t", "o", "s", ())
+    }

@@ -39,7 +39,7 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded, log
 from pointsman.failures import Failures, cut
-from pointsman.faults import OWN, during_attempt, fault, is_own
+from pointsman.faults import OWN, during_attempt, fault, is_own, misshapen
 from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.journal import begun
@@ -321,16 +321,16 @@ class Attempts:
                     self.made -= 1
                 # Without its traceback, which holds this frame, and with it the caller's stream.
                 refusal = self._complete(error, lease.deployment).with_traceback(None)
-            except CallError as error:
-                self._failed(lease, error)
-                raise
             except BaseException as error:
                 fault = self.plugin_error(lease, self.operation, error)
-                if fault is None:
+                if fault is not None:
+                    self._failed(lease, fault)
+                    raise fault from error
+                if isinstance(error, CallError):
+                    self._failed(lease, error)
+                else:
                     self.end(lease, Outcome.NEUTRAL)
-                    raise
-                self._failed(lease, fault)
-                raise fault from error
+                raise
 
     # ── where the next attempt goes ──────────────────────────────────────────────────────────────────
 
@@ -447,12 +447,12 @@ class Attempts:
     def _seek(self, now: float, *, back: bool = True) -> Lease | None:
         """A lease on what was not tried, else, when it may go `back`, on what failed; None for none."""
         demand, expires = self._demand, self.deadline
-        if self._failures is not None:
-            demand.well_only = not self._affordable(now)
         if self._failures is None:
             lease = self._chain[0].lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None or len(self._chain) == 1:
                 return lease
+        else:
+            demand.well_only = not self._affordable(now)
         for pool in self._open_pools(now):
             lease = pool.lease(self.request, now=now, expires=expires, demand=demand)
             if lease is not None:
@@ -707,9 +707,13 @@ class Attempts:
     def plugin_error(self, lease: Lease, method: str, did: BaseException | str) -> PluginError | None:
         """What it counts as that the provider of `lease` raised `did`, or did wrong in words.
 
-        None for what is no mistake of the plugin's: an error of ours, or the end of the caller's task.
+        None for what is no mistake of the plugin's: a sound error of ours, or the end of the caller's task.
         """
-        if isinstance(did, CallError) or (isinstance(did, BaseException) and not is_own(did)):
+        if isinstance(did, CallError):
+            if (wrong := misshapen(did)) is None:
+                return None
+            did = f"raised {wrong} from {method}()"
+        elif isinstance(did, BaseException) and not is_own(did):
             return None
         plugin = lease.deployment.plugin
         return during_attempt(fault("provider", plugin, method, did, scrub=self._setting.scrubber.text))
@@ -723,19 +727,20 @@ class Attempts:
     def call(self, lease: Lease, time: TimeLimits) -> Call:
         """What the provider is handed for the attempt that holds `lease`, whose limits `time` keeps."""
         deployment = lease.deployment
-        return Call(
-            model=deployment.model,
-            http=deployment.client,
-            limits=Limits(
-                deadline=self.deadline,
-                first_token=self.terms.first_token_timeout or deployment.first_token,
-                idle=self.terms.idle_timeout or deployment.idle,
-                attempt=deployment.attempt,
-                time=time,
+        terms = self.terms
+        return Call(  # by position, both: classes take names for twice the price
+            deployment.model,
+            deployment.client,
+            Limits(
+                self.deadline,
+                terms.first_token_timeout or deployment.first_token,
+                terms.idle_timeout or deployment.idle,
+                deployment.attempt,
+                time,
             ),
-            request_id=self.request_id,
-            attempt=lease.number,
-            options=deployment.options,
+            self.request_id,
+            lease.number,
+            deployment.options,
         )
 
     # ── how long it may take ─────────────────────────────────────────────────────────────────────────
@@ -747,9 +752,7 @@ class Attempts:
 
     def limit(self, lease: Lease) -> TimeLimits:
         """The limit of an attempt that awaits its answer as a whole."""
-        attempt, until = lease.deployment.attempt, self.deadline
-        if attempt is not None:
-            until = min(until, lease.started_at + attempt)
+        until = self.deadline if lease.deployment.attempt is None else self.ends(lease)
         return TimeLimit(until, lambda: self.late(lease), self._setting.alarms)
 
     def limits(self) -> ExtensibleLimits:
@@ -944,14 +947,13 @@ class Attempts:
             return
         self._finished = True
         try:
-            self._tell_end(result, error)
+            if error is not None or self._setting.events.listeners:
+                self._tell_end(result, error)
         finally:
             self._setting.running.ended(self)
 
     def _tell_end(self, result: str, error: BaseException | None) -> None:
         events = self._setting.events
-        if error is None and not events.listeners:
-            return
         lease = self._last
         tell, code, message = events.emit, "", ""
         if error is not None:

@@ -74,32 +74,12 @@ def _general(made: Any) -> Callable[..., None]:
 
 def _compiled(made: Any) -> Callable[..., None]:
     """The `__init__` for the fields of `made` that dataclasses compile."""
-    usual = _init_of_dataclass(made, frozen=True)
-    if len(fields(made)) <= _MANY:
-        return usual
-    fill = _init_of_dataclass(made, frozen=False)
-    opened = _opened(made)
-    checks = hasattr(made, "__post_init__")
-
-    @wraps(usual)
-    def __init__(self: Any, *args: Any, **given: Any) -> None:
-        if type(self) is not made:  # a subclass may have more to it than can be opened
-            usual(self, *args, **given)
-            return
-        _set(self, "__class__", opened)  # nobody has the object before it is complete
-        fill(self, *args, **given)
-        self.__class__ = made
-        if checks:
-            self.__post_init__()
-
-    return __init__
+    usual = _init_of_dataclass(made)
+    return usual if len(fields(made)) <= _MANY else wraps(usual)(_init_of_open(made, usual))
 
 
-def _init_of_dataclass(made: Any, *, frozen: bool) -> Callable[..., None]:
-    """The `__init__` of a dataclass with the fields of `made` and nothing else.
-
-    One that is not `frozen` assigns its fields, and does not call `__post_init__`.
-    """
+def _init_of_dataclass(made: Any) -> Callable[..., None]:
+    """The `__init__` of a frozen dataclass with the fields of `made` and nothing else."""
     # The docstring is for nobody, but without one `dataclass` works one out, which is slow.
     body: dict[str, Any] = {"__annotations__": {}, "__qualname__": made.__qualname__, "__doc__": made.__doc__}
     for each in fields(made):
@@ -108,10 +88,49 @@ def _init_of_dataclass(made: Any, *, frozen: bool) -> Callable[..., None]:
             body[each.name] = each.default
         elif each.default_factory is not MISSING:
             body[each.name] = field(default_factory=each.default_factory)
-    if frozen and hasattr(made, "__post_init__"):
+    if hasattr(made, "__post_init__"):
         body["__post_init__"] = None  # it is looked up in the object
     template = type(made.__name__, (), body)
-    return vars(dataclass(frozen=frozen, eq=False, repr=False, match_args=False)(template))["__init__"]  # type: ignore[no-any-return]
+    return vars(dataclass(frozen=True, eq=False, repr=False, match_args=False)(template))["__init__"]  # type: ignore[no-any-return]
+
+
+def _init_of_open(made: Any, usual: Callable[..., None]) -> Callable[..., None]:
+    """The same for objects that are open while it fills them: nobody has one before it is complete.
+
+    It is written out, as `dataclass` does it: to hand all arguments on to another function would cost as
+    much again.
+    """
+    names = [each.name for each in fields(made)]
+    known: dict[str, Any] = {
+        "_set": _set,
+        "_made": made,
+        "_opened": _opened(made),
+        "_usual": usual,
+        "_no": MISSING,
+    }
+    parameters, make, fill = [], [], [f"self.{name} = {name}" for name in names]
+    for each in fields(made):
+        if each.default is not MISSING:
+            known[f"_default_{each.name}"] = each.default
+            parameters.append(f"{each.name}=_default_{each.name}")
+        elif each.default_factory is not MISSING:
+            known[f"_make_{each.name}"] = each.default_factory
+            parameters.append(f"{each.name}=_no")
+            make.append(f"if {each.name} is _no: {each.name} = _make_{each.name}()")
+        else:
+            parameters.append(each.name)
+    lines = [
+        *make,
+        # A subclass may have more to it than can be opened.
+        f"if self.__class__ is not _made: return _usual(self, {', '.join(names)})",
+        "_set(self, '__class__', _opened)",
+        *fill,
+        "self.__class__ = _made",
+        *(["self.__post_init__()"] if hasattr(made, "__post_init__") else []),
+    ]
+    head = f"def __init__(self, {', '.join(parameters)}):"
+    exec("\n  ".join((head, *lines)), known)  # noqa: S102 - nothing but names of fields
+    return known["__init__"]  # type: ignore[no-any-return]
 
 
 def _opened(made: type[Any]) -> type[Any]:

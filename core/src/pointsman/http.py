@@ -152,7 +152,7 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The upstream's own id of this call, "" when it gives none."""
-        if ID_NAMES.isdisjoint(self.named):
+        if self.named.keys().isdisjoint(ID_NAMES):  # looks for the few among the many
             return ""
         return self._client.scrubber.ours(request_id_of(self.named))
 
@@ -203,9 +203,11 @@ class Answer:
         return self._plain(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     async def _rest(self, pieces: list[bytes]) -> None:
-        with suppress(StopAsyncIteration):
+        try:
             while True:
                 self._collect(await self._reply.next(), pieces)
+        except StopAsyncIteration:
+            return
 
     def _collect(self, piece: bytes, pieces: list[bytes]) -> None:
         if not isinstance(piece, bytes | bytearray):
@@ -350,6 +352,7 @@ class Client:
     ) -> None:
         self._plugins = plugins or Used()
         self.endpoint = endpoint
+        self.connect_timeout = connect_timeout
         self.scrubber = scrubber or Scrubber()
         """What upstreams say goes through it before it is in an error; it knows our credentials."""
         self.transport = transport
@@ -453,7 +456,7 @@ class Client:
             )
         if answer.status == 401 and secret is not None:
             self._reject(secret)
-        if self.on_head is not None and not self._heeded.isdisjoint(answer.named):
+        if self.on_head is not None and not answer.named.keys().isdisjoint(self._heeded):
             self.on_head(answer.headers)
         return answer
 

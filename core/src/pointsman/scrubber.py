@@ -130,7 +130,7 @@ class Scrubber:
         """Whether `text` holds how a secret begins. This is all that most texts cost."""
         heads = self._heads
         if len(heads) < _FEW:
-            return any(head in text for head in heads)
+            return any(map(text.__contains__, heads))  # a generator would cost more than the looking
         windows = {text[at : at + HIDDEN_FROM] for at in range(len(text) - HIDDEN_FROM + 1)}
         return not windows.isdisjoint(heads)
 

@@ -49,11 +49,11 @@ class Alarms:
 
     def give_back(self) -> None:
         """Hear that limits which were added are not to ring as they were."""
-        self._given_back += 1
-        if self._given_back == len(self._heap):
+        self._given_back = given_back = self._given_back + 1
+        if given_back == len(self._heap):
             self._heap.clear()
             self._given_back = 0
-        elif self._given_back > _TIDY_FROM and 2 * self._given_back > len(self._heap):
+        elif given_back > _TIDY_FROM and 2 * given_back > len(self._heap):
             self._tidy()
 
     def close(self) -> None:

@@ -137,6 +137,7 @@ def test_a_check_that_could_not_be_made_for_a_lack_of_ours_says_nothing_about_th
             settings=CheckSettings(interval=1.0, timeout=1.0),
             clock=LoopClock(),
             rng=random.Random(1),
+            scrub=str,
         )
         prober.start()
         await asyncio.sleep(3)

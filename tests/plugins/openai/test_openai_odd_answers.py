@@ -225,6 +225,27 @@ async def test_a_wrong_address_says_what_it_should_look_like(status: int, body: 
     assert not caught.value.retry_same
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html>Sign in to the network</html>",
+        "<!doctype html>\n<html>\n\n<body></body>\n</html>\n",
+        "\n  <HTML><head></head>",
+        "\ufeff<?xml version='1.0'?>\n<error/>",
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_a_page_in_place_of_a_stream_says_what_came_and_what_the_address_should_look_like(
+    page: str, cut: int
+) -> None:
+    body = page.encode()
+    pieces = [body[at : at + cut] for at in range(0, len(body), cut)]
+
+    with pytest.raises(BadResponse, match=r"an HTML page.*base_url should look like https://host$") as caught:
+        decoded(SseFramer(), ChatDecoder(address="https://host"), pieces)
+    assert not caught.value.retry_same
+
+
 async def test_a_path_that_is_not_there_is_named_also_with_a_status_of_success() -> None:
     with pytest.raises(BadResponse, match=r"Unexpected endpoint.*base_url should end with /v1"):
         await ask(200, {"error": "Unexpected endpoint or method. (POST /chat/completions)"})

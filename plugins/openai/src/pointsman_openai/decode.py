@@ -27,6 +27,7 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
+from pointsman_openai.address import not_json
 from pointsman_openai.answers import check_inside, content_of, reasoning_of
 from pointsman_openai.errors import error_of_body
 from pointsman_openai.finish import failure_of, finish_of, says_nothing
@@ -44,9 +45,13 @@ class ChatDecoder:
     An error in a chunk counts before anything else in it. The answer is complete with `[DONE]`, or when the
     body ends after a finish reason. One that says nothing and gives no reason is none; nor is one without a
     reason that holds something else than chunks, for that is how an error looks which nobody knows.
+
+    Args:
+        address: what the base URL should look like, for when a page comes.
     """
 
     __slots__ = (
+        "_address",
         "_answer_id",
         "_begun",
         "_calls",
@@ -65,8 +70,9 @@ class ChatDecoder:
         "done",
     )
 
-    def __init__(self, *, request_id: str = "") -> None:
+    def __init__(self, *, request_id: str = "", address: str = "https://host/v1") -> None:
         self.done = False
+        self._address = address
         self._request_id = request_id
         self._answer_id = ""
         self._model = ""
@@ -100,6 +106,8 @@ class ChatDecoder:
                 return ()
             if data.strip().startswith(b"[DONE]"):
                 return self._end()
+            if data.lstrip()[:1] == b"<":
+                raise not_json(data, 200, self._address, request_id=self._request_id) from None
             raise BadResponse(
                 f"the upstream's stream holds a frame that is not JSON: {error}",
                 upstream_request_id=self._request_id,
@@ -311,7 +319,7 @@ def text_alone(chunk: Any) -> str:
             return ""
     except (KeyError, TypeError, ValueError):
         return ""
-    if not (chunk.keys() <= _PLAIN and choice.keys() <= _PLAIN_CHOICE):
+    if not (_PLAIN.issuperset(chunk) and _PLAIN_CHOICE.issuperset(choice)):
         return ""
     if (chunk.get("usage")) or (choice.get("logprobs")):
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -43,4 +44,10 @@ def test_arguments_nested_too_deeply_are_a_bad_response() -> None:
         value = {"a": value}
 
     with pytest.raises(BadResponse):
+        arguments_text(value)
+
+
+@pytest.mark.parametrize("value", [math.inf, {"x": [-math.inf]}])
+def test_a_number_beyond_all_floats_is_told(value: object) -> None:
+    with pytest.raises(BadResponse, match="number that is none"):
         arguments_text(value)

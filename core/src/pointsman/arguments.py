@@ -16,7 +16,7 @@ def arguments_text(value: Any) -> str:
     """The JSON text of `value`, which is an object, its text, or nothing.
 
     A text stays as it is. One that is itself the JSON of a text was encoded twice, since arguments are an
-    object: the text in it counts. Raises BadResponse for what is nested too deeply.
+    object: the text in it counts. Raises BadResponse for what is nested too deeply, and for infinite numbers.
     """
     if isinstance(value, str):
         return _once_encoded(value)
@@ -24,6 +24,8 @@ def arguments_text(value: Any) -> str:
         return "{}" if value is None else jsonio.dumps(value).decode()
     except RecursionError as error:
         raise BadResponse("the upstream's tool call has arguments that are nested too deeply") from error
+    except ValueError as error:  # 1e999
+        raise BadResponse("the upstream's tool call has arguments with a number that is none") from error
 
 
 def with_exact_numbers(value: Any, data: bytes) -> Any:

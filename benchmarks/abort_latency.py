@@ -162,13 +162,21 @@ async def lateness(transport: str, limit: str, count: int, concurrent: int) -> l
             async with router.stream("m", "hi") as stream:
                 async for _ in stream:
                     began = loop.time()
-        except CallError as failure:
+        except CallError as ended:
+            # With nowhere else to go the first token is waited for. So there is, and it refuses at once.
+            failure = ended.failures[0].error if limit == "first_token" else ended
             if type(failure) is not error or (cause is not None and type(failure.__cause__) is not cause):
                 raise
             return loop.time() - began - LIMIT
         raise AssertionError("the server is mute")
 
-    changes = {"retry": "none", "circuit_breaker": {"enabled": False}, "timeouts": {limit: LIMIT}}
+    changes: dict[str, Any] = {
+        "retry": "none",
+        "circuit_breaker": {"enabled": False},
+        "timeouts": {limit: LIMIT},
+    }
+    if limit == "first_token":
+        changes["fallback"] = "http://127.0.0.1:1"
     async with (
         _server(state, streaming) as server,
         _router(transport, state, server.url, **changes) as (router, _),
@@ -394,13 +402,21 @@ class _Plugin(PointsmanSpec):
 
 @asynccontextmanager
 async def _router(
-    transport: str, state: str, url: str, **changes: Any
+    transport: str, state: str, url: str, *, fallback: str | None = None, **changes: Any
 ) -> AsyncIterator[tuple[Router, list[Any]]]:
     plugin = _Plugin(transport, 1 if state == "for a slot" else None)
     place = {"max_in_flight": 1} if state == "in line" else {}
+    urls = {"a": url} if fallback is None else {"a": url, "b": fallback}
+    models: dict[str, Any] = {"m": {"deployments": [{"provider": "a", "model": "x", **place}]}}
+    if fallback is not None:
+        models["m"]["fallback"] = ["spare"]
+        models["spare"] = {"deployments": ["b/x"]}
     config = {
-        "providers": {"a": {"type": "openai", "base_url": url, "api_key": "k-for-tests"}},
-        "models": {"m": {"deployments": [{"provider": "a", "model": "x", **place}]}},
+        "providers": {
+            name: {"type": "openai", "base_url": each, "api_key": f"k-for-tests-{name}"}
+            for name, each in urls.items()
+        },
+        "models": models,
         "transport": "here",
         "timeouts": {"connect": 60, "first_token": "1h", "total": "1h"},
         "queue": {"wait": "24h"},

@@ -24,7 +24,6 @@ SCRIPTS = sorted((HERE / "scripts").glob("r*.py"))
 
 NOT_YET: frozenset[str] = frozenset()
 """Cases that fail so far. One that passes fails here until it is taken out."""
-SCRIPTS_NOT_YET: frozenset[str] = frozenset(("r03_slow_first_token_of_the_only_one",))
 
 
 def params(names: Any, not_yet: frozenset[str]) -> list[Any]:
@@ -49,7 +48,7 @@ async def test_what_must_come_comes(name: str, transport: str, cut: bool, cases_
         )
 
 
-@pytest.mark.parametrize("name", params([path.stem for path in SCRIPTS], SCRIPTS_NOT_YET))
+@pytest.mark.parametrize("name", params([path.stem for path in SCRIPTS], NOT_YET))
 def test_the_script_ends_well(name: str) -> None:
     done = subprocess.run(
         [sys.executable, f"{name}.py"], cwd=HERE / "scripts", capture_output=True, text=True, timeout=120

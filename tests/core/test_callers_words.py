@@ -129,6 +129,9 @@ def test_no_name_that_stands_in_the_table_is_an_option_of_a_chat(name: str) -> N
         ("tiemout", "did you mean 'timeout'?"),
         ("request_ids", "did you mean 'request_id'?"),
         ("keep_alive", "pass it through with extra={...}"),
+        ("page", "pass it through with extra={...}"),
+        ("image", "[Text('What is this?'), Image(data)]"),
+        ("schema", "it is response_format here"),
     ],
 )
 def test_a_foreign_name_is_refused_with_what_to_write_here(name: str, said: str) -> None:

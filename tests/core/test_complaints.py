@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.complaints import MARKS, Complaint, complaint, is_complaint
+from pointsman.complaints import MARKS, Complaint, complaint, holds_complaint, is_complaint
 
 REPORTS: list[Any] = [
     {"error": {"message": "words", "code": "c"}},
@@ -27,6 +27,7 @@ REPORTS: list[Any] = [
     {"detail": "words"},
     {"detail": {"error": "words"}},
     {"detail": {"message": "words"}},
+    {"detail": [{"loc": ["body"], "msg": "words"}]},
     {"message": "words", "code": 500},
     {"msg": "words"},
     {"error": '{"error": {"message": "words", "code": 400}}'},
@@ -51,11 +52,11 @@ def test_the_words_of_an_error_are_found(body: Any) -> None:
     assert "words" in complaint(json.dumps(body)).message
 
 
-@pytest.mark.parametrize(
-    "body", [each for each in REPORTS if each.keys() != {"detail"} or isinstance(each["detail"], str)]
-)
+@pytest.mark.parametrize("body", REPORTS)
 def test_a_report_in_a_success_is_an_error(body: dict[str, Any]) -> None:
     assert is_complaint(body)
+    assert holds_complaint(body)
+    assert holds_complaint([{}, body])
 
 
 @pytest.mark.parametrize("body", ANSWERS)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from pointsman.config import Config, DeploymentConfig, Named
 from pointsman.config.doc import config_schema, config_table, markdown_table, with_table
+from pointsman.config.validation import Finding
 from pointsman.errors import ConfigError
 from pointsman.units import Duration
 
@@ -297,7 +298,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         "pointsman.yaml:3:54: providers.gpu2.auth: stands beside api_key; keep one of them",
         "pointsman.yaml:4:3: providers[\"a/b\"]: the name of a provider must not contain '/': "
         "'provider/model' is split there",
-        "pointsman.yaml:5:3: providers.none.type: is missing",
+        "pointsman.yaml:5:3: providers.none.type: is missing; such as `type: ollama`",
         "pointsman.yaml:8:5: models.assistant.stratgey: unknown key 'stratgey'; did you mean 'strategy'?",
         "pointsman.yaml:10:51: models.assistant.deployments[0].weight: must be 1 or more",
         "pointsman.yaml:11:9: models.assistant.deployments[1].provider: no provider is named 'gpu3'; "
@@ -327,7 +328,8 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         "choose a name that does not begin with a provider and '/'",
         "pointsman.yaml:22:49: models[\"gpu1/own\"].defaults: 'model' cannot have a default: every "
         "call says it itself",
-        'pointsman.yaml:22:71: models["gpu1/own"].fallback: expected a list, not text',
+        'pointsman.yaml:22:71: models["gpu1/own"].fallback: expected a list, not text; '
+        "write `fallback: [other]`",
         "pointsman.yaml:23:21: timeouts.connect: expected seconds as a number, or a duration such as "
         "'500ms', '30s', '2m' or '1h30m'",
         "pointsman.yaml:23:34: timeouts.idle: expected seconds as a number, or a duration such as "
@@ -385,7 +387,10 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
             ":2:34: models.m.limits: unknown key 'limits'; "
             "known: circuit_breaker, defaults, deployments, fallback, overload, refusal, require, retry, strategy, timeouts",
         ),
-        ("providers: {a: {type: x}}\nstrategy: {}\n", ":2:1: strategy.type: is missing"),
+        (
+            "providers: {a: {type: x}}\nstrategy: {}\n",
+            ":2:1: strategy.type: is missing; such as `type: least_connections`",
+        ),
         ("providers: {a: {type: x}}\nstrategy: ''\n", ":2:11: strategy.type: must not be empty"),
         (
             "providers: {a: {type: x}}\ncircuit_breaker: {reset_timeout: 1m, max_reset_timeout: 30s}\n",
@@ -501,16 +506,16 @@ def test_settings_of_a_plugin_are_checked_with_their_places() -> None:
           gpu3: {type: ollama, keep_alive: 1m}
         retry: {type: none, attempts: 3}
         """)
-    problems: list[Any] = []
+    found: list[Finding] = []
 
     made = [
-        config.validate_settings(OllamaSettings, provider.settings, ("providers", name), problems)
+        config.validate_settings(OllamaSettings, provider.settings, ("providers", name), found)
         for name, provider in config.providers.items()
     ]
-    config.validate_settings(None, config.retry.settings, ("retry",), problems)
+    config.validate_settings(None, config.retry.settings, ("retry",), found)
 
     assert made == [None, None, OllamaSettings(keep_alive=60.0)]
-    assert [str(each) for each in problems] == [
+    assert [str(each) for each in config.error(found).problems] == [
         "pointsman.yaml:2:36: providers.gpu1.keep_alive: expected seconds as a number, or a duration such as "
         "'500ms', '30s', '2m' or '1h30m'",
         "pointsman.yaml:3:24: providers.gpu2.keepalife: unknown key 'keepalife'; did you mean 'keepalive'?",
@@ -577,11 +582,13 @@ class Careless(BaseModel):
 
 def test_a_validator_of_a_plugin_that_repeats_a_secret_is_cut_short() -> None:
     config = load("providers: {p: {type: t, token: very-secret-token}}")
-    problems: list[Any] = []
+    found: list[Finding] = []
 
-    config.validate_settings(Careless, config.providers["p"].settings, ("providers", "p"), problems)
+    config.validate_settings(Careless, config.providers["p"].settings, ("providers", "p"), found)
 
-    assert [str(each) for each in problems] == ["pointsman.yaml:1:16: providers.p: cannot use ***"]
+    assert [str(each) for each in config.error(found).problems] == [
+        "pointsman.yaml:1:16: providers.p: cannot use ***"
+    ]
 
 
 # ── schema and page ──────────────────────────────────────────────────────────────────────────────────

@@ -19,11 +19,10 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import BaseModel
+from documented import settings_of_plugins
 
 from pointsman import ConfigError, Overloaded, PointsmanError, PointsmanSpec, Router, Unavailable, hookimpl
 from pointsman.config.doc import config_table
-from pointsman.plugins import Plugins
 from pointsman.testing import Answer, Scripted, run
 from pointsman.transports.factory import TransportFactory
 
@@ -296,18 +295,6 @@ def test_a_setting_at_any_edge_can_be_reloaded_under_what_has_run(
 # ── settings of plugins ──────────────────────────────────────────────────────────────────────────────
 
 
-def settings_of_plugins() -> Iterator[tuple[str, str, str]]:
-    """(kind, name, field) of every setting that an installed or built-in plugin has."""
-    plugins = Plugins([Scripted()])
-    for kind in ("provider", "auth", "retry", "strategy", "audit"):
-        for name in plugins.names(kind):
-            factory = plugins.get(kind, name)
-            for part in ("settings", "options"):
-                model: type[BaseModel] | None = getattr(factory, part, None)
-                for field in () if model is None else model.model_fields:
-                    yield kind if part == "settings" else part, name, field
-
-
 def with_plugin(kind: str, name: str, field: str, value: Any) -> dict[str, Any]:
     """A configuration that uses the plugin with `value` for that setting."""
     settings: dict[str, Any] = {"type": name, field: value}
@@ -334,7 +321,7 @@ def with_plugin(kind: str, name: str, field: str, value: Any) -> dict[str, Any]:
     return given
 
 
-@pytest.mark.parametrize(("kind", "name", "field"), list(settings_of_plugins()))
+@pytest.mark.parametrize(("kind", "name", "field"), list(settings_of_plugins(Scripted())))
 def test_a_setting_of_a_plugin_at_any_edge_is_refused_or_works(
     kind: str, name: str, field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,7 +331,7 @@ def test_a_setting_of_a_plugin_at_any_edge_is_refused_or_works(
 
 
 def test_the_walk_finds_the_settings_of_every_kind_of_plugin() -> None:
-    found = set(settings_of_plugins())
+    found = set(settings_of_plugins(Scripted()))
     assert {
         ("provider", "openai", "system_role"),
         ("options", "openai", "system_role"),

@@ -240,3 +240,31 @@ def test_what_took_too_long_is_a_timeout_to_python_too(kind: type[CallError]) ->
     error = raised.value
     assert isinstance(error, kind)
     assert (str(error), error.message, error.args) == ("too late (d)", "too late", ("too late",))
+
+
+def in_a_circle(length: int) -> Unavailable:
+    """An error that is, through as many others as there are, its own cause."""
+    errors = [Unavailable(f"number {n}") for n in range(length)]
+    for each, cause in zip(errors, [*errors[1:], errors[0]], strict=True):
+        each.__cause__ = cause
+    return errors[0]
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("words", [0, 1])
+def test_an_error_that_is_its_own_cause_is_told_and_ends(
+    words: int, length: int, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(level, logger="pointsman")
+    upstream = scripted(a=Answer("one two", error=in_a_circle(length), words=words))
+
+    async def main() -> CallError:
+        async with router(upstream, config("a", retry={"type": "none"})) as r:
+            with pytest.raises(CallError) as raised:
+                async with r.stream("m", "hi") as stream:
+                    async for _ in stream:
+                        pass
+        return raised.value
+
+    assert "number 0" in printed(run(main()))

@@ -12,7 +12,7 @@ EVENT = Reloaded(kept=1, added=2, removed=3)
 
 
 def test_listeners_are_told_in_the_order_in_which_they_were_added() -> None:
-    events, told = Events(), []
+    events, told = Events(scrub=str), []
     events.add(lambda _event: told.append("first"))
     events.add(lambda _event: told.append("second"))
 
@@ -24,7 +24,7 @@ def test_listeners_are_told_in_the_order_in_which_they_were_added() -> None:
 def test_a_listener_that_raises_hurts_nobody_and_is_counted_but_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    events = Events()
+    events = Events(scrub=str)
     told: list[Event] = []
 
     def broken(_event: Event) -> None:
@@ -43,7 +43,7 @@ def test_a_listener_that_raises_hurts_nobody_and_is_counted_but_logged_once(
 
 
 def test_an_interrupt_passes_through() -> None:
-    events = Events()
+    events = Events(scrub=str)
 
     def interrupted(_event: Event) -> None:
         raise KeyboardInterrupt
@@ -55,7 +55,7 @@ def test_an_interrupt_passes_through() -> None:
 
 
 def test_a_listener_that_was_removed_hears_nothing_more() -> None:
-    events = Events()
+    events = Events(scrub=str)
     one: list[Event] = []
     two: list[Event] = []
     remove = events.add(one.append)
@@ -70,7 +70,7 @@ def test_a_listener_that_was_removed_hears_nothing_more() -> None:
 
 
 def test_a_listener_added_twice_loses_one_of_its_places_at_a_time() -> None:
-    events = Events()
+    events = Events(scrub=str)
     told: list[Event] = []
     listener = told.append
     remove_first, remove_second = events.add(listener), events.add(listener)
@@ -86,7 +86,7 @@ def test_a_listener_added_twice_loses_one_of_its_places_at_a_time() -> None:
 
 
 def test_a_listener_may_leave_and_others_may_come_while_an_event_is_told() -> None:
-    events = Events()
+    events = Events(scrub=str)
     told: list[str] = []
 
     def once(_event: Event) -> None:

@@ -9,7 +9,7 @@ from routers import config
 
 from pointsman import ConfigError, Router
 from pointsman.config.doc import config_table
-from pointsman.config.habits import KEYS
+from pointsman.config.habits import KEYS, PLACES
 from pointsman.testing import Scripted
 
 
@@ -52,6 +52,38 @@ def said(given: dict[str, Any]) -> str:
             {"a": {"type": "scripted", "base_url": "gpu.lan"}},
             "lacks http:// or https:// in front",
         ),
+        ("hedging", "on", "write `hedging: {}` for its defaults"),
+        ("warm_up", "off", "write `warm_up: null`"),
+        ("circuit_breaker", "No", "write `circuit_breaker: {enabled: false}`"),
+        ("models", {"m": {"deployments": "a/x"}}, "write `deployments: [gpu1/llama3.2]`"),
+        ("models", {"m": {"deployments": ["a/x"], "fallback": "n"}}, "write `fallback: [other]`"),
+        ("providers", {"a": {"type": "scripted", "models": "x"}}, "write `models: [llama3.2]`"),
+        ("providers", {"a": {}}, "providers.a.type: is missing; such as `type: ollama`"),
+        ("providers", {"a": {"typ": "scripted"}}, "is missing; did you mean it by 'typ'?"),
+        ("retry", {"attempts": 3}, "retry.type: is missing; such as `type: exponential`"),
+        ("models", {"m": {"deployments": ["a/x"], "strategy": {}}}, "such as `type: least_connections`"),
+        (
+            "providers",
+            {"a": {"type": "scripted", "auth": {"name": "K"}}},
+            "auth.type: is missing; such as `type: env`",
+        ),
+        ("models", {"retry": {"deployments": ["a/x"], "strategy": {}}}, "such as `type: least_connections`"),
+        ("audit", [{"path": "."}], "audit[0].type: is missing; such as `type: jsonl`"),
+        (
+            "providers",
+            {"a": {"type": "scripted", "api_key": "os.environ/MY_KEY"}},
+            "is LiteLLM's way to name a variable; write ${MY_KEY}",
+        ),
+        (
+            "providers",
+            {"a": {"type": "scripted", "base_url": "http://h/v1/chat/completions"}},
+            "must end before '/chat/completions', which each call adds by itself",
+        ),
+        (
+            "providers",
+            {"a": {"type": "scripted", "base_url": "http://h/api/generate/"}},
+            "must end before '/api/generate/'",
+        ),
     ],
 )
 def test_a_value_of_another_program_is_answered_with_ours(key: str, value: Any, hint: str) -> None:
@@ -67,6 +99,28 @@ def test_no_key_of_ours_is_taken_for_one_of_another_program() -> None:
     """`timeout` is one of ours inside `health` alone."""
     ours = {row.key.rpartition(".")[2] for row in config_table() if not row.key.startswith("health.")}
     assert ours & KEYS.keys() == set()
+
+
+@pytest.mark.parametrize(
+    "end", ["", "/v1", "/api", "/messages/v1", "/v1/chat", "/openai/v1", "/embeddings-proxy"]
+)
+def test_an_address_that_only_resembles_a_call_is_taken(end: str) -> None:
+    given = config("a")
+    given["providers"]["a"]["base_url"] = f"http://127.0.0.1:1{end}"
+    Router.check(given, plugins=[Scripted()])
+
+
+@pytest.mark.parametrize("key", PLACES)
+def test_a_key_of_ours_in_a_wrong_place_is_told_its_place(key: str) -> None:
+    place = {
+        "under a provider": "providers.<name>.",
+        "under a model": "models.<name>.",
+        "at a deployment": "models.<name>.deployments[].",
+        "at the top of the file": "",
+    }[PLACES[key].partition(",")[0]]
+    assert [row.key for row in config_table() if row.key.rpartition(".")[2] == key] == [place + key]
+
+    assert f"unknown key {key!r}; it stands {PLACES[key]}" in said({**config("a"), "timeouts": {key: 1}})
 
 
 def test_a_password_before_a_host_is_not_repeated() -> None:

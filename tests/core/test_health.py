@@ -481,6 +481,7 @@ def prober(upstream: Upstream, told: Any, *, rng: Any = None, **settings: object
         settings=CheckSettings(**settings),
         clock=LoopClock(),
         rng=rng or FixedRng(),
+        scrub=str,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -443,3 +444,27 @@ def test_texts_are_strings_and_at_least_one(texts: Any) -> None:
 def test_a_prompt_is_text() -> None:
     with pytest.raises(InvalidRequest, match="prompt is a list"):
         generate_request("m", ["x"], {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("word", "mode"), [("any", "required"), ("auto", "auto"), ("none", "none"), ("required", "required")]
+)
+def test_a_mapping_of_a_kind_alone_is_that_kind(word: str, mode: Any) -> None:
+    assert as_tool_choice({"type": word}) == ToolChoice(mode)
+    assert as_tool_choice(word) == ToolChoice(mode)
+
+
+@pytest.mark.parametrize(
+    ("given_choice", "words"),
+    [
+        ({"type": "tool"}, "names no tool"),
+        ({"type": "function", "function": {}}, "names no tool"),
+        ({"type": "all"}, "type is 'all'; expected auto, none, required, any, or tool with a name"),
+        ({}, "names no tool"),
+        ({"type": ["any"]}, "expected auto"),
+        ({"type": "any", "disable_parallel_tool_use": True}, "write parallel_tool_calls=False"),
+    ],
+)
+def test_a_mapping_that_means_no_choice_is_told_what_to_write(given_choice: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=re.escape(words)):
+        as_tool_choice(given_choice)

@@ -54,7 +54,9 @@ def _level() -> Iterator[None]:
          "req_1 at a/x, attempt 2: ok after 0.250 s, first content after 0.100 s"),
         (REQUEST, logging.INFO, "req_1 chat of m: error after 1.500 s and 2 attempts: unavailable"),
         (REQUEST._replace(error="", result="ok", attempts=1, caller="c", tags={"f": "s"}), logging.DEBUG,
-         "req_1 chat of m: ok after 1.500 s and 1 attempts caller=c f=s"),
+         "req_1 chat of m: ok after 1.500 s and 1 attempt caller=c f=s"),
+        (REQUEST._replace(model="", attempts=0), logging.INFO,
+         "req_1 chat: error after 1.500 s and 0 attempts: unavailable"),
         (BreakerChanged("a/x", "closed", "open", "5 in a row"), logging.WARNING,
          "a/x: its breaker went from closed to open: 5 in a row"),
         (BreakerChanged("a/x", "open", "half_open", "time"), logging.INFO,
@@ -151,6 +153,7 @@ async def test_a_configuration_that_is_refused_is_a_warning_on_one_line(
     assert record.levelname == "WARNING"
     assert record.getMessage().startswith("a new configuration is refused, the one before stays: ")
     assert "\n" not in record.getMessage()
+    assert "\\n" not in record.getMessage()
 
 
 async def test_who_listens_hears_each_event_once_at_any_level(caplog: pytest.LogCaptureFixture) -> None:

@@ -152,3 +152,9 @@ def test_the_letters_of_null_within_a_text_do_not_make_it_slow(
     if library == "orjson":
         monkeypatch.setattr(jsonio.json, "dumps", None)
     assert jsonio.dumps({"picture": "QUJDnullQUJD"}) == b'{"picture":"QUJDnullQUJD"}'
+
+
+@pytest.mark.parametrize("digits", [310, 311, 4301, 6000])
+def test_a_number_of_any_length_costs_no_more_than_itself(digits: int) -> None:
+    data = b'{"a": 1, "b": [' + b"9" * digits + b"]}"
+    assert jsonio.loads(data) == {"a": 1, "b": [None]}

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 from routers import Heard, in_flight
+from routers import config as scripted
 
 from pointsman import Router
 from pointsman.audit import AuditFactory
@@ -24,13 +25,14 @@ from pointsman.errors import (
     DeadlineExceeded,
     MidStreamError,
     PluginError,
+    RateLimited,
     Unavailable,
 )
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.retry import Failure, RetryFactory
 from pointsman.strategy import Sample, Strategy, StrategyFactory
-from pointsman.testing import run
+from pointsman.testing import Answer, Scripted, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import ChatResponse, EmbedResponse, Finished, ModelInfo, StreamEvent, TextDelta, Usage
 
@@ -53,6 +55,45 @@ class Nothing:
         raise RuntimeError("no words")
 
     __eq__ = __bool__ = __hash__ = __repr__  # type: ignore[assignment]
+
+
+class Unmade(RateLimited):
+    """An error of ours whose constructor does not call ours."""
+
+    def __init__(self) -> None:
+        pass
+
+
+def with_members(**members: Any) -> Callable[[], RateLimited]:
+    """An error of ours some of whose members the plugin has set wrongly."""
+
+    def make() -> RateLimited:
+        error = RateLimited(SECRET)
+        for name, value in members.items():
+            setattr(error, name, value)
+        return error
+
+    return make
+
+
+MISSHAPEN: dict[str, Callable[[], RateLimited]] = {
+    "made without our constructor": Unmade,
+    "that waits for a text": with_members(retry_after="5"),
+    "that waits for NaN": with_members(retry_after=math.nan),
+    "that waits for ever": with_members(retry_after=math.inf),
+    "that waited": with_members(retry_after=-1.0),
+    "that waits for an object": with_members(retry_after=Nothing()),
+    "with an outcome in words": with_members(outcome="overload"),
+    "without an outcome": with_members(outcome=None),
+    "with a refusal in words": with_members(refusal="quota"),
+    "with a cause of fallbacks in words": with_members(fallback_on="unavailable"),
+    "with a status in words": with_members(status="429"),
+    "with a number for a code": with_members(code=429),
+    "without an id of the upstream": with_members(upstream_request_id=None),
+    "from a numbered deployment": with_members(deployment=5),
+    "with one note": with_members(__notes__="note"),
+    "with numbered notes": with_members(__notes__=[1]),
+}
 
 
 def raising(error: Callable[[], BaseException]) -> Callable[[], Any]:
@@ -519,6 +560,41 @@ def test_a_fault_is_retried_elsewhere_and_not_on_the_same() -> None:
                 await router.chat("m", "hi")
             assert len(heard.attempts) == 1
             assert heard.attempts[0].outcome == "upstream_fault"
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", MISSHAPEN)
+@pytest.mark.parametrize("spot", ["provider.chat", "provider.embed", "provider.stream"])
+def test_an_error_of_ours_in_the_wrong_shape_is_a_fault_of_the_plugin(spot: str, error: str) -> None:
+    work, kind = ENDS[spot]
+
+    ended, heard = run(walked(Odd(spot, raising(MISSHAPEN[error])), work, kind))
+
+    assert isinstance(ended, PluginError)
+    assert (ended.plugin, ended.method) == ("odd", spot.partition(".")[2])
+    assert SECRET not in said(ended)
+    assert heard.requests[0].result == "error"
+
+
+@pytest.mark.parametrize("error", MISSHAPEN)
+def test_an_error_in_the_wrong_shape_breaks_a_stream_and_the_books_close(error: str) -> None:
+    def raise_later() -> Any:
+        return MISSHAPEN[error]()
+
+    upstream = Scripted()
+    upstream.default("a", lambda _request, _call: Answer("one two", error=raise_later(), words=1))
+
+    async def main() -> None:
+        async with Router.from_config(scripted("a"), plugins=[upstream]) as router:
+            heard = Heard(router)
+            with pytest.raises(MidStreamError) as broken:
+                async with router.stream("m", "hi") as stream:
+                    async for _ in stream:
+                        pass
+            assert isinstance(broken.value.cause, PluginError)
+            assert [each.result for each in heard.requests] == ["error"]
+            assert in_flight(router) == 0
 
     run(main())
 

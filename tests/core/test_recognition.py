@@ -229,6 +229,12 @@ def test_a_wait_is_read_from_the_words(message: str, seconds: float | None) -> N
     assert found == (None if seconds is None else pytest.approx(seconds))
 
 
+@pytest.mark.parametrize("unit", ["seconds", "hours", "h", "s"])
+def test_a_wait_without_end_is_none(unit: str) -> None:
+    assert told_wait(f"try again in {'9' * 400}{unit}") is None
+    assert told_wait(f"try again in {'9' * 400} {unit}") is None
+
+
 @given(st.text(max_size=200), st.sampled_from([None, 400, 404, 413, 429, 500]))
 def test_any_words_can_be_looked_at(message: str, status: int | None) -> None:
     recognise(status, message, message, message)

@@ -40,6 +40,11 @@ WRITTEN = {
     "a part of a URL": lambda s: quote(s, safe=""),
     "a form": quote_plus,
     "a form with small letters": lambda s: re.sub("%..", lambda found: found[0].lower(), quote_plus(s)),
+    "a part of a URL within a URL": lambda s: quote(quote(s, safe=""), safe=""),
+    "small letters": str.lower,
+    "capital letters": str.upper,
+    "hexadecimal": lambda s: s.encode().hex(),
+    "HEXADECIMAL": lambda s: s.encode().hex().upper(),
     "UTF-8 read as Latin-1": latin,
 }
 
@@ -53,6 +58,23 @@ def test_a_secret_is_hidden_however_it_is_written(way: str, secret: str) -> None
 
     assert said not in shown
     assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\n", "\r\n", "\0", "\x1b[31m", "\x1b[0m", "\xad", "\u200b", "\u2060\ufeff", "\u202e", "\x9f"]
+)
+@pytest.mark.parametrize("every", [1, 5, 9, 17])
+def test_a_secret_is_hidden_with_something_unseen_in_it(unseen: str, every: int) -> None:
+    pieces = [SECRET[at : at + every] for at in range(0, len(SECRET), every)]
+
+    shown = Scrubber([SECRET]).text(f"<< {unseen.join(pieces)} >>")
+
+    assert shown == "<< *** >>"
+
+
+def test_a_text_without_a_secret_keeps_what_is_not_seen() -> None:
+    text = "one\ntwo\u200b\x1b[31mthree\r\n"
+    assert Scrubber([SECRET]).text(text) == text
 
 
 @given(varied, st.binary(max_size=4), st.binary(max_size=4), st.booleans())
@@ -186,4 +208,5 @@ def test_a_scrubber_shows_nobody_what_it_knows() -> None:
 
 
 def test_a_plain_key_has_no_more_forms_than_it_needs() -> None:
-    assert len(forms("sk-0123456789abcdef")) == 4  # itself, and three places in base64
+    # Itself, in capitals, in hexadecimal of either case, and three places in base64.
+    assert len(forms("sk-0123456789abcdef")) == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from math import inf
 from typing import Any
 
 from routers import router
@@ -96,7 +97,7 @@ def happens(rng: random.Random, r: Router, pools: list[Pool], now: float, leases
         case 9 if rng.random() < 0.2:
             r.force_open(each.id)
         case 10 if rng.random() < 0.3:
-            each.live.cool_down(now, rng.choice([None, 0.5]))
+            each.live.overloaded(now, now, rng.choice([None, 0.5]), inf)
         case 11 if each.live.limits is not None and rng.random() < 0.5:
             each.live.limits.lower(
                 now,

@@ -99,7 +99,8 @@ def test_an_interrupt_before_any_line_ends_the_call_and_leaves_the_router_usable
 def test_an_interrupt_before_any_line_leaves_a_stream_that_can_be_closed(at: int) -> None:
     upstream = Scripted()
     upstream.default("a", Answer(text="one two three", gap=3600))
-    with SyncRouter.from_config(config("a"), plugins=[upstream]) as r:
+    # A line that comes after the wait is reached when the stream has been silent for too long.
+    with SyncRouter.from_config(config("a", timeouts={"idle": "50ms"}), plugins=[upstream]) as r:
         with r.stream("m", "hi") as stream:
             assert next(stream).text == "one"
             with pytest.raises(KeyboardInterrupt):
@@ -123,3 +124,50 @@ def test_an_interrupt_while_waiting_for_the_answer_ends_the_call() -> None:
         settle(r)
         assert upstream.aborted["a"] == 1
         assert r.status()["in_flight"] == 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_a_plugin_that_raises_an_interrupt_ends_its_own_call_and_nobody_elses(
+    interrupt: type[BaseException],
+) -> None:
+    upstream = Scripted()
+    upstream.script("a", Answer(error=interrupt))
+    at_work = threading.Event()
+
+    def other(_request: Any, _call: Any) -> Answer:
+        at_work.set()
+        return Answer(after=0.05)
+
+    upstream.default("b", other)
+    models = {"m": {"deployments": ["a/x"]}, "n": {"deployments": ["b/x"]}}
+    with SyncRouter.from_config(config("ab", models=models), plugins=[upstream]) as r:
+        said: list[str] = []
+        thread = threading.Thread(target=lambda: said.append(r.chat("n", "hi").text), daemon=True)
+        thread.start()
+        assert at_work.wait(10)
+
+        with pytest.raises(interrupt):
+            r.chat("m", "hi")
+        thread.join(10)
+
+        assert said == ["ok"]
+        assert r.chat("m", "hi").text == "ok"
+        assert r.status()["in_flight"] == 0
+
+
+def test_a_provider_that_exits_while_it_closes_does_not_keep_the_router_open() -> None:
+    r = SyncRouter.from_config(config("a"), plugins=[Scripted()])
+
+    async def exit_() -> None:
+        raise SystemExit
+
+    r._router.aclose = exit_  # type: ignore[method-assign]
+    thread = threading.Thread(target=r.close, daemon=True)
+    thread.start()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    ending = r._engine._ending
+    assert ending is not None
+    assert type(ending.exception()) is SystemExit

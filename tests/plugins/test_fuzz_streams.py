@@ -77,8 +77,6 @@ def piece(**delta: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "frames",
     [
-        [{"type": "message_start", "message": {**MESSAGE, "id": 7}}],
-        [{"type": "message_start", "message": {**MESSAGE, "model": ["x"]}}],
         [begun(type="text", text=7)],
         [begun(type="thinking", thinking={"a": 1})],
         [begun(type="tool_use", id=7, name="f")],
@@ -113,7 +111,7 @@ def test_a_count_of_claudes_that_can_be_none_is_unknown(count: Any) -> None:
     assert update == UsageUpdate(Usage(prompt=3))
 
 
-@pytest.mark.parametrize("change", [{"id": 7}, {"model": {"a": 1}}, {"stop_reason": 7}], ids=repr)
+@pytest.mark.parametrize("change", [{"stop_reason": 7}, {"content": [{"type": "text", "text": 7}]}], ids=repr)
 def test_a_value_of_the_wrong_type_in_claudes_whole_answer_is_a_bad_response(change: dict[str, Any]) -> None:
     with pytest.raises(BadResponse, match="not a message"):
         chat_response({**MESSAGE, "content": [], **change})

@@ -29,9 +29,15 @@ def arguments_text(value: Any) -> str:
 def with_exact_numbers(value: Any, data: bytes) -> Any:
     """`value`, which `jsonio.loads` made of `data`; with its whole numbers as they are, whatever their size.
 
-    For what holds arguments as objects: what the model wrote must not change.
+    For what holds arguments as objects: what the model wrote must not change. Raises BadResponse for a number
+    that nobody can read.
     """
-    return jsonio.exactly(data) if _LONG.search(data) else value
+    if not _LONG.search(data):
+        return value
+    try:
+        return jsonio.exactly(data)
+    except ValueError as error:
+        raise BadResponse(f"the upstream's tool call cannot be read: {error}") from error
 
 
 def _once_encoded(text: str) -> str:

@@ -39,7 +39,7 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, Events, RequestEnded, log
 from pointsman.failures import Failures, cut
-from pointsman.faults import OWN, during_attempt, fault, is_own
+from pointsman.faults import OWN, during_attempt, fault, is_own, misshapen
 from pointsman.frozen import frozen
 from pointsman.http import Limits
 from pointsman.journal import begun
@@ -321,16 +321,16 @@ class Attempts:
                     self.made -= 1
                 # Without its traceback, which holds this frame, and with it the caller's stream.
                 refusal = self._complete(error, lease.deployment).with_traceback(None)
-            except CallError as error:
-                self._failed(lease, error)
-                raise
             except BaseException as error:
                 fault = self.plugin_error(lease, self.operation, error)
-                if fault is None:
+                if fault is not None:
+                    self._failed(lease, fault)
+                    raise fault from error
+                if isinstance(error, CallError):
+                    self._failed(lease, error)
+                else:
                     self.end(lease, Outcome.NEUTRAL)
-                    raise
-                self._failed(lease, fault)
-                raise fault from error
+                raise
 
     # ── where the next attempt goes ──────────────────────────────────────────────────────────────────
 
@@ -707,9 +707,13 @@ class Attempts:
     def plugin_error(self, lease: Lease, method: str, did: BaseException | str) -> PluginError | None:
         """What it counts as that the provider of `lease` raised `did`, or did wrong in words.
 
-        None for what is no mistake of the plugin's: an error of ours, or the end of the caller's task.
+        None for what is no mistake of the plugin's: a sound error of ours, or the end of the caller's task.
         """
-        if isinstance(did, CallError) or (isinstance(did, BaseException) and not is_own(did)):
+        if isinstance(did, CallError):
+            if (wrong := misshapen(did)) is None:
+                return None
+            did = f"raised {wrong} from {method}()"
+        elif isinstance(did, BaseException) and not is_own(did):
             return None
         plugin = lease.deployment.plugin
         return during_attempt(fault("provider", plugin, method, did, scrub=self._setting.scrubber.text))

@@ -25,7 +25,8 @@ from pointsman.budget import HEDGES, BudgetSettings, RetryBudget
 from pointsman.clock import Clock, Rng
 from pointsman.concurrency import AdaptiveSettings, HedgeSettings
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
-from pointsman.config.problems import Path, Problem, config_error
+from pointsman.config.problems import Path, Problem
+from pointsman.config.validation import Finding
 from pointsman.cooldown import CoolDownSettings, Credential
 from pointsman.deployment import Changes, Deployment, Lease, Live
 from pointsman.errors import ConfigError, FallbackOn, InvalidRequest, Outcome, PluginError, UnknownModel
@@ -49,13 +50,12 @@ from pointsman.limits import Limits as RateLimits
 from pointsman.lives import Kept, LiveSettings, settle
 from pointsman.plugins import Plugins
 from pointsman.pool import Fallback, Pool, chain
-from pointsman.provider import Provider, ProviderContext
+from pointsman.provider import Provider, ProviderContext, ProviderFactory
 from pointsman.residency import POLL_SECONDS, Host
 from pointsman.retry import RetryPolicy
 from pointsman.scrubber import Scrubber, userinfo
 from pointsman.snapshot import Polled, Snapshot, Upstream
 from pointsman.strategy import Price, Strategy
-from pointsman.suggest import did_you_mean
 from pointsman.terms import broken, show
 from pointsman.timers import Alarms
 from pointsman.transports.options import TransportOptions, TransportUnavailable
@@ -85,11 +85,20 @@ def build(
 M = TypeVar("M", bound=BaseModel)
 
 
+class _Choice(NamedTuple):
+    """How a model chooses, and how often and how late it asks again (None: as in general)."""
+
+    strategy: Strategy
+    retry: RetryPolicy | None
+
+
 class _Parts(NamedTuple):
-    upstreams: Mapping[str, Upstream]
-    pools: Mapping[str, Pool]
+    """What plugins make: all that a router is made of, but for what files it opens."""
+
     retry: RetryPolicy
     sinks: Sequence[Callable[[], AuditSink | None]]
+    upstreams: Mapping[str, Upstream]
+    choices: Mapping[str, _Choice]
 
 
 def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Problem]:
@@ -97,9 +106,17 @@ def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequen
 
     Raises: ConfigError with everything that is wrong.
     """
-    builder = _Builder(config, plugins, clock, rng, Events(), None, Scrubber())
-    builder.checked()
+    builder = _Builder(config, plugins, clock, rng, Events(scrub=str), None, Scrubber())
+    builder.pools(builder.parts())
     return builder.warnings
+
+
+def wrong_for_plugins(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Finding]:
+    """What plugins find wrong with `config`, whose references may lead nowhere; nothing is started."""
+    builder = _Builder(config, plugins, clock, rng, Events(scrub=str), None, Scrubber())
+    with suppress(ConfigError):
+        builder.parts()
+    return builder.found
 
 
 class _Builder:
@@ -120,7 +137,8 @@ class _Builder:
         self._rng = rng
         self._events = events
         self._previous = previous
-        self._problems: list[Problem] = []
+        self.found: list[Finding] = []
+        """What is wrong."""
         self.warnings: list[Problem] = []
         """What is allowed and probably not meant."""
         # The first build may come before any loop runs; nothing has happened by then.
@@ -128,6 +146,8 @@ class _Builder:
         self._lives: dict[str, Live] = {}
         self._clients: dict[str, Client] = {}
         self._hosts: dict[str, Polled] = {}
+        self._factories: dict[str, ProviderFactory] = {}
+        """Of the providers whose type is known, whatever else is wrong with them."""
         self._scopes: dict[str, Limit] = {}
         self._kept = Kept(previous)
         self._specific = config.specific()
@@ -141,10 +161,11 @@ class _Builder:
         """What kept state takes over from the configuration, once all of it is known to be right."""
 
     def snapshot(self) -> Snapshot:
-        upstreams, pools, retry, sinks = self.checked()
+        parts = self.parts()
+        pools = self.pools(parts)
         alive = WeakSet[Pool]() if self._previous is None else self._previous.alive
         alive.update(pools.values())
-        started = self._started(sinks)
+        started = self._started(parts.sinks)
         for adopt in self._adoptions:
             adopt()
         previous = self._previous
@@ -154,12 +175,12 @@ class _Builder:
                 clock=self._clock,
                 rng=self._rng,
                 events=self._events,
-                retry=retry,
+                retry=parts.retry,
                 hedging=self._hedge_settings(),
                 scrubber=self._scrubber,
                 alarms=Alarms() if previous is None else previous.setting.alarms,
             ),
-            upstreams=upstreams,
+            upstreams=parts.upstreams,
             pools=pools,
             lives=self._lives,
             clients=self._clients,
@@ -183,50 +204,62 @@ class _Builder:
         apart = copy(self)
         apart._listed, apart._now = False, self._clock.now()
         apart._lives, apart._clients, apart._limits = {}, {}, {}
-        apart._problems, apart._adoptions = [], []
+        apart.found, apart._adoptions = [], []
         name = upstream.provider.name
         listed = ModelConfig.model_validate(
             {"deployments": [{"provider": name, "model": model}], "strategy": "round_robin"}
         )
-        pool = apart._pool(id, listed, {name: upstream}, self._retry_in_general)
-        if pool is None or apart._problems:
-            raise config_error(apart._problems, file=self._config.file)
+        choice = apart._choice(id, listed)
+        pool = None if choice is None else apart._pool(id, listed, {name: upstream}, choice)
+        apart._refuse()
+        assert pool is not None
         for adopt in apart._adoptions:
             adopt()
         return pool
 
-    def checked(self) -> _Parts:
-        """Everything but the audit sinks, which open files: those as what makes them."""
+    def parts(self) -> _Parts:
+        """What plugins make of the configuration. Raises ConfigError with all that is wrong with it."""
         config = self._config
         self._retry_in_general = retry = self._retry(config.retry, ("retry",))
+        self._offered("transport", config.transport, ("transport",))
         sinks = [self._sink(each, ("audit", n)) for n, each in enumerate(config.audit)]
-        upstreams = {
-            name: upstream
-            for name, each in config.providers.items()
-            if (upstream := self._upstream(name, each)) is not None
-        }
-        pools = {
-            name: self._pool(name, model, upstreams, retry) for name, model in config.public_models().items()
-        }
+        upstreams = {name: self._upstream(name, each) for name, each in config.providers.items()}
+        models = config.public_models()
+        if all(each.strategy is not None for each in models.values()):
+            self._strategy(config.strategy, ("strategy",))  # nobody's, and checked all the same
+        choices = {name: self._choice(name, each) for name, each in models.items()}
         self._check_control()
-        self._warn_of_long_chains({name: pool for name, pool in pools.items() if pool is not None}, retry)
-        if self._problems:
-            raise config_error(self._problems, file=config.file)
+        self._refuse()
         assert retry is not None
         return _Parts(
-            upstreams,
-            {name: pool for name, pool in pools.items() if pool is not None},
             retry,
-            [make for make in sinks if make is not None],
+            [each for each in sinks if each is not None],
+            {name: each for name, each in upstreams.items() if each is not None},
+            {name: each for name, each in choices.items() if each is not None},
         )
 
-    def _warn_of_long_chains(self, pools: Mapping[str, Pool], general: RetryPolicy | None) -> None:
+    def pools(self, parts: _Parts) -> Mapping[str, Pool]:
+        """The models, with the state of their deployments. Raises ConfigError."""
+        models = self._config.public_models()
+        made = {
+            name: self._pool(name, models[name], parts.upstreams, choice)
+            for name, choice in parts.choices.items()
+        }
+        self._refuse()
+        pools = {name: pool for name, pool in made.items() if pool is not None}
+        self._warn_of_long_chains(pools, parts.retry)
+        return pools
+
+    def _refuse(self) -> None:
+        """Raises ConfigError when anything is wrong."""
+        if self.found:
+            raise self._config.error(self.found)
+
+    def _warn_of_long_chains(self, pools: Mapping[str, Pool], general: RetryPolicy) -> None:
         for name, pool in pools.items():
             retry = pool.retry or general
-            if retry is None or not retry.attempts > 1 or any(each.to not in pools for each in pool.fallback):
-                continue
-            models = len(chain(pool, pools.__getitem__, lambda _pool, each: each.to in pools))
-            if models > retry.attempts:
+            models = len(chain(pool, pools.__getitem__, lambda _pool, _each: True))
+            if models > retry.attempts > 1:
                 message = f"{models} models stand in this chain, and a request has {retry.attempts} attempts"
                 hint = "each that is ready gets one, and none is asked twice; allow more attempts for retries"
                 self.warnings.append(self._config.problem(("models", name, "fallback"), message, hint))
@@ -249,10 +282,8 @@ class _Builder:
         return auth
 
     def _sink(self, named: Named, path: Path) -> Callable[[], AuditSink | None] | None:
-        try:
-            factory = self._plugins.audit(named.type)
-        except PluginError as error:
-            self._problem((*path, "type"), error.message)
+        factory = self._offered("audit", named.type, (*path, "type"))
+        if factory is None:
             return None
         settings = self._validated(factory.settings, named.settings, path)
         if settings is None:
@@ -262,11 +293,11 @@ class _Builder:
     def _started(self, sinks: Sequence[Callable[[], AuditSink | None]]) -> Sequence[AuditSink]:
         made = [make() for make in sinks]
         started = [each for each in made if each is not None]
-        if self._problems:
+        if self.found:
             for each in started:
                 with suppress(*OWN):
                     each.close()
-            raise config_error(self._problems, file=self._config.file)
+        self._refuse()
         return started
 
     def _know(self, config: ProviderConfig) -> None:
@@ -281,16 +312,22 @@ class _Builder:
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             self._problem(path, f"the `settings` of its factory are {kind!r:.50}, expected a pydantic model")
             return None
-        made = self._config.validate_settings(model, settings, path, self._problems)
+        made = self._config.validate_settings(model, settings, path, self.found)
         self._scrubber.know(_secrets_in(made))
         return made
 
+    def _offered(self, kind: str, name: str, path: Path) -> Any:
+        """The factory of that kind and name; None with a problem."""
+        try:
+            return self._plugins.get(kind, name)
+        except PluginError as error:
+            self._problem(path, error.message)
+            return None
+
     def _made(self, kind: str, named: Named, path: Path, *rest: object) -> Any:
         """What the factory `named.type` of that kind makes of its settings; None with problems."""
-        try:
-            factory = self._plugins.get(kind, named.type)
-        except PluginError as error:
-            self._problem((*path, "type"), error.message)
+        factory = self._offered(kind, named.type, (*path, "type"))
+        if factory is None:
             return None
         settings = None
         if factory.settings is not None:
@@ -298,7 +335,8 @@ class _Builder:
             if settings is None:
                 return None
         elif named.settings:
-            self._problem((*path, next(iter(named.settings))), f"{named.type} takes no settings")
+            place = (*path, next(iter(named.settings)))
+            self.found.append(Finding(place, f"{named.type} takes no settings", at_key=True))
             return None
         return self._make(kind, named.type, path, lambda: factory.make(settings, *rest))
 
@@ -323,18 +361,17 @@ class _Builder:
         if self._previous is not None:
             old = self._previous.upstreams.get(name)
             if old is not None and self._same_provider(old.config, config):
+                self._factories[name] = old.factory
                 return self._checked(replace(old, config=config), old)
         path: Path = ("providers", name)
-        try:
-            factory = self._plugins.provider(config.type)
-        except PluginError as error:
-            self._problem((*path, "type"), error.message)
-            return None
         self._know(config)
-        settings = self._validated(factory.settings, config.settings, path)
         auth = self._auth(name, config)
-        if settings is None or auth is None:
+        works = self._transport_works(config, path)
+        factory: ProviderFactory | None = self._offered("provider", config.type, (*path, "type"))
+        if factory is None:
             return None
+        self._factories[name] = factory
+        settings = self._validated(factory.settings, config.settings, path)
         if factory.needs_key and config.base_url is None and config.credential is None:
             variable = factory.key_variable or "API_KEY"
             self._problem(
@@ -343,12 +380,12 @@ class _Builder:
                 hint=f"add `auth: {{type: env, name: {variable}}}` or `api_key: ${{{variable}}}`",
             )
             return None
-        if not self._transport_works(config, path):
+        if settings is None or auth is None or not works:
             return None
         own: list[Client] = []
 
         def open_client(endpoint: Endpoint) -> Client:
-            client = self._client(config, endpoint, auth, max_in_flight=None)
+            client = self._client(config, endpoint, auth)
             own.append(client)
             return client
 
@@ -366,7 +403,7 @@ class _Builder:
             return None
         try:
             if provider.endpoint is not None:  # one for nothing: its headers may be none that can be sent
-                self._client(config, provider.endpoint, auth, max_in_flight=None)
+                self._client(config, provider.endpoint, auth)
         except (InvalidRequest, TransportUnavailable) as error:
             self._problem(path, self._scrubber.shown(error))
             return None
@@ -397,6 +434,7 @@ class _Builder:
             settings=settings,
             clock=self._clock,
             rng=self._rng,
+            scrub=self._scrubber.text,
         )
         return replace(upstream, checks=checks, prober=prober, warming=warming)
 
@@ -424,15 +462,19 @@ class _Builder:
         )
 
     def _client(
-        self, config: ProviderConfig, endpoint: Endpoint, auth: Auth, *, max_in_flight: int | None
+        self,
+        config: ProviderConfig,
+        endpoint: Endpoint,
+        auth: Auth,
+        deployment: DeploymentConfig | None = None,
     ) -> Client:
         more = {name: value.get_secret_value() for name, value in config.headers.items()}
         return Client(
             replace(endpoint, headers={**endpoint.headers, **more}),
-            self._transport(config, max_in_flight),
+            self._transport(config, deployment),
             auth=auth,
             clock=self._clock,
-            connect_timeout=self._connect_timeout(config),
+            connect_timeout=self._connect_timeout(config, deployment),
             scrubber=self._scrubber,
             plugins=Used(
                 auth="" if config.credential is None else config.credential.type,
@@ -440,12 +482,12 @@ class _Builder:
             ),
         )
 
-    def _transport(self, config: ProviderConfig, max_in_flight: int | None) -> Any:
+    def _transport(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> Any:
         """A transport, which opens nothing yet. Raises TransportUnavailable."""
         name = config.transport or self._config.transport
         did: str | None
         try:
-            made = self._plugins.transport(name).make(self._options(config, max_in_flight))
+            made = self._plugins.transport(name).make(self._options(config, deployment))
         except PluginError as error:
             raise TransportUnavailable(error.message) from error
         except (ConfigError, ValueError, TransportUnavailable) as error:
@@ -460,11 +502,12 @@ class _Builder:
         origin = self._plugins.origin("transport", name)
         raise TransportUnavailable(f"the factory of transport {name!r} from {origin} {did}")
 
-    def _options(self, config: ProviderConfig, max_in_flight: int | None) -> TransportOptions:
+    def _options(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> TransportOptions:
+        max_in_flight = None if deployment is None else deployment.max_in_flight
         return TransportOptions(
             # A tenth above the limit, so that a connection that is being closed holds up nobody.
             max_connections=None if max_in_flight is None else ceil(max_in_flight * 1.1) + 1,
-            connect_timeout=self._connect_timeout(config),
+            connect_timeout=self._connect_timeout(config, deployment),
             keepalive_expiry=config.keepalive,
             http2=config.http2,
             proxy=None if config.proxy is None else config.proxy.get_secret_value(),
@@ -473,63 +516,95 @@ class _Builder:
             trust_env=config.trust_env,
         )
 
-    def _connect_timeout(self, config: ProviderConfig) -> float:
-        return config.timeouts.connect or self._config.timeouts.connect
+    def _connect_timeout(self, config: ProviderConfig, deployment: DeploymentConfig | None = None) -> float:
+        own = None if deployment is None else deployment.timeouts.connect
+        return own or config.timeouts.connect or self._config.timeouts.connect
 
     def _transport_works(self, config: ProviderConfig, path: Path) -> bool:
         """Make one for nothing, so that what cannot be opened is known now; what is wrong is a problem."""
-        options = self._options(config, None)
-        place: Path = path
+        before, options = len(self.found), self._options(config, None)
+        place: Path = ("transport",) if config.transport is None else (*path, "transport")
+        offered = self._offered("transport", config.transport or self._config.transport, place)
+        if config.ca_file is not None:
+            self._opens(replace(options, client_cert=None).ssl_context, (*path, "ca_file"))
+        if config.client_cert is not None:
+            self._opens(replace(options, ca_file=None).ssl_context, (*path, "client_cert"))
+        if offered is not None and len(self.found) == before:
+            self._opens(lambda: self._transport(config, None), place)
+        return len(self.found) == before
+
+    def _opens(self, make: Callable[[], object], path: Path) -> None:
         try:
-            if config.ca_file is not None:
-                place = (*path, "ca_file")
-                replace(options, client_cert=None).ssl_context()
-            if config.client_cert is not None:
-                place = (*path, "client_cert")
-                options.ssl_context()
-            place = ("transport",) if config.transport is None else (*path, "transport")
-            self._transport(config, None)
+            make()
         except TransportUnavailable as error:
-            if place != ("transport",) or "transport" not in {each.path for each in self._problems}:
-                self._problem(place, str(error))
-            return False
-        return True
+            self._problem(path, str(error))
+
+    def _choice(self, name: str, model: ModelConfig) -> _Choice | None:
+        """How a model chooses, with all that it and its deployments say checked; None with problems."""
+        path: Path = ("models", name)
+        strategy = self._strategy(*self._choosing(name, model))
+        retry = self._retry_in_general
+        if model.retry is not None:
+            retry = self._retry(model.retry, (*path, "retry"))
+        self._defaults(model.defaults, (*path, "defaults"))
+        for n, each in enumerate(model.deployments):
+            self._check_deployment(each, (*path, "deployments", n))
+        self._check_require(model, path)
+        return None if strategy is None else _Choice(strategy, retry)
+
+    def _choosing(self, name: str, model: ModelConfig) -> tuple[Named, Path]:
+        """The strategy that holds for a model, and where it stands."""
+        if model.strategy is None:
+            return self._config.strategy, ("strategy",)
+        return model.strategy, ("models", name, "strategy")
+
+    def _check_deployment(self, config: DeploymentConfig, path: Path) -> None:
+        factory = self._factories.get(config.provider)
+        if factory is not None and factory.options is not None:
+            self._validated(factory.options, config.options, (*path, "options"))
+        self._defaults(config.defaults, (*path, "defaults"))
+        if self._config.adaptive_concurrency is not None and config.max_in_flight is None and self._listed:
+            self._problem(
+                (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
+            )
+
+    def _check_require(self, model: ModelConfig, path: Path) -> None:
+        providers = self._config.providers
+        known = [each for each in model.deployments if each.provider in providers]
+        carried = [{**providers[each.provider].labels, **each.labels} for each in known]
+        if len(known) < len(model.deployments) or not model.require:
+            return
+        if not any(broken(model.require, each) is None for each in carried):
+            self._problem(
+                (*path, "require"),
+                f"no deployment of it meets {show(model.require)}",
+                hint="give one the labels, or its provider",
+                rests_on=[
+                    (*path, "deployments"),
+                    *(("providers", each.provider, "labels") for each in known),
+                ],
+            )
 
     def _pool(
         self,
         name: str,
         model: ModelConfig,
         upstreams: Mapping[str, Upstream],
-        retry: RetryPolicy | None,
+        choice: _Choice,
     ) -> Pool | None:
-        path: Path = ("models", name)
-        named = model.strategy or self._config.strategy
-        strategy = self._strategy(named, (*path, "strategy") if model.strategy else ("strategy",))
-        if model.retry is not None:
-            retry = self._retry(model.retry, (*path, "retry"))
-        if strategy is None:
-            return None
+        strategy, retry = choice
+        named, place = self._choosing(name, model)
         deployments = [
             self._deployment(name, n, each, model, upstreams[each.provider], polled=strategy.wants_residency)
             for n, each in enumerate(model.deployments)
-            if each.provider in upstreams
         ]
-        if len(deployments) < len(model.deployments):
-            return None
-        if model.require and not any(broken(model.require, each.labels) is None for each in deployments):
-            self._problem(
-                (*path, "require"),
-                f"no deployment of it meets {show(model.require)}",
-                hint="give one the labels, or its provider",
-            )
-            return None
         old = None if self._previous is None else self._previous.pools.get(name)
         if old is not None and old.strategy_name == named.type:
             self._restore(strategy, old)
         try:
             return self._new_pool(name, model, deployments, strategy, retry, old)
         except PluginError as error:
-            self._problem((*path, "strategy") if model.strategy else ("strategy",), error.message)
+            self._problem(place, error.message)
             return None
 
     def _restore(self, strategy: Strategy, old: Pool) -> None:
@@ -539,7 +614,7 @@ class _Builder:
         except ValueError:
             return
         except OWN as error:
-            fault("strategy", old.strategy_name, "restore", error)
+            fault("strategy", old.strategy_name, "restore", error, scrub=self._scrubber.text)
 
     def _new_pool(
         self,
@@ -562,6 +637,7 @@ class _Builder:
             budget=self._budget(None if retry is None else retry.budget, old),
             retry=retry,
             retry_name=(model.retry or self._config.retry).type,
+            scrub=self._scrubber.text,
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
             room=self._room(),
@@ -598,17 +674,12 @@ class _Builder:
 
         return WaitingRoom(WaitingLine(settings), give_back)
 
-    def _rate_limits(self, config: DeploymentConfig, upstream: Upstream, path: Path) -> RateLimits | None:
+    def _rate_limits(self, config: DeploymentConfig, upstream: Upstream) -> RateLimits | None:
         """What a deployment counts against: its own limits, those of its provider, and shared ones."""
         named = [(f"deployment {config.id}", config.limits)]
         named.append((f"provider {config.provider}", upstream.config.limits))
-        for owner, names in ((path, config.shared_limits), (path, upstream.config.shared_limits)):
-            for name in names:
-                if name not in self._config.limits:
-                    hint = did_you_mean(name, self._config.limits) or "add it under the general `limits`"
-                    self._problem((*owner, "shared_limits"), f"no limit is called {name!r}", hint=hint)
-                else:
-                    named.append((f"limit {name}", self._config.limits[name]))
+        shared = (*config.shared_limits, *upstream.config.shared_limits)
+        named += [(f"limit {name}", self._config.limits[name]) for name in shared]
         scopes = [self._scope(name, limits) for name, limits in named if limits is not None]
         return RateLimits(scopes) if scopes else None
 
@@ -695,9 +766,6 @@ class _Builder:
     ) -> Deployment:
         id = config.id
         path: Path = ("models", pool, "deployments", number)
-        if upstream.factory.options is not None:
-            options = upstream.factory.options
-            self._validated(options, config.options, (*path, "options"))
         if id not in self._lives:
             self._add_live(id, config, upstream, path)
         timeouts = self._config.timeouts_for(pool, config)
@@ -749,6 +817,7 @@ class _Builder:
             settings=settings,
             clock=clock,
             rng=self._rng,
+            scrub=self._scrubber.text,
         )
         return Polled(provider, host, poller)
 
@@ -761,7 +830,7 @@ class _Builder:
 
     def _add_live(self, id: str, config: DeploymentConfig, upstream: Upstream, path: Path) -> None:
         """State, client and limits of a deployment: those it had, as far as it is the same."""
-        settings, previous = self._live_settings(config, path), self._previous
+        settings, previous = self._live_settings(config), self._previous
         live = self._kept.live(id, config.provider, config.model)
         if live is None:
             live = Live(id, breaker=None, rng=self._rng, changes=self._changes)
@@ -779,11 +848,11 @@ class _Builder:
         elif endpoint is not None:
             try:
                 self._clients[id] = self._kept_client(live, config, upstream) or self._client(
-                    upstream.config, endpoint, upstream.auth, max_in_flight=config.max_in_flight
+                    upstream.config, endpoint, upstream.auth, config
                 )
             except TransportUnavailable as error:
                 self._problem(path, self._scrubber.shown(error))
-        self._limits[id] = limits = self._rate_limits(config, upstream, path)
+        self._limits[id] = limits = self._rate_limits(config, upstream)
         credential = self._credential(upstream)
         adopt = partial(self._adopt, live, settings, limits, credential, self._clients.get(id), endpoint)
         self._adoptions.insert(0, adopt)  # whatever else is to be adopted finds the settings
@@ -801,16 +870,14 @@ class _Builder:
         old = self._previous
         if old is None or old.lives.get(live.id) is not live or live.max_in_flight != config.max_in_flight:
             return None
-        before = old.upstreams.get(config.provider)
-        same = before is not None and before.provider is upstream.provider
-        return old.clients.get(live.id) if same else None
+        before, client = old.upstreams.get(config.provider), old.clients.get(live.id)
+        if before is None or before.provider is not upstream.provider or client is None:
+            return None
+        same = client.connect_timeout == self._connect_timeout(upstream.config, config)
+        return client if same else None
 
-    def _live_settings(self, config: DeploymentConfig, path: Path) -> LiveSettings:
+    def _live_settings(self, config: DeploymentConfig) -> LiveSettings:
         warm_up, adaptive = self._config.warm_up, self._config.adaptive_concurrency
-        if adaptive is not None and config.max_in_flight is None and self._listed:
-            self._problem(
-                (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
-            )
         return LiveSettings(
             breaker=BreakerSettings(**dict(self._specific.breaker(config))),
             max_in_flight=config.max_in_flight,
@@ -846,8 +913,10 @@ class _Builder:
             except ValueError as error:
                 self._problem(("control",), str(error))
 
-    def _problem(self, path: Path, message: str, *, hint: str | None = None) -> None:
-        self._problems.append(self._config.problem(path, message, hint))
+    def _problem(
+        self, path: Path, message: str, *, hint: str | None = None, rests_on: Sequence[Path] = ()
+    ) -> None:
+        self.found.append(Finding(path, message, hint, rests_on=tuple(rests_on)))
 
 
 _BESIDE = ("health", "labels", "limits", "models", "shared_limits", "timeouts")

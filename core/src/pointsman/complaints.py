@@ -46,8 +46,14 @@ def is_complaint(body: Mapping[str, Any]) -> bool:
     base = body.get("base_resp")
     if isinstance(base, Mapping) and base.get("status_code"):
         return True
-    said = any(isinstance(body.get(name), str) and body[name] for name in _UNSURE)
-    return said and _OF_AN_ANSWER.isdisjoint(body)
+    said = body.get("detail") or any(isinstance(body.get(name), str) and body[name] for name in _UNSURE)
+    return bool(said) and _OF_AN_ANSWER.isdisjoint(body)
+
+
+def holds_complaint(body: Any) -> bool:
+    """Whether a JSON value of a success, of whichever kind, is a complaint or a list with one."""
+    each_of = body if isinstance(body, list) else (body,)
+    return any(isinstance(each, Mapping) and is_complaint(each) for each in each_of)
 
 
 _CODES = ("code", "error_code", "errorCode", "errcode")
@@ -89,7 +95,7 @@ def _complaint(body: Any, depth: int) -> Complaint:
         return found if found.message or "error" not in error else _complaint(error, depth + 1)
     detail = body.get("detail")
     detail = detail if isinstance(detail, Mapping) else None
-    for inner in (error, body.get("errors"), detail, body.get("choices")):
+    for inner in (error, body.get("errors"), detail, body.get("choices"), body.get("delta")):
         if isinstance(inner, Mapping | list) and (found := _complaint(inner, depth + 1)).message:
             return found
     return _of_object(body)

@@ -24,6 +24,7 @@ from pointsman.config.config import read_reference
 from pointsman.config.interpolate import interpolate
 from pointsman.config.locate import read
 from pointsman.errors import ConfigError, PointsmanError
+from pointsman.faults import Scrub, log_raised
 from pointsman.frozen import frozen
 from pointsman.jsonio import dumps, loads
 from pointsman.suggest import did_you_mean
@@ -66,11 +67,11 @@ class Refused(Exception):
 Request = Mapping[str, Any]
 
 
-async def answer(router: Operated, line: bytes) -> bytes:
+async def answer(router: Operated, line: bytes, *, scrub: Scrub) -> bytes:
     """One line of JSON in answer to `line`, without the line break; whatever it is, nothing is raised.
 
     `ok` is true, beside what the command tells, or false, beside `error`, `code` and, where a configuration
-    is wrong, its `problems`.
+    is wrong, its `problems`. What goes to the log goes through `scrub`.
     """
     problems: Sequence[object] = ()
     try:
@@ -83,7 +84,7 @@ async def answer(router: Operated, line: bytes) -> bytes:
     except PointsmanError as error:
         code, message = error.code, error.message
     except Exception as error:  # a mistake of ours or of a plugin: its words may hold anything
-        log.exception("a command on the control socket failed")
+        log_raised("a command on the control socket failed", error, scrub)
         code, message = "internal", f"the router failed with {type(error).__name__}; its log says more"
     return refusal(message, code, problems)
 
@@ -121,7 +122,7 @@ async def _done(router: Operated, request: Request) -> Mapping[str, Any]:
         raise Refused(f"{name} takes {takes}, and not {surplus[:100]!r}")
     said = await command.run(router, request)
     if command.changes:
-        log.info("control: %s %s", name, request.get("deployment", ""))
+        log.info("control: %s", f"{name} {request['deployment']}" if "deployment" in request else name)
     return said
 
 

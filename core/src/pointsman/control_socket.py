@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pointsman.control import Operated, answer, refusal
 from pointsman.errors import ConfigError
+from pointsman.faults import Scrub, log_raised
 
 log = logging.getLogger("pointsman")
 
@@ -41,8 +42,9 @@ class Control:
     Raises: ConfigError when it cannot be opened; a live router that holds it is named by its process.
     """
 
-    def __init__(self, router: Operated, path: Path) -> None:
+    def __init__(self, router: Operated, path: Path, *, scrub: Scrub) -> None:
         self.path = path
+        self._scrub = scrub
         self._router = router
         self._socket, self._identity = _listening(path)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,8 +111,8 @@ class Control:
     def _served(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
         connection.close()  # by now it is, unless the task was cancelled before it began
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a connection to the control socket failed", exc_info=task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log_raised("a connection to the control socket failed", error, self._scrub)
         if not self._tasks:
             waiting, self._on_idle = self._on_idle, []
             for tell in waiting:
@@ -123,7 +125,7 @@ class Control:
                 await _send(writer, refusal(f"{CONNECTIONS} connections are open already", "busy"))
                 return
             while self._open and (line := await self._line(reader, writer)):
-                await _send(writer, await answer(self._router, line))
+                await _send(writer, await answer(self._router, line, scrub=self._scrub))
         except _TooLong:
             with suppress(OSError, TimeoutError):
                 await _send(writer, refusal(f"a request has at most {LONGEST_LINE} bytes"))
@@ -186,7 +188,8 @@ def _listening(path: Path) -> tuple[socket.socket, tuple[int, int]]:
                 listener.close()
                 raise
     except OSError as error:
-        raise ConfigError(f"the control socket {path} cannot be opened: {error.strerror}") from error
+        lack = f"; make the directory {path.parent}" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(f"the control socket {path} cannot be opened: {error.strerror}{lack}") from error
 
 
 def _make_room(path: Path) -> None:

@@ -16,7 +16,7 @@ from pointsman.clock import Rng
 from pointsman.concurrency import AdaptiveLimit, Window
 from pointsman.cooldown import OVERLOAD, REFUSAL, CoolDown, Credential
 from pointsman.errors import CallError, Outcome, Refusal
-from pointsman.faults import OWN, fault
+from pointsman.faults import OWN, Scrub, fault
 from pointsman.frozen import frozen
 from pointsman.health import Outlier, WarmUp
 from pointsman.http import Client
@@ -489,9 +489,10 @@ class Observer:
         failures: how often it failed.
     """
 
-    __slots__ = ("_plugin", "failures", "observed")
+    __slots__ = ("_plugin", "_scrub", "failures", "observed")
 
-    def __init__(self, observed: Callable[[Deployment, Sample], None], plugin: str) -> None:
+    def __init__(self, observed: Callable[[Deployment, Sample], None], plugin: str, *, scrub: Scrub) -> None:
+        self._scrub = scrub
         self.observed = observed
         self.failures = 0
         self._plugin = plugin
@@ -500,7 +501,7 @@ class Observer:
         """It raised `error`."""
         self.failures += 1
         if self.failures == 1:
-            fault("strategy", self._plugin, "observed", error)
+            fault("strategy", self._plugin, "observed", error, scrub=self._scrub)
 
 
 class Lease:

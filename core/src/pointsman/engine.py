@@ -91,6 +91,7 @@ class Engine:
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Task[None] | None = None
+        self._ended = False
         self._thread = threading.Thread(target=self._serve, name="pointsman", daemon=True)
         self._thread.start()
         _ENGINES.add(self)
@@ -132,7 +133,10 @@ class Engine:
 
     def _serve(self) -> None:
         try:
-            self.loop.run_forever()
+            while not self._ended:
+                # A plugin that exits, or raises an interrupt of its own, ends its call, and nobody else's.
+                with suppress(KeyboardInterrupt, SystemExit):
+                    self.loop.run_forever()
         finally:
             self.loop.close()
 
@@ -150,6 +154,7 @@ class Engine:
             await self.router.aclose()
             await self.loop.shutdown_asyncgens()
         finally:
+            self._ended = True
             self.loop.stop()
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pointsman.errors import Outcome
-from pointsman.faults import OWN
+from pointsman.faults import OWN, Scrub, log_raised
 from pointsman.types import Usage
 
 log = logging.getLogger("pointsman")
@@ -117,9 +117,10 @@ class Events:
         detailed: it is to be told of attempts that begin, too.
     """
 
-    __slots__ = ("_complained", "detailed", "failures", "journal", "listeners")
+    __slots__ = ("_complained", "_scrub", "detailed", "failures", "journal", "listeners")
 
-    def __init__(self) -> None:
+    def __init__(self, *, scrub: Scrub) -> None:
+        self._scrub = scrub
         self.listeners: tuple[Listener, ...] = ()
         self.journal: Listener | None = None
         self.detailed = False
@@ -155,8 +156,9 @@ class Events:
         for listener in self.listeners:
             try:
                 listener(event)
-            except OWN:
+            except OWN as error:
                 self.failures += 1
                 if id(listener) not in self._complained:
                     self._complained.add(id(listener))
-                    log.exception("a listener failed; further failures of it are only counted")
+                    message = "a listener failed; further failures of it are only counted"
+                    log_raised(message, error, self._scrub)

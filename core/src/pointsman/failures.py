@@ -33,9 +33,11 @@ def cut(error: CallError, *, keep: bool) -> None:
     wants to `keep` it finds it in `__context__`; it is not printed.
     """
     below: BaseException | None = error
+    seen: set[int] = set()
     while isinstance(below, PointsmanError):
+        seen.add(id(below))
         cause = below.__cause__
-        ours = isinstance(cause, PointsmanError)
+        ours = isinstance(cause, PointsmanError) and id(cause) not in seen  # `raise error from error`
         if not keep:
             below.__traceback__ = below.__context__ = None
         elif not ours:

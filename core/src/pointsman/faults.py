@@ -5,14 +5,24 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError, current_task
 from collections.abc import Callable
+from math import inf
 from traceback import format_exception
 
-from pointsman.errors import Outcome, PluginError
+from pointsman.errors import CallError, FallbackOn, Outcome, PluginError, Refusal
 
 log = logging.getLogger("pointsman")
 
 OWN = (Exception, CancelledError)
 """What a method of a plugin that awaits nothing raises of its own: nobody cancels what does not await."""
+
+
+Scrub = Callable[[str], str]
+"""Hides secrets in a text."""
+
+
+def log_raised(message: str, error: BaseException, scrub: Scrub) -> None:
+    """Log `message` and, after `scrub`, the traceback of `error`, whose words and lines may hold anything."""
+    log.error("%s\n%s", message, scrub("".join(format_exception(error))))
 
 
 def is_own(error: BaseException) -> bool:
@@ -23,13 +33,46 @@ def is_own(error: BaseException) -> bool:
     return isinstance(error, Exception)
 
 
+_MEMBERS = {
+    "outcome": Outcome,
+    "refusal": Refusal | None,
+    "fallback_on": FallbackOn,
+    "code": str,
+    "deployment": str,
+    "status": int | None,
+    "retry_after": int | float | None,
+    "upstream_request_id": str,
+    "upstream_code": str,
+}
+"""What an error of ours has that is acted upon."""
+
+
+def misshapen(error: CallError) -> str | None:
+    """What is wrong with an error of ours that a plugin made, after "raised"; None when nothing is."""
+    name = type(error).__name__
+    for member, kind in _MEMBERS.items():
+        try:
+            value = getattr(error, member)
+        except Exception:  # its class derives from one of ours without the constructor, or is stranger still
+            return f"a {name} without {member}"
+        if not isinstance(value, kind):
+            return f"a {name} whose {member} is a {type(value).__name__}"
+    wait = error.retry_after
+    if wait is not None and not 0 <= wait < inf:
+        return f"a {name} whose retry_after is no number of seconds from 0"
+    notes = getattr(error, "__notes__", [])
+    if not isinstance(notes, list) or not all(isinstance(each, str) for each in notes):
+        return f"a {name} whose notes are no list of text"
+    return None
+
+
 def fault(
     kind: str,
     plugin: str,
     method: str,
     did: BaseException | str,
     *,
-    scrub: Callable[[str], str] = str,
+    scrub: Scrub,
 ) -> PluginError:
     """The error of a plugin whose `method` raised `did`, or did what the words say.
 
@@ -40,7 +83,7 @@ def fault(
         log.error("%s", message)
     else:
         message = f"{kind} plugin {plugin!r} failed in {method}(): {type(did).__name__}"
-        log.error("%s\n%s", message, scrub("".join(format_exception(did))))
+        log_raised(message, did, scrub)
     return PluginError(message, kind=kind, plugin=plugin, method=method)
 
 

@@ -8,6 +8,7 @@ _RETRY = "how often is said under `retry` in the configuration"
 _PROVIDER = "it belongs to a provider in the configuration"
 _ONE = "a call has one answer; make several, or a `batch`"
 _FORMAT = "it is response_format here: 'json' or a JSON Schema"
+_PARTS = "make it a part of a message: [Text('What is this?'), Image(data)] as its content"
 _EFFORT = "it is reasoning_effort here, or whatever the provider knows in extra={...}"
 
 INSTEAD: Mapping[str, str] = {
@@ -21,9 +22,11 @@ INSTEAD: Mapping[str, str] = {
     "random_seed": "it is seed here",
     **dict.fromkeys(("n", "best_of", "candidate_count", "num_return_sequences"), _ONE),
     **dict.fromkeys(("format", "json_mode", "json_schema", "guided_json", "response_schema"), _FORMAT),
+    **dict.fromkeys(("schema", "output_schema", "response_model", "output_format"), _FORMAT),
     **dict.fromkeys(("thinking", "think", "reasoning", "thinking_budget"), _EFFORT),
     "encoding_format": "vectors come as lists of floats",
     # what is asked
+    **dict.fromkeys(("image", "images", "files", "attachments", "audio"), _PARTS),
     "functions": "they are tools here",
     "function_call": "it is tool_choice here",
     "system": "put a message with the role system first",

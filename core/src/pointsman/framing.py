@@ -103,7 +103,8 @@ class SseFramer:
     Comments and unknown fields are passed over, `id` and `retry` too. Beyond what the format has, because
     servers do it: a field `error` is the data of an event of that name; JSON without a field before it (an
     error of a server that did not get as far as events, or the answer of one that does not stream) is an
-    event; and the last event is given without its blank line, if its data is an end marker or whole JSON.
+    event, and so is the head of a page in place of events, up to a blank line; and the last event is given
+    without its blank line, if its data is an end marker or whole JSON.
 
     Raises: BadResponse for an event above `max_event` bytes, after the events before.
     Source: WHATWG HTML, "Server-sent events", parsing an event stream.
@@ -166,8 +167,9 @@ class SseFramer:
         events: list[SseEvent] = []
         for line in self._lines.feed(data):
             if self._at_start:
-                self._at_start = False
                 line = line.removeprefix(_BOM)
+                self._loose = line.lstrip()[:1] == b"<"
+                self._at_start = not line
             self._take(line, events)
             if self._size > self._full:
                 self._data = []
@@ -215,10 +217,14 @@ class SseFramer:
         """The last event, when it lacks its blank line and is whole; what was cut is dropped."""
         events: list[SseEvent] = []
         if self._size <= self._full and (rest := self._lines.close()):
-            self._take(rest.removeprefix(_BOM) if self._at_start else rest, events)
+            if self._at_start:
+                rest = rest.removeprefix(_BOM)
+                self._loose = rest.lstrip()[:1] == b"<"
+            self._take(rest, events)
         if self._size > self._full:
             raise self._refusal()
-        if self._data and _is_whole(b"\n".join(self._data)):
+        data = b"\n".join(self._data)
+        if data and ((self._loose and data.lstrip()[:1] == b"<") or _is_whole(data)):
             self._dispatch(events)
         return events
 

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 from pointsman.clock import Clock, Rng
 from pointsman.errors import CallError, OutOfResources
 from pointsman.events import log
+from pointsman.faults import Scrub, log_raised
 from pointsman.frozen import frozen
 from pointsman.timers import TimeLimit
 
@@ -396,6 +397,7 @@ class Prober:
         "_name",
         "_probe",
         "_rng",
+        "_scrub",
         "_settings",
         "_task",
         "_tell",
@@ -411,8 +413,10 @@ class Prober:
         settings: CheckSettings,
         clock: Clock,
         rng: Rng,
+        scrub: Scrub,
     ) -> None:
         self.errors = 0
+        self._scrub = scrub
         self._name = name
         self._probe = probe
         self._tell = tell
@@ -482,11 +486,13 @@ class Prober:
             return
         try:
             self._tell(error, self._clock.now())
-        except Exception:
+        except Exception as failure:
             self.errors += 1
             if self.errors == 1:
-                log.exception(
-                    "the result of a check of %s was not taken; further ones are counted", self._name
+                log_raised(
+                    f"the result of a check of {self._name} was not taken; further ones are counted",
+                    failure,
+                    self._scrub,
                 )
 
 

@@ -352,6 +352,7 @@ class Client:
     ) -> None:
         self._plugins = plugins or Used()
         self.endpoint = endpoint
+        self.connect_timeout = connect_timeout
         self.scrubber = scrubber or Scrubber()
         """What upstreams say goes through it before it is in an error; it knows our credentials."""
         self.transport = transport

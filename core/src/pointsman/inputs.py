@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pointsman import data_urls
 from pointsman.errors import InvalidRequest
+from pointsman.suggest import nearest
 from pointsman.terms import TERMS, shown
 from pointsman.turns import Turns
 from pointsman.types import (
@@ -222,6 +223,7 @@ def _check_part(given: Any, where: str) -> None:
             _check(given.text, str, f"{where}.text", "text")
         case Audio():
             _check(given.data, bytes, f"{where}.data", "bytes")
+            _check(given.url, str | None, f"{where}.url", "text")
         case Image() | File():
             _check(given.data, bytes | None, f"{where}.data", "bytes")
             _check(given.url, str | None, f"{where}.url", "text")
@@ -259,24 +261,28 @@ def _part(given: Any, where: str) -> Part:
                 image = {"url": image} if isinstance(image, str) else image
                 extra = _rest(given, ("type", "image_url"), image_url=_rest(image, ("url", "detail")))
                 url, detail = image["url"], image.get("detail")
-                if (inline := _from_data_url(url)) is not None:
-                    media_type, data = inline
-                    return Image(data, media_type or "image/png", detail=detail, extra=extra)
-                return Image(url=url, detail=detail, extra=extra)
+                if (inline := data_urls.split(url)) is None:
+                    return Image(url=url, detail=detail, extra=extra)
+                media_type = inline[0] or "image/png"
+                data, url = _carried(media_type, inline[1])
+                return Image(data, media_type, url, detail, extra)
             case "input_audio":
                 audio = given["input_audio"]
                 extra = _rest(given, ("type", "input_audio"), input_audio=_rest(audio, ("data", "format")))
-                return Audio(_from_base64(audio["data"]), audio.get("format", "wav"), extra)
+                format = audio.get("format", "wav")
+                data, url = _carried(f"audio/{format}", data_urls.joined(audio["data"]))
+                return Audio(data or b"", format, extra, url)
             case "file":
                 file = given["file"]
                 extra = _rest(given, ("type", "file"), file=_rest(file, ("file_id", "file_data", "filename")))
                 if "file_id" in file:
                     return File(id=file["file_id"], filename=file.get("filename"), extra=extra)
-                inline = _from_data_url(file["file_data"])
+                inline = data_urls.split(file["file_data"])
                 if inline is None:
                     raise ValueError("expected a data: URL in base64")
-                media_type, data = inline
-                return File(data, media_type or "application/pdf", filename=file.get("filename"), extra=extra)
+                media_type = inline[0] or "application/pdf"
+                data, url = _carried(media_type, inline[1])
+                return File(data, media_type, file.get("filename"), url, extra=extra)
             case other:
                 raise InvalidRequest(
                     f"{where}.type is {shown(other)}; expected text, image_url, input_audio or file"
@@ -285,18 +291,11 @@ def _part(given: Any, where: str) -> Part:
         raise InvalidRequest(f"{where} of type {given.get('type')!r} is malformed: {error}") from error
 
 
-def _from_data_url(url: str) -> tuple[str, bytes] | None:
-    """(media type, bytes) of a `data:` URL; None for any other. Raises ValueError."""
-    parts = data_urls.split(url)
-    return None if parts is None else (parts[0], base64.b64decode(parts[1], validate=True))
-
-
-def _from_base64(text: str) -> bytes:
-    """The bytes; mail and some tools break the text into lines."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return base64.b64decode("".join(text.split()), validate=True)
+def _carried(media_type: str, text: str) -> tuple[bytes | None, str | None]:
+    """The bytes of base64 text; when it is large, the `data:` URL of it in their place. Raises ValueError."""
+    if len(text) > data_urls.LARGE:
+        return None, data_urls.undecoded(media_type, text)
+    return base64.b64decode(text, validate=True), None
 
 
 def _tool_call(given: Any, index: int, where: str) -> ToolCall:
@@ -358,7 +357,7 @@ def _tool(given: Any, n: int) -> Tool:
 
 
 def as_tool_choice(given: ToolChoice | str | JsonObject | None) -> ToolChoice | None:
-    """`auto`, `none`, `required`, the name of a tool, or OpenAI's mapping of it."""
+    """`auto`, `none`, `required`, the name of a tool, or a mapping as OpenAI or Anthropic have it."""
     if isinstance(given, ToolChoice):
         if given.mode not in _CHOICES or (given.mode == "tool" and not isinstance(given.name, str)):
             raise InvalidRequest(
@@ -368,18 +367,32 @@ def as_tool_choice(given: ToolChoice | str | JsonObject | None) -> ToolChoice | 
     if given is None:
         return given
     if isinstance(given, str):
-        if given in ("auto", "none", "required"):
-            return ToolChoice(given)  # type: ignore[arg-type]  # narrowed by the line above
-        if given == "any":  # Claude's and Mistral's word
-            return ToolChoice("required")
-        return ToolChoice("tool", given)
+        return _MODES.get(given) or ToolChoice("tool", given)
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"tool_choice is a {type(given).__name__}; expected a string or a mapping")
+    if given.get("disable_parallel_tool_use"):
+        raise InvalidRequest("tool_choice has disable_parallel_tool_use; write parallel_tool_calls=False")
     function = given.get("function")
     name = given.get("name") or (function.get("name") if isinstance(function, Mapping) else None)
-    if not name:
+    if name:
+        return ToolChoice("tool", str(name))
+    kind = given.get("type")
+    if isinstance(kind, str) and kind in _MODES:
+        return _MODES[kind]
+    if kind in (None, "tool", "function"):
         raise InvalidRequest("tool_choice is a mapping that names no tool")
-    return ToolChoice("tool", str(name))
+    raise InvalidRequest(
+        f"tool_choice is a mapping whose type is {shown(kind)}; "
+        f"expected {', '.join(_MODES)}, or tool with a name"
+    )
+
+
+_MODES = {
+    "auto": ToolChoice("auto"),
+    "none": ToolChoice("none"),
+    "required": ToolChoice("required"),
+    "any": ToolChoice("required"),  # Claude's and Mistral's word
+}
 
 
 def as_response_format(given: ResponseFormat | str | JsonObject | None) -> ResponseFormat | None:
@@ -647,11 +660,9 @@ def _check_options(options: Mapping[str, Any], known: Mapping[str, None]) -> Non
 
 
 def _hint(name: str, known: Mapping[str, None]) -> str:
-    from difflib import get_close_matches  # most programs know the options
-
-    from pointsman.foreign import INSTEAD
+    from pointsman.foreign import INSTEAD  # most programs know the options
 
     if name in INSTEAD:
         return INSTEAD[name]
-    close = get_close_matches(name, [*known, *TERMS], 1)
-    return f"did you mean {close[0]!r}?" if close else "pass it through with extra={...}"
+    close = nearest(name, (*known, *TERMS))
+    return f"did you mean {close!r}?" if close else "pass it through with extra={...}"

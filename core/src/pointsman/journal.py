@@ -79,7 +79,8 @@ def begun(request_id: str, deployment: str, number: int) -> None:
 
 def refused(problems: str) -> None:
     """Write that a new configuration is not used."""
-    log.warning("%s", printable_line(f"a new configuration is refused, the one before stays: {problems}"))
+    said = " ".join(problems.split())  # a line for each is too many for a log
+    log.warning("%s", printable_line(f"a new configuration is refused, the one before stays: {said}"))
 
 
 def level_of(event: Event) -> int:
@@ -123,7 +124,9 @@ def _attempt(event: AttemptEnded) -> str:
 
 
 def _request(event: RequestEnded) -> str:
-    end = f"{event.request_id} {event.operation} of {event.model}: {event.result} after {event.seconds:.3f} s"
+    what = f"{event.operation} of {event.model}" if event.model else event.operation
+    end = f"{event.request_id} {what}: {event.result} after {event.seconds:.3f} s"
     said = {"caller": event.caller, **event.tags} if event.caller else event.tags
     told = "".join(f" {name}={value}" for name, value in said.items())
-    return f"{end} and {event.attempts} attempts{f': {event.error}' if event.error else ''}{told}"
+    attempts = f"{event.attempts} attempt{'' if event.attempts == 1 else 's'}"
+    return f"{end} and {attempts}{f': {event.error}' if event.error else ''}{told}"

@@ -44,7 +44,8 @@ def loads(data: bytes | bytearray | str) -> Any:
     """The JSON value of `data`.
 
     One odd field does not cost the rest: NaN and infinities are null, bytes that are no UTF-8 are U+FFFD, and
-    half a surrogate pair stays. Whole numbers of more than 64 bits are floats; `exactly` keeps them.
+    half a surrogate pair stays. Whole numbers of more than 64 bits are floats, or null where no float is as
+    large; `exactly` keeps them.
 
     Raises: ValueError, also for what is nested too deeply.
     """
@@ -57,7 +58,10 @@ def loads(data: bytes | bytearray | str) -> Any:
 
 
 def exactly(data: bytes | bytearray | str) -> Any:
-    """As `loads`, but whole numbers of any size are whole numbers. Several times slower."""
+    """As `loads`, but whole numbers are whole numbers up to 4,300 digits, the most that Python reads.
+
+    Several times slower. Raises ValueError also for longer ones.
+    """
     return _loads(data, int)
 
 
@@ -71,10 +75,16 @@ def _loads(data: bytes | bytearray | str, number: Any) -> Any:
 
 
 def _as_64_bits(digits: str) -> int | float | None:
+    if len(digits) > _DIGITS:
+        return None
     number = int(digits)
     if -(1 << 63) <= number < 1 << 64:
         return number
     return float(digits) if abs(number) < 1e308 else None
+
+
+_DIGITS = 310
+"""Of the longest number that may be a float, and its sign."""
 
 
 def _nothing(_constant: str) -> None:

@@ -582,7 +582,7 @@ def _of_message(message: Message) -> float:
             if isinstance(part, Text):
                 tokens += _of_text(part.text)
             elif isinstance(part, Audio):
-                tokens += len(part.data) / _AUDIO_BYTES_PER_TOKEN
+                tokens += _bytes_of(part) / _AUDIO_BYTES_PER_TOKEN
             elif isinstance(part, File):
                 tokens += _of_file(part)
             else:
@@ -597,9 +597,15 @@ def _of_message(message: Message) -> float:
 
 
 def _of_file(file: File) -> float:
-    if file.data is not None and file.media_type.startswith("text/"):
-        return len(file.data) / 4
-    return FILE_TOKENS
+    carried = _bytes_of(file)
+    return carried / 4 if carried and file.media_type.startswith("text/") else FILE_TOKENS
+
+
+def _bytes_of(part: File | Audio) -> float:
+    """How much a part carries itself, also when that stayed base64."""
+    if part.url is not None and part.url[:5].lower() == "data:":
+        return len(part.url) * 3 / 4
+    return len(part.data or b"")
 
 
 def _of_text(text: str) -> float:

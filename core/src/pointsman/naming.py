@@ -76,7 +76,8 @@ _SAME = {
 _IN_WORDS = {
     "strategy": {
         "failover fallback priority primary primary_backup ordered": "give the deployments a `priority`: 0 "
-        "goes first, 1 takes what those before it cannot; any strategy chooses within one"
+        "goes first, 1 takes what those before it cannot; any strategy chooses within one",
+        "* all any default": "leave it out, and calls go to one after the other; or name one of these",
     },
     "transport": {"http2 h2": "write `http2: true` at the provider"},
 }

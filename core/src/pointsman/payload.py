@@ -17,18 +17,20 @@ from pointsman.turns import Turns
 from pointsman.types import Message, Text
 
 LARGE = 1 << 20
-"""Bytes of all parts from which on it is worth a thread."""
+"""Bytes of all parts, or characters of their URLs, from which on it is worth a thread."""
 _PIECE = 3 << 18  # a multiple of three: then the pieces' base64 is that of the whole
 
 
 def is_large(messages: Sequence[Message]) -> bool:
-    """Whether the parts of `messages` have more than `LARGE` bytes."""
+    """Whether the parts of `messages` carry more than `LARGE`."""
     if type(messages) is Turns:
         return False
     carried = 0
     for message in messages:
         if type(message.content) is not str:
-            carried += sum(len(part.data or b"") for part in message.parts if not isinstance(part, Text))
+            for part in message.parts:
+                if not isinstance(part, Text):
+                    carried += len(part.data or part.url or "")
     return carried > LARGE
 
 

@@ -12,7 +12,7 @@ from pointsman.budget import RetryBudget
 from pointsman.clock import Rng
 from pointsman.deployment import ANYTHING, Changes, Demand, Deployment, Lease, Observer
 from pointsman.errors import FallbackOn, NoDeploymentAvailable, PluginError, RuleNotMet
-from pointsman.faults import OWN, fault
+from pointsman.faults import OWN, Scrub, fault
 from pointsman.health import Outliers, within_caps
 from pointsman.levels import Level, choose, order, panics
 from pointsman.limits import Estimator
@@ -71,7 +71,9 @@ class Pool:
         counts_tokens: bool = False,
         retry: RetryPolicy | None = None,
         retry_name: str = "",
+        scrub: Scrub,
     ) -> None:
+        self._scrub = scrub
         self.name = name
         self.retry = retry
         self.retry_name = retry_name
@@ -97,7 +99,9 @@ class Pool:
         self._steady: _Steady | None = None
         changes = {id(each.live.changes): each.live.changes for each in deployments}
         self._changes = changes.popitem()[1] if len(changes) == 1 else None
-        self._observer = Observer(strategy.observed, strategy_name) if observes(strategy) else None
+        self._observer: Observer | None = None
+        if observes(strategy):
+            self._observer = Observer(strategy.observed, strategy_name, scrub=scrub)
         try:
             strategy.members(self.deployments)
         except OWN as error:
@@ -285,7 +289,7 @@ class Pool:
         return chosen
 
     def _fault(self, method: str, did: BaseException | str) -> PluginError:
-        return fault("strategy", self.strategy_name, method, did)
+        return fault("strategy", self.strategy_name, method, did, scrub=self._scrub)
 
     def estimate(self, request: Request) -> int:
         """Tokens that `request` will probably use; 0 where nothing is limited by tokens."""

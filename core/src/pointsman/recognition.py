@@ -7,6 +7,7 @@ another is worse than not to know it: what nothing here knows is judged by its s
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -78,7 +79,8 @@ def told_wait(message: str) -> float | None:
         return None
     if found["go"]:
         return hints.parse_reset(found["go"].lower(), wall=0.0)
-    return float(found["number"]) * _UNITS[found["unit"].lower().rstrip("s")]
+    seconds = float(found["number"]) * _UNITS[found["unit"].lower().rstrip("s")]
+    return seconds if math.isfinite(seconds) else None
 
 
 # ── by code and type ─────────────────────────────────────────────────────────────────────────────────

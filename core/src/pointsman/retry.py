@@ -74,7 +74,11 @@ class ExponentialSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     attempts: int = Field(4, ge=1, le=20, description="attempts of one request in all, over all fallbacks")
-    base_delay: Duration = Field(0.5, gt=0, description="the first wait lies between 0 and this")
+    base_delay: Duration = Field(
+        0.5,
+        gt=0,
+        description="before going back to a deployment: 0 to this, doubled for each failure it has had",
+    )
     max_delay: Duration = Field(8.0, gt=0, description="no wait of ours is longer")
     budget: Percent | None = Field(
         # One of two deployments dead, no breaker, least connections: every call meets the dead one first.

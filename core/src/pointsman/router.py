@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cachetools import TTLCache
 
 from pointsman.attempts import Attempts, Running
-from pointsman.build import build, check
+from pointsman.build import build, check, wrong_for_plugins
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
 from pointsman.config.problems import config_error
+from pointsman.config.validation import Finding
 from pointsman.deployment import Admin, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
@@ -39,6 +40,7 @@ from pointsman.journal import Journal, refused
 from pointsman.plugins import Plugins
 from pointsman.pool import when_all_idle
 from pointsman.provider import Call, Provider
+from pointsman.scrubber import Scrubber
 from pointsman.snapshot import Snapshot
 from pointsman.status import explain, status
 from pointsman.stream import ChatStream
@@ -95,7 +97,8 @@ class Router:
         self._given_rng = rng
         self._rng = rng or system_rng()
         self._pid = os.getpid()
-        self._events = Events()
+        self._scrubber = Scrubber()
+        self._events = Events(scrub=self._scrubber.text)
         self._journal = Journal(self._events)
         self._extra_plugins = tuple(plugins)
         self._control: Control | None = None
@@ -125,7 +128,8 @@ class Router:
 
         Raises: ConfigError with all problems at once, each with file, line and column where there is a file.
         """
-        return cls(as_config(source), plugins=plugins, clock=clock, rng=rng)
+        given = tuple(plugins)
+        return cls(as_config(source, given), plugins=given, clock=clock, rng=rng)
 
     @staticmethod
     def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:
@@ -135,7 +139,8 @@ class Router:
 
         Raises: ConfigError with all problems at once, as `from_config` would.
         """
-        config = as_config(source)
+        plugins = tuple(plugins)
+        config = as_config(source, plugins)
         found = check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
         config.warn(found)
         return config
@@ -534,7 +539,11 @@ class Router:
         if source is None:
             raise ConfigError("the router was not made from a file; hand the new configuration to reload()")
         # A thread, because files are read, those that values refer to as well.
-        config = source if isinstance(source, Config) else await asyncio.to_thread(as_config, source)
+        config = (
+            source
+            if isinstance(source, Config)
+            else await asyncio.to_thread(as_config, source, self._extra_plugins)
+        )
         self._bind()
         old = self._snapshot
         control = self._control_for(config)
@@ -568,6 +577,7 @@ class Router:
             rng=self._rng,
             events=self._events,
             previous=previous,
+            scrubber=self._scrubber,
         )
 
     def _use(self, snapshot: Snapshot) -> None:
@@ -612,7 +622,7 @@ class Router:
             path = socket_path(config.control, config.file, pid=os.getpid())
             if self._control is not None and self._control.path == path:
                 return self._control
-            return Control(self, path)
+            return Control(self, path, scrub=self._scrubber.text)
         except (ConfigError, ValueError) as error:
             raise config_error([config.problem(("control",), str(error))], file=config.file) from error
 
@@ -675,8 +685,18 @@ def _asked(
     return checked(model), terms
 
 
-def as_config(source: str | Path | Mapping[str, Any] | Config) -> Config:
-    """The configuration in a file or a mapping, or `source` itself. Raises ConfigError."""
+def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Sequence[object] = ()) -> Config:
+    """The configuration in a file or a mapping, or `source` itself.
+
+    Raises: ConfigError with all problems at once, those that `plugins` and installed ones find as well.
+    """
     if isinstance(source, Config):
         return source
-    return Config.from_mapping(source) if isinstance(source, Mapping) else Config.load(source)
+
+    def further(rest: Config) -> Sequence[Finding]:
+        known = Plugins(plugins, choose=rest.plugins)
+        return wrong_for_plugins(rest, known, clock=LoopClock(), rng=system_rng())
+
+    if isinstance(source, Mapping):
+        return Config.from_mapping(source, further=further)
+    return Config.load(source, further=further)

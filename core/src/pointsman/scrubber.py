@@ -29,6 +29,10 @@ _FEW = 40
 """Beginnings of secrets; more of them are looked for all at once."""
 _SOME_KEY = re.compile(r"(?<![\w-])(?:(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}|[\w-]*\*{3,}[\w*-]+)")
 """What looks like a key, although it is none of ours: upstreams quote those of others, too, and halves."""
+_UNSEEN = re.compile(
+    r"\x1b\[[\d;]*[a-zA-Z]|[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+)
+"""What may stand within a secret and is not seen: line breaks, colours, characters of no width."""
 _OURS = frozenset(("deployment", "request_id", "text"))
 """Attributes of an error that do not come from outside, or are what the caller has asked for."""
 
@@ -66,8 +70,15 @@ class Scrubber:
             self._new = [*self._known, *self._learned]
 
     def text(self, text: str) -> str:
-        """`text` with `***` in place of each secret, also of one that was cut off after 16 characters."""
-        return _SOME_KEY.sub(MASK, self.ours(text))
+        """`text` with `***` in place of each secret, also of one that was cut off after 16 characters.
+
+        Where a secret has something unseen in it, as in a text that was wrapped, all such is left out.
+        """
+        shown = self.ours(text)
+        seen = _UNSEEN.sub("", text)
+        if seen != text and (hidden := self.ours(seen)) not in (seen, _UNSEEN.sub("", shown)):
+            shown = hidden
+        return _SOME_KEY.sub(MASK, shown)
 
     def ours(self, text: str) -> str:
         """`text` without the secrets that this was told of: for ids, of which every answer may have one."""
@@ -152,12 +163,15 @@ class Scrubber:
 def forms(secret: str) -> set[str]:
     """`secret`, 8 characters or more, in every way in which somebody may write it.
 
-    As it is; escaped as in JSON (also twice), HTML, Python and URLs; in base64, wherever in a longer text it
-    stands; and all of those in UTF-8 that was read as Latin-1.
+    As it is, and in small and in capital letters; escaped as in JSON and URLs (also twice), HTML and Python;
+    in hexadecimal; in base64, wherever in a longer text it stands; and all of those in UTF-8 that was read
+    as Latin-1.
     """
     quoted = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
     found = {
         secret,
+        secret.lower(),
+        secret.upper(),
         *quoted,
         *(json.dumps(each)[1:-1] for each in quoted),
         _in_html(secret),
@@ -166,7 +180,8 @@ def forms(secret: str) -> set[str]:
     found |= {each.replace("/", r"\/") for each in quoted}
     raw = secret.encode("utf-8", "surrogatepass")
     for each in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
-        found |= {each, re.sub("%..", lambda escaped: escaped[0].lower(), each)}
+        found |= {each, re.sub("%..", lambda escaped: escaped[0].lower(), each), quote(each, safe="")}
+    found |= {raw.hex(), raw.hex().upper()}
     found.update(_in_base64(raw))
     found |= {each.encode("utf-8", "surrogatepass").decode("latin-1") for each in found}
     return {each for each in found if len(each) >= HIDDEN_FROM}

@@ -23,7 +23,7 @@ from pointsman.config import Config, ProviderConfig
 from pointsman.cooldown import Credential
 from pointsman.deployment import Changes, Deployment, Live
 from pointsman.errors import UnknownModel, writable
-from pointsman.faults import OWN, fault, is_own
+from pointsman.faults import OWN, Scrub, fault, is_own
 from pointsman.frozen import frozen
 from pointsman.health import Checks, Prober
 from pointsman.http import Client, Endpoint
@@ -145,6 +145,7 @@ class Snapshot:
                 RoundRobin(),
                 total=self.config.timeouts.total,
                 retry_name=self.config.retry.type,
+                scrub=self.setting.scrubber.text,
                 counts_tokens=limits is not None and limits.counts_tokens,
             )
         self._ad_hoc[model] = pool
@@ -187,7 +188,7 @@ class Snapshot:
         A state that goes on may never be idle; its calls that began before the change belong to requests that
         the caller waits for.
         """
-        gone_on = set(new.lives.values())
+        gone_on, scrub = set(new.lives.values()), self.setting.scrubber.text
         retired: list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]] = []
         for id, client in self.clients.items():
             if new.clients.get(id) is not client:
@@ -205,7 +206,7 @@ class Snapshot:
                     each.live for pool in self.alive for each in pool.deployments
                     if each.provider is upstream.provider and each.live not in gone_on
                 ]  # fmt: skip
-                retired.append((lives, lambda upstream=upstream: _close(upstream)))  # type: ignore[misc]
+                retired.append((lives, lambda upstream=upstream: _close(upstream, scrub)))  # type: ignore[misc]
         return retired
 
     def start(self) -> None:
@@ -233,15 +234,16 @@ class Snapshot:
 
     async def aclose(self) -> None:
         """Close all connections and end the checks. The audit sinks stay open for the last records."""
+        scrub = self.setting.scrubber.text
         for upstream in self.upstreams.values():
             if upstream.prober is not None:
                 await upstream.prober.aclose()
         for polled in self.hosts.values():
             await polled.poller.aclose()
         for client in self.clients.values():
-            await _closed("transport", "", client.aclose)
+            await _closed("transport", "", client.aclose, scrub)
         for upstream in self.upstreams.values():
-            await _close(upstream)
+            await _close(upstream, scrub)
         self.setting.alarms.close()
 
     async def close_sinks(self) -> None:
@@ -252,7 +254,7 @@ class Snapshot:
             else:  # the process ends: there is no thread to be had any more, and nobody to hold up
                 error = _raised_by(sink.close)
             if error is not None:  # a plugin's mistake must not keep the others from writing
-                fault("audit", type(sink).__name__, "close", error)
+                fault("audit", type(sink).__name__, "close", error, scrub=self.setting.scrubber.text)
 
 
 def _can_be_asked_for(model: str) -> bool:
@@ -260,13 +262,13 @@ def _can_be_asked_for(model: str) -> bool:
     return len(model) <= _LONGEST_NAME and writable(model) == model
 
 
-async def _close(upstream: Upstream) -> None:
-    await _closed("provider", upstream.factory.name, upstream.provider.aclose)
+async def _close(upstream: Upstream, scrub: Scrub) -> None:
+    await _closed("provider", upstream.factory.name, upstream.provider.aclose, scrub)
     for client in upstream.own:
-        await _closed("transport", upstream.config.transport or "", client.aclose)
+        await _closed("transport", upstream.config.transport or "", client.aclose, scrub)
 
 
-async def _closed(kind: str, plugin: str, close: Callable[[], Awaitable[None]]) -> None:
+async def _closed(kind: str, plugin: str, close: Callable[[], Awaitable[None]], scrub: Scrub) -> None:
     """Close something of a plugin; one that fails at it, or takes too long, must not keep the others open."""
     late = partial(TimeoutError, f"not closed within {CLOSE_WITHIN:g} s")
     try:
@@ -275,7 +277,7 @@ async def _closed(kind: str, plugin: str, close: Callable[[], Awaitable[None]]) 
     except BaseException as error:
         if not is_own(error):
             raise
-        fault(kind, plugin, "aclose", error)
+        fault(kind, plugin, "aclose", error, scrub=scrub)
 
 
 def _raised_by(close: Callable[[], None]) -> BaseException | None:

@@ -220,18 +220,18 @@ class ChatStream:
                 if ready:
                     break
                 until = min(attempts.now() + idle, began + idle * (1 + QUIET_GAPS), ends)
-        except CallError as error:
-            broken = self._broken(opening, error)
-            raise broken from broken.cause
         except BaseException as error:
-            fault = attempts.plugin_error(opening.lease, "next", error)
-            if fault is not None:
-                fault.__cause__ = error
-                broken = self._broken(opening, fault)
-                raise broken from broken.cause
-            self._shut()
-            self._let_go("cancelled")
-            raise
+            failure: CallError | None = attempts.plugin_error(opening.lease, "next", error)
+            if failure is not None:
+                failure.__cause__ = error
+            elif isinstance(error, CallError):
+                failure = error
+            else:
+                self._shut()
+                self._let_go("cancelled")
+                raise
+            broken = self._broken(opening, failure)
+            raise broken from broken.cause
         return ready.popleft()
 
     async def _complete(self, opening: Opening) -> None:

@@ -68,7 +68,8 @@ class SyncRouter:
         cls, source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()
     ) -> SyncRouter:
         """A router for a file, a mapping or a `Config`."""
-        return cls(as_config(source), plugins=plugins)
+        given = tuple(plugins)
+        return cls(as_config(source, given), plugins=given)
 
     @staticmethod
     def check(source: str | Path | Mapping[str, Any] | Config, *, plugins: Iterable[object] = ()) -> Config:

@@ -65,8 +65,6 @@ def split_terms(options: Mapping[str, Any]) -> tuple[Terms, Mapping[str, Any]]:
         raise InvalidRequest(
             f"priority is {shown(given['priority'])}; expected {', '.join(get_args(Priority))}"
         )
-    if not isinstance(given.get("fairness_key", ""), str):
-        raise InvalidRequest("fairness_key must be a string")
     if "caller" in given:
         _check_text("caller", given["caller"], _LONGEST_VALUE)
     if "request_id" in given:

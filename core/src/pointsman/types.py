@@ -68,7 +68,7 @@ class Text:
 
 @frozen
 class Image:
-    """A picture, either as bytes (`data` with `media_type`) or by `url` for the upstream to fetch."""
+    """A picture: as bytes (`data` with `media_type`), or by `url` for the upstream to fetch, or `data:`."""
 
     data: bytes | None = None
     media_type: str = "image/png"
@@ -87,7 +87,7 @@ class Image:
 
 @frozen
 class File:
-    """A document, usually a PDF: as bytes, by `url`, or by an `id` that the upstream gave out."""
+    """A document, usually a PDF: as bytes, by `url` (or `data:`), or by an `id` of the upstream's."""
 
     data: bytes | None = None
     media_type: str = "application/pdf"
@@ -99,11 +99,12 @@ class File:
 
 @frozen
 class Audio:
-    """Sound; `format` is the name of the encoding, such as `wav` or `mp3`."""
+    """Sound, as bytes or by a `data:` URL; `format` is the name of the encoding, such as `wav` or `mp3`."""
 
-    data: bytes
+    data: bytes = b""
     format: str = "wav"
     extra: JsonObject = NOTHING
+    url: str | None = None
 
 
 Part = Text | Image | File | Audio

@@ -102,6 +102,8 @@ COMMANDS = {
     "models pull, an error": ("error", ["models", "pull", "o/m"]),
     "models pull --json": ("answer", ["models", "pull", "o/m", "--json"]),
     "status": ("answer", ["status"]),
+    "health, an error": ("error", ["health"]),
+    "health --json, an error": ("error", ["health", "--json", "-vv"]),
     "explain": ("answer", ["explain", "p/" + EVIL.replace("\0", "")]),
     "explain --json": ("answer", ["explain", "p/" + EVIL.replace("\0", ""), "--json"]),
     "embed": ("answer", ["embed", "assistant", EVIL.replace("\0", ""), "-vv"]),

@@ -52,6 +52,7 @@ def test_simulated_upstreams_run_until_sigterm(processes, cli, workdir: Path) ->
         "sim", "gpu1=ollama", "openai", "claude:0", "localai", "--json", "--config-out", "s.yaml"
     )
     upstreams = json.loads(process.stdout.readline())
+    assert [each["models"] for each in upstreams][:2] == [["llama3.2"], ["gpt-4.1-mini"]]
 
     check = cli("config", "check", "s.yaml")
     reply = cli("-c", "s.yaml", "ask", "-m", "assistant", "--json", "hi").json

@@ -38,12 +38,20 @@ COMMANDS = (
     ("ask", "hi"),
     ("ask", "--json", "hi"),
     ("ask", "--trace", "hi"),
+    ("health",),
+    ("health", "-vv", "--json"),
     ("status",),
     ("status", "--json"),
     ("config", "show"),
     ("config", "show", "--json"),
     ("models",),
+    ("chat",),
+    ("chat", "-vv"),
+    ("ask", "-vv", "hi"),
+    ("status", "-vv"),
+    ("status", "-vv", "--json"),
 )
+CALLS = ("ask", "chat")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -51,13 +59,15 @@ def test_no_command_prints_a_secret(
     words: tuple[str, ...], set_way: SetWay, cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("K", KEY)
-    ways = WAYS if words[0] == "ask" else ["in a message"]
+    ways = WAYS if words[0] in CALLS else ["in a message"]
     shown = {}
     for way in ways:
-        for secret in EVERY if words[0] != "ask" else EVERY[:1]:
+        for secret in EVERY if words[0] not in CALLS else EVERY[:1]:
             set_way(way, secret)
-            ran = cli(*words)
+            ran = cli(*words, input="hi\n" if words[0] == "chat" else None)
             shown[way, secret] = f"{ran.out}{ran.err}"  # type: ignore[attr-defined]
 
     assert {place: found for place, text in shown.items() if (found := found_in(text))} == {}
-    assert any("error" in text for text in shown.values()) or words[0] != "ask"
+    assert any("error" in text for text in shown.values()) or words[0] not in CALLS
+    if "-vv" in words and words[0] in CALLS:
+        assert any("debug" in text for text in shown.values())

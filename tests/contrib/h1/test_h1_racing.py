@@ -238,6 +238,4 @@ async def test_a_name_that_nobody_answers_at_says_what_came_of_each_address(
         with pytest.raises(httpx.ConnectError) as caught:
             await transport.handle_async_request(httpx.Request("GET", f"http://two.example:{port}/"))
 
-    assert str(caught.value) == (
-        f"cannot connect to two.example:{port}: 127.0.0.1: Connection refused; 127.0.0.2: Connection refused"
-    )
+    assert str(caught.value) == "127.0.0.1: Connection refused; 127.0.0.2: Connection refused"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from certificates import certificate_in
 
 from pointsman.transports import TransportOptions, open_transport
 
@@ -254,19 +253,7 @@ async def server() -> AsyncIterator[Server]:
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that signs itself, and beside it its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    asked = [
-        *("req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=test"),
-        *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-        *("-addext", "subjectAltName=IP:127.0.0.1"),
-        *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
-    ]
-    files = ["-out", str(folder / "cert.pem"), "-keyout", str(folder / "key.pem")]
-    subprocess.run([openssl, *asked, *files], check=True, capture_output=True)
-    return folder / "cert.pem"
+    return certificate_in(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(params=["httpx", "aiohttp", "h1"])

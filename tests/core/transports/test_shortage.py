@@ -8,7 +8,6 @@ import json
 import os
 import random
 import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,6 +137,7 @@ def test_a_check_that_could_not_be_made_for_a_lack_of_ours_says_nothing_about_th
             settings=CheckSettings(interval=1.0, timeout=1.0),
             clock=LoopClock(),
             rng=random.Random(1),
+            scrub=str,
         )
         prober.start()
         await asyncio.sleep(3)
@@ -221,10 +221,10 @@ async def test_authorities_that_cannot_be_read_for_want_of_descriptors_are_a_lac
 ) -> None:
     transport = opened(ca_file=tmp_path / "authorities.pem", max_connections=1)
 
-    def lacking(**_: object) -> None:
+    def lacking(*_: object, **__: object) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(ssl, "create_default_context", lacking)
+    monkeypatch.setattr(os, "open", lacking)
 
     for _ in range(2):  # the first gives its slot back
         error = await _error_of("https://127.0.0.1:1", transport)

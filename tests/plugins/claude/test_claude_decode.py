@@ -337,7 +337,6 @@ def test_a_reply_can_be_said_back() -> None:
         {"content": [{}]},
         {"content": [{"type": "text"}]},
         {**MESSAGE, "content": [{"type": "tool_use", "id": "t"}]},
-        {**MESSAGE, "usage": 7},
     ],
 )
 def test_what_is_no_message_is_a_bad_response(body: Any) -> None:

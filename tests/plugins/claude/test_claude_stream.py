@@ -240,6 +240,24 @@ def test_a_failure_breaks_the_stream_with_its_words_wherever_and_however_it_is_t
     assert words in caught.value.message
 
 
+@pytest.mark.parametrize("data", ["", "data: null", "data: []", 'data: "x"', "data: 5", "data:"])
+@pytest.mark.parametrize("place", [0, 6])
+def test_an_event_of_the_name_error_breaks_the_stream_whatever_it_holds(place: int, data: str) -> None:
+    before, after = stream(*BEGINNING[:place]), stream(*BEGINNING[place:], ENDED, STOP)
+    with pytest.raises(Unavailable):
+        decoded(Frames(), MessagesDecoder(), [before + f"event: error\n{data}\n\n".encode() + after])
+
+
+@pytest.mark.parametrize("place", [0, 6])
+def test_a_list_with_an_error_breaks_the_stream_with_its_words(place: int) -> None:
+    listed = b'data: [{"error": {"message": "it broke"}}]\n\n'
+    before, after = stream(*BEGINNING[:place]), stream(*BEGINNING[place:], ENDED, STOP)
+    with pytest.raises(Unavailable, match="it broke"):
+        decoded(Frames(), MessagesDecoder(), [before + listed + after])
+    with pytest.raises(Unavailable, match="it broke"):
+        whole_answer(b'[{"error": {"message": "it broke"}}]')
+
+
 @pytest.mark.parametrize("place", [0, 6])
 def test_a_failure_may_be_told_as_text(place: int) -> None:
     body = stream(*BEGINNING[:place]) + b"event: error\ndata: Internal server error\n\n"
@@ -334,6 +352,9 @@ def test_a_stream_keeps_the_message_as_it_would_have_come_in_one_piece() -> None
         ([BLOCKS[1][0], BLOCKS[0][0]], True),
         ([BLOCKS[2][0], BLOCKS[1][0]], True),
         ([{"type": "container_upload", "file_id": "f"}], True),
+        ([{"type": "text", "text": "a", "citations": None}], False),
+        ([{"type": "text", "text": "a", "citations": [{"cited_text": "b"}]}], True),
+        ([{**BLOCKS[2][0], "caller": {"type": "code_execution", "tool_id": "t"}}], True),
     ],
 )
 def test_a_message_carries_its_blocks_only_when_they_could_not_be_written_from_the_rest(
@@ -425,3 +446,22 @@ def test_large_numbers_of_a_call_are_not_changed(number: int) -> None:
 
     for answer in (whole(START, *frames), whole_answer(json.dumps({"content": [block]}).encode())):
         assert answer.tool_calls[0].arguments == f'{{"n":{number}}}'
+
+
+# ── what only counts or names ────────────────────────────────────────────────────────────────────────
+
+ODD: list[Any] = [None, "12", 1.5, -1, True, [1], {}, {"output_tokens_details": 5}, {"input_tokens": "12"}]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_counts_and_names_do_not_cost_an_answer(odd: Any) -> None:
+    text = [{"type": "text", "text": "hi"}]
+    message = {"id": odd, "type": "message", "model": odd, "usage": odd, "content": text}
+    assert chat_response({**message, "stop_reason": "end_turn"}).text == "hi"
+    started = {
+        "type": "message_start",
+        "message": {**START["message"], "id": odd, "model": odd, "usage": odd},
+    }
+    answer = whole(started, *AS_USUAL, {**ENDED, "usage": odd}, STOP)
+    assert answer.text == "Hi youmore"
+    assert answer.usage in (None, Usage())

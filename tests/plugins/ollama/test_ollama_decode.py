@@ -183,7 +183,6 @@ def test_a_completion_is_read_from_its_top_level() -> None:
         {"done": True, "message": {"content": "", "tool_calls": [{"function": {"name": ""}}]}},
         {"done": True, "message": {"content": "", "tool_calls": ["f"]}},
         {"done": True, "response": 7},
-        {"done": True, "message": {"content": ""}, "model": 7},
     ],
 )
 def test_an_answer_of_another_shape_is_a_bad_response(value: Any) -> None:

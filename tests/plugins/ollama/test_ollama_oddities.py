@@ -26,7 +26,7 @@ from pointsman.errors import (
 from pointsman.inputs import chat_request
 from pointsman.types import ChatRequest, EmbedRequest, Image, Message, Text
 from pointsman_ollama import wire
-from pointsman_ollama.decode import Lines, StreamDecoder, chat_response
+from pointsman_ollama.decode import Lines, StreamDecoder, chat_response, embed_response
 from pointsman_ollama.provider import OllamaProvider
 from pointsman_ollama.settings import OllamaSettings
 
@@ -337,3 +337,25 @@ def test_a_picture_in_a_data_url_is_sent_without_prefix_and_line_breaks(
     (message,) = wire.chat_body(request, "m", NOTHING, stream=False)["messages"]
 
     assert message["images"] == [plain]
+
+
+# ── what only counts or names ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("odd", [None, "12", 1.5, -1, True, [], {}, 10**30])
+@pytest.mark.parametrize("how", ["chat", "stream"])
+async def test_odd_counts_and_names_do_not_cost_an_answer(how: str, odd: Any) -> None:
+    end = {**END, "prompt_eval_count": odd, "model": odd, "created_at": odd}
+    answer = await asked(how, (200, body(*({**each, "model": odd} for each in TEXT), end), {}))
+    assert (answer.text, answer.usage.prompt, answer.usage.completion) == ("Hi you!", None, 4)
+
+
+def test_a_list_with_an_error_breaks_the_answer_with_its_words() -> None:
+    with pytest.raises(Unavailable, match="it broke"):
+        chat_response(json.dumps([{"error": "it broke"}]).encode(), StreamDecoder(""))
+
+
+@pytest.mark.parametrize("vector", [[None], ["x"], [], [float("nan")]])
+def test_a_vector_that_is_none_is_refused(vector: Any) -> None:
+    with pytest.raises(BadResponse):
+        embed_response({"embeddings": [vector]}, count=1, dimensions=None)

@@ -83,6 +83,10 @@ SAID: list[Any] = [
     {"type": "error", "message": "it broke"},
     {"message": "it broke"},
     {"detail": "it broke"},
+    {"detail": [{"loc": ["body"], "msg": "it broke"}]},
+    {"detail": {"error": "it broke"}},
+    {"choices": [{"index": 0, "delta": {"error": "it broke"}}]},
+    {"choices": [{"index": 0, "delta": {"content": "a", "error": {"message": "it broke"}}}]},
     chunk({"content": "a"}, error={"message": "it broke"}),
     chunk({"content": "a"}, error_message="it broke"),
     {"choices": [{"index": 0, "delta": {"content": "a"}, "error": {"message": "it broke"}}]},
@@ -113,6 +117,69 @@ def test_an_error_may_be_mere_words(line: bytes) -> None:
 def test_an_error_without_words_is_one() -> None:
     with pytest.raises(Unavailable):
         events(chunk({"content": "a"}), b"event: error\n\n")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"ERROR": "x"}, {"exception": "x"}, {"fault": {"faultstring": "x"}}, {"status": "error"},
+        {"success": False}, {"error": {}}, {"id": "c", "message": "x"}, {"type": "response.failed"},
+        {"modelStreamErrorException": {"message": "x"}}, {"data": {"error": "x"}}, {"Message": "x"},
+    ],
+)  # fmt: skip
+def test_a_frame_that_is_no_chunk_breaks_an_answer_that_gives_no_reason_for_its_end(odd: Any) -> None:
+    with pytest.raises(CallError):
+        events(chunk({"content": "half an"}), odd)
+    with pytest.raises(CallError):
+        events(chunk({"content": "half an"}), odd, chunk({"content": " answer"}))
+    assert assemble(events(chunk({"content": "whole"}), odd, chunk(finish="stop"))).text == "whole"
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [{"usage": {"prompt_tokens": 1, "completion_tokens": 1}}, {"id": "c", "object": "ping"}, {}, chunk(x=1)],
+)
+def test_an_answer_of_chunks_alone_needs_no_reason_for_its_end(fine: Any) -> None:
+    assert assemble(events(chunk({"content": "whole"}), fine)).text == "whole"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"index": 0}, {"message": {"content": ""}}, {"message": {"content": None}, "finish_reason": None}],
+)
+async def test_an_answer_that_says_nothing_and_not_why_is_none(choice: Any) -> None:
+    with pytest.raises(BadResponse, match="says nothing"):
+        await ask(200, {"id": "c", "choices": [choice]})
+    choice = {"message": {"content": ""}, "finish_reason": "stop"}
+    assert (await ask(200, {"id": "c", "choices": [choice]})).text == ""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("content", [5, 0.5, True, {"answer": 42}])
+async def test_content_that_is_no_text_is_not_lost_without_a_word(content: Any, stream: bool) -> None:
+    with pytest.raises(BadResponse, match="has a content that is a JSON"):
+        await ask(
+            200, {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}, stream=stream
+        )
+
+
+async def test_a_part_of_a_content_may_be_but_a_text() -> None:
+    message = {"content": ["a", {"type": "text", "text": "b"}, {"type": "image_url"}]}
+    assert (await ask(200, {"choices": [{"message": message, "finish_reason": "stop"}]})).text == "ab"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_number_of_any_length_in_a_field_that_nobody_reads_costs_nothing(stream: bool) -> None:
+    body = json.dumps({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "x": 1})
+    assert (await ask(200, body.replace("1}", "9" * 6000 + "}"), stream=stream)).text == "hi"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_number_in_arguments_that_nobody_can_read_is_told(stream: bool) -> None:
+    message = {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": {"x": 1}}}]}
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]})
+    with pytest.raises(BadResponse, match="tool call cannot be read"):
+        await ask(200, body.replace('"x": 1', '"x": ' + "9" * 6000), stream=stream)
 
 
 def test_what_only_looks_like_an_error_is_none() -> None:
@@ -155,6 +222,27 @@ def test_what_only_looks_like_an_error_is_none() -> None:
 async def test_a_wrong_address_says_what_it_should_look_like(status: int, body: Any) -> None:
     with pytest.raises(BadResponse, match=r"base_url should look like https://host/v1") as caught:
         await ask(status, body)
+    assert not caught.value.retry_same
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html>Sign in to the network</html>",
+        "<!doctype html>\n<html>\n\n<body></body>\n</html>\n",
+        "\n  <HTML><head></head>",
+        "\ufeff<?xml version='1.0'?>\n<error/>",
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_a_page_in_place_of_a_stream_says_what_came_and_what_the_address_should_look_like(
+    page: str, cut: int
+) -> None:
+    body = page.encode()
+    pieces = [body[at : at + cut] for at in range(0, len(body), cut)]
+
+    with pytest.raises(BadResponse, match=r"an HTML page.*base_url should look like https://host$") as caught:
+        decoded(SseFramer(), ChatDecoder(address="https://host"), pieces)
     assert not caught.value.retry_same
 
 
@@ -365,6 +453,18 @@ def test_vectors_of_other_dimensions_than_asked_for_are_unsupported(asked: int) 
     with pytest.raises(Unsupported, match=f"3 dimensions, not the {asked}"):
         embedded([0.1, 0.2, 0.3], dimensions=asked)
     assert embedded([0.1, 0.2, 0.3], dimensions=3) == [[0.1, 0.2, 0.3]]
+
+
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_vectors_are_in_the_order_of_their_numbers_wherever_these_begin(first: int) -> None:
+    data = [{"index": first + 1, "embedding": [2.0]}, {"index": first, "embedding": [1.0]}]
+    assert embed_response({"data": data}, EmbedRequest("m", ("a", "b"))).vectors == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("embedding", [[None], [], "", "AADAfw==", [1e400]])
+def test_a_vector_that_is_none_is_refused(embedding: Any) -> None:
+    with pytest.raises(BadResponse):
+        embedded(embedding)
 
 
 def test_base64_is_read_as_the_kind_of_number_that_was_asked_for() -> None:

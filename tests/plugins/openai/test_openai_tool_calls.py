@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay import assemble, decoded
 
+from pointsman.assembly import Assembly
 from pointsman.errors import BadResponse
 from pointsman.framing import SseFramer
 from pointsman_openai.answers import chat_response
 from pointsman_openai.decode import ChatDecoder
+from pointsman_openai.wire import Dialect, messages
 
 
 class Intended(NamedTuple):
@@ -151,13 +153,74 @@ def piece(**function: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "nameless", [piece(arguments="{}"), piece(name="", arguments="{}"), piece(name=None), {"id": "a"}]
+    "nameless",
+    [
+        piece(arguments="{}"),
+        piece(name="", arguments="{}"),
+        piece(name=None),
+        {"id": "a"},
+        piece(name=" \n", arguments="{}"),
+    ],
 )
 def test_a_call_without_a_name_is_never_a_success(nameless: dict[str, Any]) -> None:
     with pytest.raises(BadResponse, match="without a name"):
         streamed([[nameless]])
     with pytest.raises(BadResponse, match="without a name"):
         chat_response({"choices": [{"message": {"tool_calls": [nameless]}, "finish_reason": "tool_calls"}]})
+
+
+def test_a_call_that_changes_its_name_is_never_a_success() -> None:
+    with pytest.raises(BadResponse, match="first one of 'look' and then of 'go'"):
+        streamed([[piece(name="look", arguments="")], [piece(name="go", arguments="{}")]])
+
+
+def test_a_single_call_may_stand_without_its_list() -> None:
+    call = piece(name="look", arguments="{}")
+    answer = chat_response({"choices": [{"message": {"tool_calls": call}, "finish_reason": "stop"}]})
+    assert [each.name for each in answer.tool_calls] == ["look"]
+    assert streamed([call]) == [("look", "{}")]  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("value", [5, True, 0, [1]])
+def test_arguments_of_any_kind_are_kept(value: Any) -> None:
+    call = piece(name="look", arguments=value)
+    answer = chat_response({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "stop"}]})
+    assert answer.tool_calls[0].arguments == json.dumps(value)
+    assert streamed([[call]]) == [("look", json.dumps(value))]
+
+
+def test_calls_that_stand_only_in_the_whole_message_behind_the_pieces_are_there() -> None:
+    whole = {"content": "ab", "tool_calls": [piece(name="look", arguments="{}")]}
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"content": "ab"}}]},
+        {"choices": [{"index": 0, "delta": {}, "message": whole, "finish_reason": "stop"}]},
+    ]
+    frames = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in chunks)
+    answer = assemble(decoded(SseFramer(), ChatDecoder(), [frames + b"data: [DONE]\n\n"]))
+    assert answer.text == "ab"
+    assert [(each.name, each.arguments) for each in answer.tool_calls] == [("look", "{}")]
+    assert answer.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": "a", "type": "custom", "custom": {"name": "look", "input": "any text"}},
+        {"id": "a", "type": "function", "function": {"name": "look", "arguments": ' {"q": 1}\n'}},
+    ],
+)
+def test_a_call_goes_back_as_it_came(call: dict[str, Any], stream: bool) -> None:
+    if stream:
+        pieces = [{"choices": [{"index": 0, "delta": {"tool_calls": [{**call, "index": 0}]}}]}]
+        frames = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in pieces)
+        said = Assembly()
+        said.extend(decoded(SseFramer(), ChatDecoder(), [frames + b"data: [DONE]\n\n"]))
+        answer = said.response()
+    else:
+        answer = chat_response({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "stop"}]})
+    (sent,) = messages([answer.message], "m", Dialect())
+    assert sent["tool_calls"] == [call]
 
 
 def test_a_piece_that_says_nothing_is_no_call() -> None:

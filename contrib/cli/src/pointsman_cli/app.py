@@ -22,6 +22,7 @@ COMMANDS = {
     "embed": "Turn each TEXT into a vector.",
     "enable": "Have a running router send calls to DEPLOYMENT again.",
     "explain": "Say where a call for MODEL would go; nobody is called.",
+    "health": "Ask every provider whether it is well.",
     "models": "List, show and pull models.",
     "plugins": "List what is installed.",
     "reload": "Have a running router read its configuration again.",

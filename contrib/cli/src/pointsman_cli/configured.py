@@ -38,12 +38,10 @@ async def configuration(asked: Asked) -> Config:
 
     Raises: ConfigError; Failed (2) when there is no configuration and nothing is found.
     """
-    from pointsman import Config
+    from pointsman.router import as_config
 
     file = config_file(asked, os.environ, Path())
-    if file is not None:
-        return Config.load(file)
-    return Config.from_mapping(await discovered_or_refused(quiet=asked.json))
+    return as_config(await discovered_or_refused(quiet=asked.json) if file is None else file)
 
 
 async def discovered_or_refused(*, quiet: bool) -> dict[str, Any]:

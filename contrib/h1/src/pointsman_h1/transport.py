@@ -156,7 +156,7 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
         try:
             connection = await self._opened(origin, seconds)
         except (OSError, UnicodeError, OverflowError) as error:
-            raise _unconnected(request.url.netloc.decode("ascii"), error) from error
+            raise _unconnected(error) from error
         if self._closed:
             connection.abort()
         self._refuse_when_closed()
@@ -190,16 +190,16 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
             raise RuntimeError("this transport is closed")
 
 
-def _unconnected(where: str, error: Exception) -> httpx.TransportError:
-    """The httpx error for a connection that did not come about."""
+def _unconnected(error: Exception) -> httpx.TransportError:
+    """The httpx error for a connection that did not come about: why. The client knows to where."""
     match error:
         case TimeoutError():
             ends = f": {error}" if error.args and error.errno is None else ""  # of several addresses
-            return httpx.ConnectTimeout(f"no connection to {where} in time{ends}")
+            return httpx.ConnectTimeout(f"it did not stand in time{ends}")
         case ssl.SSLError():
-            return httpx.ConnectError(f"no TLS with {where}: {error}")
+            return httpx.ConnectError(f"no TLS: {error}")
         case OSError(errno=int(number)) if number > 0:
             why = os.strerror(number)
         case _:
             why = str(error)
-    return httpx.ConnectError(f"cannot connect to {where}: {why}")
+    return httpx.ConnectError(why)

@@ -196,7 +196,7 @@ def _bytes(part: Part) -> bytes:
         case File():
             return part.data or (part.url or part.id or "").encode()
         case Audio():
-            return part.data
+            return part.data or (part.url or "").encode()
 
 
 def _make(settings: Any, rng: Rng | None, _clock: Clock) -> Affinity:

@@ -54,6 +54,10 @@ M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", bound="Config")
 
 
+Further = Callable[["Config"], Sequence[Finding]]
+"""What somebody who knows the plugins finds wrong with a configuration."""
+
+
 class _AnySource:
     """Where a configuration came from, which makes no difference to what it says: equal to every other."""
 
@@ -142,18 +146,20 @@ class Config(Section):
         *,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
+        further: Further | None = None,
     ) -> Self:
         """The configuration in `file`: .yaml, .yml, .toml or .json, at most 1 MiB. Reads files: it blocks.
 
         Args:
             environ: the variables of `${VAR}`; the process's own when None.
             read_file: how `${file:…}` is read.
+            further: asked, when something is wrong, what else is wrong with what is left without it.
 
         Raises: ConfigError with everything that is wrong.
         """
         from pointsman.config.locate import read  # its patterns take milliseconds, for nothing without a file
 
-        return _without_locals(lambda: cls._from_document(read(file), environ, read_file))
+        return _without_locals(lambda: cls._from_document(read(file), environ, read_file, further))
 
     @classmethod
     def from_text(
@@ -164,12 +170,13 @@ class Config(Section):
         file: str | None = None,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
+        further: Further | None = None,
     ) -> Self:
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
         from pointsman.config.locate import parse
 
         return _without_locals(
-            lambda: cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file)
+            lambda: cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file, further)
         )
 
     @classmethod
@@ -179,16 +186,21 @@ class Config(Section):
         *,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
+        further: Further | None = None,
     ) -> Self:
         """The configuration in a mapping shaped like the file, `${…}` included.
 
         Raises: ConfigError with everything that is wrong.
         """
-        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file))
+        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file, further))
 
     @classmethod
     def _from_document(
-        cls, document: Document, environ: Mapping[str, str] | None, read_file: ReadFile | None
+        cls,
+        document: Document,
+        environ: Mapping[str, str] | None,
+        read_file: ReadFile | None,
+        further: Further | None,
     ) -> Self:
         if not isinstance(document.data, Mapping):
             raise config_error(
@@ -204,14 +216,10 @@ class Config(Section):
             environ=os.environ if environ is None else environ,
             read_file=read_reference if read_file is None else read_file,
         )
-        found = [Finding(path, message, hint) for path, message, hint in faults]
-        config, wrong = _checked(cls, data)
-        unresolved = {finding.path for finding in found}
-        found += [
-            each for each in wrong if not any(each.path[:n] in unresolved for n in range(len(each.path) + 1))
-        ]
-        if config is None or found:
-            raise config_error(_problems(found, document), file=document.file)
+        unresolved = [Finding(path, message, hint) for path, message, hint in faults]
+        config, wrong = _checked(cls, data, unresolved, document, further)
+        if config is None:
+            raise config_error(_problems(wrong, document), file=document.file)
         config._source = _AnySource(document)
         return config
 
@@ -256,14 +264,18 @@ class Config(Section):
         """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
         return self._source.document.problem(path, message, hint, key=key)
 
+    def error(self, found: Sequence[Finding]) -> ConfigError:
+        """The error that carries what was found, each thing once."""
+        return config_error(_problems(found, self._source.document), file=self.file)
+
     def validate_settings(
         self,
         model: type[M] | None,
         settings: Mapping[str, Any],
         path: Path,
-        problems: list[Problem],
+        found: list[Finding],
     ) -> M | None:
-        """The settings of a plugin as an instance of its model; what is wrong is added to `problems`.
+        """The settings of a plugin as an instance of its model; what is wrong is added to `found`.
 
         Args:
             model: None, or `BaseModel` itself, when the plugin takes no settings.
@@ -280,8 +292,7 @@ class Config(Section):
             wrong = findings(error, checked, also=also, foreign=True)
         else:
             return made if model is not None and isinstance(made, model) else None
-        placed = [each._replace(path=(*path, *each.path)) for each in wrong]
-        problems += _problems(placed, self._source.document)
+        found += [each._replace(path=(*path, *each.path)) for each in wrong]
         return None
 
     def public_models(self) -> dict[str, ModelConfig]:
@@ -323,8 +334,9 @@ def _without_locals(make: Callable[[], C]) -> C:
 
 
 def _problems(found: Sequence[Finding], document: Document) -> list[Problem]:
-    """What was found, in the order of the file, with the hints of those that can be shown."""
-    placed = sorted(found, key=lambda each: document.locate(each.path, key=each.at_key) or (0, 0))
+    """What was found, each thing once, in the order of the file, with the hints of those that are shown."""
+    once = {(each.path, each.message): each for each in found}.values()
+    placed = sorted(once, key=lambda each: document.locate(each.path, key=each.at_key) or (0, 0))
     problems = []
     for n, each in enumerate(placed):
         hint = (each.hint() if callable(each.hint) else each.hint) if n < MOST_SHOWN else None
@@ -341,19 +353,35 @@ def read_reference(path: str) -> str:
     return read_regular(path, LARGEST_BYTES).decode("utf-8")
 
 
-def _checked(model: type[C], data: Mapping[str, Any]) -> tuple[C | None, list[Finding]]:
+def _checked(
+    model: type[C],
+    data: Mapping[str, Any],
+    unresolved: Sequence[Finding],
+    document: Document,
+    further: Further | None,
+) -> tuple[C | None, list[Finding]]:
     """The configuration or None, and what is wrong.
 
-    When values are wrong, the references are checked among what is left without them, so that one run
-    shows both.
+    When values are wrong, the references and what is `further` to be known are looked for in what is left
+    without them, so that one run shows all.
     """
+    wrong = list(unresolved)
     try:
         config = model.model_validate(data, context=_BY_LOADER)
     except ValidationError as error:
-        found = findings(error, model)
+        without = {finding.path for finding in unresolved}
+        wrong += [
+            each
+            for each in findings(error, model)
+            if not any(each.path[:n] in without for n in range(len(each.path) + 1))
+        ]
     else:
-        return config, config._findings(data)
-    sound = Sound(data)
-    rest = sound.model(model, found, context=_BY_LOADER)
-    references = rest._findings(data) if rest else []
-    return None, found + [sound.restored(each) for each in references if not sound.touches(each)]
+        if not wrong and not config._findings(data):
+            return config, []
+    sound = Sound(data, spare={"providers": {}})
+    rest = sound.model(model, wrong, context=_BY_LOADER)
+    if rest is None:
+        return None, wrong
+    rest._source = _AnySource(document)
+    more = [*rest._findings(data), *(further(rest) if further is not None else ())]
+    return None, wrong + [sound.restored(each) for each in more if not sound.touches(each)]

@@ -18,17 +18,19 @@ def reference_findings(
     """What is wrong between `providers` and `models`.
 
     Args:
-        data: what they were made from. They may be only the sound part of it; a reference to what is there
-            but wrong is not an error of its own.
+        data: what the configuration was made from. They may be only the sound part of it; a reference to what
+            is there but wrong is not an error of its own.
     """
     provider_names = _names(data, "providers")
+    if not provider_names:  # then whatever refers to one leads nowhere
+        return [Finding(("providers",), "is empty", "name at least one, such as gpu1: {type: ollama}")]
     model_names = _names(data, "models") | {model for each in providers.values() for model in each.models}
     return [
-        *_no_providers(provider_names),
         *_wrong_listings(providers, models),
         *_wrong_deployments(models, provider_names),
         *_wrong_names(models, provider_names),
         *_disagreements(providers, models),
+        *_wrong_limits(providers, models, _names(data, "limits")),
         *_wrong_fallbacks(models, model_names),
         *_loops(models),
     ]
@@ -37,11 +39,6 @@ def reference_findings(
 def _names(data: Mapping[str, Any], section: str) -> set[str]:
     value = data.get(section)
     return set(value) if isinstance(value, Mapping) else set()
-
-
-def _no_providers(providers: Set[str]) -> Iterator[Finding]:
-    if not providers:
-        yield Finding(("providers",), "is empty", "name at least one, such as gpu1: {type: ollama}")
 
 
 def _wrong_listings(
@@ -126,6 +123,29 @@ def _differences(one: DeploymentConfig, other: DeploymentConfig) -> list[str]:
         for field in DeploymentConfig.model_fields
         if field not in free and getattr(one, field) != getattr(other, field)
     ]
+
+
+def _wrong_limits(
+    providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig], limits: Set[str]
+) -> Iterator[Finding]:
+    shared: list[tuple[Path, list[str]]] = [
+        (("providers", name), each.shared_limits) for name, each in providers.items()
+    ]
+    for name, model in models.items():
+        for n, deployment in enumerate(model.deployments):
+            shared.append((("models", name, "deployments", n), deployment.shared_limits))
+    for path, names in shared:
+        for n, each in enumerate(names):
+            if each not in limits:
+                yield Finding(
+                    (*path, "shared_limits", n),
+                    f"no limit is called {each!r}",
+                    partial(_other_limit, each, limits),
+                )
+
+
+def _other_limit(name: str, limits: Set[str]) -> str:
+    return did_you_mean(name, limits) or "add it under the general `limits`"
 
 
 def _wrong_fallbacks(models: Mapping[str, ModelConfig], names: Set[str]) -> Iterator[Finding]:

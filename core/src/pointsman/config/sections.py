@@ -78,7 +78,13 @@ def _url(url: str) -> str:
         raise ValueError("holds a user name or password; put the credential under api_key or auth")
     if parts.query or parts.fragment:
         raise ValueError("must not have a query (?…) or fragment (#…)")
+    if call := re.search(_CALLS, parts.path):
+        raise ValueError(f"must end before {call[0]!r}, which each call adds by itself")
     return url.strip().rstrip("/")
+
+
+_CALLS = r"/((chat/)?completions|embeddings|messages|api/(chat|generate|embed|tags))/?$"
+"""The paths of single calls, which people copy out of an example with curl."""
 
 
 def _proxy(proxy: SecretStr) -> SecretStr:
@@ -96,6 +102,8 @@ def _proxy(proxy: SecretStr) -> SecretStr:
 def _not_blank(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().strip():
         raise ValueError("is empty; set the variable it comes from, or leave the key out")
+    if variable := re.fullmatch(r"os\.environ/(\w{1,80})", secret.get_secret_value()):
+        raise ValueError(f"is LiteLLM's way to name a variable; write ${{{variable[1]}}}")
     return secret
 
 
@@ -232,7 +240,7 @@ class AttemptTimeouts(Section):
 
     connect: Duration | None = Field(default=None, gt=0, description="until the connection stands")
     first_token: Duration | None = Field(
-        default=None, gt=0, description="of a stream, until its first content"
+        default=None, gt=0, description="of a stream, until its first content, where it could go elsewhere"
     )
     idle: Duration | None = Field(
         default=None, gt=0, description="of a stream, between two pieces of content"
@@ -244,7 +252,7 @@ class ModelTimeouts(Section):
     """How long calls of one model may take, where that differs from `timeouts`."""
 
     first_token: Duration | None = Field(
-        default=None, gt=0, description="of a stream, until its first content"
+        default=None, gt=0, description="of a stream, until its first content, where it could go elsewhere"
     )
     idle: Duration | None = Field(
         default=None, gt=0, description="of a stream, between two pieces of content"
@@ -257,7 +265,9 @@ class Timeouts(Section):
     """How long calls may take, unless something more specific says otherwise."""
 
     connect: Duration = Field(default=5.0, gt=0, description="until the connection stands")
-    first_token: Duration = Field(default=60.0, gt=0, description="of a stream, until its first content")
+    first_token: Duration = Field(
+        default=60.0, gt=0, description="of a stream, until its first content, where it could go elsewhere"
+    )
     idle: Duration = Field(default=60.0, gt=0, description="of a stream, between two pieces of content")
     total: Duration = Field(default=600.0, gt=0, description="the request, with all attempts and waits")
     attempt: Duration | None = Field(
@@ -378,7 +388,11 @@ class PriceConfig(Section):
 
     input: Number = Field(ge=0, description="for the prompt")
     output: Number = Field(ge=0, description="for the answer")
-    cached: Number | None = Field(default=None, ge=0, description="for what the upstream had in its cache")
+    cached: Number | None = Field(
+        default=None,
+        ge=0,
+        description="for what the upstream had in its cache, which `cheapest` cannot foresee and leaves out",
+    )
 
 
 class HealthConfig(Section):
@@ -549,7 +563,9 @@ class DeploymentConfig(Section):
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
     refusal: RefusalConfig | None = Field(
-        default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
+        default=None,
+        description="in place of that of the model, key by key; a wrong credential goes by the general one",
+        json_schema_extra=_AS_GENERAL,
     )
     labels: LabelMap = Field(
         default_factory=no_entries, description="what rules can require: `{local: true, region: eu}`"
@@ -628,7 +644,9 @@ class ModelConfig(Section):
         default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
     )
     refusal: RefusalConfig | None = Field(
-        default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
+        default=None,
+        description="in place of the general one, key by key; not for a wrong credential, which others share",
+        json_schema_extra=_AS_GENERAL,
     )
     require: RuleMap = Field(
         default_factory=no_entries,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,10 +14,15 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Sound:
-    """What is left of some data when everything wrong is taken out, with the paths it had before."""
+    """What is left of some data when everything wrong is taken out, with the paths it had before.
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    Args:
+        spare: stands in for keys that must be there and are missing, or were wrong as a whole.
+    """
+
+    def __init__(self, data: Mapping[str, Any], *, spare: Mapping[str, Any]) -> None:
         self._data = _copy(data)
+        self._spare = spare
         self._above_removed: set[Path] = set()
         self._indices: dict[Path, list[int]] = {}
 
@@ -27,30 +32,28 @@ class Sound:
             if not self._remove([each.path for each in found]):
                 return None
             try:
-                return model.model_validate(self._data, context=context)
+                return model.model_validate({**self._spare, **self._data}, context=context)
             except ValidationError as error:
                 found = findings(error, model)
         return None
 
     def restored(self, finding: Finding) -> Finding:
         """`finding` with the indices that lists had before."""
-        return Finding(self._restore(finding.path), finding.message, finding.hint, finding.at_key)
+        return finding._replace(path=self._restore(finding.path))
 
     def touches(self, finding: Finding) -> bool:
-        """Something was taken out at the place of `finding` or inside, so it may be a mere consequence.
+        """Something was taken out at a place of `finding` or inside, so it may be a mere consequence.
 
         A key that is wrong is so whatever stands under it.
         """
-        if finding.at_key:
-            return False
-        path = self._restore(finding.path)
-        return path in self._above_removed
+        places = finding.rests_on if finding.at_key else (finding.path, *finding.rests_on)
+        return any(self._restore(path) in self._above_removed for path in places)
 
-    def _remove(self, paths: Iterable[Path]) -> bool:
-        targets = {self._existing(path) for path in paths}
+    def _remove(self, paths: Collection[Path]) -> bool:
+        targets = {self._existing(path) for path in paths if not self._is_spared(path)}
         if () in targets:
             return False
-        for each in targets:
+        for each in (*targets, *paths):
             removed = self._restore(each)
             self._above_removed |= {removed[:n] for n in range(len(removed) + 1)}
         # Later items first, so that the indices of the others still hold.
@@ -62,6 +65,9 @@ class Sound:
                 self._indices.setdefault(tuple(parent), list(range(len(container)))).pop(int(last))
             del container[last]
         return True
+
+    def _is_spared(self, path: Path) -> bool:
+        return len(path) == 1 and path[0] in self._spare and path[0] not in self._data
 
     def _existing(self, path: Path) -> Path:
         """The longest part of `path` that is there: a missing key is a fault of what it is missing in."""
@@ -88,11 +94,6 @@ class Sound:
             if indices is not None and isinstance(step, int) and step < len(indices):
                 restored[n] = indices[step]
         return tuple(restored)
-
-
-def _order(path: Path) -> tuple[int, list[tuple[str, int]]]:
-    """Deeper paths are larger, and among items of one list the later ones."""
-    return len(path), [("", step) if isinstance(step, int) else (step, 0) for step in path]
 
 
 def _copy(data: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from pointsman.config.habits import KEYS, instead
+from pointsman.config.habits import instead, missing, of_key
 from pointsman.config.problems import Path
 from pointsman.suggest import did_you_mean
 
@@ -21,13 +21,15 @@ _SHORTEST_SECRET = 8
 class Finding(NamedTuple):
     """One thing that is wrong, not located yet. `at_key`: the key is wrong rather than its value.
 
-    A `hint` that takes a search is made when it is shown: of thousands, most never are.
+    A `hint` that takes a search is made when it is shown: of thousands, most never are. `rests_on` are other
+    places that were looked at: with something taken out of one of them, it would tell nothing.
     """
 
     path: Path
     message: str
     hint: str | Callable[[], str | None] | None = None
     at_key: bool = False
+    rests_on: tuple[Path, ...] = ()
 
 
 def findings(
@@ -49,7 +51,7 @@ def findings(
 
 
 def _near(key: str, known: Sequence[str]) -> str:
-    return KEYS.get(key) or did_you_mean(key, known) or "there is no key here"
+    return of_key(key) or did_you_mean(key, known) or "there is no key here"
 
 
 def kind(value: object) -> str:
@@ -77,7 +79,7 @@ def _finding(details: ErrorDetails, model: type[BaseModel], also: tuple[str, ...
         known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]
         return Finding(path, f"unknown key {path[-1]!r}", partial(_near, str(path[-1]), known), at_key=True)
     if details["type"] == "missing":
-        return Finding(path, "is missing")
+        return Finding(path, "is missing", missing(path, details["input"]))
     hint = instead(path, details["input"]) if details["type"] in _EXPECTED else None
     return Finding(path, _message(details), hint, at_key="[key]" in details["loc"])
 

@@ -350,15 +350,15 @@ def _translated(error: Exception, request: httpx.Request) -> httpx.TransportErro
         case aiohttp.ClientHttpProxyError():
             return httpx.ProxyError(f"the proxy refused to connect to {where}: {error.status}")
         case aiohttp.ClientSSLError():
-            return httpx.ConnectError(f"no TLS with {where}: {error}")
+            return httpx.ConnectError(f"no TLS: {error}")
         case aiohttp.ClientConnectorError(errno=int(number)) if number > 0:
-            return httpx.ConnectError(f"cannot connect to {where}: {os.strerror(number)}")
+            return httpx.ConnectError(os.strerror(number))
         case aiohttp.ClientConnectorError():
-            return httpx.ConnectError(f"cannot connect to {where}: {error.os_error}")
+            return httpx.ConnectError(str(error.os_error))
         case aiohttp.ServerFingerprintMismatch():
             return httpx.ConnectError(f"{where} showed another certificate than expected")
         case aiohttp.ConnectionTimeoutError() | TimeoutError():
-            return httpx.ConnectTimeout(f"no connection to {where} in time")
+            return httpx.ConnectTimeout("it did not stand in time")
         case aiohttp.ServerDisconnectedError():
             return httpx.RemoteProtocolError(f"{where} disconnected without sending a response")
         case aiohttp.ClientResponseError():

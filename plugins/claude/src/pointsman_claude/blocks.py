@@ -6,7 +6,9 @@ import hashlib
 import json
 import math
 import re
+from base64 import b64decode
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from pointsman import data_urls
@@ -134,9 +136,13 @@ def _document_source(file: File, where: str) -> Block:
         inline = _inline(file.url, f"{where} is a file")
         if inline is None:
             return {"type": "url", "url": file.url}
-        if inline[0] != "application/pdf":
-            unsupported(f"{where} is a file with a data: URL of type {inline[0]!r}; it takes PDF there")
-        return {"type": "base64", "media_type": "application/pdf", "data": inline[1]}
+        if inline[0] == "application/pdf":
+            return {"type": "base64", "media_type": "application/pdf", "data": inline[1]}
+        try:
+            file = replace(file, data=b64decode(inline[1], validate=True), media_type=inline[0], url=None)
+        except ValueError as error:
+            raise InvalidRequest(f"{where} is a file with a data: URL that is not in base64") from error
+        return _document_source(file, where)
     match file.media_type.partition(";")[0].strip():
         case "application/pdf":
             return {"type": "base64", "media_type": "application/pdf", "data": base64_of(file.data)}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pointsman.arguments import arguments_text
-from pointsman.complaints import is_complaint
+from pointsman.complaints import holds_complaint
 from pointsman.errors import BadResponse
 from pointsman.surrogates import whole
 from pointsman.types import NOTHING, ChatResponse, FinishReason, JsonObject, ModelInfo, ToolCall, Usage
@@ -34,6 +34,8 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 _ORDER = {"thinking": 0, "redacted_thinking": 0, "text": 1, "tool_use": 2}
 """How a message of ours is written: its blocks stand in this order."""
+_WRITTEN = {"text": {"type", "text"}, "tool_use": {"type", "id", "name", "input"}}
+"""And these members its blocks have; those of reasoning are kept as they came."""
 
 
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
@@ -45,7 +47,7 @@ def chat_response(body: Any, *, request_id: str = "") -> ChatResponse:
     Raises: the error that the body holds; BadResponse when it is no message.
     """
     try:
-        if body.get("error") or is_complaint(body):
+        if holds_complaint(body):
             raise failure_in_stream(body, request_id=request_id)
         return _chat_response(body, request_id)
     except MALFORMED as error:
@@ -75,9 +77,9 @@ def _chat_response(body: Any, request_id: str) -> ChatResponse:
         ),
         finish_reason=finish,
         native_finish_reason=native,
-        usage=usage_of(body.get("usage") or {}),
-        model=text_of(body.get("model") or ""),
-        id=text_of(body.get("id") or ""),
+        usage=usage_of(body.get("usage")),
+        model=label_of(body, "model"),
+        id=label_of(body, "id"),
         reasoning=whole("".join(block["thinking"] for block in blocks if block["type"] == "thinking"))
         or None,
         reasoning_blocks=tuple(block for block in blocks if _is_reasoning(block)),
@@ -97,13 +99,19 @@ def finish_reason(native: str | None, *, called: bool) -> FinishReason:
     return "stop" if reason == "tool_calls" else reason
 
 
-def usage_of(raw: Mapping[str, Any]) -> Usage:
-    """The counters of a `usage` object. Cached tokens are not in `input_tokens`; in ours they are."""
+def usage_of(raw: Any) -> Usage:
+    """The counters of a `usage` object. Cached tokens are not in `input_tokens`; in ours they are.
+
+    What is none of the upstream's is unknown: it must not cost an answer.
+    """
+    if not isinstance(raw, dict):
+        return Usage()
     read, written = _count(raw.get("cache_read_input_tokens")), _count(raw.get("cache_creation_input_tokens"))
     prompt, completion = _count(raw.get("input_tokens")), _count(raw.get("output_tokens"))
     if prompt is not None:
         prompt += (read or 0) + (written or 0)
-    reasoning = _count((raw.get("output_tokens_details") or {}).get("thinking_tokens"))
+    details = raw.get("output_tokens_details")
+    reasoning = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
     if completion is not None and reasoning is not None and reasoning > completion:
         completion += reasoning  # counted beside each other, which only other servers do
     return Usage(prompt, completion, cached=read, cache_write=written, reasoning=reasoning)
@@ -112,17 +120,30 @@ def usage_of(raw: Mapping[str, Any]) -> Usage:
 def extra_of(blocks: Sequence[Any]) -> JsonObject:
     """What a message must carry in `extra` so that it can be sent back as it was: its `content`, if need be.
 
-    That is when it holds blocks that we have no type for, such as those of the upstream's own tools, or when
-    its blocks stand in another order than ours would.
+    That is when it holds blocks that we have no type for, such as those of the upstream's own tools, when its
+    blocks stand in another order than ours would, or when they say more than ours, such as citations.
     """
     places = [_ORDER.get(block["type"]) for block in blocks]
     known = [place for place in places if place is not None]
-    return NOTHING if len(known) == len(places) and known == sorted(known) else {"content": list(blocks)}
+    if len(known) == len(places) and known == sorted(known) and not any(map(_says_more, blocks)):
+        return NOTHING
+    return {"content": list(blocks)}
+
+
+def _says_more(block: Mapping[str, Any]) -> bool:
+    written = _WRITTEN.get(block["type"])
+    return written is not None and any(value for name, value in block.items() if name not in written)
 
 
 def _count(value: Any) -> int | None:
     """`value` when it can be a number of tokens, else None: unknown."""
     return value if type(value) is int and 0 <= value < 1 << 62 else None
+
+
+def label_of(holder: Mapping[str, Any], name: str) -> str:
+    """The id or model of a message, "" where it is no text: nothing depends on it."""
+    value = holder.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def text_of(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from pointsman import jsonio
 from pointsman.arguments import arguments_text, with_exact_numbers
 from pointsman.assembly import Assembly
-from pointsman.complaints import is_complaint
+from pointsman.complaints import holds_complaint, is_complaint
 from pointsman.errors import BadResponse, Truncated
 from pointsman.framing import SseEvent
 from pointsman.surrogates import Halves
@@ -30,6 +30,7 @@ from pointsman_claude.decode import (
     chat_response,
     extra_of,
     finish_reason,
+    label_of,
     name_of,
     refusal_of,
     text_of,
@@ -118,11 +119,11 @@ class MessagesDecoder:
 
     def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
         """The events of one frame. Raises the error that it holds; BadResponse when it is malformed."""
-        if not frame.data.strip():
+        if not frame.data.strip() and frame.event != "error":
             return ()  # a proxy's way to keep the line alive
         try:
             data = self._json(frame)
-            events = () if data is None else self._read(data, frame.event)
+            events = () if data is None and frame.event != "error" else self._read(data, frame.event)
         except MALFORMED as error:
             raise BadResponse(
                 f"the upstream sent a malformed event {frame.event!r}: {type(error).__name__} {error}",
@@ -137,11 +138,13 @@ class MessagesDecoder:
         )
 
     def _read(self, data: Any, name: str) -> Sequence[StreamEvent]:
+        if name == "error" or (not isinstance(data, dict) and holds_complaint(data)):
+            raise failure_in_stream(data, request_id=self._request_id)
         kind = data.get("type") or name
         handle = _HANDLERS.get(kind)
         # An event of a type that is not known yet may well have a `message`.
         unsure = "type" not in data or str(kind).endswith("error")
-        if name == "error" or data.get("error") or (unsure and is_complaint(data)):
+        if data.get("error") or (unsure and is_complaint(data)):
             raise failure_in_stream(data, request_id=self._request_id)
         if handle is not None:
             return handle(self, data)
@@ -169,7 +172,7 @@ class MessagesDecoder:
         message = data["message"]
         events: list[StreamEvent] = []
         if not self._message:
-            events.append(Started(text_of(message.get("id") or ""), text_of(message.get("model") or "")))
+            events.append(Started(label_of(message, "id"), label_of(message, "model")))
             self._message = message or {"type": "message"}
         return [*events, *self._counted(message)]
 
@@ -316,7 +319,7 @@ class MessagesDecoder:
     def _counted(self, holder: Mapping[str, Any]) -> list[StreamEvent]:
         """The counters so far. They are cumulative, so the largest counts; nulls say nothing."""
         counters = holder.get("usage")
-        if not counters:
+        if not counters or not isinstance(counters, dict):
             return []
         for name, value in counters.items():
             known = self._usage.get(name)

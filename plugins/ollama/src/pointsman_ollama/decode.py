@@ -10,8 +10,8 @@ from typing import Any
 from pointsman import jsonio
 from pointsman.arguments import arguments_text, with_exact_numbers
 from pointsman.assembly import Assembly
-from pointsman.complaints import is_complaint
-from pointsman.dimensions import check_dimensions
+from pointsman.complaints import holds_complaint
+from pointsman.dimensions import check_vectors
 from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
 from pointsman.framing import JsonLineFramer, SseEvent
 from pointsman.http import MAX_BODY
@@ -77,14 +77,11 @@ def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedRe
         raise BadResponse("Ollama's answer has no list of vectors")
     if len(vectors) != count:
         raise BadResponse(f"Ollama gave {len(vectors)} vectors for {count} texts")
-    lengths = {len(each) for each in vectors}
-    if len(lengths) > 1:
-        raise BadResponse(f"Ollama gave vectors of different lengths: {sorted(lengths)}")
-    check_dimensions(vectors, dimensions)
+    check_vectors(vectors, dimensions)
     return EmbedResponse(
         vectors=vectors,
         usage=Usage(prompt=_count(answer, "prompt_eval_count")),
-        model=_string(answer, "model"),
+        model=_label(answer, "model"),
         raw=value,
     )
 
@@ -189,7 +186,7 @@ class StreamDecoder:
             if line.keys().isdisjoint(_OF_AN_ANSWER):
                 raise BadResponse(f"the answer is not one of Ollama's; {NOT_OLLAMA}")
             self._started = True
-            events.append(Started(model=_string(line, "model")))
+            events.append(Started(model=_label(line, "model")))
         text, thinking, raw_calls = _content(line)
         if raw_calls:
             line = with_exact_numbers(line, data)
@@ -290,7 +287,7 @@ class ToolCalls:
 
     def read(self, raw: Sequence[Any], line: JsonObject) -> list[ToolCall]:
         """The calls of one line, as our values."""
-        return [self._one(each, _string(line, "created_at")) for each in raw]
+        return [self._one(each, _label(line, "created_at")) for each in raw]
 
     def _one(self, raw: Any, created_at: str) -> ToolCall:
         function = raw.get("function", raw) if isinstance(raw, Mapping) else None  # some leave it out
@@ -312,10 +309,10 @@ def _made_id(seed: str, created_at: str, index: int, name: str) -> str:
 
 def _object(value: Any) -> JsonObject:
     """`value` when it is an answer; raises the error when it is one."""
+    if holds_complaint(value):
+        raise error_in_answer(value)
     if not isinstance(value, dict):
         raise BadResponse("Ollama's answer is not a JSON object")
-    if is_complaint(value):
-        raise error_in_answer(value)
     return value
 
 
@@ -331,6 +328,12 @@ def _content(answer: JsonObject) -> tuple[str, str, Sequence[Any]]:
     if not isinstance(calls, list | tuple):
         raise BadResponse("Ollama's answer has tool calls that are not a list")
     return _string(holder, key), _string(holder, "thinking"), calls
+
+
+def _label(holder: JsonObject, name: str) -> str:
+    """What only names something, "" where it is no text: it must not cost an answer."""
+    value = holder.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _string(holder: JsonObject, name: str) -> str:

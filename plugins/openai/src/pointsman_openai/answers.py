@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pointsman import jsonio
-from pointsman.complaints import SURE, complaint, is_complaint
-from pointsman.dimensions import check_dimensions
+from pointsman.arguments import with_exact_numbers
+from pointsman.complaints import SURE, complaint, holds_complaint, is_complaint
+from pointsman.dimensions import check_vectors
 from pointsman.errors import BadResponse
 from pointsman.surrogates import whole
 from pointsman.types import (
@@ -53,11 +53,13 @@ def chat_response(body: Any, read_from: bytes | None = None, *, request_id: str 
     calls: Sequence[ToolCall] = ()
     if message.get("tool_calls") or message.get("function_call"):
         if read_from is not None and has_object_arguments(message):
-            message = as_object(first_choice(jsonio.exactly(read_from), request_id).get("message"))
+            message = as_object(first_choice(with_exact_numbers(body, read_from), request_id).get("message"))
         calls = calls_of(message, answer_id)
     finish, native = finish_of(choice.get("finish_reason"), calls=bool(calls))
     if finish == "error":
         raise failure_of(str(native), request_id=request_id)
+    if native is None and not (text or reasoning or calls or message.get("refusal")):
+        raise BadResponse("the upstream's answer says nothing, not even why", upstream_request_id=request_id)
     blocks: Sequence[JsonObject] = ()
     if "reasoning_details" in message:
         blocks = blocks_of(message["reasoning_details"])
@@ -116,12 +118,11 @@ def embed_response(body: Any, request: EmbedRequest, *, request_id: str = "") ->
             f"the upstream gave {got} vectors for {count} texts", upstream_request_id=request_id
         )
     items = [as_object(each) for each in data]
-    if sorted(index for each in items if isinstance(index := each.get("index"), int)) == list(range(count)):
-        items.sort(key=lambda each: int(each["index"]))
+    if len({index for each in items if type(index := each.get("index")) is int}) == count:
+        items.sort(key=lambda each: int(each["index"]))  # from 0, or from where the server begins to count
     kind = vectors.kind_asked(request.extra)
     found = [vectors.vector(each.get("embedding"), kind, request_id) for each in items]
-    if kind not in vectors.PACKED:
-        check_dimensions(found, request.dimensions)
+    check_vectors(found, None if kind in vectors.PACKED else request.dimensions)
     return EmbedResponse(
         vectors=found,
         usage=usage_of(body) or Usage(),
@@ -162,8 +163,8 @@ def first_choice(body: Any, request_id: str) -> Mapping[str, Any]:
     _check(body, request_id)
     for choice in as_list(body.get("choices")):
         if isinstance(choice, dict) and choice.get("index") in (0, None):
-            if not SURE.isdisjoint(choice) and is_complaint(choice):
-                raise error_of_body(choice, request_id=request_id)
+            if not SURE.isdisjoint(choice):
+                check_inside(choice, request_id)
             return choice
     said = complaint(body).message
     raise BadResponse(
@@ -172,13 +173,28 @@ def first_choice(body: Any, request_id: str) -> Mapping[str, Any]:
     )
 
 
+def check_inside(mapping: Mapping[str, Any], request_id: str) -> None:
+    """Raise the error in a choice or a delta that has a member of `SURE`, if it holds one."""
+    if is_complaint(mapping):
+        raise error_of_body(mapping, request_id=request_id)
+
+
 def content_of(content: Any) -> tuple[str, str]:
-    """(text, reasoning) of a message's content: a string, null, or parts of which some are thoughts."""
+    """(text, reasoning) of a message's content: a string, null, or parts of which some are thoughts.
+
+    A part may be but a string. Raises BadResponse for anything else that is not empty: it is an answer, and
+    must not be lost.
+    """
     if isinstance(content, str):
         return content, ""
+    if content and not isinstance(content, list):
+        raise BadResponse(f"the upstream's answer has a content that is a JSON {type(content).__name__}")
     text: list[str] = []
     thoughts: list[str] = []
     for part in as_list(content):
+        if isinstance(part, str):
+            text.append(part)
+            continue
         part = as_object(part)
         text.append(as_text(part.get("text")) if part.get("type") in ("text", "output_text", None) else "")
         if part.get("type") == "thinking":
@@ -193,7 +209,7 @@ def reasoning_of(message: Mapping[str, Any]) -> str:
 
 def _check(body: Any, request_id: str) -> None:
     if not isinstance(body, dict):
-        if isinstance(body, list) and any(isinstance(each, dict) and is_complaint(each) for each in body):
+        if holds_complaint(body):
             raise error_of_body(body, request_id=request_id)
         raise BadResponse(
             f"the upstream's answer is a JSON {type(body).__name__}, not an object",

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pointsman import jsonio
+from pointsman.arguments import with_exact_numbers
 from pointsman.assembly import Assembly
-from pointsman.complaints import SURE, is_complaint
+from pointsman.complaints import SURE, holds_complaint, is_complaint
 from pointsman.errors import BadResponse, Truncated
 from pointsman.framing import SseEvent, SseFramer
 from pointsman.surrogates import Halves, is_whole
@@ -26,7 +27,8 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
-from pointsman_openai.answers import content_of, reasoning_of
+from pointsman_openai.address import not_json
+from pointsman_openai.answers import check_inside, content_of, reasoning_of
 from pointsman_openai.errors import error_of_body
 from pointsman_openai.finish import failure_of, finish_of, says_nothing
 from pointsman_openai.reasoning import Details
@@ -41,10 +43,15 @@ class ChatDecoder:
     """Chunks of POST /chat/completions as events; also a whole answer in one frame.
 
     An error in a chunk counts before anything else in it. The answer is complete with `[DONE]`, or when the
-    body ends after a finish reason. One that says nothing and gives no reason is none.
+    body ends after a finish reason. One that says nothing and gives no reason is none; nor is one without a
+    reason that holds something else than chunks, for that is how an error looks which nobody knows.
+
+    Args:
+        address: what the base URL should look like, for when a page comes.
     """
 
     __slots__ = (
+        "_address",
         "_answer_id",
         "_begun",
         "_calls",
@@ -57,13 +64,15 @@ class ChatDecoder:
         "_request_id",
         "_said",
         "_started",
+        "_stray",
         "_usage",
         "_waiting",
         "done",
     )
 
-    def __init__(self, *, request_id: str = "") -> None:
+    def __init__(self, *, request_id: str = "", address: str = "https://host/v1") -> None:
         self.done = False
+        self._address = address
         self._request_id = request_id
         self._answer_id = ""
         self._model = ""
@@ -74,6 +83,8 @@ class ChatDecoder:
         """Started, and no half of a character waits: a chunk of mere text needs no closer look."""
         self._finished = False
         self._said = False
+        self._stray: JsonObject | None = None
+        """The first frame that is no chunk of an answer."""
         self._calls = ToolCalls()
         self._details = Details()
         self._halves = Halves()
@@ -95,6 +106,8 @@ class ChatDecoder:
                 return ()
             if data.strip().startswith(b"[DONE]"):
                 return self._end()
+            if data.lstrip()[:1] == b"<":
+                raise not_json(data, 200, self._address, request_id=self._request_id) from None
             raise BadResponse(
                 f"the upstream's stream holds a frame that is not JSON: {error}",
                 upstream_request_id=self._request_id,
@@ -134,14 +147,13 @@ class ChatDecoder:
         return ()
 
     def _read(self, chunk: Any, name: str, data: bytes) -> Sequence[StreamEvent]:
-        if name == "error" or (isinstance(chunk, list) and any(map(_complains, chunk))):
+        is_object = isinstance(chunk, dict)
+        if name == "error" or (is_complaint(chunk) if is_object else holds_complaint(chunk)):
             raise error_of_body(chunk, request_id=self._request_id)
-        if not isinstance(chunk, dict):
+        if not is_object:
             raise BadResponse(
                 "the upstream's stream holds a frame that is no object", upstream_request_id=self._request_id
             )
-        if is_complaint(chunk):
-            raise error_of_body(chunk, request_id=self._request_id)
         events: list[StreamEvent] = []
         choices = as_list(chunk.get("choices"))
         if not self._started:
@@ -151,13 +163,20 @@ class ChatDecoder:
         for choice in choices:
             if isinstance(choice, dict) and choice.get("index") in (0, None):
                 if has_object_arguments(as_object(choice.get("delta") or choice.get("message"))):
-                    choice = as_object(as_list(jsonio.exactly(data)["choices"])[choices.index(choice)])
+                    choice = with_exact_numbers(chunk, data)["choices"][choices.index(choice)]
                 self._choice(choice, events)
         if chunk.get("usage") or "x_groq" in chunk:
             self._count(usage_of(chunk), events)
+        if not chunk.keys() <= _PLAIN:
+            self._odd(chunk, events)
+        return events if self._started else self._early(events)
+
+    def _odd(self, chunk: JsonObject, events: list[StreamEvent]) -> None:
+        """What a chunk has beyond the members of the dialect."""
+        if self._stray is None and _OF_A_CHUNK.isdisjoint(chunk):
+            self._stray = chunk
         if not chunk.keys() <= _ENVELOPE:
             self._keep({key: value for key, value in chunk.items() if key not in _ENVELOPE}, events)
-        return events if self._started else self._early(events)
 
     def _early(self, events: list[StreamEvent]) -> Sequence[StreamEvent]:
         """Before the start: what there is to say waits for an id, or for a part of the answer itself."""
@@ -174,13 +193,13 @@ class ChatDecoder:
         self._waiting.clear()
 
     def _choice(self, choice: Mapping[str, Any], events: list[StreamEvent]) -> None:
-        if not SURE.isdisjoint(choice) and is_complaint(choice):
-            raise error_of_body(choice, request_id=self._request_id)
+        if not SURE.isdisjoint(choice):
+            check_inside(choice, self._request_id)
         delta = as_object(choice.get("delta"))
         if delta:
             self._delta(delta, events)
-        elif not self._said:  # a whole answer; behind its pieces it would be said twice
-            self._delta(as_object(choice.get("message")), events)
+        elif message := as_object(choice.get("message")):
+            self._message(message, events)
         if choice.get("usage"):  # Moonshot
             self._count(usage_of(choice), events)
         if not choice.keys() <= _OF_A_CHOICE:
@@ -190,6 +209,13 @@ class ChatDecoder:
         native = choice.get("finish_reason")
         if native and not self._finished and not says_nothing(native):
             self._finish(native, events)
+
+    def _message(self, message: Mapping[str, Any], events: list[StreamEvent]) -> None:
+        """A whole message: the answer; or, behind its pieces, the same again, which may add calls."""
+        if not self._said:
+            self._delta(message, events)
+        elif not self._calls:
+            self._take_calls(message.get("tool_calls"), events)
 
     def _delta(self, delta: Mapping[str, Any], events: list[StreamEvent]) -> None:
         content = delta.get("content")
@@ -210,6 +236,8 @@ class ChatDecoder:
         news = len(events) > before or bool(self._calls or details or self._halves)
         self._said = self._said or news
         if not delta.keys() <= _OF_A_DELTA:
+            if not SURE.isdisjoint(delta):
+                check_inside(delta, self._request_id)
             extra = {key: delta[key] for key in _BACK if delta.get(key)}
             raw = {key: value for key, value in delta.items() if key not in _OF_A_DELTA}
             self._keep(raw, events, extra=extra)
@@ -264,6 +292,8 @@ class ChatDecoder:
             )
         events: list[StreamEvent] = []
         if not self._finished:
+            if self._stray is not None:
+                raise error_of_body(self._stray, request_id=self._request_id)
             if not self._said and not self._raw:
                 raise BadResponse(
                     "the upstream's stream ended without having said anything, not even why",
@@ -326,6 +356,7 @@ _PLAIN = frozenset(
 )  # fmt: skip
 """Members of a chunk that say nothing about the answer."""
 _ENVELOPE = _PLAIN | {"x_groq", "error"}
+_OF_A_CHUNK = frozenset(("choices", "usage", "x_groq"))
 _PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "native_finish_reason", "logprobs"))
 _OF_A_CHOICE = _PLAIN_CHOICE | {"message", "usage", "error"}
 _OF_A_DELTA = frozenset(
@@ -336,7 +367,3 @@ _OF_A_DELTA = frozenset(
 )  # fmt: skip
 _BACK = ("extra_content",)
 """Members of a message that its upstream wants back."""
-
-
-def _complains(value: Any) -> bool:
-    return isinstance(value, dict) and is_complaint(value)

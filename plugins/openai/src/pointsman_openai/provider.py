@@ -90,7 +90,9 @@ class OpenAIProvider(Provider):
         )
         if answer.status >= 400:
             raise await self._error(answer, client)
-        return HttpEvents(answer, SseFramer(), ChatDecoder(request_id=answer.request_id))
+        return HttpEvents(
+            answer, SseFramer(), ChatDecoder(request_id=answer.request_id, address=self._address())
+        )
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
         body = wire.completion_body(request, call.model, self._dialect_of(call))

@@ -77,7 +77,7 @@ class ToolCalls:
     def take(self, pieces: Any, answer_id: str, events: list[ToolCallDelta]) -> None:
         """Add to `events` what the pieces of one chunk tell."""
         fed: list[_Call] = []
-        for piece in map(as_object, as_list(pieces)):
+        for piece in map(as_object, _several(pieces)):
             wire_id = as_text(piece.get("id"))
             name, arguments = called(piece)
             extra = extra_of(piece)
@@ -86,6 +86,10 @@ class ToolCalls:
             said = _Piece(_number(piece.get("index")), wire_id, name, arguments)
             call = self._call(said, fed)
             fed.append(call)
+            if name and call.name and name != call.name:
+                raise BadResponse(
+                    f"the upstream's tool call is first one of {call.name[:100]!r} and then of {name[:100]!r}"
+                )
             call.name = call.name or name
             call.wire_id = call.wire_id or wire_id
             if extra:
@@ -162,7 +166,7 @@ def _number(given: Any) -> int | None:
 
 def calls_of(message: Mapping[str, Any], answer_id: str) -> tuple[ToolCall, ...]:
     """The calls of a whole message. Raises BadResponse for one without a name."""
-    given = [as_object(each) for each in as_list(message.get("tool_calls"))]
+    given = [as_object(each) for each in _several(message.get("tool_calls"))]
     if not given and (function := as_object(message.get("function_call"))):
         given = [{"function": function}]
     used: set[str] = set()
@@ -180,15 +184,25 @@ def calls_of(message: Mapping[str, Any], answer_id: str) -> tuple[ToolCall, ...]
     return tuple(calls)
 
 
+def _several(given: Any) -> Sequence[Any]:
+    """The calls of a list, which some leave out around a single one."""
+    return [given] if isinstance(given, dict) else as_list(given)
+
+
 def called(call: Mapping[str, Any]) -> tuple[str, str]:
     """(name, arguments) of a tool call or a piece of one. Raises BadResponse."""
     function = as_object(call.get("function"))
     if not function and (custom := as_object(call.get("custom"))):
-        return as_text(custom.get("name")), as_text(custom.get("input"))
+        return _name(custom), as_text(custom.get("input"))
     arguments = function.get("arguments")
-    if isinstance(arguments, dict | list):  # an object where the dialect wants its text
+    if arguments is not None and not isinstance(arguments, str):  # where the dialect wants its text
         arguments = arguments_text(arguments)
-    return as_text(function.get("name")), as_text(arguments)
+    return _name(function), arguments or ""
+
+
+def _name(function: Mapping[str, Any]) -> str:
+    name = as_text(function.get("name"))
+    return name if name.strip() else ""
 
 
 def has_object_arguments(message: Mapping[str, Any]) -> bool:
@@ -196,13 +210,16 @@ def has_object_arguments(message: Mapping[str, Any]) -> bool:
     calls = message.get("tool_calls")
     return bool(calls) and any(
         isinstance(as_object(as_object(each).get("function")).get("arguments"), dict)
-        for each in as_list(calls)
+        for each in _several(calls)
     )
 
 
 def extra_of(call: Mapping[str, Any]) -> JsonObject:
-    """The members of a call that have no field of ours, as `inputs` reads them."""
+    """The members of a call that have no field of ours, as `inputs` reads them; the type of a custom one."""
     function = as_object(call.get("function"))
+    if not function and as_object(call.get("custom")):
+        others = {name: value for name, value in call.items() if name not in _OF_A_CALL and value is not None}
+        return {**others, "type": "custom"}
     if call.keys() <= _OF_A_CALL and function.keys() <= _OF_A_FUNCTION:
         return NOTHING
     extra = {name: value for name, value in call.items() if name not in _OF_A_CALL and value is not None}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pointsman import data_urls
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.frozen import frozen
 from pointsman.payload import base64_of
@@ -28,6 +29,7 @@ from pointsman.types import (
     ResponseFormat,
     Text,
     Tool,
+    ToolCall,
     ToolChoice,
 )
 from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
@@ -193,22 +195,23 @@ def _assistant(message: Message, where: str, dialect: Dialect) -> Body:
     body: Body = {"role": "assistant", "content": text}
     if message.tool_calls:
         body["content"] = text or None
-        body["tool_calls"] = [
-            _with(
-                call.extra,
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments.strip() or "{}"},
-                },
-            )
-            for call in message.tool_calls
-        ]
+        body["tool_calls"] = [_call(each) for each in message.tool_calls]
     if message.reasoning and dialect.reasoning_field != "none":
         body[dialect.reasoning_field] = message.reasoning
     if details := [block for block in message.reasoning_blocks if is_reasoning_detail(block)]:
         body["reasoning_details"] = details
     return body
+
+
+def _call(call: ToolCall) -> Body:
+    if call.extra.get("type") == "custom":  # of a tool that takes a text
+        return _with(
+            call.extra,
+            {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}},
+        )
+    arguments = call.arguments if call.arguments.strip() else "{}"
+    function = {"name": call.name, "arguments": arguments}
+    return _with(call.extra, {"id": call.id, "type": "function", "function": function})
 
 
 def is_reasoning_detail(block: JsonObject) -> bool:
@@ -274,7 +277,10 @@ def _own_part(part: Part, where: str, dialect: Dialect) -> Body:
         case Audio():
             if dialect.official and part.format not in ("wav", "mp3"):
                 raise dialect.cannot(f"audio of format {part.format!r} in {where}", "send wav or mp3")
-            data = base64_of(part.data)
+            inline = None if part.url is None else data_urls.split(part.url)
+            if part.url is not None and inline is None:
+                raise dialect.cannot(f"audio by URL in {where}", "give its bytes")
+            data = base64_of(part.data) if inline is None else inline[1]
             return {"type": "input_audio", "input_audio": {"data": data, "format": part.format}}
 
 
@@ -283,13 +289,16 @@ def _file(file: File, where: str, dialect: Dialect) -> Body:
         raise dialect.cannot(f"the file in {where}")
     if file.id is not None:
         return {"file_id": file.id}
-    if file.data is None:
-        if file.url is not None:
-            raise dialect.cannot(f"a file by URL in {where}", "give its bytes or an uploaded file's id")
-        raise InvalidRequest(f"{where} is a file with neither data nor id")
-    data = base64_of(file.data)
     name = file.filename or ("document.pdf" if file.media_type == "application/pdf" else "document")
-    return {"filename": name, "file_data": f"data:{file.media_type};base64,{data}"}
+    if file.data is not None:
+        url = f"data:{file.media_type};base64,{base64_of(file.data)}"
+    elif file.url is None:
+        raise InvalidRequest(f"{where} is a file with neither data nor id")
+    elif file.url[:5].lower() == "data:":
+        url = file.url
+    else:
+        raise dialect.cannot(f"a file by URL in {where}", "give its bytes or an uploaded file's id")
+    return {"filename": name, "file_data": url}
 
 
 def _system_role(model: str, dialect: Dialect) -> str:

@@ -128,11 +128,20 @@ def _free_name(dialect: str, taken: dict[str, Upstream]) -> str:
 def _announce(asked: Asked, upstreams: list[Upstream], config_out: Path | None) -> None:
     if asked.json:
         print_json_line(
-            [{"name": each.name, "dialect": each.dialect, "base_url": each.base_url} for each in upstreams]
+            [
+                {
+                    "name": each.name,
+                    "dialect": each.dialect,
+                    "base_url": each.base_url,
+                    "models": list(each.site.models),
+                }
+                for each in upstreams
+            ]
         )
         return
     print_table(
-        ["name", "dialect", "base url"], [[each.name, each.dialect, each.base_url] for each in upstreams]
+        ["name", "dialect", "base url", "models"],
+        [[each.name, each.dialect, each.base_url, ", ".join(each.site.models)] for each in upstreams],
     )
     sys.stdout.flush()
     if config_out is not None:

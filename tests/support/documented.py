@@ -1,0 +1,28 @@
+"""Every setting that the documentation lists: the rows of its table, and what plugins have of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from pointsman.config.doc import config_table
+from pointsman.plugins import Plugins
+
+
+def documented() -> list[str]:
+    """Each by its key: as in the table, or `kind:name.field` for that of a plugin."""
+    rows = [row.key for row in config_table()]
+    return [*rows, *(f"{kind}:{name}.{field}" for kind, name, field in settings_of_plugins())]
+
+
+def settings_of_plugins(*more: object) -> Iterator[tuple[str, str, str]]:
+    """(kind, name, field) of every setting of the plugins that are built in, installed, or among `more`."""
+    plugins = Plugins(list(more))
+    for kind in ("provider", "auth", "retry", "strategy", "audit"):
+        for name in plugins.names(kind):
+            factory = plugins.get(kind, name)
+            for part in ("settings", "options"):
+                model: type[BaseModel] | None = getattr(factory, part, None)
+                for field in () if model is None else model.model_fields:
+                    yield kind if part == "settings" else part, name, field

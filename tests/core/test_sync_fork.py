@@ -205,3 +205,33 @@ def test_a_router_used_before_a_fork_says_what_to_do_after_it(tmp_path: Path) ->
     assert len(done.stdout.splitlines()) == 2
     for line in done.stdout.splitlines():
         assert "belongs to another event loop; make one for each, or a SyncRouter" in line
+
+
+IMPORTING = """
+from pointsman import SyncRouter
+
+router = SyncRouter.from_config(CONFIG)
+before = set(sys.modules)
+assert router.chat("m", "hi").text == "ok"
+print(json.dumps(sorted(set(sys.modules) - before)))
+router.close()
+"""
+
+
+@pytest.mark.parametrize("transport", ["auto", "h1"])
+def test_the_first_call_imports_nothing_in_the_thread_of_the_loop(transport: str, tmp_path: Path) -> None:
+    """A process that is forked in the midst of an import inherits its lock, which nobody there gives back."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"TRANSPORT = {transport!r}\n" + UPSTREAM + IMPORTING],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    roots = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert roots.isdisjoint(
+        {"pointsman", "pointsman_h1", "tenacity", "httptools", "httpx", "httpcore", "aiohttp", "anyio"}
+    )

@@ -92,6 +92,9 @@ class Engine:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._ended = False
+        # Here rather than in the thread: a process that is forked while another thread imports a module can
+        # never import it itself.
+        router.prepare()
         self._thread = threading.Thread(target=self._serve, name="pointsman", daemon=True)
         self._thread.start()
         _ENGINES.add(self)

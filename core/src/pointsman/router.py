@@ -588,6 +588,10 @@ class Router:
             each()
         self._snapshot = snapshot
 
+    def prepare(self) -> None:
+        """Import and make what the first call would have to; nothing is opened, and no loop needs to run."""
+        self._snapshot.prepare()
+
     def _bind(self) -> None:
         if self._end is not None:
             raise RuntimeError("this router is closed")

@@ -208,11 +208,8 @@ class Snapshot:
                 retired.append((lives, lambda upstream=upstream: _close(upstream, scrub)))  # type: ignore[misc]
         return retired
 
-    def start(self) -> None:
-        """Have ready what calls need, and begin to check the providers where the configuration wants it.
-
-        To be called on the loop that the calls will run on.
-        """
+    def prepare(self) -> None:
+        """Have ready what calls need: nothing is opened, and no loop needs to run. Safe to repeat."""
         own = (client for upstream in self.upstreams.values() for client in upstream.own)
         for client in (*self.clients.values(), *own):
             # Here rather than in the first call, whose time limits run.
@@ -225,6 +222,13 @@ class Snapshot:
         if any(each.attempts > 1 for each in policies):
             # Nor in the first call that fails: there it would hold up all the others, too.
             import tenacity  # noqa: F401 - `attempts` uses it
+
+    def start(self) -> None:
+        """Have ready what calls need, and begin to check the providers where the configuration wants it.
+
+        To be called on the loop that the calls will run on.
+        """
+        self.prepare()
         for upstream in self.upstreams.values():
             if upstream.prober is not None:
                 upstream.prober.start()

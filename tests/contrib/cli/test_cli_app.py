@@ -26,6 +26,7 @@ def test_help_lists_every_command(cli) -> None:
         "embed",
         "enable",
         "explain",
+        "health",
         "models",
         "plugins",
         "reload",

@@ -17,7 +17,7 @@ from pointsman_cli.running import router_for, run
 @verbose_option
 @pass_asked
 def command(asked: Asked) -> int | None:
-    """Ask every provider now whether it is well, free of charge.
+    """Ask every provider whether it is well.
 
     The exit code is 3 when one is not.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pointsman_cli.running import one_turn
 from pointsman_simulator import Fault, Reply
 
 SLOW = Reply(chunks=("one ", *["more "] * 500), tokens_per_second=20)
@@ -156,6 +158,27 @@ def test_ctrl_c_together_with_the_end_of_input_is_130_without_a_traceback(proces
         # One that saw the end first may have been done before the signal came.
         assert process.wait(20) in (0, 130, -signal.SIGINT)
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_loop_that_was_interrupted_just_behind_the_end_of_a_task_runs_the_next_one() -> None:
+    async def ends() -> None:
+        # As Ctrl-C does that comes when the task is done, and before the loop is told to stop for it.
+        asyncio.get_running_loop().call_soon(interrupt)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    async def goes_on() -> str:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return "done"
+
+    with asyncio.Runner() as runner:
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(ends())
+        one_turn(runner)
+
+        assert runner.run(goes_on()) == "done"
 
 
 @pytest.mark.parametrize("closed", [0, 1, 2])

@@ -134,6 +134,17 @@ def uninterrupted() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+def one_turn(runner: asyncio.Runner) -> None:
+    """Give the loop of `runner` one turn.
+
+    Where Ctrl-C fell just behind the end of a task, what stops the loop for that task is still to be called,
+    and would stop it for the next one.
+    """
+    loop = runner.get_loop()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
 def _nothing(_number: int, _frame: object) -> None:
     """A signal handler."""
 

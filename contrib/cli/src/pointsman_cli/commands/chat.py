@@ -13,7 +13,7 @@ import click
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked, raw_option, verbose_option
 from pointsman_cli.output import plain, print_json_line, print_piece, say, writer
 from pointsman_cli.prompts import as_text
-from pointsman_cli.running import default_model, ended_by_sigterm, router_for, uninterrupted
+from pointsman_cli.running import default_model, ended_by_sigterm, one_turn, router_for, uninterrupted
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Message, Router
@@ -53,6 +53,7 @@ def command(
             (_at_terminal if sys.stdin.isatty() else _piped)(asked, talk, runner)
         finally:
             with uninterrupted():
+                one_turn(runner)
                 runner.run(context.__aexit__(None, None, None))
 
 
@@ -154,6 +155,7 @@ def _at_terminal(asked: Asked, talk: _Talk, runner: asyncio.Runner) -> None:
             else:
                 runner.run(talk.turn(line))
         except KeyboardInterrupt:
+            one_turn(runner)
             say("stopped")
         except PointsmanError as error:
             say(message_of(error))

@@ -22,18 +22,10 @@ HERE = Path(__file__).parent
 CASES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(HERE.glob("*.json"))}
 SCRIPTS = sorted((HERE / "scripts").glob("r*.py"))
 
-NOT_YET: frozenset[str] = frozenset()
-"""Cases that fail so far. One that passes fails here until it is taken out."""
-
-
-def params(names: Any, not_yet: frozenset[str]) -> list[Any]:
-    mark = pytest.mark.xfail(strict=True, reason="not yet")
-    return [pytest.param(name, id=name, marks=[mark] if name in not_yet else []) for name in names]
-
 
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
 @pytest.mark.parametrize("transport", ["h1", "aiohttp", "httpx"])
-@pytest.mark.parametrize("name", params(CASES, NOT_YET))
+@pytest.mark.parametrize("name", CASES)
 async def test_what_must_come_comes(name: str, transport: str, cut: bool, cases_seed: int) -> None:
     case = CASES[name]
     chance = random.Random(f"{cases_seed} {name} {transport}") if cut else None
@@ -48,7 +40,7 @@ async def test_what_must_come_comes(name: str, transport: str, cut: bool, cases_
         )
 
 
-@pytest.mark.parametrize("name", params([path.stem for path in SCRIPTS], NOT_YET))
+@pytest.mark.parametrize("name", [path.stem for path in SCRIPTS])
 def test_the_script_ends_well(name: str) -> None:
     done = subprocess.run(
         [sys.executable, f"{name}.py"], cwd=HERE / "scripts", capture_output=True, text=True, timeout=120

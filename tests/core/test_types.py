@@ -15,7 +15,6 @@ from pointsman.types import (
     ChatRequest,
     ChatResponse,
     EmbedRequest,
-    File,
     GenerateRequest,
     Image,
     Message,
@@ -128,12 +127,6 @@ def test_a_messages_parts_and_text_are_two_views_of_its_content() -> None:
 
     assert (mixed.text, len(mixed.parts)) == ("ab", 3)
     assert (Message.user("a").parts, Message.user("").parts) == ((Text("a"),), ())
-
-
-def test_an_image_is_a_data_url_or_the_url_it_was_given() -> None:
-    assert Image(b"png").data_url() == "data:image/png;base64,cG5n"
-    assert Image(url="https://x").data_url() == "https://x"
-    assert File(b"x").media_type == "application/pdf"
 
 
 def test_arguments_are_parsed_only_on_demand() -> None:

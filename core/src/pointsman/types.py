@@ -7,7 +7,6 @@ wants it again) and `raw` (from it).
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -75,14 +74,6 @@ class Image:
     url: str | None = None
     detail: str | None = None
     extra: JsonObject = NOTHING
-
-    def base64(self) -> str:
-        """The bytes in base64, without a prefix. Only for pictures that have bytes."""
-        return base64.b64encode(self.data or b"").decode("ascii")
-
-    def data_url(self) -> str:
-        """A `data:` URL of the bytes, or `url` itself."""
-        return self.url if self.url is not None else f"data:{self.media_type};base64,{self.base64()}"
 
 
 @frozen

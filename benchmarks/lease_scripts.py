@@ -31,8 +31,7 @@ from time import perf_counter
 from typing import Any
 
 from pointsman import Router
-from pointsman.breaker import BreakerSettings
-from pointsman.build import Snapshot, build
+from pointsman.build.builder import Snapshot, build
 from pointsman.config import Config
 from pointsman.errors import (
     AttemptTimeout,
@@ -52,9 +51,10 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, BreakerChanged, Event, RequestEnded
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.plugins import Plugins
+from pointsman.http.event_stream import EventSource
+from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.sources import EventSource
+from pointsman.resilience.circuit_breaker import BreakerSettings
 from pointsman.testing import Answer, Scripted, ShuffleLoop, run, seeded
 from pointsman.types import (
     ChatRequest,

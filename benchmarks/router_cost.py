@@ -34,14 +34,14 @@ import httpx
 from pydantic import BaseModel
 
 from pointsman import Router, jsonio
-from pointsman.attempts import Attempts
-from pointsman.deployment import Demand
 from pointsman.errors import Outcome
+from pointsman.execution.execution import Attempts
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.http import Endpoint
-from pointsman.inputs import chat_request
+from pointsman.http.client import Endpoint
 from pointsman.provider import Call, Provider, ProviderFactory
-from pointsman.terms import PLAIN
+from pointsman.requests.call_options import PLAIN
+from pointsman.requests.parsing import chat_request
+from pointsman.routing.deployment import Demand
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import ChatRequest, ChatResponse, Usage
 

@@ -33,8 +33,8 @@ from pydantic import BaseModel, ConfigDict
 from pointsman import Router
 from pointsman.errors import CallError, ConnectionFailed, IdleTimeout, Unavailable
 from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.http.event_stream import EventSource
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.sources import EventSource
 from pointsman.testing import run, seeded
 from pointsman.types import (
     ChatRequest,

@@ -33,11 +33,11 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, get_args
 
-from pointsman.assembly import Assembly
 from pointsman.errors import PointsmanError
-from pointsman.framing import SseFramer
-from pointsman.sources import Decoder, Framer
+from pointsman.http.event_stream import Decoder, Framer
+from pointsman.http.framing import SseFramer
 from pointsman.types import FinishReason, StreamEvent, Usage
+from pointsman.wire.assembly import Assembly
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder
 from pointsman_ollama.decode import Lines, StreamDecoder

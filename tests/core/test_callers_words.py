@@ -9,9 +9,9 @@ from routers import Heard, config, router
 
 from pointsman.audit import record
 from pointsman.errors import InvalidRequest, Unavailable, UnknownModel
-from pointsman.foreign import INSTEAD
-from pointsman.inputs import chat_request, embed_request, generate_request
-from pointsman.terms import TERMS, split_terms
+from pointsman.requests.call_options import TERMS, split_terms
+from pointsman.requests.foreign_options import INSTEAD
+from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.testing import Scripted
 from pointsman.types import ChatRequest
 

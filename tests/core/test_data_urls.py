@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pointsman.data_urls import LARGE, split, undecoded
 from pointsman.errors import InvalidRequest
-from pointsman.inputs import as_messages
-from pointsman.payload import is_large
+from pointsman.requests.parsing import as_messages
 from pointsman.types import Audio, File, Image, Message, Part
+from pointsman.wire.data_urls import LARGE, split, undecoded
+from pointsman.wire.large_bodies import is_large
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from pointsman.assembly import Assembly, joined
 from pointsman.errors import InvalidRequest
-from pointsman.inputs import as_messages, as_tool_choice, as_tools, chat_request
-from pointsman.turns import Turns
+from pointsman.requests.parsing import as_messages, as_tool_choice, as_tools, chat_request
+from pointsman.text_messages import Turns
 from pointsman.types import (
     NOTHING,
     ChatResponse,
@@ -26,6 +25,7 @@ from pointsman.types import (
     ToolCallDelta,
     ToolChoice,
 )
+from pointsman.wire.assembly import Assembly, joined
 
 CACHED = {"cache_control": {"type": "ephemeral"}}
 

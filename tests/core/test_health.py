@@ -17,18 +17,9 @@ from hypothesis import strategies as st
 from reference_models.health import LevelModel, MemberModel, verdict
 
 from pointsman.clock import LoopClock
-from pointsman.health import (
-    Checks,
-    CheckSettings,
-    Outlier,
-    Outliers,
-    OutlierSettings,
-    Prober,
-    WarmUp,
-    WarmUpSettings,
-    largest_ratio,
-    within_caps,
-)
+from pointsman.resilience.health_check import Checks, CheckSettings, Prober
+from pointsman.resilience.outlier_detection import Outlier, Outliers, OutlierSettings
+from pointsman.resilience.warm_up import WarmUp, WarmUpSettings, largest_ratio, within_caps
 from pointsman.testing import run
 
 

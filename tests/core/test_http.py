@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.auth import Auth, Fixed, Secret
+from pointsman.auth import Auth, Secret
+from pointsman.builtin.auth import Fixed
 from pointsman.clock import LoopClock
 from pointsman.errors import (
     AttemptTimeout,
@@ -37,16 +38,16 @@ from pointsman.errors import (
     Truncated,
     Unavailable,
 )
-from pointsman.framing import SseEvent, SseFramer
-from pointsman.hints import RateHeaders
-from pointsman.http import MAX_BODY, Client, Endpoint, Fields, Limits
-from pointsman.sources import HttpEvents
-from pointsman.statuses import error_for_status, json_or_none, request_id_of, snippet
+from pointsman.http.client import MAX_BODY, Client, Endpoint, Fields, Limits
+from pointsman.http.event_stream import HttpEvents
+from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.testing import run
 from pointsman.transports import open_transport
-from pointsman.transports.direct import Direct, Reply, Shared, named
-from pointsman.transports.messages import Answered, Request
+from pointsman.transports.httpx_messages import Answered, Request
+from pointsman.transports.raw import Direct, Reply, Shared, named
 from pointsman.types import Started, StreamEvent, TextDelta
+from pointsman.wire.retry_after import RateHeaders
+from pointsman.wire.status_errors import error_for_status, json_or_none, request_id_of, snippet
 
 CANARY = "sk-canary-7f3a"
 LONG = Limits(deadline=1e9)

@@ -15,7 +15,8 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 from reference_models.gcra import PER_SECOND, Entry, WindowModel, fullest_window
 
-from pointsman.limits import DEFAULT_OUTPUT, Estimator, Limit, Limits, Meter, Reservation, input_estimate
+from pointsman.resilience.rate_limit import Limit, Limits, Meter, Reservation
+from pointsman.resilience.token_estimate import DEFAULT_OUTPUT, Estimator, input_estimate
 from pointsman.types import (
     ChatRequest,
     EmbedRequest,

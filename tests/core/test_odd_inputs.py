@@ -17,7 +17,7 @@ from routers import config as configured
 from pointsman import InvalidRequest, Router, UnknownModel
 from pointsman.errors import CallError, PluginError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.terms import Terms
+from pointsman.requests.call_options import Terms
 from pointsman.testing import Scripted, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest

@@ -20,7 +20,7 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.http import Endpoint
+from pointsman.http.client import Endpoint
 from pointsman.testing import Answer, Scripted, run
 from pointsman.types import ChatRequest, Image, Message, ResponseFormat, Text, Tool, ToolChoice
 

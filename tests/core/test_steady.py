@@ -10,11 +10,13 @@ from typing import Any
 from routers import router
 
 from pointsman import Router
-from pointsman.deployment import Admin, Demand, Lease
 from pointsman.errors import Outcome
-from pointsman.health import within_caps
-from pointsman.limits import Limit, Limits, Meter
-from pointsman.pool import Pool
+from pointsman.resilience.rate_limit import Limit, Limits, Meter
+from pointsman.resilience.warm_up import within_caps
+from pointsman.routing.deployment import Demand
+from pointsman.routing.deployment_state import Admin
+from pointsman.routing.lease import Lease
+from pointsman.routing.pool import Pool
 from pointsman.testing import Scripted, run
 
 

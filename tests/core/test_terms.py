@@ -12,7 +12,8 @@ from routers import config, router
 
 from pointsman import ConfigError, DeadlineExceeded, InvalidRequest, NoDeploymentAvailable, Router, RuleNotMet
 from pointsman.errors import MidStreamError, Unavailable
-from pointsman.terms import as_rule, both, broken, split_terms
+from pointsman.requests.call_options import split_terms
+from pointsman.requests.requirements import as_rule, both, broken
 from pointsman.testing import Answer, Scripted, run
 
 LOCAL_FIRST: dict[str, Any] = {

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from pointsman._internal.timeouts import Alarms, TimeLimit, TimeLimits
 from pointsman.testing import run
-from pointsman.timers import Alarms, TimeLimit, TimeLimits
 
 
 class Late(Exception):

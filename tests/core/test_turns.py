@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.inputs import as_messages, chat_request, checked
-from pointsman.turns import Turns
+from pointsman.requests.parsing import as_messages, chat_request, checked
+from pointsman.text_messages import Turns
 from pointsman.types import ChatRequest, Message
 
 plain_messages = st.builds(Message, st.sampled_from(["system", "user", "assistant"]), st.text())

@@ -17,17 +17,9 @@ from hypothesis import strategies as st
 from reference_models.queue import Caller, QueueModel
 
 from pointsman.errors import DeadlineExceeded, QueueFull
+from pointsman.resilience.admission_queue import NOT_YET, Attempt, NotYet, WaitingRoom
+from pointsman.resilience.fair_queue import LineSettings, Priority, Waiter, WaitingLine
 from pointsman.testing import VirtualLoop, run
-from pointsman.waiting import (
-    NOT_YET,
-    Attempt,
-    LineSettings,
-    NotYet,
-    Priority,
-    Waiter,
-    WaitingLine,
-    WaitingRoom,
-)
 
 SEED = int(os.environ.get("POINTSMAN_WAITING_SEED", "0"))
 INTERLEAVINGS = int(os.environ.get("POINTSMAN_WAITING_INTERLEAVINGS", "1500"))

@@ -15,7 +15,7 @@ import pytest
 import pointsman
 from pointsman import CallError, ChatRequest, ProviderError, RequestError
 from pointsman.events import Event
-from pointsman.terms import TERMS
+from pointsman.requests.call_options import TERMS
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "calling.md").read_text("utf-8")

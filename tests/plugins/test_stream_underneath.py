@@ -17,7 +17,7 @@ from replay import Scripted, call_for, client_for, context_for, cut
 
 from pointsman import Router
 from pointsman.errors import AttemptTimeout, BadResponse, CallError, Truncated, Unavailable
-from pointsman.http import Limits
+from pointsman.http.client import Limits
 from pointsman.provider import Provider
 from pointsman.testing import run
 from pointsman.types import ChatRequest, ChatResponse, GenerateRequest, Message

@@ -43,9 +43,9 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.http import Client, Endpoint, Limits
+from pointsman.http.client import Client, Endpoint, Limits
+from pointsman.http.event_stream import Decoder, EventSource, Framer
 from pointsman.provider import Call
-from pointsman.sources import Decoder, EventSource, Framer
 from pointsman.testing import replay
 from pointsman.testing.replay import context_for as context_for
 from pointsman.types import (

@@ -12,8 +12,8 @@ from pointsman.auth import Auth
 from pointsman.clock import Clock
 from pointsman.errors import Unsupported
 from pointsman.frozen import frozen
-from pointsman.http import Client, Endpoint, Limits
-from pointsman.sources import EventSource
+from pointsman.http.client import Client, Endpoint, Limits
+from pointsman.http.event_stream import EventSource
 from pointsman.types import (
     ChatRequest,
     ChatResponse,

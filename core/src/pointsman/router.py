@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import TTLCache
 
-from pointsman.attempts import Attempts, Running
-from pointsman.build import build, check, wrong_for_plugins
+from pointsman._internal.plugin_errors import fault, is_own
+from pointsman._internal.scrubber import Scrubber
+from pointsman._internal.timeouts import TimeLimit
+from pointsman.build.builder import build, check, wrong_for_plugins
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
+from pointsman.config.findings import Finding
 from pointsman.config.problems import config_error
-from pointsman.config.validation import Finding
-from pointsman.deployment import Admin, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
@@ -32,20 +33,22 @@ from pointsman.errors import (
     UnknownModel,
     writable,
 )
+from pointsman.event_log import Journal, refused
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
-from pointsman.faults import fault, is_own
-from pointsman.health import answered
-from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
-from pointsman.journal import Journal, refused
-from pointsman.plugins import Plugins
-from pointsman.pool import when_all_idle
+from pointsman.execution.execution import Attempts
+from pointsman.execution.stream import ChatStream
+from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider
-from pointsman.scrubber import Scrubber
-from pointsman.snapshot import Snapshot
-from pointsman.status import explain, status
-from pointsman.stream import ChatStream
-from pointsman.terms import PLAIN, Terms, split_terms
-from pointsman.timers import TimeLimit
+from pointsman.requests.call_options import PLAIN, Terms, split_terms
+from pointsman.requests.parsing import Messages, chat_request, checked, embed_request, generate_request
+from pointsman.resilience.health_check import answered
+from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment_state import Admin
+from pointsman.routing.introspection import explain, status
+from pointsman.routing.lease import Lease
+from pointsman.routing.pool import when_all_idle
+from pointsman.routing.runtime import Running
+from pointsman.routing.snapshot import Snapshot
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -55,8 +58,8 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.batch import Batch
-    from pointsman.control_socket import Control
+    from pointsman.control.socket import Control
+    from pointsman.execution.batch import Batch
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 E = TypeVar("E", bound=CallError)
@@ -296,7 +299,7 @@ class Router:
         per_minute: float | None = None,
     ) -> Batch:
         """The results of many chats, as they finish or `ordered`; a failed one holds its `error`."""
-        from pointsman.batch import Batch
+        from pointsman.execution.batch import Batch
 
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 
@@ -619,8 +622,8 @@ class Router:
         """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
         if config.control is None:
             return None
-        from pointsman.control import socket_path
-        from pointsman.control_socket import Control
+        from pointsman.control.commands import socket_path
+        from pointsman.control.socket import Control
 
         try:
             path = socket_path(config.control, config.file, pid=os.getpid())

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.plugins import Plugins
+from pointsman.plugins.registry import Plugins
 from pointsman.transports import TransportOptions, TransportUnavailable
-from pointsman.transports.direct import Shared
-from pointsman.transports.messages import Request
+from pointsman.transports.httpx_messages import Request
+from pointsman.transports.raw import Shared
 from pointsman_h1 import H1Transport, plugin
 from pointsman_h1.connection import HIGH_WATER, READ_BYTES
 from pointsman_h1.request import JOINED, Template, encoded

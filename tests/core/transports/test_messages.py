@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pointsman.transports.direct import Shared
-from pointsman.transports.messages import Request, Response
+from pointsman.transports.httpx_messages import Request, Response
+from pointsman.transports.raw import Shared
 
 FIELDS = {b"host": b"here", b"x": b"\xe9"}
 

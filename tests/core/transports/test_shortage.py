@@ -17,11 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
-from pointsman.auth import Fixed, Secret
+from pointsman.auth import Secret
+from pointsman.builtin.auth import Fixed
 from pointsman.clock import LoopClock
 from pointsman.errors import CallError, ConnectionFailed, Outcome, OutOfResources
-from pointsman.health import CheckSettings, Prober
-from pointsman.http import Client, Endpoint, Limits
+from pointsman.http.client import Client, Endpoint, Limits
+from pointsman.resilience.health_check import CheckSettings, Prober
 from pointsman.testing import run
 from pointsman.transports.shortage import OUT_OF, shortage
 

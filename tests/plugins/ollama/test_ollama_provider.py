@@ -14,8 +14,8 @@ from replay import Scripted, assemble, call_for, client_for, context_for
 
 from pointsman import Router
 from pointsman.errors import BadResponse, ModelNotFound, PermissionDenied, Truncated, Unavailable, Unsupported
+from pointsman.http.event_stream import EventSource
 from pointsman.provider import Call
-from pointsman.sources import EventSource
 from pointsman.types import (
     ChatRequest,
     EmbedRequest,

@@ -36,7 +36,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.sources import EventSource
+from pointsman.http.event_stream import EventSource
 from pointsman.types import (
     ChatRequest,
     EmbedRequest,

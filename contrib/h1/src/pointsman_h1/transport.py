@@ -11,9 +11,9 @@ from collections.abc import Awaitable
 import httpx
 
 from pointsman.transports import TlsContexts, TransportOptions, TransportUnavailable
-from pointsman.transports.direct import Direct, Shared
-from pointsman.transports.messages import Request, Response
-from pointsman.transports.slots import Slots
+from pointsman.transports.fair_semaphore import Slots
+from pointsman.transports.httpx_messages import Request, Response
+from pointsman.transports.raw import Direct, Shared
 from pointsman_h1.connecting import Resolver, connected
 from pointsman_h1.connection import READ_BYTES, Connection, NeverSent
 from pointsman_h1.framing import ResponseReader

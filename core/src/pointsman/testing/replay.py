@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from pointsman.auth import Auth, Fixed, Secret
+from pointsman._internal.httpx_lazy import httpx
+from pointsman.auth import Auth, Secret
+from pointsman.builtin.auth import Fixed
 from pointsman.clock import LoopClock
-from pointsman.http import Client, Endpoint, Limits
-from pointsman.lean import httpx
+from pointsman.http.client import Client, Endpoint, Limits
+from pointsman.http.event_stream import EventSource
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.sources import EventSource
 from pointsman.types import StreamEvent
 
 Ending = Literal["end", "break", "silence"]

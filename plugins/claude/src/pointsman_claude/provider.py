@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from pointsman.errors import BadResponse, CallError, InvalidRequest
 from pointsman.frozen import frozen
-from pointsman.hints import RateHeaders
-from pointsman.http import Answer, Client, Endpoint
-from pointsman.payload import is_large, written
+from pointsman.http.client import Answer, Client, Endpoint
+from pointsman.http.event_stream import HttpEvents
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
-from pointsman.sources import HttpEvents
-from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
+from pointsman.wire.large_bodies import is_large, written
+from pointsman.wire.retry_after import RateHeaders
+from pointsman.wire.status_errors import json_or_none, snippet
 from pointsman_claude.decode import input_tokens, model_page
 from pointsman_claude.failures import NOT_CLAUDE, failure
 from pointsman_claude.frames import Frames

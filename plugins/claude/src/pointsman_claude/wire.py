@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from pointsman.errors import InvalidRequest
 from pointsman.frozen import frozen
-from pointsman.turns import Turns
+from pointsman.text_messages import Turns
 from pointsman.types import ChatRequest, File, JsonObject, Message, Text, Tool
 from pointsman_claude.blocks import (
     Block,

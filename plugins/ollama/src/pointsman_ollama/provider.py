@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pointsman.errors import CallError
-from pointsman.http import Answer, Client, Endpoint, Limits
-from pointsman.payload import is_large, written
+from pointsman.http.client import Answer, Client, Endpoint, Limits
+from pointsman.http.event_stream import EventSource, HttpEvents
 from pointsman.provider import Call, Provider, ProviderContext
-from pointsman.sources import EventSource, HttpEvents
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -21,6 +20,7 @@ from pointsman.types import (
     Message,
     ModelInfo,
 )
+from pointsman.wire.large_bodies import is_large, written
 from pointsman_ollama import decode, manage, wire
 from pointsman_ollama.failures import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel

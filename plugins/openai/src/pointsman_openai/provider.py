@@ -8,15 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from pointsman import jsonio
+from pointsman._internal import jsonio
 from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderError
-from pointsman.framing import SseFramer
-from pointsman.hints import RateHeaders
-from pointsman.http import Answer, Client, Endpoint, Limits, bearer
-from pointsman.payload import is_large, written
+from pointsman.http.client import Answer, Client, Endpoint, Limits, bearer
+from pointsman.http.event_stream import HttpEvents
+from pointsman.http.framing import SseFramer
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
-from pointsman.sources import HttpEvents
-from pointsman.statuses import json_or_none, snippet
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -25,6 +22,9 @@ from pointsman.types import (
     GenerateRequest,
     ModelInfo,
 )
+from pointsman.wire.large_bodies import is_large, written
+from pointsman.wire.retry_after import RateHeaders
+from pointsman.wire.status_errors import json_or_none, snippet
 from pointsman_openai import answers, wire
 from pointsman_openai.address import is_wrong_address, not_json, wrong_address
 from pointsman_openai.decode import ChatDecoder, chat_of_events, is_events

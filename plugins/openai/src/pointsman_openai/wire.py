@@ -11,11 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pointsman import data_urls
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.frozen import frozen
-from pointsman.payload import base64_of
-from pointsman.turns import Turns
+from pointsman.text_messages import Turns
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -32,6 +30,8 @@ from pointsman.types import (
     ToolCall,
     ToolChoice,
 )
+from pointsman.wire import data_urls
+from pointsman.wire.large_bodies import base64_of
 from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
 
 Body = dict[str, Any]

@@ -260,9 +260,9 @@ async def _batch(
 
 
 def _line(router: Router) -> Any:
-    room = router._snapshot.pools["m"].room
-    assert room is not None
-    return room.line
+    queue = router._snapshot.pools["m"].queue
+    assert queue is not None
+    return queue.line
 
 
 async def _call(router: Router, streaming: bool, reached: Reached) -> None:

@@ -51,7 +51,7 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, BreakerChanged, Event, RequestEnded
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.http.event_stream import EventSource
+from pointsman.http.event_stream import EventStream
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.resilience.circuit_breaker import BreakerSettings
@@ -184,7 +184,7 @@ class _Unruly(Provider):
         self._next(call)
         return await self._inner.embed(request, call)
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         chosen = self._next(call)
         # Opened at once, so that it is this call's step of the script, and handed out later.
         source = await self._inner.stream(request, call)
@@ -202,7 +202,7 @@ class _Unruly(Provider):
 
 
 class _UnrulySource:
-    def __init__(self, source: EventSource, behaviour: Behaviour) -> None:
+    def __init__(self, source: EventStream, behaviour: Behaviour) -> None:
         self._source = source
         self._behaviour = behaviour
         self.upstream_request_id = source.upstream_request_id
@@ -573,9 +573,9 @@ class Ledger:
         self._budgets(snapshot)
         self._meters(snapshot)
         for name, pool in snapshot.pools.items():
-            if pool.room is not None:
-                self._must(pool.room.is_empty, f"somebody still waits for {name}")
-                self._must(len(pool.room.line) == 0, f"the line of {name} is not empty")
+            if pool.queue is not None:
+                self._must(pool.queue.is_empty, f"somebody still waits for {name}")
+                self._must(len(pool.queue.line) == 0, f"the line of {name} is not empty")
 
     def _budgets(self, snapshot: Snapshot) -> None:
         least: Counter[str] = Counter()

@@ -35,11 +35,11 @@ from pydantic import BaseModel
 
 from pointsman import Router, jsonio
 from pointsman.errors import Outcome
-from pointsman.execution.execution import Attempts
+from pointsman.execution.execution import Execution
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.client import Endpoint
 from pointsman.provider import Call, Provider, ProviderFactory
-from pointsman.requests.call_options import PLAIN
+from pointsman.requests.call_options import DEFAULT
 from pointsman.requests.parsing import chat_request
 from pointsman.routing.deployment import Demand
 from pointsman.transports.factory import TransportFactory
@@ -195,7 +195,7 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
             chat_request("m", QUESTION, OPTIONS)
 
     async def provider(times: int) -> None:
-        attempts = Attempts(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", PLAIN)
+        attempts = Execution(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", DEFAULT)
         now = attempts.now()
         lease = router._snapshot.pools["m"].lease(asked, now=now, expires=now + 60, demand=Demand())
         assert lease is not None

@@ -27,7 +27,7 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.http.client import Answer, Endpoint
-from pointsman.http.event_stream import EventSource, HttpEvents
+from pointsman.http.event_stream import EventStream, HttpEventStream
 from pointsman.http.framing import JsonLineFramer, SseEvent
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.retry import Failure
@@ -140,8 +140,8 @@ class Toy(Provider):
             raise ProviderError("no text")
         return ChatResponse(text=text, usage=usage(value))
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
-        return HttpEvents(await self.send(request, call, stream=True), self.framer(), self.decoder())
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
+        return HttpEventStream(await self.send(request, call, stream=True), self.framer(), self.decoder())
 
     async def models(self) -> Sequence[ModelInfo]:
         self.own = self.own or self.context.open(self.endpoint)
@@ -248,7 +248,7 @@ class ReplacesCancellation(Toy):
 
 
 class SwallowsCancellationMidStream(Toy):
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         source = await super().stream(request, call)
 
         class Deaf:
@@ -265,7 +265,7 @@ class SwallowsCancellationMidStream(Toy):
 
 
 class KeepsTheConnection(Toy):
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         source = await super().stream(request, call)
 
         class Open:

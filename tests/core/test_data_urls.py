@@ -115,8 +115,8 @@ def test_no_more_than_the_ends_of_a_large_text_are_decoded(monkeypatch: pytest.M
         decoded.append(len(text))
         return base64.b64decode(text, **options)
 
-    monkeypatch.setattr("pointsman.data_urls.b64decode", counting)
-    monkeypatch.setattr("pointsman.inputs.base64", None)
+    monkeypatch.setattr("pointsman.wire.data_urls.b64decode", counting)
+    monkeypatch.setattr("pointsman.requests.parsing.base64", None)
 
     parts(BIG * 20)
 

@@ -146,7 +146,7 @@ def test_hooks_are_found_as_pluggy_finds_them() -> None:
     """Ours looks at less of an object."""
     plain, ours = pluggy.PluginManager("pointsman"), Plugins().manager
     plain.add_hookspecs(PointsmanSpec)
-    plain.register(plugin.plugin)
+    plain.register(plugin)
 
     hooks = ours.get_hookcallers(plugin.plugin)
     assert {each.name for each in hooks or ()} == {
@@ -162,7 +162,7 @@ def test_metadata_is_read_once(install: Install, monkeypatch: pytest.MonkeyPatch
         reads.append(1)
         return metadata.distributions()
 
-    monkeypatch.setattr("pointsman.plugins.distributions", counted)
+    monkeypatch.setattr("pointsman.plugins.registry.distributions", counted)
     plugins = Plugins()
 
     plugins.auth("env")

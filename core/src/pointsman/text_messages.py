@@ -9,7 +9,7 @@ from typing import Any, NoReturn, overload
 from pointsman.types import Message, Role
 
 
-class Turns(Sequence[Message]):
+class TextMessages(Sequence[Message]):
     """Messages that have a role and a text and nothing else, as nearly all conversations do.
 
     To whoever looks it is the tuple of these messages: equal to it, of the same hash, shown the same way.
@@ -64,14 +64,14 @@ class Turns(Sequence[Message]):
     def __iter__(self) -> Iterator[Message]:
         return iter(self._all())
 
-    def __add__(self, other: tuple[Message, ...] | Turns) -> tuple[Message, ...]:
-        return self._all() + tuple(other) if isinstance(other, tuple | Turns) else NotImplemented
+    def __add__(self, other: tuple[Message, ...] | TextMessages) -> tuple[Message, ...]:
+        return self._all() + tuple(other) if isinstance(other, tuple | TextMessages) else NotImplemented
 
     def __radd__(self, other: tuple[Message, ...]) -> tuple[Message, ...]:
         return other + self._all() if isinstance(other, tuple) else NotImplemented
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Turns):
+        if isinstance(other, TextMessages):
             if self._messages is None and other._messages is None:
                 return self.roles == other.roles and self.texts == other.texts
             return self._all() == other._all()
@@ -84,7 +84,7 @@ class Turns(Sequence[Message]):
         return repr(self._all())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Turns, (self.roles, self.texts, self._messages)
+        return TextMessages, (self.roles, self.texts, self._messages)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise FrozenInstanceError(f"cannot assign to field {name!r}")

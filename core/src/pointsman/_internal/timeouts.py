@@ -19,7 +19,7 @@ GRACE = 1.0
 """Seconds after which a task that goes on beyond its limit is cancelled once more: time to clean up in."""
 
 
-class Alarms:
+class TimerHeap:
     """When limits want to be looked at, with one timer of the loop for all of them: the one for the earliest.
 
     A limit that is given back stays in the heap until there are more of those than others. So what a limit
@@ -29,25 +29,25 @@ class Alarms:
     __slots__ = ("_given_back", "_handle", "_heap", "_loop", "_numbers", "_rings_at")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, TimeLimits]] = []
+        self._heap: list[tuple[float, int, Timeouts]] = []
         self._numbers = count()  # so that limits themselves are never compared
         self._given_back = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._rings_at = inf
 
-    def add(self, limits: TimeLimits, when: float, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, limits: Timeouts, when: float, loop: asyncio.AbstractEventLoop) -> None:
         """Have `limits` ring at `when`, and no longer when they would have."""
         if loop is not self._loop:
             self._move(loop)
-        if limits.rings_at != inf:
-            self.give_back()
-        limits.rings_at = when
+        if limits.fires_at != inf:
+            self.release()
+        limits.fires_at = when
         heappush(self._heap, (when, next(self._numbers), limits))
         if when < self._rings_at:
             self._set(when)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Hear that limits which were added are not to ring as they were."""
         self._given_back = given_back = self._given_back + 1
         if given_back == len(self._heap):
@@ -65,15 +65,15 @@ class Alarms:
     def _move(self, loop: asyncio.AbstractEventLoop) -> None:
         """Serve another loop; on the one before nobody waits any more."""
         for when, _, limits in self._heap:
-            if limits.rings_at == when:
-                limits.rings_at = inf
+            if limits.fires_at == when:
+                limits.fires_at = inf
         self._heap.clear()
         self._given_back = 0
         self._set(inf)
         self._loop = loop
 
     def _tidy(self) -> None:
-        self._heap[:] = [each for each in self._heap if each[2].rings_at == each[0]]
+        self._heap[:] = [each for each in self._heap if each[2].fires_at == each[0]]
         heapify(self._heap)
         self._given_back = 0
 
@@ -90,18 +90,18 @@ class Alarms:
         heap = self._heap
         while heap and heap[0][0] <= now:
             when, _, limits = heappop(heap)
-            if limits.rings_at == when:
+            if limits.fires_at == when:
                 limits.ring()
             else:
                 self._given_back -= 1
-        while heap and heap[0][2].rings_at != heap[0][0]:
+        while heap and heap[0][2].fires_at != heap[0][0]:
             heappop(heap)
             self._given_back -= 1
         if heap and heap[0][0] < self._rings_at:
             self._set(heap[0][0])
 
 
-class TimeLimits:
+class Timeouts:
     """Limits on one wait after another: `with limits.until(when, error):` raises `error()` at `when`.
 
     They share one alarm. It is set by the first of them and, when it rings, looks whose turn it is by then: a
@@ -114,21 +114,21 @@ class TimeLimits:
     also when it arrives together with the limit.
 
     Attributes:
-        rings_at: when the alarm rings, infinite for none.
+        fires_at: when the timer fires, infinite for none.
         when: the limit of the wait that goes on now, infinite for none.
     """
 
-    __slots__ = ("_alarms", "_cancelling", "_error", "_rung", "_task", "rings_at", "when")
+    __slots__ = ("_alarms", "_cancelling", "_error", "_rung", "_task", "fires_at", "when")
 
-    def __init__(self, alarms: Alarms | None = None) -> None:
+    def __init__(self, alarms: TimerHeap | None = None) -> None:
         """`alarms`: shared with other limits."""
-        self._alarms = Alarms() if alarms is None else alarms
-        self.rings_at = inf
+        self._alarms = TimerHeap() if alarms is None else alarms
+        self.fires_at = inf
         self._task: asyncio.Task[object] | None = None
         self._rung = 0
         self.when = inf
 
-    def until(self, when: float | None, error: Callable[[], Exception]) -> TimeLimits:
+    def until(self, when: float | None, error: Callable[[], Exception]) -> Timeouts:
         """The limit of the next wait.
 
         Args:
@@ -143,11 +143,11 @@ class TimeLimits:
 
     def close(self) -> None:
         """Give the alarm back, unless a wait depends on it; the next wait would set another."""
-        if self.rings_at != inf and self._task is None:
-            self.rings_at = inf
-            self._alarms.give_back()
+        if self.fires_at != inf and self._task is None:
+            self.fires_at = inf
+            self._alarms.release()
 
-    def __enter__(self) -> TimeLimits:
+    def __enter__(self) -> Timeouts:
         when = self.when
         if when == inf:
             return self
@@ -156,7 +156,7 @@ class TimeLimits:
             raise RuntimeError("a time limit needs a running task")
         self._cancelling = task.cancelling()
         self._task = task
-        if when < self.rings_at:
+        if when < self.fires_at:
             self._alarms.add(self, when, task.get_loop())
         return self
 
@@ -185,7 +185,7 @@ class TimeLimits:
 
     def ring(self) -> None:
         """The alarm rings."""
-        rang_at, self.rings_at = self.rings_at, inf
+        rang_at, self.fires_at = self.fires_at, inf
         task = self._task
         if task is None:
             return
@@ -197,7 +197,7 @@ class TimeLimits:
         task.cancel()
 
 
-class ExtensibleLimits(TimeLimits):
+class ExtensibleLimits(Timeouts):
     """Limits of which one may be put off when it is reached, without the wait noticing anything.
 
     Attributes:
@@ -207,31 +207,31 @@ class ExtensibleLimits(TimeLimits):
 
     __slots__ = ("later",)
 
-    def __init__(self, alarms: Alarms | None = None) -> None:
+    def __init__(self, alarms: TimerHeap | None = None) -> None:
         super().__init__(alarms)
         self.later: Callable[[], float] | None = None
 
     def ring(self) -> None:
-        if self.later is not None and self._task is not None and self.rings_at >= self.when:
+        if self.later is not None and self._task is not None and self.fires_at >= self.when:
             later, self.later = self.later, None
             self.when = max(self.when, later())
         super().ring()
 
 
-class TimeLimit(TimeLimits):
+class TimeLimit(Timeouts):
     """`with TimeLimit(when, error):` is the limit of a single wait, after which the alarm is given back.
 
-    Arguments as of `TimeLimits` and `TimeLimits.until`; without `alarms` its timer is its own.
+    Arguments as of `Timeouts` and `Timeouts.until`; without `alarms` its timer is its own.
     """
 
     __slots__ = ("_shared",)
 
     def __init__(
-        self, when: float | None, error: Callable[[], Exception], alarms: Alarms | None = None
+        self, when: float | None, error: Callable[[], Exception], alarms: TimerHeap | None = None
     ) -> None:
         self._shared = alarms is not None
-        self._alarms = Alarms() if alarms is None else alarms
-        self.rings_at = inf
+        self._alarms = TimerHeap() if alarms is None else alarms
+        self.fires_at = inf
         self._task = None
         self._rung = 0
         self.when = inf if when is None else when
@@ -243,9 +243,9 @@ class TimeLimit(TimeLimits):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.rings_at != inf:
-            self.rings_at = inf
-            self._alarms.give_back()
+        if self.fires_at != inf:
+            self.fires_at = inf
+            self._alarms.release()
             if not self._shared:
                 self._alarms.close()
         if self._rung:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, SecretStr
 
 from pointsman._internal.plugin_errors import OWN, fault
 from pointsman._internal.scrubber import Scrubber, userinfo
-from pointsman._internal.timeouts import Alarms
+from pointsman._internal.timeouts import TimerHeap
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth, Overheard, Secret
 from pointsman.build.takeover import Kept, LiveSettings, settle
@@ -36,22 +36,21 @@ from pointsman.plugins.interfaces import lack
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Provider, ProviderContext, ProviderFactory
 from pointsman.requests.parsing import default_options
-from pointsman.requests.requirements import broken, show
+from pointsman.requests.requirements import show, unmet
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
-from pointsman.resilience.admission_queue import WaitingRoom
+from pointsman.resilience.admission_queue import AdmissionQueue
 from pointsman.resilience.circuit_breaker import BreakerSettings
 from pointsman.resilience.cool_down import CoolDownSettings, Credential
-from pointsman.resilience.fair_queue import LineSettings, WaitingLine
-from pointsman.resilience.health_check import Checks, CheckSettings, Prober, answered
-from pointsman.resilience.loaded_models import POLL_SECONDS, Host
-from pointsman.resilience.outlier_detection import Outlier, OutlierSettings
-from pointsman.resilience.rate_limit import Limit, Meter, Oversize
-from pointsman.resilience.rate_limit import Limits as RateLimits
+from pointsman.resilience.fair_queue import FairQueue, QueueSettings
+from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState, answered
+from pointsman.resilience.loaded_models import POLL_SECONDS, ModelServer
+from pointsman.resilience.outlier_detection import OutlierDetector, OutlierSettings
+from pointsman.resilience.rate_limit import Gcra, Oversize, RateLimits, RateLimitScope
 from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudget
 from pointsman.resilience.warm_up import WarmUpSettings
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.deployment_state import Changes, Live
+from pointsman.routing.deployment_state import Changes, DeploymentState
 from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Fallback, Pool, chain
 from pointsman.routing.runtime import Setting
@@ -142,12 +141,12 @@ class _Builder:
         """What is allowed and probably not meant."""
         # The first build may come before any loop runs; nothing has happened by then.
         self._now = -inf if previous is None else clock.now()
-        self._lives: dict[str, Live] = {}
+        self._lives: dict[str, DeploymentState] = {}
         self._clients: dict[str, Client] = {}
         self._hosts: dict[str, Polled] = {}
         self._factories: dict[str, ProviderFactory] = {}
         """Of the providers whose type is known, whatever else is wrong with them."""
-        self._scopes: dict[str, Limit] = {}
+        self._scopes: dict[str, RateLimitScope] = {}
         self._kept = Kept(previous)
         self._specific = config.specific()
         self._limits: dict[str, RateLimits | None] = {}
@@ -177,7 +176,7 @@ class _Builder:
                 retry=parts.retry,
                 hedging=self._hedge_settings(),
                 scrubber=self._scrubber,
-                alarms=Alarms() if previous is None else previous.setting.alarms,
+                alarms=TimerHeap() if previous is None else previous.setting.alarms,
             ),
             upstreams=parts.upstreams,
             pools=pools,
@@ -426,7 +425,7 @@ class _Builder:
         checks, warming = (
             (kept, old.warming) if old is not None and kept else self._new_checks(upstream, settings)
         )
-        prober = Prober(
+        prober = HealthChecker(
             upstream.provider.name,
             lambda: answered(upstream.provider.probe()),
             checks.report,
@@ -437,9 +436,11 @@ class _Builder:
         )
         return replace(upstream, checks=checks, prober=prober, warming=warming)
 
-    def _new_checks(self, upstream: Upstream, settings: CheckSettings) -> tuple[Checks, list[Live]]:
+    def _new_checks(
+        self, upstream: Upstream, settings: CheckSettings
+    ) -> tuple[HealthState, list[DeploymentState]]:
         events, name, changes = self._events, upstream.provider.name, self._changes
-        warming: list[Live] = []
+        warming: list[DeploymentState] = []
 
         def changed(healthy: bool, now: float, reason: str) -> None:
             changes.count += 1
@@ -447,7 +448,7 @@ class _Builder:
             for each in warming if healthy else ():
                 each.begin_warm_up(now)
 
-        return Checks(settings, on_change=changed, say=self._scrubber.shown), warming
+        return HealthState(settings, on_change=changed, say=self._scrubber.shown), warming
 
     def _same_provider(self, old: ProviderConfig, new: ProviderConfig) -> bool:
         """Whether a provider object and its clients can stay: nothing they are made of has changed."""
@@ -573,7 +574,7 @@ class _Builder:
         carried = [{**providers[each.provider].labels, **each.labels} for each in known]
         if len(known) < len(model.deployments) or not model.require:
             return
-        if not any(broken(model.require, each) is None for each in carried):
+        if not any(unmet(model.require, each) is None for each in carried):
             self._problem(
                 (*path, "require"),
                 f"no deployment of it meets {show(model.require)}",
@@ -639,7 +640,7 @@ class _Builder:
             scrub=self._scrubber.text,
             panic_threshold=self._config.panic_threshold,
             rng=self._rng,
-            room=self._room(),
+            queue=self._queue(),
             hedges=self._hedges(old),
             counts_tokens=any(
                 limits is not None and limits.counts_tokens
@@ -661,17 +662,17 @@ class _Builder:
             None if config is None else HedgeSettings(config.quantile, config.floor, config.minimum_samples)
         )
 
-    def _room(self) -> WaitingRoom[Lease] | None:
+    def _queue(self) -> AdmissionQueue[Lease] | None:
         """Where callers of one model wait for room."""
         config, clock = self._config.queue, self._clock
         if config is None:
             return None
-        settings = LineSettings(max_length=config.length, max_wait=config.wait, share=config.lowest_share)
+        settings = QueueSettings(max_length=config.length, max_wait=config.wait, share=config.lowest_share)
 
-        def give_back(held: Lease) -> None:
+        def release(held: Lease) -> None:
             held.release(Outcome.NEUTRAL, clock.now(), sent=False)
 
-        return WaitingRoom(WaitingLine(settings), give_back)
+        return AdmissionQueue(FairQueue(settings), release)
 
     def _rate_limits(self, config: DeploymentConfig, upstream: Upstream) -> RateLimits | None:
         """What a deployment counts against: its own limits, those of its provider, and shared ones."""
@@ -684,7 +685,7 @@ class _Builder:
 
     def _adopt(
         self,
-        live: Live,
+        live: DeploymentState,
         settings: LiveSettings,
         limits: RateLimits | None,
         credential: Credential,
@@ -726,11 +727,11 @@ class _Builder:
 
         return heard
 
-    def _scope(self, name: str, config: LimitsConfig) -> Limit:
+    def _scope(self, name: str, config: LimitsConfig) -> RateLimitScope:
         if name not in self._scopes:
             before = {} if self._previous is None else self._previous.scopes
-            old = before.get(name) or Limit()
-            self._scopes[name] = Limit(
+            old = before.get(name) or RateLimitScope()
+            self._scopes[name] = RateLimitScope(
                 _meter(config.requests, config.burst_requests, config.oversize, old.requests),
                 _meter(config.tokens, config.burst_tokens, config.oversize, old.tokens),
                 name,
@@ -791,7 +792,7 @@ class _Builder:
             attempt=timeouts.attempt,
         )
 
-    def _host(self, name: str, upstream: Upstream, live: Live) -> Host:
+    def _host(self, name: str, upstream: Upstream, live: DeploymentState) -> ModelServer:
         if name not in self._hosts:
             kept = None if self._previous is None else self._previous.hosts.get(name)
             if kept is None or kept.provider is not upstream.provider:
@@ -802,14 +803,14 @@ class _Builder:
         return host
 
     def _polled(self, name: str, provider: Provider) -> Polled:
-        host, clock = Host(), self._clock
+        host, clock = ModelServer(), self._clock
 
         async def poll() -> None:
             host.told(await provider.in_memory(), clock.now())
 
         settings = CheckSettings(interval=POLL_SECONDS)
         # A server that does not answer is nothing new here: what is known of it grows stale by itself.
-        poller = Prober(
+        poller = HealthChecker(
             f"{name} for what it has in memory",
             poll,
             lambda _error, _now: None,
@@ -832,7 +833,7 @@ class _Builder:
         settings, previous = self._live_settings(config), self._previous
         live = self._kept.live(id, config.provider, config.model)
         if live is None:
-            live = Live(id, breaker=None, rng=self._rng, changes=self._changes)
+            live = DeploymentState(id, breaker=None, rng=self._rng, changes=self._changes)
             if previous is not None and id in previous.lives:
                 # What an operator said of it holds, however it is configured now.
                 live.admin = previous.lives[id].admin
@@ -864,7 +865,9 @@ class _Builder:
         new = self._config.providers[provider]
         return old is not None and (old.type, old.base_url) != (new.type, new.base_url)
 
-    def _kept_client(self, live: Live, config: DeploymentConfig, upstream: Upstream) -> Client | None:
+    def _kept_client(
+        self, live: DeploymentState, config: DeploymentConfig, upstream: Upstream
+    ) -> Client | None:
         """The client of that state, when it is made as a new one would be."""
         old = self._previous
         if old is None or old.lives.get(live.id) is not live or live.max_in_flight != config.max_in_flight:
@@ -886,7 +889,9 @@ class _Builder:
             refusal=CoolDownSettings(**dict(self._specific.refusal(config))),
         )
 
-    def _outlier(self, pool: str, id: str, live: Live, checks: Checks | None) -> Outlier | None:
+    def _outlier(
+        self, pool: str, id: str, live: DeploymentState, checks: HealthState | None
+    ) -> OutlierDetector | None:
         config, events = self._config.outliers, self._events
         if config is None and checks is None:
             return None
@@ -901,7 +906,7 @@ class _Builder:
             live.begin_warm_up(until)
             events.report(HealthChanged(id, False, reason))
 
-        return Outlier(settings, self._rng, checks=checks, on_eject=ejected)
+        return OutlierDetector(settings, self._rng, checks=checks, on_eject=ejected)
 
     def _check_control(self) -> None:
         if self._config.control is not None:
@@ -927,14 +932,14 @@ def _reach(config: ProviderConfig) -> dict[str, Any]:
     return {name: value for name, value in config if name not in _BESIDE}
 
 
-def _begin_anew(live: Live, now: float) -> None:
+def _begin_anew(live: DeploymentState, now: float) -> None:
     """What went wrong at one server says nothing about another."""
     live.forget()
     if live.breaker is not None:
         live.breaker.reset(now)
 
 
-def _add(warming: list[Live], live: Live) -> None:
+def _add(warming: list[DeploymentState], live: DeploymentState) -> None:
     if live not in warming:
         warming.append(live)
 
@@ -962,13 +967,13 @@ def _secrets_in(value: object) -> Iterator[str]:
                 yield from _secrets_in(each)
 
 
-def _meter(rate: Rate | None, burst: int | None, oversize: Oversize, old: Meter | None) -> Meter | None:
+def _meter(rate: Rate | None, burst: int | None, oversize: Oversize, old: Gcra | None) -> Gcra | None:
     """A meter of these settings: the `old` one as it stands when they are its own, else one at rest."""
     if rate is None:
         return None
-    new = Meter(rate.count, rate.period, burst, oversize=oversize)
+    new = Gcra(rate.count, rate.period, burst, oversize=oversize)
     return old if old is not None and _says(old) == _says(new) else new
 
 
-def _says(meter: Meter) -> tuple[object, ...]:
+def _says(meter: Gcra) -> tuple[object, ...]:
     return meter.count, meter.period, meter.burst, meter.oversize

@@ -17,7 +17,7 @@ from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, Break
 from pointsman.resilience.cool_down import OVERLOAD, REFUSAL, CoolDownSettings
 from pointsman.resilience.quantiles import Window
 from pointsman.resilience.warm_up import WarmUp, WarmUpSettings
-from pointsman.routing.deployment_state import Live
+from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.snapshot import Snapshot
 
 
@@ -43,7 +43,7 @@ class Kept:
     """The live states that a snapshot hands on, by id, provider and upstream model."""
 
     def __init__(self, previous: Snapshot | None) -> None:
-        self._known: dict[tuple[str, str, str], Live] = {}
+        self._known: dict[tuple[str, str, str], DeploymentState] = {}
         if previous is None:
             return
         # One that was taken away is remembered for as long as calls of it run: it may come back before. One
@@ -55,12 +55,12 @@ class Kept:
                 if live.in_flight or pool.name in called or previous.lives.get(each.id) is live:
                     self._known[each.id, each.provider.name, each.model] = live
 
-    def live(self, id: str, provider: str, model: str) -> Live | None:
+    def live(self, id: str, provider: str, model: str) -> DeploymentState | None:
         """That of the same deployment; None when there was none."""
         return self._known.get((id, provider, model))
 
 
-def settle(live: Live, settings: LiveSettings, now: float, *, rng: Rng, events: Events) -> None:
+def settle(live: DeploymentState, settings: LiveSettings, now: float, *, rng: Rng, events: Events) -> None:
     """Have `settings` hold for `live` from `now` on, for calls that run as well."""
     live.max_in_flight = settings.max_in_flight
     if live.breaker is None:
@@ -77,7 +77,7 @@ def settle(live: Live, settings: LiveSettings, now: float, *, rng: Rng, events: 
     live.changes.count += 1
 
 
-def _settle_adaptive(live: Live, settings: LiveSettings) -> None:
+def _settle_adaptive(live: DeploymentState, settings: LiveSettings) -> None:
     if settings.adaptive is None or settings.max_in_flight is None:
         live.adaptive = None
     elif live.adaptive is None:
@@ -88,7 +88,7 @@ def _settle_adaptive(live: Live, settings: LiveSettings) -> None:
         live.adaptive.configure(settings.adaptive, settings.max_in_flight)
 
 
-def _breaker(live: Live, settings: BreakerSettings, rng: Rng, events: Events) -> Breaker:
+def _breaker(live: DeploymentState, settings: BreakerSettings, rng: Rng, events: Events) -> Breaker:
     def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
         if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
             live.begin_warm_up(now)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import gcd
 
-from pointsman.builtin.swrr import Ties, Turns
+from pointsman.builtin.swrr import SmoothWeightedRoundRobin, TieBreaker
 from pointsman.clock import Rng
 from pointsman.strategy import Member, Strategy, StrategyFactory
 
@@ -20,7 +20,7 @@ class _InTurn(Strategy):
             rng: draws how many picks are made silently when the members are first announced; None: none.
             silent_picks: that number, in place of chance.
         """
-        self._turns: Turns[Member] = Turns(weighted=self._weighted)
+        self._turns: SmoothWeightedRoundRobin[Member] = SmoothWeightedRoundRobin(weighted=self._weighted)
         self._start = _Start(rng, silent_picks)
 
     def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
@@ -65,7 +65,7 @@ class LeastConnections(Strategy):
 
     def __init__(self, rng: Rng | None = None, *, silent_picks: int | None = None) -> None:
         """As for `Weighted`: the silent picks move the turns of the ties."""
-        self._ties = Ties()
+        self._ties = TieBreaker()
         self._even = False
         self._start = _Start(rng, silent_picks)
 

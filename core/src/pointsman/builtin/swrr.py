@@ -25,7 +25,7 @@ _SCALE_BITS = 20  # weights are held x 2**20, so that rescaling rounds to about 
 _GRAIN_BITS = 64  # the same for the heap, whose clock is rounded each time the eligible set changes
 
 
-class Seat(Protocol):
+class _Weighted(Protocol):
     """What taking turns needs to know of a member."""
 
     @property
@@ -35,10 +35,10 @@ class Seat(Protocol):
     def weight(self) -> int: ...
 
 
-S = TypeVar("S", bound=Seat)
+S = TypeVar("S", bound=_Weighted)
 
 
-class Turns(Generic[S]):
+class SmoothWeightedRoundRobin(Generic[S]):
     """Smooth weighted round robin: `next(ready)` says whose turn it is.
 
     Weights are read when a member is announced by `members` and when the eligible set changes. Whoever
@@ -184,7 +184,7 @@ class Turns(Generic[S]):
         return [seat.weight for seat in seats] if self._weighted else [1 for _ in seats]
 
 
-class Ties:
+class TieBreaker:
     """Smooth weighted round robin on raw weights, for sets that are different at every step.
 
     Credits are not rescaled between sets: who ties with whom is chance, and a credit won against a
@@ -224,7 +224,7 @@ class Ties:
         return winner
 
     def members(self, everyone: Sequence[S]) -> None:
-        """As `Turns.members`."""
+        """As `SmoothWeightedRoundRobin.members`."""
         self._credits = inherited(self._credits, [member.id for member in everyone])
         self._places = {member.id: place for place, member in enumerate(everyone)}
         self._even = len({member.weight for member in everyone}) == 1

@@ -20,7 +20,7 @@ from pointsman.config.interpolate import ReadFile, interpolate
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error
 from pointsman.config.references import reference_findings
-from pointsman.config.salvage import Sound
+from pointsman.config.salvage import ValidPart
 from pointsman.config.sections import (
     AdaptiveConfig,
     BreakerConfig,
@@ -380,7 +380,7 @@ def _checked(
     else:
         if not wrong and not config._findings(data):
             return config, []
-    sound = Sound(data, spare={"providers": {}})
+    sound = ValidPart(data, spare={"providers": {}})
     rest = sound.model(model, wrong, context=_BY_LOADER)
     if rest is None:
         return None, wrong

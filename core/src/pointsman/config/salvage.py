@@ -13,7 +13,7 @@ from pointsman.config.problems import Path
 M = TypeVar("M", bound=BaseModel)
 
 
-class Sound:
+class ValidPart:
     """What is left of some data when everything wrong is taken out, with the paths it had before.
 
     Args:

@@ -16,7 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pointsman._internal.plugin_errors import OWN, during_attempt, fault, is_own, misshapen
-from pointsman._internal.timeouts import ExtensibleLimits, TimeLimit, TimeLimits
+from pointsman._internal.timeouts import ExtensibleLimits, TimeLimit, Timeouts
 from pointsman.clock import new_id
 from pointsman.errors import (
     AttemptTimeout,
@@ -38,12 +38,12 @@ from pointsman.errors import (
 from pointsman.event_log import begun
 from pointsman.events import AttemptEnded, RequestEnded, log
 from pointsman.execution.hedging import hedge_after, may_hedge
-from pointsman.execution.retrying import Failures, cut, pause
-from pointsman.http.client import Limits
+from pointsman.execution.retrying import RetryState, cut, pause
+from pointsman.http.client import AttemptTimeouts
 from pointsman.provider import Call
-from pointsman.requests.call_options import PLAIN, Terms, show_limit
-from pointsman.requests.requirements import both
-from pointsman.resilience.admission_queue import NotYet, WaitingRoom
+from pointsman.requests.call_options import DEFAULT, CallOptions, show_limit
+from pointsman.requests.requirements import merged
+from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
 from pointsman.resilience.fair_queue import Priority
 from pointsman.resilience.retry_budget import RetryBudget
 from pointsman.retry import Failure, RetryPolicy
@@ -79,7 +79,7 @@ class _Way(NamedTuple):
     at: float
 
 
-class Attempts:
+class Execution:
     """The state of one request. Bound to the task that runs it; nothing in it is shared.
 
     Args:
@@ -113,7 +113,7 @@ class Attempts:
         chain: Sequence[Pool],
         request: Request,
         operation: str,
-        terms: Terms = PLAIN,
+        terms: CallOptions = DEFAULT,
     ) -> None:
         self._setting = setting
         self._chain = chain
@@ -126,7 +126,7 @@ class Attempts:
         first = chain[0]
         require = terms.require
         if first.require:
-            require = both(first.require, require)
+            require = merged(first.require, require)
         self._demand = Demand(require, first.estimate(request))
         self.deadline = now + (terms.timeout or first.total)
         self._budget = first.budget
@@ -135,7 +135,7 @@ class Attempts:
         if setting.hedging is not None and operation == "stream" and (hedges := first.hedges) is not None:
             hedges.request(now)
         self.made = 0
-        self._failures: Failures | None = None
+        self._failures: RetryState | None = None
         self._last: Lease | None = None
         self._hedge: Lease | None = None
         self._usage: Usage | None = None
@@ -238,10 +238,10 @@ class Attempts:
         return self._chain[0].retry or self._setting.retry
 
     @property
-    def _failed_before(self) -> Failures:
+    def _failed_before(self) -> RetryState:
         """What has gone wrong so far; from the first time somebody asks on, it is kept."""
         if self._failures is None:
-            self._failures = Failures()
+            self._failures = RetryState()
         return self._failures
 
     @property
@@ -290,13 +290,13 @@ class Attempts:
 
         None: nothing but room is lacking, and it has to wait in line, or else it would overtake others.
         """
-        room = self._chain[0].room
-        if room is not None and not room.is_empty:
+        queue = self._chain[0].queue
+        if queue is not None and not queue.is_empty:
             return None
         try:
             return self._found(refusal)
         except (NoDeploymentAvailable, Unsupported):
-            if room is None or not self._worth_a_place(self._setting.clock.now(), room):
+            if queue is None or not self._worth_a_place(self._setting.clock.now(), queue):
                 raise
             return None
 
@@ -307,9 +307,9 @@ class Attempts:
             begun(self.request_id, lease.deployment.id, number)
 
     async def _in_line(self) -> Lease:
-        demand, room, failures = self._demand, self._chain[0].room, self._failures
-        assert room is not None
-        until = self._patience(self._setting.clock.now(), room)
+        demand, queue, failures = self._demand, self._chain[0].queue, self._failures
+        assert queue is not None
+        until = self._patience(self._setting.clock.now(), queue)
 
         def attempt(now: float) -> Lease | NotYet:
             held = self._seek(now)
@@ -327,7 +327,7 @@ class Attempts:
             )
 
         try:
-            held = await room.wait(
+            held = await queue.wait(
                 attempt,
                 key=self.terms.caller,
                 priority=_PRIORITIES[self.terms.priority],
@@ -360,13 +360,13 @@ class Attempts:
             if (at := each.room_at(now, demand.tokens)) is not None
         }
 
-    def _patience(self, now: float, room: WaitingRoom[Lease]) -> float:
-        """Until when a caller who comes to `room` now waits in line."""
-        return min(now + room.line.settings.max_wait, self.deadline)
+    def _patience(self, now: float, queue: AdmissionQueue[Lease]) -> float:
+        """Until when a caller who comes to `queue` now waits in line."""
+        return min(now + queue.line.settings.max_wait, self.deadline)
 
-    def _worth_a_place(self, now: float, room: WaitingRoom[Lease]) -> bool:
+    def _worth_a_place(self, now: float, queue: AdmissionQueue[Lease]) -> bool:
         """Whether there may be room for the next attempt before its time in line is over."""
-        return min(self._lacking(now).values(), default=inf) < self._patience(now, room)
+        return min(self._lacking(now).values(), default=inf) < self._patience(now, queue)
 
     async def _waited_again(self) -> bool:
         """Whether the request, which waited for its way back and found it longer, has waited for the rest.
@@ -446,7 +446,7 @@ class Attempts:
         Every pool of the chain that has something ready keeps one attempt in reserve: three dead deployments
         must not use up the attempts that the fallback would have answered.
         """
-        failures = self._failures or Failures()
+        failures = self._failures or RetryState()
         pools = [pool for pool in self._led_to(failures) if pool.name not in failures.closed]
         if failures.spent:
             return [pool for pool in pools if pool.name not in failures.causes]
@@ -459,7 +459,7 @@ class Attempts:
             pools = rest
         return pools
 
-    def _led_to(self, failures: Failures) -> Sequence[Pool]:
+    def _led_to(self, failures: RetryState) -> Sequence[Pool]:
         """The pools of the chain to which what has happened so far leads."""
         if len(self._chain) == 1:
             return self._chain
@@ -467,7 +467,7 @@ class Attempts:
         return chain(self._chain[0], by_name.__getitem__, failures.follows)
 
     def _none_available(self, now: float) -> NoDeploymentAvailable:
-        pools = self._led_to(self._failures or Failures())
+        pools = self._led_to(self._failures or RetryState())
         errors = [pool.none_available(now, self._demand) for pool in pools]
         # Pools that may not take the request at all are no reason to come back later.
         errors = [error for error in errors if not isinstance(error, RuleNotMet)] or errors[:1]
@@ -536,11 +536,11 @@ class Attempts:
         """Where the next attempt can go: elsewhere, else back, else into the line; None for nowhere."""
         if ready := self._ready(now):
             return _Way(ready, None, now)
-        failures, room = self._failed_before, self._chain[0].room
+        failures, queue = self._failed_before, self._chain[0].queue
         back = None if failures.spent else failures.way_back(self._chain, now)
         if back is not None:
             return _Way((), *back)
-        if room is not None and self._worth_a_place(now, room):
+        if queue is not None and self._worth_a_place(now, queue):
             return _Way((), None, now)
         return None
 
@@ -574,8 +574,8 @@ class Attempts:
             shown = f"{float(wait):g} seconds" if number else f"a {type(wait).__name__}"
             did = f"returned {shown} from delay(), expected seconds from 0 or None"
         scrub = self._setting.scrubber.text
-        broken = fault("retry", self._chain[0].retry_name, "delay", did, scrub=scrub)
-        raise self._complete(broken, None) from failure.error
+        unmet = fault("retry", self._chain[0].retry_name, "delay", did, scrub=scrub)
+        raise self._complete(unmet, None) from failure.error
 
     def _ready(self, now: float, *, well_only: bool = False) -> Sequence[Deployment]:
         """What the next attempt could go to at once, of those that this request has not tried."""
@@ -607,8 +607,8 @@ class Attempts:
         who waits in line.
         """
         now = self._setting.clock.now()
-        pool, room = self._pool(beside), self._chain[0].room
-        if self._setting.running.closed or now >= self.deadline or not (room is None or room.is_empty):
+        pool, queue = self._pool(beside), self._chain[0].queue
+        if self._setting.running.closed or now >= self.deadline or not (queue is None or queue.is_empty):
             return None
         if self.made >= self._retry.attempts:
             return None
@@ -675,14 +675,14 @@ class Attempts:
         """Seconds on the clock of `deadline`."""
         return self._setting.clock.now()
 
-    def call(self, lease: Lease, time: TimeLimits) -> Call:
+    def call(self, lease: Lease, time: Timeouts) -> Call:
         """What the provider is handed for the attempt that holds `lease`, whose limits `time` keeps."""
         deployment = lease.deployment
         terms = self.terms
         return Call(  # by position, both: classes take names for twice the price
             deployment.model,
             deployment.client,
-            Limits(
+            AttemptTimeouts(
                 self.deadline,
                 terms.first_token_timeout or deployment.first_token,
                 terms.idle_timeout or deployment.idle,
@@ -701,7 +701,7 @@ class Attempts:
         attempt = lease.deployment.attempt
         return self.deadline if attempt is None else min(self.deadline, lease.started_at + attempt)
 
-    def limit(self, lease: Lease) -> TimeLimits:
+    def limit(self, lease: Lease) -> Timeouts:
         """The limit of an attempt that awaits its answer as a whole."""
         until = self.deadline if lease.deployment.attempt is None else self.ends(lease)
         return TimeLimit(until, lambda: self.late(lease), self._setting.alarms)
@@ -744,7 +744,7 @@ class Attempts:
         """
         if self._setting.running.closed:
             return False
-        now, failures = self.now(), self._failures or Failures()
+        now, failures = self.now(), self._failures or RetryState()
         if failures.spent or self.made >= self._retry.attempts:
             begun = {lease.pool, *failures.causes}
             pools = [each for each in self._led_to(failures) if each.name not in begun | failures.closed]
@@ -796,9 +796,9 @@ class Attempts:
             return
         else:
             did = "returned an answer whose vectors are no list"
-        broken = self.plugin_error(lease, self.operation, did)
-        assert broken is not None
-        raise broken
+        unmet = self.plugin_error(lease, self.operation, did)
+        assert unmet is not None
+        raise unmet
 
     def _count_vectors(self, response: EmbedResponse, lease: Lease) -> None:
         assert isinstance(self.request, EmbedRequest)

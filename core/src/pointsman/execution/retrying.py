@@ -50,7 +50,7 @@ def cut(error: CallError, *, keep: bool) -> None:
         cut(error.cause, keep=keep)
 
 
-class Failures:
+class RetryState:
     """The failed attempts of one request.
 
     Attributes:

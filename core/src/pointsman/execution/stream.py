@@ -20,8 +20,8 @@ from pointsman.errors import (
     MidStreamError,
     Outcome,
 )
-from pointsman.execution.execution import Attempts
-from pointsman.execution.stream_attempt import Opening, raced, turn
+from pointsman.execution.execution import Execution
+from pointsman.execution.stream_attempt import StreamAttempt, raced, turn
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatResponse, Done, StreamEvent
 
@@ -46,12 +46,12 @@ class ChatStream:
     which carries what had been delivered.
     """
 
-    def __init__(self, begin: Callable[[], Attempts]) -> None:
+    def __init__(self, begin: Callable[[], Execution]) -> None:
         self._begin = begin
-        self._attempts: Attempts | None = None
-        self._opening: Opening | None = None
+        self._attempts: Execution | None = None
+        self._opening: StreamAttempt | None = None
         self._ready: deque[StreamEvent] = deque()
-        self._beside: Opening | None = None
+        self._beside: StreamAttempt | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._response: ChatResponse | None = None
         self._closed = False
@@ -175,7 +175,7 @@ class ChatStream:
         """One attempt, or two side by side: open the stream and read up to its first content."""
         attempts = self._attempts
         assert attempts is not None
-        self._opening = opening = Opening(attempts, lease)
+        self._opening = opening = StreamAttempt(attempts, lease)
         late = attempts.hedge_after(lease)
         if late is None:
             await opening.run()
@@ -187,7 +187,7 @@ class ChatStream:
         if opening.whole:
             await self._complete(opening)
 
-    def _begun_beside(self, opening: Opening) -> None:
+    def _begun_beside(self, opening: StreamAttempt) -> None:
         self._beside = opening
 
     async def _advance(self) -> StreamEvent:
@@ -234,7 +234,7 @@ class ChatStream:
             raise broken from broken.cause
         return ready.popleft()
 
-    async def _complete(self, opening: Opening) -> None:
+    async def _complete(self, opening: StreamAttempt) -> None:
         """The end marker was seen: the answer is whole, the lease ends, the connection goes back."""
         attempts, source, time = self._attempts, opening.source, opening.time
         assert attempts is not None
@@ -262,7 +262,7 @@ class ChatStream:
         time.close()
         opening.ready.append(Done(response))
 
-    def _broken(self, opening: Opening, error: CallError) -> MidStreamError:
+    def _broken(self, opening: StreamAttempt, error: CallError) -> MidStreamError:
         attempts, lease, assembly = self._attempts, opening.lease, opening.assembly
         assert attempts is not None
         opening.abort()
@@ -293,6 +293,6 @@ class ChatStream:
         """End a call that still runs, without judging the deployment."""
         for opening in (self._opening, self._beside):
             if opening is not None:
-                opening.let_go()
+                opening.discard()
         if self._attempts is not None:
             self._attempts.finish(result)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from pointsman._internal.plugin_errors import OWN
 from pointsman.errors import AttemptTimeout, Outcome
-from pointsman.execution.execution import Attempts
-from pointsman.http.event_stream import EventSource
+from pointsman.execution.execution import Execution
+from pointsman.http.event_stream import EventStream
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatRequest, StreamEvent
 from pointsman.wire.assembly import Assembly
@@ -20,7 +20,7 @@ HELD_SIZE = 64 * 1024
 counts as committed."""
 
 
-class Opening:
+class StreamAttempt:
     """One attempt at a stream.
 
     Attributes:
@@ -46,10 +46,10 @@ class Opening:
         "whole",
     )
 
-    def __init__(self, attempts: Attempts, lease: Lease) -> None:
+    def __init__(self, attempts: Execution, lease: Lease) -> None:
         self._attempts = attempts
         self.lease = lease
-        self.source: EventSource | None = None
+        self.source: EventStream | None = None
         self.ready: deque[StreamEvent] = deque()
         self.assembly = Assembly()
         self.whole = False
@@ -122,7 +122,7 @@ class Opening:
         except OWN as error:
             self._attempts.plugin_error(self.lease, "abort", error)  # which logs it
 
-    def let_go(self) -> None:
+    def discard(self) -> None:
         """End the attempt without judging the deployment, its connection first."""
         self.abort()
         self._attempts.end(self.lease, Outcome.NEUTRAL, usage=self.assembly.usage)
@@ -135,7 +135,9 @@ async def turn() -> None:
     await asyncio.sleep(0)
 
 
-async def raced(attempts: Attempts, first: Opening, late: float, begun: Callable[[Opening], None]) -> Opening:
+async def raced(
+    attempts: Execution, first: StreamAttempt, late: float, begun: Callable[[StreamAttempt], None]
+) -> StreamAttempt:
     """Run `first`; when it has no content after `late` seconds, run another one elsewhere beside it.
 
     Returns the one that has content first; the other is closed, its lease released without a judgement, and
@@ -151,7 +153,7 @@ async def raced(attempts: Attempts, first: Opening, late: float, begun: Callable
         done, _ = await asyncio.wait(running, timeout=late)
         lease = None if done else attempts.hedge(first.lease)
         if lease is not None:
-            second = Opening(attempts, lease)
+            second = StreamAttempt(attempts, lease)
             begun(second)
             running[asyncio.ensure_future(second.run())] = second
         while True:
@@ -171,7 +173,7 @@ async def raced(attempts: Attempts, first: Opening, late: float, begun: Callable
                 raise failure
     finally:
         for task, opening in running.items():
-            opening.let_go()
+            opening.discard()
             task.add_done_callback(_heard)
             task.cancel()
         # A frame that holds the error that holds the frame would hold the caller's stream, too.

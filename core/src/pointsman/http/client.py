@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pointsman._internal import httpx_lazy, jsonio
 from pointsman._internal.plugin_errors import OWN, during_attempt, fault, is_own
 from pointsman._internal.scrubber import Scrubber
-from pointsman._internal.timeouts import Alarms, TimeLimits
+from pointsman._internal.timeouts import Timeouts, TimerHeap
 from pointsman.auth import Auth, Secret
 from pointsman.clock import Clock
 from pointsman.errors import (
@@ -37,7 +37,7 @@ from pointsman.errors import (
 )
 from pointsman.frozen import frozen
 from pointsman.transports.options import TransportUnavailable
-from pointsman.transports.raw import Direct, Reply, Shared
+from pointsman.transports.raw import RawTransport, Reply, RequestTemplate
 from pointsman.transports.shortage import shortage
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import ID_NAMES, json_or_none, request_id_of, snippet
@@ -76,7 +76,7 @@ class Endpoint:
 
 
 @dataclass(slots=True)  # one for each attempt, and freezing it would triple what that costs
-class Limits:
+class AttemptTimeouts:
     """The time limits of one attempt, in seconds; `deadline` is an instant of the clock. Not to be changed.
 
     `first_token` and `idle` hold for streams; an answer in one piece has until the deadline, or `attempt`.
@@ -88,7 +88,7 @@ class Limits:
     first_token: float = 60.0
     idle: float = 60.0
     attempt: float | None = None
-    time: TimeLimits | None = field(default=None, repr=False, compare=False)
+    time: Timeouts | None = field(default=None, repr=False, compare=False)
 
     def until(self, now: float) -> float:
         """The instant at which an attempt that starts now ends."""
@@ -135,7 +135,7 @@ class Answer:
 
     __slots__ = ("_client", "_reply", "_taken", "_time", "_until", "named", "status")
 
-    def __init__(self, reply: Reply, client: Client, until: float, time: TimeLimits) -> None:
+    def __init__(self, reply: Reply, client: Client, until: float, time: Timeouts) -> None:
         self.status: int = reply.status
         self.named = reply.named()
         self._reply = reply
@@ -366,8 +366,8 @@ class Client:
         self._clock = clock
         self._base_url = endpoint.base_url.rstrip("/")
         self._shown = _without_userinfo(self._base_url)
-        self._alarms = Alarms()
-        self._shared: dict[tuple[str, str, tuple[str, ...], bool], Shared] = {}
+        self._alarms = TimerHeap()
+        self._shared: dict[tuple[str, str, tuple[str, ...], bool], RequestTemplate] = {}
         # By name in lower case: what comes later replaces what came before, and nothing is sent twice.
         self._headers = _raw(
             {"accept": "application/json", "accept-encoding": "identity", "user-agent": "pointsman"}
@@ -388,8 +388,8 @@ class Client:
     @transport.setter
     def transport(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
-        self._exchange: Callable[[Shared, tuple[str, ...], bytes], Awaitable[Reply]]
-        self._exchange = transport.exchange if isinstance(transport, Direct) else self._over
+        self._exchange: Callable[[RequestTemplate, tuple[str, ...], bytes], Awaitable[Reply]]
+        self._exchange = transport.exchange if isinstance(transport, RawTransport) else self._over
 
     async def send(
         self,
@@ -397,7 +397,7 @@ class Client:
         path: str,
         body: Any = None,
         *,
-        limits: Limits,
+        limits: AttemptTimeouts,
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
     ) -> Answer:
@@ -429,7 +429,7 @@ class Client:
                 head_until, error = now + limits.first_token, self.no_first_token
         time = limits.time
         if time is None:
-            time = TimeLimits(self._alarms)
+            time = Timeouts(self._alarms)
         try:
             if time.when <= head_until:
                 reply = await self._exchange(shared, values, content)
@@ -466,7 +466,7 @@ class Client:
         path: str,
         body: Any = None,
         *,
-        limits: Limits,
+        limits: AttemptTimeouts,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Answer, bytes]:
         """Send one request and return its answer with the whole body, whatever its status.
@@ -477,7 +477,9 @@ class Client:
         content = answer.here()
         return answer, await answer.read() if content is None else content
 
-    async def json(self, method: str, path: str, body: Any = None, *, limits: Limits) -> tuple[Answer, Any]:
+    async def json(
+        self, method: str, path: str, body: Any = None, *, limits: AttemptTimeouts
+    ) -> tuple[Answer, Any]:
         """Send one request and return its answer with the JSON value of its body, whatever its status.
 
         The value is None for an empty body and for an error whose body is not JSON.
@@ -487,12 +489,12 @@ class Client:
             return answer, json_or_none(content)
         return answer, answer.value(content) if content.strip() else None
 
-    def within(self, seconds: float) -> Limits:
+    def within(self, seconds: float) -> AttemptTimeouts:
         """Limits for a call outside of any request: `seconds` in all."""
-        return Limits(deadline=self._clock.now() + seconds, first_token=seconds, idle=seconds)
+        return AttemptTimeouts(deadline=self._clock.now() + seconds, first_token=seconds, idle=seconds)
 
     def now(self) -> float:
-        """Seconds on the clock that `Limits.deadline` is measured by."""
+        """Seconds on the clock that `AttemptTimeouts.deadline` is measured by."""
         return self._clock.now()
 
     def wall(self) -> float:
@@ -544,7 +546,7 @@ class Client:
             return ConnectionFailed(f"no connection to {self._shown}: {_why(failure)}", sent=False)
         return ConnectionFailed(f"the connection to {self._shown} broke before an answer: {_why(failure)}")
 
-    async def _over(self, shared: Shared, values: tuple[str, ...], content: bytes) -> Reply:
+    async def _over(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
         from pointsman.transports.httpx_messages import exchange_over  # this needs httpx
 
         return await exchange_over(self.transport, shared, values, content)
@@ -586,8 +588,8 @@ class Client:
 
     def _request(
         self, method: str, path: str, body: Any, headers: Mapping[str, str] | None
-    ) -> tuple[Shared, tuple[str, ...], bytes]:
-        """What `Direct.exchange` takes: all that is checked of a request is checked here."""
+    ) -> tuple[RequestTemplate, tuple[str, ...], bytes]:
+        """What `RawTransport.exchange` takes: all that is checked of a request is checked here."""
         content = b""
         if body is not None:
             try:
@@ -604,7 +606,7 @@ class Client:
             _raw(headers or {})  # is surer, and slower
         return shared, values, content
 
-    def _share(self, method: str, path: str, headers: Mapping[str, str], bodiless: bool) -> Shared:
+    def _share(self, method: str, path: str, headers: Mapping[str, str], bodiless: bool) -> RequestTemplate:
         """What all requests have in common that go to `path` and have `headers` of the same names.
 
         It is kept for the next one, unless `headers` replace others: then it is for this one alone.
@@ -623,7 +625,7 @@ class Client:
         counted = not bodiless or method in _WITH_BODY
         if counted:
             fields.pop(b"content-length", None)  # each says its own
-        shared = Shared(
+        shared = RequestTemplate(
             method, url, fields, () if alone else tuple(own), counted=counted, extensions=self._extensions
         )
         if not alone:

@@ -13,7 +13,7 @@ from pointsman.types import ChatResponse, StreamEvent
 from pointsman.wire.assembly import Assembly
 
 
-class EventSource(Protocol):
+class EventStream(Protocol):
     """The events of one streamed answer, as a provider gives them to the router."""
 
     upstream_request_id: str
@@ -86,8 +86,8 @@ def _has(kind: type, plain: str, usual: str) -> bool:
     return False
 
 
-class HttpEvents:
-    """The `EventSource` of every HTTP provider: an answer's bytes, framed and decoded."""
+class HttpEventStream:
+    """The `EventStream` of every HTTP provider: an answer's bytes, framed and decoded."""
 
     __slots__ = (
         "_answer",

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from pointsman.errors import InvalidRequest
 from pointsman.frozen import frozen
-from pointsman.requests.requirements import Rule, as_rule
+from pointsman.requests.requirements import Requirements, as_rule
 
 Priority = Literal["high", "normal", "low"]
 
@@ -16,7 +16,7 @@ Tags = Mapping[str, str]
 
 
 @frozen
-class Terms:
+class CallOptions:
     """What a caller may say about the treatment of a request.
 
     Attributes:
@@ -39,12 +39,12 @@ class Terms:
     caller: str = ""
     request_id: str = ""
     tags: Tags = field(default_factory=dict)
-    require: Rule = field(default_factory=dict)
+    require: Requirements = field(default_factory=dict)
 
 
-PLAIN = Terms()
+DEFAULT = CallOptions()
 """The terms of a request that says nothing of them."""
-TERMS = frozenset(each.name for each in fields(Terms))
+OPTION_NAMES = frozenset(each.name for each in fields(CallOptions))
 """The names of the options that are terms."""
 _LONGEST_ID = 200
 _LONGEST_NAME = 64
@@ -52,11 +52,11 @@ _LONGEST_VALUE = 256
 _TAGS_AT_MOST = 16
 
 
-def split_terms(options: Mapping[str, Any]) -> tuple[Terms, Mapping[str, Any]]:
+def split_options(options: Mapping[str, Any]) -> tuple[CallOptions, Mapping[str, Any]]:
     """The terms among `options`, and the rest. Raises InvalidRequest for one that cannot be right."""
-    if TERMS.isdisjoint(options):
-        return PLAIN, options
-    given = {name: options[name] for name in options if name in TERMS}
+    if OPTION_NAMES.isdisjoint(options):
+        return DEFAULT, options
+    given = {name: options[name] for name in options if name in OPTION_NAMES}
     for name in ("timeout", "first_token_timeout", "idle_timeout"):
         _check_seconds(name, given.get(name))
     if given.get("priority", "normal") not in get_args(Priority):
@@ -71,13 +71,13 @@ def split_terms(options: Mapping[str, Any]) -> tuple[Terms, Mapping[str, Any]]:
         given["tags"] = as_tags(given["tags"])
     if "require" in given:
         given["require"] = as_rule(given["require"])
-    return Terms(**given), {name: options[name] for name in options if name not in TERMS}
+    return CallOptions(**given), {name: options[name] for name in options if name not in OPTION_NAMES}
 
 
 _OPTIONS = {"total": "timeout", "first_token": "first_token_timeout", "idle": "idle_timeout"}
 
 
-def show_limit(terms: Terms, name: str, configured: float | None) -> str:
+def show_limit(terms: CallOptions, name: str, configured: float | None) -> str:
     """A time limit by the name under which it was set, and its length: `timeouts.idle` of 60 s."""
     option = _OPTIONS.get(name)
     said: float | None = None if option is None else getattr(terms, option)

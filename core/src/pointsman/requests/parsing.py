@@ -13,8 +13,8 @@ from typing import Any, get_args
 
 from pointsman._internal.suggest import nearest
 from pointsman.errors import InvalidRequest
-from pointsman.requests.call_options import TERMS, shown
-from pointsman.text_messages import Turns
+from pointsman.requests.call_options import OPTION_NAMES, shown
+from pointsman.text_messages import TextMessages
 from pointsman.types import (
     NOTHING,
     Audio,
@@ -45,10 +45,10 @@ def as_messages(given: Messages) -> Sequence[Message]:
     Raises: InvalidRequest that names the message and the key.
     """
     if isinstance(given, str):
-        return Turns(("user",), (given,))
+        return TextMessages(("user",), (given,))
     if isinstance(given, Message):
         return (_checked_message(given, "the message"),)
-    if type(given) is Turns:
+    if type(given) is TextMessages:
         return given
     if type(given) is not list and type(given) is not tuple:
         given = tuple(_each(given, "messages"))
@@ -64,7 +64,7 @@ def as_messages(given: Messages) -> Sequence[Message]:
     return tuple(messages)
 
 
-def _turns_of_mappings(given: Sequence[Any]) -> Turns | None:
+def _turns_of_mappings(given: Sequence[Any]) -> TextMessages | None:
     """`given`, when each is a dict with a role and a text and nothing else; None otherwise.
 
     Nearly all conversations come so, and every call reads all of one.
@@ -75,14 +75,16 @@ def _turns_of_mappings(given: Sequence[Any]) -> Turns | None:
         "".join(texts)  # fails for what is no text
     except (KeyError, TypeError):
         return None
-    return Turns(tuple(roles), tuple(texts)) if len(texts) == len(roles) else None
+    return TextMessages(tuple(roles), tuple(texts)) if len(texts) == len(roles) else None
 
 
-def _turns_of_messages(given: Sequence[Any]) -> Turns | None:
+def _turns_of_messages(given: Sequence[Any]) -> TextMessages | None:
     """`given`, when each is a plain Message; None otherwise."""
     if not all(map(_is_turn, given)):
         return None
-    return Turns(tuple([each.role for each in given]), tuple([each.content for each in given]), tuple(given))
+    return TextMessages(
+        tuple([each.role for each in given]), tuple([each.content for each in given]), tuple(given)
+    )
 
 
 def _is_turn(given: Any) -> bool:
@@ -664,5 +666,5 @@ def _hint(name: str, known: Mapping[str, None]) -> str:
 
     if name in INSTEAD:
         return INSTEAD[name]
-    close = nearest(name, (*known, *TERMS))
+    close = nearest(name, (*known, *OPTION_NAMES))
     return f"did you mean {close!r}?" if close else "pass it through with extra={...}"

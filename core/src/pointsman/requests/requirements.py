@@ -9,11 +9,11 @@ from pointsman.errors import InvalidRequest
 
 Labels = Mapping[str, str]
 
-Rule = Mapping[str, tuple[str, ...]]
+Requirements = Mapping[str, tuple[str, ...]]
 """Label → the values of it that are allowed. A deployment without the label does not meet the rule."""
 
 
-def as_rule(given: Any) -> Rule:
+def as_rule(given: Any) -> Requirements:
     """`{"local": True, "region": ["eu", "uk"]}` as a Rule. Raises InvalidRequest."""
     if not isinstance(given, Mapping):
         raise InvalidRequest('require must be a mapping of labels, such as {"local": True}')
@@ -33,7 +33,7 @@ def as_label(value: Any) -> str:
     return str(value)
 
 
-def both(one: Rule, other: Rule) -> Rule:
+def merged(one: Requirements, other: Requirements) -> Requirements:
     """The rule that is met by what meets `one` and `other`."""
     if not one or not other:
         return one or other
@@ -43,7 +43,7 @@ def both(one: Rule, other: Rule) -> Rule:
     return rule
 
 
-def broken(rule: Rule, labels: Labels) -> str | None:
+def unmet(rule: Requirements, labels: Labels) -> str | None:
     """Which part of `rule` a deployment with `labels` does not meet, in words; None when it meets all."""
     for name, allowed in rule.items():
         value = labels.get(name)
@@ -53,6 +53,6 @@ def broken(rule: Rule, labels: Labels) -> str | None:
     return None
 
 
-def show(rule: Rule) -> str:
+def show(rule: Requirements) -> str:
     """A rule for people: `local=true, region=eu|uk`."""
     return ", ".join(f"{name}={'|'.join(values) or 'nothing'}" for name, values in rule.items())

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from pointsman.errors import CallError, DeadlineExceeded, QueueFull
 from pointsman.frozen import frozen
-from pointsman.resilience.fair_queue import Priority, Waiter, WaitingLine
+from pointsman.resilience.fair_queue import FairQueue, Priority, Waiter
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ Attempt = Callable[[float], T | NotYet]
 """Called with `now`, synchronously: what the caller waits for, or why not."""
 
 
-class _Seat(Generic[T]):
+class _Ticket(Generic[T]):
     """What the room knows of one caller; the future only says that something is here."""
 
     __slots__ = ("attempt", "error", "future", "has", "needs", "timer", "value", "waiter")
@@ -63,8 +63,8 @@ class _Seat(Generic[T]):
             self.future.set_result(None)
 
 
-class WaitingRoom(Generic[T]):
-    """Callers that await their turn in a `WaitingLine`.
+class AdmissionQueue(Generic[T]):
+    """Callers that await their turn in a `FairQueue`.
 
     When a place may have become free, somebody calls `wake`. In the next turn of the loop the callers that
     are due try, one after the other and synchronously, each with its own attempt, until one gets nothing.
@@ -77,10 +77,10 @@ class WaitingRoom(Generic[T]):
 
     __slots__ = ("__weakref__", "_give_back", "_loop", "_pumping", "_seats", "_timer", "line")
 
-    def __init__(self, line: WaitingLine, give_back: Callable[[T], object]) -> None:
+    def __init__(self, line: FairQueue, give_back: Callable[[T], object]) -> None:
         self.line = line
         self._give_back = give_back
-        self._seats: dict[int, _Seat[T]] = {}
+        self._seats: dict[int, _Ticket[T]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pumping: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -116,7 +116,7 @@ class WaitingRoom(Generic[T]):
         )
         if victim is not None:
             self._seats.pop(victim.number).end(self._shed())
-        seat: _Seat[T] = _Seat(waiter, attempt, needs, loop.create_future())
+        seat: _Ticket[T] = _Ticket(waiter, attempt, needs, loop.create_future())
         self._seats[waiter.number] = seat
         seat.timer = loop.call_at(waiter.until, self._expire, seat)
         self.wake()  # something may be free that those before it have no use for
@@ -163,7 +163,7 @@ class WaitingRoom(Generic[T]):
                 self._timer = self._loop.call_at(at if at > now else now + _SOON, self._ring)
             return
 
-    def _pass_on(self, first: _Seat[T], now: float) -> float:
+    def _pass_on(self, first: _Ticket[T], now: float) -> float:
         """Ask those behind `first`, each kind of needs until one of it gets nothing; when to ask again."""
         at = inf
         asked_in_vain = {first.needs}
@@ -180,7 +180,7 @@ class WaitingRoom(Generic[T]):
             asked_in_vain.add(seat.needs)
         return at
 
-    def _tried(self, seat: _Seat[T], now: float) -> NotYet | None:
+    def _tried(self, seat: _Ticket[T], now: float) -> NotYet | None:
         """None when the caller is through with waiting, whatever came of it."""
         if seat.future.done():  # cancelled, and its task has not run yet
             self._seats.pop(seat.waiter.number)
@@ -206,7 +206,7 @@ class WaitingRoom(Generic[T]):
         self._timer = None
         self.wake()
 
-    def _expire(self, seat: _Seat[T]) -> None:
+    def _expire(self, seat: _Ticket[T]) -> None:
         waiter = seat.waiter
         waited = waiter.until - waiter.entered_at
         if waiter.until >= waiter.deadline:
@@ -223,7 +223,7 @@ class WaitingRoom(Generic[T]):
             ),
         )
 
-    def _dismiss(self, seat: _Seat[T], error: Exception) -> None:
+    def _dismiss(self, seat: _Ticket[T], error: Exception) -> None:
         """The caller leaves with `error`, unless it is gone already."""
         if self._seats.pop(seat.waiter.number, None) is None:
             return
@@ -232,7 +232,7 @@ class WaitingRoom(Generic[T]):
         self.wake()  # what it stood in the way of may be of use to the next
         seat.end(error)
 
-    def _gone(self, seat: _Seat[T]) -> None:
+    def _gone(self, seat: _Ticket[T]) -> None:
         """The caller was cancelled, possibly after its turn had come."""
         if seat.has:
             self._give_back(seat.has.pop())

@@ -1,6 +1,6 @@
 """Who waits for a place, and whose turn it is when one is free: a bounded line, fair to every key.
 
-`WaitingLine` decides; it knows no clock and no event loop. `WaitingRoom` stands around it: one future for
+`FairQueue` decides; it knows no clock and no event loop. `AdmissionQueue` stands around it: one future for
 each caller that waits, one timer for the line, no task.
 
 Turns. Callers of one key are served in the order in which they came. Among keys goes deficit round robin:
@@ -42,7 +42,7 @@ class Priority(IntEnum):
 
 
 @frozen
-class LineSettings:
+class QueueSettings:
     """How long a line may be, and who gets how much of it.
 
     Attributes:
@@ -111,7 +111,7 @@ class _Flow:
 
     __slots__ = ("deficit", "key", "lane", "visited", "waiters", "weight", "woken")
 
-    def __init__(self, key: str, weight: int, lane: _Lane) -> None:
+    def __init__(self, key: str, weight: int, lane: _PriorityClass) -> None:
         self.key = key
         self.weight = weight
         self.lane = lane
@@ -126,7 +126,7 @@ class _Flow:
         return next((each for each in self.waiters.values() if not each.woken), None)
 
 
-class _Lane:
+class _PriorityClass:
     """The keys of one priority, in a ring whose head is being served."""
 
     __slots__ = ("arrivals", "credit", "flows", "over_quota", "priority", "woken")
@@ -153,7 +153,7 @@ class _Lane:
             self.flows.move_to_end(flow.key)
 
 
-class WaitingLine:
+class FairQueue:
     """Who waits, and who is next. Every caller that entered leaves once: by `served` or by `leave`.
 
     Attributes:
@@ -178,9 +178,9 @@ class WaitingLine:
         "shed",
     )
 
-    def __init__(self, settings: LineSettings | None = None) -> None:
-        self.settings = LineSettings() if settings is None else settings
-        self._lanes = [_Lane(priority) for priority in range(self.settings.classes)]
+    def __init__(self, settings: QueueSettings | None = None) -> None:
+        self.settings = QueueSettings() if settings is None else settings
+        self._lanes = [_PriorityClass(priority) for priority in range(self.settings.classes)]
         self._share = round(self.settings.share * _PARTS)
         self._length = 0
         self._number = 0
@@ -337,9 +337,9 @@ class WaitingLine:
             "gave_up": self.gave_up,
         }
 
-    def _next_lane(self) -> _Lane | None:
-        highest: _Lane | None = None
-        owed: _Lane | None = None
+    def _next_lane(self) -> _PriorityClass | None:
+        highest: _PriorityClass | None = None
+        owed: _PriorityClass | None = None
         most = _PARTS - 1
         for lane in self._lanes:
             if lane.woken == len(lane.arrivals):
@@ -390,9 +390,9 @@ class WaitingLine:
             newest = _newest(lane.arrivals)
             if newest is not None:
                 return newest
-        return self._hoarder(flow)
+        return self._largest_flow(flow)
 
-    def _hoarder(self, flow: _Flow) -> Waiter | None:
+    def _largest_flow(self, flow: _Flow) -> Waiter | None:
         """The newest caller of the key that holds most for its weight, if that is more than `flow` would."""
         flows = flow.lane.flows
         if not flows:

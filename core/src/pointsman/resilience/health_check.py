@@ -1,7 +1,8 @@
 """Health checks: whether a deployment answers when it is asked, and the task that asks.
 
-`Checks` is a state machine without clock, I/O or tasks: `now` is handed in, in seconds on any clock that only
-moves forward. `Prober` is the only thing here that runs: the task that asks one upstream every few seconds.
+`HealthState` is a state machine without clock, I/O or tasks: `now` is handed in, in seconds on any clock that
+only moves forward. `HealthChecker` is the only thing here that runs: the task that asks one upstream every
+few seconds.
 
 Neither touches a circuit breaker. Passing checks end what failing checks began, and nothing else.
 """
@@ -47,7 +48,7 @@ class CheckSettings:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
 
 
-class Checks:
+class HealthState:
     """What the checks of one upstream add up to. Well until they say otherwise.
 
     Args:
@@ -96,7 +97,7 @@ class Checks:
         self._settings = settings
 
     def report(self, error: Exception | None, now: float) -> None:
-        """A check passed, or failed with `error`. Fits the `tell` of a `Prober`."""
+        """A check passed, or failed with `error`. Fits the `tell` of a `HealthChecker`."""
         if error is None:
             self.passed(now)
         else:
@@ -152,7 +153,7 @@ async def answered(probe: Awaitable[object]) -> None:
             raise
 
 
-class Prober:
+class HealthChecker:
     """Asks one upstream every few seconds, in one task of its own, from `start` to `aclose`.
 
     Making one starts nothing.

@@ -16,7 +16,7 @@ class Busy(Protocol):
     in_flight: int
 
 
-class Host:
+class ModelServer:
     """One provider's server. Knows nothing until the first poll is answered."""
 
     __slots__ = ("_checked_at", "_loaded", "_work")

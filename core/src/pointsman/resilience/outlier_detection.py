@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pointsman._internal.checks import positive
 from pointsman.clock import Rng
 from pointsman.frozen import frozen
-from pointsman.resilience.health_check import Checks
+from pointsman.resilience.health_check import HealthState
 
 _MILLION = 1_000_000
 
@@ -47,10 +47,11 @@ class OutlierSettings:
             )
 
 
-class Outlier:
+class OutlierDetector:
     """Counts one deployment's faults in a row, and ejects it for a while.
 
-    It belongs to one `Outliers`, which says whether the level can do without it; alone it is never ejected.
+    It belongs to one `EjectionGroup`, which says whether the level can do without it; alone it is never
+    ejected.
 
     Args:
         checks: what active checks say of it, if there are any: they too tell who would be the last one.
@@ -84,7 +85,7 @@ class Outlier:
         settings: OutlierSettings,
         rng: Rng,
         *,
-        checks: Checks | None = None,
+        checks: HealthState | None = None,
         on_eject: Callable[[float, float, str], None] | None = None,
     ) -> None:
         self.ejected_until = -math.inf
@@ -95,7 +96,7 @@ class Outlier:
         self._settings = settings
         self._rng = rng
         self._checks = checks
-        self._group: Outliers | None = None
+        self._group: EjectionGroup | None = None
         self._consecutive = 0
         self._ejected_at = -math.inf
         self._multiplier = 0  # as it was when the last ejection began
@@ -105,11 +106,11 @@ class Outlier:
         return self._settings
 
     @property
-    def checks(self) -> Checks | None:
+    def checks(self) -> HealthState | None:
         """The checks of its provider, which it believes."""
         return self._checks
 
-    def configure(self, settings: OutlierSettings, checks: Checks | None) -> None:
+    def configure(self, settings: OutlierSettings, checks: HealthState | None) -> None:
         """Go by these from now on; faults and an ejection that has begun stay, unless nothing ejects now."""
         self._settings, self._checks = settings, checks
         self._multiplier = min(self._multiplier, _longest(settings))
@@ -189,18 +190,18 @@ def _longest(settings: OutlierSettings) -> int:
     return math.ceil(settings.max_ejection / settings.base_ejection)
 
 
-class Outliers:
+class EjectionGroup:
     """The members of one priority level, of whom at most a share is ejected, and never the last one.
 
     Args:
-        members: all of them; an `Outlier` belongs to the group it was given to last.
+        members: all of them; an `OutlierDetector` belongs to the group it was given to last.
         now: members that are ejected already, in a level that was larger, come back from here if they are
             too many: those first who would be back first.
     """
 
     __slots__ = ("members",)
 
-    def __init__(self, members: Sequence[Outlier], *, now: float = -math.inf) -> None:
+    def __init__(self, members: Sequence[OutlierDetector], *, now: float = -math.inf) -> None:
         self.members = tuple(members)
         for each in self.members:
             each._group = self
@@ -212,7 +213,7 @@ class Outliers:
             each.ejected_until = now
             left -= 1
 
-    def can_spare(self, member: Outlier, now: float) -> bool:
+    def can_spare(self, member: OutlierDetector, now: float) -> bool:
         """Whether `member`, who is not ejected, may be."""
         ejected = 0
         others = False

@@ -3,7 +3,7 @@
 Nothing here reads a clock, waits or starts a task: `now` is handed in, in seconds on any clock that only
 moves forward, and every call returns at once.
 
-The promise of a `Meter`: whatever is taken, in any window of length t that is at most
+The promise of a `Gcra`: whatever is taken, in any window of length t that is at most
 
     burst + count x t / period        units.
 
@@ -35,7 +35,7 @@ _TICKS = 2.0**36  # per second; a power of two, so that multiplying a float by i
 _MOST_LOWS = 64
 
 
-class Meter:
+class Gcra:
     """So many units per period, and up to `burst` at once.
 
     Args:
@@ -262,7 +262,7 @@ class Meter:
         self._marks.clear()
 
 
-class Limit:
+class RateLimitScope:
     """One scope of limits: a deployment's own, or a named domain that several deployments draw from.
 
     Deployments that share an account share the object.
@@ -270,7 +270,7 @@ class Limit:
 
     __slots__ = ("name", "requests", "tokens")
 
-    def __init__(self, requests: Meter | None = None, tokens: Meter | None = None, name: str = "") -> None:
+    def __init__(self, requests: Gcra | None = None, tokens: Gcra | None = None, name: str = "") -> None:
         self.requests = requests
         self.tokens = tokens
         self.name = name
@@ -284,7 +284,7 @@ class Limit:
         }
 
 
-class Limits:
+class RateLimits:
     """All scopes that one deployment's calls count against; its own comes first.
 
     Attributes:
@@ -294,7 +294,7 @@ class Limits:
 
     __slots__ = ("_requests", "_tokens", "late", "refused", "scopes")
 
-    def __init__(self, scopes: Sequence[Limit]) -> None:
+    def __init__(self, scopes: Sequence[RateLimitScope]) -> None:
         self.scopes = tuple(dict.fromkeys(scopes))
         self._requests = tuple(each.requests for each in self.scopes if each.requests is not None)
         self._tokens = tuple(each.tokens for each in self.scopes if each.tokens is not None)
@@ -323,7 +323,7 @@ class Limits:
     def watch(self, now: float, tell: Callable[[], None]) -> float | None:
         """Tokens, so many that a call with no more of them fits now; None when there is no plenty of room.
 
-        What fits now fits at any later instant too, until `tell` is called; see `Meter.watch`.
+        What fits now fits at any later instant too, until `tell` is called; see `Gcra.watch`.
         """
         most = inf
         for meter in self._requests:
@@ -416,7 +416,7 @@ class Reservation:
 
     __slots__ = ("_limits", "_marks", "_open", "tokens")
 
-    def __init__(self, limits: Limits, tokens: int, marks: list[int]) -> None:
+    def __init__(self, limits: RateLimits, tokens: int, marks: list[int]) -> None:
         self.tokens = tokens
         self._limits = limits
         self._marks = marks  # of the token meters, then of the request meters

@@ -8,7 +8,7 @@ from itertools import accumulate
 from math import ceil, log2
 from typing import Any
 
-from pointsman.text_messages import Turns
+from pointsman.text_messages import TextMessages
 from pointsman.types import Audio, ChatRequest, EmbedRequest, File, GenerateRequest, Message, Request, Text
 
 DEFAULT_OUTPUT = 1_024
@@ -98,7 +98,7 @@ def input_estimate(request: Request) -> int:
 
 
 def _of_messages(messages: Iterable[Message]) -> float:
-    if type(messages) is Turns:
+    if type(messages) is TextMessages:
         whole = "".join(messages.texts)
         if whole.isascii():  # a quarter of a token is exact, so that it does not matter how they are added up
             return MESSAGE_TOKENS * len(messages.texts) + len(whole) / 4

@@ -104,7 +104,7 @@ class WarmUp:
 
 
 class Warming(Protocol):
-    """What `within_caps` needs to know of a member."""
+    """What `admitted` needs to know of a member."""
 
     @property
     def weight(self) -> int: ...
@@ -119,7 +119,7 @@ class Warming(Protocol):
 W = TypeVar("W", bound=Warming)
 
 
-def within_caps(ready: Sequence[W], now: float) -> Sequence[W]:
+def admitted(ready: Sequence[W], now: float) -> Sequence[W]:
     """Those of `ready` that may take a call, in the same order; `ready` itself when all may.
 
     Nobody is held back when all are warming up, after a start for instance: there is nobody to spare them.

@@ -10,12 +10,12 @@ from typing import Any
 from pointsman.frozen import frozen
 from pointsman.http.client import Client
 from pointsman.provider import Provider
-from pointsman.requests.requirements import Labels, Rule
+from pointsman.requests.requirements import Labels, Requirements
 from pointsman.resilience.circuit_breaker import BreakerState
-from pointsman.resilience.loaded_models import Host
-from pointsman.resilience.outlier_detection import Outlier
+from pointsman.resilience.loaded_models import ModelServer
+from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.resilience.warm_up import WarmUp
-from pointsman.routing.deployment_state import Admin, Live
+from pointsman.routing.deployment_state import Admin, DeploymentState
 from pointsman.routing.lease import Lease
 from pointsman.routing.reasons import Reason, Why
 from pointsman.strategy import Price, Residency
@@ -32,7 +32,7 @@ class Demand:
         well_only: the retry budget bears no further call to what fails.
     """
 
-    require: Rule = field(default_factory=dict)
+    require: Requirements = field(default_factory=dict)
     tokens: int = 0
     tried: set[str] = field(default_factory=set)
     well_only: bool = False
@@ -64,7 +64,7 @@ class Deployment:
     model: str
     provider: Provider
     client: Client | None
-    live: Live
+    live: DeploymentState
     plugin: str = ""
     weight: int = 1
     priority: int = 0
@@ -74,9 +74,9 @@ class Deployment:
     first_token: float = 60.0
     idle: float = 60.0
     attempt: float | None = None
-    outlier: Outlier | None = None
+    outlier: OutlierDetector | None = None
     price: Price | None = None
-    host: Host | None = None
+    host: ModelServer | None = None
 
     __eq__ = object.__eq__  # one equals only itself
     __hash__ = object.__hash__

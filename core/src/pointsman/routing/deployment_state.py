@@ -12,11 +12,11 @@ from weakref import ref
 from pointsman.clock import Rng
 from pointsman.errors import CallError, Refusal
 from pointsman.resilience.adaptive_concurrency import AdaptiveLimit
-from pointsman.resilience.admission_queue import WaitingRoom
+from pointsman.resilience.admission_queue import AdmissionQueue
 from pointsman.resilience.circuit_breaker import Breaker
 from pointsman.resilience.cool_down import OVERLOAD, REFUSAL, CoolDown, Credential
 from pointsman.resilience.quantiles import Window
-from pointsman.resilience.rate_limit import Limits as RateLimits
+from pointsman.resilience.rate_limit import RateLimits
 from pointsman.resilience.warm_up import WarmUp
 from pointsman.routing.reasons import Reason, Why
 
@@ -80,7 +80,7 @@ class LastError(NamedTuple):
     at: float
 
 
-class Live:
+class DeploymentState:
     """What is known of one deployment right now; pools that share the deployment share this.
 
     It outlives reloads for as long as id and upstream stay the same; what a configuration says about it then
@@ -112,9 +112,9 @@ class Live:
         "on_idle",
         "outcomes",
         "overload",
+        "queues",
         "refusal",
         "rng",
-        "rooms",
         "total",
         "warm_up",
         "window",
@@ -153,7 +153,7 @@ class Live:
         self.total = Average()
         self.warm_up = warm_up
         self.limits = limits
-        self.rooms: list[ref[WaitingRoom[Any]]] = []
+        self.queues: list[ref[AdmissionQueue[Any]]] = []
         # The quantiles of first tokens are kept only for those who ask for them.
         self.window = None if adaptive is None else Window()
         self.adaptive = None if adaptive is None or self.window is None else adaptive(self.window)
@@ -165,14 +165,14 @@ class Live:
 
     def wake(self) -> None:
         """Something may have become free: whoever waits for it is asked."""
-        for each in self.rooms:
-            room = each()
-            if room is not None:
-                room.wake()
+        for each in self.queues:
+            queue = each()
+            if queue is not None:
+                queue.wake()
 
-    def wakes(self, room: WaitingRoom[Any]) -> None:
-        """Whoever waits in `room` waits for this deployment among others."""
-        self.rooms = [each for each in self.rooms if each() not in (None, room)] + [ref(room)]
+    def wakes(self, queue: AdmissionQueue[Any]) -> None:
+        """Whoever waits in `queue` waits for this deployment among others."""
+        self.queues = [each for each in self.queues if each() not in (None, queue)] + [ref(queue)]
 
     def admit(self, admin: Admin) -> None:
         """What an operator says about it holds from now on."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.resilience.outlier_detection import Outlier
+from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.deployment_state import Live
+from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.pool import Pool
 from pointsman.routing.reasons import Reason, Why
 from pointsman.routing.snapshot import Snapshot
@@ -68,7 +68,7 @@ def _pool(pool: Pool, now: float) -> dict[str, Any]:
     return {
         "strategy": pool.strategy_name,
         "fallback": [each.to for each in pool.fallback],
-        "queue": None if pool.room is None else pool.room.line.snapshot(),
+        "queue": None if pool.queue is None else pool.queue.line.snapshot(),
         "retries": None if pool.budget is None else pool.budget.snapshot(now),
         "hedges": None if pool.hedges is None else pool.hedges.snapshot(now),
         "deployments": [_deployment(each, refused.get(each.id), now) for each in pool.deployments],
@@ -115,21 +115,21 @@ def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> d
     }
 
 
-def _last_error(live: Live, now: float) -> dict[str, Any] | None:
+def _last_error(live: DeploymentState, now: float) -> dict[str, Any] | None:
     if live.last_error is None:
         return None
     code, status, message, at = live.last_error
     return {"code": code, "status": status, "message": message, "seconds_ago": max(0.0, now - at)}
 
 
-def _breaker(live: Live, now: float) -> dict[str, Any]:
+def _breaker(live: DeploymentState, now: float) -> dict[str, Any]:
     if live.breaker is None:
         return {"state": "off"}
     snapshot: dict[str, Any] = live.breaker.snapshot(now)
     return {**snapshot, "seconds_left": _until(snapshot["open_until"], now)}
 
 
-def _cool_down(live: Live, now: float) -> dict[str, Any] | None:
+def _cool_down(live: DeploymentState, now: float) -> dict[str, Any] | None:
     reason = live.cooling(now)
     if reason is None:
         return None
@@ -137,7 +137,7 @@ def _cool_down(live: Live, now: float) -> dict[str, Any] | None:
     return {"refused": refused, "seconds_left": live.cooling_until - now}
 
 
-def _ejection(outlier: Outlier | None, now: float) -> dict[str, Any] | None:
+def _ejection(outlier: OutlierDetector | None, now: float) -> dict[str, Any] | None:
     """None when only checks are configured: then nothing is ever ejected."""
     if outlier is None or not outlier.settings.enabled:
         return None
@@ -149,7 +149,7 @@ def _ejection(outlier: Outlier | None, now: float) -> dict[str, Any] | None:
     }
 
 
-def _checks(outlier: Outlier | None, now: float) -> dict[str, Any] | None:
+def _checks(outlier: OutlierDetector | None, now: float) -> dict[str, Any] | None:
     if outlier is None or outlier.checks is None:
         return None
     snapshot: dict[str, Any] = outlier.checks.snapshot()

@@ -164,7 +164,7 @@ class Lease:
                 self.observer.observed(deployment, sample)
             except OWN as error:  # learning costs nobody an answer
                 self.observer.failed(error)
-        if live.rooms:
+        if live.queues:
             live.wake()
         if live.on_idle and live.in_flight == 0:
             waiting, live.on_idle = live.on_idle, []

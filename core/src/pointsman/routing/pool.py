@@ -11,13 +11,13 @@ from typing import NamedTuple, Protocol
 from pointsman._internal.plugin_errors import OWN, Scrub, fault
 from pointsman.clock import Rng
 from pointsman.errors import FallbackOn, NoDeploymentAvailable, PluginError, RuleNotMet
-from pointsman.requests.requirements import Rule, broken, show
-from pointsman.resilience.admission_queue import WaitingRoom
-from pointsman.resilience.outlier_detection import Outliers
+from pointsman.requests.requirements import Requirements, show, unmet
+from pointsman.resilience.admission_queue import AdmissionQueue
+from pointsman.resilience.outlier_detection import EjectionGroup
 from pointsman.resilience.priority_levels import Level, choose, order, panics
 from pointsman.resilience.retry_budget import RetryBudget
 from pointsman.resilience.token_estimate import Estimator
-from pointsman.resilience.warm_up import within_caps
+from pointsman.resilience.warm_up import admitted
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import ANYTHING, Demand, Deployment
 from pointsman.routing.deployment_state import Changes
@@ -65,11 +65,11 @@ class Pool:
         strategy_name: str = "",
         fallback: Sequence[Fallback] = (),
         total: float = 600.0,
-        require: Rule | None = None,
+        require: Requirements | None = None,
         budget: RetryBudget | None = None,
         panic_threshold: float = 0.5,
         rng: Rng | None = None,
-        room: WaitingRoom[Lease] | None = None,
+        queue: AdmissionQueue[Lease] | None = None,
         hedges: RetryBudget | None = None,
         counts_tokens: bool = False,
         retry: RetryPolicy | None = None,
@@ -80,8 +80,8 @@ class Pool:
         self.name = name
         self.retry = retry
         self.retry_name = retry_name
-        self.room = room
-        self.require: Rule = require or {}
+        self.queue = queue
+        self.require: Requirements = require or {}
         self.budget = budget
         self.hedges = hedges
         # The sort is stable: inside a level the order stays that of the configuration.
@@ -95,9 +95,9 @@ class Pool:
         )
         self._panic_threshold = panic_threshold
         self._rng = rng
-        if room is not None:
+        if queue is not None:
             for each in self.deployments:
-                each.live.wakes(room)
+                each.live.wakes(queue)
         self._estimator = Estimator() if counts_tokens else None
         self._steady: _Steady | None = None
         changes = {id(each.live.changes): each.live.changes for each in deployments}
@@ -116,7 +116,7 @@ class Pool:
         Not for a pool that borrows deployments, for calls by their full name: these are tied already.
         """
         for level in self._levels:
-            Outliers([each.outlier for each in level if each.outlier is not None], now=now)
+            EjectionGroup([each.outlier for each in level if each.outlier is not None], now=now)
 
     def ready(
         self, now: float, demand: Demand = ANYTHING, refused: Refusals | None = None
@@ -165,7 +165,7 @@ class Pool:
         sick = False
         require, tried, tokens = demand.require, demand.tried, demand.tokens
         for each in level:
-            if require and (rule := broken(require, each.labels)) is not None:
+            if require and (rule := unmet(require, each.labels)) is not None:
                 reason: Reason | None = Reason(Why.RULE, (rule,))
             elif each.id in tried:
                 reason = Reason(Why.TRIED)
@@ -242,7 +242,7 @@ class Pool:
         ready = self.ready(now, demand)
         for each in ready:
             if (warm_up := each.live.warm_up) is not None and warm_up.ends > now:
-                return within_caps(ready, now)
+                return admitted(ready, now)
         return ready
 
     def _steadiness(self, now: float) -> tuple[float, float] | None:
@@ -303,9 +303,9 @@ class Pool:
         if self._estimator is not None and usage.completion is not None:
             self._estimator.observe(usage.completion)
 
-    def allowed(self, require: Rule) -> Sequence[Deployment]:
+    def allowed(self, require: Requirements) -> Sequence[Deployment]:
         """The deployments that meet `require`, whatever their state."""
-        return [each for each in self.deployments if broken(require, each.labels) is None]
+        return [each for each in self.deployments if unmet(require, each.labels) is None]
 
     def none_available(self, now: float, demand: Demand = ANYTHING) -> NoDeploymentAvailable:
         """The error that says for each deployment why it cannot be chosen."""

@@ -7,14 +7,14 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pointsman._internal.scrubber import Scrubber
-from pointsman._internal.timeouts import Alarms
+from pointsman._internal.timeouts import TimerHeap
 from pointsman.clock import Clock, Rng
 from pointsman.events import Events
 from pointsman.frozen import frozen
 from pointsman.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from pointsman.execution.execution import Attempts
+    from pointsman.execution.execution import Execution
     from pointsman.execution.hedging import HedgeSettings
 
 
@@ -28,11 +28,11 @@ class Running:
     __slots__ = ("_waiting", "closed", "requests")
 
     def __init__(self) -> None:
-        self.requests: set[Attempts] = set()
+        self.requests: set[Execution] = set()
         self.closed = False
         self._waiting: list[Callable[[], None]] = []
 
-    def ended(self, request: Attempts) -> None:
+    def ended(self, request: Execution) -> None:
         """`request` is over."""
         self.requests.discard(request)
         if not self.requests and self._waiting:
@@ -64,5 +64,5 @@ class Setting:
     running: Running = field(default_factory=Running)
     hedging: HedgeSettings | None = None
     scrubber: Scrubber = field(default_factory=Scrubber)
-    alarms: Alarms = field(default_factory=Alarms)
+    alarms: TimerHeap = field(default_factory=TimerHeap)
     """One timer for the time limits of all attempts."""

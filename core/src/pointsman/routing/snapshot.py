@@ -27,11 +27,11 @@ from pointsman.frozen import frozen
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.resilience.cool_down import Credential
-from pointsman.resilience.health_check import Checks, Prober
-from pointsman.resilience.loaded_models import Host
-from pointsman.resilience.rate_limit import Limit
+from pointsman.resilience.health_check import HealthChecker, HealthState
+from pointsman.resilience.loaded_models import ModelServer
+from pointsman.resilience.rate_limit import RateLimitScope
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.deployment_state import Changes, Live
+from pointsman.routing.deployment_state import Changes, DeploymentState
 from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
@@ -57,9 +57,9 @@ class Upstream:
     auth: Auth
     open: Callable[[Endpoint], Client]
     own: list[Client]
-    checks: Checks | None = None
-    prober: Prober | None = None
-    warming: list[Live] = field(default_factory=list)
+    checks: HealthState | None = None
+    prober: HealthChecker | None = None
+    warming: list[DeploymentState] = field(default_factory=list)
     """What begins to warm up when its checks pass again."""
 
     def any_client(self) -> Client | None:
@@ -73,8 +73,8 @@ class Polled(NamedTuple):
     """A server that is asked what it has in memory."""
 
     provider: Provider
-    host: Host
-    poller: Prober
+    host: ModelServer
+    poller: HealthChecker
 
 
 @frozen
@@ -85,10 +85,10 @@ class Snapshot:
     setting: Setting
     upstreams: Mapping[str, Upstream]
     pools: Mapping[str, Pool]
-    lives: Mapping[str, Live]
+    lives: Mapping[str, DeploymentState]
     clients: Mapping[str, Client]
     sinks: Sequence[AuditSink]
-    scopes: Mapping[str, Limit]
+    scopes: Mapping[str, RateLimitScope]
     """Every rate limit that holds, by its name; a reload takes over as they stand those that say the same."""
     credentials: Sequence[tuple[object, Credential]]
     """What tells a credential from others, and the cool-down of those that use it."""
@@ -171,7 +171,7 @@ class Snapshot:
         ad_hoc = (each.live for pool in self._ad_hoc.values() for each in pool.deployments)
         return sum(live.in_flight for live in {*self.lives.values(), *ad_hoc})
 
-    def live(self, deployment: str) -> Live:
+    def live(self, deployment: str) -> DeploymentState:
         """The state of a deployment. Raises KeyError that names the nearest one, or all."""
         try:
             return self.lives[deployment]
@@ -182,14 +182,16 @@ class Snapshot:
             hint = did_you_mean(deployment, self.lives, what="there are")
             raise KeyError(f"no deployment is called {deployment!r}; {hint}") from None
 
-    def retired_by(self, new: Snapshot) -> list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]]:
+    def retired_by(
+        self, new: Snapshot
+    ) -> list[tuple[Sequence[DeploymentState], Callable[[], Awaitable[None]]]]:
         """What `new` no longer uses: how to close it, and the states that must be idle before.
 
         A state that goes on may never be idle; its calls that began before the change belong to requests that
         the caller waits for.
         """
         gone_on, scrub = set(new.lives.values()), self.setting.scrubber.text
-        retired: list[tuple[Sequence[Live], Callable[[], Awaitable[None]]]] = []
+        retired: list[tuple[Sequence[DeploymentState], Callable[[], Awaitable[None]]]] = []
         for id, client in self.clients.items():
             if new.clients.get(id) is not client:
                 retired.append(([live] if (live := self.lives[id]) not in gone_on else [], client.aclose))

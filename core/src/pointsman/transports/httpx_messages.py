@@ -12,22 +12,22 @@ from typing import Any
 import httpx
 
 from pointsman.errors import BadResponse
-from pointsman.transports.raw import Pairs, Reply, Shared, named
+from pointsman.transports.raw import Pairs, Reply, RequestTemplate, named
 
 
 async def exchange_over(
-    transport: httpx.AsyncBaseTransport, shared: Shared, values: tuple[str, ...], content: bytes
+    transport: httpx.AsyncBaseTransport, shared: RequestTemplate, values: tuple[str, ...], content: bytes
 ) -> Reply:
-    """What `Direct.exchange` gives, of any transport."""
-    return Answered(await transport.handle_async_request(Request(shared, values, content)))
+    """What `RawTransport.exchange` gives, of any transport."""
+    return HttpxReply(await transport.handle_async_request(Request(shared, values, content)))
 
 
 class Request(httpx.Request):
-    """The request that `Direct.exchange` would send."""
+    """The request that `RawTransport.exchange` would send."""
 
     _headers: httpx.Headers | None
 
-    def __init__(self, shared: Shared, values: tuple[str, ...], content: bytes) -> None:
+    def __init__(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> None:
         # All that the initializer of httpx would set: it takes longer than all the rest of the request.
         self.method = shared.method
         self.url = shared.url
@@ -75,7 +75,7 @@ class Response(httpx.Response):
         self._headers = headers
 
 
-class Answered:
+class HttpxReply:
     """The `Reply` that a response of httpx makes."""
 
     __slots__ = ("_headers", "_iterator", "_stream", "abort", "ready", "status")

@@ -1,7 +1,8 @@
 """The short way between our client and a transport, without the requests and responses of httpx.
 
 Those are for everybody who has a transport; making them takes longer than writing a request to a socket. A
-transport that is `Direct` need not have them: it is told what a request consists of, and its `Reply` is read.
+transport that is `RawTransport` need not have them: it is told what a request consists of, and its `Reply` is
+read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Pairs = Sequence[tuple[bytes, bytes]]
 """Header fields as they stand on the wire, in order."""
 
 
-class Shared:
+class RequestTemplate:
     """What the requests have in common that go to one path with one credential; it never changes.
 
     Attributes:
@@ -88,10 +89,10 @@ class Reply(Protocol):
         """Close the answer, whatever is left of its body."""
 
 
-class Direct:
+class RawTransport:
     """What a transport derives from that can do without httpx; it keeps its promises all the same."""
 
-    def exchange(self, shared: Shared, values: tuple[str, ...], content: bytes) -> Awaitable[Reply]:
+    def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Awaitable[Reply]:
         """The answer to one request.
 
         Args:

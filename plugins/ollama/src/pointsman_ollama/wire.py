@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.frozen import frozen
-from pointsman.text_messages import Turns
+from pointsman.text_messages import TextMessages
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -191,7 +191,7 @@ def _unsupported(what: str, why: str) -> NoReturn:
 
 
 def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    if type(messages) is Turns:
+    if type(messages) is TextMessages:
         return messages.mappings()
     names: dict[str, str] = {}
     bodies = []

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from pointsman._internal import jsonio
 from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderError
-from pointsman.http.client import Answer, Client, Endpoint, Limits, bearer
-from pointsman.http.event_stream import HttpEvents
+from pointsman.http.client import Answer, AttemptTimeouts, Client, Endpoint, bearer
+from pointsman.http.event_stream import HttpEventStream
 from pointsman.http.framing import SseFramer
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.types import (
@@ -76,7 +76,7 @@ class OpenAIProvider(Provider):
             return chat_of_events(content, request_id=answer.request_id)
         return answers.chat_response(self._value(answer, content), content, request_id=answer.request_id)
 
-    async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEvents:
+    async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
         body: Any
         if is_large(request.messages):
@@ -90,7 +90,7 @@ class OpenAIProvider(Provider):
         )
         if answer.status >= 400:
             raise await self._error(answer, client)
-        return HttpEvents(
+        return HttpEventStream(
             answer, SseFramer(), ChatDecoder(request_id=answer.request_id, address=self._address())
         )
 
@@ -161,7 +161,7 @@ class OpenAIProvider(Provider):
         method: str,
         path: str,
         body: Any,
-        limits: Limits,
+        limits: AttemptTimeouts,
         headers: Mapping[str, str],
     ) -> tuple[Answer, bytes]:
         answer, content = await client.fetch(method, path, body, limits=limits, headers=headers)

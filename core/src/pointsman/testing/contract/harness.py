@@ -11,7 +11,7 @@ import pytest
 
 from pointsman._internal.httpx_lazy import httpx
 from pointsman.errors import CallError
-from pointsman.http.event_stream import EventSource
+from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call, ProviderFactory
 from pointsman.testing.replay import ReplayTransport, Reply, Step, call_for, provider_for
 from pointsman.types import ChatRequest, ChatResponse, StreamEvent
@@ -93,7 +93,7 @@ class Bench:
         await self.check_released()
         return told
 
-    async def read(self, source: EventSource) -> Told:
+    async def read(self, source: EventStream) -> Told:
         """What a stream tells to its end, or to the error that ends it; it is closed then."""
         events: list[StreamEvent] = []
         try:
@@ -135,7 +135,7 @@ async def error_of(work: Coroutine[Any, Any, Any]) -> CallError:
     raise AssertionError(f"expected an error, got {result!r}")
 
 
-async def exhausted(source: EventSource, bench: Bench) -> None:
+async def exhausted(source: EventStream, bench: Bench) -> None:
     """Read a stream to its end."""
     while await source.next(bench.now() + PATIENCE) is not None:
         pass

@@ -148,9 +148,9 @@ def test_hooks_are_found_as_pluggy_finds_them() -> None:
     plain.add_hookspecs(PointsmanSpec)
     plain.register(plugin)
 
-    hooks = ours.get_hookcallers(plugin.plugin)
+    hooks = ours.get_hookcallers(plugin)
     assert {each.name for each in hooks or ()} == {
-        each.name for each in plain.get_hookcallers(plugin.plugin) or () if each.get_hookimpls()
+        each.name for each in plain.get_hookcallers(plugin) or () if each.get_hookimpls()
     }
     assert set(vars(ours.hook)) == set(vars(plain.hook))
 

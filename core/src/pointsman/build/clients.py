@@ -69,7 +69,7 @@ class Clients:
         raise TransportUnavailable(f"the factory of transport {name!r} from {origin} {did}")
 
     def can_be_made(self, config: ProviderConfig, path: Path) -> bool:
-        """Make a transport for nothing, so that what cannot be opened is known now; what is wrong is a problem."""
+        """Whether a transport can: one is made for nothing, and what is wrong with it is a problem."""
         before, options = len(self._draft.found), self.options(config, None)
         place: Path = ("transport",) if config.transport is None else (*path, "transport")
         offered = self._factories.offered(

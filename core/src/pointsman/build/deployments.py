@@ -75,7 +75,7 @@ class Deployments:
         *,
         polled: bool,
     ) -> Deployment:
-        """Deployment `number` of the model `pool`; `polled` when its strategy wants to know what it has in memory."""
+        """Deployment `number` of the model `pool`; `polled` for what it has in memory."""
         id = config.id
         path: Path = ("models", pool, "deployments", number)
         if id not in self.lives:

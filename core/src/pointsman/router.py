@@ -6,13 +6,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import TTLCache
+from msgspec.structs import replace
 
 from pointsman._internal.plugin_errors import fault, is_own
 from pointsman._internal.scrubber import Scrubber

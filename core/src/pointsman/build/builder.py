@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from math import ceil, inf
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
+from msgspec.structs import replace
 from pydantic import BaseModel, SecretStr
 
 from pointsman._internal.plugin_errors import OWN, fault

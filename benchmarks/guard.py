@@ -44,7 +44,7 @@ MARGIN = 0.01
 """By this share a figure may exceed its baseline."""
 SLACK = {"kept_blocks": 1, "peak_bytes": 512}
 """And by so much in any case: what is near nothing has no share to speak of."""
-LIBRARIES = ("httpx", "orjson", "pluggy", "pydantic")
+LIBRARIES = ("httpx", "msgspec", "orjson", "pluggy", "pydantic")
 
 DEPLOYMENTS = 10
 CHUNKS = 100

@@ -32,7 +32,9 @@ PROGRAMS = {
     "asyncio and pydantic, a model built": (
         "import asyncio, pydantic\nclass A(pydantic.BaseModel):\n    a: int = pydantic.Field(gt=0)\nA(a=1)"
     ),
-    "the six required libraries": "import pydantic, httpx, pluggy, tenacity, aiolimiter, cachetools",
+    "the seven required libraries": (
+        "import pydantic, httpx, pluggy, tenacity, aiolimiter, cachetools, msgspec"
+    ),
     "pointsman": "import pointsman",
     "pointsman and its Router": "from pointsman import Router",
     "pointsman and a router built": (

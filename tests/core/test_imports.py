@@ -17,7 +17,7 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each package, or module beside them, may import only what stands before it. The kit in `testing` comes last.
 ORDER = """
-    errors clock frozen types text_messages units
+    errors clock types text_messages units
     _internal events event_log wire
     auth strategy resilience retry
     requests config

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from routers import Heard, config, router
 
-from pointsman.audit import record
+from pointsman.builtin_audit import record
 from pointsman.errors import InvalidRequest, Unavailable, UnknownModel
 from pointsman.foreign import INSTEAD
 from pointsman.inputs import chat_request, embed_request, generate_request

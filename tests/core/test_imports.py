@@ -30,7 +30,7 @@ ORDER = """
     transports.no_proxy transports.options transports.factory transports.deferred transports.slots transports.quiet transports.readable transports.shortage transports.direct transports.messages
     transports.connections transports.over_httpx transports.over_aiohttp transports
     statuses http sources provider
-    swrr strategy residency budget retry line_file audit breaker cooldown levels health concurrency limits waiting
+    swrr strategy residency budget retry line_file audit builtin_audit breaker cooldown levels health concurrency limits waiting
     reasons deployment pool failures attempts opening stream batch
     hookspecs builtin plugins
     interfaces snapshot lives control control_socket build status router engine sync

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from pointsman import audit, auth, retry, strategy
+from pointsman import auth, builtin_audit, retry, strategy
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
@@ -35,7 +35,7 @@ class BuiltinPlugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
-        return audit.BUILT_IN
+        return builtin_audit.BUILT_IN
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:

@@ -1,0 +1,404 @@
+"""The audit sinks that are built in: lines of JSON in a file, and messages of a Python logger.
+
+Every event becomes one record.
+"""
+
+# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pointsman import jsonio
+from pointsman.audit import AuditFactory
+from pointsman.clock import Clock
+from pointsman.errors import ConfigError
+from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.line_file import LineFile
+from pointsman.types import Usage
+
+VERSION = 1
+_NAMES: dict[type[Event], str] = {
+    AttemptEnded: "attempt",
+    RequestEnded: "request",
+    BreakerChanged: "breaker",
+    HealthChanged: "health",
+    Reloaded: "reload",
+}
+_CAP = 1024
+_FRACTIONS = tuple(f".{n:03}+00:00" for n in range(1000))
+_BATCH = 256
+"""Records that are written at once. They are beside those that the buffer has room for."""
+_GATHER = 0.02
+"""Seconds in which records are gathered before the disk is bothered: waking a thread for each would cost more
+than the record does."""
+_RETRY = 1.0
+"""Seconds after which a disk that failed is tried again; what came meanwhile waits."""
+_log = logging.getLogger("pointsman")
+
+
+class _Line(NamedTuple):
+    """A line to be written, and the numbers it tells of: its own, and those that it counts as missing."""
+
+    first: int
+    last: int
+    text: bytes
+
+
+class _Gap(NamedTuple):
+    """Records that are not in the file."""
+
+    from_seq: int
+    missing: int
+    reason: str
+
+
+def record(event: Event, *, seq: int, wall: float) -> dict[str, Any]:
+    """`event` as a plain, JSON-able record.
+
+    Keys `v`, `seq`, `ts` (ISO 8601, UTC) and `event`, then the event's own fields that hold something;
+    times in milliseconds (`ms`, `first_token_ms`); strings are cut at 1 KiB.
+    """
+    return _cut(_whole(event, seq, wall))
+
+
+def _line(event: Event | _Gap, seq: int, wall: float) -> bytes:
+    """`record` as a line of JSON."""
+    entry = _gap(event, seq, wall) if isinstance(event, _Gap) else _whole(event, seq, wall)
+    line = jsonio.dumps(entry)
+    if len(line) > _CAP:  # only then there may be anything to cut
+        line = jsonio.dumps(_cut(entry))
+    return line + b"\n"
+
+
+def _cut(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value[:_CAP] if isinstance(value, str) else value for name, value in entry.items()}
+
+
+def _whole(event: Event, seq: int, wall: float) -> dict[str, Any]:
+    """`record` before anything is cut."""
+    out: dict[str, Any] = {"v": VERSION, "seq": seq, "ts": _ts(wall), "event": _NAMES[type(event)]}
+    # Every call has these two. To write out what goes into them takes half as long as a loop over the fields.
+    if isinstance(event, AttemptEnded):
+        _add_attempt(out, event)
+    elif isinstance(event, RequestEnded):
+        _add_request(out, event)
+    else:
+        out.update(_filled(event))
+    return out
+
+
+def _filled(event: BreakerChanged | HealthChanged | Reloaded) -> Iterator[tuple[str, Any]]:
+    """The fields of `event` that hold something."""
+    values: Iterable[Any] = event
+    for name, value in zip(event._fields, values, strict=True):
+        if value is not None and value != "":
+            yield name, value
+
+
+def _add_attempt(out: dict[str, Any], event: AttemptEnded) -> None:
+    """Add to `out` the fields of `event` that hold something."""
+    (
+        request_id, model, deployment, number, outcome, error, detail,
+        status, _wall, seconds, first_token, usage, upstream_request_id, hedge,
+        caller, tags,
+    ) = event  # fmt: skip
+    if request_id:
+        out["request_id"] = request_id
+    if model:
+        out["model"] = model
+    if deployment:
+        out["deployment"] = deployment
+    out["number"] = number
+    out["outcome"] = outcome
+    if error:
+        out["error"] = error
+    if detail:
+        out["detail"] = detail
+    if status is not None:
+        out["status"] = status
+    out["ms"] = _ms(seconds)
+    if first_token is not None:
+        out["first_token_ms"] = _ms(first_token)
+    if usage is not None:
+        out["usage"] = _counted(usage)
+    if upstream_request_id:
+        out["upstream_request_id"] = upstream_request_id
+    if hedge:
+        out["hedge"] = hedge
+    if caller:
+        out["caller"] = caller
+    if tags:
+        out["tags"] = dict(tags)
+
+
+def _add_request(out: dict[str, Any], event: RequestEnded) -> None:
+    """Add to `out` the fields of `event` that hold something."""
+    (
+        request_id, operation, model, pool, deployment, result, error, detail,
+        attempts, _wall, seconds, usage, caller, tags,
+    ) = event  # fmt: skip
+    if request_id:
+        out["request_id"] = request_id
+    if operation:
+        out["operation"] = operation
+    if model:
+        out["model"] = model
+    if pool:
+        out["pool"] = pool
+    if deployment:
+        out["deployment"] = deployment
+    if result:
+        out["result"] = result
+    if error:
+        out["error"] = error
+    if detail:
+        out["detail"] = detail
+    out["attempts"] = attempts
+    out["ms"] = _ms(seconds)
+    if usage is not None:
+        out["usage"] = _counted(usage)
+    if caller:
+        out["caller"] = caller
+    if tags:
+        out["tags"] = dict(tags)
+
+
+def _ms(seconds: float) -> float:
+    return int(seconds * 1e6 + 0.5) / 1e3  # a third of what `round` takes
+
+
+def _counted(usage: Usage) -> dict[str, int]:
+    """The kinds of tokens that the upstream counted."""
+    counted = {}
+    if usage.prompt is not None:
+        counted["prompt"] = usage.prompt
+    if usage.completion is not None:
+        counted["completion"] = usage.completion
+    if usage.cached is not None:
+        counted["cached"] = usage.cached
+    if usage.cache_write is not None:
+        counted["cache_write"] = usage.cache_write
+    if usage.reasoning is not None:
+        counted["reasoning"] = usage.reasoning
+    return counted
+
+
+def _gap(gap: _Gap, seq: int, wall: float) -> dict[str, Any]:
+    head = {"v": VERSION, "seq": seq, "ts": _ts(wall), "event": "gap"}
+    return {**head, "from_seq": gap.from_seq, "count": gap.missing, "reason": gap.reason}
+
+
+def _ts(wall: float) -> str:
+    milliseconds = int(wall * 1e3)
+    second = milliseconds // 1000
+    return _to_the_second(second) + _FRACTIONS[milliseconds - second * 1000]
+
+
+@lru_cache(maxsize=4)
+def _to_the_second(wall: int) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class JsonlSettings(BaseModel):
+    """`{type: jsonl, path: ./audit}`"""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    path: Path = Field(description="directory of the files; made with mode 0700 when it is missing")
+    buffer: int = Field(
+        10_000, ge=1, description="records that may wait for the disk; further ones are dropped"
+    )
+
+
+class LoggingSettings(BaseModel):
+    """`{type: logging, logger: pointsman.audit}`"""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    logger: str = Field("pointsman.audit", description="name of the Python logger; records are at level INFO")
+
+
+class JsonlSink:
+    """One JSON line for each record, in a file of this process, written by a thread.
+
+    Every record is in the file or counted in a record `gap`, which says how many are missing (`count`), from
+    which sequence number on (`from_seq`), and why. While the disk fails, records wait in the buffer and are
+    written once it works again; where the buffer is full they are dropped, and the next that gets through is
+    a `gap`. A `gap` of what could not be written at all stands in the place of those that it counts: of a
+    record that cannot be JSON, and of a whole file that somebody deleted.
+
+    Attributes:
+        path: the file that is being written.
+    """
+
+    def __init__(self, settings: JsonlSettings, clock: Clock) -> None:
+        self._clock = clock
+        self._seq = 0
+        self._dropped = 0
+        self._why = ""
+        from queue import SimpleQueue  # most routers write no audit
+
+        self._directory = settings.path
+        try:
+            self._file = LineFile(settings.path, clock.wall())
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            raise ConfigError(f"audit files cannot be written in {settings.path}: {error}") from error
+        self._buffer = settings.buffer
+        # Both may be used in a `__del__`: a stream that is dropped tells its end wherever the collector
+        # happens to run, in the midst of another `put` too. Locks and events may not.
+        self._waiting: deque[tuple[int, float, Event | _Gap]] = deque()
+        self._bell: SimpleQueue[bool] = SimpleQueue()
+        """False: something waits, and nobody has rung before. True: write all, and end."""
+        self._rung = False
+        # Of the thread alone: what is being written, and the numbers that the file tells of; 0 for none.
+        self._held: list[_Line] = []
+        self._first = self._last = 0
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._write, name="pointsman-audit", daemon=True)
+        self._thread.start()
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    def __call__(self, event: Event) -> None:
+        wall = self._clock.wall()
+        room = self._buffer - len(self._waiting)
+        if self._dropped and room > 0:
+            self._put_gap(wall)
+            room -= 1
+        self._seq += 1
+        if room > 0:
+            self._waiting.append((self._seq, wall, event))
+            if not self._rung:
+                self._rung = True
+                self._bell.put(False)
+        else:
+            if not self._dropped:
+                self._why = f"buffer full: {self._trouble}" if self._trouble else "buffer full"
+            self._dropped += 1
+
+    def close(self) -> None:
+        if self._dropped:
+            self._put_gap(self._clock.wall())
+        self._bell.put(True)
+        self._thread.join()
+
+    def _put_gap(self, wall: float) -> None:
+        dropped, self._dropped = self._dropped, 0
+        self._seq += 1
+        self._waiting.append((self._seq, wall, _Gap(self._seq - dropped, dropped, self._why)))
+
+    # ── in the thread ────────────────────────────────────────────────────────────────────────────────
+
+    def _write(self) -> None:
+        from queue import Empty
+
+        closing = False
+        while not closing:
+            if self._trouble:
+                # Nobody rings again before the next try, except for the end.
+                with suppress(Empty):
+                    closing = self._bell.get(timeout=_RETRY)
+            else:
+                closing = self._bell.get()
+                if not closing:
+                    with suppress(Empty):
+                        closing = self._bell.get(timeout=_GATHER)
+            self._rung = False
+            self._write_waiting()
+            if self._trouble:
+                self._rung = True
+        if left := len(self._held) + len(self._waiting):
+            _log.error("%d audit records are lost: %s", left, self._trouble)
+        try:
+            self._file.close()
+        except OSError as error:
+            self._complain(error)
+
+    def _write_waiting(self) -> None:
+        """Write what waits, as far as the disk takes it."""
+        try:
+            self._replace_removed()
+            while self._held or self._waiting:
+                while self._waiting and len(self._held) < _BATCH:
+                    self._held.append(self._encoded(*self._waiting.popleft()))
+                whole, failure = self._file.append([each.text for each in self._held])
+                if whole:
+                    self._first = self._first or self._held[0].first
+                    self._last = self._held[whole - 1].last
+                    del self._held[:whole]
+                if failure is not None:
+                    raise failure
+                self._replace_removed()
+        except OSError as error:
+            self._complain(error)
+        else:
+            if self._trouble:
+                self._trouble = ""
+                _log.warning("audit records are written again, to %s", self._file.path)
+
+    def _encoded(self, seq: int, wall: float, event: Event | _Gap) -> _Line:
+        first = seq
+        if isinstance(event, _Gap):
+            first = event.from_seq
+            _log.error("%d audit records were dropped: %s", event.missing, event.reason)
+        try:
+            return _Line(first, seq, _line(event, seq, wall))
+        except Exception as error:  # what plugins put into events can be anything
+            _log.error("an audit record cannot be written: %s", type(error).__name__)
+            return self._in_place_of(seq, seq, "not to be written as JSON")
+
+    def _in_place_of(self, first: int, last: int, reason: str) -> _Line:
+        gap = _Gap(first, last - first + 1, reason)
+        return _Line(first, last, _line(gap, last, self._clock.wall()))
+
+    def _replace_removed(self) -> None:
+        """Begin another file when that of before was deleted: its first record counts what went with it."""
+        if not self._file.removed:
+            return
+        removed, self._file = self._file, LineFile(self._directory, self._clock.wall())
+        _log.error("the audit file %s was deleted; going on in %s", removed.path, self._file.path)
+        if self._first:
+            self._held.insert(0, self._in_place_of(self._first, self._last, "file deleted"))
+            self._first = 0
+        removed.close()
+
+    def _complain(self, error: OSError) -> None:
+        """A disk that fails is told of once, and again when it fails otherwise; calls go on."""
+        trouble = error.strerror or type(error).__name__
+        if trouble != self._trouble:
+            self._trouble = trouble
+            _log.error("audit records cannot be written to %s: %s", self._file.path, trouble)
+
+
+class LoggingSink:
+    """Each record as one JSON message of a Python logger."""
+
+    def __init__(self, settings: LoggingSettings, clock: Clock) -> None:
+        self._log = logging.getLogger(settings.logger)
+        self._clock = clock
+        self._seq = 0
+
+    def __call__(self, event: Event) -> None:
+        if self._log.isEnabledFor(logging.INFO):
+            self._seq += 1
+            entry = record(event, seq=self._seq, wall=self._clock.wall())
+            self._log.info("%s", jsonio.dumps(entry).decode())
+
+    def close(self) -> None:
+        """Nothing to give back: the logger belongs to the application."""
+
+
+BUILT_IN = (
+    AuditFactory("jsonl", JsonlSettings, JsonlSink),
+    AuditFactory("logging", LoggingSettings, LoggingSink),
+)

@@ -7,33 +7,35 @@ Every event becomes one record.
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import Struct, defstruct, to_builtins
+from msgspec.json import Encoder
 from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman import jsonio
 from pointsman.audit import AuditFactory
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
-from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.events import (
+    NO_TAGS,
+    AttemptEnded,
+    BreakerChanged,
+    Event,
+    HealthChanged,
+    Reloaded,
+    RequestEnded,
+)
 from pointsman.line_file import LineFile
 from pointsman.types import Usage
 
 VERSION = 1
-_NAMES: dict[type[Event], str] = {
-    AttemptEnded: "attempt",
-    RequestEnded: "request",
-    BreakerChanged: "breaker",
-    HealthChanged: "health",
-    Reloaded: "reload",
-}
 _CAP = 1024
-_FRACTIONS = tuple(f".{n:03}+00:00" for n in range(1000))
 _BATCH = 256
 """Records that are written at once. They are beside those that the buffer has room for."""
 _GATHER = 0.02
@@ -44,7 +46,7 @@ _RETRY = 1.0
 _log = logging.getLogger("pointsman")
 
 
-class _Line(NamedTuple):
+class _Line(Struct, frozen=True, gc=False):
     """A line to be written, and the numbers it tells of: its own, and those that it counts as missing."""
 
     first: int
@@ -60,151 +62,117 @@ class _Gap(NamedTuple):
     reason: str
 
 
-def record(event: Event, *, seq: int, wall: float) -> dict[str, Any]:
-    """`event` as a plain, JSON-able record.
+# ── records ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _record_of(event: type[Event | _Gap]) -> type[Struct]:
+    """What is written of such an event: a head, then its fields in their order.
+
+    One that holds nothing is left out: "", None, or what the field is when nobody gives it.
+    """
+    fields = [
+        (name, Any, event._field_defaults.get(name, "" if kind is str else None))
+        for name, kind in event.__annotations__.items()
+    ]
+    return defstruct(
+        event.__name__,
+        ["v", "seq", "ts", "event", *fields],
+        rename={"seconds": "ms", "first_token": "first_token_ms", "missing": "count"},
+        omit_defaults=True,
+    )
+
+
+_RECORDS: dict[type[Event | _Gap], tuple[str, type[Struct]]] = {
+    kind: (name, _record_of(kind))
+    for kind, name in (
+        (AttemptEnded, "attempt"),
+        (RequestEnded, "request"),
+        (BreakerChanged, "breaker"),
+        (HealthChanged, "health"),
+        (Reloaded, "reload"),
+        (_Gap, "gap"),
+    )
+}
+# A subclass of `str` is text. Whatever else JSON does not have is refused.
+_encode = Encoder(enc_hook=str.__str__).encode
+
+
+class _Tokens(Struct, omit_defaults=True):
+    """The kinds of tokens that the upstream counted."""
+
+    prompt: int | None = None
+    completion: int | None = None
+    cached: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
+def line(event: Event | _Gap, *, seq: int, wall: float) -> bytes:
+    """`event` as a record: one JSON object, without the end of its line.
 
     Keys `v`, `seq`, `ts` (ISO 8601, UTC) and `event`, then the event's own fields that hold something;
     times in milliseconds (`ms`, `first_token_ms`); strings are cut at 1 KiB.
+
+    Raises: ValueError, OverflowError, TypeError for what JSON cannot hold.
     """
-    return _cut(_whole(event, seq, wall))
+    entry = _entry(event, seq, _ts(int(wall * 1e3)))
+    text = _json(entry)
+    if len(text) > _CAP:  # only then there may be anything to cut
+        plain = to_builtins(entry, enc_hook=str.__str__)
+        text = _json({key: value[:_CAP] if isinstance(value, str) else value for key, value in plain.items()})
+    return text
 
 
-def _line(event: Event | _Gap, seq: int, wall: float) -> bytes:
-    """`record` as a line of JSON."""
-    entry = _gap(event, seq, wall) if isinstance(event, _Gap) else _whole(event, seq, wall)
-    line = jsonio.dumps(entry)
-    if len(line) > _CAP:  # only then there may be anything to cut
-        line = jsonio.dumps(_cut(entry))
-    return line + b"\n"
+def _json(value: Any) -> bytes:
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:  # half a surrogate pair, which only the standard library writes
+        return jsonio.dumps(to_builtins(value, enc_hook=str.__str__))
 
 
-def _cut(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: value[:_CAP] if isinstance(value, str) else value for name, value in entry.items()}
-
-
-def _whole(event: Event, seq: int, wall: float) -> dict[str, Any]:
-    """`record` before anything is cut."""
-    out: dict[str, Any] = {"v": VERSION, "seq": seq, "ts": _ts(wall), "event": _NAMES[type(event)]}
-    # Every call has these two. To write out what goes into them takes half as long as a loop over the fields.
+def _entry(event: Event | _Gap, seq: int, ts: str) -> Struct:
+    name, record = _RECORDS[type(event)]
+    # By position, since every call has two of them. None is the time when it began, which is not written: it
+    # follows from the others.
     if isinstance(event, AttemptEnded):
-        _add_attempt(out, event)
-    elif isinstance(event, RequestEnded):
-        _add_request(out, event)
-    else:
-        out.update(_filled(event))
-    return out
+        first_token_ms = None if event.first_token is None else _ms(event.first_token)
+        return record(
+            VERSION, seq, ts, name, *event[:8], None, _ms(event.seconds), first_token_ms,
+            _tokens(event.usage), *event[12:15], _tags(event.tags),
+        )  # fmt: skip
+    if isinstance(event, RequestEnded):
+        return record(
+            VERSION, seq, ts, name, *event[:9], None, _ms(event.seconds),
+            _tokens(event.usage), event.caller, _tags(event.tags),
+        )  # fmt: skip
+    return record(VERSION, seq, ts, name, *event)
 
 
-def _filled(event: BreakerChanged | HealthChanged | Reloaded) -> Iterator[tuple[str, Any]]:
-    """The fields of `event` that hold something."""
-    values: Iterable[Any] = event
-    for name, value in zip(event._fields, values, strict=True):
-        if value is not None and value != "":
-            yield name, value
+def _tokens(usage: Usage | None) -> _Tokens | None:
+    if usage is None:
+        return None
+    return _Tokens(usage.prompt, usage.completion, usage.cached, usage.cache_write, usage.reasoning)
 
 
-def _add_attempt(out: dict[str, Any], event: AttemptEnded) -> None:
-    """Add to `out` the fields of `event` that hold something."""
-    (
-        request_id, model, deployment, number, outcome, error, detail,
-        status, _wall, seconds, first_token, usage, upstream_request_id, hedge,
-        caller, tags,
-    ) = event  # fmt: skip
-    if request_id:
-        out["request_id"] = request_id
-    if model:
-        out["model"] = model
-    if deployment:
-        out["deployment"] = deployment
-    out["number"] = number
-    out["outcome"] = outcome
-    if error:
-        out["error"] = error
-    if detail:
-        out["detail"] = detail
-    if status is not None:
-        out["status"] = status
-    out["ms"] = _ms(seconds)
-    if first_token is not None:
-        out["first_token_ms"] = _ms(first_token)
-    if usage is not None:
-        out["usage"] = _counted(usage)
-    if upstream_request_id:
-        out["upstream_request_id"] = upstream_request_id
-    if hedge:
-        out["hedge"] = hedge
-    if caller:
-        out["caller"] = caller
-    if tags:
-        out["tags"] = dict(tags)
-
-
-def _add_request(out: dict[str, Any], event: RequestEnded) -> None:
-    """Add to `out` the fields of `event` that hold something."""
-    (
-        request_id, operation, model, pool, deployment, result, error, detail,
-        attempts, _wall, seconds, usage, caller, tags,
-    ) = event  # fmt: skip
-    if request_id:
-        out["request_id"] = request_id
-    if operation:
-        out["operation"] = operation
-    if model:
-        out["model"] = model
-    if pool:
-        out["pool"] = pool
-    if deployment:
-        out["deployment"] = deployment
-    if result:
-        out["result"] = result
-    if error:
-        out["error"] = error
-    if detail:
-        out["detail"] = detail
-    out["attempts"] = attempts
-    out["ms"] = _ms(seconds)
-    if usage is not None:
-        out["usage"] = _counted(usage)
-    if caller:
-        out["caller"] = caller
-    if tags:
-        out["tags"] = dict(tags)
+def _tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(tags) if tags else NO_TAGS
 
 
 def _ms(seconds: float) -> float:
     return int(seconds * 1e6 + 0.5) / 1e3  # a third of what `round` takes
 
 
-def _counted(usage: Usage) -> dict[str, int]:
-    """The kinds of tokens that the upstream counted."""
-    counted = {}
-    if usage.prompt is not None:
-        counted["prompt"] = usage.prompt
-    if usage.completion is not None:
-        counted["completion"] = usage.completion
-    if usage.cached is not None:
-        counted["cached"] = usage.cached
-    if usage.cache_write is not None:
-        counted["cache_write"] = usage.cache_write
-    if usage.reasoning is not None:
-        counted["reasoning"] = usage.reasoning
-    return counted
-
-
-def _gap(gap: _Gap, seq: int, wall: float) -> dict[str, Any]:
-    head = {"v": VERSION, "seq": seq, "ts": _ts(wall), "event": "gap"}
-    return {**head, "from_seq": gap.from_seq, "count": gap.missing, "reason": gap.reason}
-
-
-def _ts(wall: float) -> str:
-    milliseconds = int(wall * 1e3)
-    second = milliseconds // 1000
-    return _to_the_second(second) + _FRACTIONS[milliseconds - second * 1000]
+@lru_cache(maxsize=4)  # the two records of a call are mostly of the same millisecond
+def _ts(milliseconds: int) -> str:
+    return f"{_to_the_second(milliseconds // 1000)}.{milliseconds % 1000:03}+00:00"
 
 
 @lru_cache(maxsize=4)
 def _to_the_second(wall: int) -> str:
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+# ── the sinks ────────────────────────────────────────────────────────────────────────────────────────
 
 
 class JsonlSettings(BaseModel):
@@ -352,14 +320,14 @@ class JsonlSink:
             first = event.from_seq
             _log.error("%d audit records were dropped: %s", event.missing, event.reason)
         try:
-            return _Line(first, seq, _line(event, seq, wall))
+            return _Line(first, seq, line(event, seq=seq, wall=wall) + b"\n")
         except Exception as error:  # what plugins put into events can be anything
             _log.error("an audit record cannot be written: %s", type(error).__name__)
             return self._in_place_of(seq, seq, "not to be written as JSON")
 
     def _in_place_of(self, first: int, last: int, reason: str) -> _Line:
         gap = _Gap(first, last - first + 1, reason)
-        return _Line(first, last, _line(gap, last, self._clock.wall()))
+        return _Line(first, last, line(gap, seq=last, wall=self._clock.wall()) + b"\n")
 
     def _replace_removed(self) -> None:
         """Begin another file when that of before was deleted: its first record counts what went with it."""
@@ -391,8 +359,7 @@ class LoggingSink:
     def __call__(self, event: Event) -> None:
         if self._log.isEnabledFor(logging.INFO):
             self._seq += 1
-            entry = record(event, seq=self._seq, wall=self._clock.wall())
-            self._log.info("%s", jsonio.dumps(entry).decode())
+            self._log.info("%s", line(event, seq=self._seq, wall=self._clock.wall()).decode())
 
     def close(self) -> None:
         """Nothing to give back: the logger belongs to the application."""

@@ -40,15 +40,16 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 
-from pointsman import Router, jsonio
-from pointsman.attempts import Attempts
-from pointsman.deployment import Demand
+from pointsman import Router
+from pointsman._internal import jsonio
 from pointsman.errors import Outcome
+from pointsman.execution.execution import Execution
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.http import Endpoint
-from pointsman.inputs import chat_request
+from pointsman.http.client import Endpoint
 from pointsman.provider import Call, Provider, ProviderFactory
-from pointsman.terms import PLAIN
+from pointsman.requests.call_options import DEFAULT
+from pointsman.requests.parsing import chat_request
+from pointsman.routing.deployment import Demand
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import ChatRequest, ChatResponse, Usage
 
@@ -239,7 +240,7 @@ def pieces(routers: dict[int, Router], opened: AsyncExitStack) -> dict[str, Piec
             chat_request("m", QUESTION, OPTIONS)
 
     async def provider(times: int) -> None:
-        attempts = Attempts(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", PLAIN)
+        attempts = Execution(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", DEFAULT)
         now = attempts.now()
         lease = router._snapshot.pools["m"].lease(asked, now=now, expires=now + 60, demand=Demand())
         assert lease is not None

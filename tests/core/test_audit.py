@@ -20,11 +20,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pointsman import builtin_audit, jsonio
-from pointsman.builtin_audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, line
+from pointsman._internal import jsonio
+from pointsman.builtin import audit
+from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, line
+from pointsman.builtin.line_file import LineFile
 from pointsman.errors import ConfigError, Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
-from pointsman.line_file import LineFile
 from pointsman.types import Usage
 
 WALL = 1709208000.0625  # 2024-02-29T12:00:00.062500Z
@@ -463,7 +464,7 @@ def test_an_event_told_while_another_is_being_told_does_not_hang(tmp_path: Path)
 FULL_DISK = """
 import logging, resource, signal, sys, threading
 from pathlib import Path
-from pointsman.builtin_audit import JsonlSettings, JsonlSink
+from pointsman.builtin.audit import JsonlSettings, JsonlSink
 from pointsman.clock import LoopClock
 from pointsman.events import BreakerChanged
 
@@ -607,7 +608,7 @@ def test_the_logging_sink_is_silent_where_its_level_is_off(caplog: pytest.LogCap
 def test_the_built_in_sinks_are_made_from_their_settings(tmp_path: Path) -> None:
     settings: dict[str, dict[str, Any]] = {"jsonl": {"path": tmp_path}, "logging": {}}
 
-    for each in builtin_audit.BUILT_IN:
+    for each in audit.BUILT_IN:
         sink = each.make(each.settings.model_validate(settings[each.name]), Standing())
         sink(ATTEMPT)
         sink.close()

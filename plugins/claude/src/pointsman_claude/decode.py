@@ -11,7 +11,7 @@ from pointsman.complaints import holds_complaint
 from pointsman.errors import BadResponse
 from pointsman.surrogates import whole
 from pointsman.types import NOTHING, ChatResponse, FinishReason, JsonObject, ModelInfo, ToolCall, Usage
-from pointsman_claude.failures import failed, failure_in_stream
+from pointsman_claude.errors import failed, failure_in_stream
 
 MALFORMED = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 """What reading a value of another shape than expected raises."""

@@ -19,7 +19,7 @@ from pointsman.sources import HttpEvents
 from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
 from pointsman_claude.decode import input_tokens, model_page
-from pointsman_claude.failures import NOT_CLAUDE, failure
+from pointsman_claude.errors import NOT_CLAUDE, failure
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body

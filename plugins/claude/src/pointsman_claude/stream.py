@@ -37,7 +37,7 @@ from pointsman_claude.decode import (
     text_or_none,
     usage_of,
 )
-from pointsman_claude.failures import failed, failure_in_stream
+from pointsman_claude.errors import failed, failure_in_stream
 from pointsman_claude.frames import Frames
 
 _TAKEN_BY = {

@@ -33,7 +33,7 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
-from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
+from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 
 
 def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:

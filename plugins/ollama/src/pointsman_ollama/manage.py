@@ -15,7 +15,7 @@ from pointsman.frozen import frozen
 from pointsman.http import Answer, Client
 from pointsman.types import JsonObject, ModelInfo
 from pointsman_ollama.decode import Lines
-from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
+from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 
 
 @frozen

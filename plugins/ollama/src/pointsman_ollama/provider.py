@@ -22,7 +22,7 @@ from pointsman.types import (
     ModelInfo,
 )
 from pointsman_ollama import decode, manage, wire
-from pointsman_ollama.failures import NOT_OLLAMA, error_for
+from pointsman_ollama.errors import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
 from pointsman_ollama.settings import OllamaSettings
 

@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from msgspec import UNSET
+from msgspec.structs import asdict
+
 from pointsman import jsonio
 from pointsman.arguments import arguments_text, with_exact_numbers
 from pointsman.assembly import Assembly
 from pointsman.complaints import holds_complaint
 from pointsman.dimensions import check_vectors
 from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
-from pointsman.framing import JsonLineFramer, SseEvent
+from pointsman.framing import MAX_LINE, JsonLineFramer, SseEvent
 from pointsman.http import MAX_BODY
 from pointsman.statuses import json_or_none, snippet
-from pointsman.surrogates import Halves, is_whole
+from pointsman.surrogates import Halves
 from pointsman.types import (
     ChatResponse,
     EmbedResponse,
@@ -33,6 +36,7 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
+from pointsman_ollama import shapes
 from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 
 
@@ -41,6 +45,12 @@ def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
 
     Raises: what the decoder raises.
     """
+    usual = _usual_response(body)
+    return any_response(body, decoder) if usual is None else usual
+
+
+def any_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
+    """As `chat_response`, without looking whether the body is a usual one; the outcome is the same."""
     framer, said = Lines(), Assembly()
     for frame in (*framer.feed(body), *framer.close()):
         if not decoder.done:
@@ -48,6 +58,31 @@ def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
     if not decoder.done:
         decoder.close()
     return with_texts(said.response())
+
+
+def _usual_response(body: bytes) -> ChatResponse | None:
+    """The answer of a whole body of the usual shape; None of any other."""
+    if len(body) > MAX_LINE or len(body.splitlines()) > 1:
+        return None  # one piece may be several lines, too: the framer tells them apart
+    try:
+        answer = shapes.whole(body)
+    except shapes.UNUSUAL:
+        return None
+    native = answer.done_reason or None
+    finish, texts = _finish_reason(native, called=False), answer.texts
+    # Whether an answer without any text is one, nobody here can know.
+    if not answer.done or texts is None or not any(texts) or finish == "error":
+        return None
+    text, thinking = texts
+    return ChatResponse(
+        text,
+        finish_reason=finish,
+        usage=Usage(prompt=answer.prompt_eval_count, completion=answer.eval_count),
+        model=answer.model,
+        reasoning=thinking or None,
+        native_finish_reason=native,
+        raw=jsonio.loads(body),
+    )
 
 
 def with_texts(answer: ChatResponse) -> ChatResponse:
@@ -59,6 +94,28 @@ def with_texts(answer: ChatResponse) -> ChatResponse:
     else:
         raw |= {"response": answer.text, **texts}
     return replace(answer, raw=raw)
+
+
+def usual_embed_response(body: bytes, *, count: int, dimensions: int | None) -> EmbedResponse | None:
+    """What `embed_response` makes of a body of the usual shape, in two thirds of the time; else None."""
+    try:
+        answer = shapes.embeddings(body)
+    except shapes.UNUSUAL:
+        return None
+    vectors = answer.embeddings
+    lengths = set(map(len, vectors))
+    if len(vectors) != count or len(lengths) != 1 or 0 in lengths:
+        return None
+    if dimensions is not None and dimensions not in lengths:
+        return None
+    prompt = answer.prompt_eval_count
+    return EmbedResponse(
+        vectors,
+        usage=Usage(prompt=None if prompt is UNSET else prompt),
+        model=answer.model,
+        # Not decoded once more: nearly all of it is numbers, and these are here.
+        raw={name: value for name, value in asdict(answer).items() if value is not UNSET},
+    )
 
 
 def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedResponse:
@@ -79,7 +136,7 @@ def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedRe
         raise BadResponse(f"Ollama gave {len(vectors)} vectors for {count} texts")
     check_vectors(vectors, dimensions)
     return EmbedResponse(
-        vectors=vectors,
+        vectors=[list(map(float, each)) for each in vectors],
         usage=Usage(prompt=_count(answer, "prompt_eval_count")),
         model=_label(answer, "model"),
         raw=value,
@@ -169,11 +226,8 @@ class StreamDecoder:
         for data in values:
             if self.done:
                 return
-            line = self._json(data)
-            if self._quick and (text := _text_alone(line)):
-                events.append(TextDelta(text))
-            else:
-                events += self._read(line, data)
+            if not (self._quick and _add_usual(data, events)):
+                events += self._read(self._json(data), data)
 
     def close(self) -> Sequence[StreamEvent]:
         """Raises Truncated: had the answer been complete, nobody would ask."""
@@ -247,23 +301,25 @@ class StreamDecoder:
 
 
 _OF_AN_ANSWER = ("message", "response", "done", "model")
-_LINE = {"model", "created_at", "message", "done"}
-_MESSAGE = {"role", "content"}
 
 
-def _text_alone(line: Any) -> str:
-    """The text of a line of a chat that has nothing else to say, as nearly every one; "" of any other.
+def _add_usual(data: bytes, events: list[StreamEvent]) -> bool:
+    """Add to `events` those of a line that has only text to say, as nearly every one; False of any other.
 
     It only saves time: after the first content, looking at everything gives the same.
     """
     try:
-        message = line["message"]
-        text = message["content"]
-        if line["done"] is True or line.keys() != _LINE or message.keys() != _MESSAGE:
-            return ""
-    except (AttributeError, KeyError, TypeError):
-        return ""
-    return text if type(text) is str and is_whole(text) else ""
+        line = shapes.line(data)
+    except shapes.UNUSUAL:
+        return False
+    if line.done or (texts := line.texts) is None:
+        return False
+    text, thinking = texts
+    if thinking:
+        events.append(ReasoningDelta(thinking))
+    if text:
+        events.append(TextDelta(text))
+    return True
 
 
 def _without_texts(holder: Mapping[str, Any]) -> dict[str, Any]:

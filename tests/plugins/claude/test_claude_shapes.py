@@ -136,6 +136,8 @@ def test_the_usual_answer_is_read_straight_from_its_bytes() -> None:
         {"error": {"message": "no"}},
         {"content": [{"type": "text", "text": "a", "citations": [{"cited_text": "b"}]}]},
         {"content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]},
+        {"content": [{"text": "a"}]},
+        {"type": "text"},
         {"stop_reason": "error"},
         {"stop_details": {"type": "refusal", "explanation": "no"}},
         {"usage": {"input_tokens": 3.0}},

@@ -260,7 +260,7 @@ def test_usual_lines_are_text_and_thinking() -> None:
 def vectors(random: Random) -> dict[str, Any]:
     dimensions = random.choice((1, 2, 3))
     rows = [
-        [random.choice((random.gauss(0, 1), 1, 0)) for _ in range(dimensions)]
+        [random.choice((*[random.gauss(0, 1)] * 20, *(1, 0) * 5, 2**53 + 1)) for _ in range(dimensions)]
         for _ in range(random.randrange(4))
     ]
     answer = {**VECTORS, "embeddings": rows}
@@ -323,6 +323,7 @@ def test_whole_numbers_are_floats_in_vectors_that_are_read_the_tolerant_way_too(
         {"embeddings": [[0.5, 0.5], [0.5, None]]},
         {"embeddings": [[0.5, 0.5], [0.5, True]]},
         {"embeddings": [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]},
+        {"embeddings": [[0.5, 2**53], [0.5, 0.5]]},
         {"error": "no"},
         {"prompt_eval_count": 1.0},
         {"prompt_eval_count": -1},

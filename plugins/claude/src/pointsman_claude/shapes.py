@@ -8,7 +8,7 @@ through dicts for what both ways read alike.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 from msgspec.json import Decoder
@@ -24,34 +24,32 @@ _Index = Annotated[int, Meta(ge=0, lt=1 << 31)]
 
 # Without `forbid_unknown_fields` members that no shape has would be skipped unread: their UTF-8 and nesting
 # unchecked, a complaint among them unheard. `gc=False`: only a decoder makes them, so they are in no circle.
-class _Untyped(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class _Shape(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What all shapes have in common. Members stand as servers write them: so they are found fastest."""
-
-
-class _Shape(_Untyped, frozen=True, tag_field="type"):
-    """A shape that names its type."""
 
 
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
 
 
-class TextBlock(_Shape, frozen=True, tag="text"):
+# A type is a `tag` only where there are several to choose from: a lone shape may be without its tag.
+class TextBlock(_Shape, frozen=True):
     """A piece of the answer's text, without citations."""
 
+    type: Literal["text"]
     text: str
     citations: None = None
 
 
-class _Ephemeral(_Untyped, frozen=True):
+class _Ephemeral(_Shape, frozen=True):
     ephemeral_5m_input_tokens: int = 0
     ephemeral_1h_input_tokens: int = 0
 
 
-class _OutputDetails(_Untyped, frozen=True):
+class _OutputDetails(_Shape, frozen=True):
     thinking_tokens: _Count | None = None
 
 
-class Usage(_Untyped, frozen=True):
+class Usage(_Shape, frozen=True):
     """The counters of an answer that used no tools of the upstream's."""
 
     input_tokens: _Count | None = None
@@ -65,11 +63,12 @@ class Usage(_Untyped, frozen=True):
     server_tool_use: None = None
 
 
-class Message(_Shape, frozen=True, kw_only=True, tag="message"):
+class Message(_Shape, frozen=True, kw_only=True):
     """An answer of mere text, with nothing to say about why it ended but the word for it."""
 
     model: str
     id: str
+    type: Literal["message"]
     role: str
     content: list[TextBlock]
     stop_reason: str | None = None
@@ -82,30 +81,31 @@ class Message(_Shape, frozen=True, kw_only=True, tag="message"):
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Text(_Shape, frozen=True, tag="text_delta"):
+class Text(_Shape, frozen=True, tag_field="type", tag="text_delta"):
     """The next piece of a text."""
 
     kind: ClassVar[str] = "text_delta"
     piece: str = field(name="text")
 
 
-class Thinking(_Shape, frozen=True, tag="thinking_delta"):
+class Thinking(_Shape, frozen=True, tag_field="type", tag="thinking_delta"):
     """The next piece of what the model thinks aloud."""
 
     kind: ClassVar[str] = "thinking_delta"
     piece: str = field(name="thinking")
 
 
-class Input(_Shape, frozen=True, tag="input_json_delta"):
+class Input(_Shape, frozen=True, tag_field="type", tag="input_json_delta"):
     """The next piece of the JSON text of a tool's input."""
 
     kind: ClassVar[str] = "input_json_delta"
     piece: str = field(name="partial_json")
 
 
-class BlockDelta(_Shape, frozen=True, tag="content_block_delta"):
+class BlockDelta(_Shape, frozen=True):
     """The next piece of the block at `index`: of a hundred events of a stream, more than ninety."""
 
+    type: Literal["content_block_delta"]
     index: _Index
     delta: Text | Thinking | Input
 

@@ -20,6 +20,8 @@ _Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 """Tokens or nanoseconds. What can be none is unknown, and so none of these."""
 _Some = Annotated[str, Meta(min_length=1)]
 """A text that is left out where it is empty."""
+_Number = Annotated[float, Meta(gt=-(2.0**53), lt=2.0**53)]
+"""Also a whole number, as the float that equals it: beyond these bounds there may be none."""
 
 
 # Without `forbid_unknown_fields` members that no shape has would be skipped unread: their UTF-8 and nesting
@@ -75,7 +77,7 @@ class Embeddings(_Shape, frozen=True):
     """The vectors of /api/embed. Whole numbers among theirs are read as floats."""
 
     model: str
-    embeddings: list[list[float]]
+    embeddings: list[list[_Number]]
     total_duration: _Count | UnsetType = UNSET
     load_duration: _Count | UnsetType = UNSET
     prompt_eval_count: _Count | UnsetType = UNSET

@@ -234,7 +234,7 @@ class MessagesDecoder:
         if self._halves:
             piece = self._piece(block, piece)
         else:
-            # What msgspec reads has no half characters: `_piece` would look for them again, for 0.3 us.
+            # What msgspec reads has no half characters; to look for them again costs 0.05 us, 0.2 beyond ASCII.
             block.pieces.append(piece)
         if not piece:
             return ()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from replay import RECORDED, Exchange, constructed, exchanges, recorded
 
 from pointsman.errors import CallError
-from pointsman.framing import SseEvent
+from pointsman.http.framing import SseEvent
 from pointsman.types import ReasoningDelta, TextDelta, ToolCallDelta
 from pointsman_claude import shapes
 from pointsman_claude.decode import usual_response

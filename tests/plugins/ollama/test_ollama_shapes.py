@@ -30,9 +30,9 @@ from replay import (
     recorded,
 )
 
-from pointsman import jsonio
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, CallError
-from pointsman.framing import MAX_LINE, SseEvent
+from pointsman.http.framing import MAX_LINE, SseEvent
 from pointsman.types import EmbedRequest, EmbedResponse, ReasoningDelta, StreamEvent, TextDelta
 from pointsman_ollama import shapes
 from pointsman_ollama.decode import (

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pointsman import jsonio
-from pointsman.arguments import arguments_text
-from pointsman.complaints import holds_complaint
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse
-from pointsman.surrogates import whole
 from pointsman.types import NOTHING, ChatResponse, FinishReason, JsonObject, ModelInfo, ToolCall, Usage
+from pointsman.wire.error_body import holds_complaint
+from pointsman.wire.surrogates import whole
+from pointsman.wire.tool_arguments import arguments_text
 from pointsman_claude import shapes
 from pointsman_claude.errors import failed, failure_in_stream
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pointsman import jsonio
-from pointsman.arguments import arguments_text, with_exact_numbers
-from pointsman.assembly import Assembly
-from pointsman.complaints import holds_complaint, is_complaint
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, Truncated
-from pointsman.framing import SseEvent
-from pointsman.surrogates import Halves
+from pointsman.http.framing import SseEvent
 from pointsman.types import (
     ChatResponse,
     Finished,
@@ -25,6 +21,10 @@ from pointsman.types import (
     ToolCallDelta,
     UsageUpdate,
 )
+from pointsman.wire.assembly import Assembly
+from pointsman.wire.error_body import holds_complaint, is_complaint
+from pointsman.wire.surrogates import Halves
+from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
 from pointsman_claude import shapes
 from pointsman_claude.decode import (
     MALFORMED,
@@ -234,7 +234,7 @@ class MessagesDecoder:
         if self._halves:
             piece = self._piece(block, piece)
         else:
-            # What msgspec reads has no half characters; to look for them again costs 0.05 us, 0.2 beyond ASCII.
+            # What msgspec reads has no half characters; to look for them costs 0.05 us, 0.2 beyond ASCII.
             block.pieces.append(piece)
         if not piece:
             return ()

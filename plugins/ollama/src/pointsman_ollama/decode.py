@@ -10,16 +10,10 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import asdict
 
-from pointsman import jsonio
-from pointsman.arguments import arguments_text, with_exact_numbers
-from pointsman.assembly import Assembly
-from pointsman.complaints import holds_complaint
-from pointsman.dimensions import check_vectors
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
-from pointsman.framing import MAX_LINE, JsonLineFramer, SseEvent
-from pointsman.http import MAX_BODY
-from pointsman.statuses import json_or_none, snippet
-from pointsman.surrogates import Halves
+from pointsman.http.client import MAX_BODY
+from pointsman.http.framing import MAX_LINE, JsonLineFramer, SseEvent
 from pointsman.types import (
     ChatResponse,
     EmbedResponse,
@@ -36,6 +30,12 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
+from pointsman.wire.assembly import Assembly
+from pointsman.wire.error_body import holds_complaint
+from pointsman.wire.status_errors import json_or_none, snippet
+from pointsman.wire.surrogates import Halves
+from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
+from pointsman.wire.vectors import check_vectors
 from pointsman_ollama import shapes
 from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 

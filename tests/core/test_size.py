@@ -68,8 +68,6 @@ NOT_YET: dict[str, dict[str, int]] = {
         "routing/pool.py Pool.__init__": 52,
     },
     "complexity": {
-        "audit.py _add_attempt": 13,
-        "audit.py _add_request": 12,
         "execution/stream.py ChatStream._advance": 11,
         "http/client.py Answer.chunk": 11,
         "http/client.py Client.send": 13,

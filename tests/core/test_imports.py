@@ -18,8 +18,9 @@ ROOT = Path(pointsman.__file__).parent
 # Each module may import only what stands before it. The kit in `testing` comes after all of them.
 ORDER = """
     errors foreign faults scrubber frozen
+    jsonio undecoded
     types usage turns assembly
-    jsonio surrogates arguments data_urls payload
+    surrogates arguments data_urls payload
     units regular printable suggest naming clock events journal timers framing hints
     recognition complaints dimensions
     terms inputs

@@ -13,6 +13,7 @@ from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pointsman.frozen import frozen
+from pointsman.undecoded import decoded_when_read
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
@@ -370,6 +371,9 @@ class ChatResponse:
         )
 
 
+decoded_when_read(ChatResponse, "raw")
+
+
 @frozen
 class EmbedResponse:
     """`vectors`: n lists of dim floats, in the order of the texts."""
@@ -382,6 +386,9 @@ class EmbedResponse:
     deployment: str = ""
     attempts: int = 1
     request_id: str = ""
+
+
+decoded_when_read(EmbedResponse, "raw")
 
 
 @frozen

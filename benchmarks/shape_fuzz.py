@@ -121,6 +121,10 @@ class CarefulDecoder(ChatDecoder):
         return False
 
 
+HOW_IT_READS = ("_quick", "_missed")
+"""Of a decoder, what says nothing about what it has read."""
+
+
 class Differ(AssertionError):
     """The two ways of reading the same bytes do not say the same."""
 
@@ -200,7 +204,7 @@ def state(value: Any) -> object:
     """All that `value` holds, in something that can be compared."""
     names = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
     if isinstance(value, ChatDecoder | Halves) or type(value).__module__.startswith("pointsman_openai"):
-        return {name: state(getattr(value, name)) for name in names}
+        return {name: state(getattr(value, name)) for name in names if name not in HOW_IT_READS}
     if isinstance(value, dict):
         return {repr(key): state(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -227,6 +231,8 @@ def _stream(rng: random.Random) -> list[bytes]:
         name = rng.choice(("content", "content", "content", "reasoning_content", "reasoning"))
         deltas.append({name: _text(rng)} | _some(rng, {"role": "assistant", "refusal": None, "content": ""}))
     chunks = [_chunk(style, delta, None) for delta in deltas]
+    if rng.random() < 0.2:  # some count as they go
+        chunks = [each | {"usage": _usage(rng)} for each in chunks]
     chunks.append(_chunk(style, {}, rng.choice(("stop", "length"))))
     if rng.random() < 0.5:
         chunks.append(_chunk(style, {}, None) | {"choices": [], "usage": _usage(rng)})
@@ -284,7 +290,21 @@ def _usage(rng: random.Random) -> dict[str, Any]:
 
 
 def _embeddings(rng: random.Random) -> dict[str, Any]:
-    numbers = (0, 1, -3, 0.5, -0.25, 1e-9, Raw(b"2.0"), Raw(b"-0"), Raw(b"-0.0"), Raw(b"1E-3"), 2**53 + 1)
+    numbers: tuple[Any, ...] = (
+        0,
+        1,
+        -3,
+        0.5,
+        -0.25,
+        1e-9,
+        Raw(b"2.0"),
+        Raw(b"-0"),
+        Raw(b"-0.0"),
+        Raw(b"1E-3"),
+        2**53 + 1,
+    )
+    if rng.random() < 0.1:
+        numbers += (2**63, -(2**63) - 1, 10**25, Raw(b"1e999"))
     order = rng.choice(((0, 1), (0, 1), (0, 1), (0, 1), (1, 0), (1, 2), (0, 0)))
     data = [
         {"object": "embedding", "index": n, "embedding": [rng.choice(numbers) for _ in range(3)]}
@@ -350,7 +370,7 @@ NAMES = sorted(
             "p",
             "text",
             "arguments",
-                "Content",
+            "Content",
         ),
     }
 )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from replay import Exchange, exchanges, openai_endpoint, recorded, sse_frames
 
 from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, ReasoningDelta, TextDelta, Usage
-from pointsman_openai import shapes
+from pointsman_openai import decode, shapes
 from pointsman_openai.decode import ChatDecoder
 
 sys.path.append(str(Path(__file__).resolve().parents[3] / "benchmarks"))
@@ -231,6 +231,20 @@ def test_thoughts_come_before_the_text_of_the_same_chunk() -> None:
     decoder.decode_plain([json.dumps(CHUNK).encode(), both], events)
 
     assert events[-2:] == [ReasoningDelta("b"), TextDelta("a")]
+
+
+def test_a_stream_of_unusual_chunks_is_looked_at_in_vain_a_few_times_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[bytes] = []
+    monkeypatch.setattr(decode, "delta_of", lambda data: looked.append(data))
+    decoder = ChatDecoder()
+    events: list[Any] = []
+
+    decoder.decode_plain([json.dumps(CHUNK).encode()] * 100, events)
+
+    assert len(looked) < 10
+    assert [event.text for event in events[1:]] == [" word"] * 100
 
 
 # ── both ways ────────────────────────────────────────────────────────────────────────────────────────

@@ -26,6 +26,7 @@ from dataclasses import replace
 from typing import Any
 
 from pointsman import Router
+from pointsman.builtin.httpx.transport import HttpxTransport
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
@@ -38,7 +39,6 @@ from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.transports.factory import TransportFactory
 from pointsman.transports.options import TransportOptions
 from pointsman.transports.over_aiohttp import AiohttpTransport
-from pointsman.transports.over_httpx import HttpxTransport
 from pointsman_h1 import H1Transport
 
 TRANSPORTS = {"aiohttp": AiohttpTransport, "h1": H1Transport, "httpx": HttpxTransport}
@@ -260,9 +260,9 @@ async def _batch(
 
 
 def _line(router: Router) -> Any:
-    room = router._snapshot.pools["m"].room
-    assert room is not None
-    return room.line
+    queue = router._snapshot.pools["m"].queue
+    assert queue is not None
+    return queue.line
 
 
 async def _call(router: Router, streaming: bool, reached: Reached) -> None:

@@ -31,8 +31,7 @@ from time import perf_counter
 from typing import Any
 
 from pointsman import Router
-from pointsman.breaker import BreakerSettings
-from pointsman.build import Snapshot, build
+from pointsman.build.builder import Snapshot, build
 from pointsman.config import Config
 from pointsman.errors import (
     AttemptTimeout,
@@ -52,9 +51,10 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, BreakerChanged, Event, RequestEnded
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.plugins import Plugins
+from pointsman.http.event_stream import EventStream
+from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.sources import EventSource
+from pointsman.resilience.circuit_breaker import BreakerSettings
 from pointsman.testing import Answer, Scripted, ShuffleLoop, run, seeded
 from pointsman.types import (
     ChatRequest,
@@ -184,7 +184,7 @@ class _Unruly(Provider):
         self._next(call)
         return await self._inner.embed(request, call)
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         chosen = self._next(call)
         # Opened at once, so that it is this call's step of the script, and handed out later.
         source = await self._inner.stream(request, call)
@@ -202,7 +202,7 @@ class _Unruly(Provider):
 
 
 class _UnrulySource:
-    def __init__(self, source: EventSource, behaviour: Behaviour) -> None:
+    def __init__(self, source: EventStream, behaviour: Behaviour) -> None:
         self._source = source
         self._behaviour = behaviour
         self.upstream_request_id = source.upstream_request_id
@@ -573,9 +573,9 @@ class Ledger:
         self._budgets(snapshot)
         self._meters(snapshot)
         for name, pool in snapshot.pools.items():
-            if pool.room is not None:
-                self._must(pool.room.is_empty, f"somebody still waits for {name}")
-                self._must(len(pool.room.line) == 0, f"the line of {name} is not empty")
+            if pool.queue is not None:
+                self._must(pool.queue.is_empty, f"somebody still waits for {name}")
+                self._must(len(pool.queue.line) == 0, f"the line of {name} is not empty")
 
     def _budgets(self, snapshot: Snapshot) -> None:
         least: Counter[str] = Counter()

@@ -34,14 +34,14 @@ import httpx
 from pydantic import BaseModel
 
 from pointsman import Router, jsonio
-from pointsman.attempts import Attempts
-from pointsman.deployment import Demand
 from pointsman.errors import Outcome
+from pointsman.execution.execution import Execution
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.http import Endpoint
-from pointsman.inputs import chat_request
+from pointsman.http.client import Endpoint
 from pointsman.provider import Call, Provider, ProviderFactory
-from pointsman.terms import PLAIN
+from pointsman.requests.call_options import DEFAULT
+from pointsman.requests.parsing import chat_request
+from pointsman.routing.deployment import Demand
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import ChatRequest, ChatResponse, Usage
 
@@ -195,7 +195,7 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
             chat_request("m", QUESTION, OPTIONS)
 
     async def provider(times: int) -> None:
-        attempts = Attempts(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", PLAIN)
+        attempts = Execution(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", DEFAULT)
         now = attempts.now()
         lease = router._snapshot.pools["m"].lease(asked, now=now, expires=now + 60, demand=Demand())
         assert lease is not None

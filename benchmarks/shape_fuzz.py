@@ -25,12 +25,12 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from pointsman import jsonio
-from pointsman.complaints import MARKS
+from pointsman._internal import jsonio
 from pointsman.errors import PointsmanError
-from pointsman.framing import SseEvent
-from pointsman.surrogates import Halves
+from pointsman.http.framing import SseEvent
 from pointsman.types import EmbedRequest, StreamEvent
+from pointsman.wire.error_body import MARKS
+from pointsman.wire.surrogates import Halves
 from pointsman_openai import answers, shapes
 from pointsman_openai.decode import ChatDecoder
 

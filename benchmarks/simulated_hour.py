@@ -33,8 +33,8 @@ from pydantic import BaseModel, ConfigDict
 from pointsman import Router
 from pointsman.errors import CallError, ConnectionFailed, IdleTimeout, Unavailable
 from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.sources import EventSource
 from pointsman.testing import run, seeded
 from pointsman.types import (
     ChatRequest,
@@ -98,7 +98,7 @@ class _Upstream(Provider):
         await _wait(await _fate(weather, self.name), call.limits.until(asyncio.get_running_loop().time()))
         return ChatResponse(text="the sky is blue", usage=Usage(10, 4), model=call.model)
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         weather = self._weather
         weather.attempts += 1
         return _Words(weather, await _fate(weather, self.name))

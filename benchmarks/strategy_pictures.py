@@ -17,16 +17,9 @@ from heapq import heappop, heappush
 from itertools import count
 from pathlib import Path
 
+from pointsman.builtin.strategies import LeastConnections, RoundRobin, Weighted
 from pointsman.errors import Outcome
-from pointsman.strategy import (
-    LeastConnections,
-    Price,
-    Residency,
-    RoundRobin,
-    Sample,
-    Strategy,
-    Weighted,
-)
+from pointsman.strategy import Price, Residency, Sample, Strategy
 from pointsman.types import ChatRequest, Message
 from pointsman_strategies import Affinity, Cheapest, PeakEwma, PowerOfTwo
 from warm_fleet import HOSTS, MODELS, STRATEGIES, Clock, Simulation, zipf

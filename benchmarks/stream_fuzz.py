@@ -5,8 +5,8 @@
 
 Every stream begins as one that a server sent or might send (`tests/constructed`, and the recordings beside
 the project where there are any), and suffers up to four mutations. Its bytes then go through framer and
-decoder as the core's `HttpEvents` feeds them, and the events through the core's `Assembly`. It must end in an
-answer or in a PointsmanError, within `SLOW` seconds, and with no more memory than `MEMORY_FLAT` and
+decoder as the core's `HttpEventStream` feeds them, and the events through its `Assembly`. It must end in
+an answer or in a PointsmanError, within `SLOW` seconds, and with no more memory than `MEMORY_FLAT` and
 `MEMORY_PER_BYTE` for each byte; memory is looked at in one stream of `MEMORY_EVERY`, and in all with a giant
 line. And cutting the same bytes anywhere must give the same events and the same end. Stream `n` depends on
 the seed and on `n` alone.
@@ -33,11 +33,11 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, get_args
 
-from pointsman.assembly import Assembly
 from pointsman.errors import PointsmanError
-from pointsman.framing import SseFramer
-from pointsman.sources import Decoder, Framer
+from pointsman.http.event_stream import Decoder, Framer
+from pointsman.http.framing import SseFramer
 from pointsman.types import FinishReason, StreamEvent, Usage
+from pointsman.wire.assembly import Assembly
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder
 from pointsman_ollama.decode import Lines, StreamDecoder
@@ -347,7 +347,7 @@ def check_types(event: StreamEvent | Usage) -> None:
 def decoded(
     framer: Framer, decoder: Decoder, parts: Sequence[bytes]
 ) -> tuple[list[StreamEvent], PointsmanError | None]:
-    """The events of a body that comes in `parts`, and the error that ended it: as `HttpEvents` does it."""
+    """The events of a body that comes in `parts`, and the error at its end: as `HttpEventStream` has them."""
     events: list[StreamEvent] = []
     decode_plain = getattr(decoder, "decode_plain", None)
     feed_plain = getattr(framer, "feed_plain", None) if decode_plain else None

@@ -24,8 +24,9 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
+from pointsman.builtin.strategies import LeastConnections, RoundRobin
 from pointsman.errors import Outcome
-from pointsman.strategy import LeastConnections, Price, Residency, RoundRobin, Sample, Strategy
+from pointsman.strategy import Price, Residency, Sample, Strategy
 from pointsman_simulator.vram import Memory, Vram
 from pointsman_strategies import Warm
 

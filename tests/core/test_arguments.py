@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.arguments import arguments_text
 from pointsman.errors import BadResponse
+from pointsman.wire.tool_arguments import arguments_text
 
 OBJECTS = st.dictionaries(
     st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5), max_size=4

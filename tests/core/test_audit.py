@@ -21,11 +21,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pointsman import audit, jsonio
+from pointsman import audit
+from pointsman._internal import jsonio
 from pointsman.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, _ts, record
+from pointsman.builtin.line_file import LineFile
 from pointsman.errors import ConfigError, Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
-from pointsman.line_file import LineFile
 from pointsman.types import Usage
 
 WALL = 1709208000.0625  # 2024-02-29T12:00:00.062500Z

@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pointsman import jsonio
-from pointsman.auth import BUILT_IN, Fixed, FromFile, Secret, StaticSettings, checked, from_environment
+from pointsman._internal import jsonio
+from pointsman.auth import Secret, checked
+from pointsman.builtin.auth import BUILT_IN, Fixed, FromFile, StaticSettings, from_environment
 from pointsman.errors import ConfigError
 
 CANARY = "sk-canary-7f3a"

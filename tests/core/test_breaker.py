@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_models.breaker import BreakerModel
 
-from pointsman.breaker import Breaker, BreakerSettings, BreakerState, Permit
+from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState, Permit
 
 CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = BreakerState
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_models.budget import BudgetModel
 
-from pointsman.budget import HEDGES, BudgetSettings, RetryBudget
+from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudget
 
 
 def granted(budget: RetryBudget, now: float, times: int) -> int:

@@ -11,7 +11,8 @@ import pytest
 from routers import config, in_flight, router
 
 from pointsman import ConfigError, PointsmanSpec, Router, SyncRouter, hookimpl
-from pointsman.strategy import StrategyFactory, Weighted
+from pointsman.builtin.strategies import Weighted
+from pointsman.strategy import StrategyFactory
 from pointsman.testing import Answer, Scripted, run
 
 GOLDEN: list[tuple[str, str, str]] = [

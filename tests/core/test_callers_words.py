@@ -9,9 +9,9 @@ from routers import Heard, config, router
 
 from pointsman.audit import record
 from pointsman.errors import InvalidRequest, Unavailable, UnknownModel
-from pointsman.foreign import INSTEAD
-from pointsman.inputs import chat_request, embed_request, generate_request
-from pointsman.terms import TERMS, split_terms
+from pointsman.requests.call_options import OPTION_NAMES, split_options
+from pointsman.requests.foreign_options import INSTEAD
+from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.testing import Scripted
 from pointsman.types import ChatRequest
 
@@ -64,7 +64,7 @@ async def test_a_call_that_says_nothing_has_an_id_of_ours_and_neither_caller_nor
 
 def test_tags_are_those_of_the_moment_of_the_call() -> None:
     given = {"a": "1"}
-    terms, rest = split_terms({"tags": given, "seed": 1})
+    terms, rest = split_options({"tags": given, "seed": 1})
     given["a"] = "2"
 
     assert (terms.tags, rest) == ({"a": "1"}, {"seed": 1})
@@ -91,7 +91,7 @@ def test_tags_are_those_of_the_moment_of_the_call() -> None:
 )
 def test_what_no_record_can_hold_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        split_terms(options)
+        split_options(options)
 
     assert said in raised.value.message
 
@@ -109,7 +109,7 @@ async def test_what_is_just_right_is_taken(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", INSTEAD)
 def test_no_name_that_stands_in_the_table_is_an_option_of_a_chat(name: str) -> None:
-    assert name not in TERMS
+    assert name not in OPTION_NAMES
     with pytest.raises(InvalidRequest) as raised:
         chat_request("m", "hi", {name: 1})
 
@@ -148,4 +148,4 @@ def test_a_foreign_name_is_refused_with_what_to_write_here(name: str, said: str)
 def test_every_hint_names_what_there_is() -> None:
     named = {word for hint in INSTEAD.values() for word in hint.split() if "_" in word}
 
-    assert named <= {*TERMS, *ChatRequest.__dataclass_fields__}
+    assert named <= {*OPTION_NAMES, *ChatRequest.__dataclass_fields__}

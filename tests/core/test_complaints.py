@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.complaints import MARKS, Complaint, complaint, holds_complaint, is_complaint
+from pointsman.wire.error_body import MARKS, Complaint, complaint, holds_complaint, is_complaint
 
 REPORTS: list[Any] = [
     {"error": {"message": "words", "code": "c"}},

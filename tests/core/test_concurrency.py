@@ -11,14 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.concurrency import (
-    AdaptiveLimit,
-    AdaptiveSettings,
-    HedgeSettings,
-    Window,
-    hedge_after,
-    may_hedge,
-)
+from pointsman.execution.hedging import HedgeSettings, hedge_after, may_hedge
+from pointsman.resilience.adaptive_concurrency import AdaptiveLimit, AdaptiveSettings
+from pointsman.resilience.quantiles import Window
 
 
 def limit(maximum: int = 100, *, median: float | None = 2.0, **settings: object) -> AdaptiveLimit:

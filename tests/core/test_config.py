@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from pointsman.config import Config, DeploymentConfig, Named
 from pointsman.config.doc import config_schema, config_table, markdown_table, with_table
-from pointsman.config.validation import Finding
+from pointsman.config.findings import Finding
 from pointsman.errors import ConfigError
 from pointsman.units import Duration
 

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import Phase, settings
 from pydantic import BaseModel, ConfigDict
 
+from pointsman.builtin.retry import Exponential, ExponentialSettings, NoRetry
+from pointsman.builtin.strategies import LeastConnections, RoundRobin, Weighted
 from pointsman.errors import (
     InvalidRequest,
     ModelNotFound,
@@ -24,13 +26,12 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.framing import JsonLineFramer, SseEvent
-from pointsman.http import Answer, Endpoint
+from pointsman.http.client import Answer, Endpoint
+from pointsman.http.event_stream import EventStream, HttpEventStream
+from pointsman.http.framing import JsonLineFramer, SseEvent
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.retry import Exponential, ExponentialSettings, Failure, NoRetry
-from pointsman.sources import EventSource, HttpEvents
-from pointsman.statuses import error_for_status, snippet
-from pointsman.strategy import LeastConnections, Member, RoundRobin, Strategy, Weighted
+from pointsman.retry import Failure
+from pointsman.strategy import Member, Strategy
 from pointsman.testing.contract import (
     CannedBreak,
     CannedChat,
@@ -54,6 +55,7 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
+from pointsman.wire.status_errors import error_for_status, snippet
 
 pytest_plugins = ["pytester"]
 
@@ -138,8 +140,8 @@ class Toy(Provider):
             raise ProviderError("no text")
         return ChatResponse(text=text, usage=usage(value))
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
-        return HttpEvents(await self.send(request, call, stream=True), self.framer(), self.decoder())
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
+        return HttpEventStream(await self.send(request, call, stream=True), self.framer(), self.decoder())
 
     async def models(self) -> Sequence[ModelInfo]:
         self.own = self.own or self.context.open(self.endpoint)
@@ -246,7 +248,7 @@ class ReplacesCancellation(Toy):
 
 
 class SwallowsCancellationMidStream(Toy):
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         source = await super().stream(request, call)
 
         class Deaf:
@@ -263,7 +265,7 @@ class SwallowsCancellationMidStream(Toy):
 
 
 class KeepsTheConnection(Toy):
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         source = await super().stream(request, call)
 
         class Open:
@@ -711,7 +713,7 @@ def test_a_mark_holds_for_its_class_and_those_below_until_they_say_otherwise() -
 def test_a_marked_test_must_fail_and_an_unmarked_one_must_not(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
-        from pointsman.retry import NoRetry
+        from pointsman.builtin.retry import (NoRetry)
         from pointsman.testing.contract import RetryContract
 
         class Late(NoRetry):

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from routers import config, router
 
 from pointsman import ConfigError, Router
-from pointsman.control import COMMANDS, answer, socket_in, socket_path
-from pointsman.control_socket import CONNECTIONS, LONGEST_LINE, Control
+from pointsman.control.commands import COMMANDS, answer, socket_in, socket_path
+from pointsman.control.socket import CONNECTIONS, LONGEST_LINE, Control
 from pointsman.testing import Answer, Scripted
 
 SECRET = "sk-this-must-never-be-seen"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.cooldown import LONGEST, OVERLOAD, REFUSAL, CoolDown, CoolDownSettings, Credential
+from pointsman.resilience.cool_down import LONGEST, OVERLOAD, REFUSAL, CoolDown, CoolDownSettings, Credential
 
 RNG = random.Random(1)
 

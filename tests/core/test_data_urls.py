@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pointsman.data_urls import LARGE, split, undecoded
 from pointsman.errors import InvalidRequest
-from pointsman.inputs import as_messages
-from pointsman.payload import is_large
+from pointsman.requests.parsing import as_messages
 from pointsman.types import Audio, File, Image, Message, Part
+from pointsman.wire.data_urls import LARGE, split, undecoded
+from pointsman.wire.large_bodies import is_large
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_no_more_than_the_ends_of_a_large_text_are_decoded(monkeypatch: pytest.M
         decoded.append(len(text))
         return base64.b64decode(text, **options)
 
-    monkeypatch.setattr("pointsman.data_urls.b64decode", counting)
-    monkeypatch.setattr("pointsman.inputs.base64", None)
+    monkeypatch.setattr("pointsman.wire.data_urls.b64decode", counting)
+    monkeypatch.setattr("pointsman.requests.parsing.base64", None)
 
     parts(BIG * 20)
 

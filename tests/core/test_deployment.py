@@ -7,7 +7,7 @@ from math import exp, isclose
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.deployment import Average
+from pointsman.routing.deployment_state import Average
 
 
 @given(

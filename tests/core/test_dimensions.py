@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.dimensions import check_vectors
 from pointsman.errors import BadResponse, Unsupported
+from pointsman.wire.vectors import check_vectors
 
 
 @pytest.mark.parametrize("odd", [None, "1", True, math.nan, math.inf, -math.inf, [1.0], {}])

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from pointsman.assembly import Assembly, joined
 from pointsman.errors import InvalidRequest
-from pointsman.inputs import as_messages, as_tool_choice, as_tools, chat_request
-from pointsman.turns import Turns
+from pointsman.requests.parsing import as_messages, as_tool_choice, as_tools, chat_request
+from pointsman.text_messages import TextMessages
 from pointsman.types import (
     NOTHING,
     ChatResponse,
@@ -26,6 +25,7 @@ from pointsman.types import (
     ToolCallDelta,
     ToolChoice,
 )
+from pointsman.wire.assembly import Assembly, joined
 
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
@@ -93,9 +93,9 @@ def test_unknown_members_of_a_tool_are_kept() -> None:
 
 def test_a_message_with_extra_is_no_plain_turn() -> None:
     plain = Message("user", "a")
-    assert isinstance(as_messages([plain]), Turns)
+    assert isinstance(as_messages([plain]), TextMessages)
     read = as_messages([Message("user", "a", extra={"x": 1})])
-    assert not isinstance(read, Turns)
+    assert not isinstance(read, TextMessages)
     assert read[0].extra == {"x": 1}
 
 

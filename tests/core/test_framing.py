@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pointsman.errors import BadResponse
-from pointsman.framing import MAX_EVENT, MAX_LINE, JsonLineFramer, LineFramer, SseEvent, SseFramer
+from pointsman.http.framing import MAX_EVENT, MAX_LINE, JsonLineFramer, LineFramer, SseEvent, SseFramer
 
 ODD = "\n\r\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\0\ufeff: "
 

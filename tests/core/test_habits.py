@@ -9,7 +9,7 @@ from routers import config
 
 from pointsman import ConfigError, Router
 from pointsman.config.doc import config_table
-from pointsman.config.habits import KEYS, PLACES
+from pointsman.config.foreign_keys import KEYS, PLACES
 from pointsman.testing import Scripted
 
 

@@ -17,18 +17,9 @@ from hypothesis import strategies as st
 from reference_models.health import LevelModel, MemberModel, verdict
 
 from pointsman.clock import LoopClock
-from pointsman.health import (
-    Checks,
-    CheckSettings,
-    Outlier,
-    Outliers,
-    OutlierSettings,
-    Prober,
-    WarmUp,
-    WarmUpSettings,
-    largest_ratio,
-    within_caps,
-)
+from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
+from pointsman.resilience.outlier_detection import EjectionGroup, OutlierDetector, OutlierSettings
+from pointsman.resilience.warm_up import WarmUp, WarmUpSettings, admitted, largest_ratio
 from pointsman.testing import run
 
 
@@ -45,13 +36,13 @@ class FixedRng:
         return 0
 
 
-def level(count: int = 4, *, jitter: float = 0.5, **settings: object) -> list[Outlier]:
-    members = [Outlier(OutlierSettings(**settings), FixedRng(jitter)) for _ in range(count)]
-    Outliers(members)
+def level(count: int = 4, *, jitter: float = 0.5, **settings: object) -> list[OutlierDetector]:
+    members = [OutlierDetector(OutlierSettings(**settings), FixedRng(jitter)) for _ in range(count)]
+    EjectionGroup(members)
     return members
 
 
-def fail(it: Outlier, now: float, times: int = 5) -> None:
+def fail(it: OutlierDetector, now: float, times: int = 5) -> None:
     for _ in range(times):
         it.failed(now, started=now)
 
@@ -177,10 +168,10 @@ def test_one_that_was_spared_is_ejected_by_its_next_fault_once_there_is_room() -
 
 
 def test_one_that_fails_its_checks_is_nobody_to_be_left_over() -> None:
-    checks = Checks(CheckSettings(fall=1))
-    unwell = Outlier(OutlierSettings(), FixedRng(), checks=checks)
-    well = Outlier(OutlierSettings(), FixedRng())
-    Outliers([unwell, well])
+    checks = HealthState(CheckSettings(fall=1))
+    unwell = OutlierDetector(OutlierSettings(), FixedRng(), checks=checks)
+    well = OutlierDetector(OutlierSettings(), FixedRng())
+    EjectionGroup([unwell, well])
     checks.failed(0)
 
     fail(well, 0)
@@ -190,7 +181,7 @@ def test_one_that_fails_its_checks_is_nobody_to_be_left_over() -> None:
 
 
 def test_without_a_level_it_is_never_ejected() -> None:
-    it = Outlier(OutlierSettings(), FixedRng())
+    it = OutlierDetector(OutlierSettings(), FixedRng())
     fail(it, 0)
 
     assert it.healthy(0)
@@ -210,10 +201,10 @@ def test_a_smaller_level_takes_back_who_would_be_back_first() -> None:
     for now, each in enumerate(members[:3]):
         fail(each, now)
 
-    Outliers(members[:4], now=5)
+    EjectionGroup(members[:4], now=5)
 
     assert [each.ejected(5) for each in members[:3]] == [False, True, True]
-    Outliers(members[2:3], now=5)
+    EjectionGroup(members[2:3], now=5)
     assert not members[2].ejected(5)
 
 
@@ -221,7 +212,7 @@ def test_a_level_of_one_takes_it_back_even_if_all_may_be_ejected() -> None:
     it, *_ = level(2, max_ejected=1.0)
     fail(it, 0)
 
-    Outliers([it], now=5)
+    EjectionGroup([it], now=5)
 
     assert not it.ejected(5)
 
@@ -244,8 +235,8 @@ def test_an_ejection_is_announced_with_its_end_and_a_listener_cannot_hurt() -> N
         told.append((until, now, reason))
         raise LookupError
 
-    it = Outlier(OutlierSettings(), FixedRng(), on_eject=listener)
-    Outliers([it, Outlier(OutlierSettings(), FixedRng())])
+    it = OutlierDetector(OutlierSettings(), FixedRng(), on_eject=listener)
+    EjectionGroup([it, OutlierDetector(OutlierSettings(), FixedRng())])
     fail(it, 7)
 
     assert told == [(37.0, 7, "5 failures in a row")]
@@ -288,9 +279,9 @@ def compare_ejections(seed: int) -> int:
     )
     chance = rng.getrandbits(32)
     shared, modelled = random.Random(chance), random.Random(chance)
-    checks = [Checks(CheckSettings(rise=1, fall=1)) for _ in range(rng.randint(1, 7))]
-    real = [Outlier(settings, shared, checks=each) for each in checks]
-    Outliers(real)
+    checks = [HealthState(CheckSettings(rise=1, fall=1)) for _ in range(rng.randint(1, 7))]
+    real = [OutlierDetector(settings, shared, checks=each) for each in checks]
+    EjectionGroup(real)
     model = LevelModel(settings, [MemberModel() for _ in real], modelled)
     now, worst = 0.0, rng.uniform(0.3, 1)
     for _ in range(80):
@@ -342,8 +333,8 @@ def test_random_histories_equal_the_reference_model_at_every_step() -> None:
 # --- checks
 
 
-def checks(**settings: object) -> Checks:
-    return Checks(CheckSettings(**settings))
+def checks(**settings: object) -> HealthState:
+    return HealthState(CheckSettings(**settings))
 
 
 def test_it_is_well_until_three_checks_in_a_row_failed() -> None:
@@ -385,8 +376,8 @@ def test_any_history_of_checks_has_the_verdict_of_its_definition(
 
 def test_passing_checks_do_not_end_an_ejection_for_faults() -> None:
     asked = checks()
-    it = Outlier(OutlierSettings(), FixedRng(), checks=asked)
-    Outliers([it, Outlier(OutlierSettings(), FixedRng())])
+    it = OutlierDetector(OutlierSettings(), FixedRng(), checks=asked)
+    EjectionGroup([it, OutlierDetector(OutlierSettings(), FixedRng())])
     fail(it, 0)
 
     for now in range(1, 20):
@@ -403,7 +394,7 @@ def test_changes_of_health_are_announced_and_a_listener_cannot_hurt() -> None:
         told.append((healthy, now, reason))
         raise LookupError
 
-    it = Checks(CheckSettings(rise=1, fall=2), on_change=listener)
+    it = HealthState(CheckSettings(rise=1, fall=2), on_change=listener)
     it.report(None, 1)
     it.report(OSError("refused"), 2)
     it.report(TimeoutError(), 3)
@@ -473,8 +464,8 @@ class Told:
         self.results.append(("" if error is None else str(error), now))
 
 
-def prober(upstream: Upstream, told: Any, *, rng: Any = None, **settings: object) -> Prober:
-    return Prober(
+def prober(upstream: Upstream, told: Any, *, rng: Any = None, **settings: object) -> HealthChecker:
+    return HealthChecker(
         "gpu1",
         upstream.probe,
         told,
@@ -874,7 +865,7 @@ def test_a_warming_member_takes_a_call_only_below_its_cap(
     ready = [Member(weight, load, None if began is None else warm_up(began)) for weight, load, began in rows]
     steady = [each for each in ready if each.warm_up is None or not each.warm_up.active(now)]
 
-    left = within_caps(ready, now)
+    left = admitted(ready, now)
 
     if not steady or len(steady) == len(ready):
         assert left is ready
@@ -899,7 +890,7 @@ def test_a_recovered_member_never_gets_more_than_its_cap_under_least_connections
     shares = []
     for step in range(4000):
         now = step / 100
-        ready = within_caps(pool, now)
+        ready = admitted(pool, now)
         chosen = min(ready, key=lambda each: each.in_flight)
         if chosen is fresh and fresh.warm_up is not None and fresh.warm_up.active(now):
             largest = largest_ratio((each.in_flight, each.weight) for each in pool[:2])

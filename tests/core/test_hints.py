@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pointsman.hints import parse_reset, reset_after, retry_after
+from pointsman.wire.retry_after import parse_reset, reset_after, retry_after
 
 NOW = datetime(2024, 2, 29, 12, 0, 0, tzinfo=UTC)
 WALL = NOW.timestamp()

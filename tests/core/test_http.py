@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.auth import Auth, Fixed, Secret
+from pointsman.auth import Auth, Secret
+from pointsman.builtin.auth import Fixed
 from pointsman.clock import LoopClock
 from pointsman.errors import (
     AttemptTimeout,
@@ -37,19 +38,19 @@ from pointsman.errors import (
     Truncated,
     Unavailable,
 )
-from pointsman.framing import SseEvent, SseFramer
-from pointsman.hints import RateHeaders
-from pointsman.http import MAX_BODY, Client, Endpoint, Fields, Limits
-from pointsman.sources import HttpEvents
-from pointsman.statuses import error_for_status, json_or_none, request_id_of, snippet
+from pointsman.http.client import MAX_BODY, AttemptTimeouts, Client, Endpoint, Fields
+from pointsman.http.event_stream import HttpEventStream
+from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.testing import run
 from pointsman.transports import open_transport
-from pointsman.transports.direct import Direct, Reply, Shared, named
-from pointsman.transports.messages import Answered, Request
+from pointsman.transports.httpx_messages import HttpxReply, Request
+from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, named
 from pointsman.types import Started, StreamEvent, TextDelta
+from pointsman.wire.retry_after import RateHeaders
+from pointsman.wire.status_errors import error_for_status, json_or_none, request_id_of, snippet
 
 CANARY = "sk-canary-7f3a"
-LONG = Limits(deadline=1e9)
+LONG = AttemptTimeouts(deadline=1e9)
 
 Step = bytes | float | Exception
 """A piece of a body, seconds of silence, or how it breaks."""
@@ -307,18 +308,18 @@ def test_a_body_that_tells_what_is_here_is_read_like_any_other(steps: list[Step]
     assert run(read(Ready)) == run(read(AbortableBody))
 
 
-class Quick(httpx.AsyncBaseTransport, Direct):
+class Quick(httpx.AsyncBaseTransport, RawTransport):
     """A transport that can do without httpx, and whose replies are whole when there is nothing to wait for."""
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
 
-    async def exchange(self, shared: Shared, values: tuple[str, ...], content: bytes) -> Reply:
+    async def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
         response = await self.upstream.handle_async_request(Request(shared, values, content))
         return QuickReply(response, self.upstream.bodies[-1])
 
 
-class QuickReply(Answered):
+class QuickReply(HttpxReply):
     def __init__(self, response: httpx.Response, body: Body) -> None:
         super().__init__(response)
         self._body = body
@@ -691,7 +692,7 @@ async def test_what_cannot_be_decoded_is_an_error(encoding: str, body: bytes, er
 
 async def test_an_encoded_stream_is_refused_rather_than_read_as_noise() -> None:
     upstream = Upstream(gzip.compress(b"data: 1\n\n"), headers={"content-encoding": "gzip"})
-    events = HttpEvents(await client(upstream).send("POST", "/", {}, limits=LONG), SseFramer(), Words())
+    events = HttpEventStream(await client(upstream).send("POST", "/", {}, limits=LONG), SseFramer(), Words())
 
     with pytest.raises(BadResponse, match="encoded as 'gzip'"):
         await events.next(1e9)
@@ -720,17 +721,17 @@ async def test_a_body_that_breaks_off_is_an_error_and_closed(
 @pytest.mark.parametrize(
     ("limits", "stream", "error", "at"),
     [
-        (Limits(deadline=30), False, AttemptTimeout, 30),
-        (Limits(deadline=30), True, AttemptTimeout, 30),
-        (Limits(deadline=900), True, FirstTokenTimeout, 60),
-        (Limits(deadline=900, first_token=5), False, AttemptTimeout, 900),
-        (Limits(deadline=900, attempt=20), False, AttemptTimeout, 20),
-        (Limits(deadline=900, attempt=20), True, AttemptTimeout, 20),
-        (Limits(deadline=10, attempt=20), True, AttemptTimeout, 10),
+        (AttemptTimeouts(deadline=30), False, AttemptTimeout, 30),
+        (AttemptTimeouts(deadline=30), True, AttemptTimeout, 30),
+        (AttemptTimeouts(deadline=900), True, FirstTokenTimeout, 60),
+        (AttemptTimeouts(deadline=900, first_token=5), False, AttemptTimeout, 900),
+        (AttemptTimeouts(deadline=900, attempt=20), False, AttemptTimeout, 20),
+        (AttemptTimeouts(deadline=900, attempt=20), True, AttemptTimeout, 20),
+        (AttemptTimeouts(deadline=10, attempt=20), True, AttemptTimeout, 10),
     ],
 )
 def test_a_server_that_says_nothing_is_left_at_the_first_limit(
-    limits: Limits, stream: bool, error: type[CallError], at: float
+    limits: AttemptTimeouts, stream: bool, error: type[CallError], at: float
 ) -> None:
     async def work() -> None:
         with pytest.raises(error) as raised:
@@ -745,7 +746,9 @@ def test_a_dripping_server_is_cut_at_the_end_of_the_attempt() -> None:
     async def work() -> None:
         upstream = Upstream(*[b"x", 1.0] * 1000)
         with pytest.raises(AttemptTimeout):
-            await (await client(upstream).send("GET", "/", limits=Limits(deadline=900, attempt=20))).read()
+            await (
+                await client(upstream).send("GET", "/", limits=AttemptTimeouts(deadline=900, attempt=20))
+            ).read()
         assert now() == pytest.approx(20, abs=0.01)
         assert upstream.bodies[0].ended == "aborted"
 
@@ -755,7 +758,7 @@ def test_a_dripping_server_is_cut_at_the_end_of_the_attempt() -> None:
 def test_time_for_the_head_counts_for_the_body_too() -> None:
     async def work() -> None:
         upstream = Upstream(*[b"x", 1.0] * 1000, wait=15)
-        answer = await client(upstream).send("GET", "/", limits=Limits(deadline=900, attempt=20))
+        answer = await client(upstream).send("GET", "/", limits=AttemptTimeouts(deadline=900, attempt=20))
         with pytest.raises(AttemptTimeout):
             await answer.read()
         assert now() == pytest.approx(20, abs=0.01)
@@ -793,9 +796,9 @@ def test_a_body_that_cannot_be_aborted_is_closed_by_a_task_that_the_client_waits
 def test_limits_outside_a_request_hold_for_everything() -> None:
     async def work() -> None:
         limits = client(Upstream()).within(5)
-        assert limits == Limits(deadline=now() + 5, first_token=5, idle=5)
+        assert limits == AttemptTimeouts(deadline=now() + 5, first_token=5, idle=5)
         assert limits.until(now() + 4) == limits.deadline
-        assert Limits(deadline=100, attempt=5).until(3) == 8
+        assert AttemptTimeouts(deadline=100, attempt=5).until(3) == 8
 
     run(work())
 
@@ -839,12 +842,12 @@ def sse(*words: str) -> bytes:
     return "".join(f"data: {word}\n\n" for word in words).encode()
 
 
-async def opened(upstream: Upstream, make: Callable[[], Words] = Words) -> HttpEvents:
+async def opened(upstream: Upstream, make: Callable[[], Words] = Words) -> HttpEventStream:
     answer = await client(upstream).send("POST", "/", {}, limits=LONG, stream=True)
-    return HttpEvents(answer, SseFramer(), make())
+    return HttpEventStream(answer, SseFramer(), make())
 
 
-async def heard(events: HttpEvents, until: float = 1e9) -> tuple[str, str]:
+async def heard(events: HttpEventStream, until: float = 1e9) -> tuple[str, str]:
     """The words, and how it ended: `done` or the name of the error."""
     words = ""
     try:
@@ -1131,7 +1134,7 @@ async def test_over_a_socket_a_connection_is_used_again_when_the_body_ends_with_
         made = Client(Endpoint(server.url), open_transport(transport), auth=Fixed(None), clock=LoopClock())
         for _ in range(3):
             answer = await made.send("POST", "/", {}, limits=made.within(10), stream=True)
-            events = HttpEvents(answer, SseFramer(), Words())
+            events = HttpEventStream(answer, SseFramer(), Words())
             assert await heard(events, made.now() + 10) == ("a", "done")
             await events.aclose()
         await made.aclose()
@@ -1144,7 +1147,7 @@ async def test_over_a_socket_a_dripping_server_is_cut_and_sees_it(transport: str
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
     async with Server(head, *[b"x", 0.005] * 10_000) as server:
         made = Client(Endpoint(server.url), open_transport(transport), auth=Fixed(None), clock=LoopClock())
-        answer = await made.send("GET", "/", limits=Limits(deadline=made.now() + 0.2))
+        answer = await made.send("GET", "/", limits=AttemptTimeouts(deadline=made.now() + 0.2))
         with pytest.raises(AttemptTimeout):
             await answer.read()
         await asyncio.wait_for(server.gone.wait(), 5)

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pointsman.errors import InvalidRequest
-from pointsman.inputs import (
+from pointsman.requests.parsing import (
     as_messages,
     as_response_format,
     as_tool_choice,

@@ -11,12 +11,15 @@ from pydantic import BaseModel
 
 from pointsman import ConfigError, Router
 from pointsman.audit import AuditFactory
-from pointsman.auth import AuthFactory, Fixed
+from pointsman.auth import AuthFactory
+from pointsman.builtin.auth import Fixed
+from pointsman.builtin.retry import NoRetry
+from pointsman.builtin.strategies import RoundRobin
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.interfaces import lack
+from pointsman.plugins.interfaces import lack
 from pointsman.provider import Provider, ProviderFactory
-from pointsman.retry import NoRetry, RetryFactory
-from pointsman.strategy import RoundRobin, Strategy, StrategyFactory
+from pointsman.retry import RetryFactory
+from pointsman.strategy import Strategy, StrategyFactory
 from pointsman.testing import Scripted, run
 from pointsman.transports.factory import TransportFactory
 

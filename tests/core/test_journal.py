@@ -14,8 +14,8 @@ from routers import config, router
 
 from pointsman import Router
 from pointsman.errors import ConfigError, Outcome, Unavailable
+from pointsman.event_log import level_of, line
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
-from pointsman.journal import level_of, line
 from pointsman.testing import Scripted
 
 ATTEMPT = AttemptEnded(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pointsman import jsonio
+from pointsman._internal import jsonio
 
 plain = st.recursive(
     st.one_of(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pointsman.levels import Level, choose, health, loads, order, panics
+from pointsman.resilience.priority_levels import Level, choose, health, loads, order, panics
 
 level = st.tuples(st.integers(0, 1000), st.integers(0, 1000)).map(lambda pair: Level(min(pair), max(pair)))
 some_levels = st.lists(level, min_size=1, max_size=4)

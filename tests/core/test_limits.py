@@ -15,7 +15,8 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 from reference_models.gcra import PER_SECOND, Entry, WindowModel, fullest_window
 
-from pointsman.limits import DEFAULT_OUTPUT, Estimator, Limit, Limits, Meter, Reservation, input_estimate
+from pointsman.resilience.rate_limit import Gcra, RateLimits, RateLimitScope, Reservation
+from pointsman.resilience.token_estimate import DEFAULT_OUTPUT, Estimator, input_estimate
 from pointsman.types import (
     ChatRequest,
     EmbedRequest,
@@ -35,7 +36,7 @@ SEED = int(os.environ.get("POINTSMAN_LIMIT_SEED", "0"))
 
 
 def test_a_meter_at_rest_gives_its_burst_at_once_and_then_one_unit_per_interval() -> None:
-    meter = Meter(60, 60.0, burst=3)
+    meter = Gcra(60, 60.0, burst=3)
 
     for _ in range(3):
         assert meter.wait(1, 100.0) == 0.0
@@ -48,15 +49,15 @@ def test_a_meter_at_rest_gives_its_burst_at_once_and_then_one_unit_per_interval(
 
 
 def test_without_a_burst_the_count_of_one_period_can_be_had_at_once() -> None:
-    assert Meter(500, 60.0).burst == 500
+    assert Gcra(500, 60.0).burst == 500
 
 
 def test_a_quantity_above_the_burst_never_fits() -> None:
-    assert Meter(10, 1.0, burst=5).wait(6, 1e6) == math.inf
+    assert Gcra(10, 1.0, burst=5).wait(6, 1e6) == math.inf
 
 
 def test_an_oversized_quantity_can_wait_until_the_meter_is_full_and_leaves_it_in_debt() -> None:
-    meter = Meter(1, 1.0, burst=5, oversize="full")
+    meter = Gcra(1, 1.0, burst=5, oversize="full")
     meter.take(2, 10.0)
 
     assert meter.wait(8, 10.0) == 2.0
@@ -71,11 +72,11 @@ def test_an_oversized_quantity_can_wait_until_the_meter_is_full_and_leaves_it_in
 )
 def test_a_meter_that_means_nothing_is_refused(count: int, period: float, burst: int) -> None:
     with pytest.raises(ValueError, match="1 or more"):
-        Meter(count, period, burst)
+        Gcra(count, period, burst)
 
 
 def test_a_refund_of_a_busy_meter_makes_room_at_once() -> None:
-    meter = Meter(1, 1.0, burst=10)
+    meter = Gcra(1, 1.0, burst=10)
     mark = meter.take(10, 50.0)
 
     meter.settle(mark, 10, 4, 50.0)
@@ -84,7 +85,7 @@ def test_a_refund_of_a_busy_meter_makes_room_at_once() -> None:
 
 
 def test_a_refund_never_makes_a_meter_fuller_than_full() -> None:
-    meter = Meter(1, 1.0, burst=10)
+    meter = Gcra(1, 1.0, burst=10)
     mark = meter.take(10, 50.0)
 
     meter.refund(mark, 10, 55.0)
@@ -96,7 +97,7 @@ def test_a_refund_never_makes_a_meter_fuller_than_full() -> None:
 
 def test_what_was_worked_off_at_rest_is_not_given_back_a_second_time() -> None:
     # With the plain refund, twenty units would pass at the instant 10 where the burst is ten.
-    meter = Meter(1, 1.0, burst=10)
+    meter = Gcra(1, 1.0, burst=10)
     early = meter.take(10, 0.0)
     meter.take(10, 10.0)
 
@@ -106,7 +107,7 @@ def test_what_was_worked_off_at_rest_is_not_given_back_a_second_time() -> None:
 
 
 def test_refunds_of_several_calls_do_not_give_back_the_same_time_twice() -> None:
-    meter = Meter(1, 1.0, burst=100)
+    meter = Gcra(1, 1.0, burst=100)
     first = meter.take(20, 0.0)
     second = meter.take(30, 5.0)
     meter.take(50, 30.0)
@@ -119,7 +120,7 @@ def test_refunds_of_several_calls_do_not_give_back_the_same_time_twice() -> None
 
 
 def test_more_than_was_reserved_is_owed_and_paid_by_the_next() -> None:
-    meter = Meter(1, 1.0, burst=10)
+    meter = Gcra(1, 1.0, burst=10)
     mark = meter.take(1, 0.0)
 
     meter.settle(mark, 1, 15, 0.0)
@@ -130,7 +131,7 @@ def test_more_than_was_reserved_is_owed_and_paid_by_the_next() -> None:
 
 
 def test_what_the_upstream_says_is_left_only_ever_lowers() -> None:
-    meter = Meter(60, 60.0, burst=10)
+    meter = Gcra(60, 60.0, burst=10)
     meter.take(4, 5.0)
 
     meter.lower(8, 5.0)
@@ -146,7 +147,7 @@ def test_what_the_upstream_says_is_left_only_ever_lowers() -> None:
 
 
 def test_a_refund_does_not_undo_what_the_upstream_said() -> None:
-    meter = Meter(60, 60.0, burst=10)
+    meter = Gcra(60, 60.0, burst=10)
     before = meter.take(7, 5.0)
     meter.lower(5, 5.0)
     assert meter.remaining(5.0) == 3
@@ -157,7 +158,7 @@ def test_a_refund_does_not_undo_what_the_upstream_said() -> None:
 
 
 def test_a_cool_down_is_waited_for_and_never_shortened() -> None:
-    meter = Meter(60, 60.0)
+    meter = Gcra(60, 60.0)
     meter.lower(60, 5.0, until=9.0)
     meter.lower(60, 5.0, until=7.0)
 
@@ -167,7 +168,7 @@ def test_a_cool_down_is_waited_for_and_never_shortened() -> None:
 
 # Any numbers at all, not only those of the grid on which the reference model lives.
 meters = st.builds(
-    Meter,
+    Gcra,
     st.integers(1, 1_000_000),
     st.floats(0.001, 86_400.0),
     st.integers(1, 1_000_000),
@@ -177,7 +178,7 @@ meters = st.builds(
 
 @given(meters, st.lists(st.tuples(st.floats(0, 100), st.integers(0, 10_000)), max_size=20), st.floats(0, 1e7))
 def test_the_wait_is_enough_and_not_a_nanosecond_too_long(
-    meter: Meter, takes: list[tuple[float, int]], start: float
+    meter: Gcra, takes: list[tuple[float, int]], start: float
 ) -> None:
     now = start
     for gap, quantity in takes:
@@ -203,7 +204,7 @@ def test_the_wait_is_enough_and_not_a_nanosecond_too_long(
 def test_no_window_holds_more_than_burst_and_rate_for_any_rate_and_instants(
     count: int, period: float, burst: int, asks: list[tuple[float, int]], start: float
 ) -> None:
-    meter = Meter(count, period, burst)
+    meter = Gcra(count, period, burst)
     now, let_through = start, []
     for gap, quantity in asks:
         now += gap * period / count
@@ -223,16 +224,16 @@ def test_what_waited_as_long_as_it_was_told_is_let_through_on_any_clock() -> Non
     rng = random.Random(SEED)
     for _ in range(5_000):
         now = rng.uniform(0, 2.0 ** rng.randrange(-10, 30))
-        meter = Meter(rng.randint(1, 10_000), rng.uniform(0.01, 100), rng.randint(1, 5))
+        meter = Gcra(rng.randint(1, 10_000), rng.uniform(0.01, 100), rng.randint(1, 5))
         meter.lower(0, now, until=now + rng.choice([0, 0, rng.random()]))
-        limits = Limits([Limit(meter)])
+        limits = RateLimits([RateLimitScope(meter)])
 
         assert limits.reserve(0, now) is None
         assert limits.reserve(0, now + limits.wait(0, now)) is not None, f"{now!r} {meter.snapshot(now)}"
 
 
 def test_a_year_at_full_speed_gains_and_loses_nothing() -> None:
-    meter = Meter(7, 3.0, burst=7)  # 3/7 s is not a whole number of anything
+    meter = Gcra(7, 3.0, burst=7)  # 3/7 s is not a whole number of anything
     now = 86_400.0 * 365
     start = now
     for _ in range(20_000):
@@ -262,7 +263,7 @@ class Schedule:
         interval, self.burst = rng.choice([1, 3, 64, 1000]), rng.choice([1, 4, 10, 50])
         count = rng.choice([1, 2, 5, 600])
         oversize = rng.random() < 0.2
-        self.meter = Meter(
+        self.meter = Gcra(
             count, interval * count / PER_SECOND, self.burst, oversize="full" if oversize else "refuse"
         )
         self.model = WindowModel(interval, self.burst, oversize)
@@ -355,7 +356,7 @@ def test_with_more_history_than_is_kept_it_lets_less_through_and_never_more() ->
     for seed in range(8):
         rng = random.Random(seed)
         # Ever fuller, so that none of the lows is forgotten because of a lower one.
-        meter, model = Meter(1, 1 / PER_SECOND, 5_000), WindowModel(1, 5_000)
+        meter, model = Gcra(1, 1 / PER_SECOND, 5_000), WindowModel(1, 5_000)
         calls = []
         for now in range(400):
             quantity = rng.randint(2, 9)
@@ -372,15 +373,15 @@ def test_with_more_history_than_is_kept_it_lets_less_through_and_never_more() ->
 # --- scopes and reservations
 
 
-def scope(requests: int | None = None, tokens: int | None = None, name: str = "") -> Limit:
-    return Limit(
-        None if requests is None else Meter(requests, 60.0),
-        None if tokens is None else Meter(tokens, 60.0),
+def scope(requests: int | None = None, tokens: int | None = None, name: str = "") -> RateLimitScope:
+    return RateLimitScope(
+        None if requests is None else Gcra(requests, 60.0),
+        None if tokens is None else Gcra(tokens, 60.0),
         name,
     )
 
 
-def remaining(*scopes: Limit, now: float = 0.0) -> list[int]:
+def remaining(*scopes: RateLimitScope, now: float = 0.0) -> list[int]:
     return [
         meter.remaining(now) for each in scopes for meter in (each.requests, each.tokens) if meter is not None
     ]
@@ -396,7 +397,7 @@ def test_a_reservation_is_made_everywhere_or_nowhere(
     sizes: list[tuple[int | None, int | None]], asks: list[int]
 ) -> None:
     scopes = [scope(requests, tokens) for requests, tokens in sizes]
-    limits, refused = Limits(scopes), 0
+    limits, refused = RateLimits(scopes), 0
     for tokens in asks:
         before = remaining(*scopes)
         fits = limits.wait(tokens, 0.0) == 0.0
@@ -417,7 +418,7 @@ def test_a_reservation_is_made_everywhere_or_nowhere(
 
 def test_a_limit_that_binds_is_the_one_that_is_waited_for() -> None:
     own, account = scope(requests=60), scope(tokens=600)
-    limits = Limits([own, account])
+    limits = RateLimits([own, account])
     assert limits.reserve(600, 0.0) is not None
 
     assert limits.wait(0, 0.0) == 0.0
@@ -426,7 +427,7 @@ def test_a_limit_that_binds_is_the_one_that_is_waited_for() -> None:
 
 def test_deployments_of_one_account_draw_from_one_limit() -> None:
     account = scope(requests=3, name="account")
-    first, second = Limits([scope(requests=2), account]), Limits([scope(requests=2), account])
+    first, second = RateLimits([scope(requests=2), account]), RateLimits([scope(requests=2), account])
 
     taken = [first.reserve(0, 0.0), first.reserve(0, 0.0), second.reserve(0, 0.0)]
 
@@ -438,7 +439,7 @@ def test_deployments_of_one_account_draw_from_one_limit() -> None:
 def test_who_watches_a_meter_is_told_once_when_there_is_no_more_plenty() -> None:
     told: list[str] = []
     one, other = partial(told.append, "one"), partial(told.append, "other")
-    meter = Meter(1, 1.0, burst=10)
+    meter = Gcra(1, 1.0, burst=10)
 
     assert meter.plenty == 5
     assert meter.watch(0.0, one)
@@ -479,11 +480,11 @@ def test_what_a_watcher_may_rely_on_fits_until_it_is_told() -> None:
 
     for _ in range(300):
         meters = [
-            Meter(rng.choice([1, 5, 60]), 1.0, rng.randint(1, 12), oversize=rng.choice(["refuse", "full"]))
+            Gcra(rng.choice([1, 5, 60]), 1.0, rng.randint(1, 12), oversize=rng.choice(["refuse", "full"]))
             for _ in range(4)
         ]
-        shared = Limit(*meters[:2])
-        each = Limits([shared]), Limits([Limit(*meters[2:]), shared])
+        shared = RateLimitScope(*meters[:2])
+        each = RateLimits([shared]), RateLimits([RateLimitScope(*meters[2:]), shared])
         tell()
         now = 1e6 * rng.random()
         held: list[Reservation] = []
@@ -519,17 +520,17 @@ def test_what_a_watcher_may_rely_on_fits_until_it_is_told() -> None:
 
 def test_a_scope_named_twice_counts_once_and_a_meter_in_two_scopes_is_refused() -> None:
     account = scope(requests=3)
-    assert Limits([account, account]).reserve(0, 0.0) is not None
+    assert RateLimits([account, account]).reserve(0, 0.0) is not None
     assert remaining(account) == [2]
 
-    meter = Meter(1, 1.0)
+    meter = Gcra(1, 1.0)
     with pytest.raises(ValueError, match="twice"):
-        Limits([Limit(meter), Limit(meter)])
+        RateLimits([RateLimitScope(meter), RateLimitScope(meter)])
 
 
 quantities = st.integers(0, 30)
 meters = st.builds(
-    Meter,
+    Gcra,
     st.integers(1, 20),
     st.sampled_from([0.5, 1.0, 60.0]),
     st.none() | st.integers(1, 20),
@@ -538,13 +539,13 @@ meters = st.builds(
 
 
 @given(
-    st.lists(st.builds(Limit, st.none() | meters, st.none() | meters), min_size=1, max_size=3),
+    st.lists(st.builds(RateLimitScope, st.none() | meters, st.none() | meters), min_size=1, max_size=3),
     st.lists(st.tuples(quantities, st.floats(0.0, 9.0), st.none() | st.floats(0.0, 90.0)), max_size=20),
 )
 def test_a_call_fits_when_it_fits_each_meter_and_waits_for_the_last(
-    scopes: list[Limit], steps: list[tuple[int, float, float | None]]
+    scopes: list[RateLimitScope], steps: list[tuple[int, float, float | None]]
 ) -> None:
-    limits, now = Limits(scopes), 0.0
+    limits, now = RateLimits(scopes), 0.0
     for tokens, pause, closed_until in steps:
         now += pause
         limits.lower(now, tokens_until=closed_until)
@@ -557,7 +558,7 @@ def test_a_call_fits_when_it_fits_each_meter_and_waits_for_the_last(
 
 @pytest.mark.parametrize("which", ["requests", "tokens"])
 def test_nothing_is_reserved_while_a_scope_cools_down(which: str) -> None:
-    limits = Limits([scope(10, 100)])
+    limits = RateLimits([scope(10, 100)])
     limits.lower(0.0, **{f"{which}_until": 5.0})
 
     assert limits.reserve(1, 4.0) is None
@@ -566,7 +567,7 @@ def test_nothing_is_reserved_while_a_scope_cools_down(which: str) -> None:
 
 
 def test_an_oversized_call_is_reserved_when_the_bucket_is_full_and_only_then() -> None:
-    limits = Limits([Limit(tokens=Meter(1, 1.0, burst=10, oversize="full"))])
+    limits = RateLimits([RateLimitScope(tokens=Gcra(1, 1.0, burst=10, oversize="full"))])
     first = limits.reserve(1, 0.0)
     assert first is not None
 
@@ -578,7 +579,7 @@ def test_an_oversized_call_is_reserved_when_the_bucket_is_full_and_only_then() -
 
 def test_settled_tokens_equal_reported_tokens() -> None:
     own, account = scope(100, 100_000), scope(100, 100_000)
-    limits = Limits([own, account])
+    limits = RateLimits([own, account])
     rng = random.Random(3)
     reported = 0
     for n in range(100):
@@ -596,7 +597,7 @@ def test_settled_tokens_equal_reported_tokens() -> None:
 
 def test_what_was_not_sent_is_given_back_whole() -> None:
     own, account = scope(10, 100), scope(tokens=1_000)
-    limits = Limits([own, account])
+    limits = RateLimits([own, account])
     reservation = limits.reserve(60, 0.0)
     assert reservation is not None
     assert remaining(own, account) == [9, 40, 940]
@@ -608,7 +609,7 @@ def test_what_was_not_sent_is_given_back_whole() -> None:
 
 def test_an_unknown_use_keeps_the_estimate() -> None:
     own = scope(tokens=100)
-    reservation = Limits([own]).reserve(60, 0.0)
+    reservation = RateLimits([own]).reserve(60, 0.0)
     assert reservation is not None
 
     reservation.settle(None, 0.0)
@@ -618,7 +619,7 @@ def test_an_unknown_use_keeps_the_estimate() -> None:
 
 def test_a_reservation_ends_once_and_later_ends_are_counted() -> None:
     own = scope(tokens=100)
-    limits = Limits([own])
+    limits = RateLimits([own])
     reservation = limits.reserve(60, 0.0)
     assert reservation is not None
     assert reservation.is_open
@@ -634,7 +635,7 @@ def test_a_reservation_ends_once_and_later_ends_are_counted() -> None:
 
 def test_an_upstream_that_counts_below_nothing_grants_no_credit() -> None:
     own = scope(tokens=100)
-    limits = Limits([own])
+    limits = RateLimits([own])
     reservation = limits.reserve(60, 0.0)
     assert reservation is not None
 
@@ -646,7 +647,7 @@ def test_an_upstream_that_counts_below_nothing_grants_no_credit() -> None:
 
 
 def test_a_call_that_can_never_fit_is_told_why_and_which_limit() -> None:
-    limits = Limits([scope(tokens=1_000), scope(tokens=100, name="acme")])
+    limits = RateLimits([scope(tokens=1_000), scope(tokens=100, name="acme")])
 
     assert limits.too_large(100) is None
     assert limits.wait(101, 0.0) == math.inf
@@ -659,7 +660,7 @@ def test_a_call_that_can_never_fit_is_told_why_and_which_limit() -> None:
 def test_feedback_goes_to_the_first_scope_that_counts_such_units() -> None:
     own, account = scope(requests=10), scope(requests=20, tokens=1_000)
 
-    Limits([own, account]).lower(0.0, requests=3, tokens=400, tokens_until=5.0)
+    RateLimits([own, account]).lower(0.0, requests=3, tokens=400, tokens_until=5.0)
 
     assert remaining(own, account) == [3, 20, 400]
     assert account.tokens is not None
@@ -667,7 +668,7 @@ def test_feedback_goes_to_the_first_scope_that_counts_such_units() -> None:
 
 
 def test_the_status_is_plain_data() -> None:
-    limits = Limits([Limit(Meter(60, 60.0, burst=1), None, "acme")])
+    limits = RateLimits([RateLimitScope(Gcra(60, 60.0, burst=1), None, "acme")])
     limits.reserve(5, 0.0)
 
     assert not limits.counts_tokens
@@ -813,8 +814,11 @@ def test_all_that_a_request_sends_is_counted() -> None:
 
 def benchmark() -> None:
     """Prints what a call pays: `PYTHONPATH=tests/support python tests/core/test_limits.py`."""
-    limits = Limits(
-        [Limit(Meter(500, 60.0), Meter(10**6, 60.0)), Limit(Meter(1000, 60.0), Meter(10**6, 60.0))]
+    limits = RateLimits(
+        [
+            RateLimitScope(Gcra(500, 60.0), Gcra(10**6, 60.0)),
+            RateLimitScope(Gcra(1000, 60.0), Gcra(10**6, 60.0)),
+        ]
     )
     request = ChatRequest("m", [Message.user("x" * 300) for _ in range(10)])
     estimator, now, step, calls = Estimator(), 1e6, 0.0, 1_000

@@ -22,7 +22,7 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.http import Endpoint
+from pointsman.http.client import Endpoint
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.testing import Scripted, run
 from pointsman.types import ChatResponse, EmbedResponse, Started, StreamEvent, TextDelta

@@ -10,11 +10,12 @@ from pydantic import BaseModel
 from routers import config
 
 from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman._internal.scrubber import MASK, Scrubber
 from pointsman.audit import AuditFactory
-from pointsman.control import answer
+from pointsman.builtin.strategies import RoundRobin
+from pointsman.control.commands import answer
 from pointsman.errors import PluginError
-from pointsman.scrubber import MASK, Scrubber
-from pointsman.strategy import RoundRobin, StrategyFactory
+from pointsman.strategy import StrategyFactory
 from pointsman.testing import Scripted, run
 
 SECRET = "a-key-nobody-may-see-4711"

@@ -17,7 +17,7 @@ from routers import config as configured
 from pointsman import InvalidRequest, Router, UnknownModel
 from pointsman.errors import CallError, PluginError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.terms import Terms
+from pointsman.requests.call_options import CallOptions
 from pointsman.testing import Scripted, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest
@@ -95,7 +95,7 @@ CALLS: dict[str, tuple[Call, type]] = {
 
 
 def options_of(kind: type) -> list[str]:
-    names = [each.name for each in (*fields(kind), *fields(Terms))]
+    names = [each.name for each in (*fields(kind), *fields(CallOptions))]
     return [each for each in names if each not in ("model", "messages", "prompt", "texts")]
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.inputs import as_messages
-from pointsman.payload import LARGE, base64_of, is_large, written
+from pointsman.requests.parsing import as_messages
 from pointsman.types import Audio, File, Image, Message, Text
+from pointsman.wire.large_bodies import LARGE, base64_of, is_large, written
 
 
 @given(st.binary(max_size=20), st.integers(0, 3))

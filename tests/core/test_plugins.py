@@ -16,13 +16,15 @@ import pluggy
 import pytest
 from pydantic import BaseModel
 
-from pointsman import builtin
-from pointsman.auth import AuthFactory, Fixed
+from pointsman.auth import AuthFactory
+from pointsman.builtin.auth import Fixed
+from pointsman.builtin.plugin import plugin
+from pointsman.builtin.strategies import RoundRobin
 from pointsman.errors import PluginError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.plugins import KINDS, PluginInfo, Plugins
+from pointsman.plugins.registry import KINDS, PluginInfo, Plugins
 from pointsman.provider import Provider, ProviderFactory
-from pointsman.strategy import RoundRobin, StrategyFactory
+from pointsman.strategy import StrategyFactory
 
 Install = Callable[..., None]
 
@@ -144,11 +146,11 @@ def test_hooks_are_found_as_pluggy_finds_them() -> None:
     """Ours looks at less of an object."""
     plain, ours = pluggy.PluginManager("pointsman"), Plugins().manager
     plain.add_hookspecs(PointsmanSpec)
-    plain.register(builtin.plugin)
+    plain.register(plugin)
 
-    hooks = ours.get_hookcallers(builtin.plugin)
+    hooks = ours.get_hookcallers(plugin)
     assert {each.name for each in hooks or ()} == {
-        each.name for each in plain.get_hookcallers(builtin.plugin) or () if each.get_hookimpls()
+        each.name for each in plain.get_hookcallers(plugin) or () if each.get_hookimpls()
     }
     assert set(vars(ours.hook)) == set(vars(plain.hook))
 
@@ -160,7 +162,7 @@ def test_metadata_is_read_once(install: Install, monkeypatch: pytest.MonkeyPatch
         reads.append(1)
         return metadata.distributions()
 
-    monkeypatch.setattr("pointsman.plugins.distributions", counted)
+    monkeypatch.setattr("pointsman.plugins.registry.distributions", counted)
     plugins = Plugins()
 
     plugins.auth("env")

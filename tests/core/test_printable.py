@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.printable import json_printable, printable, printable_line
+from pointsman._internal.printable import json_printable, printable, printable_line
 
 anything = st.text(st.characters(categories=None, codec=None), max_size=30) | st.text(
     st.sampled_from("a\x1b]\x9b\u202e\u2028\ud800\n\t\x07\\é好\u200d\U000e0041"), max_size=30

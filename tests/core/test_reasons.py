@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.reasons import Reason, Why
+from pointsman.routing.reasons import Reason, Why
 
 DATA: dict[Why, tuple[object, ...]] = {
     Why.RULE: ("the rule local=true is not met: it has no such label",),

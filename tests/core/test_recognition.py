@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay import constructed, recorded
 
-from pointsman import recognition
-from pointsman.complaints import complaint
 from pointsman.errors import (
     AuthenticationFailed,
     CallError,
@@ -25,7 +23,9 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.recognition import recognise, told_wait
+from pointsman.wire import error_meaning
+from pointsman.wire.error_body import complaint
+from pointsman.wire.error_meaning import recognise, told_wait
 
 TOO_LONG = [
     "This model's maximum context length is 16384 tokens. However, you requested 122946 tokens.",
@@ -178,7 +178,7 @@ def test_words_that_mean_something_else_are_left_to_the_status(message: str) -> 
 
 def test_every_pattern_is_tried_and_says_who_says_it() -> None:
     tried = [*TOO_LONG, *(message for _, message, _ in OTHERS)]
-    for _, _, patterns in recognition._MESSAGES:
+    for _, _, patterns in error_meaning._MESSAGES:
         for each in patterns:
             assert each.said_by
             assert any(re.search(each.words, message, re.IGNORECASE) for message in tried), each
@@ -267,6 +267,6 @@ def test_real_errors_are_taken_for_nothing_that_they_do_not_speak_of(id: str, st
 
 
 def test_the_status_of_a_body_means_what_it_means_in_a_status_line() -> None:
-    assert recognition.by_status(429) is RateLimited
-    assert recognition.by_status(503) is Unavailable
-    assert recognition.by_status(418) is InvalidRequest
+    assert error_meaning.by_status(429) is RateLimited
+    assert error_meaning.by_status(503) is Unavailable
+    assert error_meaning.by_status(418) is InvalidRequest

@@ -12,9 +12,9 @@ import pytest
 from routers import config
 
 from pointsman import Config, ConfigError, Router
-from pointsman.auth import LARGEST_SECRET
+from pointsman._internal.regular_files import read_regular
+from pointsman.builtin.auth import LARGEST_SECRET
 from pointsman.config.problems import MOST_SHOWN
-from pointsman.regular import read_regular
 from pointsman.testing import Scripted
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 

@@ -11,7 +11,7 @@ import pytest
 from routers import config, in_flight, router
 
 from pointsman import CallError, Config, NoDeploymentAvailable, Overloaded, Router, Unavailable
-from pointsman.breaker import Breaker, BreakerSettings, BreakerState
+from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState
 from pointsman.testing import Answer, Scripted, run
 
 

@@ -11,18 +11,11 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pointsman.builtin.retry import BUILT_IN, HOP, Exponential, ExponentialSettings, NoRetry, full_jitter
 from pointsman.clock import LoopClock
 from pointsman.errors import Unavailable
-from pointsman.retry import (
-    BUILT_IN,
-    HOP,
-    Exponential,
-    ExponentialSettings,
-    Failure,
-    NoRetry,
-    full_jitter,
-    pause,
-)
+from pointsman.execution.retrying import pause
+from pointsman.retry import Failure
 
 
 class Fixed:

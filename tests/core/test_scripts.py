@@ -79,7 +79,7 @@ def test_a_script_replays_by_its_seed(scripts: ModuleType, silence: None) -> Non
 def test_the_ledger_notices_what_is_lost(
     scripts: ModuleType, silence: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pointsman.deployment import Lease
+    from pointsman.routing.lease import Lease
 
     release = Lease.release
 

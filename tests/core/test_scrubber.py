@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman._internal.scrubber import HIDDEN_FROM, LEARNED_AT_MOST, Scrubber, forms, userinfo
 from pointsman.errors import MidStreamError, Unavailable
-from pointsman.scrubber import HIDDEN_FROM, LEARNED_AT_MOST, Scrubber, forms, userinfo
 
 SECRET = 'k/ey+"7<&é%-0123456789'
 secrets = st.text(st.characters(codec="latin-1", min_codepoint=33), min_size=HIDDEN_FROM, max_size=60)

@@ -10,7 +10,7 @@ from routers import config, router
 
 from pointsman import Config, ConfigError, ModelNotFound, Unavailable
 from pointsman.errors import CallError
-from pointsman.health import answered
+from pointsman.resilience.health_check import answered
 from pointsman.testing import Scripted, run
 
 

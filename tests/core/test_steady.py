@@ -10,11 +10,13 @@ from typing import Any
 from routers import router
 
 from pointsman import Router
-from pointsman.deployment import Admin, Demand, Lease
 from pointsman.errors import Outcome
-from pointsman.health import within_caps
-from pointsman.limits import Limit, Limits, Meter
-from pointsman.pool import Pool
+from pointsman.resilience.rate_limit import Gcra, RateLimits, RateLimitScope
+from pointsman.resilience.warm_up import admitted
+from pointsman.routing.deployment import Demand
+from pointsman.routing.deployment_state import Admin
+from pointsman.routing.lease import Lease
+from pointsman.routing.pool import Pool
 from pointsman.testing import Scripted, run
 
 
@@ -65,7 +67,7 @@ def looked_up(pool: Pool, now: float, demand: Demand) -> list[str]:
     """The ids of the ready ones, looked up without what is remembered."""
     ready = pool.ready(now, demand)
     if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
-        ready = within_caps(ready, now)
+        ready = admitted(ready, now)
     return [each.id for each in ready]
 
 
@@ -150,7 +152,7 @@ def test_what_is_remembered_is_what_would_be_looked_up_after_any_history() -> No
 
 
 def test_a_lease_that_is_dropped_while_the_ready_ones_are_looked_up_is_not_missed() -> None:
-    class Dropping(Limits):
+    class Dropping(RateLimits):
         """Its look at the time makes way for the garbage collector."""
 
         def wait(self, tokens: int, now: float) -> float:
@@ -169,7 +171,7 @@ def test_a_lease_that_is_dropped_while_the_ready_ones_are_looked_up_is_not_misse
         async with router(Scripted(), given) as r:
             pool, now = r._snapshot.pools["m"], r._now()
             a, b = pool.deployments
-            b.live.limits = Dropping([Limit(Meter(100, 1.0))])
+            b.live.limits = Dropping([RateLimitScope(Gcra(100, 1.0))])
             lease = a.acquire(now, now + 9)
             assert lease is not None
             held.append(lease)

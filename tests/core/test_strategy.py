@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_models.turns import ALMOST, DeadlinesModel, TurnsModel, UnscaledTurns
 
-from pointsman.strategy import BUILT_IN, LeastConnections, RoundRobin, Strategy, Weighted
-from pointsman.swrr import HEAP_ABOVE, rescaled
+from pointsman.builtin.strategies import BUILT_IN, LeastConnections, RoundRobin, Weighted
+from pointsman.builtin.swrr import HEAP_ABOVE, rescaled
+from pointsman.strategy import Strategy
 
 weight_lists = st.lists(st.integers(1, 9), min_size=1, max_size=8)
 

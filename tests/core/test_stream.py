@@ -338,8 +338,8 @@ def test_a_stream_that_is_dropped_in_the_midst_of_anothers_bookkeeping_waits_for
 
 
 def test_usage_that_was_counted_before_the_break_is_in_the_error() -> None:
-    from pointsman.assembly import Assembly
     from pointsman.types import ReasoningDelta, Started, ToolCallDelta, UsageUpdate
+    from pointsman.wire.assembly import Assembly
 
     assembly = Assembly()
     for event in (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.surrogates import Halves, whole
+from pointsman.wire.surrogates import Halves, whole
 
 ANY = st.text(st.characters(codec=None) | st.sampled_from("\ud83d\ude00\ud800\udfff"), max_size=12)
 

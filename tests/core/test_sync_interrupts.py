@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from routers import config
 
-from pointsman import SyncRouter, engine, sync
+from pointsman import SyncRouter, loop_thread, sync
 from pointsman.testing import Answer, Scripted
 
-FILES = {sync.__file__, engine.__file__}
+FILES = {sync.__file__, loop_thread.__file__}
 
 
 def lines_of(call: Callable[[], object], interrupt_at: int | None = None) -> int:

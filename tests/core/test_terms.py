@@ -12,7 +12,8 @@ from routers import config, router
 
 from pointsman import ConfigError, DeadlineExceeded, InvalidRequest, NoDeploymentAvailable, Router, RuleNotMet
 from pointsman.errors import MidStreamError, Unavailable
-from pointsman.terms import as_rule, both, broken, split_terms
+from pointsman.requests.call_options import split_options
+from pointsman.requests.requirements import as_rule, merged, unmet
 from pointsman.testing import Answer, Scripted, run
 
 LOCAL_FIRST: dict[str, Any] = {
@@ -97,8 +98,8 @@ def test_both_rules_are_met_by_exactly_what_meets_each(
     labels: dict[str, str], one: dict[str, list[str]], other: dict[str, list[str]]
 ) -> None:
     first, second = as_rule(one), as_rule(other)
-    each = broken(first, labels) is None and broken(second, labels) is None
-    assert (broken(both(first, second), labels) is None) == each
+    each = unmet(first, labels) is None and unmet(second, labels) is None
+    assert (unmet(merged(first, second), labels) is None) == each
 
 
 def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
@@ -144,5 +145,5 @@ def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
 )
 def test_terms_that_cannot_be_right_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        split_terms(options)
+        split_options(options)
     assert said in caught.value.message

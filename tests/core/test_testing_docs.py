@@ -14,7 +14,7 @@ import pytest
 
 from pointsman import ConfigError, Router
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.plugins import KINDS, Plugins
+from pointsman.plugins.registry import KINDS, Plugins
 from pointsman.testing import ReplayTransport, Reply, Scripted
 from pointsman.transports.factory import TransportFactory
 

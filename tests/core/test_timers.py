@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from pointsman._internal.timeouts import TimeLimit, Timeouts, TimerHeap
 from pointsman.testing import run
-from pointsman.timers import Alarms, TimeLimit, TimeLimits
 
 
 class Late(Exception):
@@ -122,8 +122,8 @@ def test_an_interrupt_is_no_late_body() -> None:
 
 def test_a_wait_within_a_wait_has_a_limit_of_its_own() -> None:
     async def work() -> None:
-        alarms = Alarms()
-        limits = TimeLimits(alarms)
+        alarms = TimerHeap()
+        limits = Timeouts(alarms)
         with pytest.raises(Late, match="outer"), limits.until(5.0, lambda: Late("outer")):
             assert limits.when == 5.0
             with pytest.raises(Late, match="inner"), limits.until(3.0, lambda: Late("inner")):
@@ -301,7 +301,7 @@ waits = st.lists(
 def test_waits_that_share_a_timer_end_as_if_each_had_its_own(
     given_waits: list[tuple[float | None, float]], closed_between: bool
 ) -> None:
-    async def ends(shared: TimeLimits | None) -> list[tuple[str, float]]:
+    async def ends(shared: Timeouts | None) -> list[tuple[str, float]]:
         found: list[tuple[str, float]] = []
         for patience, seconds in given_waits:
             until = None if patience is None else now() + patience
@@ -318,12 +318,12 @@ def test_waits_that_share_a_timer_end_as_if_each_had_its_own(
         assert not task.cancelling()
         return found
 
-    assert run(ends(TimeLimits())) == run(ends(None))
+    assert run(ends(Timeouts())) == run(ends(None))
 
 
 def test_a_limit_holds_for_the_task_that_waits_now_and_for_no_other() -> None:
     async def work() -> None:
-        limits = TimeLimits()
+        limits = Timeouts()
 
         async def wait(seconds: float) -> str:
             try:
@@ -345,7 +345,7 @@ def test_a_limit_holds_for_the_task_that_waits_now_and_for_no_other() -> None:
 
 def test_closing_does_not_take_the_limit_from_a_wait_that_goes_on() -> None:
     async def work() -> None:
-        limits = TimeLimits()
+        limits = Timeouts()
         asyncio.get_running_loop().call_at(1.0, limits.close)
         with pytest.raises(Late), limits.until(5.0, Late):
             await asyncio.sleep(60)
@@ -359,8 +359,8 @@ def test_after_closing_nothing_is_left_to_ring() -> None:
         def late() -> Late:
             return Late()
 
-        alarms = Alarms()
-        limits = TimeLimits(alarms)
+        alarms = TimerHeap()
+        limits = Timeouts(alarms)
         kept = weakref.ref(late)
         with limits.until(60.0, late):
             await asyncio.sleep(1)
@@ -390,10 +390,10 @@ def test_waits_of_several_tasks_that_share_a_timer_end_as_if_each_had_its_own(
     tasks: list[tuple[float, list[tuple[float | None, float]], bool]],
 ) -> None:
     async def one(
-        alarms: Alarms | None, start: float, given_waits: list[tuple[float | None, float]], closes: bool
+        alarms: TimerHeap | None, start: float, given_waits: list[tuple[float | None, float]], closes: bool
     ) -> list[tuple[str, float]]:
         await asyncio.sleep(start)
-        limits, found = TimeLimits(alarms), []
+        limits, found = Timeouts(alarms), []
         for patience, seconds in given_waits:
             until = None if patience is None else now() + patience
             try:
@@ -407,11 +407,11 @@ def test_waits_of_several_tasks_that_share_a_timer_end_as_if_each_had_its_own(
         limits.close()
         return found
 
-    async def ends(alarms: Alarms | None) -> list[list[tuple[str, float]]]:
+    async def ends(alarms: TimerHeap | None) -> list[list[tuple[str, float]]]:
         return await asyncio.gather(*(one(alarms, *each) for each in tasks))
 
     async def shared() -> list[list[tuple[str, float]]]:
-        alarms = Alarms()
+        alarms = TimerHeap()
         found = await ends(alarms)
         alarms.close()
         assert not alarms._heap
@@ -424,19 +424,19 @@ def test_waits_of_several_tasks_that_share_a_timer_end_as_if_each_had_its_own(
 def test_limits_that_were_given_back_do_not_pile_up_and_set_no_timers() -> None:
     async def work() -> None:
         loop = asyncio.get_running_loop()
-        alarms, set_for = Alarms(), []
+        alarms, set_for = TimerHeap(), []
         call_at = loop.call_at
         loop.call_at = lambda when, *more, **named: set_for.append(when) or call_at(when, *more, **named)  # type: ignore
-        waiting = TimeLimits(alarms)
+        waiting = Timeouts(alarms)
         with waiting.until(500.0, Late):
             for n in range(10_000):
-                limits = TimeLimits(alarms)
+                limits = Timeouts(alarms)
                 with limits.until(100.0 + n / 100, Late):
                     pass
                 limits.close()
                 assert len(alarms._heap) < 200
             assert set_for == [500.0, 100.0]
-            with pytest.raises(Late), TimeLimits(alarms).until(3.0, Late):
+            with pytest.raises(Late), Timeouts(alarms).until(3.0, Late):
                 await asyncio.sleep(60)
         assert now() == pytest.approx(3, abs=0.01)
 
@@ -445,8 +445,8 @@ def test_limits_that_were_given_back_do_not_pile_up_and_set_no_timers() -> None:
 
 def test_when_nobody_waits_nothing_is_held() -> None:
     async def work() -> None:
-        alarms = Alarms()
-        several = [TimeLimits(alarms) for _ in range(5)]
+        alarms = TimerHeap()
+        several = [Timeouts(alarms) for _ in range(5)]
         for limits in several:
             with limits.until(100.0, Late):
                 pass
@@ -458,17 +458,17 @@ def test_when_nobody_waits_nothing_is_held() -> None:
 
 
 def test_limits_of_a_loop_that_is_gone_take_nothing_from_those_of_the_next() -> None:
-    alarms, old = Alarms(), TimeLimits(Alarms())
+    alarms, old = TimerHeap(), Timeouts(TimerHeap())
 
     async def left() -> None:
         nonlocal old
-        old = TimeLimits(alarms)
+        old = Timeouts(alarms)
         with old.until(now() + 50, Late):
             pass
 
     async def work() -> float:
         asyncio.get_running_loop().call_at(1.0, old.close)
-        with pytest.raises(Late), TimeLimits(alarms).until(5.0, Late):
+        with pytest.raises(Late), Timeouts(alarms).until(5.0, Late):
             await asyncio.sleep(60)
         return now()
 
@@ -477,15 +477,15 @@ def test_limits_of_a_loop_that_is_gone_take_nothing_from_those_of_the_next() -> 
 
 
 def test_a_timer_of_a_loop_that_is_gone_keeps_no_later_limit_from_ringing() -> None:
-    alarms = Alarms()
+    alarms = TimerHeap()
 
     async def work(at: float) -> float:
-        with pytest.raises(Late), TimeLimits(alarms).until(now() + at, Late):
+        with pytest.raises(Late), Timeouts(alarms).until(now() + at, Late):
             await asyncio.sleep(1e6)
         return now()
 
     async def left() -> None:
-        with TimeLimits(alarms).until(now() + 1, Late):
+        with Timeouts(alarms).until(now() + 1, Late):
             pass
 
     run(left())

@@ -6,8 +6,8 @@ import pytest
 from routers import config, router
 
 from pointsman.errors import RateLimited
-from pointsman.statuses import in_vain
 from pointsman.testing import Scripted
+from pointsman.wire.status_errors import in_vain
 
 
 def refusal() -> RateLimited:

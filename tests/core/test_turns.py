@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.inputs import as_messages, chat_request, checked
-from pointsman.turns import Turns
+from pointsman.requests.parsing import as_messages, chat_request, checked
+from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, Message
 
 plain_messages = st.builds(Message, st.sampled_from(["system", "user", "assistant"]), st.text())
 conversations = st.lists(plain_messages, min_size=1, max_size=5).map(tuple)
 
 
-def turns_of(messages: Sequence[Message]) -> Turns:
+def turns_of(messages: Sequence[Message]) -> TextMessages:
     """As the mappings of `messages` are read."""
     turns = as_messages([{"role": each.role, "content": each.content} for each in messages])
-    assert type(turns) is Turns
+    assert type(turns) is TextMessages
     return turns
 
 
@@ -32,7 +32,7 @@ def turns_of(messages: Sequence[Message]) -> Turns:
 def test_it_is_the_tuple_of_its_messages_to_whoever_looks(
     messages: tuple[Message, ...], others: tuple[Message, ...]
 ) -> None:
-    def turns() -> Turns:
+    def turns() -> TextMessages:
         return turns_of(messages)  # a new one for each look: none of them may rest on an earlier one
 
     assert turns() == messages
@@ -87,7 +87,7 @@ def test_it_survives_pickling_and_copying(looked_at: bool) -> None:
         list(turns)
 
     for other in (pickle.loads(pickle.dumps(turns)), copy.copy(turns), copy.deepcopy(turns)):
-        assert type(other) is Turns
+        assert type(other) is TextMessages
         assert (other.roles, other.texts) == (turns.roles, turns.texts)
         assert other == turns
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman._internal.undecoded import Undecoded
 from pointsman.types import ChatResponse, EmbedResponse
-from pointsman.undecoded import Undecoded
 
 BODY = {"id": "c", "choices": [{"index": 0, "text": "Grüße"}], "usage": None}
 DATA = json.dumps(BODY).encode()

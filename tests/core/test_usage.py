@@ -13,11 +13,11 @@ from routers import in_flight
 from pointsman import Router
 from pointsman.errors import BadResponse, PluginError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.inputs import chat_request, embed_request, generate_request
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
+from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.testing import Answer, Scripted, run
 from pointsman.types import ChatResponse, EmbedResponse, Finished, Image, Message, Text, Usage, UsageUpdate
-from pointsman.usage import LONGEST_ANSWER, plausible, unsound
+from pointsman.wire.token_usage import LONGEST_ANSWER, plausible, unsound
 
 ABSURD = 10**15
 

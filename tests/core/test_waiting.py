@@ -17,17 +17,9 @@ from hypothesis import strategies as st
 from reference_models.queue import Caller, QueueModel
 
 from pointsman.errors import DeadlineExceeded, QueueFull
+from pointsman.resilience.admission_queue import NOT_YET, AdmissionQueue, Attempt, NotYet
+from pointsman.resilience.fair_queue import FairQueue, Priority, QueueSettings, Waiter
 from pointsman.testing import VirtualLoop, run
-from pointsman.waiting import (
-    NOT_YET,
-    Attempt,
-    LineSettings,
-    NotYet,
-    Priority,
-    Waiter,
-    WaitingLine,
-    WaitingRoom,
-)
 
 SEED = int(os.environ.get("POINTSMAN_WAITING_SEED", "0"))
 INTERLEAVINGS = int(os.environ.get("POINTSMAN_WAITING_INTERLEAVINGS", "1500"))
@@ -35,22 +27,22 @@ INTERLEAVINGS = int(os.environ.get("POINTSMAN_WAITING_INTERLEAVINGS", "1500"))
 HIGH, NORMAL, LOW = Priority
 
 
-def line(**settings: object) -> WaitingLine:
-    return WaitingLine(LineSettings(**settings))
+def line(**settings: object) -> FairQueue:
+    return FairQueue(QueueSettings(**settings))
 
 
-def enter(it: WaitingLine, *keys: str, priority: int = NORMAL, now: float = 0.0) -> list[Waiter]:
+def enter(it: FairQueue, *keys: str, priority: int = NORMAL, now: float = 0.0) -> list[Waiter]:
     return [it.enter(key, now, priority=priority)[0] for key in keys]
 
 
-def serve(it: WaitingLine, now: float = 0.0) -> Waiter:
+def serve(it: FairQueue, now: float = 0.0) -> Waiter:
     waiter = it.wake()
     assert waiter is not None
     it.served(waiter, now)
     return waiter
 
 
-def serve_all(it: WaitingLine) -> list[Waiter]:
+def serve_all(it: FairQueue) -> list[Waiter]:
     return [serve(it) for _ in range(len(it))]
 
 
@@ -311,7 +303,7 @@ def test_a_full_line_refuses_with_a_time_to_come_back() -> None:
     assert (len(it), it.refused) == (2, 1)
 
 
-def paced(it: WaitingLine, seconds: float, times: int = 40) -> float:
+def paced(it: FairQueue, seconds: float, times: int = 40) -> float:
     """Lets `it` serve one caller each so many seconds; the time after that."""
     now = 0.0
     enter(it, "x", now=now)
@@ -483,8 +475,8 @@ def history(seed: int) -> None:
     weights = {key: rng.randint(1, 4) for key in "abc"}
     # A share with a finite binary fraction of a million parts, so that the model's fractions are the same.
     share = rng.choice([0.1, 0.25, 0.2])
-    settings = LineSettings(max_length=rng.choice([3, 8, 30]), classes=3, share=share, weights=weights)
-    real = WaitingLine(settings)
+    settings = QueueSettings(max_length=rng.choice([3, 8, 30]), classes=3, share=share, weights=weights)
+    real = FairQueue(settings)
     model = QueueModel(settings.max_length, 3, Fraction(str(share)), weights)
     pairs: dict[int, tuple[Waiter, Caller]] = {}
     number = 0
@@ -554,7 +546,7 @@ class Places:
         self.free = free
         self.attempts = 0
         self.given_back = 0
-        self.room: WaitingRoom[str] = WaitingRoom(line(**settings), self.take_back)
+        self.queue: AdmissionQueue[str] = AdmissionQueue(line(**settings), self.take_back)
 
     def acquire(self, now: float) -> str | NotYet:
         self.attempts += 1
@@ -565,7 +557,7 @@ class Places:
 
     def release(self) -> None:
         self.free += 1
-        self.room.wake()
+        self.queue.wake()
 
     def take_back(self, got: str) -> None:
         self.given_back += 1
@@ -580,8 +572,8 @@ def test_a_caller_gets_what_is_given_back() -> None:
     async def work() -> tuple[str, int]:
         places = Places(0)
         asyncio.get_running_loop().call_later(1.0, places.release)
-        got = await places.room.wait(places.acquire)
-        assert places.room.is_empty
+        got = await places.queue.wait(places.acquire)
+        assert places.queue.is_empty
         return got, places.free
 
     assert run(work()) == ("place", 0)
@@ -593,7 +585,7 @@ def test_one_place_wakes_one_caller() -> None:
         order: list[int] = []
 
         async def caller(n: int) -> None:
-            await places.room.wait(places.acquire)
+            await places.queue.wait(places.acquire)
             order.append(n)
 
         callers = [asyncio.create_task(caller(n)) for n in range(50)]
@@ -612,17 +604,17 @@ def test_one_place_wakes_one_caller() -> None:
 def test_many_places_that_are_free_at_once_are_all_taken_in_one_go() -> None:
     async def work() -> None:
         places = Places(0)
-        callers = [asyncio.create_task(places.room.wait(places.acquire)) for _ in range(20)]
+        callers = [asyncio.create_task(places.queue.wait(places.acquire)) for _ in range(20)]
         await asyncio.sleep(0.1)
 
         places.free = 15
-        places.room.wake()
+        places.queue.wake()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
         assert sum(each.done() for each in callers) == 15
         places.free = 5
-        places.room.wake()
+        places.queue.wake()
         await asyncio.gather(*callers)
 
     run(work())
@@ -630,8 +622,8 @@ def test_many_places_that_are_free_at_once_are_all_taken_in_one_go() -> None:
 
 def test_an_instant_that_is_named_is_waited_for() -> None:
     async def work() -> float:
-        room: WaitingRoom[str] = WaitingRoom(line(), lambda got: None)
-        await room.wait(lambda now: "place" if now >= 2.5 else NotYet(at=2.5))
+        queue: AdmissionQueue[str] = AdmissionQueue(line(), lambda got: None)
+        await queue.wait(lambda now: "place" if now >= 2.5 else NotYet(at=2.5))
         return now()
 
     assert run(work()) == pytest.approx(2.5, abs=0.01)
@@ -646,8 +638,8 @@ def test_an_attempt_that_says_now_and_yet_no_does_not_spin() -> None:
             attempts += 1
             return "place" if now >= 1.0 else NotYet(at=now)
 
-        room: WaitingRoom[str] = WaitingRoom(line(), lambda got: None)
-        await room.wait(attempt)
+        queue: AdmissionQueue[str] = AdmissionQueue(line(), lambda got: None)
+        await queue.wait(attempt)
         return attempts
 
     assert run(work()) <= 1_010
@@ -657,9 +649,9 @@ def test_the_longest_wait_ends_with_queue_full() -> None:
     async def work() -> float:
         places = Places(0)
         with pytest.raises(QueueFull, match=r"no deployment had room for 5\.0 s") as raised:
-            await places.room.wait(places.acquire)
+            await places.queue.wait(places.acquire)
         assert raised.value.retry_after is not None
-        assert places.room.is_empty
+        assert places.queue.is_empty
         return now()
 
     assert run(work()) == pytest.approx(5.0, abs=0.01)
@@ -670,7 +662,7 @@ def test_a_deadline_that_comes_first_ends_the_wait_and_nothing_begins_after_it()
         places = Places(0)
         asyncio.get_running_loop().call_at(2.0, places.release)
         with pytest.raises(DeadlineExceeded):
-            await places.room.wait(places.acquire, deadline=2.0)
+            await places.queue.wait(places.acquire, deadline=2.0)
         await asyncio.sleep(1)
         assert places.free == 1
         return now()
@@ -687,9 +679,9 @@ def test_an_error_of_the_attempt_reaches_its_own_caller_and_no_other() -> None:
                 raise KeyError("strategy")
             return NOT_YET
 
-        first = asyncio.create_task(places.room.wait(broken))
+        first = asyncio.create_task(places.queue.wait(broken))
         await asyncio.sleep(0)
-        second = asyncio.create_task(places.room.wait(places.acquire))
+        second = asyncio.create_task(places.queue.wait(places.acquire))
         await asyncio.sleep(0.1)
         places.release()
 
@@ -703,9 +695,9 @@ def test_an_error_of_the_attempt_reaches_its_own_caller_and_no_other() -> None:
 def test_whoever_is_shed_is_refused_and_the_other_takes_the_place_in_line() -> None:
     async def work() -> None:
         places = Places(0, max_length=1)
-        low = asyncio.create_task(places.room.wait(places.acquire, priority=LOW))
+        low = asyncio.create_task(places.queue.wait(places.acquire, priority=LOW))
         await asyncio.sleep(0.1)
-        high = asyncio.create_task(places.room.wait(places.acquire, priority=HIGH))
+        high = asyncio.create_task(places.queue.wait(places.acquire, priority=HIGH))
         with pytest.raises(QueueFull, match="matters more"):
             await low
         places.release()
@@ -718,7 +710,7 @@ def test_what_is_of_no_use_to_the_first_goes_to_one_with_other_needs() -> None:
     async def work() -> None:
         cloud = 0
         asked: list[str] = []
-        room: WaitingRoom[str] = WaitingRoom(line(), lambda got: None)
+        queue: AdmissionQueue[str] = AdmissionQueue(line(), lambda got: None)
 
         def private(now: float) -> str | NotYet:
             asked.append("private")
@@ -732,12 +724,12 @@ def test_what_is_of_no_use_to_the_first_goes_to_one_with_other_needs() -> None:
             cloud -= 1
             return "cloud"
 
-        stuck = [asyncio.create_task(room.wait(private, needs="private")) for _ in range(10)]
-        free = asyncio.create_task(room.wait(public))
+        stuck = [asyncio.create_task(queue.wait(private, needs="private")) for _ in range(10)]
+        free = asyncio.create_task(queue.wait(public))
         await asyncio.sleep(0.1)
         asked.clear()
         cloud = 1
-        room.wake()
+        queue.wake()
 
         assert await free == "cloud"
         assert asked == ["private", "public"]
@@ -750,21 +742,21 @@ def test_what_is_of_no_use_to_the_first_goes_to_one_with_other_needs() -> None:
 def test_in_one_pass_each_kind_of_needs_is_asked_until_it_gets_nothing() -> None:
     async def work() -> list[str]:
         asked: list[str] = []
-        room: WaitingRoom[str] = WaitingRoom(line(), lambda got: None)
+        queue: AdmissionQueue[str] = AdmissionQueue(line(), lambda got: None)
 
         def waits(needs: str, answer: NotYet) -> asyncio.Task[str]:
             def attempt(now: float) -> str | NotYet:
                 asked.append(needs)
                 return answer
 
-            return asyncio.create_task(room.wait(attempt, needs=needs))
+            return asyncio.create_task(queue.wait(attempt, needs=needs))
 
         passing, staying = NotYet(pass_on=True), NotYet()
         tasks = [waits("a", passing), waits("b", passing), waits("b", passing), waits("c", staying)]
         tasks += [waits("a", passing), waits("d", staying)]
         await asyncio.sleep(0.1)
         asked.clear()
-        room.wake()
+        queue.wake()
         await asyncio.sleep(0.1)
         for each in tasks:
             each.cancel()
@@ -776,16 +768,16 @@ def test_in_one_pass_each_kind_of_needs_is_asked_until_it_gets_nothing() -> None
 @pytest.mark.parametrize("how", ["cancelled", "expired", "broken"])
 def test_when_the_first_gives_up_what_it_stood_in_the_way_of_goes_to_the_next(how: str) -> None:
     async def work() -> float:
-        room: WaitingRoom[str] = WaitingRoom(line(), lambda got: None)
+        queue: AdmissionQueue[str] = AdmissionQueue(line(), lambda got: None)
 
         def large(now: float) -> str | NotYet:
             if how == "broken" and now >= 1:
                 raise KeyError
             return NotYet(at=1.0 if how == "broken" else 100.0)
 
-        first = asyncio.create_task(room.wait(large, deadline=1.0 if how == "expired" else 100.0))
+        first = asyncio.create_task(queue.wait(large, deadline=1.0 if how == "expired" else 100.0))
         await asyncio.sleep(0)
-        second = asyncio.create_task(room.wait(lambda now: "small"))
+        second = asyncio.create_task(queue.wait(lambda now: "small"))
         if how == "cancelled":
             asyncio.get_running_loop().call_at(1.0, first.cancel)
         assert await second == "small"
@@ -798,7 +790,7 @@ def test_when_the_first_gives_up_what_it_stood_in_the_way_of_goes_to_the_next(ho
 def test_nothing_begins_after_the_deadline_even_when_the_loop_was_late() -> None:
     async def work() -> int:
         places = Places(0)
-        caller = asyncio.create_task(places.room.wait(places.acquire, deadline=2.0))
+        caller = asyncio.create_task(places.queue.wait(places.acquire, deadline=2.0))
         await asyncio.sleep(1.0)
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
@@ -814,10 +806,10 @@ def test_nothing_begins_after_the_deadline_even_when_the_loop_was_late() -> None
 def test_nobody_goes_before_one_who_only_has_to_wait_longer() -> None:
     async def work() -> list[str]:
         order: list[str] = []
-        room: WaitingRoom[str] = WaitingRoom(line(), lambda got: None)
+        queue: AdmissionQueue[str] = AdmissionQueue(line(), lambda got: None)
 
         async def caller(name: str, attempt: Attempt[str], needs: str) -> None:
-            order.append(await room.wait(attempt, key=name, needs=needs))
+            order.append(await queue.wait(attempt, key=name, needs=needs))
 
         large = caller("large", lambda now: "large" if now >= 3 else NotYet(at=3.0), "x")
         small = caller("small", lambda now: "small", "y")
@@ -830,31 +822,31 @@ def test_nobody_goes_before_one_who_only_has_to_wait_longer() -> None:
 def test_all_can_be_sent_away() -> None:
     async def work() -> None:
         places = Places(0)
-        callers = [asyncio.create_task(places.room.wait(places.acquire)) for _ in range(3)]
+        callers = [asyncio.create_task(places.queue.wait(places.acquire)) for _ in range(3)]
         await asyncio.sleep(0.1)
-        places.room.refuse_all(lambda: QueueFull("closing"))
+        places.queue.refuse_all(lambda: QueueFull("closing"))
         for each in callers:
             with pytest.raises(QueueFull, match="closing"):
                 await each
-        assert places.room.is_empty
-        assert len(places.room.line) == 0
+        assert places.queue.is_empty
+        assert len(places.queue.line) == 0
 
     run(work())
 
 
 def test_an_empty_room_may_move_to_another_loop_and_one_with_people_may_not() -> None:
     places = Places(1)
-    run(places.room.wait(places.acquire))
+    run(places.queue.wait(places.acquire))
     places.free = 1
-    run(places.room.wait(places.acquire))
+    run(places.queue.wait(places.acquire))
 
     async def work() -> None:
-        waiting = asyncio.create_task(places.room.wait(places.acquire))
+        waiting = asyncio.create_task(places.queue.wait(places.acquire))
         await asyncio.sleep(0.1)
 
         def elsewhere() -> None:
             with pytest.raises(RuntimeError, match="another event loop"):
-                run(places.room.wait(places.acquire))
+                run(places.queue.wait(places.acquire))
 
         with ThreadPoolExecutor(1) as other:
             other.submit(elsewhere).result()  # without await: virtual time would run ahead
@@ -867,7 +859,7 @@ def test_an_empty_room_may_move_to_another_loop_and_one_with_people_may_not() ->
 def test_a_caller_cancelled_in_the_tick_in_which_its_turn_comes_passes_it_on() -> None:
     async def work(order: str) -> int:
         places = Places(0)
-        first, second = (asyncio.create_task(places.room.wait(places.acquire)) for _ in range(2))
+        first, second = (asyncio.create_task(places.queue.wait(places.acquire)) for _ in range(2))
         await asyncio.sleep(0.1)
 
         for step in order:
@@ -880,7 +872,7 @@ def test_a_caller_cancelled_in_the_tick_in_which_its_turn_comes_passes_it_on() -
 
         assert await asyncio.wait_for(second, 1.0) == "place"
         assert first.cancelled()
-        assert (places.free, len(places.room.line)) == (0, 0)
+        assert (places.free, len(places.queue.line)) == (0, 0)
         return places.given_back
 
     # Only a caller that already has its place gives one back; to one who is gone nothing is given.
@@ -902,7 +894,7 @@ async def interleaved(seed: int) -> None:
         if what < 0.45:
             tasks.append(
                 asyncio.create_task(
-                    places.room.wait(places.acquire, key=rng.choice("abc"), priority=rng.randrange(3))
+                    places.queue.wait(places.acquire, key=rng.choice("abc"), priority=rng.randrange(3))
                 )
             )
         elif what < 0.7 and tasks:
@@ -917,14 +909,14 @@ async def interleaved(seed: int) -> None:
     await asyncio.sleep(0.01)
     waiting = [each for each in tasks if not each.done()]
     assert not (places.free and waiting), f"seed {seed}: {places.free} free while {len(waiting)} wait"
-    assert len(places.room.line) == len(waiting)
+    assert len(places.queue.line) == len(waiting)
     assert places.free <= released + places.given_back
     for each in waiting:
         each.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert places.room.is_empty
-    assert len(places.room.line) == 0
-    assert places.room._timer is None
+    assert places.queue.is_empty
+    assert len(places.queue.line) == 0
+    assert places.queue._timer is None
 
 
 def test_no_wake_up_is_lost_however_cancellations_and_releases_interleave() -> None:
@@ -947,7 +939,7 @@ def test_places_are_kept_count_of_when_callers_are_cancelled_at_any_time() -> No
 
         async def caller() -> None:
             nonlocal held
-            await places.room.wait(places.acquire)
+            await places.queue.wait(places.acquire)
             held += 1
             try:
                 await asyncio.sleep(rng.random() * 0.02)
@@ -979,7 +971,7 @@ def test_shuffled_releases_serve_each_key_in_order(seed: int, callers: int) -> N
         order: dict[str, list[int]] = {"a": [], "b": []}
 
         async def caller(n: int, key: str) -> None:
-            await places.room.wait(places.acquire, key=key)
+            await places.queue.wait(places.acquire, key=key)
             order[key].append(n)
 
         tasks = [asyncio.create_task(caller(n, rng.choice("ab"))) for n in range(callers)]

@@ -237,8 +237,8 @@ def test_everybody_ends_within_the_deadline_and_nothing_is_left(
 
             await asyncio.gather(*(call(each) for each in calls))
             assert in_flight(r) == 0
-            room = r._snapshot.pools["m"].room
-            assert room is None or room.is_empty
+            line = r._snapshot.pools["m"].queue
+            assert line is None or line.is_empty
             budget = r.status()["models"]["m"]["retries"]
             assert budget["retries"] - budget["refunds"] == len(upstream.calls) - sum(
                 call.attempt == 1 for _, _, call in upstream.calls

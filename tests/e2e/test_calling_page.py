@@ -15,7 +15,7 @@ import pytest
 import pointsman
 from pointsman import CallError, ChatRequest, ProviderError, RequestError
 from pointsman.events import Event
-from pointsman.terms import TERMS
+from pointsman.requests.call_options import OPTION_NAMES
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "calling.md").read_text("utf-8")
@@ -79,7 +79,7 @@ async def ran(program: str, gpu: Upstream, cloud: Upstream, folder: Path) -> str
 
 def test_every_option_of_a_chat_stands_in_the_table_once() -> None:
     of_a_request = {each.name for each in fields(ChatRequest)} - {"model", "messages"}
-    assert sorted(column("The options, and their defaults", 0)) == sorted(of_a_request | TERMS)
+    assert sorted(column("The options, and their defaults", 0)) == sorted(of_a_request | OPTION_NAMES)
 
 
 def test_every_error_that_a_caller_can_see_stands_in_the_table_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import guard
 from pointsman.events import Event
-from pointsman.plugins import Plugins
+from pointsman.plugins.registry import Plugins
 
 FEW = {"chats": 50, "streams": 2, "keeping": 200}
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from pointsman import MidStreamError, PointsmanError, Router
-from pointsman.stream import ChatStream
+from pointsman.execution.stream import ChatStream
 
 MODELS = {
     "ollama": "llama3.2",

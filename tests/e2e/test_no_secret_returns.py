@@ -15,8 +15,8 @@ import pytest
 from canaries import EVERY, HEADER, KEY, PASSWORD, WAYS, WIRES, found_in, upstream
 
 from pointsman import Router
+from pointsman._internal.scrubber import forms
 from pointsman.errors import PointsmanError
-from pointsman.scrubber import forms
 
 
 def config(wire: str, transport: str, url: str, audit: Path) -> dict[str, Any]:

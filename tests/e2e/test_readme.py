@@ -67,7 +67,7 @@ def test_every_whole_configuration_in_the_pages_is_accepted(monkeypatch: pytest.
 
 
 def test_the_readme_names_every_built_in_strategy_and_every_provider_type() -> None:
-    from pointsman.plugins import Plugins
+    from pointsman.plugins.registry import Plugins
 
     plugins = Plugins()
     for name in (*plugins.names("strategy"), *plugins.names("provider")):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import BadResponse
-from pointsman.framing import SseEvent, SseFramer
+from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.types import StreamEvent, Usage, UsageUpdate
 from pointsman_claude.decode import chat_response
 from pointsman_claude.stream import MessagesDecoder

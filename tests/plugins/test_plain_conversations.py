@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from replay import Scripted, context_for
 
-from pointsman import jsonio
+from pointsman._internal import jsonio
 from pointsman.errors import CallError
-from pointsman.inputs import as_messages, message_from_dict
-from pointsman.limits import input_estimate
-from pointsman.turns import Turns
+from pointsman.requests.parsing import as_messages, message_from_dict
+from pointsman.resilience.token_estimate import input_estimate
+from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, Message, Text, ToolCall
 from pointsman_claude import wire as claude
 from pointsman_localai import LocalAIProvider, LocalAISettings
@@ -168,5 +168,5 @@ def test_for_a_plain_conversation_no_message_is_made(conversation: list[dict[str
     for name in ("openai", "compatible, no pictures", "localai", "ollama"):
         sent(DIALECTS[name], request.messages)
 
-    assert type(request.messages) is Turns
+    assert type(request.messages) is TextMessages
     assert request.messages._messages is None

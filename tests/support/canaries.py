@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
-from pointsman.scrubber import forms
+from pointsman._internal.scrubber import forms
 
 KEY = 'sk-canary/+"&<9f8e7d6c5b4a3210'
 HEADER = "canary header 0f1e2d3c4b5a"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from pointsman.config.doc import config_table
-from pointsman.plugins import Plugins
+from pointsman.plugins.registry import Plugins
 
 
 def documented() -> list[str]:

@@ -43,9 +43,9 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.http import Client, Endpoint, Limits
+from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+from pointsman.http.event_stream import Decoder, EventStream, Framer
 from pointsman.provider import Call
-from pointsman.sources import Decoder, EventSource, Framer
 from pointsman.testing import replay
 from pointsman.testing.replay import context_for as context_for
 from pointsman.types import (
@@ -297,11 +297,11 @@ def call_for(
     options: Mapping[str, Any] | None = None,
 ) -> Call:
     """One attempt for `model` with `seconds` of time."""
-    limits = client.within(seconds) if client is not None else Limits(deadline=seconds)
+    limits = client.within(seconds) if client is not None else AttemptTimeouts(deadline=seconds)
     return Call(model, client, limits, request_id="req-1", attempt=1, options=options or {})
 
 
-async def events_of(source: EventSource, *, seconds: float = 10.0) -> list[StreamEvent]:
+async def events_of(source: EventStream, *, seconds: float = 10.0) -> list[StreamEvent]:
     """All events of a stream that a provider's `stream` gave, which is then closed."""
     events: list[StreamEvent] = []
     until = LoopClock().now() + seconds
@@ -317,7 +317,7 @@ async def events_of(source: EventSource, *, seconds: float = 10.0) -> list[Strea
 
 
 def decoded(framer: Framer, decoder: Decoder, pieces: Iterable[bytes]) -> list[StreamEvent]:
-    """The events of a body that comes in `pieces` and then ends, as the core's `HttpEvents` makes them."""
+    """The events of a body that comes in `pieces` and then ends, as the core's `HttpEventStream` makes them."""
     events: list[StreamEvent] = []
     for piece in pieces:
         for frame in framer.feed(piece):

@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pointsman.batch import Batch, BatchResult
     from pointsman.config import Config
     from pointsman.errors import (
         AttemptTimeout,
@@ -49,9 +48,10 @@ if TYPE_CHECKING:
         UnknownModel,
         Unsupported,
     )
+    from pointsman.execution.batch import Batch, BatchResult
+    from pointsman.execution.stream import ChatStream
     from pointsman.hookspecs import PointsmanSpec, hookimpl
     from pointsman.router import Router
-    from pointsman.stream import ChatStream
     from pointsman.sync import SyncItems, SyncProvider, SyncRouter, SyncStream
     from pointsman.types import (
         Audio,
@@ -161,7 +161,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "pointsman.batch": (
+    "pointsman.execution.batch": (
         "Batch",
         "BatchResult",
     ),
@@ -207,7 +207,7 @@ _HOMES = {
         "hookimpl",
     ),
     "pointsman.router": ("Router",),
-    "pointsman.stream": ("ChatStream",),
+    "pointsman.execution.stream": ("ChatStream",),
     "pointsman.sync": (
         "SyncItems",
         "SyncProvider",

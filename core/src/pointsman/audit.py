@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointsman import jsonio
+from pointsman._internal import jsonio
+from pointsman.builtin.line_file import LineFile
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
 from pointsman.frozen import frozen
-from pointsman.line_file import LineFile
 from pointsman.types import Usage
 
 VERSION = 1

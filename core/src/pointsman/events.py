@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from pointsman._internal.plugin_errors import OWN, Scrub, log_raised
 from pointsman.errors import Outcome
-from pointsman.faults import OWN, Scrub, log_raised
 from pointsman.types import Usage
 
 log = logging.getLogger("pointsman")

@@ -12,8 +12,8 @@ from pointsman.auth import Auth
 from pointsman.clock import Clock
 from pointsman.errors import Unsupported
 from pointsman.frozen import frozen
-from pointsman.http import Client, Endpoint, Limits
-from pointsman.sources import EventSource
+from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+from pointsman.http.event_stream import EventStream
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -39,7 +39,7 @@ class Call:
 
     model: str
     http: Client | None
-    limits: Limits
+    limits: AttemptTimeouts
     request_id: str
     attempt: int
     options: Mapping[str, Any]
@@ -122,7 +122,7 @@ class Provider:
         """The whole answer."""
         raise self._unsupported("chat")
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         """The answer's events; returns when the upstream has accepted the call."""
         raise self._unsupported("streaming")
 

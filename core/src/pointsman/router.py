@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import TTLCache
 
-from pointsman.attempts import Attempts, Running
-from pointsman.build import build, check, wrong_for_plugins
+from pointsman._internal.plugin_errors import fault, is_own
+from pointsman._internal.scrubber import Scrubber
+from pointsman._internal.timeouts import TimeLimit
+from pointsman.build.builder import build, check, wrong_for_plugins
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
+from pointsman.config.findings import Finding
 from pointsman.config.problems import config_error
-from pointsman.config.validation import Finding
-from pointsman.deployment import Admin, Deployment, Lease
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
@@ -32,20 +33,22 @@ from pointsman.errors import (
     UnknownModel,
     writable,
 )
+from pointsman.event_log import Journal, refused
 from pointsman.events import Events, Listener, Reloaded, RequestEnded
-from pointsman.faults import fault, is_own
-from pointsman.health import answered
-from pointsman.inputs import Messages, chat_request, checked, embed_request, generate_request
-from pointsman.journal import Journal, refused
-from pointsman.plugins import Plugins
-from pointsman.pool import when_all_idle
+from pointsman.execution.execution import Execution
+from pointsman.execution.stream import ChatStream
+from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider
-from pointsman.scrubber import Scrubber
-from pointsman.snapshot import Snapshot
-from pointsman.status import explain, status
-from pointsman.stream import ChatStream
-from pointsman.terms import PLAIN, Terms, split_terms
-from pointsman.timers import TimeLimit
+from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
+from pointsman.requests.parsing import Messages, chat_request, checked, embed_request, generate_request
+from pointsman.resilience.health_check import answered
+from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment_state import Admin
+from pointsman.routing.introspection import explain, status
+from pointsman.routing.lease import Lease
+from pointsman.routing.pool import when_all_idle
+from pointsman.routing.runtime import Running
+from pointsman.routing.snapshot import Snapshot
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -55,8 +58,8 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.batch import Batch
-    from pointsman.control_socket import Control
+    from pointsman.control.socket import Control
+    from pointsman.execution.batch import Batch
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 E = TypeVar("E", bound=CallError)
@@ -179,8 +182,8 @@ class Router:
         for each in running:
             each.closed = True
         for pool in self._snapshot.alive:
-            if pool.room is not None:
-                pool.room.refuse_all(_shutting_down)
+            if pool.queue is not None:
+                pool.queue.refuse_all(_shutting_down)
         await self._snapshot.aclose()
         # What still ran has just lost its connection; its records belong into the audit, too.
         if not await self._idle(running, within=_LAST_WORDS):
@@ -235,7 +238,8 @@ class Router:
         Args:
             model: a public name, `provider/upstream-model`, or a complete ChatRequest and nothing else.
             messages: a string, Message objects, or OpenAI-style mappings.
-            options: the fields of `ChatRequest` and of `Terms` (`timeout=30`, `require={"local": True}`);
+            options: the fields of `ChatRequest` and of `CallOptions` (`timeout=30`,
+                `require={"local": True}`);
                 what a provider alone knows goes into `extra={...}`.
 
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
@@ -262,7 +266,7 @@ class Router:
     async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
         """A plain completion of `prompt`, where the upstream has one; options as in GenerateRequest."""
         try:
-            terms, rest = split_terms(options)
+            terms, rest = split_options(options)
             request = generate_request(model, prompt, rest)
         except InvalidRequest as error:
             raise self._refused("generate", model, error) from error.__cause__
@@ -276,7 +280,7 @@ class Router:
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`."""
         try:
-            terms, rest = split_terms(options)
+            terms, rest = split_options(options)
             request = embed_request(model, texts, rest)
         except InvalidRequest as error:
             raise self._refused("embed", model, error) from error.__cause__
@@ -296,7 +300,7 @@ class Router:
         per_minute: float | None = None,
     ) -> Batch:
         """The results of many chats, as they finish or `ordered`; a failed one holds its `error`."""
-        from pointsman.batch import Batch
+        from pointsman.execution.batch import Batch
 
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 
@@ -304,7 +308,7 @@ class Router:
         self,
         operation: str,
         request: Request,
-        terms: Terms,
+        terms: CallOptions,
         ask: Callable[[Deployment, Call], Awaitable[R]],
     ) -> R:
         attempts = self._begin(operation, request, terms)
@@ -337,7 +341,7 @@ class Router:
         finally:
             del failure
 
-    def _begin(self, operation: str, request: Request, terms: Terms) -> Attempts:
+    def _begin(self, operation: str, request: Request, terms: CallOptions) -> Execution:
         self._bind()
         snapshot = self._snapshot
         if self._stopping:
@@ -346,9 +350,9 @@ class Router:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
             raise self._refused(operation, request.model, error, terms) from None
-        return Attempts(snapshot.setting, chain, request, operation, terms)
+        return Execution(snapshot.setting, chain, request, operation, terms)
 
-    def _refused(self, operation: str, model: object, error: E, terms: Terms = PLAIN) -> E:
+    def _refused(self, operation: str, model: object, error: E, terms: CallOptions = DEFAULT) -> E:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""
         if isinstance(model, ChatRequest):
             model = model.model
@@ -619,8 +623,8 @@ class Router:
         """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
         if config.control is None:
             return None
-        from pointsman.control import socket_path
-        from pointsman.control_socket import Control
+        from pointsman.control.commands import socket_path
+        from pointsman.control.socket import Control
 
         try:
             path = socket_path(config.control, config.file, pid=os.getpid())
@@ -679,8 +683,8 @@ def _shutting_down() -> NoDeploymentAvailable:
 
 def _asked(
     model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]
-) -> tuple[ChatRequest, Terms]:
-    terms, rest = split_terms(options)
+) -> tuple[ChatRequest, CallOptions]:
+    terms, rest = split_options(options)
     if not isinstance(model, ChatRequest):
         return chat_request(model, messages, rest), terms
     if rest or messages != ():

@@ -12,14 +12,14 @@ from types import TracebackType
 from typing import Any, TypeVar
 from weakref import finalize
 
-from pointsman.batch import BatchResult
 from pointsman.config import Config
-from pointsman.engine import Engine, Handover
 from pointsman.errors import CallError
 from pointsman.events import Listener, log
-from pointsman.inputs import Messages
+from pointsman.execution.batch import BatchResult
+from pointsman.execution.stream import ChatStream
+from pointsman.loop_thread import Engine, Handover
+from pointsman.requests.parsing import Messages
 from pointsman.router import Router, as_config
-from pointsman.stream import ChatStream
 from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, StreamEvent
 
 T = TypeVar("T")

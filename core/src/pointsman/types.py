@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
+from pointsman._internal.undecoded import decoded_when_read
 from pointsman.frozen import frozen
-from pointsman.undecoded import decoded_when_read
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]

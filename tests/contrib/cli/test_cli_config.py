@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman import Config
-from pointsman.retry import ExponentialSettings
+from pointsman.builtin.retry import ExponentialSettings
 from pointsman_cli.discover import Candidate, Found
 from pointsman_cli.starter import starter
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from pointsman.control import COMMANDS
+from pointsman.control.commands import COMMANDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
 
@@ -73,7 +73,7 @@ def test_the_page_lists_every_command_with_what_it_takes() -> None:
 
 
 def test_the_bounds_of_the_socket_are_those_of_the_code() -> None:
-    from pointsman.control_socket import CONNECTIONS, IDLE, LONGEST_LINE
+    from pointsman.control.socket import CONNECTIONS, IDLE, LONGEST_LINE
 
     (bounds,) = re.findall(r"^\| bounds \| (.*) \|$", PAGE, re.MULTILINE)
 

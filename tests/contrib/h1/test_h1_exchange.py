@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.plugins import Plugins
+from pointsman.plugins.registry import Plugins
 from pointsman.transports import TransportOptions, TransportUnavailable
-from pointsman.transports.direct import Shared
-from pointsman.transports.messages import Request
+from pointsman.transports.httpx_messages import Request
+from pointsman.transports.raw import RequestTemplate
 from pointsman_h1 import H1Transport, plugin
 from pointsman_h1.connection import HIGH_WATER, READ_BYTES
 from pointsman_h1.request import JOINED, Template, encoded
@@ -90,7 +90,7 @@ async def test_what_cannot_be_sent_as_one_request_is_refused_before_anything_is_
 async def test_what_requests_share_is_checked_with_the_names_of_what_each_has_of_its_own(
     shared: dict[bytes, bytes], own: tuple[bytes, ...], server: Fixture, transport: Fixture
 ) -> None:
-    several = Shared("GET", httpx.URL(server.url()), shared, own)
+    several = RequestTemplate("GET", httpx.URL(server.url()), shared, own)
 
     for _ in range(2):
         with pytest.raises(httpx.LocalProtocolError) as caught:
@@ -117,7 +117,7 @@ def test_a_filled_template_is_the_request_that_is_put_together_from_the_same_par
     content = content if counted else b""
     encoded_fields = {name: value.encode("latin-1") for name, value in fields.items()}
     own = (b"a%d", b"b")[: len(values)]
-    shared = Shared(method, httpx.URL("http://here/%41?%s"), encoded_fields, own, counted=counted)
+    shared = RequestTemplate(method, httpx.URL("http://here/%41?%s"), encoded_fields, own, counted=counted)
     plain = encoded(Request(shared, tuple(values), content))
 
     template = Template(shared)
@@ -140,7 +140,7 @@ async def test_a_content_of_any_size_follows_the_head_that_says_how_long_it_is(
         await talk.until_closed()
 
     server.script = script
-    shared = Shared("POST", httpx.URL(server.url()), {}, counted=True)
+    shared = RequestTemplate("POST", httpx.URL(server.url()), {}, counted=True)
 
     reply = await transport.exchange(shared, (), b"x" * size)
 
@@ -162,7 +162,7 @@ async def test_a_reply_is_whole_when_all_of_its_body_is_here_and_not_before(
         await talk.until_closed()
 
     server.script = script
-    reply = await transport.exchange(Shared("GET", httpx.URL(server.url()), {}), (), b"")
+    reply = await transport.exchange(RequestTemplate("GET", httpx.URL(server.url()), {}), (), b"")
 
     assert (reply.status, reply.named()) == (200, {"content-length": "5", "a": "1, 2"})
     assert reply.whole() is None
@@ -176,7 +176,7 @@ async def test_a_reply_is_whole_when_all_of_its_body_is_here_and_not_before(
 async def test_requests_that_share_a_head_go_out_each_with_its_own_fields(
     server: Fixture, transport: Fixture
 ) -> None:
-    several = Shared("GET", httpx.URL(server.url("/a")), {b"host": b"here", b"x": b"50%"}, (b"y",))
+    several = RequestTemplate("GET", httpx.URL(server.url("/a")), {b"host": b"here", b"x": b"50%"}, (b"y",))
 
     for n in range(3):
         reply = await transport.exchange(several, (f"{n}%s",), b"")

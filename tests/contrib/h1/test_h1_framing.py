@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from h1_fuzz import fed, response
-from pointsman.transports.direct import named
+from pointsman.transports.raw import named
 from pointsman_h1.framing import MAX_HEAD, MAX_INTERIM, FramingError, ResponseReader
 
 OK = b"HTTP/1.1 200 OK\r\n"

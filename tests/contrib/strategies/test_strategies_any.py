@@ -18,10 +18,11 @@ from ruamel.yaml import YAML
 from strategy_members import Clock, Member
 
 from pointsman import Config, Router
+from pointsman.builtin.strategies import BUILT_IN
 from pointsman.errors import Outcome
 from pointsman.hookspecs import PointsmanSpec
-from pointsman.plugins import Plugins
-from pointsman.strategy import BUILT_IN, Price, Residency, Sample, Strategy, StrategyFactory, observes
+from pointsman.plugins.registry import Plugins
+from pointsman.strategy import Price, Residency, Sample, Strategy, StrategyFactory, observes
 from pointsman.types import ChatRequest, Message
 from pointsman.units import format_duration, format_percent
 from pointsman_strategies import plugin

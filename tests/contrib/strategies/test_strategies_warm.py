@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategy_members import Clock, Member
 
+from pointsman.builtin.strategies import LeastConnections
 from pointsman.errors import Outcome
-from pointsman.strategy import LeastConnections, Residency, Sample
+from pointsman.strategy import Residency, Sample
 from pointsman_strategies import Warm, WarmSettings
 from pointsman_strategies.hosts import Host, fleet_of
 from warm_fleet import MIXES, STRATEGIES, Mix, Simulation, simulate

@@ -15,7 +15,7 @@ from proving import Setting, ask, ask_often, during, proves
 from routers import config
 
 from pointsman import Config, ConfigError, Router
-from pointsman.line_file import LineFile
+from pointsman.builtin.line_file import LineFile
 from pointsman.testing import Scripted
 
 

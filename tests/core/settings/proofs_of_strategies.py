@@ -13,7 +13,7 @@ from routers import Heard, config
 
 from pointsman import Router
 from pointsman.errors import Outcome
-from pointsman.plugins import Plugins
+from pointsman.plugins.registry import Plugins
 from pointsman.strategy import Residency, Sample, Strategy
 from pointsman.testing import Answer, Scripted
 

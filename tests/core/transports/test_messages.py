@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pointsman.transports.direct import Shared
-from pointsman.transports.messages import Request, Response
+from pointsman.transports.httpx_messages import Request, Response
+from pointsman.transports.raw import RequestTemplate
 
 FIELDS = {b"host": b"here", b"x": b"\xe9"}
 
@@ -21,7 +21,7 @@ class Nothing(httpx.AsyncByteStream):
 def test_a_request_is_like_that_of_httpx_with_the_same_fields(counted: bool) -> None:
     url = httpx.URL("http://here/a?b")
     extensions: dict[str, Any] = {"timeout": {}}
-    shared = Shared("POST", url, FIELDS, (b"y",), counted=counted, extensions=extensions)
+    shared = RequestTemplate("POST", url, FIELDS, (b"y",), counted=counted, extensions=extensions)
     made = Request(shared, ("\xe9",), b"{}")
     plain = httpx.Request(
         "POST",
@@ -39,7 +39,7 @@ def test_a_request_is_like_that_of_httpx_with_the_same_fields(counted: bool) -> 
 
 def test_a_request_that_is_changed_changes_no_other() -> None:
     extensions: dict[str, Any] = {"timeout": None}
-    shared = Shared("POST", httpx.URL("http://here/a"), FIELDS, extensions=extensions)
+    shared = RequestTemplate("POST", httpx.URL("http://here/a"), FIELDS, extensions=extensions)
     request, other = Request(shared, (), b""), Request(shared, (), b"")
 
     request.headers["x"] = "2"

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pointsman.plugins import Plugins
+from pointsman.plugins.registry import Plugins
 from pointsman.transports import (
     TRANSPORTS,
     TlsContexts,
@@ -22,18 +22,18 @@ from pointsman.transports import (
     name_of,
     open_transport,
 )
-from pointsman.transports.deferred import DeferredTransport
+from pointsman.transports.lazy import DeferredTransport
 
 Fixture = Any
 
 
 async def test_auto_takes_the_fastest_that_can_do_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pointsman.transports import over_httpx
+    from pointsman.builtin.httpx import transport
+    from pointsman.builtin.httpx.transport import HttpxTransport
     from pointsman.transports.over_aiohttp import AiohttpTransport
-    from pointsman.transports.over_httpx import HttpxTransport
     from pointsman_h1 import H1Transport
 
-    monkeypatch.setattr(over_httpx, "find_spec", lambda name: object())  # as if h2 and socksio were there
+    monkeypatch.setattr(transport, "find_spec", lambda name: object())  # as if h2 and socksio were there
 
     assert isinstance(open_transport("auto"), H1Transport)
     assert isinstance(open_transport("auto", TransportOptions(proxy="http://p:1")), AiohttpTransport)
@@ -59,8 +59,8 @@ async def test_auto_minds_a_proxy_of_a_trusted_environment(monkeypatch: pytest.M
 
 def test_auto_makes_do_with_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     import pointsman.transports as transports
+    from pointsman.builtin.httpx.transport import HttpxTransport
     from pointsman.transports.over_aiohttp import AiohttpTransport
-    from pointsman.transports.over_httpx import HttpxTransport
 
     monkeypatch.setattr(transports, "find_spec", lambda name: find_spec(name) if name == "aiohttp" else None)
 

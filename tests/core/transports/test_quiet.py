@@ -57,9 +57,10 @@ async def test_neither_errors_nor_logs_quote_a_head_that_is_none(
 def test_what_hpack_logs_of_header_fields_is_dropped(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from pointsman.transports import over_httpx
 
-    monkeypatch.setattr(over_httpx, "find_spec", lambda name: object())  # as if h2 were there
+    from pointsman.builtin.httpx import transport
+
+    monkeypatch.setattr(transport, "find_spec", lambda name: object())  # as if h2 were there
     caplog.set_level(logging.DEBUG)
     for _ in range(2):
         open_transport("httpx", TransportOptions(http2=True))

@@ -17,11 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
-from pointsman.auth import Fixed, Secret
+from pointsman.auth import Secret
+from pointsman.builtin.auth import Fixed
 from pointsman.clock import LoopClock
 from pointsman.errors import CallError, ConnectionFailed, Outcome, OutOfResources
-from pointsman.health import CheckSettings, Prober
-from pointsman.http import Client, Endpoint, Limits
+from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+from pointsman.resilience.health_check import CheckSettings, HealthChecker
 from pointsman.testing import run
 from pointsman.transports.shortage import OUT_OF, shortage
 
@@ -83,7 +84,7 @@ def test_a_chain_of_causes_that_never_ends_is_followed_for_a_while_only() -> Non
 async def _error_of(url: str, transport: Fixture) -> CallError:
     client = Client(Endpoint(url), transport, auth=Fixed(Secret("k")), clock=LoopClock())
     with pytest.raises(CallError) as caught:
-        await client.send("GET", "/x", limits=Limits(deadline=asyncio.get_running_loop().time() + 5))
+        await client.send("GET", "/x", limits=AttemptTimeouts(deadline=asyncio.get_running_loop().time() + 5))
     return caught.value
 
 
@@ -130,7 +131,7 @@ def test_a_check_that_could_not_be_made_for_a_lack_of_ours_says_nothing_about_th
         async def probe() -> None:
             raise results.pop(0)() if results else ConnectionFailed("refused")
 
-        prober = Prober(
+        prober = HealthChecker(
             "a",
             probe,
             lambda error, now: told.append(error),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from replay import assemble, decoded
 
 from pointsman.errors import BadResponse, Overloaded, Truncated, Unavailable
-from pointsman.framing import SseEvent, SseFramer
+from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.types import (
     Finished,
     RawDelta,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.inputs import as_messages, chat_request
+from pointsman.requests.parsing import as_messages, chat_request
 from pointsman.types import ChatRequest, File, Image, Message, Text
 from pointsman_claude.decode import chat_response
 from pointsman_claude.wire import Dialect, messages_body

@@ -20,7 +20,7 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.framing import SseEvent
+from pointsman.http.framing import SseEvent
 from pointsman_claude.failures import failure, failure_in_stream
 from pointsman_claude.stream import MessagesDecoder
 

@@ -39,7 +39,7 @@ from pointsman.errors import (
     Truncated,
     Unavailable,
 )
-from pointsman.framing import SseFramer
+from pointsman.http.framing import SseFramer
 from pointsman.types import ChatRequest, ChatResponse, Message, StreamEvent, Usage
 from pointsman_claude.decode import chat_response
 from pointsman_claude.provider import ClaudeProvider, ClaudeSettings

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from replay import RECORDED, Exchange, exchanges, recorded
 
-from pointsman import jsonio
+from pointsman._internal import jsonio
 from pointsman.types import (
     ChatRequest,
     File,

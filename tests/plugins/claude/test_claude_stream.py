@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay import Assembled, assemble, cut, decoded
 
-from pointsman.assembly import Assembly
 from pointsman.errors import (
     AuthenticationFailed,
     CallError,
@@ -24,6 +23,7 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.types import StreamEvent, Usage
+from pointsman.wire.assembly import Assembly
 from pointsman_claude.decode import chat_response
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder, events_of, whole_answer

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman import jsonio
+from pointsman._internal import jsonio
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.types import (
     Audio,

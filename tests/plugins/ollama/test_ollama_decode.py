@@ -21,7 +21,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.framing import SseEvent
+from pointsman.http.framing import SseEvent
 from pointsman.types import (
     ChatResponse,
     Finished,

@@ -23,7 +23,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.inputs import chat_request
+from pointsman.requests.parsing import chat_request
 from pointsman.types import ChatRequest, EmbedRequest, Image, Message, Text
 from pointsman_ollama import wire
 from pointsman_ollama.decode import Lines, StreamDecoder, chat_response, embed_response

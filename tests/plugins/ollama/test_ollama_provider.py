@@ -14,8 +14,8 @@ from replay import Scripted, assemble, call_for, client_for, context_for
 
 from pointsman import Router
 from pointsman.errors import BadResponse, ModelNotFound, PermissionDenied, Truncated, Unavailable, Unsupported
+from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call
-from pointsman.sources import EventSource
 from pointsman.types import (
     ChatRequest,
     EmbedRequest,
@@ -60,7 +60,7 @@ def a_call(
     return call_for(client_for(transport, provider.endpoint, key=key), "m", options=options)
 
 
-async def taken(source: EventSource) -> list[StreamEvent]:
+async def taken(source: EventStream) -> list[StreamEvent]:
     events: list[StreamEvent] = []
     while (more := await source.next(until=1e12)) is not None:
         events += more

@@ -36,7 +36,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.sources import EventSource
+from pointsman.http.event_stream import EventStream
 from pointsman.types import (
     ChatRequest,
     EmbedRequest,
@@ -106,7 +106,7 @@ def provider_for(transport: ReplayTransport) -> OllamaProvider:
     return OllamaProvider(context_for(transport, settings=OllamaSettings(), name="gpu1"))
 
 
-async def taken(source: EventSource, events: list[StreamEvent]) -> None:
+async def taken(source: EventStream, events: list[StreamEvent]) -> None:
     """Add all events of `source` to `events`."""
     while (more := await source.next(until=1e12)) is not None:
         events += more

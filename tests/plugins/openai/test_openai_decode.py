@@ -23,7 +23,7 @@ from pointsman.errors import (
     Truncated,
     Unavailable,
 )
-from pointsman.framing import SseEvent, SseFramer
+from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.types import (
     EmbedRequest,
     Finished,

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.complaints import complaint
 from pointsman.errors import (
     AuthenticationFailed,
     CallError,
@@ -23,6 +22,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
+from pointsman.wire.error_body import complaint
 from pointsman_openai.errors import error_of_answer, error_of_body
 
 WALL = 1_786_356_000.0

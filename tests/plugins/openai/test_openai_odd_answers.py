@@ -21,7 +21,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.framing import SseFramer
+from pointsman.http.framing import SseFramer
 from pointsman.types import (
     ChatRequest,
     EmbedRequest,

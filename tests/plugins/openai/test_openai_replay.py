@@ -27,7 +27,7 @@ from replay import (
 )
 
 from pointsman.errors import CallError, Truncated
-from pointsman.framing import SseFramer
+from pointsman.http.framing import SseFramer
 from pointsman.types import (
     ChatRequest,
     ChatResponse,

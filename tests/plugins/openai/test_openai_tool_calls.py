@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay import assemble, decoded
 
-from pointsman.assembly import Assembly
 from pointsman.errors import BadResponse
-from pointsman.framing import SseFramer
+from pointsman.http.framing import SseFramer
+from pointsman.wire.assembly import Assembly
 from pointsman_openai.answers import chat_response
 from pointsman_openai.decode import ChatDecoder
 from pointsman_openai.wire import Dialect, messages

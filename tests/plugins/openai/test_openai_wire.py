@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.inputs import chat_request
+from pointsman.requests.parsing import chat_request
 from pointsman.types import (
     Audio,
     ChatRequest,

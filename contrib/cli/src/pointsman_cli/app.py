@@ -72,7 +72,7 @@ def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
     """The command that an installed plugin offers. Raises UsageError when none does."""
     from difflib import get_close_matches
 
-    from pointsman.plugins import Plugins
+    from pointsman.plugins.registry import Plugins
 
     plugins = Plugins()
     others = plugins.names("command")

@@ -169,7 +169,7 @@ def fleet(asked: Asked, socket_file: Path | None, pid: int | None) -> Iterator[F
 
 def sockets_at(place: Path) -> Sequence[Path] | None:
     """All sockets in the folder `place`, or where its `{pid}` stands for a number; None for a plain path."""
-    from pointsman.control import PID
+    from pointsman.control.commands import PID
 
     if PID in str(place):
         named = re.compile(re.escape(str(place)).replace(re.escape(PID), r"\d+"))
@@ -183,7 +183,7 @@ def sockets_at(place: Path) -> Sequence[Path] | None:
 
 
 def _configured(asked: Asked) -> Path:
-    from pointsman.control import socket_in
+    from pointsman.control.commands import socket_in
     from pointsman_cli.configured import NAMES, VARIABLE, config_file
 
     file = config_file(asked, os.environ, Path())

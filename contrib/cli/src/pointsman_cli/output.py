@@ -41,21 +41,21 @@ def plain(value: Any) -> Any:
 
 def shown(text: str) -> str:
     """`text` as a terminal may have it."""
-    from pointsman.printable import printable  # not before something is said: --help needs no core
+    from pointsman._internal.printable import printable  # not before something is said: --help needs no core
 
     return printable(text)
 
 
 def shown_line(text: str) -> str:
     """The same on one line."""
-    from pointsman.printable import printable_line
+    from pointsman._internal.printable import printable_line
 
     return printable_line(text)
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """`value` as JSON that a terminal may have."""
-    from pointsman.printable import json_printable
+    from pointsman._internal.printable import json_printable
 
     return json_printable(json.dumps(plain(value), indent=indent, ensure_ascii=False))
 

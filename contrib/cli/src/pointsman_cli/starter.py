@@ -56,8 +56,8 @@ def starter(found: Sequence[Found]) -> str:
 
 
 def _tail() -> str:
+    from pointsman.builtin.retry import ExponentialSettings
     from pointsman.config.sections import BreakerConfig, Timeouts
-    from pointsman.retry import ExponentialSettings
 
     sections: dict[str, type[BaseModel]] = {
         "retry": ExponentialSettings,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from pointsman.transports.direct import Shared
+from pointsman.transports.raw import RequestTemplate
 
 JOINED = 64 * 1024
 """Bytes of a body up to which it goes out in one piece with its head."""
@@ -72,7 +72,7 @@ class Template:
 
     __slots__ = ("_counted", "_text", "bodiless", "close", "origin", "plain")
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: RequestTemplate) -> None:
         """Raises: UnsupportedProtocol, LocalProtocolError."""
         head = Head(shared.method, shared.url, shared.fields)
         self.origin = head.origin

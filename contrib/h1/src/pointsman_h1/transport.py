@@ -11,9 +11,9 @@ from collections.abc import Awaitable
 import httpx
 
 from pointsman.transports import TlsContexts, TransportOptions, TransportUnavailable
-from pointsman.transports.direct import Direct, Shared
-from pointsman.transports.messages import Request, Response
-from pointsman.transports.slots import Slots
+from pointsman.transports.fair_semaphore import Slots
+from pointsman.transports.httpx_messages import Request, Response
+from pointsman.transports.raw import RawTransport, RequestTemplate
 from pointsman_h1.connecting import Resolver, connected
 from pointsman_h1.connection import READ_BYTES, Connection, NeverSent
 from pointsman_h1.framing import ResponseReader
@@ -27,7 +27,7 @@ OPENED_PER_TURN = 16
 """Connections that one transport begins to open in one turn of the event loop."""
 
 
-class H1Transport(httpx.AsyncBaseTransport, Direct):
+class H1Transport(httpx.AsyncBaseTransport, RawTransport):
     """HTTP/1.1 on asyncio, as `pointsman.transports` promises; bound to the loop of its first request.
 
     A request goes out on a kept connection only if nothing had come on it meanwhile. Once a byte of it was
@@ -68,7 +68,9 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
             },
         )
 
-    def exchange(self, shared: Shared, values: tuple[str, ...], content: bytes) -> Awaitable[H1Reply]:
+    def exchange(
+        self, shared: RequestTemplate, values: tuple[str, ...], content: bytes
+    ) -> Awaitable[H1Reply]:
         template = shared.encoded
         if not isinstance(template, Template):
             template = shared.encoded = Template(shared)
@@ -110,7 +112,7 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
         data: bytes,
         reader: ResponseReader,
         origin: Origin,
-        asked: httpx.Request | Shared,
+        asked: httpx.Request | RequestTemplate,
         outgoing: Outgoing | None,
     ) -> H1Reply:
         """The reply to a request that begins with `data`; `outgoing` brings the rest."""
@@ -149,7 +151,7 @@ class H1Transport(httpx.AsyncBaseTransport, Direct):
         self._idle = IdlePool(self._options.keepalive_expiry, self._loop)
         return self._idle
 
-    async def _connect(self, origin: Origin, request: httpx.Request | Shared) -> Connection:
+    async def _connect(self, origin: Origin, request: httpx.Request | RequestTemplate) -> Connection:
         """A new connection. Messages hold no path and no query."""
         timeout = request.extensions.get("timeout")
         seconds = (timeout and timeout.get("connect")) or self._options.connect_timeout

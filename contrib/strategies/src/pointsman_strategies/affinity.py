@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from pointsman.builtin.strategies import LeastConnections
 from pointsman.clock import Clock, Rng
-from pointsman.strategy import LeastConnections, Member, Strategy, StrategyFactory
+from pointsman.strategy import Member, Strategy, StrategyFactory
 from pointsman.types import Audio, ChatRequest, File, GenerateRequest, Image, Message, Part, Text
 
 _HASH_BYTES = 16

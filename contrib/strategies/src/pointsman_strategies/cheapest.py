@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pointsman.builtin.strategies import LeastConnections
 from pointsman.clock import Clock, Rng
-from pointsman.strategy import LeastConnections, Member, Price, Strategy, StrategyFactory
+from pointsman.strategy import Member, Price, Strategy, StrategyFactory
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Text
 from pointsman.units import Percent
 

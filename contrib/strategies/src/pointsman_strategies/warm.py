@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pointsman.builtin.strategies import LeastConnections
 from pointsman.clock import Clock, Rng
 from pointsman.errors import Outcome
-from pointsman.strategy import LeastConnections, Member, Residency, Sample, Strategy, StrategyFactory
+from pointsman.strategy import Member, Residency, Sample, Strategy, StrategyFactory
 from pointsman.units import Duration, Percent
 from pointsman_strategies.hosts import Fleet, Host, canonical, fleet_of
 

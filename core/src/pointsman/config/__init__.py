@@ -1,6 +1,6 @@
 """The configuration: one model of the whole file, and errors that say where."""
 
-from pointsman.config.config import Config
+from pointsman.config.model import Config
 from pointsman.config.sections import (
     AttemptTimeouts,
     BreakerConfig,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pointsman.config.config import Config
+from pointsman.config.model import Config
 from pointsman.units import format_duration, format_percent
 
 BEGIN = "<!-- settings: begin -->"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Set
 from functools import partial
 from typing import Any
 
+from pointsman._internal.suggest import did_you_mean
+from pointsman.config.findings import Finding
 from pointsman.config.problems import Path, show_path
 from pointsman.config.sections import DeploymentConfig, ModelConfig, ProviderConfig
-from pointsman.config.validation import Finding
-from pointsman.suggest import did_you_mean
 
 
 def reference_findings(

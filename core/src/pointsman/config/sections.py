@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from pointsman.errors import InvalidRequest
-from pointsman.terms import as_label, as_rule
+from pointsman.requests.requirements import as_label, as_rule
 from pointsman.units import Duration, Percent, Rate
 
 _MASK = "**********"

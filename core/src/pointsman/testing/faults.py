@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import chain, repeat
 
-from pointsman.lean import httpx
+from pointsman._internal.httpx_lazy import httpx
 from pointsman.testing.replay import Ending, ReplayTransport, Reply, ReplyBody, offsets
 
 

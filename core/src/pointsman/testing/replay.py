@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from pointsman.auth import Auth, Fixed, Secret
+from pointsman._internal.httpx_lazy import httpx
+from pointsman.auth import Auth, Secret
+from pointsman.builtin.auth import Fixed
 from pointsman.clock import LoopClock
-from pointsman.http import Client, Endpoint, Limits
-from pointsman.lean import httpx
+from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.sources import EventSource
 from pointsman.types import StreamEvent
 
 Ending = Literal["end", "break", "silence"]
@@ -224,11 +225,11 @@ def call_for(
             raise TypeError("a call of a provider with an endpoint needs a transport")
         client = client_for(provider.endpoint, transport, key=key)
     now = LoopClock().now()
-    limits = Limits(deadline=now + seconds, first_token=seconds, idle=seconds)
+    limits = AttemptTimeouts(deadline=now + seconds, first_token=seconds, idle=seconds)
     return Call(model, client, limits, request_id=request_id, attempt=attempt, options=options or {})
 
 
-async def events_of(source: EventSource, *, seconds: float = 60.0) -> list[StreamEvent]:
+async def events_of(source: EventStream, *, seconds: float = 60.0) -> list[StreamEvent]:
     """All events of a stream, which is then closed; each must come within `seconds`."""
     events: list[StreamEvent] = []
     clock = LoopClock()

@@ -161,7 +161,7 @@ class _ScriptedProvider(Provider):
 
 
 class _ScriptedEvents:
-    """An `EventSource` out of a script."""
+    """An `EventStream` out of a script."""
 
     upstream_request_id = "scripted"
 

@@ -69,7 +69,7 @@ def open_transport(
     if name == "auto":
         name = fastest(options)
     if name == "httpx":
-        from pointsman.transports.over_httpx import HttpxTransport
+        from pointsman.builtin.httpx.transport import HttpxTransport
 
         return HttpxTransport(options, contexts=contexts)
     if name == "aiohttp":

@@ -7,8 +7,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from pointsman._internal.regular_files import read_regular
 from pointsman.frozen import frozen
-from pointsman.regular import read_regular
 
 _LARGEST_PEM = 16 * 1024 * 1024
 
@@ -125,7 +125,7 @@ class TransportOptions:
         if self.trust_env and self.ca_file is not None:
             context = ssl.create_default_context(cafile=str(self.ca_file))
         elif self.trust_env:
-            from pointsman.lean import httpx
+            from pointsman._internal.httpx_lazy import httpx
 
             context = httpx.create_ssl_context(trust_env=True)
         else:

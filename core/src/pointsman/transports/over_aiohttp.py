@@ -29,10 +29,10 @@ import multidict
 import yarl
 from aiohttp.client_proto import ResponseHandler
 
-from pointsman.lean import httpx
+from pointsman._internal.httpx_lazy import httpx
+from pointsman.transports.fair_semaphore import Slots
 from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
 from pointsman.transports.readable import is_readable, last_words
-from pointsman.transports.slots import Slots
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey

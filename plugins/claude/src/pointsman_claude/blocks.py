@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from pointsman import data_urls
 from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.payload import base64_of
 from pointsman.types import Audio, File, Image, JsonObject, Message, Part, Text, ToolCall
+from pointsman.wire import data_urls
+from pointsman.wire.large_bodies import base64_of
 
 Block = dict[str, Any]
 

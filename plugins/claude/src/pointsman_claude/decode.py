@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pointsman.arguments import arguments_text
-from pointsman.complaints import holds_complaint
 from pointsman.errors import BadResponse
-from pointsman.surrogates import whole
 from pointsman.types import NOTHING, ChatResponse, FinishReason, JsonObject, ModelInfo, ToolCall, Usage
+from pointsman.wire.error_body import holds_complaint
+from pointsman.wire.surrogates import whole
+from pointsman.wire.tool_arguments import arguments_text
 from pointsman_claude.failures import failed, failure_in_stream
 
 MALFORMED = (KeyError, TypeError, AttributeError, ValueError, RecursionError)

@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman import hints
-from pointsman.complaints import complaint
 from pointsman.errors import (
     BadResponse,
     CallError,
@@ -23,8 +21,10 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.recognition import Recognised, by_status, by_vague_word, recognise
-from pointsman.statuses import error_for_status, in_vain
+from pointsman.wire import retry_after
+from pointsman.wire.error_body import complaint
+from pointsman.wire.error_meaning import Recognised, by_status, by_vague_word, recognise
+from pointsman.wire.status_errors import error_for_status, in_vain
 
 NOT_CLAUDE = "this is not the Messages API; base_url must end before /v1, such as https://api.anthropic.com"
 
@@ -149,4 +149,4 @@ def _replenished_after(headers: Mapping[str, str], wall: float) -> float | None:
         for name, value in headers.items()
         if name.startswith("anthropic-") and name.endswith("-remaining") and value.strip() == "0"
     ]
-    return hints.reset_after(headers, exhausted, wall=wall)
+    return retry_after.reset_after(headers, exhausted, wall=wall)

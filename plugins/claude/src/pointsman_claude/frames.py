@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pointsman.errors import BadResponse
-from pointsman.framing import SseEvent, SseFramer
-from pointsman.statuses import snippet
+from pointsman.http.framing import SseEvent, SseFramer
+from pointsman.wire.status_errors import snippet
 from pointsman_claude.failures import NOT_CLAUDE
 
 

@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from pointsman.errors import BadResponse, CallError, InvalidRequest
 from pointsman.frozen import frozen
-from pointsman.hints import RateHeaders
-from pointsman.http import Answer, Client, Endpoint
-from pointsman.payload import is_large, written
+from pointsman.http.client import Answer, Client, Endpoint
+from pointsman.http.event_stream import HttpEventStream
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
-from pointsman.sources import HttpEvents
-from pointsman.statuses import json_or_none, snippet
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo
+from pointsman.wire.large_bodies import is_large, written
+from pointsman.wire.retry_after import RateHeaders
+from pointsman.wire.status_errors import json_or_none, snippet
 from pointsman_claude.decode import input_tokens, model_page
 from pointsman_claude.failures import NOT_CLAUDE, failure
 from pointsman_claude.frames import Frames
@@ -110,7 +110,7 @@ class ClaudeProvider(Provider):
             raise _failure(answer, content, call.client)
         return whole_answer(content, request_id=answer.request_id)
 
-    async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEvents:
+    async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
         manner = self._manner_of(call.options)
         make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=True)
@@ -125,7 +125,7 @@ class ClaudeProvider(Provider):
         )
         if answer.status >= 400:
             raise _failure(answer, await answer.read(), call.client)
-        return HttpEvents(answer, Frames(), MessagesDecoder(request_id=answer.request_id))
+        return HttpEventStream(answer, Frames(), MessagesDecoder(request_id=answer.request_id))
 
     async def models(self) -> Sequence[ModelInfo]:
         models: list[ModelInfo] = []

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pointsman import jsonio
-from pointsman.arguments import arguments_text, with_exact_numbers
-from pointsman.assembly import Assembly
-from pointsman.complaints import holds_complaint, is_complaint
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, Truncated
-from pointsman.framing import SseEvent
-from pointsman.surrogates import Halves
+from pointsman.http.framing import SseEvent
 from pointsman.types import (
     ChatResponse,
     Finished,
@@ -25,6 +21,10 @@ from pointsman.types import (
     ToolCallDelta,
     UsageUpdate,
 )
+from pointsman.wire.assembly import Assembly
+from pointsman.wire.error_body import holds_complaint, is_complaint
+from pointsman.wire.surrogates import Halves
+from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
 from pointsman_claude.decode import (
     MALFORMED,
     chat_response,

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from pointsman.errors import InvalidRequest
 from pointsman.frozen import frozen
-from pointsman.turns import Turns
+from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, File, JsonObject, Message, Text, Tool
 from pointsman_claude.blocks import (
     Block,
@@ -163,7 +163,7 @@ class _Turn:
 
 def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, Any]:
     """The keys `system` (when there is one) and `messages`."""
-    if type(messages) is Turns and (plain := _in_turns(messages)) is not None:
+    if type(messages) is TextMessages and (plain := _in_turns(messages)) is not None:
         return plain
     system: list[list[Block]] = []
     turns: list[_Turn] = []
@@ -196,7 +196,7 @@ def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, An
     return conversation
 
 
-def _in_turns(given: Turns) -> dict[str, Any] | None:
+def _in_turns(given: TextMessages) -> dict[str, Any] | None:
     """The same of what needs no change: user and assistant in turns, none blank, the user first and last.
 
     None for everything else, but that the first message may be a system prompt.

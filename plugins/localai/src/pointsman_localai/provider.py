@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from pointsman.auth import Secret
 from pointsman.errors import AuthenticationFailed, BadResponse, Overloaded, Unavailable
-from pointsman.http import Client, Endpoint
+from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Call, ProviderContext
-from pointsman.statuses import json_or_none
 from pointsman.types import ChatRequest
+from pointsman.wire.status_errors import json_or_none
 from pointsman_localai import management
 from pointsman_localai.management import Job, LoadedModel
 from pointsman_localai.settings import LocalAIOptions

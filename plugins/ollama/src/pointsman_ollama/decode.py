@@ -7,16 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pointsman import jsonio
-from pointsman.arguments import arguments_text, with_exact_numbers
-from pointsman.assembly import Assembly
-from pointsman.complaints import holds_complaint
-from pointsman.dimensions import check_vectors
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
-from pointsman.framing import JsonLineFramer, SseEvent
-from pointsman.http import MAX_BODY
-from pointsman.statuses import json_or_none, snippet
-from pointsman.surrogates import Halves, is_whole
+from pointsman.http.client import MAX_BODY
+from pointsman.http.framing import JsonLineFramer, SseEvent
 from pointsman.types import (
     ChatResponse,
     EmbedResponse,
@@ -33,6 +27,12 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
+from pointsman.wire.assembly import Assembly
+from pointsman.wire.error_body import holds_complaint
+from pointsman.wire.status_errors import json_or_none, snippet
+from pointsman.wire.surrogates import Halves, is_whole
+from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
+from pointsman.wire.vectors import check_vectors
 from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman.complaints import Complaint, complaint
 from pointsman.errors import BadResponse, CallError, ModelNotFound, QuotaExhausted, Unavailable, Unsupported
-from pointsman.recognition import Recognised, by_status, by_vague_word, recognise
-from pointsman.statuses import error_for_status, in_vain, json_or_none, snippet
+from pointsman.wire.error_body import Complaint, complaint
+from pointsman.wire.error_meaning import Recognised, by_status, by_vague_word, recognise
+from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, snippet
 
 NOT_OLLAMA = "this is not Ollama's API; base_url must end before /api, such as http://127.0.0.1:11434"
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from pointsman import jsonio
-from pointsman.complaints import is_complaint
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, CallError, Truncated
-from pointsman.framing import SseEvent
 from pointsman.frozen import frozen
-from pointsman.http import Answer, Client
+from pointsman.http.client import Answer, Client
+from pointsman.http.framing import SseEvent
 from pointsman.types import JsonObject, ModelInfo
+from pointsman.wire.error_body import is_complaint
 from pointsman_ollama.decode import Lines
 from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
 

@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pointsman.errors import CallError
-from pointsman.http import Answer, Client, Endpoint, Limits
-from pointsman.payload import is_large, written
+from pointsman.http.client import Answer, AttemptTimeouts, Client, Endpoint
+from pointsman.http.event_stream import EventStream, HttpEventStream
 from pointsman.provider import Call, Provider, ProviderContext
-from pointsman.sources import EventSource, HttpEvents
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -21,6 +20,7 @@ from pointsman.types import (
     Message,
     ModelInfo,
 )
+from pointsman.wire.large_bodies import is_large, written
 from pointsman_ollama import decode, manage, wire
 from pointsman_ollama.failures import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
@@ -59,7 +59,7 @@ class OllamaProvider(Provider):
         body = await written(make) if is_large(request.messages) else make()
         return await self._whole(call, "/api/chat", body, prompted=bool(request.messages), stream=stream)
 
-    async def stream(self, request: ChatRequest, call: Call) -> EventSource:
+    async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         """The answer's events; the wait for a model that is being loaded falls under `first_token`."""
         make = partial(wire.chat_body, request, call.model, self._for(call), stream=True)
         body = await written(make) if is_large(request.messages) else make()
@@ -164,14 +164,14 @@ class OllamaProvider(Provider):
 
     async def _events(
         self, call: Call, path: str, body: Any, decoder: decode.StreamDecoder, *, timely: bool
-    ) -> HttpEvents:
+    ) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
         client = call.client
         answer = await client.send(
             "POST", path, body, limits=call.limits, headers=call.headers, stream=timely
         )
         await _accepted(answer, client, call.model)
-        return HttpEvents(answer, decode.Lines(), decoder)
+        return HttpEventStream(answer, decode.Lines(), decoder)
 
     async def _ask(self, call: Call, path: str, body: Any, read: Callable[[bytes, Answer], R]) -> R:
         """What `read` makes of the answer; it and its errors carry the upstream's id of the call."""
@@ -201,7 +201,7 @@ class OllamaProvider(Provider):
     ) -> Any:
         """The JSON value of a management call's answer; None where the answer is expected `empty`."""
         client = self._client
-        limits: Limits = client.within(seconds)
+        limits: AttemptTimeouts = client.within(seconds)
         answer, content = await client.fetch(method, path, body, limits=limits)
         if answer.status >= 400:
             raise _error_of(answer, content, client, model)

@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from pointsman import data_urls
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.frozen import frozen
-from pointsman.payload import base64_of
-from pointsman.turns import Turns
+from pointsman.text_messages import TextMessages
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -26,6 +24,8 @@ from pointsman.types import (
     Tool,
     ToolCall,
 )
+from pointsman.wire import data_urls
+from pointsman.wire.large_bodies import base64_of
 
 _FIELDS = ("keep_alive", "think", "truncate", "shift")
 """Keys of a deployment's `options` that stand beside the model options in the body, not among them."""
@@ -191,7 +191,7 @@ def _unsupported(what: str, why: str) -> NoReturn:
 
 
 def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    if type(messages) is Turns:
+    if type(messages) is TextMessages:
         return messages.mappings()
     names: dict[str, str] = {}
     bodies = []

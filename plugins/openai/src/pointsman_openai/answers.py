@@ -10,11 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pointsman.arguments import with_exact_numbers
-from pointsman.complaints import SURE, complaint, holds_complaint, is_complaint
-from pointsman.dimensions import check_vectors
 from pointsman.errors import BadResponse
-from pointsman.surrogates import whole
 from pointsman.types import (
     ChatResponse,
     EmbedRequest,
@@ -24,6 +20,10 @@ from pointsman.types import (
     ToolCall,
     Usage,
 )
+from pointsman.wire.error_body import SURE, complaint, holds_complaint, is_complaint
+from pointsman.wire.surrogates import whole
+from pointsman.wire.tool_arguments import with_exact_numbers
+from pointsman.wire.vectors import check_vectors
 from pointsman_openai import vectors
 from pointsman_openai.errors import error_of_body
 from pointsman_openai.finish import failure_of, finish_of

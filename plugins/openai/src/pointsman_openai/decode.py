@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pointsman import jsonio
-from pointsman.arguments import with_exact_numbers
-from pointsman.assembly import Assembly
-from pointsman.complaints import SURE, holds_complaint, is_complaint
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, Truncated
-from pointsman.framing import SseEvent, SseFramer
-from pointsman.surrogates import Halves
+from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.types import (
     NOTHING,
     ChatResponse,
@@ -27,6 +23,10 @@ from pointsman.types import (
     Usage,
     UsageUpdate,
 )
+from pointsman.wire.assembly import Assembly
+from pointsman.wire.error_body import SURE, holds_complaint, is_complaint
+from pointsman.wire.surrogates import Halves
+from pointsman.wire.tool_arguments import with_exact_numbers
 from pointsman_openai.address import not_json
 from pointsman_openai.answers import check_inside, content_of, reasoning_of
 from pointsman_openai.errors import error_of_body

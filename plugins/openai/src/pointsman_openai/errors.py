@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman import hints
-from pointsman.complaints import complaint
 from pointsman.errors import AuthenticationFailed, BadResponse, CallError, RateLimited, Unavailable
-from pointsman.recognition import by_status, by_vague_word, recognise
-from pointsman.statuses import error_for_status, in_vain
+from pointsman.wire import retry_after
+from pointsman.wire.error_body import complaint
+from pointsman.wire.error_meaning import by_status, by_vague_word, recognise
+from pointsman.wire.status_errors import error_for_status, in_vain
 from pointsman_openai.address import names_no_path
 
 
@@ -26,7 +26,7 @@ def error_of_answer(
     said = complaint(body)
     meant = recognise(status, said.code, said.type, said.message)
     kind = meant.kind
-    wait = hints.parse_reset(said.wait, wall=wall)
+    wait = retry_after.parse_reset(said.wait, wall=wall)
     error = error_for_status(
         status,
         headers,
@@ -78,4 +78,4 @@ def _reset(headers: Mapping[str, str], wall: float) -> float | None:
         for name, value in headers.items()
         if name.lower().startswith(prefix) and value.strip() == "0"
     ]
-    return hints.reset_after(headers, spent, wall=wall)
+    return retry_after.reset_after(headers, spent, wall=wall)

@@ -8,15 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from pointsman import jsonio
+from pointsman._internal import jsonio
 from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderError
-from pointsman.framing import SseFramer
-from pointsman.hints import RateHeaders
-from pointsman.http import Answer, Client, Endpoint, Limits, bearer
-from pointsman.payload import is_large, written
+from pointsman.http.client import Answer, AttemptTimeouts, Client, Endpoint, bearer
+from pointsman.http.event_stream import HttpEventStream
+from pointsman.http.framing import SseFramer
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
-from pointsman.sources import HttpEvents
-from pointsman.statuses import json_or_none, snippet
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -25,6 +22,9 @@ from pointsman.types import (
     GenerateRequest,
     ModelInfo,
 )
+from pointsman.wire.large_bodies import is_large, written
+from pointsman.wire.retry_after import RateHeaders
+from pointsman.wire.status_errors import json_or_none, snippet
 from pointsman_openai import answers, shapes, wire
 from pointsman_openai.address import is_wrong_address, not_json, wrong_address
 from pointsman_openai.decode import ChatDecoder, chat_of_events, is_events
@@ -79,7 +79,7 @@ class OpenAIProvider(Provider):
             return chat_of_events(content, request_id=request_id)
         return answers.chat_response(self._value(answer, content), content, request_id=request_id)
 
-    async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEvents:
+    async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
         body: Any
         if is_large(request.messages):
@@ -93,7 +93,7 @@ class OpenAIProvider(Provider):
         )
         if answer.status >= 400:
             raise await self._error(answer, client)
-        return HttpEvents(
+        return HttpEventStream(
             answer, SseFramer(), ChatDecoder(request_id=answer.request_id, address=self._address())
         )
 
@@ -167,7 +167,7 @@ class OpenAIProvider(Provider):
         method: str,
         path: str,
         body: Any,
-        limits: Limits,
+        limits: AttemptTimeouts,
         headers: Mapping[str, str],
     ) -> tuple[Answer, bytes]:
         answer, content = await client.fetch(method, path, body, limits=limits, headers=headers)

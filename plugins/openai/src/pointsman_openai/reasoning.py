@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pointsman.assembly import joined
 from pointsman.types import JsonObject, ReasoningBlock, StreamEvent
+from pointsman.wire.assembly import joined
 from pointsman_openai.values import as_list, as_text
 
 

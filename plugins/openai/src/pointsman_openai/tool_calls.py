@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pointsman import jsonio
-from pointsman.arguments import arguments_text
-from pointsman.assembly import joined
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse
-from pointsman.surrogates import whole
 from pointsman.types import NOTHING, JsonObject, ToolCall, ToolCallDelta
+from pointsman.wire.assembly import joined
+from pointsman.wire.surrogates import whole
+from pointsman.wire.tool_arguments import arguments_text
 from pointsman_openai.values import as_list, as_object, as_text
 
 _OF_A_CALL = frozenset(("id", "type", "index", "function", "custom"))

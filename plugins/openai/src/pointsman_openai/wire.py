@@ -11,11 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pointsman import data_urls
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.frozen import frozen
-from pointsman.payload import base64_of
-from pointsman.turns import Turns
+from pointsman.text_messages import TextMessages
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -32,6 +30,8 @@ from pointsman.types import (
     ToolCall,
     ToolChoice,
 )
+from pointsman.wire import data_urls
+from pointsman.wire.large_bodies import base64_of
 from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
 
 Body = dict[str, Any]
@@ -130,7 +130,7 @@ def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: boo
 def messages(given: Sequence[Message], model: str, dialect: Dialect) -> list[Body]:
     """The conversation, one mapping for each message."""
     system = _system_role(model, dialect)
-    if type(given) is Turns:
+    if type(given) is TextMessages:
         return given.mappings(system=system)
     bodies: list[Body] = []
     for n, each in enumerate(given):
@@ -147,7 +147,7 @@ def messages(given: Sequence[Message], model: str, dialect: Dialect) -> list[Bod
 def _refuse(request: ChatRequest, dialect: Dialect) -> None:
     """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
     parts = set()
-    if type(request.messages) is not Turns:
+    if type(request.messages) is not TextMessages:
         parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}
     for feature in dialect.unsupported:
         asked = feature in parts if feature in _PARTS.values() else _asks(request, feature)

@@ -16,7 +16,7 @@ def command(asked: Asked) -> None:
 
     Nothing of it is imported; a plugin that is used and broken is told when it is used.
     """
-    from pointsman.plugins import Plugins
+    from pointsman.plugins.registry import Plugins
 
     listing = Plugins().listing()
     if asked.json:

@@ -8,10 +8,10 @@ A test of a contract may be marked as failing, with a reason; it cannot be repla
 """
 
 from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream
+from pointsman.testing.contract.enforcement import Contract
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
-from pointsman.testing.contract.terms import Contract
 
 __all__ = [
     "CannedBreak",

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pointsman._internal.httpx_lazy import httpx
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
@@ -24,13 +25,19 @@ from pointsman.errors import (
     Truncated,
     Unsupported,
 )
-from pointsman.lean import httpx
 from pointsman.provider import Call, Provider, ProviderFactory
-from pointsman.testing.contract.bench import KEY, PATIENCE, Bench, cancelled, error_of, exhausted, turns
-from pointsman.testing.contract.bodies import distinct, other_value, renamed, some_offsets, spoiled, word_of
+from pointsman.testing.contract.assertions import assembled, check, check_events
 from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream
-from pointsman.testing.contract.said import assembled, check, check_events
-from pointsman.testing.contract.terms import Contract, on_virtual_loop
+from pointsman.testing.contract.enforcement import Contract, on_virtual_loop
+from pointsman.testing.contract.harness import KEY, PATIENCE, Bench, cancelled, error_of, exhausted, turns
+from pointsman.testing.contract.mutations import (
+    distinct,
+    other_value,
+    renamed,
+    some_offsets,
+    spoiled,
+    word_of,
+)
 from pointsman.testing.loop import run
 from pointsman.testing.replay import ReplayTransport, Reply, Step, provider_for
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Message, Request

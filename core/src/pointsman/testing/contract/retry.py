@@ -21,7 +21,7 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.retry import Failure, RetryPolicy
-from pointsman.testing.contract.terms import Contract
+from pointsman.testing.contract.enforcement import Contract
 
 _ERRORS: tuple[CallError, ...] = (
     Unavailable("down", status=500),

@@ -14,7 +14,7 @@ import pytest
 from pointsman.clock import Rng
 from pointsman.errors import Outcome
 from pointsman.strategy import Member, Sample, Strategy, observes
-from pointsman.testing.contract.terms import Contract
+from pointsman.testing.contract.enforcement import Contract
 from pointsman.types import ChatRequest, Message
 
 _REQUEST = ChatRequest("public", (Message.user("hello"),))

@@ -1,0 +1,1 @@
+"""Configuration and plugins made into a snapshot."""

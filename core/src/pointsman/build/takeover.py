@@ -1,0 +1,98 @@
+"""The live state of deployments under a configuration: made new, or kept with other settings.
+
+A deployment is the one it was when its id, the name of its provider and its upstream model are the same. All
+else that a configuration says of it are settings, which change in place: calls that run stay counted, and
+what is open or cooling down stays so.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pointsman.clock import Rng
+from pointsman.events import BreakerChanged, Events
+from pointsman.frozen import frozen
+from pointsman.resilience.adaptive_concurrency import AdaptiveLimit, AdaptiveSettings
+from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState
+from pointsman.resilience.cool_down import OVERLOAD, REFUSAL, CoolDownSettings
+from pointsman.resilience.quantiles import Window
+from pointsman.resilience.warm_up import WarmUp, WarmUpSettings
+from pointsman.routing.deployment_state import DeploymentState
+from pointsman.routing.snapshot import Snapshot
+
+
+@frozen
+class LiveSettings:
+    """What a configuration says about the live state of one deployment.
+
+    Attributes:
+        max_in_flight: attempts at the same time; None for any number.
+        warm_up, adaptive: None without it. `adaptive` needs `max_in_flight`.
+        overload, refusal: how long its cool-downs are.
+    """
+
+    breaker: BreakerSettings
+    max_in_flight: int | None = None
+    warm_up: WarmUpSettings | None = None
+    adaptive: AdaptiveSettings | None = None
+    overload: CoolDownSettings = OVERLOAD
+    refusal: CoolDownSettings = REFUSAL
+
+
+class Kept:
+    """The live states that a snapshot hands on, by id, provider and upstream model."""
+
+    def __init__(self, previous: Snapshot | None) -> None:
+        self._known: dict[tuple[str, str, str], DeploymentState] = {}
+        if previous is None:
+            return
+        # One that was taken away is remembered for as long as calls of it run: it may come back before. One
+        # that is called by its full name is remembered as long as the name.
+        called = set(previous.called_by_full_name)
+        for pool in (*previous.alive, *previous.pools.values()):
+            for each in pool.deployments:
+                live = each.live
+                if live.in_flight or pool.name in called or previous.lives.get(each.id) is live:
+                    self._known[each.id, each.provider.name, each.model] = live
+
+    def live(self, id: str, provider: str, model: str) -> DeploymentState | None:
+        """That of the same deployment; None when there was none."""
+        return self._known.get((id, provider, model))
+
+
+def settle(live: DeploymentState, settings: LiveSettings, now: float, *, rng: Rng, events: Events) -> None:
+    """Have `settings` hold for `live` from `now` on, for calls that run as well."""
+    live.max_in_flight = settings.max_in_flight
+    if live.breaker is None:
+        live.breaker = _breaker(live, settings.breaker, rng, events)
+    elif live.breaker.settings != settings.breaker:
+        live.breaker.configure(settings.breaker, now)
+    if live.warm_up is None or settings.warm_up is None:
+        live.warm_up = None if settings.warm_up is None else WarmUp(settings.warm_up)
+    else:
+        live.warm_up.configure(settings.warm_up)
+    _settle_adaptive(live, settings)
+    live.overload.settings = settings.overload
+    live.refusal.settings = settings.refusal
+    live.changes.count += 1
+
+
+def _settle_adaptive(live: DeploymentState, settings: LiveSettings) -> None:
+    if settings.adaptive is None or settings.max_in_flight is None:
+        live.adaptive = None
+    elif live.adaptive is None:
+        live.window = live.window or Window()
+        median = partial(live.window.quantile, 0.5)
+        live.adaptive = AdaptiveLimit(settings.adaptive, settings.max_in_flight, median)
+    else:
+        live.adaptive.configure(settings.adaptive, settings.max_in_flight)
+
+
+def _breaker(live: DeploymentState, settings: BreakerSettings, rng: Rng, events: Events) -> Breaker:
+    def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
+        if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
+            live.begin_warm_up(now)
+        live.changes.count += 1
+        events.report(BreakerChanged(live.id, str(old), str(new), reason))
+
+    return Breaker(settings, rng, on_change=changed)

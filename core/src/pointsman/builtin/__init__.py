@@ -1,0 +1,1 @@
+"""What is built in, offered through the same hooks as anyone's."""

@@ -1,0 +1,119 @@
+"""The sources of credentials that are built in: none, the configuration, the environment, a file."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from pointsman._internal.regular_files import read_regular
+from pointsman.auth import AuthFactory, Secret, checked
+from pointsman.clock import Clock
+from pointsman.errors import ConfigError
+
+LARGEST_SECRET = 64 * 1024
+"""Bytes of a file that holds a credential."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+
+class NoneSettings(_Settings):
+    """`{type: none}`: no credential."""
+
+
+class StaticSettings(_Settings):
+    """`{type: static, value: ${VAR}}`, and what `api_key:` is short for."""
+
+    value: SecretStr = Field(description="the credential itself; use `${VAR}` rather than write it down")
+
+
+class EnvSettings(_Settings):
+    """`{type: env, name: OPENAI_API_KEY}`: read once, at start."""
+
+    name: str = Field(description="the environment variable that holds the credential")
+
+
+class FileSettings(_Settings):
+    """`{type: file, path: /run/secrets/openai}`: read again when the file changes."""
+
+    path: Path = Field(description="the file that holds the credential and nothing else")
+
+
+class Fixed:
+    """A credential that stays as it is; None for none."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: Secret | None) -> None:
+        self._secret = secret
+
+    def current(self) -> Secret | None:
+        return self._secret
+
+    def rejected(self, secret: Secret) -> None:
+        """Nothing can be done: there is no other."""
+
+
+class FromFile:
+    """A credential in a file, which is looked at again at most once a second."""
+
+    __slots__ = ("_checked", "_clock", "_path", "_secret", "_stamp")
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._checked: float | None = None
+        self._stamp: tuple[int, int, int] | None = None
+        self._secret = self._read()
+
+    def current(self) -> Secret | None:
+        now = self._clock.now()
+        if self._checked is None or now - self._checked >= 1.0:
+            self._checked = now
+            self._refresh()
+        return self._secret
+
+    def rejected(self, secret: Secret) -> None:
+        """Look at the file again with the next call: it may have been rotated."""
+        if secret == self._secret:
+            self._checked = self._stamp = None
+
+    def _refresh(self) -> None:
+        try:
+            stat = self._path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            if stamp != self._stamp:
+                self._secret, self._stamp = self._read(), stamp
+        except (OSError, ConfigError):
+            # A secret that is being replaced is gone for a moment; the old one serves until it is back.
+            return
+
+    def _read(self) -> Secret:
+        try:
+            # A decoding error would carry the whole content; this way it is `checked` that objects.
+            value = read_regular(self._path, LARGEST_SECRET).decode("utf-8", "surrogateescape")
+        except OSError as error:
+            raise ConfigError(f"the credential file {self._path} cannot be read: {error}") from error
+        return checked(value.strip(), f"file {self._path}")
+
+
+def from_environment(name: str, environ: Mapping[str, str] | None = None) -> Secret:
+    """The credential in the environment variable `name`. Raises ConfigError when unset or empty."""
+    value = (os.environ if environ is None else environ).get(name)
+    if value is None:
+        raise ConfigError(f"the environment variable {name} is not set; set it to the credential")
+    return checked(value, f"environment variable {name}")
+
+
+BUILT_IN = (
+    AuthFactory("none", NoneSettings, lambda _settings, _clock: Fixed(None)),
+    AuthFactory(
+        "static",
+        StaticSettings,
+        lambda settings, _clock: Fixed(checked(settings.value.get_secret_value(), "the configuration")),
+    ),
+    AuthFactory("env", EnvSettings, lambda settings, _clock: Fixed(from_environment(settings.name))),
+    AuthFactory("file", FileSettings, lambda settings, clock: FromFile(settings.path, clock)),
+)

@@ -1,0 +1,61 @@
+"""The core's own plugin: what is built in, offered through the same hooks as anyone's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from pointsman import audit
+from pointsman.audit import AuditFactory
+from pointsman.auth import AuthFactory
+from pointsman.builtin import auth, retry, strategies
+from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.retry import RetryFactory
+from pointsman.strategy import StrategyFactory
+from pointsman.transports import fastest, open_transport
+from pointsman.transports.factory import TransportFactory
+from pointsman.transports.lazy import DeferredTransport
+from pointsman.transports.options import TlsContexts, TransportOptions
+
+
+class BuiltinPlugin(PointsmanSpec):
+    """Everything that needs no further package."""
+
+    @hookimpl
+    def pointsman_auth(self) -> Sequence[AuthFactory]:
+        return auth.BUILT_IN
+
+    @hookimpl
+    def pointsman_retry_policies(self) -> Sequence[RetryFactory]:
+        return retry.BUILT_IN
+
+    @hookimpl
+    def pointsman_strategies(self) -> Sequence[StrategyFactory]:
+        return strategies.BUILT_IN
+
+    @hookimpl
+    def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
+        return audit.BUILT_IN
+
+    @hookimpl
+    def pointsman_transports(self) -> Sequence[TransportFactory]:
+        # Reading the certificate authorities takes 20 ms: once for all deployments with the same options.
+        contexts = TlsContexts()
+        return (
+            TransportFactory("auto", partial(_auto, contexts=contexts)),
+            TransportFactory("aiohttp", partial(open_transport, "aiohttp", contexts=contexts)),
+            TransportFactory("httpx", partial(open_transport, "httpx", contexts=contexts)),
+        )
+
+
+def _auto(options: TransportOptions, *, contexts: TlsContexts) -> Any:
+    """What `auto` comes to, with the import of its library put off unless it may be refused."""
+    make = partial(open_transport, "auto", options, contexts=contexts)
+    # HTTP/2 and SOCKS proxies need further packages. Without them there is always one that will do.
+    if options.http2 or options.wants_socks():
+        return make()
+    return DeferredTransport(make, partial(fastest, options))
+
+
+plugin = BuiltinPlugin()

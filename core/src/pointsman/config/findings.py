@@ -1,0 +1,188 @@
+"""What a pydantic model finds wrong, in our words and without the values themselves."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from pointsman._internal.suggest import did_you_mean
+from pointsman.config.foreign_keys import instead, missing, of_key
+from pointsman.config.problems import Path
+
+_SHORTEST_SECRET = 8
+"""Characters. A shorter value is not hidden in a message: it would hide ordinary words."""
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong, not located yet. `at_key`: the key is wrong rather than its value.
+
+    A `hint` that takes a search is made when it is shown: of thousands, most never are. `rests_on` are other
+    places that were looked at: with something taken out of one of them, it would tell nothing.
+    """
+
+    path: Path
+    message: str
+    hint: str | Callable[[], str | None] | None = None
+    at_key: bool = False
+    rests_on: tuple[Path, ...] = ()
+
+
+def findings(
+    error: ValidationError, model: type[BaseModel], *, also: Iterable[str] = (), foreign: bool = False
+) -> list[Finding]:
+    """What `error`, raised by `model`, says.
+
+    Args:
+        also: keys that are known besides the fields of `model`.
+        foreign: the validators of `model` are somebody else's and may repeat a value, which is cut out.
+    """
+    return [
+        _without_value(_finding(each, model, tuple(also)), each["input"])
+        if foreign and each["type"] not in (*_EXPECTED, *_BOUNDS, "extra_forbidden", "missing")
+        else _finding(each, model, tuple(also))
+        for each in error.errors(include_url=False)
+        if each["type"] != "default_factory_not_called"  # a consequence of another one in the list
+    ]
+
+
+def _near(key: str, known: Sequence[str]) -> str:
+    return of_key(key) or did_you_mean(key, known) or "there is no key here"
+
+
+def kind(value: object) -> str:
+    """What sort of value this is, in the words of a configuration."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str() | SecretStr():
+            return "text"
+        case Mapping():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return f"a {type(value).__name__}"
+
+
+def _finding(details: ErrorDetails, model: type[BaseModel], also: tuple[str, ...]) -> Finding:
+    path = tuple(step for step in details["loc"] if step != "[key]")
+    if details["type"] == "extra_forbidden":
+        known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]
+        return Finding(path, f"unknown key {path[-1]!r}", partial(_near, str(path[-1]), known), at_key=True)
+    if details["type"] == "missing":
+        return Finding(path, "is missing", missing(path, details["input"]))
+    hint = instead(path, details["input"]) if details["type"] in _EXPECTED else None
+    return Finding(path, _message(details), hint, at_key="[key]" in details["loc"])
+
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "none_required": "nothing",
+    "path_type": "a path",
+}
+
+
+def _message(details: ErrorDetails) -> str:
+    name, value = details["type"], details["input"]
+    ctx: dict[str, Any] = details.get("ctx", {})
+    if name == "value_error":
+        return str(ctx.get("error", details["msg"]))
+    if name == "string_type":
+        hint = "; write it in quotes" if isinstance(value, int | float) else ""
+        return f"expected text, not {kind(value)}{hint}"
+    if name in _EXPECTED:
+        found = kind(value)
+        expected = _EXPECTED[name]
+        return f"expected {expected}" + (f", not {found}" if found != expected else "")
+    bound = _BOUNDS.get(name)
+    if bound is not None:
+        return bound(ctx)
+    return details["msg"][:1].lower() + details["msg"][1:]
+
+
+_BOUNDS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "greater_than": lambda ctx: f"must be above {_number(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"must be {_number(ctx['ge'])} or more",
+    "less_than": lambda ctx: f"must be below {_number(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"must be {_number(ctx['le'])} or less",
+    "string_too_short": lambda _ctx: "must not be empty",
+    "too_short": lambda ctx: f"must have {ctx['min_length']} or more entries",
+    "too_long": lambda ctx: f"must have {ctx['max_length']} or fewer entries",
+}
+
+
+def _number(bound: object) -> str:
+    """A bound without the `.0` of a whole number."""
+    return str(int(bound)) if isinstance(bound, float) and bound.is_integer() else str(bound)
+
+
+def _without_value(finding: Finding, value: object) -> Finding:
+    """`finding` without the texts of `value` in its message."""
+    message = finding.message
+    for text in sorted(_texts(value), key=len, reverse=True):
+        if len(text) >= _SHORTEST_SECRET:
+            message = message.replace(text, "***")
+    return finding._replace(message=message)
+
+
+def _texts(value: object) -> Iterable[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
+
+
+def _fields_at(model: Any, path: Path) -> list[str]:
+    """The keys that may stand at `path` inside `model`."""
+    current = _plain(model)
+    for step in path:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(str(step))
+            current = _plain(field.annotation) if field is not None else None
+        else:
+            inner = get_args(current)
+            current = _plain(inner[-1] if get_origin(current) is dict else inner[0]) if inner else None
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return [field.alias or name for name, field in current.model_fields.items()]
+    return []
+
+
+def _plain(annotation: Any) -> Any:
+    """`annotation` without None and metadata."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        inner = [each for each in get_args(annotation) if each is not types.NoneType]
+        return _plain(inner[0]) if inner else None
+    return annotation

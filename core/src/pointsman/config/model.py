@@ -1,0 +1,389 @@
+"""The configuration: one model of the whole file, checked as far as that is possible without plugins.
+
+`Config.load` reads a file and finds everything that is wrong with it at once, each with its place.
+`Config.from_mapping` does the same for a mapping made in Python. What belongs to a plugin stays a `Named`
+until the build knows the plugin's own model and calls `Config.validate_settings`.
+"""
+
+# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+
+from pointsman._internal.regular_files import read_regular
+from pointsman.config.document import LARGEST_BYTES, Document
+from pointsman.config.findings import Finding, findings, kind
+from pointsman.config.interpolate import ReadFile, interpolate
+from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
+from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error
+from pointsman.config.references import reference_findings
+from pointsman.config.salvage import ValidPart
+from pointsman.config.sections import (
+    AdaptiveConfig,
+    BreakerConfig,
+    DeploymentConfig,
+    HealthConfig,
+    HedgingConfig,
+    LimitsConfig,
+    ModelConfig,
+    ModelName,
+    Named,
+    OutlierConfig,
+    OverloadConfig,
+    ProviderConfig,
+    ProviderName,
+    QueueConfig,
+    RefusalConfig,
+    Section,
+    Timeouts,
+    WarmUpConfig,
+    Word,
+    no_entries,
+    no_items,
+)
+from pointsman.errors import ConfigError
+from pointsman.units import Percent
+
+_BY_LOADER = object()
+"""The validation context in which the references are left to the loader, which reports them with places."""
+
+M = TypeVar("M", bound=BaseModel)
+C = TypeVar("C", bound="Config")
+
+
+Further = Callable[["Config"], Sequence[Finding]]
+"""What somebody who knows the plugins finds wrong with a configuration."""
+
+
+class _AnySource:
+    """Where a configuration came from, which makes no difference to what it says: equal to every other."""
+
+    __slots__ = ("document",)
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _AnySource)
+
+    __hash__ = None  # type: ignore[assignment]  # equal to all, so a hash would tell nothing
+
+
+class Config(Section):
+    """Everything that a router is told."""
+
+    providers: dict[ProviderName, ProviderConfig] = Field(description="the upstreams, by a name of yours")
+    models: dict[ModelName, ModelConfig] = Field(
+        default_factory=no_entries, description="what callers can ask for, by public name"
+    )
+    strategy: Named = Field(
+        default=Named.model_construct(type="round_robin"), description="how models that name none choose"
+    )
+    retry: Named = Field(
+        default=Named.model_construct(type="exponential"), description="how often, and how long between"
+    )
+    circuit_breaker: BreakerConfig = Field(
+        default=BreakerConfig.model_construct(), description="when a failing deployment is left alone"
+    )
+    overload: OverloadConfig = Field(
+        default=OverloadConfig.model_construct(),
+        description="when a deployment is tried again that was overloaded",
+    )
+    refusal: RefusalConfig = Field(
+        default=RefusalConfig.model_construct(),
+        description="when a deployment is tried again that refused us",
+    )
+    timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="how long calls may take")
+    limits: dict[str, LimitsConfig] = Field(
+        default_factory=no_entries,
+        description="rate limits that several providers or deployments share, by name",
+    )
+    queue: QueueConfig | None = Field(
+        default=QueueConfig.model_construct(),
+        description="where callers wait for room; null: they are refused at once",
+    )
+    health: HealthConfig | None = Field(default=None, description="ask providers whether they are well")
+    outliers: OutlierConfig | None = Field(
+        default=None, description="leave out what fails again and again, beside the circuit breaker"
+    )
+    warm_up: WarmUpConfig | None = Field(
+        default=WarmUpConfig.model_construct(),
+        description="take on load slowly after coming back; null: at once",
+    )
+    adaptive_concurrency: AdaptiveConfig | None = Field(
+        default=None, description="find the number of calls that a deployment bears"
+    )
+    hedging: HedgingConfig | None = Field(
+        default=None, description="send a stream that is late with its first token elsewhere as well"
+    )
+    panic_threshold: Percent = Field(
+        default=0.5,
+        description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
+    )
+    audit: list[Named] = Field(default_factory=no_items, description="where records of requests go")
+    control: FilePath | None = Field(
+        default=None,
+        description="a socket to operate the router by, relative to the configuration; `{pid}`: its process",
+    )
+    transport: Word = Field(
+        default="auto",
+        description="HTTP implementation: `h1`, `aiohttp` or `httpx`; `auto` takes the first that will do",
+    )
+    plugins: dict[str, str] = Field(
+        default_factory=no_entries, description="the distribution to use for a name that two offer"
+    )
+
+    _source: _AnySource = PrivateAttr(default_factory=lambda: _AnySource(Document(None)))
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
+
+    @classmethod
+    def load(
+        cls,
+        file: FilePath | str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        read_file: ReadFile | None = None,
+        further: Further | None = None,
+    ) -> Self:
+        """The configuration in `file`: .yaml, .yml, .toml or .json, at most 1 MiB. Reads files: it blocks.
+
+        Args:
+            environ: the variables of `${VAR}`; the process's own when None.
+            read_file: how `${file:…}` is read.
+            further: asked, when something is wrong, what else is wrong with what is left without it.
+
+        Raises: ConfigError with everything that is wrong.
+        """
+        from pointsman.config.readers import (
+            read,  # its patterns take milliseconds, for nothing without a file
+        )
+
+        return _without_locals(lambda: cls._from_document(read(file), environ, read_file, further))
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        *,
+        suffix: str = ".yaml",
+        file: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        read_file: ReadFile | None = None,
+        further: Further | None = None,
+    ) -> Self:
+        """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
+        from pointsman.config.readers import parse
+
+        return _without_locals(
+            lambda: cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file, further)
+        )
+
+    @classmethod
+    def from_mapping(
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        environ: Mapping[str, str] | None = None,
+        read_file: ReadFile | None = None,
+        further: Further | None = None,
+    ) -> Self:
+        """The configuration in a mapping shaped like the file, `${…}` included.
+
+        Raises: ConfigError with everything that is wrong.
+        """
+        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file, further))
+
+    @classmethod
+    def _from_document(
+        cls,
+        document: Document,
+        environ: Mapping[str, str] | None,
+        read_file: ReadFile | None,
+        further: Further | None,
+    ) -> Self:
+        if not isinstance(document.data, Mapping):
+            raise config_error(
+                [
+                    document.problem(
+                        (), f"expected a mapping, not {kind(document.data)}", "begin with 'providers:'"
+                    )
+                ],
+                file=document.file,
+            )
+        data, faults = interpolate(
+            document.data,
+            environ=os.environ if environ is None else environ,
+            read_file=read_reference if read_file is None else read_file,
+        )
+        unresolved = [Finding(path, message, hint) for path, message, hint in faults]
+        config, wrong = _checked(cls, data, unresolved, document, further)
+        if config is None:
+            raise config_error(_problems(wrong, document), file=document.file)
+        config._source = _AnySource(document)
+        return config
+
+    @model_validator(mode="after")
+    def _references(self, info: ValidationInfo) -> Self:
+        if info.context is not _BY_LOADER:
+            data = {"providers": self.providers, "models": self.models}
+            wrong = self._findings(data)
+            if wrong:
+                raise ValueError("\n".join(map(str, _problems(wrong, Document(None)))))
+        return self
+
+    def _findings(self, data: Mapping[str, Any]) -> list[Finding]:
+        """What is wrong between the sections; `data` is what they were made from."""
+        return [
+            *reference_findings(self.providers, self.models, data),
+            *specific_findings(self._general(), self.outliers, self.models),
+        ]
+
+    def _general(self) -> dict[str, Section]:
+        return {name: getattr(self, name) for name in SPECIFIC}
+
+    def specific(self) -> Specific:
+        """What holds for each deployment of what models and deployments can say for themselves."""
+        return Specific(self._general(), self.models)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is allowed here and probably not meant, as far as somebody has looked."""
+        return self._warnings
+
+    def warn(self, warnings: Iterable[Problem]) -> None:
+        """Somebody has looked, and this is what was found."""
+        self._warnings = tuple(warnings)
+
+    @property
+    def file(self) -> str | None:
+        """The file it was loaded from."""
+        return self._source.document.file
+
+    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+        """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
+        return self._source.document.problem(path, message, hint, key=key)
+
+    def error(self, found: Sequence[Finding]) -> ConfigError:
+        """The error that carries what was found, each thing once."""
+        return config_error(_problems(found, self._source.document), file=self.file)
+
+    def validate_settings(
+        self,
+        model: type[M] | None,
+        settings: Mapping[str, Any],
+        path: Path,
+        found: list[Finding],
+    ) -> M | None:
+        """The settings of a plugin as an instance of its model; what is wrong is added to `found`.
+
+        Args:
+            model: None, or `BaseModel` itself, when the plugin takes no settings.
+            path: where the settings stand, such as `("providers", "gpu1")` or `("models", "a", "strategy")`.
+
+        Returns: None when something is wrong, or when there is no model.
+        """
+        is_provider = len(path) == 2 and path[0] == "providers"
+        also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
+        checked: type[BaseModel] = _NoSettings if model is None or model is BaseModel else model
+        try:
+            made = checked.model_validate(dict(settings))
+        except ValidationError as error:
+            wrong = findings(error, checked, also=also, foreign=True)
+        else:
+            return made if model is not None and isinstance(made, model) else None
+        found += [each._replace(path=(*path, *each.path)) for each in wrong]
+        return None
+
+    def public_models(self) -> dict[str, ModelConfig]:
+        """Every public name: those under `models`, then those that providers list."""
+        pools: dict[str, list[DeploymentConfig]] = {}
+        for provider, config in self.providers.items():
+            for model in config.models:
+                pools.setdefault(model, []).append(DeploymentConfig(provider=provider, model=model))
+        listed = {name: ModelConfig(deployments=deployments) for name, deployments in pools.items()}
+        return {**self.models, **{name: pool for name, pool in listed.items() if name not in self.models}}
+
+    def timeouts_for(self, model: str, deployment: DeploymentConfig) -> Timeouts:
+        """What holds for calls of `model` at `deployment`: the most specific that is said.
+
+        In this order: the deployment, the model, the provider, the general `timeouts`.
+        """
+        merged = dict(self.timeouts)
+        provider, public = self.providers.get(deployment.provider), self.models.get(model)
+        for level in (provider and provider.timeouts, public and public.timeouts, deployment.timeouts):
+            if level is not None:
+                merged.update((name, value) for name, value in level if value is not None)
+        return Timeouts.model_construct(**merged)  # each value was validated where it was said
+
+    def health_for(self, provider: ProviderConfig) -> HealthConfig | None:
+        """How `provider` is checked; None when it is not."""
+        if provider.health is None:
+            return self.health
+        return None if provider.health is False else merged(self.health or HealthConfig(), provider.health)
+
+
+def _without_locals(make: Callable[[], C]) -> C:
+    """What `make` returns. Its error says all there is to say; the frames below hold secrets, and some tools
+    that report errors show what their variables hold.
+    """
+    try:
+        return make()
+    except ConfigError as error:
+        raise error.with_traceback(None) from None
+
+
+def _problems(found: Sequence[Finding], document: Document) -> list[Problem]:
+    """What was found, each thing once, in the order of the file, with the hints of those that are shown."""
+    once = {(each.path, each.message): each for each in found}.values()
+    placed = sorted(once, key=lambda each: document.locate(each.path, key=each.at_key) or (0, 0))
+    problems = []
+    for n, each in enumerate(placed):
+        hint = (each.hint() if callable(each.hint) else each.hint) if n < MOST_SHOWN else None
+        problems.append(document.problem(each.path, each.message, hint, key=each.at_key))
+    return problems
+
+
+class _NoSettings(Section):
+    """For a plugin that takes no settings."""
+
+
+def read_reference(path: str) -> str:
+    """The text of a file that a value refers to, at most as large as a configuration."""
+    return read_regular(path, LARGEST_BYTES).decode("utf-8")
+
+
+def _checked(
+    model: type[C],
+    data: Mapping[str, Any],
+    unresolved: Sequence[Finding],
+    document: Document,
+    further: Further | None,
+) -> tuple[C | None, list[Finding]]:
+    """The configuration or None, and what is wrong.
+
+    When values are wrong, the references and what is `further` to be known are looked for in what is left
+    without them, so that one run shows all.
+    """
+    wrong = list(unresolved)
+    try:
+        config = model.model_validate(data, context=_BY_LOADER)
+    except ValidationError as error:
+        without = {finding.path for finding in unresolved}
+        wrong += [
+            each
+            for each in findings(error, model)
+            if not any(each.path[:n] in without for n in range(len(each.path) + 1))
+        ]
+    else:
+        if not wrong and not config._findings(data):
+            return config, []
+    sound = ValidPart(data, spare={"providers": {}})
+    rest = sound.model(model, wrong, context=_BY_LOADER)
+    if rest is None:
+        return None, wrong
+    rest._source = _AnySource(document)
+    more = [*rest._findings(data), *(further(rest) if further is not None else ())]
+    return None, wrong + [sound.restored(each) for each in more if not sound.touches(each)]

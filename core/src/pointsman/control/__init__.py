@@ -1,0 +1,1 @@
+"""What operators say to a running router, and how it gets there."""

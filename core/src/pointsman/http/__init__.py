@@ -1,0 +1,1 @@
+"""The HTTP seam: a client per deployment, answers, frames, streamed events."""

@@ -1,0 +1,188 @@
+"""Event sources: a streamed answer's bytes, framed, decoded, and handed to the router one read at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Protocol, cast
+
+from pointsman.errors import CallError
+from pointsman.http.client import Answer
+from pointsman.http.framing import SseEvent
+from pointsman.types import ChatResponse, StreamEvent
+from pointsman.wire.assembly import Assembly
+
+
+class EventStream(Protocol):
+    """The events of one streamed answer, as a provider gives them to the router."""
+
+    upstream_request_id: str
+
+    async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        """What comes next: some events in order, none for a mere sign of life, None after the end marker.
+
+        Args:
+            until: the instant of the clock by which something must come.
+
+        Raises: an AttemptTimeout at `until`; Truncated when the answer ends without its end marker; the
+            error that the upstream sent in the stream.
+        """
+
+    def abort(self) -> None:
+        """Close the connection now, without awaiting."""
+
+    async def aclose(self) -> None:
+        """Close, and give the connection back where it can be used again."""
+
+
+class Framer(Protocol):
+    """Frames out of bytes cut anywhere."""
+
+    def feed(self, data: bytes, /) -> list[SseEvent]: ...
+    def close(self) -> list[SseEvent]: ...
+
+
+class Decoder(Protocol):
+    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer."""
+
+    done: bool
+    """The end marker has been seen: whatever follows is ignored."""
+
+    def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
+        """The events of one frame; none for a sign of life. Raises the error that the frame holds."""
+
+    def close(self) -> Sequence[StreamEvent]:
+        """The body has ended. Raises Truncated unless the answer is complete."""
+
+
+class PlainFramer(Framer, Protocol):
+    """A framer that also gives frames without names as nothing but their data, which costs least."""
+
+    def feed_plain(self, data: bytes, /) -> Sequence[bytes] | None:
+        """The data of the frames that `data` completes; None, and nothing taken in, when that is not all."""
+
+
+class PlainDecoder(Decoder, Protocol):
+    """A decoder that takes frames without names many at a time."""
+
+    def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent], /) -> None:
+        """Add to `events` those of `values`, the data of frames without names, up to the end marker.
+
+        Raises what `decode` raises, the events before it added.
+        """
+
+
+@lru_cache(maxsize=256)
+def _has(kind: type, plain: str, usual: str) -> bool:
+    """Whether `kind` has the method `plain`, and its `usual` one is not that of a class derived later.
+
+    A subclass that overrides `decode` alone wants to see every frame.
+    """
+    for each in kind.__mro__:
+        if plain in vars(each):
+            return True
+        if usual in vars(each):
+            return False
+    return False
+
+
+class HttpEventStream:
+    """The `EventStream` of every HTTP provider: an answer's bytes, framed and decoded."""
+
+    __slots__ = (
+        "_answer",
+        "_begun",
+        "_decoder",
+        "_ended",
+        "_failure",
+        "_framer",
+        "_plain_decoder",
+        "_plain_framer",
+        "_too_late",
+        "upstream_request_id",
+    )
+
+    def __init__(self, answer: Answer, framer: Framer, decoder: Decoder) -> None:
+        self._answer = answer
+        self._framer = framer
+        self._decoder = decoder
+        plain = _has(type(framer), "feed_plain", "feed") and _has(type(decoder), "decode_plain", "decode")
+        self._plain_framer = cast("PlainFramer", framer) if plain else None
+        self._plain_decoder = cast("PlainDecoder", decoder) if plain else None
+        self._too_late: Callable[[], Exception] = answer._client.no_first_token
+        self._begun = False
+        self._ended = False
+        self._failure: CallError | None = None
+        self.upstream_request_id = answer.request_id
+
+    async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        if self._failure is not None:
+            raise self._failure
+        if self._decoder.done:
+            return None
+        data = await self._answer.chunk(until, self._too_late)
+        if data is None:
+            self._ended = True
+            events = self._decode(self._framer.close(), ended=True)
+            self._decoder.done = True
+            return events
+        values = None if self._plain_framer is None else self._plain_framer.feed_plain(data)
+        events = self._decode(self._framer.feed(data)) if values is None else self._decode((), values)
+        if not self._begun and any(event.content for event in events):
+            self._begun = True
+            self._too_late = self._answer._client.silent
+        return events
+
+    async def whole(self) -> ChatResponse:
+        """The answer put together, when it is at its end; the source is closed then.
+
+        For upstreams that look for a client that went away only between the tokens of a stream: a whole
+        answer that is asked for as a stream ends there as soon as nobody wants it. It has the attempt's time,
+        like any answer in one piece.
+
+        Raises: AttemptTimeout, and what `next` raises.
+        """
+        self._begun, self._too_late = True, self._answer._client.timed_out
+        said = Assembly()
+        try:
+            while (events := await self.next(self._answer._until)) is not None:
+                said.extend(events)
+        except BaseException:
+            self.abort()
+            raise
+        await self.aclose()
+        return said.response(self.upstream_request_id)
+
+    def abort(self) -> None:
+        self._answer.abort()
+
+    async def aclose(self) -> None:
+        if self._decoder.done and not self._ended:
+            await self._answer.expect_end()
+        await self._answer.aclose()
+
+    def _decode(
+        self, frames: Sequence[SseEvent], values: Sequence[bytes] = (), *, ended: bool = False
+    ) -> list[StreamEvent]:
+        """The events of `frames` or of the plain `values`, and of the end.
+
+        A failure waits until the events before it are delivered: how the bytes were cut must not decide what
+        the caller sees.
+        """
+        events: list[StreamEvent] = []
+        decoder = self._decoder
+        try:
+            if values and self._plain_decoder is not None:
+                self._plain_decoder.decode_plain(values, events)
+            for frame in frames:
+                if decoder.done:
+                    break
+                events += decoder.decode(frame)
+            if ended and not decoder.done:
+                events += decoder.close()
+        except CallError as failure:
+            failure.upstream_request_id = failure.upstream_request_id or self.upstream_request_id
+            if not events:
+                raise self._answer.mask(failure) from None
+            self._failure = self._answer.mask(failure)
+        return events

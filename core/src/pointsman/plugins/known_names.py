@@ -1,0 +1,122 @@
+"""What a name means that no plugin here offers: a package of ours, or a word of another program.
+
+A package is named only where it is one of ours. What somebody typed is never made into the name of a package:
+whoever registered that name would be installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pointsman._internal.suggest import nearest
+
+PACKAGES: Mapping[str, Mapping[str, str]] = {
+    "provider": {
+        "claude": "pointsman-claude",
+        "localai": "pointsman-localai",
+        "ollama": "pointsman-ollama",
+        "openai": "pointsman-openai",
+    },
+    "strategy": dict.fromkeys(
+        ("affinity", "cheapest", "peak_ewma", "power_of_two", "warm"), "pointsman-strategies"
+    ),
+    "transport": {"h1": "pointsman-h1"},
+}
+"""By kind, each name that a package of ours offers beside the core."""
+
+_OPENAI_AT = {
+    "azure azure_openai azureopenai": "https://NAME.openai.azure.com/openai/v1",
+    "cerebras": "https://api.cerebras.ai/v1",
+    "cohere": "https://api.cohere.ai/compatibility/v1",
+    "deepseek": "https://api.deepseek.com/v1",
+    "fireworks fireworks_ai": "https://api.fireworks.ai/inference/v1",
+    "gemini google google_ai google_genai": "https://generativelanguage.googleapis.com/v1beta/openai",
+    "groq": "https://api.groq.com/openai/v1",
+    "huggingface hf": "https://router.huggingface.co/v1",
+    "litellm litellm_proxy": "http://127.0.0.1:4000/v1",
+    "llamacpp llama_cpp llama_server llamafile": "http://127.0.0.1:8080/v1",
+    "lmstudio lm_studio": "http://127.0.0.1:1234/v1",
+    "mistral mistralai": "https://api.mistral.ai/v1",
+    "moonshot kimi": "https://api.moonshot.ai/v1",
+    "nvidia nvidia_nim nim": "https://integrate.api.nvidia.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "perplexity": "https://api.perplexity.ai",
+    "sglang": "http://127.0.0.1:30000/v1",
+    "tgi text_generation_inference": "http://127.0.0.1:3000/v1",
+    "together together_ai togetherai": "https://api.together.xyz/v1",
+    "vllm": "http://127.0.0.1:8000/v1",
+    "xai grok": "https://api.x.ai/v1",
+    "openai_compatible openai_like custom_openai openai_api": "…",
+}
+_SAME = {
+    "provider": {"claude": "anthropic", "openai": "chatgpt gpt open_ai", "localai": "local_ai"},
+    "strategy": {
+        "round_robin": "rr random shuffle",
+        "weighted": "wrr weighted_round_robin weighted_random simple_shuffle smooth_weighted_round_robin",
+        "least_connections": "least_connection least_conn leastconn least_busy least_request least_requests "
+        "least_outstanding_requests usage_based_routing usage_based_routing_v2",
+        "peak_ewma": "ewma latency latency_based latency_based_routing least_latency lowest_latency "
+        "least_time fastest",
+        "power_of_two": "p2c two_choices power_of_two_choices random_two",
+        "cheapest": "cost cost_based cost_based_routing lowest_cost least_cost",
+        "affinity": "sticky session sticky_session hash ip_hash consistent_hash consistent_hashing ring_hash "
+        "maglev prefix prefix_aware",
+    },
+    "auth": {
+        "static": "api_key key token bearer value plain",
+        "env": "environ environment variable env_var",
+        "file": "secret secret_file secrets mounted",
+        "none": "no off anonymous disabled null",
+    },
+    "retry": {"exponential": "backoff exponential_backoff jitter tenacity", "none": "no off never disabled"},
+    "audit": {"jsonl": "file json ndjson json_lines", "logging": "log logger console stdout stderr stream"},
+    "transport": {"auto": "default http requests urllib3", "h1": "http1 http11 http_1_1"},
+}
+"""By kind and our name, what else it is called."""
+_IN_WORDS = {
+    "strategy": {
+        "failover fallback priority primary primary_backup ordered": "give the deployments a `priority`: 0 "
+        "goes first, 1 takes what those before it cannot; any strategy chooses within one",
+        "* all any default": "leave it out, and calls go to one after the other; or name one of these",
+    },
+    "transport": {"http2 h2": "write `http2: true` at the provider"},
+}
+
+
+def what_to_write(kind: str, name: str, offered: Sequence[str]) -> str:
+    """What would help somebody who asked for `name`, as sentences with a blank before; "" when nobody knows.
+
+    Args:
+        kind: a kind of plugin, such as `provider`.
+        offered: the names of that kind that are there.
+    """
+    ours, word = PACKAGES.get(kind, {}), _word(name)
+    if name in ours:
+        return f" Try: pip install {ours[name]}"
+    for words, url in _OPENAI_AT.items():
+        if kind == "provider" and word in _words(words):
+            install = _install(kind, "openai", offered)
+            return f" It speaks the API of OpenAI: write type: openai with base_url: {url}{install}"
+    for words, advice in _IN_WORDS.get(kind, {}).items():
+        if word in _words(words):
+            return f" Here that is no {kind}: {advice}"
+    for meant, words in _SAME.get(kind, {}).items():
+        if word in _words(words):
+            return f" Here it is called {meant!r}{_install(kind, meant, offered)}"
+    close = nearest(name, {*offered, *ours})
+    return f" Did you mean {close!r}?{_install(kind, close, offered)}" if close else ""
+
+
+def _install(kind: str, name: str, offered: Sequence[str]) -> str:
+    """How to get `name` if it is not there."""
+    package = PACKAGES.get(kind, {}).get(name)
+    return f" (pip install {package})" if package and name not in offered else ""
+
+
+def _words(text: str) -> set[str]:
+    return {_word(each) for each in text.split()}
+
+
+def _word(name: str) -> str:
+    """`name` as it is compared: `LM Studio`, `lm-studio` and `lmstudio` are one."""
+    return "".join(each for each in name.casefold() if each.isalnum())

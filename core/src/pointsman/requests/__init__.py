@@ -1,0 +1,1 @@
+"""What callers hand in, made into our values."""

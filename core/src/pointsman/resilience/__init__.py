@@ -1,0 +1,1 @@
+"""State machines without clocks or I/O, each of which knows nothing of the router."""

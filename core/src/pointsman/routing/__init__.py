@@ -1,0 +1,1 @@
+"""Where a call can go: snapshot, pools, deployments and leases."""

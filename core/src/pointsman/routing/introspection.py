@@ -1,0 +1,165 @@
+"""What the router knows, as plain data: the state of every deployment, and a dry run of a choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pointsman.resilience.outlier_detection import OutlierDetector
+from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment_state import DeploymentState
+from pointsman.routing.pool import Pool
+from pointsman.routing.reasons import Reason, Why
+from pointsman.routing.snapshot import Snapshot
+from pointsman.transports import name_of
+from pointsman.types import Request
+
+
+def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
+    """The live state at `now`.
+
+    Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one),
+        `retries` and `hedges` (what is left of their budgets, in thousandths of one, and how many there
+        were; None without one) and `deployments`; and the `in_flight` of all. Of each deployment `id`,
+        `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
+        `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
+        call would not be sent there now: that, or that another priority level comes first), `breaker`,
+        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes` (how many
+        calls ended how), `last_error` of a failed call (`code`, `status`, `message`, None before one), and
+        `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
+        None where there is nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`, and `cool_down`,
+        whose `refused` says what the upstream refuses ("model not found upstream", "credential refused", …;
+        None for an overload).
+        Where a machine knows an instant, `seconds_left` or `seconds_ago` says how far away it is; None when
+        it has none.
+    """
+    return {
+        "models": {name: _pool(pool, now) for name, pool in snapshot.pools.items()},
+        "in_flight": snapshot.in_flight,
+    }
+
+
+def explain(snapshot: Snapshot, request: Request, now: float) -> dict[str, Any]:
+    """Where `request` would go at `now`, without anything being called, taken or changed.
+
+    Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each pool in the
+        order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
+    Raises: UnknownModel.
+    """
+    chain = [_choice(pool, request, now) for pool in snapshot.chain(request.model)]
+    pick = next((pool["pick"] for pool in chain if pool["pick"] is not None), None)
+    return {"model": request.model, "pick": pick, "chain": chain}
+
+
+def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
+    refused: dict[str, Reason] = {}
+    ready = pool.ready(now, refused=refused.__setitem__)
+    pick = pool.preview(ready, request).id if ready else None
+    return {
+        "model": pool.name,
+        "strategy": pool.strategy_name,
+        "pick": pick,
+        "ready": [each.id for each in ready],
+        "refused": {id: str(reason) for id, reason in refused.items()},
+    }
+
+
+def _pool(pool: Pool, now: float) -> dict[str, Any]:
+    refused = _refused(pool, now)
+    return {
+        "strategy": pool.strategy_name,
+        "fallback": [each.to for each in pool.fallback],
+        "queue": None if pool.queue is None else pool.queue.line.snapshot(),
+        "retries": None if pool.budget is None else pool.budget.snapshot(now),
+        "hedges": None if pool.hedges is None else pool.hedges.snapshot(now),
+        "deployments": [_deployment(each, refused.get(each.id), now) for each in pool.deployments],
+    }
+
+
+def _refused(pool: Pool, now: float) -> dict[str, Reason]:
+    """Why a call would not be sent there now, by id; in a panic some are ready whose health is bad."""
+    refused: dict[str, Reason] = {}
+    for each in pool.ready(now, refused=refused.__setitem__):
+        refused.pop(each.id, None)
+    return refused
+
+
+def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> dict[str, Any]:
+    live = deployment.live
+    reason = deployment.blocked(now)
+    blocked = None if reason is None else str(reason)
+    return {
+        "id": deployment.id,
+        "provider": deployment.provider.name,
+        "model": deployment.model,
+        "transport": None if deployment.client is None else name_of(deployment.client.transport),
+        "weight": deployment.weight,
+        "priority": deployment.priority,
+        "state": live.admin.value,
+        "blocked": blocked,
+        # Its own state says more than the order of the levels, of which it may be the cause.
+        "refused": None if refused is None else blocked or str(refused),
+        "breaker": _breaker(live, now),
+        "ejection": _ejection(deployment.outlier, now),
+        "checks": _checks(deployment.outlier, now),
+        "warm_up": None if live.warm_up is None else live.warm_up.snapshot(now),
+        "adaptive": None if live.adaptive is None else live.adaptive.snapshot(),
+        "in_flight": live.in_flight,
+        "max_in_flight": deployment.max_in_flight,
+        "places": deployment.places,
+        "cool_down": _cool_down(live, now),
+        "limits": [] if live.limits is None else live.limits.snapshot(now),
+        "outcomes": dict(live.outcomes),
+        "last_error": _last_error(live, now),
+        "first_token_ms": _ms(live.first_token.value),
+        "total_ms": _ms(live.total.value),
+    }
+
+
+def _last_error(live: DeploymentState, now: float) -> dict[str, Any] | None:
+    if live.last_error is None:
+        return None
+    code, status, message, at = live.last_error
+    return {"code": code, "status": status, "message": message, "seconds_ago": max(0.0, now - at)}
+
+
+def _breaker(live: DeploymentState, now: float) -> dict[str, Any]:
+    if live.breaker is None:
+        return {"state": "off"}
+    snapshot: dict[str, Any] = live.breaker.snapshot(now)
+    return {**snapshot, "seconds_left": _until(snapshot["open_until"], now)}
+
+
+def _cool_down(live: DeploymentState, now: float) -> dict[str, Any] | None:
+    reason = live.cooling(now)
+    if reason is None:
+        return None
+    refused = reason.data[0] if reason.why is Why.REFUSED else None
+    return {"refused": refused, "seconds_left": live.cooling_until - now}
+
+
+def _ejection(outlier: OutlierDetector | None, now: float) -> dict[str, Any] | None:
+    """None when only checks are configured: then nothing is ever ejected."""
+    if outlier is None or not outlier.settings.enabled:
+        return None
+    snapshot: dict[str, Any] = outlier.snapshot(now)
+    return {
+        "ejected": outlier.ejected(now),
+        **snapshot,
+        "seconds_left": _until(snapshot["ejected_until"], now),
+    }
+
+
+def _checks(outlier: OutlierDetector | None, now: float) -> dict[str, Any] | None:
+    if outlier is None or outlier.checks is None:
+        return None
+    snapshot: dict[str, Any] = outlier.checks.snapshot()
+    at = snapshot["last_at"]
+    return {**snapshot, "seconds_ago": None if at is None else max(0.0, now - at)}
+
+
+def _until(instant: float | None, now: float) -> float | None:
+    return None if instant is None else max(0.0, instant - now)
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 1)

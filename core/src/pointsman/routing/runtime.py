@@ -1,0 +1,68 @@
+"""What all requests of a snapshot share, and which of them run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from pointsman._internal.scrubber import Scrubber
+from pointsman._internal.timeouts import TimerHeap
+from pointsman.clock import Clock, Rng
+from pointsman.events import Events
+from pointsman.frozen import frozen
+from pointsman.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from pointsman.execution.execution import Execution
+    from pointsman.execution.hedging import HedgeSettings
+
+
+class Running:
+    """The requests of one snapshot that have begun and not ended, also while they wait between attempts.
+
+    Attributes:
+        closed: the router closes, so no further attempt is made.
+    """
+
+    __slots__ = ("_waiting", "closed", "requests")
+
+    def __init__(self) -> None:
+        self.requests: set[Execution] = set()
+        self.closed = False
+        self._waiting: list[Callable[[], None]] = []
+
+    def ended(self, request: Execution) -> None:
+        """`request` is over."""
+        self.requests.discard(request)
+        if not self.requests and self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for tell in waiting:
+                tell()
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once none runs: now, or with the end of the last."""
+        if not self.requests:
+            tell()
+        else:
+            self._waiting.append(tell)
+
+    def give_up(self) -> None:
+        """Account for those that cannot be ended: a provider of their own does not let go of them."""
+        for each in tuple(self.requests):
+            each.give_up()
+
+
+@frozen
+class Setting:
+    """What all requests of a snapshot share."""
+
+    clock: Clock
+    rng: Rng
+    events: Events
+    retry: RetryPolicy
+    running: Running = field(default_factory=Running)
+    hedging: HedgeSettings | None = None
+    scrubber: Scrubber = field(default_factory=Scrubber)
+    alarms: TimerHeap = field(default_factory=TimerHeap)
+    """One timer for the time limits of all attempts."""

@@ -1,0 +1,297 @@
+"""The snapshot: one immutable, fully built configuration, as a router runs on it.
+
+`build` makes it. A request keeps the one that it started with; a reload replaces it whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import field
+from functools import partial
+from typing import NamedTuple
+from weakref import WeakSet
+
+from cachetools import LRUCache
+
+from pointsman._internal.plugin_errors import OWN, Scrub, fault, is_own
+from pointsman._internal.suggest import did_you_mean
+from pointsman._internal.timeouts import TimeLimit
+from pointsman.audit import AuditSink
+from pointsman.auth import Auth
+from pointsman.builtin.strategies import RoundRobin
+from pointsman.config import Config, ProviderConfig
+from pointsman.errors import UnknownModel, writable
+from pointsman.frozen import frozen
+from pointsman.http.client import Client, Endpoint
+from pointsman.provider import Provider, ProviderFactory
+from pointsman.resilience.cool_down import Credential
+from pointsman.resilience.health_check import HealthChecker, HealthState
+from pointsman.resilience.loaded_models import ModelServer
+from pointsman.resilience.rate_limit import RateLimitScope
+from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment_state import Changes, DeploymentState
+from pointsman.routing.pool import Pool, chain
+from pointsman.routing.runtime import Setting
+from pointsman.transports.lazy import DeferredTransport
+
+log = logging.getLogger("pointsman")
+
+CLOSE_WITHIN = 5.0
+"""Seconds that each thing of a plugin's has to close in."""
+_NAME_CUT = 200
+_LONGEST_NAME = 500
+"""Characters."""
+AD_HOC_POOLS = 256
+"""`provider/upstream-model` names that are remembered; callers may invent any number."""
+
+
+@frozen
+class Upstream:
+    """One provider as it runs: the object, and what its clients are made of."""
+
+    config: ProviderConfig
+    factory: ProviderFactory
+    provider: Provider
+    auth: Auth
+    open: Callable[[Endpoint], Client]
+    own: list[Client]
+    checks: HealthState | None = None
+    prober: HealthChecker | None = None
+    warming: list[DeploymentState] = field(default_factory=list)
+    """What begins to warm up when its checks pass again."""
+
+    def any_client(self) -> Client | None:
+        """A client for calls outside of the configured deployments; None for a provider without endpoint."""
+        if not self.own and self.provider.endpoint is not None:
+            self.open(self.provider.endpoint)
+        return self.own[0] if self.own else None
+
+
+class Polled(NamedTuple):
+    """A server that is asked what it has in memory."""
+
+    provider: Provider
+    host: ModelServer
+    poller: HealthChecker
+
+
+@frozen
+class Snapshot:
+    """One immutable, fully built configuration; a request keeps the one it started with."""
+
+    config: Config
+    setting: Setting
+    upstreams: Mapping[str, Upstream]
+    pools: Mapping[str, Pool]
+    lives: Mapping[str, DeploymentState]
+    clients: Mapping[str, Client]
+    sinks: Sequence[AuditSink]
+    scopes: Mapping[str, RateLimitScope]
+    """Every rate limit that holds, by its name; a reload takes over as they stand those that say the same."""
+    credentials: Sequence[tuple[object, Credential]]
+    """What tells a credential from others, and the cool-down of those that use it."""
+    hosts: Mapping[str, Polled]
+    """The servers that strategies want to know about, by the name of the provider."""
+    changes: Changes
+    alive: WeakSet[Pool]
+    """All pools that a request may still use, of this snapshot and of those before it."""
+    unlisted: Callable[[str, Upstream, str], Pool]
+    """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
+    _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
+
+    __eq__ = object.__eq__  # one equals only itself
+    __hash__ = object.__hash__
+
+    @property
+    def providers(self) -> dict[str, Provider]:
+        """The provider objects by their configured names."""
+        return {name: each.provider for name, each in self.upstreams.items()}
+
+    def chain(self, model: str) -> Sequence[Pool]:
+        """The pool of `model` and those of its fallbacks, in order, each once. Raises UnknownModel."""
+        first = self.pool(model)
+        if not first.fallback:
+            return (first,)
+        return tuple(chain(first, self.pool, lambda _pool, _fallback: True))
+
+    def pool(self, model: str) -> Pool:
+        """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
+        pool = self.pools.get(model) or self._ad_hoc.get(model)
+        if pool is not None:
+            return pool
+        name, slash, upstream_model = model.partition("/")
+        upstream = self.upstreams.get(name)
+        if not slash or not upstream_model or upstream is None or not _can_be_asked_for(model):
+            from difflib import get_close_matches  # most programs know their models
+
+            close = get_close_matches(model[:_NAME_CUT], self.pools, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
+            shown = (
+                repr(model)
+                if len(model) <= _NAME_CUT
+                else f"{model[:_NAME_CUT]!r}… ({len(model)} characters)"
+            )
+            raise UnknownModel(f"no model is called {shown}; {hint}")
+        deployment = self._configured(upstream, upstream_model, model)
+        if deployment is None:
+            pool = self.unlisted(model, upstream, upstream_model)
+        else:
+            limits = deployment.live.limits
+            pool = Pool(
+                model,
+                (deployment,),
+                RoundRobin(),
+                total=self.config.timeouts.total,
+                retry_name=self.config.retry.type,
+                scrub=self.setting.scrubber.text,
+                counts_tokens=limits is not None and limits.counts_tokens,
+            )
+        self._ad_hoc[model] = pool
+        self.alive.add(pool)
+        return pool
+
+    def _configured(self, upstream: Upstream, upstream_model: str, id: str) -> Deployment | None:
+        """The deployment of that id with its limits, which hold by whatever name it is called."""
+        for pool in self.pools.values():
+            for each in pool.deployments:
+                if each.id == id and each.model == upstream_model and each.provider is upstream.provider:
+                    return each
+        return None
+
+    @property
+    def called_by_full_name(self) -> Sequence[str]:
+        """The `provider/upstream-model` names that were called, as far as they are remembered."""
+        return tuple(self._ad_hoc)
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that hold a lease now, over all deployments, those that were called by full name too."""
+        ad_hoc = (each.live for pool in self._ad_hoc.values() for each in pool.deployments)
+        return sum(live.in_flight for live in {*self.lives.values(), *ad_hoc})
+
+    def live(self, deployment: str) -> DeploymentState:
+        """The state of a deployment. Raises KeyError that names the nearest one, or all."""
+        try:
+            return self.lives[deployment]
+        except KeyError:
+            for pool in self._ad_hoc.values():
+                if pool.deployments[0].id == deployment:
+                    return pool.deployments[0].live
+            hint = did_you_mean(deployment, self.lives, what="there are")
+            raise KeyError(f"no deployment is called {deployment!r}; {hint}") from None
+
+    def retired_by(
+        self, new: Snapshot
+    ) -> list[tuple[Sequence[DeploymentState], Callable[[], Awaitable[None]]]]:
+        """What `new` no longer uses: how to close it, and the states that must be idle before.
+
+        A state that goes on may never be idle; its calls that began before the change belong to requests that
+        the caller waits for.
+        """
+        gone_on, scrub = set(new.lives.values()), self.setting.scrubber.text
+        retired: list[tuple[Sequence[DeploymentState], Callable[[], Awaitable[None]]]] = []
+        for id, client in self.clients.items():
+            if new.clients.get(id) is not client:
+                retired.append(([live] if (live := self.lives[id]) not in gone_on else [], client.aclose))
+        for name, polled in self.hosts.items():
+            if new.hosts.get(name) is not polled:
+                retired.append(((), polled.poller.aclose))
+        for name, upstream in self.upstreams.items():
+            successor = new.upstreams.get(name)
+            prober = upstream.prober
+            if prober is not None and (successor is None or successor.prober is not prober):
+                retired.append(((), prober.aclose))
+            if successor is None or successor.provider is not upstream.provider:
+                lives = [
+                    each.live for pool in self.alive for each in pool.deployments
+                    if each.provider is upstream.provider and each.live not in gone_on
+                ]  # fmt: skip
+                retired.append((lives, lambda upstream=upstream: _close(upstream, scrub)))  # type: ignore[misc]
+        return retired
+
+    def prepare(self) -> None:
+        """Have ready what calls need: nothing is opened, and no loop needs to run. Safe to repeat."""
+        own = (client for upstream in self.upstreams.values() for client in upstream.own)
+        for client in (*self.clients.values(), *own):
+            # Here rather than in the first call, whose time limits run.
+            if isinstance(client.transport, DeferredTransport):
+                client.transport = client.transport.made()
+        policies = [
+            self.setting.retry,
+            *(each.retry for each in self.pools.values() if each.retry is not None),
+        ]
+        if any(each.attempts > 1 for each in policies):
+            # Nor in the first call that fails: there it would hold up all the others, too.
+            import tenacity  # noqa: F401 - `attempts` uses it
+
+    def start(self) -> None:
+        """Have ready what calls need, and begin to check the providers where the configuration wants it.
+
+        To be called on the loop that the calls will run on.
+        """
+        self.prepare()
+        for upstream in self.upstreams.values():
+            if upstream.prober is not None:
+                upstream.prober.start()
+        for polled in self.hosts.values():
+            polled.poller.start()
+
+    async def aclose(self) -> None:
+        """Close all connections and end the checks. The audit sinks stay open for the last records."""
+        scrub = self.setting.scrubber.text
+        for upstream in self.upstreams.values():
+            if upstream.prober is not None:
+                await upstream.prober.aclose()
+        for polled in self.hosts.values():
+            await polled.poller.aclose()
+        for client in self.clients.values():
+            await _closed("transport", "", client.aclose, scrub)
+        for upstream in self.upstreams.values():
+            await _close(upstream, scrub)
+        self.setting.alarms.close()
+
+    async def close_sinks(self) -> None:
+        """Have the audit sinks write what they hold; in a thread, for disks may be slow."""
+        for sink in self.sinks:
+            try:
+                error = await asyncio.to_thread(_raised_by, sink.close)
+            except RuntimeError:
+                # The process ends: there is no thread to be had any more, and nobody to hold up. It may begin
+                # to at any moment, so that to look first would not do.
+                error = _raised_by(sink.close)
+            if error is not None:  # a plugin's mistake must not keep the others from writing
+                fault("audit", type(sink).__name__, "close", error, scrub=self.setting.scrubber.text)
+
+
+def _can_be_asked_for(model: str) -> bool:
+    """Whether an upstream may have a model of that name. What callers make up goes into records."""
+    return len(model) <= _LONGEST_NAME and writable(model) == model
+
+
+async def _close(upstream: Upstream, scrub: Scrub) -> None:
+    await _closed("provider", upstream.factory.name, upstream.provider.aclose, scrub)
+    for client in upstream.own:
+        await _closed("transport", upstream.config.transport or "", client.aclose, scrub)
+
+
+async def _closed(kind: str, plugin: str, close: Callable[[], Awaitable[None]], scrub: Scrub) -> None:
+    """Close something of a plugin; one that fails at it, or takes too long, must not keep the others open."""
+    late = partial(TimeoutError, f"not closed within {CLOSE_WITHIN:g} s")
+    try:
+        with TimeLimit(asyncio.get_running_loop().time() + CLOSE_WITHIN, late):
+            await close()
+    except BaseException as error:
+        if not is_own(error):
+            raise
+        fault(kind, plugin, "aclose", error, scrub=scrub)
+
+
+def _raised_by(close: Callable[[], None]) -> BaseException | None:
+    """What `close` raises: no future carries a StopIteration, so its thread would not be heard of."""
+    try:
+        close()
+    except OWN as error:
+        return error
+    return None

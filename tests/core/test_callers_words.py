@@ -148,4 +148,4 @@ def test_a_foreign_name_is_refused_with_what_to_write_here(name: str, said: str)
 def test_every_hint_names_what_there_is() -> None:
     named = {word for hint in INSTEAD.values() for word in hint.split() if "_" in word}
 
-    assert named <= {*OPTION_NAMES, *ChatRequest.__dataclass_fields__}
+    assert named <= {*OPTION_NAMES, *ChatRequest.__struct_fields__}

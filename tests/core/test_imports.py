@@ -17,7 +17,7 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each package, or module beside them, may import only what stands before it. The kit in `testing` comes last.
 ORDER = """
-    errors clock frozen units
+    errors clock units
     _internal types text_messages
     events event_log wire
     auth strategy resilience retry
@@ -25,7 +25,7 @@ ORDER = """
     transports http provider audit hookspecs
     builtin plugins
     routing execution control build
-    router loop_thread sync
+    lifecycle router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

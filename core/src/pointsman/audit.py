@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman._internal import jsonio
@@ -22,7 +23,6 @@ from pointsman.builtin.line_file import LineFile
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
-from pointsman.frozen import frozen
 from pointsman.types import Usage
 
 VERSION = 1
@@ -55,8 +55,7 @@ class AuditSink(Protocol):
         """Write what is still held, then give back the resource. May block; called once."""
 
 
-@frozen
-class AuditFactory:
+class AuditFactory(Struct, frozen=True):
     """What an audit plugin offers: `make(settings, clock)` returns an `AuditSink`."""
 
     name: str

@@ -124,7 +124,7 @@ def test_httpx_is_known_to_the_seam_and_the_transports_only() -> None:
 
     transports = ("transports.", "builtin.httpx.")
     here = {name for name in users | seam if not name.startswith(transports) and not in_the_kit(name)}
-    assert here == {"_internal.httpx_lazy", "http.client"}
+    assert here == {"_internal.httpx_lazy", "http.answer", "http.client", "http.failures"}
 
 
 def test_the_core_imports_no_plugin_and_nothing_of_contrib() -> None:

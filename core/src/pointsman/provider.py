@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pointsman.auth import Auth, Discreet
 from pointsman.clock import Clock
 from pointsman.errors import Unsupported
-from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.http.event_stream import EventStream
 from pointsman.types import (
     ChatRequest,
@@ -37,7 +37,7 @@ class Call(Struct, frozen=True):
 
     model: str
     http: Client | None
-    limits: AttemptTimeouts
+    limits: CallTimeouts
     request_id: str
     attempt: int
     options: Mapping[str, Any]

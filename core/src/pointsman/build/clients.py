@@ -15,7 +15,8 @@ from pointsman.build.factories import Factories
 from pointsman.config import DeploymentConfig, ProviderConfig
 from pointsman.config.problems import Path
 from pointsman.errors import ConfigError, PluginError
-from pointsman.http.client import Client, Endpoint, Used
+from pointsman.http.client import Client, Endpoint
+from pointsman.http.failures import Used
 from pointsman.plugins.interfaces import lack
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 

@@ -41,7 +41,7 @@ from pointsman.event_log import begun
 from pointsman.events import AttemptEnded, RequestEnded, log
 from pointsman.execution.hedging import hedge_after, may_hedge
 from pointsman.execution.retrying import RetryState, cut, pause
-from pointsman.http.client import AttemptTimeouts
+from pointsman.http.client import CallTimeouts
 from pointsman.provider import Call
 from pointsman.requests.call_options import DEFAULT, CallOptions, show_limit
 from pointsman.requests.requirements import merged
@@ -684,7 +684,7 @@ class Execution:
         return Call(  # by position, both: classes take names for twice the price
             deployment.model,
             deployment.client,
-            AttemptTimeouts(
+            CallTimeouts(
                 self.deadline,
                 terms.first_token_timeout or deployment.first_token,
                 terms.idle_timeout or deployment.idle,

@@ -91,9 +91,6 @@ class HttpxReply:
     def named(self) -> dict[str, str]:
         return named(self._headers.raw)
 
-    def whole(self) -> bytes | None:
-        return None
-
     def next(self) -> Awaitable[bytes]:
         if self._iterator is None:
             if not isinstance(self._stream, httpx.AsyncByteStream):

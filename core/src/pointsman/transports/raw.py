@@ -73,12 +73,6 @@ class Reply(Protocol):
     def named(self) -> dict[str, str]:
         """The header fields, as `named` gives them; for the caller to keep."""
 
-    def whole(self) -> bytes | None:
-        """All of the body, when it is here and nothing was taken before; then there is nothing to close.
-
-        None where that takes waiting, or where it cannot be told.
-        """
-
     def ready(self) -> bytes | None:
         """As of `Immediate`."""
 
@@ -89,11 +83,45 @@ class Reply(Protocol):
         """Close the answer, whatever is left of its body."""
 
 
+class Whole:
+    """A `Reply` of which everything came at once, as most do; the transport has nothing more to do with it.
+
+    Attributes:
+        fields: what `named` gives.
+        body: all of it, read or not.
+    """
+
+    __slots__ = ("_left", "body", "fields", "status")
+
+    def __init__(self, status: int, fields: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.fields = fields
+        self.body = self._left = body
+
+    def named(self) -> dict[str, str]:
+        return self.fields
+
+    def ready(self) -> bytes:
+        piece, self._left = self._left, b""
+        return piece
+
+    async def next(self) -> bytes:
+        if piece := self.ready():
+            return piece
+        raise StopAsyncIteration
+
+    def abort(self) -> None:
+        self._left = b""
+
+    async def aclose(self) -> None:
+        self.abort()
+
+
 class RawTransport:
     """What a transport derives from that can do without httpx; it keeps its promises all the same."""
 
     def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Awaitable[Reply]:
-        """The answer to one request.
+        """The answer to one request, as soon as its head is here; a `Whole` where all of it is.
 
         Args:
             values: one for each of `shared.own`, in Latin-1 and without line breaks or NUL: whoever calls has

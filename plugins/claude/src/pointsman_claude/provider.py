@@ -11,7 +11,8 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pointsman.errors import BadResponse, CallError, InvalidRequest
-from pointsman.http.client import Answer, Client, Endpoint
+from pointsman.http.answer import Answer
+from pointsman.http.client import Client, Endpoint
 from pointsman.http.event_stream import HttpEventStream
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.types import ChatRequest, ChatResponse, ModelInfo

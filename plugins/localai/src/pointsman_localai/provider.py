@@ -105,7 +105,7 @@ class LocalAIProvider(OpenAIProvider):
                 break
             await self._context.clock.sleep(interval)
         if state.error or state.cancelled:
-            why = self._client().scrubber.text(state.error) or "it was cancelled"
+            why = self._client().errors.scrubber.text(state.error) or "it was cancelled"
             raise BadResponse(f"LocalAI's job {uuid} failed: {why}"[:500])
 
     # ── the dialect ──────────────────────────────────────────────────────────────────────────────────

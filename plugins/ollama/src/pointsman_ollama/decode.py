@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 
 from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
-from pointsman.http.client import MAX_BODY
+from pointsman.http.answer import MAX_BODY
 from pointsman.http.framing import MAX_LINE, JsonLineFramer, SseEvent
 from pointsman.types import (
     ChatResponse,

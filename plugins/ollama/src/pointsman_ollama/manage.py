@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, CallError, Truncated
-from pointsman.http.client import Answer, Client
+from pointsman.http.answer import OpenAnswer
+from pointsman.http.client import Client
 from pointsman.http.framing import SseEvent
 from pointsman.types import JsonObject, ModelInfo
 from pointsman.wire.error_body import is_complaint
@@ -59,11 +60,11 @@ class Pull:
     when the stream ends without `success`, and what any call can raise.
     """
 
-    def __init__(self, open: Callable[[], Awaitable[Answer]], client: Client, *, idle: float) -> None:
+    def __init__(self, open: Callable[[], Awaitable[OpenAnswer]], client: Client, *, idle: float) -> None:
         self._open = open
         self._client = client
         self._idle = idle
-        self._answer: Answer | None = None
+        self._answer: OpenAnswer | None = None
         self._framer = Lines()
         self._frames: list[SseEvent] = []
         self._done = False
@@ -81,7 +82,7 @@ class Pull:
             if self._answer is not None:
                 self._answer.abort()
             if isinstance(error, CallError):  # it does not go through the router, which would do this
-                self._client.scrubber.error(error)
+                self._client.errors.scrubber.error(error)
             raise
         if step.status == "success":
             await self.aclose()
@@ -106,7 +107,7 @@ class Pull:
         if self._answer is None:
             self._answer = await self._open()
         while not self._frames:
-            data = await self._answer.chunk(self._client.now() + self._idle, self._client.silent)
+            data = await self._answer.chunk(self._client.now() + self._idle, self._client.errors.silent)
             self._frames = self._framer.close() if data is None else self._framer.feed(data)
             if data is None and not self._frames:
                 raise Truncated("the pull ended without success; pull again, what has arrived is kept")

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from pointsman.errors import CallError
-from pointsman.http.client import Answer, AttemptTimeouts, Client, Endpoint
+from pointsman.http.answer import Answer, OpenAnswer
+from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.http.event_stream import EventStream, HttpEventStream
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.types import (
@@ -124,7 +125,7 @@ class OllamaProvider(Provider):
         """
         client = self._client
 
-        async def begin() -> Answer:
+        async def begin() -> OpenAnswer:
             body = {"model": model, "stream": True, **({"insecure": True} if insecure else {})}
             limits = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
             answer = await client.send("POST", "/api/pull", body, limits=limits, stream=True)
@@ -206,14 +207,14 @@ class OllamaProvider(Provider):
     ) -> Any:
         """The JSON value of a management call's answer; None where the answer is expected `empty`."""
         client = self._client
-        limits: AttemptTimeouts = client.within(seconds)
+        limits: CallTimeouts = client.within(seconds)
         answer, content = await client.fetch(method, path, body, limits=limits)
         if answer.status >= 400:
             raise _error_of(answer, content, client, model)
         return None if empty else answer.value(content, hint=NOT_OLLAMA)
 
 
-async def _accepted(answer: Answer, client: Client, model: str) -> Answer:
+async def _accepted(answer: OpenAnswer, client: Client, model: str) -> OpenAnswer:
     """`answer` when its status is one of success; else its error, read and raised."""
     if answer.status < 400:
         return answer

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from pointsman._internal import jsonio
 from pointsman.errors import CallError, ConfigError, InvalidRequest, ProviderError
-from pointsman.http.client import Answer, AttemptTimeouts, Client, Endpoint, bearer
+from pointsman.http.answer import Answer, OpenAnswer
+from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.http.event_stream import HttpEventStream
 from pointsman.http.framing import SseFramer
+from pointsman.http.headers import bearer
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
 from pointsman.types import (
     ChatRequest,
@@ -167,7 +169,7 @@ class OpenAIProvider(Provider):
         method: str,
         path: str,
         body: Any,
-        limits: AttemptTimeouts,
+        limits: CallTimeouts,
         headers: Mapping[str, str],
     ) -> tuple[Answer, bytes]:
         answer, content = await client.fetch(method, path, body, limits=limits, headers=headers)
@@ -187,7 +189,7 @@ class OpenAIProvider(Provider):
         """What the base URL should look like."""
         return "https://host" + ("" if self.prefix else "/v1")
 
-    async def _error(self, answer: Answer, client: Client) -> CallError:
+    async def _error(self, answer: OpenAnswer, client: Client) -> CallError:
         """The error of an answer of status 400 or above, also when its body cannot be read."""
         try:
             content = await answer.read()

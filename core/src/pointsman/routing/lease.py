@@ -47,21 +47,23 @@ class Lease:
 
     Attributes:
         pool: the name of the pool that chose the deployment.
+        is_open: it is not released yet.
+        reservation: what it took of the rate limits; None where there are none.
         number: of the attempt, in its request, from 1.
         paid: the budgets that the attempt was charged to; one that never left the process is free.
         slow: its first token was late, and nobody else was there to be asked.
     """
 
     __slots__ = (
-        "_open",
         "_permit",
-        "_reservation",
         "deployment",
         "first_event_at",
+        "is_open",
         "number",
         "observer",
         "paid",
         "pool",
+        "reservation",
         "slow",
         "started_at",
     )
@@ -82,8 +84,8 @@ class Lease:
         self.paid: Sequence[RetryBudget] = ()
         self.slow = False
         self._permit = permit
-        self._reservation = reservation
-        self._open = True
+        self.reservation = reservation
+        self.is_open = True
 
     def first_event(self, now: float) -> None:
         """The first content is here. Only the first call counts."""
@@ -119,10 +121,10 @@ class Lease:
         """
         deployment, permit = self.deployment, self._permit
         live, outlier = deployment.live, deployment.outlier
-        if not self._open:
+        if not self.is_open:
             live.late_releases += 1
             return False
-        self._open = False
+        self.is_open = False
         adaptive, breaker, in_flight = live.adaptive, live.breaker, live.in_flight
         places = live.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and in_flight >= places:
@@ -150,11 +152,11 @@ class Lease:
             if refusal is not None:
                 live.refused(refusal, now, self.started_at, retry_after, within)
             self._not_ok(outcome, now, retry_after=retry_after, within=within, timed_out=timed_out)
-        if self._reservation is not None:
+        if self.reservation is not None:
             if sent:
-                self._reservation.settle(tokens, now)
+                self.reservation.settle(tokens, now)
             else:
-                self._reservation.refund(now)
+                self.reservation.refund(now)
         if self.paid and not sent and outcome is not Outcome.UPSTREAM_FAULT:
             for each in self.paid:
                 each.refund(now)
@@ -199,12 +201,7 @@ class Lease:
         elif breaker is not None and permit is not None:
             breaker.neutral(permit, now)
 
-    @property
-    def is_open(self) -> bool:
-        """Not released yet."""
-        return self._open
-
     def __del__(self) -> None:
         # The last net under code that lost a lease; `started_at` is a time that surely has been.
-        if self._open:
+        if self.is_open:
             self.release(Outcome.NEUTRAL, self.started_at)

@@ -31,7 +31,6 @@ from time import perf_counter
 from typing import Any
 
 from pointsman import Router
-from pointsman.build.builder import Snapshot, build
 from pointsman.config import Config
 from pointsman.errors import (
     AttemptTimeout,
@@ -52,9 +51,9 @@ from pointsman.errors import (
 from pointsman.events import AttemptEnded, BreakerChanged, Event, RequestEnded
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.event_stream import EventStream
-from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.resilience.circuit_breaker import BreakerSettings
+from pointsman.routing.snapshot import Snapshot
 from pointsman.testing import Answer, Scripted, ShuffleLoop, run, seeded
 from pointsman.types import (
     ChatRequest,
@@ -630,18 +629,7 @@ class Failed(AssertionError):
     """A script after which something was wrong."""
 
 
-class _Router(Router):
-    """Finds its plugins once: a search for each of 100,000 routers takes ten times what they do."""
-
-    unruly = Unruly()
-    _found: Plugins | None = None
-
-    def _build(self, config: Config, previous: Snapshot | None) -> Snapshot:
-        cls = type(self)
-        plugins = cls._found = cls._found or Plugins([cls.unruly])
-        return build(
-            config, plugins, clock=self._clock, rng=self._rng, events=self._events, previous=previous
-        )
+_UNRULY = Unruly()
 
 
 def play(seed: int, tally: Tally | None = None) -> None:
@@ -669,9 +657,9 @@ async def _play(given: Script, tally: Tally) -> None:
     complaints: list[str] = []
     loop.set_exception_handler(lambda _loop, context: complaints.append(str(context)))
     ledger = Ledger(given)
-    unruly = _Router.unruly
+    unruly = _UNRULY
     unruly.begin(random.Random(given.seed ^ 0x5EED), ledger.took)
-    router = _Router.from_config(given.config, rng=random.Random(given.seed))
+    router = Router.from_config(given.config, plugins=[unruly], rng=random.Random(given.seed))
     ledger.router = router
     for live in router._snapshot.lives.values():
         for _ in range(3 if live.window is not None else 0):

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from pointsman.errors import CallError, DeadlineExceeded, Outcome, Unsupported
 from pointsman.execution.accounting import attempt_failed, end_attempt
-from pointsman.frozen import frozen
 from pointsman.resilience.retry_budget import RetryBudget
 from pointsman.routing.lease import Lease
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from pointsman.execution.stream_attempt import StreamAttempt
 
 
-@frozen
-class HedgeSettings:
+class HedgeSettings(Struct, frozen=True):
     """When a request that waits for its first token is sent to a second deployment as well.
 
     Args:

@@ -7,6 +7,8 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from msgspec.structs import force_setattr
+
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import BadResponse, Outcome
 from pointsman.execution.accounting import end_attempt, end_request
@@ -87,7 +89,7 @@ def with_its_origin(response: R, execution: Execution, lease: Lease) -> R:
     """
     if response.deployment:
         response = copy(response)
-    complete = object.__setattr__
+    complete = force_setattr
     if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
         complete(response, "id", execution.request_id)
     complete(response, "deployment", lease.deployment.id)

@@ -37,7 +37,7 @@ def end_attempt(
     """End the attempt that holds `lease`: once released and told, whatever comes later is ignored."""
     if not lease.is_open:
         return
-    now = execution.now()
+    now = execution.setting.clock.now()
     believed, expected = usage, execution.demand.tokens
     if usage is not None and expected and not 0 <= (usage.total or 0) <= 2 * expected:
         believed = plausible(usage, execution.request)
@@ -49,7 +49,9 @@ def end_attempt(
         _release_failed(execution, lease, outcome, error, tokens, now)
     if believed is not None and lease is execution.last:
         execution.usage = usage
-        execution.chain[0].learn(believed)
+        estimator = execution.chain[0].estimator
+        if estimator is not None and believed.completion is not None:
+            estimator.observe(believed.completion)
     _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
 
 

@@ -109,7 +109,8 @@ class Execution:
         require = options.require
         if first.require:
             require = merged(first.require, require)
-        self.demand = Demand(require, first.estimate(request))
+        tokens = 0 if first.estimator is None else first.estimator.estimate(request)
+        self.demand = Demand(require, tokens)
         self.deadline = now + (options.timeout or first.total)
         self.budget = first.budget
         if self.budget is not None:
@@ -162,7 +163,7 @@ class Execution:
         Raises: why there is none.
         """
         pool = self.chain[0]
-        if pool.queue is not None and not pool.queue.is_empty:
+        if pool.queue is not None and pool.queue.tickets:
             return None  # or it would overtake those who wait
         lease = None
         if self.last is None:

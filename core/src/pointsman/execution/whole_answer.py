@@ -44,7 +44,9 @@ class WholeAnswer(Generic[R]):
         until = execution.deadline if deployment.attempt is None else ends(execution, lease)
         with TimeLimit(until, partial(late, execution, lease), execution.setting.alarms) as time:
             ask = getattr(deployment.provider, self.name)
-            asked = execution.request.with_defaults(deployment.defaults)
+            asked = execution.request
+            if deployment.defaults:
+                asked = asked.with_defaults(deployment.defaults)
             response = await ask(asked, call(execution, lease, time))
         self._check(response, execution, lease)
         end_attempt(

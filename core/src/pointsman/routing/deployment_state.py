@@ -216,14 +216,11 @@ class DeploymentState:
         else:
             self.on_idle.append(tell)
 
-    def released(self) -> None:
-        """A call is over: who waits for a place, or for nothing to be in flight, hears of it."""
-        if self.queues:
-            self.wake()
-        if self.on_idle and self.in_flight == 0:
-            waiting, self.on_idle = self.on_idle, []
-            for tell in waiting:
-                tell()
+    def idle(self) -> None:
+        """Nothing is in flight any more."""
+        waiting, self.on_idle = self.on_idle, []
+        for tell in waiting:
+            tell()
 
     def cooled(self) -> None:
         """One of its cool-downs has changed: whoever waits for it looks again."""

@@ -146,7 +146,10 @@ class Lease:
         if self._observer is not None:
             seconds, first_token = now - self.started_at, self.first_token
             self._observer.tell(self.deployment, Sample(outcome, seconds, first_token, retry_after, now))
-        live.released()
+        if live.queues:
+            live.wake()
+        if live.on_idle and live.in_flight == 0:
+            live.idle()
         return True
 
     def _succeeded(self, now: float, in_flight: int) -> None:

@@ -19,7 +19,6 @@ from typing import Any, get_args
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import asdict
 
 from pointsman._internal import jsonio
 from pointsman.builtin import audit

@@ -17,8 +17,9 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each package, or module beside them, may import only what stands before it. The kit in `testing` comes last.
 ORDER = """
-    errors clock types text_messages units
-    _internal events event_log wire
+    errors clock units
+    _internal types text_messages
+    events event_log wire
     auth strategy resilience retry
     requests config
     transports http provider audit hookspecs

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace as replace
 
+from pointsman._internal.undecoded import decoded_when_read
+
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -359,6 +361,9 @@ class ChatResponse(Struct, frozen=True):
         )
 
 
+decoded_when_read(ChatResponse, "raw")
+
+
 class EmbedResponse(Struct, frozen=True):
     """`vectors`: n lists of dim floats, in the order of the texts."""
 
@@ -370,6 +375,9 @@ class EmbedResponse(Struct, frozen=True):
     deployment: str = ""
     attempts: int = 1
     request_id: str = ""
+
+
+decoded_when_read(EmbedResponse, "raw")
 
 
 class ModelInfo(Struct, frozen=True):

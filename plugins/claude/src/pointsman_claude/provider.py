@@ -19,7 +19,7 @@ from pointsman.wire.large_bodies import is_large, written
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import json_or_none, snippet
 from pointsman_claude.decode import input_tokens, model_page
-from pointsman_claude.failures import NOT_CLAUDE, failure
+from pointsman_claude.errors import NOT_CLAUDE, failure
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body

@@ -16,7 +16,7 @@ from pointsman.http.framing import SseEvent
 from pointsman.types import JsonObject, ModelInfo
 from pointsman.wire.error_body import is_complaint
 from pointsman_ollama.decode import Lines
-from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
+from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 
 
 class PullProgress(Struct, frozen=True):

@@ -269,6 +269,20 @@ def test_a_delta_under_a_number_above_64_bits_belongs_to_the_block_that_began_un
     check_stream(SseEvent(frame["type"], json.dumps(frame).encode()) for frame in frames)
 
 
+@pytest.mark.parametrize(
+    "block", [{}, {"type": None}, {"type": 7}, {"type": ["text"]}, {"type": "new"}], ids=repr
+)
+def test_a_delta_of_a_block_that_is_none_is_the_same_error(block: dict[str, Any]) -> None:
+    frames = [
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        delta(0, "text_delta", "text", "hi"),
+        delta(0, "input_json_delta", "partial_json", "{"),
+        {"type": "message_stop"},
+    ]
+
+    check_stream(SseEvent(frame["type"], json.dumps(frame).encode()) for frame in frames)
+
+
 def test_half_a_character_from_the_tolerant_way_is_joined_by_a_usual_delta() -> None:
     decoder = MessagesDecoder()
     first = decoder.decode(

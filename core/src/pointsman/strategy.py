@@ -9,9 +9,10 @@ tried already) was filtered before.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+from msgspec import Struct
+
 from pointsman.clock import Clock, Rng
 from pointsman.errors import Outcome
-from pointsman.frozen import frozen
 
 __all__ = [
     "Member",
@@ -41,8 +42,7 @@ class Member(Protocol):
         """Attempts that hold a lease now."""
 
 
-@frozen
-class Price:
+class Price(Struct, frozen=True):
     """What a deployment charges, in one currency for all, per 1,000,000 tokens.
 
     `cached` is for prompt tokens that the upstream had in its cache; None: as `input`.
@@ -53,8 +53,7 @@ class Price:
     cached: float | None = None
 
 
-@frozen
-class Residency:
+class Residency(Struct, frozen=True):
     """What a host has in memory, as a poll last saw it, from the point of view of one of its models.
 
     Attributes:
@@ -94,8 +93,7 @@ class RichMember(Member, Protocol):
         """What the host has in memory; None when it is not polled or never answered."""
 
 
-@frozen
-class Sample:
+class Sample(Struct, frozen=True):
     """How one attempt on a member ended.
 
     Attributes:
@@ -165,8 +163,7 @@ def observes(strategy: Strategy) -> bool:
     return method is not Strategy.observed
 
 
-@frozen
-class StrategyFactory:
+class StrategyFactory(Struct, frozen=True):
     """A strategy under the name that configurations use.
 
     Args:

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pointsman.errors import BadResponse, CallError, InvalidRequest
-from pointsman.frozen import frozen
 from pointsman.http.client import Answer, Client, Endpoint
 from pointsman.http.event_stream import HttpEventStream
 from pointsman.provider import Call, PerOptions, Provider, ProviderContext
@@ -68,8 +68,7 @@ class ClaudeOptions(_Model):
     late_system: LateSystem | None = None
 
 
-@frozen
-class _Manner:
+class _Manner(Struct, frozen=True):
     """How one deployment is spoken to: in the body, and in the headers."""
 
     dialect: Dialect

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from pointsman.errors import CallError
 from pointsman.http.client import Answer, AttemptTimeouts, Client, Endpoint

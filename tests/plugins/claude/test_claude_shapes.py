@@ -67,7 +67,7 @@ def outcome(read: Callable[[], Any]) -> Any:
 def told_of(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [told_of(each) for each in value]
-    return type(value), {name: told(getattr(value, name)) for name in value.__match_args__}
+    return type(value), {name: told(getattr(value, name)) for name in value.__struct_fields__}
 
 
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
@@ -143,6 +143,7 @@ def test_the_usual_answer_is_read_straight_from_its_bytes() -> None:
         {"usage": {"input_tokens": 3.0}},
         {"usage": {"input_tokens": 1 << 62}},
         {"usage": {"input_tokens": -1}},
+        {"usage": {"cache_creation": {"ephemeral_1h_input_tokens": 1 << 64}}},
         {"usage": {"input_tokens": True}},
         {"new": 1},
         {"id": None},

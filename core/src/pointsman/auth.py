@@ -8,14 +8,14 @@ outgoing call reveals it.
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 from pointsman._internal.scrubber import Scrubber
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
-from pointsman.frozen import frozen
 
 _MASK = "***"
 
@@ -56,6 +56,20 @@ class Secret:
         return self._value.encode("utf-8", "surrogatepass")
 
 
+class Discreet(Struct, frozen=True):
+    """A value of which reprs leave out the fields that may hold a secret: those named in `unshown`."""
+
+    unshown: ClassVar[tuple[str, ...]] = ()
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # rich prefers this to a repr, and that of a Struct shows everything.
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in self.unshown]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
+
+
 class Auth(Protocol):
     """Where one provider's credential comes from."""
 
@@ -66,8 +80,7 @@ class Auth(Protocol):
         """The upstream answered 401 to `secret`."""
 
 
-@frozen
-class AuthFactory:
+class AuthFactory(Struct, frozen=True):
     """What an auth plugin offers: `make(settings, clock)` returns an `Auth` or raises ConfigError."""
 
     name: str

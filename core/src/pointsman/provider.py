@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from pydantic import BaseModel
 
-from pointsman.auth import Auth
+from pointsman.auth import Auth, Discreet
 from pointsman.clock import Clock
 from pointsman.errors import Unsupported
-from pointsman.frozen import frozen
 from pointsman.http.client import AttemptTimeouts, Client, Endpoint
 from pointsman.http.event_stream import EventStream
 from pointsman.types import (
@@ -24,9 +23,8 @@ from pointsman.types import (
 )
 
 
-@dataclass(slots=True)  # freezing it would take longer than all the rest of making it
-class Call:
-    """One attempt, as a provider sees it; not to be changed.
+class Call(Struct, frozen=True):
+    """One attempt, as a provider sees it.
 
     Attributes:
         model: the upstream's own name of the model.
@@ -85,8 +83,7 @@ class PerOptions(Generic[T]):
         return known[1]
 
 
-@frozen
-class ProviderContext:
+class ProviderContext(Discreet, frozen=True):
     """What a provider is made from.
 
     Attributes:
@@ -97,6 +94,7 @@ class ProviderContext:
         open: makes a client for an endpoint: the provider's own, for management calls and probes.
     """
 
+    unshown = ("base_url",)
     name: str
     settings: Any
     base_url: str | None
@@ -153,8 +151,7 @@ class Provider:
         return Unsupported(f"provider {self.name!r} ({type(self).__name__}) cannot do this: {what}")
 
 
-@frozen
-class ProviderFactory:
+class ProviderFactory(Struct, frozen=True):
     """What a provider plugin offers.
 
     Attributes:

@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 from pointsman.clock import Rng
 from pointsman.errors import CallError
-from pointsman.frozen import frozen
 from pointsman.resilience.retry_budget import BudgetSettings
 
 
-@frozen
-class Failure:
+class Failure(Struct, frozen=True):
     """One failed attempt, as a policy sees it.
 
     Attributes:
@@ -50,8 +49,7 @@ class RetryPolicy(Protocol):
         """Seconds to wait before the next attempt; None to give up."""
 
 
-@frozen
-class RetryFactory:
+class RetryFactory(Struct, frozen=True):
     """What a retry plugin offers: `make(settings)` returns a `RetryPolicy`."""
 
     name: str

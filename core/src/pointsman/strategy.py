@@ -9,12 +9,12 @@ tried already) was filtered before.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+from msgspec import Struct
 from pydantic import Field
 
 from pointsman._internal.settings import Number, Section
 from pointsman.clock import Clock, Rng
 from pointsman.errors import Outcome
-from pointsman.frozen import frozen
 
 __all__ = [
     "Member",
@@ -56,8 +56,7 @@ class Price(Section):
     )
 
 
-@frozen
-class Residency:
+class Residency(Struct, frozen=True):
     """What a host has in memory, as a poll last saw it, from the point of view of one of its models.
 
     Attributes:
@@ -97,8 +96,7 @@ class RichMember(Member, Protocol):
         """What the host has in memory; None when it is not polled or never answered."""
 
 
-@frozen
-class Sample:
+class Sample(Struct, frozen=True):
     """How one attempt on a member ended.
 
     Attributes:
@@ -168,8 +166,7 @@ def observes(strategy: Strategy) -> bool:
     return method is not Strategy.observed
 
 
-@frozen
-class StrategyFactory:
+class StrategyFactory(Struct, frozen=True):
     """A strategy under the name that configurations use.
 
     Args:

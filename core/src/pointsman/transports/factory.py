@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pointsman.frozen import frozen
+from msgspec import Struct
 
 
-@frozen
-class TransportFactory:
+class TransportFactory(Struct, frozen=True):
     """`make(options)` returns an `httpx.AsyncBaseTransport` for `TransportOptions`; it opens nothing yet."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from pointsman.errors import CallError
 from pointsman.http.client import Answer, AttemptTimeouts, Client, Endpoint
@@ -22,7 +23,7 @@ from pointsman.types import (
 )
 from pointsman.wire.large_bodies import is_large, written
 from pointsman_ollama import decode, manage, wire
-from pointsman_ollama.failures import NOT_OLLAMA, error_for
+from pointsman_ollama.errors import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
 from pointsman_ollama.settings import OllamaSettings
 
@@ -78,8 +79,12 @@ class OllamaProvider(Provider):
         body = wire.embed_body(request, call.model, self._for(call))
 
         def read(content: bytes, answer: Answer) -> EmbedResponse:
+            count, dimensions = len(request.texts), request.dimensions
+            usual = decode.usual_embed_response(content, count=count, dimensions=dimensions)
+            if usual is not None:
+                return usual
             value = answer.value(content, hint=NOT_OLLAMA)
-            return decode.embed_response(value, count=len(request.texts), dimensions=request.dimensions)
+            return decode.embed_response(value, count=count, dimensions=dimensions)
 
         return await self._ask(call, "/api/embed", body, read)
 

@@ -55,7 +55,7 @@ from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.event_stream import EventStream
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.resilience.circuit_breaker import BreakerSettings
+from pointsman.resilience.circuit_breaker import LEASE_GRACE
 from pointsman.routing.snapshot import Snapshot
 from pointsman.testing import Answer, Scripted, ShuffleLoop, run, seeded
 from pointsman.types import (
@@ -464,7 +464,7 @@ class Ledger:
         if probes is not None:
             for lost in [each for each, until in probes.items() if until <= now]:
                 del probes[lost]
-            probes[key] = call.limits.deadline + BreakerSettings().lease_grace
+            probes[key] = call.limits.deadline + LEASE_GRACE
             at_most = self._most_probes - self._passed[deployment]
             self._must(len(probes) <= at_most, f"{len(probes)} probes at {deployment}, {at_most} allowed")
         self._compare(deployment)

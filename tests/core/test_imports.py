@@ -17,11 +17,11 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each package, or module beside them, may import only what stands before it. The kit in `testing` comes last.
 ORDER = """
-    errors clock frozen types text_messages units
+    errors clock frozen types text_messages units context
     _internal events event_log wire
     auth strategy resilience retry
     requests config
-    transports http provider audit hookspecs
+    provider transports http audit hookspecs
     builtin plugins
     routing execution control build
     router loop_thread sync

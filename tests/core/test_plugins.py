@@ -192,7 +192,7 @@ class Acme(PointsmanSpec):
 
     @hookimpl
     def pointsman_auth(self) -> list[AuthFactory]:
-        return [AuthFactory("env", BaseModel, lambda settings, clock: Fixed(None))]
+        return [AuthFactory("env", BaseModel, lambda _context: Fixed(None))]
 
 
 def test_a_passed_in_object_wins_over_the_installed_and_the_built_in(install: Install) -> None:
@@ -242,7 +242,7 @@ class Fails(PointsmanSpec):
 class WrongKind(PointsmanSpec):
     @hookimpl
     def pointsman_providers(self) -> list[ProviderFactory]:
-        return [StrategyFactory("acme", None, lambda settings, rng, clock: RoundRobin())]  # type: ignore[list-item]
+        return [StrategyFactory("acme", None, lambda _context: RoundRobin())]  # type: ignore[list-item]
 
 
 class NoList(PointsmanSpec):

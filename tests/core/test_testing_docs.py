@@ -79,7 +79,7 @@ class Replaying(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
-        return [TransportFactory("replay", lambda _options: self.transport)]
+        return [TransportFactory("replay", None, lambda _context: self.transport)]
 
 
 def config(**changes: Any) -> dict[str, Any]:

@@ -15,14 +15,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman._internal import jsonio
 from pointsman.builtin.line_file import LineFile
 from pointsman.clock import Clock
+from pointsman.context import Context
 from pointsman.errors import ConfigError
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
-from pointsman.frozen import frozen
 from pointsman.types import Usage
 
 VERSION = 1
@@ -55,13 +56,22 @@ class AuditSink(Protocol):
         """Write what is still held, then give back the resource. May block; called once."""
 
 
-@frozen
-class AuditFactory:
-    """What an audit plugin offers: `make(settings, clock)` returns an `AuditSink`."""
+class AuditContext(Context, frozen=True, kw_only=True, eq=False):
+    """What an audit sink is made from.
+
+    Attributes:
+        directory: that of the configuration file; the working directory when there is no file.
+    """
+
+    directory: Path
+
+
+class AuditFactory(Struct, frozen=True):
+    """What an audit plugin offers: `make` returns an `AuditSink`."""
 
     name: str
     settings: type[BaseModel]
-    make: Callable[[Any, Clock], AuditSink]
+    make: Callable[[AuditContext], AuditSink]
 
 
 class _Line(NamedTuple):
@@ -419,6 +429,6 @@ class LoggingSink:
 
 
 BUILT_IN = (
-    AuditFactory("jsonl", JsonlSettings, JsonlSink),
-    AuditFactory("logging", LoggingSettings, LoggingSink),
+    AuditFactory("jsonl", JsonlSettings, lambda context: JsonlSink(context.settings, context.clock)),
+    AuditFactory("logging", LoggingSettings, lambda context: LoggingSink(context.settings, context.clock)),
 )

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 from pointsman.auth import Auth
-from pointsman.clock import Clock
+from pointsman.context import Context
 from pointsman.errors import Unsupported
-from pointsman.frozen import frozen
-from pointsman.http.client import AttemptTimeouts, Client, Endpoint
-from pointsman.http.event_stream import EventStream
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -22,6 +20,10 @@ from pointsman.types import (
     GenerateRequest,
     ModelInfo,
 )
+
+if TYPE_CHECKING:
+    from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+    from pointsman.http.event_stream import EventStream
 
 
 @dataclass(slots=True)  # freezing it would take longer than all the rest of making it
@@ -85,23 +87,17 @@ class PerOptions(Generic[T]):
         return known[1]
 
 
-@frozen
-class ProviderContext:
+class ProviderContext(Context, frozen=True, kw_only=True, eq=False):
     """What a provider is made from.
 
     Attributes:
-        name: the configured name of the provider.
-        settings: the validated settings, an instance of the factory's model.
         base_url: as configured, without a trailing slash; None when the configuration has none.
         auth: where the credential comes from.
         open: makes a client for an endpoint: the provider's own, for management calls and probes.
     """
 
-    name: str
-    settings: Any
     base_url: str | None
     auth: Auth
-    clock: Clock
     open: Callable[[Endpoint], Client]
 
 
@@ -153,8 +149,7 @@ class Provider:
         return Unsupported(f"provider {self.name!r} ({type(self).__name__}) cannot do this: {what}")
 
 
-@frozen
-class ProviderFactory:
+class ProviderFactory(Struct, frozen=True):
     """What a provider plugin offers.
 
     Attributes:

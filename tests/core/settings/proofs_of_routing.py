@@ -49,7 +49,7 @@ class Other(Scripted):
 
     @hookimpl
     def pointsman_providers(self) -> Sequence[Any]:
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         return [replace(each, name="other") for each in super().pointsman_providers()]
 
@@ -171,7 +171,7 @@ class Curious(Strategy, PointsmanSpec):
 
     @hookimpl
     def pointsman_strategies(self) -> Sequence[StrategyFactory]:
-        return [StrategyFactory("curious", None, lambda _settings, _rng, _clock: self)]
+        return [StrategyFactory("curious", None, lambda _context: self)]
 
     def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
         self.prices.append(ready[0].price)  # type: ignore[attr-defined]  # it is a RichMember

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from pointsman.builtin.strategies import LeastConnections
-from pointsman.clock import Clock, Rng
+from pointsman.clock import Rng
 from pointsman.strategy import Member, Strategy, StrategyFactory
 from pointsman.types import Audio, ChatRequest, File, GenerateRequest, Image, Message, Part, Text
 
@@ -200,8 +200,6 @@ def _bytes(part: Part) -> bytes:
             return part.data or (part.url or "").encode()
 
 
-def _make(settings: Any, rng: Rng | None, _clock: Clock) -> Affinity:
-    return Affinity(settings, rng=rng)
-
-
-FACTORY = StrategyFactory("affinity", AffinitySettings, _make)
+FACTORY = StrategyFactory(
+    "affinity", AffinitySettings, lambda context: Affinity(context.settings, rng=context.rng)
+)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.builtin.strategies import LeastConnections
-from pointsman.clock import Clock, Rng
+from pointsman.clock import Rng
 from pointsman.strategy import Member, Price, Strategy, StrategyFactory
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Text
 from pointsman.units import Percent
@@ -106,8 +105,6 @@ def _size(request: ChatRequest) -> tuple[int, int]:
     return characters, attachments
 
 
-def _make(settings: Any, rng: Rng | None, _clock: Clock) -> Cheapest:
-    return Cheapest(settings, rng=rng)
-
-
-FACTORY = StrategyFactory("cheapest", CheapestSettings, _make)
+FACTORY = StrategyFactory(
+    "cheapest", CheapestSettings, lambda context: Cheapest(context.settings, rng=context.rng)
+)

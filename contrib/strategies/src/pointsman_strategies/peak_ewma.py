@@ -128,8 +128,8 @@ class PeakEwma(Strategy):
         return twin
 
 
-def _make(settings: Any, rng: Rng | None, clock: Clock) -> PeakEwma:
-    return PeakEwma(settings, clock=clock, rng=rng)
-
-
-FACTORY = StrategyFactory("peak_ewma", PeakEwmaSettings, _make)
+FACTORY = StrategyFactory(
+    "peak_ewma",
+    PeakEwmaSettings,
+    lambda context: PeakEwma(context.settings, clock=context.clock, rng=context.rng),
+)

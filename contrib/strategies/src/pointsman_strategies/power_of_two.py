@@ -37,4 +37,4 @@ def two_of(ready: Sequence[Member], rng: Rng) -> tuple[Member, Member]:
     return ready[a], ready[b + (b >= a)]
 
 
-FACTORY = StrategyFactory("power_of_two", None, lambda _settings, rng, _clock: PowerOfTwo(rng))
+FACTORY = StrategyFactory("power_of_two", None, lambda context: PowerOfTwo(context.rng))

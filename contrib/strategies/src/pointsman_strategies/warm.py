@@ -280,8 +280,6 @@ class Warm(Strategy):
         return twin
 
 
-def _make(settings: Any, rng: Rng | None, clock: Clock) -> Warm:
-    return Warm(settings, rng=rng, clock=clock)
-
-
-FACTORY = StrategyFactory("warm", WarmSettings, _make)
+FACTORY = StrategyFactory(
+    "warm", WarmSettings, lambda context: Warm(context.settings, clock=context.clock, rng=context.rng)
+)

@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf
+from pathlib import Path as FilePath
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
@@ -22,19 +23,21 @@ from pointsman._internal.scrubber import Scrubber, userinfo
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth, Overheard, Secret
+from pointsman.build.contexts import Contexts, as_configured
 from pointsman.build.takeover import Kept, LiveSettings, settle
 from pointsman.builtin.auth import Fixed
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config, DeploymentConfig, LimitsConfig, ModelConfig, Named, ProviderConfig
 from pointsman.config.findings import Finding
 from pointsman.config.problems import Path, Problem
+from pointsman.context import Context
 from pointsman.errors import ConfigError, FallbackOn, InvalidRequest, Outcome, PluginError, UnknownModel
 from pointsman.events import Events, HealthChanged
 from pointsman.execution.hedging import HedgeSettings
 from pointsman.http.client import Client, Endpoint, Used
 from pointsman.plugins.interfaces import lack
 from pointsman.plugins.registry import Plugins
-from pointsman.provider import Provider, ProviderContext, ProviderFactory
+from pointsman.provider import Provider, ProviderFactory
 from pointsman.requests.parsing import default_options
 from pointsman.requests.requirements import show, unmet
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
@@ -133,6 +136,7 @@ class _Builder:
         self._plugins = plugins
         self._clock = clock
         self._rng = rng
+        self._contexts = Contexts(clock, rng, FilePath(config.file or "").parent)
         self._events = events
         self._previous = previous
         self.found: list[Finding] = []
@@ -265,18 +269,31 @@ class _Builder:
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
     def _retry(self, named: Named, path: Path) -> RetryPolicy | None:
-        policy: RetryPolicy | None = self._made("retry", named, path)
+        policy: RetryPolicy | None = self._made("retry", named, path, self._contexts.retry)
         return policy
 
-    def _strategy(self, named: Named, path: Path) -> Strategy | None:
-        strategy: Strategy | None = self._made("strategy", named, path, self._rng, self._clock)
+    def _strategy(
+        self, named: Named, path: Path, model: str = "", deployments: Sequence[DeploymentConfig] = ()
+    ) -> Strategy | None:
+        """The strategy of `model`; of nobody when there is none."""
+        members = [as_configured(each) for each in deployments]
+        context = partial(self._contexts.strategy, model=model, members=members)
+        strategy: Strategy | None = self._made("strategy", named, path, context)
         return strategy
 
-    def _auth(self, name: str, config: ProviderConfig) -> Auth | None:
+    def _auth(self, name: str, config: ProviderConfig, own: list[Client]) -> Auth | None:
+        """Where the credential of a provider comes from; its clients join the provider's `own`."""
         key = "auth" if config.api_key is None else "api_key"
         if config.credential is None:
             return Fixed(None)
-        auth: Auth | None = self._made("auth", config.credential, ("providers", name, key), self._clock)
+
+        def open_client(endpoint: Endpoint) -> Client:
+            client = self._client(config, endpoint, Fixed(None), headers=False)
+            own.append(client)
+            return client
+
+        context = partial(self._contexts.auth, provider=name, http=open_client)
+        auth: Auth | None = self._made("auth", config.credential, ("providers", name, key), context)
         return auth
 
     def _sink(self, named: Named, path: Path) -> Callable[[], AuditSink | None] | None:
@@ -286,7 +303,9 @@ class _Builder:
         settings = self._validated(factory.settings, named.settings, path)
         if settings is None:
             return None
-        return lambda: self._make("audit", named.type, path, lambda: factory.make(settings, self._clock))
+        return lambda: self._make(
+            "audit", named.type, path, lambda: factory.make(self._contexts.audit(named.type, settings))
+        )
 
     def _started(self, sinks: Sequence[Callable[[], AuditSink | None]]) -> Sequence[AuditSink]:
         made = [make() for make in sinks]
@@ -322,8 +341,11 @@ class _Builder:
             self._problem(path, error.message)
             return None
 
-    def _made(self, kind: str, named: Named, path: Path, *rest: object) -> Any:
-        """What the factory `named.type` of that kind makes of its settings; None with problems."""
+    def _made(self, kind: str, named: Named, path: Path, context: Callable[[str, Any], Context]) -> Any:
+        """What the factory `named.type` of that kind makes of its settings; None with problems.
+
+        `context`: makes what the factory is given, of its name and its settings.
+        """
         factory = self._offered(kind, named.type, (*path, "type"))
         if factory is None:
             return None
@@ -336,7 +358,7 @@ class _Builder:
             place = (*path, next(iter(named.settings)))
             self.found.append(Finding(place, f"{named.type} takes no settings", at_key=True))
             return None
-        return self._make(kind, named.type, path, lambda: factory.make(settings, *rest))
+        return self._make(kind, named.type, path, lambda: factory.make(context(named.type, settings)))
 
     def _make(self, kind: str, name: str, path: Path, make: Callable[[], Any]) -> Any:
         """What the factory `name` of that kind makes; None with problems."""
@@ -363,7 +385,8 @@ class _Builder:
                 return self._checked(replace(old, config=config), old)
         path: Path = ("providers", name)
         self._know(config)
-        auth = self._auth(name, config)
+        own: list[Client] = []
+        auth = self._auth(name, config, own)
         works = self._transport_works(config, path)
         factory: ProviderFactory | None = self._offered("provider", config.type, (*path, "type"))
         if factory is None:
@@ -380,7 +403,6 @@ class _Builder:
             return None
         if settings is None or auth is None or not works:
             return None
-        own: list[Client] = []
 
         def open_client(endpoint: Endpoint) -> Client:
             client = self._client(config, endpoint, auth)
@@ -388,12 +410,12 @@ class _Builder:
             return client
 
         base_url = config.base_url or factory.default_base_url
-        context = ProviderContext(
+        context = self._contexts.provider(
+            config.type,
+            settings,
             name=name,
-            settings=settings,
             base_url=None if base_url is None else base_url.rstrip("/"),
             auth=Overheard(auth, self._scrubber),
-            clock=self._clock,
             open=open_client,
         )
         provider = self._make("provider", config.type, path, lambda: factory.make(context))
@@ -467,8 +489,12 @@ class _Builder:
         endpoint: Endpoint,
         auth: Auth,
         deployment: DeploymentConfig | None = None,
+        *,
+        headers: bool = True,
     ) -> Client:
-        more = {name: value.get_secret_value() for name, value in config.headers.items()}
+        """A client that carries the credential of `auth` and, if `headers`, the provider's own headers."""
+        own = config.headers.items() if headers else ()
+        more = {name: value.get_secret_value() for name, value in own}
         return Client(
             replace(endpoint, headers={**endpoint.headers, **more}),
             self._transport(config, deployment),
@@ -484,10 +510,16 @@ class _Builder:
 
     def _transport(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> Any:
         """A transport, which opens nothing yet. Raises TransportUnavailable."""
-        name = config.transport or self._config.transport
+        return self._carrier(config.transport or self._config.transport, self._options(config, deployment))
+
+    def _carrier(self, name: str, options: TransportOptions) -> Any:
+        """The transport of that name. Raises TransportUnavailable."""
         did: str | None
         try:
-            made = self._plugins.transport(name).make(self._options(config, deployment))
+            factory = self._plugins.transport(name)
+            settings = None if factory.settings is None else factory.settings()
+            inner = partial(self._carrier, options=options)
+            made = factory.make(self._contexts.transport(name, settings, options=options, inner=inner))
         except PluginError as error:
             raise TransportUnavailable(error.message) from error
         except (ConfigError, ValueError, TransportUnavailable) as error:
@@ -542,7 +574,7 @@ class _Builder:
     def _choice(self, name: str, model: ModelConfig) -> _Choice | None:
         """How a model chooses, with all that it and its deployments say checked; None with problems."""
         path: Path = ("models", name)
-        strategy = self._strategy(*self._choosing(name, model))
+        strategy = self._strategy(*self._choosing(name, model), name, model.deployments)
         retry = self._retry_in_general
         if model.retry is not None:
             retry = self._retry(model.retry, (*path, "retry"))

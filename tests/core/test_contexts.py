@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Spy(PointsmanSpec):
     def __init__(self) -> None:
         self.given: dict[type[Context], Any] = {}
         self.sent: list[httpx.Request] = []
+        self.closed: list[httpx.AsyncBaseTransport] = []
 
     def _kept(self, context: Context, made: Any) -> Any:
         self.given[type(context)] = context
@@ -88,9 +90,16 @@ class Spy(PointsmanSpec):
             self.sent.append(request)
             return httpx.Response(200, content=b"a token")
 
-        return [
-            TransportFactory("spy", None, lambda context: self._kept(context, httpx.MockTransport(answer)))
-        ]
+        return [TransportFactory("spy", None, lambda context: self._kept(context, Carrier(answer, self)))]
+
+
+class Carrier(httpx.MockTransport):
+    def __init__(self, answer: Callable[[httpx.Request], httpx.Response], spy: Spy) -> None:
+        super().__init__(answer)
+        self._spy = spy
+
+    async def aclose(self) -> None:
+        self._spy.closed.append(self)
 
 
 @pytest.fixture
@@ -183,6 +192,17 @@ async def test_a_source_of_credentials_asks_over_the_transport_of_its_provider_a
     (sent,) = spy.sent
     assert str(sent.url) == "https://login.test/token"
     assert KEY not in str(sent.headers.raw)
+
+
+async def test_what_a_source_of_credentials_opens_is_closed_with_the_router(tmp_path: Path) -> None:
+    spy = Spy()
+    (tmp_path / "pointsman.yaml").write_text(FILE)
+    async with Router.from_config(tmp_path / "pointsman.yaml", plugins=[spy]):
+        client = spy.given[AuthContext].http(Endpoint("https://login.test"))
+        before = list(spy.closed)
+
+    assert client.transport not in before
+    assert client.transport in spy.closed
 
 
 def test_a_transport_can_stand_around_another_with_the_same_options(spy: Spy) -> None:

@@ -24,7 +24,7 @@ ORDER = """
     provider transports http audit hookspecs
     builtin plugins
     routing execution control build
-    router loop_thread sync
+    lifecycle router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,32 +10,30 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import ref
 
 from cachetools import TTLCache
 
 from pointsman._internal.plugin_errors import fault, is_own
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import TimeLimit
-from pointsman.build.builder import build, check, wrong_for_plugins
+from pointsman.build.builder import check
+from pointsman.build.loading import as_config
 from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
 from pointsman.config import Config
-from pointsman.config.findings import Finding
-from pointsman.config.problems import config_error
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
-    ConfigError,
     InvalidRequest,
-    NoDeploymentAvailable,
     Outcome,
     PluginError,
     UnknownModel,
     writable,
 )
-from pointsman.event_log import Journal, refused
-from pointsman.events import Events, Listener, Reloaded, RequestEnded
+from pointsman.events import Events, Listener, RequestEnded
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream import ChatStream
+from pointsman.lifecycle import Lifecycle, shutting_down
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
@@ -46,8 +43,6 @@ from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.introspection import explain, status
 from pointsman.routing.lease import Lease
-from pointsman.routing.pool import when_all_idle
-from pointsman.routing.runtime import Running
 from pointsman.routing.snapshot import Snapshot
 from pointsman.types import (
     ChatRequest,
@@ -64,7 +59,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", ChatResponse, EmbedResponse)
 E = TypeVar("E", bound=CallError)
 
-_LAST_WORDS = 1.0
 _NAME_CUT = 200
 """Characters of what was asked for in place of the name of a model, that its event shows."""
 LOOK_WITHIN = 10.0
@@ -97,23 +91,27 @@ class Router:
         Raises: ConfigError with all problems at once.
         """
         self._clock = clock or LoopClock()
-        self._given_rng = rng
-        self._rng = rng or system_rng()
-        self._pid = os.getpid()
-        self._scrubber = Scrubber()
-        self._events = Events(scrub=self._scrubber.text)
-        self._journal = Journal(self._events)
-        self._extra_plugins = tuple(plugins)
-        self._control: Control | None = None
-        self._silence: list[Callable[[], None]] = []
-        self._use(self._build(config, None))
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closing: set[asyncio.Future[None]] = set()
-        self._retired: set[Callable[[], Awaitable[None]]] = set()
-        self._end: asyncio.Future[None] | None = None
-        self._former: list[Running] = []
-        self._stopping = False
-        self._shutdown: asyncio.Future[bool] | None = None
+        scrubber = Scrubber()
+        self._events = Events(scrub=scrubber.text)
+
+        this = ref(self)  # else a router that nobody closes would be freed late: it would hold itself
+
+        def control(path: Path) -> Control:
+            from pointsman.control.socket import Control
+
+            router = this()
+            assert router is not None, "it is what asks"
+            return Control(router, path, scrub=scrubber.text)
+
+        self._lifecycle = Lifecycle(
+            config,
+            plugins=tuple(plugins),
+            clock=self._clock,
+            rng=rng,
+            events=self._events,
+            scrubber=scrubber,
+            control=control,
+        )
         self._listed: TTLCache[str, Sequence[ModelInfo]] = TTLCache(
             maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now
         )
@@ -149,7 +147,7 @@ class Router:
         return config
 
     async def __aenter__(self) -> Router:
-        self._bind()
+        self._lifecycle.bind()
         return self
 
     async def __aexit__(
@@ -165,31 +163,7 @@ class Router:
 
         Safe to repeat. It goes on when its caller is cancelled.
         """
-        if self._end is None:
-            self._end = asyncio.ensure_future(self._close())
-        await asyncio.shield(self._end)
-
-    async def _close(self) -> None:
-        if self._control is not None:
-            await self._control.aclose()
-        retired, self._retired = self._retired, set()
-        for close in retired:  # of earlier configurations, for calls that still run
-            self._close_later(close)
-        for task in tuple(self._closing):
-            with suppress(Exception):
-                await task
-        running = self._running()
-        for each in running:
-            each.closed = True
-        for pool in self._snapshot.alive:
-            if pool.queue is not None:
-                pool.queue.refuse_all(_shutting_down)
-        await self._snapshot.aclose()
-        # What still ran has just lost its connection; its records belong into the audit, too.
-        if not await self._idle(running, within=_LAST_WORDS):
-            for each in running:
-                each.give_up()
-        await self._snapshot.close_sinks()
+        await self._lifecycle.aclose()
 
     async def shutdown(self, *, grace: float | None = None) -> bool:
         """Take no further requests, let the running ones finish, then close.
@@ -200,35 +174,11 @@ class Router:
 
         Returns: whether none had to be ended.
         """
-        self._stopping = True
-        within = self.config.timeouts.drain if grace is None else grace
-        finished = await self._idle(self._running(), within=within)
-        await self.aclose()
-        return finished
+        return await self._lifecycle.shutdown(grace=grace)
 
     def shutdown_on(self, *signals: int, grace: float | None = None) -> None:
         """Have the process's `signals`, SIGTERM for one, begin a `shutdown`. Not on Windows."""
-
-        def begin() -> None:
-            if self._shutdown is None:
-                self._shutdown = asyncio.ensure_future(self.shutdown(grace=grace))
-
-        loop = asyncio.get_running_loop()
-        for each in signals:
-            loop.add_signal_handler(each, begin)
-
-    def _running(self) -> list[Running]:
-        """The requests that run, by snapshot; those of idle ones are forgotten."""
-        self._former = [each for each in self._former if each.requests]
-        return [*self._former, self._snapshot.setting.running]
-
-    async def _idle(self, running: Sequence[Running], *, within: float) -> bool:
-        idle = asyncio.Event()
-        when_all_idle(running, idle.set)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await idle.wait()
-        return idle.is_set()
+        self._lifecycle.shutdown_on(*signals, grace=grace)
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -342,10 +292,9 @@ class Router:
             del failure
 
     def _begin(self, operation: str, request: Request, terms: CallOptions) -> Execution:
-        self._bind()
-        snapshot = self._snapshot
-        if self._stopping:
-            raise self._refused(operation, request.model, _shutting_down(), terms)
+        snapshot = self._lifecycle.bind()
+        if self._lifecycle.stopping:
+            raise self._refused(operation, request.model, shutting_down(), terms)
         try:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
@@ -356,7 +305,7 @@ class Router:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""
         if isinstance(model, ChatRequest):
             model = model.model
-        error.request_id = terms.request_id or new_id("req_", self._rng)
+        error.request_id = terms.request_id or new_id("req_", self._lifecycle.rng)
         self._events.report(
             RequestEnded(
                 request_id=error.request_id,
@@ -380,6 +329,10 @@ class Router:
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
+    def _snapshot(self) -> Snapshot:
+        return self._lifecycle.snapshot
+
+    @property
     def config(self) -> Config:
         """What the router runs on."""
         return self._snapshot.config
@@ -398,7 +351,7 @@ class Router:
 
         A provider that does not answer is left out here; `health` says why.
         """
-        self._bind()
+        self._lifecycle.bind()
         public = [
             ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
             for name, pool in self._snapshot.pools.items()
@@ -442,7 +395,7 @@ class Router:
 
         Returns: provider name → `ok`, `ms` and, when it is not well, `error`.
         """
-        self._bind()
+        self._lifecycle.bind()
         scrubber = self._snapshot.setting.scrubber
 
         async def probe(name: str, provider: Provider) -> dict[str, Any]:
@@ -531,134 +484,12 @@ class Router:
 
         Raises: ConfigError with all problems at once.
         """
-        try:
-            await self._reload(source)
-        except ConfigError as error:
-            refused(self._snapshot.setting.scrubber.shown(error))
-            raise
-
-    async def _reload(self, source: str | Path | Mapping[str, Any] | Config | None) -> None:
-        if source is None:
-            source = self.config.file
-        if source is None:
-            raise ConfigError("the router was not made from a file; hand the new configuration to reload()")
-        # A thread, because files are read, those that values refer to as well.
-        config = (
-            source
-            if isinstance(source, Config)
-            else await asyncio.to_thread(as_config, source, self._extra_plugins)
-        )
-        self._bind()
-        old = self._snapshot
-        control = self._control_for(config)
-        try:
-            new = self._build(config, old)
-        except BaseException:
-            if control is not None and control is not self._control:
-                control.close()
-            raise
-        self._use(new)
-        new.start()
-        self._use_control(control)
+        await self._lifecycle.reload(source)
         self._listed.clear()
-        kept = sum(1 for id in new.lives if id in old.lives and new.lives[id] is old.lives[id])
-        self._former.append(old.setting.running)
-        # A request that waits between attempts holds no lease, yet it will need its connections again.
-        former = [each for each in self._running() if each is not new.setting.running]
-        for lives, close in old.retired_by(new):
-            self._retired.add(close)
-            when_all_idle([*lives, *former], partial(self._close_retired, close))
-        self._close_later(old.close_sinks)
-        self._events.report(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
-
-    # ── the rest ─────────────────────────────────────────────────────────────────────────────────────
-
-    def _build(self, config: Config, previous: Snapshot | None) -> Snapshot:
-        return build(
-            config,
-            Plugins(self._extra_plugins, choose=config.plugins),
-            clock=self._clock,
-            rng=self._rng,
-            events=self._events,
-            previous=previous,
-            scrubber=self._scrubber,
-        )
-
-    def _use(self, snapshot: Snapshot) -> None:
-        """Run on `snapshot` from now on; its audit sinks hear of everything that ends from now on."""
-        silence = self._silence
-        self._silence = [self._events.add(sink) for sink in snapshot.sinks]
-        for each in silence:
-            each()
-        self._snapshot = snapshot
 
     def prepare(self) -> None:
         """Import and make what the first call would have to; nothing is opened, and no loop needs to run."""
         self._snapshot.prepare()
-
-    def _bind(self) -> None:
-        if self._end is not None:
-            raise RuntimeError("this router is closed")
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            if self._pid != os.getpid():
-                self._begin_anew()
-            control = self._control_for(self.config)
-            self._loop = loop
-            self._journal.adjust()
-            self._snapshot.start()
-            self._use_control(control)
-        elif self._loop is not loop:
-            raise RuntimeError(
-                "this router belongs to another event loop; make one for each, or a SyncRouter"
-            )
-
-    def _begin_anew(self) -> None:
-        """The process was forked since: audit files and their threads, and chance, must be its own."""
-        self._pid = os.getpid()
-        self._rng = self._given_rng or system_rng()
-        self._use(self._build(self.config, None))
-
-    def _control_for(self, config: Config) -> Control | None:
-        """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
-        if config.control is None:
-            return None
-        from pointsman.control.commands import socket_path
-        from pointsman.control.socket import Control
-
-        try:
-            path = socket_path(config.control, config.file, pid=os.getpid())
-            if self._control is not None and self._control.path == path:
-                return self._control
-            return Control(self, path, scrub=self._scrubber.text)
-        except (ConfigError, ValueError) as error:
-            raise config_error([config.problem(("control",), str(error))], file=config.file) from error
-
-    def _use_control(self, control: Control | None) -> None:
-        old, self._control = self._control, control
-        if control is old:
-            return
-        if control is not None:
-            control.start()
-        if old is not None:
-            # It may be what asked for this reload, and still owes the answer.
-            old.close()
-            self._retired.add(old.aclose)
-            old.when_idle(partial(self._close_retired, old.aclose))
-
-    def _close_retired(self, close: Callable[[], Awaitable[None]]) -> None:
-        if close in self._retired:
-            self._retired.discard(close)
-            self._close_later(close)
-
-    def _close_later(self, close: Callable[[], Awaitable[None]]) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # the loop is gone, and the connections with it
-            return
-        task = asyncio.ensure_future(close(), loop=loop)
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
 
     def _now(self) -> float:
         try:
@@ -677,10 +508,6 @@ def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
     return replace(model, id=f"{provider}/{model.id}", provider=provider)
 
 
-def _shutting_down() -> NoDeploymentAvailable:
-    return NoDeploymentAvailable("the router is shutting down", reasons={})
-
-
 def _asked(
     model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]
 ) -> tuple[ChatRequest, CallOptions]:
@@ -691,20 +518,3 @@ def _asked(
         surplus = ", ".join(rest) or "messages"
         raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
     return checked(model), terms
-
-
-def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Sequence[object] = ()) -> Config:
-    """The configuration in a file or a mapping, or `source` itself.
-
-    Raises: ConfigError with all problems at once, those that `plugins` and installed ones find as well.
-    """
-    if isinstance(source, Config):
-        return source
-
-    def further(rest: Config) -> Sequence[Finding]:
-        known = Plugins(plugins, choose=rest.plugins)
-        return wrong_for_plugins(rest, known, clock=LoopClock(), rng=system_rng())
-
-    if isinstance(source, Mapping):
-        return Config.from_mapping(source, further=further)
-    return Config.load(source, further=further)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 from weakref import finalize
 
+from pointsman.build.loading import as_config
 from pointsman.config import Config
 from pointsman.errors import CallError
 from pointsman.events import Listener, log
@@ -19,7 +20,7 @@ from pointsman.execution.batch import BatchResult
 from pointsman.execution.stream import ChatStream
 from pointsman.loop_thread import Engine, Handover
 from pointsman.requests.parsing import Messages
-from pointsman.router import Router, as_config
+from pointsman.router import Router
 from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, StreamEvent
 
 T = TypeVar("T")

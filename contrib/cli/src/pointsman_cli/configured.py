@@ -38,7 +38,7 @@ async def configuration(asked: Asked) -> Config:
 
     Raises: ConfigError; Failed (2) when there is no configuration and nothing is found.
     """
-    from pointsman.router import as_config
+    from pointsman.build.loading import as_config
 
     file = config_file(asked, os.environ, Path())
     return as_config(await discovered_or_refused(quiet=asked.json) if file is None else file)

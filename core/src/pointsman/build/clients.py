@@ -1,0 +1,125 @@
+"""The HTTP clients of providers and deployments, each with a transport of its own; none opens anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from math import ceil
+from typing import Any
+
+from pointsman._internal.plugin_errors import OWN, fault
+from pointsman.auth import Auth
+from pointsman.build.draft import Draft
+from pointsman.build.factories import Factories
+from pointsman.config import DeploymentConfig, ProviderConfig
+from pointsman.config.problems import Path
+from pointsman.errors import ConfigError, PluginError
+from pointsman.http.client import Client, Endpoint, Used
+from pointsman.plugins.interfaces import lack
+from pointsman.transports.options import TransportOptions, TransportUnavailable
+
+
+class Clients:
+    """Makes clients of what a provider's configuration says of its connections."""
+
+    def __init__(self, draft: Draft, factories: Factories) -> None:
+        self._draft = draft
+        self._factories = factories
+
+    def client(
+        self,
+        config: ProviderConfig,
+        endpoint: Endpoint,
+        auth: Auth,
+        deployment: DeploymentConfig | None = None,
+        *,
+        headers: bool = True,
+    ) -> Client:
+        """A client of a provider, with the limits of one `deployment`. Raises TransportUnavailable.
+
+        `headers`: its requests carry the provider's own headers.
+        """
+        own = config.headers.items() if headers else ()
+        more = {name: value.get_secret_value() for name, value in own}
+        return Client(
+            replace(endpoint, headers={**endpoint.headers, **more}),
+            self._transport(config, deployment),
+            auth=auth,
+            clock=self._draft.clock,
+            connect_timeout=self.connect_timeout(config, deployment),
+            scrubber=self._draft.scrubber,
+            plugins=Used(
+                auth="" if config.credential is None else config.credential.type,
+                transport=config.transport or self._draft.config.transport,
+            ),
+        )
+
+    def _transport(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> Any:
+        """A transport, which opens nothing yet. Raises TransportUnavailable."""
+        name = config.transport or self._draft.config.transport
+        return self._carrier(name, self.options(config, deployment))
+
+    def _carrier(self, name: str, options: TransportOptions) -> Any:
+        """The transport of that name. Raises TransportUnavailable."""
+        did: str | None
+        try:
+            factory = self._draft.plugins.transport(name)
+            settings = None if factory.settings is None else factory.settings()
+            inner = partial(self._carrier, options=options)
+            context = self._draft.contexts.transport(name, settings, options=options, inner=inner)
+            made = factory.make(context)
+        except PluginError as error:
+            raise TransportUnavailable(error.message) from error
+        except (ConfigError, ValueError, TransportUnavailable) as error:
+            raise TransportUnavailable(self._draft.scrubber.shown(error)) from error
+        except OWN as error:  # somebody else's code: anything can happen
+            fault("transport", name, "make", error, scrub=self._draft.scrubber.text)
+            did = f"failed: {type(error).__name__}; the log says more"
+        else:
+            did = lack("transport", made)
+            if did is None:
+                return made
+        origin = self._draft.plugins.origin("transport", name)
+        raise TransportUnavailable(f"the factory of transport {name!r} from {origin} {did}")
+
+    def can_be_made(self, config: ProviderConfig, path: Path) -> bool:
+        """Whether a transport can: one is made for nothing, and what is wrong with it is a problem."""
+        before, options = len(self._draft.found), self.options(config, None)
+        place: Path = ("transport",) if config.transport is None else (*path, "transport")
+        offered = self._factories.offered(
+            "transport", config.transport or self._draft.config.transport, place
+        )
+        if config.ca_file is not None:
+            self._opens(replace(options, client_cert=None).ssl_context, (*path, "ca_file"))
+        if config.client_cert is not None:
+            self._opens(replace(options, ca_file=None).ssl_context, (*path, "client_cert"))
+        if offered is not None and len(self._draft.found) == before:
+            self._opens(lambda: self._transport(config, None), place)
+        return len(self._draft.found) == before
+
+    def options(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> TransportOptions:
+        """What is asked of a transport of that provider."""
+        max_in_flight = None if deployment is None else deployment.max_in_flight
+        return TransportOptions(
+            # A tenth above the limit, so that a connection that is being closed holds up nobody.
+            max_connections=None if max_in_flight is None else ceil(max_in_flight * 1.1) + 1,
+            connect_timeout=self.connect_timeout(config, deployment),
+            keepalive_expiry=config.keepalive,
+            http2=config.http2,
+            proxy=None if config.proxy is None else config.proxy.get_secret_value(),
+            ca_file=config.ca_file,
+            client_cert=None if config.client_cert is None else (config.client_cert, config.client_key),
+            trust_env=config.trust_env,
+        )
+
+    def connect_timeout(self, config: ProviderConfig, deployment: DeploymentConfig | None = None) -> float:
+        """Seconds that a connection may take to open: the most specific that is said."""
+        own = None if deployment is None else deployment.timeouts.connect
+        return own or config.timeouts.connect or self._draft.config.timeouts.connect
+
+    def _opens(self, make: Callable[[], object], path: Path) -> None:
+        try:
+            make()
+        except TransportUnavailable as error:
+            self._draft.problem(path, str(error))

@@ -1,0 +1,323 @@
+"""The deployments of a configuration with their live state: what they had, or new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from copy import copy
+from functools import partial
+from typing import Any
+
+from pointsman._internal.plugin_errors import OWN
+from pointsman.auth import Secret
+from pointsman.build.clients import Clients
+from pointsman.build.draft import Draft
+from pointsman.build.takeover import LiveSettings, settle
+from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
+from pointsman.config.problems import Path
+from pointsman.errors import InvalidRequest
+from pointsman.events import HealthChanged
+from pointsman.http.client import Client, Endpoint
+from pointsman.provider import Provider
+from pointsman.requests.parsing import default_options
+from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
+from pointsman.resilience.circuit_breaker import BreakerSettings
+from pointsman.resilience.cool_down import CoolDownSettings, Credential
+from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
+from pointsman.resilience.loaded_models import POLL_SECONDS, ModelServer
+from pointsman.resilience.outlier_detection import OutlierDetector, OutlierSettings
+from pointsman.resilience.rate_limit import Gcra, Oversize, RateLimits, RateLimitScope
+from pointsman.resilience.warm_up import WarmUpSettings
+from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment_state import DeploymentState
+from pointsman.routing.snapshot import Polled, Upstream
+from pointsman.strategy import Price
+from pointsman.transports.options import TransportUnavailable
+from pointsman.units import Rate
+from pointsman.wire.retry_after import left
+
+
+class Deployments:
+    """Makes the deployments of models.
+
+    Attributes:
+        lives, clients, limits: by the id of a deployment.
+        scopes: every rate limit that holds, by its name.
+        credentials: what tells a credential from others, and the cool-down of those that use it.
+        hosts: the servers that strategies want to know about, by the name of the provider.
+    """
+
+    def __init__(self, draft: Draft, clients: Clients) -> None:
+        self._draft = draft
+        self._clients = clients
+        self._specific = draft.config.specific()
+        self.lives: dict[str, DeploymentState] = {}
+        self.clients: dict[str, Client] = {}
+        self.limits: dict[str, RateLimits | None] = {}
+        self.scopes: dict[str, RateLimitScope] = {}
+        self.credentials: list[tuple[object, Credential]] = []
+        self.hosts: dict[str, Polled] = {}
+
+    def apart(self, draft: Draft) -> Deployments:
+        """Those of another draft, which share limits, credentials and servers with these."""
+        apart = copy(self)
+        apart._draft = draft
+        apart.lives, apart.clients, apart.limits = {}, {}, {}
+        return apart
+
+    def deployment(
+        self,
+        pool: str,
+        number: int,
+        config: DeploymentConfig,
+        model: ModelConfig,
+        upstream: Upstream,
+        *,
+        polled: bool,
+    ) -> Deployment:
+        """Deployment `number` of the model `pool`; `polled` for what it has in memory."""
+        id = config.id
+        path: Path = ("models", pool, "deployments", number)
+        if id not in self.lives:
+            self._add_live(id, config, upstream, path)
+        timeouts = self._draft.config.timeouts_for(pool, config)
+        return Deployment(
+            id=id,
+            model=config.model,
+            provider=upstream.provider,
+            client=self.clients.get(id),
+            live=self.lives[id],
+            plugin=upstream.factory.name,
+            weight=config.weight,
+            priority=config.priority,
+            defaults={
+                **self.defaults(model.defaults, ("models", pool, "defaults")),
+                **self.defaults(config.defaults, (*path, "defaults")),
+            },
+            options=config.options,
+            labels={**upstream.config.labels, **config.labels},
+            price=None if config.price is None else Price(**dict(config.price)),
+            host=self._host(config.provider, upstream, self.lives[id]) if polled else None,
+            outlier=self._outlier(pool, id, self.lives[id], upstream.checks),
+            first_token=timeouts.first_token,
+            idle=timeouts.idle,
+            attempt=timeouts.attempt,
+        )
+
+    def _host(self, name: str, upstream: Upstream, live: DeploymentState) -> ModelServer:
+        if name not in self.hosts:
+            kept = None if self._draft.previous is None else self._draft.previous.hosts.get(name)
+            if kept is None or kept.provider is not upstream.provider:
+                kept = self._polled(name, upstream.provider)
+            self.hosts[name] = kept
+        host = self.hosts[name].host
+        self._draft.adoptions.append(partial(host.works_for, live))
+        return host
+
+    def _polled(self, name: str, provider: Provider) -> Polled:
+        host, clock = ModelServer(), self._draft.clock
+
+        async def poll() -> None:
+            host.told(await provider.in_memory(), clock.now())
+
+        settings = CheckSettings(interval=POLL_SECONDS)
+        # A server that does not answer is nothing new here: what is known of it grows stale by itself.
+        poller = HealthChecker(
+            f"{name} for what it has in memory",
+            poll,
+            lambda _error, _now: None,
+            settings=settings,
+            clock=clock,
+            rng=self._draft.rng,
+            scrub=self._draft.scrubber.text,
+        )
+        return Polled(provider, host, poller)
+
+    def defaults(self, given: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+        """Options that hold where a call does not say otherwise; none with a problem."""
+        try:
+            return default_options(given)
+        except InvalidRequest as error:
+            self._draft.problem(path, error.message)
+            return {}
+
+    def _add_live(self, id: str, config: DeploymentConfig, upstream: Upstream, path: Path) -> None:
+        """State, client and limits of a deployment: those it had, as far as it is the same."""
+        settings, previous = self._live_settings(config), self._draft.previous
+        live = self._draft.kept.live(id, config.provider, config.model)
+        if live is None:
+            live = DeploymentState(id, breaker=None, rng=self._draft.rng, changes=self._draft.changes)
+            if previous is not None and id in previous.lives:
+                # What an operator said of it holds, however it is configured now.
+                live.admin = previous.lives[id].admin
+            elif previous is not None:
+                self._draft.adoptions.append(partial(live.begin_warm_up, self._draft.now))
+        elif self._moved(config.provider):
+            self._draft.adoptions.append(partial(_begin_anew, live, self._draft.now))
+        self.lives[id] = live
+        endpoint = upstream.provider.endpoint
+        if not self._draft.listed and (client := upstream.any_client()) is not None:
+            self.clients[id] = client
+        elif endpoint is not None:
+            try:
+                self.clients[id] = self._kept_client(live, config, upstream) or self._clients.client(
+                    upstream.config, endpoint, upstream.auth, config
+                )
+            except TransportUnavailable as error:
+                self._draft.problem(path, self._draft.scrubber.shown(error))
+        self.limits[id] = limits = self._rate_limits(config, upstream)
+        credential = self._credential(upstream)
+        adopt = partial(self._adopt, live, settings, limits, credential, self.clients.get(id), endpoint)
+        self._draft.adoptions.insert(0, adopt)  # whatever else is to be adopted finds the settings
+        if self._draft.listed:
+            self._draft.adoptions.append(partial(_add, upstream.warming, live))
+
+    def _moved(self, provider: str) -> bool:
+        """Whether another server answers under that name now."""
+        old = None if self._draft.previous is None else self._draft.previous.config.providers.get(provider)
+        new = self._draft.config.providers[provider]
+        return old is not None and (old.type, old.base_url) != (new.type, new.base_url)
+
+    def _kept_client(
+        self, live: DeploymentState, config: DeploymentConfig, upstream: Upstream
+    ) -> Client | None:
+        """The client of that state, when it is made as a new one would be."""
+        old = self._draft.previous
+        if old is None or old.lives.get(live.id) is not live or live.max_in_flight != config.max_in_flight:
+            return None
+        before, client = old.upstreams.get(config.provider), old.clients.get(live.id)
+        if before is None or before.provider is not upstream.provider or client is None:
+            return None
+        same = client.connect_timeout == self._clients.connect_timeout(upstream.config, config)
+        return client if same else None
+
+    def _live_settings(self, config: DeploymentConfig) -> LiveSettings:
+        warm_up, adaptive = self._draft.config.warm_up, self._draft.config.adaptive_concurrency
+        return LiveSettings(
+            breaker=BreakerSettings(**dict(self._specific.breaker(config))),
+            max_in_flight=config.max_in_flight,
+            warm_up=None if warm_up is None else WarmUpSettings(**dict(warm_up)),
+            adaptive=None if adaptive is None else AdaptiveSettings(**dict(adaptive)),
+            overload=CoolDownSettings(**dict(self._specific.overload(config))),
+            refusal=CoolDownSettings(**dict(self._specific.refusal(config))),
+        )
+
+    def _outlier(
+        self, pool: str, id: str, live: DeploymentState, checks: HealthState | None
+    ) -> OutlierDetector | None:
+        config, events = self._draft.config.outliers, self._draft.events
+        if config is None and checks is None:
+            return None
+        settings = OutlierSettings(enabled=False) if config is None else OutlierSettings(**dict(config))
+        before = None if self._draft.previous is None else self._draft.previous.pools.get(pool)
+        for each in () if before is None else before.deployments:
+            if each.live is live and each.outlier is not None:
+                self._draft.adoptions.append(partial(each.outlier.configure, settings, checks))
+                return each.outlier
+
+        def ejected(until: float, _now: float, reason: str) -> None:
+            live.begin_warm_up(until)
+            events.report(HealthChanged(id, False, reason))
+
+        return OutlierDetector(settings, self._draft.rng, checks=checks, on_eject=ejected)
+
+    def _rate_limits(self, config: DeploymentConfig, upstream: Upstream) -> RateLimits | None:
+        """What a deployment counts against: its own limits, those of its provider, and shared ones."""
+        named = [(f"deployment {config.id}", config.limits)]
+        named.append((f"provider {config.provider}", upstream.config.limits))
+        shared = (*config.shared_limits, *upstream.config.shared_limits)
+        named += [(f"limit {name}", self._draft.config.limits[name]) for name in shared]
+        scopes = [self._scope(name, limits) for name, limits in named if limits is not None]
+        return RateLimits(scopes) if scopes else None
+
+    def _scope(self, name: str, config: LimitsConfig) -> RateLimitScope:
+        if name not in self.scopes:
+            before = {} if self._draft.previous is None else self._draft.previous.scopes
+            old = before.get(name) or RateLimitScope()
+            self.scopes[name] = RateLimitScope(
+                _meter(config.requests, config.burst_requests, config.oversize, old.requests),
+                _meter(config.tokens, config.burst_tokens, config.oversize, old.tokens),
+                name,
+            )
+        return self.scopes[name]
+
+    def _credential(self, upstream: Upstream) -> Credential:
+        """What the upstreams with the same secret share, by whatever way it is configured."""
+        secret: object = None
+        with suppress(*OWN):  # a plugin's own, which may have none before its first call
+            secret = upstream.auth.current()
+        key = secret if isinstance(secret, Secret) else upstream.config.credential or upstream.provider.name
+        before = () if self._draft.previous is None else self._draft.previous.credentials
+        same = [each for known, each in (*self.credentials, *before) if known == key]
+        credential = same[0] if same else Credential()
+        if all(each is not credential for _, each in self.credentials):
+            self.credentials.append((key, credential))
+        return credential
+
+    def _adopt(
+        self,
+        live: DeploymentState,
+        settings: LiveSettings,
+        limits: RateLimits | None,
+        credential: Credential,
+        client: Client | None,
+        endpoint: Endpoint | None,
+    ) -> None:
+        live.limits = limits
+        settle(live, settings, self._draft.now, rng=self._draft.rng, events=self._draft.events)
+        live.uses(credential)
+        credential.settings = CoolDownSettings(**dict(self._draft.config.refusal))
+        if self._draft.config.hedging is not None:
+            live.keep_window()
+        if client is not None:
+            client.on_head = self._feedback(limits, endpoint)
+        live.wake()
+
+    def _feedback(
+        self, limits: RateLimits | None, endpoint: Endpoint | None
+    ) -> Callable[[Mapping[str, str]], None] | None:
+        """Lowers the rate limits of a deployment to what the upstream says is left; it never raises them."""
+        rates = None if endpoint is None else endpoint.rates
+        if rates is None or limits is None:
+            return None
+        clock = self._draft.clock
+
+        def heard(headers: Mapping[str, str]) -> None:
+            if rates.requests[0] not in headers and rates.tokens[0] not in headers:
+                return
+            now, wall = clock.now(), clock.wall()
+            requests, requests_wait = left(headers, rates.requests, wall=wall)
+            tokens, tokens_wait = left(headers, rates.tokens, wall=wall)
+            limits.lower(
+                now,
+                requests=requests,
+                requests_until=None if requests_wait is None else now + requests_wait,
+                tokens=tokens,
+                tokens_until=None if tokens_wait is None else now + tokens_wait,
+            )
+
+        return heard
+
+
+def _begin_anew(live: DeploymentState, now: float) -> None:
+    """What went wrong at one server says nothing about another."""
+    live.forget()
+    if live.breaker is not None:
+        live.breaker.reset(now)
+
+
+def _add(warming: list[DeploymentState], live: DeploymentState) -> None:
+    if live not in warming:
+        warming.append(live)
+
+
+def _meter(rate: Rate | None, burst: int | None, oversize: Oversize, old: Gcra | None) -> Gcra | None:
+    """A meter of these settings: the `old` one as it stands when they are its own, else one at rest."""
+    if rate is None:
+        return None
+    new = Gcra(rate.count, rate.period, burst, oversize=oversize)
+    return old if old is not None and _says(old) == _says(new) else new
+
+
+def _says(meter: Gcra) -> tuple[object, ...]:
+    return meter.count, meter.period, meter.burst, meter.oversize

@@ -1,0 +1,122 @@
+"""What the factories of plugins make of their settings; whatever goes wrong is a problem of the draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, SecretStr
+
+from pointsman._internal.plugin_errors import OWN, fault
+from pointsman.auth import Secret
+from pointsman.build.contexts import as_configured
+from pointsman.build.draft import Draft
+from pointsman.config import DeploymentConfig, Named
+from pointsman.config.findings import Finding
+from pointsman.config.problems import Path
+from pointsman.context import Context
+from pointsman.errors import ConfigError, InvalidRequest, PluginError
+from pointsman.plugins.interfaces import lack
+from pointsman.retry import RetryPolicy
+from pointsman.strategy import Strategy
+from pointsman.transports.options import TransportUnavailable
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Factories:
+    """The factories that a configuration names, by kind and name."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    def retry(self, named: Named, path: Path) -> RetryPolicy | None:
+        """The retry policy of that name; None with problems."""
+        policy: RetryPolicy | None = self.made("retry", named, path, self._draft.contexts.retry)
+        return policy
+
+    def strategy(
+        self, named: Named, path: Path, model: str = "", deployments: Sequence[DeploymentConfig] = ()
+    ) -> Strategy | None:
+        """The strategy of that name for `model`, or for nobody; None with problems."""
+        members = [as_configured(each) for each in deployments]
+        context = partial(self._draft.contexts.strategy, model=model, members=members)
+        strategy: Strategy | None = self.made("strategy", named, path, context)
+        return strategy
+
+    def offered(self, kind: str, name: str, path: Path) -> Any:
+        """The factory of that kind and name; None with a problem."""
+        try:
+            return self._draft.plugins.get(kind, name)
+        except PluginError as error:
+            self._draft.problem(path, error.message)
+            return None
+
+    def validated(self, model: type[M] | None, settings: Mapping[str, Any], path: Path) -> M | None:
+        """The settings of a plugin, whose secrets are hidden from now on; None with problems."""
+        kind: object = model
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            self._draft.problem(
+                path, f"the `settings` of its factory are {kind!r:.50}, expected a pydantic model"
+            )
+            return None
+        made = self._draft.config.validate_settings(model, settings, path, self._draft.found)
+        self._draft.scrubber.know(_secrets_in(made))
+        return made
+
+    def made(self, kind: str, named: Named, path: Path, context: Callable[[str, Any], Context]) -> Any:
+        """What the factory `named.type` of that kind makes of its settings; None with problems.
+
+        `context`: makes what the factory is given, of its name and its settings.
+        """
+        factory = self.offered(kind, named.type, (*path, "type"))
+        if factory is None:
+            return None
+        settings = None
+        if factory.settings is not None:
+            settings = self.validated(factory.settings, named.settings, path)
+            if settings is None:
+                return None
+        elif named.settings:
+            place = (*path, next(iter(named.settings)))
+            self._draft.found.append(Finding(place, f"{named.type} takes no settings", at_key=True))
+            return None
+        return self.make(kind, named.type, path, lambda: factory.make(context(named.type, settings)))
+
+    def make(self, kind: str, name: str, path: Path, make: Callable[[], Any]) -> Any:
+        """What the factory `name` of that kind makes; None with problems."""
+        try:
+            made = make()
+        except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
+            self._draft.problem(path, self._draft.scrubber.shown(error))
+            return None
+        except OWN as error:  # somebody else's code: anything can happen
+            fault(kind, name, "make", error, scrub=self._draft.scrubber.text)
+            did: str | None = f"failed: {type(error).__name__}; the log says more"
+        else:
+            did = lack(kind, made)
+            if did is None:
+                return made
+        self._draft.problem(
+            path, f"the factory of {kind} {name!r} from {self._draft.plugins.origin(kind, name)} {did}"
+        )
+        return None
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    """What the settings of a plugin keep secret, at any depth."""
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case Secret():
+            yield value.reveal()
+        case BaseModel():
+            for _, each in value:
+                yield from _secrets_in(each)
+        case Mapping():
+            for each in value.values():
+                yield from _secrets_in(each)
+        case list() | tuple():
+            for each in value:
+                yield from _secrets_in(each)

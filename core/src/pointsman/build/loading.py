@@ -1,0 +1,30 @@
+"""A configuration from whatever holds one, with what plugins find wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pointsman.build.builder import wrong_for_plugins
+from pointsman.clock import LoopClock, system_rng
+from pointsman.config import Config
+from pointsman.config.findings import Finding
+from pointsman.plugins.registry import Plugins
+
+
+def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Sequence[object] = ()) -> Config:
+    """The configuration in a file or a mapping, or `source` itself.
+
+    Raises: ConfigError with all problems at once, those that `plugins` and installed ones find as well.
+    """
+    if isinstance(source, Config):
+        return source
+
+    def further(rest: Config) -> Sequence[Finding]:
+        known = Plugins(plugins, choose=rest.plugins)
+        return wrong_for_plugins(rest, known, clock=LoopClock(), rng=system_rng())
+
+    if isinstance(source, Mapping):
+        return Config.from_mapping(source, further=further)
+    return Config.load(source, further=further)

@@ -1,0 +1,202 @@
+"""The models of a configuration: how each chooses, and the deployments that it chooses from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from pointsman._internal.plugin_errors import OWN, fault
+from pointsman.build.deployments import Deployments
+from pointsman.build.draft import Draft
+from pointsman.build.factories import Factories
+from pointsman.config import DeploymentConfig, ModelConfig, Named
+from pointsman.config.problems import Path
+from pointsman.errors import FallbackOn, Outcome, PluginError
+from pointsman.provider import ProviderFactory
+from pointsman.requests.requirements import show, unmet
+from pointsman.resilience.admission_queue import AdmissionQueue
+from pointsman.resilience.fair_queue import FairQueue, QueueSettings
+from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudget
+from pointsman.retry import RetryPolicy
+from pointsman.routing.deployment import Deployment
+from pointsman.routing.lease import Lease
+from pointsman.routing.pool import Fallback, Pool
+from pointsman.routing.snapshot import Upstream
+from pointsman.strategy import Strategy
+
+
+class Choice(NamedTuple):
+    """How a model chooses, and how often and how late it asks again (None: as in general)."""
+
+    strategy: Strategy
+    retry: RetryPolicy | None
+
+
+class Pools:
+    """Makes the pools of models.
+
+    Args:
+        known: the factories of the providers whose type is known, by the name of the provider.
+        retry: the policy in general; None when it could not be made.
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        factories: Factories,
+        deployments: Deployments,
+        *,
+        known: Mapping[str, ProviderFactory],
+        retry: RetryPolicy | None,
+    ) -> None:
+        self._draft = draft
+        self._factories = factories
+        self._deployments = deployments
+        self._known = known
+        self._retry = retry
+
+    def choice(self, name: str, model: ModelConfig) -> Choice | None:
+        """How a model chooses, with all that it and its deployments say checked; None with problems."""
+        path: Path = ("models", name)
+        strategy = self._factories.strategy(*self._choosing(name, model), name, model.deployments)
+        retry = self._retry
+        if model.retry is not None:
+            retry = self._factories.retry(model.retry, (*path, "retry"))
+        self._deployments.defaults(model.defaults, (*path, "defaults"))
+        for n, each in enumerate(model.deployments):
+            self._check_deployment(each, (*path, "deployments", n))
+        self._check_require(model, path)
+        return None if strategy is None else Choice(strategy, retry)
+
+    def _choosing(self, name: str, model: ModelConfig) -> tuple[Named, Path]:
+        """The strategy that holds for a model, and where it stands."""
+        if model.strategy is None:
+            return self._draft.config.strategy, ("strategy",)
+        return model.strategy, ("models", name, "strategy")
+
+    def _check_deployment(self, config: DeploymentConfig, path: Path) -> None:
+        factory = self._known.get(config.provider)
+        if factory is not None and factory.options is not None:
+            self._factories.validated(factory.options, config.options, (*path, "options"))
+        self._deployments.defaults(config.defaults, (*path, "defaults"))
+        if (
+            self._draft.config.adaptive_concurrency is not None
+            and config.max_in_flight is None
+            and self._draft.listed
+        ):
+            self._draft.problem(
+                (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
+            )
+
+    def _check_require(self, model: ModelConfig, path: Path) -> None:
+        providers = self._draft.config.providers
+        known = [each for each in model.deployments if each.provider in providers]
+        carried = [{**providers[each.provider].labels, **each.labels} for each in known]
+        if len(known) < len(model.deployments) or not model.require:
+            return
+        if not any(unmet(model.require, each) is None for each in carried):
+            self._draft.problem(
+                (*path, "require"),
+                f"no deployment of it meets {show(model.require)}",
+                hint="give one the labels, or its provider",
+                rests_on=[
+                    (*path, "deployments"),
+                    *(("providers", each.provider, "labels") for each in known),
+                ],
+            )
+
+    def pool(
+        self,
+        name: str,
+        model: ModelConfig,
+        upstreams: Mapping[str, Upstream],
+        choice: Choice,
+    ) -> Pool | None:
+        """The pool of a model, with the state of its deployments; None with problems."""
+        strategy, retry = choice
+        named, place = self._choosing(name, model)
+        deployments = [
+            self._deployments.deployment(
+                name, n, each, model, upstreams[each.provider], polled=strategy.wants_residency
+            )
+            for n, each in enumerate(model.deployments)
+        ]
+        old = None if self._draft.previous is None else self._draft.previous.pools.get(name)
+        if old is not None and old.strategy_name == named.type:
+            self._restore(strategy, old)
+        try:
+            return self._new_pool(name, model, deployments, strategy, retry, old)
+        except PluginError as error:
+            self._draft.problem(place, error.message)
+            return None
+
+    def _restore(self, strategy: Strategy, old: Pool) -> None:
+        """Have `strategy` go on where its predecessor stands. One that cannot begins anew."""
+        try:
+            strategy.restore(old.strategy.state())
+        except ValueError:
+            return
+        except OWN as error:
+            fault("strategy", old.strategy_name, "restore", error, scrub=self._draft.scrubber.text)
+
+    def _new_pool(
+        self,
+        name: str,
+        model: ModelConfig,
+        deployments: Sequence[Deployment],
+        strategy: Strategy,
+        retry: RetryPolicy | None,
+        old: Pool | None,
+    ) -> Pool:
+        named = model.strategy or self._draft.config.strategy
+        pool = Pool(
+            name,
+            deployments,
+            strategy,
+            strategy_name=named.type,
+            fallback=[Fallback(each.to, frozenset(map(FallbackOn, each.on))) for each in model.fallback],
+            total=model.timeouts.total or self._draft.config.timeouts.total,
+            require=model.require,
+            budget=self._budget(None if retry is None else retry.budget, old),
+            retry=retry,
+            retry_name=(model.retry or self._draft.config.retry).type,
+            scrub=self._draft.scrubber.text,
+            panic_threshold=self._draft.config.panic_threshold,
+            rng=self._draft.rng,
+            queue=self._queue(),
+            hedges=self._hedges(old),
+            counts_tokens=any(
+                limits is not None and limits.counts_tokens
+                for limits in (self._deployments.limits[each.id] for each in deployments)
+            ),
+        )
+        self._draft.adoptions.append(partial(pool.tie, self._draft.now))
+        return pool
+
+    def _hedges(self, old: Pool | None) -> RetryBudget | None:
+        config = self._draft.config.hedging
+        if config is None:
+            return None
+        return _kept(None if old is None else old.hedges, replace(HEDGES, ratio=config.budget))
+
+    def _queue(self) -> AdmissionQueue[Lease] | None:
+        """Where callers of one model wait for room."""
+        config, clock = self._draft.config.queue, self._draft.clock
+        if config is None:
+            return None
+        settings = QueueSettings(max_length=config.length, max_wait=config.wait, share=config.lowest_share)
+
+        def release(held: Lease) -> None:
+            held.release(Outcome.NEUTRAL, clock.now(), sent=False)
+
+        return AdmissionQueue(FairQueue(settings), release)
+
+    def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
+        return None if settings is None else _kept(None if old is None else old.budget, settings)
+
+
+def _kept(old: RetryBudget | None, settings: BudgetSettings) -> RetryBudget:
+    """A budget with these settings; a reload does not fill it up again."""
+    return old if old is not None and old.settings == settings else RetryBudget(settings)

@@ -1,0 +1,197 @@
+"""The providers of a configuration: their objects with credentials and health checks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel
+
+from pointsman._internal.scrubber import userinfo
+from pointsman.auth import Auth, Overheard
+from pointsman.build.clients import Clients
+from pointsman.build.draft import Draft
+from pointsman.build.factories import Factories
+from pointsman.builtin.auth import Fixed
+from pointsman.config import ProviderConfig
+from pointsman.config.problems import Path
+from pointsman.errors import InvalidRequest
+from pointsman.events import HealthChanged
+from pointsman.http.client import Client, Endpoint
+from pointsman.provider import ProviderFactory
+from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState, answered
+from pointsman.routing.deployment_state import DeploymentState
+from pointsman.routing.snapshot import Upstream
+from pointsman.transports.options import TransportUnavailable
+
+_BESIDE = ("health", "labels", "limits", "models", "shared_limits", "timeouts")
+"""What is said at a provider and not to it: neither the object nor its clients are made of these."""
+
+
+class Providers:
+    """Makes the providers, or takes over those that nothing has changed about.
+
+    Attributes:
+        known: the factories of those whose type is known, whatever else is wrong with them.
+    """
+
+    def __init__(self, draft: Draft, factories: Factories, clients: Clients) -> None:
+        self._draft = draft
+        self._factories = factories
+        self._clients = clients
+        self.known: dict[str, ProviderFactory] = {}
+
+    def upstream(self, name: str, config: ProviderConfig) -> Upstream | None:
+        """The provider of that name as it runs: the one there was, or a new one; None with problems."""
+        previous = self._draft.previous
+        old = None if previous is None else previous.upstreams.get(name)
+        if old is not None and self._same_provider(old.config, config):
+            self.known[name] = old.factory
+            return self._checked(replace(old, config=config), old)
+        new = self._new(name, config)
+        return None if new is None else self._checked(new, old)
+
+    def _new(self, name: str, config: ProviderConfig) -> Upstream | None:
+        path: Path = ("providers", name)
+        self._know(config)
+        for_tokens: list[Client] = []
+        auth = self._auth(name, config, for_tokens)
+        works = self._clients.can_be_made(config, path)
+        factory: ProviderFactory | None = self._factories.offered("provider", config.type, (*path, "type"))
+        if factory is None:
+            return None
+        self.known[name] = factory
+        settings = self._factories.validated(factory.settings, config.settings, path)
+        if self._lacks_credential(config, factory, path) or settings is None or auth is None or not works:
+            return None
+        return self._made(name, config, factory, settings, auth, for_tokens)
+
+    def _lacks_credential(self, config: ProviderConfig, factory: ProviderFactory, path: Path) -> bool:
+        if not factory.needs_key or config.base_url is not None or config.credential is not None:
+            return False
+        variable = factory.key_variable or "API_KEY"
+        self._draft.problem(
+            path,
+            f"a provider of type {config.type} needs a credential",
+            hint=f"add `auth: {{type: env, name: {variable}}}` or `api_key: ${{{variable}}}`",
+        )
+        return True
+
+    def _made(
+        self,
+        name: str,
+        config: ProviderConfig,
+        factory: ProviderFactory,
+        settings: BaseModel,
+        auth: Auth,
+        for_tokens: list[Client],
+    ) -> Upstream | None:
+        """What the factory makes, with clients that it opens on demand; None with a problem."""
+        path: Path = ("providers", name)
+        own: list[Client] = []
+
+        def open_client(endpoint: Endpoint) -> Client:
+            client = self._clients.client(config, endpoint, auth)
+            own.append(client)
+            return client
+
+        base_url = config.base_url or factory.default_base_url
+        context = self._draft.contexts.provider(
+            config.type,
+            settings,
+            name=name,
+            base_url=None if base_url is None else base_url.rstrip("/"),
+            auth=Overheard(auth, self._draft.scrubber),
+            open=open_client,
+        )
+        provider = self._factories.make("provider", config.type, path, lambda: factory.make(context))
+        if provider is None:
+            return None
+        try:
+            if provider.endpoint is not None:  # one for nothing: its headers may be none that can be sent
+                self._clients.client(config, provider.endpoint, auth)
+        except (InvalidRequest, TransportUnavailable) as error:
+            self._draft.problem(path, self._draft.scrubber.shown(error))
+            return None
+        return Upstream(config, factory, provider, auth, open_client, own, for_tokens)
+
+    def _auth(self, name: str, config: ProviderConfig, opened: list[Client]) -> Auth | None:
+        """Where the credential of a provider comes from; its clients join those `opened`."""
+        key = "auth" if config.api_key is None else "api_key"
+        if config.credential is None:
+            return Fixed(None)
+
+        def open_client(endpoint: Endpoint) -> Client:
+            client = self._clients.client(config, endpoint, Fixed(None), headers=False)
+            opened.append(client)
+            return client
+
+        context = partial(self._draft.contexts.auth, provider=name, http=open_client)
+        path: Path = ("providers", name, key)
+        auth: Auth | None = self._factories.made("auth", config.credential, path, context)
+        return auth
+
+    def _know(self, config: ProviderConfig) -> None:
+        """Have the secrets of `config` hidden that no plugin gets to see."""
+        self._draft.scrubber.know(value.get_secret_value() for value in config.headers.values())
+        for proxy in self._clients.options(config, None).proxies():
+            self._draft.scrubber.know(userinfo(proxy))
+
+    def _checked(self, upstream: Upstream, old: Upstream | None) -> Upstream:
+        """`upstream` with the checks that the configuration wants for it, not begun yet.
+
+        What the checks said of the `old` one stays, and they go on when nothing about them has changed.
+        """
+        config = self._draft.config.health_for(upstream.config)
+        if config is None:
+            return replace(upstream, checks=None, prober=None, warming=[])
+        settings = CheckSettings(**dict(config))
+        kept = None if old is None else old.checks
+        if old is not None and kept is not None:
+            if old.provider is upstream.provider and kept.settings == settings:
+                return upstream
+            self._draft.adoptions += [partial(kept.configure, settings), old.warming.clear]
+        checks, warming = (
+            (kept, old.warming) if old is not None and kept else self._new_checks(upstream, settings)
+        )
+        prober = HealthChecker(
+            upstream.provider.name,
+            lambda: answered(upstream.provider.probe()),
+            checks.report,
+            settings=settings,
+            clock=self._draft.clock,
+            rng=self._draft.rng,
+            scrub=self._draft.scrubber.text,
+        )
+        return replace(upstream, checks=checks, prober=prober, warming=warming)
+
+    def _new_checks(
+        self, upstream: Upstream, settings: CheckSettings
+    ) -> tuple[HealthState, list[DeploymentState]]:
+        events, name, changes = self._draft.events, upstream.provider.name, self._draft.changes
+        warming: list[DeploymentState] = []
+
+        def changed(healthy: bool, now: float, reason: str) -> None:
+            changes.count += 1
+            events.report(HealthChanged(name, healthy, reason))
+            for each in warming if healthy else ():
+                each.begin_warm_up(now)
+
+        return HealthState(settings, on_change=changed, say=self._draft.scrubber.shown), warming
+
+    def _same_provider(self, old: ProviderConfig, new: ProviderConfig) -> bool:
+        """Whether a provider object and its clients can stay: nothing they are made of has changed."""
+        assert self._draft.previous is not None
+        before = self._draft.previous.config
+        return (
+            _reach(old) == _reach(new)
+            and before.plugins.get(old.type) == self._draft.config.plugins.get(new.type)
+            and before.transport == self._draft.config.transport
+            and (old.timeouts.connect or before.timeouts.connect) == self._clients.connect_timeout(new)
+        )
+
+
+def _reach(config: ProviderConfig) -> dict[str, Any]:
+    """What a provider object and its clients are made of, but for the time to connect."""
+    return {name: value for name, value in config if name not in _BESIDE}

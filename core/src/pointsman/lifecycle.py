@@ -1,0 +1,287 @@
+"""What a router runs on, from its first call to its last: begun, replaced by a reload, retired, shut down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pointsman._internal.scrubber import Scrubber
+from pointsman.build.builder import build
+from pointsman.build.loading import as_config
+from pointsman.clock import Clock, Rng, system_rng
+from pointsman.config import Config
+from pointsman.config.problems import config_error
+from pointsman.errors import ConfigError, NoDeploymentAvailable
+from pointsman.event_log import Journal, refused
+from pointsman.events import Events, Reloaded
+from pointsman.plugins.registry import Plugins
+from pointsman.routing.pool import when_all_idle
+from pointsman.routing.runtime import Running
+from pointsman.routing.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pointsman.control.socket import Control
+
+_LAST_WORDS = 1.0
+"""Seconds that requests whose connections were just closed have to end in, each with its record."""
+
+
+class Lifecycle:
+    """Owns the snapshot that a router runs on, its control socket, and what earlier ones have left to close.
+
+    Attributes:
+        snapshot: what new requests run on.
+        stopping: no further request is taken.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        plugins: Sequence[object],
+        clock: Clock,
+        rng: Rng | None,
+        events: Events,
+        scrubber: Scrubber,
+        control: Callable[[Path], Control],
+    ) -> None:
+        """Build everything that `config` names; nothing is connected yet.
+
+        Args:
+            rng: None for the system's, which a forked process makes anew.
+            control: makes a control socket at that path.
+
+        Raises: ConfigError with all problems at once.
+        """
+        self._plugins = plugins
+        self._clock = clock
+        self._given_rng = rng
+        self.rng = rng or system_rng()
+        self._events = events
+        self._scrubber = scrubber
+        self._journal = Journal(events)
+        self._make_control = control
+        self._control: Control | None = None
+        self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._silence: list[Callable[[], None]] = []
+        self._former: list[Running] = []
+        self._retired: set[Callable[[], Awaitable[None]]] = set()
+        self._closing: set[asyncio.Future[None]] = set()
+        self._end: asyncio.Future[None] | None = None
+        self._shutdown: asyncio.Future[bool] | None = None
+        self.stopping = False
+        self.snapshot: Snapshot
+        self._use(self._build(config, None))
+
+    # ── begin ────────────────────────────────────────────────────────────────────────────────────────
+
+    def bind(self) -> Snapshot:
+        """What to run on, on this event loop; the first call has everything begin.
+
+        Raises: RuntimeError when closed, or on another loop. ConfigError when there can be no control socket.
+        """
+        if self._end is not None:
+            raise RuntimeError("this router is closed")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            if self._pid != os.getpid():
+                self._begin_anew()
+            control = self._control_for(self.snapshot.config)
+            self._loop = loop
+            self._journal.adjust()
+            self.snapshot.start()
+            self._use_control(control)
+        elif self._loop is not loop:
+            raise RuntimeError(
+                "this router belongs to another event loop; make one for each, or a SyncRouter"
+            )
+        return self.snapshot
+
+    def _begin_anew(self) -> None:
+        """The process was forked since: audit files and their threads, and chance, must be its own."""
+        self._pid = os.getpid()
+        self.rng = self._given_rng or system_rng()
+        self._use(self._build(self.snapshot.config, None))
+
+    def _build(self, config: Config, previous: Snapshot | None) -> Snapshot:
+        return build(
+            config,
+            Plugins(self._plugins, choose=config.plugins),
+            clock=self._clock,
+            rng=self.rng,
+            events=self._events,
+            previous=previous,
+            scrubber=self._scrubber,
+        )
+
+    def _use(self, snapshot: Snapshot) -> None:
+        """Run on `snapshot` from now on; its audit sinks hear of everything that ends from now on."""
+        silence = self._silence
+        self._silence = [self._events.add(sink) for sink in snapshot.sinks]
+        for end in silence:
+            end()
+        self.snapshot = snapshot
+
+    # ── reload ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def reload(self, source: str | Path | Mapping[str, Any] | Config | None) -> None:
+        """Run on a new configuration: the same file read again, or `source`. Raises ConfigError."""
+        try:
+            await self._reload(source)
+        except ConfigError as error:
+            refused(self.snapshot.setting.scrubber.shown(error))
+            raise
+
+    async def _reload(self, source: str | Path | Mapping[str, Any] | Config | None) -> None:
+        if source is None:
+            source = self.snapshot.config.file
+        if source is None:
+            raise ConfigError("the router was not made from a file; hand the new configuration to reload()")
+        # A thread, because files are read, those that values refer to as well.
+        config = (
+            source
+            if isinstance(source, Config)
+            else await asyncio.to_thread(as_config, source, self._plugins)
+        )
+        old = self.bind()
+        control = self._control_for(config)
+        try:
+            new = self._build(config, old)
+        except BaseException:
+            if control is not None and control is not self._control:
+                control.close()
+            raise
+        self._use(new)
+        new.start()
+        self._use_control(control)
+        self._retire(old, new)
+        kept = sum(1 for id in new.lives if id in old.lives and new.lives[id] is old.lives[id])
+        self._events.report(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
+
+    def _retire(self, old: Snapshot, new: Snapshot) -> None:
+        """Have what `new` no longer uses closed once no call needs it any more."""
+        self._former.append(old.setting.running)
+        # A request that waits between attempts holds no lease, yet it will need its connections again.
+        former = [running for running in self._running() if running is not new.setting.running]
+        for lives, close in old.retired_by(new):
+            self._retired.add(close)
+            when_all_idle([*lives, *former], partial(self._close_retired, close))
+        self._close_later(old.close_sinks)
+
+    def _close_retired(self, close: Callable[[], Awaitable[None]]) -> None:
+        if close in self._retired:
+            self._retired.discard(close)
+            self._close_later(close)
+
+    def _close_later(self, close: Callable[[], Awaitable[None]]) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # the loop is gone, and the connections with it
+            return
+        task = asyncio.ensure_future(close(), loop=loop)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # ── the control socket ───────────────────────────────────────────────────────────────────────────
+
+    def _control_for(self, config: Config) -> Control | None:
+        """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
+        if config.control is None:
+            return None
+        from pointsman.control.commands import socket_path
+
+        try:
+            path = socket_path(config.control, config.file, pid=os.getpid())
+            if self._control is not None and self._control.path == path:
+                return self._control
+            return self._make_control(path)
+        except (ConfigError, ValueError) as error:
+            raise config_error([config.problem(("control",), str(error))], file=config.file) from error
+
+    def _use_control(self, control: Control | None) -> None:
+        old, self._control = self._control, control
+        if control is old:
+            return
+        if control is not None:
+            control.start()
+        if old is not None:
+            # It may be what asked for this reload, and still owes the answer.
+            old.close()
+            self._retired.add(old.aclose)
+            old.when_idle(partial(self._close_retired, old.aclose))
+
+    # ── shut down ────────────────────────────────────────────────────────────────────────────────────
+
+    async def aclose(self) -> None:
+        """Close all connections and write what the audit still holds. Safe to repeat and to cancel."""
+        if self._end is None:
+            self._end = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._end)
+
+    async def _close(self) -> None:
+        if self._control is not None:
+            await self._control.aclose()
+        retired, self._retired = self._retired, set()
+        for close in retired:  # of earlier configurations, for calls that still run
+            self._close_later(close)
+        for task in tuple(self._closing):
+            with suppress(Exception):
+                await task
+        running = self._running()
+        for each in running:
+            each.closed = True
+        for pool in self.snapshot.alive:
+            if pool.queue is not None:
+                pool.queue.refuse_all(shutting_down)
+        await self.snapshot.aclose()
+        # What still ran has just lost its connection; its records belong into the audit, too.
+        if not await self._idle(running, within=_LAST_WORDS):
+            for each in running:
+                each.give_up()
+        await self.snapshot.close_sinks()
+
+    async def shutdown(self, *, grace: float | None = None) -> bool:
+        """Take no further requests, let the running ones finish within `grace` seconds, then close.
+
+        Returns: whether none had to be ended.
+        """
+        self.stopping = True
+        within = self.snapshot.config.timeouts.drain if grace is None else grace
+        finished = await self._idle(self._running(), within=within)
+        await self.aclose()
+        return finished
+
+    def shutdown_on(self, *signals: int, grace: float | None = None) -> None:
+        """Have the process's `signals` begin a `shutdown`."""
+
+        def begin() -> None:
+            if self._shutdown is None:
+                self._shutdown = asyncio.ensure_future(self.shutdown(grace=grace))
+
+        loop = asyncio.get_running_loop()
+        for signal in signals:
+            loop.add_signal_handler(signal, begin)
+
+    def _running(self) -> list[Running]:
+        """The requests that run, by snapshot; those of idle ones are forgotten."""
+        self._former = [running for running in self._former if running.requests]
+        return [*self._former, self.snapshot.setting.running]
+
+    async def _idle(self, running: Sequence[Running], *, within: float) -> bool:
+        idle = asyncio.Event()
+        when_all_idle(running, idle.set)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await idle.wait()
+        return idle.is_set()
+
+
+def shutting_down() -> NoDeploymentAvailable:
+    """Why a request is not taken any more."""
+    return NoDeploymentAvailable("the router is shutting down", reasons={})

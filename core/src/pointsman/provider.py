@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from pydantic import BaseModel
@@ -57,34 +57,6 @@ class Call:
     def headers(self) -> dict[str, str]:
         """What every outgoing call carries: our request id and the attempt's number."""
         return {"x-pointsman-request-id": self.request_id, "x-pointsman-attempt": str(self.attempt)}
-
-
-T = TypeVar("T")
-
-_MADE_AT_MOST = 1000
-
-
-class PerOptions(Generic[T]):
-    """What `make` makes of a deployment's options, once for each deployment.
-
-    A deployment hands out the same mapping with every call, so it is known by its identity. What fails is
-    tried again with the next call.
-    """
-
-    __slots__ = ("_made", "_make")
-
-    def __init__(self, make: Callable[[Mapping[str, Any]], T]) -> None:
-        self._make = make
-        self._made: dict[int, tuple[Mapping[str, Any], T]] = {}
-
-    def __call__(self, options: Mapping[str, Any]) -> T:
-        known = self._made.get(id(options))
-        if known is None:
-            if len(self._made) >= _MADE_AT_MOST:
-                self._made.clear()
-            # The options are kept with it: while they live, nothing else can have their identity.
-            known = self._made[id(options)] = (options, self._make(options))
-        return known[1]
 
 
 class ProviderContext(Context, frozen=True, kw_only=True, eq=False):

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from pydantic import ValidationError
 from replay import Scripted, assemble, call_for, client_for, context_for
 
@@ -225,7 +226,7 @@ async def test_a_provider_opens_nothing_until_it_must_and_closes_what_it_opened(
 
     transport = Watched([(200, {"version": "1"})])
     context = context_for(transport, settings=OllamaSettings())
-    object.__setattr__(context, "open", lambda end: opened.append(end) or client_for(transport, end))
+    context = replace(context, open=lambda end: opened.append(end) or client_for(transport, end))
     provider = OllamaProvider(context)
 
     await provider.aclose()

@@ -22,10 +22,9 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
-from pointsman import Router
+from pointsman import Router, replace
 from pointsman.builtin.httpx.transport import HttpxTransport
 from pointsman.errors import (
     AttemptTimeout,

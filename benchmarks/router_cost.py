@@ -9,7 +9,12 @@ what a caller gives, `provider` is one attempt from the provider down to the tra
 includes giving the lease back. For streams the figure is per chunk: what each of the further chunks adds to a
 stream.
 
-`--instructions` counts executed instructions with valgrind instead, which is slow but the same every time.
+`chat with audit` is `chat` with the two records that a call leaves in an audit file, and the thread that
+writes them. `whole call` alone has a network: the client of `benchmarks/peers`, which has everything armed,
+16 calls at once over loopback to the upstream there. PEERS_AUDIT=none takes the audit out of it.
+
+`--instructions` counts executed instructions with valgrind instead, which is slow but the same every time; of
+the last two nearly so, since their threads and the network follow a clock.
 
 Goals: `routing` 35 us at 10 deployments; selection 10 us at 10 and 200 us at 1,000 deployments; a chunk at
 most 2.2 times that of `chunk by hand`, which is the least that reads the same bytes.
@@ -27,13 +32,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
 from time import process_time
 from typing import Any
 
 import httpx
 from pydantic import BaseModel
 
-from pointsman import Router, jsonio
+from pointsman import Router
+from pointsman._internal import jsonio
 from pointsman.errors import Outcome
 from pointsman.execution.execution import Execution
 from pointsman.hookspecs import PointsmanSpec, hookimpl
@@ -46,6 +54,9 @@ from pointsman.transports.factory import TransportFactory
 from pointsman.types import ChatRequest, ChatResponse, Usage
 
 LONG_STREAM, SHORT_STREAM = 200, 20
+PEERS = str(Path(__file__).resolve().parent / "peers")
+AT_ONCE = 16
+"""Calls of `whole call`."""
 QUESTION = [
     {"role": "system", "content": "You are a helpful assistant. " * 10},
     {"role": "user", "content": "Why is the sky blue?"},
@@ -151,13 +162,17 @@ class InstantPlugin(PointsmanSpec):
         return [TransportFactory("instant", None, lambda _context: Instant())]
 
 
-def make_router(deployments: int, kind: str = "openai") -> Router:
-    """A router of one model, with so many deployments at one provider of that kind."""
+def make_router(deployments: int, kind: str = "openai", audit: str | None = None) -> Router:
+    """A router of one model, with so many deployments at one provider of that kind.
+
+    `audit`: the directory of its audit files, None for none.
+    """
     return Router.from_config(
         {
             "transport": "instant",
             "providers": {"a": {"type": kind, "base_url": "http://127.0.0.1:1/v1", "api_key": "sk-12345678"}},
             "models": {"m": {"deployments": [f"a/x{n}" for n in range(deployments)]}},
+            "audit": [] if audit is None else [{"type": "jsonl", "path": audit}],
         },
         plugins=[InstantPlugin()],
     )
@@ -167,8 +182,8 @@ Piece = Callable[[int], Awaitable[None]]
 """Does its work so many times."""
 
 
-def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
-    """The pieces of the path by name."""
+def pieces(routers: dict[int, Router], opened: AsyncExitStack) -> dict[str, Piece]:
+    """The pieces of the path by name. What they open is closed with `opened`."""
     router = routers[10]
     transport = Instant()
     request = httpx.Request("POST", "http://127.0.0.1:1/v1/chat/completions", content=b"{}")
@@ -183,6 +198,36 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
     async def chat(times: int) -> None:
         for _ in range(times):
             await router.chat("m", QUESTION, **OPTIONS)
+
+    audited: Router | None = None
+
+    async def chat_with_audit(times: int) -> None:
+        nonlocal audited
+        if audited is None:
+            directory = opened.enter_context(tempfile.TemporaryDirectory())
+            audited = await opened.enter_async_context(make_router(10, audit=directory))
+        for _ in range(times):
+            await audited.chat("m", QUESTION, **OPTIONS)
+
+    client: Any = None
+
+    async def whole_call(times: int) -> None:
+        nonlocal client
+        if client is None:
+            sys.path.append(PEERS)
+            from clients.pointsman import Client
+            from upstream import running
+
+            client = Client()
+            await client.setup(opened.enter_context(running()).url("plain"))
+            opened.push_async_callback(client.close)
+        calls = iter(range(times))
+
+        async def caller() -> None:
+            for _ in calls:
+                await client.call()
+
+        await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
 
     ready = make_router(10, "ready")
 
@@ -251,6 +296,8 @@ def pieces(routers: dict[int, Router]) -> dict[str, Piece]:
     return {
         "floor": floor,
         "chat": chat,
+        "chat with audit": chat_with_audit,
+        "whole call": whole_call,
         "routing": routing,
         "inputs": inputs,
         "provider": provider,
@@ -277,7 +324,7 @@ def figures(raw: dict[str, float]) -> dict[str, float]:
     """The cost of each piece, out of what was measured."""
     found = {"floor": raw["floor"]}
     for name, cost in raw.items():
-        if name in ("chat", "provider"):
+        if name in ("chat", "chat with audit", "provider"):
             found[name] = cost - raw["floor"]
         elif name.endswith(", long"):
             short = raw[name.removesuffix("long") + "short"]
@@ -289,20 +336,18 @@ def figures(raw: dict[str, float]) -> dict[str, float]:
 
 async def timed(rounds: int, only: str) -> dict[str, float]:
     """Least CPU microseconds of each piece."""
-    routers = {n: make_router(n) for n in ROUTERS}
-    for each in routers.values():
-        await each.__aenter__()
-    todo = {name: run for name, run in pieces(routers).items() if name == "floor" or only in name}
     least: dict[str, float] = {}
-    for _ in range(rounds):
-        for name, run in todo.items():
-            times = times_of(name)
-            began = process_time()
-            await run(times)
-            cost = (process_time() - began) / times * 1e6
-            least[name] = min(cost, least.get(name, cost))
-    for each in routers.values():
-        await each.aclose()
+    async with AsyncExitStack() as opened:
+        routers = {n: await opened.enter_async_context(make_router(n)) for n in ROUTERS}
+        found = pieces(routers, opened)
+        todo = {name: run for name, run in found.items() if name == "floor" or only in name}
+        for _ in range(rounds):
+            for name, run in todo.items():
+                times = times_of(name)
+                began = process_time()
+                await run(times)
+                cost = (process_time() - began) / times * 1e6
+                least[name] = min(cost, least.get(name, cost))
     return least
 
 
@@ -311,8 +356,9 @@ async def repeat(name: str, times: int) -> None:
     routers = {
         n: make_router(n) for n in ({10} | ({int(name.split()[-1])} if "selection" in name else set()))
     }
-    async with routers[10]:
-        run = pieces(routers)[name]
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(routers[10])
+        run = pieces(routers, opened)[name]
         await run(5)
         await run(times)
 
@@ -348,7 +394,7 @@ def counted(only: str) -> dict[str, float]:
 
 
 def piece_names() -> list[str]:
-    return list(pieces({n: make_router(n) for n in ROUTERS}))
+    return list(pieces({n: make_router(n) for n in ROUTERS}, AsyncExitStack()))
 
 
 def main() -> None:

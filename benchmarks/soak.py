@@ -27,12 +27,12 @@ from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from pointsman import PointsmanError, Router
+from pointsman import PointsmanError, Router, replace
 from pointsman.events import Event, RequestEnded
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.testing import Fault, FaultUpstream, Frames, Reply, run

@@ -25,7 +25,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -320,8 +320,8 @@ def check_types(event: StreamEvent | Usage) -> None:
 
     Whatever reads events (the assembly, audit, limits) relies on it.
     """
-    for each in fields(event):  # type: ignore[arg-type]  # every event is a dataclass, only their base is none
-        value, allowed = getattr(event, each.name), str(each.type)
+    for name in event.__struct_fields__:
+        value, allowed = getattr(event, name), type(event).__annotations__[name]
         match allowed:
             case "str":
                 sound = isinstance(value, str)
@@ -341,7 +341,7 @@ def check_types(event: StreamEvent | Usage) -> None:
             case _:
                 raise AssertionError(f"what is {allowed}?")
         if not sound:
-            raise TypeError(f"{type(event).__name__}.{each.name} is {value!r:.80}, not {allowed}")
+            raise TypeError(f"{type(event).__name__}.{name} is {value!r:.80}, not {allowed}")
 
 
 def decoded(

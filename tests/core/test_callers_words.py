@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from routers import Heard, config, router
 
-from pointsman.audit import record
+from pointsman.builtin.audit import line
 from pointsman.errors import InvalidRequest, Unavailable, UnknownModel
 from pointsman.requests.call_options import OPTION_NAMES, split_options
 from pointsman.requests.foreign_options import INSTEAD
@@ -36,7 +37,7 @@ async def test_what_a_caller_says_of_a_call_is_in_its_events_and_records() -> No
     assert all(each.tags == SAID["tags"] for each in events)
     assert reply.request_id == stream.response.request_id == unknown.value.request_id == "job-17/a"
     for each in events:
-        written = record(each, seq=1, wall=0.0)
+        written = json.loads(line(each, seq=1, wall=0.0))
         assert {name: written[name] for name in SAID} == SAID
 
 
@@ -59,7 +60,7 @@ async def test_a_call_that_says_nothing_has_an_id_of_ours_and_neither_caller_nor
     (event,) = heard.requests
     assert event.request_id.startswith("req_")
     assert (event.caller, event.tags) == ("", {})
-    assert not {"caller", "tags"} & record(event, seq=1, wall=0.0).keys()
+    assert not {"caller", "tags"} & json.loads(line(event, seq=1, wall=0.0)).keys()
 
 
 def test_tags_are_those_of_the_moment_of_the_call() -> None:
@@ -148,4 +149,4 @@ def test_a_foreign_name_is_refused_with_what_to_write_here(name: str, said: str)
 def test_every_hint_names_what_there_is() -> None:
     named = {word for hint in INSTEAD.values() for word in hint.split() if "_" in word}
 
-    assert named <= {*OPTION_NAMES, *ChatRequest.__dataclass_fields__}
+    assert named <= {*OPTION_NAMES, *ChatRequest.__struct_fields__}

@@ -7,13 +7,13 @@ import json
 import random
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import Phase, settings
 from pydantic import BaseModel, ConfigDict
 
+from pointsman import replace
 from pointsman.builtin.retry import Exponential, ExponentialSettings, NoRetry
 from pointsman.builtin.strategies import LeastConnections, RoundRobin, Weighted
 from pointsman.errors import (

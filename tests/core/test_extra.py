@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import asdict
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from pointsman.errors import InvalidRequest
 from pointsman.requests.parsing import as_messages, as_tool_choice, as_tools, chat_request

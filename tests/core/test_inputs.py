@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -133,7 +132,7 @@ def test_a_plain_message_of_our_own_is_checked_like_any_other(conversation: list
         """Takes the general path."""
 
     general = [
-        Kind(*(getattr(each, field.name) for field in fields(each)))  # type: ignore[arg-type]
+        Kind(*(getattr(each, name) for name in each.__struct_fields__))  # type: ignore[arg-type]
         for each in conversation
     ]
 
@@ -290,7 +289,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-CHAT_OPTIONS = [field.name for field in fields(ChatRequest) if field.name not in ("model", "messages")]
+CHAT_OPTIONS = [name for name in ChatRequest.__struct_fields__ if name not in ("model", "messages")]
 
 
 @settings(deadline=None)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -76,8 +77,13 @@ class Point:
     x: int = 1
 
 
+class Place(msgspec.Struct):
+    x: int = 1
+
+
 @pytest.mark.parametrize(
-    "value", [object(), {1, 2}, b"x", Point(), datetime.datetime(2024, 1, 1), {"a": Point()}]
+    "value",
+    [object(), {1, 2}, b"x", Point(), Place(), datetime.datetime(2024, 1, 1), {"a": Point()}, {"a": Place()}],
 )
 def test_what_json_cannot_hold_is_a_type_error_with_either_library(value: Any) -> None:
     with pytest.raises(TypeError):

@@ -6,7 +6,7 @@ import math
 import os
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
@@ -15,6 +15,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 from reference_models.gcra import PER_SECOND, Entry, WindowModel, fullest_window
 
+from pointsman import replace
 from pointsman.resilience.rate_limit import Gcra, RateLimits, RateLimitScope, Reservation
 from pointsman.resilience.token_estimate import DEFAULT_OUTPUT, Estimator, input_estimate
 from pointsman.types import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +98,7 @@ CALLS: dict[str, tuple[Call, type]] = {
 
 
 def options_of(kind: type) -> list[str]:
-    names = [each.name for each in (*fields(kind), *fields(CallOptions))]
+    names = [*kind.__struct_fields__, *CallOptions.__struct_fields__]
     return [each for each in names if each not in ("model", "messages", "prompt", "texts")]
 
 

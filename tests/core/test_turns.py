@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Sequence
-from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointsman import replace
 from pointsman.requests.parsing import as_messages, chat_request, checked
 from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, Message
@@ -107,9 +107,9 @@ def test_a_request_that_holds_it_can_be_changed_printed_and_compared() -> None:
 def test_it_cannot_be_changed(name: str) -> None:
     turns = turns_of([Message.user("x")])
 
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError, match="cannot assign"):
         setattr(turns, name, ())
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError, match="cannot delete"):
         delattr(turns, name)
     assert not hasattr(turns, "__dict__")
 

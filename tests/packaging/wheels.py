@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOREIGN_AT_MOST = 18
-"""Distributions that are not ours and come with the core and one provider."""
+FOREIGN_AT_MOST = 19
+"""Distributions that are not ours and come with the core and one provider; one is msgspec, for all values."""
 PAGE_PYTHON = (3, 11)
 FIRST_CALL = "pointsman and one call made"
 PROVIDERS = ("ollama", "openai", "claude", "localai")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pointsman import replace
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.types import Audio, ChatRequest, File, Image, Message, Part, Text
 from pointsman_claude import wire as claude

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay import Scripted, call_for, client_for, context_for, cut
 
-from pointsman import Router
+from pointsman import Router, replace
 from pointsman.errors import AttemptTimeout, BadResponse, CallError, Truncated, Unavailable
 from pointsman.http.client import AttemptTimeouts
 from pointsman.provider import Provider

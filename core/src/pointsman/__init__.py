@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         ToolChoice,
         Usage,
         UsageUpdate,
+        replace,
     )
 
 __version__ = "0.1.0"
@@ -158,6 +159,7 @@ __all__ = [
     "UsageUpdate",
     "__version__",
     "hookimpl",
+    "replace",
 ]
 
 _HOMES = {
@@ -242,6 +244,7 @@ _HOMES = {
         "ToolChoice",
         "Usage",
         "UsageUpdate",
+        "replace",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from msgspec import Struct
 from pydantic import BaseModel
@@ -58,6 +58,20 @@ class Secret:
 
     def _bytes(self) -> bytes:
         return self._value.encode("utf-8", "surrogatepass")
+
+
+class Discreet(Struct, frozen=True):
+    """A value of which reprs leave out the fields that may hold a secret: those named in `unshown`."""
+
+    unshown: ClassVar[tuple[str, ...]] = ()
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # rich prefers this to a repr, and that of a Struct shows everything.
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in self.unshown]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
 
 
 class Auth(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
     from pointsman.http.event_stream import EventStream
 
 
-@dataclass(slots=True)  # freezing it would take longer than all the rest of making it
-class Call:
-    """One attempt, as a provider sees it; not to be changed.
+class Call(Struct, frozen=True):
+    """One attempt, as a provider sees it.
 
     Attributes:
         model: the upstream's own name of the model.

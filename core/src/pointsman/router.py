@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from cachetools import TTLCache
+from msgspec.structs import replace
 
 from pointsman._internal.plugin_errors import fault, is_own
 from pointsman._internal.scrubber import Scrubber

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import FrozenInstanceError
 from typing import Any, NoReturn, overload
 
 from pointsman.types import Message, Role
@@ -87,10 +86,10 @@ class TextMessages(Sequence[Message]):
         return TextMessages, (self.roles, self.texts, self._messages)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        raise AttributeError(f"cannot assign to field {name!r}")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise FrozenInstanceError(f"cannot delete field {name!r}")
+        raise AttributeError(f"cannot delete field {name!r}")
 
 
 _set = object.__setattr__

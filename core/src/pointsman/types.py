@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pointsman.frozen import frozen
+from msgspec import Struct, field
+from msgspec.structs import replace as replace
+
+from pointsman._internal.undecoded import decoded_when_read
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
@@ -57,16 +59,14 @@ NOTHING: JsonObject = _Nothing()
 # A provider sends them along where its upstream has a place for them, and refuses what it cannot send.
 
 
-@frozen
-class Text:
+class Text(Struct, frozen=True):
     """A piece of text."""
 
     text: str
     extra: JsonObject = NOTHING
 
 
-@frozen
-class Image:
+class Image(Struct, frozen=True):
     """A picture: as bytes (`data` with `media_type`), or by `url` for the upstream to fetch, or `data:`."""
 
     data: bytes | None = None
@@ -76,8 +76,7 @@ class Image:
     extra: JsonObject = NOTHING
 
 
-@frozen
-class File:
+class File(Struct, frozen=True):
     """A document, usually a PDF: as bytes, by `url` (or `data:`), or by an `id` of the upstream's."""
 
     data: bytes | None = None
@@ -88,8 +87,7 @@ class File:
     extra: JsonObject = NOTHING
 
 
-@frozen
-class Audio:
+class Audio(Struct, frozen=True):
     """Sound, as bytes or by a `data:` URL; `format` is the name of the encoding, such as `wav` or `mp3`."""
 
     data: bytes = b""
@@ -101,8 +99,7 @@ class Audio:
 Part = Text | Image | File | Audio
 
 
-@frozen
-class ToolCall:
+class ToolCall(Struct, frozen=True):
     """The model asks for a tool.
 
     `arguments` is the JSON text exactly as the model wrote it: it can be invalid JSON, and then it is the
@@ -120,8 +117,7 @@ class ToolCall:
         return json.loads(self.arguments) if self.arguments.strip() else {}
 
 
-@frozen
-class Message:
+class Message(Struct, frozen=True):
     """One turn of a conversation.
 
     `content` is a string or a sequence of parts. `tool_calls` belong to the assistant; `tool_call_id` and
@@ -170,8 +166,7 @@ class Message:
         return Message("tool", content, tool_call_id=tool_call_id, name=name, is_error=is_error)
 
 
-@frozen
-class Tool:
+class Tool(Struct, frozen=True):
     """A function that the model may ask for; `parameters` is a JSON Schema of type object."""
 
     name: str
@@ -181,16 +176,14 @@ class Tool:
     extra: JsonObject = NOTHING
 
 
-@frozen
-class ToolChoice:
+class ToolChoice(Struct, frozen=True):
     """Whether tools are used: `auto`, `none`, `required`, or `tool` for the one called `name`."""
 
     mode: Literal["auto", "none", "required", "tool"]
     name: str | None = None
 
 
-@frozen
-class ResponseFormat:
+class ResponseFormat(Struct, frozen=True):
     """What the answer must look like: any `text`, some `json`, or JSON of a `schema`.
 
     `description` tells the model what the format is for.
@@ -206,8 +199,7 @@ class ResponseFormat:
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@frozen
-class ChatRequest:
+class ChatRequest(Struct, frozen=True):
     """A conversation to continue.
 
     `model` is the public name. `messages` that are all plain text come as `turns.Turns`, which makes them
@@ -245,8 +237,7 @@ class ChatRequest:
         return _with_defaults(self, defaults) if defaults else self
 
 
-@frozen
-class GenerateRequest:
+class GenerateRequest(Struct, frozen=True):
     """A plain completion: text goes on after `prompt` (and before `suffix`, where the upstream can)."""
 
     model: str
@@ -271,8 +262,7 @@ class GenerateRequest:
         return _with_defaults(self, defaults) if defaults else self
 
 
-@frozen
-class EmbedRequest:
+class EmbedRequest(Struct, frozen=True):
     """Texts to turn into vectors."""
 
     model: str
@@ -297,7 +287,7 @@ def _with_defaults(request: R, defaults: Mapping[str, Any]) -> R:
     for name, value in defaults.items():
         if name == "extra":
             extra.update(value)
-        elif name not in request.__dataclass_fields__:
+        elif name not in request.__struct_fields__:
             continue  # a default for another kind of request: a temperature says nothing to an embedding
         elif getattr(request, name) in (None, (), []):
             changes[name] = value
@@ -309,8 +299,10 @@ def _with_defaults(request: R, defaults: Mapping[str, Any]) -> R:
 # ── responses ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@frozen
-class Usage:
+# `gc=False` only where all fields are texts and numbers: a cycle through such a value would never be freed.
+
+
+class Usage(Struct, frozen=True, gc=False):
     """Tokens of one call, as the upstream counted them; None where it did not say.
 
     `prompt` includes `cached`; `completion` includes `reasoning`.
@@ -330,8 +322,7 @@ class Usage:
         return self.prompt + self.completion
 
 
-@frozen
-class ChatResponse:
+class ChatResponse(Struct, frozen=True):
     """A whole answer.
 
     The provider fills everything down to `raw`, and `extra`; the router adds where it came from. `model` is
@@ -370,8 +361,10 @@ class ChatResponse:
         )
 
 
-@frozen
-class EmbedResponse:
+decoded_when_read(ChatResponse, "raw")
+
+
+class EmbedResponse(Struct, frozen=True):
     """`vectors`: n lists of dim floats, in the order of the texts."""
 
     vectors: Sequence[Sequence[float]]
@@ -384,8 +377,10 @@ class EmbedResponse:
     request_id: str = ""
 
 
-@frozen
-class ModelInfo:
+decoded_when_read(EmbedResponse, "raw")
+
+
+class ModelInfo(Struct, frozen=True):
     """A model that an upstream offers, or a public name of the router."""
 
     id: str
@@ -400,21 +395,23 @@ class ModelInfo:
 # ── stream events ────────────────────────────────────────────────────────────────────────────────────
 
 
-class StreamEvent:
+class StreamEvent(Struct, frozen=True):
     """One thing that happened in a streamed answer.
 
     `text` is there on every event and empty on all but `TextDelta`, so that a loop may print it blindly.
     `content` tells whether the event is part of the answer: the first such event commits the stream.
     """
 
-    __slots__ = ()
     kind: ClassVar[str] = ""
     content: ClassVar[bool] = False
-    text: str = ""
+
+    @property
+    def text(self) -> str:
+        """The next piece of the answer's text."""
+        return ""
 
 
-@frozen
-class Started(StreamEvent):
+class Started(StreamEvent, frozen=True, gc=False):
     """The upstream accepted and names its answer. Never content."""
 
     kind = "started"
@@ -422,24 +419,15 @@ class Started(StreamEvent):
     model: str = ""
 
 
-@frozen
-class TextDelta(StreamEvent):
+class TextDelta(StreamEvent, frozen=True, gc=False):
     """The next piece of the answer's text."""
 
     kind = "text"
     content = True
     text: str = ""
 
-    def __init__(self, text: str = "") -> None:
-        # There is one for nearly every chunk, and this costs two thirds of what dataclasses would write.
-        _set_text(self, text)
 
-
-_set_text = TextDelta.__dict__["text"].__set__
-
-
-@frozen
-class ReasoningDelta(StreamEvent):
+class ReasoningDelta(StreamEvent, frozen=True, gc=False):
     """The next piece of what the model thinks aloud."""
 
     kind = "reasoning"
@@ -447,8 +435,7 @@ class ReasoningDelta(StreamEvent):
     reasoning: str = ""
 
 
-@frozen
-class ReasoningBlock(StreamEvent):
+class ReasoningBlock(StreamEvent, frozen=True):
     """A signed piece of reasoning, complete, to be sent back unchanged with the next turn."""
 
     kind = "reasoning_block"
@@ -456,8 +443,7 @@ class ReasoningBlock(StreamEvent):
     block: JsonObject = field(default_factory=dict)
 
 
-@frozen
-class RefusalDelta(StreamEvent):
+class RefusalDelta(StreamEvent, frozen=True, gc=False):
     """The next piece of a refusal."""
 
     kind = "refusal"
@@ -465,8 +451,7 @@ class RefusalDelta(StreamEvent):
     refusal: str = ""
 
 
-@frozen
-class ToolCallDelta(StreamEvent):
+class ToolCallDelta(StreamEvent, frozen=True):
     """The next piece of tool call number `index`; `id` and `name` stand in its first piece only."""
 
     kind = "tool_call"
@@ -478,8 +463,7 @@ class ToolCallDelta(StreamEvent):
     extra: JsonObject = NOTHING
 
 
-@frozen
-class RawDelta(StreamEvent):
+class RawDelta(StreamEvent, frozen=True):
     """What else the upstream sent: `raw` has no place in the answer, and `extra` goes back with its message.
 
     Both are joined member by member: texts and lists grow, what is repeated counts once.
@@ -490,16 +474,14 @@ class RawDelta(StreamEvent):
     extra: JsonObject = NOTHING
 
 
-@frozen
-class UsageUpdate(StreamEvent):
+class UsageUpdate(StreamEvent, frozen=True):
     """The tokens as counted so far; the last one stands."""
 
     kind = "usage"
     usage: Usage = field(default_factory=Usage)
 
 
-@frozen
-class Finished(StreamEvent):
+class Finished(StreamEvent, frozen=True):
     """The upstream says why the answer ends. The first one stands."""
 
     kind = "finished"
@@ -507,8 +489,7 @@ class Finished(StreamEvent):
     native: str | None = None
 
 
-@frozen
-class Done(StreamEvent):
+class Done(StreamEvent, frozen=True):
     """The last event of every complete stream: the whole answer, assembled."""
 
     kind = "done"

@@ -11,10 +11,9 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
-
-from pointsman.frozen import frozen
 
 _NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 _LONGEST = 400
@@ -80,8 +79,7 @@ def format_duration(seconds: float) -> str:
     return written + (f"{_plain(rest)}s" if rest or not written else "")
 
 
-@frozen
-class Rate:
+class Rate(Struct, frozen=True):
     """So many per so long: `count`, 1 or more, in every `period` seconds, above 0."""
 
     count: int

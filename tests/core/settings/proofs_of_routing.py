@@ -49,7 +49,7 @@ class Other(Scripted):
 
     @hookimpl
     def pointsman_providers(self) -> Sequence[Any]:
-        from msgspec.structs import replace
+        from pointsman import replace
 
         return [replace(each, name="other") for each in super().pointsman_providers()]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman import replace
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.requests.parsing import as_messages, chat_request
 from pointsman.types import ChatRequest, File, Image, Message, Text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman import replace
 from pointsman._internal import jsonio
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.types import (

@@ -9,11 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from msgspec.structs import replace
 from pydantic import ValidationError
 from replay import Scripted, assemble, call_for, client_for, context_for
 
-from pointsman import Router
+from pointsman import Router, replace
 from pointsman.errors import BadResponse, ModelNotFound, PermissionDenied, Truncated, Unavailable, Unsupported
 from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call
@@ -226,8 +225,9 @@ async def test_a_provider_opens_nothing_until_it_must_and_closes_what_it_opened(
 
     transport = Watched([(200, {"version": "1"})])
     context = context_for(transport, settings=OllamaSettings())
-    context = replace(context, open=lambda end: opened.append(end) or client_for(transport, end))
-    provider = OllamaProvider(context)
+    provider = OllamaProvider(
+        replace(context, open=lambda end: opened.append(end) or client_for(transport, end))
+    )
 
     await provider.aclose()
     assert (opened, closed) == ([], [])

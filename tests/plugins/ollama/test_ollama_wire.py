@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman import replace
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.types import (
     Audio,
@@ -119,7 +119,7 @@ def test_each_field_of_a_chat_has_its_place(given: dict[str, Any], expected: dic
 def test_no_field_of_a_chat_request_is_forgotten() -> None:
     tested = {name for given, _ in FIELDS for name in given} | {name for given in REFUSED for name in given}
 
-    assert tested | {"model", "messages"} == set(ChatRequest.__dataclass_fields__)
+    assert tested | {"model", "messages"} == set(ChatRequest.__struct_fields__)
 
 
 REFUSED: list[dict[str, Any]] = [

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointsman import replace
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.requests.parsing import chat_request
 from pointsman.types import (

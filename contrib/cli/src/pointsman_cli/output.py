@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON has it: dataclasses become objects, without their `raw`; bytes are left out."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value) if each.name != "raw"}
+    """`value` as JSON has it: values of fields become objects, without their `raw`; bytes are left out."""
+    if (names := _fields_of(type(value))) is not None:
+        return {name: plain(getattr(value, name)) for name in names if name != "raw"}
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, str | int | float | bool) or value is None:
@@ -37,6 +37,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, Iterable):
         return [plain(each) for each in value]
     return str(value)
+
+
+def _fields_of(kind: type[Any]) -> Sequence[str] | None:
+    """The names of the fields of a Struct, as the core's values are, or of a dataclass; None for the rest."""
+    if is_dataclass(kind):
+        return [each.name for each in fields(kind)]
+    return getattr(kind, "__struct_fields__", None)
 
 
 def shown(text: str) -> str:

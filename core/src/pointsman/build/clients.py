@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from math import ceil
 from typing import Any
+
+from msgspec.structs import replace
 
 from pointsman._internal.plugin_errors import OWN, fault
 from pointsman.auth import Auth

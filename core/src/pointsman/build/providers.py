@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from pointsman._internal.scrubber import userinfo

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from msgspec import Struct
+
 from pointsman.clock import Rng
 from pointsman.events import BreakerChanged, Events
-from pointsman.frozen import frozen
 from pointsman.resilience.adaptive_concurrency import AdaptiveLimit, AdaptiveSettings
 from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState
 from pointsman.resilience.cool_down import OVERLOAD, REFUSAL, CoolDownSettings
@@ -21,8 +22,7 @@ from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.snapshot import Snapshot
 
 
-@frozen
-class LiveSettings:
+class LiveSettings(Struct, frozen=True):
     """What a configuration says about the live state of one deployment.
 
     Attributes:

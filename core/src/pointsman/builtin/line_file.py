@@ -54,11 +54,10 @@ class LineFile:
                 taken += self._write(data[taken:])
         except OSError as error:
             failure = error
-        whole = size = 0
-        for line in lines:
-            if size + len(line) > taken:
-                break
-            whole, size = whole + 1, size + len(line)
+        whole, size = len(lines), len(data)
+        while size > taken:
+            whole -= 1
+            size -= len(lines[whole])
         self._ends_at += size
         self._torn = self._torn or taken > size
         if failure is not None:

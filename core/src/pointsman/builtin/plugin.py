@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from pointsman import audit
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
-from pointsman.builtin import auth, retry, strategies
+from pointsman.builtin import audit, auth, retry, strategies
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
 from pointsman.strategy import StrategyFactory

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pointsman.config.model import Config
 from pointsman.units import format_duration, format_percent
@@ -13,8 +14,7 @@ BEGIN = "<!-- settings: begin -->"
 END = "<!-- settings: end -->"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One key.
 
     Attributes:

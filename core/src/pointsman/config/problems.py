@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from msgspec import Struct
+
 from pointsman.errors import ConfigError
-from pointsman.frozen import frozen
 
 Path = tuple[str | int, ...]
 """The way to a value: keys of mappings and indices of lists, such as `("models", "a", "deployments", 0)`."""
@@ -14,8 +15,7 @@ Path = tuple[str | int, ...]
 _BARE = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
-@frozen
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that is wrong.
 
     Attributes:

@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from pointsman._internal.jsonio import dumps, loads
 from pointsman._internal.plugin_errors import Scrub, log_raised
 from pointsman._internal.suggest import did_you_mean
@@ -27,7 +29,6 @@ from pointsman.config.interpolate import interpolate
 from pointsman.config.model import read_reference
 from pointsman.config.readers import read
 from pointsman.errors import ConfigError, PointsmanError
-from pointsman.frozen import frozen
 
 log = logging.getLogger("pointsman")
 
@@ -163,8 +164,7 @@ def _operation(name: str) -> Callable[[Operated, Request], Awaitable[Mapping[str
     return operate
 
 
-@frozen
-class Command:
+class Command(Struct, frozen=True):
     """One thing that can be said.
 
     Attributes:

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from pointsman.errors import PointsmanError
-from pointsman.frozen import frozen
 from pointsman.requests.call_options import shown
 from pointsman.types import ChatRequest, ChatResponse
 
@@ -19,8 +20,7 @@ _SLOWEST, _FASTEST = 1e-6, 1e9
 _Chat = Callable[[ChatRequest], Awaitable[ChatResponse]]
 
 
-@frozen
-class BatchResult:
+class BatchResult(Struct, frozen=True):
     """What became of request number `index` (from 0): a `response`, or else an `error`."""
 
     index: int

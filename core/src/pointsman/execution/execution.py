@@ -15,6 +15,8 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from msgspec.structs import force_setattr
+
 from pointsman._internal.plugin_errors import OWN, during_attempt, fault, is_own, misshapen
 from pointsman._internal.timeouts import ExtensibleLimits, TimeLimit, Timeouts
 from pointsman.clock import new_id
@@ -817,7 +819,7 @@ class Execution:
         """
         if response.deployment:
             response = copy(response)
-        complete = object.__setattr__
+        complete = force_setattr
         if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
             complete(response, "id", self.request_id)
         complete(response, "deployment", lease.deployment.id)

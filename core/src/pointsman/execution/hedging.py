@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from pointsman.frozen import frozen
+from msgspec import Struct
 
 
-@frozen
-class HedgeSettings:
+class HedgeSettings(Struct, frozen=True):
     """When a request that waits for its first token is sent to a second deployment as well.
 
     Args:

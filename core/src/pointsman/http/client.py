@@ -11,16 +11,17 @@ import re
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from pointsman._internal import httpx_lazy, jsonio
 from pointsman._internal.plugin_errors import OWN, during_attempt, fault, is_own
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import Timeouts, TimerHeap
-from pointsman.auth import Auth, Secret
+from pointsman.auth import Auth, Discreet, Secret
 from pointsman.clock import Clock
 from pointsman.errors import (
     AttemptTimeout,
@@ -35,7 +36,6 @@ from pointsman.errors import (
     PluginError,
     Truncated,
 )
-from pointsman.frozen import frozen
 from pointsman.transports.options import TransportUnavailable
 from pointsman.transports.raw import RawTransport, Reply, RequestTemplate
 from pointsman.transports.shortage import shortage
@@ -60,8 +60,7 @@ def bearer(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
 
-@frozen
-class Endpoint:
+class Endpoint(Discreet, frozen=True):
     """Where a provider's calls go, and what every one of them carries.
 
     `base_url` has no trailing slash; paths are appended to it. `authorize` makes the headers that carry
@@ -69,15 +68,15 @@ class Endpoint:
     upstream's rate limits.
     """
 
-    base_url: str = field(repr=False)  # both may hold a secret
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unshown = ("base_url", "headers")
+    base_url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
     authorize: Callable[[str], Mapping[str, str]] = bearer
     rates: RateHeaders | None = None
 
 
-@dataclass(slots=True)  # one for each attempt, and freezing it would triple what that costs
-class AttemptTimeouts:
-    """The time limits of one attempt, in seconds; `deadline` is an instant of the clock. Not to be changed.
+class AttemptTimeouts(Struct, frozen=True):
+    """The time limits of one attempt, in seconds; `deadline` is an instant of the clock.
 
     `first_token` and `idle` hold for streams; an answer in one piece has until the deadline, or `attempt`.
     `time` is where the router keeps them itself, so that a client need not keep them once more; None outside
@@ -88,7 +87,7 @@ class AttemptTimeouts:
     first_token: float = 60.0
     idle: float = 60.0
     attempt: float | None = None
-    time: Timeouts | None = field(default=None, repr=False, compare=False)
+    time: Timeouts | None = None
 
     def until(self, now: float) -> float:
         """The instant at which an attempt that starts now ends."""

@@ -10,18 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any, Literal, NamedTuple
 
 import pluggy
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman._internal.suggest import did_you_mean, nearest
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.errors import PluginError
-from pointsman.frozen import frozen
 from pointsman.hookspecs import PROJECT, PointsmanSpec
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
@@ -64,8 +64,7 @@ KINDS = {
 State = Literal["built in", "not loaded", "loaded", "broken", "conflict", "not chosen"]
 
 
-@frozen
-class PluginInfo:
+class PluginInfo(Struct, frozen=True):
     """One name that somebody offers.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, fields
 from typing import Any, Literal, get_args
 
+from msgspec import Struct, field
+
 from pointsman.errors import InvalidRequest
-from pointsman.frozen import frozen
 from pointsman.requests.requirements import Requirements, as_rule
 
 Priority = Literal["high", "normal", "low"]
@@ -15,8 +15,7 @@ Priority = Literal["high", "normal", "low"]
 Tags = Mapping[str, str]
 
 
-@frozen
-class CallOptions:
+class CallOptions(Struct, frozen=True):
     """What a caller may say about the treatment of a request.
 
     Attributes:
@@ -44,7 +43,7 @@ class CallOptions:
 
 DEFAULT = CallOptions()
 """The terms of a request that says nothing of them."""
-OPTION_NAMES = frozenset(each.name for each in fields(CallOptions))
+OPTION_NAMES = frozenset(CallOptions.__struct_fields__)
 """The names of the options that are terms."""
 _LONGEST_ID = 200
 _LONGEST_NAME = 64

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
 from functools import partial
 from operator import attrgetter, is_not
 from sys import float_info
 from typing import Any, get_args
+
+from msgspec.structs import replace
 
 from pointsman._internal.suggest import nearest
 from pointsman.errors import InvalidRequest
@@ -645,7 +646,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 def _options_of(request: type[Any]) -> dict[str, None]:
     """The names of the options that a kind of request has, in order."""
     own = ("model", "messages", "prompt", "texts")
-    return {each.name: None for each in fields(request) if each.name not in own}
+    return {name: None for name in request.__struct_fields__ if name not in own}
 
 
 _CHAT_OPTIONS = _options_of(ChatRequest)

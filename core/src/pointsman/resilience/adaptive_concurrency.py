@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from pointsman.frozen import frozen
+from msgspec import Struct
 
 # ── adaptive concurrency ─────────────────────────────────────────────────────────────────────────────
 
 
-@frozen
-class AdaptiveSettings:
+class AdaptiveSettings(Struct, frozen=True):
     """How a limit of concurrency learns.
 
     Args:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Hashable
 from math import inf
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 from pointsman.errors import CallError, DeadlineExceeded, QueueFull
-from pointsman.frozen import frozen
 from pointsman.resilience.fair_queue import FairQueue, Priority, Waiter
 
 T = TypeVar("T")
@@ -16,8 +17,7 @@ T = TypeVar("T")
 _SOON = 1e-3  # seconds: the next try after an answer that said "now" and yet "no"
 
 
-@frozen
-class NotYet:
+class NotYet(Struct, frozen=True):
     """What an attempt answers when there is nothing for its caller.
 
     Attributes:

@@ -19,8 +19,9 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from pointsman.clock import Rng
-from pointsman.frozen import frozen
 
 _BUCKETS = 10
 
@@ -33,8 +34,7 @@ class BreakerState(StrEnum):
     DISABLED = "disabled"
 
 
-@frozen
-class BreakerSettings:
+class BreakerSettings(Struct, frozen=True):
     """When a breaker opens, and for how long.
 
     Args:

@@ -9,17 +9,17 @@ from math import inf
 from typing import Protocol
 from weakref import ref
 
+from msgspec import Struct
+
 from pointsman.clock import Rng
 from pointsman.errors import Refusal
-from pointsman.frozen import frozen
 
 LONGEST = 3600.0
 """Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
 _JITTER = 0.1
 
 
-@frozen
-class CoolDownSettings:
+class CoolDownSettings(Struct, frozen=True):
     """How long a cool-down is that no upstream named: `base` seconds, doubling in a row, at most `max`.
 
     Raises: ValueError naming the setting that cannot be right.

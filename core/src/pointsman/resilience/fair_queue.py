@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from enum import IntEnum
 from math import exp, inf
 
+from msgspec import Struct, field
+
 from pointsman.errors import QueueFull
-from pointsman.frozen import frozen
 
 _PARTS = 1_000_000  # of a turn: shares are counted in whole parts
 _MEMORY = 10.0  # seconds: departures of so long ago count a third in the estimate of the wait
@@ -41,8 +41,7 @@ class Priority(IntEnum):
     LOW = 2
 
 
-@frozen
-class QueueSettings:
+class QueueSettings(Struct, frozen=True):
     """How long a line may be, and who gets how much of it.
 
     Attributes:

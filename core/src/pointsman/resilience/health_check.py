@@ -12,19 +12,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from msgspec import Struct
+
 from pointsman._internal.checks import positive
 from pointsman._internal.plugin_errors import Scrub, log_raised
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.clock import Clock, Rng
 from pointsman.errors import CallError, OutOfResources
 from pointsman.events import log
-from pointsman.frozen import frozen
 
 _CLOSE_TRIES = 5
 
 
-@frozen
-class CheckSettings:
+class CheckSettings(Struct, frozen=True):
     """How often an upstream is asked, and what follows from its answers.
 
     Args:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from msgspec import Struct
+
 from pointsman._internal.checks import positive
 from pointsman.clock import Rng
-from pointsman.frozen import frozen
 from pointsman.resilience.health_check import HealthState
 
 _MILLION = 1_000_000
 
 
-@frozen
-class OutlierSettings:
+class OutlierSettings(Struct, frozen=True):
     """When a deployment is left alone because its calls fail.
 
     Args:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from pointsman.frozen import frozen
+from msgspec import Struct
 
 _RETRY = 10**9
 """The unit is a billionth of a retry, and time is in microseconds: so everything is an integer."""
@@ -31,8 +31,7 @@ def _thousandths(value: float) -> int:
     return int(Fraction(str(value)) * 1000)
 
 
-@frozen
-class BudgetSettings:
+class BudgetSettings(Struct, frozen=True):
     """How many retries a group of targets has to bear.
 
     Args:

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
+from msgspec import Struct
+
 from pointsman._internal.checks import positive
-from pointsman.frozen import frozen
 
 _MILLION = 1_000_000
 
 
-@frozen
-class WarmUpSettings:
+class WarmUpSettings(Struct, frozen=True):
     """How a deployment that joins or recovers gets its load back.
 
     Args:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from pointsman.frozen import frozen
+from msgspec import Struct, field
+
 from pointsman.http.client import Client
 from pointsman.provider import Provider
 from pointsman.requests.requirements import Labels, Requirements
@@ -21,8 +21,7 @@ from pointsman.routing.reasons import Reason, Why
 from pointsman.strategy import Price, Residency
 
 
-@dataclass(slots=True)
-class Demand:
+class Demand(Struct):
     """What one request demands of a deployment.
 
     Attributes:
@@ -46,8 +45,7 @@ ANYTHING = Demand()
 """The demand of nobody in particular; not to be changed."""
 
 
-@frozen
-class Deployment:
+class Deployment(Struct, frozen=True, eq=False):  # one equals only itself, so that `in` compares no fields
     """One upstream model at one provider, as a member of one pool.
 
     Attributes:
@@ -77,9 +75,6 @@ class Deployment:
     outlier: OutlierDetector | None = None
     price: Price | None = None
     host: ModelServer | None = None
-
-    __eq__ = object.__eq__  # one equals only itself
-    __hash__ = object.__hash__
 
     @property
     def residency(self) -> Residency | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.clock import Clock, Rng
 from pointsman.events import Events
-from pointsman.frozen import frozen
 from pointsman.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class Running:
             each.give_up()
 
 
-@frozen
-class Setting:
+class Setting(Struct, frozen=True):
     """What all requests of a snapshot share."""
 
     clock: Clock

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import field
 from functools import partial
 from typing import NamedTuple
 from weakref import WeakSet
 
 from cachetools import LRUCache
+from msgspec import Struct, field
 
 from pointsman._internal.plugin_errors import OWN, Scrub, fault, is_own
 from pointsman._internal.suggest import did_you_mean
@@ -23,7 +23,6 @@ from pointsman.auth import Auth
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.config import Config, ProviderConfig
 from pointsman.errors import UnknownModel, writable
-from pointsman.frozen import frozen
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.resilience.cool_down import Credential
@@ -47,8 +46,7 @@ AD_HOC_POOLS = 256
 """`provider/upstream-model` names that are remembered; callers may invent any number."""
 
 
-@frozen
-class Upstream:
+class Upstream(Struct, frozen=True):
     """One provider as it runs: the object, and what its clients are made of."""
 
     config: ProviderConfig
@@ -80,8 +78,7 @@ class Polled(NamedTuple):
     poller: HealthChecker
 
 
-@frozen
-class Snapshot:
+class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     """One immutable, fully built configuration; a request keeps the one it started with."""
 
     config: Config
@@ -103,9 +100,6 @@ class Snapshot:
     unlisted: Callable[[str, Upstream, str], Pool]
     """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
-
-    __eq__ = object.__eq__  # one equals only itself
-    __hash__ = object.__hash__
 
     @property
     def providers(self) -> dict[str, Provider]:

@@ -16,16 +16,17 @@ import random
 import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import chain, repeat
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from pointsman._internal.httpx_lazy import httpx
 from pointsman.testing.replay import Ending, ReplayTransport, Reply, ReplyBody, offsets
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+class Frames(Struct, frozen=True):
     """What some of the faults have to know of a dialect: whole frames, with their line ends.
 
     Attributes:
@@ -39,8 +40,10 @@ class Frames:
     ping: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery(Reply):
+_NO_FRAMES = Frames()
+
+
+class Delivery(Reply, frozen=True):
     """A reply, and how it comes over the wire, or does not; times are in seconds.
 
     Attributes:
@@ -65,8 +68,7 @@ class Delivery(Reply):
 Change = Callable[[Delivery, Frames, random.Random], Delivery]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One way for an answer to go wrong. Those that count bytes or frames count them in the body.
 
     A frame is what ends with a blank line, in a body without any what ends with a line. Further faults are
@@ -270,7 +272,7 @@ class FaultUpstream(ReplayTransport):
         faults: Sequence[Step] = (),
         share: float = 1.0,
         seed: int = 0,
-        frames: Frames = Frames(),
+        frames: Frames = _NO_FRAMES,
     ) -> None:
         """
         Args:
@@ -363,7 +365,7 @@ def _again(piece: bytes) -> Iterable[bytes]:
 
 
 def _as_delivery(reply: Reply) -> Delivery:
-    return Delivery(**{each.name: getattr(reply, each.name) for each in fields(reply)})
+    return Delivery(**asdict(reply))
 
 
 def _sliced(given: Delivery, size: int) -> Delivery:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pointsman._internal.httpx_lazy import httpx
 from pointsman.auth import Auth, Secret
@@ -29,8 +31,7 @@ Ending = Literal["end", "break", "silence"]
 """How a body ends: properly; with a connection that breaks; or never, because nothing more is sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """One canned answer: its status and body, and how the body arrives.
 
     Attributes:

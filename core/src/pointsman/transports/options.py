@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from pointsman._internal.regular_files import read_regular
-from pointsman.frozen import frozen
+from pointsman.auth import Discreet
 
 _LARGEST_PEM = 16 * 1024 * 1024
 
@@ -43,8 +42,7 @@ class Immediate(Protocol):
         """
 
 
-@frozen
-class TransportOptions:
+class TransportOptions(Discreet, frozen=True):
     """How one deployment is reached. Certificates are always verified, and TLS is 1.2 or later.
 
     Attributes:
@@ -60,11 +58,12 @@ class TransportOptions:
             from the environment. A .netrc is never read.
     """
 
+    unshown = ("proxy",)
     max_connections: int | None = 1000
     connect_timeout: float = 5.0
     keepalive_expiry: float = 15.0
     http2: bool = False
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
     ca_file: Path | None = None
     client_cert: tuple[Path, Path | None] | None = None
     trust_env: bool = False

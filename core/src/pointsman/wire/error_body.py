@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
+
 from pointsman._internal import jsonio
-from pointsman.frozen import frozen
 from pointsman.wire.error_meaning import BASE_RESP
 
 
-@frozen
-class Complaint:
+class Complaint(Struct, frozen=True):
     """What an error body says; "" and None where it does not.
 
     `wait` is how long to wait or until when, as `hints.parse_reset` reads it; `status` is one that the body

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from pointsman.frozen import frozen
+from msgspec import Struct
 
 _DAYS = frozenset({"mon", "tue", "wed", "thu", "fri", "sat", "sun"})
 _GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
@@ -47,8 +47,7 @@ def reset_after(headers: Mapping[str, str], names: Iterable[str], *, wall: float
     return max(waits, default=None)
 
 
-@frozen
-class RateHeaders:
+class RateHeaders(Struct, frozen=True):
     """The headers in which an upstream tells what is left of its limits: (remaining, reset) for each unit."""
 
     requests: tuple[str, str]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+
+from msgspec import Struct
 
 from pointsman.types import EmbedRequest, File, Image, Request, Usage
 
@@ -58,10 +59,10 @@ def _sizes(value: object) -> Iterator[int]:
     elif isinstance(value, Sequence):
         for each in value:
             yield from _sizes(each)
-    elif is_dataclass(value) and not isinstance(value, type):
+    elif isinstance(value, Struct):
         if isinstance(value, Image | File):
             yield _PART
-        for each in fields(value):
-            yield from _sizes(getattr(value, each.name))
+        for name in value.__struct_fields__:
+            yield from _sizes(getattr(value, name))
     else:
         yield 8

@@ -8,8 +8,9 @@ import math
 import re
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NoReturn
+
+from msgspec.structs import replace
 
 from pointsman.errors import InvalidRequest, Unsupported
 from pointsman.types import Audio, File, Image, JsonObject, Message, Part, Text, ToolCall

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pointsman._internal import jsonio
 from pointsman.errors import BadResponse
 from pointsman.types import NOTHING, ChatResponse, FinishReason, JsonObject, ModelInfo, ToolCall, Usage
 from pointsman.wire.error_body import holds_complaint
 from pointsman.wire.surrogates import whole
 from pointsman.wire.tool_arguments import arguments_text
-from pointsman_claude.failures import failed, failure_in_stream
+from pointsman_claude import shapes
+from pointsman_claude.errors import failed, failure_in_stream
 
 MALFORMED = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 """What reading a value of another shape than expected raises."""
@@ -39,6 +41,38 @@ _WRITTEN = {"text": {"type", "text"}, "tool_use": {"type", "id", "name", "input"
 
 
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
+
+
+def usual_response(body: bytes, *, request_id: str = "") -> ChatResponse | None:
+    """The response of a whole body of the usual shape; None of any other, which `chat_response` reads.
+
+    It is the one that `chat_response` would make of it, in 4 us instead of 47.
+    """
+    try:
+        message = shapes.message(body)
+    except shapes.UNUSUAL:
+        return None
+    native, used = message.stop_reason, message.usage
+    finish = finish_reason(native, called=False)
+    if finish == "error":
+        return None
+    details = used.output_tokens_details
+    return ChatResponse(
+        text="".join([block.text for block in message.content]),
+        finish_reason=finish,
+        native_finish_reason=native,
+        usage=_usage(
+            used.input_tokens,
+            used.output_tokens,
+            read=used.cache_read_input_tokens,
+            written=used.cache_creation_input_tokens,
+            reasoning=None if details is None else details.thinking_tokens,
+        ),
+        model=message.model,
+        id=message.id,
+        upstream_request_id=request_id,
+        raw=jsonio.loads(body),
+    )
 
 
 def chat_response(body: Any, *, request_id: str = "") -> ChatResponse:
@@ -106,12 +140,26 @@ def usage_of(raw: Any) -> Usage:
     """
     if not isinstance(raw, dict):
         return Usage()
-    read, written = _count(raw.get("cache_read_input_tokens")), _count(raw.get("cache_creation_input_tokens"))
-    prompt, completion = _count(raw.get("input_tokens")), _count(raw.get("output_tokens"))
+    details = raw.get("output_tokens_details")
+    return _usage(
+        _count(raw.get("input_tokens")),
+        _count(raw.get("output_tokens")),
+        read=_count(raw.get("cache_read_input_tokens")),
+        written=_count(raw.get("cache_creation_input_tokens")),
+        reasoning=_count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
+    )
+
+
+def _usage(
+    prompt: int | None,
+    completion: int | None,
+    *,
+    read: int | None,
+    written: int | None,
+    reasoning: int | None,
+) -> Usage:
     if prompt is not None:
         prompt += (read or 0) + (written or 0)
-    details = raw.get("output_tokens_details")
-    reasoning = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
     if completion is not None and reasoning is not None and reasoning > completion:
         completion += reasoning  # counted beside each other, which only other servers do
     return Usage(prompt, completion, cached=read, cache_write=written, reasoning=reasoning)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pointsman.errors import BadResponse
 from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.wire.status_errors import snippet
-from pointsman_claude.failures import NOT_CLAUDE
+from pointsman_claude.errors import NOT_CLAUDE
 
 
 class Frames:

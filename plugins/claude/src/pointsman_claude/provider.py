@@ -7,10 +7,10 @@ from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pointsman.errors import BadResponse, CallError
-from pointsman.frozen import frozen
 from pointsman.http.client import Answer, Endpoint
 from pointsman.http.event_stream import HttpEventStream
 from pointsman.http.provider_base import HttpProvider, PerOptions
@@ -20,7 +20,7 @@ from pointsman.wire.large_bodies import is_large, written
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import json_or_none, snippet
 from pointsman_claude.decode import input_tokens, model_page
-from pointsman_claude.failures import NOT_CLAUDE, failure
+from pointsman_claude.errors import NOT_CLAUDE, failure
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
@@ -67,8 +67,7 @@ class ClaudeOptions(_Model):
     late_system: LateSystem | None = None
 
 
-@frozen
-class _Manner:
+class _Manner(Struct, frozen=True):
     """How one deployment is spoken to: in the body, and in the headers."""
 
     dialect: Dialect

@@ -25,6 +25,7 @@ from pointsman.wire.assembly import Assembly
 from pointsman.wire.error_body import holds_complaint, is_complaint
 from pointsman.wire.surrogates import Halves
 from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
+from pointsman_claude import shapes
 from pointsman_claude.decode import (
     MALFORMED,
     chat_response,
@@ -36,8 +37,9 @@ from pointsman_claude.decode import (
     text_of,
     text_or_none,
     usage_of,
+    usual_response,
 )
-from pointsman_claude.failures import failed, failure_in_stream
+from pointsman_claude.errors import failed, failure_in_stream
 from pointsman_claude.frames import Frames
 
 _TAKEN_BY = {
@@ -119,6 +121,15 @@ class MessagesDecoder:
 
     def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
         """The events of one frame. Raises the error that it holds; BadResponse when it is malformed."""
+        if frame.event == "content_block_delta":
+            try:
+                return self._usual(shapes.block_delta(frame.data))
+            except shapes.UNUSUAL:
+                pass  # nothing of it is taken in
+        return self.decode_any(frame)
+
+    def decode_any(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
+        """As `decode`, without looking whether the frame is a usual one; the outcome is the same."""
         if not frame.data.strip() and frame.event != "error":
             return ()  # a proxy's way to keep the line alive
         try:
@@ -213,6 +224,25 @@ class MessagesDecoder:
                 if piece and block.raw["type"] == "tool_use":
                     return [ToolCallDelta(block.call, arguments=piece)]
         return []
+
+    def _usual(self, data: shapes.BlockDelta) -> Sequence[StreamEvent]:
+        """As `_block_delta` of the same frame. Raises ValueError for a block that was not begun."""
+        delta = data.delta
+        block, piece = self._block_for(delta.kind, data.index), delta.piece
+        if block is None or not piece:
+            return ()
+        if self._halves:
+            piece = self._piece(block, piece)
+        else:
+            # What msgspec reads has no half characters; to look for them costs 0.05 us, 0.2 beyond ASCII.
+            block.pieces.append(piece)
+        if not piece:
+            return ()
+        if type(delta) is shapes.Text:
+            return (TextDelta(piece),)
+        if type(delta) is shapes.Thinking:
+            return (ReasoningDelta(piece),)
+        return (ToolCallDelta(block.call, arguments=piece),) if block.raw["type"] == "tool_use" else ()
 
     def _block_stop(self, data: dict[str, Any]) -> list[StreamEvent]:
         block = self._by_index.get(data.get("index"))
@@ -345,6 +375,12 @@ def whole_answer(body: bytes, *, request_id: str = "") -> ChatResponse:
 
     Raises: what `chat_response` and the decoder raise; BadResponse that tells what came for anything else.
     """
+    usual = usual_response(body, request_id=request_id)
+    return any_answer(body, request_id=request_id) if usual is None else usual
+
+
+def any_answer(body: bytes, *, request_id: str = "") -> ChatResponse:
+    """As `whole_answer`, without looking whether the body is a usual one; the outcome is the same."""
     try:
         value = jsonio.loads(body)
     except ValueError:

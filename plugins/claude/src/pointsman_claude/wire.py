@@ -7,12 +7,13 @@ that could change the answer is dropped without a word. The README lists what is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, Literal, get_args
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from pointsman.errors import InvalidRequest
-from pointsman.frozen import frozen
 from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, File, JsonObject, Message, Text, Tool
 from pointsman_claude.blocks import (
@@ -59,8 +60,7 @@ _unknown_options_of = attrgetter(*_UNKNOWN_OPTIONS)
 _NONE_OF_THEM = (None,) * len(_UNKNOWN_OPTIONS)
 
 
-@frozen
-class Dialect:
+class Dialect(Struct, frozen=True):
     """How one deployment wants to be spoken to.
 
     Attributes:
@@ -148,8 +148,7 @@ def _check(body: Mapping[str, Any], dialect: Dialect) -> None:
 # ── the conversation ─────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(slots=True)
-class _Turn:
+class _Turn(Struct):
     """A turn as Messages has them: neighbours of one role are one turn, tool results stand first."""
 
     role: str

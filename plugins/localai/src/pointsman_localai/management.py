@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from pointsman.errors import BadResponse
-from pointsman.frozen import frozen
 
 
-@frozen
-class LoadedModel:
+class LoadedModel(Struct, frozen=True):
     """A model that is in memory now; `backend` is "" when LocalAI does not say which one runs it."""
 
     id: str
     backend: str = ""
 
 
-@frozen
-class Job:
+class Job(Struct, frozen=True):
     """The state of an installation.
 
     Attributes:

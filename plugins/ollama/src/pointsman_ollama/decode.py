@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import asdict, replace
 
 from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
 from pointsman.http.client import MAX_BODY
-from pointsman.http.framing import JsonLineFramer, SseEvent
+from pointsman.http.framing import MAX_LINE, JsonLineFramer, SseEvent
 from pointsman.types import (
     ChatResponse,
     EmbedResponse,
@@ -30,10 +32,11 @@ from pointsman.types import (
 from pointsman.wire.assembly import Assembly
 from pointsman.wire.error_body import holds_complaint
 from pointsman.wire.status_errors import json_or_none, snippet
-from pointsman.wire.surrogates import Halves, is_whole
+from pointsman.wire.surrogates import Halves
 from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
 from pointsman.wire.vectors import check_vectors
-from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
+from pointsman_ollama import shapes
+from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 
 
 def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
@@ -41,6 +44,12 @@ def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
 
     Raises: what the decoder raises.
     """
+    usual = _usual_response(body)
+    return any_response(body, decoder) if usual is None else usual
+
+
+def any_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
+    """As `chat_response`, without looking whether the body is a usual one; the outcome is the same."""
     framer, said = Lines(), Assembly()
     for frame in (*framer.feed(body), *framer.close()):
         if not decoder.done:
@@ -48,6 +57,31 @@ def chat_response(body: bytes, decoder: StreamDecoder) -> ChatResponse:
     if not decoder.done:
         decoder.close()
     return with_texts(said.response())
+
+
+def _usual_response(body: bytes) -> ChatResponse | None:
+    """The answer of a whole body of the usual shape, in 4 us instead of 100; None of any other."""
+    if len(body) > MAX_LINE or len(body.splitlines()) > 1:
+        return None  # one piece may be several lines, too: the framer tells them apart
+    try:
+        answer = shapes.whole(body)
+    except shapes.UNUSUAL:
+        return None
+    native = answer.done_reason or None
+    finish, texts = _finish_reason(native, called=False), answer.texts
+    # Whether an answer without any text is one, nobody here can know.
+    if not answer.done or texts is None or not any(texts) or finish == "error":
+        return None
+    text, thinking = texts
+    return ChatResponse(
+        text,
+        finish_reason=finish,
+        usage=Usage(prompt=answer.prompt_eval_count, completion=answer.eval_count),
+        model=answer.model,
+        reasoning=thinking or None,
+        native_finish_reason=native,
+        raw=jsonio.loads(body),
+    )
 
 
 def with_texts(answer: ChatResponse) -> ChatResponse:
@@ -59,6 +93,28 @@ def with_texts(answer: ChatResponse) -> ChatResponse:
     else:
         raw |= {"response": answer.text, **texts}
     return replace(answer, raw=raw)
+
+
+def usual_embed_response(body: bytes, *, count: int, dimensions: int | None) -> EmbedResponse | None:
+    """What `embed_response` makes of a body of the usual shape, in a third of the time; else None."""
+    try:
+        answer = shapes.embeddings(body)
+    except shapes.UNUSUAL:
+        return None
+    vectors = answer.embeddings
+    lengths = set(map(len, vectors))
+    if len(vectors) != count or len(lengths) != 1 or 0 in lengths:
+        return None
+    if dimensions is not None and dimensions not in lengths:
+        return None
+    prompt = answer.prompt_eval_count
+    return EmbedResponse(
+        vectors,
+        usage=Usage(prompt=None if prompt is UNSET else prompt),
+        model=answer.model,
+        # Not decoded once more: nearly all of it is numbers, and these are here.
+        raw={name: value for name, value in asdict(answer).items() if value is not UNSET},
+    )
 
 
 def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedResponse:
@@ -79,7 +135,7 @@ def embed_response(value: Any, *, count: int, dimensions: int | None) -> EmbedRe
         raise BadResponse(f"Ollama gave {len(vectors)} vectors for {count} texts")
     check_vectors(vectors, dimensions)
     return EmbedResponse(
-        vectors=vectors,
+        vectors=[list(map(float, each)) for each in vectors],
         usage=Usage(prompt=_count(answer, "prompt_eval_count")),
         model=_label(answer, "model"),
         raw=value,
@@ -169,11 +225,8 @@ class StreamDecoder:
         for data in values:
             if self.done:
                 return
-            line = self._json(data)
-            if self._quick and (text := _text_alone(line)):
-                events.append(TextDelta(text))
-            else:
-                events += self._read(line, data)
+            if not (self._quick and _add_usual(data, events)):
+                events += self._read(self._json(data), data)
 
     def close(self) -> Sequence[StreamEvent]:
         """Raises Truncated: had the answer been complete, nobody would ask."""
@@ -247,23 +300,25 @@ class StreamDecoder:
 
 
 _OF_AN_ANSWER = ("message", "response", "done", "model")
-_LINE = {"model", "created_at", "message", "done"}
-_MESSAGE = {"role", "content"}
 
 
-def _text_alone(line: Any) -> str:
-    """The text of a line of a chat that has nothing else to say, as nearly every one; "" of any other.
+def _add_usual(data: bytes, events: list[StreamEvent]) -> bool:
+    """Add to `events` those of a line that has only text to say, as nearly every one; False of any other.
 
     It only saves time: after the first content, looking at everything gives the same.
     """
     try:
-        message = line["message"]
-        text = message["content"]
-        if line["done"] is True or line.keys() != _LINE or message.keys() != _MESSAGE:
-            return ""
-    except (AttributeError, KeyError, TypeError):
-        return ""
-    return text if type(text) is str and is_whole(text) else ""
+        line = shapes.line(data)
+    except shapes.UNUSUAL:
+        return False
+    if line.done or (texts := line.texts) is None:
+        return False
+    text, thinking = texts
+    if thinking:
+        events.append(ReasoningDelta(thinking))
+    if text:
+        events.append(TextDelta(text))
+    return True
 
 
 def _without_texts(holder: Mapping[str, Any]) -> dict[str, Any]:

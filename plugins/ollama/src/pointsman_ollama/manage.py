@@ -7,19 +7,19 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
+from msgspec import Struct
+
 from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, CallError, Truncated
-from pointsman.frozen import frozen
 from pointsman.http.client import Answer, Client
 from pointsman.http.framing import SseEvent
 from pointsman.types import JsonObject, ModelInfo
 from pointsman.wire.error_body import is_complaint
 from pointsman_ollama.decode import Lines
-from pointsman_ollama.failures import NOT_OLLAMA, error_in_answer
+from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 
 
-@frozen
-class PullProgress:
+class PullProgress(Struct, frozen=True):
     """One step of a pull. The numbers are those of one layer, `digest`; the last status is `success`."""
 
     status: str
@@ -28,8 +28,7 @@ class PullProgress:
     completed_bytes: int | None = None
 
 
-@frozen
-class RunningModel:
+class RunningModel(Struct, frozen=True):
     """A model in memory; `vram_bytes` of its `size_bytes` lie on a GPU, and it leaves at `expires_at`."""
 
     name: str
@@ -39,8 +38,7 @@ class RunningModel:
     context_window: int | None = None
 
 
-@frozen
-class ModelDetails:
+class ModelDetails(Struct, frozen=True):
     """What a model is; all else that the server told stands in `raw`."""
 
     name: str

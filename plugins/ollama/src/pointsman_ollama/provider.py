@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from pointsman.errors import CallError
 from pointsman.http.client import Answer
@@ -23,7 +24,7 @@ from pointsman.types import (
 )
 from pointsman.wire.large_bodies import is_large, written
 from pointsman_ollama import decode, manage, wire
-from pointsman_ollama.failures import NOT_OLLAMA, error_for
+from pointsman_ollama.errors import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
 from pointsman_ollama.settings import OllamaSettings
 
@@ -77,8 +78,12 @@ class OllamaProvider(HttpProvider):
         body = wire.embed_body(request, call.model, self._defaults(call))
 
         def read(content: bytes, answer: Answer) -> EmbedResponse:
+            count, dimensions = len(request.texts), request.dimensions
+            usual = decode.usual_embed_response(content, count=count, dimensions=dimensions)
+            if usual is not None:
+                return usual
             value = self.value(answer, content)
-            return decode.embed_response(value, count=len(request.texts), dimensions=request.dimensions)
+            return decode.embed_response(value, count=count, dimensions=dimensions)
 
         return await self._ask(call, "/api/embed", body, read)
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from msgspec import Struct
+
 from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.frozen import frozen
 from pointsman.text_messages import TextMessages
 from pointsman.types import (
     Audio,
@@ -53,8 +54,7 @@ _THINK: Mapping[ReasoningEffort, bool | str] = {
 }
 
 
-@frozen
-class Defaults:
+class Defaults(Struct, frozen=True):
     """What every body starts from: `fields` of its top level and model `options`."""
 
     fields: JsonObject

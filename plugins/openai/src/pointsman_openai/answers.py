@@ -7,8 +7,9 @@ is a `BadResponse` that says which part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from pointsman.errors import BadResponse
 from pointsman.types import (

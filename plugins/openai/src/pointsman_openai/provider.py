@@ -26,7 +26,7 @@ from pointsman.types import (
 from pointsman.wire.large_bodies import is_large, written
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import json_or_none, snippet
-from pointsman_openai import answers, wire
+from pointsman_openai import answers, shapes, wire
 from pointsman_openai.address import is_wrong_address, not_json, wrong_address
 from pointsman_openai.decode import ChatDecoder, chat_of_events, is_events
 from pointsman_openai.errors import error_of_answer
@@ -72,9 +72,12 @@ class OpenAIProvider(HttpProvider):
         else:
             body = self.chat_body(request, call, stream=False)
         answer, content = await self.fetch(self.prefix + "/chat/completions", body, call)
+        request_id = answer.request_id
+        if (usual := shapes.chat_response(content, request_id=request_id)) is not None:
+            return usual
         if content[:1] != b"{" and is_events(content):
-            return chat_of_events(content, request_id=answer.request_id)
-        return answers.chat_response(self.value(answer, content), content, request_id=answer.request_id)
+            return chat_of_events(content, request_id=request_id)
+        return answers.chat_response(self.value(answer, content), content, request_id=request_id)
 
     async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
@@ -96,7 +99,10 @@ class OpenAIProvider(HttpProvider):
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         body = wire.embed_body(request, call.model, self._quirks(call))
         answer, content = await self.fetch(self.prefix + "/embeddings", body, call)
-        return answers.embed_response(self.value(answer, content), request, request_id=answer.request_id)
+        request_id = answer.request_id
+        if (usual := shapes.embed_response(content, request, request_id=request_id)) is not None:
+            return usual
+        return answers.embed_response(self.value(answer, content), request, request_id=request_id)
 
     async def models(self) -> Sequence[ModelInfo]:
         value = await self.manage("GET", self.prefix + "/models")

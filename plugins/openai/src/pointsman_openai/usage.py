@@ -31,8 +31,19 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
         cached = as_count(usage["cached_tokens"])
     if reasoning is None and "reasoning_tokens" in usage:  # GitHub Copilot
         reasoning = as_count(usage["reasoning_tokens"])
+    return counted(prompt, completion, cached, cache_write, reasoning, as_count(usage.get("total_tokens")))
+
+
+def counted(
+    prompt: int | None,
+    completion: int | None,
+    cached: int | None,
+    cache_write: int | None,
+    reasoning: int | None,
+    total: int | None,
+) -> Usage:
+    """The counts as `Usage` has them: parts within their whole."""
     if reasoning or cached:
-        total = as_count(usage.get("total_tokens"))
         if cached and prompt is not None and cached > prompt:
             prompt, cached = _including(prompt, cached, total, completion, reasoning)
         completion, reasoning = _including(completion, reasoning, total, prompt)

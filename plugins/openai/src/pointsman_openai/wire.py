@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.frozen import frozen
 from pointsman.text_messages import TextMessages
 from pointsman.types import (
     Audio,
@@ -41,8 +42,7 @@ _PARTS: Mapping[type[Part], Feature] = {Image: "images", File: "files", Audio: "
 _NEWER = re.compile(r"(?:o\d|gpt-(?:[5-9]|\d\d))")
 
 
-@frozen
-class Quirks:
+class Quirks(Struct, frozen=True):
     """How one upstream differs from others with OpenAI's API, and what it cannot do.
 
     Attributes:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pointsman.errors import CallError
 from pointsman.testing.replay import Reply
 from pointsman.types import FinishReason, ToolCall, Usage
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Canned:
+class _Canned(Struct, frozen=True, kw_only=True):
     body: bytes
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -22,8 +22,7 @@ class _Canned:
         return Reply(self.status, self.body, self.headers)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CannedChat(_Canned):
+class CannedChat(_Canned, frozen=True, kw_only=True):
     """A whole answer, as bytes, and everything that it says.
 
     A tool call with the id "" stands for one with any id.
@@ -36,8 +35,7 @@ class CannedChat(_Canned):
     reasoning: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class CannedStream(CannedChat):
+class CannedStream(CannedChat, frozen=True, kw_only=True):
     """A streamed answer: the whole body as bytes, and everything that its events say together.
 
     `end` is a piece of the body's end marker: a body that is cut before it is not complete. Where a dialect
@@ -51,8 +49,7 @@ class CannedStream(CannedChat):
             raise ValueError(f"{self.end!r} stands {self.body.count(self.end)} times in the body, not once")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CannedError(_Canned):
+class CannedError(_Canned, frozen=True, kw_only=True):
     """A refusal, and the class of error that it is."""
 
     status: int
@@ -60,16 +57,14 @@ class CannedError(_Canned):
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class CannedBreak(_Canned):
+class CannedBreak(_Canned, frozen=True, kw_only=True):
     """A stream in which the upstream reports a failure: the text before it, and the class of error."""
 
     text: str
     kind: type[CallError]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CannedModels(_Canned):
+class CannedModels(_Canned, frozen=True, kw_only=True):
     """A list of models, and their ids in order."""
 
     ids: Sequence[str]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import pytest
+from msgspec import Struct
 
 from pointsman._internal.httpx_lazy import httpx
 from pointsman.errors import CallError
@@ -35,8 +35,7 @@ class Subject(Protocol):
     request: ChatRequest
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(Struct, frozen=True):
     """What a stream told: its events, and the error that ended it; None when it ended properly."""
 
     events: Sequence[StreamEvent]

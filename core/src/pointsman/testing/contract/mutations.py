@@ -6,9 +6,9 @@ import json
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pointsman.testing.contract.canned import CannedChat
 from pointsman.testing.replay import Reply

@@ -7,12 +7,12 @@ import logging
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, NoReturn
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from pointsman._internal.httpx_lazy import httpx

@@ -21,7 +21,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman_ollama.failures import error_for, error_in_answer
+from pointsman_ollama.errors import error_for, error_in_answer
 
 CASES: list[tuple[int, Any, type[CallError], str]] = [
     (400, "model is required", InvalidRequest, "model is required"),

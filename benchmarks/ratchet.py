@@ -1,7 +1,7 @@
 """Does a routed call do more work than it did? Counts that no clock and no other process can change.
 
-    uv run python benchmarks/guard.py [--json]     compare with benchmarks/guard.json; exit status 1: it does
-    uv run python benchmarks/guard.py --update     write the new counts there
+    uv run python benchmarks/ratchet.py [--json]   compare with benchmarks/ratchet.json; exit status 1: more
+    uv run python benchmarks/ratchet.py --update   write the new counts there
 
 A thousand chats, and streams of a hundred chunks, go through one router with ten deployments, least
 connections, limits, retries, an audit sink and a listener, over a transport in memory and on virtual time.
@@ -39,12 +39,12 @@ from pointsman.events import Event, Listener
 from pointsman.testing import run
 from pointsman.transports.factory import TransportFactory
 
-BASELINE = Path(__file__).resolve().with_name("guard.json")
+BASELINE = Path(__file__).resolve().with_name("ratchet.json")
 MARGIN = 0.01
 """By this share a figure may exceed its baseline."""
 SLACK = {"kept_blocks": 1, "peak_bytes": 512}
 """And by so much in any case: what is near nothing has no share to speak of."""
-LIBRARIES = ("httpx", "orjson", "pluggy", "pydantic")
+LIBRARIES = ("httpx", "msgspec", "orjson", "pluggy", "pydantic")
 
 DEPLOYMENTS = 10
 CHUNKS = 100
@@ -112,7 +112,7 @@ def compared(found: dict[str, Figures], known: dict[str, Any] | None) -> list[st
                 share = f" ({now / before - 1:+.1%})" if before > 0 else ""
                 findings.append(
                     f"{name} of one {kind} went from {before:,.1f} to {now:,.1f}{share}; "
-                    f"allowed: {MARGIN:+.0%}. If it has to be: uv run python benchmarks/guard.py --update"
+                    f"allowed: {MARGIN:+.0%}. If it has to be: uv run python benchmarks/ratchet.py --update"
                 )
     if findings and known and known["libraries"] != libraries():
         findings.append(f"the baseline was made with {known['libraries']}, here are {libraries()}")

@@ -21,7 +21,7 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.http.framing import SseEvent
-from pointsman_claude.failures import failure, failure_in_stream
+from pointsman_claude.errors import failure, failure_in_stream
 from pointsman_claude.stream import MessagesDecoder
 
 WALL = 1_785_672_000.0  # 2026-08-02T12:00:00Z

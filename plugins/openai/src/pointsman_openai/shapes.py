@@ -1,0 +1,227 @@
+"""The usual answers of the dialect as types, read straight from their bytes. Pure: no I/O.
+
+Usual is what is declared here and nothing else. An error, tool calls, a second choice, a member that nobody
+declared, a value of another type: all these a decoder refuses, and `answers` and `decode` read the same bytes
+with care. What they would make of a usual answer is what is made of it here, so a member may be declared only
+if they make nothing of it, whatever its value, or if it is put here where they put it. Nothing is declared
+whose value is skipped unread (`Any`, `Raw`): the decoder would let bytes pass that are no UTF-8, and nesting
+that is too deep.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from msgspec.json import Decoder
+
+from pointsman._internal.undecoded import Undecoded
+from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Usage
+from pointsman_openai import vectors
+from pointsman_openai.usage import counted
+
+_UNUSUAL = (ValueError, RecursionError)
+"""What a decoder raises for what is not declared, and for what is no JSON at all."""
+
+_Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+_Number = int | float | None
+_Empty = tuple[()] | None
+_Word = str | None
+
+
+class _Usual(Struct, gc=False, forbid_unknown_fields=True):
+    """Members in the order in which servers write them: that is how they are found fastest."""
+
+
+class _PromptDetails(_Usual):
+    cached_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
+    audio_tokens: _Number = None
+    text_tokens: _Number = None
+    image_tokens: _Number = None
+
+
+class _CompletionDetails(_Usual):
+    reasoning_tokens: _Count | None = None
+    audio_tokens: _Number = None
+    text_tokens: _Number = None
+    accepted_prediction_tokens: _Number = None
+    rejected_prediction_tokens: _Number = None
+
+
+class _Tokens(_Usual):
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+# ── whole answers ────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Message(_Usual, kw_only=True):
+    role: _Word = None
+    content: str
+    reasoning_content: _Word = None
+    reasoning: _Word = None
+    refusal: None = None
+    annotations: _Empty = None
+    audio: None = None
+    function_call: None = None
+    tool_calls: _Empty = None
+
+
+class _Choice(_Usual, kw_only=True):
+    index: Literal[0] | None = None
+    message: _Message
+    logprobs: None = None
+    finish_reason: Literal["stop", "length", "content_filter"]
+    """These three are our words, too."""
+    native_finish_reason: _Word = None
+    stop_reason: int | str | None = None
+    token_ids: None = None
+
+
+class _Answer(_Usual, kw_only=True):
+    id: _Word = None
+    object: Literal["chat.completion"] | None = None
+    created: _Number = None
+    model: _Word = None
+    choices: tuple[_Choice]
+    usage: _Tokens | None = None
+    service_tier: _Word = None
+    system_fingerprint: _Word = None
+    provider: _Word = None
+    request_id: _Word = None
+    timings: dict[str, float | int] | None = None
+    prompt_logprobs: None = None
+    prompt_token_ids: None = None
+    kv_transfer_params: None = None
+
+
+_read_answer = Decoder(_Answer).decode
+
+
+def chat_response(content: bytes, *, request_id: str) -> ChatResponse | None:
+    """The usual answer of POST /chat/completions, None for any other."""
+    try:
+        answer = _read_answer(content)
+    except _UNUSUAL:
+        return None
+    choice = answer.choices[0]
+    message = choice.message
+    return ChatResponse(
+        message.content,
+        (),
+        choice.finish_reason,
+        _usage_of(answer.usage),
+        answer.model or "",
+        answer.id or "",
+        message.reasoning_content or message.reasoning or None,
+        (),
+        None,
+        choice.finish_reason,
+        request_id,
+        Undecoded(content),
+    )
+
+
+def _usage_of(tokens: _Tokens | None) -> Usage:
+    if tokens is None:
+        return Usage()
+    cached = cache_write = reasoning = None
+    if (details := tokens.prompt_tokens_details) is not None:
+        cached, cache_write = details.cached_tokens, details.cache_write_tokens
+    if (more := tokens.completion_tokens_details) is not None:
+        reasoning = more.reasoning_tokens
+    return counted(
+        tokens.prompt_tokens, tokens.completion_tokens, cached, cache_write, reasoning, tokens.total_tokens
+    )
+
+
+# ── chunks ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Delta(_Usual):
+    """What the usual chunk adds to the answer."""
+
+    role: _Word = None
+    content: _Word = None
+    reasoning_content: _Word = None
+    reasoning: _Word = None
+    refusal: None = None
+    tool_calls: _Empty = None
+    function_call: None = None
+
+
+class _ChunkChoice(_Usual, kw_only=True):
+    index: Literal[0] | None = None
+    delta: Delta
+    logprobs: None = None
+    finish_reason: Literal[""] | None = None
+    native_finish_reason: _Word = None
+    stop_reason: None = None
+    token_ids: None = None
+
+
+class _Chunk(_Usual, kw_only=True):
+    id: _Word = None
+    object: Literal["chat.completion.chunk"] | None = None
+    created: _Number = None
+    model: _Word = None
+    service_tier: _Word = None
+    system_fingerprint: _Word = None
+    choices: tuple[_ChunkChoice]
+    usage: None = None
+    provider: _Word = None
+    obfuscation: _Word = None
+
+
+_read_chunk = Decoder(_Chunk).decode
+
+
+def delta_of(data: bytes) -> Delta | None:
+    """What the usual chunk adds to an answer that has begun; None for any other chunk."""
+    try:
+        return _read_chunk(data).choices[0].delta
+    except _UNUSUAL:
+        return None
+
+
+# ── embeddings ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Embedding(_Usual, kw_only=True):
+    object: _Word = None
+    index: int
+    embedding: list[float | Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]]
+
+
+class _Embeddings(_Usual, kw_only=True):
+    object: Literal["list"] | None = None
+    data: list[_Embedding]
+    model: _Word = None
+    usage: _Tokens | None = None
+    id: _Word = None
+    created: _Number = None
+
+
+_read_embeddings = Decoder(_Embeddings).decode
+
+
+def embed_response(content: bytes, request: EmbedRequest, *, request_id: str) -> EmbedResponse | None:
+    """The usual answer of POST /embeddings, in order and of the dimensions asked for; None for any other."""
+    if vectors.kind_asked(request.extra) != "float":
+        return None
+    try:
+        answer = _read_embeddings(content)
+    except _UNUSUAL:
+        return None
+    found = [each.embedding for each in answer.data]
+    if [each.index for each in answer.data] != list(range(len(request.texts))):
+        return None
+    lengths = set(map(len, found))
+    if len(lengths) != 1 or 0 in lengths or request.dimensions not in (None, *lengths):
+        return None
+    return EmbedResponse(found, _usage_of(answer.usage), answer.model or "", request_id, Undecoded(content))

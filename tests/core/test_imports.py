@@ -25,6 +25,7 @@ ORDER = """
     provider transports http audit hookspecs
     builtin plugins
     routing execution control build
+    plugin
     lifecycle router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row
 

@@ -17,14 +17,15 @@ ROOT = Path(pointsman.__file__).parent
 
 # Each package, or module beside them, may import only what stands before it. The kit in `testing` comes last.
 ORDER = """
-    errors clock units
+    errors clock units context
     _internal types text_messages
     events event_log wire
     auth strategy resilience retry
     requests config
-    transports http provider audit hookspecs
+    provider transports http audit hookspecs
     builtin plugins
     routing execution control build
+    plugin
     lifecycle router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row
 

@@ -367,6 +367,6 @@ class LoggingSink:
 
 
 BUILT_IN = (
-    AuditFactory("jsonl", JsonlSettings, JsonlSink),
-    AuditFactory("logging", LoggingSettings, LoggingSink),
+    AuditFactory("jsonl", JsonlSettings, lambda context: JsonlSink(context.settings, context.clock)),
+    AuditFactory("logging", LoggingSettings, lambda context: LoggingSink(context.settings, context.clock)),
 )

@@ -91,13 +91,13 @@ def full(folder: Path) -> dict[str, Any]:
         "refusal": dict(cool_down),
         "timeouts": {**timeouts, "total": "20s", "drain": "1s"},
         "limits": {"both": dict(limits)},
-        "queue": {"length": 10, "wait": "5s", "lowest_share": "10%"},
+        "queue": {"length": 10, "wait": "5s", "lowest_share": "10%", "weights": {"one": 2}},
         "health": dict(health),
         "outliers": {
             "failure_threshold": 1, "base_ejection": "1s", "max_ejection": "2s", "interval": "1s", "max_ejected": "50%",
         },
         "warm_up": {"window": "1s", "minimum": "10%", "aggression": 2},
-        "adaptive_concurrency": {"decrease": "90%", "increase": 1, "pace": "1s"},
+        "adaptive_concurrency": {"decrease": "90%", "increase": 1, "pace": "1s", "initial": 2},
         "hedging": {"quantile": "50%", "floor": "10ms", "budget": "100%", "minimum_samples": 1},
         "panic_threshold": "50%",
         "audit": [{"type": "jsonl", "path": str(folder / "audit")}],
@@ -174,7 +174,7 @@ class NowherePlugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory("nowhere", lambda _options: Nowhere())]
+        return [TransportFactory("nowhere", None, lambda _context: Nowhere())]
 
 
 def upstream() -> Scripted:

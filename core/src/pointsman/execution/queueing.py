@@ -77,7 +77,7 @@ def worth_a_place(execution: Execution, now: float) -> bool:
 
 def _patience(execution: Execution, queue: AdmissionQueue[Lease], now: float) -> float:
     """Until when a caller who comes to `queue` now waits in line."""
-    return min(now + queue.line.settings.max_wait, execution.deadline)
+    return min(now + queue.line.settings.wait, execution.deadline)
 
 
 def _lacking_room(execution: Execution, now: float) -> dict[Deployment, float]:

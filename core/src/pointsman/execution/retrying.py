@@ -121,7 +121,7 @@ def _wait_for(
     )
     did: BaseException | str
     try:
-        wait = execution.retry.delay(failure, execution.setting.rng)
+        wait = execution.retry.delay(failure)
     except OWN as raised:
         did = raised
     else:

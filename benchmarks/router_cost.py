@@ -44,8 +44,8 @@ from pointsman import Router
 from pointsman._internal import jsonio
 from pointsman.errors import Outcome
 from pointsman.execution.execution import Execution
-from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.client import Endpoint
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderFactory
 from pointsman.requests.call_options import DEFAULT
 from pointsman.requests.parsing import chat_request

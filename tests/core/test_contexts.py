@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.audit import AuditContext, AuditFactory
 from pointsman.auth import AuthContext, AuthFactory, Secret
 from pointsman.builtin.auth import Fixed
@@ -19,6 +19,7 @@ from pointsman.builtin.strategies import RoundRobin
 from pointsman.clock import LoopClock
 from pointsman.context import Context
 from pointsman.http.client import Endpoint
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderContext, ProviderFactory
 from pointsman.retry import RetryContext, RetryFactory
 from pointsman.strategy import Price, StrategyContext, StrategyFactory

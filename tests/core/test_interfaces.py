@@ -15,7 +15,7 @@ from pointsman.auth import AuthFactory
 from pointsman.builtin.auth import Fixed
 from pointsman.builtin.retry import NoRetry
 from pointsman.builtin.strategies import RoundRobin
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.interfaces import lack
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.retry import RetryFactory

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pointsman import ConfigError, File, Message, Router, Unsupported
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
 from pointsman.testing import ReplayTransport, Reply, Scripted

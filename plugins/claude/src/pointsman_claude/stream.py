@@ -127,8 +127,8 @@ class MessagesDecoder:
         if frame.event == "content_block_delta":
             try:
                 return self._usual(shapes.block_delta(frame.data))
-            except shapes.UNUSUAL:
-                pass  # nothing of it is taken in
+            except MALFORMED:
+                pass  # of another shape, or of a block that cannot take it; nothing of it is taken in
         return self.decode_any(frame)
 
     def decode_any(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
@@ -229,7 +229,7 @@ class MessagesDecoder:
         return []
 
     def _usual(self, data: shapes.BlockDelta) -> Sequence[StreamEvent]:
-        """As `_block_delta` of the same frame. Raises ValueError for a block that was not begun."""
+        """As `_block_delta` of the same frame. Raises one of `MALFORMED` before it takes anything in."""
         delta = data.delta
         block, piece = self._block_for(delta.kind, data.index), delta.piece
         if block is None or not piece:

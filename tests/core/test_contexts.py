@@ -158,7 +158,7 @@ def test_a_strategy_knows_its_model_and_the_deployments_as_configured(spy: Spy) 
     assert context.model == "m"
     one, two = context.members
     assert (one.id, one.model, one.provider_name, one.weight) == ("here/one", "one", "here", 3)
-    assert one.price == Price(1, 2)
+    assert one.price == Price(input=1, output=2)
     assert (two.id, two.weight, two.price, two.in_flight, two.residency) == ("here/two", 1, None, 0, None)
 
 

@@ -270,7 +270,14 @@ class Unhashable(Acme):
     __hash__ = None  # type: ignore[assignment]
 
 
+class Misshapen(PointsmanSpec):
+    @hookimpl
+    def pointsman_providers(self) -> list[ProviderFactory]:
+        return [ProviderFactory("acme", BaseModel, Provider, default_base_url=7007)]  # type: ignore[arg-type]
+
+
 BROKEN = [
+    (Misshapen(), "returns a ProviderFactory whose `default_base_url` is a int from pointsman_providers"),
     (Unmarked(), "has a method pointsman_providers that is not marked with @hookimpl"),
     (Misspelt(), "implements pointsman_provider, which is no hook; did you mean 'pointsman_providers'?"),
     (WrongArguments(), "is not a plugin: PluginValidationError: "),

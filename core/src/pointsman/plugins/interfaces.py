@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, NamedTuple
 
 from pointsman._internal.plugin_errors import OWN
 from pointsman.http.client import Endpoint
 from pointsman.resilience.retry_budget import BudgetSettings
+from pointsman.wire.retry_after import RateHeaders
 
 
 class _Interface(NamedTuple):
@@ -64,6 +65,21 @@ def _of_provider(made: Any) -> str | None:
     endpoint = getattr(made, "endpoint", None)
     if endpoint is not None and not isinstance(endpoint, Endpoint):
         return f"whose `endpoint` is a {type(endpoint).__name__}; expected an Endpoint or None"
+    return None if endpoint is None else _of_endpoint(endpoint)
+
+
+def _of_endpoint(endpoint: Any) -> str | None:
+    if not isinstance(endpoint.base_url, str):
+        return f"whose `endpoint.base_url` is a {type(endpoint.base_url).__name__}; expected text"
+    if not isinstance(endpoint.headers, Mapping):
+        return f"whose `endpoint.headers` is a {type(endpoint.headers).__name__}; expected a mapping of text"
+    for name, value in endpoint.headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            return f"whose `endpoint.headers` has a {type(value).__name__} for {name!r:.50}; expected text"
+    if not callable(endpoint.authorize):
+        return f"whose `endpoint.authorize` is a {type(endpoint.authorize).__name__}; expected a function"
+    if endpoint.rates is not None and not isinstance(endpoint.rates, RateHeaders):
+        return f"whose `endpoint.rates` is a {type(endpoint.rates).__name__}; expected RateHeaders or None"
     return None
 
 

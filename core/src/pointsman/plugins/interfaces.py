@@ -19,7 +19,7 @@ class _Interface(NamedTuple):
     plain: Sequence[str] = ()
 
 
-_INTERFACES = {
+INTERFACES = {
     "provider": _Interface(
         awaited=("chat", "stream", "generate", "embed", "models", "in_memory", "probe", "aclose")
     ),
@@ -29,6 +29,7 @@ _INTERFACES = {
     "audit": _Interface(plain=("__call__", "close")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
 }
+"""By kind, what an object that a factory makes must have."""
 
 
 def lack(kind: str, made: Any) -> str | None:
@@ -45,7 +46,7 @@ def lack(kind: str, made: Any) -> str | None:
 
 def _lack(kind: str, made: Any) -> str | None:
     name = type(made).__name__
-    interface = _INTERFACES[kind]
+    interface = INTERFACES[kind]
     for method in (*interface.awaited, *interface.plain):
         # `__call__` of a class is what makes its objects; every other one may also hang on the object.
         found = getattr(type(made) if method == "__call__" else made, method, None)

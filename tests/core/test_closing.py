@@ -18,8 +18,9 @@ import pytest
 from pydantic import BaseModel
 from routers import Heard, config, in_flight, router
 
-from pointsman import NoDeploymentAvailable, PointsmanSpec, Router, SyncRouter, hookimpl
+from pointsman import NoDeploymentAvailable, Router, SyncRouter
 from pointsman.errors import CallError, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Answer, Scripted, run
 from pointsman.types import ChatRequest, Message

@@ -21,8 +21,9 @@ import httpx
 import pytest
 from documented import settings_of_plugins
 
-from pointsman import ConfigError, Overloaded, PointsmanError, PointsmanSpec, Router, Unavailable, hookimpl
+from pointsman import ConfigError, Overloaded, PointsmanError, Router, Unavailable
 from pointsman.config.doc import config_table
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import Answer, Scripted, run
 from pointsman.transports.factory import TransportFactory
 

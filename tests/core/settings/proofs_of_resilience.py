@@ -11,8 +11,9 @@ from proving import Setting, ask, ask_often, during, listen, proves, until_calle
 from pydantic import BaseModel
 from routers import config
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.errors import AuthenticationFailed, Overloaded, PermissionDenied, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Answer, Scripted, run
 

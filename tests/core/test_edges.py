@@ -22,9 +22,9 @@ import pytest
 from documented import settings_of_plugins
 
 from pointsman import ConfigError, Overloaded, PointsmanError, PointsmanSpec, Router, Unavailable, hookimpl
-from pointsman.config.doc import config_table
 from pointsman.testing import Answer, Scripted, run
 from pointsman.transports.factory import TransportFactory
+from pointsman_cli.config_schema import config_table
 
 Step = str | int
 Way = tuple[Step, ...]

@@ -263,11 +263,11 @@ class InMemory(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory("memory", lambda _options: _Transport())]
+        return [TransportFactory("memory", None, lambda _context: _Transport())]
 
     @hookimpl
     def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
-        return [AuditFactory("count", _NoSettings, lambda _settings, _clock: _Count())]
+        return [AuditFactory("count", _NoSettings, lambda _context: _Count())]
 
 
 class _NoSettings(BaseModel):

@@ -159,7 +159,7 @@ class InstantPlugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
-        return [TransportFactory("instant", lambda _options: Instant())]
+        return [TransportFactory("instant", None, lambda _context: Instant())]
 
 
 def make_router(deployments: int, kind: str = "openai", audit: str | None = None) -> Router:

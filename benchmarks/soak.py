@@ -420,7 +420,7 @@ FAULTS: tuple[Step, ...] = (
 
 
 def _transport(name: str, upstream: FaultUpstream) -> TransportFactory:
-    return TransportFactory(name, lambda _options: upstream)
+    return TransportFactory(name, None, lambda _context: upstream)
 
 
 def _upstream(seed: str) -> FaultUpstream:

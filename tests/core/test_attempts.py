@@ -167,9 +167,9 @@ class Said(PointsmanSpec):
 
     @hookimpl
     def pointsman_retry_policies(self) -> Sequence[RetryFactory]:
-        return [RetryFactory("said", BaseModel, lambda _settings: self)]
+        return [RetryFactory("said", BaseModel, lambda _context: self)]
 
-    def delay(self, failure: Failure, _rng: object) -> float | None:
+    def delay(self, failure: Failure) -> float | None:
         self.asked.append(failure.number)
         return self.delays[failure.number - 1] if failure.number <= len(self.delays) else None
 
@@ -612,7 +612,7 @@ class Odd(PointsmanSpec, Strategy):
 
     @hookimpl
     def pointsman_strategies(self) -> list[StrategyFactory]:
-        return [StrategyFactory("odd", None, lambda _settings, _rng, _clock: self)]
+        return [StrategyFactory("odd", None, lambda _context: self)]
 
     def pick(self, ready: Sequence[Member], _request: object, /) -> Any:
         return self._picked(ready)

@@ -259,7 +259,7 @@ class OwnStrategy(PointsmanSpec):
 
     @hookimpl
     def pointsman_strategies(self) -> list[StrategyFactory]:
-        return [StrategyFactory("always_last", None, lambda _settings, _rng, _clock: _Last())]
+        return [StrategyFactory("always_last", None, lambda _context: _Last())]
 
 
 class _Last(Weighted):

@@ -174,7 +174,7 @@ class NowherePlugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory("nowhere", lambda _options: Nowhere())]
+        return [TransportFactory("nowhere", None, lambda _context: Nowhere())]
 
 
 def upstream() -> Scripted:

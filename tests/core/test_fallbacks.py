@@ -134,9 +134,9 @@ class Odd(PointsmanSpec):
 
     @hookimpl
     def pointsman_retry_policies(self) -> Sequence[RetryFactory]:
-        return [RetryFactory("odd", BaseModel, lambda _settings: self)]
+        return [RetryFactory("odd", BaseModel, lambda _context: self)]
 
-    def delay(self, failure: Failure, _rng: object) -> float | None:
+    def delay(self, failure: Failure) -> float | None:
         self.asked += 1
         return self.wait
 

@@ -31,7 +31,7 @@ FACTORIES: dict[str, Callable[[Callable[..., Any]], Any]] = {
     "retry": lambda make: RetryFactory("odd", BaseModel, make),
     "strategy": lambda make: StrategyFactory("odd", None, make),
     "audit": lambda make: AuditFactory("odd", BaseModel, make),
-    "transport": lambda make: TransportFactory("odd", make),
+    "transport": lambda make: TransportFactory("odd", None, make),
 }
 
 
@@ -167,7 +167,7 @@ def test_what_other_sinks_hold_is_closed_when_one_cannot_be_made() -> None:
     class Goods(PointsmanSpec):
         @hookimpl
         def pointsman_audit_sinks(self) -> list[Any]:
-            return [AuditFactory("good", BaseModel, lambda _settings, _clock: Good())]
+            return [AuditFactory("good", BaseModel, lambda _context: Good())]
 
     given = config("audit")
     given["audit"] = ["good", "odd", "odd"]

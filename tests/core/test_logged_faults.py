@@ -57,11 +57,11 @@ class Plugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_strategies(self) -> list[StrategyFactory]:
-        return [StrategyFactory("loud", None, lambda *_given: Loud(self._method))]
+        return [StrategyFactory("loud", None, lambda _context: Loud(self._method))]
 
     @hookimpl
     def pointsman_audit_sinks(self) -> list[AuditFactory]:
-        return [AuditFactory("loud", BaseModel, lambda *_given: LoudSink(self._method))]
+        return [AuditFactory("loud", BaseModel, lambda _context: LoudSink(self._method))]
 
 
 def given(**more: Any) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_a_strategy_that_quotes_a_key_when_it_is_to_go_on(caplog: pytest.LogCapt
     class Its(PointsmanSpec):
         @hookimpl
         def pointsman_strategies(self) -> list[StrategyFactory]:
-            return [StrategyFactory("loud", None, lambda *_given: Unlucky(""))]
+            return [StrategyFactory("loud", None, lambda _context: Unlucky(""))]
 
     async def main() -> None:
         async with Router.from_config(given(strategy="loud"), plugins=[Scripted(), Its()]) as r:

@@ -67,7 +67,11 @@ class Mute(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
-        return [TransportFactory("mute", lambda _options: httpx.MockTransport(lambda _: httpx.Response(500)))]
+        return [
+            TransportFactory(
+                "mute", None, lambda _context: httpx.MockTransport(lambda _: httpx.Response(500))
+            )
+        ]
 
 
 def router(kind: str, **changes: Any) -> Router:

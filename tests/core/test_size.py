@@ -34,6 +34,7 @@ ENGINE_FILES = (
     "retry.py",
     "strategy.py",
     "audit.py",
+    "context.py",
     "hookspecs.py",
     "router.py",
     "lifecycle.py",

@@ -14,7 +14,8 @@ import pytest
 
 from pointsman import ConfigError, Router
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.plugins.registry import KINDS, Plugins
+from pointsman.plugins.kinds import KINDS
+from pointsman.plugins.registry import Plugins
 from pointsman.testing import ReplayTransport, Reply, Scripted
 from pointsman.transports.factory import TransportFactory
 
@@ -79,7 +80,7 @@ class Replaying(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
-        return [TransportFactory("replay", lambda _options: self.transport)]
+        return [TransportFactory("replay", None, lambda _context: self.transport)]
 
 
 def config(**changes: Any) -> dict[str, Any]:

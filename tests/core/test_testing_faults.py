@@ -147,7 +147,7 @@ class Transports(PointsmanSpec):
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
         return [
-            TransportFactory(name, lambda _options, upstream=upstream: upstream)
+            TransportFactory(name, None, lambda _context, upstream=upstream: upstream)
             for name, upstream in self.upstreams.items()
         ]
 

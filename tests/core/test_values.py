@@ -133,7 +133,8 @@ def test_the_collector_passes_over_those_only_that_hold_nothing_but_texts_and_nu
 
     assert {Usage, TextDelta} <= set(passed_over)
     for kind in passed_over:
-        assert {kind.__annotations__[each] for each in kind.__struct_fields__} <= {"str", "int | None"}
+        said = [kind.__annotations__[each] for each in kind.__struct_fields__]
+        assert {getattr(each, "__name__", each) for each in said} <= {"str", "bytes", "int", "int | None"}
 
 
 def test_replace_gives_another_value_and_checks_what_it_is_given() -> None:

@@ -110,7 +110,7 @@ class Memory(PointsmanSpec):
 
     @hookimpl
     def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
-        return [AuditFactory("memory", _NoSettings, lambda _settings, _clock: _Ring())]
+        return [AuditFactory("memory", _NoSettings, lambda _context: _Ring())]
 
 
 class _NoSettings(BaseModel):

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from strategy_members import Clock, Member
 
 from pointsman import Config, Router
+from pointsman.build.contexts import Contexts
 from pointsman.builtin.strategies import BUILT_IN
 from pointsman.errors import Outcome
 from pointsman.hookspecs import PointsmanSpec
@@ -36,7 +37,8 @@ names = st.sampled_from([each.name for each in FACTORIES])
 
 def made(name: str, clock: Clock, rng: random.Random) -> Strategy:
     factory = next(each for each in FACTORIES if each.name == name)
-    return factory.make(None if factory.settings is None else factory.settings(), rng, clock)
+    settings = None if factory.settings is None else factory.settings()
+    return factory.make(Contexts(clock, rng).strategy(name, settings))
 
 
 def crowd(rng: random.Random, n: int) -> list[Member]:

@@ -275,7 +275,10 @@ class Ways(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory(name, make) for name, make in self._made.items()]
+        return [
+            TransportFactory(name, None, lambda context, make=make: make(context.options))
+            for name, make in self._made.items()
+        ]
 
 
 @proves("providers.<name>.http2")

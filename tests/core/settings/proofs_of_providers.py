@@ -77,7 +77,7 @@ class Canned(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory("canned", lambda _options: self.transport)]
+        return [TransportFactory("canned", None, lambda _context: self.transport)]
 
 
 def at(type_: str, *, base_url: str = "http://box.test/v1", **provider: Any) -> Given:

@@ -171,7 +171,7 @@ class Curious(Strategy, PointsmanSpec):
 
     @hookimpl
     def pointsman_strategies(self) -> Sequence[StrategyFactory]:
-        return [StrategyFactory("curious", None, lambda _settings, _rng, _clock: self)]
+        return [StrategyFactory("curious", None, lambda _context: self)]
 
     def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
         self.prices.append(ready[0].price)  # type: ignore[attr-defined]  # it is a RichMember

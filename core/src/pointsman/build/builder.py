@@ -211,14 +211,16 @@ class _Builder:
 
     def _sink(self, named: Named, path: Path) -> Callable[[], AuditSink | None] | None:
         """Opens what a sink writes to; None with problems."""
-        make, clock = self._factories.make, self._draft.clock
+        make, contexts = self._factories.make, self._draft.contexts
         factory = self._factories.offered("audit", named.type, (*path, "type"))
         if factory is None:
             return None
         settings = self._factories.validated(factory.settings, named.settings, path)
         if settings is None:
             return None
-        return lambda: make("audit", named.type, path, lambda: factory.make(settings, clock))
+        return lambda: make(
+            "audit", named.type, path, lambda: factory.make(contexts.audit(named.type, settings))
+        )
 
     def _started(self, sinks: Sequence[Callable[[], AuditSink | None]]) -> Sequence[AuditSink]:
         made = [make() for make in sinks]

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from math import inf
+from pathlib import Path as FilePath
 
 from pointsman._internal.scrubber import Scrubber
+from pointsman.build.contexts import Contexts
 from pointsman.build.takeover import Kept
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config
@@ -47,6 +49,7 @@ class Draft:
         self.plugins = plugins
         self.clock = clock
         self.rng = rng
+        self.contexts = Contexts(clock, rng, FilePath(config.file or "").parent)
         self.events = events
         self.previous = previous
         self.scrubber = scrubber

@@ -61,7 +61,7 @@ class Pools:
     def choice(self, name: str, model: ModelConfig) -> Choice | None:
         """How a model chooses, with all that it and its deployments say checked; None with problems."""
         path: Path = ("models", name)
-        strategy = self._factories.strategy(*self._choosing(name, model))
+        strategy = self._factories.strategy(*self._choosing(name, model), name, model.deployments)
         retry = self._retry
         if model.retry is not None:
             retry = self._factories.retry(model.retry, (*path, "retry"))

@@ -566,7 +566,7 @@ class Execution:
         """What the retry policy says. Raises PluginError, from the attempt's error, when it cannot be."""
         did: BaseException | str
         try:
-            wait = self._retry.delay(failure, self._setting.rng)
+            wait = self._retry.delay(failure)
         except OWN as error:
             did = error
         else:

@@ -55,6 +55,9 @@ class Upstream(Struct, frozen=True):
     auth: Auth
     open: Callable[[Endpoint], Client]
     own: list[Client]
+    """What the provider opened."""
+    for_tokens: list[Client]
+    """What the source of its credential opened."""
     checks: HealthState | None = None
     prober: HealthChecker | None = None
     warming: list[DeploymentState] = field(default_factory=list)
@@ -207,7 +210,9 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
 
     def prepare(self) -> None:
         """Have ready what calls need: nothing is opened, and no loop needs to run. Safe to repeat."""
-        own = (client for upstream in self.upstreams.values() for client in upstream.own)
+        own = (
+            client for upstream in self.upstreams.values() for client in (*upstream.own, *upstream.for_tokens)
+        )
         for client in (*self.clients.values(), *own):
             # Here rather than in the first call, whose time limits run.
             if isinstance(client.transport, DeferredTransport):
@@ -266,7 +271,7 @@ def _can_be_asked_for(model: str) -> bool:
 
 async def _close(upstream: Upstream, scrub: Scrub) -> None:
     await _closed("provider", upstream.factory.name, upstream.provider.aclose, scrub)
-    for client in upstream.own:
+    for client in (*upstream.own, *upstream.for_tokens):
         await _closed("transport", upstream.config.transport or "", client.aclose, scrub)
 
 

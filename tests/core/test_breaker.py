@@ -47,7 +47,7 @@ def fail(it: Breaker, now: float, times: int = 1) -> None:
 
 def succeed(it: Breaker, now: float, times: int = 1, *, slow: bool = False) -> None:
     for _ in range(times):
-        it.ok(taken(it, now), now, slow=slow)
+        it.ok(taken(it, now), now, late=slow)
 
 
 def opened(now: float = 0.0, **settings: object) -> Breaker:
@@ -645,7 +645,7 @@ class History:
         before = self.real.state
         match kind:
             case "ok" | "slow":
-                self.real.ok(ours, self.now, slow=kind == "slow")
+                self.real.ok(ours, self.now, late=kind == "slow")
             case "fail":
                 self.real.failed(ours, self.now)
             case "overload":

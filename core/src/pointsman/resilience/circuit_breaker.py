@@ -43,8 +43,7 @@ class BreakerState(StrEnum):
 class BreakerSettings(Section):
     """When a deployment that keeps failing is left alone, and how it comes back.
 
-    The window is counted in 10 buckets: exact to a tenth of it. The breaker does not measure what is slow:
-    who reports `ok` compares.
+    The window is counted in 10 buckets: exact to a tenth of it.
     """
 
     orders = (
@@ -231,8 +230,22 @@ class Breaker:
             return self._free_at(now)
         return now if self.standing is not None else math.inf
 
-    def ok(self, permit: Permit, now: float, *, slow: bool = False) -> None:
-        """The attempt succeeded; `slow` when its first token took longer than `slow_after`."""
+    def ok(
+        self,
+        permit: Permit,
+        now: float,
+        *,
+        started: float = math.inf,
+        first_at: float | None = None,
+        late: bool = False,
+    ) -> None:
+        """The attempt succeeded.
+
+        Args:
+            started: when it began; what began at no known time is not slow.
+            first_at: when its first content came; None for what has none.
+            late: it is slow, whatever these say.
+        """
         if permit[0] != self.epoch:
             self.late_results += 1
         elif self.standing is not None:
@@ -241,7 +254,8 @@ class Breaker:
                 buckets.turn(now)
             buckets.current[0] += 1
             self._consecutive = 0
-            if slow:
+            slow = first_at is not None and first_at - started > self._settings.slow_after
+            if slow or late:
                 buckets.current[2] += 1
                 self._trip_if_due(now)
         elif self._takes_back(permit, now):

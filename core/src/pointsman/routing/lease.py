@@ -143,9 +143,8 @@ class Lease:
             if outlier is not None:
                 outlier.ok(now, started=self.started_at)
             if breaker is not None and permit is not None:
-                breaker.ok(
-                    permit, now, slow=first is not None and (self.slow or first > breaker.settings.slow_after)
-                )
+                late = self.slow and first is not None
+                breaker.ok(permit, now, started=self.started_at, first_at=self.first_event_at, late=late)
         else:
             if refusal is not None:
                 live.refused(refusal, now, self.started_at, retry_after, within)

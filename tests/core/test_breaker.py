@@ -536,6 +536,21 @@ def test_a_listener_that_raises_is_counted_and_hurts_nobody() -> None:
     assert it.listener_errors == 1
 
 
+def test_a_listener_that_uses_the_breaker_and_raises_is_counted_each_time() -> None:
+    it = breaker(failure_threshold=1)
+
+    def broken(_old: object, new: object, now: float, _reason: str) -> None:
+        if new is OPEN:
+            it.reset(now)
+        raise RuntimeError("a listener broke")
+
+    it.on_change = broken
+    it.failed(taken(it, 0), 0)
+
+    assert it.state is CLOSED
+    assert it.listener_errors == 2
+
+
 def test_a_listener_may_use_the_breaker() -> None:
     it = breaker()
     it.on_change = lambda old, new, now, reason: it.force_open(now)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from pointsman._internal.observers import fails
 from pointsman._internal.settings import Count, Order, Section
 from pointsman.clock import Rng
 from pointsman.resilience.time_buckets import BUCKETS, TimeBuckets
@@ -401,11 +402,7 @@ class Breaker:
         self.standing = Permit(self.epoch, 0) if admits_all else None
 
     def _announce(self, old: BreakerState, now: float, reason: str) -> None:
-        if self.on_change is None:
-            return
-        try:
-            self.on_change(old, self.state, now, reason)
-        except Exception:  # a listener is others' code: it may not fail the call that it hears about
+        if fails(self.on_change, old, self.state, now, reason):
             self.listener_errors += 1
 
     def _clear_counts(self) -> None:

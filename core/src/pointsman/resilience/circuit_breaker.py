@@ -314,8 +314,6 @@ class Breaker:
         """
         if self.state is BreakerState.CLOSED:
             self._clear_counts()
-        elif self.state is BreakerState.FORCED_OPEN and not self._settings.enabled:
-            self._change(BreakerState.DISABLED, now, "reset by the operator")
         elif self.state is not BreakerState.DISABLED:
             to = BreakerState.CLOSED if self._settings.enabled else BreakerState.DISABLED
             self._close(now, "reset by the operator", to=to)
@@ -411,11 +409,8 @@ class Breaker:
 
     def _counts(self, now: float | None = None) -> tuple[int, int, int]:
         """Calls, failures and slow calls of the window that ends `now`, or with the last report."""
-        ok = failed = slow = 0
-        for bucket in self._buckets.within(now):
-            ok += bucket[0]
-            failed += bucket[1]
-            slow += bucket[2]
+        buckets = self._buckets.within(now)
+        ok, failed, slow = (sum(bucket[n] for bucket in buckets) for n in range(3))
         return ok + failed, failed, slow
 
 

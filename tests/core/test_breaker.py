@@ -536,6 +536,19 @@ def test_a_listener_that_raises_is_counted_and_hurts_nobody() -> None:
     assert it.listener_errors == 1
 
 
+def test_a_call_is_slow_by_its_first_content_or_as_a_whole() -> None:
+    def slow(took: float, first: float | None, **settings: object) -> bool:
+        it = breaker(slow_after=10, **settings)
+        first_at = None if first is None else 100 + first
+        it.ok(taken(it, 100 + took), 100 + took, started=100, first_at=first_at)
+        return it.snapshot()["slow"] == 1
+
+    assert [slow(60, first) for first in (None, 10, 10.5)] == [False, False, True]
+    assert [slow(took, None, slow_call_duration=20) for took in (20, 20.5)] == [False, True]
+    assert slow(20.5, 1, slow_call_duration=20)
+    assert slow(15, 11, slow_call_duration=20)
+
+
 def test_a_listener_that_uses_the_breaker_and_raises_is_counted_each_time() -> None:
     it = breaker(failure_threshold=1)
 

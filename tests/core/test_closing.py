@@ -480,7 +480,7 @@ def test_the_methods_of_a_provider_block_and_its_steps_can_be_looped_over() -> N
             provider.fails()
         with pytest.raises(AttributeError, match="nothing"):
             _ = provider.nothing
-        with pytest.raises(KeyError, match="there are a"):
+        with pytest.raises(KeyError, match="there are: a"):
             r.provider("c")
     assert special.threads == {"pointsman"}
     with pytest.raises(RuntimeError, match="closed"):

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from pointsman._internal.plugin_errors import fault, is_own
 from pointsman._internal.scrubber import Scrubber
+from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
 from pointsman.build.loading import as_config
@@ -369,8 +370,8 @@ class Router:
         try:
             return self._snapshot.providers[name]
         except KeyError:
-            names = ", ".join(self._snapshot.providers)
-            raise KeyError(f"no provider is called {name!r}; there are {names}") from None
+            hint = did_you_mean(name, self._snapshot.providers, what="there are")
+            raise KeyError(f"no provider is called {name!r}; {hint}") from None
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener` of every event from now on; returns what ends it. It must not block."""

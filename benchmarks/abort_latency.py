@@ -34,9 +34,8 @@ from pointsman.errors import (
     IdleTimeout,
     MidStreamError,
 )
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.transports.factory import TransportFactory
-from pointsman.transports.options import TransportOptions
+from pointsman.plugin import PointsmanSpec, hookimpl
+from pointsman.transports.factory import TransportContext, TransportFactory
 from pointsman.transports.over_aiohttp import AiohttpTransport
 from pointsman_h1 import H1Transport
 
@@ -392,10 +391,10 @@ class _Plugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
-        return [TransportFactory("here", self._make)]
+        return [TransportFactory("here", None, self._make)]
 
-    def _make(self, options: TransportOptions) -> Any:
-        self.made.append(TRANSPORTS[self._name](replace(options, max_connections=self._slots)))
+    def _make(self, context: TransportContext) -> Any:
+        self.made.append(TRANSPORTS[self._name](replace(context.options, max_connections=self._slots)))
         return self.made[-1]
 
 

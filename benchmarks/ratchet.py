@@ -33,9 +33,10 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.audit import AuditFactory
 from pointsman.events import Event, Listener
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import run
 from pointsman.transports.factory import TransportFactory
 
@@ -263,11 +264,11 @@ class InMemory(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory("memory", lambda _options: _Transport())]
+        return [TransportFactory("memory", None, lambda _context: _Transport())]
 
     @hookimpl
     def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
-        return [AuditFactory("count", _NoSettings, lambda _settings, _clock: _Count())]
+        return [AuditFactory("count", _NoSettings, lambda _context: _Count())]
 
 
 class _NoSettings(BaseModel):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from routers import Heard, config, in_flight, router
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.errors import (
     AuthenticationFailed,
     CallError,
@@ -34,6 +34,7 @@ from pointsman.errors import (
     UnknownModel,
     Unsupported,
 )
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderFactory
 from pointsman.retry import Failure, RetryFactory
 from pointsman.strategy import Member, Strategy, StrategyFactory
@@ -167,9 +168,9 @@ class Said(PointsmanSpec):
 
     @hookimpl
     def pointsman_retry_policies(self) -> Sequence[RetryFactory]:
-        return [RetryFactory("said", BaseModel, lambda _settings: self)]
+        return [RetryFactory("said", BaseModel, lambda _context: self)]
 
-    def delay(self, failure: Failure, _rng: object) -> float | None:
+    def delay(self, failure: Failure) -> float | None:
         self.asked.append(failure.number)
         return self.delays[failure.number - 1] if failure.number <= len(self.delays) else None
 
@@ -612,7 +613,7 @@ class Odd(PointsmanSpec, Strategy):
 
     @hookimpl
     def pointsman_strategies(self) -> list[StrategyFactory]:
-        return [StrategyFactory("odd", None, lambda _settings, _rng, _clock: self)]
+        return [StrategyFactory("odd", None, lambda _context: self)]
 
     def pick(self, ready: Sequence[Member], _request: object, /) -> Any:
         return self._picked(ready)

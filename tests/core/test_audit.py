@@ -21,9 +21,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pointsman._internal import jsonio
+from pointsman.build.contexts import Contexts
 from pointsman.builtin import audit
 from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, line
 from pointsman.builtin.line_file import LineFile
+from pointsman.clock import system_rng
 from pointsman.errors import ConfigError, Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
 from pointsman.types import Usage
@@ -609,6 +611,7 @@ def test_the_built_in_sinks_are_made_from_their_settings(tmp_path: Path) -> None
     settings: dict[str, dict[str, Any]] = {"jsonl": {"path": tmp_path}, "logging": {}}
 
     for each in audit.BUILT_IN:
-        sink = each.make(each.settings.model_validate(settings[each.name]), Standing())
+        given = each.settings.model_validate(settings[each.name])
+        sink = each.make(Contexts(Standing(), system_rng()).audit(each.name, given))
         sink(ATTEMPT)
         sink.close()

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pointsman._internal import jsonio
-from pointsman.auth import Secret, checked
+from pointsman.auth import AuthContext, Secret, checked
+from pointsman.build.contexts import Contexts
 from pointsman.builtin.auth import BUILT_IN, Fixed, FromFile, StaticSettings, from_environment
+from pointsman.clock import system_rng
 from pointsman.errors import ConfigError
 
 CANARY = "sk-canary-7f3a"
@@ -137,7 +139,9 @@ def test_the_built_in_sources_give_what_they_were_configured_with(
     }
 
     given_secrets = {
-        each.name: each.make(each.settings.model_validate(settings[each.name]), Hands()).current()
+        each.name: each.make(
+            context_of(each.name, each.settings.model_validate(settings[each.name]))
+        ).current()
         for each in BUILT_IN
     }
 
@@ -157,10 +161,15 @@ def test_settings_show_no_credential_neither_in_their_repr_nor_when_they_are_wro
     assert "canary" not in repr(StaticSettings.model_validate({"value": CANARY}))
 
 
+def context_of(name: str, settings: object) -> AuthContext:
+    """That of a source of credentials which asks nobody."""
+    return Contexts(Hands(), system_rng()).auth(name, settings, provider="a", http=NotImplemented)
+
+
 def test_a_fixed_credential_stays_after_it_was_rejected() -> None:
     auth = Fixed(Secret("a"))
 
-    auth.rejected(Secret("a"))
+    assert not auth.rejected(Secret("a"))
 
     assert auth.current() == Secret("a")
 
@@ -212,9 +221,18 @@ def test_a_rejected_credential_is_looked_up_at_once(path: Path) -> None:
     auth.current()
     replace(path, "new")
 
-    auth.rejected(Secret("old"))
+    assert auth.rejected(Secret("old"))
 
     assert auth.current() == Secret("new")
+
+
+def test_a_rejected_credential_that_was_not_replaced_is_the_only_one_there_is(path: Path) -> None:
+    auth = FromFile(path, Hands())
+
+    assert not auth.rejected(Secret("old"))
+
+    replace(path, "new")
+    assert auth.current() == Secret("new")  # it is looked at again with the next call
 
 
 def test_a_rejected_credential_that_is_no_longer_used_changes_nothing(path: Path) -> None:
@@ -222,7 +240,7 @@ def test_a_rejected_credential_that_is_no_longer_used_changes_nothing(path: Path
     auth.current()
     replace(path, "new")
 
-    auth.rejected(Secret("older"))
+    assert auth.rejected(Secret("older"))
 
     assert auth.current() == Secret("old")
 

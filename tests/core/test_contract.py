@@ -80,12 +80,12 @@ class TestLeastConnections(StrategyContract):
 
 
 class TestExponential(RetryContract):
-    def make(self) -> Exponential:
-        return Exponential(ExponentialSettings(attempts=4, base_delay=0.5, max_delay=8.0))
+    def make(self, rng: Any) -> Exponential:
+        return Exponential(ExponentialSettings(attempts=4, base_delay=0.5, max_delay=8.0), rng)
 
 
 class TestNoRetry(RetryContract):
-    def make(self) -> NoRetry:
+    def make(self, rng: Any) -> NoRetry:
         return NoRetry()
 
 
@@ -621,23 +621,23 @@ def test_a_faulty_strategy_is_found(strategy: Any, name: str, request: pytest.Fi
 class Policy:
     attempts: Any = 3
 
-    def __init__(self, delay: Callable[[Failure, Any], Any], attempts: Any = 3) -> None:
+    def __init__(self, delay: Callable[[Failure], Any], attempts: Any = 3) -> None:
         self.attempts = attempts
         self.given = delay
 
-    def delay(self, failure: Failure, rng: Any) -> Any:
-        return None if failure.number >= 3 else self.given(failure, rng)
+    def delay(self, failure: Failure) -> Any:
+        return None if failure.number >= 3 else self.given(failure)
 
 
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (lambda: Policy(lambda f, r: 0.0, attempts=0), "test_a_request_may_make_at_least_one_attempt"),
-        (lambda: Policy(lambda f, r: 0.0, attempts=2), "test_there_is_no_attempt_beyond_the_last"),
-        (lambda: Policy(lambda f, r: -1.0), "test_a_delay_is_a_number_of_seconds_or_none"),
-        (lambda: Policy(lambda f, r: float("inf")), "test_a_delay_is_a_number_of_seconds_or_none"),
+        (lambda: Policy(lambda f: 0.0, attempts=0), "test_a_request_may_make_at_least_one_attempt"),
+        (lambda: Policy(lambda f: 0.0, attempts=2), "test_there_is_no_attempt_beyond_the_last"),
+        (lambda: Policy(lambda f: -1.0), "test_a_delay_is_a_number_of_seconds_or_none"),
+        (lambda: Policy(lambda f: float("inf")), "test_a_delay_is_a_number_of_seconds_or_none"),
         (
-            lambda: Policy(lambda f, r: random.random()),
+            lambda: Policy(lambda f: random.random()),
             "test_only_the_time_and_chance_that_are_handed_in_decide",
         ),
     ],
@@ -718,17 +718,17 @@ def test_a_marked_test_must_fail_and_an_unmarked_one_must_not(pytester: pytest.P
         from pointsman.testing.contract import RetryContract
 
         class Late(NoRetry):
-            def delay(self, failure, rng):
+            def delay(self, failure):
                 return 1.0
 
         class TestMarked(RetryContract):
             xfail = {"test_there_is_no_attempt_beyond_the_last": "not yet"}
 
-            def make(self):
+            def make(self, rng):
                 return Late()
 
         class TestMarkedInVain(TestMarked):
-            def make(self):
+            def make(self, rng):
                 return NoRetry()
 
         class TestUnmarked(TestMarked):

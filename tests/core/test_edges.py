@@ -21,10 +21,11 @@ import httpx
 import pytest
 from documented import settings_of_plugins
 
-from pointsman import ConfigError, Overloaded, PointsmanError, PointsmanSpec, Router, Unavailable, hookimpl
-from pointsman.config.doc import config_table
+from pointsman import ConfigError, Overloaded, PointsmanError, Router, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import Answer, Scripted, run
 from pointsman.transports.factory import TransportFactory
+from pointsman_cli.config_schema import config_table
 
 Step = str | int
 Way = tuple[Step, ...]
@@ -49,7 +50,7 @@ def full(folder: Path) -> dict[str, Any]:
     }
     breaker = {
         "enabled": True, "failure_threshold": 2, "window": "30s", "minimum_calls": 3, "failure_rate": "50%", "slow_rate": "80%",
-        "slow_after": "1s", "reset_timeout": "1s", "max_reset_timeout": "2s", "half_open_max_calls": 2, "success_threshold": 1,
+        "slow_after": "1s", "slow_call_duration": "5s", "reset_timeout": "1s", "max_reset_timeout": "2s", "half_open_max_calls": 2, "success_threshold": 1,
         "count_overload": False,
     }  # fmt: skip
     cool_down = {"base": "1s", "max": "2s"}
@@ -91,13 +92,13 @@ def full(folder: Path) -> dict[str, Any]:
         "refusal": dict(cool_down),
         "timeouts": {**timeouts, "total": "20s", "drain": "1s"},
         "limits": {"both": dict(limits)},
-        "queue": {"length": 10, "wait": "5s", "lowest_share": "10%"},
+        "queue": {"length": 10, "wait": "5s", "lowest_share": "10%", "weights": {"one": 2}},
         "health": dict(health),
         "outliers": {
             "failure_threshold": 1, "base_ejection": "1s", "max_ejection": "2s", "interval": "1s", "max_ejected": "50%",
         },
         "warm_up": {"window": "1s", "minimum": "10%", "aggression": 2},
-        "adaptive_concurrency": {"decrease": "90%", "increase": 1, "pace": "1s"},
+        "adaptive_concurrency": {"decrease": "90%", "increase": 1, "pace": "1s", "initial": 2},
         "hedging": {"quantile": "50%", "floor": "10ms", "budget": "100%", "minimum_samples": 1},
         "panic_threshold": "50%",
         "audit": [{"type": "jsonl", "path": str(folder / "audit")}],
@@ -174,7 +175,7 @@ class NowherePlugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory("nowhere", lambda _options: Nowhere())]
+        return [TransportFactory("nowhere", None, lambda _context: Nowhere())]
 
 
 def upstream() -> Scripted:

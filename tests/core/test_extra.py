@@ -25,7 +25,7 @@ from pointsman.types import (
     ToolCallDelta,
     ToolChoice,
 )
-from pointsman.wire.assembly import Assembly, joined
+from pointsman.wire.assembly import Assembly, joined_extra
 
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
@@ -144,7 +144,7 @@ def test_the_answer_of_a_stream_that_has_nothing_else_has_no_raw() -> None:
 
 def test_joining_changes_neither_side() -> None:
     before, more = {"a": [1], "b": {"c": "x"}}, {"a": [2], "b": {"c": "y"}, "d": None}
-    assert joined(before, more) == {"a": [1, 2], "b": {"c": "xy"}, "d": None}
+    assert joined_extra(before, more) == {"a": [1, 2], "b": {"c": "xy"}, "d": None}
     assert (before, more) == ({"a": [1], "b": {"c": "x"}}, {"a": [2], "b": {"c": "y"}, "d": None})
 
 

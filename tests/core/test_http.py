@@ -128,8 +128,9 @@ class Rotating:
         self.given += 1
         return Secret(f"key-{self.given}")
 
-    def rejected(self, secret: Secret) -> None:
+    def rejected(self, secret: Secret) -> bool:
         self.refused.append(secret.reveal())
+        return True
 
 
 def client(
@@ -249,7 +250,8 @@ async def test_a_credential_that_goes_away_is_not_sent_again() -> None:
         def current(self) -> Secret | None:
             return self.secret
 
-        def rejected(self, secret: Secret) -> None: ...
+        def rejected(self, secret: Secret) -> bool:
+            return False
 
     upstream, auth = Upstream(b"{}"), Leaving()
     made = client(upstream, auth=auth)

@@ -9,12 +9,13 @@ import pytest
 from pydantic import BaseModel
 from routers import config
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman._internal.scrubber import MASK, Scrubber
 from pointsman.audit import AuditFactory
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.control.commands import answer
 from pointsman.errors import PluginError
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.strategy import StrategyFactory
 from pointsman.testing import Scripted, run
 
@@ -57,11 +58,11 @@ class Plugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_strategies(self) -> list[StrategyFactory]:
-        return [StrategyFactory("loud", None, lambda *_given: Loud(self._method))]
+        return [StrategyFactory("loud", None, lambda _context: Loud(self._method))]
 
     @hookimpl
     def pointsman_audit_sinks(self) -> list[AuditFactory]:
-        return [AuditFactory("loud", BaseModel, lambda *_given: LoudSink(self._method))]
+        return [AuditFactory("loud", BaseModel, lambda _context: LoudSink(self._method))]
 
 
 def given(**more: Any) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def test_a_strategy_that_quotes_a_key_when_it_is_to_go_on(caplog: pytest.LogCapt
     class Its(PointsmanSpec):
         @hookimpl
         def pointsman_strategies(self) -> list[StrategyFactory]:
-            return [StrategyFactory("loud", None, lambda *_given: Unlucky(""))]
+            return [StrategyFactory("loud", None, lambda _context: Unlucky(""))]
 
     async def main() -> None:
         async with Router.from_config(given(strategy="loud"), plugins=[Scripted(), Its()]) as r:

@@ -15,7 +15,7 @@ from routers import config as configured
 
 from pointsman import InvalidRequest, Router, UnknownModel
 from pointsman.errors import CallError, PluginError
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.requests.call_options import CallOptions
 from pointsman.testing import Scripted, run
 from pointsman.transports.factory import TransportFactory
@@ -67,7 +67,11 @@ class Mute(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
-        return [TransportFactory("mute", lambda _options: httpx.MockTransport(lambda _: httpx.Response(500)))]
+        return [
+            TransportFactory(
+                "mute", None, lambda _context: httpx.MockTransport(lambda _: httpx.Response(500))
+            )
+        ]
 
 
 def router(kind: str, **changes: Any) -> Router:

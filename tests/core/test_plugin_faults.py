@@ -28,7 +28,7 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.retry import Failure, RetryFactory
 from pointsman.strategy import Sample, Strategy, StrategyFactory
@@ -151,23 +151,23 @@ class Odd(PointsmanSpec):
 
     @hookimpl
     def pointsman_auth(self) -> list[AuthFactory]:
-        return [AuthFactory("odd", BaseModel, lambda _settings, _clock: OddAuth(self))]
+        return [AuthFactory("odd", BaseModel, lambda _context: OddAuth(self))]
 
     @hookimpl
     def pointsman_retry_policies(self) -> list[RetryFactory]:
-        return [RetryFactory("odd", BaseModel, lambda _settings: OddRetry(self))]
+        return [RetryFactory("odd", BaseModel, lambda _context: OddRetry(self))]
 
     @hookimpl
     def pointsman_strategies(self) -> list[StrategyFactory]:
-        return [StrategyFactory("odd", None, lambda _settings, _rng, _clock: OddStrategy(self))]
+        return [StrategyFactory("odd", None, lambda _context: OddStrategy(self))]
 
     @hookimpl
     def pointsman_audit_sinks(self) -> list[AuditFactory]:
-        return [AuditFactory("odd", BaseModel, lambda _settings, _clock: OddSink(self))]
+        return [AuditFactory("odd", BaseModel, lambda _context: OddSink(self))]
 
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
-        return [TransportFactory("odd", lambda _options: OddTransport(self))]
+        return [TransportFactory("odd", None, lambda _context: OddTransport(self))]
 
 
 class OddProvider(Provider):
@@ -228,8 +228,8 @@ class OddAuth:
     def current(self) -> Any:
         return self._odd.at("auth.current", Secret("a-credential"))
 
-    def rejected(self, secret: Secret) -> None:
-        self._odd.at("auth.rejected", None)
+    def rejected(self, secret: Secret) -> Any:
+        return self._odd.at("auth.rejected", False)
 
 
 class OddRetry:
@@ -239,7 +239,7 @@ class OddRetry:
     def __init__(self, odd: Odd) -> None:
         self._odd = odd
 
-    def delay(self, failure: Failure, rng: Any) -> Any:
+    def delay(self, failure: Failure) -> Any:
         return self._odd.at("retry.delay", 0.0)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pointsman.build.contexts import Contexts
 from pointsman.builtin.retry import BUILT_IN, HOP, Exponential, ExponentialSettings, NoRetry, full_jitter
 from pointsman.clock import LoopClock
 from pointsman.errors import Unavailable
@@ -68,9 +69,11 @@ def test_exponential_gives_up_after_its_attempts_and_never_waits_longer_than_its
     attempts: int, number: int, elsewhere: bool, failures: int, seed: int
 ) -> None:
     note(f"seed {seed}")
-    policy = Exponential(ExponentialSettings(attempts=attempts, base_delay=0.5, max_delay=3))
+    policy = Exponential(
+        ExponentialSettings(attempts=attempts, base_delay=0.5, max_delay=3), random.Random(seed)
+    )
 
-    wait = policy.delay(failure(number, elsewhere=elsewhere, failures=failures), random.Random(seed))
+    wait = policy.delay(failure(number, elsewhere=elsewhere, failures=failures))
 
     if number >= attempts:
         assert wait is None
@@ -80,21 +83,21 @@ def test_exponential_gives_up_after_its_attempts_and_never_waits_longer_than_its
 
 
 def test_going_elsewhere_costs_a_blink_and_going_back_a_backoff() -> None:
-    policy = Exponential(ExponentialSettings())
+    policy = Exponential(ExponentialSettings(), ALMOST_ONE)
 
-    assert policy.delay(failure(1, elsewhere=True, failures=5), ALMOST_ONE) == 0
-    assert policy.delay(failure(2, elsewhere=True, failures=5), ALMOST_ONE) == pytest.approx(0.05)
-    assert policy.delay(failure(failures=1), ALMOST_ONE) == pytest.approx(1.0)
-    assert policy.delay(failure(failures=2), ALMOST_ONE) == pytest.approx(2.0)
+    assert policy.delay(failure(1, elsewhere=True, failures=5)) == 0
+    assert policy.delay(failure(2, elsewhere=True, failures=5)) == pytest.approx(0.05)
+    assert policy.delay(failure(failures=1)) == pytest.approx(1.0)
+    assert policy.delay(failure(failures=2)) == pytest.approx(2.0)
 
 
 @given(st.integers(2, 20), st.floats(0, 1e6), st.floats(0, 1, exclude_max=True))
 def test_who_met_two_bad_deployments_waits_no_longer_than_an_attempt_took_and_never_over_50_ms(
     number: int, elapsed: float, chance: float
 ) -> None:
-    policy = Exponential(ExponentialSettings(attempts=20))
+    policy = Exponential(ExponentialSettings(attempts=20), Fixed(chance))
 
-    wait = policy.delay(failure(number, elsewhere=True, elapsed=elapsed), Fixed(chance))
+    wait = policy.delay(failure(number, elsewhere=True, elapsed=elapsed))
 
     assert wait == (None if number == 20 else pytest.approx(chance * min(0.05, elapsed / number)))
 
@@ -117,7 +120,7 @@ async def test_a_pause_of_nothing_keeps_the_turn_and_any_other_is_slept() -> Non
 
 def test_no_retry_is_one_attempt() -> None:
     assert NoRetry().attempts == 1
-    assert NoRetry().delay(failure(elsewhere=True), Fixed(0)) is None
+    assert NoRetry().delay(failure(elsewhere=True)) is None
 
 
 def test_settings_are_read_in_the_words_of_the_configuration() -> None:
@@ -138,6 +141,10 @@ def test_settings_that_cannot_be_right_are_refused(wrong: dict[str, Any]) -> Non
 
 
 def test_the_built_in_policies_are_made_from_their_settings() -> None:
-    policies = {each.name: each.make(each.settings.model_validate({})) for each in BUILT_IN}
+    contexts = Contexts(LoopClock(), Fixed(0))
+
+    policies = {
+        each.name: each.make(contexts.retry(each.name, each.settings.model_validate({}))) for each in BUILT_IN
+    }
 
     assert {name: policy.attempts for name, policy in policies.items()} == {"exponential": 4, "none": 1}

@@ -29,7 +29,7 @@ from pointsman.errors import (
     Truncated,
     Unavailable,
 )
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import Fault, FaultUpstream, Frames, Reply, client_for, run
 from pointsman.testing.faults import Step, frames_of
 from pointsman.transports.factory import TransportFactory
@@ -147,7 +147,7 @@ class Transports(PointsmanSpec):
     @hookimpl
     def pointsman_transports(self) -> list[TransportFactory]:
         return [
-            TransportFactory(name, lambda _options, upstream=upstream: upstream)
+            TransportFactory(name, None, lambda _context, upstream=upstream: upstream)
             for name, upstream in self.upstreams.items()
         ]
 

@@ -18,7 +18,7 @@ from pointsman_openai import wire as openai
 Write = Callable[[ChatRequest], Any]
 
 WIRES: dict[str, Write] = {
-    "openai": lambda request: openai.chat_body(request, "m", openai.Dialect(), stream=False),
+    "openai": lambda request: openai.chat_body(request, "m", openai.Quirks(), stream=False),
     "claude": lambda request: claude.messages_body(
         request, model="m", dialect=claude.Dialect(), stream=False
     ),

@@ -22,11 +22,12 @@ from pointsman_ollama import wire as ollama
 from pointsman_openai import wire as openai
 
 Body = Callable[[ChatRequest], Any]
-LOCALAI = LocalAIProvider(context_for(Scripted([]), settings=LocalAISettings()))._dialect
+_LOCALAI = LocalAIProvider(context_for(Scripted([]), settings=LocalAISettings()))
+LOCALAI = _LOCALAI.make_quirks(LocalAISettings())
 
 
-def openai_body(dialect: openai.Dialect, model: str = "m") -> Body:
-    return lambda request: openai.chat_body(request, model, dialect, stream=False)
+def openai_body(quirks: openai.Quirks, model: str = "m") -> Body:
+    return lambda request: openai.chat_body(request, model, quirks, stream=False)
 
 
 def claude_body(dialect: claude.Dialect) -> Body:
@@ -34,9 +35,9 @@ def claude_body(dialect: claude.Dialect) -> Body:
 
 
 DIALECTS: Mapping[str, Body] = {
-    "openai": openai_body(openai.Dialect(official=True), "gpt-5"),
-    "compatible": openai_body(openai.Dialect(reasoning_field="reasoning")),
-    "compatible, no pictures": openai_body(openai.Dialect(unsupported=("images", "tools"))),
+    "openai": openai_body(openai.Quirks(official=True), "gpt-5"),
+    "compatible": openai_body(openai.Quirks(reasoning_field="reasoning")),
+    "compatible, no pictures": openai_body(openai.Quirks(unsupported=("images", "tools"))),
     "localai": openai_body(LOCALAI),
     "ollama": lambda request: ollama.chat_body(request, "m", ollama.Defaults({}, {}), stream=False),
     "claude": claude_body(claude.Dialect()),

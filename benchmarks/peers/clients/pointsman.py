@@ -18,9 +18,10 @@ from typing import Any
 import traffic
 from pydantic import BaseModel
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.audit import AuditFactory
 from pointsman.events import Event, RequestEnded
+from pointsman.plugin import PointsmanSpec, hookimpl
 
 PLENTY = 1_000_000_000
 
@@ -110,7 +111,7 @@ class Memory(PointsmanSpec):
 
     @hookimpl
     def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
-        return [AuditFactory("memory", _NoSettings, lambda _settings, _clock: _Ring())]
+        return [AuditFactory("memory", _NoSettings, lambda _context: _Ring())]
 
 
 class _NoSettings(BaseModel):

@@ -7,12 +7,13 @@ synchronously and hands the writing on, so the path never waits for a disk.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 from pydantic import BaseModel
 
-from pointsman.clock import Clock
+from pointsman.context import Context
 from pointsman.events import Event
 
 
@@ -26,9 +27,19 @@ class AuditSink(Protocol):
         """Write what is still held, then give back the resource. May block; called once."""
 
 
+class AuditContext(Context, frozen=True, kw_only=True, eq=False):
+    """What an audit sink is made from.
+
+    Attributes:
+        directory: that of the configuration file; the working directory when there is no file.
+    """
+
+    directory: Path
+
+
 class AuditFactory(Struct, frozen=True):
-    """What an audit plugin offers: `make(settings, clock)` returns an `AuditSink`."""
+    """What an audit plugin offers: `make` returns an `AuditSink`."""
 
     name: str
     settings: type[BaseModel]
-    make: Callable[[Any, Clock], AuditSink]
+    make: Callable[[AuditContext], AuditSink]

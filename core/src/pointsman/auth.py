@@ -1,21 +1,25 @@
-"""Credentials: the interface of the auth plugins, and the four sources that are built in.
+"""Credentials: the interface of the auth plugins, and how a value travels.
 
 A value travels as a `Secret`, which shows itself to nobody: only the code that writes the header of an
 outgoing call reveals it.
 """
 
-# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
+from __future__ import annotations
+
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from msgspec import Struct
 from pydantic import BaseModel
 
 from pointsman._internal.scrubber import Scrubber
-from pointsman.clock import Clock
+from pointsman.context import Context
 from pointsman.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pointsman.http.client import Client, Endpoint
 
 _MASK = "***"
 
@@ -76,16 +80,32 @@ class Auth(Protocol):
     def current(self) -> Secret | None:
         """The credential to use now, None for none. Must not block: called for every request."""
 
-    def rejected(self, secret: Secret) -> None:
-        """The upstream answered 401 to `secret`."""
+    def rejected(self, secret: Secret) -> bool:
+        """The upstream answered 401 to `secret`. Must not block.
+
+        Returns: whether `current` gives another one now.
+        """
+
+
+class AuthContext(Context, frozen=True, kw_only=True, eq=False):
+    """What a source of credentials is made from.
+
+    Attributes:
+        provider: the configured name of the provider that it is for.
+        http: opens a client for a token endpoint, without a credential, over the provider's transport and
+            with its proxy and TLS. The router closes it.
+    """
+
+    provider: str
+    http: Callable[[Endpoint], Client]
 
 
 class AuthFactory(Struct, frozen=True):
-    """What an auth plugin offers: `make(settings, clock)` returns an `Auth` or raises ConfigError."""
+    """What an auth plugin offers: `make` returns an `Auth` or raises ConfigError."""
 
     name: str
     settings: type[BaseModel]
-    make: Callable[[Any, Clock], Auth]
+    make: Callable[[AuthContext], Auth]
 
 
 class Overheard:
@@ -106,8 +126,8 @@ class Overheard:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._auth, name)
 
-    def rejected(self, secret: Secret) -> None:
-        self._auth.rejected(secret)
+    def rejected(self, secret: Secret) -> bool:
+        return self._auth.rejected(secret)
 
 
 def checked(value: str, source: str) -> Secret:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from pydantic import BaseModel
 
-from pointsman.auth import Auth, Discreet
-from pointsman.clock import Clock
+from pointsman.auth import Auth
+from pointsman.context import Context
 from pointsman.errors import Unsupported
-from pointsman.http.client import CallTimeouts, Client, Endpoint
-from pointsman.http.event_stream import EventStream
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -21,6 +19,10 @@ from pointsman.types import (
     GenerateRequest,
     ModelInfo,
 )
+
+if TYPE_CHECKING:
+    from pointsman.http.client import CallTimeouts, Client, Endpoint
+    from pointsman.http.event_stream import EventStream
 
 
 class Call(Struct, frozen=True):
@@ -55,51 +57,17 @@ class Call(Struct, frozen=True):
         return {"x-pointsman-request-id": self.request_id, "x-pointsman-attempt": str(self.attempt)}
 
 
-T = TypeVar("T")
-
-_MADE_AT_MOST = 1000
-
-
-class PerOptions(Generic[T]):
-    """What `make` makes of a deployment's options, once for each deployment.
-
-    A deployment hands out the same mapping with every call, so it is known by its identity. What fails is
-    tried again with the next call.
-    """
-
-    __slots__ = ("_made", "_make")
-
-    def __init__(self, make: Callable[[Mapping[str, Any]], T]) -> None:
-        self._make = make
-        self._made: dict[int, tuple[Mapping[str, Any], T]] = {}
-
-    def __call__(self, options: Mapping[str, Any]) -> T:
-        known = self._made.get(id(options))
-        if known is None:
-            if len(self._made) >= _MADE_AT_MOST:
-                self._made.clear()
-            # The options are kept with it: while they live, nothing else can have their identity.
-            known = self._made[id(options)] = (options, self._make(options))
-        return known[1]
-
-
-class ProviderContext(Discreet, frozen=True):
+class ProviderContext(Context, frozen=True, kw_only=True, eq=False):
     """What a provider is made from.
 
     Attributes:
-        name: the configured name of the provider.
-        settings: the validated settings, an instance of the factory's model.
         base_url: as configured, without a trailing slash; None when the configuration has none.
         auth: where the credential comes from.
         open: makes a client for an endpoint: the provider's own, for management calls and probes.
     """
 
-    unshown = ("base_url",)
-    name: str
-    settings: Any
     base_url: str | None
     auth: Auth
-    clock: Clock
     open: Callable[[Endpoint], Client]
 
 

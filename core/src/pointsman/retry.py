@@ -1,4 +1,4 @@
-"""Retry policies: the interface of the plugin kind, and the two that are built in.
+"""Retry policies: the interface of the plugin kind, and what a policy is told.
 
 A policy only decides: whether to go on after a failed attempt, and how long to wait first. Which deployment
 is tried next, what a deadline allows and what an upstream's own hint demands is the router's business.
@@ -7,12 +7,12 @@ is tried next, what a deadline allows and what an upstream's own hint demands is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 from pydantic import BaseModel
 
-from pointsman.clock import Rng
+from pointsman.context import Context
 from pointsman.errors import CallError
 from pointsman.resilience.retry_budget import BudgetSettings
 
@@ -45,13 +45,17 @@ class RetryPolicy(Protocol):
     budget: BudgetSettings | None
     """How many retries all requests of a model together may make; None for no limit."""
 
-    def delay(self, failure: Failure, rng: Rng) -> float | None:
+    def delay(self, failure: Failure) -> float | None:
         """Seconds to wait before the next attempt; None to give up."""
 
 
+class RetryContext(Context, frozen=True, kw_only=True, eq=False):
+    """What a retry policy is made from."""
+
+
 class RetryFactory(Struct, frozen=True):
-    """What a retry plugin offers: `make(settings)` returns a `RetryPolicy`."""
+    """What a retry plugin offers: `make` returns a `RetryPolicy`."""
 
     name: str
     settings: type[BaseModel]
-    make: Callable[[Any], RetryPolicy]
+    make: Callable[[RetryContext], RetryPolicy]

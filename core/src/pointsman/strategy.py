@@ -2,7 +2,7 @@
 
 A strategy decides and does nothing else. It is synchronous, and the built-in ones know of a deployment only
 its id, its weight and how many calls it has in flight; others may ask for more (`RichMember`, `observed`,
-the clock of their factory). Everything that makes a deployment unfit (down, breaker open, limit reached,
+the clock of their context). Everything that makes a deployment unfit (down, breaker open, limit reached,
 tried already) was filtered before.
 """
 
@@ -10,17 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
+from pydantic import Field
 
-from pointsman.clock import Clock, Rng
+from pointsman._internal.settings import Number, Section
+from pointsman.context import Context
 from pointsman.errors import Outcome
 
 __all__ = [
+    "ConfiguredMember",
     "Member",
     "Price",
     "Residency",
     "RichMember",
     "Sample",
     "Strategy",
+    "StrategyContext",
     "StrategyFactory",
     "observes",
 ]
@@ -42,15 +46,16 @@ class Member(Protocol):
         """Attempts that hold a lease now."""
 
 
-class Price(Struct, frozen=True):
-    """What a deployment charges, in one currency for all, per 1,000,000 tokens.
+class Price(Section):
+    """What a deployment charges, in one currency for all, per 1,000,000 tokens."""
 
-    `cached` is for prompt tokens that the upstream had in its cache; None: as `input`.
-    """
-
-    input: float
-    output: float
-    cached: float | None = None
+    input: Number = Field(ge=0, description="for the prompt")
+    output: Number = Field(ge=0, description="for the answer")
+    cached: Number | None = Field(
+        default=None,
+        ge=0,
+        description="for what the upstream had in its cache, which `cheapest` cannot foresee and leaves out",
+    )
 
 
 class Residency(Struct, frozen=True):
@@ -163,16 +168,40 @@ def observes(strategy: Strategy) -> bool:
     return method is not Strategy.observed
 
 
+class ConfiguredMember(Struct, frozen=True):
+    """A deployment as configured, before there is one: a `RichMember` that nobody calls."""
+
+    id: str
+    model: str
+    provider_name: str
+    weight: int = 1
+    price: Price | None = None
+    in_flight: int = 0
+    residency: Residency | None = None
+
+
+class StrategyContext(Context, frozen=True, kw_only=True, eq=False):
+    """What the strategy of one pool is made from.
+
+    Attributes:
+        model: the public name of the model.
+        members: its deployments in configuration order, as configured. Those that are picked from come with
+            `Strategy.members`.
+    """
+
+    model: str
+    members: Sequence[RichMember]
+
+
 class StrategyFactory(Struct, frozen=True):
     """A strategy under the name that configurations use.
 
-    Args:
+    Attributes:
         name: as in `strategy: name`.
         settings: the pydantic model of what may stand beside `type`; None when nothing may.
-        make: called with (settings, rng, clock) for each pool, and starts nothing. `settings` is an
-            instance of the model or None; `rng` is None when the router should do the same every time.
+        make: makes the strategy of one pool, and starts nothing.
     """
 
     name: str
     settings: type[Any] | None  # Any: the model is the plugin's own
-    make: Callable[[Any, Rng | None, Clock], Strategy]
+    make: Callable[[StrategyContext], Strategy]

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.build.contexts import Contexts
+from pointsman.clock import LoopClock, system_rng
 from pointsman.plugins.registry import Plugins
 from pointsman.transports import TransportOptions, TransportUnavailable
 from pointsman.transports.httpx_messages import Request
@@ -557,5 +559,6 @@ def test_the_entry_point_leads_to_the_transport() -> None:
     project = tomllib.loads((ROOT / "contrib/h1/pyproject.toml").read_text("utf-8"))["project"]
 
     assert project["entry-points"]["pointsman.transports"] == {"h1": "pointsman_h1:plugin"}
-    made = Plugins([plugin]).transport("h1").make(TransportOptions())
+    context = Contexts(LoopClock(), system_rng()).transport("h1", options=TransportOptions())
+    made = Plugins([plugin]).transport("h1").make(context)
     assert isinstance(made, H1Transport)

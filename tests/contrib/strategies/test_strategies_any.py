@@ -18,9 +18,10 @@ from ruamel.yaml import YAML
 from strategy_members import Clock, Member
 
 from pointsman import Config, Router
+from pointsman.build.contexts import Contexts
 from pointsman.builtin.strategies import BUILT_IN
 from pointsman.errors import Outcome
-from pointsman.hookspecs import PointsmanSpec
+from pointsman.plugin import PointsmanSpec
 from pointsman.plugins.registry import Plugins
 from pointsman.strategy import Price, Residency, Sample, Strategy, StrategyFactory, observes
 from pointsman.types import ChatRequest, Message
@@ -36,7 +37,8 @@ names = st.sampled_from([each.name for each in FACTORIES])
 
 def made(name: str, clock: Clock, rng: random.Random) -> Strategy:
     factory = next(each for each in FACTORIES if each.name == name)
-    return factory.make(None if factory.settings is None else factory.settings(), rng, clock)
+    settings = None if factory.settings is None else factory.settings()
+    return factory.make(Contexts(clock, rng).strategy(name, settings))
 
 
 def crowd(rng: random.Random, n: int) -> list[Member]:
@@ -46,7 +48,7 @@ def crowd(rng: random.Random, n: int) -> list[Member]:
             weight=rng.randint(1, 4),
             model="AB"[i % 2],
             provider_name=f"h{i % 3}",
-            price=rng.choice([None, Price(rng.randint(0, 3), 2)]),
+            price=rng.choice([None, Price(input=rng.randint(0, 3), output=2)]),
         )
         for i in range(n)
     ]

@@ -16,7 +16,8 @@ import pytest
 from certificates import certificate_in
 from proving import Given, Setting, ask, proves
 
-from pointsman import ConfigError, PointsmanSpec, Router, hookimpl
+from pointsman import ConfigError, Router
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import ReplayTransport, Reply, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.transports.options import TransportOptions
@@ -275,7 +276,10 @@ class Ways(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory(name, make) for name, make in self._made.items()]
+        return [
+            TransportFactory(name, None, lambda context, make=make: make(context.options))
+            for name, make in self._made.items()
+        ]
 
 
 @proves("providers.<name>.http2")

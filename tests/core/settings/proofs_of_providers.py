@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import httpx
 from proving import Given, Setting, ask, listen, proves
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import ReplayTransport, Reply, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import Message, Tool
@@ -77,7 +78,7 @@ class Canned(PointsmanSpec):
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
-        return [TransportFactory("canned", lambda _options: self.transport)]
+        return [TransportFactory("canned", None, lambda _context: self.transport)]
 
 
 def at(type_: str, *, base_url: str = "http://box.test/v1", **provider: Any) -> Given:

@@ -10,8 +10,9 @@ from typing import Any
 from proving import Given, Setting, ask, ask_often, during, proves
 from routers import Heard, config
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.errors import ContentFiltered, ContextWindowExceeded, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.strategy import Member, Strategy, StrategyFactory
 from pointsman.testing import Answer, Scripted, run
 
@@ -171,7 +172,7 @@ class Curious(Strategy, PointsmanSpec):
 
     @hookimpl
     def pointsman_strategies(self) -> Sequence[StrategyFactory]:
-        return [StrategyFactory("curious", None, lambda _settings, _rng, _clock: self)]
+        return [StrategyFactory("curious", None, lambda _context: self)]
 
     def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
         self.prices.append(ready[0].price)  # type: ignore[attr-defined]  # it is a RichMember

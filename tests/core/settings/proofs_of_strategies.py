@@ -12,6 +12,7 @@ from proving import Given, Setting, ask, during, proves
 from routers import Heard, config
 
 from pointsman import Router
+from pointsman.build.contexts import Contexts
 from pointsman.errors import Outcome
 from pointsman.plugins.registry import Plugins
 from pointsman.strategy import Residency, Sample, Strategy
@@ -164,7 +165,8 @@ def made(setting: Setting, value: object, clock: Clock, rng: random.Random, **mo
     factory = PLUGINS.strategy(name)
     assert factory.settings is not None
     said.pop("type")
-    return factory.make(factory.settings.model_validate(said), rng, clock)
+    settings = factory.settings.model_validate(said)
+    return factory.make(Contexts(clock, rng).strategy(name, settings))
 
 
 def preferred(

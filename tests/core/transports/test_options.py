@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from pointsman.build.contexts import Contexts
+from pointsman.clock import LoopClock, system_rng
 from pointsman.plugins.registry import Plugins
 from pointsman.transports import (
     TRANSPORTS,
@@ -137,7 +139,12 @@ def test_each_transport_says_what_it_is_called_in_a_configuration(monkeypatch: p
 
     for name in TRANSPORTS:
         assert name_of(open_transport(name)) == ("h1" if name == "auto" else name)
-    proxied = Plugins().transport("auto").make(TransportOptions(proxy="http://p:1"))
+    options = TransportOptions(proxy="http://p:1")
+    proxied = (
+        Plugins()
+        .transport("auto")
+        .make(Contexts(LoopClock(), system_rng()).transport("auto", options=options))
+    )
     assert name_of(proxied) == "aiohttp"
     monkeypatch.setattr(transports, "find_spec", lambda name: None)
     assert name_of(proxied) == "httpx"

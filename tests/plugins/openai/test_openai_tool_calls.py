@@ -16,7 +16,7 @@ from pointsman.http.framing import SseFramer
 from pointsman.wire.assembly import Assembly
 from pointsman_openai.answers import chat_response
 from pointsman_openai.decode import ChatDecoder
-from pointsman_openai.wire import Dialect, messages
+from pointsman_openai.wire import Quirks, messages
 
 
 class Intended(NamedTuple):
@@ -219,7 +219,7 @@ def test_a_call_goes_back_as_it_came(call: dict[str, Any], stream: bool) -> None
         answer = said.response()
     else:
         answer = chat_response({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "stop"}]})
-    (sent,) = messages([answer.message], "m", Dialect())
+    (sent,) = messages([answer.message], "m", Quirks())
     assert sent["tool_calls"] == [call]
 
 

@@ -25,10 +25,10 @@ from pointsman.types import (
     ToolCall,
     ToolChoice,
 )
-from pointsman_openai.wire import Dialect, chat_body, completion_body, embed_body, is_newer
+from pointsman_openai.wire import Quirks, chat_body, completion_body, embed_body, is_newer
 
-OPENAI = Dialect(name="openai", official=True)
-COMPATIBLE = Dialect(name="compatible")
+OPENAI = Quirks(name="openai", official=True)
+COMPATIBLE = Quirks(name="compatible")
 HELLO = (Message.user("hello"),)
 WEATHER = Tool("weather", "Look it up.", {"type": "object", "properties": {"city": {"type": "string"}}})
 WEATHER_BODY = {
@@ -42,9 +42,9 @@ WEATHER_BODY = {
 SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
 
 
-def body_of(*messages: Message, dialect: Dialect = OPENAI, stream: bool = False, **options: Any) -> Any:
+def body_of(*messages: Message, quirks: Quirks = OPENAI, stream: bool = False, **options: Any) -> Any:
     request = ChatRequest("public", messages or HELLO, **options)
-    return chat_body(request, "gpt-4.1", dialect, stream=stream)
+    return chat_body(request, "gpt-4.1", quirks, stream=stream)
 
 
 def test_a_bare_request_is_a_model_and_messages() -> None:
@@ -69,12 +69,12 @@ turns = st.builds(
 
 @settings(deadline=None)
 @given(
-    st.lists(turns, min_size=1, max_size=3), st.sampled_from([OPENAI, Dialect(reasoning_field="reasoning")])
+    st.lists(turns, min_size=1, max_size=3), st.sampled_from([OPENAI, Quirks(reasoning_field="reasoning")])
 )
-def test_a_plain_message_is_written_like_any_other(given: list[Message], dialect: Dialect) -> None:
+def test_a_plain_message_is_written_like_any_other(given: list[Message], quirks: Quirks) -> None:
     def written(messages: list[Message]) -> Any:
         try:
-            return body_of(*messages, dialect=dialect)
+            return body_of(*messages, quirks=quirks)
         except InvalidRequest as error:
             return error.message
 
@@ -84,7 +84,7 @@ def test_a_plain_message_is_written_like_any_other(given: list[Message], dialect
 def test_a_stream_asks_for_its_usage() -> None:
     body = body_of(stream=True)
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
-    assert "stream_options" not in body_of(stream=True, dialect=Dialect(include_usage=False))
+    assert "stream_options" not in body_of(stream=True, quirks=Quirks(include_usage=False))
 
 
 @pytest.mark.parametrize(
@@ -252,24 +252,24 @@ def test_newer_models_are_known_by_name(model: str, newer: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "model", "tokens_field", "role"),
+    ("quirks", "model", "tokens_field", "role"),
     [
         (OPENAI, "gpt-5-mini", "max_completion_tokens", "developer"),
         (OPENAI, "gpt-4o", "max_completion_tokens", "system"),
         (COMPATIBLE, "openai/gpt-5-mini", "max_completion_tokens", "system"),
         (COMPATIBLE, "llama3.2", "max_tokens", "system"),
-        (Dialect(max_tokens_field="max_tokens"), "gpt-5", "max_tokens", "system"),
-        (Dialect(max_tokens_field="max_completion_tokens"), "llama3.2", "max_completion_tokens", "system"),
-        (Dialect(system_role="developer"), "llama3.2", "max_tokens", "developer"),
-        (Dialect(official=True, system_role="system"), "o3", "max_completion_tokens", "system"),
+        (Quirks(max_tokens_field="max_tokens"), "gpt-5", "max_tokens", "system"),
+        (Quirks(max_tokens_field="max_completion_tokens"), "llama3.2", "max_completion_tokens", "system"),
+        (Quirks(system_role="developer"), "llama3.2", "max_tokens", "developer"),
+        (Quirks(official=True, system_role="system"), "o3", "max_completion_tokens", "system"),
     ],
 )
 def test_token_field_and_system_role_follow_host_and_model(
-    dialect: Dialect, model: str, tokens_field: str, role: str
+    quirks: Quirks, model: str, tokens_field: str, role: str
 ) -> None:
     request = ChatRequest("public", (Message.system("s"), *HELLO), max_tokens=9)
 
-    body = chat_body(request, model, dialect, stream=False)
+    body = chat_body(request, model, quirks, stream=False)
 
     assert {key: body[key] for key in body if key.startswith("max_")} == {tokens_field: 9}
     assert body["messages"][0] == {"role": role, "content": "s"}
@@ -278,16 +278,16 @@ def test_token_field_and_system_role_follow_host_and_model(
 def test_extra_sampling_is_sent_where_the_server_takes_it() -> None:
     options: dict[str, Any] = {"top_k": 40, "min_p": 0.05, "repeat_penalty": 1.1}
 
-    sent = body_of(dialect=Dialect(extra_sampling=True), **options)
+    sent = body_of(quirks=Quirks(extra_sampling=True), **options)
 
     assert (sent["top_k"], sent["min_p"], sent["repetition_penalty"]) == (40, 0.05, 1.1)
-    other = body_of(dialect=Dialect(extra_sampling=True, repeat_penalty_field="repeat_penalty"), **options)
+    other = body_of(quirks=Quirks(extra_sampling=True, repeat_penalty_field="repeat_penalty"), **options)
     assert other["repeat_penalty"] == 1.1
 
 
 def test_thoughts_go_back_where_the_server_reads_them() -> None:
     message = Message("assistant", "a", reasoning="hm")
-    assert body_of(message, dialect=Dialect(reasoning_field="reasoning_content"))["messages"] == [
+    assert body_of(message, quirks=Quirks(reasoning_field="reasoning_content"))["messages"] == [
         {"role": "assistant", "content": "a", "reasoning_content": "hm"}
     ]
 
@@ -315,7 +315,7 @@ def test_what_openai_cannot_do_is_refused_before_the_call(options: dict[str, Any
 
 def test_a_refused_sampling_option_names_the_setting_that_would_help() -> None:
     with pytest.raises(Unsupported, match="extra_sampling: true"):
-        body_of(dialect=COMPATIBLE, top_k=1)
+        body_of(quirks=COMPATIBLE, top_k=1)
 
 
 @pytest.mark.parametrize(
@@ -330,16 +330,16 @@ def test_a_refused_sampling_option_names_the_setting_that_would_help() -> None:
     ],
 )
 def test_what_the_configuration_calls_unsupported_is_refused(feature: Any, options: dict[str, Any]) -> None:
-    dialect = Dialect(unsupported=(feature,))
-    body_of(dialect=dialect)
+    quirks = Quirks(unsupported=(feature,))
+    body_of(quirks=quirks)
     messages = options.pop("messages", ())
     with pytest.raises(Unsupported, match=feature):
-        body_of(*messages, dialect=dialect, **options)
+        body_of(*messages, quirks=quirks, **options)
 
 
 def test_a_compatible_server_may_take_more() -> None:
-    assert body_of(dialect=COMPATIBLE, stop=tuple("abcde"))["stop"] == list("abcde")
-    audio = body_of(Message("user", (Audio(b"x", "flac"),)), dialect=COMPATIBLE)
+    assert body_of(quirks=COMPATIBLE, stop=tuple("abcde"))["stop"] == list("abcde")
+    audio = body_of(Message("user", (Audio(b"x", "flac"),)), quirks=COMPATIBLE)
     assert audio["messages"][0]["content"][0]["input_audio"]["format"] == "flac"
 
 

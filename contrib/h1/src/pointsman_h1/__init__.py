@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.transports import TlsContexts
-from pointsman.transports.factory import TransportFactory
+from pointsman.plugin import PointsmanSpec, TlsContexts, TransportFactory, hookimpl
 from pointsman_h1.transport import H1Transport
 
 __all__ = ["H1Plugin", "H1Transport", "plugin"]
@@ -19,7 +16,10 @@ class H1Plugin(PointsmanSpec):
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
         # Reading the certificate authorities takes 20 ms: once for all deployments with the same options.
-        return (TransportFactory("h1", partial(H1Transport, contexts=TlsContexts())),)
+        contexts = TlsContexts()
+        return (
+            TransportFactory("h1", None, lambda context: H1Transport(context.options, contexts=contexts)),
+        )
 
 
 plugin = H1Plugin()

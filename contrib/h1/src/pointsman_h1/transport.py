@@ -9,10 +9,18 @@ from asyncio import get_running_loop
 
 import httpx
 
-from pointsman.transports import TlsContexts, TransportOptions, TransportUnavailable
-from pointsman.transports.fair_semaphore import Slots
-from pointsman.transports.httpx_messages import Request, Response
-from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, Whole
+from pointsman.plugin import (
+    RawTransport,
+    Reply,
+    Request,
+    RequestTemplate,
+    Response,
+    Slots,
+    TlsContexts,
+    TransportOptions,
+    TransportUnavailable,
+    Whole,
+)
 from pointsman_h1.body import H1Body
 from pointsman_h1.connecting import Resolver, connected
 from pointsman_h1.connection import READ_BYTES, Connection, NeverSent

@@ -16,10 +16,21 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from pointsman.builtin.strategies import LeastConnections
-from pointsman.clock import Clock, Rng
-from pointsman.strategy import Member, Strategy, StrategyFactory
-from pointsman.types import Audio, ChatRequest, File, GenerateRequest, Image, Message, Part, Text
+from pointsman.plugin import (
+    Audio,
+    ChatRequest,
+    File,
+    GenerateRequest,
+    Image,
+    LeastConnections,
+    Member,
+    Message,
+    Part,
+    Rng,
+    Strategy,
+    StrategyFactory,
+    Text,
+)
 
 _HASH_BYTES = 16
 _STEP = 2.0**-53
@@ -200,8 +211,6 @@ def _bytes(part: Part) -> bytes:
             return part.data or (part.url or "").encode()
 
 
-def _make(settings: Any, rng: Rng | None, _clock: Clock) -> Affinity:
-    return Affinity(settings, rng=rng)
-
-
-FACTORY = StrategyFactory("affinity", AffinitySettings, _make)
+FACTORY = StrategyFactory(
+    "affinity", AffinitySettings, lambda context: Affinity(context.settings, rng=context.rng)
+)

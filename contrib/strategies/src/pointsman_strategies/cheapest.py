@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointsman.builtin.strategies import LeastConnections
-from pointsman.clock import Clock, Rng
-from pointsman.strategy import Member, Price, Strategy, StrategyFactory
-from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Text
-from pointsman.units import Percent
+from pointsman.plugin import (
+    ChatRequest,
+    EmbedRequest,
+    GenerateRequest,
+    LeastConnections,
+    Member,
+    Percent,
+    Price,
+    Rng,
+    Strategy,
+    StrategyFactory,
+    Text,
+)
 
 _CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_ATTACHMENT = 1_000
@@ -106,8 +113,6 @@ def _size(request: ChatRequest) -> tuple[int, int]:
     return characters, attachments
 
 
-def _make(settings: Any, rng: Rng | None, _clock: Clock) -> Cheapest:
-    return Cheapest(settings, rng=rng)
-
-
-FACTORY = StrategyFactory("cheapest", CheapestSettings, _make)
+FACTORY = StrategyFactory(
+    "cheapest", CheapestSettings, lambda context: Cheapest(context.settings, rng=context.rng)
+)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman.clock import Rng, system_rng
-from pointsman.strategy import Member, Strategy, StrategyFactory
+from pointsman.plugin import Member, Rng, Strategy, StrategyFactory, system_rng
 
 
 class PowerOfTwo(Strategy):
@@ -37,4 +36,4 @@ def two_of(ready: Sequence[Member], rng: Rng) -> tuple[Member, Member]:
     return ready[a], ready[b + (b >= a)]
 
 
-FACTORY = StrategyFactory("power_of_two", None, lambda _settings, rng, _clock: PowerOfTwo(rng))
+FACTORY = StrategyFactory("power_of_two", None, lambda context: PowerOfTwo(context.rng))

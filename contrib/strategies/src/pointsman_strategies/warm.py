@@ -11,11 +11,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointsman.builtin.strategies import LeastConnections
-from pointsman.clock import Clock, Rng
-from pointsman.errors import Outcome
-from pointsman.strategy import Member, Residency, Sample, Strategy, StrategyFactory
-from pointsman.units import Duration, Percent
+from pointsman.plugin import (
+    Clock,
+    Duration,
+    LeastConnections,
+    Member,
+    Outcome,
+    Percent,
+    Residency,
+    Rng,
+    Sample,
+    Strategy,
+    StrategyFactory,
+)
 from pointsman_strategies.hosts import Fleet, Host, canonical, fleet_of
 
 _LEAST_WANTED = 0.05
@@ -280,8 +288,6 @@ class Warm(Strategy):
         return twin
 
 
-def _make(settings: Any, rng: Rng | None, clock: Clock) -> Warm:
-    return Warm(settings, rng=rng, clock=clock)
-
-
-FACTORY = StrategyFactory("warm", WarmSettings, _make)
+FACTORY = StrategyFactory(
+    "warm", WarmSettings, lambda context: Warm(context.settings, clock=context.clock, rng=context.rng)
+)

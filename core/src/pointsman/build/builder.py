@@ -27,7 +27,6 @@ from pointsman.config.findings import Finding
 from pointsman.config.problems import Path, Problem
 from pointsman.errors import ConfigError, UnknownModel
 from pointsman.events import Events
-from pointsman.execution.hedging import HedgeSettings
 from pointsman.plugins.registry import Plugins
 from pointsman.retry import RetryPolicy
 from pointsman.routing.pool import Pool, chain
@@ -120,7 +119,7 @@ class _Builder:
                 rng=draft.rng,
                 events=draft.events,
                 retry=parts.retry,
-                hedging=self._hedge_settings(),
+                hedging=draft.config.hedging,
                 scrubber=draft.scrubber,
                 alarms=TimerHeap() if previous is None else previous.setting.alarms,
             ),
@@ -133,7 +132,7 @@ class _Builder:
             credentials=self._deployments.credentials,
             hosts=self._deployments.hosts,
             alive=alive,
-            changes=draft.changes,
+            readiness=draft.readiness,
             unlisted=self._unlisted,
         )
         for name in () if previous is None else previous.called_by_full_name:
@@ -212,14 +211,16 @@ class _Builder:
 
     def _sink(self, named: Named, path: Path) -> Callable[[], AuditSink | None] | None:
         """Opens what a sink writes to; None with problems."""
-        make, clock = self._factories.make, self._draft.clock
+        make, contexts = self._factories.make, self._draft.contexts
         factory = self._factories.offered("audit", named.type, (*path, "type"))
         if factory is None:
             return None
         settings = self._factories.validated(factory.settings, named.settings, path)
         if settings is None:
             return None
-        return lambda: make("audit", named.type, path, lambda: factory.make(settings, clock))
+        return lambda: make(
+            "audit", named.type, path, lambda: factory.make(contexts.audit(named.type, settings))
+        )
 
     def _started(self, sinks: Sequence[Callable[[], AuditSink | None]]) -> Sequence[AuditSink]:
         made = [make() for make in sinks]
@@ -230,12 +231,6 @@ class _Builder:
                     sink.close()
         self._draft.refuse()
         return started
-
-    def _hedge_settings(self) -> HedgeSettings | None:
-        config = self._draft.config.hedging
-        return (
-            None if config is None else HedgeSettings(config.quantile, config.floor, config.minimum_samples)
-        )
 
     def _check_control(self) -> None:
         config = self._draft.config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -34,9 +35,15 @@ class Clients:
         endpoint: Endpoint,
         auth: Auth,
         deployment: DeploymentConfig | None = None,
+        *,
+        headers: bool = True,
     ) -> Client:
-        """A client of a provider, with the limits of one `deployment`. Raises TransportUnavailable."""
-        more = {name: value.get_secret_value() for name, value in config.headers.items()}
+        """A client of a provider, with the limits of one `deployment`. Raises TransportUnavailable.
+
+        `headers`: its requests carry the provider's own headers.
+        """
+        own = config.headers.items() if headers else ()
+        more = {name: value.get_secret_value() for name, value in own}
         return Client(
             replace(endpoint, headers={**endpoint.headers, **more}),
             self._transport(config, deployment),
@@ -53,9 +60,17 @@ class Clients:
     def _transport(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> Any:
         """A transport, which opens nothing yet. Raises TransportUnavailable."""
         name = config.transport or self._draft.config.transport
+        return self._carrier(name, self.options(config, deployment))
+
+    def _carrier(self, name: str, options: TransportOptions) -> Any:
+        """The transport of that name. Raises TransportUnavailable."""
         did: str | None
         try:
-            made = self._draft.plugins.transport(name).make(self.options(config, deployment))
+            factory = self._draft.plugins.transport(name)
+            settings = None if factory.settings is None else factory.settings()
+            inner = partial(self._carrier, options=options)
+            context = self._draft.contexts.transport(name, settings, options=options, inner=inner)
+            made = factory.make(context)
         except PluginError as error:
             raise TransportUnavailable(error.message) from error
         except (ConfigError, ValueError, TransportUnavailable) as error:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from math import inf
+from pathlib import Path as FilePath
 
 from pointsman._internal.scrubber import Scrubber
+from pointsman.build.contexts import Contexts
 from pointsman.build.takeover import Kept
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config
@@ -17,7 +19,7 @@ from pointsman.config.findings import Finding
 from pointsman.config.problems import Path, Problem
 from pointsman.events import Events
 from pointsman.plugins.registry import Plugins
-from pointsman.routing.deployment_state import Changes
+from pointsman.routing.deployment_state import Readiness
 from pointsman.routing.snapshot import Snapshot
 
 
@@ -47,6 +49,7 @@ class Draft:
         self.plugins = plugins
         self.clock = clock
         self.rng = rng
+        self.contexts = Contexts(clock, rng, FilePath(config.file or "").parent)
         self.events = events
         self.previous = previous
         self.scrubber = scrubber
@@ -55,7 +58,7 @@ class Draft:
         self.adoptions: list[Callable[[], None]] = []
         self.now = -inf if previous is None else clock.now()
         self.kept = Kept(previous)
-        self.changes = Changes() if previous is None else previous.changes
+        self.readiness = Readiness() if previous is None else previous.readiness
         self.listed = True
 
     def apart(self) -> Draft:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
 from pointsman._internal.plugin_errors import OWN, fault
 from pointsman.auth import Secret
+from pointsman.build.contexts import as_configured
 from pointsman.build.draft import Draft
-from pointsman.config import Named
+from pointsman.config import DeploymentConfig, Named
 from pointsman.config.findings import Finding
 from pointsman.config.problems import Path
+from pointsman.context import Context
 from pointsman.errors import ConfigError, InvalidRequest, PluginError
 from pointsman.plugins.interfaces import lack
 from pointsman.retry import RetryPolicy
@@ -30,12 +33,16 @@ class Factories:
 
     def retry(self, named: Named, path: Path) -> RetryPolicy | None:
         """The retry policy of that name; None with problems."""
-        policy: RetryPolicy | None = self.made("retry", named, path)
+        policy: RetryPolicy | None = self.made("retry", named, path, self._draft.contexts.retry)
         return policy
 
-    def strategy(self, named: Named, path: Path) -> Strategy | None:
-        """The strategy of that name; None with problems."""
-        strategy: Strategy | None = self.made("strategy", named, path, self._draft.rng, self._draft.clock)
+    def strategy(
+        self, named: Named, path: Path, model: str = "", deployments: Sequence[DeploymentConfig] = ()
+    ) -> Strategy | None:
+        """The strategy of that name for `model`, or for nobody; None with problems."""
+        members = [as_configured(each) for each in deployments]
+        context = partial(self._draft.contexts.strategy, model=model, members=members)
+        strategy: Strategy | None = self.made("strategy", named, path, context)
         return strategy
 
     def offered(self, kind: str, name: str, path: Path) -> Any:
@@ -58,8 +65,11 @@ class Factories:
         self._draft.scrubber.know(_secrets_in(made))
         return made
 
-    def made(self, kind: str, named: Named, path: Path, *rest: object) -> Any:
-        """What the factory `named.type` of that kind makes of its settings; None with problems."""
+    def made(self, kind: str, named: Named, path: Path, context: Callable[[str, Any], Context]) -> Any:
+        """What the factory `named.type` of that kind makes of its settings; None with problems.
+
+        `context`: makes what the factory is given, of its name and its settings.
+        """
         factory = self.offered(kind, named.type, (*path, "type"))
         if factory is None:
             return None
@@ -72,7 +82,7 @@ class Factories:
             place = (*path, next(iter(named.settings)))
             self._draft.found.append(Finding(place, f"{named.type} takes no settings", at_key=True))
             return None
-        return self.make(kind, named.type, path, lambda: factory.make(settings, *rest))
+        return self.make(kind, named.type, path, lambda: factory.make(context(named.type, settings)))
 
     def make(self, kind: str, name: str, path: Path, make: Callable[[], Any]) -> Any:
         """What the factory `name` of that kind makes; None with problems."""

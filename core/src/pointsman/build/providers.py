@@ -19,7 +19,7 @@ from pointsman.config.problems import Path
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
-from pointsman.provider import ProviderContext, ProviderFactory
+from pointsman.provider import ProviderFactory
 from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState, answered
 from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.snapshot import Upstream
@@ -55,7 +55,8 @@ class Providers:
     def _new(self, name: str, config: ProviderConfig) -> Upstream | None:
         path: Path = ("providers", name)
         self._know(config)
-        auth = self._auth(name, config)
+        for_tokens: list[Client] = []
+        auth = self._auth(name, config, for_tokens)
         works = self._clients.can_be_made(config, path)
         factory: ProviderFactory | None = self._factories.offered("provider", config.type, (*path, "type"))
         if factory is None:
@@ -64,7 +65,7 @@ class Providers:
         settings = self._factories.validated(factory.settings, config.settings, path)
         if self._lacks_credential(config, factory, path) or settings is None or auth is None or not works:
             return None
-        return self._made(name, config, factory, settings, auth)
+        return self._made(name, config, factory, settings, auth, for_tokens)
 
     def _lacks_credential(self, config: ProviderConfig, factory: ProviderFactory, path: Path) -> bool:
         if not factory.needs_key or config.base_url is not None or config.credential is not None:
@@ -78,7 +79,13 @@ class Providers:
         return True
 
     def _made(
-        self, name: str, config: ProviderConfig, factory: ProviderFactory, settings: BaseModel, auth: Auth
+        self,
+        name: str,
+        config: ProviderConfig,
+        factory: ProviderFactory,
+        settings: BaseModel,
+        auth: Auth,
+        for_tokens: list[Client],
     ) -> Upstream | None:
         """What the factory makes, with clients that it opens on demand; None with a problem."""
         path: Path = ("providers", name)
@@ -90,12 +97,12 @@ class Providers:
             return client
 
         base_url = config.base_url or factory.default_base_url
-        context = ProviderContext(
+        context = self._draft.contexts.provider(
+            config.type,
+            settings,
             name=name,
-            settings=settings,
             base_url=None if base_url is None else base_url.rstrip("/"),
             auth=Overheard(auth, self._draft.scrubber),
-            clock=self._draft.clock,
             open=open_client,
         )
         provider = self._factories.make("provider", config.type, path, lambda: factory.make(context))
@@ -107,15 +114,22 @@ class Providers:
         except (InvalidRequest, TransportUnavailable) as error:
             self._draft.problem(path, self._draft.scrubber.shown(error))
             return None
-        return Upstream(config, factory, provider, auth, open_client, own)
+        return Upstream(config, factory, provider, auth, open_client, own, for_tokens)
 
-    def _auth(self, name: str, config: ProviderConfig) -> Auth | None:
+    def _auth(self, name: str, config: ProviderConfig, opened: list[Client]) -> Auth | None:
+        """Where the credential of a provider comes from; its clients join those `opened`."""
         key = "auth" if config.api_key is None else "api_key"
         if config.credential is None:
             return Fixed(None)
-        auth: Auth | None = self._factories.made(
-            "auth", config.credential, ("providers", name, key), self._draft.clock
-        )
+
+        def open_client(endpoint: Endpoint) -> Client:
+            client = self._clients.client(config, endpoint, Fixed(None), headers=False)
+            opened.append(client)
+            return client
+
+        context = partial(self._draft.contexts.auth, provider=name, http=open_client)
+        path: Path = ("providers", name, key)
+        auth: Auth | None = self._factories.made("auth", config.credential, path, context)
         return auth
 
     def _know(self, config: ProviderConfig) -> None:
@@ -129,10 +143,9 @@ class Providers:
 
         What the checks said of the `old` one stays, and they go on when nothing about them has changed.
         """
-        config = self._draft.config.health_for(upstream.config)
-        if config is None:
+        settings = self._draft.config.health_for(upstream.config)
+        if settings is None:
             return replace(upstream, checks=None, prober=None, warming=[])
-        settings = CheckSettings(**dict(config))
         kept = None if old is None else old.checks
         if old is not None and kept is not None:
             if old.provider is upstream.provider and kept.settings == settings:
@@ -155,11 +168,11 @@ class Providers:
     def _new_checks(
         self, upstream: Upstream, settings: CheckSettings
     ) -> tuple[HealthState, list[DeploymentState]]:
-        events, name, changes = self._draft.events, upstream.provider.name, self._draft.changes
+        events, name, readiness = self._draft.events, upstream.provider.name, self._draft.readiness
         warming: list[DeploymentState] = []
 
         def changed(healthy: bool, now: float, reason: str) -> None:
-            changes.count += 1
+            readiness.invalidate()
             events.report(HealthChanged(name, healthy, reason))
             for each in warming if healthy else ():
                 each.begin_warm_up(now)

@@ -52,8 +52,9 @@ class Fixed:
     def current(self) -> Secret | None:
         return self._secret
 
-    def rejected(self, secret: Secret) -> None:
+    def rejected(self, secret: Secret) -> bool:
         """Nothing can be done: there is no other."""
+        return False
 
 
 class FromFile:
@@ -75,10 +76,14 @@ class FromFile:
             self._refresh()
         return self._secret
 
-    def rejected(self, secret: Secret) -> None:
-        """Look at the file again with the next call: it may have been rotated."""
+    def rejected(self, secret: Secret) -> bool:
+        """Look at the file again, now and with the next call: it may have been rotated, or just be."""
         if secret == self._secret:
-            self._checked = self._stamp = None
+            self._stamp = None
+            self._refresh()
+            if secret == self._secret:
+                self._checked = self._stamp = None
+        return secret != self._secret
 
     def _refresh(self) -> None:
         try:
@@ -108,12 +113,12 @@ def from_environment(name: str, environ: Mapping[str, str] | None = None) -> Sec
 
 
 BUILT_IN = (
-    AuthFactory("none", NoneSettings, lambda _settings, _clock: Fixed(None)),
+    AuthFactory("none", NoneSettings, lambda _context: Fixed(None)),
     AuthFactory(
         "static",
         StaticSettings,
-        lambda settings, _clock: Fixed(checked(settings.value.get_secret_value(), "the configuration")),
+        lambda context: Fixed(checked(context.settings.value.get_secret_value(), "the configuration")),
     ),
-    AuthFactory("env", EnvSettings, lambda settings, _clock: Fixed(from_environment(settings.name))),
-    AuthFactory("file", FileSettings, lambda settings, clock: FromFile(settings.path, clock)),
+    AuthFactory("env", EnvSettings, lambda context: Fixed(from_environment(context.settings.name))),
+    AuthFactory("file", FileSettings, lambda context: FromFile(context.settings.path, context.clock)),
 )

@@ -13,9 +13,9 @@ from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports import fastest, open_transport
-from pointsman.transports.factory import TransportFactory
+from pointsman.transports.factory import TransportContext, TransportFactory
 from pointsman.transports.lazy import DeferredTransport
-from pointsman.transports.options import TlsContexts, TransportOptions
+from pointsman.transports.options import TlsContexts
 
 
 class BuiltinPlugin(PointsmanSpec):
@@ -42,14 +42,19 @@ class BuiltinPlugin(PointsmanSpec):
         # Reading the certificate authorities takes 20 ms: once for all deployments with the same options.
         contexts = TlsContexts()
         return (
-            TransportFactory("auto", partial(_auto, contexts=contexts)),
-            TransportFactory("aiohttp", partial(open_transport, "aiohttp", contexts=contexts)),
-            TransportFactory("httpx", partial(open_transport, "httpx", contexts=contexts)),
+            TransportFactory("auto", None, partial(_auto, contexts=contexts)),
+            TransportFactory("aiohttp", None, partial(_named, contexts=contexts)),
+            TransportFactory("httpx", None, partial(_named, contexts=contexts)),
         )
 
 
-def _auto(options: TransportOptions, *, contexts: TlsContexts) -> Any:
+def _named(context: TransportContext, *, contexts: TlsContexts) -> Any:
+    return open_transport(context.name, context.options, contexts=contexts)
+
+
+def _auto(context: TransportContext, *, contexts: TlsContexts) -> Any:
     """What `auto` comes to, with the import of its library put off unless it may be refused."""
+    options = context.options
     make = partial(open_transport, "auto", options, contexts=contexts)
     # HTTP/2 and SOCKS proxies need further packages. Without them there is always one that will do.
     if options.http2 or options.wants_socks():

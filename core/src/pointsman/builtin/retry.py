@@ -43,7 +43,7 @@ class NoRetry:
     attempts: int = 1
     budget: BudgetSettings | None = None
 
-    def delay(self, failure: Failure, rng: Rng) -> float | None:
+    def delay(self, failure: Failure) -> float | None:
         return None
 
 
@@ -52,15 +52,16 @@ class Exponential:
     jitter.
     """
 
-    __slots__ = ("_base", "_cap", "attempts", "budget")
+    __slots__ = ("_base", "_cap", "_rng", "attempts", "budget")
 
-    def __init__(self, settings: ExponentialSettings) -> None:
+    def __init__(self, settings: ExponentialSettings, rng: Rng) -> None:
+        self._rng = rng
         self.attempts = settings.attempts
         self._base = settings.base_delay
         self._cap = settings.max_delay
         self.budget = None if settings.budget is None else BudgetSettings(ratio=settings.budget)
 
-    def delay(self, failure: Failure, rng: Rng) -> float | None:
+    def delay(self, failure: Failure) -> float | None:
         if failure.number >= self.attempts:
             return None
         if failure.elsewhere:
@@ -68,8 +69,10 @@ class Exponential:
             # all that callers notice. Those who have met two bad deployments spread out, over as long as an
             # attempt took: who failed together did so within that, and a longer wait would cost more than
             # the attempt that it is for.
-            return 0.0 if failure.number == 1 else rng.random() * min(HOP, failure.elapsed / failure.number)
-        return full_jitter(failure.failures, base=self._base, cap=self._cap, rng=rng)
+            if failure.number == 1:
+                return 0.0
+            return self._rng.random() * min(HOP, failure.elapsed / failure.number)
+        return full_jitter(failure.failures, base=self._base, cap=self._cap, rng=self._rng)
 
 
 def full_jitter(failures: int, *, base: float, cap: float, rng: Rng) -> float:
@@ -90,6 +93,8 @@ def full_jitter(failures: int, *, base: float, cap: float, rng: Rng) -> float:
 
 
 BUILT_IN = (
-    RetryFactory("exponential", ExponentialSettings, Exponential),
-    RetryFactory("none", NoRetrySettings, lambda _settings: NoRetry()),
+    RetryFactory(
+        "exponential", ExponentialSettings, lambda context: Exponential(context.settings, context.rng)
+    ),
+    RetryFactory("none", NoRetrySettings, lambda _context: NoRetry()),
 )

@@ -112,9 +112,9 @@ class LeastConnections(Strategy):
 
 
 BUILT_IN = (
-    StrategyFactory("round_robin", None, lambda _settings, rng, _clock: RoundRobin(rng)),
-    StrategyFactory("weighted", None, lambda _settings, rng, _clock: Weighted(rng)),
-    StrategyFactory("least_connections", None, lambda _settings, rng, _clock: LeastConnections(rng)),
+    StrategyFactory("round_robin", None, lambda context: RoundRobin(context.rng)),
+    StrategyFactory("weighted", None, lambda context: Weighted(context.rng)),
+    StrategyFactory("least_connections", None, lambda context: LeastConnections(context.rng)),
 )
 
 

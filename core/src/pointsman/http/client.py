@@ -88,7 +88,9 @@ class Client:
         self.endpoint = endpoint
         self.connect_timeout = connect_timeout
         self._base_url = endpoint.base_url.rstrip("/")
-        self.errors = ExchangeErrors(self._base_url, scrubber or Scrubber(), plugins or Used())
+        self.scrubber = scrubber or Scrubber()
+        """What upstreams say goes through it before it is in an error; it knows our credentials."""
+        self.errors = ExchangeErrors(self._base_url, self.scrubber, plugins or Used())
         """Makes the errors of all exchanges with this upstream."""
         self.transport = transport
         self.on_head: Callable[[Mapping[str, str]], None] | None = None
@@ -273,7 +275,7 @@ class Client:
         self._templates.clear()
         self._authorization = {}
         if secret is not None:
-            self.errors.scrubber.learn(secret.reveal())
+            self.scrubber.learn(secret.reveal())
             self._authorization = raw_fields(self.endpoint.authorize(secret.reveal()))
         self._authorized = secret
 

@@ -35,7 +35,7 @@ class ExchangeErrors:
     """Makes the errors of all exchanges with one upstream; none of them holds a secret of ours.
 
     Attributes:
-        scrubber: what upstreams say goes through it before it is in an error; it knows our credentials.
+        scrubber: what upstreams say goes through it before it is in an error.
         shown: the base URL without what may be secret in it.
     """
 

@@ -19,11 +19,18 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from msgspec import Struct
+from pydantic import Field
 
+from pointsman._internal.observers import fails
+from pointsman._internal.settings import Count, Order, Section
 from pointsman.clock import Rng
+from pointsman.resilience.time_buckets import BUCKETS, TimeBuckets
+from pointsman.units import Duration, Percent
 
-_BUCKETS = 10
+LEASE_GRACE = 5.0
+"""Seconds after its deadline at which a probe that was not reported counts as lost."""
+DEFAULT_LEASE = 600.0
+"""The deadline, in seconds from now, of a probe that names none."""
 
 
 class BreakerState(StrEnum):
@@ -34,72 +41,64 @@ class BreakerState(StrEnum):
     DISABLED = "disabled"
 
 
-class BreakerSettings(Struct, frozen=True):
-    """When a breaker opens, and for how long.
+class BreakerSettings(Section):
+    """When a deployment that keeps failing is left alone, and how it comes back.
 
-    Args:
-        enabled: False begins in DISABLED: everything is admitted and only counted.
-        failure_threshold: it opens after this many failures in a row.
-        window: seconds over which calls are counted, in 10 buckets: exact to a tenth of it.
-        minimum_calls: with fewer in the window the two rates say nothing.
-        failure_rate: it opens at this share of failures in the window.
-        slow_rate: it opens at this share of slow successes in the window.
-        slow_after: a call is slow when its first token took longer, in seconds. The breaker does not
-            measure: who reports `ok` compares.
-        reset_timeout: seconds it stays open the first time; doubles with each failed probe ...
-        max_reset_timeout: ... up to this, before up to 20 % of jitter are added.
-        half_open_max_calls: probes in flight and passed, together, never exceed this.
-        success_threshold: it closes after this many passed probes; None: `half_open_max_calls`.
-        count_overload: whether an overload counts as a failure.
-        lease_grace: a probe unreported this many seconds after its deadline counts as lost.
-        default_lease: the deadline, in seconds from now, of a probe that names none.
-
-    Raises: ValueError naming the setting that cannot be right.
+    The window is counted in 10 buckets: exact to a tenth of it.
     """
 
-    enabled: bool = True
-    failure_threshold: int = 5
-    window: float = 30.0
-    minimum_calls: int = 20
-    failure_rate: float = 0.5
-    slow_rate: float = 0.8
-    slow_after: float = 30.0
-    reset_timeout: float = 15.0
-    max_reset_timeout: float = 300.0
-    half_open_max_calls: int = 2
-    success_threshold: int | None = None
-    count_overload: bool = False
-    lease_grace: float = 5.0
-    default_lease: float = 600.0
+    orders = (
+        Order("success_threshold", "half_open_max_calls", ": it could never close again"),
+        Order("reset_timeout", "max_reset_timeout"),
+    )
 
-    def __post_init__(self) -> None:
-        for name in ("failure_threshold", "minimum_calls", "half_open_max_calls", "success_threshold"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise ValueError(f"{name} must be 1 or more, got {number}")
-        for name in ("window", "slow_after", "reset_timeout", "max_reset_timeout", "default_lease"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a positive number of seconds, got {getattr(self, name)}")
-        for name in ("failure_rate", "slow_rate"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
-        if not 0 <= self.lease_grace < math.inf:
-            raise ValueError(f"lease_grace must be 0 seconds or more, got {self.lease_grace}")
-        if self.reset_timeout > self.max_reset_timeout:
-            raise ValueError(
-                f"reset_timeout ({self.reset_timeout}) must not exceed"
-                f" max_reset_timeout ({self.max_reset_timeout})"
-            )
-        if self.successes_to_close > self.half_open_max_calls:
-            raise ValueError(
-                f"success_threshold ({self.success_threshold}) must not exceed half_open_max_calls"
-                f" ({self.half_open_max_calls}): the breaker could never close"
-            )
-
-    @property
-    def successes_to_close(self) -> int:
-        """Passed probes that close the breaker."""
-        return self.half_open_max_calls if self.success_threshold is None else self.success_threshold
+    enabled: bool = Field(
+        default=True, description="false: failures are counted, and nothing follows from them"
+    )
+    failure_threshold: Count = Field(
+        default=5, ge=1, description="failures in a row that open it", json_schema_extra={"unit": "calls"}
+    )
+    window: Duration = Field(default=30.0, gt=0, description="the time over which the rates are taken")
+    minimum_calls: Count = Field(
+        default=20,
+        ge=1,
+        description="fewer calls in the window make no rate",
+        json_schema_extra={"unit": "calls"},
+    )
+    failure_rate: Percent = Field(default=0.5, gt=0, description="the share of failed calls that opens it")
+    slow_rate: Percent = Field(default=0.8, gt=0, description="the share of slow calls that opens it")
+    slow_after: Duration = Field(
+        default=30.0, gt=0, description="a call is slow when its first content takes longer"
+    )
+    slow_call_duration: Duration | None = Field(
+        default=None, gt=0, description="or when it takes longer as a whole; without it that is no matter"
+    )
+    reset_timeout: Duration = Field(
+        default=15.0,
+        gt=0,
+        description="how long it stays open the first time; doubles each time, plus up to a fifth",
+    )
+    max_reset_timeout: Duration = Field(
+        default_factory=lambda data: max(300.0, data.get("reset_timeout", 0.0)),
+        gt=0,
+        description="it never stays open longer, apart from that fifth; at least `reset_timeout`",
+        json_schema_extra={"default": 300.0},
+    )
+    half_open_max_calls: Count = Field(
+        default=2,
+        ge=1,
+        description="trial calls at a time while half open",
+        json_schema_extra={"unit": "calls"},
+    )
+    success_threshold: Count = Field(
+        default_factory=lambda data: min(2, data.get("half_open_max_calls", 2)),
+        ge=1,
+        description="trial calls that must succeed to close it; at most `half_open_max_calls`",
+        json_schema_extra={"default": 2, "unit": "calls"},
+    )
+    count_overload: bool = Field(
+        default=False, description="an overloaded upstream (429, 503 with a hint) counts too"
+    )
 
 
 class Permit(NamedTuple):
@@ -130,18 +129,14 @@ class Breaker:
     """
 
     __slots__ = (
-        "_bucket",
-        "_bucket_ends",
-        "_bucket_number",
+        "_buckets",
         "_consecutive",
         "_leases",
         "_next_id",
         "_open_until",
-        "_ring",
         "_rng",
         "_settings",
         "_successes",
-        "_width",
         "epoch",
         "late_results",
         "listener_errors",
@@ -162,14 +157,14 @@ class Breaker:
         self.lost_leases = 0
         self.listener_errors = 0
         self.on_change = on_change
-        self._settings = settings
+        self._settings = settings.in_order()
         self._rng = rng
         self.standing: Permit | None = Permit(0, 0)
         self._open_until = 0.0
         self._leases: dict[int, float] = {}  # the probes in flight -> when each counts as lost
         self._next_id = 1
         self._successes = 0
-        self._width = settings.window / _BUCKETS
+        self._buckets: TimeBuckets[list[int]]
         self._clear_counts()
 
     @property
@@ -181,15 +176,16 @@ class Breaker:
 
         `enabled` leads to DISABLED or out of it, unless an operator forced it open.
         """
-        old, self._settings = self._settings, settings
+        old, self._settings = self._settings, settings.in_order()
         if settings.window != old.window:
-            self._recount(settings.window / _BUCKETS)
+            counted, self._buckets = self._buckets, TimeBuckets(settings.window / BUCKETS, _nothing)
+            counted.sorted_into(self._buckets, _add)
         if settings.enabled != old.enabled and self.state is not BreakerState.FORCED_OPEN:
             if settings.enabled:
                 self.enable(now)
             else:
                 self._change(BreakerState.DISABLED, now, "disabled by the configuration")
-        if self.state is BreakerState.HALF_OPEN and self._successes >= settings.successes_to_close:
+        if self.state is BreakerState.HALF_OPEN and self._successes >= settings.success_threshold:
             self._close(now, f"{self._successes} probes succeeded")
 
     def admits(self, now: float) -> bool:
@@ -206,7 +202,7 @@ class Breaker:
         Every permit is reported exactly once, with `ok`, `failed`, `overloaded` or `neutral`.
 
         Args:
-            expires: the attempt's deadline. A probe that has not been reported `lease_grace` seconds
+            expires: the attempt's deadline. A probe that has not been reported `LEASE_GRACE` seconds
                 after it is given up: its slot is free again, and its report is ignored.
         """
         if self.standing is not None:
@@ -220,8 +216,8 @@ class Breaker:
         self._drop_lost(now)
         permit = Permit(self.epoch, self._next_id)
         self._next_id += 1
-        deadline = now + self._settings.default_lease if expires is None else expires
-        self._leases[permit.id] = deadline + self._settings.lease_grace
+        deadline = now + DEFAULT_LEASE if expires is None else expires
+        self._leases[permit.id] = deadline + LEASE_GRACE
         if not probing:
             self._announce(BreakerState.OPEN, now, "time to probe")
         return permit
@@ -238,21 +234,39 @@ class Breaker:
             return self._free_at(now)
         return now if self.standing is not None else math.inf
 
-    def ok(self, permit: Permit, now: float, *, slow: bool = False) -> None:
-        """The attempt succeeded; `slow` when its first token took longer than `slow_after`."""
+    def ok(
+        self,
+        permit: Permit,
+        now: float,
+        *,
+        started: float = math.inf,
+        first_at: float | None = None,
+        late: bool = False,
+    ) -> None:
+        """The attempt succeeded.
+
+        Args:
+            started: when it began; what began at no known time is not slow.
+            first_at: when its first content came; None for what has none.
+            late: it is slow, whatever these say.
+        """
         if permit[0] != self.epoch:
             self.late_results += 1
         elif self.standing is not None:
-            if now >= self._bucket_ends:
-                self._turn_to(now)
-            self._bucket[0] += 1
+            buckets = self._buckets
+            if now >= buckets.ends:
+                buckets.turn(now)
+            buckets.current[0] += 1
             self._consecutive = 0
-            if slow:
-                self._bucket[2] += 1
+            settings = self._settings
+            slow = first_at is not None and first_at - started > settings.slow_after
+            whole = settings.slow_call_duration
+            if late or slow or (whole is not None and now - started > whole):
+                buckets.current[2] += 1
                 self._trip_if_due(now)
         elif self._takes_back(permit, now):
             self._successes += 1
-            if self._successes >= self._settings.successes_to_close:
+            if self._successes >= self._settings.success_threshold:
                 self._close(now, f"{self._successes} probes succeeded")
 
     def failed(self, permit: Permit, now: float) -> None:
@@ -260,9 +274,9 @@ class Breaker:
         if permit[0] != self.epoch:
             self.late_results += 1
         elif self.standing is not None:
-            if now >= self._bucket_ends:
-                self._turn_to(now)
-            self._bucket[1] += 1
+            if now >= self._buckets.ends:
+                self._buckets.turn(now)
+            self._buckets.current[1] += 1
             self._consecutive += 1
             self._trip_if_due(now)
         elif self._takes_back(permit, now):
@@ -305,8 +319,6 @@ class Breaker:
         """
         if self.state is BreakerState.CLOSED:
             self._clear_counts()
-        elif self.state is BreakerState.FORCED_OPEN and not self._settings.enabled:
-            self._change(BreakerState.DISABLED, now, "reset by the operator")
         elif self.state is not BreakerState.DISABLED:
             to = BreakerState.CLOSED if self._settings.enabled else BreakerState.DISABLED
             self._close(now, "reset by the operator", to=to)
@@ -314,7 +326,7 @@ class Breaker:
     def snapshot(self, now: float | None = None) -> dict[str, str | int | float | None]:
         """Plain data for a status page. The counts are those of the window that ends `now`, which is the
         last report when not given."""
-        calls, failures, slow = self._counts(self._bucket_number if now is None else self._number_of(now))
+        calls, failures, slow = self._counts(now)
         return {
             "state": self.state.value,
             "epoch": self.epoch,
@@ -358,7 +370,7 @@ class Breaker:
         if self._consecutive >= settings.failure_threshold:
             self._open(now, f"{self._consecutive} failures in a row")
             return
-        calls, failures, slow = self._counts(self._bucket_number)
+        calls, failures, slow = self._counts()
         if calls < settings.minimum_calls:
             return
         # Divided, not multiplied: k / n is the float nearest to the true rate, as 0.1 is nearest to 1/10.
@@ -393,52 +405,25 @@ class Breaker:
         self.standing = Permit(self.epoch, 0) if admits_all else None
 
     def _announce(self, old: BreakerState, now: float, reason: str) -> None:
-        if self.on_change is None:
-            return
-        try:
-            self.on_change(old, self.state, now, reason)
-        except Exception:  # a listener is others' code: it may not fail the call that it hears about
+        if fails(self.on_change, old, self.state, now, reason):
             self.listener_errors += 1
 
     def _clear_counts(self) -> None:
-        # Bucket b of the ring counts [ok, failed, slow] for the tenth of a window with number n,
-        # n % 10 == b; slow ones are among the ok ones. Numbers grow with time.
-        self._ring = [[0, 0, 0] for _ in range(_BUCKETS)]
-        self._bucket = self._ring[0]
-        self._bucket_number = 0
-        self._bucket_ends = -math.inf  # the next report looks up its bucket
+        self._buckets = TimeBuckets(self._settings.window / BUCKETS, _nothing)
         self._consecutive = 0
 
-    def _recount(self, width: float) -> None:
-        """Sort what was counted into buckets of `width` seconds, each by the middle of its old one."""
-        ring, newest, old_width, in_row = self._ring, self._bucket_number, self._width, self._consecutive
-        self._clear_counts()
-        self._consecutive, self._width = in_row, width
-        for number in range(newest - _BUCKETS + 1, newest + 1):
-            counted = ring[number % _BUCKETS]
-            if any(counted):
-                self._turn_to((number + 0.5) * old_width)
-                for n, each in enumerate(counted):
-                    self._bucket[n] += each
-
-    def _turn_to(self, now: float) -> None:
-        number = self._number_of(now)
-        for gone in range(max(self._bucket_number + 1, number - _BUCKETS + 1), number + 1):
-            self._ring[gone % _BUCKETS] = [0, 0, 0]
-        self._bucket_number = number
-        self._bucket = self._ring[number % _BUCKETS]
-        self._bucket_ends = (number + 1) * self._width
-
-    def _counts(self, number: int) -> tuple[int, int, int]:
-        """Calls, failures and slow calls of the window whose last bucket is `number`."""
-        oldest = max(number, self._bucket_number) - _BUCKETS + 1
-        ok = failed = slow = 0
-        for present in range(oldest, self._bucket_number + 1):
-            bucket = self._ring[present % _BUCKETS]
-            ok += bucket[0]
-            failed += bucket[1]
-            slow += bucket[2]
+    def _counts(self, now: float | None = None) -> tuple[int, int, int]:
+        """Calls, failures and slow calls of the window that ends `now`, or with the last report."""
+        buckets = self._buckets.within(now)
+        ok, failed, slow = (sum(bucket[n] for bucket in buckets) for n in range(3))
         return ok + failed, failed, slow
 
-    def _number_of(self, now: float) -> int:
-        return int(now // self._width)
+
+def _nothing() -> list[int]:
+    """A bucket: calls that went well, that failed, and those of the first that were slow."""
+    return [0, 0, 0]
+
+
+def _add(to: list[int], counted: list[int]) -> None:
+    for n, each in enumerate(counted):
+        to[n] += each

@@ -4,6 +4,7 @@ The contracts that plugins inherit stand in `pointsman.testing.contract`, which 
 nothing here does.
 """
 
+from pointsman.build.contexts import Contexts
 from pointsman.testing.faults import Fault, FaultUpstream, Frames
 from pointsman.testing.loop import VirtualLoop, run
 from pointsman.testing.replay import (
@@ -21,6 +22,7 @@ from pointsman.testing.shuffle import ShuffleLoop, explore, seeded
 
 __all__ = [
     "Answer",
+    "Contexts",
     "Fault",
     "FaultUpstream",
     "Frames",

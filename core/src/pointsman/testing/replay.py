@@ -19,8 +19,9 @@ from msgspec.structs import replace
 
 from pointsman._internal.httpx_lazy import httpx
 from pointsman.auth import Auth, Secret
+from pointsman.build.contexts import Contexts
 from pointsman.builtin.auth import Fixed
-from pointsman.clock import LoopClock
+from pointsman.clock import LoopClock, system_rng
 from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
@@ -177,12 +178,12 @@ def context_for(
     key: str | None = None,
 ) -> ProviderContext:
     """What a provider is made from; its management calls go to `transport` as well."""
-    return ProviderContext(
+    return Contexts(LoopClock(), system_rng(1)).provider(
+        name,
+        settings,
         name=name,
-        settings=settings,
         base_url=base_url,
         auth=_auth(key),
-        clock=LoopClock(),
         open=lambda endpoint: client_for(endpoint, transport, key=key),
     )
 

@@ -21,7 +21,7 @@ LARGE = 1 << 20
 _PIECE = 3 << 18  # a multiple of three: then the pieces' base64 is that of the whole
 
 
-def is_large(messages: Sequence[Message]) -> bool:
+def has_large_parts(messages: Sequence[Message]) -> bool:
     """Whether the parts of `messages` carry more than `LARGE`."""
     if type(messages) is TextMessages:
         return False
@@ -34,7 +34,7 @@ def is_large(messages: Sequence[Message]) -> bool:
     return carried > LARGE
 
 
-async def written(make: Callable[[], Any]) -> bytes:
+async def written_in_thread(make: Callable[[], Any]) -> bytes:
     """The JSON of what `make` returns, both made in a thread. Raises InvalidRequest and what `make` does."""
 
     def work() -> bytes:

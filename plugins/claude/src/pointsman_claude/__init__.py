@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.provider import ProviderFactory
-from pointsman_claude.provider import DEFAULT_BASE_URL, ClaudeOptions, ClaudeProvider, ClaudeSettings
+from pointsman.plugin import PointsmanSpec, ProviderFactory, hookimpl
+from pointsman_claude.provider import ClaudeOptions, ClaudeProvider, ClaudeSettings
 
 __all__ = ["ClaudePlugin", "ClaudeProvider", "ClaudeSettings", "plugin"]
 
@@ -22,7 +21,7 @@ class ClaudePlugin(PointsmanSpec):
                 ClaudeSettings,
                 ClaudeProvider,
                 options=ClaudeOptions,
-                default_base_url=DEFAULT_BASE_URL,
+                default_base_url=ClaudeProvider.default_base_url,
                 needs_key=True,
                 key_variable="ANTHROPIC_API_KEY",
             )

@@ -8,25 +8,33 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from pointsman.errors import BadResponse, CallError, InvalidRequest
-from pointsman.http.answer import Answer
-from pointsman.http.client import Client, Endpoint
-from pointsman.http.event_stream import HttpEventStream
-from pointsman.provider import Call, PerOptions, Provider, ProviderContext
-from pointsman.types import ChatRequest, ChatResponse, ModelInfo
-from pointsman.wire.large_bodies import is_large, written
-from pointsman.wire.retry_after import RateHeaders
-from pointsman.wire.status_errors import json_or_none, snippet
+from pointsman.plugin import (
+    Answer,
+    BadResponse,
+    Call,
+    CallError,
+    ChatRequest,
+    ChatResponse,
+    Endpoint,
+    HttpEventStream,
+    HttpProvider,
+    ModelInfo,
+    PerOptions,
+    ProviderContext,
+    RateHeaders,
+    has_large_parts,
+    json_or_none,
+    snippet,
+    written_in_thread,
+)
 from pointsman_claude.decode import input_tokens, model_page
 from pointsman_claude.errors import NOT_CLAUDE, failure
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder, whole_answer
 from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
 
-DEFAULT_BASE_URL = "https://api.anthropic.com"
-_MANAGEMENT_SECONDS = 30.0
 _PAGES = 100
 
 _Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$")]
@@ -82,56 +90,43 @@ _RATES = RateHeaders(
 )
 
 
-class ClaudeProvider(Provider):
+class ClaudeProvider(HttpProvider):
     """One account at Anthropic, or a server that speaks its Messages API."""
+
+    default_base_url = "https://api.anthropic.com"
+    address_hint = NOT_CLAUDE
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         self._settings: ClaudeSettings = context.settings
         self._stream_underneath = self._settings.stream_underneath
-        self._open = context.open
-        self._own: Client | None = None
         self._manner = self._make_manner(ClaudeOptions())
-        self._manners = PerOptions(lambda options: self._make_manner(ClaudeOptions.model_validate(options)))
-        base_url = (context.base_url or DEFAULT_BASE_URL).rstrip("/").removesuffix("/v1")
-        headers = {"anthropic-workspace-id": self._settings.workspace} if self._settings.workspace else {}
-        self.endpoint: Endpoint = Endpoint(base_url, headers, _api_key, _RATES)
+        self._manners = PerOptions(
+            self.name, self._manner, lambda options: self._make_manner(ClaudeOptions.model_validate(options))
+        )
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         if self._stream_underneath:
             return await (await self.stream(request, call, timely=False)).whole()
-        manner = self._manner_of(call.options)
+        manner = self._manners(call)
         make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=False)
-        body = await written(make) if is_large(request.messages) else make()
-        answer, content = await call.client.fetch(
-            "POST", "/v1/messages", body, limits=call.limits, headers={**call.headers, **manner.headers}
-        )
-        if answer.status >= 400:
-            raise _failure(answer, content, call.client)
+        body = await written_in_thread(make) if has_large_parts(request.messages) else make()
+        answer, content = await self.fetch("/v1/messages", body, call, headers=manner.headers)
         return whole_answer(content, request_id=answer.request_id)
 
     async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
-        manner = self._manner_of(call.options)
+        manner = self._manners(call)
         make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=True)
-        body = await written(make) if is_large(request.messages) else make()
-        answer = await call.client.send(
-            "POST",
-            "/v1/messages",
-            body,
-            limits=call.limits,
-            headers={**call.headers, **manner.headers},
-            stream=timely,
-        )
-        if answer.status >= 400:
-            raise _failure(answer, await answer.read(), call.client)
+        body = await written_in_thread(make) if has_large_parts(request.messages) else make()
+        answer = await self.send("/v1/messages", body, call, timely=timely, headers=manner.headers)
         return HttpEventStream(answer, Frames(), MessagesDecoder(request_id=answer.request_id))
 
     async def models(self) -> Sequence[ModelInfo]:
         models: list[ModelInfo] = []
         path = "/v1/models?limit=1000"
         for _ in range(_PAGES):
-            page, after = model_page(await self._manage("GET", path), self.name)
+            page, after = model_page(await self._asked("GET", path), self.name)
             models += page
             if after is None:
                 return models
@@ -145,38 +140,29 @@ class ClaudeProvider(Provider):
         do not matter.
         """
         body = count_body(request, model=request.model, dialect=self._manner.dialect)
-        return input_tokens(await self._manage("POST", "/v1/messages/count_tokens", body))
+        return input_tokens(await self._asked("POST", "/v1/messages/count_tokens", body))
 
     async def probe(self) -> None:
-        await self._manage("GET", "/v1/models?limit=1")
+        await self._asked("GET", "/v1/models?limit=1")
 
-    async def aclose(self) -> None:
-        own, self._own = self._own, None
-        if own is not None:
-            await own.aclose()
+    def make_endpoint(self) -> Endpoint:
+        settings: ClaudeSettings = self.context.settings
+        headers = {"anthropic-workspace-id": settings.workspace} if settings.workspace else {}
+        base_url = super().make_endpoint().base_url.removesuffix("/v1")
+        return Endpoint(base_url, headers, _api_key, _RATES)
 
-    async def _manage(self, method: str, path: str, body: Any = None) -> Any:
+    def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
+        return failure(
+            answer.status,
+            answer.headers,
+            json_or_none(content),
+            otherwise=snippet(content),
+            wall=self.context.clock.wall(),
+        )
+
+    async def _asked(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON value that a call outside of any request is answered with."""
-        if self._own is None:
-            self._own = self._open(self.endpoint)
-        client = self._own
-        limits = client.within(_MANAGEMENT_SECONDS)
-        answer, content = await client.fetch(method, path, body, limits=limits, headers=self._manner.headers)
-        if answer.status >= 400:
-            raise _failure(answer, content, client)
-        return answer.value(content, hint=NOT_CLAUDE)
-
-    def _manner_of(self, options: Mapping[str, Any]) -> _Manner:
-        if not options:
-            return self._manner
-        try:
-            return self._manners(options)
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
-                for each in error.errors(include_url=False, include_input=False, include_context=False)
-            )
-            raise InvalidRequest(f"the deployment's options are wrong: {problems}") from error
+        return await self.manage(method, path, body, headers=self._manner.headers)
 
     def _make_manner(self, options: ClaudeOptions) -> _Manner:
         settings = self._settings
@@ -193,14 +179,3 @@ class ClaudeProvider(Provider):
 
 def _api_key(secret: str) -> dict[str, str]:
     return {"x-api-key": secret}
-
-
-def _failure(answer: Answer, content: bytes, client: Client) -> CallError:
-    """The error of an answer of status 400 or above with this body."""
-    return failure(
-        answer.status,
-        answer.headers,
-        json_or_none(content),
-        otherwise=snippet(content),
-        wall=client.wall(),
-    )

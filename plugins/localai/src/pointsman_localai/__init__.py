@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.provider import ProviderFactory
+from pointsman.plugin import PointsmanSpec, ProviderFactory, hookimpl
 from pointsman_localai.management import Job, LoadedModel
-from pointsman_localai.provider import DEFAULT_BASE_URL, LocalAIProvider
+from pointsman_localai.provider import LocalAIProvider
 from pointsman_localai.settings import LocalAIOptions, LocalAISettings
 
 __all__ = ["Job", "LoadedModel", "LocalAIPlugin", "LocalAIProvider", "LocalAISettings", "plugin"]
@@ -23,7 +22,7 @@ class LocalAIPlugin(PointsmanSpec):
                 "localai",
                 LocalAISettings,
                 LocalAIProvider,
-                default_base_url=DEFAULT_BASE_URL,
+                default_base_url=LocalAIProvider.default_base_url,
                 key_variable="LOCALAI_API_KEY",
                 options=LocalAIOptions,
             )

@@ -1,24 +1,28 @@
-"""The HTTP calls of LocalAI: the OpenAI dialect with its quirks, and what only LocalAI can do."""
+"""The HTTP calls of LocalAI: the API of OpenAI with its quirks, and what only LocalAI can do."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
-from pointsman.auth import Secret
-from pointsman.errors import AuthenticationFailed, BadResponse, Overloaded, Unavailable
-from pointsman.http.client import Client, Endpoint
-from pointsman.provider import Call, ProviderContext
-from pointsman.types import ChatRequest
-from pointsman.wire.status_errors import json_or_none
+from pointsman.plugin import (
+    AuthenticationFailed,
+    BadResponse,
+    Call,
+    ChatRequest,
+    Client,
+    Endpoint,
+    Overloaded,
+    Secret,
+    Unavailable,
+    json_or_none,
+)
 from pointsman_localai import management
 from pointsman_localai.management import Job, LoadedModel
 from pointsman_localai.settings import LocalAIOptions
-from pointsman_openai.provider import OpenAIProvider
-from pointsman_openai.wire import Dialect
+from pointsman_openai import OpenAIProvider
 
-DEFAULT_BASE_URL = "http://127.0.0.1:8080"
 _PROBE_SECONDS = 5.0
 _LOAD_SECONDS = 600.0
 
@@ -26,26 +30,41 @@ _LOAD_SECONDS = 600.0
 class LocalAIProvider(OpenAIProvider):
     """A LocalAI server."""
 
+    default_base_url = "http://127.0.0.1:8080"
     prefix = "/v1"
+    server = "LocalAI"
     option_settings = LocalAIOptions
+    quirks: ClassVar[Mapping[str, Any]] = {
+        "max_tokens_field": "max_tokens",
+        "system_role": "system",
+        "extra_sampling": True,
+        "repeat_penalty_field": "repeat_penalty",
+        "reasoning_field": "reasoning",
+        "files": False,
+        "dimensions": False,
+        "suffix": False,
+        "parallel_flag": False,
+        "detail": False,
+        "user": False,
+        "stringify_metadata": True,
+    }
 
     async def probe(self) -> None:
         """Return when start-up has finished; raise Overloaded while it has not.
 
         It says nothing about any one model: those load with their first call, silently.
         """
-        client = self._client()
-        limits = client.within(_PROBE_SECONDS)
-        answer = await client.send("GET", "/readyz", limits=limits)
+        client = self.client
+        answer = await client.send("GET", "/readyz", limits=client.within(_PROBE_SECONDS))
+        content = await answer.read()
         if answer.status == 503:
-            said = json_or_none(await answer.read())
+            said = json_or_none(content)
             if isinstance(said, Mapping) and said.get("status") == "starting":
                 reason = str(said.get("reason") or "start-up")[:200]
                 raise Overloaded(f"LocalAI is still loading: {reason}", status=503, retry_after=1.0)
             raise Unavailable("LocalAI is not ready", status=503)
         if answer.status >= 400:
-            raise await self._error(answer, client)
-        await answer.read()
+            raise self.error_of(answer, content)
 
     async def ready(self) -> bool:
         """Whether start-up has finished. Raises when the server cannot be asked."""
@@ -57,17 +76,12 @@ class LocalAIProvider(OpenAIProvider):
 
     async def load(self, model: str, *, seconds: float = _LOAD_SECONDS) -> None:
         """Load `model` into memory and return when it is there; within `seconds`."""
-        client = self._client()
-        answer = await client.send("POST", "/backend/load", {"model": model}, limits=client.within(seconds))
-        if answer.status < 400:
-            await answer.read()
-            return
-        # Failures have the shape of success here, {"loaded": [], "message": …}: `_error` reads the message.
-        raise await self._error(answer, client)
+        # Failures have the shape of success here, {"loaded": [], "message": …}: `error_of` reads the message.
+        await self.exchange("POST", "/backend/load", {"model": model}, seconds=seconds)
 
     async def loaded(self) -> list[LoadedModel]:
         """The models that are in memory now. Needs an administrator's key where keys are on."""
-        return management.loaded_models(await self._manage("GET", "/system"))
+        return management.loaded_models(await self.manage("GET", "/system"))
 
     async def in_memory(self) -> Sequence[str]:
         """The names of the models that are in memory now; the same key as for `loaded`."""
@@ -76,11 +90,11 @@ class LocalAIProvider(OpenAIProvider):
     async def tokenize(self, model: str, text: str) -> list[int]:
         """The tokens of `text` as `model` counts them; loads the model if need be."""
         body = {"model": model, "content": text}
-        return management.tokens(await self._manage("POST", "/v1/tokenize", body, seconds=_LOAD_SECONDS))
+        return management.tokens(await self.manage("POST", "/v1/tokenize", body, seconds=_LOAD_SECONDS))
 
     async def version(self) -> str:
         """The version, such as `v4.9.0 (82c191a)`."""
-        return management.version(await self._manage("GET", "/version"))
+        return management.version(await self.manage("GET", "/version"))
 
     async def apply(self, id: str, *, name: str | None = None) -> str:
         """Begin to install the gallery model `id` (`model` or `gallery@model`); returns the job's uuid.
@@ -89,7 +103,7 @@ class LocalAIProvider(OpenAIProvider):
             name: the model's name here, when it shall be another.
         """
         body = {"id": id} if name is None else {"id": id, "name": name}
-        return management.job_uuid(await self._manage("POST", "/models/apply", body))
+        return management.job_uuid(await self.manage("POST", "/models/apply", body))
 
     async def job(self, uuid: str, *, interval: float = 1.0) -> AsyncIterator[Job]:
         """The states of an installation, one each `interval` seconds, up to and with the last.
@@ -99,43 +113,23 @@ class LocalAIProvider(OpenAIProvider):
         """
         while True:
             path = f"/models/jobs/{quote(uuid, safe='')}"
-            state = management.job(await self._manage("GET", path), uuid)
+            state = management.job(await self.manage("GET", path), uuid)
             yield state
             if state.done:
                 break
-            await self._context.clock.sleep(interval)
+            await self.context.clock.sleep(interval)
         if state.error or state.cancelled:
-            why = self._client().errors.scrubber.text(state.error) or "it was cancelled"
+            why = self.client.scrubber.text(state.error) or "it was cancelled"
             raise BadResponse(f"LocalAI's job {uuid} failed: {why}"[:500])
 
-    # ── the dialect ──────────────────────────────────────────────────────────────────────────────────
+    # ── the API ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _make_endpoint(self, context: ProviderContext) -> Endpoint:
-        base_url = (context.base_url or DEFAULT_BASE_URL).rstrip("/")
-        return Endpoint(base_url.removesuffix("/v1"))
+    def make_endpoint(self) -> Endpoint:
+        # Not the endpoint of OpenAI: LocalAI knows neither organizations nor other headers for keys.
+        return Endpoint((self.context.base_url or self.default_base_url).rstrip("/").removesuffix("/v1"))
 
-    def _make_dialect(self, settings: Any) -> Dialect:
-        return Dialect(
-            name=f"provider {self.name!r} (LocalAI)",
-            max_tokens_field="max_tokens",
-            system_role="system",
-            include_usage=settings.include_usage,
-            extra_sampling=True,
-            repeat_penalty_field="repeat_penalty",
-            reasoning_field="reasoning",
-            files=False,
-            dimensions=False,
-            suffix=False,
-            parallel_flag=False,
-            strict_tools=settings.strict_tools,
-            detail=False,
-            user=False,
-            stringify_metadata=True,
-            unsupported=settings.unsupported,
-        )
-
-    def _body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
-        body = super()._body(request, call, stream=stream)
+    def chat_body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
+        body = super().chat_body(request, call, stream=stream)
         if request.reasoning_effort == "none":
             # The effort goes to the template; whether it thinks at all is switched here.
             given = body.get("metadata") or {}
@@ -143,11 +137,11 @@ class LocalAIProvider(OpenAIProvider):
                 body["metadata"] = {"enable_thinking": "false", **given}
         return body
 
-    def _client_of(self, call: Call) -> Client:
-        key = self._context.auth.current()
+    def client_of(self, call: Call) -> Client:
+        key = self.context.auth.current()
         if key is not None and key == Secret(call.model):
             raise AuthenticationFailed(
                 f"the key of provider {self.name!r} equals the name of the model asked for, and LocalAI "
                 "reads such a key as a model's name; configure another key"
             )
-        return super()._client_of(call)
+        return super().client_of(call)

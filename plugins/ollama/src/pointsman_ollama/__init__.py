@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.provider import ProviderFactory
-from pointsman_ollama.provider import DEFAULT_BASE_URL, OllamaProvider
+from pointsman.plugin import PointsmanSpec, ProviderFactory, hookimpl
+from pointsman_ollama.provider import OllamaProvider
 from pointsman_ollama.settings import OllamaSettings
 
 __all__ = ["OllamaPlugin", "plugin"]
@@ -21,7 +20,7 @@ class OllamaPlugin(PointsmanSpec):
                 "ollama",
                 OllamaSettings,
                 OllamaProvider,
-                default_base_url=DEFAULT_BASE_URL,
+                default_base_url=OllamaProvider.default_base_url,
                 key_variable="OLLAMA_API_KEY",
             )
         ]

@@ -9,13 +9,18 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman._internal import jsonio
-from pointsman.errors import BadResponse, CallError, Truncated
-from pointsman.http.answer import OpenAnswer
-from pointsman.http.client import Client
-from pointsman.http.framing import SseEvent
-from pointsman.types import JsonObject, ModelInfo
-from pointsman.wire.error_body import is_complaint
+from pointsman.plugin import (
+    BadResponse,
+    CallError,
+    Client,
+    JsonObject,
+    ModelInfo,
+    OpenAnswer,
+    SseEvent,
+    Truncated,
+    is_complaint,
+    jsonio,
+)
 from pointsman_ollama.decode import Lines
 from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 
@@ -82,7 +87,7 @@ class Pull:
             if self._answer is not None:
                 self._answer.abort()
             if isinstance(error, CallError):  # it does not go through the router, which would do this
-                self._client.errors.scrubber.error(error)
+                self._client.scrubber.error(error)
             raise
         if step.status == "success":
             await self.aclose()

@@ -8,83 +8,88 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from pointsman.errors import CallError
-from pointsman.http.answer import Answer, OpenAnswer
-from pointsman.http.client import CallTimeouts, Client, Endpoint
-from pointsman.http.event_stream import EventStream, HttpEventStream
-from pointsman.provider import Call, Provider, ProviderContext
-from pointsman.types import (
+from pointsman.plugin import (
+    Answer,
+    Call,
+    CallError,
     ChatRequest,
     ChatResponse,
     EmbedRequest,
     EmbedResponse,
+    EventStream,
     GenerateRequest,
+    HttpEventStream,
+    HttpProvider,
     Message,
     ModelInfo,
+    OpenAnswer,
+    PerOptions,
+    ProviderContext,
+    has_large_parts,
+    written_in_thread,
 )
-from pointsman.wire.large_bodies import is_large, written
 from pointsman_ollama import decode, manage, wire
 from pointsman_ollama.errors import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
 from pointsman_ollama.settings import OllamaSettings
 
-DEFAULT_BASE_URL = "http://127.0.0.1:11434"
-
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
 _PROBE_SECONDS = 5.0
-_MANAGE_SECONDS = 30.0
 _LONGEST_PULL_SECONDS = 7 * 86_400.0
 
 
-class OllamaProvider(Provider):
+class OllamaProvider(HttpProvider):
     """One Ollama server, or ollama.com, through its native API."""
+
+    default_base_url = "http://127.0.0.1:11434"
+    address_hint = NOT_OLLAMA
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         settings: OllamaSettings = context.settings
-        self.endpoint: Endpoint = Endpoint((context.base_url or DEFAULT_BASE_URL).rstrip("/"))
         fields = {"keep_alive": settings.keep_alive, "think": settings.think}
-        self._defaults = wire.Defaults(
+        defaults = wire.Defaults(
             {name: value for name, value in fields.items() if value is not None}, settings.options
         )
+        self._defaults = PerOptions(self.name, defaults, defaults.overridden)
         self._stream_underneath = settings.stream_underneath
-        self._open = context.open
-        self._own: Client | None = None
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         """The whole answer. Without messages the model is only loaded, and the answer is empty."""
         stream = self._stream_underneath
-        make = partial(wire.chat_body, request, call.model, self._for(call), stream=stream)
-        body = await written(make) if is_large(request.messages) else make()
+        make = partial(wire.chat_body, request, call.model, self._defaults(call), stream=stream)
+        body = await written_in_thread(make) if has_large_parts(request.messages) else make()
         return await self._whole(call, "/api/chat", body, prompted=bool(request.messages), stream=stream)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         """The answer's events; the wait for a model that is being loaded falls under `first_token`."""
-        make = partial(wire.chat_body, request, call.model, self._for(call), stream=True)
-        body = await written(make) if is_large(request.messages) else make()
+        make = partial(wire.chat_body, request, call.model, self._defaults(call), stream=True)
+        body = await written_in_thread(make) if has_large_parts(request.messages) else make()
         decoder = decode.StreamDecoder(_seed(call), prompted=bool(request.messages))
         return await self._events(call, "/api/chat", body, decoder, timely=True)
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
         """A plain completion; with a suffix, of what stands between the two."""
         stream = self._stream_underneath
-        make = partial(wire.generate_body, request, call.model, self._for(call), stream=stream)
-        body = await written(make) if is_large((Message("user", request.images),)) else make()
+        make = partial(wire.generate_body, request, call.model, self._defaults(call), stream=stream)
+        body = (
+            await written_in_thread(make) if has_large_parts((Message("user", request.images),)) else make()
+        )
         return await self._whole(call, "/api/generate", body, prompted=bool(request.prompt), stream=stream)
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         """One vector for each text, in order, each of length 1 in the Euclidean norm."""
-        body = wire.embed_body(request, call.model, self._for(call))
+        body = wire.embed_body(request, call.model, self._defaults(call))
 
         def read(content: bytes, answer: Answer) -> EmbedResponse:
             count, dimensions = len(request.texts), request.dimensions
             usual = decode.usual_embed_response(content, count=count, dimensions=dimensions)
             if usual is not None:
                 return usual
-            value = answer.value(content, hint=NOT_OLLAMA)
+            value = self.value(answer, content)
             return decode.embed_response(value, count=count, dimensions=dimensions)
 
         return await self._ask(call, "/api/embed", body, read)
@@ -97,15 +102,15 @@ class OllamaProvider(Provider):
 
     async def version(self) -> str:
         """The server's version, such as `0.32.14`."""
-        return await self._version(_MANAGE_SECONDS)
+        return await self._version()
 
     async def models(self) -> Sequence[ModelInfo]:
         """The models that the server has on its disk."""
-        return manage.model_list(await self._manage("GET", "/api/tags"), self.name)
+        return manage.model_list(await self.manage("GET", "/api/tags"), self.name)
 
     async def ps(self) -> Sequence[RunningModel]:
         """The models that are in memory now."""
-        return manage.running(await self._manage("GET", "/api/ps"))
+        return manage.running(await self.manage("GET", "/api/ps"))
 
     async def in_memory(self) -> Sequence[str]:
         """The names of the models that are in memory now."""
@@ -113,7 +118,7 @@ class OllamaProvider(Provider):
 
     async def show(self, model: str) -> ModelDetails:
         """What the server knows about one model. Raises ModelNotFound."""
-        return manage.details(await self._manage("POST", "/api/show", {"model": model}, model=model), model)
+        return manage.details(await self.manage("POST", "/api/show", {"model": model}, model=model), model)
 
     def pull(self, model: str, *, insecure: bool = False, idle: float = 300.0) -> Pull:
         """Fetch a model: an async iterator of PullProgress that begins with its first step.
@@ -123,42 +128,31 @@ class OllamaProvider(Provider):
             idle: seconds without any progress after which to give up; checking the digest of a large
                 model is silent for minutes.
         """
-        client = self._client
+        client = self.client
 
         async def begin() -> OpenAnswer:
             body = {"model": model, "stream": True, **({"insecure": True} if insecure else {})}
             limits = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
             answer = await client.send("POST", "/api/pull", body, limits=limits, stream=True)
-            return await _accepted(answer, client, model)
+            if answer.status >= 400:
+                raise self.error_of(answer, await answer.read(), model=model)
+            return answer
 
         return Pull(begin, client, idle=idle)
 
     async def copy(self, source: str, destination: str) -> None:
         """Give a model a second name. Raises ModelNotFound."""
         body = {"source": source, "destination": destination}
-        await self._manage("POST", "/api/copy", body, model=source, empty=True)
+        await self.exchange("POST", "/api/copy", body, model=source)
 
     async def delete(self, model: str) -> None:
         """Delete a model from the server's disk. Raises ModelNotFound."""
-        await self._manage("DELETE", "/api/delete", {"model": model}, model=model, empty=True)
-
-    async def aclose(self) -> None:
-        """Close the client of the management calls."""
-        own, self._own = self._own, None
-        if own is not None:
-            await own.aclose()
+        await self.exchange("DELETE", "/api/delete", {"model": model}, model=model)
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _client(self) -> Client:
-        """The client of management calls and probes, opened with the first of them."""
-        if self._own is None:
-            self._own = self._open(self.endpoint)
-        return self._own
-
-    def _for(self, call: Call) -> wire.Defaults:
-        return self._defaults.overridden(call.options)
+    def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
+        return error_for(answer.status, answer.headers, content, wall=self.context.clock.wall(), model=model)
 
     async def _whole(self, call: Call, path: str, body: Any, *, prompted: bool, stream: bool) -> ChatResponse:
         """A whole answer, asked for as a `stream` or in one piece."""
@@ -172,19 +166,12 @@ class OllamaProvider(Provider):
         self, call: Call, path: str, body: Any, decoder: decode.StreamDecoder, *, timely: bool
     ) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
-        client = call.client
-        answer = await client.send(
-            "POST", path, body, limits=call.limits, headers=call.headers, stream=timely
-        )
-        await _accepted(answer, client, call.model)
+        answer = await self.send(path, body, call, timely=timely)
         return HttpEventStream(answer, decode.Lines(), decoder)
 
     async def _ask(self, call: Call, path: str, body: Any, read: Callable[[bytes, Answer], R]) -> R:
         """What `read` makes of the answer; it and its errors carry the upstream's id of the call."""
-        client = call.client
-        answer, content = await client.fetch("POST", path, body, limits=call.limits, headers=call.headers)
-        if answer.status >= 400:
-            raise _error_of(answer, content, client, call.model)
+        answer, content = await self.fetch(path, body, call)
         try:
             response = read(content, answer)
         except CallError as error:
@@ -192,38 +179,8 @@ class OllamaProvider(Provider):
             raise
         return replace(response, upstream_request_id=answer.request_id) if answer.request_id else response
 
-    async def _version(self, seconds: float) -> str:
-        return manage.version(await self._manage("GET", "/api/version", seconds=seconds))
-
-    async def _manage(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        model: str = "",
-        seconds: float = _MANAGE_SECONDS,
-        empty: bool = False,
-    ) -> Any:
-        """The JSON value of a management call's answer; None where the answer is expected `empty`."""
-        client = self._client
-        limits: CallTimeouts = client.within(seconds)
-        answer, content = await client.fetch(method, path, body, limits=limits)
-        if answer.status >= 400:
-            raise _error_of(answer, content, client, model)
-        return None if empty else answer.value(content, hint=NOT_OLLAMA)
-
-
-async def _accepted(answer: OpenAnswer, client: Client, model: str) -> OpenAnswer:
-    """`answer` when its status is one of success; else its error, read and raised."""
-    if answer.status < 400:
-        return answer
-    raise _error_of(answer, await answer.read(), client, model)
-
-
-def _error_of(answer: Answer, content: bytes, client: Client, model: str) -> CallError:
-    """The error of an answer of status 400 or above with this body."""
-    return error_for(answer.status, answer.headers, content, wall=client.wall(), model=model)
+    async def _version(self, seconds: float | None = None) -> str:
+        return manage.version(await self.manage("GET", "/api/version", seconds=seconds))
 
 
 def _seed(call: Call) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.provider import ProviderFactory
-from pointsman_openai.provider import DEFAULT_BASE_URL, OpenAIProvider
+from pointsman.plugin import PointsmanSpec, ProviderFactory, hookimpl
+from pointsman_openai.provider import OpenAIProvider
 from pointsman_openai.settings import OpenAISettings, WireSettings
+from pointsman_openai.wire import Quirks
 
-__all__ = ["OpenAIPlugin", "OpenAIProvider", "OpenAISettings", "plugin"]
+__all__ = ["OpenAIPlugin", "OpenAIProvider", "OpenAISettings", "Quirks", "WireSettings", "plugin"]
 
 
 class OpenAIPlugin(PointsmanSpec):
@@ -22,7 +22,7 @@ class OpenAIPlugin(PointsmanSpec):
                 "openai",
                 OpenAISettings,
                 OpenAIProvider,
-                default_base_url=DEFAULT_BASE_URL,
+                default_base_url=OpenAIProvider.default_base_url,
                 needs_key=True,
                 key_variable="OPENAI_API_KEY",
                 options=WireSettings,

@@ -1,4 +1,4 @@
-"""Our requests as the JSON of the OpenAI dialect. Pure: no I/O.
+"""Our requests as the JSON of OpenAI's API. Pure: no I/O.
 
 What the upstream cannot do raises `Unsupported` here, before anything is sent; nothing is dropped that
 changes the meaning of a request.
@@ -13,26 +13,27 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.text_messages import TextMessages
-from pointsman.types import (
+from pointsman.plugin import (
     Audio,
     ChatRequest,
     EmbedRequest,
     File,
     GenerateRequest,
     Image,
+    InvalidRequest,
     JsonObject,
     Message,
     Part,
     ResponseFormat,
     Text,
+    TextMessages,
     Tool,
     ToolCall,
     ToolChoice,
+    Unsupported,
+    base64_of,
+    data_urls,
 )
-from pointsman.wire import data_urls
-from pointsman.wire.large_bodies import base64_of
 from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
 
 Body = dict[str, Any]
@@ -42,8 +43,8 @@ _PARTS: Mapping[type[Part], Feature] = {Image: "images", File: "files", Audio: "
 _NEWER = re.compile(r"(?:o\d|gpt-(?:[5-9]|\d\d))")
 
 
-class Dialect(Struct, frozen=True):
-    """How one upstream writes the OpenAI dialect, and what it cannot do.
+class Quirks(Struct, frozen=True):
+    """How one upstream differs from others with OpenAI's API, and what it cannot do.
 
     Attributes:
         name: the upstream in error messages.
@@ -89,31 +90,31 @@ def is_newer(model: str) -> bool:
 # ── chat ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: bool) -> Body:
+def chat_body(request: ChatRequest, model: str, quirks: Quirks, *, stream: bool) -> Body:
     """The body of POST /chat/completions. Raises Unsupported, InvalidRequest."""
-    if dialect.unsupported:
-        _refuse(request, dialect)
-    body: Body = {"model": model, "messages": messages(request.messages, model, dialect)}
+    if quirks.unsupported:
+        _refuse(request, quirks)
+    body: Body = {"model": model, "messages": messages(request.messages, model, quirks)}
     if request.max_tokens is not None:
-        body[_max_tokens_field(model, dialect)] = request.max_tokens
-    _sampling(body, request, dialect)
+        body[_max_tokens_field(model, quirks)] = request.max_tokens
+    _sampling(body, request, quirks)
     if request.top_k is not None or request.min_p is not None or request.repeat_penalty is not None:
-        _extra_sampling(body, request.top_k, request.min_p, request.repeat_penalty, dialect)
+        _extra_sampling(body, request.top_k, request.min_p, request.repeat_penalty, quirks)
     if request.logit_bias is not None:
         body["logit_bias"] = dict(request.logit_bias)
     if request.logprobs or request.top_logprobs is not None:
         _logprobs(body, request)
     if request.tools or request.tool_choice is not None or request.extra:
-        _tools(body, request, dialect)
+        _tools(body, request, quirks)
     if request.response_format is not None:
         _response_format(body, request.response_format)
     if request.reasoning_effort is not None:
         body["reasoning_effort"] = request.reasoning_effort
-    if request.user is not None and dialect.user:
+    if request.user is not None and quirks.user:
         body["user"] = request.user
     if request.metadata is not None:
-        body["metadata"] = _metadata(request.metadata, dialect)
-    if stream and dialect.include_usage:
+        body["metadata"] = _metadata(request.metadata, quirks)
+    if stream and quirks.include_usage:
         body["stream_options"] = {"include_usage": True}
     if request.extra:
         body.update(request.extra)
@@ -121,15 +122,15 @@ def chat_body(request: ChatRequest, model: str, dialect: Dialect, *, stream: boo
     if stream:
         body["stream"] = True
         if body.get("n") not in (None, 1):
-            raise dialect.cannot(
+            raise quirks.cannot(
                 f"{body['n']!r} choices of a stream (n)", "a stream has one: ask several times"
             )
     return body
 
 
-def messages(given: Sequence[Message], model: str, dialect: Dialect) -> list[Body]:
+def messages(given: Sequence[Message], model: str, quirks: Quirks) -> list[Body]:
     """The conversation, one mapping for each message."""
-    system = _system_role(model, dialect)
+    system = _system_role(model, quirks)
     if type(given) is TextMessages:
         return given.mappings(system=system)
     bodies: list[Body] = []
@@ -140,19 +141,19 @@ def messages(given: Sequence[Message], model: str, dialect: Dialect) -> list[Bod
             # As `_message` has it, in a third of the time: nearly all messages are plain text.
             bodies.append({"role": system if role == "system" else role, "content": content})
         else:
-            bodies.append(_message(each, f"messages[{n}]", system, dialect))
+            bodies.append(_message(each, f"messages[{n}]", system, quirks))
     return bodies
 
 
-def _refuse(request: ChatRequest, dialect: Dialect) -> None:
+def _refuse(request: ChatRequest, quirks: Quirks) -> None:
     """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
     parts = set()
     if type(request.messages) is not TextMessages:
         parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}
-    for feature in dialect.unsupported:
+    for feature in quirks.unsupported:
         asked = feature in parts if feature in _PARTS.values() else _asks(request, feature)
         if asked:
-            raise dialect.cannot(feature, "the configuration lists it under `unsupported`")
+            raise quirks.cannot(feature, "the configuration lists it under `unsupported`")
 
 
 def _asks(request: ChatRequest, option: str) -> bool:
@@ -163,17 +164,17 @@ def _asks(request: ChatRequest, option: str) -> bool:
     return value is not None and not (isinstance(value, Sequence) and not value)
 
 
-def _message(message: Message, where: str, system: str, dialect: Dialect) -> Body:
+def _message(message: Message, where: str, system: str, quirks: Quirks) -> Body:
     body: Body
     match message.role:
         case "system":
-            body = {"role": system, "content": _only_text(message, where, dialect)}
+            body = {"role": system, "content": _only_text(message, where, quirks)}
         case "user":
-            body = {"role": "user", "content": _user_content(message, where, dialect)}
+            body = {"role": "user", "content": _user_content(message, where, quirks)}
         case "assistant":
-            body = _assistant(message, where, dialect)
+            body = _assistant(message, where, quirks)
         case "tool":
-            body = _tool_result(message, where, dialect)
+            body = _tool_result(message, where, quirks)
     if message.name and message.role != "tool":
         body["name"] = message.name
     return _with(message.extra, body)
@@ -190,14 +191,14 @@ def _with(extra: JsonObject, body: Body) -> Body:
     return body
 
 
-def _assistant(message: Message, where: str, dialect: Dialect) -> Body:
-    text = _only_text(message, where, dialect)
+def _assistant(message: Message, where: str, quirks: Quirks) -> Body:
+    text = _only_text(message, where, quirks)
     body: Body = {"role": "assistant", "content": text}
     if message.tool_calls:
         body["content"] = text or None
         body["tool_calls"] = [_call(each) for each in message.tool_calls]
-    if message.reasoning and dialect.reasoning_field != "none":
-        body[dialect.reasoning_field] = message.reasoning
+    if message.reasoning and quirks.reasoning_field != "none":
+        body[quirks.reasoning_field] = message.reasoning
     if details := [block for block in message.reasoning_blocks if is_reasoning_detail(block)]:
         body["reasoning_details"] = details
     return body
@@ -215,15 +216,15 @@ def _call(call: ToolCall) -> Body:
 
 
 def is_reasoning_detail(block: JsonObject) -> bool:
-    """Whether a signed piece of reasoning is of this dialect, not another provider's of an earlier turn."""
+    """Whether a signed piece of reasoning is of this API, not another provider's of an earlier turn."""
     return str(block.get("type", "")).startswith("reasoning.")
 
 
-def _tool_result(message: Message, where: str, dialect: Dialect) -> Body:
+def _tool_result(message: Message, where: str, quirks: Quirks) -> Body:
     if not message.tool_call_id:
         raise InvalidRequest(f"{where} has role tool and no tool_call_id; say which call it answers")
-    text = _only_text(message, where, dialect)
-    # The dialect has no flag for a failed tool: the model must read it.
+    text = _only_text(message, where, quirks)
+    # The API has no flag for a failed tool: the model must read it.
     content: Any = text
     if message.is_error:
         error = "Error: "
@@ -231,32 +232,32 @@ def _tool_result(message: Message, where: str, dialect: Dialect) -> Body:
     return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
 
 
-def _only_text(message: Message, where: str, dialect: Dialect) -> str | list[Body]:
+def _only_text(message: Message, where: str, quirks: Quirks) -> str | list[Body]:
     if isinstance(message.content, str):
         return message.content
     for part in message.parts:
         if not isinstance(part, Text):
             what = f"{where} of role {message.role} has a part of type {type(part).__name__}"
-            raise dialect.cannot(what, "only user messages may hold more than text")
+            raise quirks.cannot(what, "only user messages may hold more than text")
     if len(message.parts) > 1 or any(part.extra for part in message.parts):
-        return [_part(part, where, dialect) for part in message.parts]
+        return [_part(part, where, quirks) for part in message.parts]
     return message.text
 
 
-def _user_content(message: Message, where: str, dialect: Dialect) -> str | list[Body]:
+def _user_content(message: Message, where: str, quirks: Quirks) -> str | list[Body]:
     if isinstance(message.content, str):
         return message.content
     parts = message.parts
     if not parts or (len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].extra):
         return message.text
-    return [_part(part, f"{where}.content[{n}]", dialect) for n, part in enumerate(parts)]
+    return [_part(part, f"{where}.content[{n}]", quirks) for n, part in enumerate(parts)]
 
 
-def _part(part: Part, where: str, dialect: Dialect) -> Body:
-    return _with(part.extra, _own_part(part, where, dialect))
+def _part(part: Part, where: str, quirks: Quirks) -> Body:
+    return _with(part.extra, _own_part(part, where, quirks))
 
 
-def _own_part(part: Part, where: str, dialect: Dialect) -> Body:
+def _own_part(part: Part, where: str, quirks: Quirks) -> Body:
     match part:
         case Text():
             return {"type": "text", "text": part.text}
@@ -269,24 +270,24 @@ def _own_part(part: Part, where: str, dialect: Dialect) -> Body:
                 else f"data:{part.media_type};base64,{base64_of(part.data or b'')}"
             )
             image = {"url": url}
-            if part.detail is not None and dialect.detail:
+            if part.detail is not None and quirks.detail:
                 image["detail"] = part.detail
             return {"type": "image_url", "image_url": image}
         case File():
-            return {"type": "file", "file": _file(part, where, dialect)}
+            return {"type": "file", "file": _file(part, where, quirks)}
         case Audio():
-            if dialect.official and part.format not in ("wav", "mp3"):
-                raise dialect.cannot(f"audio of format {part.format!r} in {where}", "send wav or mp3")
+            if quirks.official and part.format not in ("wav", "mp3"):
+                raise quirks.cannot(f"audio of format {part.format!r} in {where}", "send wav or mp3")
             inline = None if part.url is None else data_urls.split(part.url)
             if part.url is not None and inline is None:
-                raise dialect.cannot(f"audio by URL in {where}", "give its bytes")
+                raise quirks.cannot(f"audio by URL in {where}", "give its bytes")
             data = base64_of(part.data) if inline is None else inline[1]
             return {"type": "input_audio", "input_audio": {"data": data, "format": part.format}}
 
 
-def _file(file: File, where: str, dialect: Dialect) -> Body:
-    if not dialect.files:
-        raise dialect.cannot(f"the file in {where}")
+def _file(file: File, where: str, quirks: Quirks) -> Body:
+    if not quirks.files:
+        raise quirks.cannot(f"the file in {where}")
     if file.id is not None:
         return {"file_id": file.id}
     name = file.filename or ("document.pdf" if file.media_type == "application/pdf" else "document")
@@ -297,26 +298,26 @@ def _file(file: File, where: str, dialect: Dialect) -> Body:
     elif file.url[:5].lower() == "data:":
         url = file.url
     else:
-        raise dialect.cannot(f"a file by URL in {where}", "give its bytes or an uploaded file's id")
+        raise quirks.cannot(f"a file by URL in {where}", "give its bytes or an uploaded file's id")
     return {"filename": name, "file_data": url}
 
 
-def _system_role(model: str, dialect: Dialect) -> str:
-    if dialect.system_role != "auto":
-        return dialect.system_role
-    return "developer" if dialect.official and is_newer(model) else "system"
+def _system_role(model: str, quirks: Quirks) -> str:
+    if quirks.system_role != "auto":
+        return quirks.system_role
+    return "developer" if quirks.official and is_newer(model) else "system"
 
 
-def _max_tokens_field(model: str, dialect: Dialect) -> str:
-    if dialect.max_tokens_field != "auto":
-        return dialect.max_tokens_field
-    return "max_completion_tokens" if dialect.official or is_newer(model) else "max_tokens"
+def _max_tokens_field(model: str, quirks: Quirks) -> str:
+    if quirks.max_tokens_field != "auto":
+        return quirks.max_tokens_field
+    return "max_completion_tokens" if quirks.official or is_newer(model) else "max_tokens"
 
 
 # ── options ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _sampling(body: Body, request: ChatRequest | GenerateRequest, dialect: Dialect) -> None:
+def _sampling(body: Body, request: ChatRequest | GenerateRequest, quirks: Quirks) -> None:
     if request.temperature is not None:
         body["temperature"] = request.temperature
     if request.top_p is not None:
@@ -328,8 +329,8 @@ def _sampling(body: Body, request: ChatRequest | GenerateRequest, dialect: Diale
     if request.frequency_penalty is not None:
         body["frequency_penalty"] = request.frequency_penalty
     if request.stop:
-        if dialect.official and len(request.stop) > _MAX_STOPS:
-            raise dialect.cannot(f"{len(request.stop)} stop sequences", f"give at most {_MAX_STOPS}")
+        if quirks.official and len(request.stop) > _MAX_STOPS:
+            raise quirks.cannot(f"{len(request.stop)} stop sequences", f"give at most {_MAX_STOPS}")
         body["stop"] = list(request.stop)
 
 
@@ -340,43 +341,43 @@ def _logprobs(body: Body, request: ChatRequest) -> None:
 
 
 def _extra_sampling(
-    body: Body, top_k: int | None, min_p: float | None, repeat_penalty: float | None, dialect: Dialect
+    body: Body, top_k: int | None, min_p: float | None, repeat_penalty: float | None, quirks: Quirks
 ) -> None:
     given = {"top_k": top_k, "min_p": min_p, "repeat_penalty": repeat_penalty}
     for name, value in given.items():
         if value is None:
             continue
-        if not dialect.extra_sampling:
-            raise dialect.cannot(name, dialect.sampling_hint)
-        body[dialect.repeat_penalty_field if name == "repeat_penalty" else name] = value
+        if not quirks.extra_sampling:
+            raise quirks.cannot(name, quirks.sampling_hint)
+        body[quirks.repeat_penalty_field if name == "repeat_penalty" else name] = value
 
 
-def _tools(body: Body, request: ChatRequest, dialect: Dialect) -> None:
+def _tools(body: Body, request: ChatRequest, quirks: Quirks) -> None:
     choice = request.tool_choice
     if not request.tools and "tools" not in request.extra:
         if choice is not None and choice.mode in ("required", "tool"):
             raise InvalidRequest(f"tool_choice is {choice.mode!r}, but there are no tools")
         return  # `auto` and `none` mean nothing without tools, and OpenAI refuses them
     if request.tools:
-        body["tools"] = [_tool(each, dialect) for each in request.tools]
+        body["tools"] = [_tool(each, quirks) for each in request.tools]
     if choice is not None:
         body["tool_choice"] = _tool_choice(choice)
     if request.parallel_tool_calls is not None:
-        if dialect.parallel_flag:
+        if quirks.parallel_flag:
             body["parallel_tool_calls"] = request.parallel_tool_calls
         elif not request.parallel_tool_calls:
-            raise dialect.cannot("parallel_tool_calls false", "it may answer with several calls at once")
+            raise quirks.cannot("parallel_tool_calls false", "it may answer with several calls at once")
 
 
-def _tool(tool: Tool, dialect: Dialect) -> Body:
+def _tool(tool: Tool, quirks: Quirks) -> Body:
     function: Body = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
     function["parameters"] = dict(tool.parameters)
-    if tool.strict is not None and dialect.strict_tools == "send":
+    if tool.strict is not None and quirks.strict_tools == "send":
         function["strict"] = tool.strict
-    elif tool.strict and dialect.strict_tools == "refuse":
-        raise dialect.cannot(
+    elif tool.strict and quirks.strict_tools == "refuse":
+        raise quirks.cannot(
             f"strict arguments of tool {tool.name!r}", "set `strict_tools: drop` to do without"
         )
     return _with(tool.extra, {"type": "function", "function": function})
@@ -407,8 +408,8 @@ def _response_format(body: Body, given: ResponseFormat) -> None:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
 
 
-def _metadata(given: Mapping[str, Any], dialect: Dialect) -> Body:
-    if not dialect.stringify_metadata:
+def _metadata(given: Mapping[str, Any], quirks: Quirks) -> Body:
+    if not quirks.stringify_metadata:
         return dict(given)
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
 
@@ -416,7 +417,7 @@ def _metadata(given: Mapping[str, Any], dialect: Dialect) -> Body:
 # ── plain completions, embeddings ────────────────────────────────────────────────────────────────────
 
 
-def completion_body(request: GenerateRequest, model: str, dialect: Dialect) -> Body:
+def completion_body(request: GenerateRequest, model: str, quirks: Quirks) -> Body:
     """The body of POST /completions. Raises Unsupported."""
     refused = {
         "system": "a system prompt",
@@ -426,29 +427,29 @@ def completion_body(request: GenerateRequest, model: str, dialect: Dialect) -> B
     }
     for name, what in refused.items():
         if getattr(request, name):
-            raise dialect.cannot(f"{what} in a plain completion", "use chat")
+            raise quirks.cannot(f"{what} in a plain completion", "use chat")
     body: Body = {"model": model, "prompt": request.prompt}
     if request.suffix is not None:
-        if not dialect.suffix:
-            raise dialect.cannot("a suffix")
+        if not quirks.suffix:
+            raise quirks.cannot("a suffix")
         body["suffix"] = request.suffix
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
-    _sampling(body, request, dialect)
-    _extra_sampling(body, request.top_k, None, None, dialect)
+    _sampling(body, request, quirks)
+    _extra_sampling(body, request.top_k, None, None, quirks)
     body.update(request.extra)
     body.pop("stream", None)
     return body
 
 
-def embed_body(request: EmbedRequest, model: str, dialect: Dialect) -> Body:
+def embed_body(request: EmbedRequest, model: str, quirks: Quirks) -> Body:
     """The body of POST /embeddings. Raises Unsupported, InvalidRequest."""
     if not request.texts:
         raise InvalidRequest("there are no texts to embed; give at least one")
     body: Body = {"model": model, "input": list(request.texts), "encoding_format": "float"}
     if request.dimensions is not None:
-        if not dialect.dimensions:
-            raise dialect.cannot("embeddings of given dimensions")
+        if not quirks.dimensions:
+            raise quirks.cannot("embeddings of given dimensions")
         body["dimensions"] = request.dimensions
     body.update(request.extra)
     return body

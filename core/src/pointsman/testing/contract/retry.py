@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pointsman.clock import Rng
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
@@ -39,27 +40,27 @@ _ERRORS: tuple[CallError, ...] = (
 class RetryContract(Contract, terms=True):
     """What every retry policy owes the router. Write `make`."""
 
-    def make(self) -> RetryPolicy:
-        """A fresh policy, always with the same settings."""
+    def make(self, rng: Rng) -> RetryPolicy:
+        """A fresh policy, always with the same settings, that takes all its chance from `rng`."""
         raise NotImplementedError("write `make`, which returns a policy")
 
     def test_a_request_may_make_at_least_one_attempt(self) -> None:
-        attempts = self.make().attempts
+        attempts = self.make(random.Random(1)).attempts  # noqa: S311 - a test's chance
         assert isinstance(attempts, int), f"attempts is {attempts!r}, not a whole number"
         assert attempts >= 1, f"attempts is {attempts}"
 
     def test_there_is_no_attempt_beyond_the_last(self) -> None:
-        policy = self.make()
+        policy = self.make(random.Random(2))  # noqa: S311 - a test's chance
         for failure in _failures(seed=1):
             if failure.number >= policy.attempts:
-                delay = policy.delay(failure, random.Random(2))  # noqa: S311 - a test's chance
+                delay = policy.delay(failure)
                 assert delay is None, f"{delay} s after the last attempt: {failure}"
 
     def test_a_delay_is_a_number_of_seconds_or_none(self) -> None:
-        policy = self.make()
-        for failure in _failures(seed=3):
-            for rng in (random.Random(4), _Extreme(0.0), _Extreme(1.0 - 2**-53)):  # noqa: S311
-                delay = policy.delay(failure, rng)
+        for rng in (random.Random(4), _Extreme(0.0), _Extreme(1.0 - 2**-53)):  # noqa: S311
+            policy = self.make(rng)
+            for failure in _failures(seed=3):
+                delay = policy.delay(failure)
                 if delay is not None:
                     assert isinstance(delay, int | float), f"{delay!r} after {failure}"
                     assert math.isfinite(delay), f"{delay} s after {failure}"
@@ -82,8 +83,8 @@ class RetryContract(Contract, terms=True):
         assert first == second, "the same failures and the same chance gave other delays"
 
     def _delays(self) -> list[float | None]:
-        policy, rng = self.make(), random.Random(5)  # noqa: S311 - a test's chance
-        return [policy.delay(failure, rng) for failure in _failures(seed=6)]
+        policy = self.make(random.Random(5))  # noqa: S311 - a test's chance
+        return [policy.delay(failure) for failure in _failures(seed=6)]
 
 
 class _Extreme:

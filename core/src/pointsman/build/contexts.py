@@ -1,0 +1,97 @@
+"""The contexts that factories are given: made here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pointsman.audit import AuditContext
+from pointsman.auth import Auth, AuthContext
+from pointsman.clock import Clock, Rng
+from pointsman.config import DeploymentConfig
+from pointsman.http.client import Client, Endpoint
+from pointsman.provider import ProviderContext
+from pointsman.retry import RetryContext
+from pointsman.strategy import ConfiguredMember, RichMember, StrategyContext
+from pointsman.transports.factory import TransportContext
+from pointsman.transports.options import TransportOptions, TransportUnavailable
+
+
+def as_configured(deployment: DeploymentConfig) -> ConfiguredMember:
+    """What a strategy is told of a deployment before there is one."""
+    return ConfiguredMember(
+        id=deployment.id,
+        model=deployment.model,
+        provider_name=deployment.provider,
+        weight=deployment.weight,
+        price=deployment.price,
+    )
+
+
+def _no_other(name: str) -> Any:
+    raise TransportUnavailable(f"there is no transport {name!r} here")
+
+
+class Contexts:
+    """Makes the contexts of one router; `type` is always the name of the factory.
+
+    Args:
+        directory: that of the configuration file; by default the working directory.
+    """
+
+    def __init__(self, clock: Clock, rng: Rng, directory: Path = Path()) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._directory = directory
+
+    def provider(
+        self,
+        type: str,
+        settings: Any = None,
+        *,
+        name: str,
+        base_url: str | None,
+        auth: Auth,
+        open: Callable[[Endpoint], Client],
+    ) -> ProviderContext:
+        """That of the provider called `name`."""
+        common = self._common("provider", type, settings)
+        return ProviderContext(**{**common, "name": name}, base_url=base_url, auth=auth, open=open)
+
+    def auth(
+        self, type: str, settings: Any = None, *, provider: str, http: Callable[[Endpoint], Client]
+    ) -> AuthContext:
+        """That of the source of the credentials of `provider`."""
+        return AuthContext(**self._common("auth", type, settings), provider=provider, http=http)
+
+    def retry(self, type: str, settings: Any = None) -> RetryContext:
+        """That of a retry policy."""
+        return RetryContext(**self._common("retry", type, settings))
+
+    def strategy(
+        self, type: str, settings: Any = None, *, model: str = "", members: Sequence[RichMember] = ()
+    ) -> StrategyContext:
+        """That of the strategy of `model`."""
+        return StrategyContext(**self._common("strategy", type, settings), model=model, members=members)
+
+    def audit(self, type: str, settings: Any = None) -> AuditContext:
+        """That of an audit sink."""
+        return AuditContext(**self._common("audit", type, settings), directory=self._directory)
+
+    def transport(
+        self,
+        type: str,
+        settings: Any = None,
+        *,
+        options: TransportOptions,
+        inner: Callable[[str], Any] = _no_other,
+    ) -> TransportContext:
+        """That of a transport with `options`; `inner` makes another one with the same options."""
+        return TransportContext(**self._common("transport", type, settings), options=options, inner=inner)
+
+    def _common(self, kind: str, type: str, settings: Any) -> dict[str, Any]:
+        """What all of them have."""
+        log = logging.getLogger(f"pointsman.{kind}.{type}")
+        return {"name": type, "settings": settings, "clock": self._clock, "rng": self._rng, "log": log}

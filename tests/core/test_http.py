@@ -14,6 +14,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transports_by_name import open_transport
 
 from pointsman.auth import Auth, Secret
 from pointsman.builtin.auth import Fixed
@@ -44,7 +45,6 @@ from pointsman.http.event_stream import HttpEventStream
 from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.http.headers import Fields
 from pointsman.testing import run
-from pointsman.transports import open_transport
 from pointsman.transports.httpx_messages import HttpxReply, Request
 from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, Whole, named
 from pointsman.types import Started, StreamEvent, TextDelta

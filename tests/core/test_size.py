@@ -58,7 +58,6 @@ NOT_YET: dict[str, dict[str, int]] = {
     },
     "complexity": {
         "requests/parsing.py _part": 12,
-        "transports/over_aiohttp.py _translated": 13,
         "wire/assembly.py Assembly._add": 15,
     },
     "engine": {"engine": 4_839},

@@ -90,7 +90,7 @@ from pointsman.transports.options import (
     TransportUnavailable,
 )
 from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, Whole
-from pointsman.transports.readable import last_words
+from pointsman.transports.readable import is_readable, last_words
 from pointsman.transports.shortage import RESOURCE_ERRORS
 from pointsman.types import (
     NOTHING,
@@ -305,6 +305,7 @@ __all__ = [
     "hookimpl",
     "in_vain",
     "is_complaint",
+    "is_readable",
     "is_well_formed",
     "joined_extra",
     "json_or_none",

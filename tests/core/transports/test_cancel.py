@@ -264,7 +264,7 @@ def _descriptors() -> int:
 DROPPED = """
 import asyncio, sys
 import httpx
-from pointsman.transports import open_transport
+from transports_by_name import open_transport
 
 async def call(name, url):
     transport = open_transport(name)

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from transports_by_name import open_transport
 
-from pointsman.transports import TransportOptions, open_transport
+from pointsman.transports import TransportOptions
 
 # conftest.py describes `server`, `transport` and `name`.
 Fixture = Any

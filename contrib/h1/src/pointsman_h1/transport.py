@@ -35,6 +35,15 @@ OPENED_PER_TURN = 16
 """Connections that one transport begins to open in one turn of the event loop."""
 
 
+def refuses(options: TransportOptions) -> str | None:
+    """Why this transport cannot do what `options` ask for; None when it can."""
+    if options.http2:
+        return "transport 'h1' has no HTTP/2; transport 'httpx' has"
+    if options.wants_proxy():
+        return "transport 'h1' has no proxies; transports 'aiohttp' and 'httpx' have"
+    return None
+
+
 class H1Transport(httpx.AsyncBaseTransport, RawTransport):
     """HTTP/1.1 on asyncio, as `pointsman.transports` promises; bound to the loop of its first request.
 
@@ -45,11 +54,9 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
     name = "h1"
 
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
-        """Raises: TransportUnavailable when HTTP/2 or a proxy is asked for."""
-        if options.http2:
-            raise TransportUnavailable("transport 'h1' has no HTTP/2; transport 'httpx' has")
-        if options.wants_proxy():
-            raise TransportUnavailable("transport 'h1' has no proxies; transports 'aiohttp' and 'httpx' have")
+        """Raises: TransportUnavailable where `refuses` says why."""
+        if (refusal := refuses(options)) is not None:
+            raise TransportUnavailable(refusal)
         self._options = options
         self._contexts = contexts or TlsContexts()
         self._slots = Slots(options.max_connections)

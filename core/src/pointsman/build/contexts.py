@@ -87,9 +87,11 @@ class Contexts:
         *,
         options: TransportOptions,
         inner: Callable[[str], Any] = _no_other,
+        candidates: Callable[[], Sequence[str]] = tuple,
     ) -> TransportContext:
-        """That of a transport with `options`; `inner` makes another one with the same options."""
-        return TransportContext(**self._common("transport", type, settings), options=options, inner=inner)
+        """That of a transport with `options`; the rest as of `TransportContext`."""
+        common = self._common("transport", type, settings)
+        return TransportContext(**common, options=options, inner=inner, candidates=candidates)
 
     def _common(self, kind: str, type: str, settings: Any) -> dict[str, Any]:
         """What all of them have."""

@@ -77,7 +77,7 @@ from pointsman.strategy import (
     StrategyContext,
     StrategyFactory,
 )
-from pointsman.text_messages import TextMessages
+from pointsman.text_messages import TextMessages, as_text_messages
 from pointsman.transports.factory import TransportContext, TransportFactory
 from pointsman.transports.fair_semaphore import Slots
 from pointsman.transports.options import (
@@ -289,6 +289,7 @@ __all__ = [
     "UsageUpdate",
     "Weighted",
     "arguments_text",
+    "as_text_messages",
     "base64_of",
     "bearer",
     "check_vectors",

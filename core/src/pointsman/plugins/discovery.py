@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pointsman.hookspecs import PROJECT
 from pointsman.plugins.kinds import KINDS
+from pointsman.plugins.versions import unmet
 
 CORE = "pointsman"
 """The distribution that the built-in plugin belongs to."""
@@ -68,20 +69,15 @@ class Installed:
     def misfit(self, claim: Claim) -> str | None:
         """Why the distribution of `claim` does not go with this core, as the end of a sentence about it."""
         version = self.version_of_core
-        # Ours name one version, and most others none: for those no library is loaded.
-        said = [] if version is None else [each for each in claim.requires if each != f"{CORE}=={version}"]
-        if version is None or not said:
+        if version is None:
             return None
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        for each in said:
+        for each in claim.requires:
             try:
-                requirement = Requirement(each)
-            except InvalidRequirement:
-                return f"requires {each!r}, which is no requirement"
-            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            if applies and not requirement.specifier.contains(version, prereleases=True):
-                return f"requires {CORE}{requirement.specifier}, and this is {version}"
+                wanted = unmet(each, version)
+            except ValueError as error:
+                return f"cannot be judged: {error}"
+            if wanted is not None:
+                return f"requires {CORE}{wanted}, and this is {version}"
         return None
 
     @cached_property

@@ -1,9 +1,19 @@
 """What settings are made of: a section of the configuration is what the thing it configures goes by."""
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
-from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, core_schema
 
 
 def _no_truth_value(value: object) -> object:
@@ -68,3 +78,28 @@ class Section(Unpickled, BaseModel):
                     f" ({getattr(self, most)}){because}"
                 )
         return self
+
+
+class _Apart:
+    """Validates a model by itself, so that its schema is made when the first one stands somewhere."""
+
+    def __get_pydantic_core_schema__(
+        self, model: type[BaseModel], _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        def validate(value: object, info: ValidationInfo) -> BaseModel:
+            return model.model_validate(value, context=info.context)  # its errors get the place of this one
+
+        return core_schema.with_info_plain_validator_function(validate, metadata={"model": model})
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        model: type[BaseModel] = schema["metadata"]["model"]
+        # With a reference it is described once, under its name, however often it stands.
+        described: Any = {**TypeAdapter(model).core_schema, "ref": f"{model.__module__}.{model.__qualname__}"}
+        return handler(core_schema.definitions_schema(described, []))
+
+
+M = TypeVar("M", bound=BaseModel)
+Rare = Annotated[M, _Apart()]
+"""A section that most configurations do not have: those pay nothing for its schema."""

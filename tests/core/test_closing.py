@@ -18,8 +18,9 @@ import pytest
 from pydantic import BaseModel
 from routers import Heard, config, in_flight, router
 
-from pointsman import NoDeploymentAvailable, PointsmanSpec, Router, SyncRouter, hookimpl
+from pointsman import NoDeploymentAvailable, Router, SyncRouter
 from pointsman.errors import CallError, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Answer, Scripted, run
 from pointsman.types import ChatRequest, Message
@@ -116,8 +117,8 @@ def test_a_source_that_cannot_be_closed_holds_up_no_lease() -> None:
         async with router(Scripted(), config("a")) as r:
             stream = r.stream("m", "hi")
             await stream.__anext__()
-            assert stream._opening is not None
-            stream._opening.source = Broken()  # a plugin's mistake
+            assert stream._attempt is not None
+            stream._attempt.source = Broken()  # a plugin's mistake
             await stream.aclose()
             assert in_flight(r) == 0
 
@@ -479,7 +480,7 @@ def test_the_methods_of_a_provider_block_and_its_steps_can_be_looped_over() -> N
             provider.fails()
         with pytest.raises(AttributeError, match="nothing"):
             _ = provider.nothing
-        with pytest.raises(KeyError, match="there are a"):
+        with pytest.raises(KeyError, match="there are: a"):
             r.provider("c")
     assert special.threads == {"pointsman"}
     with pytest.raises(RuntimeError, match="closed"):

@@ -77,7 +77,7 @@ from pointsman.strategy import (
     StrategyContext,
     StrategyFactory,
 )
-from pointsman.text_messages import TextMessages
+from pointsman.text_messages import TextMessages, as_text_messages
 from pointsman.transports.factory import TransportContext, TransportFactory
 from pointsman.transports.fair_semaphore import Slots
 from pointsman.transports.options import (
@@ -89,7 +89,7 @@ from pointsman.transports.options import (
 )
 from pointsman.transports.raw import RawTransport, RequestTemplate
 from pointsman.transports.readable import last_words
-from pointsman.transports.shortage import OUT_OF as RESOURCE_ERRORS
+from pointsman.transports.shortage import RESOURCE_ERRORS
 from pointsman.types import (
     NOTHING,
     Audio,
@@ -127,21 +127,13 @@ from pointsman.types import (
 )
 from pointsman.units import Duration, Percent, Rate
 from pointsman.wire import data_urls, retry_after
-from pointsman.wire.assembly import Assembly
-from pointsman.wire.assembly import joined as joined_extra
-from pointsman.wire.error_body import SURE as ERROR_MEMBERS
-from pointsman.wire.error_body import Complaint, complaint, holds_complaint, is_complaint
-from pointsman.wire.error_meaning import Recognised, recognise
-from pointsman.wire.error_meaning import by_status as kind_by_status
-from pointsman.wire.error_meaning import by_vague_word as kind_by_vague_word
-from pointsman.wire.large_bodies import base64_of
-from pointsman.wire.large_bodies import is_large as has_large_parts
-from pointsman.wire.large_bodies import written as written_in_thread
+from pointsman.wire.assembly import Assembly, joined_extra
+from pointsman.wire.error_body import ERROR_MEMBERS, Complaint, complaint, holds_complaint, is_complaint
+from pointsman.wire.error_meaning import Recognised, kind_by_status, kind_by_vague_word, recognise
+from pointsman.wire.large_bodies import base64_of, has_large_parts, written_in_thread
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, request_id_of, snippet
-from pointsman.wire.surrogates import Halves as SurrogateHalves
-from pointsman.wire.surrogates import is_whole as is_well_formed
-from pointsman.wire.surrogates import whole as well_formed
+from pointsman.wire.surrogates import SurrogateHalves, is_well_formed, well_formed
 from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
 from pointsman.wire.vectors import check_vectors
 
@@ -297,6 +289,7 @@ __all__ = [
     "UsageUpdate",
     "Weighted",
     "arguments_text",
+    "as_text_messages",
     "base64_of",
     "bearer",
     "check_vectors",

@@ -156,7 +156,7 @@ class Config(Section):
 
         Raises: ConfigError with everything that is wrong.
         """
-        from pointsman.config.readers import (
+        from pointsman.config.readers.files import (
             read,  # its patterns take milliseconds, for nothing without a file
         )
 
@@ -174,7 +174,7 @@ class Config(Section):
         further: Further | None = None,
     ) -> Self:
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
-        from pointsman.config.readers import parse
+        from pointsman.config.readers.files import parse
 
         return _without_locals(
             lambda: cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file, further)

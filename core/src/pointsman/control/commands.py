@@ -27,7 +27,7 @@ from pointsman._internal.suggest import did_you_mean
 from pointsman.config import Config
 from pointsman.config.interpolate import interpolate
 from pointsman.config.model import read_reference
-from pointsman.config.readers import read
+from pointsman.config.readers.files import read
 from pointsman.errors import ConfigError, PointsmanError
 
 log = logging.getLogger("pointsman")

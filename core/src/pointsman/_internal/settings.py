@@ -1,8 +1,9 @@
 """What settings are made of: a section of the configuration is what the thing it configures goes by."""
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
-from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, Self, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
+from msgspec import Struct
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -50,7 +51,7 @@ class Unpickled:
         raise TypeError("a configuration holds secrets and is not pickled; hand on where it came from")
 
 
-class Order(NamedTuple):
+class Order(Struct, frozen=True):
     """`most` must not be below `least`, both names of settings; `because` says why where it is not plain."""
 
     least: str
@@ -71,11 +72,11 @@ class Section(Unpickled, BaseModel):
 
     def in_order(self) -> Self:
         """These settings. Raises ValueError naming two of them that contradict each other."""
-        for least, most, because in self.orders:
-            if getattr(self, least) > getattr(self, most):
+        for order in self.orders:
+            least, most = getattr(self, order.least), getattr(self, order.most)
+            if least > most:
                 raise ValueError(
-                    f"{least} ({getattr(self, least)}) must not exceed {most}"
-                    f" ({getattr(self, most)}){because}"
+                    f"{order.least} ({least}) must not exceed {order.most} ({most}){order.because}"
                 )
         return self
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Self, TypeVar
 
+from msgspec import structs
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from pointsman._internal.regular_files import read_regular
@@ -293,7 +294,7 @@ class Config(Section):
             wrong = findings(error, checked, also=also, foreign=True)
         else:
             return made if model is not None and isinstance(made, model) else None
-        found += [each._replace(path=(*path, *each.path)) for each in wrong]
+        found += [structs.replace(each, path=(*path, *each.path)) for each in wrong]
         return None
 
     def public_models(self) -> dict[str, ModelConfig]:

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from pydantic import BaseModel
 
-from pointsman.auth import AuthFactory
-from pointsman.builtin.auth import Fixed
+from pointsman.auth import AuthFactory, Fixed
 from pointsman.builtin.plugin import plugin
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.errors import PluginError

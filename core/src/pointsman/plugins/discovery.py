@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from pointsman.hookspecs import PROJECT
 from pointsman.plugins.kinds import KINDS
@@ -21,7 +22,7 @@ _PREFIX = f"{PROJECT}."
 """What all groups of entry points begin with."""
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True):
     """A distribution says in its metadata that it offers a name."""
 
     kind: str
@@ -121,12 +122,19 @@ def _claims_of(distribution: Distribution) -> Iterator[Claim]:
         return
     kinds = {kind.group: kind.name for kind in KINDS.values()}
     if ours := [each for each in distribution.entry_points if each.group in kinds]:
-        name, version, requires = _about(distribution)
+        about = _about(distribution)
         for entry_point in ours:
-            yield Claim(kinds[entry_point.group], entry_point.name, name, version, entry_point, requires)
+            yield Claim(
+                kinds[entry_point.group],
+                entry_point.name,
+                about.name,
+                about.version,
+                entry_point,
+                about.requires,
+            )
 
 
-class _About(NamedTuple):
+class _About(Struct, frozen=True):
     """What the metadata of a distribution say of it."""
 
     name: str

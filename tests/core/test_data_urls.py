@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import InvalidRequest
-from pointsman.requests.parsing import as_messages
+from pointsman.requests.messages import as_messages
 from pointsman.types import Audio, File, Image, Message, Part
 from pointsman.wire.data_urls import LARGE, split, undecoded
 from pointsman.wire.large_bodies import has_large_parts
@@ -116,7 +116,7 @@ def test_no_more_than_the_ends_of_a_large_text_are_decoded(monkeypatch: pytest.M
         return base64.b64decode(text, **options)
 
     monkeypatch.setattr("pointsman.wire.data_urls.b64decode", counting)
-    monkeypatch.setattr("pointsman.requests.parsing.base64", None)
+    monkeypatch.setattr("pointsman.requests.parts.base64", None)
 
     parts(BIG * 20)
 

@@ -10,7 +10,9 @@ import pytest
 from msgspec.structs import asdict
 
 from pointsman.errors import InvalidRequest
-from pointsman.requests.parsing import as_messages, as_tool_choice, as_tools, chat_request
+from pointsman.requests.messages import as_messages
+from pointsman.requests.parsing import chat_request
+from pointsman.requests.tools import as_tool_choice, as_tools
 from pointsman.text_messages import TextMessages
 from pointsman.types import (
     NOTHING,

@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transports_by_name import open_transport
 
-from pointsman.auth import Auth, Secret
-from pointsman.builtin.auth import Fixed
+from pointsman.auth import Auth, Fixed, Secret
 from pointsman.clock import LoopClock
 from pointsman.errors import (
     AttemptTimeout,

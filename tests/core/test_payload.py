@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.requests.parsing import as_messages
+from pointsman.requests.messages import as_messages
 from pointsman.types import Audio, File, Image, Message, Text
 from pointsman.wire.large_bodies import LARGE, base64_of, has_large_parts, written_in_thread
 

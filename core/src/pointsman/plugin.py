@@ -79,7 +79,7 @@ from pointsman.strategy import (
     StrategyContext,
     StrategyFactory,
 )
-from pointsman.text_messages import TextMessages
+from pointsman.text_messages import TextMessages, as_text_messages
 from pointsman.transports.factory import TransportContext, TransportFactory
 from pointsman.transports.fair_semaphore import Slots
 from pointsman.transports.options import (
@@ -294,6 +294,7 @@ __all__ = [
     "Weighted",
     "Whole",
     "arguments_text",
+    "as_text_messages",
     "base64_of",
     "bearer",
     "check_vectors",

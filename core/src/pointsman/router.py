@@ -38,7 +38,8 @@ from pointsman.lifecycle import Lifecycle, shutting_down
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
-from pointsman.requests.parsing import Messages, chat_request, checked, embed_request, generate_request
+from pointsman.requests.messages import Messages
+from pointsman.requests.parsing import chat_request, checked_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.introspection import explain, status
@@ -467,4 +468,4 @@ def _asked(
     if rest or messages != ():
         surplus = ", ".join(rest) or "messages"
         raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
-    return checked(model), terms
+    return checked_request(model), terms

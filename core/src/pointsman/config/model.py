@@ -8,7 +8,7 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
@@ -20,7 +20,7 @@ from pointsman.config.findings import Finding, findings, kind
 from pointsman.config.interpolate import ReadFile, interpolate
 from pointsman.config.kinds import ModelName, ProviderName, Word
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
-from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error
+from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.salvage import ValidPart
 from pointsman.config.sections import (
@@ -30,7 +30,7 @@ from pointsman.config.sections import (
     ModelConfig,
     Named,
     ProviderConfig,
-    Timeouts,
+    TimeoutSettings,
 )
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
@@ -91,7 +91,9 @@ class Config(Section):
         default=RefusalSettings.model_construct(),
         description="when a deployment is tried again that refused us",
     )
-    timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="how long calls may take")
+    timeouts: TimeoutSettings = Field(
+        default=TimeoutSettings.model_construct(), description="how long calls may take"
+    )
     limits: dict[str, LimitsConfig] = Field(
         default_factory=no_entries,
         description="rate limits that several providers or deployments share, by name",
@@ -119,7 +121,7 @@ class Config(Section):
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
     )
     audit: list[Named] = Field(default_factory=no_items, description="where records of requests go")
-    control: FilePath | None = Field(
+    control: Path | None = Field(
         default=None,
         description="a socket to operate the router by, relative to the configuration; `{pid}`: its process",
     )
@@ -137,7 +139,7 @@ class Config(Section):
     @classmethod
     def load(
         cls,
-        file: FilePath | str,
+        file: Path | str,
         *,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
@@ -257,7 +259,7 @@ class Config(Section):
         """The file it was loaded from."""
         return self._source.document.file
 
-    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+    def problem(self, path: KeyPath, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
         return self._source.document.problem(path, message, hint, key=key)
 
@@ -269,7 +271,7 @@ class Config(Section):
         self,
         model: type[M] | None,
         settings: Mapping[str, Any],
-        path: Path,
+        path: KeyPath,
         found: list[Finding],
     ) -> M | None:
         """The settings of a plugin as an instance of its model; what is wrong is added to `found`.
@@ -301,7 +303,7 @@ class Config(Section):
         listed = {name: ModelConfig(deployments=deployments) for name, deployments in pools.items()}
         return {**self.models, **{name: pool for name, pool in listed.items() if name not in self.models}}
 
-    def timeouts_for(self, model: str, deployment: DeploymentConfig) -> Timeouts:
+    def timeouts_for(self, model: str, deployment: DeploymentConfig) -> TimeoutSettings:
         """What holds for calls of `model` at `deployment`: the most specific that is said.
 
         In this order: the deployment, the model, the provider, the general `timeouts`.
@@ -311,7 +313,7 @@ class Config(Section):
         for level in (provider and provider.timeouts, public and public.timeouts, deployment.timeouts):
             if level is not None:
                 merged.update((name, value) for name, value in level if value is not None)
-        return Timeouts.model_construct(**merged)  # each value was validated where it was said
+        return TimeoutSettings.model_construct(**merged)  # each value was validated where it was said
 
     def health_for(self, provider: ProviderConfig) -> CheckSettings | None:
         """How `provider` is checked; None when it is not."""

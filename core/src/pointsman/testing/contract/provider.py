@@ -39,7 +39,7 @@ from pointsman.testing.contract.mutations import (
     word_of,
 )
 from pointsman.testing.loop import run
-from pointsman.testing.replay import ReplayTransport, Reply, Step, provider_for
+from pointsman.testing.replay import ReplayStep, ReplayTransport, Reply, provider_for
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Message, Request
 
 PROMPT = "said in confidence: plum 7291"
@@ -317,7 +317,7 @@ class ProviderContract(Contract, terms=True):
 
     @on_virtual_loop
     async def test_the_provider_does_not_retry(self) -> None:
-        steps: list[Step] = [
+        steps: list[ReplayStep] = [
             Reply(500, b"oops"),
             Reply(429, b"{}", {"retry-after": "0"}),
             Reply(200, b"\xff"),
@@ -455,7 +455,7 @@ class ProviderContract(Contract, terms=True):
             pytest.skip("no canned probe_ok or models_ok")
         await Bench(self, healthy).provider.probe()
 
-        ill: list[Step] = [Reply(500, b"oops"), Reply(503, b""), httpx.ConnectError("refused"), None]
+        ill: list[ReplayStep] = [Reply(500, b"oops"), Reply(503, b""), httpx.ConnectError("refused"), None]
         for step in ill:
             bench = Bench(self, step)
             error = await error_of(bench.provider.probe())
@@ -545,7 +545,7 @@ class ProviderContract(Contract, terms=True):
         call = bench.call()
         objects = (bench.provider, bench.endpoint, call, call.http)
         shown = {f"the repr of {type(each).__name__}": f"{each!r} {each}" for each in objects}
-        steps: list[Step] = [
+        steps: list[ReplayStep] = [
             *(each.reply for each in self.errors),
             Reply(200, b"\xff"),
             Reply(401, b""),

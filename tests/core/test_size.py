@@ -54,7 +54,6 @@ NOT_YET: dict[str, dict[str, int]] = {
         "http/client.py": 521,
         "resilience/circuit_breaker.py": 315,
         "resilience/rate_limit.py": 307,
-        "testing/contract/provider.py": 461,
     },
     "function": {
         "requests/parsing.py _part": 46,
@@ -65,7 +64,6 @@ NOT_YET: dict[str, dict[str, int]] = {
         "http/client.py Client.send": 13,
         "requests/parsing.py _part": 12,
         "transports/over_aiohttp.py _translated": 13,
-        "wire/assembly.py Assembly._add": 15,
     },
     "engine": {"engine": 4_839},
 }

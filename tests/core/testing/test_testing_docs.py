@@ -21,7 +21,7 @@ from pointsman.transports.factory import TransportFactory
 
 pytest_plugins = ["pytester"]
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text("utf-8")
 FILE = re.compile(
     r"^\*\*`(?P<path>[^`]+)`\*\*[^\n]*(?:\n[^\n`]+)*\n\n```\w+\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE
 )

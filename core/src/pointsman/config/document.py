@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman.config.problems import Path, Problem, readable, show_path
+from pointsman.config.problems import KeyPath, Problem, readable, show_path
 
 LARGEST_BYTES = 1024 * 1024
 
@@ -28,13 +28,13 @@ class Document(Struct, frozen=True):
 
     data: Any
     file: str | None = None
-    places: Mapping[Path, Place] = MappingProxyType({})
+    places: Mapping[KeyPath, Place] = MappingProxyType({})
 
     def __repr__(self) -> str:
         # The data may hold secrets, and tools that report errors show what local variables hold.
         return f"Document({self.file!r})"
 
-    def locate(self, path: Path, *, key: bool = False) -> Position | None:
+    def locate(self, path: KeyPath, *, key: bool = False) -> Position | None:
         """Line and column of the value at `path`, of its key when `key`.
 
         For what is not in the file, such as a key that is missing: the key of the mapping it is missing in,
@@ -47,13 +47,13 @@ class Document(Struct, frozen=True):
                 return place.key if key or missing else place.value
         return None
 
-    def _value(self, path: Path) -> Any:
+    def _value(self, path: KeyPath) -> Any:
         value = self.data
         for step in path:
             value = value[step]
         return value
 
-    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+    def problem(self, path: KeyPath, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` of the value at `path`, or of its key."""
         line, column = self.locate(path, key=key) or (None, None)
         hint = None if hint is None else readable(hint)

@@ -17,7 +17,7 @@ ReadFile = Callable[[str], str]
 Unresolved = tuple[KeyPath, str, str | None]
 """Where a reference failed, what is wrong with it, and what would help."""
 
-_REFERENCE = re.compile(r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>\{?))")
+_REFERENCE = r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>\{?))"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -50,7 +50,7 @@ def interpolate(
                 faults.append((path, error.message, error.hint))
                 return ""
 
-        return _REFERENCE.sub(one, text)
+        return re.sub(_REFERENCE, one, text)
 
     return walk(data, ()), faults
 

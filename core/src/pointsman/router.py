@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import ref
 
 from cachetools import TTLCache
@@ -30,7 +30,7 @@ from pointsman.errors import (
     UnknownModel,
     writable,
 )
-from pointsman.events import Events, Listener, RequestEnded
+from pointsman.events import Event, Events, Listener, RequestEnded, Progress
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream import ChatStream
 from pointsman.lifecycle import Lifecycle, shutting_down
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 E = TypeVar("E", bound=CallError)
+K = TypeVar("K", bound=Event | Progress)
 
 _NAME_CUT = 200
 """Characters of what was asked for in place of the name of a model, that its event shows."""
@@ -423,9 +424,22 @@ class Router:
             names = ", ".join(self._snapshot.providers)
             raise KeyError(f"no provider is called {name!r}; there are {names}") from None
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Tell `listener` of every event from now on; returns what ends it. It must not block."""
-        return self._events.add(listener)
+    @overload
+    def listen(self, listener: Listener) -> Callable[[], None]: ...
+    @overload
+    def listen(self, listener: Callable[[K], None], *, kinds: Iterable[type[K]]) -> Callable[[], None]: ...
+    def listen(
+        self, listener: Callable[[Any], None], *, kinds: Iterable[type[Any]] | None = None
+    ) -> Callable[[], None]:
+        """Tell `listener` of what happens from now on; returns what ends it. It must not block.
+
+        Args:
+            kinds: classes of `pointsman.events`; by default those that tell of an end or a change. An event
+                that nobody asked for is not made.
+
+        Raises: TypeError for what is no kind of event.
+        """
+        return self._events.add(listener) if kinds is None else self._events.add(listener, kinds)
 
     # ── operating ────────────────────────────────────────────────────────────────────────────────────
 

@@ -871,7 +871,7 @@ class Execution:
         if believed is not None and lease is self._last:
             self._usage = usage
             self._chain[0].learn(believed)
-        if error is None and not events.listeners:
+        if error is None and not events.attempt_ended:
             return
         tell(
             AttemptEnded(  # by position: there are two events to each call, and names double their cost
@@ -900,7 +900,7 @@ class Execution:
             return
         self._finished = True
         try:
-            if error is not None or self._setting.events.listeners:
+            if error is not None or self._setting.events.request_ended:
                 self._tell_end(result, error)
         finally:
             self._setting.running.ended(self)

@@ -13,9 +13,9 @@ from pointsman.events import (
     BreakerChanged,
     Event,
     Events,
+    Progress,
     Reloaded,
     RequestEnded,
-    Progress,
 )
 
 EVENT = Reloaded(kept=1, added=2, removed=3)

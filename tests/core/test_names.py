@@ -21,7 +21,6 @@ NOT_YET = {
     "Request": 3,
     "Step": 3,
     "Timeouts": 2,
-    "_Builder": 2,
     "_Fault": 2,
     "_Settings": 2,
 }

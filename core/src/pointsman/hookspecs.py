@@ -16,6 +16,8 @@ from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
+from pointsman.section import SectionFactory
+from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
 
@@ -56,6 +58,16 @@ class PointsmanSpec:
     @hookspec
     def pointsman_transports(self) -> Sequence[TransportFactory]:
         """HTTP transports. Entry-point group `pointsman.transports`."""
+        return ()
+
+    @hookspec
+    def pointsman_services(self) -> Sequence[ServiceFactory]:
+        """What lives with a router. Entry-point group `pointsman.services`."""
+        return ()
+
+    @hookspec
+    def pointsman_sections(self) -> Sequence[SectionFactory]:
+        """Further keys at the top of the configuration. Entry-point group `pointsman.sections`."""
         return ()
 
     @hookspec

@@ -30,7 +30,7 @@ from pointsman.errors import (
     UnknownModel,
     writable,
 )
-from pointsman.events import Event, Events, Listener, RequestEnded, Progress
+from pointsman.events import Event, Events, Listener, Progress, RequestEnded
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream import ChatStream
 from pointsman.lifecycle import Lifecycle, shutting_down
@@ -53,7 +53,6 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.control.socket import Control
     from pointsman.execution.batch import Batch
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
@@ -94,16 +93,6 @@ class Router:
         self._clock = clock or LoopClock()
         scrubber = Scrubber()
         self._events = Events(scrub=scrubber.text)
-
-        this = ref(self)  # else a router that nobody closes would be freed late: it would hold itself
-
-        def control(path: Path) -> Control:
-            from pointsman.control.socket import Control
-
-            router = this()
-            assert router is not None, "it is what asks"
-            return Control(router, path, scrub=scrubber.text)
-
         self._lifecycle = Lifecycle(
             config,
             plugins=tuple(plugins),
@@ -111,7 +100,7 @@ class Router:
             rng=rng,
             events=self._events,
             scrubber=scrubber,
-            control=control,
+            router=ref(self),  # else one that nobody closes would be freed late: it would hold itself
         )
         self._listed: TTLCache[str, Sequence[ModelInfo]] = TTLCache(
             maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now
@@ -148,7 +137,7 @@ class Router:
         return config
 
     async def __aenter__(self) -> Router:
-        self._lifecycle.bind()
+        await self._lifecycle.begin()
         return self
 
     async def __aexit__(

@@ -11,6 +11,8 @@ from pointsman.auth import AuthFactory
 from pointsman.builtin import audit, auth, retry, strategies
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
+from pointsman.section import SectionFactory
+from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports import fastest, open_transport
 from pointsman.transports.factory import TransportContext, TransportFactory
@@ -36,6 +38,18 @@ class BuiltinPlugin(PointsmanSpec):
     @hookimpl
     def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
         return audit.BUILT_IN
+
+    @hookimpl
+    def pointsman_services(self) -> Sequence[ServiceFactory]:
+        from pointsman.control.service import SERVICE  # sockets, and a model: for nothing without `control`
+
+        return (SERVICE,)
+
+    @hookimpl
+    def pointsman_sections(self) -> Sequence[SectionFactory]:
+        from pointsman.control.service import SECTION
+
+        return (SECTION,)
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:

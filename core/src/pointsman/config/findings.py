@@ -50,6 +50,12 @@ def findings(
     ]
 
 
+def unknown_key(path: Path, known: Sequence[str]) -> Finding:
+    """The key at `path` is none of `known`, which are all that there may be."""
+    hint = partial(_near, str(path[-1]), known)
+    return Finding(path, f"unknown key {path[-1]!r}", hint, at_key=True)
+
+
 def _near(key: str, known: Sequence[str]) -> str:
     return of_key(key) or did_you_mean(key, known) or "there is no key here"
 
@@ -77,7 +83,7 @@ def _finding(details: ErrorDetails, model: type[BaseModel], also: tuple[str, ...
     path = tuple(step for step in details["loc"] if step != "[key]")
     if details["type"] == "extra_forbidden":
         known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]
-        return Finding(path, f"unknown key {path[-1]!r}", partial(_near, str(path[-1]), known), at_key=True)
+        return unknown_key(path, known)
     if details["type"] == "missing":
         return Finding(path, "is missing", missing(path, details["input"]))
     hint = instead(path, details["input"]) if details["type"] in _EXPECTED else None

@@ -26,6 +26,7 @@ _INTERFACES = {
     "retry": _Interface(plain=("delay",)),
     "strategy": _Interface(plain=("pick", "members", "state", "restore")),
     "audit": _Interface(plain=("__call__", "close")),
+    "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
 }
 

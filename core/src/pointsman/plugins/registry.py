@@ -25,6 +25,8 @@ from pointsman.errors import PluginError
 from pointsman.hookspecs import PROJECT, PointsmanSpec
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
+from pointsman.section import SectionFactory
+from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
 
@@ -55,6 +57,8 @@ KINDS = {
         Kind("strategy", "pointsman.strategies", "pointsman_strategies", StrategyFactory),
         Kind("audit", "pointsman.audit", "pointsman_audit_sinks", AuditFactory),
         Kind("transport", "pointsman.transports", "pointsman_transports", TransportFactory),
+        Kind("service", "pointsman.services", "pointsman_services", ServiceFactory),
+        Kind("section", "pointsman.sections", "pointsman_sections", SectionFactory),
         Kind("dialect", "pointsman.dialects", "pointsman_config_dialects"),
         Kind("command", "pointsman.commands", "pointsman_commands"),
     )

@@ -26,12 +26,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pprint import pprint
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
-from pointsman import Router
-from pointsman.build.builder import Snapshot, build
+from pointsman import Router, lifecycle
 from pointsman.config import Config
 from pointsman.errors import (
     AttemptTimeout,
@@ -54,7 +55,8 @@ from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.event_stream import EventStream
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.resilience.circuit_breaker import BreakerSettings
+from pointsman.resilience.circuit_breaker import LEASE_GRACE
+from pointsman.routing.snapshot import Snapshot
 from pointsman.testing import Answer, Scripted, ShuffleLoop, run, seeded
 from pointsman.types import (
     ChatRequest,
@@ -462,7 +464,7 @@ class Ledger:
         if probes is not None:
             for lost in [each for each, until in probes.items() if until <= now]:
                 del probes[lost]
-            probes[key] = call.limits.deadline + BreakerSettings().lease_grace
+            probes[key] = call.limits.deadline + LEASE_GRACE
             at_most = self._most_probes - self._passed[deployment]
             self._must(len(probes) <= at_most, f"{len(probes)} probes at {deployment}, {at_most} allowed")
         self._compare(deployment)
@@ -630,23 +632,18 @@ class Failed(AssertionError):
     """A script after which something was wrong."""
 
 
-class _Router(Router):
-    """Finds its plugins once: a search for each of 100,000 routers takes ten times what they do."""
+UNRULY = Unruly()
 
-    unruly = Unruly()
-    _found: Plugins | None = None
 
-    def _build(self, config: Config, previous: Snapshot | None) -> Snapshot:
-        cls = type(self)
-        plugins = cls._found = cls._found or Plugins([cls.unruly])
-        return build(
-            config, plugins, clock=self._clock, rng=self._rng, events=self._events, previous=previous
-        )
+@cache
+def _found() -> Plugins:
+    """The plugins, found once: a search for each of 100,000 routers takes ten times what they do."""
+    return Plugins([UNRULY])
 
 
 def play(seed: int, tally: Tally | None = None) -> None:
     """Run the script of `seed`. Raises Failed, with a note of the seed, when anything is wrong after it."""
-    with seeded(seed):
+    with seeded(seed), patch.object(lifecycle, "Plugins", lambda *_, **__: _found()):
         run(_play(script(seed), Tally() if tally is None else tally), seed)
 
 
@@ -669,9 +666,9 @@ async def _play(given: Script, tally: Tally) -> None:
     complaints: list[str] = []
     loop.set_exception_handler(lambda _loop, context: complaints.append(str(context)))
     ledger = Ledger(given)
-    unruly = _Router.unruly
+    unruly = UNRULY
     unruly.begin(random.Random(given.seed ^ 0x5EED), ledger.took)
-    router = _Router.from_config(given.config, rng=random.Random(given.seed))
+    router = Router.from_config(given.config, rng=random.Random(given.seed))
     ledger.router = router
     for live in router._snapshot.lives.values():
         for _ in range(3 if live.window is not None else 0):

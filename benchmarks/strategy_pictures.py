@@ -55,10 +55,10 @@ class Dot:
 def scene(make: Callable[[Clock], Strategy], *, sessions: int = 0) -> tuple[Sequence[Member], list[Dot]]:
     """Four deployments, of which c has weight 2 and d is four times as slow, under 8 calls a second."""
     members = (
-        Member("a", price=Price(1, 1), max_in_flight=2),
-        Member("b", price=Price(3, 3), max_in_flight=3),
-        Member("c", 2, price=Price(3, 3), max_in_flight=6),
-        Member("d", seconds=2.0, price=Price(9, 9)),
+        Member("a", price=Price(input=1, output=1), max_in_flight=2),
+        Member("b", price=Price(input=3, output=3), max_in_flight=3),
+        Member("c", 2, price=Price(input=3, output=3), max_in_flight=6),
+        Member("d", seconds=2.0, price=Price(input=9, output=9)),
     )
     clock, rng = Clock(), random.Random(11)
     strategy = make(clock)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.execution.hedging import HedgeSettings, hedge_after, may_hedge
+from pointsman.config.sections import HedgeSettings
+from pointsman.execution.hedging import hedge_after, may_hedge
 from pointsman.resilience.adaptive_concurrency import AdaptiveLimit, AdaptiveSettings
 from pointsman.resilience.quantiles import Window
 

@@ -30,7 +30,7 @@ def lengths(it: CoolDown, times: int) -> list[float]:
     [
         (OVERLOAD, [10, 20, 40, 80, 120, 120]),
         (REFUSAL, [60, 120, 240, 480, 600, 600]),
-        (CoolDownSettings(1.0, 3.0), [1, 2, 3, 3, 3, 3]),
+        (CoolDownSettings(base=1.0, max=3.0), [1, 2, 3, 3, 3, 3]),
     ],
 )
 def test_it_doubles_in_a_row_up_to_its_most(settings: CoolDownSettings, expected: list[float]) -> None:
@@ -38,11 +38,19 @@ def test_it_doubles_in_a_row_up_to_its_most(settings: CoolDownSettings, expected
 
 
 @pytest.mark.parametrize(
-    ("base", "most"), [(0, 1), (-1, 1), (2, 1), (math.nan, 1), (1, math.inf), (1, math.nan)]
+    ("base", "most", "name"),
+    [
+        (0, 1, "base"),
+        (-1, 1, "base"),
+        (2, 1, "base"),
+        (math.nan, 1, "base"),
+        (1, math.inf, "max"),
+        (1, math.nan, "max"),
+    ],
 )
-def test_settings_that_cannot_be_right_are_refused(base: float, most: float) -> None:
-    with pytest.raises(ValueError, match="base"):
-        CoolDownSettings(base, most)
+def test_settings_that_cannot_be_right_are_refused(base: float, most: float, name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        CoolDown(CoolDownSettings(base=base, max=most))
 
 
 def test_ten_thousand_in_a_row_overflow_nothing() -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.known_names import PACKAGES, what_to_write
-from pointsman.plugins.registry import KINDS, Plugins
+from pointsman.plugins.registry import Plugins
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT_IN = {

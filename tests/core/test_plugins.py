@@ -6,8 +6,9 @@ The distributions here are real: a module and a `*.dist-info` in a directory on 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from textwrap import dedent
@@ -22,7 +23,8 @@ from pointsman.builtin.plugin import plugin
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.errors import PluginError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.plugins.registry import KINDS, PluginInfo, Plugins
+from pointsman.plugins.kinds import KINDS
+from pointsman.plugins.registry import PluginInfo, Plugins
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.strategy import StrategyFactory
 
@@ -48,7 +50,13 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     modules = set(sys.modules)
 
     def install(
-        name: str, code: str, *claims: str, version: str = "1.0", where: str = "site", target: str = "plugin"
+        name: str,
+        code: str,
+        *claims: str,
+        version: str = "1.0",
+        where: str = "site",
+        target: str = "plugin",
+        requires: Sequence[str] = (),
     ) -> None:
         site = tmp_path / where
         site.mkdir(exist_ok=True)
@@ -56,7 +64,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         (site / f"{module}.py").write_text(dedent(code))
         info = site / f"{module}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        head = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+        head += [f"Requires-Dist: {each}" for each in requires]
+        (info / "METADATA").write_text("\n".join([*head, "", "What it is for."]))
         groups: dict[str, list[str]] = {}
         for claim in claims:
             group, _, claimed = claim.partition(": ")
@@ -162,7 +172,7 @@ def test_metadata_is_read_once(install: Install, monkeypatch: pytest.MonkeyPatch
         reads.append(1)
         return metadata.distributions()
 
-    monkeypatch.setattr("pointsman.plugins.registry.distributions", counted)
+    monkeypatch.setattr("pointsman.plugins.discovery.distributions", counted)
     plugins = Plugins()
 
     plugins.auth("env")
@@ -453,3 +463,112 @@ def test_a_distribution_whose_metadata_cannot_be_read_is_listed_and_stops_nobody
     assert broken.distribution == "garbled-1.0.dist-info"
     assert broken.error is not None
     assert broken.error.startswith("its metadata cannot be read: UnicodeDecodeError")
+
+
+# ── what goes with this version, and what is left out ────────────────────────────────────────────────
+
+FITS = [
+    [],
+    ["pointsman"],
+    ["pointsman==0.1.0"],
+    ["pointsman>=0.1,<0.2"],
+    ["pointsman (>=0.1)"],
+    ["pointsman~=0.1.0; python_version >= '3.11'"],
+    ["pointsman-h1==99", "Pointsman>=0.1"],
+    ["pointsman>=99; extra == 'later'"],
+    ["pointsman[testing]>=0.1"],
+]
+UNFIT = {
+    "pointsman>=0.2": "requires pointsman>=0.2, and this is 0.1.0",
+    "Pointsman <0.1": "requires pointsman<0.1, and this is 0.1.0",
+    "pointsman>=1,<2; python_version >= '3'": "requires pointsman<2,>=1, and this is 0.1.0",
+    "pointsman=>1": "requires 'pointsman=>1', which is no requirement",
+}
+
+
+@pytest.mark.parametrize("requires", FITS, ids=str)
+def test_a_plugin_that_goes_with_this_version_is_used(install: Install, requires: list[str]) -> None:
+    install("pointsman-acme", GOOD, "providers: acme", requires=requires)
+
+    assert Plugins().provider("acme").name == "acme"
+
+
+@pytest.mark.parametrize("requires", UNFIT)
+def test_a_plugin_for_another_version_is_not_imported_and_says_which(install: Install, requires: str) -> None:
+    install("pointsman-acme", "raise AssertionError", "providers: acme", requires=["pydantic>=2", requires])
+    plugins = Plugins()
+
+    before = find(plugins, "acme")
+    with pytest.raises(PluginError) as caught:
+        plugins.provider("acme")
+
+    assert UNFIT[requires] in caught.value.message
+    assert "of the distribution pointsman-acme requires" in caught.value.message
+    assert "pip install --upgrade pointsman-acme" in caught.value.message
+    for info in (before, find(plugins, "acme")):
+        assert (info.state, info.error) == ("broken", UNFIT[requires])
+    assert "pointsman_acme" not in sys.modules
+
+
+def test_what_our_own_plugins_require_takes_no_library_to_be_understood() -> None:
+    ask = (
+        "import sys; from pointsman.plugins.registry import Plugins\n"
+        "[Plugins().provider(name) for name in ('openai', 'claude')]; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=True)
+
+    assert "packaging" not in done.stdout.split()
+
+
+@pytest.mark.parametrize("said", ["none", "None", "other-acme", "pointsman-acme2,other"])
+def test_a_plugin_that_the_environment_leaves_out_is_neither_imported_nor_used(
+    install: Install, said: str
+) -> None:
+    install("pointsman-acme", "raise AssertionError", "providers: acme")
+    plugins = Plugins(environ={"POINTSMAN_PLUGINS": said})
+
+    with pytest.raises(PluginError) as caught:
+        plugins.provider("acme")
+
+    assert "offered by pointsman-acme, which POINTSMAN_PLUGINS in the environment leaves out" in str(
+        caught.value
+    )
+    info = find(plugins, "acme")
+    assert (info.state, info.error) == ("left out", "POINTSMAN_PLUGINS does not name pointsman-acme")
+    assert "acme" not in plugins.names("provider")
+
+
+@pytest.mark.parametrize("said", ["", "pointsman-acme", "other, Pointsman_Acme "])
+def test_a_plugin_that_the_environment_names_is_used(install: Install, said: str) -> None:
+    install("pointsman-acme", GOOD, "providers: acme")
+
+    assert Plugins(environ={"POINTSMAN_PLUGINS": said}).provider("acme").name == "acme"
+
+
+def test_the_environment_leaves_out_nothing_of_ours() -> None:
+    plugins = Plugins(environ={"POINTSMAN_PLUGINS": "none"})
+
+    assert plugins.provider("openai").name == "openai"
+    assert plugins.strategy("round_robin").name == "round_robin"
+    assert plugins.transport("h1").name == "h1"
+
+
+def test_who_is_left_out_is_in_nobodys_way(install: Install) -> None:
+    install("pointsman-acme", GOOD, "providers: acme")
+    install("other-acme", "raise AssertionError", "providers: acme")
+
+    assert Plugins(environ={"POINTSMAN_PLUGINS": "pointsman-acme"}).provider("acme").name == "acme"
+
+
+def test_a_passed_in_object_is_no_matter_of_the_environment() -> None:
+    plugins = Plugins([Acme()], environ={"POINTSMAN_PLUGINS": "none"})
+
+    assert plugins.provider("acme").name == "acme"
+
+
+def test_the_environment_of_the_process_counts(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("pointsman-acme", "raise AssertionError", "providers: acme")
+    monkeypatch.setenv("POINTSMAN_PLUGINS", "none")
+
+    with pytest.raises(PluginError, match="POINTSMAN_PLUGINS"):
+        Plugins().provider("acme")

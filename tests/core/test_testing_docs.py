@@ -14,7 +14,8 @@ import pytest
 
 from pointsman import ConfigError, Router
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.plugins.registry import KINDS, Plugins
+from pointsman.plugins.kinds import KINDS
+from pointsman.plugins.registry import Plugins
 from pointsman.testing import ReplayTransport, Reply, Scripted
 from pointsman.transports.factory import TransportFactory
 

@@ -106,7 +106,7 @@ def test_the_lowest_priority_gets_its_tenth() -> None:
 
 
 def test_every_priority_below_the_highest_has_its_share_so_that_none_starves() -> None:
-    it = line(max_length=2_000)
+    it = line(length=2_000)
     for priority, key in zip(Priority, "hnl", strict=True):
         enter(it, *key * 500, priority=priority)
 
@@ -293,7 +293,7 @@ def test_nobody_starves(weights: dict[str, int], moves: list[tuple[str, Priority
 
 
 def test_a_full_line_refuses_with_a_time_to_come_back() -> None:
-    it = line(max_length=2)
+    it = line(length=2)
     enter(it, "a", "b")
 
     with pytest.raises(QueueFull, match="2 calls wait already") as raised:
@@ -372,7 +372,7 @@ def test_a_line_that_stood_still_is_forgiven_after_a_while() -> None:
 
 
 def test_a_higher_priority_takes_the_place_of_the_newest_of_the_lowest() -> None:
-    it = line(max_length=3)
+    it = line(length=3)
     lows = enter(it, "a", "b", priority=LOW)
     enter(it, "c")
 
@@ -384,7 +384,7 @@ def test_a_higher_priority_takes_the_place_of_the_newest_of_the_lowest() -> None
 
 
 def test_equals_are_not_shed_for_each_other() -> None:
-    it = line(max_length=3)
+    it = line(length=3)
     enter(it, *"abc")
 
     with pytest.raises(QueueFull):
@@ -392,7 +392,7 @@ def test_equals_are_not_shed_for_each_other() -> None:
 
 
 def test_in_one_priority_the_key_that_holds_most_gives_up_its_newest() -> None:
-    it = line(max_length=5)
+    it = line(length=5)
     came = enter(it, *"abaaa")
 
     assert it.enter("c", 0.0)[1] is came[4]
@@ -401,31 +401,8 @@ def test_in_one_priority_the_key_that_holds_most_gives_up_its_newest() -> None:
         enter(it, "b")
 
 
-def test_callers_over_their_quota_go_first_whatever_their_priority() -> None:
-    it = line(max_length=2)
-    over = it.enter("a", 0.0, priority=HIGH, over_quota=True)[0]
-    enter(it, "b", priority=LOW)
-
-    assert it.enter("c", 0.0, priority=LOW)[1] is over
-    with pytest.raises(QueueFull):
-        it.enter("d", 0.0, priority=HIGH, over_quota=True)
-
-
-def test_a_key_whose_last_caller_is_shed_for_its_own_next_one_begins_at_the_end_of_the_round() -> None:
-    it = line(max_length=3, weights={"a": 3})
-    it.enter("a", 0.0)
-    it.enter("a", 0.0, over_quota=True)
-    enter(it, "b")
-    assert serve(it).key == "a"
-    enter(it, "b")
-
-    assert it.enter("a", 0.0)[1] is not None
-
-    assert keys(serve_all(it)) == "bab"
-
-
 def test_those_who_are_woken_are_not_shed() -> None:
-    it = line(max_length=1)
+    it = line(length=1)
     enter(it, "a", priority=LOW)
     assert it.wake() is not None
 
@@ -436,11 +413,10 @@ def test_those_who_are_woken_are_not_shed() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"max_length": 0},
-        {"max_wait": 0.0},
-        {"classes": 0},
-        {"share": 0.0},
-        {"share": 0.5},
+        {"length": 0},
+        {"wait": 0.0},
+        {"lowest_share": 0.0},
+        {"lowest_share": 0.5},
         {"weights": {"a": 0}},
     ],
 )
@@ -450,7 +426,7 @@ def test_settings_that_could_starve_somebody_are_refused(settings: dict[str, obj
 
 
 def test_the_status_is_plain_data() -> None:
-    it = line(max_length=3)
+    it = line(length=3)
     enter(it, "a", "b")
     enter(it, "a", priority=LOW)
     serve(it)
@@ -475,19 +451,19 @@ def history(seed: int) -> None:
     weights = {key: rng.randint(1, 4) for key in "abc"}
     # A share with a finite binary fraction of a million parts, so that the model's fractions are the same.
     share = rng.choice([0.1, 0.25, 0.2])
-    settings = QueueSettings(max_length=rng.choice([3, 8, 30]), classes=3, share=share, weights=weights)
+    settings = QueueSettings(length=rng.choice([3, 8, 30]), lowest_share=share, weights=weights)
     real = FairQueue(settings)
-    model = QueueModel(settings.max_length, 3, Fraction(str(share)), weights)
+    model = QueueModel(settings.length, 3, Fraction(str(share)), weights)
     pairs: dict[int, tuple[Waiter, Caller]] = {}
     number = 0
     busy = rng.random()
     for _ in range(80):
         what = rng.random()
         if what < 0.35 + 0.3 * busy:
-            new = Caller(number + 1, rng.choice("abcde"), rng.randrange(3), rng.random() < 0.1)
+            new = Caller(number + 1, rng.choice("abcde"), rng.randrange(3))
             victim = model.victim(new)
             try:
-                waiter, shed = real.enter(new.key, 0.0, priority=new.priority, over_quota=new.over_quota)
+                waiter, shed = real.enter(new.key, 0.0, priority=new.priority)
             except QueueFull:
                 assert victim is new
                 continue
@@ -694,7 +670,7 @@ def test_an_error_of_the_attempt_reaches_its_own_caller_and_no_other() -> None:
 
 def test_whoever_is_shed_is_refused_and_the_other_takes_the_place_in_line() -> None:
     async def work() -> None:
-        places = Places(0, max_length=1)
+        places = Places(0, length=1)
         low = asyncio.create_task(places.queue.wait(places.acquire, priority=LOW))
         await asyncio.sleep(0.1)
         high = asyncio.create_task(places.queue.wait(places.acquire, priority=HIGH))
@@ -887,7 +863,7 @@ def test_a_caller_cancelled_in_the_tick_in_which_its_turn_comes_passes_it_on() -
 async def interleaved(seed: int) -> None:
     """Random callers, cancellations and releases; after the last nobody may wait while a place is free."""
     rng = random.Random(seed)
-    places = Places(rng.randint(0, 2), max_wait=1e6, weights={"a": 2})
+    places = Places(rng.randint(0, 2), wait=1e6, weights={"a": 2})
     tasks: list[asyncio.Task[str]] = []
     for _ in range(40):
         what = rng.random()
@@ -934,7 +910,7 @@ def test_places_are_kept_count_of_when_callers_are_cancelled_at_any_time() -> No
 
     async def work(seed: int) -> None:
         rng = random.Random(seed)
-        places = Places(3, max_wait=1e6)
+        places = Places(3, wait=1e6)
         held = 0
 
         async def caller() -> None:
@@ -967,7 +943,7 @@ def test_shuffled_releases_serve_each_key_in_order(seed: int, callers: int) -> N
 
     async def work() -> None:
         rng = random.Random(seed)
-        places = Places(0, max_wait=1e6)
+        places = Places(0, wait=1e6)
         order: dict[str, list[int]] = {"a": [], "b": []}
 
         async def caller(n: int, key: str) -> None:

@@ -6,248 +6,41 @@
 
 The names are imported when they are first used, so that `import pointsman` costs nothing, and a plugin that
 needs `pointsman.types` does not load the router.
+
+Type checkers read the stub beside this file; a test holds the two against each other.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pointsman.config import Config
-    from pointsman.errors import (
-        AttemptTimeout,
-        AuthenticationFailed,
-        BadResponse,
-        CallError,
-        ConfigError,
-        ConnectionFailed,
-        ContentFiltered,
-        ContextWindowExceeded,
-        DeadlineExceeded,
-        FailedAttempt,
-        FirstTokenTimeout,
-        IdleTimeout,
-        InvalidRequest,
-        MidStreamError,
-        ModelNotFound,
-        NoConnectionFree,
-        NoDeploymentAvailable,
-        Outcome,
-        OutOfResources,
-        Overloaded,
-        PermissionDenied,
-        PluginError,
-        PointsmanError,
-        ProviderError,
-        QueueFull,
-        QuotaExhausted,
-        RateLimited,
-        RequestError,
-        RuleNotMet,
-        Truncated,
-        Unavailable,
-        UnknownModel,
-        Unsupported,
-    )
-    from pointsman.execution.batch import Batch, BatchResult
-    from pointsman.execution.stream import ChatStream
-    from pointsman.hookspecs import PointsmanSpec, hookimpl
-    from pointsman.router import Router
-    from pointsman.sync import SyncItems, SyncProvider, SyncRouter, SyncStream
-    from pointsman.types import (
-        Audio,
-        ChatRequest,
-        ChatResponse,
-        Done,
-        EmbedRequest,
-        EmbedResponse,
-        File,
-        Finished,
-        GenerateRequest,
-        Image,
-        Message,
-        ModelInfo,
-        RawDelta,
-        ReasoningBlock,
-        ReasoningDelta,
-        RefusalDelta,
-        ResponseFormat,
-        Started,
-        StreamEvent,
-        Text,
-        TextDelta,
-        Tool,
-        ToolCall,
-        ToolCallDelta,
-        ToolChoice,
-        Usage,
-        UsageUpdate,
-        replace,
-    )
+from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "AttemptTimeout",
-    "Audio",
-    "AuthenticationFailed",
-    "BadResponse",
-    "Batch",
-    "BatchResult",
-    "CallError",
-    "ChatRequest",
-    "ChatResponse",
-    "ChatStream",
-    "Config",
-    "ConfigError",
-    "ConnectionFailed",
-    "ContentFiltered",
-    "ContextWindowExceeded",
-    "DeadlineExceeded",
-    "Done",
-    "EmbedRequest",
-    "EmbedResponse",
-    "FailedAttempt",
-    "File",
-    "Finished",
-    "FirstTokenTimeout",
-    "GenerateRequest",
-    "IdleTimeout",
-    "Image",
-    "InvalidRequest",
-    "Message",
-    "MidStreamError",
-    "ModelInfo",
-    "ModelNotFound",
-    "NoConnectionFree",
-    "NoDeploymentAvailable",
-    "OutOfResources",
-    "Outcome",
-    "Overloaded",
-    "PermissionDenied",
-    "PluginError",
-    "PointsmanError",
-    "PointsmanSpec",
-    "ProviderError",
-    "QueueFull",
-    "QuotaExhausted",
-    "RateLimited",
-    "RawDelta",
-    "ReasoningBlock",
-    "ReasoningDelta",
-    "RefusalDelta",
-    "RequestError",
-    "ResponseFormat",
-    "Router",
-    "RuleNotMet",
-    "Started",
-    "StreamEvent",
-    "SyncItems",
-    "SyncProvider",
-    "SyncRouter",
-    "SyncStream",
-    "Text",
-    "TextDelta",
-    "Tool",
-    "ToolCall",
-    "ToolCallDelta",
-    "ToolChoice",
-    "Truncated",
-    "Unavailable",
-    "UnknownModel",
-    "Unsupported",
-    "Usage",
-    "UsageUpdate",
-    "__version__",
-    "hookimpl",
-    "replace",
-]
-
 _HOMES = {
-    "pointsman.execution.batch": (
-        "Batch",
-        "BatchResult",
-    ),
-    "pointsman.config": ("Config",),
-    "pointsman.errors": (
-        "AttemptTimeout",
-        "AuthenticationFailed",
-        "BadResponse",
-        "CallError",
-        "ConfigError",
-        "ConnectionFailed",
-        "ContentFiltered",
-        "ContextWindowExceeded",
-        "DeadlineExceeded",
-        "FailedAttempt",
-        "FirstTokenTimeout",
-        "IdleTimeout",
-        "InvalidRequest",
-        "MidStreamError",
-        "ModelNotFound",
-        "NoConnectionFree",
-        "NoDeploymentAvailable",
-        "OutOfResources",
-        "Outcome",
-        "Overloaded",
-        "PermissionDenied",
-        "PluginError",
-        "PointsmanError",
-        "ProviderError",
-        "QueueFull",
-        "QuotaExhausted",
-        "RateLimited",
-        "RequestError",
-        "RuleNotMet",
-        "RuleNotMet",
-        "Truncated",
-        "Unavailable",
-        "UnknownModel",
-        "Unsupported",
-    ),
-    "pointsman.hookspecs": (
-        "PointsmanSpec",
-        "hookimpl",
-    ),
-    "pointsman.router": ("Router",),
-    "pointsman.execution.stream": ("ChatStream",),
-    "pointsman.sync": (
-        "SyncItems",
-        "SyncProvider",
-        "SyncRouter",
-        "SyncStream",
-    ),
-    "pointsman.types": (
-        "Audio",
-        "ChatRequest",
-        "ChatResponse",
-        "Done",
-        "EmbedRequest",
-        "EmbedResponse",
-        "File",
-        "Finished",
-        "GenerateRequest",
-        "Image",
-        "Message",
-        "ModelInfo",
-        "RawDelta",
-        "ReasoningBlock",
-        "ReasoningDelta",
-        "RefusalDelta",
-        "ResponseFormat",
-        "Started",
-        "StreamEvent",
-        "Text",
-        "TextDelta",
-        "Tool",
-        "ToolCall",
-        "ToolCallDelta",
-        "ToolChoice",
-        "Usage",
-        "UsageUpdate",
-        "replace",
-    ),
+    "pointsman.config": "Config",
+    "pointsman.errors": """
+        AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
+        ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FirstTokenTimeout
+        IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
+        NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
+        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited RequestError RuleNotMet
+        Truncated Unavailable UnknownModel Unsupported
+    """,
+    "pointsman.execution.batch": "Batch BatchResult",
+    "pointsman.execution.stream": "ChatStream",
+    "pointsman.hookspecs": "PointsmanSpec hookimpl",
+    "pointsman.router": "Router",
+    "pointsman.sync": "SyncItems SyncProvider SyncRouter SyncStream",
+    "pointsman.types": """
+        Audio ChatRequest ChatResponse Done EmbedRequest EmbedResponse File Finished GenerateRequest
+        Image Message ModelInfo RawDelta ReasoningBlock ReasoningDelta RefusalDelta ResponseFormat
+        Started StreamEvent Text TextDelta Tool ToolCall ToolCallDelta ToolChoice Usage UsageUpdate
+        replace
+    """,
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+"""The public names, by the module that they are imported from when they are first used."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted([*_HOME_OF, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

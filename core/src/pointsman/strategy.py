@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
+from pydantic import Field
 
+from pointsman._internal.settings import Number, Section
 from pointsman.context import Context
 from pointsman.errors import Outcome
 
@@ -44,15 +46,16 @@ class Member(Protocol):
         """Attempts that hold a lease now."""
 
 
-class Price(Struct, frozen=True):
-    """What a deployment charges, in one currency for all, per 1,000,000 tokens.
+class Price(Section):
+    """What a deployment charges, in one currency for all, per 1,000,000 tokens."""
 
-    `cached` is for prompt tokens that the upstream had in its cache; None: as `input`.
-    """
-
-    input: float
-    output: float
-    cached: float | None = None
+    input: Number = Field(ge=0, description="for the prompt")
+    output: Number = Field(ge=0, description="for the answer")
+    cached: Number | None = Field(
+        default=None,
+        ge=0,
+        description="for what the upstream had in its cache, which `cheapest` cannot foresee and leaves out",
+    )
 
 
 class Residency(Struct, frozen=True):

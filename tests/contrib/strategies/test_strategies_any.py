@@ -48,7 +48,7 @@ def crowd(rng: random.Random, n: int) -> list[Member]:
             weight=rng.randint(1, 4),
             model="AB"[i % 2],
             provider_name=f"h{i % 3}",
-            price=rng.choice([None, Price(rng.randint(0, 3), 2)]),
+            price=rng.choice([None, Price(input=rng.randint(0, 3), output=2)]),
         )
         for i in range(n)
     ]

@@ -18,8 +18,8 @@ LONG_ANSWER = ChatRequest("m", [Message.user("hi")])
 
 
 def test_the_answer_depends_on_what_is_long() -> None:
-    cheap_input = Member("in", price=Price(1, 20))
-    cheap_output = Member("out", price=Price(3, 8))
+    cheap_input = Member("in", price=Price(input=1, output=20))
+    cheap_output = Member("out", price=Price(input=3, output=8))
     strategy = Cheapest()
 
     assert strategy.pick((cheap_input, cheap_output), LONG_PROMPT) is cheap_input
@@ -28,9 +28,9 @@ def test_the_answer_depends_on_what_is_long() -> None:
 
 def test_a_free_one_wins_however_busy_it_is_and_the_next_cheapest_when_it_is_not_ready() -> None:
     free, dear, dearer = (
-        Member("free", in_flight=50, price=Price(0, 0)),
-        Member("dear", price=Price(1, 1)),
-        Member("dearer", price=Price(2, 2)),
+        Member("free", in_flight=50, price=Price(input=0, output=0)),
+        Member("dear", price=Price(input=1, output=1)),
+        Member("dearer", price=Price(input=2, output=2)),
     )
 
     assert Cheapest().pick((dearer, dear, free), LONG_ANSWER) is free
@@ -38,10 +38,12 @@ def test_a_free_one_wins_however_busy_it_is_and_the_next_cheapest_when_it_is_not
 
 
 def test_an_unknown_price_comes_last() -> None:
-    assert Cheapest().pick((Member("?"), Member("a", price=Price(99, 99))), LONG_ANSWER).id == "a"
+    assert (
+        Cheapest().pick((Member("?"), Member("a", price=Price(input=99, output=99))), LONG_ANSWER).id == "a"
+    )
 
 
-@pytest.mark.parametrize("price", [None, Price(1, 2)])
+@pytest.mark.parametrize("price", [None, Price(input=1, output=2)])
 def test_equal_prices_are_least_connections(price: Price | None) -> None:
     members = tuple(Member(f"d{i}", price=price) for i in range(3))
     strategy = Cheapest()
@@ -56,9 +58,9 @@ def test_equal_prices_are_least_connections(price: Price | None) -> None:
 
 def test_a_tolerance_makes_nearly_equal_prices_share() -> None:
     members = (
-        Member("a", price=Price(1, 1)),
-        Member("b", price=Price(1.05, 1.05)),
-        Member("c", price=Price(2, 2)),
+        Member("a", price=Price(input=1, output=1)),
+        Member("b", price=Price(input=1.05, output=1.05)),
+        Member("c", price=Price(input=2, output=2)),
     )
     strategy = Cheapest(CheapestSettings.model_validate({"tolerance": "10%"}))
 
@@ -75,7 +77,9 @@ def test_a_tolerance_makes_nearly_equal_prices_share() -> None:
 def test_nobody_ready_would_have_been_cheaper(
     prices: list[tuple[float, float]], characters: int, most: int
 ) -> None:
-    members = tuple(Member(f"d{i}", price=Price(*each)) for i, each in enumerate(prices))
+    members = tuple(
+        Member(f"d{i}", price=Price(input=each[0], output=each[1])) for i, each in enumerate(prices)
+    )
     request = GenerateRequest("m", "x" * characters, max_tokens=most)
     strategy = Cheapest()
 

@@ -53,6 +53,23 @@ def that_much_is_added_for_each_window_without_one(setting: Setting) -> None:
     assert [bears(setting.to(each, base), steps=2) for each in (1, 2)] == [7, 9]
 
 
+@proves("adaptive_concurrency.initial")
+def it_begins_with_that_limit(setting: Setting) -> None:
+    def at_once(value: int) -> int:
+        given = setting.to(value, alone(adaptive_concurrency={}))
+        given["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "max_in_flight": 10}]
+        upstream = Scripted()
+        upstream.default("a", Answer(after=0.5))
+
+        async def story(r: Router) -> int:
+            await asyncio.gather(*(ask(r) for _ in range(20)))
+            return upstream.most_in_flight["a"]
+
+        return during(given, upstream, story)
+
+    assert [at_once(each) for each in (3, 7)] == [3, 7]
+
+
 @proves("adaptive_concurrency.pace")
 def a_window_is_that_long(setting: Setting) -> None:
     base = alone(adaptive_concurrency={"decrease": "50%"})

@@ -305,3 +305,24 @@ def that_share_of_the_turns_is_kept_for_each_lower_priority(setting: Setting) ->
         return during(setting.to(value, narrow(queue={"wait": "1h"})), upstream, story)
 
     assert [low(each) for each in ("10%", "40%")] == [pytest.approx(4, abs=1), pytest.approx(16, abs=1)]
+
+
+@proves("queue.weights")
+def a_caller_gets_so_many_turns_in_each_round(setting: Setting) -> None:
+    def turns(value: dict[str, int]) -> Counter[str]:
+        upstream = Scripted()
+        upstream.default("a", Answer(after=1))
+        found: Counter[str] = Counter()
+
+        async def one(r: Router, caller: str) -> None:
+            if await ask(r, caller=caller) == "ok" and found.total() < 40:
+                found[caller] += 1
+
+        async def story(r: Router) -> None:
+            await asyncio.gather(*(one(r, each) for each in ["one", "other"] * 60))
+
+        during(setting.to(value, narrow(queue={"wait": "1h"})), upstream, story)
+        return found
+
+    assert turns({})["one"] == pytest.approx(20, abs=1)
+    assert turns({"one": 3})["one"] == pytest.approx(30, abs=2)

@@ -67,7 +67,7 @@ def outcome(read: Callable[[], Any]) -> Any:
 def told_of(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [told_of(each) for each in value]
-    return type(value), {name: told(getattr(value, name)) for name in value.__match_args__}
+    return type(value), {name: told(getattr(value, name)) for name in value.__struct_fields__}
 
 
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
@@ -143,6 +143,7 @@ def test_the_usual_answer_is_read_straight_from_its_bytes() -> None:
         {"usage": {"input_tokens": 3.0}},
         {"usage": {"input_tokens": 1 << 62}},
         {"usage": {"input_tokens": -1}},
+        {"usage": {"cache_creation": {"ephemeral_1h_input_tokens": 1 << 64}}},
         {"usage": {"input_tokens": True}},
         {"new": 1},
         {"id": None},
@@ -263,6 +264,20 @@ def test_a_delta_under_a_number_above_64_bits_belongs_to_the_block_that_began_un
             for n in (large, 0)
         ),
         delta(large, "text_delta", "text", "first"),
+        {"type": "message_stop"},
+    ]
+
+    check_stream(SseEvent(frame["type"], json.dumps(frame).encode()) for frame in frames)
+
+
+@pytest.mark.parametrize(
+    "block", [{}, {"type": None}, {"type": 7}, {"type": ["text"]}, {"type": "new"}], ids=repr
+)
+def test_a_delta_of_a_block_that_is_none_is_the_same_error(block: dict[str, Any]) -> None:
+    frames = [
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        delta(0, "text_delta", "text", "hi"),
+        delta(0, "input_json_delta", "partial_json", "{"),
         {"type": "message_stop"},
     ]
 

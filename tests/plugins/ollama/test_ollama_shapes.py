@@ -10,7 +10,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from damage import nearly, piece, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from replay import (
     RECORDED,
     Exchange,
@@ -80,7 +80,7 @@ def outcome(read: Callable[[], Any]) -> Any:
 def told_of(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [told_of(each) for each in value]
-    return type(value), {name: told(getattr(value, name)) for name in value.__match_args__}
+    return type(value), {name: told(getattr(value, name)) for name in value.__struct_fields__}
 
 
 def seeds(count: int, what: str) -> Iterable[Random]:

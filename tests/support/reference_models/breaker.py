@@ -12,6 +12,9 @@ from fractions import Fraction
 from math import floor, inf
 from typing import Any
 
+LEASE_GRACE = 5.0
+DEFAULT_LEASE = 600.0
+
 
 @dataclass
 class Lease:
@@ -78,8 +81,8 @@ class BreakerModel:
             return None
         if self.state == "open":
             self.states.append("half_open")
-        deadline = expires if expires is not None else now + self.settings.default_lease
-        self.leases.append(Lease(self.epoch, len(self.leases), deadline + self.settings.lease_grace))
+        deadline = expires if expires is not None else now + DEFAULT_LEASE
+        self.leases.append(Lease(self.epoch, len(self.leases), deadline + LEASE_GRACE))
         return self.epoch, len(self.leases) - 1
 
     def report(self, permit: tuple[int, int], now: float, kind: str) -> None:
@@ -122,8 +125,7 @@ class BreakerModel:
             self._go_open(now)
         elif kind in ("ok", "slow"):
             lease.succeeded = True
-            needed = self.settings.success_threshold
-            if self.passed() == (self.settings.half_open_max_calls if needed is None else needed):
+            if self.passed() == self.settings.success_threshold:
                 self.k = 0
                 self.states.append("closed")
 

@@ -15,7 +15,6 @@ class Caller:
     number: int
     key: str
     priority: int
-    over_quota: bool
 
 
 @dataclass
@@ -39,12 +38,9 @@ class QueueModel:
         """Who has to go for `new`; `new` itself when it is the one that is refused; None when there is room."""
         if len(self.callers) < self.length:
             return None
-        rank = (new.over_quota, new.priority)
-        worse = [each for each in self.callers if (each.over_quota, each.priority) > rank]
+        worse = [each for each in self.callers if each.priority > new.priority]
         if worse:
-            return max(worse, key=lambda each: (each.over_quota, each.priority, each.number))
-        if new.over_quota:
-            return new
+            return max(worse, key=lambda each: (each.priority, each.number))
 
         def held(key: str, more: int = 0) -> Fraction:
             return Fraction(len(self.of(new.priority, key)) + more, self.weight(key))

@@ -57,11 +57,12 @@ def starter(found: Sequence[Found]) -> str:
 
 def _tail() -> str:
     from pointsman.builtin.retry import ExponentialSettings
-    from pointsman.config.sections import BreakerConfig, Timeouts
+    from pointsman.config.sections import Timeouts
+    from pointsman.resilience.circuit_breaker import BreakerSettings
 
     sections: dict[str, type[BaseModel]] = {
         "retry": ExponentialSettings,
-        "circuit_breaker": BreakerConfig,
+        "circuit_breaker": BreakerSettings,
         "timeouts": Timeouts,
     }
     shown = {key: _defaults(section, _SHOWN[key]) for key, section in sections.items()}

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.transports import TlsContexts
-from pointsman.transports.factory import TransportFactory
+from pointsman.plugin import PointsmanSpec, TlsContexts, TransportFactory, hookimpl
 from pointsman_h1.transport import H1Transport
 
 __all__ = ["H1Plugin", "H1Transport", "plugin"]

@@ -10,7 +10,7 @@ from collections import deque
 from itertools import zip_longest
 from typing import Any
 
-from pointsman.transports.shortage import OUT_OF
+from pointsman.plugin import RESOURCE_ERRORS
 
 _Address = tuple[Any, ...]  # what `socket.getaddrinfo` gives: family, kind, protocol, name, address
 ATTEMPT_DELAY = 0.25
@@ -164,7 +164,7 @@ class _Attempts:
     def failure(self) -> OSError:
         """What came of each address, or what we lacked ourselves."""
         for _, error in self._failures:
-            if error.errno in OUT_OF:
+            if error.errno in RESOURCE_ERRORS:
                 return error
         ends = [(address, _why(error)) for address, error in self._failures]
         ends += [(address, "no answer") for address, _ in self.running.values()]

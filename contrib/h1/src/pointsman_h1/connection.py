@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 import httpx
 
-from pointsman.transports.readable import last_words
+from pointsman.plugin import last_words
 from pointsman_h1.framing import FramingError, ResponseReader
 from pointsman_h1.request import Outgoing
 

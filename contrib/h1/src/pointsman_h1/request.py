@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from pointsman.transports.raw import RequestTemplate
+from pointsman.plugin import RequestTemplate
 
 JOINED = 64 * 1024
 """Bytes of a body up to which it goes out in one piece with its head."""

@@ -10,10 +10,16 @@ from collections.abc import Awaitable
 
 import httpx
 
-from pointsman.transports import TlsContexts, TransportOptions, TransportUnavailable
-from pointsman.transports.fair_semaphore import Slots
-from pointsman.transports.httpx_messages import Request, Response
-from pointsman.transports.raw import RawTransport, RequestTemplate
+from pointsman.plugin import (
+    RawTransport,
+    Request,
+    RequestTemplate,
+    Response,
+    Slots,
+    TlsContexts,
+    TransportOptions,
+    TransportUnavailable,
+)
 from pointsman_h1.connecting import Resolver, connected
 from pointsman_h1.connection import READ_BYTES, Connection, NeverSent
 from pointsman_h1.framing import ResponseReader

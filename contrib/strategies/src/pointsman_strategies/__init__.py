@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.strategy import StrategyFactory
+from pointsman.plugin import PointsmanSpec, StrategyFactory, hookimpl
 from pointsman_strategies import affinity, cheapest, peak_ewma, power_of_two, warm
 from pointsman_strategies.affinity import Affinity, AffinitySettings
 from pointsman_strategies.cheapest import Cheapest, CheapestSettings

@@ -16,10 +16,21 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from pointsman.builtin.strategies import LeastConnections
-from pointsman.clock import Rng
-from pointsman.strategy import Member, Strategy, StrategyFactory
-from pointsman.types import Audio, ChatRequest, File, GenerateRequest, Image, Message, Part, Text
+from pointsman.plugin import (
+    Audio,
+    ChatRequest,
+    File,
+    GenerateRequest,
+    Image,
+    LeastConnections,
+    Member,
+    Message,
+    Part,
+    Rng,
+    Strategy,
+    StrategyFactory,
+    Text,
+)
 
 _HASH_BYTES = 16
 _STEP = 2.0**-53

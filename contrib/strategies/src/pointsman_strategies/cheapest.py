@@ -7,11 +7,19 @@ from math import inf
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointsman.builtin.strategies import LeastConnections
-from pointsman.clock import Rng
-from pointsman.strategy import Member, Price, Strategy, StrategyFactory
-from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Text
-from pointsman.units import Percent
+from pointsman.plugin import (
+    ChatRequest,
+    EmbedRequest,
+    GenerateRequest,
+    LeastConnections,
+    Member,
+    Percent,
+    Price,
+    Rng,
+    Strategy,
+    StrategyFactory,
+    Text,
+)
 
 _CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_ATTACHMENT = 1_000

@@ -14,7 +14,7 @@ from math import exp
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-from pointsman.strategy import Member, Residency
+from pointsman.plugin import Member, Residency
 
 _NEW = 0.2  # the weight of a new sample in the average service time
 

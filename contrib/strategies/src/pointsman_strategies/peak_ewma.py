@@ -13,10 +13,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointsman.clock import Clock, Rng, system_rng
-from pointsman.errors import Outcome
-from pointsman.strategy import Member, Sample, Strategy, StrategyFactory
-from pointsman.units import Duration
+from pointsman.plugin import (
+    Clock,
+    Duration,
+    Member,
+    Outcome,
+    Rng,
+    Sample,
+    Strategy,
+    StrategyFactory,
+    system_rng,
+)
 from pointsman_strategies.power_of_two import two_of
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman.clock import Rng, system_rng
-from pointsman.strategy import Member, Strategy, StrategyFactory
+from pointsman.plugin import Member, Rng, Strategy, StrategyFactory, system_rng
 
 
 class PowerOfTwo(Strategy):

@@ -11,11 +11,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointsman.builtin.strategies import LeastConnections
-from pointsman.clock import Clock, Rng
-from pointsman.errors import Outcome
-from pointsman.strategy import Member, Residency, Sample, Strategy, StrategyFactory
-from pointsman.units import Duration, Percent
+from pointsman.plugin import (
+    Clock,
+    Duration,
+    LeastConnections,
+    Member,
+    Outcome,
+    Percent,
+    Residency,
+    Rng,
+    Sample,
+    Strategy,
+    StrategyFactory,
+)
 from pointsman_strategies.hosts import Fleet, Host, canonical, fleet_of
 
 _LEAST_WANTED = 0.05

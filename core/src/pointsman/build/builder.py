@@ -28,7 +28,6 @@ from pointsman.config.findings import Finding
 from pointsman.config.problems import Path, Problem
 from pointsman.errors import ConfigError, UnknownModel
 from pointsman.events import Events
-from pointsman.execution.hedging import HedgeSettings
 from pointsman.plugins.registry import Plugins
 from pointsman.retry import RetryPolicy
 from pointsman.routing.pool import Pool, chain
@@ -152,7 +151,7 @@ class Plan:
                 rng=draft.rng,
                 events=draft.events,
                 retry=parts.retry,
-                hedging=self._hedge_settings(),
+                hedging=draft.config.hedging,
                 scrubber=draft.scrubber,
                 alarms=TimerHeap() if previous is None else previous.setting.alarms,
             ),
@@ -264,9 +263,3 @@ class Plan:
                     sink.close()
         self._draft.refuse()
         return started
-
-    def _hedge_settings(self) -> HedgeSettings | None:
-        config = self._draft.config.hedging
-        return (
-            None if config is None else HedgeSettings(config.quantile, config.floor, config.minimum_samples)
-        )

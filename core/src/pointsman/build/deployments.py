@@ -20,18 +20,14 @@ from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider
 from pointsman.requests.parsing import default_options
-from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
-from pointsman.resilience.circuit_breaker import BreakerSettings
-from pointsman.resilience.cool_down import CoolDownSettings, Credential
+from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
 from pointsman.resilience.loaded_models import POLL_SECONDS, ModelServer
-from pointsman.resilience.outlier_detection import OutlierDetector, OutlierSettings
+from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.resilience.rate_limit import Gcra, Oversize, RateLimits, RateLimitScope
-from pointsman.resilience.warm_up import WarmUpSettings
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.snapshot import Polled, Upstream
-from pointsman.strategy import Price
 from pointsman.transports.options import TransportUnavailable
 from pointsman.units import Rate
 from pointsman.wire.retry_after import left
@@ -96,7 +92,7 @@ class Deployments:
             },
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
-            price=None if config.price is None else Price(**dict(config.price)),
+            price=config.price,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self.lives[id], upstream.checks),
             first_token=timeouts.first_token,
@@ -120,7 +116,7 @@ class Deployments:
         async def poll() -> None:
             host.told(await provider.in_memory(), clock.now())
 
-        settings = CheckSettings(interval=POLL_SECONDS)
+        settings = CheckSettings.model_construct(interval=POLL_SECONDS)
         # A server that does not answer is nothing new here: what is known of it grows stale by itself.
         poller = HealthChecker(
             f"{name} for what it has in memory",
@@ -192,23 +188,21 @@ class Deployments:
         return client if same else None
 
     def _live_settings(self, config: DeploymentConfig) -> LiveSettings:
-        warm_up, adaptive = self._draft.config.warm_up, self._draft.config.adaptive_concurrency
         return LiveSettings(
-            breaker=BreakerSettings(**dict(self._specific.breaker(config))),
+            breaker=self._specific.breaker(config),
             max_in_flight=config.max_in_flight,
-            warm_up=None if warm_up is None else WarmUpSettings(**dict(warm_up)),
-            adaptive=None if adaptive is None else AdaptiveSettings(**dict(adaptive)),
-            overload=CoolDownSettings(**dict(self._specific.overload(config))),
-            refusal=CoolDownSettings(**dict(self._specific.refusal(config))),
+            warm_up=self._draft.config.warm_up,
+            adaptive=self._draft.config.adaptive_concurrency,
+            overload=self._specific.overload(config),
+            refusal=self._specific.refusal(config),
         )
 
     def _outlier(
         self, pool: str, id: str, live: DeploymentState, checks: HealthState | None
     ) -> OutlierDetector | None:
-        config, events = self._draft.config.outliers, self._draft.events
-        if config is None and checks is None:
+        settings, events = self._draft.config.outliers, self._draft.events
+        if settings is None and checks is None:
             return None
-        settings = OutlierSettings(enabled=False) if config is None else OutlierSettings(**dict(config))
         before = None if self._draft.previous is None else self._draft.previous.pools.get(pool)
         for each in () if before is None else before.deployments:
             if each.live is live and each.outlier is not None:
@@ -266,7 +260,7 @@ class Deployments:
         live.limits = limits
         settle(live, settings, self._draft.now, rng=self._draft.rng, events=self._draft.events)
         live.uses(credential)
-        credential.settings = CoolDownSettings(**dict(self._draft.config.refusal))
+        credential.settings = self._draft.config.refusal
         if self._draft.config.hedging is not None:
             live.keep_window()
         if client is not None:

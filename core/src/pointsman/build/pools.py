@@ -18,7 +18,7 @@ from pointsman.errors import FallbackOn, Outcome, PluginError
 from pointsman.provider import ProviderFactory
 from pointsman.requests.requirements import show, unmet
 from pointsman.resilience.admission_queue import AdmissionQueue
-from pointsman.resilience.fair_queue import FairQueue, QueueSettings
+from pointsman.resilience.fair_queue import FairQueue
 from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudget
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import Deployment
@@ -187,12 +187,11 @@ class Pools:
         config, clock = self._draft.config.queue, self._draft.clock
         if config is None:
             return None
-        settings = QueueSettings(max_length=config.length, max_wait=config.wait, share=config.lowest_share)
 
         def release(held: Lease) -> None:
             held.release(Outcome.NEUTRAL, clock.now(), sent=False)
 
-        return AdmissionQueue(FairQueue(settings), release)
+        return AdmissionQueue(FairQueue(config), release)
 
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         return None if settings is None else _kept(None if old is None else old.budget, settings)

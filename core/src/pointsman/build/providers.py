@@ -143,10 +143,9 @@ class Providers:
 
         What the checks said of the `old` one stays, and they go on when nothing about them has changed.
         """
-        config = self._draft.config.health_for(upstream.config)
-        if config is None:
+        settings = self._draft.config.health_for(upstream.config)
+        if settings is None:
             return replace(upstream, checks=None, prober=None, warming=[])
-        settings = CheckSettings(**dict(config))
         kept = None if old is None else old.checks
         if old is not None and kept is not None:
             if old.provider is upstream.provider and kept.settings == settings:

@@ -60,7 +60,7 @@ class Services:
             if package is None:
                 draft.found.append(unknown_key(path, [*type(draft.config).model_fields, *sections]))
             else:
-                message = "nobody who is installed reads this section, so it does nothing"
+                message = "nothing that is installed reads this section, so it does nothing"
                 draft.warnings.append(draft.config.problem(path, message, f"pip install {package}", key=True))
             return None
         section: SectionFactory | None = self._factories.offered("section", key, path)

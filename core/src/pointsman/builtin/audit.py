@@ -79,6 +79,7 @@ def _record_of(event: type[Event | _Gap]) -> type[Struct]:
         ["v", "seq", "ts", "event", *fields],
         rename={"seconds": "ms", "first_token": "first_token_ms", "missing": "count"},
         omit_defaults=True,
+        frozen=True,
     )
 
 
@@ -97,7 +98,7 @@ _RECORDS: dict[type[Event | _Gap], tuple[str, type[Struct]]] = {
 _encode = Encoder(enc_hook=str.__str__).encode
 
 
-class _Tokens(Struct, omit_defaults=True):
+class _Tokens(Struct, frozen=True, omit_defaults=True):
     """The kinds of tokens that the upstream counted."""
 
     prompt: int | None = None

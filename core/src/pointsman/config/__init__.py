@@ -3,7 +3,6 @@
 from pointsman.config.model import Config
 from pointsman.config.sections import (
     AttemptTimeouts,
-    BreakerConfig,
     DeploymentConfig,
     LimitsConfig,
     ModelConfig,
@@ -15,7 +14,6 @@ from pointsman.config.sections import (
 
 __all__ = [
     "AttemptTimeouts",
-    "BreakerConfig",
     "Config",
     "DeploymentConfig",
     "LimitsConfig",

@@ -82,7 +82,8 @@ def _schema() -> _Schema:
     schema = Config.model_json_schema()
     for section in plugin.pointsman_sections():
         own = section.settings.model_json_schema()
-        described = own.pop("description", "")
+        said = own.pop("description", "").removesuffix(".")
+        described = said[:1].lower() + said[1:]  # its docstring, as the other keys say it
         schema["$defs"].update(own.pop("$defs", {}))
         optional = {"anyOf": [own, {"type": "null"}], "default": None, "description": described}
         schema["properties"][section.name] = optional

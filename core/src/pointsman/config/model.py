@@ -14,38 +14,33 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from pointsman._internal.regular_files import read_regular
+from pointsman._internal.settings import Section, no_entries, no_items
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
+from pointsman.config.kinds import ModelName, ProviderName, Word
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.salvage import ValidPart
 from pointsman.config.sections import (
-    AdaptiveConfig,
-    BreakerConfig,
     DeploymentConfig,
-    HealthConfig,
-    HedgingConfig,
+    HedgeSettings,
     LimitsConfig,
     ModelConfig,
-    ModelName,
     Named,
-    OutlierConfig,
-    OverloadConfig,
     ProviderConfig,
-    ProviderName,
-    QueueConfig,
-    RefusalConfig,
-    Section,
     Timeouts,
-    WarmUpConfig,
-    Word,
     _Open,
-    no_entries,
-    no_items,
 )
 from pointsman.errors import ConfigError
+from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
+from pointsman.resilience.circuit_breaker import BreakerSettings
+from pointsman.resilience.cool_down import OverloadSettings, RefusalSettings
+from pointsman.resilience.fair_queue import QueueSettings
+from pointsman.resilience.health_check import CheckSettings
+from pointsman.resilience.outlier_detection import OutlierSettings
+from pointsman.resilience.warm_up import WarmUpSettings
 from pointsman.units import Percent
 
 _BY_LOADER = object()
@@ -86,15 +81,15 @@ class Config(_Open):
     retry: Named = Field(
         default=Named.model_construct(type="exponential"), description="how often, and how long between"
     )
-    circuit_breaker: BreakerConfig = Field(
-        default=BreakerConfig.model_construct(), description="when a failing deployment is left alone"
+    circuit_breaker: BreakerSettings = Field(
+        default=BreakerSettings.model_construct(), description="when a failing deployment is left alone"
     )
-    overload: OverloadConfig = Field(
-        default=OverloadConfig.model_construct(),
+    overload: OverloadSettings = Field(
+        default=OverloadSettings.model_construct(),
         description="when a deployment is tried again that was overloaded",
     )
-    refusal: RefusalConfig = Field(
-        default=RefusalConfig.model_construct(),
+    refusal: RefusalSettings = Field(
+        default=RefusalSettings.model_construct(),
         description="when a deployment is tried again that refused us",
     )
     timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="how long calls may take")
@@ -102,22 +97,22 @@ class Config(_Open):
         default_factory=no_entries,
         description="rate limits that several providers or deployments share, by name",
     )
-    queue: QueueConfig | None = Field(
-        default=QueueConfig.model_construct(),
+    queue: QueueSettings | None = Field(
+        default=QueueSettings.model_construct(),
         description="where callers wait for room; null: they are refused at once",
     )
-    health: HealthConfig | None = Field(default=None, description="ask providers whether they are well")
-    outliers: OutlierConfig | None = Field(
+    health: CheckSettings | None = Field(default=None, description="ask providers whether they are well")
+    outliers: OutlierSettings | None = Field(
         default=None, description="leave out what fails again and again, beside the circuit breaker"
     )
-    warm_up: WarmUpConfig | None = Field(
-        default=WarmUpConfig.model_construct(),
+    warm_up: WarmUpSettings | None = Field(
+        default=WarmUpSettings.model_construct(),
         description="take on load slowly after coming back; null: at once",
     )
-    adaptive_concurrency: AdaptiveConfig | None = Field(
+    adaptive_concurrency: AdaptiveSettings | None = Field(
         default=None, description="find the number of calls that a deployment bears"
     )
-    hedging: HedgingConfig | None = Field(
+    hedging: HedgeSettings | None = Field(
         default=None, description="send a stream that is late with its first token elsewhere as well"
     )
     panic_threshold: Percent = Field(
@@ -331,11 +326,11 @@ class Config(_Open):
                 merged.update((name, value) for name, value in level if value is not None)
         return Timeouts.model_construct(**merged)  # each value was validated where it was said
 
-    def health_for(self, provider: ProviderConfig) -> HealthConfig | None:
+    def health_for(self, provider: ProviderConfig) -> CheckSettings | None:
         """How `provider` is checked; None when it is not."""
         if provider.health is None:
             return self.health
-        return None if provider.health is False else merged(self.health or HealthConfig(), provider.health)
+        return None if provider.health is False else merged(self.health or CheckSettings(), provider.health)
 
 
 def _without_locals(make: Callable[[], C]) -> C:

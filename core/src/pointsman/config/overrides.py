@@ -8,18 +8,14 @@ for it has one state.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from pointsman._internal.settings import Order, Section
 from pointsman.config.findings import Finding
 from pointsman.config.problems import Path
-from pointsman.config.sections import (
-    BreakerConfig,
-    DeploymentConfig,
-    ModelConfig,
-    OverloadConfig,
-    RefusalConfig,
-    Section,
-)
+from pointsman.config.sections import DeploymentConfig, ModelConfig
+from pointsman.resilience.circuit_breaker import BreakerSettings
+from pointsman.resilience.cool_down import OverloadSettings, RefusalSettings
 from pointsman.units import format_duration
 
 SPECIFIC = ("circuit_breaker", "overload", "refusal")
@@ -53,17 +49,17 @@ class Specific:
                     for each in model.deployments:
                         saying.setdefault(each.id, own)
 
-    def breaker(self, deployment: DeploymentConfig) -> BreakerConfig:
+    def breaker(self, deployment: DeploymentConfig) -> BreakerSettings:
         """Its `circuit_breaker`."""
-        return cast("BreakerConfig", self.of("circuit_breaker", deployment))
+        return cast("BreakerSettings", self.of("circuit_breaker", deployment))
 
-    def overload(self, deployment: DeploymentConfig) -> OverloadConfig:
+    def overload(self, deployment: DeploymentConfig) -> OverloadSettings:
         """Its `overload`."""
-        return cast("OverloadConfig", self.of("overload", deployment))
+        return cast("OverloadSettings", self.of("overload", deployment))
 
-    def refusal(self, deployment: DeploymentConfig) -> RefusalConfig:
+    def refusal(self, deployment: DeploymentConfig) -> RefusalSettings:
         """Its `refusal`."""
-        return cast("RefusalConfig", self.of("refusal", deployment))
+        return cast("RefusalSettings", self.of("refusal", deployment))
 
     def of(self, section: str, deployment: DeploymentConfig) -> Section:
         """Its section of that name."""
@@ -120,27 +116,9 @@ def _said(section: Section) -> dict[str, Any]:
     }
 
 
-class _Order(NamedTuple):
-    """`most` must not be below `least`."""
-
-    least: str
-    most: str
-    because: str = ""
-
-
-_ORDERS = (
-    _Order("success_threshold", "half_open_max_calls", ": it could never close again"),
-    _Order("reset_timeout", "max_reset_timeout"),
-    _Order("base", "max"),
-    _Order("base_ejection", "max_ejection"),
-)
-
-
 def _contradictions(path: Path, holds: Section, *, said: Section) -> Iterator[Finding]:
     """What is wrong within the settings that hold, at the key that is `said` here."""
-    for order in _ORDERS:
-        if order.least not in type(holds).model_fields:
-            continue
+    for order in holds.orders:
         least, most = getattr(holds, order.least), getattr(holds, order.most)
         if least <= most:
             continue
@@ -154,5 +132,5 @@ def _contradictions(path: Path, holds: Section, *, said: Section) -> Iterator[Fi
             yield Finding((*path, order.most), less)
 
 
-def _shown(order: _Order, value: float) -> str:
+def _shown(order: Order, value: float) -> str:
     return str(value) if order.because else format_duration(value)

@@ -5,188 +5,48 @@ written: `Named.settings`, `ProviderConfig.settings`. Nothing here shows or dump
 """
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, NoReturn, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
-from pointsman.errors import InvalidRequest
-from pointsman.requests.requirements import as_label, as_rule
+from pointsman._internal.settings import Count, Section, Unpickled, no_entries, no_items
+from pointsman.config.kinds import (
+    ApiKey,
+    BaseUrl,
+    Defaults,
+    Headers,
+    LabelMap,
+    ModelName,
+    ProxyUrl,
+    RuleMap,
+    Word,
+)
+from pointsman.resilience.circuit_breaker import BreakerSettings
+from pointsman.resilience.cool_down import OverloadSettings, RefusalSettings
+from pointsman.resilience.health_check import CheckSettings
+from pointsman.strategy import Price
 from pointsman.units import Duration, Percent, Rate
 
 _MASK = "**********"
 
 
-# ── kinds of values ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _no_truth_value(value: object) -> object:
-    """`true` is a number to Python, and surely a mistake in a configuration."""
-    if isinstance(value, bool):
-        raise ValueError("expected a whole number, not true or false")
-    return value
-
-
-def _no_number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("expected a number, not true or false")
-    return value
-
-
-def _speakable(name: str) -> str:
-    if not name or name != name.strip() or not name.isprintable():
-        raise ValueError("a name must not be empty, begin or end with a space, or hold control characters")
-    return name
-
-
-def _without_slash(name: str) -> str:
-    if "/" in _speakable(name):
-        raise ValueError("the name of a provider must not contain '/': 'provider/model' is split there")
-    return name
-
-
-def _url(url: str) -> str:
-    """An http or https URL without a trailing slash. The message never repeats it: it may hold a password."""
-    try:
-        parts = urlsplit(url.strip())
-        port_is_wrong = parts.port == 0
-    except ValueError:
-        raise ValueError("expected a URL such as http://127.0.0.1:11434") from None
-    if re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?", url.strip()):
-        raise ValueError("lacks http:// or https:// in front, as in http://127.0.0.1:11434")
-    if parts.scheme not in ("http", "https") or not parts.hostname or port_is_wrong:
-        raise ValueError(
-            "expected a URL that begins with http:// or https://, such as http://127.0.0.1:11434"
-        )
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a user name or password; put the credential under api_key or auth")
-    if parts.query or parts.fragment:
-        raise ValueError("must not have a query (?…) or fragment (#…)")
-    if call := re.search(_CALLS, parts.path):
-        raise ValueError(f"must end before {call[0]!r}, which each call adds by itself")
-    return url.strip().rstrip("/")
-
-
-_CALLS = r"/((chat/)?completions|embeddings|messages|api/(chat|generate|embed|tags))/?$"
-"""The paths of single calls, which people copy out of an example with curl."""
-
-
-def _proxy(proxy: SecretStr) -> SecretStr:
-    try:
-        parts = urlsplit(proxy.get_secret_value())
-        fits = parts.scheme in ("http", "https", "socks5", "socks5h") and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError("expected the URL of a proxy, such as http://proxy:3128 or socks5://proxy:1080")
-    return proxy
-
-
-def _not_blank(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().strip():
-        raise ValueError("is empty; set the variable it comes from, or leave the key out")
-    if variable := re.fullmatch(r"os\.environ/(\w{1,80})", secret.get_secret_value()):
-        raise ValueError(f"is LiteLLM's way to name a variable; write ${{{variable[1]}}}")
-    return secret
-
-
-def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    for name, value in headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ValueError("the name of a header is made of letters, digits and dashes")
-        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value.get_secret_value()):
-            raise ValueError(f"the header {name} has a line break or another control character in its value")
-    return headers
-
-
-def _labels(labels: object) -> object:
-    """YAML's `true` and Python's True are the same label."""
-    if not isinstance(labels, Mapping):
-        return labels
-    return {
-        name: as_label(value) if isinstance(value, bool | int | float) else value
-        for name, value in labels.items()
-    }
-
-
-def _rule(rule: object) -> object:
-    try:
-        return as_rule(rule)
-    except InvalidRequest as error:
-        raise ValueError(error.message) from None
-
-
-_IN_THE_CALL = ("messages", "model", "prompt", "texts")
-
-
-def _defaults(defaults: dict[str, Any]) -> dict[str, Any]:
-    for name in _IN_THE_CALL:
-        if name in defaults:
-            raise ValueError(f"{name!r} cannot have a default: every call says it itself")
-    return defaults
-
-
-Count = Annotated[int, Field(le=1_000_000_000), BeforeValidator(_no_truth_value)]
-Number = Annotated[float, Field(allow_inf_nan=False, le=1e9), BeforeValidator(_no_number)]
-ModelName = Annotated[str, AfterValidator(_speakable)]
-ProviderName = Annotated[str, AfterValidator(_without_slash)]
-Word = Annotated[str, Field(min_length=1)]
-BaseUrl = Annotated[str, AfterValidator(_url)]
-ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
-ApiKey = Annotated[SecretStr, AfterValidator(_not_blank)]
-Headers = Annotated[dict[str, SecretStr], AfterValidator(_headers)]
-LabelMap = Annotated[dict[str, str], BeforeValidator(_labels)]
-RuleMap = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_rule)]
-Defaults = Annotated[dict[str, Any], AfterValidator(_defaults)]
-
-
-# ── sections ─────────────────────────────────────────────────────────────────────────────────────────
-
 # Where the default of a field is a section, it is constructed rather than validated: validating it would
 # build its schema at import, and the schema of `Config` holds all of that once more.
 
 
-# In place of `dict` and `list`: pydantic asks every factory for its signature, and that of a built-in class
-# is parsed from text, which was a quarter of the time in which the schema of `Config` is built.
-def no_entries() -> dict[str, Any]:
-    return {}
-
-
-def no_items() -> list[Any]:
-    return []
-
-
-class _Unpickled:
-    """What may hold secrets, which a pickle would write out."""
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("a configuration holds secrets and is not pickled; hand on where it came from")
-
-
-class Section(_Unpickled, BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
-
-
-class _Open(_Unpickled, BaseModel):
+class _Open(Unpickled, BaseModel):
     """A mapping that also takes keys of a plugin.
 
     Which of those are secret only the plugin knows, so none is shown or dumped.
@@ -278,79 +138,6 @@ class Timeouts(Section):
     )
 
 
-class BreakerConfig(Section):
-    """When a deployment that keeps failing is left alone, and how it comes back."""
-
-    enabled: bool = Field(
-        default=True, description="false: failures are counted, and nothing follows from them"
-    )
-    failure_threshold: Count = Field(
-        default=5, ge=1, description="failures in a row that open it", json_schema_extra={"unit": "calls"}
-    )
-    window: Duration = Field(default=30.0, gt=0, description="the time over which the rates are taken")
-    minimum_calls: Count = Field(
-        default=20,
-        ge=1,
-        description="fewer calls in the window make no rate",
-        json_schema_extra={"unit": "calls"},
-    )
-    failure_rate: Percent = Field(default=0.5, gt=0, description="the share of failed calls that opens it")
-    slow_rate: Percent = Field(default=0.8, gt=0, description="the share of slow calls that opens it")
-    slow_after: Duration = Field(
-        default=30.0, gt=0, description="a call is slow when its first content takes longer"
-    )
-    reset_timeout: Duration = Field(
-        default=15.0,
-        gt=0,
-        description="how long it stays open the first time; doubles each time, plus up to a fifth",
-    )
-    max_reset_timeout: Duration = Field(
-        default_factory=lambda data: max(300.0, data.get("reset_timeout", 0.0)),
-        gt=0,
-        description="it never stays open longer, apart from that fifth; at least `reset_timeout`",
-        json_schema_extra={"default": 300.0},
-    )
-    half_open_max_calls: Count = Field(
-        default=2,
-        ge=1,
-        description="trial calls at a time while half open",
-        json_schema_extra={"unit": "calls"},
-    )
-    success_threshold: Count = Field(
-        default_factory=lambda data: min(2, data.get("half_open_max_calls", 2)),
-        ge=1,
-        description="trial calls that must succeed to close it; at most `half_open_max_calls`",
-        json_schema_extra={"default": 2, "unit": "calls"},
-    )
-    count_overload: bool = Field(
-        default=False, description="an overloaded upstream (429, 503 with a hint) counts too"
-    )
-
-
-class OverloadConfig(Section):
-    """For how long a deployment is left alone that is overloaded and does not say when to come back."""
-
-    base: Duration = Field(default=10.0, gt=0, description="the first time; doubles with each in a row")
-    max: Duration = Field(
-        default_factory=lambda data: max(120.0, data.get("base", 0.0)),
-        gt=0,
-        description="never longer, apart from a tenth; at least `base`",
-        json_schema_extra={"default": 120.0},
-    )
-
-
-class RefusalConfig(Section):
-    """For how long a deployment is left alone that refuses us: the key, the account or the model is wrong."""
-
-    base: Duration = Field(default=60.0, gt=0, description="the first time; doubles with each in a row")
-    max: Duration = Field(
-        default_factory=lambda data: max(600.0, data.get("base", 0.0)),
-        gt=0,
-        description="never longer, apart from a tenth; at least `base`",
-        json_schema_extra={"default": 600.0},
-    )
-
-
 class LimitsConfig(Section):
     """How much may be asked for; what is above waits in the queue. At least one of the two."""
 
@@ -373,69 +160,7 @@ class LimitsConfig(Section):
         return self
 
 
-class QueueConfig(Section):
-    """Where callers wait when only room is lacking: in turn by fairness key, by priority, never for long."""
-
-    length: Count = Field(default=1000, ge=1, description="callers that may wait for one model")
-    wait: Duration = Field(default=5.0, gt=0, description="nobody waits longer; who would is refused at once")
-    lowest_share: Percent = Field(
-        default=0.1, gt=0, lt=0.5, description="of the turns is kept for each priority below the highest"
-    )
-
-
-class PriceConfig(Section):
-    """What a deployment charges, in one currency for all, per 1,000,000 tokens."""
-
-    input: Number = Field(ge=0, description="for the prompt")
-    output: Number = Field(ge=0, description="for the answer")
-    cached: Number | None = Field(
-        default=None,
-        ge=0,
-        description="for what the upstream had in its cache, which `cheapest` cannot foresee and leaves out",
-    )
-
-
-class HealthConfig(Section):
-    """Checks that ask every provider, free of charge, whether it is well; there are none without this."""
-
-    interval: Duration = Field(default=15.0, ge=0.01, description="between checks, a fifth more or less")
-    timeout: Duration = Field(default=5.0, gt=0, description="a check that takes longer has failed")
-    rise: Count = Field(default=2, ge=1, description="checks in a row that must pass to end an illness")
-    fall: Count = Field(default=3, ge=1, description="checks in a row that must fail to begin one")
-
-
-class OutlierConfig(Section):
-    """Deployments that fail again and again are left out for a while; there is none of it without this."""
-
-    failure_threshold: Count = Field(default=5, ge=1, description="failures in a row that eject")
-    base_ejection: Duration = Field(default=30.0, gt=0, description="the first time; longer each time")
-    max_ejection: Duration = Field(
-        default_factory=lambda data: max(300.0, data.get("base_ejection", 0.0)),
-        gt=0,
-        description="it is never out longer, plus a tenth; at least `base_ejection`",
-        json_schema_extra={"default": 300.0},
-    )
-    interval: Duration = Field(default=10.0, gt=0, description="in health: the next ejection is shorter")
-    max_ejected: Percent = Field(default=0.5, gt=0, description="of a level at most, and never the last")
-
-
-class WarmUpConfig(Section):
-    """How a deployment that comes back takes on load, so that it is not buried at once."""
-
-    window: Duration = Field(default=30.0, gt=0, description="until it takes as much as the others")
-    minimum: Percent = Field(default=0.1, gt=0, description="the share that it begins with")
-    aggression: Number = Field(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
-
-
-class AdaptiveConfig(Section):
-    """Finds out how many calls a deployment bears, below its `max_in_flight`; off without this."""
-
-    decrease: Percent = Field(default=0.9, gt=0, lt=1, description="the limit after an overload, as a share")
-    increase: Number = Field(default=1.0, gt=0, description="added for each window without one")
-    pace: Duration = Field(default=1.0, gt=0, description="the window until the first tokens tell a better")
-
-
-class HedgingConfig(Section):
+class HedgeSettings(Section):
     """A second attempt beside one that is late with its first token; the first content wins."""
 
     quantile: Percent = Field(
@@ -491,7 +216,7 @@ class ProviderConfig(_Open):
         default_factory=no_items, description="names under the general `limits` that it counts against"
     )
     headers: Headers = Field(default_factory=no_entries, description="more headers for every call")
-    health: HealthConfig | Literal[False] | None = Field(
+    health: CheckSettings | Literal[False] | None = Field(
         default=None,
         description="in place of the general `health`, key by key; false: it is not checked",
         json_schema_extra={"as_general": True},
@@ -546,7 +271,7 @@ class DeploymentConfig(Section):
     shared_limits: list[str] = Field(
         default_factory=no_items, description="names under the general `limits` that it counts against"
     )
-    price: PriceConfig | None = Field(default=None, description="for the strategy `cheapest`")
+    price: Price | None = Field(default=None, description="for the strategy `cheapest`")
     defaults: Defaults = Field(
         default_factory=no_entries, description="options of calls that do not say them"
     )
@@ -556,13 +281,13 @@ class DeploymentConfig(Section):
     timeouts: AttemptTimeouts = Field(
         default=AttemptTimeouts.model_construct(), description="in place of those of model and provider"
     )
-    circuit_breaker: BreakerConfig | None = Field(
+    circuit_breaker: BreakerSettings | None = Field(
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
-    overload: OverloadConfig | None = Field(
+    overload: OverloadSettings | None = Field(
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
-    refusal: RefusalConfig | None = Field(
+    refusal: RefusalSettings | None = Field(
         default=None,
         description="in place of that of the model, key by key; a wrong credential goes by the general one",
         json_schema_extra=_AS_GENERAL,
@@ -635,15 +360,15 @@ class ModelConfig(Section):
     retry: Named | None = Field(
         default=None, description="in place of the general `retry`, for requests that ask for this model"
     )
-    circuit_breaker: BreakerConfig | None = Field(
+    circuit_breaker: BreakerSettings | None = Field(
         default=None,
         description="in place of the general one, key by key, for all its deployments",
         json_schema_extra=_AS_GENERAL,
     )
-    overload: OverloadConfig | None = Field(
+    overload: OverloadSettings | None = Field(
         default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
     )
-    refusal: RefusalConfig | None = Field(
+    refusal: RefusalSettings | None = Field(
         default=None,
         description="in place of the general one, key by key; not for a wrong credential, which others share",
         json_schema_extra=_AS_GENERAL,

@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import ConfigDict, RootModel
 
 from pointsman.control.commands import socket_path
 from pointsman.control.socket import Control
@@ -15,12 +15,9 @@ from pointsman.service import ServiceContext, ServiceFactory
 
 
 class ControlSettings(RootModel[Path]):
-    """What stands at `control`."""
+    """A socket to operate the router by, relative to the configuration; `{pid}`: its process."""
 
     model_config = ConfigDict(defer_build=True, frozen=True)
-    root: Path = Field(
-        description="a socket to operate the router by, relative to the configuration; `{pid}`: its process"
-    )
 
 
 class ControlService:

@@ -364,7 +364,7 @@ class Execution:
 
     def _patience(self, now: float, queue: AdmissionQueue[Lease]) -> float:
         """Until when a caller who comes to `queue` now waits in line."""
-        return min(now + queue.line.settings.max_wait, self.deadline)
+        return min(now + queue.line.settings.wait, self.deadline)
 
     def _worth_a_place(self, now: float, queue: AdmissionQueue[Lease]) -> bool:
         """Whether there may be room for the next attempt before its time in line is over."""

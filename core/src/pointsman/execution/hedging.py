@@ -2,34 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-from msgspec import Struct
-
-
-class HedgeSettings(Struct, frozen=True):
-    """When a request that waits for its first token is sent to a second deployment as well.
-
-    Args:
-        quantile: it is late when so many of the others had their first token by now ...
-        floor: ... and never sooner than this, in seconds.
-        minimum_samples: with fewer of them nobody knows what late is, and nothing is hedged.
-
-    Raises: ValueError naming the setting that cannot be right.
-    """
-
-    quantile: float = 0.95
-    floor: float = 1.0
-    minimum_samples: int = 20
-
-    def __post_init__(self) -> None:
-        if not 0 < self.quantile < 1:
-            raise ValueError(f"quantile must be above 0 and below 1, got {self.quantile}")
-        if not 0 <= self.floor < math.inf:
-            raise ValueError(f"floor must be 0 seconds or more, got {self.floor}")
-        if self.minimum_samples < 1:
-            raise ValueError(f"minimum_samples must be 1 or more, got {self.minimum_samples}")
-
 
 def hedge_after(late: float | None, floor: float = 1.0) -> float | None:
     """Seconds without a first token after which a second attempt is worth it: at least `floor`.

@@ -4,41 +4,29 @@ Decisions only, without clock, I/O or tasks: `now` is handed in, in seconds on a
 forward. `Window` is what both learn from: the times to the first token of the last minutes.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
-from msgspec import Struct
+from pydantic import Field
+
+from pointsman._internal.settings import Count, Number, Section
+from pointsman.units import Duration, Percent
 
 # ── adaptive concurrency ─────────────────────────────────────────────────────────────────────────────
 
 
-class AdaptiveSettings(Struct, frozen=True):
-    """How a limit of concurrency learns.
+class AdaptiveSettings(Section):
+    """Finds out how many calls a deployment bears, below its `max_in_flight`; off without this."""
 
-    Args:
-        decrease: what is left of the limit after an overload.
-        increase: what is added while it is used and all is well.
-        pace: seconds between two steps while no time to the first token is known.
-        initial: the limit in the beginning; None: the highest there is.
-
-    Raises: ValueError naming the setting that cannot be right.
-    """
-
-    decrease: float = 0.9
-    increase: float = 1.0
-    pace: float = 1.0
-    initial: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.decrease < 1:
-            raise ValueError(f"decrease must be above 0 and below 1, got {self.decrease}")
-        for name in ("increase", "pace"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
-        if self.initial is not None and self.initial < 1:
-            raise ValueError(f"initial must be 1 or more, got {self.initial}")
+    decrease: Percent = Field(default=0.9, gt=0, lt=1, description="the limit after an overload, as a share")
+    increase: Number = Field(default=1.0, gt=0, description="added for each window without one")
+    pace: Duration = Field(default=1.0, gt=0, description="the window until the first tokens tell a better")
+    initial: Count | None = Field(
+        default=None,
+        ge=1,
+        description="the limit to begin with; without it `max_in_flight`",
+        json_schema_extra={"unit": "attempts"},
+    )
 
 
 class AdaptiveLimit:

@@ -97,7 +97,6 @@ class AdmissionQueue(Generic[T]):
         key: str = "",
         priority: int = Priority.NORMAL,
         deadline: float = inf,
-        over_quota: bool = False,
         needs: Hashable = None,
     ) -> T:
         """What `attempt` gives when it is this caller's turn.
@@ -111,9 +110,7 @@ class AdmissionQueue(Generic[T]):
         """
         loop = self._bound()
         now = loop.time()
-        waiter, victim = self.line.enter(
-            key, now, priority=priority, deadline=deadline, over_quota=over_quota
-        )
+        waiter, victim = self.line.enter(key, now, priority=priority, deadline=deadline)
         if victim is not None:
             self._seats.pop(victim.number).end(self._shed())
         seat: _Ticket[T] = _Ticket(waiter, attempt, needs, loop.create_future())
@@ -246,7 +243,7 @@ class AdmissionQueue(Generic[T]):
     def _shed(self) -> QueueFull:
         return QueueFull(
             "the queue is full, and a call that matters more took the place",
-            retry_after=self.line.pace() or self.line.settings.max_wait,
+            retry_after=self.line.pace() or self.line.settings.wait,
         )
 
     def _bound(self) -> asyncio.AbstractEventLoop:

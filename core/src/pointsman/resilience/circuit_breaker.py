@@ -19,11 +19,17 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from msgspec import Struct
+from pydantic import Field
 
+from pointsman._internal.settings import Count, Order, Section
 from pointsman.clock import Rng
+from pointsman.units import Duration, Percent
 
 _BUCKETS = 10
+LEASE_GRACE = 5.0
+"""Seconds after its deadline at which a probe that was not reported counts as lost."""
+DEFAULT_LEASE = 600.0
+"""The deadline, in seconds from now, of a probe that names none."""
 
 
 class BreakerState(StrEnum):
@@ -34,72 +40,62 @@ class BreakerState(StrEnum):
     DISABLED = "disabled"
 
 
-class BreakerSettings(Struct, frozen=True):
-    """When a breaker opens, and for how long.
+class BreakerSettings(Section):
+    """When a deployment that keeps failing is left alone, and how it comes back.
 
-    Args:
-        enabled: False begins in DISABLED: everything is admitted and only counted.
-        failure_threshold: it opens after this many failures in a row.
-        window: seconds over which calls are counted, in 10 buckets: exact to a tenth of it.
-        minimum_calls: with fewer in the window the two rates say nothing.
-        failure_rate: it opens at this share of failures in the window.
-        slow_rate: it opens at this share of slow successes in the window.
-        slow_after: a call is slow when its first token took longer, in seconds. The breaker does not
-            measure: who reports `ok` compares.
-        reset_timeout: seconds it stays open the first time; doubles with each failed probe ...
-        max_reset_timeout: ... up to this, before up to 20 % of jitter are added.
-        half_open_max_calls: probes in flight and passed, together, never exceed this.
-        success_threshold: it closes after this many passed probes; None: `half_open_max_calls`.
-        count_overload: whether an overload counts as a failure.
-        lease_grace: a probe unreported this many seconds after its deadline counts as lost.
-        default_lease: the deadline, in seconds from now, of a probe that names none.
-
-    Raises: ValueError naming the setting that cannot be right.
+    The window is counted in 10 buckets: exact to a tenth of it. The breaker does not measure what is slow:
+    who reports `ok` compares.
     """
 
-    enabled: bool = True
-    failure_threshold: int = 5
-    window: float = 30.0
-    minimum_calls: int = 20
-    failure_rate: float = 0.5
-    slow_rate: float = 0.8
-    slow_after: float = 30.0
-    reset_timeout: float = 15.0
-    max_reset_timeout: float = 300.0
-    half_open_max_calls: int = 2
-    success_threshold: int | None = None
-    count_overload: bool = False
-    lease_grace: float = 5.0
-    default_lease: float = 600.0
+    orders = (
+        Order("success_threshold", "half_open_max_calls", ": it could never close again"),
+        Order("reset_timeout", "max_reset_timeout"),
+    )
 
-    def __post_init__(self) -> None:
-        for name in ("failure_threshold", "minimum_calls", "half_open_max_calls", "success_threshold"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise ValueError(f"{name} must be 1 or more, got {number}")
-        for name in ("window", "slow_after", "reset_timeout", "max_reset_timeout", "default_lease"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a positive number of seconds, got {getattr(self, name)}")
-        for name in ("failure_rate", "slow_rate"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
-        if not 0 <= self.lease_grace < math.inf:
-            raise ValueError(f"lease_grace must be 0 seconds or more, got {self.lease_grace}")
-        if self.reset_timeout > self.max_reset_timeout:
-            raise ValueError(
-                f"reset_timeout ({self.reset_timeout}) must not exceed"
-                f" max_reset_timeout ({self.max_reset_timeout})"
-            )
-        if self.successes_to_close > self.half_open_max_calls:
-            raise ValueError(
-                f"success_threshold ({self.success_threshold}) must not exceed half_open_max_calls"
-                f" ({self.half_open_max_calls}): the breaker could never close"
-            )
-
-    @property
-    def successes_to_close(self) -> int:
-        """Passed probes that close the breaker."""
-        return self.half_open_max_calls if self.success_threshold is None else self.success_threshold
+    enabled: bool = Field(
+        default=True, description="false: failures are counted, and nothing follows from them"
+    )
+    failure_threshold: Count = Field(
+        default=5, ge=1, description="failures in a row that open it", json_schema_extra={"unit": "calls"}
+    )
+    window: Duration = Field(default=30.0, gt=0, description="the time over which the rates are taken")
+    minimum_calls: Count = Field(
+        default=20,
+        ge=1,
+        description="fewer calls in the window make no rate",
+        json_schema_extra={"unit": "calls"},
+    )
+    failure_rate: Percent = Field(default=0.5, gt=0, description="the share of failed calls that opens it")
+    slow_rate: Percent = Field(default=0.8, gt=0, description="the share of slow calls that opens it")
+    slow_after: Duration = Field(
+        default=30.0, gt=0, description="a call is slow when its first content takes longer"
+    )
+    reset_timeout: Duration = Field(
+        default=15.0,
+        gt=0,
+        description="how long it stays open the first time; doubles each time, plus up to a fifth",
+    )
+    max_reset_timeout: Duration = Field(
+        default_factory=lambda data: max(300.0, data.get("reset_timeout", 0.0)),
+        gt=0,
+        description="it never stays open longer, apart from that fifth; at least `reset_timeout`",
+        json_schema_extra={"default": 300.0},
+    )
+    half_open_max_calls: Count = Field(
+        default=2,
+        ge=1,
+        description="trial calls at a time while half open",
+        json_schema_extra={"unit": "calls"},
+    )
+    success_threshold: Count = Field(
+        default_factory=lambda data: min(2, data.get("half_open_max_calls", 2)),
+        ge=1,
+        description="trial calls that must succeed to close it; at most `half_open_max_calls`",
+        json_schema_extra={"default": 2, "unit": "calls"},
+    )
+    count_overload: bool = Field(
+        default=False, description="an overloaded upstream (429, 503 with a hint) counts too"
+    )
 
 
 class Permit(NamedTuple):
@@ -162,7 +158,7 @@ class Breaker:
         self.lost_leases = 0
         self.listener_errors = 0
         self.on_change = on_change
-        self._settings = settings
+        self._settings = settings.in_order()
         self._rng = rng
         self.standing: Permit | None = Permit(0, 0)
         self._open_until = 0.0
@@ -181,7 +177,7 @@ class Breaker:
 
         `enabled` leads to DISABLED or out of it, unless an operator forced it open.
         """
-        old, self._settings = self._settings, settings
+        old, self._settings = self._settings, settings.in_order()
         if settings.window != old.window:
             self._recount(settings.window / _BUCKETS)
         if settings.enabled != old.enabled and self.state is not BreakerState.FORCED_OPEN:
@@ -189,7 +185,7 @@ class Breaker:
                 self.enable(now)
             else:
                 self._change(BreakerState.DISABLED, now, "disabled by the configuration")
-        if self.state is BreakerState.HALF_OPEN and self._successes >= settings.successes_to_close:
+        if self.state is BreakerState.HALF_OPEN and self._successes >= settings.success_threshold:
             self._close(now, f"{self._successes} probes succeeded")
 
     def admits(self, now: float) -> bool:
@@ -206,7 +202,7 @@ class Breaker:
         Every permit is reported exactly once, with `ok`, `failed`, `overloaded` or `neutral`.
 
         Args:
-            expires: the attempt's deadline. A probe that has not been reported `lease_grace` seconds
+            expires: the attempt's deadline. A probe that has not been reported `LEASE_GRACE` seconds
                 after it is given up: its slot is free again, and its report is ignored.
         """
         if self.standing is not None:
@@ -220,8 +216,8 @@ class Breaker:
         self._drop_lost(now)
         permit = Permit(self.epoch, self._next_id)
         self._next_id += 1
-        deadline = now + self._settings.default_lease if expires is None else expires
-        self._leases[permit.id] = deadline + self._settings.lease_grace
+        deadline = now + DEFAULT_LEASE if expires is None else expires
+        self._leases[permit.id] = deadline + LEASE_GRACE
         if not probing:
             self._announce(BreakerState.OPEN, now, "time to probe")
         return permit
@@ -252,7 +248,7 @@ class Breaker:
                 self._trip_if_due(now)
         elif self._takes_back(permit, now):
             self._successes += 1
-            if self._successes >= self._settings.successes_to_close:
+            if self._successes >= self._settings.success_threshold:
                 self._close(now, f"{self._successes} probes succeeded")
 
     def failed(self, permit: Permit, now: float) -> None:

@@ -3,38 +3,57 @@
 Without clock or I/O; `now` is in seconds on any clock that only moves forward.
 """
 
-from __future__ import annotations
-
 from math import inf
 from typing import Protocol
 from weakref import ref
 
-from msgspec import Struct
+from pydantic import Field
 
+from pointsman._internal.settings import Order, Section
 from pointsman.clock import Rng
 from pointsman.errors import Refusal
+from pointsman.units import Duration
 
 LONGEST = 3600.0
 """Seconds. An upstream that asks for more is tried again after an hour: it may have meant something else."""
 _JITTER = 0.1
 
 
-class CoolDownSettings(Struct, frozen=True):
-    """How long a cool-down is that no upstream named: `base` seconds, doubling in a row, at most `max`.
+class CoolDownSettings(Section):
+    """How long a cool-down is that no upstream named: `base`, doubling in a row, at most `max`."""
 
-    Raises: ValueError naming the setting that cannot be right.
-    """
+    orders = (Order("base", "max"),)
 
-    base: float
-    max: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.base <= self.max < inf:
-            raise ValueError(f"base ({self.base}) must be above 0 and at most max ({self.max})")
+    base: Duration = Field(gt=0, description="the first time; doubles with each in a row")
+    max: Duration = Field(gt=0, description="never longer, apart from a tenth; at least `base`")
 
 
-OVERLOAD = CoolDownSettings(10.0, 120.0)
-REFUSAL = CoolDownSettings(60.0, 600.0)
+class OverloadSettings(CoolDownSettings):
+    """For how long a deployment is left alone that is overloaded and does not say when to come back."""
+
+    base: Duration = Field(default=10.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = Field(
+        default_factory=lambda data: max(120.0, data.get("base", 0.0)),
+        gt=0,
+        description="never longer, apart from a tenth; at least `base`",
+        json_schema_extra={"default": 120.0},
+    )
+
+
+class RefusalSettings(CoolDownSettings):
+    """For how long a deployment is left alone that refuses us: the key, the account or the model is wrong."""
+
+    base: Duration = Field(default=60.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = Field(
+        default_factory=lambda data: max(600.0, data.get("base", 0.0)),
+        gt=0,
+        description="never longer, apart from a tenth; at least `base`",
+        json_schema_extra={"default": 600.0},
+    )
+
+
+OVERLOAD = OverloadSettings.model_construct()
+REFUSAL = RefusalSettings.model_construct()
 
 
 class CoolDown:
@@ -50,7 +69,7 @@ class CoolDown:
     __slots__ = ("_since", "asked", "in_row", "reason", "settings", "until")
 
     def __init__(self, settings: CoolDownSettings) -> None:
-        self.settings = settings
+        self.settings = settings.in_order()
         self.reason: Refusal | None = None
         self.until = self.asked = 0.0
         self.in_row = 0

@@ -10,24 +10,25 @@ turns for as long as somebody waits there, so that nobody starves.
 
 Bounds. The line has a length and a longest wait. Who would wait longer than that, or than his own deadline,
 judging by how fast the line has been moving, is refused at once. When the line is full, a caller who
-matters more takes the place of one who matters less: over-quota keys go first, then the lowest priority, and
-inside a priority the key that holds most for its weight; of those always the newest caller.
+matters more takes the place of one who matters less: the lowest priority goes first, and inside a priority
+the key that holds most for its weight; of those always the newest caller.
 
 Source: M. Shreedhar, G. Varghese, "Efficient Fair Queuing Using Deficit Round Robin", SIGCOMM 1995. Dropping
 from the longest queue: B. Suter et al., "Buffer Management Schemes for Supporting TCP in Gigabit Routers with
 Per-flow Queueing", IEEE JSAC 17(6), 1999.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import IntEnum
 from math import exp, inf
+from typing import Annotated
 
-from msgspec import Struct, field
+from pydantic import Field
 
+from pointsman._internal.settings import Count, Section, no_entries
 from pointsman.errors import QueueFull
+from pointsman.units import Duration, Percent
 
 _PARTS = 1_000_000  # of a turn: shares are counted in whole parts
 _MEMORY = 10.0  # seconds: departures of so long ago count a third in the estimate of the wait
@@ -41,36 +42,21 @@ class Priority(IntEnum):
     LOW = 2
 
 
-class QueueSettings(Struct, frozen=True):
-    """How long a line may be, and who gets how much of it.
+Turns = Annotated[Count, Field(ge=1)]
 
-    Attributes:
-        max_length: callers that wait at the same time.
-        max_wait: seconds.
-        classes: priorities 0 (the highest) to `classes - 1`.
-        share: of all turns, what each priority but the highest is sure of while somebody waits there.
-        weights: turns in each round, 1 or more, by key; 1 for keys that are not named.
-    """
 
-    max_length: int = 1_000
-    max_wait: float = 5.0
-    classes: int = len(Priority)
-    share: float = 0.1
-    weights: Mapping[str, int] = field(default_factory=dict)
+class QueueSettings(Section):
+    """Where callers wait when only room is lacking: in turn by caller, by priority, never for long."""
 
-    def __post_init__(self) -> None:
-        if self.max_length < 1 or self.classes < 1:
-            raise ValueError("a line needs room for 1 or more and 1 class or more")
-        if not 0 < self.max_wait < inf:
-            raise ValueError(f"max_wait must be a positive number of seconds, got {self.max_wait}")
-        if not 0 < self.share < 1 or self.share * (self.classes - 1) >= 1:
-            raise ValueError(
-                f"share must be above 0, and {self.classes - 1} times {self.share} must leave something"
-                " to the highest priority"
-            )
-        for key, weight in self.weights.items():
-            if weight < 1:
-                raise ValueError(f"the weight of {key!r} must be 1 or more, got {weight}")
+    length: Count = Field(default=1000, ge=1, description="callers that may wait for one model")
+    wait: Duration = Field(default=5.0, gt=0, description="nobody waits longer; who would is refused at once")
+    lowest_share: Percent = Field(
+        default=0.1, gt=0, lt=0.5, description="of the turns is kept for each priority below the highest"
+    )
+    weights: dict[str, Turns] = Field(
+        default_factory=no_entries,
+        description="turns in each round, by `caller`; 1 for who is not named",
+    )
 
 
 class Waiter:
@@ -83,17 +69,14 @@ class Waiter:
         woken: asked to try now, and not yet heard of.
     """
 
-    __slots__ = ("_flow", "deadline", "entered_at", "number", "over_quota", "until", "woken")
+    __slots__ = ("_flow", "deadline", "entered_at", "number", "until", "woken")
 
-    def __init__(
-        self, flow: _Flow, number: int, entered_at: float, until: float, deadline: float, over_quota: bool
-    ) -> None:
+    def __init__(self, flow: "_Flow", number: int, entered_at: float, until: float, deadline: float) -> None:
         self._flow = flow
         self.number = number
         self.entered_at = entered_at
         self.until = until
         self.deadline = deadline
-        self.over_quota = over_quota
         self.woken = False
 
     @property
@@ -110,7 +93,7 @@ class _Flow:
 
     __slots__ = ("deficit", "key", "lane", "visited", "waiters", "weight", "woken")
 
-    def __init__(self, key: str, weight: int, lane: _PriorityClass) -> None:
+    def __init__(self, key: str, weight: int, lane: "_PriorityClass") -> None:
         self.key = key
         self.weight = weight
         self.lane = lane
@@ -128,13 +111,12 @@ class _Flow:
 class _PriorityClass:
     """The keys of one priority, in a ring whose head is being served."""
 
-    __slots__ = ("arrivals", "credit", "flows", "over_quota", "priority", "woken")
+    __slots__ = ("arrivals", "credit", "flows", "priority", "woken")
 
     def __init__(self, priority: int) -> None:
         self.priority = priority
         self.flows: OrderedDict[str, _Flow] = OrderedDict()
         self.arrivals: OrderedDict[int, Waiter] = OrderedDict()  # by number
-        self.over_quota: OrderedDict[int, Waiter] = OrderedDict()  # those among them
         self.woken = 0
         self.credit = 0  # parts of a turn that this lane is owed
 
@@ -179,8 +161,8 @@ class FairQueue:
 
     def __init__(self, settings: QueueSettings | None = None) -> None:
         self.settings = QueueSettings() if settings is None else settings
-        self._lanes = [_PriorityClass(priority) for priority in range(self.settings.classes)]
-        self._share = round(self.settings.share * _PARTS)
+        self._lanes = [_PriorityClass(priority) for priority in range(len(Priority))]
+        self._share = round(self.settings.lowest_share * _PARTS)
         self._length = 0
         self._number = 0
         # Seconds in which somebody waited and departures in them, both fading with time.
@@ -204,13 +186,11 @@ class FairQueue:
         *,
         priority: int = Priority.NORMAL,
         deadline: float = inf,
-        over_quota: bool = False,
     ) -> tuple[Waiter, Waiter | None]:
         """The new caller in the line, and the one who had to leave for it, if any.
 
         Args:
             priority: beyond the lowest class counts as the lowest.
-            over_quota: the key has used more than it may and is served only when there is room.
 
         Raises: QueueFull with `retry_after`, when nobody who matters less waits in a full line, or when the
             wait would probably take too long.
@@ -220,7 +200,7 @@ class FairQueue:
         if flow is None:
             flow = _Flow(key, self.settings.weights.get(key, 1), lane)
         self._account(now)
-        limit = min(self.settings.max_wait, deadline - now)
+        limit = min(self.settings.wait, deadline - now)
         closed = max(0.0, self.closed_until - now)
         expected = closed + self._expected(flow, limit - closed)
         if expected > limit:
@@ -231,21 +211,19 @@ class FairQueue:
                 retry_after=max(self.pace(), expected - limit),
             )
         victim = None
-        if self._length >= self.settings.max_length:
-            victim = self._victim(flow, over_quota)
+        if self._length >= self.settings.length:
+            victim = self._victim(flow)
             if victim is None:
                 self.refused += 1
                 raise self.full()
             self._remove(victim)
             self.shed += 1
         self._number = number = self._number + 1
-        until = min(now + self.settings.max_wait, deadline)
-        waiter = Waiter(flow, number, now, until, deadline, over_quota)
-        lane.flows[key] = flow  # it may be new, or the one who was shed was its last
+        until = min(now + self.settings.wait, deadline)
+        waiter = Waiter(flow, number, now, until, deadline)
+        lane.flows[key] = flow
         flow.waiters[number] = waiter
         lane.arrivals[number] = waiter
-        if over_quota:
-            lane.over_quota[number] = waiter
         self._length += 1
         return waiter, victim
 
@@ -320,7 +298,7 @@ class FairQueue:
         """The refusal of somebody for whom there is no room."""
         return QueueFull(
             f"{self._length} calls wait already, which is as many as may",
-            retry_after=self.pace() or self.settings.max_wait,
+            retry_after=self.pace() or self.settings.wait,
         )
 
     def snapshot(self) -> dict[str, object]:
@@ -366,8 +344,6 @@ class FairQueue:
         number = waiter.number
         self._length -= 1
         del lane.arrivals[number]
-        if waiter.over_quota:
-            del lane.over_quota[number]
         del flow.waiters[number]
         if not flow.waiters:
             del lane.flows[flow.key]
@@ -376,16 +352,9 @@ class FairQueue:
             if not lane.arrivals:
                 lane.credit = 0
 
-    def _victim(self, flow: _Flow, over_quota: bool) -> Waiter | None:
+    def _victim(self, flow: _Flow) -> Waiter | None:
         """Who leaves a full line for one more of `flow`; None when nobody matters less."""
-        lower = self._lanes[flow.lane.priority + 1 :]
-        for lane in reversed(lower if over_quota else self._lanes):
-            newest = _newest(lane.over_quota)
-            if newest is not None:
-                return newest
-        if over_quota:
-            return None
-        for lane in reversed(lower):
+        for lane in reversed(self._lanes[flow.lane.priority + 1 :]):
             newest = _newest(lane.arrivals)
             if newest is not None:
                 return newest
@@ -425,7 +394,7 @@ class FairQueue:
         for each in lane.flows.values():
             if each is not flow:
                 turns += min(len(each.waiters), rounds * each.weight)
-        share = self.settings.share
+        share = self.settings.lowest_share
         above = sum(len(each.arrivals) for each in self._lanes[: lane.priority])
         below = [len(each.arrivals) for each in self._lanes[lane.priority + 1 :]]
         total: float = turns + above

@@ -7,45 +7,29 @@ few seconds.
 Neither touches a circuit breaker. Passing checks end what failing checks began, and nothing else.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from msgspec import Struct
+from pydantic import Field
 
-from pointsman._internal.checks import positive
 from pointsman._internal.plugin_errors import Scrub, log_raised
+from pointsman._internal.settings import Count, Section
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.clock import Clock, Rng
 from pointsman.errors import CallError, OutOfResources
 from pointsman.events import log
+from pointsman.units import Duration
 
 _CLOSE_TRIES = 5
 
 
-class CheckSettings(Struct, frozen=True):
-    """How often an upstream is asked, and what follows from its answers.
+class CheckSettings(Section):
+    """Checks that ask every provider, free of charge, whether it is well; there are none without this."""
 
-    Args:
-        interval: seconds from one check to the next, 20 % more or less; also before the first.
-        timeout: seconds after which a check has failed.
-        rise: failing ends after this many passed checks in a row.
-        fall: it begins after this many failed ones.
-
-    Raises: ValueError naming the setting that cannot be right.
-    """
-
-    interval: float = 15.0
-    timeout: float = 5.0
-    rise: int = 2
-    fall: int = 3
-
-    def __post_init__(self) -> None:
-        positive(self, "interval", "timeout")
-        for name in ("rise", "fall"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+    interval: Duration = Field(default=15.0, ge=0.01, description="between checks, a fifth more or less")
+    timeout: Duration = Field(default=5.0, gt=0, description="a check that takes longer has failed")
+    rise: Count = Field(default=2, ge=1, description="checks in a row that must pass to end an illness")
+    fall: Count = Field(default=3, ge=1, description="checks in a row that must fail to begin one")
 
 
 class HealthState:

@@ -1,50 +1,33 @@
 """Outlier detection: who fails more than the others of its pool is ejected for a while."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
+from pydantic import Field
 
-from pointsman._internal.checks import positive
+from pointsman._internal.settings import Count, Order, Section
 from pointsman.clock import Rng
 from pointsman.resilience.health_check import HealthState
+from pointsman.units import Duration, Percent
 
 _MILLION = 1_000_000
 
 
-class OutlierSettings(Struct, frozen=True):
-    """When a deployment is left alone because its calls fail.
+class OutlierSettings(Section):
+    """Deployments that fail again and again are left out for a while; there is none of it without this."""
 
-    Args:
-        enabled: False counts and never ejects.
-        failure_threshold: it is ejected after this many upstream faults in a row.
-        base_ejection: seconds of the first ejection; n times as long with multiplier n ...
-        max_ejection: ... up to this, before 10 % of jitter are added or taken.
-        interval: the multiplier falls by 1 for each so many seconds outside of an ejection.
-        max_ejected: at most this share of the members of a level is ejected, and never the last one.
+    orders = (Order("base_ejection", "max_ejection"),)
 
-    Raises: ValueError naming the setting that cannot be right.
-    """
-
-    enabled: bool = True
-    failure_threshold: int = 5
-    base_ejection: float = 30.0
-    max_ejection: float = 300.0
-    interval: float = 10.0
-    max_ejected: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.failure_threshold < 1:
-            raise ValueError(f"failure_threshold must be 1 or more, got {self.failure_threshold}")
-        positive(self, "base_ejection", "max_ejection", "interval")
-        if not 0 < self.max_ejected <= 1:
-            raise ValueError(f"max_ejected must be above 0 and at most 1, got {self.max_ejected}")
-        if self.base_ejection > self.max_ejection:
-            raise ValueError(
-                f"base_ejection ({self.base_ejection}) must not exceed max_ejection ({self.max_ejection})"
-            )
+    failure_threshold: Count = Field(default=5, ge=1, description="failures in a row that eject")
+    base_ejection: Duration = Field(default=30.0, gt=0, description="the first time; longer each time")
+    max_ejection: Duration = Field(
+        default_factory=lambda data: max(300.0, data.get("base_ejection", 0.0)),
+        gt=0,
+        description="it is never out longer, plus a tenth; at least `base_ejection`",
+        json_schema_extra={"default": 300.0},
+    )
+    interval: Duration = Field(default=10.0, gt=0, description="in health: the next ejection is shorter")
+    max_ejected: Percent = Field(default=0.5, gt=0, description="of a level at most, and never the last")
 
 
 class OutlierDetector:
@@ -54,6 +37,7 @@ class OutlierDetector:
     ejected.
 
     Args:
+        settings: None when nothing ejects it, and it only counts.
         checks: what active checks say of it, if there are any: they too tell who would be the last one.
         on_eject: called with (until, now, reason) when an ejection has begun. Nothing is called at its end,
             which is known in advance.
@@ -82,7 +66,7 @@ class OutlierDetector:
 
     def __init__(
         self,
-        settings: OutlierSettings,
+        settings: OutlierSettings | None,
         rng: Rng,
         *,
         checks: HealthState | None = None,
@@ -93,7 +77,7 @@ class OutlierDetector:
         self.spared = 0
         self.listener_errors = 0
         self.on_eject = on_eject
-        self._settings = settings
+        self._settings = None if settings is None else settings.in_order()
         self._rng = rng
         self._checks = checks
         self._group: EjectionGroup | None = None
@@ -102,7 +86,7 @@ class OutlierDetector:
         self._multiplier = 0  # as it was when the last ejection began
 
     @property
-    def settings(self) -> OutlierSettings:
+    def settings(self) -> OutlierSettings | None:
         return self._settings
 
     @property
@@ -110,12 +94,13 @@ class OutlierDetector:
         """The checks of its provider, which it believes."""
         return self._checks
 
-    def configure(self, settings: OutlierSettings, checks: HealthState | None) -> None:
+    def configure(self, settings: OutlierSettings | None, checks: HealthState | None) -> None:
         """Go by these from now on; faults and an ejection that has begun stay, unless nothing ejects now."""
         self._settings, self._checks = settings, checks
-        self._multiplier = min(self._multiplier, _longest(settings))
-        if not settings.enabled:
+        if settings is None:
             self.ejected_until = -math.inf
+        else:
+            self._multiplier = min(self._multiplier, _longest(settings.in_order()))
 
     def ejected(self, now: float) -> bool:
         """Whether it is left alone because of its faults."""
@@ -129,7 +114,7 @@ class OutlierDetector:
         """How many times `base_ejection` the last ejection took, less one for each interval since its end."""
         if now < self.ejected_until:
             return self._multiplier
-        if not self._multiplier:
+        if not self._multiplier or self._settings is None:
             return 0
         return max(0, self._multiplier - int((now - self.ejected_until) // self._settings.interval))
 
@@ -146,9 +131,10 @@ class OutlierDetector:
         if started < self._ejected_at or now < self.ejected_until:
             return
         self._consecutive += 1
-        if self._consecutive >= self._settings.failure_threshold and self._settings.enabled:
-            if self._group is not None and self._group.can_spare(self, now):
-                self._eject(now)
+        settings = self._settings
+        if settings is not None and self._consecutive >= settings.failure_threshold:
+            if self._group is not None and self._group.can_spare(self, now, settings.max_ejected):
+                self._eject(now, settings)
             else:
                 self.spared += 1
 
@@ -169,8 +155,7 @@ class OutlierDetector:
             "listener_errors": self.listener_errors,
         }
 
-    def _eject(self, now: float) -> None:
-        settings = self._settings
+    def _eject(self, now: float, settings: OutlierSettings) -> None:
         # It does not grow beyond what the longest ejection needs: the way back would be as long as the past.
         self._multiplier = min(self.multiplier(now) + 1, _longest(settings))
         seconds = min(settings.max_ejection, settings.base_ejection * self._multiplier)
@@ -205,16 +190,18 @@ class EjectionGroup:
         self.members = tuple(members)
         for each in self.members:
             each._group = self
-        ejected = sorted((each for each in members if each.ejected(now)), key=lambda each: each.ejected_until)
+        ejected = [member for member in members if member.ejected(now)]
         left = len(ejected)
-        for each in ejected:
-            if left < len(self.members) and left / len(self.members) <= each.settings.max_ejected:
+        for member in sorted(ejected, key=lambda member: member.ejected_until):
+            settings = member.settings
+            assert settings is not None, "nothing ejects it"
+            if left < len(self.members) and left / len(self.members) <= settings.max_ejected:
                 break
-            each.ejected_until = now
+            member.ejected_until = now
             left -= 1
 
-    def can_spare(self, member: OutlierDetector, now: float) -> bool:
-        """Whether `member`, who is not ejected, may be."""
+    def can_spare(self, member: OutlierDetector, now: float, max_ejected: float) -> bool:
+        """Whether `member`, who is not ejected, may be: a share of `max_ejected` at most is."""
         ejected = 0
         others = False
         for each in self.members:
@@ -222,4 +209,4 @@ class EjectionGroup:
                 ejected += 1
             elif each is not member and each.healthy(now):
                 others = True
-        return others and (ejected + 1) / len(self.members) <= member.settings.max_ejected
+        return others and (ejected + 1) / len(self.members) <= max_ejected

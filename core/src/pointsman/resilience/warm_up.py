@@ -1,39 +1,23 @@
 """Warm-up: how a deployment that was away returns to full load (slow start)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from msgspec import Struct
+from pydantic import Field
 
-from pointsman._internal.checks import positive
+from pointsman._internal.settings import Number, Section
+from pointsman.units import Duration, Percent
 
 _MILLION = 1_000_000
 
 
-class WarmUpSettings(Struct, frozen=True):
-    """How a deployment that joins or recovers gets its load back.
+class WarmUpSettings(Section):
+    """How a deployment that comes back takes on load, so that it is not buried at once."""
 
-    Args:
-        window: seconds until it has its full share; 0: at once.
-        minimum: the share that it may have from the first moment.
-        aggression: the share grows as time ** (1 / aggression): above 1 faster in the beginning.
-
-    Raises: ValueError naming the setting that cannot be right.
-    """
-
-    window: float = 30.0
-    minimum: float = 0.1
-    aggression: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.window < math.inf:
-            raise ValueError(f"window must be 0 seconds or more, got {self.window}")
-        if not 0 < self.minimum <= 1:
-            raise ValueError(f"minimum must be above 0 and at most 1, got {self.minimum}")
-        positive(self, "aggression")
+    window: Duration = Field(default=30.0, gt=0, description="until it takes as much as the others")
+    minimum: Percent = Field(default=0.1, gt=0, description="the share that it begins with")
+    aggression: Number = Field(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
 
 
 class WarmUp:

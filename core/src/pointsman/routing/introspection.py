@@ -139,7 +139,7 @@ def _cool_down(live: DeploymentState, now: float) -> dict[str, Any] | None:
 
 def _ejection(outlier: OutlierDetector | None, now: float) -> dict[str, Any] | None:
     """None when only checks are configured: then nothing is ever ejected."""
-    if outlier is None or not outlier.settings.enabled:
+    if outlier is None or outlier.settings is None:
         return None
     snapshot: dict[str, Any] = outlier.snapshot(now)
     return {

@@ -14,8 +14,8 @@ from pointsman.events import Events
 from pointsman.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from pointsman.config.sections import HedgeSettings
     from pointsman.execution.execution import Execution
-    from pointsman.execution.hedging import HedgeSettings
 
 
 class Running:

@@ -15,8 +15,8 @@ from pointsman.wire.error_meaning import BASE_RESP
 class Complaint(Struct, frozen=True):
     """What an error body says; "" and None where it does not.
 
-    `wait` is how long to wait or until when, as `hints.parse_reset` reads it; `status` is one that the body
-    names.
+    `wait` is how long to wait or until when, as `retry_after.parse_reset` reads it; `status` is one that the
+    body names.
     """
 
     message: str = ""

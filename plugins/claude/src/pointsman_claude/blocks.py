@@ -12,10 +12,20 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
-from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.types import Audio, File, Image, JsonObject, Message, Part, Text, ToolCall
-from pointsman.wire import data_urls
-from pointsman.wire.large_bodies import base64_of
+from pointsman.plugin import (
+    Audio,
+    File,
+    Image,
+    InvalidRequest,
+    JsonObject,
+    Message,
+    Part,
+    Text,
+    ToolCall,
+    Unsupported,
+    base64_of,
+    data_urls,
+)
 
 Block = dict[str, Any]
 

@@ -6,12 +6,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pointsman._internal import jsonio
-from pointsman.errors import BadResponse
-from pointsman.types import NOTHING, ChatResponse, FinishReason, JsonObject, ModelInfo, ToolCall, Usage
-from pointsman.wire.error_body import holds_complaint
-from pointsman.wire.surrogates import whole
-from pointsman.wire.tool_arguments import arguments_text
+from pointsman.plugin import (
+    NOTHING,
+    BadResponse,
+    ChatResponse,
+    FinishReason,
+    JsonObject,
+    ModelInfo,
+    ToolCall,
+    Usage,
+    arguments_text,
+    holds_complaint,
+    jsonio,
+    well_formed,
+)
 from pointsman_claude import shapes
 from pointsman_claude.errors import failed, failure_in_stream
 
@@ -99,7 +107,7 @@ def _chat_response(body: Any, request_id: str) -> ChatResponse:
     if finish == "error":
         raise failed(native, request_id=request_id)
     return ChatResponse(
-        text=whole("".join(block["text"] for block in blocks if block["type"] == "text")),
+        text=well_formed("".join(block["text"] for block in blocks if block["type"] == "text")),
         tool_calls=tuple(
             ToolCall(
                 name_of(block["id"], "id"),
@@ -114,7 +122,7 @@ def _chat_response(body: Any, request_id: str) -> ChatResponse:
         usage=usage_of(body.get("usage")),
         model=label_of(body, "model"),
         id=label_of(body, "id"),
-        reasoning=whole("".join(block["thinking"] for block in blocks if block["type"] == "thinking"))
+        reasoning=well_formed("".join(block["thinking"] for block in blocks if block["type"] == "thinking"))
         or None,
         reasoning_blocks=tuple(block for block in blocks if _is_reasoning(block)),
         refusal=refusal_of(body),

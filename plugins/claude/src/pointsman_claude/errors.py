@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman.errors import (
+from pointsman.plugin import (
     BadResponse,
     CallError,
     InvalidRequest,
@@ -19,12 +19,16 @@ from pointsman.errors import (
     Overloaded,
     QuotaExhausted,
     RateLimited,
+    Recognised,
     Unavailable,
+    complaint,
+    error_for_status,
+    in_vain,
+    kind_by_status,
+    kind_by_vague_word,
+    recognise,
+    retry_after,
 )
-from pointsman.wire import retry_after
-from pointsman.wire.error_body import complaint
-from pointsman.wire.error_meaning import Recognised, by_status, by_vague_word, recognise
-from pointsman.wire.status_errors import error_for_status, in_vain
 
 NOT_CLAUDE = "this is not the Messages API; base_url must end before /v1, such as https://api.anthropic.com"
 
@@ -85,8 +89,8 @@ def failure_in_stream(body: Any, *, request_id: str = "") -> CallError:
     if kind is None and error.type == "not_found_error":
         kind = ModelNotFound
     if kind is None and error.status is not None:
-        kind = by_status(error.status)
-    kind = kind or by_vague_word(error.code, error.type) or Unavailable
+        kind = kind_by_status(error.status)
+    kind = kind or kind_by_vague_word(error.code, error.type) or Unavailable
     result = kind(
         f"the upstream broke off its answer: {error.message[:500] or error.code or 'no reason given'}",
         status=error.status,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.errors import BadResponse
-from pointsman.http.framing import SseEvent, SseFramer
-from pointsman.wire.status_errors import snippet
+from pointsman.plugin import BadResponse, SseEvent, SseFramer, snippet
 from pointsman_claude.errors import NOT_CLAUDE
 
 

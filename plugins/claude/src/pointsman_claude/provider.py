@@ -10,15 +10,25 @@ from urllib.parse import quote
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from pointsman.errors import BadResponse, CallError
-from pointsman.http.client import Answer, Endpoint
-from pointsman.http.event_stream import HttpEventStream
-from pointsman.http.provider_base import HttpProvider, PerOptions
-from pointsman.provider import Call, ProviderContext
-from pointsman.types import ChatRequest, ChatResponse, ModelInfo
-from pointsman.wire.large_bodies import is_large, written
-from pointsman.wire.retry_after import RateHeaders
-from pointsman.wire.status_errors import json_or_none, snippet
+from pointsman.plugin import (
+    Answer,
+    BadResponse,
+    Call,
+    CallError,
+    ChatRequest,
+    ChatResponse,
+    Endpoint,
+    HttpEventStream,
+    HttpProvider,
+    ModelInfo,
+    PerOptions,
+    ProviderContext,
+    RateHeaders,
+    has_large_parts,
+    json_or_none,
+    snippet,
+    written_in_thread,
+)
 from pointsman_claude.decode import input_tokens, model_page
 from pointsman_claude.errors import NOT_CLAUDE, failure
 from pointsman_claude.frames import Frames
@@ -100,7 +110,7 @@ class ClaudeProvider(HttpProvider):
             return await (await self.stream(request, call, timely=False)).whole()
         manner = self._manners(call)
         make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=False)
-        body = await written(make) if is_large(request.messages) else make()
+        body = await written_in_thread(make) if has_large_parts(request.messages) else make()
         answer, content = await self.fetch("/v1/messages", body, call, headers=manner.headers)
         return whole_answer(content, request_id=answer.request_id)
 
@@ -108,7 +118,7 @@ class ClaudeProvider(HttpProvider):
         """The events of an answer; a `timely` one must begin within `first_token`."""
         manner = self._manners(call)
         make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=True)
-        body = await written(make) if is_large(request.messages) else make()
+        body = await written_in_thread(make) if has_large_parts(request.messages) else make()
         answer = await self.send("/v1/messages", body, call, timely=timely, headers=manner.headers)
         return HttpEventStream(answer, Frames(), MessagesDecoder(request_id=answer.request_id))
 

@@ -17,7 +17,7 @@ UNUSUAL = (ValueError, RecursionError)
 """What a decoder raises for bytes of another shape: ValueErrors, except for what is nested too deeply."""
 
 _Count = Annotated[int, Meta(ge=0, lt=1 << 62)]
-"""A number of tokens; what can be none is unknown, and so none of these."""
+"""Tokens. What can be none is unknown, and so none of these; above 64 bits `raw` needs a closer look, too."""
 _Index = Annotated[int, Meta(ge=0, lt=1 << 31)]
 """Bounded, since a whole number above 64 bits is a float when it is read the tolerant way."""
 
@@ -41,8 +41,8 @@ class TextBlock(_Shape, frozen=True):
 
 
 class _Ephemeral(_Shape, frozen=True):
-    ephemeral_5m_input_tokens: int = 0
-    ephemeral_1h_input_tokens: int = 0
+    ephemeral_5m_input_tokens: _Count = 0
+    ephemeral_1h_input_tokens: _Count = 0
 
 
 class _OutputDetails(_Shape, frozen=True):

@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pointsman._internal import jsonio
-from pointsman.errors import BadResponse, Truncated
-from pointsman.http.framing import SseEvent
-from pointsman.types import (
+from pointsman.plugin import (
+    Assembly,
+    BadResponse,
     ChatResponse,
     Finished,
     RawDelta,
     ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
+    SseEvent,
     Started,
     StreamEvent,
+    SurrogateHalves,
     TextDelta,
     ToolCallDelta,
+    Truncated,
     UsageUpdate,
+    arguments_text,
+    holds_complaint,
+    is_complaint,
+    jsonio,
+    with_exact_numbers,
 )
-from pointsman.wire.assembly import Assembly
-from pointsman.wire.error_body import holds_complaint, is_complaint
-from pointsman.wire.surrogates import Halves
-from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
 from pointsman_claude import shapes
 from pointsman_claude.decode import (
     MALFORMED,
@@ -116,7 +119,7 @@ class MessagesDecoder:
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._finished = False
-        self._halves = Halves()
+        self._halves = SurrogateHalves()
         self._request_id = request_id
 
     def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
@@ -124,8 +127,8 @@ class MessagesDecoder:
         if frame.event == "content_block_delta":
             try:
                 return self._usual(shapes.block_delta(frame.data))
-            except shapes.UNUSUAL:
-                pass  # nothing of it is taken in
+            except MALFORMED:
+                pass  # of another shape, or of a block that cannot take it; nothing of it is taken in
         return self.decode_any(frame)
 
     def decode_any(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
@@ -226,7 +229,7 @@ class MessagesDecoder:
         return []
 
     def _usual(self, data: shapes.BlockDelta) -> Sequence[StreamEvent]:
-        """As `_block_delta` of the same frame. Raises ValueError for a block that was not begun."""
+        """As `_block_delta` of the same frame. Raises one of `MALFORMED` before it takes anything in."""
         delta = data.delta
         block, piece = self._block_for(delta.kind, data.index), delta.piece
         if block is None or not piece:

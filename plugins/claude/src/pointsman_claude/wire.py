@@ -13,9 +13,7 @@ from typing import Any, Literal, get_args
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from pointsman.errors import InvalidRequest
-from pointsman.text_messages import TextMessages
-from pointsman.types import ChatRequest, File, JsonObject, Message, Text, Tool
+from pointsman.plugin import ChatRequest, File, InvalidRequest, JsonObject, Message, Text, TextMessages, Tool
 from pointsman_claude.blocks import (
     Block,
     blocks,

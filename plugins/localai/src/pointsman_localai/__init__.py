@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.provider import ProviderFactory
+from pointsman.plugin import PointsmanSpec, ProviderFactory, hookimpl
 from pointsman_localai.management import Job, LoadedModel
 from pointsman_localai.provider import LocalAIProvider
 from pointsman_localai.settings import LocalAIOptions, LocalAISettings

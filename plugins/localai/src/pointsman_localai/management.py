@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman.errors import BadResponse
+from pointsman.plugin import BadResponse
 
 
 class LoadedModel(Struct, frozen=True):

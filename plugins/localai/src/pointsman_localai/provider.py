@@ -6,12 +6,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from pointsman.auth import Secret
-from pointsman.errors import AuthenticationFailed, BadResponse, Overloaded, Unavailable
-from pointsman.http.client import Client, Endpoint
-from pointsman.provider import Call
-from pointsman.types import ChatRequest
-from pointsman.wire.status_errors import json_or_none
+from pointsman.plugin import (
+    AuthenticationFailed,
+    BadResponse,
+    Call,
+    ChatRequest,
+    Client,
+    Endpoint,
+    Overloaded,
+    Secret,
+    Unavailable,
+    json_or_none,
+)
 from pointsman_localai import management
 from pointsman_localai.management import Job, LoadedModel
 from pointsman_localai.settings import LocalAIOptions

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.provider import ProviderFactory
+from pointsman.plugin import PointsmanSpec, ProviderFactory, hookimpl
 from pointsman_ollama.provider import OllamaProvider
 from pointsman_ollama.settings import OllamaSettings
 

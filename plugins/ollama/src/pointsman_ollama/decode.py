@@ -9,32 +9,39 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
-from pointsman._internal import jsonio
-from pointsman.errors import BadResponse, InvalidRequest, Truncated, Unavailable
-from pointsman.http.client import MAX_BODY
-from pointsman.http.framing import MAX_LINE, JsonLineFramer, SseEvent
-from pointsman.types import (
+from pointsman.plugin import (
+    MAX_BODY,
+    MAX_LINE,
+    Assembly,
+    BadResponse,
     ChatResponse,
     EmbedResponse,
     Finished,
     FinishReason,
+    InvalidRequest,
+    JsonLineFramer,
     JsonObject,
     RawDelta,
     ReasoningDelta,
+    SseEvent,
     Started,
     StreamEvent,
+    SurrogateHalves,
     TextDelta,
     ToolCall,
     ToolCallDelta,
+    Truncated,
+    Unavailable,
     Usage,
     UsageUpdate,
+    arguments_text,
+    check_vectors,
+    holds_complaint,
+    json_or_none,
+    jsonio,
+    snippet,
+    with_exact_numbers,
 )
-from pointsman.wire.assembly import Assembly
-from pointsman.wire.error_body import holds_complaint
-from pointsman.wire.status_errors import json_or_none, snippet
-from pointsman.wire.surrogates import Halves
-from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
-from pointsman.wire.vectors import check_vectors
 from pointsman_ollama import shapes
 from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 
@@ -210,7 +217,7 @@ class StreamDecoder:
         self._prompted = prompted
         self._started = False
         self._content_seen = False
-        self._halves = Halves()
+        self._halves = SurrogateHalves()
         self._quick = False
         """There was content, and no half of a character waits: mere text needs no closer look."""
         self._in_line: dict[str, list[Any]] = {}

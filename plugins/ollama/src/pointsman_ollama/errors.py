@@ -6,10 +6,24 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman.errors import BadResponse, CallError, ModelNotFound, QuotaExhausted, Unavailable, Unsupported
-from pointsman.wire.error_body import Complaint, complaint
-from pointsman.wire.error_meaning import Recognised, by_status, by_vague_word, recognise
-from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, snippet
+from pointsman.plugin import (
+    BadResponse,
+    CallError,
+    Complaint,
+    ModelNotFound,
+    QuotaExhausted,
+    Recognised,
+    Unavailable,
+    Unsupported,
+    complaint,
+    error_for_status,
+    in_vain,
+    json_or_none,
+    kind_by_status,
+    kind_by_vague_word,
+    recognise,
+    snippet,
+)
 
 NOT_OLLAMA = "this is not Ollama's API; base_url must end before /api, such as http://127.0.0.1:11434"
 
@@ -58,8 +72,8 @@ def error_in_answer(value: Any) -> CallError:
     if kind is None and _NO_MODEL.search(text):
         kind, text = ModelNotFound, f"{text}; check the name of the model"
     if kind is None and said.status is not None:
-        kind = by_status(said.status)
-    kind = kind or by_vague_word(said.code, said.type) or Unavailable
+        kind = kind_by_status(said.status)
+    kind = kind or kind_by_vague_word(said.code, said.type) or Unavailable
     if kind is Unavailable:
         text = f"Ollama failed in the middle of the answer: {text}"
     error = kind(text, status=said.status, retry_after=meant.wait, upstream_code=said.code or said.type)

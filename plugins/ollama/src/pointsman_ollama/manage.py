@@ -9,12 +9,18 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman._internal import jsonio
-from pointsman.errors import BadResponse, CallError, Truncated
-from pointsman.http.client import Answer, Client
-from pointsman.http.framing import SseEvent
-from pointsman.types import JsonObject, ModelInfo
-from pointsman.wire.error_body import is_complaint
+from pointsman.plugin import (
+    Answer,
+    BadResponse,
+    CallError,
+    Client,
+    JsonObject,
+    ModelInfo,
+    SseEvent,
+    Truncated,
+    is_complaint,
+    jsonio,
+)
 from pointsman_ollama.decode import Lines
 from pointsman_ollama.errors import NOT_OLLAMA, error_in_answer
 

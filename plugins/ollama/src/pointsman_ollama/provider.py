@@ -8,21 +8,25 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from pointsman.errors import CallError
-from pointsman.http.client import Answer
-from pointsman.http.event_stream import EventStream, HttpEventStream
-from pointsman.http.provider_base import HttpProvider, PerOptions
-from pointsman.provider import Call, ProviderContext
-from pointsman.types import (
+from pointsman.plugin import (
+    Answer,
+    Call,
+    CallError,
     ChatRequest,
     ChatResponse,
     EmbedRequest,
     EmbedResponse,
+    EventStream,
     GenerateRequest,
+    HttpEventStream,
+    HttpProvider,
     Message,
     ModelInfo,
+    PerOptions,
+    ProviderContext,
+    has_large_parts,
+    written_in_thread,
 )
-from pointsman.wire.large_bodies import is_large, written
 from pointsman_ollama import decode, manage, wire
 from pointsman_ollama.errors import NOT_OLLAMA, error_for
 from pointsman_ollama.manage import ModelDetails, Pull, RunningModel
@@ -56,13 +60,13 @@ class OllamaProvider(HttpProvider):
         """The whole answer. Without messages the model is only loaded, and the answer is empty."""
         stream = self._stream_underneath
         make = partial(wire.chat_body, request, call.model, self._defaults(call), stream=stream)
-        body = await written(make) if is_large(request.messages) else make()
+        body = await written_in_thread(make) if has_large_parts(request.messages) else make()
         return await self._whole(call, "/api/chat", body, prompted=bool(request.messages), stream=stream)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventStream:
         """The answer's events; the wait for a model that is being loaded falls under `first_token`."""
         make = partial(wire.chat_body, request, call.model, self._defaults(call), stream=True)
-        body = await written(make) if is_large(request.messages) else make()
+        body = await written_in_thread(make) if has_large_parts(request.messages) else make()
         decoder = decode.StreamDecoder(_seed(call), prompted=bool(request.messages))
         return await self._events(call, "/api/chat", body, decoder, timely=True)
 
@@ -70,7 +74,9 @@ class OllamaProvider(HttpProvider):
         """A plain completion; with a suffix, of what stands between the two."""
         stream = self._stream_underneath
         make = partial(wire.generate_body, request, call.model, self._defaults(call), stream=stream)
-        body = await written(make) if is_large((Message("user", request.images),)) else make()
+        body = (
+            await written_in_thread(make) if has_large_parts((Message("user", request.images),)) else make()
+        )
         return await self._whole(call, "/api/generate", body, prompted=bool(request.prompt), stream=stream)
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:

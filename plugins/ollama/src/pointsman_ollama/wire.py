@@ -8,25 +8,26 @@ from typing import Any, NoReturn
 
 from msgspec import Struct
 
-from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.text_messages import TextMessages
-from pointsman.types import (
+from pointsman.plugin import (
     Audio,
     ChatRequest,
     EmbedRequest,
     File,
     GenerateRequest,
     Image,
+    InvalidRequest,
     JsonObject,
     Message,
     Part,
     ReasoningEffort,
     ResponseFormat,
+    TextMessages,
     Tool,
     ToolCall,
+    Unsupported,
+    base64_of,
+    data_urls,
 )
-from pointsman.wire import data_urls
-from pointsman.wire.large_bodies import base64_of
 
 _FIELDS = ("keep_alive", "think", "truncate", "shift")
 """Keys of a deployment's `options` that stand beside the model options in the body, not among them."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.provider import ProviderFactory
+from pointsman.plugin import PointsmanSpec, ProviderFactory, hookimpl
 from pointsman_openai.provider import OpenAIProvider
 from pointsman_openai.settings import OpenAISettings, WireSettings
 from pointsman_openai.wire import Quirks

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pointsman.errors import BadResponse
-from pointsman.wire.error_body import complaint
-from pointsman.wire.status_errors import snippet
+from pointsman.plugin import BadResponse, complaint, snippet
 
 # What servers say of a path that they do not have; whoever lacks a model names it, or has a code for it.
 _NO_SUCH_PATH = (

@@ -11,8 +11,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pointsman.errors import BadResponse
-from pointsman.types import (
+from pointsman.plugin import (
+    ERROR_MEMBERS,
+    BadResponse,
     ChatResponse,
     EmbedRequest,
     EmbedResponse,
@@ -20,11 +21,13 @@ from pointsman.types import (
     ModelInfo,
     ToolCall,
     Usage,
+    check_vectors,
+    complaint,
+    holds_complaint,
+    is_complaint,
+    well_formed,
+    with_exact_numbers,
 )
-from pointsman.wire.error_body import SURE, complaint, holds_complaint, is_complaint
-from pointsman.wire.surrogates import whole
-from pointsman.wire.tool_arguments import with_exact_numbers
-from pointsman.wire.vectors import check_vectors
 from pointsman_openai import vectors
 from pointsman_openai.errors import error_of_body
 from pointsman_openai.finish import failure_of, finish_of
@@ -66,15 +69,15 @@ def chat_response(body: Any, read_from: bytes | None = None, *, request_id: str 
         blocks = blocks_of(message["reasoning_details"])
         reasoning = reasoning or text_of(blocks)
     response = ChatResponse(
-        text if text.isascii() else whole(text),
+        text if text.isascii() else well_formed(text),
         calls,
         finish,
         usage_of(body) or Usage(),
         as_text(body.get("model")),
         answer_id,
-        whole(reasoning) if reasoning else None,
+        well_formed(reasoning) if reasoning else None,
         blocks,
-        whole(as_text(message["refusal"])) or None if message.get("refusal") else None,
+        well_formed(as_text(message["refusal"])) or None if message.get("refusal") else None,
         native,
         request_id,
         body,
@@ -93,7 +96,7 @@ def completion_response(body: Any, *, request_id: str = "") -> ChatResponse:
     if finish == "error":
         raise failure_of(str(native), request_id=request_id)
     return ChatResponse(
-        text=whole(choice["text"]),
+        text=well_formed(choice["text"]),
         finish_reason=finish,
         usage=usage_of(body) or Usage(),
         model=as_text(body.get("model")),
@@ -164,7 +167,7 @@ def first_choice(body: Any, request_id: str) -> Mapping[str, Any]:
     _check(body, request_id)
     for choice in as_list(body.get("choices")):
         if isinstance(choice, dict) and choice.get("index") in (0, None):
-            if not SURE.isdisjoint(choice):
+            if not ERROR_MEMBERS.isdisjoint(choice):
                 check_inside(choice, request_id)
             return choice
     said = complaint(body).message

@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pointsman._internal import jsonio
-from pointsman.errors import BadResponse, Truncated
-from pointsman.http.framing import SseEvent, SseFramer
-from pointsman.types import (
+from pointsman.plugin import (
+    ERROR_MEMBERS,
     NOTHING,
+    Assembly,
+    BadResponse,
     ChatResponse,
     Finished,
     JsonObject,
     RawDelta,
     ReasoningDelta,
     RefusalDelta,
+    SseEvent,
+    SseFramer,
     Started,
     StreamEvent,
+    SurrogateHalves,
     TextDelta,
     ToolCallDelta,
+    Truncated,
     Usage,
     UsageUpdate,
+    holds_complaint,
+    is_complaint,
+    jsonio,
+    with_exact_numbers,
 )
-from pointsman.wire.assembly import Assembly
-from pointsman.wire.error_body import SURE, holds_complaint, is_complaint
-from pointsman.wire.surrogates import Halves
-from pointsman.wire.tool_arguments import with_exact_numbers
 from pointsman_openai.address import not_json
 from pointsman_openai.answers import check_inside, content_of, reasoning_of
 from pointsman_openai.errors import error_of_body
@@ -90,7 +94,7 @@ class ChatDecoder:
         """The first frame that is no chunk of an answer."""
         self._calls = ToolCalls()
         self._details = Details()
-        self._halves = Halves()
+        self._halves = SurrogateHalves()
         self._raw: dict[str, Any] = {}
         self._usage: Usage | None = None
 
@@ -214,7 +218,7 @@ class ChatDecoder:
         self._waiting.clear()
 
     def _choice(self, choice: Mapping[str, Any], events: list[StreamEvent]) -> None:
-        if not SURE.isdisjoint(choice):
+        if not ERROR_MEMBERS.isdisjoint(choice):
             check_inside(choice, self._request_id)
         delta = as_object(choice.get("delta"))
         if delta:
@@ -257,7 +261,7 @@ class ChatDecoder:
         news = len(events) > before or bool(self._calls or details or self._halves)
         self._said = self._said or news
         if not delta.keys() <= _OF_A_DELTA:
-            if not SURE.isdisjoint(delta):
+            if not ERROR_MEMBERS.isdisjoint(delta):
                 check_inside(delta, self._request_id)
             extra = {key: delta[key] for key in _BACK if delta.get(key)}
             raw = {key: value for key, value in delta.items() if key not in _OF_A_DELTA}

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman.errors import AuthenticationFailed, BadResponse, CallError, RateLimited, Unavailable
-from pointsman.wire import retry_after
-from pointsman.wire.error_body import complaint
-from pointsman.wire.error_meaning import by_status, by_vague_word, recognise
-from pointsman.wire.status_errors import error_for_status, in_vain
+from pointsman.plugin import (
+    AuthenticationFailed,
+    BadResponse,
+    CallError,
+    RateLimited,
+    Unavailable,
+    complaint,
+    error_for_status,
+    in_vain,
+    kind_by_status,
+    kind_by_vague_word,
+    recognise,
+    retry_after,
+)
 from pointsman_openai.address import names_no_path
 
 
@@ -30,7 +39,7 @@ def error_of_answer(
     error = error_for_status(
         status,
         headers,
-        _said(kind or by_status(status), said.message or fallback),
+        _said(kind or kind_by_status(status), said.message or fallback),
         wall=wall,
         code=said.code or said.type,
         kind=kind,
@@ -48,8 +57,8 @@ def error_of_body(body: Any, *, request_id: str = "") -> CallError:
     meant = recognise(said.status, said.code, said.type, said.message)
     kind = meant.kind
     if kind is None and said.status is not None:
-        kind = by_status(said.status)
-    kind = kind or by_vague_word(said.code, said.type) or Unavailable
+        kind = kind_by_status(said.status)
+    kind = kind or kind_by_vague_word(said.code, said.type) or Unavailable
     hint = ""
     if names_no_path(said.message):
         kind, hint = BadResponse, "; this path is not there: base_url should end with /v1 or the like"

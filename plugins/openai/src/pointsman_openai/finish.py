@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman.errors import CallError, Overloaded, Unavailable
-from pointsman.types import FinishReason
+from pointsman.plugin import CallError, FinishReason, Overloaded, Unavailable
 
 _WORDS: Mapping[FinishReason, str] = {
     "stop": "stop stop_sequence end end_turn eos eos_token eos_found complete completed finish finished done",

@@ -8,24 +8,31 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from pointsman._internal import jsonio
-from pointsman.errors import CallError, ConfigError
-from pointsman.http.client import Answer, Endpoint, bearer
-from pointsman.http.event_stream import HttpEventStream
-from pointsman.http.framing import SseFramer
-from pointsman.http.provider_base import HttpProvider, PerOptions
-from pointsman.provider import Call, ProviderContext
-from pointsman.types import (
+from pointsman.plugin import (
+    Answer,
+    Call,
+    CallError,
     ChatRequest,
     ChatResponse,
+    ConfigError,
     EmbedRequest,
     EmbedResponse,
+    Endpoint,
     GenerateRequest,
+    HttpEventStream,
+    HttpProvider,
     ModelInfo,
+    PerOptions,
+    ProviderContext,
+    RateHeaders,
+    SseFramer,
+    bearer,
+    has_large_parts,
+    json_or_none,
+    jsonio,
+    snippet,
+    written_in_thread,
 )
-from pointsman.wire.large_bodies import is_large, written
-from pointsman.wire.retry_after import RateHeaders
-from pointsman.wire.status_errors import json_or_none, snippet
 from pointsman_openai import answers, shapes, wire
 from pointsman_openai.address import is_wrong_address, not_json, wrong_address
 from pointsman_openai.decode import ChatDecoder, chat_of_events, is_events
@@ -67,8 +74,8 @@ class OpenAIProvider(HttpProvider):
         if self._stream_underneath and not request.logprobs and request.extra.get("n") in (None, 1):
             return await (await self.stream(request, call, timely=False)).whole()
         body: Any
-        if is_large(request.messages):
-            body = await written(lambda: self.chat_body(request, call, stream=False))
+        if has_large_parts(request.messages):
+            body = await written_in_thread(lambda: self.chat_body(request, call, stream=False))
         else:
             body = self.chat_body(request, call, stream=False)
         answer, content = await self.fetch(self.prefix + "/chat/completions", body, call)
@@ -82,8 +89,8 @@ class OpenAIProvider(HttpProvider):
     async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
         body: Any
-        if is_large(request.messages):
-            body = await written(lambda: self.chat_body(request, call, stream=True))
+        if has_large_parts(request.messages):
+            body = await written_in_thread(lambda: self.chat_body(request, call, stream=True))
         else:
             body = self.chat_body(request, call, stream=True)
         answer = await self.send(self.prefix + "/chat/completions", body, call, timely=timely)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pointsman.types import JsonObject, ReasoningBlock, StreamEvent
-from pointsman.wire.assembly import joined
+from pointsman.plugin import JsonObject, ReasoningBlock, StreamEvent, joined_extra
 from pointsman_openai.values import as_list, as_text
 
 
@@ -39,7 +38,7 @@ class Details:
                 continue
             # Only what is written piece by piece grows; the rest is said once, or again.
             grows = {name: value for name, value in each.items() if name in ("text", "summary", "data")}
-            known.update(joined(known, grows))
+            known.update(joined_extra(known, grows))
             known.update(
                 {name: value for name, value in each.items() if name not in grows and value is not None}
             )

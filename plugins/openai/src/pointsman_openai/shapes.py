@@ -15,8 +15,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
-from pointsman._internal.undecoded import Undecoded
-from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Usage
+from pointsman.plugin import ChatResponse, EmbedRequest, EmbedResponse, Undecoded, Usage
 from pointsman_openai import vectors
 from pointsman_openai.usage import counted
 

@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pointsman._internal import jsonio
-from pointsman.errors import BadResponse
-from pointsman.types import NOTHING, JsonObject, ToolCall, ToolCallDelta
-from pointsman.wire.assembly import joined
-from pointsman.wire.surrogates import whole
-from pointsman.wire.tool_arguments import arguments_text
+from pointsman.plugin import (
+    NOTHING,
+    BadResponse,
+    JsonObject,
+    ToolCall,
+    ToolCallDelta,
+    arguments_text,
+    joined_extra,
+    jsonio,
+    well_formed,
+)
 from pointsman_openai.values import as_list, as_object, as_text
 
 _OF_A_CALL = frozenset(("id", "type", "index", "function", "custom"))
@@ -93,7 +98,7 @@ class ToolCalls:
             call.name = call.name or name
             call.wire_id = call.wire_id or wire_id
             if extra:
-                call.extra = joined(call.extra, extra)
+                call.extra = joined_extra(call.extra, extra)
             if not call.announced:
                 call.pending += arguments
                 if call.name and not _quoted(call.pending):
@@ -180,7 +185,7 @@ def calls_of(message: Mapping[str, Any], answer_id: str) -> tuple[ToolCall, ...]
                 continue
             raise BadResponse("the upstream's answer holds a tool call without a name")
         call_id = unique_id(wire_id, len(calls), answer_id, used)
-        calls.append(ToolCall(call_id, name, whole(arguments_text(arguments)), len(calls), extra))
+        calls.append(ToolCall(call_id, name, well_formed(arguments_text(arguments)), len(calls), extra))
     return tuple(calls)
 
 

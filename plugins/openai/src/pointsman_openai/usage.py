@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman.types import Usage
+from pointsman.plugin import Usage
 from pointsman_openai.values import as_count, as_object
 
 

@@ -8,8 +8,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pointsman.errors import BadResponse
-from pointsman.types import JsonObject
+from pointsman.plugin import BadResponse, JsonObject
 
 _ARRAYS: Mapping[str, str] = {"float": "f", "int8": "b", "uint8": "B", "binary": "b", "ubinary": "B"}
 PACKED = frozenset(("binary", "ubinary"))

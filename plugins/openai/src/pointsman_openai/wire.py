@@ -13,26 +13,27 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.text_messages import TextMessages
-from pointsman.types import (
+from pointsman.plugin import (
     Audio,
     ChatRequest,
     EmbedRequest,
     File,
     GenerateRequest,
     Image,
+    InvalidRequest,
     JsonObject,
     Message,
     Part,
     ResponseFormat,
     Text,
+    TextMessages,
     Tool,
     ToolCall,
     ToolChoice,
+    Unsupported,
+    base64_of,
+    data_urls,
 )
-from pointsman.wire import data_urls
-from pointsman.wire.large_bodies import base64_of
 from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
 
 Body = dict[str, Any]

@@ -1,0 +1,121 @@
+"""What a plugin object offers, and what is wrong with it. Whatever others' code raises here stays here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pluggy
+
+from pointsman._internal.suggest import did_you_mean, nearest
+from pointsman.hookspecs import PROJECT, PointsmanSpec
+from pointsman.plugins.discovery import short
+from pointsman.plugins.kinds import KINDS, Kind
+
+
+class Manager(pluggy.PluginManager):
+    """A manager that does not look for hooks among what every object has.
+
+    Those are three quarters of what there is to look at, and to look at them takes most of the time.
+    """
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        return None if name.startswith("__") else super().parse_hookspec_opts(module_or_class, name)
+
+
+class Fault(Exception):
+    """What is wrong with a plugin object, as the end of a sentence about it."""
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class Loaded:
+    """A plugin object, and what it offers of each kind."""
+
+    def __init__(
+        self, plugin: object, where: str, manager: pluggy.PluginManager, fault: Fault | None
+    ) -> None:
+        self.plugin = plugin
+        self.where = where
+        self.fault = fault
+        self._manager = manager
+        self._offers: dict[str, dict[str, Any] | Fault] = {}
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The names of its hooks."""
+        callers = self._manager.get_hookcallers(self.plugin) if self.fault is None else None
+        return tuple(sorted(caller.name for caller in callers or ()))
+
+    def offers(self, kind: Kind) -> dict[str, Any]:
+        """What its hook for `kind` returns, by name; asked once. Raises Fault."""
+        if self.fault is not None:
+            raise self.fault
+        if kind.name not in self._offers:
+            try:
+                self._offers[kind.name] = self._ask(kind)
+            except Fault as fault:
+                self._offers[kind.name] = fault
+        offered = self._offers[kind.name]
+        if isinstance(offered, Fault):
+            raise offered
+        return offered
+
+    def _ask(self, kind: Kind) -> dict[str, Any]:
+        others = [each for each in self._manager.get_plugins() if each is not self.plugin]
+        try:
+            answers = self._manager.subset_hook_caller(kind.hook, others)()
+            factories = [factory for answer in answers for factory in answer]
+        except Exception as error:  # somebody else's code: anything can happen
+            raise Fault(f"fails in its hook {kind.hook}: {short(error)}", error) from error
+        offered: dict[str, Any] = {}
+        for factory in factories:
+            name = getattr(factory, "name", None)
+            if not isinstance(name, str) or not isinstance(factory, kind.factory or object):
+                wanted = kind.factory.__name__ if kind.factory else "something with a name"
+                raise Fault(
+                    f"returns a {type(factory).__name__} from {kind.hook}, expected a list of {wanted}"
+                )
+            if name in offered:
+                raise Fault(f"returns two of the name {name!r} from {kind.hook}")
+            offered[name] = factory
+        return offered
+
+
+def fault_of(plugin: object) -> Fault | None:
+    """Why `plugin` cannot be registered. A manager of its own takes the damage."""
+    if isinstance(plugin, type):
+        return Fault(f"is a class, expected an object: write plugin = {plugin.__name__}()")
+    trial = Manager(PROJECT)
+    trial.add_hookspecs(PointsmanSpec)
+    try:
+        hash(plugin)
+        trial.register(plugin, "trial")
+        hooks = [caller.name for caller in trial.get_hookcallers(plugin) or ()]
+        _refuse_strays(trial, plugin, hooks)
+    except Fault as fault:
+        return fault
+    except Exception as error:  # somebody else's object: anything can happen
+        return Fault(f"is not a plugin: {short(error)}", error)
+    return None if hooks else Fault("has no hook: no method is marked with @hookimpl")
+
+
+def _refuse_strays(trial: pluggy.PluginManager, plugin: object, hooks: Sequence[str]) -> None:
+    """Raise Fault for an implementation of no hook, and for one that lacks its mark."""
+    known = [kind.hook for kind in KINDS.values()]
+    for name in hooks:
+        caller = getattr(trial.hook, name)
+        if not caller.has_spec() and not all(each.optionalhook for each in caller.get_hookimpls()):
+            raise Fault(f"implements {name}, which is no hook; {did_you_mean(name, known, what='there are')}")
+    for name in dir(plugin):
+        if not name.startswith(f"{PROJECT}_") or name in hooks:
+            continue
+        method: Callable[..., Any] | None = getattr(plugin, name, None)
+        inherited = hasattr(method, f"{PROJECT}_spec")
+        if callable(method) and not inherited and nearest(name, known) is not None:
+            raise Fault(f"has a method {name} that is not marked with @hookimpl")

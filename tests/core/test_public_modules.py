@@ -1,0 +1,92 @@
+"""What is public: `pointsman` for callers, `pointsman.plugin` for plugins, `pointsman.testing` for tests."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pointsman
+import pointsman.plugin as public
+from pointsman.plugins.kinds import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLIC = {"pointsman", "pointsman.plugin", "pointsman.testing"}
+PLUGINS = sorted(
+    [
+        *ROOT.glob("plugins/*/src"),
+        ROOT / "contrib" / "h1" / "src",
+        ROOT / "contrib" / "strategies" / "src",
+    ]
+)
+
+
+def imported_from_the_core(tree: ast.Module) -> Iterator[str]:
+    """The modules of the core that a module imports anything from, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [node.module]
+        else:
+            continue
+        yield from (name for name in names if name.partition(".")[0] == "pointsman")
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.parent.name)
+def test_our_plugins_import_of_the_core_what_is_public_and_nothing_else(folder: Path) -> None:
+    astray = {
+        f"{path.relative_to(folder)} imports {name}"
+        for path in folder.rglob("*.py")
+        for name in imported_from_the_core(ast.parse(path.read_text("utf-8")))
+        if name not in PUBLIC
+    }
+
+    assert astray == set()
+
+
+def test_the_search_finds_an_import_that_is_not_public() -> None:
+    tree = ast.parse("def f():\n    from pointsman.wire import data_urls\nimport pointsman.errors, json")
+
+    assert set(imported_from_the_core(tree)) == {"pointsman.wire", "pointsman.errors"}
+
+
+def test_the_names_for_plugins_are_listed_once_and_are_there() -> None:
+    tree = ast.parse(Path(public.__file__).read_text("utf-8"))
+    here = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module != "typing"
+        for alias in node.names
+    } - {"httpx_messages"}
+
+    assert len(public.__all__) == len(set(public.__all__))
+    assert set(public.__all__) == here
+    assert [name for name in public.__all__ if not hasattr(public, name)] == []
+    with pytest.raises(AttributeError, match="Provder"):
+        _ = public.Provder
+
+
+def test_a_plugin_finds_every_error_and_value_that_a_caller_does() -> None:
+    of_callers = {"Batch", "BatchResult", "ChatStream", "Config", "Router", "__version__"}
+    of_callers |= {name for name in pointsman.__all__ if name.startswith("Sync")}
+
+    assert set(pointsman.__all__) - of_callers <= set(public.__all__)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.factory is not None])
+def test_a_plugin_finds_the_factory_and_the_context_of_every_kind(kind: object) -> None:
+    factory = kind.factory.__name__  # type: ignore[attr-defined]
+
+    assert {factory, factory.replace("Factory", "Context")} <= set(public.__all__)
+
+
+def test_what_plugins_import_loads_no_http_library() -> None:
+    ask = "import sys, pointsman.plugin; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=True)
+
+    assert {"httpx", "httpcore", "anyio", "aiohttp", "pointsman.router"} & set(done.stdout.split()) == set()

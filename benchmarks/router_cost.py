@@ -42,8 +42,10 @@ from pydantic import BaseModel
 
 from pointsman import Router
 from pointsman._internal import jsonio
+from pointsman._internal.timeouts import Timeouts
 from pointsman.errors import Outcome
 from pointsman.execution.execution import Execution
+from pointsman.execution.time_limits import call as call_of
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.client import Endpoint
 from pointsman.provider import Call, Provider, ProviderFactory
@@ -240,15 +242,15 @@ def pieces(routers: dict[int, Router], opened: AsyncExitStack) -> dict[str, Piec
             chat_request("m", QUESTION, OPTIONS)
 
     async def provider(times: int) -> None:
-        attempts = Execution(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", DEFAULT)
-        now = attempts.now()
+        execution = Execution(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", DEFAULT)
+        now = execution.now()
         lease = router._snapshot.pools["m"].lease(asked, now=now, expires=now + 60, demand=Demand())
         assert lease is not None
-        call = attempts.call(lease, attempts.limit(lease))
+        call = call_of(execution, lease, Timeouts())
         ask = lease.deployment.provider.chat
         for _ in range(times):
             await ask(asked, call)
-        attempts.give_up()
+        lease.release(Outcome.NEUTRAL, now)
 
     def streaming(chunks: int, per_read: int) -> Piece:
         words = [WORD * per_read] * (chunks // per_read)

@@ -116,8 +116,8 @@ def test_a_source_that_cannot_be_closed_holds_up_no_lease() -> None:
         async with router(Scripted(), config("a")) as r:
             stream = r.stream("m", "hi")
             await stream.__anext__()
-            assert stream._opening is not None
-            stream._opening.source = Broken()  # a plugin's mistake
+            assert stream._attempt is not None
+            stream._attempt.source = Broken()  # a plugin's mistake
             await stream.aclose()
             assert in_flight(r) == 0
 

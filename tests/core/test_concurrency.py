@@ -186,13 +186,13 @@ def test_without_a_p95_there_is_no_hedge() -> None:
     assert hedge_after(None) is None
 
 
-@given(st.booleans(), st.integers(0, 3), st.integers(0, 3), st.booleans())
-def test_only_one_hedge_before_commit_elsewhere_and_never_after_an_overload(
-    committed: bool, hedges: int, overloads: int, elsewhere: bool
+@given(st.integers(0, 3), st.integers(0, 3), st.booleans())
+def test_only_one_hedge_elsewhere_and_never_after_an_overload(
+    hedges: int, overloads: int, elsewhere: bool
 ) -> None:
-    allowed = may_hedge(committed=committed, hedges=hedges, overloads=overloads, elsewhere=elsewhere)
+    allowed = may_hedge(hedges=hedges, overloads=overloads, elsewhere=elsewhere)
 
-    assert allowed == ((committed, hedges, overloads, elsewhere) == (False, 0, 0, True))
+    assert allowed == ((hedges, overloads, elsewhere) == (0, 0, True))
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ async def test_a_failed_call_prints_neither_the_frames_nor_the_causes_below_it()
     assert len(text.splitlines()) < 15
     assert "password" not in text
     assert (error.__cause__, error.__context__) == (None, None)
-    assert "attempts.py" not in text
+    assert "whole_answer.py" not in text
 
 
 def test_a_failed_call_that_blocks_prints_no_more() -> None:
@@ -203,7 +203,7 @@ async def test_a_developer_who_has_the_logger_at_debug_finds_what_was_below(
     error = await failed(router(scripted(a=below), in_order("a")))
 
     assert isinstance(error.__context__, Broken)
-    assert "attempts.py" in printed(error)
+    assert "whole_answer.py" in printed(error)
     assert "password" not in printed(error)
 
 

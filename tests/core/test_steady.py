@@ -129,19 +129,18 @@ def test_what_is_remembered_is_what_would_be_looked_up_after_any_history() -> No
             for _ in range(120):
                 now = happens(rng, r, pools, now, leases)
                 for pool in pools:
-                    before = pool._steady
                     demand = Demand(tokens=rng.choice([0, 0, 1, 40, 90, 3000]))
+                    known = pool.ready_cache.get(now, demand.tokens) is not None
                     expected = looked_up(pool, now, demand)
 
-                    assert [each.id for each in pool._usable(now, demand)] == expected, seed
+                    assert [each.id for each in pool.usable(now, demand)] == expected, seed
 
-                    known = pool._steady is before is not None
                     for name in ("limits", "adaptive"):
                         if any(getattr(each.live, name) is not None for each in pool.deployments):
                             remembered[name] += known
                     remembered["outliers"] += known and pool.deployments[0].outlier is not None
                     remembered["all"] += known
-                    again = pool._usable(now, demand)
+                    again = pool.usable(now, demand)
                     assert [each.id for each in again] == expected, seed
             for lease in leases:
                 lease.release(Outcome.NEUTRAL, now)
@@ -177,9 +176,9 @@ def test_a_lease_that_is_dropped_while_the_ready_ones_are_looked_up_is_not_misse
             held.append(lease)
             del lease
 
-            assert tuple(pool._usable(now, Demand())) == (b,)
+            assert tuple(pool.usable(now, Demand())) == (b,)
 
-            assert pool._usable(now, Demand()) == (a, b)
+            assert pool.usable(now, Demand()) == (a, b)
 
     run(main())
 

@@ -81,8 +81,8 @@ def test_a_stream_that_was_not_entered_gives_its_first_event_at_once() -> None:
 def test_what_was_read_is_not_delivered_after_the_end_of_a_stream_that_is_closed() -> None:
     async def main() -> None:
         async with router(Scripted(), config("a")) as r, r.stream("m", "hi") as stream:
-            assert stream._opening is not None
-            stream._opening.take([TextDelta("came in"), TextDelta(" the same read")])
+            assert stream._attempt is not None
+            stream._attempt.take([TextDelta("came in"), TextDelta(" the same read")])
             assert (await anext(stream)).text == "ok"
             await stream.aclose()
             assert [event async for event in stream] == []

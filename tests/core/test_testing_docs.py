@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 import tomllib
@@ -68,7 +69,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     yield install
     for module in set(sys.modules) - modules:
-        if module.startswith(("pointsman_echo", "pointsman_lightest")):
+        if module.startswith(("pointsman_echo", "pointsman_lightest", "pointsman_tally")):
             del sys.modules[module]
 
 
@@ -145,6 +146,18 @@ async def test_the_strategy_of_the_page_is_found_and_picks(install: Install) -> 
             await router.chat("m", "hello")
 
     assert upstream.count("a") == 3  # nothing is in flight, so the first is always the lightest
+
+
+async def test_the_service_of_the_page_lives_with_its_router(install: Install, tmp_path: Path) -> None:
+    install("pointsman-tally")
+    file = tmp_path / "pointsman.json"
+    given = {"providers": {"a": {"type": "scripted"}}, "models": {"m": {"deployments": ["a/x"]}}}
+    file.write_text(json.dumps({**given, "tally": {}}))
+
+    async with Router.from_config(file, plugins=[Scripted()]) as router:
+        used = (await router.chat("m", "hi", caller="ann")).usage.total
+
+    assert json.loads((tmp_path / "tally.json").read_text()) == {"ann": used}
 
 
 @pytest.mark.parametrize(("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8)])

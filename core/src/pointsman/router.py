@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,6 @@ from pointsman.errors import (
     AttemptTimeout,
     CallError,
     InvalidRequest,
-    Outcome,
     PluginError,
     UnknownModel,
     writable,
@@ -33,16 +32,15 @@ from pointsman.errors import (
 from pointsman.events import Event, Events, Listener, Progress, RequestEnded
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream import ChatStream
+from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
 from pointsman.lifecycle import Lifecycle, shutting_down
 from pointsman.plugins.registry import Plugins
-from pointsman.provider import Call, Provider
+from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
 from pointsman.requests.parsing import Messages, chat_request, checked, embed_request, generate_request
 from pointsman.resilience.health_check import answered
-from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.introspection import explain, status
-from pointsman.routing.lease import Lease
 from pointsman.routing.snapshot import Snapshot
 from pointsman.types import (
     ChatRequest,
@@ -188,12 +186,7 @@ class Router:
             request, terms = _asked(model, messages, options)
         except InvalidRequest as error:
             raise self._refused("chat", model, error) from error.__cause__
-
-        def ask(deployment: Deployment, call: Call) -> Awaitable[ChatResponse]:
-            asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
-            return deployment.provider.chat(asked, call)
-
-        return await self._call("chat", request, terms, ask)
+        return await self._begin("chat", request, terms).run(CHAT)
 
     def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
         """The answer as a stream of events; takes what `chat` takes. Use it with `async with`."""
@@ -210,12 +203,7 @@ class Router:
             request = generate_request(model, prompt, rest)
         except InvalidRequest as error:
             raise self._refused("generate", model, error) from error.__cause__
-
-        def ask(deployment: Deployment, call: Call) -> Awaitable[ChatResponse]:
-            asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
-            return deployment.provider.generate(asked, call)
-
-        return await self._call("generate", request, terms, ask)
+        return await self._begin("generate", request, terms).run(GENERATE)
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`."""
@@ -224,12 +212,7 @@ class Router:
             request = embed_request(model, texts, rest)
         except InvalidRequest as error:
             raise self._refused("embed", model, error) from error.__cause__
-
-        def ask(deployment: Deployment, call: Call) -> Awaitable[EmbedResponse]:
-            asked = request.with_defaults(deployment.defaults) if deployment.defaults else request
-            return deployment.provider.embed(asked, call)
-
-        return await self._call("embed", request, terms, ask)
+        return await self._begin("embed", request, terms).run(EMBED)
 
     def batch(
         self,
@@ -244,44 +227,8 @@ class Router:
 
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 
-    async def _call(
-        self,
-        operation: str,
-        request: Request,
-        terms: CallOptions,
-        ask: Callable[[Deployment, Call], Awaitable[R]],
-    ) -> R:
-        attempts = self._begin(operation, request, terms)
-
-        async def once(lease: Lease) -> R:
-            with attempts.limit(lease) as time:
-                response = await ask(lease.deployment, attempts.call(lease, time))
-            attempts.check(response, lease)
-            attempts.end(
-                lease,
-                Outcome.OK,
-                usage=response.usage,
-                upstream_request_id=response.upstream_request_id,
-            )
-            return attempts.signed(response, lease)
-
-        try:
-            response = await attempts.run(once)
-        except CallError as error:
-            attempts.failed(error)
-            failure = error
-        except BaseException as error:
-            attempts.failed(error)
-            raise
-        else:
-            attempts.finish("ok")
-            return response
-        try:
-            raise failure  # here, where the context is whatever the caller was handling
-        finally:
-            del failure
-
     def _begin(self, operation: str, request: Request, terms: CallOptions) -> Execution:
+        """A request on the present configuration; it counts as running until it has ended."""
         snapshot = self._lifecycle.bind()
         if self._lifecycle.stopping:
             raise self._refused(operation, request.model, shutting_down(), terms)
@@ -289,7 +236,9 @@ class Router:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
             raise self._refused(operation, request.model, error, terms) from None
-        return Execution(snapshot.setting, chain, request, operation, terms)
+        execution = Execution(snapshot.setting, chain, request, operation, terms)
+        snapshot.setting.running.requests.add(execution)
+        return execution
 
     def _refused(self, operation: str, model: object, error: E, terms: CallOptions = DEFAULT) -> E:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""

@@ -164,7 +164,7 @@ class Plan:
             credentials=self._deployments.credentials,
             hosts=self._deployments.hosts,
             alive=alive,
-            changes=draft.changes,
+            readiness=draft.readiness,
             unlisted=self._unlisted,
         )
         for name in () if previous is None else previous.called_by_full_name:

@@ -142,7 +142,7 @@ class Deployments:
         settings, previous = self._live_settings(config), self._draft.previous
         live = self._draft.kept.live(id, config.provider, config.model)
         if live is None:
-            live = DeploymentState(id, breaker=None, rng=self._draft.rng, changes=self._draft.changes)
+            live = DeploymentState(id, breaker=None, rng=self._draft.rng, readiness=self._draft.readiness)
             if previous is not None and id in previous.lives:
                 # What an operator said of it holds, however it is configured now.
                 live.admin = previous.lives[id].admin

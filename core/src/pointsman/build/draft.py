@@ -19,7 +19,7 @@ from pointsman.config.findings import Finding
 from pointsman.config.problems import Path, Problem
 from pointsman.events import Events
 from pointsman.plugins.registry import Plugins
-from pointsman.routing.deployment_state import Changes
+from pointsman.routing.deployment_state import Readiness
 from pointsman.routing.snapshot import Snapshot
 
 
@@ -58,7 +58,7 @@ class Draft:
         self.adoptions: list[Callable[[], None]] = []
         self.now = -inf if previous is None else clock.now()
         self.kept = Kept(previous)
-        self.changes = Changes() if previous is None else previous.changes
+        self.readiness = Readiness() if previous is None else previous.readiness
         self.listed = True
 
     def apart(self) -> Draft:

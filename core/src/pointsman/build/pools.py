@@ -23,7 +23,7 @@ from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudge
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.lease import Lease
-from pointsman.routing.pool import Fallback, Pool
+from pointsman.routing.pool import Fallback, Pool, PoolSettings
 from pointsman.routing.snapshot import Upstream
 from pointsman.strategy import Strategy
 
@@ -151,27 +151,30 @@ class Pools:
         retry: RetryPolicy | None,
         old: Pool | None,
     ) -> Pool:
-        named = model.strategy or self._draft.config.strategy
-        pool = Pool(
+        config = self._draft.config
+        settings = PoolSettings(
             name,
-            deployments,
-            strategy,
-            strategy_name=named.type,
+            strategy_name=(model.strategy or config.strategy).type,
             fallback=[Fallback(each.to, frozenset(map(FallbackOn, each.on))) for each in model.fallback],
-            total=model.timeouts.total or self._draft.config.timeouts.total,
-            require=model.require,
-            budget=self._budget(None if retry is None else retry.budget, old),
+            total=model.timeouts.total or config.timeouts.total,
+            require=model.require or {},
             retry=retry,
-            retry_name=(model.retry or self._draft.config.retry).type,
-            scrub=self._draft.scrubber.text,
-            panic_threshold=self._draft.config.panic_threshold,
-            rng=self._draft.rng,
-            queue=self._queue(),
-            hedges=self._hedges(old),
+            retry_name=(model.retry or config.retry).type,
+            panic_threshold=config.panic_threshold,
             counts_tokens=any(
                 limits is not None and limits.counts_tokens
                 for limits in (self._deployments.limits[each.id] for each in deployments)
             ),
+        )
+        pool = Pool(
+            settings,
+            deployments,
+            strategy,
+            scrub=self._draft.scrubber.text,
+            rng=self._draft.rng,
+            budget=self._budget(None if retry is None else retry.budget, old),
+            hedges=self._hedges(old),
+            queue=self._queue(),
         )
         self._draft.adoptions.append(partial(pool.tie, self._draft.now))
         return pool

@@ -168,11 +168,11 @@ class Providers:
     def _new_checks(
         self, upstream: Upstream, settings: CheckSettings
     ) -> tuple[HealthState, list[DeploymentState]]:
-        events, name, changes = self._draft.events, upstream.provider.name, self._draft.changes
+        events, name, readiness = self._draft.events, upstream.provider.name, self._draft.readiness
         warming: list[DeploymentState] = []
 
         def changed(healthy: bool, now: float, reason: str) -> None:
-            changes.count += 1
+            readiness.invalidate()
             events.report(HealthChanged(name, healthy, reason))
             for each in warming if healthy else ():
                 each.begin_warm_up(now)

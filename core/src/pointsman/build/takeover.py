@@ -74,7 +74,7 @@ def settle(live: DeploymentState, settings: LiveSettings, now: float, *, rng: Rn
     _settle_adaptive(live, settings)
     live.overload.settings = settings.overload
     live.refusal.settings = settings.refusal
-    live.changes.count += 1
+    live.readiness.invalidate()
 
 
 def _settle_adaptive(live: DeploymentState, settings: LiveSettings) -> None:
@@ -92,7 +92,7 @@ def _breaker(live: DeploymentState, settings: BreakerSettings, rng: Rng, events:
     def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
         if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
             live.begin_warm_up(now)
-        live.changes.count += 1
+        live.readiness.invalidate()
         events.report(BreakerChanged(live.id, str(old), str(new), reason))
 
     return Breaker(settings, rng, on_change=changed)

@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pointsman.errors import CallError, DeadlineExceeded, Outcome, Unsupported
+from pointsman.execution.accounting import attempt_failed, end_attempt
+from pointsman.resilience.retry_budget import RetryBudget
+from pointsman.routing.lease import Lease
+
+if TYPE_CHECKING:
+    from pointsman.execution.execution import Execution
+    from pointsman.execution.stream_attempt import StreamAttempt
+
+
+def may_hedge(*, hedges: int, overloads: int, elsewhere: bool) -> bool:
+    """Whether a request may have a second attempt beside the one that is running, if the budget allows.
+
+    To be asked only before anything was delivered to the caller.
+
+    Args:
+        hedges: how many it has had.
+        overloads: how many of its attempts ended with an overload: more load is the last thing it needs.
+        elsewhere: a deployment other than those it has been to could take the call.
+    """
+    return hedges == 0 and overloads == 0 and elsewhere
+
 
 def hedge_after(late: float | None, floor: float = 1.0) -> float | None:
     """Seconds without a first token after which a second attempt is worth it: at least `floor`.
@@ -12,13 +39,109 @@ def hedge_after(late: float | None, floor: float = 1.0) -> float | None:
     return None if late is None else max(late, floor)
 
 
-def may_hedge(*, committed: bool, hedges: int, overloads: int, elsewhere: bool) -> bool:
-    """Whether a request may have a second attempt beside the one that is running, if the budget allows.
+def hedge_beside(execution: Execution, lease: Lease) -> float | None:
+    """Seconds without content after which a second attempt beside `lease` is worth it; None for never."""
+    settings, window = execution.setting.hedging, lease.deployment.live.window
+    if settings is None or window is None or not _may_hedge(execution, elsewhere=True):
+        return None
+    late = window.quantile(settings.quantile, lease.started_at, at_least=settings.minimum_samples)
+    return hedge_after(late, settings.floor)
 
-    Args:
-        committed: its first content was delivered to the caller.
-        hedges: how many it has had.
-        overloads: how many of its attempts ended with an overload: more load is the last thing it needs.
-        elsewhere: a deployment other than those it has been to could take the call.
+
+async def race(execution: Execution, first: StreamAttempt, late: float) -> StreamAttempt:
+    """Run `first`; when it has no content after `late` seconds, run another one elsewhere beside it.
+
+    Returns the one that has content first; the other is closed, its lease released without a judgement, and
+    what it cost recorded. One that fails while the other runs decides nothing.
+
+    Raises: what `first` raised, once both have failed.
     """
-    return not committed and hedges == 0 and overloads == 0 and elsewhere
+    task = asyncio.ensure_future(first.read_to_content())
+    running, done = {task: first}, set[asyncio.Task[None]]()
+    error: BaseException | None = None
+    failure: BaseException | None = None
+    try:
+        done, _ = await asyncio.wait(running, timeout=late)
+        lease = None if done else _hedge(execution, first.lease)
+        if lease is not None:
+            second = first.beside(lease)
+            running[asyncio.ensure_future(second.read_to_content())] = second
+        while True:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in [each for each in running if each in done]:
+                attempt = running.pop(task)
+                error = asyncio.CancelledError() if task.cancelled() else task.exception()
+                if error is None:
+                    execution.last = attempt.lease
+                    return attempt
+                if attempt is first:
+                    failure = error
+                if running or attempt is not first:
+                    _failed_beside(execution, attempt.lease, error)
+            if not running:
+                assert failure is not None
+                raise failure
+    finally:
+        for task, attempt in running.items():
+            attempt.discard()
+            task.add_done_callback(_heard)
+            task.cancel()
+        # A frame that holds the error that holds the frame would hold the caller's stream, too.
+        del task, running, done, error, failure
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """What a loser still raises is of no interest; asyncio would log it otherwise."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _hedge(execution: Execution, beside: Lease) -> Lease | None:
+    """A lease for the second attempt, elsewhere in the same pool; None when there is to be none.
+
+    It counts as an attempt and is paid from the budgets of hedges and of retries. It overtakes nobody
+    who waits in line.
+    """
+    now, demand = execution.now(), execution.demand
+    pool, queue = execution.pool_of(beside), execution.chain[0].queue
+    if execution.setting.running.closed or now >= execution.deadline:
+        return None
+    if not (queue is None or queue.is_empty) or execution.made >= execution.retry.attempts:
+        return None
+    if not _may_hedge(execution, elsewhere=bool(pool.ready(now, demand))):
+        return None
+    budgets = _budgets(execution)
+    if not all(each.allows(now) for each in budgets):
+        return None
+    demand.well_only = False
+    lease = pool.lease(execution.request, now=now, expires=execution.deadline, demand=demand)
+    if lease is None:
+        return None
+    for each in budgets:
+        each.retry(now)
+    lease.paid = budgets
+    execution.hedge = lease
+    return execution.begin_attempt(lease)
+
+
+def _failed_beside(execution: Execution, lease: Lease, error: BaseException) -> None:
+    """Account for an attempt that failed beside another: it alone decides nothing."""
+    if isinstance(error, Unsupported):
+        end_attempt(execution, lease, Outcome.CLIENT_FAULT, error=error)
+        if lease is execution.hedge:
+            execution.made -= 1  # nothing of it was sent, so it costs nothing
+    elif isinstance(error, CallError):
+        with suppress(DeadlineExceeded):  # the other one is told the same
+            attempt_failed(execution, lease, error)
+    else:
+        end_attempt(execution, lease, Outcome.NEUTRAL)
+
+
+def _budgets(execution: Execution) -> Sequence[RetryBudget]:
+    return [each for each in (execution.chain[0].hedges, execution.budget) if each is not None]
+
+
+def _may_hedge(execution: Execution, *, elsewhere: bool) -> bool:
+    hedges = 0 if execution.hedge is None else 1
+    overloads = 0 if execution.failures is None else execution.failures.overloads
+    return may_hedge(hedges=hedges, overloads=overloads, elsewhere=elsewhere)

@@ -1,160 +1,173 @@
-"""What has gone wrong so far in one request, and where it may go back to in spite of that.
-
-Made with the first failure: a request that succeeds at once never has any.
-"""
+"""Whether a request goes on after a failed attempt, and the wait until it does."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
+from pointsman._internal.plugin_errors import OWN, fault
 from pointsman.clock import Clock
-from pointsman.errors import (
-    CallError,
-    FailedAttempt,
-    FallbackOn,
-    MidStreamError,
-    ModelNotFound,
-    Outcome,
-    PointsmanError,
-)
+from pointsman.errors import CallError, DeadlineExceeded, NoDeploymentAvailable
+from pointsman.execution.failover import prepay, ready_elsewhere
+from pointsman.execution.queueing import worth_a_place
+from pointsman.execution.retry_state import RetryState
+from pointsman.retry import Failure
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.pool import Fallback, Pool
 
-_UNAVAILABLE = frozenset({FallbackOn.UNAVAILABLE})
+if TYPE_CHECKING:
+    from tenacity import AttemptManager, RetryCallState
 
-_NOTE = 200
-"""Characters of what another attempt ended with, in a note of the error."""
+    from pointsman.execution.execution import Execution
 
-
-def cut(error: CallError, *, keep: bool) -> None:
-    """Leave of what led to `error` the errors of ours, and no frames: they say all there is to say.
-
-    What is below is another library's, in words that may hold a secret, and a hundred lines of it. Whoever
-    wants to `keep` it finds it in `__context__`; it is not printed.
-    """
-    below: BaseException | None = error
-    seen: set[int] = set()
-    while isinstance(below, PointsmanError):
-        seen.add(id(below))
-        cause = below.__cause__
-        ours = isinstance(cause, PointsmanError) and id(cause) not in seen  # `raise error from error`
-        if not keep:
-            below.__traceback__ = below.__context__ = None
-        elif not ours:
-            below.__context__ = cause or below.__context__
-        below.__cause__ = cause if ours else None
-        below.__suppress_context__ = keep  # else it is what the caller was handling
-        below = below.__cause__
-    if isinstance(error, MidStreamError):
-        cut(error.cause, keep=keep)
+LONGEST_WAIT = 60.0
+"""Seconds: a hint beyond it is not waited for inside a request."""
+_ROUNDING = 1e-6  # seconds: instants are sums, and a minute must not become more than one by that
 
 
-class RetryState:
-    """The failed attempts of one request.
+class _Way(NamedTuple):
+    """Where the next attempt can go: to one of `ready`, or `back` to what failed; neither: into the line.
 
-    Attributes:
-        last: the error of the latest; None once nobody asks for it any more.
-        other: the latest error that says more than that one upstream lacks the model.
-        retryable: ids of deployments that failed and may be asked again.
-        closed: names of pools of which no further deployment is asked.
-        causes: what the failures of a pool were, for its fallbacks, by the name of the pool.
-        spent: no further retries: only pools that have not begun may still have their first attempt.
-        overloads: how many attempts found an upstream overloaded.
-        delay: seconds until the attempt that is planned; None when none is to be made.
-        prepaid: the budget has been charged for an attempt that has not begun.
+    `at` is the earliest instant at which it can.
     """
 
-    __slots__ = (
-        "_attempts",
-        "_counts",
-        "causes",
-        "closed",
-        "delay",
-        "last",
-        "other",
-        "overloads",
-        "prepaid",
-        "retryable",
-        "spent",
+    ready: Sequence[Deployment]
+    back: Deployment | None
+    at: float
+
+
+def plan(execution: Execution, error: CallError) -> bool:
+    """Decide whether another attempt follows the one that ended with `error`, and after how long a wait.
+
+    Raises: PluginError, from the attempt's error, when the retry policy cannot say.
+    """
+    if not may_be_retried(error) or execution.setting.running.closed:
+        return False
+    failures = execution.retry_state()
+    now = execution.now()
+    failures.spent = failures.spent or execution.made >= execution.retry.attempts
+    way = _way(execution, failures, now)
+    if way is None:
+        return False
+    wait: float | None = 0.0
+    if not failures.spent:
+        wait = _wait_for(execution, failures, error, way, now)
+        if wait is None:
+            # That ends the retries. Models that have not had an attempt yet still get theirs.
+            failures.spent = True
+            if (way := _way(execution, failures, now)) is None:
+                return False
+    wait = max(wait or 0.0, way.at - now)
+    if _takes_too_long(wait, way.back, now, execution.deadline):
+        return False
+    if not (any(not each.live.failing for each in way.ready) or prepay(execution, failures, now)):
+        # What is to be had now fails. Only what looks well, maybe in a later level, is still free.
+        error.budget_exhausted = not ready_elsewhere(execution, now, well_only=True)
+        if error.budget_exhausted:
+            return False
+    failures.delay, failures.after = wait, error
+    return True
+
+
+def plan_longer_wait(execution: Execution) -> bool:
+    """Whether the request, which waited for its way back and found it longer, waits for the rest.
+
+    Other calls lengthen a cool-down meanwhile. False when there is no such way, or it takes too long.
+    """
+    failures = execution.failures
+    if failures is None:
+        return False
+    now = execution.now()
+    back = failures.way_back(execution.chain, now)
+    if back is None or back[1] <= now or _takes_too_long(back[1] - now, back[0], now, execution.deadline):
+        return False
+    failures.delay, failures.after = back[1] - now, failures.last
+    return True
+
+
+def may_be_retried(error: BaseException) -> bool:
+    """Whether another attempt could end otherwise, wherever it goes; never after a cancellation."""
+    if not isinstance(error, CallError) or isinstance(error, NoDeploymentAvailable | DeadlineExceeded):
+        return False
+    return error.retry_elsewhere or error.retry_same or error.try_fallback
+
+
+def _way(execution: Execution, failures: RetryState, now: float) -> _Way | None:
+    """Where the next attempt can go: elsewhere, else back, else into the line; None for nowhere."""
+    if ready := ready_elsewhere(execution, now):
+        return _Way(ready, None, now)
+    back = None if failures.spent else failures.way_back(execution.chain, now)
+    if back is not None:
+        return _Way((), *back)
+    return _Way((), None, now) if worth_a_place(execution, now) else None
+
+
+def _takes_too_long(wait: float, back: Deployment | None, now: float, deadline: float) -> bool:
+    """Whether `wait` is not waited inside a request: what an upstream asked for, without our jitter."""
+    jitter = 0.0 if back is None else back.live.jitter
+    return wait - jitter > LONGEST_WAIT + _ROUNDING or now + wait >= deadline
+
+
+def _wait_for(
+    execution: Execution, failures: RetryState, error: CallError, way: _Way, now: float
+) -> float | None:
+    """Seconds that the policy has the next attempt wait; None when it gives up."""
+    failure = Failure(
+        number=execution.made,
+        error=error,
+        elsewhere=way.back is None,
+        failures=0 if way.back is None else failures.of(way.back),
+        elapsed=now - execution.started_at,
     )
+    did: BaseException | str
+    try:
+        wait = execution.retry.delay(failure)
+    except OWN as raised:
+        did = raised
+    else:
+        number = isinstance(wait, int | float) and not isinstance(wait, bool)
+        if wait is None or (number and wait >= 0):
+            return wait
+        shown = f"{float(wait):g} seconds" if number else f"a {type(wait).__name__}"
+        did = f"returned {shown} from delay(), expected seconds from 0 or None"
+    policy, scrub = execution.chain[0].retry_name, execution.setting.scrubber.text
+    raise execution.complete(fault("retry", policy, "delay", did, scrub=scrub)) from error
 
-    def __init__(self) -> None:
-        self.last: CallError | None = None
-        self.other: CallError | None = None
-        self.retryable: set[str] = set()
-        self.closed: set[str] = set()
-        self.causes: dict[str, set[FallbackOn]] = {}
-        self.spent = False
-        self.overloads = 0
-        self.delay: float | None = None
-        self.prepaid = False
-        self._counts: dict[str, int] = {}
-        self._attempts: list[FailedAttempt] = []
 
-    def forget(self) -> None:
-        """Let go of the errors: nobody asks for them any more, and their frames hold the caller's stream."""
-        self.last = self.other = None
-        self._attempts.clear()
+class TenacityWaits:
+    """The waits between the attempts of one request, which tenacity keeps; how long they are we say.
 
-    def tell(self, error: CallError) -> None:
-        """Have `error`, which the request ends with, say what the other attempts ended with."""
-        error.failures = tuple(each for each in self._attempts if each.error is not error)
-        said = Counter((deployment, before.message[:_NOTE]) for deployment, before in error.failures)
-        others = [each for each in getattr(error, "__notes__", ()) if not each.startswith("before")]
-        error.__notes__ = others + [  # anew: a provider may raise the same error again and again
-            f"before{'' if times == 1 else f', {times} times'}: {deployment}: {message}"
-            for (deployment, message), times in said.items()
-        ]
+    Made when there is something to wait for, and fresh for each request: one that tasks share mixes up their
+    exceptions. It waits in the loop of the attempts, through tenacity's iterator, and tells that how each
+    attempt ended by leaving the block around it, so that no error is raised twice.
+    """
 
-    def add(self, error: CallError, deployment: Deployment, pool: Pool) -> None:
-        """An attempt at `deployment`, which was chosen from `pool`, ended with `error`."""
-        self._attempts.append(FailedAttempt(deployment.id, error))
-        self._counts[deployment.id] = self.of(deployment) + 1
-        if not isinstance(error, ModelNotFound):
-            self.other = error
-        self.causes.setdefault(pool.name, set()).add(error.fallback_on)
-        if error.retry_same:
-            self.retryable.add(deployment.id)
-        else:
-            self.retryable.discard(deployment.id)
-        if error.outcome is Outcome.OVERLOAD:
-            self.overloads += 1
-        if not error.retry_elsewhere:
-            # The other deployments of this model would say the same; another model may not.
-            self.closed.add(pool.name)
-            self.retryable.difference_update(each.id for each in pool.deployments)
+    __slots__ = ("_attempt", "_attempts", "_seconds")
 
-    def follows(self, pool: Pool, fallback: Fallback) -> bool:
-        """Whether a fallback of `pool` may take the request; one that was never asked has nobody ready."""
-        return not fallback.on.isdisjoint(self.causes.get(pool.name, _UNAVAILABLE))
+    def __init__(self, clock: Clock) -> None:
+        from tenacity import AsyncRetrying, retry_if_exception  # a router that is built does not need it yet
 
-    def of(self, deployment: Deployment) -> int:
-        """How often `deployment` has failed."""
-        return self._counts.get(deployment.id, 0)
+        self._seconds = 0.0
+        self._attempt: AttemptManager | None = None
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(may_be_retried),
+            wait=self._wait,
+            sleep=partial(pause, clock),
+            reraise=True,
+        )
+        self._attempts = aiter(retrying)
 
-    def fewest_first(self, ready: Iterable[Deployment]) -> Sequence[Deployment]:
-        """Those of `ready` that may be asked again."""
-        return sorted((each for each in ready if each.id in self.retryable), key=self.of)
+    async def wait(self, seconds: float, after: CallError) -> None:
+        """Return after `seconds`, in which nothing holds the error `after` which the last attempt ended."""
+        if self._attempt is None:
+            self._attempt = await anext(self._attempts)  # the first one, which is over already
+        self._seconds = seconds
+        self._attempt.__exit__(type(after), after, None)
+        del after
+        self._attempt = await anext(self._attempts)
 
-    def way_back(self, chain: Sequence[Pool], now: float) -> tuple[Deployment, float] | None:
-        """The deployment that the request may return to first, and when; None when there is none.
-
-        A cool-down is waited for, a refusal or an open breaker is not: calls like this one would fail again.
-        """
-        ways: list[tuple[float, int, Deployment]] = []
-        for pool in chain:
-            for each in pool.deployments:
-                if each.id not in self.retryable or each.live.is_refused(now):
-                    continue
-                breaker = each.live.breaker
-                at = each.available_at(now)
-                if at is not None and (breaker is None or breaker.admits(now)):
-                    ways.append((at, self.of(each), each))
-        if not ways:
-            return None
-        at, _, deployment = min(ways, key=lambda way: way[:2])
-        return deployment, at
+    def _wait(self, _state: RetryCallState) -> float:
+        return self._seconds
 
 
 async def pause(clock: Clock, seconds: float) -> None:

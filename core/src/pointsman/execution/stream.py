@@ -13,22 +13,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from pointsman._internal.plugin_errors import is_own
-from pointsman._internal.timeouts import GRACE
-from pointsman.errors import (
-    CallError,
-    MidStreamError,
-    Outcome,
-)
+from pointsman.errors import CallError, MidStreamError, Outcome
+from pointsman.execution.accounting import end_attempt, end_request, fail_request
 from pointsman.execution.execution import Execution
-from pointsman.execution.stream_attempt import StreamAttempt, raced, turn
-from pointsman.routing.lease import Lease
-from pointsman.types import ChatResponse, Done, StreamEvent
+from pointsman.execution.stream_attempt import StreamAttempt
+from pointsman.execution.time_limits import deadline_passed, is_over
+from pointsman.types import ChatResponse, StreamEvent
 
 log = logging.getLogger("pointsman")
-
-QUIET_GAPS = 3
-"""Gaps in a row in which signs of life without content keep a stream alive."""
 
 
 class ChatStream:
@@ -46,14 +38,25 @@ class ChatStream:
     which carries what had been delivered.
     """
 
+    # new ──first step──> opening ──first content──> open ──end marker──> whole
+    #  │                     │                         │                    │
+    #  └──────── aclose, an error, a cancellation, __del__ ──> closed <──aclose
+    #
+    #            _execution  _attempt  _attempt.response  _opener   _closed   the next step
+    #   new      None        None                         None      False     opens
+    #   opening  set         None                         its task  False     is refused: one task reads
+    #   open     set         set       None               None      False     reads on
+    #   whole    set         set       set                None      False     what is ready, then the end
+    #   closed   any         any       any                any       True      the end
+    #
+    # `_reading` is true while a task takes a step, in any of these; no other one may then.
+
     def __init__(self, begin: Callable[[], Execution]) -> None:
         self._begin = begin
-        self._attempts: Execution | None = None
-        self._opening: StreamAttempt | None = None
+        self._execution: Execution | None = None
+        self._attempt: StreamAttempt | None = None
         self._ready: deque[StreamEvent] = deque()
-        self._beside: StreamAttempt | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._response: ChatResponse | None = None
         self._closed = False
         self._reading = False
         self._opener: asyncio.Task[Any] | None = None
@@ -61,27 +64,29 @@ class ChatStream:
     @property
     def response(self) -> ChatResponse:
         """The whole answer. Raises RuntimeError before the stream is at its end."""
-        if self._response is None:
+        if self._attempt is None or self._attempt.response is None:
             raise RuntimeError("the stream is not at its end; iterate over it first, or read `text`")
-        return self._response
+        return self._attempt.response
 
     @property
     def text(self) -> str:
         """The text so far."""
-        return "" if self._opening is None else self._opening.assembly.text
+        return "" if self._attempt is None else self._attempt.assembly.text
 
     @property
     def request_id(self) -> str:
         """Ours; "" before the first step."""
-        return "" if self._attempts is None else self._attempts.request_id
+        return "" if self._execution is None else self._execution.request_id
 
     @property
     def deployment(self) -> str:
         """The id of the deployment that answers; "" before it is known."""
-        return "" if self._opening is None else self._opening.lease.deployment.id
+        if self._execution is None or self._execution.last is None:
+            return ""
+        return self._execution.last.deployment.id
 
     async def __aenter__(self) -> ChatStream:
-        if self._closed and self._attempts is None:
+        if self._closed and self._execution is None:
             raise RuntimeError("the stream is closed")
         self._reading = True
         try:
@@ -106,7 +111,7 @@ class ChatStream:
             return self._ready.popleft()
         if self._reading:
             raise RuntimeError("two tasks read the same stream; give each its own")
-        if self._closed or self._response is not None:
+        if self._closed or (self._attempt is not None and self._attempt.response is not None):
             raise StopAsyncIteration
         self._reading = True
         try:
@@ -122,21 +127,21 @@ class ChatStream:
         if self._closed:
             return
         self._shut()
-        if self._response is None:
-            self._let_go("cancelled")
+        if self._attempt is None or self._attempt.response is None:
+            self._let_go()
         if self._opener is not None and self._opener is not asyncio.current_task():
             self._opener.cancel()
 
     def __del__(self) -> None:
-        attempts, opening, loop = self._attempts, self._opening, self._loop
-        if opening is None or not opening.lease.is_open or attempts is None or loop is None:
+        execution, attempt, loop = self._execution, self._attempt, self._loop
+        if attempt is None or not attempt.lease.is_open or execution is None or loop is None:
             return
-        log.warning("stream of request %s was dropped before its end; use `async with`", attempts.request_id)
-        usage = opening.assembly.usage
+        log.warning("stream of request %s was dropped before its end; use `async with`", execution.request_id)
+        usage = attempt.assembly.usage
 
         def abandon() -> None:
-            attempts.end(opening.lease, Outcome.NEUTRAL, usage=usage)
-            attempts.finish("abandoned")
+            end_attempt(execution, attempt.lease, Outcome.NEUTRAL, usage=usage)
+            end_request(execution, "abandoned")
 
         if loop.is_running():
             # The collector may come by in another thread, or in the midst of another call's bookkeeping.
@@ -144,22 +149,21 @@ class ChatStream:
         else:
             abandon()
         if not loop.is_closed():
-            loop.call_soon_threadsafe(opening.abort)
+            loop.call_soon_threadsafe(attempt.abort)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     async def _open(self) -> None:
         """Fail over until a deployment delivers content, or its whole answer."""
-        if self._attempts is not None:
+        if self._execution is not None:
             return
         self._loop = asyncio.get_running_loop()
-        self._attempts = attempts = self._begin()
+        self._execution = execution = self._begin()
         self._opener = opener = asyncio.current_task()
         cancelling = 0 if opener is None else opener.cancelling()
         try:
-            await attempts.run(self._first)
+            self._attempt = attempt = await execution.run(StreamAttempt.open)
         except BaseException as error:
-            attempts.failed(error)
             closed, self._closed = self._closed, True
             interrupted = closed and isinstance(error, asyncio.CancelledError)
             # It was `aclose` in another task that cancelled this one, unless others did too.
@@ -168,112 +172,46 @@ class ChatStream:
             raise
         finally:
             self._opener = None
-        if self._opening is not None and not self._closed:
-            self._ready = self._opening.ready
-
-    async def _first(self, lease: Lease) -> None:
-        """One attempt, or two side by side: open the stream and read up to its first content."""
-        attempts = self._attempts
-        assert attempts is not None
-        self._opening = opening = StreamAttempt(attempts, lease)
-        late = attempts.hedge_after(lease)
-        if late is None:
-            await opening.run()
-        else:
-            try:
-                self._opening = opening = await raced(attempts, opening, late, self._begun_beside)
-            finally:
-                self._beside = None
-        if opening.whole:
-            await self._complete(opening)
-
-    def _begun_beside(self, opening: StreamAttempt) -> None:
-        self._beside = opening
+        if not self._closed:
+            self._ready = attempt.ready
 
     async def _advance(self) -> StreamEvent:
         """The next event, which has yet to come."""
-        if self._attempts is None:
+        if self._execution is None:
             await self._open()
             if self._ready:
                 return self._ready.popleft()
-        attempts, opening = self._attempts, self._opening
-        assert attempts is not None
-        assert opening is not None
-        source, ready, time = opening.source, opening.ready, opening.time
-        assert source is not None
-        idle, ends = opening.idle, opening.ends
-        # Counted from when the caller asks: a slow caller is not a silent upstream.
-        began = attempts.now()
-        until = began + idle
-        if until > ends:
-            until = ends
+        execution, attempt = self._execution, self._attempt
+        assert execution is not None
+        assert attempt is not None
         try:
-            while True:
-                with time.until(until, opening.silent):
-                    events = await source.next(until)
-                    if not events and events is not None:
-                        await turn()
-                if events is None:
-                    await self._complete(opening)
-                else:
-                    opening.take(events)
-                if ready:
-                    break
-                until = min(attempts.now() + idle, began + idle * (1 + QUIET_GAPS), ends)
+            await attempt.read()
         except BaseException as error:
-            failure: CallError | None = attempts.plugin_error(opening.lease, "next", error)
+            failure: CallError | None = execution.plugin_error(attempt.lease, "next", error)
             if failure is not None:
                 failure.__cause__ = error
             elif isinstance(error, CallError):
                 failure = error
             else:
                 self._shut()
-                self._let_go("cancelled")
+                self._let_go()
                 raise
-            broken = self._broken(opening, failure)
+            broken = self._broken(execution, attempt, failure)
             raise broken from broken.cause
-        return ready.popleft()
+        return attempt.ready.popleft()
 
-    async def _complete(self, opening: StreamAttempt) -> None:
-        """The end marker was seen: the answer is whole, the lease ends, the connection goes back."""
-        attempts, source, time = self._attempts, opening.source, opening.time
-        assert attempts is not None
-        assert source is not None
-        upstream_id = getattr(source, "upstream_request_id", "")
-        if not isinstance(upstream_id, str):
-            upstream_id = ""
-        whole = opening.assembly.response(upstream_id)
-        self._response = response = attempts.signed(whole, opening.lease)
-        attempts.end(
-            opening.lease,
-            Outcome.OK,
-            usage=opening.assembly.usage,
-            upstream_request_id=upstream_id,
-        )
-        attempts.finish("ok")
-        try:
-            with time.until(attempts.now() + GRACE, TimeoutError):
-                await source.aclose()
-        except BaseException as error:
-            # The answer is whole; what happens to its connection is no concern of the caller's.
-            opening.abort()
-            if not is_own(error):
-                raise
-        time.close()
-        opening.ready.append(Done(response))
-
-    def _broken(self, opening: StreamAttempt, error: CallError) -> MidStreamError:
-        attempts, lease, assembly = self._attempts, opening.lease, opening.assembly
-        assert attempts is not None
-        opening.abort()
+    def _broken(self, execution: Execution, attempt: StreamAttempt, error: CallError) -> MidStreamError:
+        lease, assembly = attempt.lease, attempt.assembly
+        attempt.abort()
         self._shut()
         error.deployment = error.deployment or lease.deployment.id
         outcome = error.outcome
-        if attempts.is_over(error):
+        if is_over(execution, error):
             # Our own deadline, not the deployment, ended it.
             outcome = Outcome.NEUTRAL
-            error = attempts.deadline_passed(lease.deployment)
-        attempts.end(lease, outcome, error=error, usage=assembly.usage)
+            at = lease.deployment.id
+            error = deadline_passed(execution, f"while {at} was at work", at)
+        end_attempt(execution, lease, outcome, error=error, usage=assembly.usage)
         broken = MidStreamError(
             f"the stream from {lease.deployment.id} broke after {assembly.events} events: {error.message}",
             cause=error,
@@ -281,7 +219,7 @@ class ChatStream:
             events=assembly.events,
             usage=assembly.usage,
         )
-        attempts.failed(broken)
+        fail_request(execution, broken)
         return broken
 
     def _shut(self) -> None:
@@ -289,10 +227,11 @@ class ChatStream:
         self._closed = True
         self._ready.clear()
 
-    def _let_go(self, result: str) -> None:
+    def _let_go(self) -> None:
         """End a call that still runs, without judging the deployment."""
-        for opening in (self._opening, self._beside):
-            if opening is not None:
-                opening.discard()
-        if self._attempts is not None:
-            self._attempts.finish(result)
+        execution = self._execution
+        if execution is None:
+            return
+        for attempt in execution.opening if self._attempt is None else (self._attempt,):
+            attempt.discard()
+        end_request(execution, "cancelled")

@@ -1,76 +1,108 @@
-"""One attempt at a stream, up to its first content; and two of them side by side."""
+"""One attempt at a stream: up to its first content by the rules of failover, then chunk by chunk."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
-from pointsman._internal.plugin_errors import OWN
+from pointsman._internal.plugin_errors import OWN, is_own
+from pointsman._internal.timeouts import GRACE, ExtensibleLimits
 from pointsman.errors import AttemptTimeout, Outcome
+from pointsman.execution.accounting import end_attempt, end_request
 from pointsman.execution.execution import Execution
+from pointsman.execution.hedging import hedge_beside, race
+from pointsman.execution.time_limits import call, ends, opening_ends, put_off, silent
+from pointsman.execution.whole_answer import with_its_origin
 from pointsman.http.event_stream import EventStream
 from pointsman.routing.lease import Lease
-from pointsman.types import ChatRequest, StreamEvent
+from pointsman.types import ChatRequest, ChatResponse, Done, StreamEvent
 from pointsman.wire.assembly import Assembly
 
 HELD_EVENTS = 16
 HELD_SIZE = 64 * 1024
 """Events before the first content that are held back at most, and characters of all of them; then the stream
 counts as committed."""
+QUIET_GAPS = 3
+"""Gaps in a row in which signs of life without content keep a stream alive."""
 
 
 class StreamAttempt:
-    """One attempt at a stream.
+    """One attempt at a stream. `Execution.run(StreamAttempt.open)` returns the one that answers.
 
     Attributes:
         source: where its events come from; None until the upstream has answered.
         ready: events that were read and not yet delivered.
         assembly: all events that were read, put together.
         whole: the end marker has been seen.
+        response: the whole answer, once that is accounted for.
         time: keeps the limits of whatever of the provider is awaited.
         idle: seconds that the stream may be silent.
         ends: the instant at which it ends, wherever it is.
     """
 
     __slots__ = (
-        "_attempts",
         "_call",
+        "_execution",
         "assembly",
         "ends",
         "idle",
         "lease",
         "ready",
+        "response",
         "source",
         "time",
         "whole",
     )
 
-    def __init__(self, attempts: Execution, lease: Lease) -> None:
-        self._attempts = attempts
+    def __init__(self, execution: Execution, lease: Lease) -> None:
+        self._execution = execution
         self.lease = lease
         self.source: EventStream | None = None
         self.ready: deque[StreamEvent] = deque()
         self.assembly = Assembly()
         self.whole = False
-        self.time = attempts.limits()
-        self._call = call = attempts.call(lease, self.time)
-        self.idle = call.limits.idle
-        self.ends = attempts.ends(lease)
+        self.response: ChatResponse | None = None
+        self.time = ExtensibleLimits(execution.setting.alarms)
+        self._call = call(execution, lease, self.time)
+        self.idle = self._call.limits.idle
+        self.ends = ends(execution, lease)
 
-    async def run(self) -> None:
+    @classmethod
+    async def open(cls, execution: Execution, lease: Lease) -> StreamAttempt:
+        """One that has its first content, at the deployment of `lease` or at one that was asked beside it."""
+        attempt = cls(execution, lease)
+        execution.opening.append(attempt)
+        late = hedge_beside(execution, lease)
+        try:
+            if late is None:
+                await attempt.read_to_content()
+            else:
+                attempt = await race(execution, attempt, late)
+            if attempt.whole:
+                await attempt.complete()
+        finally:
+            execution.opening.clear()
+        return attempt
+
+    def beside(self, lease: Lease) -> StreamAttempt:
+        """Another attempt of the same request, which holds `lease`."""
+        other = StreamAttempt(self._execution, lease)
+        self._execution.opening.append(other)
+        return other
+
+    async def read_to_content(self) -> None:
         """Open the stream and read up to its first content, or to its end. On an error it is closed."""
-        attempts, lease = self._attempts, self.lease
-        request = attempts.request
-        assert isinstance(request, ChatRequest)
-        deployment = lease.deployment
+        execution, lease = self._execution, self.lease
         if not lease.is_open:
             # It was let go before its task came to run.
             raise asyncio.CancelledError
-        time = self.time
-        until, late = attempts.opening_ends(lease)
+        request, deployment, time = execution.request, lease.deployment, self.time
+        assert isinstance(request, ChatRequest)
+        until, late = opening_ends(execution, lease)
         if until < self.ends:
-            time.later = lambda: attempts.put_off(lease, until)
+            time.later = partial(put_off, execution, lease, until)
         try:
             asked = request.with_defaults(deployment.defaults)
             with time.until(until, late):
@@ -80,7 +112,7 @@ class StreamAttempt:
                 with time.until(self.ends if lease.slow else until, late):
                     events = await source.next(self.ends)
                     if not events and events is not None:
-                        await turn()
+                        await _turn()
                 if events is None:
                     self.whole = True
                     return
@@ -89,15 +121,62 @@ class StreamAttempt:
         except BaseException as error:
             self.abort()
             method = "stream" if self.source is None else "next"
-            if (fault := attempts.plugin_error(lease, method, error)) is not None:
+            if (fault := execution.plugin_error(lease, method, error)) is not None:
                 raise fault from error
             raise
         finally:
             time.later = None
 
-    def silent(self) -> AttemptTimeout:
-        """The error of a stream whose next content did not come in time."""
-        return self._attempts.silent(self.lease)
+    async def read(self) -> None:
+        """Read until there is something for the caller, be it the end: `ready` is not empty then."""
+        execution, source, time, ready = self._execution, self.source, self.time, self.ready
+        assert source is not None
+        idle, at_most = self.idle, self.ends
+        # Counted from when the caller asks: a slow caller is not a silent upstream.
+        began = execution.now()
+        until = began + idle
+        if until > at_most:
+            until = at_most
+        while True:
+            with time.until(until, self._silent):
+                events = await source.next(until)
+                if not events and events is not None:
+                    await _turn()
+            if events is None:
+                await self.complete()
+            else:
+                self.take(events)
+            if ready:
+                return
+            until = min(execution.now() + idle, began + idle * (1 + QUIET_GAPS), at_most)
+
+    async def complete(self) -> None:
+        """The end marker was seen: the answer is whole, the lease ends, the connection goes back."""
+        execution, source, time = self._execution, self.source, self.time
+        assert source is not None
+        upstream_id = getattr(source, "upstream_request_id", "")
+        if not isinstance(upstream_id, str):
+            upstream_id = ""
+        whole = self.assembly.response(upstream_id)
+        self.response = with_its_origin(whole, execution, self.lease)
+        end_attempt(
+            execution,
+            self.lease,
+            Outcome.OK,
+            usage=self.assembly.usage,
+            upstream_request_id=upstream_id,
+        )
+        end_request(execution, "ok")
+        try:
+            with time.until(execution.now() + GRACE, TimeoutError):
+                await source.aclose()
+        except BaseException as error:
+            # The answer is whole; what happens to its connection is no concern of the caller's.
+            self.abort()
+            if not is_own(error):
+                raise
+        time.close()
+        self.ready.append(Done(self.response))
 
     def take(self, events: Sequence[StreamEvent]) -> bool:
         """Keep `events` for the caller; whether there has been content by now."""
@@ -105,12 +184,8 @@ class StreamAttempt:
         self.ready.extend(events)
         lease = self.lease
         if lease.first_event_at is None and any(event.content for event in events):
-            lease.first_event(self._attempts.now())
+            lease.first_event(self._execution.now())
         return lease.first_event_at is not None
-
-    def _holds_too_much(self) -> bool:
-        held = self.ready
-        return len(held) > HELD_EVENTS or sum(len(repr(event)) for event in held) > HELD_SIZE
 
     def abort(self) -> None:
         """Close the connection now; a plugin that fails at it must hold up neither lease nor error."""
@@ -120,67 +195,24 @@ class StreamAttempt:
         try:
             self.source.abort()
         except OWN as error:
-            self._attempts.plugin_error(self.lease, "abort", error)  # which logs it
+            self._execution.plugin_error(self.lease, "abort", error)  # which logs it
 
     def discard(self) -> None:
         """End the attempt without judging the deployment, its connection first."""
         self.abort()
-        self._attempts.end(self.lease, Outcome.NEUTRAL, usage=self.assembly.usage)
+        end_attempt(self._execution, self.lease, Outcome.NEUTRAL, usage=self.assembly.usage)
+
+    def _silent(self) -> AttemptTimeout:
+        """The error of a stream whose next content did not come in time."""
+        return silent(self._execution, self.lease)
+
+    def _holds_too_much(self) -> bool:
+        held = self.ready
+        return len(held) > HELD_EVENTS or sum(len(repr(event)) for event in held) > HELD_SIZE
 
 
-async def turn() -> None:
+async def _turn() -> None:
     """Let the loop come round: a source that gives signs of life without ever waiting would hold it up,
     and with it the timer of its own limit.
     """
     await asyncio.sleep(0)
-
-
-async def raced(
-    attempts: Execution, first: StreamAttempt, late: float, begun: Callable[[StreamAttempt], None]
-) -> StreamAttempt:
-    """Run `first`; when it has no content after `late` seconds, run another one elsewhere beside it.
-
-    Returns the one that has content first; the other is closed, its lease released without a judgement, and
-    what it cost recorded. One that fails while the other runs decides nothing. `begun` is told of the second.
-
-    Raises: what `first` raised, once both have failed.
-    """
-    task = asyncio.ensure_future(first.run())
-    running, done = {task: first}, set[asyncio.Task[None]]()
-    error: BaseException | None = None
-    failure: BaseException | None = None
-    try:
-        done, _ = await asyncio.wait(running, timeout=late)
-        lease = None if done else attempts.hedge(first.lease)
-        if lease is not None:
-            second = StreamAttempt(attempts, lease)
-            begun(second)
-            running[asyncio.ensure_future(second.run())] = second
-        while True:
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in [each for each in running if each in done]:
-                opening = running.pop(task)
-                error = asyncio.CancelledError() if task.cancelled() else task.exception()
-                if error is None:
-                    attempts.chosen(opening.lease)
-                    return opening
-                if opening is first:
-                    failure = error
-                if running or opening is not first:
-                    attempts.failed_beside(opening.lease, error)
-            if not running:
-                assert failure is not None
-                raise failure
-    finally:
-        for task, opening in running.items():
-            opening.discard()
-            task.add_done_callback(_heard)
-            task.cancel()
-        # A frame that holds the error that holds the frame would hold the caller's stream, too.
-        del task, running, done, error, failure
-
-
-def _heard(task: asyncio.Task[None]) -> None:
-    """What a loser still raises is of no interest; asyncio would log it otherwise."""
-    if not task.cancelled():
-        task.exception()

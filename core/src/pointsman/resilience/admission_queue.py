@@ -75,12 +75,12 @@ class AdmissionQueue(Generic[T]):
         give_back: takes what was got for a caller that is gone. It may call `wake`; that is done anyway.
     """
 
-    __slots__ = ("__weakref__", "_give_back", "_loop", "_pumping", "_seats", "_timer", "line")
+    __slots__ = ("__weakref__", "_give_back", "_loop", "_pumping", "_timer", "line", "tickets")
 
     def __init__(self, line: FairQueue, give_back: Callable[[T], object]) -> None:
         self.line = line
         self._give_back = give_back
-        self._seats: dict[int, _Ticket[T]] = {}
+        self.tickets: dict[int, _Ticket[T]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pumping: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -88,7 +88,7 @@ class AdmissionQueue(Generic[T]):
     @property
     def is_empty(self) -> bool:
         """Nobody waits, so that a newcomer may take what is free without overtaking anybody."""
-        return not self._seats
+        return not self.tickets
 
     async def wait(
         self,
@@ -112,9 +112,9 @@ class AdmissionQueue(Generic[T]):
         now = loop.time()
         waiter, victim = self.line.enter(key, now, priority=priority, deadline=deadline)
         if victim is not None:
-            self._seats.pop(victim.number).end(self._shed())
+            self.tickets.pop(victim.number).end(self._shed())
         seat: _Ticket[T] = _Ticket(waiter, attempt, needs, loop.create_future())
-        self._seats[waiter.number] = seat
+        self.tickets[waiter.number] = seat
         seat.timer = loop.call_at(waiter.until, self._expire, seat)
         self.wake()  # something may be free that those before it have no use for
         try:
@@ -131,12 +131,12 @@ class AdmissionQueue(Generic[T]):
 
         To be called on the thread of the loop; elsewhere it goes through `loop.call_soon_threadsafe`.
         """
-        if self._seats and self._pumping is None and self._loop is not None and not self._loop.is_closed():
+        if self.tickets and self._pumping is None and self._loop is not None and not self._loop.is_closed():
             self._pumping = self._loop.call_soon(self._pump)
 
     def refuse_all(self, error: Callable[[], CallError]) -> None:
         """Everybody leaves with an `error()` of their own."""
-        for seat in list(self._seats.values()):
+        for seat in list(self.tickets.values()):
             self._dismiss(seat, error())
 
     def _pump(self) -> None:
@@ -147,7 +147,7 @@ class AdmissionQueue(Generic[T]):
         assert self._loop is not None
         now = self._loop.time()
         while (waiter := self.line.wake()) is not None:
-            seat = self._seats[waiter.number]
+            seat = self.tickets[waiter.number]
             answer = self._tried(seat, now)
             if answer is None:
                 continue
@@ -165,7 +165,7 @@ class AdmissionQueue(Generic[T]):
         at = inf
         asked_in_vain = {first.needs}
         for waiter in self.line.behind(first.waiter):
-            seat = self._seats.get(waiter.number)
+            seat = self.tickets.get(waiter.number)
             if seat is None or seat.needs in asked_in_vain:
                 continue
             answer = self._tried(seat, now)
@@ -180,7 +180,7 @@ class AdmissionQueue(Generic[T]):
     def _tried(self, seat: _Ticket[T], now: float) -> NotYet | None:
         """None when the caller is through with waiting, whatever came of it."""
         if seat.future.done():  # cancelled, and its task has not run yet
-            self._seats.pop(seat.waiter.number)
+            self.tickets.pop(seat.waiter.number)
             self.line.leave(seat.waiter, now)
             return None
         if seat.waiter.until <= now:
@@ -193,7 +193,7 @@ class AdmissionQueue(Generic[T]):
             return None
         if isinstance(got, NotYet):
             return got
-        self._seats.pop(seat.waiter.number)
+        self.tickets.pop(seat.waiter.number)
         self.line.served(seat.waiter, now)
         seat.has.append(got)
         seat.end()
@@ -222,7 +222,7 @@ class AdmissionQueue(Generic[T]):
 
     def _dismiss(self, seat: _Ticket[T], error: Exception) -> None:
         """The caller leaves with `error`, unless it is gone already."""
-        if self._seats.pop(seat.waiter.number, None) is None:
+        if self.tickets.pop(seat.waiter.number, None) is None:
             return
         assert self._loop is not None
         self.line.leave(seat.waiter, self._loop.time())
@@ -233,7 +233,7 @@ class AdmissionQueue(Generic[T]):
         """The caller was cancelled, possibly after its turn had come."""
         if seat.has:
             self._give_back(seat.has.pop())
-        elif self._seats.pop(seat.waiter.number, None) is not None:
+        elif self.tickets.pop(seat.waiter.number, None) is not None:
             assert self._loop is not None
             self.line.leave(seat.waiter, self._loop.time())
         if seat.timer is not None:
@@ -250,7 +250,7 @@ class AdmissionQueue(Generic[T]):
         """The running loop; a room with people in it belongs to the loop that they wait on."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            if self._seats:
+            if self.tickets:
                 raise RuntimeError("this queue belongs to another event loop, on which calls wait")
             self._loop = loop
             self._pumping = self._timer = None

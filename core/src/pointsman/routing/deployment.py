@@ -16,7 +16,7 @@ from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.resilience.warm_up import WarmUp
 from pointsman.routing.deployment_state import Admin, DeploymentState
-from pointsman.routing.lease import Lease
+from pointsman.routing.lease import Lease, Observer
 from pointsman.routing.reasons import Reason, Why
 from pointsman.strategy import Price, Residency
 
@@ -141,7 +141,7 @@ class Deployment(Struct, frozen=True, eq=False):  # one equals only itself, so t
         return None
 
     def steady(self, now: float) -> tuple[float, float] | None:
-        """Until when `blocked` says the same, unless `live.changes` counts, and of calls of how many tokens.
+        """Until when `blocked` says the same, and of calls of how many tokens, if nothing invalidates it.
 
         None when nobody can tell now.
         """
@@ -152,7 +152,7 @@ class Deployment(Struct, frozen=True, eq=False):  # one equals only itself, so t
             return None
         tokens = until = inf
         if live.limits is not None:
-            fits = live.limits.watch(now, live.changes.another)
+            fits = live.limits.watch(now, live.readiness.invalidate)
             if fits is None:
                 return None
             tokens = fits
@@ -200,8 +200,20 @@ class Deployment(Struct, frozen=True, eq=False):  # one equals only itself, so t
         at = max(now + limited, live.cooling_until, breaker_at, ejected_until)
         return None if at == float("inf") else at
 
-    def acquire(self, now: float, expires: float, tokens: int = 0) -> Lease | None:
-        """A lease, or None when it is not to be had; all or nothing, and nothing is awaited."""
+    def acquire(
+        self,
+        now: float,
+        expires: float,
+        tokens: int = 0,
+        pool: str = "",
+        observer: Observer | None = None,
+    ) -> Lease | None:
+        """A lease, or None when it is not to be had; all or nothing, and nothing is awaited.
+
+        Args:
+            expires: the instant by which its call is over, whatever happens.
+            pool: the name of the one that chose it; `observer`: the strategy of that, where it learns.
+        """
         live = self.live
         adaptive, limits, breaker = live.adaptive, live.limits, live.breaker
         places = live.max_in_flight if adaptive is None else adaptive.limit
@@ -221,5 +233,5 @@ class Deployment(Struct, frozen=True, eq=False):  # one equals only itself, so t
                 return None
         live.in_flight += 1
         if live.in_flight == places:
-            live.changes.count += 1
-        return Lease(self, permit, now, reservation)
+            live.readiness.invalidate()
+        return Lease(self, permit, now, reservation, pool, observer)

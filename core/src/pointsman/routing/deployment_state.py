@@ -58,17 +58,20 @@ class Average:
         self._at = now
 
 
-class Changes:
-    """Counts what may change who can take a call, over all deployments of a router."""
+class Readiness:
+    """Who can take a call, over all deployments of a router, as a number that grows with each change.
 
-    __slots__ = ("count",)
+    Time alone changes it too, at instants that are known beforehand; those are not counted.
+    """
+
+    __slots__ = ("version",)
 
     def __init__(self) -> None:
-        self.count = 0
+        self.version = 0
 
-    def another(self) -> None:
-        """Count one."""
-        self.count += 1
+    def invalidate(self) -> None:
+        """Whatever is remembered of who can take a call no longer holds."""
+        self.version += 1
 
 
 class LastError(NamedTuple):
@@ -98,7 +101,6 @@ class DeploymentState:
         "adaptive",
         "admin",
         "breaker",
-        "changes",
         "cooling_until",
         "credential",
         "failing",
@@ -113,6 +115,7 @@ class DeploymentState:
         "outcomes",
         "overload",
         "queues",
+        "readiness",
         "refusal",
         "rng",
         "total",
@@ -129,11 +132,11 @@ class DeploymentState:
         warm_up: WarmUp | None = None,
         adaptive: Callable[[Window], AdaptiveLimit] | None = None,
         limits: RateLimits | None = None,
-        changes: Changes | None = None,
+        readiness: Readiness | None = None,
         max_in_flight: int | None = None,
     ) -> None:
         self.id = id
-        self.changes = changes or Changes()
+        self.readiness = readiness or Readiness()
         self.breaker = breaker
         self.rng = rng
         self.admin = Admin.UP
@@ -167,7 +170,7 @@ class DeploymentState:
         """Something may have become free: whoever waits for it is asked."""
         for each in self.queues:
             queue = each()
-            if queue is not None:
+            if queue is not None and queue.tickets:
                 queue.wake()
 
     def wakes(self, queue: AdmissionQueue[Any]) -> None:
@@ -177,7 +180,7 @@ class DeploymentState:
     def admit(self, admin: Admin) -> None:
         """What an operator says about it holds from now on."""
         self.admin = admin
-        self.changes.count += 1
+        self.readiness.invalidate()
         self.wake()
 
     def forget(self) -> None:
@@ -200,7 +203,7 @@ class DeploymentState:
         """From `now` on, take on load slowly."""
         if self.warm_up is not None:
             self.warm_up.begin(now)
-            self.changes.count += 1
+            self.readiness.invalidate()
 
     def failed_with(self, error: CallError, now: float) -> None:
         """Remember what went wrong there, for whoever asks how it is."""
@@ -213,11 +216,22 @@ class DeploymentState:
         else:
             self.on_idle.append(tell)
 
+    def idle(self) -> None:
+        """Nothing is in flight any more."""
+        waiting, self.on_idle = self.on_idle, []
+        for tell in waiting:
+            tell()
+
     def cooled(self) -> None:
         """One of its cool-downs has changed: whoever waits for it looks again."""
         self.cooling_until = max(self.overload.until, self.refusal.until, self.credential.until)
-        self.changes.count += 1
+        self.readiness.invalidate()
         self.wake()
+
+    def failed(self) -> None:
+        """A call ended in a fault of the upstream."""
+        self.failing = True
+        self.readiness.invalidate()
 
     def overloaded(self, now: float, started: float, hint: float | None, within: float) -> None:
         """A call that `started` then found no capacity: keep others away as the upstream said."""

@@ -32,11 +32,14 @@ class Observer:
         self.failures = 0
         self._plugin = plugin
 
-    def failed(self, error: BaseException) -> None:
-        """It raised `error`."""
-        self.failures += 1
-        if self.failures == 1:
-            fault("strategy", self._plugin, "observed", error, scrub=self._scrub)
+    def tell(self, deployment: Deployment, sample: Sample) -> None:
+        """How an attempt at `deployment` ended. Learning costs nobody an answer."""
+        try:
+            self.observed(deployment, sample)
+        except OWN as error:
+            self.failures += 1
+            if self.failures == 1:
+                fault("strategy", self._plugin, "observed", error, scrub=self._scrub)
 
 
 class Lease:
@@ -47,21 +50,23 @@ class Lease:
 
     Attributes:
         pool: the name of the pool that chose the deployment.
+        is_open: it is not released yet.
+        reservation: what it took of the rate limits; None where there are none.
         number: of the attempt, in its request, from 1.
         paid: the budgets that the attempt was charged to; one that never left the process is free.
         slow: its first token was late, and nobody else was there to be asked.
     """
 
     __slots__ = (
-        "_open",
+        "_observer",
         "_permit",
-        "_reservation",
         "deployment",
         "first_event_at",
+        "is_open",
         "number",
-        "observer",
         "paid",
         "pool",
+        "reservation",
         "slow",
         "started_at",
     )
@@ -72,18 +77,20 @@ class Lease:
         permit: Permit | None,
         now: float,
         reservation: Reservation | None = None,
+        pool: str = "",
+        observer: Observer | None = None,
     ) -> None:
         self.deployment = deployment
         self.started_at = now
         self.first_event_at: float | None = None
-        self.observer: Observer | None = None
-        self.pool = ""
+        self.pool = pool
         self.number = 0
         self.paid: Sequence[RetryBudget] = ()
         self.slow = False
+        self.reservation = reservation
+        self.is_open = True
         self._permit = permit
-        self._reservation = reservation
-        self._open = True
+        self._observer = observer
 
     def first_event(self, now: float) -> None:
         """The first content is here. Only the first call counts."""
@@ -117,94 +124,93 @@ class Lease:
             sent: false when surely nothing reached the upstream: then the rate limits get all of it back.
             tokens: as the upstream counted them, None when it did not.
         """
-        deployment, permit = self.deployment, self._permit
-        live, outlier = deployment.live, deployment.outlier
-        if not self._open:
+        live = self.deployment.live
+        if not self.is_open:
             live.late_releases += 1
             return False
-        self._open = False
-        adaptive, breaker, in_flight = live.adaptive, live.breaker, live.in_flight
+        self.is_open = False
+        adaptive, in_flight = live.adaptive, live.in_flight
         places = live.max_in_flight if adaptive is None else adaptive.limit
         if places is not None and in_flight >= places:
-            live.changes.count += 1
+            live.readiness.invalidate()
         live.in_flight -= 1
         live.outcomes[outcome.value] += 1
-        first = None if self.first_event_at is None else self.first_event_at - self.started_at
         if outcome is Outcome.OK:
-            if live.failing:
-                live.recovered()
-            live.total.add(now - self.started_at, now)
-            if adaptive is not None:
-                adaptive.ok(now, in_flight)
-            if first is not None:
-                live.first_token.add(first, now)
-                if live.window is not None:
-                    live.window.add(first, now)
-            if outlier is not None:
-                outlier.ok(now, started=self.started_at)
-            if breaker is not None and permit is not None:
-                breaker.ok(
-                    permit, now, slow=first is not None and (self.slow or first > breaker.settings.slow_after)
-                )
+            self._succeeded(now, in_flight)
         else:
             if refusal is not None:
                 live.refused(refusal, now, self.started_at, retry_after, within)
             self._not_ok(outcome, now, retry_after=retry_after, within=within, timed_out=timed_out)
-        if self._reservation is not None:
-            if sent:
-                self._reservation.settle(tokens, now)
-            else:
-                self._reservation.refund(now)
-        if self.paid and not sent and outcome is not Outcome.UPSTREAM_FAULT:
-            for each in self.paid:
-                each.refund(now)
-        if self.observer is not None:
-            try:
-                sample = Sample(outcome, now - self.started_at, first, retry_after, now)
-                self.observer.observed(deployment, sample)
-            except OWN as error:  # learning costs nobody an answer
-                self.observer.failed(error)
+        if self.reservation is not None or self.paid:
+            self._settle(outcome, now, sent=sent, tokens=tokens)
+        if self._observer is not None:
+            seconds, first_token = now - self.started_at, self.first_token
+            self._observer.tell(self.deployment, Sample(outcome, seconds, first_token, retry_after, now))
         if live.queues:
             live.wake()
         if live.on_idle and live.in_flight == 0:
-            waiting, live.on_idle = live.on_idle, []
-            for tell in waiting:
-                tell()
+            live.idle()
         return True
+
+    def _succeeded(self, now: float, in_flight: int) -> None:
+        """What follows for the deployment from a call that did; so many were in flight with it."""
+        deployment, permit = self.deployment, self._permit
+        live, outlier = deployment.live, deployment.outlier
+        first = None if self.first_event_at is None else self.first_event_at - self.started_at
+        if live.failing:
+            live.recovered()
+        live.total.add(now - self.started_at, now)
+        if live.adaptive is not None:
+            live.adaptive.ok(now, in_flight)
+        if first is not None:
+            live.first_token.add(first, now)
+            if live.window is not None:
+                live.window.add(first, now)
+        if outlier is not None:
+            outlier.ok(now, started=self.started_at)
+        if (breaker := live.breaker) is not None and permit is not None:
+            slow = first is not None and (self.slow or first > breaker.settings.slow_after)
+            breaker.ok(permit, now, slow=slow)
 
     def _not_ok(
         self, outcome: Outcome, now: float, *, retry_after: float | None, within: float, timed_out: bool
     ) -> None:
         """What follows for the deployment from a call that did not succeed."""
-        deployment, permit = self.deployment, self._permit
-        live, outlier = deployment.live, deployment.outlier
-        breaker, adaptive = live.breaker, live.adaptive
+        live, permit = self.deployment.live, self._permit
+        breaker = None if permit is None else live.breaker
         if outcome is Outcome.UPSTREAM_FAULT:
-            live.changes.count += 1
-            live.failing = True
+            live.failed()
             if retry_after is not None:
                 live.keep_away(now, retry_after, within)
-            if outlier is not None:
-                outlier.failed(now, started=self.started_at)
-            if adaptive is not None and timed_out:
-                adaptive.overloaded(now)
-            if breaker is not None and permit is not None:
-                breaker.failed(permit, now)
+            if self.deployment.outlier is not None:
+                self.deployment.outlier.failed(now, started=self.started_at)
         elif outcome is Outcome.OVERLOAD:
             live.overloaded(now, self.started_at, retry_after, within)
-            if adaptive is not None:
-                adaptive.overloaded(now)
-            if breaker is not None and permit is not None:
-                breaker.overloaded(permit, now)
-        elif breaker is not None and permit is not None:
+        if live.adaptive is not None and (
+            outcome is Outcome.OVERLOAD or (outcome is Outcome.UPSTREAM_FAULT and timed_out)
+        ):
+            live.adaptive.overloaded(now)
+        if breaker is None or permit is None:
+            return
+        if outcome is Outcome.UPSTREAM_FAULT:
+            breaker.failed(permit, now)
+        elif outcome is Outcome.OVERLOAD:
+            breaker.overloaded(permit, now)
+        else:
             breaker.neutral(permit, now)
 
-    @property
-    def is_open(self) -> bool:
-        """Not released yet."""
-        return self._open
+    def _settle(self, outcome: Outcome, now: float, *, sent: bool, tokens: int | None) -> None:
+        """Correct what was reserved and paid by what was used."""
+        if self.reservation is not None:
+            if sent:
+                self.reservation.settle(tokens, now)
+            else:
+                self.reservation.refund(now)
+        if not sent and outcome is not Outcome.UPSTREAM_FAULT:
+            for budget in self.paid:
+                budget.refund(now)
 
     def __del__(self) -> None:
         # The last net under code that lost a lease; `started_at` is a time that surely has been.
-        if self._open:
+        if self.is_open:
             self.release(Outcome.NEUTRAL, self.started_at)

@@ -8,6 +8,8 @@ from itertools import groupby
 from math import inf
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from pointsman._internal.plugin_errors import OWN, Scrub, fault
 from pointsman.clock import Rng
 from pointsman.errors import FallbackOn, NoDeploymentAvailable, PluginError, RuleNotMet
@@ -20,11 +22,11 @@ from pointsman.resilience.token_estimate import Estimator
 from pointsman.resilience.warm_up import admitted
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import ANYTHING, Demand, Deployment
-from pointsman.routing.deployment_state import Changes
 from pointsman.routing.lease import Lease, Observer
+from pointsman.routing.ready_cache import ReadyCache
 from pointsman.routing.reasons import Reason, Why
 from pointsman.strategy import Strategy, observes
-from pointsman.types import Request, Usage
+from pointsman.types import Request
 
 Refusals = Callable[[str, Reason], None]
 
@@ -53,58 +55,78 @@ def chain(first: Pool, find: Callable[[str], Pool], follows: Callable[[Pool, Fal
     return list(found.values())
 
 
+class PoolSettings(Struct, frozen=True):
+    """What a configuration says of one model.
+
+    Attributes:
+        strategy_name: the plugin that chooses; `retry_name`: the one that says how often.
+        total: seconds that a request has.
+        require: labels that every deployment must carry that takes a call.
+        retry: None: as in general.
+        panic_threshold: with a smaller part of a level healthy, its health is not believed.
+        counts_tokens: a deployment is limited by tokens, so that requests are estimated.
+    """
+
+    name: str
+    strategy_name: str = ""
+    fallback: Sequence[Fallback] = ()
+    total: float = 600.0
+    require: Requirements = {}
+    retry: RetryPolicy | None = None
+    retry_name: str = ""
+    panic_threshold: float = 0.5
+    counts_tokens: bool = False
+
+
 class Pool:
-    """The deployments of one model, the strategy that chooses among them, and the models to fall back on."""
+    """The deployments of one model, the strategy that chooses among them, and the models to fall back on.
+
+    Attributes:
+        budget: what retries are paid from, and `hedges` second attempts; None for no limit, or for none.
+        queue: where callers wait for room; None when they do not.
+        estimator: how many tokens requests will use; None where nothing is limited by them.
+    """
 
     def __init__(
         self,
-        name: str,
+        settings: PoolSettings,
         deployments: Sequence[Deployment],
         strategy: Strategy,
         *,
-        strategy_name: str = "",
-        fallback: Sequence[Fallback] = (),
-        total: float = 600.0,
-        require: Requirements | None = None,
-        budget: RetryBudget | None = None,
-        panic_threshold: float = 0.5,
-        rng: Rng | None = None,
-        queue: AdmissionQueue[Lease] | None = None,
-        hedges: RetryBudget | None = None,
-        counts_tokens: bool = False,
-        retry: RetryPolicy | None = None,
-        retry_name: str = "",
         scrub: Scrub,
+        rng: Rng | None = None,
+        budget: RetryBudget | None = None,
+        hedges: RetryBudget | None = None,
+        queue: AdmissionQueue[Lease] | None = None,
     ) -> None:
-        self._scrub = scrub
-        self.name = name
-        self.retry = retry
-        self.retry_name = retry_name
-        self.queue = queue
-        self.require: Requirements = require or {}
+        """`rng`: draws the priority level; None: the first one with anything ready."""
+        self.name = settings.name
+        self.strategy_name = settings.strategy_name
+        self.fallback = settings.fallback
+        self.total = settings.total
+        self.require = settings.require
+        self.retry = settings.retry
+        self.retry_name = settings.retry_name
+        self._panic_threshold = settings.panic_threshold
+        self.estimator = Estimator() if settings.counts_tokens else None
         self.budget = budget
         self.hedges = hedges
+        self.queue = queue
+        self._scrub = scrub
+        self._rng = rng
         # The sort is stable: inside a level the order stays that of the configuration.
         self.deployments = tuple(sorted(deployments, key=lambda each: each.priority))
-        self.strategy = strategy
-        self.strategy_name = strategy_name
-        self.fallback = tuple(fallback)
-        self.total = total
         self._levels = tuple(
             tuple(level) for _, level in groupby(self.deployments, key=lambda each: each.priority)
         )
-        self._panic_threshold = panic_threshold
-        self._rng = rng
+        self.ready_cache = ReadyCache(deployments)
         if queue is not None:
             for each in self.deployments:
                 each.live.wakes(queue)
-        self._estimator = Estimator() if counts_tokens else None
-        self._steady: _Steady | None = None
-        changes = {id(each.live.changes): each.live.changes for each in deployments}
-        self._changes = changes.popitem()[1] if len(changes) == 1 else None
+        self.strategy = strategy
         self._observer: Observer | None = None
         if observes(strategy):
-            self._observer = Observer(strategy.observed, strategy_name, scrub=scrub)
+            self._observer = Observer(strategy.observed, self.strategy_name, scrub=scrub)
         try:
             strategy.members(self.deployments)
         except OWN as error:
@@ -201,42 +223,36 @@ class Pool:
         self, request: Request, *, now: float, expires: float, demand: Demand = ANYTHING
     ) -> Lease | None:
         """A lease on the deployment that the strategy picks among the ready ones; None when none is."""
-        ready = self._usable(now, demand)
+        ready = self.usable(now, demand)
         while ready:
             # Strategies see ids, weights and loads; what they give back is one of what they were given.
             chosen = self._picked(self.strategy, ready, request)
-            lease = self.hold(chosen, now, expires, demand)
+            lease = chosen.acquire(now, expires, demand.tokens, self.name, self._observer)
             if lease is not None:
                 return lease
             ready = [each for each in ready if each is not chosen]
         return None
 
-    def _usable(self, now: float, demand: Demand) -> Sequence[Deployment]:
-        """Those ready of which the strategy may pick: some that warm up have their share already.
+    def hold(self, chosen: Deployment, now: float, expires: float, demand: Demand) -> Lease | None:
+        """A lease on `chosen`, of which the strategy will hear; None when it is not to be had."""
+        return chosen.acquire(now, expires, demand.tokens, self.name, self._observer)
 
-        Looked up again only when something has changed: with hundreds of deployments the search would cost
-        more than the rest of the call.
-        """
+    def usable(self, now: float, demand: Demand) -> Sequence[Deployment]:
+        """Those ready of which the strategy may pick: some that warm up have their share already."""
         if demand.tried or demand.require:
             return self._looked_up(now, demand)
-        steady = self._steady
-        if (
-            steady is not None
-            and steady.counted == steady.changes.count
-            and now < steady.until
-            and demand.tokens <= steady.tokens
-        ):
-            return steady.ready
-        changes = self._changes
-        if changes is None:
+        ready = self.ready_cache.get(now, demand.tokens)
+        if ready is not None:
+            return ready
+        readiness = self.ready_cache.readiness
+        if readiness is None:
             return self._looked_up(now, demand)
-        count = changes.count  # before the search: a lease that is dropped meanwhile is a change
+        version = readiness.version  # before the search: a lease that is dropped meanwhile is a change
         ready = self._looked_up(now, demand)
-        if (found := self._steadiness(now)) is not None and demand.tokens <= found[1]:
-            # A tuple, because it is shown to strategies again and again, and they are others' code.
-            ready = tuple(ready)
-            self._steady = _Steady(changes, count, *found, ready)
-        return ready
+        steady = self._steadiness(now)
+        if steady is None or demand.tokens > steady[1]:
+            return ready
+        return self.ready_cache.put(ready, version=version, until=steady[0], tokens=steady[1])
 
     def _looked_up(self, now: float, demand: Demand) -> Sequence[Deployment]:
         ready = self.ready(now, demand)
@@ -262,14 +278,6 @@ class Pool:
             until, tokens = min(until, steady[0]), min(tokens, steady[1])
         return until, tokens
 
-    def hold(self, chosen: Deployment, now: float, expires: float, demand: Demand) -> Lease | None:
-        """A lease on `chosen`, of which the strategy will hear; None when it is not to be had."""
-        lease = chosen.acquire(now, expires, demand.tokens)
-        if lease is not None:
-            lease.pool = self.name
-            lease.observer = self._observer
-        return lease
-
     def preview(self, ready: Sequence[Deployment], request: Request) -> Deployment:
         """What the strategy would pick of `ready`, without it taking a step."""
         try:
@@ -294,15 +302,6 @@ class Pool:
     def _fault(self, method: str, did: BaseException | str) -> PluginError:
         return fault("strategy", self.strategy_name, method, did, scrub=self._scrub)
 
-    def estimate(self, request: Request) -> int:
-        """Tokens that `request` will probably use; 0 where nothing is limited by tokens."""
-        return 0 if self._estimator is None else self._estimator.estimate(request)
-
-    def learn(self, usage: Usage) -> None:
-        """Estimate better from now on."""
-        if self._estimator is not None and usage.completion is not None:
-            self._estimator.observe(usage.completion)
-
     def allowed(self, require: Requirements) -> Sequence[Deployment]:
         """The deployments that meet `require`, whatever their state."""
         return [each for each in self.deployments if unmet(require, each.labels) is None]
@@ -326,16 +325,6 @@ class Pool:
             reasons=reasons,
             retry_after=retry_after,
         )
-
-
-class _Steady(NamedTuple):
-    """The ready ones for `tokens` or fewer, before the instant `until`, while `changes` counts no more."""
-
-    changes: Changes
-    counted: int
-    until: float
-    tokens: float
-    ready: Sequence[Deployment]
 
 
 class Idle(Protocol):

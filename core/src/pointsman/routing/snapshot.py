@@ -30,8 +30,8 @@ from pointsman.resilience.health_check import HealthChecker, HealthState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.rate_limit import RateLimitScope
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.deployment_state import Changes, DeploymentState
-from pointsman.routing.pool import Pool, chain
+from pointsman.routing.deployment_state import DeploymentState, Readiness
+from pointsman.routing.pool import Pool, PoolSettings, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
 
@@ -94,7 +94,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     """What tells a credential from others, and the cool-down of those that use it."""
     hosts: Mapping[str, Polled]
     """The servers that strategies want to know about, by the name of the provider."""
-    changes: Changes
+    readiness: Readiness
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it."""
     unlisted: Callable[[str, Upstream, str], Pool]
@@ -108,7 +108,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
 
     def chain(self, model: str) -> Sequence[Pool]:
         """The pool of `model` and those of its fallbacks, in order, each once. Raises UnknownModel."""
-        first = self.pool(model)
+        first = self.pools.get(model) or self.pool(model)
         if not first.fallback:
             return (first,)
         return tuple(chain(first, self.pool, lambda _pool, _fallback: True))
@@ -136,15 +136,13 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
             pool = self.unlisted(model, upstream, upstream_model)
         else:
             limits = deployment.live.limits
-            pool = Pool(
+            settings = PoolSettings(
                 model,
-                (deployment,),
-                RoundRobin(),
                 total=self.config.timeouts.total,
                 retry_name=self.config.retry.type,
-                scrub=self.setting.scrubber.text,
                 counts_tokens=limits is not None and limits.counts_tokens,
             )
+            pool = Pool(settings, (deployment,), RoundRobin(), scrub=self.setting.scrubber.text)
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool

@@ -1,0 +1,185 @@
+"""How attempts and requests end in the books: the lease given back, estimates taught, one event for each."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pointsman.errors import (
+    AttemptTimeout,
+    CallError,
+    ConnectionFailed,
+    Outcome,
+    PointsmanError,
+    ProviderError,
+    Unsupported,
+)
+from pointsman.events import AttemptEnded, RequestEnded, log
+from pointsman.execution.final_error import cut
+from pointsman.execution.time_limits import deadline_passed, is_over
+from pointsman.routing.lease import Lease
+from pointsman.types import Usage
+from pointsman.wire.token_usage import plausible
+
+if TYPE_CHECKING:
+    from pointsman.execution.execution import Execution
+
+
+def end_attempt(
+    execution: Execution,
+    lease: Lease,
+    outcome: Outcome,
+    *,
+    error: CallError | None = None,
+    usage: Usage | None = None,
+    upstream_request_id: str = "",
+) -> None:
+    """End the attempt that holds `lease`: once released and told, whatever comes later is ignored."""
+    if not lease.is_open:
+        return
+    now = execution.setting.clock.now()
+    believed, expected = usage, execution.demand.tokens
+    if usage is not None and expected and not 0 <= (usage.total or 0) <= 2 * expected:
+        believed = plausible(usage, execution.request)
+    tokens = None if believed is None or lease.reservation is None else believed.total
+    if error is None:
+        lease.release(outcome, now, tokens=tokens)
+    else:
+        upstream_request_id = upstream_request_id or error.upstream_request_id
+        _release_failed(execution, lease, outcome, error, tokens, now)
+    if believed is not None and lease is execution.last:
+        execution.usage = usage
+        estimator = execution.chain[0].estimator
+        if estimator is not None and believed.completion is not None:
+            estimator.observe(believed.completion)
+    _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
+
+
+def _release_failed(
+    execution: Execution, lease: Lease, outcome: Outcome, error: CallError, tokens: int | None, now: float
+) -> None:
+    execution.setting.scrubber.error(error)
+    if isinstance(error, ProviderError):
+        lease.deployment.live.failed_with(error, now)
+    never_sent = isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
+    lease.release(
+        outcome,
+        now,
+        retry_after=error.retry_after,
+        refusal=error.refusal,
+        within=execution.deadline - now,
+        timed_out=isinstance(error, AttemptTimeout),
+        sent=not never_sent,
+        tokens=tokens,
+    )
+
+
+def _tell_of_attempt(
+    execution: Execution,
+    lease: Lease,
+    outcome: Outcome,
+    error: CallError | None,
+    usage: Usage | None,
+    upstream_request_id: str,
+    now: float,
+) -> None:
+    events = execution.setting.events
+    tell, code, message, status = events.emit, "", "", None
+    if error is not None:
+        tell, code, message, status = events.report, error.code, error.message, error.status
+    elif not events.attempt_ended:
+        return
+    first_event_at = lease.first_event_at
+    tell(
+        AttemptEnded(  # by position: there are two events to each call, and names double their cost
+            execution.request_id,
+            lease.pool,
+            lease.deployment.id,
+            lease.number,
+            outcome,
+            code,
+            message,
+            status,
+            execution.wall + (lease.started_at - execution.started_at),
+            now - lease.started_at,
+            None if first_event_at is None else first_event_at - lease.started_at,
+            usage,
+            upstream_request_id,
+            lease is execution.hedge,
+            execution.options.caller,
+            execution.options.tags,
+        )
+    )
+
+
+def attempt_failed(execution: Execution, lease: Lease, error: CallError) -> None:
+    """Account for an attempt that ended with `error`, and remember what that means for the next one.
+
+    Raises: DeadlineExceeded when it was the request's own deadline that ended it.
+    """
+    deployment, failures = lease.deployment, execution.retry_state()
+    failures.last = execution.complete(error, deployment.id)
+    if is_over(execution, error):
+        # Our own deadline ended it. A deployment that had its fair time until then and said nothing is to
+        # blame all the same: one that accepts calls and never answers must not stay in service.
+        waited = execution.now() - lease.started_at
+        blamed = waited >= deployment.first_token and lease.first_event_at is None
+        end_attempt(execution, lease, error.outcome if blamed else Outcome.NEUTRAL, error=error)
+        raise deadline_passed(execution, f"while {deployment.id} was at work", deployment.id) from error
+    if not lease.is_open:
+        # It failed beside another attempt, and was accounted for then.
+        return
+    end_attempt(execution, lease, error.outcome, error=error)
+    failures.add(error, deployment, execution.pool_of(lease))
+
+
+def end_request(execution: Execution, result: str, error: BaseException | None = None) -> None:
+    """End the request as `ok`, `error`, `cancelled` or `abandoned`. Only the first call counts."""
+    if execution.is_over:
+        return
+    execution.is_over = True
+    setting = execution.setting
+    try:
+        if error is not None or setting.events.request_ended:
+            _tell_of_request(execution, result, error)
+    finally:
+        setting.running.ended(execution)
+
+
+def _tell_of_request(execution: Execution, result: str, error: BaseException | None) -> None:
+    events, lease = execution.setting.events, execution.last
+    tell, code, message = events.emit, "", ""
+    if error is not None:
+        tell = events.report
+        if isinstance(error, PointsmanError):
+            code, message = error.code, error.message
+    tell(
+        RequestEnded(
+            execution.request_id,
+            execution.operation,
+            execution.request.model,
+            "" if lease is None else lease.pool,
+            "" if lease is None else lease.deployment.id,
+            result,
+            code,
+            message,
+            execution.made,
+            execution.wall,
+            execution.now() - execution.started_at,
+            execution.usage,
+            execution.options.caller,
+            execution.options.tags,
+        )
+    )
+
+
+def fail_request(execution: Execution, error: BaseException) -> None:
+    """End the request with `error`: `error` when it is one of ours or a bug, else `cancelled`."""
+    if isinstance(error, PointsmanError):
+        execution.setting.scrubber.error(error)
+    if isinstance(error, CallError):
+        execution.complete(error)
+        if execution.failures is not None:
+            execution.failures.tell(error)
+        cut(error, keep=log.isEnabledFor(logging.DEBUG))
+    end_request(execution, "error" if isinstance(error, Exception) else "cancelled", error)

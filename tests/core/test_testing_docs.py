@@ -69,7 +69,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     yield install
     for module in set(sys.modules) - modules:
-        if module.startswith(("pointsman_echo", "pointsman_lightest", "pointsman_tally")):
+        if module.startswith(
+            ("pointsman_echo", "pointsman_lightest", "pointsman_tally", "pointsman_backends")
+        ):
             del sys.modules[module]
 
 
@@ -146,6 +148,25 @@ async def test_the_strategy_of_the_page_is_found_and_picks(install: Install) -> 
             await router.chat("m", "hello")
 
     assert upstream.count("a") == 3  # nothing is in flight, so the first is always the lightest
+
+
+def test_the_dialect_of_the_page_reads_its_files_and_says_what_is_wrong_at_their_lines(
+    install: Install, tmp_path: Path
+) -> None:
+    install("pointsman-backends")
+    file = tmp_path / "backends.yaml"
+    file.write_text("backends:\n- {url: http://127.0.0.1:1/v1, serves: m}\n- {url: 127.0.0.1, serves: m}\n")
+    with pytest.raises(ConfigError, match=rf"{file}:3:9: backends\[1\].url: "):
+        Router.check(file)
+
+    file.write_text("backends:\n- {url: http://127.0.0.1:1/v1, serves: m}\n- {url: http://127.0.0.1:2/v1}\n")
+    with pytest.raises(
+        ConfigError, match=rf"{file}:3:3: backends\[1\]: a backend serves a model; add `serves"
+    ):
+        Router.check(file)
+
+    file.write_text("backends:\n- {url: http://127.0.0.1:1/v1, serves: m}\n")
+    assert [each.id for each in Router.check(file).public_models()["m"].deployments] == ["backend0/m"]
 
 
 async def test_the_service_of_the_page_lives_with_its_router(install: Install, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pluggy
 
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
+from pointsman.dialect import DialectFactory
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
@@ -71,7 +72,7 @@ class PointsmanSpec:
         return ()
 
     @hookspec
-    def pointsman_config_dialects(self) -> Sequence[Any]:
+    def pointsman_config_dialects(self) -> Sequence[DialectFactory]:
         """Readers of other programs' configuration files. Entry-point group `pointsman.dialects`."""
         return ()
 

@@ -13,6 +13,7 @@ from pointsman.auth import Auth, AuthContext, AuthFactory, Secret
 from pointsman.builtin.strategies import LeastConnections, RoundRobin, Weighted
 from pointsman.clock import Clock, Rng, system_rng
 from pointsman.context import Context
+from pointsman.dialect import Dialect, DialectContext, DialectFactory, ForeignDocument, NativeDocument
 from pointsman.errors import (
     AttemptTimeout,
     AuthenticationFailed,
@@ -188,6 +189,9 @@ __all__ = [
     "ContextWindowExceeded",
     "DeadlineExceeded",
     "Decoder",
+    "Dialect",
+    "DialectContext",
+    "DialectFactory",
     "Done",
     "Duration",
     "EmbedRequest",
@@ -202,6 +206,7 @@ __all__ = [
     "FinishReason",
     "Finished",
     "FirstTokenTimeout",
+    "ForeignDocument",
     "Framer",
     "GenerateRequest",
     "HealthChanged",
@@ -220,6 +225,7 @@ __all__ = [
     "MidStreamError",
     "ModelInfo",
     "ModelNotFound",
+    "NativeDocument",
     "NoConnectionFree",
     "NoDeploymentAvailable",
     "OutOfResources",

@@ -131,7 +131,7 @@ class Router:
         plugins = tuple(plugins)
         config = as_config(source, plugins)
         found = check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
-        config.warn(found)
+        config.warn(dict.fromkeys([*config.warnings, *found]))
         return config
 
     async def __aenter__(self) -> Router:

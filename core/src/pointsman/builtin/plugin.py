@@ -9,6 +9,7 @@ from typing import Any
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.builtin import audit, auth, retry, strategies
+from pointsman.dialect import DialectFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
@@ -50,6 +51,12 @@ class BuiltinPlugin(PointsmanSpec):
         from pointsman.control.service import SECTION
 
         return (SECTION,)
+
+    @hookimpl
+    def pointsman_config_dialects(self) -> Sequence[DialectFactory]:
+        from pointsman.builtin import dialects  # only for what is no configuration of ours
+
+        return dialects.BUILT_IN
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:

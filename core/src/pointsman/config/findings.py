@@ -150,23 +150,24 @@ def _number(bound: object) -> str:
 def _without_value(finding: Finding, value: object) -> Finding:
     """`finding` without the texts of `value` in its message."""
     message = finding.message
-    for text in sorted(_texts(value), key=len, reverse=True):
+    for text in sorted(texts(value), key=len, reverse=True):
         if len(text) >= _SHORTEST_SECRET:
             message = message.replace(text, "***")
     return finding._replace(message=message)
 
 
-def _texts(value: object) -> Iterable[str]:
+def texts(value: object) -> Iterable[str]:
+    """The texts and numbers in `value`, at any depth."""
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield str(value)
     elif isinstance(value, Mapping):
         for each in value.values():
-            yield from _texts(each)
+            yield from texts(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _texts(each)
+            yield from texts(each)
 
 
 def _fields_at(model: Any, path: Path) -> list[str]:

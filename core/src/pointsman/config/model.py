@@ -214,6 +214,11 @@ class Config(_Open):
                 ],
                 file=document.file,
             )
+        warnings: tuple[Problem, ...] = ()
+        if not _looks_native(document.data):
+            from pointsman.config.translation import translated  # looks for plugins: for nothing, mostly
+
+            document, warnings = translated(document, plugins)
         data, faults = interpolate(
             document.data,
             environ=os.environ if environ is None else environ,
@@ -225,6 +230,7 @@ class Config(_Open):
         if config is None:
             raise config_error(_problems(wrong, document), file=document.file)
         config._source = _AnySource(document)
+        config.warn(warnings)
         return config
 
     @model_validator(mode="after")
@@ -352,6 +358,14 @@ def _problems(found: Sequence[Finding], document: Document) -> list[Problem]:
         hint = (each.hint() if callable(each.hint) else each.hint) if n < MOST_SHOWN else None
         problems.append(document.problem(each.path, each.message, hint, key=each.at_key))
     return problems
+
+
+def _looks_native(data: Mapping[str, Any]) -> bool:
+    """Whether nobody needs to ask if `data` is in a dialect: each of its providers has a type."""
+    providers = data.get("providers")
+    return isinstance(providers, Mapping) and all(
+        isinstance(each, Mapping) and "type" in each for each in providers.values()
+    )
 
 
 def _unknown(model: type[Config], data: Mapping[str, Any], plugins: Iterable[object]) -> list[Finding]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
+from pointsman.dialect import DialectFactory
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
@@ -37,7 +38,7 @@ KINDS = {
         Kind("transport", "pointsman.transports", "pointsman_transports", TransportFactory),
         Kind("service", "pointsman.services", "pointsman_services", ServiceFactory),
         Kind("section", "pointsman.sections", "pointsman_sections", SectionFactory),
-        Kind("dialect", "pointsman.dialects", "pointsman_config_dialects"),
+        Kind("dialect", "pointsman.dialects", "pointsman_config_dialects", DialectFactory),
         Kind("command", "pointsman.commands", "pointsman_commands"),
     )
 }

@@ -34,7 +34,7 @@ from pointsman.errors import (
     IdleTimeout,
     MidStreamError,
 )
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.transports.factory import TransportContext, TransportFactory
 from pointsman.transports.over_aiohttp import AiohttpTransport
 from pointsman_h1 import H1Transport

@@ -51,8 +51,8 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.events import AttemptEnded, BreakerChanged, Event, RequestEnded
-from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.event_stream import EventStream
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.resilience.circuit_breaker import LEASE_GRACE

@@ -33,9 +33,10 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.audit import AuditFactory
 from pointsman.events import Event, Listener
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import run
 from pointsman.transports.factory import TransportFactory
 

@@ -46,8 +46,8 @@ from pointsman._internal.timeouts import Timeouts
 from pointsman.errors import Outcome
 from pointsman.execution.execution import Execution
 from pointsman.execution.time_limits import call as call_of
-from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.client import Endpoint
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderFactory
 from pointsman.requests.call_options import DEFAULT
 from pointsman.requests.parsing import chat_request

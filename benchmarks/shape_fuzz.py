@@ -30,7 +30,7 @@ from pointsman.errors import PointsmanError
 from pointsman.http.framing import SseEvent
 from pointsman.types import EmbedRequest, StreamEvent
 from pointsman.wire.error_body import MARKS
-from pointsman.wire.surrogates import Halves
+from pointsman.wire.surrogates import SurrogateHalves
 from pointsman_openai import answers, shapes
 from pointsman_openai.decode import ChatDecoder
 
@@ -203,7 +203,9 @@ def _decoded_singly(decoder: ChatDecoder, given: Sequence[bytes]) -> tuple[str, 
 def state(value: Any) -> object:
     """All that `value` holds, in something that can be compared."""
     names = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-    if isinstance(value, ChatDecoder | Halves) or type(value).__module__.startswith("pointsman_openai"):
+    if isinstance(value, ChatDecoder | SurrogateHalves) or type(value).__module__.startswith(
+        "pointsman_openai"
+    ):
         return {name: state(getattr(value, name)) for name in names if name not in HOW_IT_READS}
     if isinstance(value, dict):
         return {repr(key): state(each) for key, each in value.items()}

@@ -32,8 +32,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pointsman import Router
 from pointsman.errors import CallError, ConnectionFailed, IdleTimeout, Unavailable
-from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.event_stream import EventStream
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.testing import run, seeded
 from pointsman.types import (

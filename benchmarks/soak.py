@@ -34,7 +34,7 @@ from typing import Any
 
 from pointsman import PointsmanError, Router, replace
 from pointsman.events import Event, RequestEnded
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import Fault, FaultUpstream, Frames, Reply, run
 from pointsman.testing.faults import Step
 from pointsman.transports.factory import TransportFactory

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from routers import Heard, config, in_flight, router
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.errors import (
     AuthenticationFailed,
     CallError,
@@ -34,6 +34,7 @@ from pointsman.errors import (
     UnknownModel,
     Unsupported,
 )
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderFactory
 from pointsman.retry import Failure, RetryFactory
 from pointsman.strategy import Member, Strategy, StrategyFactory

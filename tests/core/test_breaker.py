@@ -47,7 +47,7 @@ def fail(it: Breaker, now: float, times: int = 1) -> None:
 
 def succeed(it: Breaker, now: float, times: int = 1, *, slow: bool = False) -> None:
     for _ in range(times):
-        it.ok(taken(it, now), now, slow=slow)
+        it.ok(taken(it, now), now, late=slow)
 
 
 def opened(now: float = 0.0, **settings: object) -> Breaker:
@@ -536,6 +536,34 @@ def test_a_listener_that_raises_is_counted_and_hurts_nobody() -> None:
     assert it.listener_errors == 1
 
 
+def test_a_call_is_slow_by_its_first_content_or_as_a_whole() -> None:
+    def slow(took: float, first: float | None, **settings: object) -> bool:
+        it = breaker(slow_after=10, **settings)
+        first_at = None if first is None else 100 + first
+        it.ok(taken(it, 100 + took), 100 + took, started=100, first_at=first_at)
+        return it.snapshot()["slow"] == 1
+
+    assert [slow(60, first) for first in (None, 10, 10.5)] == [False, False, True]
+    assert [slow(took, None, slow_call_duration=20) for took in (20, 20.5)] == [False, True]
+    assert slow(20.5, 1, slow_call_duration=20)
+    assert slow(15, 11, slow_call_duration=20)
+
+
+def test_a_listener_that_uses_the_breaker_and_raises_is_counted_each_time() -> None:
+    it = breaker(failure_threshold=1)
+
+    def broken(_old: object, new: object, now: float, _reason: str) -> None:
+        if new is OPEN:
+            it.reset(now)
+        raise RuntimeError("a listener broke")
+
+    it.on_change = broken
+    it.failed(taken(it, 0), 0)
+
+    assert it.state is CLOSED
+    assert it.listener_errors == 2
+
+
 def test_a_listener_may_use_the_breaker() -> None:
     it = breaker()
     it.on_change = lambda old, new, now, reason: it.force_open(now)
@@ -645,7 +673,7 @@ class History:
         before = self.real.state
         match kind:
             case "ok" | "slow":
-                self.real.ok(ours, self.now, slow=kind == "slow")
+                self.real.ok(ours, self.now, late=kind == "slow")
             case "fail":
                 self.real.failed(ours, self.now)
             case "overload":

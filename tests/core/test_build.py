@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from routers import config, in_flight, router
 
-from pointsman import ConfigError, PointsmanSpec, Router, SyncRouter, hookimpl
+from pointsman import ConfigError, Router, SyncRouter
 from pointsman.builtin.strategies import Weighted
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.strategy import StrategyFactory
 from pointsman.testing import Answer, Scripted, run
 

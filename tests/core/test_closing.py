@@ -18,8 +18,9 @@ import pytest
 from pydantic import BaseModel
 from routers import Heard, config, in_flight, router
 
-from pointsman import NoDeploymentAvailable, PointsmanSpec, Router, SyncRouter, hookimpl
+from pointsman import NoDeploymentAvailable, Router, SyncRouter
 from pointsman.errors import CallError, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Answer, Scripted, run
 from pointsman.types import ChatRequest, Message
@@ -479,7 +480,7 @@ def test_the_methods_of_a_provider_block_and_its_steps_can_be_looped_over() -> N
             provider.fails()
         with pytest.raises(AttributeError, match="nothing"):
             _ = provider.nothing
-        with pytest.raises(KeyError, match="there are a"):
+        with pytest.raises(KeyError, match="there are: a"):
             r.provider("c")
     assert special.threads == {"pointsman"}
     with pytest.raises(RuntimeError, match="closed"):

@@ -317,11 +317,13 @@ def test_a_clock_that_steps_back_counts_on() -> None:
 
 def test_memory_does_not_grow_with_the_number_of_samples() -> None:
     window = Window()
-    before = sum(each.itemsize * len(each) for each in [*window._ring, window._all])
+    before = sum(each.itemsize * len(each) for each in [*window._slices.within(), window._all])
     for n in range(20_000):
         window.add(n / 10, n)
 
-    assert sum(each.itemsize * len(each) for each in [*window._ring, window._all]) == before < 20_000
+    assert (
+        sum(each.itemsize * len(each) for each in [*window._slices.within(), window._all]) == before < 20_000
+    )
 
 
 @pytest.mark.parametrize(("seconds", "error"), [(0, 0.05), (math.inf, 0.05), (1, 0), (1, 1), (1, math.nan)])

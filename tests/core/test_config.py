@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from pointsman.config import Config, DeploymentConfig, Named
-from pointsman.config.doc import config_schema, config_table, markdown_table, with_table
 from pointsman.config.findings import Finding
 from pointsman.errors import ConfigError
 from pointsman.units import Duration
@@ -591,45 +590,7 @@ def test_a_validator_of_a_plugin_that_repeats_a_secret_is_cut_short() -> None:
     ]
 
 
-# ── schema and page ──────────────────────────────────────────────────────────────────────────────────
-
-
-def test_every_key_has_a_description_and_every_quantity_its_unit() -> None:
-    rows = config_table()
-
-    assert [row.key for row in rows if not row.description] == []
-    assert [row.key for row in rows if row.type in ("duration", "size", "percentage") and not row.unit] == []
-    assert len({row.key for row in rows}) == len(rows)
-
-
-def test_the_schema_is_closed_and_takes_short_forms_and_references() -> None:
-    schema = config_schema()
-
-    assert schema["additionalProperties"] is False
-    assert schema["required"] == ["providers"]
-    deployment = schema["$defs"]["DeploymentConfig"]
-    assert {each["type"] for each in deployment["anyOf"] if "type" in each} == {"object"}
-    assert any(
-        inner.get("pattern") == "^[^/]+/.+$"
-        for each in deployment["anyOf"]
-        for inner in each.get("anyOf", ())
-    )
-    weight = deployment["anyOf"][1]["properties"]["weight"]
-    assert weight["anyOf"] == [
-        {"type": "integer", "minimum": 1, "maximum": 10**9},
-        {"type": "string", "pattern": r"\$\{.*\}"},
-    ]
-
-
-def test_the_page_holds_the_table_of_all_settings() -> None:
-    page = PAGE.read_text("utf-8")
-
-    assert page == with_table(page), (
-        'docs/configuration.md is out of date. Refresh it with: python -c "from pathlib import Path; '
-        "from pointsman.config.doc import with_table; p = Path('docs/configuration.md'); "
-        "p.write_text(with_table(p.read_text('utf-8')), 'utf-8')\""
-    )
-    assert markdown_table() in page
+# ── the page ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_examples_of_the_page_are_what_they_say() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.config.document import Document
-from pointsman.config.readers import parse, read
+from pointsman.config.readers.files import parse, read
 from pointsman.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.audit import AuditContext, AuditFactory
 from pointsman.auth import AuthContext, AuthFactory, Secret
 from pointsman.builtin.auth import Fixed
@@ -19,6 +19,7 @@ from pointsman.builtin.strategies import RoundRobin
 from pointsman.clock import LoopClock
 from pointsman.context import Context
 from pointsman.http.client import Endpoint
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderContext, ProviderFactory
 from pointsman.retry import RetryContext, RetryFactory
 from pointsman.strategy import Price, StrategyContext, StrategyFactory
@@ -157,7 +158,7 @@ def test_a_strategy_knows_its_model_and_the_deployments_as_configured(spy: Spy) 
     assert context.model == "m"
     one, two = context.members
     assert (one.id, one.model, one.provider_name, one.weight) == ("here/one", "one", "here", 3)
-    assert one.price == Price(1, 2)
+    assert one.price == Price(input=1, output=2)
     assert (two.id, two.weight, two.price, two.in_flight, two.residency) == ("here/two", 1, None, 0, None)
 
 

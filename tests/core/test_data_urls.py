@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from pointsman.errors import InvalidRequest
-from pointsman.requests.parsing import as_messages
+from pointsman.requests.messages import as_messages
 from pointsman.types import Audio, File, Image, Message, Part
 from pointsman.wire.data_urls import LARGE, split, undecoded
-from pointsman.wire.large_bodies import is_large
+from pointsman.wire.large_bodies import has_large_parts
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_large_part_keeps_its_text_and_is_written_beside_the_loop() -> None:
         File(None, "text/plain", "a", f"data:text/plain;base64,{BIG}"),
         Audio(b"", "mp3", url=f"data:audio/mp3;base64,{BIG}"),
     )
-    assert all(is_large([Message.user([each])]) for each in parts(BIG))
+    assert all(has_large_parts([Message.user([each])]) for each in parts(BIG))
 
 
 @pytest.mark.parametrize("break_at", [4, 64, 76])
@@ -116,7 +116,7 @@ def test_no_more_than_the_ends_of_a_large_text_are_decoded(monkeypatch: pytest.M
         return base64.b64decode(text, **options)
 
     monkeypatch.setattr("pointsman.wire.data_urls.b64decode", counting)
-    monkeypatch.setattr("pointsman.requests.parsing.base64", None)
+    monkeypatch.setattr("pointsman.requests.parts.base64", None)
 
     parts(BIG * 20)
 

@@ -21,10 +21,11 @@ import httpx
 import pytest
 from documented import settings_of_plugins
 
-from pointsman import ConfigError, Overloaded, PointsmanError, PointsmanSpec, Router, Unavailable, hookimpl
-from pointsman.config.doc import config_table
+from pointsman import ConfigError, Overloaded, PointsmanError, Router, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import Answer, Scripted, run
 from pointsman.transports.factory import TransportFactory
+from pointsman_cli.config_schema import config_table
 
 Step = str | int
 Way = tuple[Step, ...]
@@ -49,7 +50,7 @@ def full(folder: Path) -> dict[str, Any]:
     }
     breaker = {
         "enabled": True, "failure_threshold": 2, "window": "30s", "minimum_calls": 3, "failure_rate": "50%", "slow_rate": "80%",
-        "slow_after": "1s", "reset_timeout": "1s", "max_reset_timeout": "2s", "half_open_max_calls": 2, "success_threshold": 1,
+        "slow_after": "1s", "slow_call_duration": "5s", "reset_timeout": "1s", "max_reset_timeout": "2s", "half_open_max_calls": 2, "success_threshold": 1,
         "count_overload": False,
     }  # fmt: skip
     cool_down = {"base": "1s", "max": "2s"}

@@ -10,7 +10,9 @@ import pytest
 from msgspec.structs import asdict
 
 from pointsman.errors import InvalidRequest
-from pointsman.requests.parsing import as_messages, as_tool_choice, as_tools, chat_request
+from pointsman.requests.messages import as_messages
+from pointsman.requests.parsing import chat_request
+from pointsman.requests.tools import as_tool_choice, as_tools
 from pointsman.text_messages import TextMessages
 from pointsman.types import (
     NOTHING,
@@ -25,7 +27,7 @@ from pointsman.types import (
     ToolCallDelta,
     ToolChoice,
 )
-from pointsman.wire.assembly import Assembly, joined
+from pointsman.wire.assembly import Assembly, joined_extra
 
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
@@ -144,7 +146,7 @@ def test_the_answer_of_a_stream_that_has_nothing_else_has_no_raw() -> None:
 
 def test_joining_changes_neither_side() -> None:
     before, more = {"a": [1], "b": {"c": "x"}}, {"a": [2], "b": {"c": "y"}, "d": None}
-    assert joined(before, more) == {"a": [1, 2], "b": {"c": "xy"}, "d": None}
+    assert joined_extra(before, more) == {"a": [1, 2], "b": {"c": "xy"}, "d": None}
     assert (before, more) == ({"a": [1], "b": {"c": "x"}}, {"a": [2], "b": {"c": "y"}, "d": None})
 
 

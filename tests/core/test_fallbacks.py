@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from routers import config, in_flight, router
 
-from pointsman import ConfigError, PointsmanSpec, Router, hookimpl
+from pointsman import ConfigError, Router
 from pointsman.errors import (
     CallError,
     ContentFiltered,
@@ -22,6 +22,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.retry import Failure, RetryFactory
 from pointsman.testing import Scripted, run
 

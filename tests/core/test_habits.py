@@ -8,9 +8,9 @@ import pytest
 from routers import config
 
 from pointsman import ConfigError, Router
-from pointsman.config.doc import config_table
 from pointsman.config.foreign_keys import KEYS, PLACES
 from pointsman.testing import Scripted
+from pointsman_cli.config_schema import config_table
 
 
 def said(given: dict[str, Any]) -> str:

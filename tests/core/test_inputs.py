@@ -12,17 +12,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pointsman.errors import InvalidRequest
+from pointsman.requests.messages import as_messages
 from pointsman.requests.parsing import (
-    as_messages,
-    as_response_format,
-    as_tool_choice,
-    as_tools,
     chat_request,
-    checked,
+    checked_request,
     default_options,
     embed_request,
     generate_request,
 )
+from pointsman.requests.response_format import as_response_format
+from pointsman.requests.tools import as_tool_choice, as_tools
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -371,7 +370,7 @@ def test_what_the_router_decides_cannot_be_replaced_through_extra(key: str) -> N
         lambda: chat_request("m", "hi", extra),
         lambda: generate_request("m", "hi", extra),
         lambda: embed_request("m", "hi", extra),
-        lambda: checked(complete),
+        lambda: checked_request(complete),
         lambda: default_options(extra),
     ):
         with pytest.raises(InvalidRequest) as raised:
@@ -467,3 +466,16 @@ def test_a_mapping_of_a_kind_alone_is_that_kind(word: str, mode: Any) -> None:
 def test_a_mapping_that_means_no_choice_is_told_what_to_write(given_choice: Any, words: str) -> None:
     with pytest.raises(InvalidRequest, match=re.escape(words)):
         as_tool_choice(given_choice)
+
+
+@pytest.mark.parametrize(
+    ("given_part", "said"),
+    [(Text(5), "content[0].text"), (Text("x", None), "content[0].extra"), (Image(url=5), "content[0].url"),
+     (Image(b"x", detail=5), "content[0].detail"), (Audio(b"x", 5), "content[0].format"),
+     (File("x"), "content[0].data"), (File(id=5), "content[0].id"), (File(b"x", filename=5), "content[0].filename")],
+)  # fmt: skip
+def test_a_part_of_our_own_with_a_field_of_the_wrong_kind_is_refused_by_name(
+    given_part: Any, said: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=re.escape(said)):
+        as_messages([Message("user", (given_part,))])

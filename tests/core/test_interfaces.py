@@ -15,7 +15,8 @@ from pointsman.auth import AuthFactory
 from pointsman.builtin.auth import Fixed
 from pointsman.builtin.retry import NoRetry
 from pointsman.builtin.strategies import RoundRobin
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.http.client import Endpoint
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.interfaces import lack
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.retry import RetryFactory
@@ -192,6 +193,12 @@ def changed(whole: Any, **members: Any) -> Any:
     return type("Changed", (type(whole),), members).__new__(type("Changed", (type(whole),), members))
 
 
+def at(**wrong: Any) -> Any:
+    """A provider with an endpoint that is wrong in one member."""
+    endpoint = Endpoint(**{"base_url": "http://127.0.0.1:1", **wrong})
+    return changed(Provider(type("C", (), {"name": "a"})()), name="a", endpoint=endpoint)  # type: ignore[arg-type]
+
+
 async def coroutine(*_: Any) -> None: ...
 
 
@@ -222,6 +229,11 @@ async def generator(*_: Any) -> Any:
         ("provider", changed(Provider(type("C", (), {"name": "a"})()), stream=generator), "is a generator"),  # type: ignore[arg-type]
         ("provider", changed(Provider(type("C", (), {"name": "a"})())), "which has no `name`: call super"),  # type: ignore[arg-type]
         ("provider", changed(Provider(type("C", (), {"name": "a"})()), name="a", endpoint="http://x"), "whose `endpoint` is a str"),  # type: ignore[arg-type]
+        ("provider", at(base_url=None), "whose `endpoint.base_url` is a NoneType; expected text"),
+        ("provider", at(headers="x-a: b"), "whose `endpoint.headers` is a str; expected a mapping of text"),
+        ("provider", at(headers={"x-a": 1}), "whose `endpoint.headers` has a int for 'x-a'; expected text"),
+        ("provider", at(authorize={"x-key": "k"}), "whose `endpoint.authorize` is a dict; expected a function"),
+        ("provider", at(rates=("a", "b")), "whose `endpoint.rates` is a tuple; expected RateHeaders or None"),
     ],
 )  # fmt: skip
 def test_what_is_lacking_is_said(kind: str, made: Any, said: str) -> None:

@@ -623,13 +623,11 @@ def test_a_reservation_ends_once_and_later_ends_are_counted() -> None:
     limits = RateLimits([own])
     reservation = limits.reserve(60, 0.0)
     assert reservation is not None
-    assert reservation.is_open
 
     assert reservation.settle(50, 0.0)
     assert not reservation.settle(10, 0.0)
     assert not reservation.refund(0.0)
 
-    assert not reservation.is_open
     assert remaining(own) == [50]
     assert limits.late == 2
 

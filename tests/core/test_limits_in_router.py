@@ -21,8 +21,8 @@ from pointsman.errors import (
     Outcome,
     Unavailable,
 )
-from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.client import Endpoint
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.testing import Scripted, run
 from pointsman.types import ChatResponse, EmbedResponse, Started, StreamEvent, TextDelta

@@ -9,12 +9,13 @@ import pytest
 from pydantic import BaseModel
 from routers import config
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman._internal.scrubber import MASK, Scrubber
 from pointsman.audit import AuditFactory
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.control.commands import answer
 from pointsman.errors import PluginError
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.strategy import StrategyFactory
 from pointsman.testing import Scripted, run
 

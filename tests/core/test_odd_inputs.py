@@ -15,7 +15,7 @@ from routers import config as configured
 
 from pointsman import InvalidRequest, Router, UnknownModel
 from pointsman.errors import CallError, PluginError
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.requests.call_options import CallOptions
 from pointsman.testing import Scripted, run
 from pointsman.transports.factory import TransportFactory

@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 from routers import config, router
 
-from pointsman import ConfigError, PointsmanSpec, Router, SyncRouter, hookimpl
+from pointsman import ConfigError, Router, SyncRouter
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import ProviderFactory
 from pointsman.testing import Scripted, run
 

@@ -28,7 +28,7 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.retry import Failure, RetryFactory
 from pointsman.strategy import Sample, Strategy, StrategyFactory

@@ -22,7 +22,7 @@ from pointsman.builtin.auth import Fixed
 from pointsman.builtin.plugin import plugin
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.errors import PluginError
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import PluginInfo, Plugins
 from pointsman.provider import Provider, ProviderFactory
@@ -31,8 +31,7 @@ from pointsman.strategy import StrategyFactory
 Install = Callable[..., None]
 
 GOOD = """
-from pointsman import PointsmanSpec, hookimpl
-from pointsman.provider import Provider, ProviderFactory
+from pointsman.plugin import PointsmanSpec, Provider, ProviderFactory, hookimpl
 from pydantic import BaseModel
 
 class Plugin(PointsmanSpec):
@@ -271,7 +270,14 @@ class Unhashable(Acme):
     __hash__ = None  # type: ignore[assignment]
 
 
+class Misshapen(PointsmanSpec):
+    @hookimpl
+    def pointsman_providers(self) -> list[ProviderFactory]:
+        return [ProviderFactory("acme", BaseModel, Provider, default_base_url=7007)]  # type: ignore[arg-type]
+
+
 BROKEN = [
+    (Misshapen(), "returns a ProviderFactory whose `default_base_url` is a int from pointsman_providers"),
     (Unmarked(), "has a method pointsman_providers that is not marked with @hookimpl"),
     (Misspelt(), "implements pointsman_provider, which is no hook; did you mean 'pointsman_providers'?"),
     (WrongArguments(), "is not a plugin: PluginValidationError: "),
@@ -358,7 +364,7 @@ def test_claiming_a_built_in_name_is_a_conflict_with_the_core(install: Install) 
 
 # ── installed and broken ─────────────────────────────────────────────────────────────────────────────
 
-HEAD = "from pointsman import PointsmanSpec, hookimpl\n"
+HEAD = "from pointsman.plugin import PointsmanSpec, hookimpl\n"
 
 
 @pytest.mark.parametrize(

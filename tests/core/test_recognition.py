@@ -267,6 +267,6 @@ def test_real_errors_are_taken_for_nothing_that_they_do_not_speak_of(id: str, st
 
 
 def test_the_status_of_a_body_means_what_it_means_in_a_status_line() -> None:
-    assert error_meaning.by_status(429) is RateLimited
-    assert error_meaning.by_status(503) is Unavailable
-    assert error_meaning.by_status(418) is InvalidRequest
+    assert error_meaning.kind_by_status(429) is RateLimited
+    assert error_meaning.kind_by_status(503) is Unavailable
+    assert error_meaning.kind_by_status(418) is InvalidRequest

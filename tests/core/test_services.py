@@ -433,8 +433,8 @@ def test_what_is_wrong_in_a_section_is_found_with_all_else_at_its_place(tmp_path
     with pytest.raises(ConfigError) as wrong:
         Router.check(file, plugins=[Scripted(), offering])
 
-    assert [(each.path, each.line) for each in wrong.value.problems] == [
-        ("models.m.deployments[0].provider", 2), ("one.port", 3), ("stratgey", 4),
+    assert [str(each).partition(" ")[0] for each in wrong.value.problems] == [
+        f"{file}:2:30:", f"{file}:3:13:", f"{file}:4:1:",
     ]  # fmt: skip
 
 

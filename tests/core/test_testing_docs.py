@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pointsman import ConfigError, Router
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman import ConfigError, File, Message, Router, Unsupported
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
 from pointsman.testing import ReplayTransport, Reply, Scripted
@@ -28,6 +28,9 @@ FILE = re.compile(
 )
 
 Install = Callable[[str], dict[str, str]]
+OF_THE_PAGE = (
+    "pointsman_acme", "pointsman_echo", "pointsman_lightest", "pointsman_spending", "pointsman_backends",
+)  # fmt: skip
 
 
 def files(name: str) -> dict[str, str]:
@@ -69,9 +72,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     yield install
     for module in set(sys.modules) - modules:
-        if module.startswith(
-            ("pointsman_echo", "pointsman_lightest", "pointsman_tally", "pointsman_backends")
-        ):
+        if module.startswith(OF_THE_PAGE):
             del sys.modules[module]
 
 
@@ -114,6 +115,34 @@ async def test_the_echo_of_the_page_streams(install: Install) -> None:
 
     assert pieces == ["HEL", "LO"]
     assert stream.response.usage.completion == 3
+
+
+async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and_its_quirks(
+    install: Install,
+) -> None:
+    text = install("pointsman-acme")["src/pointsman_acme/__init__.py"]
+    answer = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'
+    upstream = Replaying(Reply(200, answer, {"content-type": "application/json"}))
+    here = {"type": "acme", "api_key": "k-1", "transport": "replay"}
+    other = here | {"max_tokens_field": "max_completion_tokens"}
+    given = {
+        "providers": {"here": here, "other": other},
+        "models": {"m": {"deployments": ["here/x"]}, "n": {"deployments": ["other/x"]}},
+    }
+
+    async with Router.from_config(given, plugins=[upstream]) as router:
+        reply = await router.chat("m", "hello", max_tokens=5)
+        await router.chat("n", "hello", max_tokens=5)
+        with pytest.raises(Unsupported, match=r"\(Acme\) cannot do this: the file"):
+            await router.chat("m", [Message.user([File(data=b"x", media_type="text/plain")])])
+
+    assert len([line for line in text.splitlines() if line.strip()]) <= 20
+    assert reply.text == "hi"
+    sent, to_other = upstream.transport.requests
+    assert str(sent.url) == "https://api.acme.test/v1/chat/completions"
+    assert sent.headers["authorization"] == "Bearer k-1"
+    assert b'"max_tokens":5' in sent.content
+    assert b'"max_completion_tokens":5' in to_other.content
 
 
 def test_the_configuration_of_the_page_is_a_sound_one(install: Install, tmp_path: Path) -> None:
@@ -170,15 +199,15 @@ def test_the_dialect_of_the_page_reads_its_files_and_says_what_is_wrong_at_their
 
 
 async def test_the_service_of_the_page_lives_with_its_router(install: Install, tmp_path: Path) -> None:
-    install("pointsman-tally")
+    install("pointsman-spending")
     file = tmp_path / "pointsman.json"
     given = {"providers": {"a": {"type": "scripted"}}, "models": {"m": {"deployments": ["a/x"]}}}
-    file.write_text(json.dumps({**given, "tally": {}}))
+    file.write_text(json.dumps({**given, "spending": {}}))
 
     async with Router.from_config(file, plugins=[Scripted()]) as router:
         used = (await router.chat("m", "hi", caller="ann")).usage.total
 
-    assert json.loads((tmp_path / "tally.json").read_text()) == {"ann": used}
+    assert json.loads((tmp_path / "spending.json").read_text()) == {"ann": used}
 
 
 @pytest.mark.parametrize(("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8)])
@@ -237,3 +266,20 @@ def test_the_page_lists_every_attribute_of_the_provider_contract() -> None:
     table = PAGE[PAGE.index("| attribute |") : PAGE.index("A test of the contract can be marked")]
     listed = {word for row in table.splitlines() if row for word in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert listed == names
+
+
+def test_the_page_lists_every_member_of_the_bases_of_providers() -> None:
+    from pointsman.plugin import HttpProvider, Provider
+    from pointsman_openai import OpenAIProvider
+
+    def own(kind: type, base: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_") and not hasattr(base, name)}
+
+    mentioned = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", PAGE))
+    assert own(HttpProvider, Provider) | own(OpenAIProvider, HttpProvider) <= mentioned
+
+
+def test_every_line_of_the_page_that_imports_of_pointsman_imports_what_is_public() -> None:
+    modules = set(re.findall(r"^(?:from|import) (pointsman(?:\.\w+)*)", PAGE, re.MULTILINE))
+
+    assert modules <= {"pointsman", "pointsman.plugin", "pointsman.testing", "pointsman.testing.contract"}

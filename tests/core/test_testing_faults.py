@@ -29,7 +29,7 @@ from pointsman.errors import (
     Truncated,
     Unavailable,
 )
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import Fault, FaultUpstream, Frames, Reply, client_for, run
 from pointsman.testing.faults import Step, frames_of
 from pointsman.transports.factory import TransportFactory

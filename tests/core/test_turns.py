@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman import replace
-from pointsman.requests.parsing import as_messages, chat_request, checked
-from pointsman.text_messages import TextMessages
+from pointsman.requests.messages import as_messages
+from pointsman.requests.parsing import chat_request, checked_request
+from pointsman.text_messages import TextMessages, as_text_messages
 from pointsman.types import ChatRequest, Message
 
 plain_messages = st.builds(Message, st.sampled_from(["system", "user", "assistant"]), st.text())
@@ -100,7 +101,7 @@ def test_a_request_that_holds_it_can_be_changed_printed_and_compared() -> None:
     assert changed.messages is request.messages
     assert replace(changed, temperature=None) == request == ChatRequest("m", (Message.user("x"),))
     assert repr(request) == repr(ChatRequest("m", (Message.user("x"),)))
-    assert checked(request) is request
+    assert checked_request(request) is request
 
 
 @pytest.mark.parametrize("name", ["roles", "texts", "anything"])
@@ -146,3 +147,14 @@ def test_a_result_of_a_tool_is_no_turn() -> None:
 
     assert type(as_messages(with_result)) is tuple
     assert type(as_messages([Message.user("x"), Message("tool", "y")])) is tuple
+
+
+def test_its_roles_and_texts_are_had_where_it_was_read_as_plain_text_and_nowhere_else() -> None:
+    plain = as_messages([{"role": "developer", "content": "s"}, {"role": "user", "content": "u"}])
+    beside = as_messages([*plain, Message("user", "x", name="Ann")])
+
+    text = as_text_messages(plain)
+
+    assert text is not None
+    assert (text.roles, text.texts) == (("system", "user"), ("s", "u"))
+    assert as_text_messages(beside) is None

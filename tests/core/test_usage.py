@@ -12,7 +12,7 @@ from routers import in_flight
 
 from pointsman import Router
 from pointsman.errors import BadResponse, PluginError
-from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.testing import Answer, Scripted, run

@@ -54,7 +54,6 @@ SHOWN: Mapping[str, str] = {
     "ProviderFactory.default_base_url": "stands in the code of a plugin",
     "ProviderFactory.needs_key": "yes or no",
     "ProviderFactory.key_variable": "the name of a variable",
-    "Row.key": "the name of a setting",
 }
 SECRETIVE = re.compile(r"url|proxy|headers|cookie|secret|passw|credential|auth|(?:^|_)key")
 

@@ -12,7 +12,7 @@ from replay import Scripted, context_for
 
 from pointsman._internal import jsonio
 from pointsman.errors import CallError
-from pointsman.requests.parsing import as_messages, message_from_dict
+from pointsman.requests.messages import as_messages, message_from_dict
 from pointsman.resilience.token_estimate import input_estimate
 from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, Message, Text, ToolCall

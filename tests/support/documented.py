@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from pointsman.config.doc import config_table
 from pointsman.plugins.registry import Plugins
+from pointsman_cli.config_schema import config_table
 
 
 def documented() -> list[str]:

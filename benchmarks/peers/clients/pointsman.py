@@ -18,9 +18,10 @@ from typing import Any
 import traffic
 from pydantic import BaseModel
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.audit import AuditFactory
 from pointsman.events import Event, RequestEnded
+from pointsman.plugin import PointsmanSpec, hookimpl
 
 PLENTY = 1_000_000_000
 

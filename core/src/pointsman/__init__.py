@@ -4,8 +4,8 @@
         reply = await router.chat("assistant", "Why is the sky blue?")
         print(reply.text)
 
-The names are imported when they are first used, so that `import pointsman` costs nothing, and a plugin that
-needs `pointsman.types` does not load the router.
+The names are imported when they are first used, so that `import pointsman` costs nothing, and a plugin does
+not load the router. What the author of a plugin imports is in `pointsman.plugin`.
 
 Type checkers read the stub beside this file; a test holds the two against each other.
 """
@@ -27,7 +27,6 @@ _HOMES = {
     """,
     "pointsman.execution.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",
-    "pointsman.hookspecs": "PointsmanSpec hookimpl",
     "pointsman.router": "Router",
     "pointsman.sync": "SyncItems SyncProvider SyncRouter SyncStream",
     "pointsman.types": """

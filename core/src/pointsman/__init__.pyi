@@ -103,8 +103,6 @@ from pointsman.errors import (
 from pointsman.execution.batch import Batch as Batch
 from pointsman.execution.batch import BatchResult as BatchResult
 from pointsman.execution.stream import ChatStream as ChatStream
-from pointsman.hookspecs import PointsmanSpec as PointsmanSpec
-from pointsman.hookspecs import hookimpl as hookimpl
 from pointsman.router import Router as Router
 from pointsman.sync import (
     SyncItems as SyncItems,

@@ -51,7 +51,19 @@ from pointsman.errors import (
     UnknownModel,
     Unsupported,
 )
-from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.events import (
+    AttemptEnded,
+    AttemptStarted,
+    BreakerChanged,
+    Event,
+    FirstToken,
+    HealthChanged,
+    Queued,
+    Reloaded,
+    RequestEnded,
+    RequestStarted,
+    RetryPlanned,
+)
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.client import MAX_BODY, Answer, AttemptTimeouts, Client, Endpoint, bearer
 from pointsman.http.event_stream import (
@@ -80,7 +92,7 @@ from pointsman.strategy import (
     StrategyContext,
     StrategyFactory,
 )
-from pointsman.text_messages import TextMessages
+from pointsman.text_messages import TextMessages, as_text_messages
 from pointsman.transports.factory import TransportContext, TransportFactory
 from pointsman.transports.fair_semaphore import Slots
 from pointsman.transports.options import (
@@ -92,7 +104,7 @@ from pointsman.transports.options import (
 )
 from pointsman.transports.raw import RawTransport, RequestTemplate
 from pointsman.transports.readable import last_words
-from pointsman.transports.shortage import OUT_OF as RESOURCE_ERRORS
+from pointsman.transports.shortage import RESOURCE_ERRORS
 from pointsman.types import (
     NOTHING,
     Audio,
@@ -130,21 +142,13 @@ from pointsman.types import (
 )
 from pointsman.units import Duration, Percent, Rate
 from pointsman.wire import data_urls, retry_after
-from pointsman.wire.assembly import Assembly
-from pointsman.wire.assembly import joined as joined_extra
-from pointsman.wire.error_body import SURE as ERROR_MEMBERS
-from pointsman.wire.error_body import Complaint, complaint, holds_complaint, is_complaint
-from pointsman.wire.error_meaning import Recognised, recognise
-from pointsman.wire.error_meaning import by_status as kind_by_status
-from pointsman.wire.error_meaning import by_vague_word as kind_by_vague_word
-from pointsman.wire.large_bodies import base64_of
-from pointsman.wire.large_bodies import is_large as has_large_parts
-from pointsman.wire.large_bodies import written as written_in_thread
+from pointsman.wire.assembly import Assembly, joined_extra
+from pointsman.wire.error_body import ERROR_MEMBERS, Complaint, complaint, holds_complaint, is_complaint
+from pointsman.wire.error_meaning import Recognised, kind_by_status, kind_by_vague_word, recognise
+from pointsman.wire.large_bodies import base64_of, has_large_parts, written_in_thread
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, request_id_of, snippet
-from pointsman.wire.surrogates import Halves as SurrogateHalves
-from pointsman.wire.surrogates import is_whole as is_well_formed
-from pointsman.wire.surrogates import whole as well_formed
+from pointsman.wire.surrogates import SurrogateHalves, is_well_formed, well_formed
 from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
 from pointsman.wire.vectors import check_vectors
 
@@ -161,6 +165,7 @@ __all__ = [
     "Answer",
     "Assembly",
     "AttemptEnded",
+    "AttemptStarted",
     "AttemptTimeout",
     "AttemptTimeouts",
     "Audio",
@@ -205,6 +210,7 @@ __all__ = [
     "File",
     "FinishReason",
     "Finished",
+    "FirstToken",
     "FirstTokenTimeout",
     "ForeignDocument",
     "Framer",
@@ -246,6 +252,7 @@ __all__ = [
     "ProviderError",
     "ProviderFactory",
     "QueueFull",
+    "Queued",
     "QuotaExhausted",
     "Rate",
     "RateHeaders",
@@ -262,12 +269,14 @@ __all__ = [
     "Request",
     "RequestEnded",
     "RequestError",
+    "RequestStarted",
     "RequestTemplate",
     "Residency",
     "Response",
     "ResponseFormat",
     "RetryContext",
     "RetryFactory",
+    "RetryPlanned",
     "RetryPolicy",
     "RichMember",
     "Rng",
@@ -309,6 +318,7 @@ __all__ = [
     "UsageUpdate",
     "Weighted",
     "arguments_text",
+    "as_text_messages",
     "base64_of",
     "bearer",
     "check_vectors",

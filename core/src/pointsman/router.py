@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from pointsman._internal.plugin_errors import fault, is_own
 from pointsman._internal.scrubber import Scrubber
+from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
 from pointsman.build.loading import as_config
@@ -37,7 +38,8 @@ from pointsman.lifecycle import Lifecycle, shutting_down
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
-from pointsman.requests.parsing import Messages, chat_request, checked, embed_request, generate_request
+from pointsman.requests.messages import Messages
+from pointsman.requests.parsing import chat_request, checked_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.introspection import explain, status
@@ -359,8 +361,8 @@ class Router:
         try:
             return self._snapshot.providers[name]
         except KeyError:
-            names = ", ".join(self._snapshot.providers)
-            raise KeyError(f"no provider is called {name!r}; there are {names}") from None
+            hint = did_you_mean(name, self._snapshot.providers, what="there are")
+            raise KeyError(f"no provider is called {name!r}; {hint}") from None
 
     @overload
     def listen(self, listener: Listener) -> Callable[[], None]: ...
@@ -469,4 +471,4 @@ def _asked(
     if rest or messages != ():
         surplus = ", ".join(rest) or "messages"
         raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
-    return checked(model), terms
+    return checked_request(model), terms

@@ -19,7 +19,7 @@ from pointsman.events import EVENTS, Event, Listener, Progress, log
 from pointsman.execution.batch import BatchResult
 from pointsman.execution.stream import ChatStream
 from pointsman.loop_thread import Engine, Handover
-from pointsman.requests.parsing import Messages
+from pointsman.requests.messages import Messages
 from pointsman.router import Router
 from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, StreamEvent
 

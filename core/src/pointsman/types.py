@@ -19,8 +19,11 @@ from pointsman._internal.undecoded import decoded_when_read
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+ToolMode = Literal["auto", "none", "required", "tool"]
+FormatKind = Literal["text", "json", "schema"]
 
 JsonObject = Mapping[str, Any]
+JsonSchema = Mapping[str, Any]
 
 
 class _Nothing(JsonObject):
@@ -171,7 +174,7 @@ class Tool(Struct, frozen=True):
 
     name: str
     description: str = ""
-    parameters: JsonObject = field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: JsonSchema = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
     extra: JsonObject = NOTHING
 
@@ -179,7 +182,7 @@ class Tool(Struct, frozen=True):
 class ToolChoice(Struct, frozen=True):
     """Whether tools are used: `auto`, `none`, `required`, or `tool` for the one called `name`."""
 
-    mode: Literal["auto", "none", "required", "tool"]
+    mode: ToolMode
     name: str | None = None
 
 
@@ -189,8 +192,8 @@ class ResponseFormat(Struct, frozen=True):
     `description` tells the model what the format is for.
     """
 
-    kind: Literal["text", "json", "schema"]
-    schema: JsonObject | None = None
+    kind: FormatKind
+    schema: JsonSchema | None = None
     name: str = "answer"
     strict: bool | None = None
     description: str | None = None
@@ -202,8 +205,8 @@ class ResponseFormat(Struct, frozen=True):
 class ChatRequest(Struct, frozen=True):
     """A conversation to continue.
 
-    `model` is the public name. `messages` that are all plain text come as `turns.Turns`, which makes them
-    when somebody looks. None means "not said": the deployment's defaults and then the upstream's
+    `model` is the public name. `messages` that are all plain text come as `text_messages.TextMessages`, which
+    makes them when somebody looks. None means "not said": the deployment's defaults and then the upstream's
     own apply. `max_tokens` bounds the answer, reasoning included where the upstream counts so. `extra` is
     passed to the provider untouched and merged into the body it sends.
     """

@@ -1,6 +1,7 @@
-"""Quantities as people write them in a configuration: durations, rates, sizes and percentages.
+"""Quantities as people write them in a configuration: durations, rates and percentages.
 
 Each has a pure `parse_…` and a `format_…` with `parse(format(x)) == x`, and a pydantic type made of them.
+Sizes are only written, in messages.
 Arithmetic is exact until the last step, so `1.1s` is the float that Python calls 1.1.
 """
 
@@ -39,12 +40,9 @@ _PERIOD_NAMES = {1.0: "s", 60.0: "min", 3_600.0: "h", 86_400.0: "day"}
 _RATE_EXAMPLE = "a rate such as '500/min', '10/s', '1000/h' or '20/10s'"
 
 _SIZES = {
-    "B": 1,
-    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
-    "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10,
+    "TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3,
 }  # fmt: skip
-_SIZE_EXAMPLE = "bytes as a whole number, or a size such as '64KiB', '10MB' or '512B'"
-
 _PERCENT_EXAMPLE = "a percentage such as '20%', or a fraction from 0 to 1 such as 0.2"
 
 
@@ -128,29 +126,11 @@ def format_rate(rate: Rate) -> str:
     return f"{rate.count}/{_PERIOD_NAMES.get(rate.period) or format_duration(rate.period)}"
 
 
-def parse_size(value: object) -> int:
-    """Bytes, 0 or more, from a whole number or a string such as `64KiB` (1024s) or `10MB` (1000s).
-
-    Raises: ValueError saying what was expected.
-    """
-    number = _number(value, _SIZE_EXAMPLE)
-    if number is not None:
-        size = Fraction(value) if isinstance(value, int | str) else Fraction(number)
-    else:
-        found = _match(rf"\s*({_NUMBER})\s*({'|'.join(_SIZES)})\s*", value)
-        if found is None:
-            raise _expected(_SIZE_EXAMPLE, value)
-        size = Fraction(found[1]) * _SIZES[found[2]]
-    if size.denominator != 1:
-        raise _expected(_SIZE_EXAMPLE, value)
-    return size.numerator
-
-
 def format_size(size_bytes: int) -> str:
     """`size_bytes` in the largest unit that it is a whole number of: `64KiB`, `10MB`, `513B`."""
-    for unit in ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "kB"):
-        if size_bytes and size_bytes % _SIZES[unit] == 0:
-            return f"{size_bytes // _SIZES[unit]}{unit}"
+    for unit, unit_bytes in _SIZES.items():
+        if size_bytes and size_bytes % unit_bytes == 0:
+            return f"{size_bytes // unit_bytes}{unit}"
     return f"{size_bytes}B"
 
 
@@ -205,13 +185,6 @@ Duration = Annotated[
     _schema("number", "seconds", r"^\s*([0-9.]+|([0-9.]+(d|h|m|s|ms))+)\s*$", ["500ms", "30s", "1h30m", 2.5]),
 ]
 """Seconds as a float, 0 or 1 ms to a century; written as a number or as `500ms`, `30s`, `2m`, `1m30s`."""
-
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    _schema("integer", "bytes", r"^\s*([0-9]+|[0-9.]+\s*([KMGT]iB|[kKMGT]?B))\s*$", ["64KiB", "10MB", 4096]),
-]
-"""Bytes as an int, 0 or more; written as a number or as `64KiB`, `10MB`."""
 
 Percent = Annotated[
     float,

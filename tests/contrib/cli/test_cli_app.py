@@ -123,7 +123,7 @@ def test_plugins_are_listed_with_their_distributions(cli) -> None:
 
 PLUGIN = """
 import click
-from pointsman import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 
 @click.command("hello")
 @click.argument("name")

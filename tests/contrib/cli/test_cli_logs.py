@@ -13,7 +13,7 @@ PLUGIN = """
 import logging
 
 import click
-from pointsman import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 
 @click.command("speak")
 def speak():

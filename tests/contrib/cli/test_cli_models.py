@@ -103,7 +103,7 @@ def test_pull_says_who_can(cli, servers) -> None:
     assert (unsaid.code, unable.code, unknown.code) == (2, 2, 2)
     assert "those that can: a, b" in unsaid.err
     assert "'cloud' cannot pull" in unable.err
-    assert "there are cloud, a, b" in unknown.err
+    assert "there are: a, b, cloud" in unknown.err
 
 
 def test_status_shows_who_is_down(cli, servers) -> None:

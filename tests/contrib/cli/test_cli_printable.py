@@ -21,7 +21,7 @@ import logging
 import warnings
 
 import click
-from pointsman import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 
 EVIL = %r
 

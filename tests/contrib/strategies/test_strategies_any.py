@@ -21,7 +21,7 @@ from pointsman import Config, Router
 from pointsman.build.contexts import Contexts
 from pointsman.builtin.strategies import BUILT_IN
 from pointsman.errors import Outcome
-from pointsman.hookspecs import PointsmanSpec
+from pointsman.plugin import PointsmanSpec
 from pointsman.plugins.registry import Plugins
 from pointsman.strategy import Price, Residency, Sample, Strategy, StrategyFactory, observes
 from pointsman.types import ChatRequest, Message

@@ -16,7 +16,8 @@ import pytest
 from certificates import certificate_in
 from proving import Given, Setting, ask, proves
 
-from pointsman import ConfigError, PointsmanSpec, Router, hookimpl
+from pointsman import ConfigError, Router
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import ReplayTransport, Reply, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.transports.options import TransportOptions

@@ -127,7 +127,7 @@ def the_router_is_operated_by_a_socket_at_that_path(setting: Setting) -> None:
 
 PLUGIN = """
 from pydantic import BaseModel
-from pointsman import PointsmanSpec, hookimpl
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.types import ChatResponse, Usage
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import httpx
 from proving import Given, Setting, ask, listen, proves
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import ReplayTransport, Reply, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import Message, Tool

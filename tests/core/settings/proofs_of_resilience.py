@@ -11,8 +11,9 @@ from proving import Setting, ask, ask_often, during, listen, proves, until_calle
 from pydantic import BaseModel
 from routers import config
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.errors import AuthenticationFailed, Overloaded, PermissionDenied, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Answer, Scripted, run
 
@@ -104,6 +105,17 @@ def slow_is_a_first_content_that_takes_longer(setting: Setting) -> None:
         return upstream.count("a")
 
     assert [reached(each) for each in ("1s", "3s")] == [4, 10]
+
+
+@proves("circuit_breaker.slow_call_duration")
+def slow_is_a_call_that_takes_longer_as_a_whole(setting: Setting) -> None:
+    def reached(value: str | None) -> int:
+        upstream = Scripted()
+        upstream.default("a", Answer(after=2))
+        during(setting.to(value, alone(circuit_breaker=RATES)), upstream, lambda r: ask_often(r, 10))
+        return upstream.count("a")
+
+    assert [reached(each) for each in (None, "1s", "3s")] == [10, 4, 10]
 
 
 async def openings(r: Router, upstream: Scripted, times: int) -> list[float]:

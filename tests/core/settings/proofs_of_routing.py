@@ -10,8 +10,9 @@ from typing import Any
 from proving import Given, Setting, ask, ask_often, during, proves
 from routers import Heard, config
 
-from pointsman import PointsmanSpec, Router, hookimpl
+from pointsman import Router
 from pointsman.errors import ContentFiltered, ContextWindowExceeded, Unavailable
+from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.strategy import Member, Strategy, StrategyFactory
 from pointsman.testing import Answer, Scripted, run
 

@@ -24,7 +24,7 @@ from pointsman.errors import CallError, ConnectionFailed, Outcome, OutOfResource
 from pointsman.http.client import AttemptTimeouts, Client, Endpoint
 from pointsman.resilience.health_check import CheckSettings, HealthChecker
 from pointsman.testing import run
-from pointsman.transports.shortage import OUT_OF, shortage
+from pointsman.transports.shortage import RESOURCE_ERRORS, shortage
 
 # conftest.py describes `server`, `opened`, `transport` and `name`.
 Fixture = Any
@@ -38,7 +38,7 @@ def caused(error: BaseException, *causes: BaseException) -> BaseException:
     return first
 
 
-@pytest.mark.parametrize("number", OUT_OF)
+@pytest.mark.parametrize("number", RESOURCE_ERRORS)
 def test_a_shortage_is_found_however_it_is_wrapped(number: int) -> None:
     bare = OSError(number, os.strerror(number))
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
@@ -48,7 +48,7 @@ def test_a_shortage_is_found_however_it_is_wrapped(number: int) -> None:
         caused(httpx.ConnectError("no"), OSError("all failed"), bare),
         caused(httpx.ConnectError("no"), OSError("all failed"), ExceptionGroup("both", [refused, bare])),
     ):
-        assert shortage(error, "host.example") == OUT_OF[number]
+        assert shortage(error, "host.example") == RESOURCE_ERRORS[number]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def _error_of(url: str, transport: Fixture) -> CallError:
     return caught.value
 
 
-@pytest.mark.parametrize("number", [*OUT_OF, errno.EADDRNOTAVAIL])
+@pytest.mark.parametrize("number", [*RESOURCE_ERRORS, errno.EADDRNOTAVAIL])
 async def test_a_socket_that_cannot_be_had_is_a_lack_of_ours_over_every_transport(
     number: int, server: Fixture, transport: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +107,7 @@ async def test_a_socket_that_cannot_be_had_is_a_lack_of_ours_over_every_transpor
     monkeypatch.undo()
     assert isinstance(error, OutOfResources)
     assert (error.outcome, error.sent) == (Outcome.NEUTRAL, False)
-    assert (OUT_OF.get(number) or "local port") in error.message
+    assert (RESOURCE_ERRORS.get(number) or "local port") in error.message
 
 
 async def test_a_refused_connection_stays_the_fault_of_the_upstream(transport: Fixture) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pointsman import replace
 from pointsman.errors import InvalidRequest, Unsupported
-from pointsman.requests.parsing import as_messages, chat_request
+from pointsman.requests.messages import as_messages
+from pointsman.requests.parsing import chat_request
 from pointsman.types import ChatRequest, File, Image, Message, Text
 from pointsman_claude.decode import chat_response
 from pointsman_claude.wire import Dialect, messages_body

@@ -70,8 +70,7 @@ class LazyGroup(click.Group):
 
 def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
     """The command that an installed plugin offers. Raises UsageError when none does."""
-    from difflib import get_close_matches
-
+    from pointsman._internal.suggest import did_you_mean
     from pointsman.plugins.registry import Plugins
 
     plugins = Plugins()
@@ -81,9 +80,7 @@ def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
         if isinstance(command, click.Command):
             return command
         raise click.UsageError(f"The plugin's {name!r} is no click command", ctx)
-    names = [*COMMANDS, *others]
-    close = get_close_matches(name, names, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    hint = did_you_mean(name, [*COMMANDS, *others], what="there are")
     raise click.UsageError(f"No such command {name!r}; {hint}", ctx)
 
 

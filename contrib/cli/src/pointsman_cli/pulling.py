@@ -43,7 +43,10 @@ def target(router: Router, model: str, provider: str | None) -> tuple[str, str]:
         else:
             raise click.UsageError(f"say where: PROVIDER/MODEL or --provider; {_who(able)}")
     if provider not in names:
-        raise click.UsageError(f"no provider is called {provider!r}; there are {', '.join(names)}")
+        from pointsman._internal.suggest import did_you_mean
+
+        hint = did_you_mean(provider, names, what="there are")
+        raise click.UsageError(f"no provider is called {provider!r}; {hint}")
     if provider not in able:
         raise click.UsageError(f"the provider {provider!r} cannot pull models; {_who(able)}")
     return provider, model

@@ -16,7 +16,7 @@ from pointsman.http.client import Client, Endpoint
 from pointsman.provider import ProviderContext
 from pointsman.retry import RetryContext
 from pointsman.service import ServiceContext
-from pointsman.strategy import ConfiguredMember, Price, RichMember, StrategyContext
+from pointsman.strategy import ConfiguredMember, RichMember, StrategyContext
 from pointsman.transports.factory import TransportContext
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 
@@ -28,7 +28,7 @@ def as_configured(deployment: DeploymentConfig) -> ConfiguredMember:
         model=deployment.model,
         provider_name=deployment.provider,
         weight=deployment.weight,
-        price=None if deployment.price is None else Price(**dict(deployment.price)),
+        price=deployment.price,
     )
 
 

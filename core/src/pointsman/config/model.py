@@ -151,7 +151,7 @@ class Config(_Open):
 
         Raises: ConfigError with everything that is wrong.
         """
-        from pointsman.config.readers import (
+        from pointsman.config.readers.files import (
             read,  # its patterns take milliseconds, for nothing without a file
         )
 
@@ -170,7 +170,7 @@ class Config(_Open):
         plugins: Iterable[object] = (),
     ) -> Self:
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
-        from pointsman.config.readers import parse
+        from pointsman.config.readers.files import parse
 
         return _without_locals(
             lambda: cls._from_document(

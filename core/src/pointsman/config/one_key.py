@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pointsman.config.interpolate import interpolate
 from pointsman.config.model import read_reference
-from pointsman.config.readers import read
+from pointsman.config.readers.files import read
 from pointsman.errors import ConfigError
 
 T = TypeVar("T")

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from pointsman.hookspecs import PROJECT
 from pointsman.plugins.kinds import KINDS
-from pointsman.plugins.known_names import PACKAGES
 
 CORE = "pointsman"
 """The distribution that the built-in plugin belongs to."""
@@ -19,7 +18,6 @@ LIMIT = "POINTSMAN_PLUGINS"
 """The environment variable that says which third-party plugins count: `none`, or names of distributions."""
 _PREFIX = f"{PROJECT}."
 """What all groups of entry points begin with."""
-_OURS = frozenset(package for packages in PACKAGES.values() for package in packages.values())
 
 
 class Claim(NamedTuple):
@@ -114,8 +112,11 @@ def _allowed(environ: Mapping[str, str]) -> frozenset[str] | None:
     said = environ.get(LIMIT, "").strip()
     if not said:
         return None
+    from pointsman.plugins.known_names import PACKAGES  # hardly anybody sets it
+
+    ours = {package for packages in PACKAGES.values() for package in packages.values()}
     names = () if said.lower() == "none" else said.split(",")
-    return _OURS | {canonical(name.strip()) for name in names}
+    return frozenset({*ours, *(canonical(name.strip()) for name in names)})
 
 
 def _claims_of(distribution: Distribution) -> Iterator[Claim]:

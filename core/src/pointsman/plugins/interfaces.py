@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, NamedTuple
 
 from pointsman._internal.plugin_errors import OWN
 from pointsman.http.client import Endpoint
 from pointsman.resilience.retry_budget import BudgetSettings
+from pointsman.wire.retry_after import RateHeaders
 
 
 class _Interface(NamedTuple):
@@ -18,7 +19,7 @@ class _Interface(NamedTuple):
     plain: Sequence[str] = ()
 
 
-_INTERFACES = {
+INTERFACES = {
     "provider": _Interface(
         awaited=("chat", "stream", "generate", "embed", "models", "in_memory", "probe", "aclose")
     ),
@@ -29,6 +30,7 @@ _INTERFACES = {
     "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
 }
+"""By kind, what an object that a factory makes must have."""
 
 
 def lack(kind: str, made: Any) -> str | None:
@@ -45,7 +47,7 @@ def lack(kind: str, made: Any) -> str | None:
 
 def _lack(kind: str, made: Any) -> str | None:
     name = type(made).__name__
-    interface = _INTERFACES[kind]
+    interface = INTERFACES[kind]
     for method in (*interface.awaited, *interface.plain):
         # `__call__` of a class is what makes its objects; every other one may also hang on the object.
         found = getattr(type(made) if method == "__call__" else made, method, None)
@@ -65,6 +67,21 @@ def _of_provider(made: Any) -> str | None:
     endpoint = getattr(made, "endpoint", None)
     if endpoint is not None and not isinstance(endpoint, Endpoint):
         return f"whose `endpoint` is a {type(endpoint).__name__}; expected an Endpoint or None"
+    return None if endpoint is None else _of_endpoint(endpoint)
+
+
+def _of_endpoint(endpoint: Any) -> str | None:
+    if not isinstance(endpoint.base_url, str):
+        return f"whose `endpoint.base_url` is a {type(endpoint.base_url).__name__}; expected text"
+    if not isinstance(endpoint.headers, Mapping):
+        return f"whose `endpoint.headers` is a {type(endpoint.headers).__name__}; expected a mapping of text"
+    for name, value in endpoint.headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            return f"whose `endpoint.headers` has a {type(value).__name__} for {name!r:.50}; expected text"
+    if not callable(endpoint.authorize):
+        return f"whose `endpoint.authorize` is a {type(endpoint.authorize).__name__}; expected a function"
+    if endpoint.rates is not None and not isinstance(endpoint.rates, RateHeaders):
+        return f"whose `endpoint.rates` is a {type(endpoint.rates).__name__}; expected RateHeaders or None"
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pluggy
+from msgspec import Struct
 
 from pointsman._internal.suggest import did_you_mean, nearest
 from pointsman.hookspecs import PROJECT, PointsmanSpec
@@ -81,10 +82,31 @@ class Loaded:
                 raise Fault(
                     f"returns a {type(factory).__name__} from {kind.hook}, expected a list of {wanted}"
                 )
+            if (wrong := _misshapen(factory)) is not None:
+                raise Fault(f"returns a {type(factory).__name__} {wrong} from {kind.hook}")
             if name in offered:
                 raise Fault(f"returns two of the name {name!r} from {kind.hook}")
             offered[name] = factory
         return offered
+
+
+_MEMBERS = {
+    "default_base_url": str | None,
+    "key_variable": str | None,
+    "needs_key": bool,
+    "options": type | None,
+}
+"""What factories have besides a name, `settings` and `make`, seen to when something is made."""
+
+
+def _misshapen(factory: Any) -> str | None:
+    """What is wrong with a member of a factory; None when nothing is. Nobody checks them when it is made."""
+    for member, kind in _MEMBERS.items():
+        if isinstance(factory, Struct) and member in factory.__struct_fields__:
+            value = getattr(factory, member)
+            if not isinstance(value, kind):
+                return f"whose `{member}` is a {type(value).__name__}"
+    return None
 
 
 def fault_of(plugin: object) -> Fault | None:

@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from pointsman._internal.observers import fails
 from pointsman._internal.settings import Count, Order, Section
 from pointsman.clock import Rng
+from pointsman.resilience.time_buckets import BUCKETS, TimeBuckets
 from pointsman.units import Duration, Percent
 
-_BUCKETS = 10
 LEASE_GRACE = 5.0
 """Seconds after its deadline at which a probe that was not reported counts as lost."""
 DEFAULT_LEASE = 600.0
@@ -43,8 +44,7 @@ class BreakerState(StrEnum):
 class BreakerSettings(Section):
     """When a deployment that keeps failing is left alone, and how it comes back.
 
-    The window is counted in 10 buckets: exact to a tenth of it. The breaker does not measure what is slow:
-    who reports `ok` compares.
+    The window is counted in 10 buckets: exact to a tenth of it.
     """
 
     orders = (
@@ -69,6 +69,9 @@ class BreakerSettings(Section):
     slow_rate: Percent = Field(default=0.8, gt=0, description="the share of slow calls that opens it")
     slow_after: Duration = Field(
         default=30.0, gt=0, description="a call is slow when its first content takes longer"
+    )
+    slow_call_duration: Duration | None = Field(
+        default=None, gt=0, description="or when it takes longer as a whole; without it that is no matter"
     )
     reset_timeout: Duration = Field(
         default=15.0,
@@ -126,18 +129,14 @@ class Breaker:
     """
 
     __slots__ = (
-        "_bucket",
-        "_bucket_ends",
-        "_bucket_number",
+        "_buckets",
         "_consecutive",
         "_leases",
         "_next_id",
         "_open_until",
-        "_ring",
         "_rng",
         "_settings",
         "_successes",
-        "_width",
         "epoch",
         "late_results",
         "listener_errors",
@@ -165,7 +164,7 @@ class Breaker:
         self._leases: dict[int, float] = {}  # the probes in flight -> when each counts as lost
         self._next_id = 1
         self._successes = 0
-        self._width = settings.window / _BUCKETS
+        self._buckets: TimeBuckets[list[int]]
         self._clear_counts()
 
     @property
@@ -179,7 +178,8 @@ class Breaker:
         """
         old, self._settings = self._settings, settings.in_order()
         if settings.window != old.window:
-            self._recount(settings.window / _BUCKETS)
+            counted, self._buckets = self._buckets, TimeBuckets(settings.window / BUCKETS, _nothing)
+            counted.sorted_into(self._buckets, _add)
         if settings.enabled != old.enabled and self.state is not BreakerState.FORCED_OPEN:
             if settings.enabled:
                 self.enable(now)
@@ -234,17 +234,35 @@ class Breaker:
             return self._free_at(now)
         return now if self.standing is not None else math.inf
 
-    def ok(self, permit: Permit, now: float, *, slow: bool = False) -> None:
-        """The attempt succeeded; `slow` when its first token took longer than `slow_after`."""
+    def ok(
+        self,
+        permit: Permit,
+        now: float,
+        *,
+        started: float = math.inf,
+        first_at: float | None = None,
+        late: bool = False,
+    ) -> None:
+        """The attempt succeeded.
+
+        Args:
+            started: when it began; what began at no known time is not slow.
+            first_at: when its first content came; None for what has none.
+            late: it is slow, whatever these say.
+        """
         if permit[0] != self.epoch:
             self.late_results += 1
         elif self.standing is not None:
-            if now >= self._bucket_ends:
-                self._turn_to(now)
-            self._bucket[0] += 1
+            buckets = self._buckets
+            if now >= buckets.ends:
+                buckets.turn(now)
+            buckets.current[0] += 1
             self._consecutive = 0
-            if slow:
-                self._bucket[2] += 1
+            settings = self._settings
+            slow = first_at is not None and first_at - started > settings.slow_after
+            whole = settings.slow_call_duration
+            if late or slow or (whole is not None and now - started > whole):
+                buckets.current[2] += 1
                 self._trip_if_due(now)
         elif self._takes_back(permit, now):
             self._successes += 1
@@ -256,9 +274,9 @@ class Breaker:
         if permit[0] != self.epoch:
             self.late_results += 1
         elif self.standing is not None:
-            if now >= self._bucket_ends:
-                self._turn_to(now)
-            self._bucket[1] += 1
+            if now >= self._buckets.ends:
+                self._buckets.turn(now)
+            self._buckets.current[1] += 1
             self._consecutive += 1
             self._trip_if_due(now)
         elif self._takes_back(permit, now):
@@ -301,8 +319,6 @@ class Breaker:
         """
         if self.state is BreakerState.CLOSED:
             self._clear_counts()
-        elif self.state is BreakerState.FORCED_OPEN and not self._settings.enabled:
-            self._change(BreakerState.DISABLED, now, "reset by the operator")
         elif self.state is not BreakerState.DISABLED:
             to = BreakerState.CLOSED if self._settings.enabled else BreakerState.DISABLED
             self._close(now, "reset by the operator", to=to)
@@ -310,7 +326,7 @@ class Breaker:
     def snapshot(self, now: float | None = None) -> dict[str, str | int | float | None]:
         """Plain data for a status page. The counts are those of the window that ends `now`, which is the
         last report when not given."""
-        calls, failures, slow = self._counts(self._bucket_number if now is None else self._number_of(now))
+        calls, failures, slow = self._counts(now)
         return {
             "state": self.state.value,
             "epoch": self.epoch,
@@ -354,7 +370,7 @@ class Breaker:
         if self._consecutive >= settings.failure_threshold:
             self._open(now, f"{self._consecutive} failures in a row")
             return
-        calls, failures, slow = self._counts(self._bucket_number)
+        calls, failures, slow = self._counts()
         if calls < settings.minimum_calls:
             return
         # Divided, not multiplied: k / n is the float nearest to the true rate, as 0.1 is nearest to 1/10.
@@ -389,52 +405,25 @@ class Breaker:
         self.standing = Permit(self.epoch, 0) if admits_all else None
 
     def _announce(self, old: BreakerState, now: float, reason: str) -> None:
-        if self.on_change is None:
-            return
-        try:
-            self.on_change(old, self.state, now, reason)
-        except Exception:  # a listener is others' code: it may not fail the call that it hears about
+        if fails(self.on_change, old, self.state, now, reason):
             self.listener_errors += 1
 
     def _clear_counts(self) -> None:
-        # Bucket b of the ring counts [ok, failed, slow] for the tenth of a window with number n,
-        # n % 10 == b; slow ones are among the ok ones. Numbers grow with time.
-        self._ring = [[0, 0, 0] for _ in range(_BUCKETS)]
-        self._bucket = self._ring[0]
-        self._bucket_number = 0
-        self._bucket_ends = -math.inf  # the next report looks up its bucket
+        self._buckets = TimeBuckets(self._settings.window / BUCKETS, _nothing)
         self._consecutive = 0
 
-    def _recount(self, width: float) -> None:
-        """Sort what was counted into buckets of `width` seconds, each by the middle of its old one."""
-        ring, newest, old_width, in_row = self._ring, self._bucket_number, self._width, self._consecutive
-        self._clear_counts()
-        self._consecutive, self._width = in_row, width
-        for number in range(newest - _BUCKETS + 1, newest + 1):
-            counted = ring[number % _BUCKETS]
-            if any(counted):
-                self._turn_to((number + 0.5) * old_width)
-                for n, each in enumerate(counted):
-                    self._bucket[n] += each
-
-    def _turn_to(self, now: float) -> None:
-        number = self._number_of(now)
-        for gone in range(max(self._bucket_number + 1, number - _BUCKETS + 1), number + 1):
-            self._ring[gone % _BUCKETS] = [0, 0, 0]
-        self._bucket_number = number
-        self._bucket = self._ring[number % _BUCKETS]
-        self._bucket_ends = (number + 1) * self._width
-
-    def _counts(self, number: int) -> tuple[int, int, int]:
-        """Calls, failures and slow calls of the window whose last bucket is `number`."""
-        oldest = max(number, self._bucket_number) - _BUCKETS + 1
-        ok = failed = slow = 0
-        for present in range(oldest, self._bucket_number + 1):
-            bucket = self._ring[present % _BUCKETS]
-            ok += bucket[0]
-            failed += bucket[1]
-            slow += bucket[2]
+    def _counts(self, now: float | None = None) -> tuple[int, int, int]:
+        """Calls, failures and slow calls of the window that ends `now`, or with the last report."""
+        buckets = self._buckets.within(now)
+        ok, failed, slow = (sum(bucket[n] for bucket in buckets) for n in range(3))
         return ok + failed, failed, slow
 
-    def _number_of(self, now: float) -> int:
-        return int(now // self._width)
+
+def _nothing() -> list[int]:
+    """A bucket: calls that went well, that failed, and those of the first that were slow."""
+    return [0, 0, 0]
+
+
+def _add(to: list[int], counted: list[int]) -> None:
+    for n, each in enumerate(counted):
+        to[n] += each

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import Field
 
+from pointsman._internal.observers import fails
 from pointsman._internal.plugin_errors import Scrub, log_raised
 from pointsman._internal.settings import Count, Section
 from pointsman._internal.timeouts import TimeLimit
@@ -114,11 +115,8 @@ class HealthState:
     def _turn(self, now: float, reason: str) -> None:
         self.healthy = not self.healthy
         self._row = 0
-        if self.on_change is not None:
-            try:
-                self.on_change(self.healthy, now, reason)
-            except Exception:  # a listener is the code of others
-                self.listener_errors += 1
+        if fails(self.on_change, self.healthy, now, reason):
+            self.listener_errors += 1
 
 
 _NO_SUCH_PLACE = (404, 405, 501)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import Field
 
+from pointsman._internal.observers import fails
 from pointsman._internal.settings import Count, Order, Section
 from pointsman.clock import Rng
 from pointsman.resilience.health_check import HealthState
@@ -163,11 +164,9 @@ class OutlierDetector:
         self._ejected_at = now
         self.ejected_until = now + seconds * (0.9 + 0.2 * self._rng.random())
         self.ejections += 1
-        if self.on_eject is not None:
-            try:
-                self.on_eject(self.ejected_until, now, f"{failures} failures in a row")
-            except Exception:  # a listener is others' code: it may not fail the call that it hears about
-                self.listener_errors += 1
+        reason = f"{failures} failures in a row"
+        if fails(self.on_eject, self.ejected_until, now, reason):
+            self.listener_errors += 1
 
 
 def _longest(settings: OutlierSettings) -> int:

@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left
 from itertools import accumulate
 
-_SLICES = 10
+from pointsman.resilience.time_buckets import BUCKETS, TimeBuckets
 
 
 class Window:
@@ -29,15 +29,11 @@ class Window:
         "_count",
         "_known",
         "_log_growth",
-        "_number",
         "_offset",
-        "_ring",
         "_scale",
         "_shift",
-        "_slice",
-        "_slice_ends",
+        "_slices",
         "_top",
-        "_width",
     )
 
     LEAST = 0.001
@@ -56,18 +52,14 @@ class Window:
         self._scale = 1 / self._log_growth
         self._offset = 1 - math.log(self.LEAST) * self._scale
         self._top = int(math.log(self.MOST) * self._scale + self._offset)
-        self._width = seconds / _SLICES
-        self._number = 0  # of the slice being counted, in ring[number % 10]; numbers grow with time
-        self._slice_ends = -math.inf
-        self._ring = [self._empty() for _ in range(_SLICES)]
-        self._slice = self._ring[0]
+        self._slices = TimeBuckets(seconds / BUCKETS, self._empty)
         self._all = self._empty()
         self._count = 0
         self._known: dict[float, float] = {}  # answers since the last change
 
     def add(self, sample: float, now: float) -> None:
         """Count `sample`, in seconds, taken at `now`."""
-        if now >= self._slice_ends:
+        if now >= self._slices.ends:
             self._turn_to(now)
         if not sample > self.LEAST:
             bucket = 0
@@ -75,7 +67,7 @@ class Window:
             bucket = int(math.log(sample) * self._scale + self._offset)
         else:
             bucket = self._top
-        self._slice[bucket] += 1
+        self._slices.current[bucket] += 1
         self._all[bucket] += 1
         self._count += 1
         if self._known:
@@ -83,7 +75,7 @@ class Window:
 
     def count(self, now: float) -> int:
         """How many samples count at `now`."""
-        if now >= self._slice_ends:
+        if now >= self._slices.ends:
             self._turn_to(now)
         return self._count
 
@@ -92,7 +84,7 @@ class Window:
 
         None with fewer samples than `at_least`, 1 or more.
         """
-        if now >= self._slice_ends:
+        if now >= self._slices.ends:
             self._turn_to(now)
         if self._count < at_least:
             return None
@@ -111,23 +103,12 @@ class Window:
         return array("Q", bytes(8 * (self._top + 1)))
 
     def _turn_to(self, now: float) -> None:
-        number = max(self._number, int(now // self._width))
-        gone = range(max(self._number + 1, number - _SLICES + 1), number + 1)
-        for each in gone:
-            self._forget(each % _SLICES)
-        self._number = number
-        self._slice = self._ring[number % _SLICES]
-        self._slice_ends = (number + 1) * self._width
-
-    def _forget(self, index: int) -> None:
-        old = self._ring[index]
-        dropped = sum(old)
-        if not dropped:
-            return
-        self._all = array("Q", (whole - part for whole, part in zip(self._all, old, strict=True)))
-        self._count -= dropped
-        self._ring[index] = self._empty()
-        self._known.clear()
+        for old in self._slices.turn(now):
+            dropped = sum(old)
+            if dropped:
+                self._all = array("Q", (whole - part for whole, part in zip(self._all, old, strict=True)))
+                self._count -= dropped
+                self._known.clear()
 
 
 def _rank(q: float, n: int) -> int:

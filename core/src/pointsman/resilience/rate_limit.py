@@ -325,15 +325,9 @@ class RateLimits:
 
         What fits now fits at any later instant too, until `tell` is called; see `Gcra.watch`.
         """
-        most = inf
-        for meter in self._requests:
-            if not meter.watch(now, tell):
-                return None
-        for meter in self._tokens:
-            if not meter.watch(now, tell):
-                return None
-            most = min(most, meter.plenty)
-        return most
+        if not all(meter.watch(now, tell) for meter in (*self._requests, *self._tokens)):
+            return None
+        return min((meter.plenty for meter in self._tokens), default=inf)
 
     def too_large(self, tokens: int) -> str | None:
         """Why a call with `tokens` tokens can never be let through; None when it can."""
@@ -422,11 +416,6 @@ class Reservation:
         self._marks = marks  # of the token meters, then of the request meters
         self._open = True
 
-    @property
-    def is_open(self) -> bool:
-        """Neither settled nor refunded yet."""
-        return self._open
-
     def settle(self, actual_tokens: int | None, now: float) -> bool:
         """The call was sent and used `actual_tokens`; None when nobody knows: then the estimate stands.
 
@@ -437,9 +426,8 @@ class Reservation:
             return False
         self._open = False
         if actual_tokens is not None and actual_tokens != self.tokens:
-            more = (
-                actual_tokens if actual_tokens > 0 else 0
-            ) - self.tokens  # what counts below nothing grants no credit
+            used = actual_tokens if actual_tokens > 0 else 0  # what counts below nothing grants no credit
+            more = used - self.tokens
             ticks = int(now * _TICKS)
             for meter, mark in zip(self._limits._tokens, self._marks, strict=False):
                 meter._correct(more, mark, ticks)

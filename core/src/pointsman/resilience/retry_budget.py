@@ -19,11 +19,12 @@ from fractions import Fraction
 
 from msgspec import Struct
 
+from pointsman.resilience.time_buckets import BUCKETS, TimeBuckets
+
 _RETRY = 10**9
 """The unit is a billionth of a retry, and time is in microseconds: so everything is an integer."""
 
 _THOUSANDTH = _RETRY // 1000
-_BUCKETS = 10
 
 
 def _thousandths(value: float) -> int:
@@ -77,16 +78,14 @@ class RetryBudget:
         "_at",
         "_balance",
         "_bucket_ends",
+        "_buckets",
         "_capacity",
         "_counted",
         "_deposit",
         "_floor",
         "_new",
-        "_number",
         "_reserve",
-        "_ring",
         "_settings",
-        "_width",
         "refunds",
         "refused",
         "retries",
@@ -100,13 +99,11 @@ class RetryBudget:
         self._deposit = _thousandths(settings.ratio) * _THOUSANDTH
         self._reserve = _thousandths(settings.reserve)  # one retry a second is 1000 units a microsecond
         self._floor = settings.minimum * _RETRY
-        self._width = round(settings.window * 1e6) // _BUCKETS
+        self._buckets = TimeBuckets(round(settings.window * 1e6) // BUCKETS, _no_requests)
         self._balance = self._capacity = self._floor
         self._at = 0  # the balance is that of this microsecond ...
         self._new = 0  # ... without these requests
         self._counted = 0
-        self._number = 0  # of the tenth of a window that is being counted, in ring[number % 10]
-        self._ring = [0] * _BUCKETS
         self._bucket_ends = -math.inf
 
     @property
@@ -168,15 +165,17 @@ class RetryBudget:
         """Bring balance and capacity up to `now`."""
         at = max(self._at, round(now * 1e6))
         gained = self._new * self._deposit + (at - self._at) * self._reserve
-        ring = self._ring
-        ring[self._number % _BUCKETS] += self._new
+        buckets = self._buckets
+        buckets.current[0] += self._new
         self._counted += self._new
         self._new = 0
         self._at = at
-        number = at // self._width
-        for gone in range(max(self._number + 1, number - _BUCKETS + 1), number + 1):
-            ring[gone % _BUCKETS] = 0
-        self._number = number
-        self._bucket_ends = (number + 1) * self._width / 1e6
-        self._capacity = max(self._floor, sum(ring) * self._deposit)
+        buckets.turn(at)
+        self._bucket_ends = buckets.ends / 1e6
+        requests = sum(bucket[0] for bucket in buckets.within())
+        self._capacity = max(self._floor, requests * self._deposit)
         self._balance = min(self._balance + gained, self._capacity)
+
+
+def _no_requests() -> list[int]:
+    return [0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from math import ceil, log2
 from typing import Any
 
-from pointsman.text_messages import TextMessages
+from pointsman.text_messages import as_text_messages
 from pointsman.types import Audio, ChatRequest, EmbedRequest, File, GenerateRequest, Message, Request, Text
 
 DEFAULT_OUTPUT = 1_024
@@ -97,13 +97,13 @@ def input_estimate(request: Request) -> int:
     return ceil(tokens)
 
 
-def _of_messages(messages: Iterable[Message]) -> float:
-    if type(messages) is TextMessages:
-        whole = "".join(messages.texts)
+def _of_messages(messages: Sequence[Message]) -> float:
+    if (plain := as_text_messages(messages)) is not None:
+        whole = "".join(plain.texts)
         if whole.isascii():  # a quarter of a token is exact, so that it does not matter how they are added up
-            return MESSAGE_TOKENS * len(messages.texts) + len(whole) / 4
+            return MESSAGE_TOKENS * len(plain.texts) + len(whole) / 4
         tokens = 0.0
-        for text in messages.texts:
+        for text in plain.texts:
             tokens += MESSAGE_TOKENS + _of_text(text)
         return tokens
     tokens = 0.0

@@ -169,8 +169,8 @@ class Lease:
         if outlier is not None:
             outlier.ok(now, started=self.started_at)
         if (breaker := live.breaker) is not None and permit is not None:
-            slow = first is not None and (self.slow or first > breaker.settings.slow_after)
-            breaker.ok(permit, now, slow=slow)
+            late = self.slow and first is not None
+            breaker.ok(permit, now, started=self.started_at, first_at=self.first_event_at, late=late)
 
     def _not_ok(
         self, outcome: Outcome, now: float, *, retry_after: float | None, within: float, timed_out: bool

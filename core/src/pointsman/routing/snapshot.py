@@ -121,10 +121,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         name, slash, upstream_model = model.partition("/")
         upstream = self.upstreams.get(name)
         if not slash or not upstream_model or upstream is None or not _can_be_asked_for(model):
-            from difflib import get_close_matches  # most programs know their models
-
-            close = get_close_matches(model[:_NAME_CUT], self.pools, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.pools) or 'none'}"
+            hint = did_you_mean(model, self.pools, what="there are") or "there are none"
             shown = (
                 repr(model)
                 if len(model) <= _NAME_CUT

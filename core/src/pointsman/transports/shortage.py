@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Iterator
 
-OUT_OF = {
+RESOURCE_ERRORS = {
     errno.EMFILE: "this process has no file descriptors left: raise `ulimit -n`, or set max_in_flight",
     errno.ENFILE: "this machine has no file descriptors left",
     errno.ENOMEM: "this machine has no memory left for another connection",
@@ -23,7 +23,7 @@ def shortage(error: BaseException, host: str) -> str | None:
     """
     causes = list(_causes(error))
     numbers = {each.errno for each in causes if each.errno}
-    for number, lack in OUT_OF.items():
+    for number, lack in RESOURCE_ERRORS.items():
         if number in numbers:
             return lack
     if numbers == {errno.EADDRNOTAVAIL} and ":" not in host:  # of IPv6, that there is none on this machine
@@ -38,7 +38,7 @@ def _of_resolver() -> str | None:
     try:
         socket.socket().close()
     except OSError as error:
-        return OUT_OF.get(error.errno or 0)
+        return RESOURCE_ERRORS.get(error.errno or 0)
     return None
 
 

@@ -118,7 +118,7 @@ class Assembly:
                 call.append(_text(event.arguments))
                 if event.extra:
                     extra = self._extras.setdefault(event.index, {})
-                    extra.update(joined(extra, event.extra))
+                    extra.update(joined_extra(extra, event.extra))
             case Started():
                 # The first that is some: a chunk of a router's or filter's own may come before the answer's.
                 self._id, self._model = self._id or _text(event.id), self._model or _text(event.model)
@@ -132,8 +132,8 @@ class Assembly:
             case ReasoningBlock():
                 self._blocks.append(event.block)
             case RawDelta():
-                self._raw = joined(self._raw or {}, event.raw) if event.raw else self._raw
-                self._extra = joined(self._extra or {}, event.extra) if event.extra else self._extra
+                self._raw = joined_extra(self._raw or {}, event.raw) if event.raw else self._raw
+                self._extra = joined_extra(self._extra or {}, event.extra) if event.extra else self._extra
             case RefusalDelta():
                 self._refusal.append(_text(event.refusal))
             case StreamEvent():
@@ -148,7 +148,7 @@ def _text(value: object) -> str:
     return value
 
 
-def joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def joined_extra(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """`before` with the members of `more`, which came later in the same answer.
 
     Texts and lists go on where the earlier ones ended, unless they say the same again; numbers and the like
@@ -159,7 +159,7 @@ def joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]
         known = result.get(name)
         match known, value:
             case Mapping(), Mapping():
-                result[name] = joined(known, value)
+                result[name] = joined_extra(known, value)
             case (str(), str()) | (list(), list()):
                 result[name] = known if value == known else known + value
             case _ if value is not None or name not in result:

@@ -68,7 +68,7 @@ _OF_AN_ANSWER = frozenset(
     ("choices", "usage", "data", "id", "model", "content", "delta", "output", "embeddings")
 )
 """Beside these, the unsure ones say nothing."""
-SURE = frozenset((*_SURE, "base_resp"))
+ERROR_MEMBERS = frozenset((*_SURE, "base_resp"))
 """What nothing but an error has, so that a mapping inside an answer without these reports none."""
 MARKS = frozenset((*_SURE, *_UNSURE, "type", "base_resp"))
 """A mapping with none of these keys and another `object` than "error" reports none."""

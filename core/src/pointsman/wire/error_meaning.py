@@ -62,12 +62,12 @@ def recognise(status: int | None, code: str, type: str, message: str) -> Recogni
     return Recognised(kind, told_wait(message))
 
 
-def by_status(status: int) -> Kind:
+def kind_by_status(status: int) -> Kind:
     """What a status of 400 or above means that stands in a body, not in a status line."""
     return _BY_STATUS.get(status) or (Unavailable if status >= 500 else InvalidRequest)
 
 
-def by_vague_word(code: str, type: str) -> Kind | None:
+def kind_by_vague_word(code: str, type: str) -> Kind | None:
     """What words mean that say too little to overrule a status; None for others."""
     return _VAGUE.get(code) or _VAGUE.get(type)
 

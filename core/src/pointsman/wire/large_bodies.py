@@ -13,7 +13,7 @@ from typing import Any
 
 from pointsman._internal import jsonio
 from pointsman.errors import InvalidRequest
-from pointsman.text_messages import TextMessages
+from pointsman.text_messages import as_text_messages
 from pointsman.types import Message, Text
 
 LARGE = 1 << 20
@@ -21,9 +21,9 @@ LARGE = 1 << 20
 _PIECE = 3 << 18  # a multiple of three: then the pieces' base64 is that of the whole
 
 
-def is_large(messages: Sequence[Message]) -> bool:
+def has_large_parts(messages: Sequence[Message]) -> bool:
     """Whether the parts of `messages` carry more than `LARGE`."""
-    if type(messages) is TextMessages:
+    if as_text_messages(messages) is not None:
         return False
     carried = 0
     for message in messages:
@@ -34,7 +34,7 @@ def is_large(messages: Sequence[Message]) -> bool:
     return carried > LARGE
 
 
-async def written(make: Callable[[], Any]) -> bytes:
+async def written_in_thread(make: Callable[[], Any]) -> bytes:
     """The JSON of what `make` returns, both made in a thread. Raises InvalidRequest and what `make` does."""
 
     def work() -> bytes:

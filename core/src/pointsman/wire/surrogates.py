@@ -9,14 +9,14 @@ from __future__ import annotations
 REPLACEMENT = "\ufffd"
 
 
-def whole(text: str) -> str:
+def well_formed(text: str) -> str:
     """`text` with the pairs in it joined, and U+FFFD for each half that is alone."""
-    if text.isascii() or is_whole(text):
+    if text.isascii() or is_well_formed(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def is_whole(text: str) -> bool:
+def is_well_formed(text: str) -> bool:
     """Whether `text` can be written in UTF-8."""
     try:
         text.encode()
@@ -25,7 +25,7 @@ def is_whole(text: str) -> bool:
     return True
 
 
-class Halves:
+class SurrogateHalves:
     """Several texts that come in pieces, each known by a key; a first half waits for the second one."""
 
     __slots__ = ("_held",)
@@ -45,7 +45,7 @@ class Halves:
         if "\ud800" <= piece[-1] <= "\udbff":
             self._held[key] = piece[-1]
             piece = piece[:-1]
-        return whole(piece)
+        return well_formed(piece)
 
     def rest(self, key: object) -> str:
         """What is left of the text `key` at its end: U+FFFD for a half, else nothing."""

@@ -13,7 +13,17 @@ from typing import Any, Literal, get_args
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from pointsman.plugin import ChatRequest, File, InvalidRequest, JsonObject, Message, Text, TextMessages, Tool
+from pointsman.plugin import (
+    ChatRequest,
+    File,
+    InvalidRequest,
+    JsonObject,
+    Message,
+    Text,
+    TextMessages,
+    Tool,
+    as_text_messages,
+)
 from pointsman_claude.blocks import (
     Block,
     blocks,
@@ -160,7 +170,8 @@ class _Turn(Struct):
 
 def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, Any]:
     """The keys `system` (when there is one) and `messages`."""
-    if type(messages) is TextMessages and (plain := _in_turns(messages)) is not None:
+    text = as_text_messages(messages)
+    if text is not None and (plain := _in_turns(text)) is not None:
         return plain
     system: list[list[Block]] = []
     turns: list[_Turn] = []

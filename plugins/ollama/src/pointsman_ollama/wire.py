@@ -21,10 +21,10 @@ from pointsman.plugin import (
     Part,
     ReasoningEffort,
     ResponseFormat,
-    TextMessages,
     Tool,
     ToolCall,
     Unsupported,
+    as_text_messages,
     base64_of,
     data_urls,
 )
@@ -191,9 +191,9 @@ def _unsupported(what: str, why: str) -> NoReturn:
     raise Unsupported(f"Ollama cannot do {what}: {why}")
 
 
-def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    if type(messages) is TextMessages:
-        return messages.mappings()
+def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    if (plain := as_text_messages(messages)) is not None:
+        return plain.mappings()
     names: dict[str, str] = {}
     bodies = []
     for message in messages:

@@ -178,7 +178,7 @@ def first_choice(body: Any, request_id: str) -> Mapping[str, Any]:
 
 
 def check_inside(mapping: Mapping[str, Any], request_id: str) -> None:
-    """Raise the error in a choice or a delta that has a member of `SURE`, if it holds one."""
+    """Raise the error in a choice or a delta that has a member of `ERROR_MEMBERS`, if it holds one."""
     if is_complaint(mapping):
         raise error_of_body(mapping, request_id=request_id)
 

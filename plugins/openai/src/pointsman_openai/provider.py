@@ -61,7 +61,7 @@ class OpenAIProvider(HttpProvider):
     server: ClassVar[str] = ""
     """What the server is called in errors, beside the name of the provider."""
     quirks: ClassVar[Mapping[str, Any]] = {}
-    """Members of `Quirks` that no setting changes: how every server of this type differs."""
+    """Members of `Quirks`: how servers of this type differ. What a configuration says of one of them wins."""
     option_settings: ClassVar[type[BaseModel]] = WireSettings
     """Those of the settings that are members of `Quirks`; a deployment's options may say them otherwise."""
 
@@ -135,12 +135,13 @@ class OpenAIProvider(HttpProvider):
                 f"provider {self.name!r}: extra_sampling is for compatible servers; api.openai.com does not "
                 "take top_k, min_p or repeat_penalty"
             )
+        fields = self.option_settings.model_fields
+        said = {name: getattr(settings, name) for name in fields if name in settings.model_fields_set}
         return Quirks(
             name=f"provider {self.name!r}" + (f" ({self.server})" if self.server else ""),
             official=official,
             sampling_hint="api.openai.com does not take it" if official else Quirks().sampling_hint,
-            **{name: getattr(settings, name) for name in self.option_settings.model_fields},
-            **self.quirks,
+            **{**{name: getattr(settings, name) for name in fields}, **self.quirks, **said},
         )
 
     def chat_body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
@@ -170,8 +171,10 @@ class OpenAIProvider(HttpProvider):
 
     def _with_options(self, options: Mapping[str, Any]) -> Quirks:
         """Raises ValidationError, ConfigError."""
-        model = self.option_settings
-        said_before = {name: getattr(self.context.settings, name) for name in model.model_fields}
+        model, settings = self.option_settings, self.context.settings
+        said_before = {
+            name: getattr(settings, name) for name in model.model_fields if name in settings.model_fields_set
+        }
         return self.make_quirks(model.model_validate({**said_before, **options}))
 
 

@@ -99,7 +99,7 @@ def show(asked: Asked) -> None:
 @json_option
 def schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
-    from pointsman.config.doc import config_schema
+    from pointsman_cli.config_schema import config_schema
 
     print_json(config_schema())
 

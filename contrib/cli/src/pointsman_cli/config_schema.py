@@ -150,7 +150,7 @@ def _choices(schema: _Schema, definitions: dict[str, _Schema]) -> list[_Schema]:
     return [{**each, **title} for each in found if each.get("type") != "null"]
 
 
-_UNIT_TYPES = {"seconds": "duration", "bytes": "size", "fraction": "percentage"}
+_UNIT_TYPES = {"seconds": "duration", "fraction": "percentage"}
 _TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 
 

@@ -1,0 +1,1 @@
+"""Configuration files as documents that know where everything stands."""

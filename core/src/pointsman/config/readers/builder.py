@@ -1,0 +1,119 @@
+"""What all readers build: data, the place of each key and value, and what is wrong in any format."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from typing import Any
+
+from pointsman.config.document import Place, Position
+from pointsman.config.problems import Path
+
+DEEPEST = 64
+INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+
+Fault = tuple[Position | None, Path, str, str | None]
+
+
+class Malformed(Exception):
+    def __init__(self, message: str, position: Position | None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+        self.hint = hint
+
+
+class Builder:
+    """Data and places, out of what a reader comes across from top to bottom."""
+
+    def __init__(self) -> None:
+        self.root: Any = None
+        self.places: dict[Path, Place] = {}
+        self.faults: list[Fault] = []
+        self._open: list[tuple[dict[str, Any] | list[Any], Path]] = []
+        self._key: tuple[str, Position] | None = None
+
+    def awaits_key(self) -> bool:
+        """What comes next is a key: a mapping is open, and the last key has its value."""
+        return bool(self._open) and isinstance(self._open[-1][0], dict) and self._key is None
+
+    def key_at(self) -> Position | None:
+        """Where the key stands whose value comes next."""
+        return self._key[1] if self._key else None
+
+    def begin(self, container: dict[str, Any] | list[Any], at: Position) -> None:
+        if len(self._open) >= DEEPEST:
+            raise Malformed(f"is nested more than {DEEPEST} levels deep", at)
+        path = self._put(container, at)
+        self._open.append((container, path))
+
+    def end(self) -> None:
+        self._open.pop()
+
+    def key(self, name: str, at: Position) -> None:
+        container, path = self._open[-1]
+        self.check(name, path, at)
+        if name in container:
+            first = self.places[(*path, name)].key
+            self.fault(at, (*path, name), f"duplicate key {name!r}", f"the first is on line {first[0]}")
+        self._key = name, at
+
+    def scalar(self, value: Any, at: Position) -> None:
+        self.check(value, self._put(value, at), at)
+
+    def check(self, value: Any, path: Path, at: Position) -> None:
+        """Refuse a key or a value that the formats do not agree upon."""
+        if isinstance(value, str):
+            if any("\ud800" <= each <= "\udfff" for each in value):
+                self.fault(at, path, "holds half of a character pair (a lone surrogate)")
+        elif isinstance(value, float) and not math.isfinite(value):
+            self.fault(at, path, "is not a finite number")
+        elif not isinstance(value, str | int | float | bool | dict | list | None):
+            self.fault(at, path, "a date or time is not expected", "quotes make a text")
+
+    def fault(self, at: Position, path: Path, message: str, hint: str | None = None) -> None:
+        self.faults.append((at, path, message, hint))
+
+    def here(self) -> Path:
+        """The path of what comes next."""
+        if not self._open:
+            return ()
+        container, path = self._open[-1]
+        if isinstance(container, list):
+            return (*path, len(container))
+        return (*path, self._key[0]) if self._key else path
+
+    def _put(self, value: Any, at: Position) -> Path:
+        path = self.here()
+        key_at = at
+        if not self._open:
+            self.root = value
+        elif isinstance(self._open[-1][0], list):
+            self._open[-1][0].append(value)
+        else:
+            assert self._key is not None
+            key_at = self._key[1]
+            self._open[-1][0].setdefault(self._key[0], value)
+            self._key = None
+        self.places.setdefault(path, Place(key_at, at))
+        return path
+
+
+class Lines:
+    """Offsets in a text as lines and columns."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(found.end() for found in re.finditer(r"\r\n|\n|\r", text))]
+
+    def position(self, offset: int) -> Position:
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+
+def integer(text: str, at: Position) -> int:
+    """The number that `text`, which is an `INTEGER`, writes. Raises Malformed."""
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    if len(text) > 100:
+        raise Malformed("a number of more than 100 digits", at)
+    return int(text[2:] if base != 10 else text, base)

@@ -1,0 +1,165 @@
+"""Every hook is alive: somebody asks for what it offers, the page shows how, and what comes is checked."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from pointsman import Router, Unavailable
+from pointsman.clock import LoopClock, system_rng
+from pointsman.plugin import PointsmanSpec, Secret, TransportFactory, hookimpl
+from pointsman.plugins.interfaces import INTERFACES
+from pointsman.plugins.kinds import KINDS
+from pointsman.plugins.registry import Plugins
+from pointsman.testing import Contexts, Scripted
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+SOURCES = [*ROOT.glob("core/src/pointsman/**/*.py"), *ROOT.glob("contrib/cli/src/**/*.py")]
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+ASKS = {"get", "offered", "made"}
+"""What is called with the name of a kind by whoever wants something of it."""
+NOT_YET = {"dialect"}
+"""Kinds of which a hook is there and nothing else. Nothing may be added."""
+
+
+def asked_for() -> set[str]:
+    """The kinds that somebody asks for, by the calls in our sources."""
+    return {
+        call.args[0].value
+        for path in SOURCES
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ASKS
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+
+
+def example(hook: str) -> Any:
+    """The plugin of the page that has `hook`."""
+    (text,) = [block for block in BLOCKS if f"def {hook}(" in block]
+    space: dict[str, Any] = {"__name__": f"example_of_{hook}"}
+    exec(compile(text, f"docs/plugins.md {hook}", "exec", dont_inherit=True), space)
+    return space["plugin"]
+
+
+@pytest.mark.parametrize("kind", KINDS.keys() - NOT_YET)
+def test_somebody_asks_for_what_a_hook_offers(kind: str) -> None:
+    assert kind in asked_for()
+
+
+@pytest.mark.parametrize("kind", KINDS.keys() - NOT_YET)
+def test_the_page_has_an_example_of_each_kind_that_offers_what_its_hook_should(kind: str) -> None:
+    hook = KINDS[kind].hook
+    blocks = [block for block in BLOCKS if f"def {hook}(" in block]
+
+    assert blocks
+    if kind != "provider":  # two of these, which are installed as packages by the tests of the page
+        plugins = Plugins([example(hook)])
+        (info,) = [each for each in plugins.listing() if each.state == "loaded"]
+        assert (info.kind, info.error) == (kind, None)
+        assert plugins.get(kind, info.name) is not None
+
+
+@pytest.mark.parametrize("kind", KINDS.keys() - NOT_YET - {"command"})
+def test_what_a_factory_of_each_kind_makes_is_checked(kind: str) -> None:
+    assert kind in INTERFACES
+
+
+@pytest.mark.parametrize("kind", NOT_YET)
+def test_what_is_not_yet_alive_is_still_dead(kind: str) -> None:
+    assert kind not in asked_for() | INTERFACES.keys()
+
+
+# ── the examples do what the page says ───────────────────────────────────────────────────────────────
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {
+        "providers": {"a": {"type": "scripted"}, "b": {"type": "scripted"}},
+        "models": {"m": {"deployments": ["a/x", "b/x"], "strategy": "round_robin"}},
+        **changes,
+    }
+
+
+def test_the_keys_of_the_example_go_on_when_one_is_rejected() -> None:
+    factory = Plugins([example("pointsman_auth")]).auth("keys")
+    context = Contexts(LoopClock(), system_rng()).auth(
+        "keys", factory.settings.model_validate({"keys": ["old", "new"]}), provider="a", http=NotImplemented
+    )
+
+    auth = factory.make(context)
+
+    assert auth.current() == Secret("old")
+    assert auth.rejected(Secret("old"))
+    assert auth.current() == Secret("new")
+    assert not auth.rejected(Secret("new"))
+
+
+async def test_the_retry_policy_of_the_example_goes_elsewhere_once() -> None:
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down"))
+    upstream.default("b", Unavailable("down"))
+
+    async with Router.from_config(
+        config(retry="once_elsewhere"), plugins=[upstream, example("pointsman_retry_policies")]
+    ) as router:
+        with pytest.raises(Unavailable):
+            await router.chat("m", "hello")
+
+    assert len(upstream.calls) == 2
+
+
+async def test_the_sink_of_the_example_tells_how_requests_ended(caplog: pytest.LogCaptureFixture) -> None:
+    async with Router.from_config(
+        config(audit=["tally"]), plugins=[Scripted(), example("pointsman_audit_sinks")]
+    ) as router:
+        await router.chat("m", "hello")
+
+    (record,) = [each for each in caplog.records if each.name == "pointsman.audit.tally"]
+    assert record.getMessage() == "requests by how they ended: {'ok': 1}"
+
+
+class Nowhere(PointsmanSpec):
+    """The transport `httpx` in place of the built-in one, which answers by itself."""
+
+    @hookimpl
+    def pointsman_transports(self) -> list[TransportFactory]:
+        answer = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'
+        return [
+            TransportFactory(
+                "httpx",
+                None,
+                lambda _context: httpx.MockTransport(lambda _: httpx.Response(200, content=answer)),
+            )
+        ]
+
+
+async def test_the_transport_of_the_example_tells_of_what_another_carries(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    here = {"type": "openai", "base_url": "http://here.test/v1", "transport": "told"}
+    given = config(providers={"a": here}, models={"m": {"deployments": ["a/x"]}})
+
+    with caplog.at_level(logging.WARNING):
+        async with Router.from_config(given, plugins=[Nowhere(), example("pointsman_transports")]) as router:
+            reply = await router.chat("m", "hello")
+
+    assert reply.text == "hi"
+    told = [each.getMessage() for each in caplog.records if each.name == "pointsman.transport.told"]
+    assert told == ["POST /v1/chat/completions"]
+
+
+def test_the_command_of_the_example_runs() -> None:
+    command = Plugins([example("pointsman_commands")]).get("command", "hello")
+
+    assert CliRunner().invoke(command).output == "hello\n"

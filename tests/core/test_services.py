@@ -434,7 +434,7 @@ def test_what_is_wrong_in_a_section_is_found_with_all_else_at_its_place(tmp_path
         Router.check(file, plugins=[Scripted(), offering])
 
     assert [str(each).partition(" ")[0] for each in wrong.value.problems] == [
-        f"{file}:2:30:", f"{file}:3:13:", f"{file}:4:1:",
+        f"{file}:2:28:", f"{file}:3:13:", f"{file}:4:1:",
     ]  # fmt: skip
 
 

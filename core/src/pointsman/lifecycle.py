@@ -129,8 +129,8 @@ class Lifecycle:
 
         Raises: RuntimeError when closed, or on another loop.
         """
-        self._check_loop()
-        if self._loop is None:
+        if self._end is not None or self._loop is not asyncio.get_running_loop():
+            self._check_loop()
             self._be_of_this_process()
             self._loop = asyncio.get_running_loop()
             self._journal.adjust()

@@ -98,7 +98,7 @@ def test_everything_but_the_providers_has_a_default() -> None:
     }  # fmt: skip
     assert config.circuit_breaker.model_dump() == {
         "enabled": True, "failure_threshold": 5, "window": 30.0, "minimum_calls": 20, "failure_rate": 0.5,
-        "slow_rate": 0.8, "slow_after": 30.0, "reset_timeout": 15.0, "max_reset_timeout": 300.0,
+        "slow_rate": 0.8, "slow_after": 30.0, "slow_call_duration": None, "reset_timeout": 15.0, "max_reset_timeout": 300.0,
         "half_open_max_calls": 2, "success_threshold": 2, "count_overload": False,
     }  # fmt: skip
 

@@ -12,8 +12,7 @@ from pydantic import BaseModel
 
 from pointsman import Router
 from pointsman.audit import AuditContext, AuditFactory
-from pointsman.auth import AuthContext, AuthFactory, Secret
-from pointsman.builtin.auth import Fixed
+from pointsman.auth import AuthContext, AuthFactory, Fixed, Secret
 from pointsman.builtin.retry import NoRetry
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.clock import LoopClock

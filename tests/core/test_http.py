@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.auth import Auth, Secret
-from pointsman.builtin.auth import Fixed
+from pointsman.auth import Auth, Fixed, Secret
 from pointsman.clock import LoopClock
 from pointsman.errors import (
     AttemptTimeout,

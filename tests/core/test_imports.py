@@ -202,10 +202,24 @@ def test_a_router_is_built_without_what_only_calls_or_other_configurations_need(
 
     late = {"httpx", "aiohttp", "anyio", "httpcore", "ruamel", "tomllib", "tenacity", "aiolimiter"}
     late |= {"pointsman.config.readers", "pydantic.functional_serializers"}
+    late |= {"pointsman.builtin.audit", "pointsman.builtin.auth"}
+    late |= {"pointsman_openai.answers", "pointsman_openai.decode"}
     assert loaded & late == set()
     assert {name for name in loaded if name.startswith("pointsman_") and "." not in name} == {
         "pointsman_openai"
     }
+
+
+def test_no_schema_is_made_for_a_section_that_the_configuration_lacks() -> None:
+    script = (
+        "from pointsman.config import Config, LimitsConfig, Named, Timeouts\n"
+        "def made(): return [each.__pydantic_complete__ for each in (LimitsConfig, Named, Timeouts)]\n"
+        f"Config.from_mapping({PLAIN}); print(made())\n"
+        f"Config.from_mapping({{**{PLAIN}, 'timeouts': {{'total': 1}}}}); print(made())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == ["[False, False, False]", "[False, False, True]"]
 
 
 def test_a_router_that_is_started_has_imported_the_libraries_of_transport_and_retries() -> None:

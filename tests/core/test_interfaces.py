@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from pointsman import ConfigError, Router
 from pointsman.audit import AuditFactory
-from pointsman.auth import AuthFactory
-from pointsman.builtin.auth import Fixed
+from pointsman.auth import AuthFactory, Fixed
 from pointsman.builtin.retry import NoRetry
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.http.client import Endpoint

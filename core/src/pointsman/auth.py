@@ -108,6 +108,22 @@ class AuthFactory(Struct, frozen=True):
     make: Callable[[AuthContext], Auth]
 
 
+class Fixed:
+    """A credential that stays as it is; None for none."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: Secret | None) -> None:
+        self._secret = secret
+
+    def current(self) -> Secret | None:
+        return self._secret
+
+    def rejected(self, secret: Secret) -> bool:
+        """Nothing can be done: there is no other."""
+        return False
+
+
 class Overheard:
     """`auth`, with a scrubber that hears of every credential it gives, to hide it from then on."""
 

@@ -17,8 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pointsman.auth import Secret
-from pointsman.builtin.auth import Fixed
+from pointsman.auth import Fixed, Secret
 from pointsman.clock import LoopClock
 from pointsman.errors import CallError, ConnectionFailed, Outcome, OutOfResources
 from pointsman.http.client import AttemptTimeouts, Client, Endpoint

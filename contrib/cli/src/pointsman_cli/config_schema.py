@@ -134,11 +134,11 @@ def _inside(schema: _Schema, key: str, definitions: dict[str, _Schema]) -> tuple
 
 
 def _resolved(schema: _Schema, definitions: dict[str, _Schema]) -> _Schema:
-    """`schema` with its `$ref` followed; what stands beside the reference goes first."""
+    """`schema` with its `$ref` followed; what stands beside the reference goes first, but for its title."""
     if "$ref" not in schema:
         return schema
     target = definitions[schema["$ref"].rpartition("/")[2]]
-    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return {**target, **{key: value for key, value in schema.items() if key not in ("$ref", "title")}}
 
 
 def _choices(schema: _Schema, definitions: dict[str, _Schema]) -> list[_Schema]:

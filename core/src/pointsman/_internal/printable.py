@@ -12,7 +12,8 @@ _STEERING = (
     r"\ud800-\udfff"  # halves of a character, which no encoding takes
     r"\U000e0000-\U000e007f"  # letters that nobody sees and programs read
 )
-_NOT_SHOWN = re.compile(f"[{_STEERING}]")
+# Compiled, and kept by `re`, when it is first needed: most programs never meet such a text.
+_NOT_SHOWN = f"[{_STEERING}]"
 
 
 def printable(text: str) -> str:
@@ -22,7 +23,7 @@ def printable(text: str) -> str:
     them, and they move nothing. Each character is replaced by itself, so pieces of a text can be
     handed in one after the other, cut anywhere.
     """
-    return text if text.isprintable() else _NOT_SHOWN.sub(_written, text)
+    return text if text.isprintable() else re.sub(_NOT_SHOWN, _written, text)
 
 
 def printable_line(text: str) -> str:
@@ -32,7 +33,7 @@ def printable_line(text: str) -> str:
 
 def json_printable(document: str) -> str:
     r"""A JSON document with the same characters escaped as JSON has them: the value stays what it was."""
-    return document if document.isprintable() else _NOT_SHOWN.sub(_escaped, document)
+    return document if document.isprintable() else re.sub(_NOT_SHOWN, _escaped, document)
 
 
 def _written(found: re.Match[str]) -> str:

@@ -27,9 +27,10 @@ _CUT_OFF_FROM = 16
 
 _FEW = 40
 """Beginnings of secrets; more of them are looked for all at once."""
-_SOME_KEY = re.compile(r"(?<![\w-])(?:(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}|[\w-]*\*{3,}[\w*-]+)")
+# Compiled, and kept by `re`, when they are first needed: a call that succeeds does not.
+_SOME_KEY = r"(?<![\w-])(?:(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}|[\w-]*\*{3,}[\w*-]+)"
 """What looks like a key, although it is none of ours: upstreams quote those of others, too, and halves."""
-_UNSEEN = re.compile(
+_UNSEEN = (
     r"\x1b\[[\d;]*[a-zA-Z]|[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
 """What may stand within a secret and is not seen: line breaks, colours, characters of no width."""
@@ -75,10 +76,10 @@ class Scrubber:
         Where a secret has something unseen in it, as in a text that was wrapped, all such is left out.
         """
         shown = self.ours(text)
-        seen = _UNSEEN.sub("", text)
-        if seen != text and (hidden := self.ours(seen)) not in (seen, _UNSEEN.sub("", shown)):
+        seen = re.sub(_UNSEEN, "", text)
+        if seen != text and (hidden := self.ours(seen)) not in (seen, re.sub(_UNSEEN, "", shown)):
             shown = hidden
-        return _SOME_KEY.sub(MASK, shown)
+        return re.sub(_SOME_KEY, MASK, shown)
 
     def ours(self, text: str) -> str:
         """`text` without the secrets that this was told of: for ids, of which every answer may have one."""

@@ -1,9 +1,20 @@
 """What settings are made of: a section of the configuration is what the thing it configures goes by."""
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
-from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from msgspec import Struct
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, core_schema
 
 
 def _no_truth_value(value: object) -> object:
@@ -40,7 +51,7 @@ class Unpickled:
         raise TypeError("a configuration holds secrets and is not pickled; hand on where it came from")
 
 
-class Order(NamedTuple):
+class Order(Struct, frozen=True):
     """`most` must not be below `least`, both names of settings; `because` says why where it is not plain."""
 
     least: str
@@ -61,10 +72,35 @@ class Section(Unpickled, BaseModel):
 
     def in_order(self) -> Self:
         """These settings. Raises ValueError naming two of them that contradict each other."""
-        for least, most, because in self.orders:
-            if getattr(self, least) > getattr(self, most):
+        for order in self.orders:
+            least, most = getattr(self, order.least), getattr(self, order.most)
+            if least > most:
                 raise ValueError(
-                    f"{least} ({getattr(self, least)}) must not exceed {most}"
-                    f" ({getattr(self, most)}){because}"
+                    f"{order.least} ({least}) must not exceed {order.most} ({most}){order.because}"
                 )
         return self
+
+
+class _Apart:
+    """Validates a model by itself, so that its schema is made when the first one stands somewhere."""
+
+    def __get_pydantic_core_schema__(
+        self, model: type[BaseModel], _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        def validate(value: object, info: ValidationInfo) -> BaseModel:
+            return model.model_validate(value, context=info.context)  # its errors get the place of this one
+
+        return core_schema.with_info_plain_validator_function(validate, metadata={"model": model})
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        model: type[BaseModel] = schema["metadata"]["model"]
+        # With a reference it is described once, under its name, however often it stands.
+        described: Any = {**TypeAdapter(model).core_schema, "ref": f"{model.__module__}.{model.__qualname__}"}
+        return handler(core_schema.definitions_schema(described, []))
+
+
+M = TypeVar("M", bound=BaseModel)
+Rare = Annotated[M, _Apart()]
+"""A section that most configurations do not have: those pay nothing for its schema."""

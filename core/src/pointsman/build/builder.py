@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakSet
+
+from msgspec import Struct
 
 from pointsman._internal.plugin_errors import OWN
 from pointsman._internal.scrubber import Scrubber
@@ -107,7 +109,7 @@ def _for_nothing(config: Config, plugins: Plugins, clock: Clock, rng: Rng) -> Dr
     )
 
 
-class _Parts(NamedTuple):
+class _Parts(Struct, frozen=True):
     """What plugins make: all that a router is made of, but for what files it opens."""
 
     retry: RetryPolicy

@@ -9,11 +9,10 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from pointsman._internal.scrubber import userinfo
-from pointsman.auth import Auth, Overheard
+from pointsman.auth import Auth, Fixed, Overheard
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
-from pointsman.builtin.auth import Fixed
 from pointsman.config import ProviderConfig
 from pointsman.config.problems import Path
 from pointsman.errors import InvalidRequest

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from pointsman._internal.regular_files import read_regular
-from pointsman.auth import AuthFactory, Secret, checked
+from pointsman.auth import AuthFactory, Fixed, Secret, checked
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 
@@ -39,22 +39,6 @@ class FileSettings(_Settings):
     """`{type: file, path: /run/secrets/openai}`: read again when the file changes."""
 
     path: Path = Field(description="the file that holds the credential and nothing else")
-
-
-class Fixed:
-    """A credential that stays as it is; None for none."""
-
-    __slots__ = ("_secret",)
-
-    def __init__(self, secret: Secret | None) -> None:
-        self._secret = secret
-
-    def current(self) -> Secret | None:
-        return self._secret
-
-    def rejected(self, secret: Secret) -> bool:
-        """Nothing can be done: there is no other."""
-        return False
 
 
 class FromFile:

@@ -8,7 +8,6 @@ from typing import Any
 
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
-from pointsman.builtin import audit, auth, retry, strategies
 from pointsman.dialect import DialectFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
@@ -22,22 +21,33 @@ from pointsman.transports.options import TlsContexts
 
 
 class BuiltinPlugin(PointsmanSpec):
-    """Everything that needs no further package."""
+    """Everything that needs no further package.
+
+    What a configuration does not name is not imported: a hook is called when one of its kind is asked for.
+    """
 
     @hookimpl
     def pointsman_auth(self) -> Sequence[AuthFactory]:
+        from pointsman.builtin import auth
+
         return auth.BUILT_IN
 
     @hookimpl
     def pointsman_retry_policies(self) -> Sequence[RetryFactory]:
+        from pointsman.builtin import retry
+
         return retry.BUILT_IN
 
     @hookimpl
     def pointsman_strategies(self) -> Sequence[StrategyFactory]:
+        from pointsman.builtin import strategies
+
         return strategies.BUILT_IN
 
     @hookimpl
     def pointsman_audit_sinks(self) -> Sequence[AuditFactory]:
+        from pointsman.builtin import audit
+
         return audit.BUILT_IN
 
     @hookimpl

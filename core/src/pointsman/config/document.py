@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from pointsman.config.problems import Path, Problem, readable, show_path
 
@@ -14,14 +16,14 @@ Position = tuple[int, int]
 """Line and column, both 1 or more."""
 
 
-class Place(NamedTuple):
+class Place(Struct, frozen=True):
     """Where a value stands, and its key (for an item of a list: the value again)."""
 
     key: Position
     value: Position
 
 
-class Document(NamedTuple):
+class Document(Struct, frozen=True):
     """A file that was read: plain data, and the place of each path in it."""
 
     data: Any

@@ -5,8 +5,9 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
+from msgspec import Struct, structs
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -18,7 +19,7 @@ _SHORTEST_SECRET = 8
 """Characters. A shorter value is not hidden in a message: it would hide ordinary words."""
 
 
-class Finding(NamedTuple):
+class Finding(Struct, frozen=True):
     """One thing that is wrong, not located yet. `at_key`: the key is wrong rather than its value.
 
     A `hint` that takes a search is made when it is shown: of thousands, most never are. `rests_on` are other
@@ -153,7 +154,7 @@ def _without_value(finding: Finding, value: object) -> Finding:
     for text in sorted(texts(value), key=len, reverse=True):
         if len(text) >= _SHORTEST_SECRET:
             message = message.replace(text, "***")
-    return finding._replace(message=message)
+    return structs.replace(finding, message=message)
 
 
 def texts(value: object) -> Iterable[str]:

@@ -17,7 +17,7 @@ ReadFile = Callable[[str], str]
 Fault = tuple[Path, str, str | None]
 """Where a reference failed, what is wrong with it, and what would help."""
 
-_REFERENCE = re.compile(r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>\{?))")
+_REFERENCE = r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>\{?))"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -48,7 +48,7 @@ def interpolate(data: Any, *, environ: Mapping[str, str], read_file: ReadFile) -
                 faults.append((path, error.message, error.hint))
                 return ""
 
-        return _REFERENCE.sub(one, text)
+        return re.sub(_REFERENCE, one, text)
 
     return walk(data, ()), faults
 

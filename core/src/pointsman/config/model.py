@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Self, TypeVar
 
+from msgspec import structs
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from pointsman._internal.regular_files import read_regular
-from pointsman._internal.settings import Section, no_entries, no_items
+from pointsman._internal.settings import Rare, Section, no_entries, no_items
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
@@ -75,51 +76,55 @@ class Config(_Open):
     models: dict[ModelName, ModelConfig] = Field(
         default_factory=no_entries, description="what callers can ask for, by public name"
     )
-    strategy: Named = Field(
+    strategy: Rare[Named] = Field(
         default=Named.model_construct(type="round_robin"), description="how models that name none choose"
     )
-    retry: Named = Field(
+    retry: Rare[Named] = Field(
         default=Named.model_construct(type="exponential"), description="how often, and how long between"
     )
-    circuit_breaker: BreakerSettings = Field(
+    circuit_breaker: Rare[BreakerSettings] = Field(
         default=BreakerSettings.model_construct(), description="when a failing deployment is left alone"
     )
-    overload: OverloadSettings = Field(
+    overload: Rare[OverloadSettings] = Field(
         default=OverloadSettings.model_construct(),
         description="when a deployment is tried again that was overloaded",
     )
-    refusal: RefusalSettings = Field(
+    refusal: Rare[RefusalSettings] = Field(
         default=RefusalSettings.model_construct(),
         description="when a deployment is tried again that refused us",
     )
-    timeouts: Timeouts = Field(default=Timeouts.model_construct(), description="how long calls may take")
-    limits: dict[str, LimitsConfig] = Field(
+    timeouts: Rare[Timeouts] = Field(
+        default=Timeouts.model_construct(), description="how long calls may take"
+    )
+    limits: dict[str, Rare[LimitsConfig]] = Field(
         default_factory=no_entries,
         description="rate limits that several providers or deployments share, by name",
     )
-    queue: QueueSettings | None = Field(
+    queue: Rare[QueueSettings] | None = Field(
         default=QueueSettings.model_construct(),
         description="where callers wait for room; null: they are refused at once",
     )
-    health: CheckSettings | None = Field(default=None, description="ask providers whether they are well")
-    outliers: OutlierSettings | None = Field(
+    health: Rare[CheckSettings] | None = Field(
+        default=None, description="ask providers whether they are well"
+    )
+    outliers: Rare[OutlierSettings] | None = Field(
         default=None, description="leave out what fails again and again, beside the circuit breaker"
     )
-    warm_up: WarmUpSettings | None = Field(
+    warm_up: Rare[WarmUpSettings] | None = Field(
         default=WarmUpSettings.model_construct(),
         description="take on load slowly after coming back; null: at once",
     )
-    adaptive_concurrency: AdaptiveSettings | None = Field(
+    adaptive_concurrency: Rare[AdaptiveSettings] | None = Field(
         default=None, description="find the number of calls that a deployment bears"
     )
-    hedging: HedgeSettings | None = Field(
+    hedging: Rare[HedgeSettings] | None = Field(
         default=None, description="send a stream that is late with its first token elsewhere as well"
     )
     panic_threshold: Percent = Field(
         default=0.5,
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
     )
-    audit: list[Named] = Field(default_factory=no_items, description="where records of requests go")
+    audit: list[Rare[Named]] = Field(default_factory=no_items, description="where records of requests go")
     transport: Word = Field(
         default="auto",
         description="HTTP implementation: `h1`, `aiohttp` or `httpx`; `auto` takes the first that will do",
@@ -308,7 +313,7 @@ class Config(_Open):
             wrong = findings(error, checked, also=also, foreign=True)
         else:
             return made if model is not None and isinstance(made, model) else None
-        found += [each._replace(path=(*path, *each.path)) for each in wrong]
+        found += [structs.replace(each, path=(*path, *each.path)) for each in wrong]
         return None
 
     def public_models(self) -> dict[str, ModelConfig]:

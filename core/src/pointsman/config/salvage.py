@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
+from msgspec import structs
 from pydantic import BaseModel, ValidationError
 
 from pointsman.config.findings import Finding, findings
@@ -39,7 +40,7 @@ class ValidPart:
 
     def restored(self, finding: Finding) -> Finding:
         """`finding` with the indices that lists had before."""
-        return finding._replace(path=self._restore(finding.path))
+        return structs.replace(finding, path=self._restore(finding.path))
 
     def touches(self, finding: Finding) -> bool:
         """Something was taken out at a place of `finding` or inside, so it may be a mere consequence.

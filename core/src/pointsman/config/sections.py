@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from pointsman._internal.settings import Count, Section, Unpickled, no_entries, no_items
+from pointsman._internal.settings import Count, Rare, Section, Unpickled, no_entries, no_items
 from pointsman.config.kinds import (
     ApiKey,
     BaseUrl,
@@ -183,7 +183,7 @@ class ProviderConfig(_Open):
     api_key: ApiKey | None = Field(
         default=None, description="the credential, as `${OPENAI_API_KEY}`; or use `auth`"
     )
-    auth: Named | None = Field(
+    auth: Rare[Named] | None = Field(
         default=None, description="where the credential comes from: `{type: env, name: …}`"
     )
     models: list[ModelName] = Field(
@@ -209,7 +209,7 @@ class ProviderConfig(_Open):
         default=False, description="heed HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and their like"
     )
     keepalive: Duration = Field(default=15.0, description="an idle connection is not used again after this")
-    limits: LimitsConfig | None = Field(
+    limits: Rare[LimitsConfig] | None = Field(
         default=None, description="for all its deployments together: the limits of the account"
     )
     shared_limits: list[str] = Field(
@@ -221,7 +221,7 @@ class ProviderConfig(_Open):
         description="in place of the general `health`, key by key; false: it is not checked",
         json_schema_extra={"as_general": True},
     )
-    timeouts: AttemptTimeouts = Field(
+    timeouts: Rare[AttemptTimeouts] = Field(
         default=AttemptTimeouts.model_construct(), description="in place of the general `timeouts`"
     )
 
@@ -267,27 +267,27 @@ class DeploymentConfig(Section):
         description="attempts at the same time; without it any",
         json_schema_extra={"unit": "attempts"},
     )
-    limits: LimitsConfig | None = Field(default=None, description="its own rate limits")
+    limits: Rare[LimitsConfig] | None = Field(default=None, description="its own rate limits")
     shared_limits: list[str] = Field(
         default_factory=no_items, description="names under the general `limits` that it counts against"
     )
-    price: Price | None = Field(default=None, description="for the strategy `cheapest`")
+    price: Rare[Price] | None = Field(default=None, description="for the strategy `cheapest`")
     defaults: Defaults = Field(
         default_factory=no_entries, description="options of calls that do not say them"
     )
     options: dict[str, Any] = Field(
         default_factory=no_entries, description="what only this provider type knows"
     )
-    timeouts: AttemptTimeouts = Field(
+    timeouts: Rare[AttemptTimeouts] = Field(
         default=AttemptTimeouts.model_construct(), description="in place of those of model and provider"
     )
-    circuit_breaker: BreakerSettings | None = Field(
+    circuit_breaker: Rare[BreakerSettings] | None = Field(
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
-    overload: OverloadSettings | None = Field(
+    overload: Rare[OverloadSettings] | None = Field(
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
-    refusal: RefusalSettings | None = Field(
+    refusal: Rare[RefusalSettings] | None = Field(
         default=None,
         description="in place of that of the model, key by key; a wrong credential goes by the general one",
         json_schema_extra=_AS_GENERAL,
@@ -340,35 +340,35 @@ class FallbackConfig(Section):
 class ModelConfig(Section):
     """One public name: the deployments behind it, how to choose among them, and what follows them."""
 
-    strategy: Named | None = Field(
+    strategy: Rare[Named] | None = Field(
         default=None, description="how to choose, in place of the general `strategy`"
     )
     deployments: list[DeploymentConfig] = Field(
         default_factory=no_items,
         description="where calls can go, 1 or more: mappings, or `provider/upstream-model`",
     )
-    fallback: list[FallbackConfig] = Field(
+    fallback: list[Rare[FallbackConfig]] = Field(
         default_factory=no_items,
         description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`",
     )
     defaults: Defaults = Field(
         default_factory=no_entries, description="options of calls that do not say them"
     )
-    timeouts: ModelTimeouts = Field(
+    timeouts: Rare[ModelTimeouts] = Field(
         default=ModelTimeouts.model_construct(), description="in place of the general `timeouts`"
     )
-    retry: Named | None = Field(
+    retry: Rare[Named] | None = Field(
         default=None, description="in place of the general `retry`, for requests that ask for this model"
     )
-    circuit_breaker: BreakerSettings | None = Field(
+    circuit_breaker: Rare[BreakerSettings] | None = Field(
         default=None,
         description="in place of the general one, key by key, for all its deployments",
         json_schema_extra=_AS_GENERAL,
     )
-    overload: OverloadSettings | None = Field(
+    overload: Rare[OverloadSettings] | None = Field(
         default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
     )
-    refusal: RefusalSettings | None = Field(
+    refusal: Rare[RefusalSettings] | None = Field(
         default=None,
         description="in place of the general one, key by key; not for a wrong credential, which others share",
         json_schema_extra=_AS_GENERAL,

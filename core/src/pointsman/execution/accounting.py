@@ -52,7 +52,8 @@ def end_attempt(
         estimator = execution.chain[0].estimator
         if estimator is not None and believed.completion is not None:
             estimator.observe(believed.completion)
-    _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
+    if error is not None or execution.setting.events.attempt_ended:
+        _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
 
 
 def _release_failed(
@@ -87,8 +88,6 @@ def _tell_of_attempt(
     tell, code, message, status = events.emit, "", "", None
     if error is not None:
         tell, code, message, status = events.report, error.code, error.message, error.status
-    elif not events.attempt_ended:
-        return
     first_event_at = lease.first_event_at
     tell(
         AttemptEnded(  # by position: there are two events to each call, and names double their cost

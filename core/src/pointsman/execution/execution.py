@@ -246,15 +246,9 @@ class Execution:
     async def _before_next_attempt(self) -> None:
         """Wait as planned; tenacity only where there is something to wait for."""
         failures = self.failures
-        if failures is None or not failures.delay:
-            return
-        if failures.waits is None:
-            failures.waits = TenacityWaits(self.setting.clock)
-        after, failures.after = failures.after, None
-        assert after is not None
-        waiting = failures.waits.wait(failures.delay, after)
-        del after
-        await waiting
+        if failures is not None and failures.delay:
+            failures.waits = failures.waits or TenacityWaits(self.setting.clock)
+            await failures.waits.wait(failures)
 
     # ── what is known of it ──────────────────────────────────────────────────────────────────────────
 

@@ -166,11 +166,13 @@ class TenacityWaits:
         )
         self._attempts = aiter(retrying)
 
-    async def wait(self, seconds: float, after: CallError) -> None:
-        """Return after `seconds`, in which nothing holds the error `after` which the last attempt ended."""
+    async def wait(self, planned: RetryState) -> None:
+        """Return when the attempt that is planned may begin. Meanwhile nothing holds the error before it."""
         if self._attempt is None:
             self._attempt = await anext(self._attempts)  # the first one, which is over already
-        self._seconds = seconds
+        self._seconds = planned.delay
+        after, planned.after = planned.after, None
+        assert after is not None
         self._attempt.__exit__(type(after), after, None)
         del after
         self._attempt = await anext(self._attempts)

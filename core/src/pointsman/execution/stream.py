@@ -86,13 +86,14 @@ class ChatStream:
         return self._execution.last.deployment.id
 
     async def __aenter__(self) -> ChatStream:
-        if self._closed and self._execution is None:
-            raise RuntimeError("the stream is closed")
-        self._reading = True
-        try:
-            await self._open()
-        finally:
-            self._reading = False
+        if self._execution is None:
+            if self._closed:
+                raise RuntimeError("the stream is closed")
+            self._reading = True
+            try:
+                await self._open()
+            finally:
+                self._reading = False
         return self
 
     async def __aexit__(
@@ -115,9 +116,17 @@ class ChatStream:
             raise StopAsyncIteration
         self._reading = True
         try:
-            return await self._advance()
+            attempt = self._attempt or await self._open()
+            if not self._ready:
+                await attempt.read()
+        except BaseException as error:
+            broken = self._broken(error)
+            if broken is None:
+                raise
+            raise broken from broken.cause
         finally:
             self._reading = False
+        return attempt.ready.popleft()
 
     async def aclose(self) -> None:
         """End the call if it still runs: the connection is closed at once and the lease given back.
@@ -153,10 +162,8 @@ class ChatStream:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def _open(self) -> None:
+    async def _open(self) -> StreamAttempt:
         """Fail over until a deployment delivers content, or its whole answer."""
-        if self._execution is not None:
-            return
         self._loop = asyncio.get_running_loop()
         self._execution = execution = self._begin()
         self._opener = opener = asyncio.current_task()
@@ -174,47 +181,38 @@ class ChatStream:
             self._opener = None
         if not self._closed:
             self._ready = attempt.ready
+        return attempt
 
-    async def _advance(self) -> StreamEvent:
-        """The next event, which has yet to come."""
-        if self._execution is None:
-            await self._open()
-            if self._ready:
-                return self._ready.popleft()
+    def _broken(self, error: BaseException) -> MidStreamError | None:
+        """What the caller gets for `error`, which ended a step; None for that itself.
+
+        That is so before the stream is open, and when the caller's task is cancelled.
+        """
         execution, attempt = self._execution, self._attempt
-        assert execution is not None
-        assert attempt is not None
-        try:
-            await attempt.read()
-        except BaseException as error:
-            failure: CallError | None = execution.plugin_error(attempt.lease, "next", error)
-            if failure is not None:
-                failure.__cause__ = error
-            elif isinstance(error, CallError):
-                failure = error
-            else:
-                self._shut()
-                self._let_go()
-                raise
-            broken = self._broken(execution, attempt, failure)
-            raise broken from broken.cause
-        return attempt.ready.popleft()
-
-    def _broken(self, execution: Execution, attempt: StreamAttempt, error: CallError) -> MidStreamError:
+        if execution is None or attempt is None:
+            return None
         lease, assembly = attempt.lease, attempt.assembly
-        attempt.abort()
+        failure: CallError | None = execution.plugin_error(lease, "next", error)
+        if failure is not None:
+            failure.__cause__ = error
+        elif isinstance(error, CallError):
+            failure = error
         self._shut()
-        error.deployment = error.deployment or lease.deployment.id
-        outcome = error.outcome
-        if is_over(execution, error):
+        if failure is None:
+            self._let_go()
+            return None
+        attempt.abort()
+        at = lease.deployment.id
+        failure.deployment = failure.deployment or at
+        outcome = failure.outcome
+        if is_over(execution, failure):
             # Our own deadline, not the deployment, ended it.
             outcome = Outcome.NEUTRAL
-            at = lease.deployment.id
-            error = deadline_passed(execution, f"while {at} was at work", at)
-        end_attempt(execution, lease, outcome, error=error, usage=assembly.usage)
+            failure = deadline_passed(execution, f"while {at} was at work", at)
+        end_attempt(execution, lease, outcome, error=failure, usage=assembly.usage)
         broken = MidStreamError(
-            f"the stream from {lease.deployment.id} broke after {assembly.events} events: {error.message}",
-            cause=error,
+            f"the stream from {at} broke after {assembly.events} events: {failure.message}",
+            cause=failure,
             text=assembly.text,
             events=assembly.events,
             usage=assembly.usage,

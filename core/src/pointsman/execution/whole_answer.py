@@ -43,7 +43,7 @@ class WholeAnswer(Generic[R]):
         deployment = lease.deployment
         until = execution.deadline if deployment.attempt is None else ends(execution, lease)
         with TimeLimit(until, partial(late, execution, lease), execution.setting.alarms) as time:
-            ask = getattr(deployment.provider, self.name)
+            ask = getattr(deployment.provider, self.name)  # by name: every provider has its own
             asked = execution.request
             if deployment.defaults:
                 asked = asked.with_defaults(deployment.defaults)

@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from pointsman.hookspecs import PROJECT
 from pointsman.plugins.kinds import KINDS
+from pointsman.plugins.versions import unmet
 
 CORE = "pointsman"
 """The distribution that the built-in plugin belongs to."""
@@ -20,7 +22,7 @@ _PREFIX = f"{PROJECT}."
 """What all groups of entry points begin with."""
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True):
     """A distribution says in its metadata that it offers a name."""
 
     kind: str
@@ -68,20 +70,15 @@ class Installed:
     def misfit(self, claim: Claim) -> str | None:
         """Why the distribution of `claim` does not go with this core, as the end of a sentence about it."""
         version = self.version_of_core
-        # Ours name one version, and most others none: for those no library is loaded.
-        said = [] if version is None else [each for each in claim.requires if each != f"{CORE}=={version}"]
-        if version is None or not said:
+        if version is None:
             return None
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        for each in said:
+        for each in claim.requires:
             try:
-                requirement = Requirement(each)
-            except InvalidRequirement:
-                return f"requires {each!r}, which is no requirement"
-            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            if applies and not requirement.specifier.contains(version, prereleases=True):
-                return f"requires {CORE}{requirement.specifier}, and this is {version}"
+                wanted = unmet(each, version)
+            except ValueError as error:
+                return f"cannot be judged: {error}"
+            if wanted is not None:
+                return f"requires {CORE}{wanted}, and this is {version}"
         return None
 
     @cached_property
@@ -125,12 +122,19 @@ def _claims_of(distribution: Distribution) -> Iterator[Claim]:
         return
     kinds = {kind.group: kind.name for kind in KINDS.values()}
     if ours := [each for each in distribution.entry_points if each.group in kinds]:
-        name, version, requires = _about(distribution)
+        about = _about(distribution)
         for entry_point in ours:
-            yield Claim(kinds[entry_point.group], entry_point.name, name, version, entry_point, requires)
+            yield Claim(
+                kinds[entry_point.group],
+                entry_point.name,
+                about.name,
+                about.version,
+                entry_point,
+                about.requires,
+            )
 
 
-class _About(NamedTuple):
+class _About(Struct, frozen=True):
     """What the metadata of a distribution say of it."""
 
     name: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from pointsman._internal.plugin_errors import OWN
 from pointsman.http.client import Endpoint
@@ -12,7 +14,7 @@ from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.wire.retry_after import RateHeaders
 
 
-class _Interface(NamedTuple):
+class _Interface(Struct, frozen=True):
     """The methods of one kind: those that are awaited, and those that are not."""
 
     awaited: Sequence[str] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
@@ -15,7 +15,7 @@ from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
 
 
-class Kind(NamedTuple):
+class Kind(Struct, frozen=True):
     """One kind of plugin: its entry-point group, its hook, and the class of what the hook returns.
 
     `factory` is None where anything with a `name` will do.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import pluggy
 from msgspec import Struct
@@ -327,7 +327,7 @@ class Plugins:
         return ("not loaded", None) if misfit is None else ("broken", misfit)
 
 
-class _Broken(NamedTuple):
+class _Broken(Struct, frozen=True):
     """What came of a claim that does not hold. `help` is a command that may mend it."""
 
     message: str

@@ -218,7 +218,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         ]
         if any(each.attempts > 1 for each in policies):
             # Nor in the first call that fails: there it would hold up all the others, too.
-            import tenacity  # noqa: F401 - `attempts` uses it
+            import tenacity  # noqa: F401 - `retrying` uses it
 
     def start(self) -> None:
         """Have ready what calls need, and begin to check the providers where the configuration wants it.

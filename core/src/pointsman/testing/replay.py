@@ -18,9 +18,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pointsman._internal.httpx_lazy import httpx
-from pointsman.auth import Auth, Secret
+from pointsman.auth import Auth, Fixed, Secret
 from pointsman.build.contexts import Contexts
-from pointsman.builtin.auth import Fixed
 from pointsman.clock import LoopClock, system_rng
 from pointsman.http.client import AttemptTimeouts, Client, Endpoint
 from pointsman.http.event_stream import EventStream

@@ -12,7 +12,7 @@ from pointsman_openai.settings import Feature
 class LocalAIOptions(BaseModel):
     """What a deployment's `options` may say otherwise than the settings of its provider."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     strict_tools: Literal["refuse", "drop"] = Field(
         default="refuse",

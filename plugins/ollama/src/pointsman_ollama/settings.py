@@ -23,7 +23,7 @@ Think = StrictBool | Literal["low", "medium", "high", "max"]
 class OllamaSettings(BaseModel):
     """Defaults for every call; a deployment's `options` and then the request itself come before them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     keep_alive: KeepAlive | None = Field(
         default=None,

@@ -33,12 +33,14 @@ from pointsman.plugin import (
     snippet,
     written_in_thread,
 )
-from pointsman_openai import answers, shapes, wire
+from pointsman_openai import shapes, wire
 from pointsman_openai.address import is_wrong_address, not_json, wrong_address
-from pointsman_openai.decode import ChatDecoder, chat_of_events, is_events
 from pointsman_openai.errors import error_of_answer
 from pointsman_openai.settings import OpenAISettings, WireSettings
 from pointsman_openai.wire import Quirks
+
+# `answers` and `decode` are imported where they are used: a whole answer of the usual shape needs neither.
+# That is 4 M instructions of the start.
 
 _RATES = RateHeaders(
     requests=("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -82,12 +84,16 @@ class OpenAIProvider(HttpProvider):
         request_id = answer.request_id
         if (usual := shapes.chat_response(content, request_id=request_id)) is not None:
             return usual
-        if content[:1] != b"{" and is_events(content):
-            return chat_of_events(content, request_id=request_id)
+        from pointsman_openai import answers, decode
+
+        if content[:1] != b"{" and decode.is_events(content):
+            return decode.chat_of_events(content, request_id=request_id)
         return answers.chat_response(self.value(answer, content), content, request_id=request_id)
 
     async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
+        from pointsman_openai.decode import ChatDecoder
+
         body: Any
         if has_large_parts(request.messages):
             body = await written_in_thread(lambda: self.chat_body(request, call, stream=True))
@@ -99,6 +105,8 @@ class OpenAIProvider(HttpProvider):
         )
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
+        from pointsman_openai import answers
+
         body = wire.completion_body(request, call.model, self._quirks(call))
         answer, content = await self.fetch(self.prefix + "/completions", body, call)
         return answers.completion_response(self.value(answer, content), request_id=answer.request_id)
@@ -109,9 +117,13 @@ class OpenAIProvider(HttpProvider):
         request_id = answer.request_id
         if (usual := shapes.embed_response(content, request, request_id=request_id)) is not None:
             return usual
+        from pointsman_openai import answers
+
         return answers.embed_response(self.value(answer, content), request, request_id=request_id)
 
     async def models(self) -> Sequence[ModelInfo]:
+        from pointsman_openai import answers
+
         value = await self.manage("GET", self.prefix + "/models")
         return answers.model_infos(value, provider=self.name)
 

@@ -31,7 +31,7 @@ Feature = Literal[
 class WireSettings(BaseModel):
     """How requests are written; a deployment's `options` may say the same, and then they win."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     max_tokens_field: MaxTokensField = Field(
         default="auto",

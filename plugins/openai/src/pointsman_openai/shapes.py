@@ -8,8 +8,7 @@ whose value is skipped unread (`Any`, `Raw`): the decoder would let bytes pass t
 that is too deep.
 """
 
-from __future__ import annotations
-
+# The annotations are not put off as elsewhere: msgspec would have to compile each of them, from its text.
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct

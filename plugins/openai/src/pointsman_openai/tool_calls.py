@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct, field
 
 from pointsman.plugin import (
     NOTHING,
@@ -23,8 +24,7 @@ _OF_A_CALL = frozenset(("id", "type", "index", "function", "custom"))
 _OF_A_FUNCTION = frozenset(("name", "arguments"))
 
 
-@dataclass(slots=True)
-class _Call:
+class _Call(Struct, eq=False):
     """A call that is being received: held back until its name is known."""
 
     index: int
@@ -51,7 +51,7 @@ class _Call:
         return True
 
 
-class _Piece(NamedTuple):
+class _Piece(Struct, frozen=True):
     """What one piece says; None and "" where it does not."""
 
     number: int | None

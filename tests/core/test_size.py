@@ -52,7 +52,6 @@ LONG_ON_PURPOSE = {
 NOT_YET: dict[str, dict[str, int]] = {
     "module": {
         "http/client.py": 519,
-        "testing/contract/provider.py": 461,
     },
     "function": {
         "routing/pool.py Pool.__init__": 42,
@@ -61,7 +60,6 @@ NOT_YET: dict[str, dict[str, int]] = {
         "http/client.py Answer.chunk": 11,
         "http/client.py Client.send": 13,
         "transports/over_aiohttp.py _translated": 13,
-        "wire/assembly.py Assembly._add": 15,
     },
     "engine": {
         "engine": 5_005,

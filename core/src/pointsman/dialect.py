@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from pointsman.context import Context
 
@@ -30,7 +30,7 @@ class Remark(Struct, frozen=True):
     hint: str | None = None
 
 
-class NativeDocument(Struct, eq=False):
+class NativeDocument:
     """What a foreign document says in our words, with where each value came from.
 
     Attributes:
@@ -41,10 +41,11 @@ class NativeDocument(Struct, eq=False):
         warnings: what is left out and makes a difference.
     """
 
-    data: dict[str, Any] = field(default_factory=dict)
-    origins: dict[Keys, Keys] = field(default_factory=dict)
-    problems: list[Remark] = field(default_factory=list)
-    warnings: list[Remark] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = {}
+        self.origins: dict[Keys, Keys] = {}
+        self.problems: list[Remark] = []
+        self.warnings: list[Remark] = []
 
     def put(self, path: Keys, value: object, *, of: Keys) -> None:
         """Have `value`, made from what stands at `of`, stand at `path`; the mappings above it are made.

@@ -27,7 +27,7 @@ from pointsman.build.services import ConfiguredService, Services
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config, ModelConfig, Named
 from pointsman.config.findings import Finding
-from pointsman.config.problems import Path, Problem
+from pointsman.config.problems import KeyPath, Problem
 from pointsman.errors import ConfigError, UnknownModel
 from pointsman.events import Events
 from pointsman.plugins.registry import Plugins
@@ -243,7 +243,7 @@ class Plan:
                 problem = self._draft.config.problem(("models", name, "fallback"), message, hint)
                 self._draft.warnings.append(problem)
 
-    def _sink(self, named: Named, path: Path) -> Callable[[], AuditSink | None] | None:
+    def _sink(self, named: Named, path: KeyPath) -> Callable[[], AuditSink | None] | None:
         """Opens what a sink writes to; None with problems."""
         make, contexts = self._factories.make, self._draft.contexts
         factory = self._factories.offered("audit", named.type, (*path, "type"))

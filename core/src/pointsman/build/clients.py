@@ -14,7 +14,7 @@ from pointsman.auth import Auth
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.config import DeploymentConfig, ProviderConfig
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.errors import ConfigError, PluginError
 from pointsman.http.client import Client, Endpoint, Used
 from pointsman.plugins.interfaces import lack
@@ -84,10 +84,10 @@ class Clients:
         origin = self._draft.plugins.origin("transport", name)
         raise TransportUnavailable(f"the factory of transport {name!r} from {origin} {did}")
 
-    def can_be_made(self, config: ProviderConfig, path: Path) -> bool:
+    def can_be_made(self, config: ProviderConfig, path: KeyPath) -> bool:
         """Whether a transport can: one is made for nothing, and what is wrong with it is a problem."""
         before, options = len(self._draft.found), self.options(config, None)
-        place: Path = ("transport",) if config.transport is None else (*path, "transport")
+        place: KeyPath = ("transport",) if config.transport is None else (*path, "transport")
         offered = self._factories.offered(
             "transport", config.transport or self._draft.config.transport, place
         )
@@ -119,7 +119,7 @@ class Clients:
         own = None if deployment is None else deployment.timeouts.connect
         return own or config.timeouts.connect or self._draft.config.timeouts.connect
 
-    def _opens(self, make: Callable[[], object], path: Path) -> None:
+    def _opens(self, make: Callable[[], object], path: KeyPath) -> None:
         try:
             make()
         except TransportUnavailable as error:

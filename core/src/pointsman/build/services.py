@@ -10,7 +10,7 @@ from msgspec import Struct
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.config.findings import unknown_key
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.plugins.known_names import PACKAGES
 from pointsman.section import SectionFactory
 from pointsman.service import Service, ServiceContext, ServiceFactory
@@ -28,7 +28,7 @@ class ConfiguredService(Struct, frozen=True, eq=False):
     service: Service
     context: ServiceContext
     origin: str
-    path: Path
+    path: KeyPath
 
     def replaces(self, other: ConfiguredService) -> bool:
         """Whether it must be started in place of `other`, which runs; else that goes on as it is."""
@@ -78,6 +78,6 @@ class Services:
         scrub = self._draft.scrubber.text
         return self._draft.contexts.service(type, settings, router=self._router, scrub=scrub)
 
-    def _configured(self, made: Service, context: ServiceContext, path: Path) -> ConfiguredService:
+    def _configured(self, made: Service, context: ServiceContext, path: KeyPath) -> ConfiguredService:
         origin = self._draft.plugins.origin("service", context.name)
         return ConfiguredService(made, context, origin, path)

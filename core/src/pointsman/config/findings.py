@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from pointsman._internal.suggest import did_you_mean
 from pointsman.config.foreign_keys import instead, missing, of_key
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 
 _SHORTEST_SECRET = 8
 """Characters. A shorter value is not hidden in a message: it would hide ordinary words."""
@@ -26,11 +26,11 @@ class Finding(Struct, frozen=True):
     places that were looked at: with something taken out of one of them, it would tell nothing.
     """
 
-    path: Path
+    path: KeyPath
     message: str
     hint: str | Callable[[], str | None] | None = None
     at_key: bool = False
-    rests_on: tuple[Path, ...] = ()
+    rests_on: tuple[KeyPath, ...] = ()
 
 
 def findings(
@@ -51,7 +51,7 @@ def findings(
     ]
 
 
-def unknown_key(path: Path, known: Sequence[str]) -> Finding:
+def unknown_key(path: KeyPath, known: Sequence[str]) -> Finding:
     """The key at `path` is none of `known`, which are all that there may be."""
     hint = partial(_near, str(path[-1]), known)
     return Finding(path, f"unknown key {path[-1]!r}", hint, at_key=True)
@@ -171,7 +171,7 @@ def texts(value: object) -> Iterable[str]:
             yield from texts(each)
 
 
-def _fields_at(model: Any, path: Path) -> list[str]:
+def _fields_at(model: Any, path: KeyPath) -> list[str]:
     """The keys that may stand at `path` inside `model`."""
     current = _plain(model)
     for step in path:

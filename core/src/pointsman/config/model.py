@@ -8,7 +8,7 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from msgspec import structs
@@ -21,7 +21,7 @@ from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
 from pointsman.config.kinds import ModelName, ProviderName, Word
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
-from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error
+from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.salvage import ValidPart
 from pointsman.config.sections import (
@@ -31,7 +31,7 @@ from pointsman.config.sections import (
     ModelConfig,
     Named,
     ProviderConfig,
-    Timeouts,
+    TimeoutSettings,
     _Open,
 )
 from pointsman.errors import ConfigError
@@ -93,8 +93,8 @@ class Config(_Open):
         default=RefusalSettings.model_construct(),
         description="when a deployment is tried again that refused us",
     )
-    timeouts: Rare[Timeouts] = Field(
-        default=Timeouts.model_construct(), description="how long calls may take"
+    timeouts: Rare[TimeoutSettings] = Field(
+        default=TimeoutSettings.model_construct(), description="how long calls may take"
     )
     limits: dict[str, Rare[LimitsConfig]] = Field(
         default_factory=no_entries,
@@ -139,7 +139,7 @@ class Config(_Open):
     @classmethod
     def load(
         cls,
-        file: FilePath | str,
+        file: Path | str,
         *,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
@@ -280,7 +280,7 @@ class Config(_Open):
         """The file it was loaded from."""
         return self._source.document.file
 
-    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+    def problem(self, path: KeyPath, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
         return self._source.document.problem(path, message, hint, key=key)
 
@@ -292,7 +292,7 @@ class Config(_Open):
         self,
         model: type[M] | None,
         settings: object,
-        path: Path,
+        path: KeyPath,
         found: list[Finding],
     ) -> M | None:
         """The settings of a plugin as an instance of its model; what is wrong is added to `found`.
@@ -325,7 +325,7 @@ class Config(_Open):
         listed = {name: ModelConfig(deployments=deployments) for name, deployments in pools.items()}
         return {**self.models, **{name: pool for name, pool in listed.items() if name not in self.models}}
 
-    def timeouts_for(self, model: str, deployment: DeploymentConfig) -> Timeouts:
+    def timeouts_for(self, model: str, deployment: DeploymentConfig) -> TimeoutSettings:
         """What holds for calls of `model` at `deployment`: the most specific that is said.
 
         In this order: the deployment, the model, the provider, the general `timeouts`.
@@ -335,7 +335,7 @@ class Config(_Open):
         for level in (provider and provider.timeouts, public and public.timeouts, deployment.timeouts):
             if level is not None:
                 merged.update((name, value) for name, value in level if value is not None)
-        return Timeouts.model_construct(**merged)  # each value was validated where it was said
+        return TimeoutSettings.model_construct(**merged)  # each value was validated where it was said
 
     def health_for(self, provider: ProviderConfig) -> CheckSettings | None:
         """How `provider` is checked; None when it is not."""

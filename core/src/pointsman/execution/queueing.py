@@ -11,14 +11,14 @@ from pointsman.execution.failover import lease_for, none_available, open_pools
 from pointsman.execution.progress import tell
 from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
-from pointsman.resilience.fair_queue import Priority
+from pointsman.resilience.fair_queue import QueuePriority
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.lease import Lease
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
 
-_PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
+_PRIORITIES = {"high": QueuePriority.HIGH, "normal": QueuePriority.NORMAL, "low": QueuePriority.LOW}
 
 
 async def queued_lease(execution: Execution) -> Lease:

@@ -22,7 +22,7 @@ from pointsman.transports.factory import TransportFactory
 
 pytest_plugins = ["pytester"]
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text("utf-8")
 FILE = re.compile(
     r"^\*\*`(?P<path>[^`]+)`\*\*[^\n]*(?:\n[^\n`]+)*\n\n```\w+\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE
 )
@@ -258,10 +258,10 @@ def test_the_page_lists_every_kind_of_plugin_with_its_group_and_hook() -> None:
 
 
 def test_the_page_lists_every_attribute_of_the_provider_contract() -> None:
-    from pointsman.testing.contract import ProviderContract
+    from pointsman.testing.contract.subject import ProviderSubject
 
     names = {
-        name for name in (*ProviderContract.__annotations__, "request", "xfail") if not name.startswith("_")
+        name for name in (*ProviderSubject.__annotations__, "request", "xfail") if not name.startswith("_")
     }
     table = PAGE[PAGE.index("| attribute |") : PAGE.index("A test of the contract can be marked")]
     listed = {word for row in table.splitlines() if row for word in re.findall(r"`(\w+)`", row.split("|")[1])}

@@ -21,12 +21,13 @@ ORDER = """
     _internal types text_messages
     events event_log wire
     auth strategy resilience retry
-    requests config
-    provider transports http audit hookspecs
-    builtin plugins
-    routing execution control build
+    requests
+    provider transports http audit service section dialect hookspecs
+    control builtin plugins
+    config
+    routing execution build
     plugin
-    lifecycle router loop_thread sync
+    service_runner lifecycle router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

@@ -62,7 +62,7 @@ NOT_YET: dict[str, dict[str, int]] = {
         "transports/over_aiohttp.py _translated": 13,
     },
     "engine": {
-        "engine": 4_866,
+        "engine": 4_865,
     },
 }
 

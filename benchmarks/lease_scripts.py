@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pprint import pprint
 from time import perf_counter
 from typing import Any
@@ -644,7 +644,7 @@ def _found() -> Plugins:
 def play(seed: int, tally: Tally | None = None) -> None:
     """Run the script of `seed`. Raises Failed, with a note of the seed, when anything is wrong after it."""
     with seeded(seed), patch.object(lifecycle, "Plugins", lambda *_, **__: _found()):
-        run(_play(script(seed), Tally() if tally is None else tally), seed)
+        run(_play(script(seed), Tally() if tally is None else tally), partial(ShuffleLoop, seed))
 
 
 class _Inline(ThreadPoolExecutor):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import pointsman
 
 PACKAGE = Path(pointsman.__file__).parent
@@ -33,3 +35,29 @@ def test_the_map_names_every_module_of_the_core_once_and_no_other() -> None:
     modules = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
     there = [each.as_posix() for each in modules if each.name != "__init__" and each.parts[0] != "testing"]
     assert sorted(on_the_map()) == sorted(there)
+
+
+QUESTIONS = 40
+FOUND_AT_ONCE = 34
+"""Of the answers, how many at least stand where somebody who knows the field would look first."""
+
+
+def answers() -> list[tuple[str, str, str]]:
+    """The table of "Where is …": file, what is in it, and the file that one would open instead, "" for none."""
+    section = PAGE[PAGE.index("## Where is …") : PAGE.index("## Rules that hold everywhere")]
+    return re.findall(r"^\| .+ \| `([\w/.]+)` \(`(\w+)`\) \| (.*) \|$", section, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("file", "name", "instead"), answers())
+def test_what_somebody_asks_for_is_in_the_file_that_the_page_says(file: str, name: str, instead: str) -> None:
+    defined = re.compile(rf"^ *(?:class|def|async def) {name}\b", re.MULTILINE)
+
+    assert defined.search((PACKAGE / file).read_text("utf-8")), f"{file} defines no {name}"
+    assert instead.strip("`") != file, "found at once: leave the last column empty"
+
+
+def test_nearly_all_that_somebody_asks_for_is_where_its_name_says() -> None:
+    found = [file for file, _, instead in answers() if not instead]
+
+    assert len(answers()) == QUESTIONS
+    assert len(found) >= FOUND_AT_ONCE

@@ -22,12 +22,13 @@ ORDER = """
     _internal types text_messages
     events event_log wire
     auth strategy resilience retry
-    requests config
-    provider transports http audit hookspecs
-    builtin plugins
-    routing execution control build
+    requests
+    provider transports http audit service section dialect hookspecs
+    control builtin plugins
+    config
+    routing execution build
     plugin
-    lifecycle router loop_thread sync
+    service_runner lifecycle router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"
@@ -234,8 +235,8 @@ def test_a_router_is_built_without_what_only_calls_or_other_configurations_need(
 
 def test_no_schema_is_made_for_a_section_that_the_configuration_lacks() -> None:
     script = (
-        "from pointsman.config import Config, LimitsConfig, Named, Timeouts\n"
-        "def made(): return [each.__pydantic_complete__ for each in (LimitsConfig, Named, Timeouts)]\n"
+        "from pointsman.config import Config, LimitsConfig, Named, TimeoutSettings\n"
+        "def made(): return [each.__pydantic_complete__ for each in (LimitsConfig, Named, TimeoutSettings)]\n"
         f"Config.from_mapping({PLAIN}); print(made())\n"
         f"Config.from_mapping({{**{PLAIN}, 'timeouts': {{'total': 1}}}}); print(made())"
     )

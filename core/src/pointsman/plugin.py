@@ -13,6 +13,7 @@ from pointsman.auth import Auth, AuthContext, AuthFactory, Secret
 from pointsman.builtin.strategies import LeastConnections, RoundRobin, Weighted
 from pointsman.clock import Clock, Rng, system_rng
 from pointsman.context import Context
+from pointsman.dialect import Dialect, DialectContext, DialectFactory, ForeignDocument, NativeDocument
 from pointsman.errors import (
     AttemptTimeout,
     AuthenticationFailed,
@@ -50,7 +51,19 @@ from pointsman.errors import (
     UnknownModel,
     Unsupported,
 )
-from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.events import (
+    AttemptEnded,
+    AttemptStarted,
+    BreakerChanged,
+    Event,
+    FirstToken,
+    HealthChanged,
+    Queued,
+    Reloaded,
+    RequestEnded,
+    RequestStarted,
+    RetryPlanned,
+)
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.http.answer import MAX_BODY, Answer, OpenAnswer
 from pointsman.http.client import CallTimeouts, Client, Endpoint
@@ -68,6 +81,8 @@ from pointsman.http.provider_base import HttpProvider, PerOptions
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import Failure, RetryContext, RetryFactory, RetryPolicy
+from pointsman.section import SectionFactory
+from pointsman.service import Service, ServiceContext, ServiceFactory
 from pointsman.strategy import (
     ConfiguredMember,
     Member,
@@ -152,6 +167,7 @@ __all__ = [
     "Answer",
     "Assembly",
     "AttemptEnded",
+    "AttemptStarted",
     "AttemptTimeout",
     "Audio",
     "AuditContext",
@@ -180,6 +196,9 @@ __all__ = [
     "ContextWindowExceeded",
     "DeadlineExceeded",
     "Decoder",
+    "Dialect",
+    "DialectContext",
+    "DialectFactory",
     "Done",
     "Duration",
     "EmbedRequest",
@@ -193,7 +212,9 @@ __all__ = [
     "File",
     "FinishReason",
     "Finished",
+    "FirstToken",
     "FirstTokenTimeout",
+    "ForeignDocument",
     "Framer",
     "GenerateRequest",
     "HealthChanged",
@@ -212,6 +233,7 @@ __all__ = [
     "MidStreamError",
     "ModelInfo",
     "ModelNotFound",
+    "NativeDocument",
     "NoConnectionFree",
     "NoDeploymentAvailable",
     "OpenAnswer",
@@ -233,6 +255,7 @@ __all__ = [
     "ProviderError",
     "ProviderFactory",
     "QueueFull",
+    "Queued",
     "QuotaExhausted",
     "Rate",
     "RateHeaders",
@@ -250,12 +273,14 @@ __all__ = [
     "Request",
     "RequestEnded",
     "RequestError",
+    "RequestStarted",
     "RequestTemplate",
     "Residency",
     "Response",
     "ResponseFormat",
     "RetryContext",
     "RetryFactory",
+    "RetryPlanned",
     "RetryPolicy",
     "RichMember",
     "Rng",
@@ -263,6 +288,10 @@ __all__ = [
     "RuleNotMet",
     "Sample",
     "Secret",
+    "SectionFactory",
+    "Service",
+    "ServiceContext",
+    "ServiceFactory",
     "Slots",
     "SseEvent",
     "SseFramer",

@@ -57,13 +57,13 @@ def starter(found: Sequence[Found]) -> str:
 
 def _tail() -> str:
     from pointsman.builtin.retry import ExponentialSettings
-    from pointsman.config.sections import Timeouts
+    from pointsman.config.sections import TimeoutSettings
     from pointsman.resilience.circuit_breaker import BreakerSettings
 
     sections: dict[str, type[BaseModel]] = {
         "retry": ExponentialSettings,
         "circuit_breaker": BreakerSettings,
-        "timeouts": Timeouts,
+        "timeouts": TimeoutSettings,
     }
     shown = {key: _defaults(section, _SHOWN[key]) for key, section in sections.items()}
     shown["retry"] = {"type": "exponential", **shown["retry"]}

@@ -13,7 +13,7 @@ from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.build.transports import Transports
 from pointsman.config import DeploymentConfig, ProviderConfig
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.http.client import Client, Endpoint
 from pointsman.http.failures import Used
 from pointsman.transports.options import TransportOptions, TransportUnavailable
@@ -60,10 +60,10 @@ class Clients:
         name = config.transport or self._draft.config.transport
         return self._transports.open(name, self.options(config, deployment))
 
-    def can_be_made(self, config: ProviderConfig, path: Path) -> bool:
+    def can_be_made(self, config: ProviderConfig, path: KeyPath) -> bool:
         """Whether a transport can: one is made for nothing, and what is wrong with it is a problem."""
         before, options = len(self._draft.found), self.options(config, None)
-        place: Path = ("transport",) if config.transport is None else (*path, "transport")
+        place: KeyPath = ("transport",) if config.transport is None else (*path, "transport")
         offered = self._factories.offered(
             "transport", config.transport or self._draft.config.transport, place
         )
@@ -95,7 +95,7 @@ class Clients:
         own = None if deployment is None else deployment.timeouts.connect
         return own or config.timeouts.connect or self._draft.config.timeouts.connect
 
-    def _opens(self, make: Callable[[], object], path: Path) -> None:
+    def _opens(self, make: Callable[[], object], path: KeyPath) -> None:
         try:
             make()
         except TransportUnavailable as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pointsman._internal.plugin_errors import Scrub
 from pointsman.audit import AuditContext
 from pointsman.auth import Auth, AuthContext
 from pointsman.clock import Clock, Rng
@@ -14,6 +15,7 @@ from pointsman.config import DeploymentConfig
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import ProviderContext
 from pointsman.retry import RetryContext
+from pointsman.service import ServiceContext
 from pointsman.strategy import ConfiguredMember, RichMember, StrategyContext
 from pointsman.transports.factory import TransportContext
 from pointsman.transports.options import TransportOptions, TransportUnavailable
@@ -79,6 +81,11 @@ class Contexts:
     def audit(self, type: str, settings: Any = None) -> AuditContext:
         """That of an audit sink."""
         return AuditContext(**self._common("audit", type, settings), directory=self._directory)
+
+    def service(self, type: str, settings: Any = None, *, router: Any, scrub: Scrub) -> ServiceContext:
+        """That of a service of `router`."""
+        common = self._common("service", type, settings)
+        return ServiceContext(**common, router=router, directory=self._directory, scrub=scrub)
 
     def transport(
         self,

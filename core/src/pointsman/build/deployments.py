@@ -14,7 +14,7 @@ from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.takeover import LiveSettings, settle
 from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
@@ -73,7 +73,7 @@ class Deployments:
     ) -> Deployment:
         """Deployment `number` of the model `pool`; `polled` for what it has in memory."""
         id = config.id
-        path: Path = ("models", pool, "deployments", number)
+        path: KeyPath = ("models", pool, "deployments", number)
         if id not in self.lives:
             self._add_live(id, config, upstream, path)
         timeouts = self._draft.config.timeouts_for(pool, config)
@@ -129,7 +129,7 @@ class Deployments:
         )
         return Polled(provider, host, poller)
 
-    def defaults(self, given: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    def defaults(self, given: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
         """Options that hold where a call does not say otherwise; none with a problem."""
         try:
             return default_options(given)
@@ -137,7 +137,7 @@ class Deployments:
             self._draft.problem(path, error.message)
             return {}
 
-    def _add_live(self, id: str, config: DeploymentConfig, upstream: Upstream, path: Path) -> None:
+    def _add_live(self, id: str, config: DeploymentConfig, upstream: Upstream, path: KeyPath) -> None:
         """State, client and limits of a deployment: those it had, as far as it is the same."""
         settings, previous = self._live_settings(config), self._draft.previous
         live = self._draft.kept.live(id, config.provider, config.model)

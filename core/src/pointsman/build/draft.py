@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from math import inf
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from pointsman._internal.scrubber import Scrubber
 from pointsman.build.contexts import Contexts
@@ -16,7 +16,7 @@ from pointsman.build.takeover import Kept
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config
 from pointsman.config.findings import Finding
-from pointsman.config.problems import Path, Problem
+from pointsman.config.problems import KeyPath, Problem
 from pointsman.events import Events
 from pointsman.plugins.registry import Plugins
 from pointsman.routing.deployment_state import Readiness
@@ -49,7 +49,7 @@ class Draft:
         self.plugins = plugins
         self.clock = clock
         self.rng = rng
-        self.contexts = Contexts(clock, rng, FilePath(config.file or "").parent)
+        self.contexts = Contexts(clock, rng, Path(config.file or "").parent)
         self.events = events
         self.previous = previous
         self.scrubber = scrubber
@@ -69,7 +69,7 @@ class Draft:
         return apart
 
     def problem(
-        self, path: Path, message: str, *, hint: str | None = None, rests_on: Sequence[Path] = ()
+        self, path: KeyPath, message: str, *, hint: str | None = None, rests_on: Sequence[KeyPath] = ()
     ) -> None:
         """Note that something is wrong at that place."""
         self.found.append(Finding(path, message, hint, rests_on=tuple(rests_on)))

@@ -14,7 +14,7 @@ from pointsman.build.contexts import as_configured
 from pointsman.build.draft import Draft
 from pointsman.config import DeploymentConfig, Named
 from pointsman.config.findings import Finding
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.context import Context
 from pointsman.errors import ConfigError, InvalidRequest, PluginError
 from pointsman.plugins.interfaces import lack
@@ -31,13 +31,13 @@ class Factories:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
 
-    def retry(self, named: Named, path: Path) -> RetryPolicy | None:
+    def retry(self, named: Named, path: KeyPath) -> RetryPolicy | None:
         """The retry policy of that name; None with problems."""
         policy: RetryPolicy | None = self.made("retry", named, path, self._draft.contexts.retry)
         return policy
 
     def strategy(
-        self, named: Named, path: Path, model: str = "", deployments: Sequence[DeploymentConfig] = ()
+        self, named: Named, path: KeyPath, model: str = "", deployments: Sequence[DeploymentConfig] = ()
     ) -> Strategy | None:
         """The strategy of that name for `model`, or for nobody; None with problems."""
         members = [as_configured(each) for each in deployments]
@@ -45,7 +45,7 @@ class Factories:
         strategy: Strategy | None = self.made("strategy", named, path, context)
         return strategy
 
-    def offered(self, kind: str, name: str, path: Path) -> Any:
+    def offered(self, kind: str, name: str, path: KeyPath) -> Any:
         """The factory of that kind and name; None with a problem."""
         try:
             return self._draft.plugins.get(kind, name)
@@ -53,7 +53,7 @@ class Factories:
             self._draft.problem(path, error.message)
             return None
 
-    def validated(self, model: type[M] | None, settings: Mapping[str, Any], path: Path) -> M | None:
+    def validated(self, model: type[M] | None, settings: object, path: KeyPath) -> M | None:
         """The settings of a plugin, whose secrets are hidden from now on; None with problems."""
         kind: object = model
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
@@ -65,7 +65,7 @@ class Factories:
         self._draft.scrubber.know(_secrets_in(made))
         return made
 
-    def made(self, kind: str, named: Named, path: Path, context: Callable[[str, Any], Context]) -> Any:
+    def made(self, kind: str, named: Named, path: KeyPath, context: Callable[[str, Any], Context]) -> Any:
         """What the factory `named.type` of that kind makes of its settings; None with problems.
 
         `context`: makes what the factory is given, of its name and its settings.
@@ -84,7 +84,7 @@ class Factories:
             return None
         return self.make(kind, named.type, path, lambda: factory.make(context(named.type, settings)))
 
-    def make(self, kind: str, name: str, path: Path, make: Callable[[], Any]) -> Any:
+    def make(self, kind: str, name: str, path: KeyPath, make: Callable[[], Any]) -> Any:
         """What the factory `name` of that kind makes; None with problems."""
         try:
             made = make()

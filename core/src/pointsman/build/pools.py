@@ -13,7 +13,7 @@ from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.config import DeploymentConfig, ModelConfig, Named
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.errors import FallbackOn, Outcome, PluginError
 from pointsman.provider import ProviderFactory
 from pointsman.requests.requirements import show, unmet
@@ -60,7 +60,7 @@ class Pools:
 
     def choice(self, name: str, model: ModelConfig) -> Choice | None:
         """How a model chooses, with all that it and its deployments say checked; None with problems."""
-        path: Path = ("models", name)
+        path: KeyPath = ("models", name)
         strategy = self._factories.strategy(*self._choosing(name, model), name, model.deployments)
         retry = self._retry
         if model.retry is not None:
@@ -71,13 +71,13 @@ class Pools:
         self._check_require(model, path)
         return None if strategy is None else Choice(strategy, retry)
 
-    def _choosing(self, name: str, model: ModelConfig) -> tuple[Named, Path]:
+    def _choosing(self, name: str, model: ModelConfig) -> tuple[Named, KeyPath]:
         """The strategy that holds for a model, and where it stands."""
         if model.strategy is None:
             return self._draft.config.strategy, ("strategy",)
         return model.strategy, ("models", name, "strategy")
 
-    def _check_deployment(self, config: DeploymentConfig, path: Path) -> None:
+    def _check_deployment(self, config: DeploymentConfig, path: KeyPath) -> None:
         factory = self._known.get(config.provider)
         if factory is not None and factory.options is not None:
             self._factories.validated(factory.options, config.options, (*path, "options"))
@@ -91,7 +91,7 @@ class Pools:
                 (*path, "max_in_flight"), "adaptive_concurrency needs it: it searches between 1 and this"
             )
 
-    def _check_require(self, model: ModelConfig, path: Path) -> None:
+    def _check_require(self, model: ModelConfig, path: KeyPath) -> None:
         providers = self._draft.config.providers
         known = [each for each in model.deployments if each.provider in providers]
         carried = [{**providers[each.provider].labels, **each.labels} for each in known]

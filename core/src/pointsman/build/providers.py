@@ -14,7 +14,7 @@ from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.config import ProviderConfig
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
@@ -52,7 +52,7 @@ class Providers:
         return None if new is None else self._checked(new, old)
 
     def _new(self, name: str, config: ProviderConfig) -> Upstream | None:
-        path: Path = ("providers", name)
+        path: KeyPath = ("providers", name)
         self._know(config)
         for_tokens: list[Client] = []
         auth = self._auth(name, config, for_tokens)
@@ -66,7 +66,7 @@ class Providers:
             return None
         return self._made(name, config, factory, settings, auth, for_tokens)
 
-    def _lacks_credential(self, config: ProviderConfig, factory: ProviderFactory, path: Path) -> bool:
+    def _lacks_credential(self, config: ProviderConfig, factory: ProviderFactory, path: KeyPath) -> bool:
         if not factory.needs_key or config.base_url is not None or config.credential is not None:
             return False
         variable = factory.key_variable or "API_KEY"
@@ -87,7 +87,7 @@ class Providers:
         for_tokens: list[Client],
     ) -> Upstream | None:
         """What the factory makes, with clients that it opens on demand; None with a problem."""
-        path: Path = ("providers", name)
+        path: KeyPath = ("providers", name)
         own: list[Client] = []
 
         def open_client(endpoint: Endpoint) -> Client:
@@ -127,7 +127,7 @@ class Providers:
             return client
 
         context = partial(self._draft.contexts.auth, provider=name, http=open_client)
-        path: Path = ("providers", name, key)
+        path: KeyPath = ("providers", name, key)
         auth: Auth | None = self._factories.made("auth", config.credential, path, context)
         return auth
 

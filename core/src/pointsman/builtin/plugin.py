@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
+from pointsman.dialect import DialectFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
+from pointsman.section import SectionFactory
+from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
 
@@ -41,6 +44,24 @@ class BuiltinPlugin(PointsmanSpec):
         from pointsman.builtin import audit
 
         return audit.BUILT_IN
+
+    @hookimpl
+    def pointsman_services(self) -> Sequence[ServiceFactory]:
+        from pointsman.control.service import SERVICE  # sockets, and a model: for nothing without `control`
+
+        return (SERVICE,)
+
+    @hookimpl
+    def pointsman_sections(self) -> Sequence[SectionFactory]:
+        from pointsman.control.service import SECTION
+
+        return (SECTION,)
+
+    @hookimpl
+    def pointsman_config_dialects(self) -> Sequence[DialectFactory]:
+        from pointsman.builtin import dialects  # only for what is no configuration of ours
+
+        return dialects.BUILT_IN
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:

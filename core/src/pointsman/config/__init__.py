@@ -2,18 +2,18 @@
 
 from pointsman.config.model import Config
 from pointsman.config.sections import (
-    AttemptTimeouts,
+    AttemptTimeoutSettings,
     DeploymentConfig,
     LimitsConfig,
     ModelConfig,
     ModelTimeouts,
     Named,
     ProviderConfig,
-    Timeouts,
+    TimeoutSettings,
 )
 
 __all__ = [
-    "AttemptTimeouts",
+    "AttemptTimeoutSettings",
     "Config",
     "DeploymentConfig",
     "LimitsConfig",
@@ -21,5 +21,5 @@ __all__ = [
     "ModelTimeouts",
     "Named",
     "ProviderConfig",
-    "Timeouts",
+    "TimeoutSettings",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman.config.problems import Path, Problem, readable, show_path
+from pointsman.config.problems import KeyPath, Problem, readable, show_path
 
 LARGEST_BYTES = 1024 * 1024
 
@@ -28,18 +28,23 @@ class Document(Struct, frozen=True):
 
     data: Any
     file: str | None = None
-    places: Mapping[Path, Place] = MappingProxyType({})
+    places: Mapping[KeyPath, Place] = MappingProxyType({})
+    source: Document | None = None
+    """What it was translated from, which has the places; `origins` say what was made from what."""
+    origins: Mapping[KeyPath, KeyPath] = MappingProxyType({})
 
     def __repr__(self) -> str:
         # The data may hold secrets, and tools that report errors show what local variables hold.
         return f"Document({self.file!r})"
 
-    def locate(self, path: Path, *, key: bool = False) -> Position | None:
+    def locate(self, path: KeyPath, *, key: bool = False) -> Position | None:
         """Line and column of the value at `path`, of its key when `key`.
 
         For what is not in the file, such as a key that is missing: the key of the mapping it is missing in,
         or the scalar that stands for that mapping.
         """
+        if self.source is not None:
+            return self.source.locate(self._origin(path), key=key)
         for length in range(len(path), -1, -1):
             place = self.places.get(path[:length])
             if place is not None:
@@ -47,14 +52,23 @@ class Document(Struct, frozen=True):
                 return place.key if key or missing else place.value
         return None
 
-    def _value(self, path: Path) -> Any:
+    def _origin(self, path: KeyPath) -> KeyPath:
+        """The way to what the value at `path` was made from, or would have been."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.origins:
+                return (*self.origins[path[:length]], *path[length:])
+        return path
+
+    def _value(self, path: KeyPath) -> Any:
         value = self.data
         for step in path:
             value = value[step]
         return value
 
-    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+    def problem(self, path: KeyPath, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` of the value at `path`, or of its key."""
+        if self.source is not None:
+            return self.source.problem(self._origin(path), message, hint, key=key)
         line, column = self.locate(path, key=key) or (None, None)
         hint = None if hint is None else readable(hint)
         return Problem(readable(message), show_path(path), hint, self.file, line, column)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pointsman._internal.suggest import nearest
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 
 KEYS = {
     "model_list": "that is LiteLLM's; here upstreams stand under `providers` and names under `models`",
@@ -16,6 +16,7 @@ KEYS = {
     "routing_strategy": "write `strategy`, such as `strategy: least_connections`",
     "general_settings": "that is LiteLLM's; its proxy has no counterpart here",
     "environment_variables": "that is LiteLLM's; set them where the router is started, and write ${NAME}",
+    "load_balancer": "write `strategy`, such as `strategy: least_connections`",
     "model_name": "the name of a model is its key: `models: {assistant: {deployments: […]}}`",
     "api_base": "write `base_url`",
     "endpoint": "write `base_url`",
@@ -72,7 +73,7 @@ def of_key(key: str) -> str | None:
     return KEYS.get(key) or (f"it stands {PLACES[key]}" if key in PLACES else None)
 
 
-def instead(path: Path, value: object) -> str | None:
+def instead(path: KeyPath, value: object) -> str | None:
     """What was probably meant by a `value` of the wrong kind at `path`; None when nobody can tell."""
     match path:
         case ("providers" | "models" as section,) if isinstance(value, list | tuple):
@@ -88,7 +89,7 @@ def instead(path: Path, value: object) -> str | None:
     return _of_key(str(path[-1]) if path else "", value)
 
 
-def missing(path: Path, beside: object) -> str | None:
+def missing(path: KeyPath, beside: object) -> str | None:
     """What to write where the key at `path` is missing; None when nobody can tell.
 
     Args:

@@ -9,19 +9,21 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 
 ReadFile = Callable[[str], str]
 """The text of the file at a path. Raises OSError or ValueError."""
 
-Fault = tuple[Path, str, str | None]
+Unresolved = tuple[KeyPath, str, str | None]
 """Where a reference failed, what is wrong with it, and what would help."""
 
 _REFERENCE = r"\$(?:\$|\{(?P<inside>[^}]*)\}|(?P<loose>\{?))"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
-def interpolate(data: Any, *, environ: Mapping[str, str], read_file: ReadFile) -> tuple[Any, list[Fault]]:
+def interpolate(
+    data: Any, *, environ: Mapping[str, str], read_file: ReadFile
+) -> tuple[Any, list[Unresolved]]:
     """`data` with every reference in its strings resolved, and what could not be.
 
     Args:
@@ -29,9 +31,9 @@ def interpolate(data: Any, *, environ: Mapping[str, str], read_file: ReadFile) -
         environ: the variables.
         read_file: how `${file:…}` is read; one line break at the end is dropped.
     """
-    faults: list[Fault] = []
+    faults: list[Unresolved] = []
 
-    def walk(value: Any, path: Path) -> Any:
+    def walk(value: Any, path: KeyPath) -> Any:
         if isinstance(value, str):
             return _resolved(value, path) if "$" in value else value
         if isinstance(value, Mapping):
@@ -40,7 +42,7 @@ def interpolate(data: Any, *, environ: Mapping[str, str], read_file: ReadFile) -
             return [walk(each, (*path, n)) for n, each in enumerate(value)]
         return value
 
-    def _resolved(text: str, path: Path) -> str:
+    def _resolved(text: str, path: KeyPath) -> str:
         def one(found: re.Match[str]) -> str:
             try:
                 return _one(found, environ, read_file)

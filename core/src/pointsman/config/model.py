@@ -8,7 +8,7 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from msgspec import structs
@@ -17,11 +17,11 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationI
 from pointsman._internal.regular_files import read_regular
 from pointsman._internal.settings import Rare, Section, no_entries, no_items
 from pointsman.config.document import LARGEST_BYTES, Document
-from pointsman.config.findings import Finding, findings, kind
+from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
 from pointsman.config.kinds import ModelName, ProviderName, Word
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
-from pointsman.config.problems import MOST_SHOWN, Path, Problem, config_error
+from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.salvage import ValidPart
 from pointsman.config.sections import (
@@ -31,7 +31,8 @@ from pointsman.config.sections import (
     ModelConfig,
     Named,
     ProviderConfig,
-    Timeouts,
+    TimeoutSettings,
+    _Open,
 )
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
@@ -68,8 +69,8 @@ class _AnySource:
     __hash__ = None  # type: ignore[assignment]  # equal to all, so a hash would tell nothing
 
 
-class Config(Section):
-    """Everything that a router is told."""
+class Config(_Open):
+    """Everything that a router is told. Keys beyond these are sections, which belong to plugins."""
 
     providers: dict[ProviderName, ProviderConfig] = Field(description="the upstreams, by a name of yours")
     models: dict[ModelName, ModelConfig] = Field(
@@ -92,8 +93,8 @@ class Config(Section):
         default=RefusalSettings.model_construct(),
         description="when a deployment is tried again that refused us",
     )
-    timeouts: Rare[Timeouts] = Field(
-        default=Timeouts.model_construct(), description="how long calls may take"
+    timeouts: Rare[TimeoutSettings] = Field(
+        default=TimeoutSettings.model_construct(), description="how long calls may take"
     )
     limits: dict[str, Rare[LimitsConfig]] = Field(
         default_factory=no_entries,
@@ -124,10 +125,6 @@ class Config(Section):
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
     )
     audit: list[Rare[Named]] = Field(default_factory=no_items, description="where records of requests go")
-    control: FilePath | None = Field(
-        default=None,
-        description="a socket to operate the router by, relative to the configuration; `{pid}`: its process",
-    )
     transport: Word = Field(
         default="auto",
         description="HTTP implementation: `h1`, `aiohttp` or `httpx`; `auto` takes the first that will do",
@@ -142,11 +139,12 @@ class Config(Section):
     @classmethod
     def load(
         cls,
-        file: FilePath | str,
+        file: Path | str,
         *,
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
         further: Further | None = None,
+        plugins: Iterable[object] = (),
     ) -> Self:
         """The configuration in `file`: .yaml, .yml, .toml or .json, at most 1 MiB. Reads files: it blocks.
 
@@ -154,6 +152,7 @@ class Config(Section):
             environ: the variables of `${VAR}`; the process's own when None.
             read_file: how `${file:…}` is read.
             further: asked, when something is wrong, what else is wrong with what is left without it.
+            plugins: plugin objects that need not be installed, whose sections are known, too.
 
         Raises: ConfigError with everything that is wrong.
         """
@@ -161,7 +160,7 @@ class Config(Section):
             read,  # its patterns take milliseconds, for nothing without a file
         )
 
-        return _without_locals(lambda: cls._from_document(read(file), environ, read_file, further))
+        return _without_locals(lambda: cls._from_document(read(file), environ, read_file, further, plugins))
 
     @classmethod
     def from_text(
@@ -173,12 +172,15 @@ class Config(Section):
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
         further: Further | None = None,
+        plugins: Iterable[object] = (),
     ) -> Self:
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
         from pointsman.config.readers.files import parse
 
         return _without_locals(
-            lambda: cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file, further)
+            lambda: cls._from_document(
+                parse(text, suffix=suffix, file=file), environ, read_file, further, plugins
+            )
         )
 
     @classmethod
@@ -189,12 +191,15 @@ class Config(Section):
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
         further: Further | None = None,
+        plugins: Iterable[object] = (),
     ) -> Self:
         """The configuration in a mapping shaped like the file, `${…}` included.
 
         Raises: ConfigError with everything that is wrong.
         """
-        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file, further))
+        return _without_locals(
+            lambda: cls._from_document(Document(mapping), environ, read_file, further, plugins)
+        )
 
     @classmethod
     def _from_document(
@@ -203,6 +208,7 @@ class Config(Section):
         environ: Mapping[str, str] | None,
         read_file: ReadFile | None,
         further: Further | None,
+        plugins: Iterable[object],
     ) -> Self:
         if not isinstance(document.data, Mapping):
             raise config_error(
@@ -213,16 +219,23 @@ class Config(Section):
                 ],
                 file=document.file,
             )
+        warnings: tuple[Problem, ...] = ()
+        if not _looks_native(document.data):
+            from pointsman.config.translation import translated  # looks for plugins: for nothing, mostly
+
+            document, warnings = translated(document, plugins)
         data, faults = interpolate(
             document.data,
             environ=os.environ if environ is None else environ,
             read_file=read_reference if read_file is None else read_file,
         )
         unresolved = [Finding(path, message, hint) for path, message, hint in faults]
-        config, wrong = _checked(cls, data, unresolved, document, further)
+        unknown = _unknown(cls, data, plugins)
+        config, wrong = _checked(cls, data, [*unresolved, *unknown], document, further)
         if config is None:
             raise config_error(_problems(wrong, document), file=document.file)
         config._source = _AnySource(document)
+        config.warn(warnings)
         return config
 
     @model_validator(mode="after")
@@ -244,6 +257,11 @@ class Config(Section):
     def _general(self) -> dict[str, Section]:
         return {name: getattr(self, name) for name in SPECIFIC}
 
+    @property
+    def sections(self) -> Mapping[str, Any]:
+        """What stands in the sections that plugins read, as it was written."""
+        return {name: value for name, value in self.settings.items() if value is not None}
+
     def specific(self) -> Specific:
         """What holds for each deployment of what models and deployments can say for themselves."""
         return Specific(self._general(), self.models)
@@ -262,7 +280,7 @@ class Config(Section):
         """The file it was loaded from."""
         return self._source.document.file
 
-    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+    def problem(self, path: KeyPath, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
         return self._source.document.problem(path, message, hint, key=key)
 
@@ -273,13 +291,14 @@ class Config(Section):
     def validate_settings(
         self,
         model: type[M] | None,
-        settings: Mapping[str, Any],
-        path: Path,
+        settings: object,
+        path: KeyPath,
         found: list[Finding],
     ) -> M | None:
         """The settings of a plugin as an instance of its model; what is wrong is added to `found`.
 
         Args:
+            settings: a mapping, mostly; what stands in a section can be something else.
             model: None, or `BaseModel` itself, when the plugin takes no settings.
             path: where the settings stand, such as `("providers", "gpu1")` or `("models", "a", "strategy")`.
 
@@ -289,7 +308,7 @@ class Config(Section):
         also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
         checked: type[BaseModel] = _NoSettings if model is None or model is BaseModel else model
         try:
-            made = checked.model_validate(dict(settings))
+            made = checked.model_validate(dict(settings) if isinstance(settings, Mapping) else settings)
         except ValidationError as error:
             wrong = findings(error, checked, also=also, foreign=True)
         else:
@@ -306,7 +325,7 @@ class Config(Section):
         listed = {name: ModelConfig(deployments=deployments) for name, deployments in pools.items()}
         return {**self.models, **{name: pool for name, pool in listed.items() if name not in self.models}}
 
-    def timeouts_for(self, model: str, deployment: DeploymentConfig) -> Timeouts:
+    def timeouts_for(self, model: str, deployment: DeploymentConfig) -> TimeoutSettings:
         """What holds for calls of `model` at `deployment`: the most specific that is said.
 
         In this order: the deployment, the model, the provider, the general `timeouts`.
@@ -316,7 +335,7 @@ class Config(Section):
         for level in (provider and provider.timeouts, public and public.timeouts, deployment.timeouts):
             if level is not None:
                 merged.update((name, value) for name, value in level if value is not None)
-        return Timeouts.model_construct(**merged)  # each value was validated where it was said
+        return TimeoutSettings.model_construct(**merged)  # each value was validated where it was said
 
     def health_for(self, provider: ProviderConfig) -> CheckSettings | None:
         """How `provider` is checked; None when it is not."""
@@ -344,6 +363,27 @@ def _problems(found: Sequence[Finding], document: Document) -> list[Problem]:
         hint = (each.hint() if callable(each.hint) else each.hint) if n < MOST_SHOWN else None
         problems.append(document.problem(each.path, each.message, hint, key=each.at_key))
     return problems
+
+
+def _looks_native(data: Mapping[str, Any]) -> bool:
+    """Whether nobody needs to ask if `data` is in a dialect: each of its providers has a type."""
+    providers = data.get("providers")
+    return isinstance(providers, Mapping) and all(
+        isinstance(each, Mapping) and "type" in each for each in providers.values()
+    )
+
+
+def _unknown(model: type[Config], data: Mapping[str, Any], plugins: Iterable[object]) -> list[Finding]:
+    """The keys at the top that are neither the model's nor a section of somebody's."""
+    surplus = [key for key in data if key not in model.model_fields]
+    if not surplus:
+        return []
+    from pointsman.plugins.known_names import PACKAGES
+    from pointsman.plugins.registry import Plugins  # looks at all that is installed: for nothing, mostly
+
+    sections = {*Plugins(plugins).names("section"), *PACKAGES["section"]}
+    known = [*model.model_fields, *sorted(sections)]
+    return [unknown_key((key,), known) for key in surplus if key not in sections]
 
 
 class _NoSettings(Section):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from pointsman._internal.settings import Order, Section
 from pointsman.config.findings import Finding
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.config.sections import DeploymentConfig, ModelConfig
 from pointsman.resilience.circuit_breaker import BreakerSettings
 from pointsman.resilience.cool_down import OverloadSettings, RefusalSettings
@@ -78,7 +78,7 @@ def specific_findings(
         yield from _contradictions((section,), general[section], said=general[section])
         saying = {name: own for name, each in models.items() if (own := getattr(each, section)) is not None}
         for name, own in saying.items():
-            path: Path = ("models", name, section)
+            path: KeyPath = ("models", name, section)
             yield from _contradictions(path, merged(general[section], own), said=own)
         yield from _conflicts(section, saying, models)
         for name, model in models.items():
@@ -116,7 +116,7 @@ def _said(section: Section) -> dict[str, Any]:
     }
 
 
-def _contradictions(path: Path, holds: Section, *, said: Section) -> Iterator[Finding]:
+def _contradictions(path: KeyPath, holds: Section, *, said: Section) -> Iterator[Finding]:
     """What is wrong within the settings that hold, at the key that is `said` here."""
     for order in holds.orders:
         least, most = getattr(holds, order.least), getattr(holds, order.most)

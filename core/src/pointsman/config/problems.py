@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pointsman.errors import ConfigError
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """The way to a value: keys of mappings and indices of lists, such as `("models", "a", "deployments", 0)`."""
 
 _BARE = r"[A-Za-z_][A-Za-z0-9_-]*"

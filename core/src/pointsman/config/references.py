@@ -8,7 +8,7 @@ from typing import Any
 
 from pointsman._internal.suggest import did_you_mean
 from pointsman.config.findings import Finding
-from pointsman.config.problems import Path, show_path
+from pointsman.config.problems import KeyPath, show_path
 from pointsman.config.sections import DeploymentConfig, ModelConfig, ProviderConfig
 
 
@@ -97,14 +97,14 @@ def _disagreements(
     providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig]
 ) -> Iterator[Finding]:
     """One id is one deployment, whatever model it is in: only weight and priority belong to the model."""
-    known: dict[str, tuple[DeploymentConfig, Path]] = {}
+    known: dict[str, tuple[DeploymentConfig, KeyPath]] = {}
     for provider, settings in providers.items():
         for n, model in enumerate(settings.models):
             listed = DeploymentConfig(provider=provider, model=model)
             known.setdefault(listed.id, (listed, ("providers", provider, "models", n)))
     for name, public in models.items():
         for n, deployment in enumerate(public.deployments):
-            path: Path = ("models", name, "deployments", n)
+            path: KeyPath = ("models", name, "deployments", n)
             other, where = known.setdefault(deployment.id, (deployment, path))
             differs = _differences(deployment, other)
             if differs and where[:2] != path[:2]:
@@ -128,7 +128,7 @@ def _differences(one: DeploymentConfig, other: DeploymentConfig) -> list[str]:
 def _wrong_limits(
     providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig], limits: Set[str]
 ) -> Iterator[Finding]:
-    shared: list[tuple[Path, list[str]]] = [
+    shared: list[tuple[KeyPath, list[str]]] = [
         (("providers", name), each.shared_limits) for name, each in providers.items()
     ]
     for name, model in models.items():

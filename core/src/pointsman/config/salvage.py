@@ -9,7 +9,7 @@ from msgspec import structs
 from pydantic import BaseModel, ValidationError
 
 from pointsman.config.findings import Finding, findings
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -24,8 +24,8 @@ class ValidPart:
     def __init__(self, data: Mapping[str, Any], *, spare: Mapping[str, Any]) -> None:
         self._data = _copy(data)
         self._spare = spare
-        self._above_removed: set[Path] = set()
-        self._indices: dict[Path, list[int]] = {}
+        self._above_removed: set[KeyPath] = set()
+        self._indices: dict[KeyPath, list[int]] = {}
 
     def model(self, model: type[M], found: Sequence[Finding], *, context: object = None) -> M | None:
         """An instance of `model` without what `found` says is wrong, None when nothing is left."""
@@ -50,7 +50,7 @@ class ValidPart:
         places = finding.rests_on if finding.at_key else (finding.path, *finding.rests_on)
         return any(self._restore(path) in self._above_removed for path in places)
 
-    def _remove(self, paths: Collection[Path]) -> bool:
+    def _remove(self, paths: Collection[KeyPath]) -> bool:
         targets = {self._existing(path) for path in paths if not self._is_spared(path)}
         if () in targets:
             return False
@@ -67,10 +67,10 @@ class ValidPart:
             del container[last]
         return True
 
-    def _is_spared(self, path: Path) -> bool:
+    def _is_spared(self, path: KeyPath) -> bool:
         return len(path) == 1 and path[0] in self._spare and path[0] not in self._data
 
-    def _existing(self, path: Path) -> Path:
+    def _existing(self, path: KeyPath) -> KeyPath:
         """The longest part of `path` that is there: a missing key is a fault of what it is missing in."""
         current: Any = self._data
         for n, step in enumerate(path):
@@ -82,13 +82,13 @@ class ValidPart:
             current = current[step]
         return path
 
-    def _at(self, path: Path) -> Any:
+    def _at(self, path: KeyPath) -> Any:
         current: Any = self._data
         for step in path:
             current = current[step]
         return current
 
-    def _restore(self, path: Path) -> Path:
+    def _restore(self, path: KeyPath) -> KeyPath:
         restored = list(path)
         for n, step in enumerate(path):
             indices = self._indices.get(path[:n])

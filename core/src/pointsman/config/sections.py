@@ -6,7 +6,7 @@ written: `Named.settings`, `ProviderConfig.settings`. Nothing here shows or dump
 
 # The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
 from collections.abc import Iterator, Mapping
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import (
@@ -95,7 +95,7 @@ class Named(_Open):
         return _or_text(handler.resolve_ref_schema(handler(core)))
 
 
-class AttemptTimeouts(Section):
+class AttemptTimeoutSettings(Section):
     """How long the parts of one attempt may take, where that differs from `timeouts`."""
 
     connect: Duration | None = Field(default=None, gt=0, description="until the connection stands")
@@ -121,7 +121,7 @@ class ModelTimeouts(Section):
     attempt: Duration | None = Field(default=None, gt=0, description="one attempt as a whole")
 
 
-class Timeouts(Section):
+class TimeoutSettings(Section):
     """How long calls may take, unless something more specific says otherwise."""
 
     connect: Duration = Field(default=5.0, gt=0, description="until the connection stands")
@@ -195,13 +195,13 @@ class ProviderConfig(_Open):
     )
     transport: Word | None = Field(default=None, description="in place of the general `transport`")
     proxy: ProxyUrl | None = Field(default=None, description="URL of a proxy, credentials included")
-    ca_file: FilePath | None = Field(
+    ca_file: Path | None = Field(
         default=None, description="PEM file of the authorities to trust instead of the usual"
     )
-    client_cert: FilePath | None = Field(
+    client_cert: Path | None = Field(
         default=None, description="PEM file of our certificate, for upstreams that ask"
     )
-    client_key: FilePath | None = Field(
+    client_key: Path | None = Field(
         default=None, description="PEM file of its key; without it in `client_cert`"
     )
     http2: bool = Field(default=False, description="offer HTTP/2")
@@ -221,8 +221,8 @@ class ProviderConfig(_Open):
         description="in place of the general `health`, key by key; false: it is not checked",
         json_schema_extra={"as_general": True},
     )
-    timeouts: Rare[AttemptTimeouts] = Field(
-        default=AttemptTimeouts.model_construct(), description="in place of the general `timeouts`"
+    timeouts: Rare[AttemptTimeoutSettings] = Field(
+        default=AttemptTimeoutSettings.model_construct(), description="in place of the general `timeouts`"
     )
 
     @field_validator("auth")
@@ -234,7 +234,7 @@ class ProviderConfig(_Open):
 
     @field_validator("client_key")
     @classmethod
-    def _key_of_a_certificate(cls, value: FilePath | None, info: ValidationInfo) -> FilePath | None:
+    def _key_of_a_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and info.data.get("client_cert", value) is None:
             raise ValueError("needs client_cert beside it")
         return value
@@ -278,8 +278,9 @@ class DeploymentConfig(Section):
     options: dict[str, Any] = Field(
         default_factory=no_entries, description="what only this provider type knows"
     )
-    timeouts: Rare[AttemptTimeouts] = Field(
-        default=AttemptTimeouts.model_construct(), description="in place of those of model and provider"
+    timeouts: Rare[AttemptTimeoutSettings] = Field(
+        default=AttemptTimeoutSettings.model_construct(),
+        description="in place of those of model and provider",
     )
     circuit_breaker: Rare[BreakerSettings] | None = Field(
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL

@@ -53,7 +53,7 @@ def end_attempt(
         estimator = execution.chain[0].estimator
         if estimator is not None and believed.completion is not None:
             estimator.observe(believed.completion)
-    if error is not None or execution.setting.events.listeners:
+    if error is not None or execution.setting.events.attempt_ended:
         _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
 
 
@@ -140,7 +140,7 @@ def end_request(execution: Execution, result: str, error: BaseException | None =
     execution.is_over = True
     setting = execution.setting
     try:
-        if error is not None or setting.events.listeners:
+        if error is not None or setting.events.request_ended:
             _tell_of_request(execution, result, error)
     finally:
         setting.running.ended(execution)

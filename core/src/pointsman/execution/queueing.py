@@ -6,17 +6,19 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pointsman.errors import CallError, Outcome
+from pointsman.events import Queued
 from pointsman.execution.failover import lease_for, none_available, open_pools
+from pointsman.execution.progress import tell
 from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
-from pointsman.resilience.fair_queue import Priority
+from pointsman.resilience.fair_queue import QueuePriority
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.lease import Lease
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
 
-_PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
+_PRIORITIES = {"high": QueuePriority.HIGH, "normal": QueuePriority.NORMAL, "low": QueuePriority.LOW}
 
 
 async def queued_lease(execution: Execution) -> Lease:
@@ -27,6 +29,8 @@ async def queued_lease(execution: Execution) -> Lease:
     demand, queue, failures = execution.demand, execution.chain[0].queue, execution.failures
     assert queue is not None
     until = _patience(execution, queue, execution.now())
+    if execution.setting.events.detailed:
+        tell(execution, Queued, execution.request.model)
 
     def attempt(now: float) -> Lease | NotYet:
         lease = lease_for(execution, now)

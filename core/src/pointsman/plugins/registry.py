@@ -21,7 +21,7 @@ from pointsman.errors import PluginError
 from pointsman.hookspecs import PROJECT, PointsmanSpec
 from pointsman.plugins.discovery import CORE, LIMIT, Claim, Installed, canonical, short
 from pointsman.plugins.kinds import KINDS, Kind
-from pointsman.plugins.validation import Fault, Loaded, Manager, fault_of
+from pointsman.plugins.validation import Loaded, Manager, PluginFault, fault_of
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.strategy import StrategyFactory
@@ -133,7 +133,7 @@ class Plugins:
     def origin(self, kind: str, name: str) -> str:
         """Where what `get` returns comes from: a distribution, or the place of an object passed in."""
         for loaded in self._passed:
-            with suppress(Fault):
+            with suppress(PluginFault):
                 if name in loaded.offers(KINDS[kind]):
                     return loaded.where
         built_in = name in self._builtin.offers(KINDS[kind])
@@ -145,7 +145,7 @@ class Plugins:
         found = {name for each, name in self._installed.claims if each == kind}
         found |= set(self._builtin.offers(KINDS[kind]))
         for loaded in self._passed:
-            with suppress(Fault):
+            with suppress(PluginFault):
                 found |= set(loaded.offers(KINDS[kind]))
         return sorted(found)
 
@@ -173,7 +173,7 @@ class Plugins:
         for loaded in self._passed:
             try:
                 factory = loaded.offers(kind).get(name)
-            except Fault as fault:
+            except PluginFault as fault:
                 raise PluginError(f"the plugin {loaded.where} that was passed in {fault}") from fault.cause
             if factory is not None:
                 found.append((loaded, factory))
@@ -235,7 +235,7 @@ class Plugins:
         kind = KINDS[claim.kind]
         try:
             offered = loaded.offers(kind)
-        except Fault as fault:
+        except PluginFault as fault:
             return _Broken(str(fault), fault.cause, upgrade, loaded.hooks)
         if kind.hook not in loaded.hooks:
             return _Broken(f"has no hook {kind.hook}", None, upgrade, loaded.hooks)
@@ -250,7 +250,7 @@ class Plugins:
         known = self._objects.get(id(plugin))
         return self._take(plugin, where, fault_of(plugin)) if known is None else known
 
-    def _take(self, plugin: object, where: str, fault: Fault | None) -> Loaded:
+    def _take(self, plugin: object, where: str, fault: PluginFault | None) -> Loaded:
         if fault is None:
             self.manager.register(plugin, f"{where}#{len(self._objects)}")
         taken = self._objects[id(plugin)] = Loaded(plugin, where, self.manager, fault)
@@ -287,7 +287,7 @@ class Plugins:
             try:
                 for name in loaded.offers(kind):
                     yield replace(info, kind=kind.name, name=name)
-            except Fault as fault:
+            except PluginFault as fault:
                 yield replace(info, kind=kind.name, state="broken", error=str(fault))
 
     def _info(self, claim: Claim) -> PluginInfo:

@@ -27,7 +27,7 @@ class Manager(pluggy.PluginManager):
         return None if name.startswith("__") else super().parse_hookspec_opts(module_or_class, name)
 
 
-class Fault(Exception):
+class PluginFault(Exception):
     """What is wrong with a plugin object, as the end of a sentence about it."""
 
     def __init__(self, message: str, cause: BaseException | None = None) -> None:
@@ -39,13 +39,13 @@ class Loaded:
     """A plugin object, and what it offers of each kind."""
 
     def __init__(
-        self, plugin: object, where: str, manager: pluggy.PluginManager, fault: Fault | None
+        self, plugin: object, where: str, manager: pluggy.PluginManager, fault: PluginFault | None
     ) -> None:
         self.plugin = plugin
         self.where = where
         self.fault = fault
         self._manager = manager
-        self._offers: dict[str, dict[str, Any] | Fault] = {}
+        self._offers: dict[str, dict[str, Any] | PluginFault] = {}
 
     @property
     def hooks(self) -> tuple[str, ...]:
@@ -54,16 +54,16 @@ class Loaded:
         return tuple(sorted(caller.name for caller in callers or ()))
 
     def offers(self, kind: Kind) -> dict[str, Any]:
-        """What its hook for `kind` returns, by name; asked once. Raises Fault."""
+        """What its hook for `kind` returns, by name; asked once. Raises PluginFault."""
         if self.fault is not None:
             raise self.fault
         if kind.name not in self._offers:
             try:
                 self._offers[kind.name] = self._ask(kind)
-            except Fault as fault:
+            except PluginFault as fault:
                 self._offers[kind.name] = fault
         offered = self._offers[kind.name]
-        if isinstance(offered, Fault):
+        if isinstance(offered, PluginFault):
             raise offered
         return offered
 
@@ -73,19 +73,19 @@ class Loaded:
             answers = self._manager.subset_hook_caller(kind.hook, others)()
             factories = [factory for answer in answers for factory in answer]
         except Exception as error:  # somebody else's code: anything can happen
-            raise Fault(f"fails in its hook {kind.hook}: {short(error)}", error) from error
+            raise PluginFault(f"fails in its hook {kind.hook}: {short(error)}", error) from error
         offered: dict[str, Any] = {}
         for factory in factories:
             name = getattr(factory, "name", None)
             if not isinstance(name, str) or not isinstance(factory, kind.factory or object):
                 wanted = kind.factory.__name__ if kind.factory else "something with a name"
-                raise Fault(
+                raise PluginFault(
                     f"returns a {type(factory).__name__} from {kind.hook}, expected a list of {wanted}"
                 )
             if (wrong := _misshapen(factory)) is not None:
-                raise Fault(f"returns a {type(factory).__name__} {wrong} from {kind.hook}")
+                raise PluginFault(f"returns a {type(factory).__name__} {wrong} from {kind.hook}")
             if name in offered:
-                raise Fault(f"returns two of the name {name!r} from {kind.hook}")
+                raise PluginFault(f"returns two of the name {name!r} from {kind.hook}")
             offered[name] = factory
         return offered
 
@@ -110,10 +110,10 @@ def _misshapen(factory: Any) -> str | None:
     return None
 
 
-def fault_of(plugin: object) -> Fault | None:
+def fault_of(plugin: object) -> PluginFault | None:
     """Why `plugin` cannot be registered. A manager of its own takes the damage."""
     if isinstance(plugin, type):
-        return Fault(f"is a class, expected an object: write plugin = {plugin.__name__}()")
+        return PluginFault(f"is a class, expected an object: write plugin = {plugin.__name__}()")
     trial = Manager(PROJECT)
     trial.add_hookspecs(PointsmanSpec)
     try:
@@ -121,24 +121,26 @@ def fault_of(plugin: object) -> Fault | None:
         trial.register(plugin, "trial")
         hooks = [caller.name for caller in trial.get_hookcallers(plugin) or ()]
         _refuse_strays(trial, plugin, hooks)
-    except Fault as fault:
+    except PluginFault as fault:
         return fault
     except Exception as error:  # somebody else's object: anything can happen
-        return Fault(f"is not a plugin: {short(error)}", error)
-    return None if hooks else Fault("has no hook: no method is marked with @hookimpl")
+        return PluginFault(f"is not a plugin: {short(error)}", error)
+    return None if hooks else PluginFault("has no hook: no method is marked with @hookimpl")
 
 
 def _refuse_strays(trial: pluggy.PluginManager, plugin: object, hooks: Sequence[str]) -> None:
-    """Raise Fault for an implementation of no hook, and for one that lacks its mark."""
+    """Raise PluginFault for an implementation of no hook, and for one that lacks its mark."""
     known = [kind.hook for kind in KINDS.values()]
     for name in hooks:
         caller = getattr(trial.hook, name)
         if not caller.has_spec() and not all(each.optionalhook for each in caller.get_hookimpls()):
-            raise Fault(f"implements {name}, which is no hook; {did_you_mean(name, known, what='there are')}")
+            raise PluginFault(
+                f"implements {name}, which is no hook; {did_you_mean(name, known, what='there are')}"
+            )
     for name in dir(plugin):
         if not name.startswith(f"{PROJECT}_") or name in hooks:
             continue
         method: Callable[..., Any] | None = getattr(plugin, name, None)
         inherited = hasattr(method, f"{PROJECT}_spec")
         if callable(method) and not inherited and nearest(name, known) is not None:
-            raise Fault(f"has a method {name} that is not marked with @hookimpl")
+            raise PluginFault(f"has a method {name} that is not marked with @hookimpl")

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from pointsman.errors import CallError, DeadlineExceeded, QueueFull
-from pointsman.resilience.fair_queue import FairQueue, Priority, Waiter
+from pointsman.resilience.fair_queue import FairQueue, QueuePriority, Waiter
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class AdmissionQueue(Generic[T]):
         attempt: Attempt[T],
         *,
         key: str = "",
-        priority: int = Priority.NORMAL,
+        priority: int = QueuePriority.NORMAL,
         deadline: float = inf,
         needs: Hashable = None,
     ) -> T:

@@ -108,7 +108,7 @@ class Permit(NamedTuple):
     id: int
 
 
-Listener = Callable[[BreakerState, BreakerState, float, str], None]
+OnChange = Callable[[BreakerState, BreakerState, float, str], None]
 """Called with (old state, new state, now, reason)."""
 
 
@@ -148,7 +148,7 @@ class Breaker:
         "state",
     )
 
-    def __init__(self, settings: BreakerSettings, rng: Rng, *, on_change: Listener | None = None) -> None:
+    def __init__(self, settings: BreakerSettings, rng: Rng, *, on_change: OnChange | None = None) -> None:
         self.state = BreakerState.CLOSED if settings.enabled else BreakerState.DISABLED
         self.epoch = 0
         self.opens_in_row = 0

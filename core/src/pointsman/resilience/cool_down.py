@@ -124,7 +124,7 @@ class CoolDown:
         self.in_row = 0
 
 
-class Member(Protocol):
+class CoolDownMember(Protocol):
     """What is kept away by a cool-down that it shares."""
 
     def cooled(self) -> None:
@@ -138,16 +138,16 @@ class Credential(CoolDown):
 
     def __init__(self, settings: CoolDownSettings = REFUSAL) -> None:
         super().__init__(settings)
-        self._members: list[ref[Member]] = []
+        self._members: list[ref[CoolDownMember]] = []
 
-    def join(self, member: Member) -> None:
+    def join(self, member: CoolDownMember) -> None:
         """`member` uses this credential from now on."""
         self._members = [each for each in self._members if each() not in (None, member)] + [ref(member)]
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: CoolDownMember) -> None:
         """`member` uses another one."""
         self._members = [each for each in self._members if each() not in (None, member)]
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[CoolDownMember]:
         """Those that still exist."""
         return [member for each in self._members if (member := each()) is not None]

@@ -34,7 +34,7 @@ _PARTS = 1_000_000  # of a turn: shares are counted in whole parts
 _MEMORY = 10.0  # seconds: departures of so long ago count a third in the estimate of the wait
 
 
-class Priority(IntEnum):
+class QueuePriority(IntEnum):
     """The three classes of a line by default; 0 is the highest."""
 
     HIGH = 0
@@ -161,7 +161,7 @@ class FairQueue:
 
     def __init__(self, settings: QueueSettings | None = None) -> None:
         self.settings = QueueSettings() if settings is None else settings
-        self._lanes = [_PriorityClass(priority) for priority in range(len(Priority))]
+        self._lanes = [_PriorityClass(priority) for priority in range(len(QueuePriority))]
         self._share = round(self.settings.lowest_share * _PARTS)
         self._length = 0
         self._number = 0
@@ -184,7 +184,7 @@ class FairQueue:
         key: str,
         now: float,
         *,
-        priority: int = Priority.NORMAL,
+        priority: int = QueuePriority.NORMAL,
         deadline: float = inf,
     ) -> tuple[Waiter, Waiter | None]:
         """The new caller in the line, and the one who had to leave for it, if any.

@@ -254,7 +254,7 @@ class Fault(Struct, frozen=True):
         return cls("split_utf8", change)
 
 
-Step = Fault | Sequence[Fault] | None
+FaultStep = Fault | Sequence[Fault] | None
 """What one request suffers: a fault, several in order, or nothing."""
 
 
@@ -268,8 +268,8 @@ class FaultUpstream(ReplayTransport):
     def __init__(
         self,
         reply: Reply | Callable[[httpx.Request], Reply],
-        *script: Step,
-        faults: Sequence[Step] = (),
+        *script: FaultStep,
+        faults: Sequence[FaultStep] = (),
         share: float = 1.0,
         seed: int = 0,
         frames: Frames = _NO_FRAMES,
@@ -319,7 +319,7 @@ class FaultUpstream(ReplayTransport):
             delivery = fault.change(delivery, self._frames, rng)
         return delivery
 
-    def _step(self, number: int, rng: random.Random) -> Step:
+    def _step(self, number: int, rng: random.Random) -> FaultStep:
         if number < len(self._script):
             return self._script[number]
         return rng.choice(self._faults) if self._faults and rng.random() < self._share else None

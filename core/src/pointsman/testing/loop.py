@@ -51,13 +51,7 @@ class _VirtualSelector(selectors.DefaultSelector):
         return []
 
 
-def run(work: Coroutine[Any, Any, T], seed: int | None = None) -> T:
-    """What `work` returns, run to its end on a fresh `VirtualLoop`; with a `seed` on a `ShuffleLoop`."""
-    with asyncio.Runner(loop_factory=VirtualLoop if seed is None else _shuffling(seed)) as runner:
+def run(work: Coroutine[Any, Any, T], loop: Callable[[], asyncio.AbstractEventLoop] = VirtualLoop) -> T:
+    """What `work` returns, run to its end on a fresh loop that `loop` makes, such as a `ShuffleLoop`."""
+    with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(work)
-
-
-def _shuffling(seed: int) -> Callable[[], VirtualLoop]:
-    from pointsman.testing.shuffle import ShuffleLoop  # which is a VirtualLoop
-
-    return lambda: ShuffleLoop(seed)

@@ -110,7 +110,7 @@ class ReplyBody(httpx.AsyncByteStream):
         self.closed = True
 
 
-Step = Reply | Exception | None
+ReplayStep = Reply | Exception | None
 """An answer, what a transport raises in its place, or None: no answer ever comes."""
 
 
@@ -126,7 +126,7 @@ class ReplayTransport(httpx.AsyncBaseTransport):
         closed: the transport was closed.
     """
 
-    def __init__(self, *steps: Step | Callable[[httpx.Request], Step]) -> None:
+    def __init__(self, *steps: ReplayStep | Callable[[httpx.Request], ReplayStep]) -> None:
         self._steps = steps or (Reply(),)
         self.requests: list[httpx.Request] = []
         self.bodies: list[ReplyBody] = []

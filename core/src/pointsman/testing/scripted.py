@@ -87,7 +87,9 @@ class Scripted(PointsmanSpec):
 
     @hookimpl
     def pointsman_providers(self) -> Sequence[ProviderFactory]:
-        return [ProviderFactory("scripted", _Settings, lambda context: _ScriptedProvider(context, self))]
+        return [
+            ProviderFactory("scripted", _ScriptedSettings, lambda context: _ScriptedProvider(context, self))
+        ]
 
     def next_answer(self, provider: str, request: Any, call: Call) -> Answer:
         """The answer for a call that begins now."""
@@ -110,7 +112,7 @@ class Scripted(PointsmanSpec):
         self.in_flight[provider] -= 1
 
 
-class _Settings(BaseModel):
+class _ScriptedSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 

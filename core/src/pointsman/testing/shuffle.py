@@ -18,6 +18,7 @@ from asyncio.base_events import BaseEventLoop
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from pointsman.testing.loop import VirtualLoop, run
@@ -114,7 +115,7 @@ def explore(work: Callable[[int], Coroutine[Any, Any, object]], seeds: int | Ite
         seeds = [int(given)]
     for seed in range(seeds) if isinstance(seeds, int) else seeds:
         with seeded(seed):
-            run(work(seed), seed)
+            run(work(seed), partial(ShuffleLoop, seed))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
@@ -103,43 +103,68 @@ class Assembly:
         )
 
     def _add(self, event: StreamEvent) -> None:
-        match event:
-            case TextDelta():
-                self._text.write(event.text)
-            case ReasoningDelta():
-                self._reasoning.append(_text(event.reasoning))
-            case ToolCallDelta():
-                # Pieces of a call: id and name come once, the arguments in any number of pieces.
-                if type(event.index) is not int:
-                    raise TypeError(f"the index of a tool call is a {type(event.index).__name__}")
-                call = self._calls.setdefault(event.index, ["", ""])
-                call[0] = call[0] or _text(event.id)
-                call[1] = call[1] or _text(event.name)
-                call.append(_text(event.arguments))
-                if event.extra:
-                    extra = self._extras.setdefault(event.index, {})
-                    extra.update(joined_extra(extra, event.extra))
-            case Started():
-                # The first that is some: a chunk of a router's or filter's own may come before the answer's.
-                self._id, self._model = self._id or _text(event.id), self._model or _text(event.model)
-            case Finished():
-                if self._finish is None:
-                    self._finish, self._native = event.finish_reason, event.native
-            case UsageUpdate():
-                if (wrong := unsound(event.usage)) is not None:
-                    raise TypeError(f"the usage {wrong}")
-                self.usage = event.usage
-            case ReasoningBlock():
-                self._blocks.append(event.block)
-            case RawDelta():
-                self._raw = joined_extra(self._raw or {}, event.raw) if event.raw else self._raw
-                self._extra = joined_extra(self._extra or {}, event.extra) if event.extra else self._extra
-            case RefusalDelta():
-                self._refusal.append(_text(event.refusal))
-            case StreamEvent():
-                return  # of a kind that says nothing of the answer
-            case _:
-                raise TypeError(f"a {type(event).__name__} is no event")
+        for kind in type(event).__mro__:  # the first, but for a kind derived from ours
+            if (take := _TAKES.get(kind)) is not None:
+                return take(self, event)
+        raise TypeError(f"a {type(event).__name__} is no event")
+
+    def _text_delta(self, event: TextDelta) -> None:
+        self._text.write(event.text)
+
+    def _reasoning_delta(self, event: ReasoningDelta) -> None:
+        self._reasoning.append(_text(event.reasoning))
+
+    def _reasoning_block(self, event: ReasoningBlock) -> None:
+        self._blocks.append(event.block)
+
+    def _refusal_delta(self, event: RefusalDelta) -> None:
+        self._refusal.append(_text(event.refusal))
+
+    def _tool_call_delta(self, event: ToolCallDelta) -> None:
+        # Pieces of a call: id and name come once, the arguments in any number of pieces.
+        if type(event.index) is not int:
+            raise TypeError(f"the index of a tool call is a {type(event.index).__name__}")
+        call = self._calls.setdefault(event.index, ["", ""])
+        call[0] = call[0] or _text(event.id)
+        call[1] = call[1] or _text(event.name)
+        call.append(_text(event.arguments))
+        if event.extra:
+            extra = self._extras.setdefault(event.index, {})
+            extra.update(joined_extra(extra, event.extra))
+
+    def _started(self, event: Started) -> None:
+        # The first that is some: a chunk of a router's or filter's own may come before the answer's.
+        self._id, self._model = self._id or _text(event.id), self._model or _text(event.model)
+
+    def _finished(self, event: Finished) -> None:
+        if self._finish is None:
+            self._finish, self._native = event.finish_reason, event.native
+
+    def _usage_update(self, event: UsageUpdate) -> None:
+        if (wrong := unsound(event.usage)) is not None:
+            raise TypeError(f"the usage {wrong}")
+        self.usage = event.usage
+
+    def _raw_delta(self, event: RawDelta) -> None:
+        self._raw = joined_extra(self._raw or {}, event.raw) if event.raw else self._raw
+        self._extra = joined_extra(self._extra or {}, event.extra) if event.extra else self._extra
+
+    def _nothing(self, event: StreamEvent) -> None:
+        """An event of a kind that says nothing of the answer."""
+
+
+_TAKES: Mapping[type, Callable[[Assembly, Any], None]] = {
+    TextDelta: Assembly._text_delta,
+    ReasoningDelta: Assembly._reasoning_delta,
+    ReasoningBlock: Assembly._reasoning_block,
+    RefusalDelta: Assembly._refusal_delta,
+    ToolCallDelta: Assembly._tool_call_delta,
+    Started: Assembly._started,
+    Finished: Assembly._finished,
+    UsageUpdate: Assembly._usage_update,
+    RawDelta: Assembly._raw_delta,
+    StreamEvent: Assembly._nothing,
+}
 
 
 def _text(value: object) -> str:

@@ -28,7 +28,7 @@ from pointsman.errors import (
 )
 from pointsman.wire import retry_after
 
-Kind = type[CallError]
+ErrorType = type[CallError]
 
 
 class Recognised(NamedTuple):
@@ -40,7 +40,7 @@ class Recognised(NamedTuple):
         in_vain: the request alone is more than the account's rate allows, so waiting does not help.
     """
 
-    kind: Kind | None = None
+    kind: ErrorType | None = None
     wait: float | None = None
     in_vain: bool = False
 
@@ -62,12 +62,12 @@ def recognise(status: int | None, code: str, type: str, message: str) -> Recogni
     return Recognised(kind, told_wait(message))
 
 
-def kind_by_status(status: int) -> Kind:
+def kind_by_status(status: int) -> ErrorType:
     """What a status of 400 or above means that stands in a body, not in a status line."""
     return _BY_STATUS.get(status) or (Unavailable if status >= 500 else InvalidRequest)
 
 
-def kind_by_vague_word(code: str, type: str) -> Kind | None:
+def kind_by_vague_word(code: str, type: str) -> ErrorType | None:
     """What words mean that say too little to overrule a status; None for others."""
     return _VAGUE.get(code) or _VAGUE.get(type)
 
@@ -85,7 +85,7 @@ def told_wait(message: str) -> float | None:
 
 # ── by code and type ─────────────────────────────────────────────────────────────────────────────────
 
-CODES: Mapping[str, Kind] = {
+CODES: Mapping[str, ErrorType] = {
     # out of money
     "insufficient_quota": QuotaExhausted,
     "credit_balance_exhausted": QuotaExhausted,
@@ -141,7 +141,7 @@ _POLICY = r".*_policy(_violation)?"
 
 BASE_RESP = "base_resp"
 """The type of an error that MiniMax tells in `base_resp`, with a number of its own as its code."""
-_MINIMAX: Mapping[str, Kind] = {
+_MINIMAX: Mapping[str, ErrorType] = {
     "1001": Unavailable,
     "1002": RateLimited,
     "1004": AuthenticationFailed,
@@ -155,7 +155,7 @@ _MINIMAX: Mapping[str, Kind] = {
     "2056": QuotaExhausted,
 }
 
-_VAGUE: Mapping[str, Kind] = {
+_VAGUE: Mapping[str, ErrorType] = {
     "invalid_request_error": InvalidRequest,
     "BadRequestError": InvalidRequest,  # vLLM
     "server_error": Unavailable,
@@ -167,7 +167,7 @@ _VAGUE: Mapping[str, Kind] = {
     "NOT_FOUND": ModelNotFound,
     "UNAVAILABLE": Unavailable,
 }
-_BY_STATUS: Mapping[int, Kind] = {
+_BY_STATUS: Mapping[int, ErrorType] = {
     401: AuthenticationFailed,
     402: QuotaExhausted,
     403: PermissionDenied,
@@ -178,7 +178,7 @@ _BY_STATUS: Mapping[int, Kind] = {
 }
 
 
-def _by_word(word: str, status: int | None) -> Kind | None:
+def _by_word(word: str, status: int | None) -> ErrorType | None:
     kind = CODES.get(word)
     if kind is None and re.fullmatch(_POLICY, word):
         return ContentFiltered
@@ -281,7 +281,7 @@ CANNOT = (
 )
 
 # Which statuses a message may overrule. None stands for an error that came without one.
-_MESSAGES: tuple[tuple[Kind, frozenset[int | None], tuple[Pattern, ...]], ...] = (
+_MESSAGES: tuple[tuple[ErrorType, frozenset[int | None], tuple[Pattern, ...]], ...] = (
     (ContextWindowExceeded, frozenset((None, 400, 413, 422, 500, 502, 503)), TOO_LONG),
     (QuotaExhausted, frozenset((None, 400, 402, 403, 422, 429)), OUT_OF_MONEY),
     (AuthenticationFailed, frozenset((None, 400, 403, 422)), BAD_KEY),
@@ -304,7 +304,7 @@ _TOO_LARGE = r"^request too large for .{1,300}\b(?:TPM|tokens per min)"
 _ASKED = r"\blimit:? (\d+),.{0,60}\brequested:? (\d+)"
 
 
-def _by_message(status: int | None, message: str) -> Kind | None:
+def _by_message(status: int | None, message: str) -> ErrorType | None:
     for kind, statuses, patterns in _MESSAGES:
         if status in statuses and any(re.search(each.words, message, re.IGNORECASE) for each in patterns):
             return kind

@@ -8,12 +8,12 @@ from bisect import bisect_right
 from typing import Any
 
 from pointsman.config.document import Place, Position
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 
 DEEPEST = 64
 INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 
-Fault = tuple[Position | None, Path, str, str | None]
+ReadingFault = tuple[Position | None, KeyPath, str, str | None]
 
 
 class Malformed(Exception):
@@ -29,9 +29,9 @@ class Builder:
 
     def __init__(self) -> None:
         self.root: Any = None
-        self.places: dict[Path, Place] = {}
-        self.faults: list[Fault] = []
-        self._open: list[tuple[dict[str, Any] | list[Any], Path]] = []
+        self.places: dict[KeyPath, Place] = {}
+        self.faults: list[ReadingFault] = []
+        self._open: list[tuple[dict[str, Any] | list[Any], KeyPath]] = []
         self._key: tuple[str, Position] | None = None
 
     def awaits_key(self) -> bool:
@@ -62,7 +62,7 @@ class Builder:
     def scalar(self, value: Any, at: Position) -> None:
         self.check(value, self._put(value, at), at)
 
-    def check(self, value: Any, path: Path, at: Position) -> None:
+    def check(self, value: Any, path: KeyPath, at: Position) -> None:
         """Refuse a key or a value that the formats do not agree upon."""
         if isinstance(value, str):
             if any("\ud800" <= each <= "\udfff" for each in value):
@@ -72,10 +72,10 @@ class Builder:
         elif not isinstance(value, str | int | float | bool | dict | list | None):
             self.fault(at, path, "a date or time is not expected", "quotes make a text")
 
-    def fault(self, at: Position, path: Path, message: str, hint: str | None = None) -> None:
+    def fault(self, at: Position, path: KeyPath, message: str, hint: str | None = None) -> None:
         self.faults.append((at, path, message, hint))
 
-    def here(self) -> Path:
+    def here(self) -> KeyPath:
         """The path of what comes next."""
         if not self._open:
             return ()
@@ -84,7 +84,7 @@ class Builder:
             return (*path, len(container))
         return (*path, self._key[0]) if self._key else path
 
-    def _put(self, value: Any, at: Position) -> Path:
+    def _put(self, value: Any, at: Position) -> KeyPath:
         path = self.here()
         key_at = at
         if not self._open:

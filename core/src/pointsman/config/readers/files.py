@@ -7,24 +7,24 @@ each: duplicate keys, deep nesting, half characters.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from pointsman._internal.regular_files import read_regular
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.problems import Problem, config_error, show_path
-from pointsman.config.readers.builder import DEEPEST, Builder, Fault, Lines, Malformed
+from pointsman.config.readers.builder import DEEPEST, Builder, Lines, Malformed, ReadingFault
 from pointsman.units import format_size
 
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 
 
-def read(file: FilePath | str) -> Document:
+def read(file: Path | str) -> Document:
     """The document in `file`, whose suffix says what it is: .yaml, .yml, .toml or .json.
 
     Raises: ConfigError with every problem that was found.
     """
     name = str(file)
-    suffix = FilePath(name).suffix.lower()
+    suffix = Path(name).suffix.lower()
     if suffix not in _SUFFIXES:
         raise config_error([Problem("is none of .yaml, .yml, .toml and .json", file=name)], file=name)
     try:
@@ -75,7 +75,7 @@ def _reader(suffix: str) -> Callable[[str, Builder], None]:
     return reader
 
 
-def _located(fault: Fault, file: str | None) -> Problem:
+def _located(fault: ReadingFault, file: str | None) -> Problem:
     position, path, message, hint = fault
     line, column = position or (None, None)
     return Problem(message, show_path(path), hint, file, line, column)

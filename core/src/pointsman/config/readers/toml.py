@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pointsman.config.document import Place
-from pointsman.config.problems import Path
+from pointsman.config.problems import KeyPath
 from pointsman.config.readers.builder import DEEPEST, Builder, Lines, Malformed
 
 _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -35,7 +35,7 @@ def read_toml(text: str, builder: Builder) -> None:
     builder.root = data
 
 
-def _add(builder: Builder, value: Any, path: Path, places: Mapping[Path, Place]) -> None:
+def _add(builder: Builder, value: Any, path: KeyPath, places: Mapping[KeyPath, Place]) -> None:
     """Take over the places, of what is really there, and refuse what the other formats cannot hold."""
     if len(path) > DEEPEST:
         raise Malformed(f"is nested more than {DEEPEST} levels deep", None)
@@ -67,11 +67,11 @@ class _Places:
         self._text = text
         self._at = 0
         self._lines = Lines(text)
-        self._counts: dict[Path, int] = {}
-        self._seen: set[Path] = set()
+        self._counts: dict[KeyPath, int] = {}
+        self._seen: set[KeyPath] = set()
 
-    def all(self) -> Iterator[tuple[Path, Place]]:
-        table: Path = ()
+    def all(self) -> Iterator[tuple[KeyPath, Place]]:
+        table: KeyPath = ()
         self._space()
         while self._at < len(self._text):
             if self._text[self._at] == "[":
@@ -88,8 +88,8 @@ class _Places:
 
     def _header(
         self, keys: list[tuple[str, int]], *, is_list: bool, start: int
-    ) -> tuple[Path, list[tuple[Path, Place]]]:
-        path: Path = ()
+    ) -> tuple[KeyPath, list[tuple[KeyPath, Place]]]:
+        path: KeyPath = ()
         places = []
         for n, (key, at) in enumerate(keys):
             path = (*path, key)
@@ -104,7 +104,7 @@ class _Places:
         self._seen.update(each for each, _place in fresh)
         return path, fresh
 
-    def _pair(self, table: Path) -> Iterator[tuple[Path, Place]]:
+    def _pair(self, table: KeyPath) -> Iterator[tuple[KeyPath, Place]]:
         keys = self._keys()
         self._space()
         self._at += 1
@@ -119,7 +119,7 @@ class _Places:
         yield path, self._place(keys[-1][1], self._at)
         yield from self._value(path)
 
-    def _value(self, path: Path) -> Iterator[tuple[Path, Place]]:
+    def _value(self, path: KeyPath) -> Iterator[tuple[KeyPath, Place]]:
         opening = self._text[self._at]
         if opening == "[":
             yield from self._array(path)
@@ -129,7 +129,7 @@ class _Places:
             found = _STRING.match(self._text, self._at) or _WORD.match(self._text, self._at)
             self._at = found.end() if found else self._at + 1
 
-    def _array(self, path: Path) -> Iterator[tuple[Path, Place]]:
+    def _array(self, path: KeyPath) -> Iterator[tuple[KeyPath, Place]]:
         self._at += 1
         self._space()
         index = 0
@@ -140,7 +140,7 @@ class _Places:
             self._comma()
         self._at += 1
 
-    def _inline_table(self, path: Path) -> Iterator[tuple[Path, Place]]:
+    def _inline_table(self, path: KeyPath) -> Iterator[tuple[KeyPath, Place]]:
         self._at += 1
         self._space()
         while self._text[self._at] != "}":

@@ -13,7 +13,7 @@ from pointsman._internal.httpx_lazy import httpx
 from pointsman.errors import CallError
 from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call, ProviderFactory
-from pointsman.testing.replay import ReplayTransport, Reply, Step, call_for, provider_for
+from pointsman.testing.replay import ReplayStep, ReplayTransport, Reply, call_for, provider_for
 from pointsman.types import ChatRequest, ChatResponse, StreamEvent
 
 KEY = "canary-key-5c0ffee5"
@@ -45,7 +45,9 @@ class Told(Struct, frozen=True):
 class Bench:
     """One provider over a transport that gives whatever `reply` is now."""
 
-    def __init__(self, subject: Subject, reply: Step | Callable[[httpx.Request], Step] = None) -> None:
+    def __init__(
+        self, subject: Subject, reply: ReplayStep | Callable[[httpx.Request], ReplayStep] = None
+    ) -> None:
         self.reply = reply
         self.transport = ReplayTransport(self._step)
         self.provider = provider_for(
@@ -121,7 +123,7 @@ class Bench:
         self.transport.requests.clear()
         self.transport.bodies.clear()
 
-    def _step(self, request: httpx.Request) -> Step:
+    def _step(self, request: httpx.Request) -> ReplayStep:
         return self.reply(request) if callable(self.reply) else self.reply
 
 

@@ -18,7 +18,7 @@ from pointsman.config.findings import Finding
 from pointsman.errors import ConfigError
 from pointsman.units import Duration
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "configuration.md"
 
 EXAMPLE = """\

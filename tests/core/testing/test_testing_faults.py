@@ -31,7 +31,7 @@ from pointsman.errors import (
 )
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import Fault, FaultUpstream, Frames, Reply, client_for, run
-from pointsman.testing.faults import Step, frames_of
+from pointsman.testing.faults import FaultStep, frames_of
 from pointsman.transports.factory import TransportFactory
 
 TEXT = "héllo wörld ☀ fine"
@@ -152,7 +152,7 @@ class Transports(PointsmanSpec):
         ]
 
 
-def upstream(dialect: Dialect, *script: Step, streamed: bool, **more: Any) -> FaultUpstream:
+def upstream(dialect: Dialect, *script: FaultStep, streamed: bool, **more: Any) -> FaultUpstream:
     reply = Reply(200, dialect.stream, {"content-type": dialect.content_type})
     if not streamed:
         reply = Reply(200, dialect.whole, {"content-type": "application/json"})
@@ -185,7 +185,7 @@ class End:
     attempts: Sequence[str] = ()
 
 
-def ended(dialect: str, *faults: Step, streamed: bool, attempts: int = 1) -> End:
+def ended(dialect: str, *faults: FaultStep, streamed: bool, attempts: int = 1) -> End:
     """One call, whose attempts go to a faulty upstream (`a`) first, and then to a sound one (`b`)."""
     given = HERE[dialect]
 
@@ -218,12 +218,12 @@ def ended(dialect: str, *faults: Step, streamed: bool, attempts: int = 1) -> End
     return end
 
 
-def step(fault: str, dialect: str, *, pieces: int) -> Step:
+def step(fault: str, dialect: str, *, pieces: int) -> FaultStep:
     """The fault of that name, in a stream after `pieces` pieces of text."""
     given = HERE[dialect]
     length = given.through(pieces)
     frames = given.opening + pieces
-    made: dict[str, Step] = {
+    made: dict[str, FaultStep] = {
         "stall": Fault.stall_after(length),
         "ping only": Fault.ping_only(3, after=frames),
         "reset": Fault.reset_after(length),
@@ -379,7 +379,9 @@ def test_a_stream_without_its_end_marker_is_truncated_however_much_text_it_had(d
     ],
     ids=lambda given: given.name if isinstance(given, Fault) else "",
 )
-def test_what_does_no_harm_is_answered(dialect: str, streamed: bool, fault: Step, seconds: float) -> None:
+def test_what_does_no_harm_is_answered(
+    dialect: str, streamed: bool, fault: FaultStep, seconds: float
+) -> None:
     if not streamed and isinstance(fault, Fault) and fault.name == "two_terminators":
         return  # a whole answer has none
 

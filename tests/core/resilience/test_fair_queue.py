@@ -18,13 +18,13 @@ from reference_models.queue import Caller, QueueModel
 
 from pointsman.errors import DeadlineExceeded, QueueFull
 from pointsman.resilience.admission_queue import NOT_YET, AdmissionQueue, Attempt, NotYet
-from pointsman.resilience.fair_queue import FairQueue, Priority, QueueSettings, Waiter
+from pointsman.resilience.fair_queue import FairQueue, QueuePriority, QueueSettings, Waiter
 from pointsman.testing import VirtualLoop, run
 
 SEED = int(os.environ.get("POINTSMAN_WAITING_SEED", "0"))
 INTERLEAVINGS = int(os.environ.get("POINTSMAN_WAITING_INTERLEAVINGS", "1500"))
 
-HIGH, NORMAL, LOW = Priority
+HIGH, NORMAL, LOW = QueuePriority
 
 
 def line(**settings: object) -> FairQueue:
@@ -107,7 +107,7 @@ def test_the_lowest_priority_gets_its_tenth() -> None:
 
 def test_every_priority_below_the_highest_has_its_share_so_that_none_starves() -> None:
     it = line(length=2_000)
-    for priority, key in zip(Priority, "hnl", strict=True):
+    for priority, key in zip(QueuePriority, "hnl", strict=True):
         enter(it, *key * 500, priority=priority)
 
     count = Counter(keys([serve(it) for _ in range(500)]))
@@ -256,10 +256,10 @@ def test_shares_match_weights_within_one_quantum(weights: dict[str, int], keys_:
 @given(
     weights,
     st.lists(
-        st.tuples(st.sampled_from("abcdef"), st.sampled_from(Priority), st.integers(0, 3)), max_size=120
+        st.tuples(st.sampled_from("abcdef"), st.sampled_from(QueuePriority), st.integers(0, 3)), max_size=120
     ),
 )
-def test_nobody_starves(weights: dict[str, int], moves: list[tuple[str, Priority, int]]) -> None:
+def test_nobody_starves(weights: dict[str, int], moves: list[tuple[str, QueuePriority, int]]) -> None:
     """A caller with `n` of its key before it is served within a number of departures that is known before.
 
     Its key is visited once in every round of its priority, in which the others have at most the sum of all

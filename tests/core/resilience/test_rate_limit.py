@@ -812,7 +812,7 @@ def test_all_that_a_request_sends_is_counted() -> None:
 
 
 def benchmark() -> None:
-    """Prints what a call pays: `PYTHONPATH=tests/support python tests/core/test_limits.py`."""
+    """Prints what a call pays: `PYTHONPATH=tests/support python tests/core/resilience/test_rate_limit.py`."""
     limits = RateLimits(
         [
             RateLimitScope(Gcra(500, 60.0), Gcra(10**6, 60.0)),

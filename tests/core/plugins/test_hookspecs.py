@@ -20,7 +20,7 @@ from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
 from pointsman.testing import Contexts, Scripted
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
 SOURCES = [*ROOT.glob("core/src/pointsman/**/*.py"), *ROOT.glob("contrib/cli/src/**/*.py")]
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from routers import config, in_flight, router
 
 from pointsman import CallError, Config, NoDeploymentAvailable, Overloaded, Router, Unavailable
 from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Answer, Scripted, ShuffleLoop, run
 
 
 def one(**deployment: Any) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def test_under_twenty_callers_and_many_reloads_the_count_is_exact_and_no_limit_i
             await asyncio.gather(*callers)
             assert in_flight(r) == upstream.in_flight["a"] == 0
 
-    run(main(), seed=seed)
+    run(main(), partial(ShuffleLoop, seed))
     assert upstream.most_in_flight["a"] > 1
 
 

@@ -12,7 +12,7 @@ from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.known_names import PACKAGES, what_to_write
 from pointsman.plugins.registry import Plugins
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BUILT_IN = {
     kind: [each.name for each in Plugins().listing() if each.kind == kind and each.state == "built in"]
     for kind in KINDS

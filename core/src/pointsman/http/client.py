@@ -150,11 +150,13 @@ class Client:
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
         if type(reply) is not Whole:
             opened = OpenAnswer(reply, self.errors, self, until, time)
-            self._heard(opened, secret)
+            if opened.status >= 300 or self.on_head is not None:
+                self._heard(opened, secret)
             return opened, await opened.read()
         time.close()
         answer = Answer(reply.status, reply.fields, self.errors)
-        self._heard(answer, secret)
+        if answer.status >= 300 or self.on_head is not None:
+            self._heard(answer, secret)
         return answer, answer.content(reply.body)
 
     async def send(
@@ -181,7 +183,7 @@ class Client:
         """
         secret, template, values, content = self._outgoing(method, path, body, headers)
         now = self._clock.now()
-        until = head_until = limits.until(now)
+        until = head_until = limits.deadline if limits.attempt is None else limits.until(now)
         error: Callable[[], Exception] = self.errors.timed_out
         if stream and now + limits.first_token < until:
             head_until, error = now + limits.first_token, self.errors.no_first_token
@@ -193,7 +195,8 @@ class Client:
             time.close()
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
         answer = OpenAnswer(reply, self.errors, self, until, time)
-        self._heard(answer, secret)
+        if answer.status >= 300 or self.on_head is not None:
+            self._heard(answer, secret)
         return answer
 
     async def json(

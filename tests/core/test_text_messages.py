@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pointsman import replace
 from pointsman.requests.messages import as_messages
 from pointsman.requests.parsing import chat_request, checked_request
-from pointsman.text_messages import TextMessages, as_text_messages
+from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, Message
 
 plain_messages = st.builds(Message, st.sampled_from(["system", "user", "assistant"]), st.text())
@@ -153,8 +153,6 @@ def test_its_roles_and_texts_are_had_where_it_was_read_as_plain_text_and_nowhere
     plain = as_messages([{"role": "developer", "content": "s"}, {"role": "user", "content": "u"}])
     beside = as_messages([*plain, Message("user", "x", name="Ann")])
 
-    text = as_text_messages(plain)
-
-    assert text is not None
-    assert (text.roles, text.texts) == (("system", "user"), ("s", "u"))
-    assert as_text_messages(beside) is None
+    assert isinstance(plain, TextMessages)
+    assert (plain.roles, plain.texts) == (("system", "user"), ("s", "u"))
+    assert not isinstance(beside, TextMessages)

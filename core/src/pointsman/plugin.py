@@ -45,7 +45,7 @@ _HOMES = {
         ConfiguredMember Member Price Residency RichMember Sample Strategy StrategyContext
         StrategyFactory
     """,
-    "pointsman.text_messages": "TextMessages as_text_messages",
+    "pointsman.text_messages": "TextMessages",
     "pointsman.transports.factory": "TransportContext TransportFactory",
     "pointsman.transports.fair_semaphore": "Slots",
     "pointsman.transports.httpx_messages": "Request Response",

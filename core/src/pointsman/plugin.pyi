@@ -288,7 +288,6 @@ from pointsman.strategy import (
     StrategyFactory as StrategyFactory,
 )
 from pointsman.text_messages import TextMessages as TextMessages
-from pointsman.text_messages import as_text_messages as as_text_messages
 from pointsman.transports.factory import (
     TransportContext as TransportContext,
 )

@@ -38,7 +38,7 @@ from pointsman.lifecycle import Lifecycle, shutting_down
 from pointsman.plugins.registry import Plugins
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
-from pointsman.requests.messages import Messages
+from pointsman.requests.messages import Messages, as_messages
 from pointsman.requests.parsing import chat_request, checked_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
@@ -465,6 +465,8 @@ def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
 def _asked(
     model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]
 ) -> tuple[ChatRequest, CallOptions]:
+    if not options and isinstance(model, str):  # as nearly all calls are: nothing more to read
+        return ChatRequest(model, as_messages(messages)), DEFAULT
     terms, rest = split_options(options)
     if not isinstance(model, ChatRequest):
         return chat_request(model, messages, rest), terms

@@ -92,12 +92,4 @@ class TextMessages(Sequence[Message]):
         raise AttributeError(f"cannot delete field {name!r}")
 
 
-def as_text_messages(messages: Sequence[Message]) -> TextMessages | None:
-    """`messages` by their roles and texts, where they are nothing else and were read as such; None otherwise.
-
-    What only needs roles and texts takes these, and no message is made for it.
-    """
-    return messages if type(messages) is TextMessages else None
-
-
 _set = object.__setattr__

@@ -141,7 +141,7 @@ class Execution:
             while True:
                 lease = None
                 try:
-                    self.last = lease = self._next_lease() or await self._queued_lease()
+                    self.last = lease = self.begin_attempt(self._next_lease() or await queued_lease(self))
                     return await operation(self, lease)
                 except BaseException as error:
                     self._failed(lease, error)  # raises when no attempt follows
@@ -179,16 +179,11 @@ class Execution:
                 raise deadline_passed(self, "before another attempt") from self.last_error
         if lease is None:
             lease = lease_for(self, now, back=self.refusal is None)
-        if lease is not None:
-            return self.begin_attempt(lease)
-        if worth_a_place(self, now):
-            return None
+        if lease is not None or worth_a_place(self, now):
+            return lease
         if self.refusal is not None:
             raise self.refusal
         raise none_available(self, now) from self.last_error
-
-    async def _queued_lease(self) -> Lease:
-        return self.begin_attempt(await queued_lease(self))
 
     def begin_attempt(self, lease: Lease) -> Lease:
         """`lease`, which holds the next attempt."""

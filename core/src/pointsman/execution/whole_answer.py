@@ -49,6 +49,7 @@ class WholeAnswer(Generic[R]):
                 asked = asked.with_defaults(deployment.defaults)
             response = await ask(asked, call(execution, lease, time))
         self._check(response, execution, lease)
+        with_origin: R = with_its_origin(response, execution, lease)
         end_attempt(
             execution,
             lease,
@@ -56,7 +57,6 @@ class WholeAnswer(Generic[R]):
             usage=response.usage,
             upstream_request_id=response.upstream_request_id,
         )
-        with_origin: R = with_its_origin(response, execution, lease)
         end_request(execution, "ok")
         return with_origin
 

@@ -153,7 +153,8 @@ class Client:
             if opened.status >= 300 or self.on_head is not None:
                 self._heard(opened, secret)
             return opened, await opened.read()
-        time.close()
+        if limits.time is None:
+            time.close()
         answer = Answer(reply.status, reply.fields, self.errors)
         if answer.status >= 300 or self.on_head is not None:
             self._heard(answer, secret)

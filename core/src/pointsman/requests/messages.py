@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, get_args
 
 from pointsman.errors import InvalidRequest
@@ -44,21 +45,24 @@ def _text_messages(given: Sequence[Any]) -> TextMessages | None:
     """`given`, when all are mappings, or all Messages, of a role and a text and nothing else; None otherwise.
 
     Nearly all conversations come so, and every call reads all of one: ten messages that are carried as roles
-    and texts, and not as objects, take 7.5 us less of a call's 22. Hence two comprehensions, and not one loop
-    that asks of each message which of the two it is.
+    and texts, and not as objects, take 7.5 us less of a call's 22. Hence one pass for each question, and not
+    one loop that asks of each message which of the two it is.
     """
     if type(given[0]) is not dict:
         if not all(map(_is_text, given)):
             return None
-        roles, texts = [each.role for each in given], [each.content for each in given]
-        return TextMessages(tuple(roles), tuple(texts), tuple(given))
+        return TextMessages(
+            tuple([each.role for each in given]), tuple([each.content for each in given]), tuple(given)
+        )
+    if set(map(type, given)) != {dict} or set(map(len, given)) != {2}:
+        return None
     try:
-        texts = [each["content"] for each in given if type(each) is dict and len(each) == 2]
-        roles = [_TEXT_ROLES[each["role"]] for each in given]
+        roles = tuple(map(_TEXT_ROLES.__getitem__, map(itemgetter("role"), given)))
+        texts = tuple(map(itemgetter("content"), given))
         "".join(texts)  # fails for what is no text
     except (KeyError, TypeError):
         return None
-    return TextMessages(tuple(roles), tuple(texts)) if len(texts) == len(roles) else None
+    return TextMessages(roles, texts)
 
 
 def _is_text(given: Any) -> bool:

@@ -26,8 +26,6 @@ from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest
 def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
     """A ChatRequest of what `Router.chat` was given. Raises InvalidRequest that names what is wrong."""
     _expect_name(model)
-    if not options:
-        return ChatRequest(model, as_messages(messages))
     read = read_options(options, CHAT_OPTIONS)
     if "tool_choice" in read:
         expect_named_tool(read)

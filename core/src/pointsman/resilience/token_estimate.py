@@ -8,7 +8,7 @@ from itertools import accumulate
 from math import ceil, log2
 from typing import Any
 
-from pointsman.text_messages import as_text_messages
+from pointsman.text_messages import TextMessages
 from pointsman.types import Audio, ChatRequest, EmbedRequest, File, GenerateRequest, Message, Request, Text
 
 DEFAULT_OUTPUT = 1_024
@@ -98,12 +98,12 @@ def input_estimate(request: Request) -> int:
 
 
 def _of_messages(messages: Sequence[Message]) -> float:
-    if (plain := as_text_messages(messages)) is not None:
-        whole = "".join(plain.texts)
+    if isinstance(messages, TextMessages):
+        whole = "".join(messages.texts)
         if whole.isascii():  # a quarter of a token is exact, so that it does not matter how they are added up
-            return MESSAGE_TOKENS * len(plain.texts) + len(whole) / 4
+            return MESSAGE_TOKENS * len(messages.texts) + len(whole) / 4
         tokens = 0.0
-        for text in plain.texts:
+        for text in messages.texts:
             tokens += MESSAGE_TOKENS + _of_text(text)
         return tokens
     tokens = 0.0

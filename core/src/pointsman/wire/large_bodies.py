@@ -13,7 +13,7 @@ from typing import Any
 
 from pointsman._internal import jsonio
 from pointsman.errors import InvalidRequest
-from pointsman.text_messages import as_text_messages
+from pointsman.text_messages import TextMessages
 from pointsman.types import Message, Text
 
 LARGE = 1 << 20
@@ -23,7 +23,7 @@ _PIECE = 3 << 18  # a multiple of three: then the pieces' base64 is that of the 
 
 def has_large_parts(messages: Sequence[Message]) -> bool:
     """Whether the parts of `messages` carry more than `LARGE`."""
-    if as_text_messages(messages) is not None:
+    if isinstance(messages, TextMessages):
         return False
     carried = 0
     for message in messages:

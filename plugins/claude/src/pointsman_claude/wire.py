@@ -22,7 +22,6 @@ from pointsman.plugin import (
     Text,
     TextMessages,
     Tool,
-    as_text_messages,
 )
 from pointsman_claude.blocks import (
     Block,
@@ -170,8 +169,7 @@ class _Turn(Struct):
 
 def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, Any]:
     """The keys `system` (when there is one) and `messages`."""
-    text = as_text_messages(messages)
-    if text is not None and (plain := _in_turns(text)) is not None:
+    if isinstance(messages, TextMessages) and (plain := _in_turns(messages)) is not None:
         return plain
     system: list[list[Block]] = []
     turns: list[_Turn] = []

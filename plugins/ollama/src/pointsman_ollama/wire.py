@@ -21,10 +21,10 @@ from pointsman.plugin import (
     Part,
     ReasoningEffort,
     ResponseFormat,
+    TextMessages,
     Tool,
     ToolCall,
     Unsupported,
-    as_text_messages,
     base64_of,
     data_urls,
 )
@@ -192,8 +192,8 @@ def _unsupported(what: str, why: str) -> NoReturn:
 
 
 def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    if (plain := as_text_messages(messages)) is not None:
-        return plain.mappings()
+    if isinstance(messages, TextMessages):
+        return messages.mappings()
     names: dict[str, str] = {}
     bodies = []
     for message in messages:

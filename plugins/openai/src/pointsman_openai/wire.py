@@ -26,11 +26,11 @@ from pointsman.plugin import (
     Part,
     ResponseFormat,
     Text,
+    TextMessages,
     Tool,
     ToolCall,
     ToolChoice,
     Unsupported,
-    as_text_messages,
     base64_of,
     data_urls,
 )
@@ -131,8 +131,8 @@ def chat_body(request: ChatRequest, model: str, quirks: Quirks, *, stream: bool)
 def messages(given: Sequence[Message], model: str, quirks: Quirks) -> list[Body]:
     """The conversation, one mapping for each message."""
     system = _system_role(model, quirks)
-    if (plain := as_text_messages(given)) is not None:
-        return plain.mappings(system=system)
+    if isinstance(given, TextMessages):
+        return given.mappings(system=system)
     bodies: list[Body] = []
     for n, each in enumerate(given):
         role, content = each.role, each.content
@@ -148,7 +148,7 @@ def messages(given: Sequence[Message], model: str, quirks: Quirks) -> list[Body]
 def _refuse(request: ChatRequest, quirks: Quirks) -> None:
     """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
     parts = set()
-    if as_text_messages(request.messages) is None:
+    if not isinstance(request.messages, TextMessages):
         parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}
     for feature in quirks.unsupported:
         asked = feature in parts if feature in _PARTS.values() else _asks(request, feature)

@@ -167,7 +167,7 @@ async def test_a_reply_is_whole_when_all_of_its_body_is_here_and_not_before(
     server.script = script
     reply = await transport.exchange(RequestTemplate("GET", httpx.URL(server.url()), {}), (), b"")
 
-    assert (reply.status, reply.named()) == (200, {"content-length": "5", "a": "1, 2"})
+    assert (reply.status, reply.fields) == (200, {"content-length": "5", "a": "1, 2"})
     assert not isinstance(reply, Whole)
     more.set()
     await until(lambda: transport._slots.in_use == 0)

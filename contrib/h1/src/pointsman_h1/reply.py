@@ -16,7 +16,8 @@ class H1Reply(H1Body):
     def status(self) -> int:
         return self._reader.status
 
-    def named(self) -> dict[str, str]:
+    @property
+    def fields(self) -> dict[str, str]:
         return self._reader.named()
 
     def __del__(self) -> None:

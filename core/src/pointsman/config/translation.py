@@ -14,6 +14,7 @@ from pointsman.config.findings import texts
 from pointsman.config.problems import Problem, config_error
 from pointsman.dialect import Dialect, DialectContext, ForeignDocument, NativeDocument
 from pointsman.errors import PluginError
+from pointsman.plugins.interfaces import lack
 from pointsman.plugins.registry import Plugins
 
 
@@ -39,6 +40,8 @@ def translated(document: Document, plugins: Iterable[object]) -> Translated:
             continue
         one = _Named(name, known.origin("dialect", name), document)
         dialect: Dialect = one.do("make", lambda make=factory.make, name=name: make(_context(name)))
+        if (wrong := lack("dialect", dialect)) is not None:
+            raise one.error(wrong)
         if one.do("matches", lambda dialect=dialect: dialect.matches(foreign)):
             matching.append((one, dialect))
     if len(matching) > 1:

@@ -125,7 +125,7 @@ class OpenAnswer(Answer):
         self, reply: Reply, errors: ExchangeErrors, owner: Owner, until: float, time: Timeouts
     ) -> None:
         self.status = reply.status
-        self.named = reply.named()
+        self.named = reply.fields
         self.errors = errors
         self.until = until
         self._reply = reply
@@ -220,9 +220,13 @@ class OpenAnswer(Answer):
 
         When more data comes, or nothing within 50 ms, the connection is closed instead.
         """
-        with suppress(CallError):
-            if await self.chunk(self._owner.now() + _END_WITHIN, self.errors.timed_out) is None:
-                return
+        piece = self._reply.ready()
+        if piece is None:
+            with suppress(CallError):
+                if await self.chunk(self._owner.now() + _END_WITHIN, self.errors.timed_out) is None:
+                    return
+        elif not piece:
+            return
         self.abort()
 
     async def aclose(self) -> None:

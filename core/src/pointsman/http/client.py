@@ -153,14 +153,14 @@ class Client:
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
         if type(reply) is not Whole:
             opened = OpenAnswer(reply, self.errors, self, until, time)
-            if self._heard(opened, secret) and again:
+            if (opened.status >= 300 or self.on_head is not None) and self._heard(opened, secret) and again:
                 await opened.aclose()
                 rest = replace(limits, deadline=until, attempt=None)
                 return await self.fetch(method, path, body, limits=rest, headers=headers, again=False)
             return opened, await opened.read()
         time.close()
         answer = Answer(reply.status, reply.fields, self.errors)
-        if self._heard(answer, secret) and again:
+        if (answer.status >= 300 or self.on_head is not None) and self._heard(answer, secret) and again:
             rest = replace(limits, deadline=until, attempt=None)
             return await self.fetch(method, path, body, limits=rest, headers=headers, again=False)
         return answer, answer.content(reply.body)
@@ -192,7 +192,7 @@ class Client:
         """
         secret, template, values, content = self._outgoing(method, path, body, headers)
         now = self._clock.now()
-        until = head_until = limits.until(now)
+        until = head_until = limits.deadline if limits.attempt is None else limits.until(now)
         error: Callable[[], Exception] = self.errors.timed_out
         if stream and now + limits.first_token < until:
             head_until, error = now + limits.first_token, self.errors.no_first_token
@@ -204,7 +204,7 @@ class Client:
             time.close()
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
         answer = OpenAnswer(reply, self.errors, self, until, time)
-        if self._heard(answer, secret) and again:
+        if (answer.status >= 300 or self.on_head is not None) and self._heard(answer, secret) and again:
             await answer.aclose()
             rest = replace(limits, deadline=until, attempt=None, first_token=head_until - self._clock.now())
             return await self.send(

@@ -88,7 +88,8 @@ class HttpxReply:
         self.abort: Callable[[], object] | None = getattr(response.stream, "abort", None)
         self.ready: Callable[[], bytes | None] = getattr(response.stream, "ready", _never)
 
-    def named(self) -> dict[str, str]:
+    @property
+    def fields(self) -> dict[str, str]:
         return named(self._headers.raw)
 
     def next(self) -> Awaitable[bytes]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct, field
+
 if TYPE_CHECKING:
     import httpx
 
@@ -70,7 +72,8 @@ class Reply(Protocol):
     @property
     def abort(self) -> Callable[[], object] | None: ...
 
-    def named(self) -> dict[str, str]:
+    @property
+    def fields(self) -> dict[str, str]:
         """The header fields, as `named` gives them; for the caller to keep."""
 
     def ready(self) -> bytes | None:
@@ -83,27 +86,27 @@ class Reply(Protocol):
         """Close the answer, whatever is left of its body."""
 
 
-class Whole:
+class Whole(Struct, frozen=True, eq=False):
     """A `Reply` of which everything came at once, as most do; the transport has nothing more to do with it.
 
     Attributes:
-        fields: what `named` gives.
-        body: all of it, read or not.
+        body: all of it, taken or not.
+        taken: whether it was, by `ready`, `next` or being closed: not empty then.
     """
 
-    __slots__ = ("_left", "body", "fields", "status")
+    status: int
+    fields: dict[str, str]
+    body: bytes
+    taken: list[bool] = field(default_factory=list)
 
-    def __init__(self, status: int, fields: dict[str, str], body: bytes) -> None:
-        self.status = status
-        self.fields = fields
-        self.body = self._left = body
-
-    def named(self) -> dict[str, str]:
-        return self.fields
+    def __repr__(self) -> str:
+        return f"Whole(status={self.status})"  # the rest may hold what nobody should read
 
     def ready(self) -> bytes:
-        piece, self._left = self._left, b""
-        return piece
+        if self.taken:
+            return b""
+        self.taken.append(True)
+        return self.body
 
     async def next(self) -> bytes:
         if piece := self.ready():
@@ -111,10 +114,10 @@ class Whole:
         raise StopAsyncIteration
 
     def abort(self) -> None:
-        self._left = b""
+        self.taken.append(True)
 
     async def aclose(self) -> None:
-        self.abort()
+        self.taken.append(True)
 
 
 class RawTransport:

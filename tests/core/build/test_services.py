@@ -170,7 +170,7 @@ async def test_of_services_of_which_one_cannot_start_none_runs_and_the_error_say
         await r.__aenter__()
 
     assert done == ["start one:1", "start two:1", "close two:1", "close one:1"]
-    said = "two: the service 'two' from tests.core.test_services:Offering failed in start(): RuntimeError; the log says more"
+    said = "two: the service 'two' from tests.core.build.test_services:Offering failed in start(): RuntimeError; the log says more"
     assert said in str(failed.value)
     assert "stranger" not in str(failed.value)
     assert "the text of a stranger" in caplog.text
@@ -228,7 +228,7 @@ async def test_a_router_that_is_not_entered_goes_on_without_services_that_cannot
     [
         (
             lambda _context: None,
-            "the factory of service 'one' from tests.core.test_services:Offering made None",
+            "the factory of service 'one' from tests.core.build.test_services:Offering made None",
         ),
         (lambda _context: object(), "made a object, which has no method start()"),
         (lambda _context: 1 / 0, "test_services:Offering failed: ZeroDivisionError; the log says more"),

@@ -261,7 +261,7 @@ def test_a_dialect_of_a_plugin_is_asked_about_files_and_mappings_alike(tmp_path:
 def test_two_dialects_that_match_are_an_error_that_names_both() -> None:
     (said,) = wrong("upstream: x\n", plugins=[Offering(one=Plain), Offering(two=Plain)])
 
-    here = "tests.core.test_dialects:Offering"
+    here = "tests.core.config.test_dialects:Offering"
     assert f"could be in any of several dialects: 'one' from {here} and 'two' from {here}" in said
 
 
@@ -299,7 +299,7 @@ def test_a_dialect_that_does_wrong_is_one_error_that_names_it_and_shows_no_value
 
     (said,) = wrong("upstream: a-word-that-nobody-may-read\n", plugins=[offering])
 
-    assert said == f"old.yaml:1:1: the dialect 'bad' from tests.core.test_dialects:Offering {did}"
+    assert said == f"old.yaml:1:1: the dialect 'bad' from tests.core.config.test_dialects:Offering {did}"
     assert "a-word-that-nobody-may-read" not in caplog.text
 
 
@@ -307,3 +307,9 @@ def test_nobody_is_asked_about_a_document_of_ours() -> None:
     offering = Offering(bad=lambda context: Bad("make", context))
 
     assert read("providers: {a: {type: ollama}}\n", plugins=[offering]).providers["a"].type == "ollama"
+
+
+def test_what_is_no_dialect_is_one_error_that_says_what_it_lacks() -> None:
+    (said,) = wrong("upstream: a\n", plugins=[Offering(bad=lambda _context: object())])
+
+    assert said.endswith("Offering made a object, which has no method matches()")

@@ -83,8 +83,9 @@ class Auth(Protocol):
     def rejected(self, secret: Secret) -> bool:
         """The upstream answered 401 to `secret`. Must not block.
 
-        Returns: whether `current` gives another one now.
+        Returns: whether `current` gives another one now, with which the request is sent once more.
         """
+        return False
 
 
 class AuthContext(Context, frozen=True, kw_only=True, eq=False):

@@ -153,17 +153,16 @@ class Client:
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
         if type(reply) is not Whole:
             opened = OpenAnswer(reply, self.errors, self, until, time)
-            if (opened.status >= 300 or self.on_head is not None) and self._heard(opened, secret) and again:
-                await opened.aclose()
-                rest = replace(limits, deadline=until, attempt=None)
-                return await self.fetch(method, path, body, limits=rest, headers=headers, again=False)
-            return opened, await opened.read()
-        time.close()
-        answer = Answer(reply.status, reply.fields, self.errors)
-        if (answer.status >= 300 or self.on_head is not None) and self._heard(answer, secret) and again:
-            rest = replace(limits, deadline=until, attempt=None)
-            return await self.fetch(method, path, body, limits=rest, headers=headers, again=False)
-        return answer, answer.content(reply.body)
+            if (opened.status < 300 and self.on_head is None) or not (self._heard(opened, secret) and again):
+                return opened, await opened.read()
+            await opened.aclose()
+        else:
+            time.close()
+            answer = Answer(reply.status, reply.fields, self.errors)
+            if (answer.status < 300 and self.on_head is None) or not (self._heard(answer, secret) and again):
+                return answer, answer.content(reply.body)
+        rest = replace(limits, deadline=until, attempt=None)
+        return await self.fetch(method, path, body, limits=rest, headers=headers, again=False)
 
     async def send(
         self,

@@ -135,8 +135,7 @@ class Overheard:
         self._scrubber = scrubber
 
     def current(self) -> Secret | None:
-        secret = self._auth.current()
-        if secret is not None:
+        if (secret := self._auth.current()) is not None:
             self._scrubber.learn(secret.reveal())
         return secret
 

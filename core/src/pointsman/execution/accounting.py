@@ -178,7 +178,8 @@ def fail_request(execution: Execution, error: BaseException) -> None:
         execution.setting.scrubber.error(error)
     if isinstance(error, CallError):
         execution.complete(error)
+        keep = log.isEnabledFor(logging.DEBUG)
         if execution.failures is not None:
-            execution.failures.tell(error)
-        cut(error, keep=log.isEnabledFor(logging.DEBUG))
+            execution.failures.tell(error, keep=keep)
+        cut(error, keep=keep)
     end_request(execution, "error" if isinstance(error, Exception) else "cancelled", error)

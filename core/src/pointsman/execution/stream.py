@@ -123,7 +123,10 @@ class ChatStream:
             broken = self._broken(error)
             if broken is None:
                 raise
-            raise broken from broken.cause
+            try:
+                raise broken from broken.cause
+            finally:
+                del broken  # it holds this frame, and with it the caller's stream
         finally:
             self._reading = False
         return attempt.ready.popleft()

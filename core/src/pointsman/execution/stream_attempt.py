@@ -121,9 +121,12 @@ class StreamAttempt:
         except BaseException as error:
             self.abort()
             method = "stream" if self.source is None else "next"
-            if (fault := execution.plugin_error(lease, method, error)) is not None:
+            if (fault := execution.plugin_error(lease, method, error)) is None:
+                raise
+            try:
                 raise fault from error
-            raise
+            finally:
+                del fault  # it holds this frame, and with it the caller's stream
         finally:
             time.later = None
 

@@ -36,7 +36,7 @@ from pointsman.errors import (
 )
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.transports.factory import TransportContext, TransportFactory
-from pointsman.transports.over_aiohttp import AiohttpTransport
+from pointsman_aiohttp.transport import AiohttpTransport
 from pointsman_h1 import H1Transport
 
 TRANSPORTS = {"aiohttp": AiohttpTransport, "h1": H1Transport, "httpx": HttpxTransport}

@@ -36,7 +36,7 @@ from pointsman import PointsmanError, Router, replace
 from pointsman.events import Event, RequestEnded
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.testing import Fault, FaultUpstream, Frames, Reply, run
-from pointsman.testing.faults import Step
+from pointsman.testing.faults import FaultStep
 from pointsman.transports.factory import TransportFactory
 
 ROUNDS = 20
@@ -393,7 +393,7 @@ def _status(status: int, **headers: str) -> Fault:
     )
 
 
-FAULTS: tuple[Step, ...] = (
+FAULTS: tuple[FaultStep, ...] = (
     Fault.refuse(),
     Fault.reset(),
     Fault.timeout(),

@@ -23,7 +23,10 @@ import aiohttp
 import httptools
 import httpx
 
-from pointsman.transports import TransportOptions, open_transport
+from pointsman.builtin.httpx.transport import HttpxTransport
+from pointsman.transports import TransportOptions
+from pointsman_aiohttp.transport import AiohttpTransport
+from pointsman_h1 import H1Transport
 
 ANSWER = (
     b'{"id":"x","choices":[{"message":{"role":"assistant","content":"' + b"word " * 80 + b'"}}],"usage":{}}'
@@ -35,6 +38,7 @@ FIELDS = (
     b"content-type: application/json\r\ndate: Sat, 21 Nov 2026 00:00:00 GMT\r\nserver: upstream\r\n"
     b"x-request-id: req_0123456789abcdef\r\n"
 )
+TRANSPORTS: dict[str, Any] = {"h1": H1Transport, "aiohttp": AiohttpTransport, "httpx": HttpxTransport}
 WAYS = ("floor", "h1", "aiohttp bare", "aiohttp", "httpx")
 
 Call = Callable[[], Awaitable[int]]
@@ -115,7 +119,7 @@ def over(name: str) -> Callable[[int], Awaitable[tuple[Call, Call, Call]]]:
     """A transport, called directly."""
 
     async def make(port: int) -> tuple[Call, Call, Any]:
-        transport = open_transport(name, TransportOptions(max_connections=None))
+        transport = TRANSPORTS[name](TransportOptions(max_connections=None))
         host = (b"host", b"127.0.0.1:%d" % port)
         headers = httpx.Headers([host, *HEADERS, (b"content-length", b"%d" % len(QUESTION))])
 

@@ -6,7 +6,17 @@ import logging
 
 import pytest
 
-from pointsman.events import Event, Events, Reloaded
+from pointsman.events import (
+    EVENTS,
+    PROGRESS,
+    AttemptStarted,
+    BreakerChanged,
+    Event,
+    Events,
+    Progress,
+    Reloaded,
+    RequestEnded,
+)
 
 EVENT = Reloaded(kept=1, added=2, removed=3)
 
@@ -101,3 +111,59 @@ def test_a_listener_may_leave_and_others_may_come_while_an_event_is_told() -> No
     events.emit(EVENT)
 
     assert told == ["once", "always", "always", "late"]
+
+
+# ── kinds ────────────────────────────────────────────────────────────────────────────────────────────
+
+OPENED = BreakerChanged("a/x", "closed", "open", "5 failures")
+STARTED = AttemptStarted("req_1", "m", "a/x", 1)
+
+
+def test_a_listener_hears_the_kinds_that_it_asks_for_and_no_others() -> None:
+    events = Events(scrub=str)
+    some: list[Reloaded | AttemptStarted] = []
+    events.add(some.append, (Reloaded, AttemptStarted))
+
+    for each in (EVENT, OPENED):
+        events.emit(each)
+    events.progress(STARTED)
+
+    assert some == [EVENT, STARTED]
+
+
+def test_a_listener_that_names_no_kinds_hears_of_ends_and_changes_and_of_no_progress() -> None:
+    events = Events(scrub=str)
+    told: list[Event] = []
+    events.add(told.append)
+
+    events.progress(STARTED)
+    events.emit(OPENED)
+
+    assert told == [OPENED]
+    assert {kind for kind in (*EVENTS, *PROGRESS) if events.wants(kind)} == set(EVENTS)
+    assert not events.detailed
+
+
+@pytest.mark.parametrize("kind", [*EVENTS, *PROGRESS])
+def test_a_kind_is_wanted_for_as_long_as_somebody_listens_to_it(kind: type[Event | Progress]) -> None:
+    events = Events(scrub=str)
+    told: list[Event | Progress] = []
+    end_one, end_two = events.add(told.append, [kind]), events.add(told.append, [kind])
+
+    end_one()
+    end_one()
+    wanted = events.wants(kind), events.detailed
+    end_two()
+
+    assert wanted == (True, kind in PROGRESS)
+    assert not events.wants(kind)
+    assert (events.attempt_ended, events.request_ended, events.detailed) == (False, False, False)
+
+
+def test_what_is_no_kind_of_event_is_refused_and_nothing_is_heard_of_the_others() -> None:
+    events = Events(scrub=str)
+
+    with pytest.raises(TypeError, match=r"<class 'int'> is no kind of event; there are AttemptEnded, "):
+        events.add(print, [RequestEnded, int])  # type: ignore[list-item]
+
+    assert not events.request_ended

@@ -6,9 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from core_source import TREES, imports, package_of
 
-# Packages that need one another today, each ring whole. Rings shrink and go; none grows or is added.
-NOT_YET = {frozenset({"builtin", "hookspecs", "transports"})}
-
 Needs = Mapping[str, Iterable[str]]
 
 
@@ -42,10 +39,9 @@ def reachable(package: str, needs: Needs) -> set[str]:
 def test_no_package_needs_itself_by_way_of_another() -> None:
     found = needs()
 
-    for ring in rings(found) - NOT_YET:
+    for ring in rings(found):
         within = {package: sorted(found[package] & ring) for package in sorted(ring)}
-        raise AssertionError(f"a ring that is new, or not what stands in NOT_YET: {within}")
-    assert NOT_YET - rings(found) == set(), "needed no longer: take it out of NOT_YET"
+        raise AssertionError(f"a ring: {within}")
 
 
 def test_nothing_needs_the_kit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,18 +56,20 @@ def test_the_search_finds_an_import_that_is_not_public() -> None:
     assert set(imported_from_the_core(tree)) == {"pointsman.wire", "pointsman.errors"}
 
 
-def test_the_names_for_plugins_are_listed_once_and_are_there() -> None:
-    tree = ast.parse(Path(public.__file__).read_text("utf-8"))
-    here = {
-        alias.asname or alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module != "typing"
+def test_the_names_for_plugins_are_those_of_the_stub_that_type_checkers_read() -> None:
+    stub = ast.parse(Path(public.__file__).with_suffix(".pyi").read_text("utf-8"))
+    typed = {
+        alias.asname: f"{node.module}.{alias.name}"
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
         for alias in node.names
-    } - {"httpx_messages"}
+    }
 
-    assert len(public.__all__) == len(set(public.__all__))
-    assert set(public.__all__) == here
-    assert [name for name in public.__all__ if not hasattr(public, name)] == []
+    assert list(public.__all__) == sorted(public.__all__)
+    assert set(public.__all__) == set(typed)
+    for name, home in typed.items():
+        assert getattr(public, str(name)) is pkgutil.resolve_name(home)
+    assert set(public.__all__) <= set(dir(public))
     with pytest.raises(AttributeError, match="Provder"):
         _ = public.Provder
 
@@ -80,9 +83,11 @@ def test_a_plugin_finds_every_error_and_value_that_a_caller_does() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.factory is not None])
 def test_a_plugin_finds_the_factory_and_the_context_of_every_kind(kind: object) -> None:
-    factory = kind.factory.__name__  # type: ignore[attr-defined]
+    factory = kind.factory  # type: ignore[attr-defined]
+    name = factory.__name__
+    context = {name.replace("Factory", "Context")} if "make" in factory.__struct_fields__ else set()
 
-    assert {factory, factory.replace("Factory", "Context")} <= set(public.__all__)
+    assert {name, *context} <= set(public.__all__)
 
 
 def test_what_plugins_import_loads_no_http_library() -> None:

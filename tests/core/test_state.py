@@ -182,7 +182,7 @@ async def test_a_broken_plugin_hides_neither_health_nor_models_of_the_others() -
 async def test_an_error_counts_although_its_body_does_not_come(
     type: str, then: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pointsman.http.client._ERROR_WITHIN", 0.1)
+    monkeypatch.setattr("pointsman.http.answer._ERROR_WITHIN", 0.1)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

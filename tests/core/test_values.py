@@ -44,6 +44,8 @@ CANARY = "sk-canary-0123456789"
 
 # A field whose name looks like that of a secret is either hidden or stands here, with the reason.
 SHOWN: Mapping[str, str] = {
+    "Place.key": "a line and a column",
+    "Finding.at_key": "yes or no",
     "Image.url": "what the caller says to the model",
     "File.url": "what the caller says to the model",
     "Audio.url": "what the caller says to the model",

@@ -13,7 +13,7 @@ import pytest
 
 import pointsman
 from pointsman import CallError, ChatRequest, ProviderError, RequestError
-from pointsman.events import Event
+from pointsman.events import Event, Progress
 from pointsman.requests.call_options import OPTION_NAMES
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
 
@@ -32,7 +32,7 @@ def column(heading: str, number: int) -> list[str]:
     return [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, 1, 2])
 async def test_the_programs_run(number: int, tmp_path: Path) -> None:
     async with Simulator(seed=1) as simulator:
         gpu = await simulator.add("ollama", name="gpu", models=["llama3.2", "nomic-embed-text"])
@@ -40,6 +40,8 @@ async def test_the_programs_run(number: int, tmp_path: Path) -> None:
         said = await ran(blocks("python")[number], gpu, cloud, tmp_path)
 
     assert "gpu/llama3.2" in said or number == 1
+    if number == 2:
+        assert "gpu/llama3.2 began to answer after " in said
     if number == 0:
         assert "weather {'city'" in said
         assert "UnknownModel unknown_model no model is called 'nobody'" in said
@@ -89,6 +91,6 @@ def test_every_error_that_a_caller_can_see_stands_in_the_table_once() -> None:
 
 
 def test_every_event_stands_in_the_table_with_all_that_it_says() -> None:
-    events = get_args(Event)
+    events = [*get_args(Event), *get_args(Progress)]
     assert column("Events", 0) == [each.__name__ for each in events]
     assert column("Events", 2) == [name for each in events for name in each._fields]

@@ -16,7 +16,7 @@ from replay import Scripted, call_for, client_for, context_for, cut
 
 from pointsman import Router, replace
 from pointsman.errors import AttemptTimeout, BadResponse, CallError, Truncated, Unavailable
-from pointsman.http.client import AttemptTimeouts
+from pointsman.http.client import CallTimeouts
 from pointsman.provider import Provider
 from pointsman.testing import run
 from pointsman.types import ChatRequest, ChatResponse, GenerateRequest, Message
@@ -148,7 +148,7 @@ def provider(kind: str, answers: Sequence[tuple[Any, ...]], **own: Any) -> tuple
 async def asked(given: Provider, upstream: httpx.AsyncBaseTransport, **limits: Any) -> ChatResponse:
     assert given.endpoint is not None
     call = call_for(client_for(upstream, given.endpoint), "m")
-    return await given.chat(HELLO, replace(call, limits=AttemptTimeouts(**limits)) if limits else call)
+    return await given.chat(HELLO, replace(call, limits=CallTimeouts(**limits)) if limits else call)
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=4)

@@ -43,7 +43,7 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.http.event_stream import Decoder, EventStream, Framer
 from pointsman.provider import Call
 from pointsman.testing import replay
@@ -297,7 +297,7 @@ def call_for(
     options: Mapping[str, Any] | None = None,
 ) -> Call:
     """One attempt for `model` with `seconds` of time."""
-    limits = client.within(seconds) if client is not None else AttemptTimeouts(deadline=seconds)
+    limits = client.within(seconds) if client is not None else CallTimeouts(deadline=seconds)
     return Call(model, client, limits, request_id="req-1", attempt=1, options=options or {})
 
 

@@ -40,7 +40,7 @@ class Journal:
     def adjust(self) -> None:
         """Hear of what succeeds, too, where the logger is at DEBUG, and only there."""
         wanted = log.isEnabledFor(logging.DEBUG)
-        self._events.detailed = wanted
+        self._events.detail_for_journal(wanted)
         if wanted and self._silence is None:
             self._silence = self._events.add(self._everyday)
         elif not wanted and self._silence is not None:

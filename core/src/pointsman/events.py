@@ -1,10 +1,13 @@
-"""What happened: requests, attempts, breakers, reloads; and listeners that cannot hurt the path."""
+"""What happened: requests, attempts, breakers, reloads; and listeners that cannot hurt the path.
+
+An event that nobody asked for is not made: on the way of a call each place tests one attribute of `Events`.
+"""
 
 # The annotations are not put off as elsewhere: `NamedTuple` would have to compile each of them.
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
 
 from pointsman._internal.plugin_errors import OWN, Scrub, log_raised
 from pointsman.errors import Outcome
@@ -13,6 +16,79 @@ from pointsman.types import Usage
 log = logging.getLogger("pointsman")
 log.addHandler(logging.NullHandler())  # without a word, unless the application wants to hear it
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+class RequestStarted(NamedTuple):
+    """A request was taken; one RequestEnded follows.
+
+    Attributes:
+        operation: `chat`, `stream`, `generate` or `embed`.
+        model: the public name that was asked for.
+        wall: when it began, seconds since 1970 UTC.
+        caller, tags: as the caller gave them.
+    """
+
+    request_id: str
+    operation: str
+    model: str
+    wall: float
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
+
+
+class Queued(NamedTuple):
+    """A request waits in line, because nothing but room is lacking; `model` is the one in whose line."""
+
+    request_id: str
+    model: str
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
+
+
+class AttemptStarted(NamedTuple):
+    """An attempt at a deployment begins; one AttemptEnded follows.
+
+    Attributes:
+        model: the pool of the deployment, after fallbacks.
+        number: 1 for the first attempt of the request.
+    """
+
+    request_id: str
+    model: str
+    deployment: str
+    number: int
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
+
+
+class FirstToken(NamedTuple):
+    """The first content of a stream is there, `seconds` after its attempt began."""
+
+    request_id: str
+    model: str
+    deployment: str
+    number: int
+    seconds: float
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
+
+
+class RetryPlanned(NamedTuple):
+    """An attempt failed, and the request goes on.
+
+    Attributes:
+        number: how many attempts it has made.
+        error: the stable code of what the last one ended with.
+        delay: seconds until the next one; 0 for at once.
+    """
+
+    request_id: str
+    model: str
+    number: int
+    error: str
+    delay: float
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
 
 
 class AttemptEnded(NamedTuple):
@@ -106,7 +182,14 @@ class Reloaded(NamedTuple):
 
 
 Event = AttemptEnded | RequestEnded | BreakerChanged | HealthChanged | Reloaded
+"""What a listener hears that names no kinds: what is over, or has changed."""
+Progress = RequestStarted | Queued | AttemptStarted | FirstToken | RetryPlanned
+"""What is told only to who asks for it: how far a request has come."""
 Listener = Callable[[Event], None]
+E = TypeVar("E", bound=Event | Progress)
+
+EVENTS: tuple[type[Event], ...] = get_args(Event)
+PROGRESS: tuple[type[Progress], ...] = get_args(Progress)
 
 
 class Events:
@@ -114,36 +197,78 @@ class Events:
 
     Attributes:
         journal: hears of what is not everyday, whoever else listens.
-        detailed: it is to be told of attempts that begin, too.
+        attempt_ended, request_ended: somebody wants to hear of that.
+        detailed: somebody wants to hear of a `Progress`; of which kind, `wants` tells.
     """
 
-    __slots__ = ("_complained", "_scrub", "detailed", "failures", "journal", "listeners")
+    __slots__ = (
+        "_complained", "_journal_detailed", "_scrub", "_told", "attempt_ended", "detailed", "failures",
+        "journal", "request_ended",
+    )  # fmt: skip
 
     def __init__(self, *, scrub: Scrub) -> None:
         self._scrub = scrub
-        self.listeners: tuple[Listener, ...] = ()
+        self._told: dict[type, tuple[Callable[[Any], None], ...]] = dict.fromkeys((*EVENTS, *PROGRESS), ())
         self.journal: Listener | None = None
-        self.detailed = False
+        self._journal_detailed = False
         self.failures = 0
         self._complained: set[int] = set()
+        self._look()
 
-    def add(self, listener: Listener) -> Callable[[], None]:
-        """Tell `listener` from now on; returns what ends it. It must not block.
+    @overload
+    def add(self, listener: Listener) -> Callable[[], None]: ...
+    @overload
+    def add(self, listener: Callable[[E], None], kinds: Iterable[type[E]]) -> Callable[[], None]: ...
+    def add(
+        self, listener: Callable[[Any], None], kinds: Iterable[type[Any]] | None = None
+    ) -> Callable[[], None]:
+        """Tell `listener` of `kinds` from now on; returns what ends it. It must not block.
 
-        One that was added twice is told twice, and each addition ends by itself.
+        `kinds` is every `Event` when None. A listener that was added twice is told twice, and each addition
+        ends by itself.
+
+        Raises: TypeError for what is no kind of event.
         """
-        self.listeners += (listener,)
+        wanted = dict.fromkeys(EVENTS if kinds is None else kinds)
+        for kind in wanted:
+            if kind not in self._told:
+                known = ", ".join(each.__name__ for each in self._told)
+                raise TypeError(f"{kind!r} is no kind of event; there are {known}")
+        for kind in wanted:
+            self._told[kind] += (listener,)
+        self._look()
         added = True
 
         def remove() -> None:
             nonlocal added
             if added:
                 added = False
-                at = next(n for n, each in enumerate(self.listeners) if each is listener)
-                self.listeners = self.listeners[:at] + self.listeners[at + 1 :]
+                for kind in wanted:
+                    told = self._told[kind]
+                    at = next(n for n, each in enumerate(told) if each is listener)
+                    self._told[kind] = told[:at] + told[at + 1 :]
                 self._complained.discard(id(listener))
+                self._look()
 
         return remove
+
+    def wants(self, kind: type[Event | Progress]) -> bool:
+        """Whether somebody listens to that kind; who tells of a `Progress` looks at `detailed` first."""
+        return bool(self._told[kind])
+
+    def detail_for_journal(self, wanted: bool) -> None:
+        """Have `detailed` be true for the journal's sake, whoever else listens."""
+        self._journal_detailed = wanted
+        self._look()
+
+    def _look(self) -> None:
+        self.attempt_ended = self.wants(AttemptEnded)
+        self.request_ended = self.wants(RequestEnded)
+        self.detailed = self._journal_detailed or any(map(self.wants, PROGRESS))
+
+    def progress(self, event: Progress) -> None:
+        """Tell of how far a request has come, those who asked for it."""
+        self.emit(cast("Event", event))  # to tell is the same; the journal takes none of it
 
     def report(self, event: Event) -> None:
         """Tell of something that is not everyday: a failure or a change."""
@@ -152,8 +277,8 @@ class Events:
             self.journal(event)
 
     def emit(self, event: Event) -> None:
-        """Tell all listeners, in the order in which they were added."""
-        for listener in self.listeners:
+        """Tell those who listen to its kind, in the order in which they were added."""
+        for listener in self._told[event.__class__]:
             try:
                 listener(event)
             except OWN as error:

@@ -14,8 +14,11 @@ import pluggy
 
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
+from pointsman.dialect import DialectFactory
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
+from pointsman.section import SectionFactory
+from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
 
@@ -59,7 +62,17 @@ class PointsmanSpec:
         return ()
 
     @hookspec
-    def pointsman_config_dialects(self) -> Sequence[Any]:
+    def pointsman_services(self) -> Sequence[ServiceFactory]:
+        """What lives with a router. Entry-point group `pointsman.services`."""
+        return ()
+
+    @hookspec
+    def pointsman_sections(self) -> Sequence[SectionFactory]:
+        """Further keys at the top of the configuration. Entry-point group `pointsman.sections`."""
+        return ()
+
+    @hookspec
+    def pointsman_config_dialects(self) -> Sequence[DialectFactory]:
         """Readers of other programs' configuration files. Entry-point group `pointsman.dialects`."""
         return ()
 

@@ -8,31 +8,30 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from weakref import proxy
 
 from pointsman._internal.scrubber import Scrubber
-from pointsman.build.builder import build
+from pointsman.build.builder import Plan, plan
 from pointsman.build.loading import as_config
+from pointsman.build.services import ConfiguredService
 from pointsman.clock import Clock, Rng, system_rng
 from pointsman.config import Config
-from pointsman.config.problems import config_error
 from pointsman.errors import ConfigError, NoDeploymentAvailable
 from pointsman.event_log import Journal, refused
-from pointsman.events import Events, Reloaded
+from pointsman.events import Events, Reloaded, log
 from pointsman.plugins.registry import Plugins
 from pointsman.routing.pool import when_all_idle
 from pointsman.routing.runtime import Running
 from pointsman.routing.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from pointsman.control.socket import Control
+from pointsman.service_runner import ServiceRunner
 
 _LAST_WORDS = 1.0
 """Seconds that requests whose connections were just closed have to end in, each with its record."""
 
 
 class Lifecycle:
-    """Owns the snapshot that a router runs on, its control socket, and what earlier ones have left to close.
+    """Owns the snapshot that a router runs on, its services, and what earlier ones have left to close.
 
     Attributes:
         snapshot: what new requests run on.
@@ -48,13 +47,13 @@ class Lifecycle:
         rng: Rng | None,
         events: Events,
         scrubber: Scrubber,
-        control: Callable[[Path], Control],
+        router: Callable[[], object],
     ) -> None:
         """Build everything that `config` names; nothing is connected yet.
 
         Args:
             rng: None for the system's, which a forked process makes anew.
-            control: makes a control socket at that path.
+            router: what services are made for, and use once they start; None when it is gone.
 
         Raises: ConfigError with all problems at once.
         """
@@ -65,8 +64,12 @@ class Lifecycle:
         self._events = events
         self._scrubber = scrubber
         self._journal = Journal(events)
-        self._make_control = control
-        self._control: Control | None = None
+        self._router = router
+        self._services = ServiceRunner(scrub=scrubber.text)
+        self._starting: asyncio.Future[None] | None = None
+        self._served = False
+        self._alive: object = None
+        self._changing = asyncio.Lock()
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._silence: list[Callable[[], None]] = []
@@ -77,40 +80,88 @@ class Lifecycle:
         self._shutdown: asyncio.Future[bool] | None = None
         self.stopping = False
         self.snapshot: Snapshot
-        self._use(self._build(config, None))
+        self._wanted: Sequence[ConfiguredService] = ()
+        self._build(config)
 
     # ── begin ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin(self) -> None:
+        """Have everything begin, on this event loop, and wait until all services have started.
+
+        Raises: as `bind`. ConfigError when a service cannot be started: then none runs, and it can be tried
+            again.
+        """
+        self._check_loop()
+        await self._begin_services()
+        self.bind()
+
+    async def _begin_services(self) -> None:
+        async with self._changing:
+            if self._loop is None:
+                self._be_of_this_process()
+            if not self._served:
+                self._serve(await self._started(self._wanted, self.snapshot.config))
+
+    async def _begin_services_beside(self) -> None:
+        try:
+            await self._begin_services()
+        except ConfigError as error:  # nobody waits for it
+            log.error("runs without its services: %s", self._scrubber.shown(error))
+
+    async def _started(
+        self, wanted: Sequence[ConfiguredService], config: Config
+    ) -> Sequence[ConfiguredService]:
+        """Those that are to run, started. Raises ConfigError; RuntimeError when closed meanwhile."""
+        started = await self._services.start(wanted, config)
+        if self._end is not None:
+            await self._services.close(started)
+            self._check_loop()
+        return started
+
+    def _serve(self, started: Sequence[ConfiguredService]) -> None:
+        self._services.use(started)
+        self._served = True
+        # They hold the router weakly; as long as somebody can reach it by them it must be there.
+        self._alive = self._router() if started else None
 
     def bind(self) -> Snapshot:
         """What to run on, on this event loop; the first call has everything begin.
 
-        Raises: RuntimeError when closed, or on another loop. ConfigError when there can be no control socket.
+        Raises: RuntimeError when closed, or on another loop.
         """
-        if self._end is not None:
-            raise RuntimeError("this router is closed")
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            if self._pid != os.getpid():
-                self._begin_anew()
-            control = self._control_for(self.snapshot.config)
-            self._loop = loop
+        if self._end is not None or self._loop is not asyncio.get_running_loop():
+            self._check_loop()
+            self._be_of_this_process()
+            self._loop = asyncio.get_running_loop()
             self._journal.adjust()
             self.snapshot.start()
-            self._use_control(control)
-        elif self._loop is not loop:
+            if self._wanted and not self._served:
+                self._starting = asyncio.ensure_future(self._begin_services_beside())
+        return self.snapshot
+
+    def _check_loop(self) -> None:
+        if self._end is not None:
+            raise RuntimeError("this router is closed")
+        if self._loop not in (None, asyncio.get_running_loop()):
             raise RuntimeError(
                 "this router belongs to another event loop; make one for each, or a SyncRouter"
             )
-        return self.snapshot
 
-    def _begin_anew(self) -> None:
-        """The process was forked since: audit files and their threads, and chance, must be its own."""
-        self._pid = os.getpid()
-        self.rng = self._given_rng or system_rng()
-        self._use(self._build(self.snapshot.config, None))
+    def _be_of_this_process(self) -> None:
+        """After a fork audit files and their threads, services, and chance must be its own: begin anew."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self.rng = self._given_rng or system_rng()
+            self._build(self.snapshot.config)
 
-    def _build(self, config: Config, previous: Snapshot | None) -> Snapshot:
-        return build(
+    def _build(self, config: Config) -> None:
+        planned = self._planned(config, None)
+        self._use(planned.snapshot())
+        self._wanted = planned.services
+
+    def _planned(self, config: Config, previous: Snapshot | None) -> Plan:
+        router = self._router()
+        return plan(
             config,
             Plugins(self._plugins, choose=config.plugins),
             clock=self._clock,
@@ -118,6 +169,7 @@ class Lifecycle:
             events=self._events,
             previous=previous,
             scrubber=self._scrubber,
+            router=None if router is None else proxy(router),
         )
 
     def _use(self, snapshot: Snapshot) -> None:
@@ -149,20 +201,26 @@ class Lifecycle:
             if isinstance(source, Config)
             else await asyncio.to_thread(as_config, source, self._plugins)
         )
-        old = self.bind()
-        control = self._control_for(config)
-        try:
-            new = self._build(config, old)
-        except BaseException:
-            if control is not None and control is not self._control:
-                control.close()
-            raise
-        self._use(new)
-        new.start()
-        self._use_control(control)
+        async with self._changing:
+            old, new = await self._replaced(config)
         self._retire(old, new)
         kept = sum(1 for id in new.lives if id in old.lives and new.lives[id] is old.lives[id])
         self._events.report(Reloaded(kept, len(new.lives) - kept, len(old.lives) - kept))
+
+    async def _replaced(self, config: Config) -> tuple[Snapshot, Snapshot]:
+        """What the router ran on, and what it runs on from now on."""
+        old = self.bind()
+        planned = self._planned(config, old)
+        started = await self._started(planned.services, config)
+        try:
+            new = planned.snapshot()
+        except BaseException:
+            await self._services.close(started)
+            raise
+        self._use(new)
+        new.start()
+        self._serve(started)
+        return old, new
 
     def _retire(self, old: Snapshot, new: Snapshot) -> None:
         """Have what `new` no longer uses closed once no call needs it any more."""
@@ -188,34 +246,6 @@ class Lifecycle:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    # ── the control socket ───────────────────────────────────────────────────────────────────────────
-
-    def _control_for(self, config: Config) -> Control | None:
-        """The control socket that `config` wants: the one there is, or a new one. Raises ConfigError."""
-        if config.control is None:
-            return None
-        from pointsman.control.commands import socket_path
-
-        try:
-            path = socket_path(config.control, config.file, pid=os.getpid())
-            if self._control is not None and self._control.path == path:
-                return self._control
-            return self._make_control(path)
-        except (ConfigError, ValueError) as error:
-            raise config_error([config.problem(("control",), str(error))], file=config.file) from error
-
-    def _use_control(self, control: Control | None) -> None:
-        old, self._control = self._control, control
-        if control is old:
-            return
-        if control is not None:
-            control.start()
-        if old is not None:
-            # It may be what asked for this reload, and still owes the answer.
-            old.close()
-            self._retired.add(old.aclose)
-            old.when_idle(partial(self._close_retired, old.aclose))
-
     # ── shut down ────────────────────────────────────────────────────────────────────────────────────
 
     async def aclose(self) -> None:
@@ -225,8 +255,11 @@ class Lifecycle:
         await asyncio.shield(self._end)
 
     async def _close(self) -> None:
-        if self._control is not None:
-            await self._control.aclose()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        await self._services.aclose()
+        self._alive = None
         retired, self._retired = self._retired, set()
         for close in retired:  # of earlier configurations, for calls that still run
             self._close_later(close)

@@ -2,327 +2,96 @@
 
 This module, `pointsman` (for callers) and `pointsman.testing` (for tests) are public: what is in them
 stays, and only grows. All else is the router's own and changes without notice.
+
+Each name is imported from its home when it is first used; type checkers read the stub beside this file.
 """
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
-from pointsman._internal import jsonio
-from pointsman._internal.undecoded import Undecoded
-from pointsman.audit import AuditContext, AuditFactory, AuditSink
-from pointsman.auth import Auth, AuthContext, AuthFactory, Secret
-from pointsman.builtin.strategies import LeastConnections, RoundRobin, Weighted
-from pointsman.clock import Clock, Rng, system_rng
-from pointsman.context import Context
-from pointsman.errors import (
-    AttemptTimeout,
-    AuthenticationFailed,
-    BadResponse,
-    CallError,
-    ConfigError,
-    ConnectionFailed,
-    ContentFiltered,
-    ContextWindowExceeded,
-    DeadlineExceeded,
-    FailedAttempt,
-    FallbackOn,
-    FirstTokenTimeout,
-    IdleTimeout,
-    InvalidRequest,
-    MidStreamError,
-    ModelNotFound,
-    NoConnectionFree,
-    NoDeploymentAvailable,
-    Outcome,
-    OutOfResources,
-    Overloaded,
-    PermissionDenied,
-    PluginError,
-    PointsmanError,
-    ProviderError,
-    QueueFull,
-    QuotaExhausted,
-    RateLimited,
-    Refusal,
-    RequestError,
-    RuleNotMet,
-    Truncated,
-    Unavailable,
-    UnknownModel,
-    Unsupported,
-)
-from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
-from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.http.client import MAX_BODY, Answer, AttemptTimeouts, Client, Endpoint, bearer
-from pointsman.http.event_stream import (
-    Decoder,
-    EventStream,
-    Framer,
-    HttpEventStream,
-    PlainDecoder,
-    PlainFramer,
-)
-from pointsman.http.framing import MAX_LINE, JsonLineFramer, LineFramer, SseEvent, SseFramer
-from pointsman.http.provider_base import HttpProvider, PerOptions
-from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
-from pointsman.resilience.retry_budget import BudgetSettings
-from pointsman.retry import Failure, RetryContext, RetryFactory, RetryPolicy
-from pointsman.strategy import (
-    ConfiguredMember,
-    Member,
-    Price,
-    Residency,
-    RichMember,
-    Sample,
-    Strategy,
-    StrategyContext,
-    StrategyFactory,
-)
-from pointsman.text_messages import TextMessages, as_text_messages
-from pointsman.transports.factory import TransportContext, TransportFactory
-from pointsman.transports.fair_semaphore import Slots
-from pointsman.transports.options import (
-    Abortable,
-    Immediate,
-    TlsContexts,
-    TransportOptions,
-    TransportUnavailable,
-)
-from pointsman.transports.raw import RawTransport, RequestTemplate
-from pointsman.transports.readable import last_words
-from pointsman.transports.shortage import RESOURCE_ERRORS
-from pointsman.types import (
-    NOTHING,
-    Audio,
-    ChatRequest,
-    ChatResponse,
-    Done,
-    EmbedRequest,
-    EmbedResponse,
-    File,
-    Finished,
-    FinishReason,
-    GenerateRequest,
-    Image,
-    JsonObject,
-    Message,
-    ModelInfo,
-    Part,
-    RawDelta,
-    ReasoningBlock,
-    ReasoningDelta,
-    ReasoningEffort,
-    RefusalDelta,
-    ResponseFormat,
-    Started,
-    StreamEvent,
-    Text,
-    TextDelta,
-    Tool,
-    ToolCall,
-    ToolCallDelta,
-    ToolChoice,
-    Usage,
-    UsageUpdate,
-    replace,
-)
-from pointsman.units import Duration, Percent, Rate
-from pointsman.wire import data_urls, retry_after
-from pointsman.wire.assembly import Assembly, joined_extra
-from pointsman.wire.error_body import ERROR_MEMBERS, Complaint, complaint, holds_complaint, is_complaint
-from pointsman.wire.error_meaning import Recognised, kind_by_status, kind_by_vague_word, recognise
-from pointsman.wire.large_bodies import base64_of, has_large_parts, written_in_thread
-from pointsman.wire.retry_after import RateHeaders
-from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, request_id_of, snippet
-from pointsman.wire.surrogates import SurrogateHalves, is_well_formed, well_formed
-from pointsman.wire.tool_arguments import arguments_text, with_exact_numbers
-from pointsman.wire.vectors import check_vectors
+_HOMES = {
+    "pointsman._internal.undecoded": "Undecoded",
+    "pointsman.audit": "AuditContext AuditFactory AuditSink",
+    "pointsman.auth": "Auth AuthContext AuthFactory Secret",
+    "pointsman.builtin.strategies": "LeastConnections RoundRobin Weighted",
+    "pointsman.clock": "Clock Rng system_rng",
+    "pointsman.context": "Context",
+    "pointsman.dialect": "Dialect DialectContext DialectFactory ForeignDocument NativeDocument",
+    "pointsman.errors": """
+        AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
+        ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FallbackOn
+        FirstTokenTimeout IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
+        NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
+        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refusal RequestError
+        RuleNotMet Truncated Unavailable UnknownModel Unsupported
+    """,
+    "pointsman.events": """
+        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
+        RequestEnded RequestStarted RetryPlanned
+    """,
+    "pointsman.hookspecs": "PointsmanSpec hookimpl",
+    "pointsman.http.answer": "Answer MAX_BODY OpenAnswer",
+    "pointsman.http.client": "CallTimeouts Client Endpoint",
+    "pointsman.http.event_stream": "Decoder EventStream Framer HttpEventStream PlainDecoder PlainFramer",
+    "pointsman.http.framing": "JsonLineFramer LineFramer MAX_LINE SseEvent SseFramer",
+    "pointsman.http.headers": "bearer",
+    "pointsman.http.provider_base": "HttpProvider PerOptions",
+    "pointsman.provider": "Call Provider ProviderContext ProviderFactory",
+    "pointsman.resilience.retry_budget": "BudgetSettings",
+    "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
+    "pointsman.section": "SectionFactory",
+    "pointsman.service": "Service ServiceContext ServiceFactory",
+    "pointsman.strategy": """
+        ConfiguredMember Member Price Residency RichMember Sample Strategy StrategyContext
+        StrategyFactory
+    """,
+    "pointsman.text_messages": "TextMessages as_text_messages",
+    "pointsman.transports.factory": "TransportContext TransportFactory",
+    "pointsman.transports.fair_semaphore": "Slots",
+    "pointsman.transports.httpx_messages": "Request Response",
+    "pointsman.transports.options": "Abortable Immediate TlsContexts TransportOptions TransportUnavailable",
+    "pointsman.transports.raw": "RawTransport Reply RequestTemplate Whole",
+    "pointsman.transports.readable": "is_readable last_words",
+    "pointsman.transports.shortage": "RESOURCE_ERRORS",
+    "pointsman.types": """
+        Audio ChatRequest ChatResponse Done EmbedRequest EmbedResponse File FinishReason Finished
+        GenerateRequest Image JsonObject Message ModelInfo NOTHING Part RawDelta ReasoningBlock
+        ReasoningDelta ReasoningEffort RefusalDelta ResponseFormat Started StreamEvent Text
+        TextDelta Tool ToolCall ToolCallDelta ToolChoice Usage UsageUpdate replace
+    """,
+    "pointsman.units": "Duration Percent Rate",
+    "pointsman.wire.assembly": "Assembly joined_extra",
+    "pointsman.wire.error_body": "Complaint ERROR_MEMBERS complaint holds_complaint is_complaint",
+    "pointsman.wire.error_meaning": "Recognised kind_by_status kind_by_vague_word recognise",
+    "pointsman.wire.large_bodies": "base64_of has_large_parts written_in_thread",
+    "pointsman.wire.retry_after": "RateHeaders",
+    "pointsman.wire.status_errors": "error_for_status in_vain json_or_none request_id_of snippet",
+    "pointsman.wire.surrogates": "SurrogateHalves is_well_formed well_formed",
+    "pointsman.wire.tool_arguments": "arguments_text with_exact_numbers",
+    "pointsman.wire.vectors": "check_vectors",
+}
+"""The names, by the module that they are imported from."""
+_MODULES = {
+    "data_urls": "pointsman.wire.data_urls",
+    "jsonio": "pointsman._internal.jsonio",
+    "retry_after": "pointsman.wire.retry_after",
+}
+"""Those that are modules."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-if TYPE_CHECKING:
-    from pointsman.transports.httpx_messages import Request, Response
-
-__all__ = [
-    "ERROR_MEMBERS",
-    "MAX_BODY",
-    "MAX_LINE",
-    "NOTHING",
-    "RESOURCE_ERRORS",
-    "Abortable",
-    "Answer",
-    "Assembly",
-    "AttemptEnded",
-    "AttemptTimeout",
-    "AttemptTimeouts",
-    "Audio",
-    "AuditContext",
-    "AuditFactory",
-    "AuditSink",
-    "Auth",
-    "AuthContext",
-    "AuthFactory",
-    "AuthenticationFailed",
-    "BadResponse",
-    "BreakerChanged",
-    "BudgetSettings",
-    "Call",
-    "CallError",
-    "ChatRequest",
-    "ChatResponse",
-    "Client",
-    "Clock",
-    "Complaint",
-    "ConfigError",
-    "ConfiguredMember",
-    "ConnectionFailed",
-    "ContentFiltered",
-    "Context",
-    "ContextWindowExceeded",
-    "DeadlineExceeded",
-    "Decoder",
-    "Done",
-    "Duration",
-    "EmbedRequest",
-    "EmbedResponse",
-    "Endpoint",
-    "Event",
-    "EventStream",
-    "FailedAttempt",
-    "Failure",
-    "FallbackOn",
-    "File",
-    "FinishReason",
-    "Finished",
-    "FirstTokenTimeout",
-    "Framer",
-    "GenerateRequest",
-    "HealthChanged",
-    "HttpEventStream",
-    "HttpProvider",
-    "IdleTimeout",
-    "Image",
-    "Immediate",
-    "InvalidRequest",
-    "JsonLineFramer",
-    "JsonObject",
-    "LeastConnections",
-    "LineFramer",
-    "Member",
-    "Message",
-    "MidStreamError",
-    "ModelInfo",
-    "ModelNotFound",
-    "NoConnectionFree",
-    "NoDeploymentAvailable",
-    "OutOfResources",
-    "Outcome",
-    "Overloaded",
-    "Part",
-    "PerOptions",
-    "Percent",
-    "PermissionDenied",
-    "PlainDecoder",
-    "PlainFramer",
-    "PluginError",
-    "PointsmanError",
-    "PointsmanSpec",
-    "Price",
-    "Provider",
-    "ProviderContext",
-    "ProviderError",
-    "ProviderFactory",
-    "QueueFull",
-    "QuotaExhausted",
-    "Rate",
-    "RateHeaders",
-    "RateLimited",
-    "RawDelta",
-    "RawTransport",
-    "ReasoningBlock",
-    "ReasoningDelta",
-    "ReasoningEffort",
-    "Recognised",
-    "Refusal",
-    "RefusalDelta",
-    "Reloaded",
-    "Request",
-    "RequestEnded",
-    "RequestError",
-    "RequestTemplate",
-    "Residency",
-    "Response",
-    "ResponseFormat",
-    "RetryContext",
-    "RetryFactory",
-    "RetryPolicy",
-    "RichMember",
-    "Rng",
-    "RoundRobin",
-    "RuleNotMet",
-    "Sample",
-    "Secret",
-    "Slots",
-    "SseEvent",
-    "SseFramer",
-    "Started",
-    "Strategy",
-    "StrategyContext",
-    "StrategyFactory",
-    "StreamEvent",
-    "SurrogateHalves",
-    "Text",
-    "TextDelta",
-    "TextMessages",
-    "TlsContexts",
-    "Tool",
-    "ToolCall",
-    "ToolCallDelta",
-    "ToolChoice",
-    "TransportContext",
-    "TransportFactory",
-    "TransportOptions",
-    "TransportUnavailable",
-    "Truncated",
-    "Unavailable",
-    "Undecoded",
-    "UnknownModel",
-    "Unsupported",
-    "Usage",
-    "UsageUpdate",
-    "Weighted",
-    "arguments_text",
-    "as_text_messages",
-    "base64_of",
-    "bearer",
-    "check_vectors",
-    "complaint",
-    "data_urls",
-    "error_for_status",
-    "has_large_parts",
-    "holds_complaint",
-    "hookimpl",
-    "in_vain",
-    "is_complaint",
-    "is_well_formed",
-    "joined_extra",
-    "json_or_none",
-    "jsonio",
-    "kind_by_status",
-    "kind_by_vague_word",
-    "last_words",
-    "recognise",
-    "replace",
-    "request_id_of",
-    "retry_after",
-    "snippet",
-    "system_rng",
-    "well_formed",
-    "with_exact_numbers",
-    "written_in_thread",
-]
+__all__ = sorted([*_HOME_OF, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Request", "Response"):
+    if name in _MODULES:
+        value: Any = import_module(_MODULES[name])
+    elif name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+    else:
         raise AttributeError(f"module 'pointsman.plugin' has no attribute {name!r}")
-    from pointsman.transports import httpx_messages  # this needs httpx, which nobody else here does
+    globals()[name] = value
+    return value
 
-    return getattr(httpx_messages, name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

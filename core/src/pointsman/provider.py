@@ -21,7 +21,7 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+    from pointsman.http.client import CallTimeouts, Client, Endpoint
     from pointsman.http.event_stream import EventStream
 
 
@@ -39,7 +39,7 @@ class Call(Struct, frozen=True):
 
     model: str
     http: Client | None
-    limits: AttemptTimeouts
+    limits: CallTimeouts
     request_id: str
     attempt: int
     options: Mapping[str, Any]

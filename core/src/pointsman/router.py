@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import ref
 
 from cachetools import TTLCache
@@ -30,7 +30,7 @@ from pointsman.errors import (
     UnknownModel,
     writable,
 )
-from pointsman.events import Events, Listener, RequestEnded
+from pointsman.events import Event, Events, Listener, Progress, RequestEnded
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
@@ -53,11 +53,11 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.control.socket import Control
     from pointsman.execution.batch import Batch
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 E = TypeVar("E", bound=CallError)
+K = TypeVar("K", bound=Event | Progress)
 
 _NAME_CUT = 200
 """Characters of what was asked for in place of the name of a model, that its event shows."""
@@ -93,16 +93,6 @@ class Router:
         self._clock = clock or LoopClock()
         scrubber = Scrubber()
         self._events = Events(scrub=scrubber.text)
-
-        this = ref(self)  # else a router that nobody closes would be freed late: it would hold itself
-
-        def control(path: Path) -> Control:
-            from pointsman.control.socket import Control
-
-            router = this()
-            assert router is not None, "it is what asks"
-            return Control(router, path, scrub=scrubber.text)
-
         self._lifecycle = Lifecycle(
             config,
             plugins=tuple(plugins),
@@ -110,7 +100,7 @@ class Router:
             rng=rng,
             events=self._events,
             scrubber=scrubber,
-            control=control,
+            router=ref(self),  # else one that nobody closes would be freed late: it would hold itself
         )
         self._listed: TTLCache[str, Sequence[ModelInfo]] = TTLCache(
             maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now
@@ -143,11 +133,11 @@ class Router:
         plugins = tuple(plugins)
         config = as_config(source, plugins)
         found = check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
-        config.warn(found)
+        config.warn(dict.fromkeys([*config.warnings, *found]))
         return config
 
     async def __aenter__(self) -> Router:
-        self._lifecycle.bind()
+        await self._lifecycle.begin()
         return self
 
     async def __aexit__(
@@ -374,9 +364,22 @@ class Router:
             hint = did_you_mean(name, self._snapshot.providers, what="there are")
             raise KeyError(f"no provider is called {name!r}; {hint}") from None
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Tell `listener` of every event from now on; returns what ends it. It must not block."""
-        return self._events.add(listener)
+    @overload
+    def listen(self, listener: Listener) -> Callable[[], None]: ...
+    @overload
+    def listen(self, listener: Callable[[K], None], *, kinds: Iterable[type[K]]) -> Callable[[], None]: ...
+    def listen(
+        self, listener: Callable[[Any], None], *, kinds: Iterable[type[Any]] | None = None
+    ) -> Callable[[], None]:
+        """Tell `listener` of what happens from now on; returns what ends it. It must not block.
+
+        Args:
+            kinds: classes of `pointsman.events`; by default those that tell of an end or a change. An event
+                that nobody asked for is not made.
+
+        Raises: TypeError for what is no kind of event.
+        """
+        return self._events.add(listener) if kinds is None else self._events.add(listener, kinds)
 
     # ── operating ────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,13 +9,13 @@ from functools import wraps
 from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, overload
 from weakref import finalize
 
 from pointsman.build.loading import as_config
 from pointsman.config import Config
 from pointsman.errors import CallError
-from pointsman.events import Listener, log
+from pointsman.events import EVENTS, Event, Listener, Progress, log
 from pointsman.execution.batch import BatchResult
 from pointsman.execution.stream import ChatStream
 from pointsman.loop_thread import Engine, Handover
@@ -24,6 +24,7 @@ from pointsman.router import Router
 from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, StreamEvent
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Event | Progress)
 
 
 class SyncRouter:
@@ -43,7 +44,7 @@ class SyncRouter:
         """Build everything that `config` names. Raises ConfigError with all problems at once."""
         self._plugins = tuple(plugins)
         self._closed = False
-        self._listeners: dict[object, Listener] = {}
+        self._listeners: dict[object, _Listening] = {}
         self._engine = Engine(Router(config, plugins=self._plugins))
         finalize(self, Engine.end_soon, self._engine).atexit = False  # at exit all engines are ended
 
@@ -59,7 +60,7 @@ class SyncRouter:
                 if self._engine is engine and not self._closed:
                     router = Router(self._engine.router.config, plugins=self._plugins)
                     for each in self._listeners.values():
-                        router.listen(each)
+                        each.at(router)
                     self._engine = Engine(router)
                     finalize(self, Engine.end_soon, self._engine).atexit = False
         return self._engine
@@ -166,11 +167,18 @@ class SyncRouter:
         """As `Router.provider`, with methods that block; see `SyncProvider`."""
         return SyncProvider(self, self._router.provider(name))
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    @overload
+    def listen(self, listener: Listener) -> Callable[[], None]: ...
+    @overload
+    def listen(self, listener: Callable[[K], None], *, kinds: Iterable[type[K]]) -> Callable[[], None]: ...
+    def listen(
+        self, listener: Callable[[Any], None], *, kinds: Iterable[type[Any]] | None = None
+    ) -> Callable[[], None]:
         """As `Router.listen`; it is told in the router's own thread."""
         engine, token = self._current(), object()
-        end = self._run(_later(engine.router.listen, listener))
-        self._listeners[token] = listener
+        listening = _Listening(listener, EVENTS if kinds is None else tuple(kinds))
+        end = self._run(_later(listening.at, engine.router))
+        self._listeners[token] = listening
 
         def end_here() -> None:
             self._listeners.pop(token, None)
@@ -226,6 +234,16 @@ class SyncRouter:
             # Refused, or interrupted wherever it was: the call must not go on without its caller.
             (call or Handover(work)).give_up(engine.loop)
             raise
+
+
+class _Listening(NamedTuple):
+    """Who listens to what, also to the router of a forked process."""
+
+    listener: Callable[[Any], None]
+    kinds: Sequence[type[Any]]
+
+    def at(self, router: Router) -> Callable[[], None]:
+        return router.listen(self.listener, kinds=self.kinds)
 
 
 class SyncStream:

@@ -22,7 +22,7 @@ from pointsman.clock import LoopClock, system_rng
 from pointsman.plugins.registry import Plugins
 from pointsman.transports import TransportOptions, TransportUnavailable
 from pointsman.transports.httpx_messages import Request
-from pointsman.transports.raw import RequestTemplate
+from pointsman.transports.raw import RequestTemplate, Whole
 from pointsman_h1 import H1Transport, plugin
 from pointsman_h1.connection import HIGH_WATER, READ_BYTES
 from pointsman_h1.request import JOINED, Template, encoded
@@ -125,7 +125,7 @@ def test_a_filled_template_is_the_request_that_is_put_together_from_the_same_par
     template = Template(shared)
 
     assert template.plain
-    assert template.filled(tuple(values), len(content)) + content == plain.data + plain.rest
+    assert template.filled(tuple(values), content) == plain.data + plain.rest
     assert (template.close, template.origin) == (plain.close, plain.origin)
 
 
@@ -146,7 +146,8 @@ async def test_a_content_of_any_size_follows_the_head_that_says_how_long_it_is(
 
     reply = await transport.exchange(shared, (), b"x" * size)
 
-    assert reply.whole() == b"ok"
+    assert isinstance(reply, Whole)
+    assert reply.body == b"ok"
     assert bodies == [b"x" * size]
     assert (transport._slots.in_use, len(transport._idle)) == (0, 1)
 
@@ -166,11 +167,11 @@ async def test_a_reply_is_whole_when_all_of_its_body_is_here_and_not_before(
     server.script = script
     reply = await transport.exchange(RequestTemplate("GET", httpx.URL(server.url()), {}), (), b"")
 
-    assert (reply.status, reply.named()) == (200, {"content-length": "5", "a": "1, 2"})
-    assert reply.whole() is None
+    assert (reply.status, reply.fields) == (200, {"content-length": "5", "a": "1, 2"})
+    assert not isinstance(reply, Whole)
     more.set()
     await until(lambda: transport._slots.in_use == 0)
-    assert reply.whole() == b"hello"
+    assert (reply.ready(), reply.ready()) == (b"hello", b"")
     reply.abort()
     assert len(transport._idle) == 1
 
@@ -182,9 +183,9 @@ async def test_requests_that_share_a_head_go_out_each_with_its_own_fields(
 
     for n in range(3):
         reply = await transport.exchange(several, (f"{n}%s",), b"")
-        assert reply.whole() == b"ok"
-        assert reply.whole() == b""
-        assert reply.ready() == b""
+        assert isinstance(reply, Whole)
+        assert reply.body == b"ok"
+        assert (reply.ready(), reply.ready()) == (b"ok", b"")
 
     assert [request for talk in server.talks for request in talk.requests] == [
         b"GET /a HTTP/1.1\r\nhost: here\r\nx: 50%%\r\ny: %d%%s\r\n\r\n" % n for n in range(3)

@@ -222,7 +222,8 @@ async def test_an_answer_before_the_rest_of_its_request_leaves_no_connection_to_
     connection = Connection("a", owner, asyncio.get_running_loop())
     connection.connection_made(Wire())
     outgoing = encoded(httpx.Request("POST", "http://a/", content=Counted()))
-    call = asyncio.create_task(connection.exchange(outgoing.data, reader, outgoing))
+    connection.next = outgoing.data, reader, True
+    call = asyncio.create_task(connection.send_rest(outgoing, reader))
     await asyncio.sleep(0)
 
     connection.begin()

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from routers import config, router
 
 from pointsman import ConfigError, Router
-from pointsman.control.commands import COMMANDS, answer, socket_in, socket_path
+from pointsman.config.one_key import one_key
+from pointsman.control.commands import COMMANDS, answer, socket_at, socket_path
 from pointsman.control.socket import CONNECTIONS, LONGEST_LINE, Control
 from pointsman.testing import Answer, Scripted
 
@@ -453,11 +454,11 @@ def test_the_longest_path_that_is_let_through_can_be_opened(tmp_path: Path) -> N
     short = Path("/tmp") / f"p{os.getpid()}"
     longest = short / ("x" * (107 - len(str(short)) - 1))
     with pytest.raises(ValueError):
-        socket_path(f"{longest}x", None)
+        socket_path(f"{longest}x", Path())
     short.mkdir()
     try:
         r = Router.from_config(config("a"), plugins=[Scripted()])
-        with contextlib.closing(Control(r, socket_path(longest, None), scrub=str)):
+        with contextlib.closing(Control(r, socket_path(longest, Path()), scrub=str)):
             assert longest.exists()
     finally:
         short.rmdir()
@@ -474,10 +475,10 @@ def test_a_relative_path_starts_at_the_configuration_for_router_and_operator_ali
         "control: ./run/${WHICH:-p}.sock\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert socket_path("p.sock", "etc/pointsman.yaml") == folder / "p.sock"
-    assert socket_path("p.sock", None) == tmp_path / "p.sock"
-    assert socket_path("/run/p.sock", "etc/pointsman.yaml") == Path("/run/p.sock")
-    assert socket_in("etc/pointsman.yaml") == folder / "run" / "p.sock"
+    assert socket_path("p.sock", Path("etc")) == folder / "p.sock"
+    assert socket_path("p.sock", Path()) == tmp_path / "p.sock"
+    assert socket_path("/run/p.sock", Path("etc")) == Path("/run/p.sock")
+    assert one_key("etc/pointsman.yaml", "control", socket_at) == folder / "run" / "p.sock"
 
 
 @pytest.mark.parametrize("control", ["[1]", "''", "${NOT_SET_ANYWHERE}", "3"])
@@ -485,7 +486,7 @@ def test_a_control_that_is_no_path_is_said_with_its_place(tmp_path: Path, contro
     file = tmp_path / "pointsman.yaml"
     file.write_text(f"providers: {{}}\ncontrol: {control}\n")
     with pytest.raises(ConfigError, match=rf"{file}:2:\d+: control: "):
-        socket_in(file)
+        one_key(file, "control", socket_at)
 
 
 # ── reload ───────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transports_by_name import open_transport
 
 from pointsman.auth import Auth, Fixed, Secret
 from pointsman.clock import LoopClock
@@ -37,19 +38,20 @@ from pointsman.errors import (
     Truncated,
     Unavailable,
 )
-from pointsman.http.client import MAX_BODY, AttemptTimeouts, Client, Endpoint, Fields
+from pointsman.http.answer import MAX_BODY
+from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.http.event_stream import HttpEventStream
 from pointsman.http.framing import SseEvent, SseFramer
+from pointsman.http.headers import Fields
 from pointsman.testing import run
-from pointsman.transports import open_transport
 from pointsman.transports.httpx_messages import HttpxReply, Request
-from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, named
+from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, Whole, named
 from pointsman.types import Started, StreamEvent, TextDelta
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import error_for_status, json_or_none, request_id_of, snippet
 
 CANARY = "sk-canary-7f3a"
-LONG = AttemptTimeouts(deadline=1e9)
+LONG = CallTimeouts(deadline=1e9)
 
 Step = bytes | float | Exception
 """A piece of a body, seconds of silence, or how it breaks."""
@@ -317,20 +319,12 @@ class Quick(httpx.AsyncBaseTransport, RawTransport):
 
     async def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
         response = await self.upstream.handle_async_request(Request(shared, values, content))
-        return QuickReply(response, self.upstream.bodies[-1])
-
-
-class QuickReply(HttpxReply):
-    def __init__(self, response: httpx.Response, body: Body) -> None:
-        super().__init__(response)
-        self._body = body
-
-    def whole(self) -> bytes | None:
-        pieces = [each for each in self._body._steps if isinstance(each, bytes)]
-        if len(pieces) < len(self._body._steps):
-            return None
-        self._body.ended = "read"
-        return b"".join(pieces)
+        body = self.upstream.bodies[-1]
+        pieces = [each for each in body._steps if isinstance(each, bytes)]
+        if len(pieces) < len(body._steps):
+            return HttpxReply(response)
+        body.ended = "read"
+        return Whole(response.status_code, named(response.headers.raw), b"".join(pieces))
 
 
 _BODIES = st.sampled_from(
@@ -494,7 +488,7 @@ async def test_what_is_kept_of_requests_is_bounded() -> None:
     for n in range(200):
         await made.fetch("GET", f"/{n % 90}", limits=LONG, headers={f"x-{n}": "1"})
 
-    assert len(made._shared) <= 64
+    assert len(made._templates) <= 64
     assert [each.headers[f"x-{n}"] for n, each in enumerate(upstream.requests)] == ["1"] * 200
 
 
@@ -563,7 +557,7 @@ async def test_no_error_shows_the_password_of_a_base_url() -> None:
         assert "http://host/v1" in raised.value.message
         assert "canary" not in raised.value.message
     made = client(Upstream(), base)
-    assert "canary" not in f"{made.timed_out()} {made.no_first_token()} {made.silent()}"
+    assert "canary" not in f"{made.errors.timed_out()} {made.errors.no_first_token()} {made.errors.silent()}"
 
 
 @pytest.mark.parametrize(
@@ -722,17 +716,17 @@ async def test_a_body_that_breaks_off_is_an_error_and_closed(
 @pytest.mark.parametrize(
     ("limits", "stream", "error", "at"),
     [
-        (AttemptTimeouts(deadline=30), False, AttemptTimeout, 30),
-        (AttemptTimeouts(deadline=30), True, AttemptTimeout, 30),
-        (AttemptTimeouts(deadline=900), True, FirstTokenTimeout, 60),
-        (AttemptTimeouts(deadline=900, first_token=5), False, AttemptTimeout, 900),
-        (AttemptTimeouts(deadline=900, attempt=20), False, AttemptTimeout, 20),
-        (AttemptTimeouts(deadline=900, attempt=20), True, AttemptTimeout, 20),
-        (AttemptTimeouts(deadline=10, attempt=20), True, AttemptTimeout, 10),
+        (CallTimeouts(deadline=30), False, AttemptTimeout, 30),
+        (CallTimeouts(deadline=30), True, AttemptTimeout, 30),
+        (CallTimeouts(deadline=900), True, FirstTokenTimeout, 60),
+        (CallTimeouts(deadline=900, first_token=5), False, AttemptTimeout, 900),
+        (CallTimeouts(deadline=900, attempt=20), False, AttemptTimeout, 20),
+        (CallTimeouts(deadline=900, attempt=20), True, AttemptTimeout, 20),
+        (CallTimeouts(deadline=10, attempt=20), True, AttemptTimeout, 10),
     ],
 )
 def test_a_server_that_says_nothing_is_left_at_the_first_limit(
-    limits: AttemptTimeouts, stream: bool, error: type[CallError], at: float
+    limits: CallTimeouts, stream: bool, error: type[CallError], at: float
 ) -> None:
     async def work() -> None:
         with pytest.raises(error) as raised:
@@ -748,7 +742,7 @@ def test_a_dripping_server_is_cut_at_the_end_of_the_attempt() -> None:
         upstream = Upstream(*[b"x", 1.0] * 1000)
         with pytest.raises(AttemptTimeout):
             await (
-                await client(upstream).send("GET", "/", limits=AttemptTimeouts(deadline=900, attempt=20))
+                await client(upstream).send("GET", "/", limits=CallTimeouts(deadline=900, attempt=20))
             ).read()
         assert now() == pytest.approx(20, abs=0.01)
         assert upstream.bodies[0].ended == "aborted"
@@ -759,7 +753,7 @@ def test_a_dripping_server_is_cut_at_the_end_of_the_attempt() -> None:
 def test_time_for_the_head_counts_for_the_body_too() -> None:
     async def work() -> None:
         upstream = Upstream(*[b"x", 1.0] * 1000, wait=15)
-        answer = await client(upstream).send("GET", "/", limits=AttemptTimeouts(deadline=900, attempt=20))
+        answer = await client(upstream).send("GET", "/", limits=CallTimeouts(deadline=900, attempt=20))
         with pytest.raises(AttemptTimeout):
             await answer.read()
         assert now() == pytest.approx(20, abs=0.01)
@@ -797,9 +791,9 @@ def test_a_body_that_cannot_be_aborted_is_closed_by_a_task_that_the_client_waits
 def test_limits_outside_a_request_hold_for_everything() -> None:
     async def work() -> None:
         limits = client(Upstream()).within(5)
-        assert limits == AttemptTimeouts(deadline=now() + 5, first_token=5, idle=5)
+        assert limits == CallTimeouts(deadline=now() + 5, first_token=5, idle=5)
         assert limits.until(now() + 4) == limits.deadline
-        assert AttemptTimeouts(deadline=100, attempt=5).until(3) == 8
+        assert CallTimeouts(deadline=100, attempt=5).until(3) == 8
 
     run(work())
 
@@ -1148,7 +1142,7 @@ async def test_over_a_socket_a_dripping_server_is_cut_and_sees_it(transport: str
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
     async with Server(head, *[b"x", 0.005] * 10_000) as server:
         made = Client(Endpoint(server.url), open_transport(transport), auth=Fixed(None), clock=LoopClock())
-        answer = await made.send("GET", "/", limits=AttemptTimeouts(deadline=made.now() + 0.2))
+        answer = await made.send("GET", "/", limits=CallTimeouts(deadline=made.now() + 0.2))
         with pytest.raises(AttemptTimeout):
             await answer.read()
         await asyncio.wait_for(server.gone.wait(), 5)

@@ -10,11 +10,11 @@ import pytest
 from pydantic import BaseModel
 
 from pointsman.errors import ConfigError, InvalidRequest
-from pointsman.http.client import AttemptTimeouts
+from pointsman.http.client import CallTimeouts
 from pointsman.http.provider_base import PerOptions
 from pointsman.provider import Call
 
-LIMITS = AttemptTimeouts(deadline=1.0)
+LIMITS = CallTimeouts(deadline=1.0)
 
 
 def per_options(make: Callable[[Mapping[str, Any]], Any]) -> PerOptions[Any]:

@@ -26,7 +26,8 @@ from pointsman.errors import (
     Unavailable,
     Unsupported,
 )
-from pointsman.http.client import Answer, Endpoint
+from pointsman.http.answer import Answer
+from pointsman.http.client import Endpoint
 from pointsman.http.event_stream import EventStream, HttpEventStream
 from pointsman.http.framing import JsonLineFramer, SseEvent
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 import tomllib
@@ -27,6 +28,9 @@ FILE = re.compile(
 )
 
 Install = Callable[[str], dict[str, str]]
+OF_THE_PAGE = (
+    "pointsman_acme", "pointsman_echo", "pointsman_lightest", "pointsman_spending", "pointsman_backends",
+)  # fmt: skip
 
 
 def files(name: str) -> dict[str, str]:
@@ -68,7 +72,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     yield install
     for module in set(sys.modules) - modules:
-        if module.startswith(("pointsman_acme", "pointsman_echo", "pointsman_lightest")):
+        if module.startswith(OF_THE_PAGE):
             del sys.modules[module]
 
 
@@ -173,6 +177,37 @@ async def test_the_strategy_of_the_page_is_found_and_picks(install: Install) -> 
             await router.chat("m", "hello")
 
     assert upstream.count("a") == 3  # nothing is in flight, so the first is always the lightest
+
+
+def test_the_dialect_of_the_page_reads_its_files_and_says_what_is_wrong_at_their_lines(
+    install: Install, tmp_path: Path
+) -> None:
+    install("pointsman-backends")
+    file = tmp_path / "backends.yaml"
+    file.write_text("backends:\n- {url: http://127.0.0.1:1/v1, serves: m}\n- {url: 127.0.0.1, serves: m}\n")
+    with pytest.raises(ConfigError, match=rf"{file}:3:9: backends\[1\].url: "):
+        Router.check(file)
+
+    file.write_text("backends:\n- {url: http://127.0.0.1:1/v1, serves: m}\n- {url: http://127.0.0.1:2/v1}\n")
+    with pytest.raises(
+        ConfigError, match=rf"{file}:3:3: backends\[1\]: a backend serves a model; add `serves"
+    ):
+        Router.check(file)
+
+    file.write_text("backends:\n- {url: http://127.0.0.1:1/v1, serves: m}\n")
+    assert [each.id for each in Router.check(file).public_models()["m"].deployments] == ["backend0/m"]
+
+
+async def test_the_service_of_the_page_lives_with_its_router(install: Install, tmp_path: Path) -> None:
+    install("pointsman-spending")
+    file = tmp_path / "pointsman.json"
+    given = {"providers": {"a": {"type": "scripted"}}, "models": {"m": {"deployments": ["a/x"]}}}
+    file.write_text(json.dumps({**given, "spending": {}}))
+
+    async with Router.from_config(file, plugins=[Scripted()]) as router:
+        used = (await router.chat("m", "hi", caller="ann")).usage.total
+
+    assert json.loads((tmp_path / "spending.json").read_text()) == {"ann": used}
 
 
 @pytest.mark.parametrize(("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8)])

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 from certificates import certificate_in
+from transports_by_name import open_transport
 
-from pointsman.transports import TransportOptions, open_transport
+from pointsman.transports import TransportOptions
 
 PATIENCE = 5.0
 CHUNK = b"0123456789abcdef" * 4

@@ -264,10 +264,12 @@ def _descriptors() -> int:
 DROPPED = """
 import asyncio, sys
 import httpx
-from pointsman.transports import open_transport
+from importlib import import_module
+from pointsman.transports import TransportOptions
 
-async def call(name, url):
-    transport = open_transport(name)
+async def call(where, url):
+    module, name = where.split(":")
+    transport = getattr(import_module(module), name)(TransportOptions())
     response = await transport.handle_async_request(httpx.Request("GET", url))
     assert await response.aread() == b"/x"
     if sys.argv[3] == "in a cycle":
@@ -277,6 +279,11 @@ async def call(name, url):
 
 kept = asyncio.run(call(*sys.argv[1:3]))
 """
+PLACES = {
+    "aiohttp": "pointsman_aiohttp.transport:AiohttpTransport",
+    "h1": "pointsman_h1:H1Transport",
+    "httpx": "pointsman.builtin.httpx.transport:HttpxTransport",
+}
 
 
 @pytest.mark.parametrize("when", ["at once", "in a cycle", "later"])
@@ -284,7 +291,7 @@ async def test_a_transport_that_is_dropped_instead_of_closed_prints_nothing(
     when: str, server: Fixture, name: str
 ) -> None:
     ran = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", DROPPED, name, server.url("/x"), when), stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", DROPPED, PLACES[name], server.url("/x"), when), stderr=asyncio.subprocess.PIPE
     )
     _, err = await ran.communicate()
 

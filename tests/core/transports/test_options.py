@@ -6,36 +6,35 @@ import asyncio
 import ssl
 import subprocess
 import sys
+from collections.abc import Sequence
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from transports_by_name import open_transport
 
+import pointsman.builtin.transports as built_in
+from pointsman._internal.scrubber import Scrubber
 from pointsman.build.contexts import Contexts
+from pointsman.build.transports import Transports
+from pointsman.builtin.httpx.transport import HttpxTransport
 from pointsman.clock import LoopClock, system_rng
+from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.plugins.registry import Plugins
-from pointsman.transports import (
-    TRANSPORTS,
-    TlsContexts,
-    TransportOptions,
-    TransportUnavailable,
-    name_of,
-    open_transport,
-)
+from pointsman.transports import TlsContexts, TransportOptions, TransportUnavailable, name_of
+from pointsman.transports.factory import TransportContext, TransportFactory
 from pointsman.transports.lazy import DeferredTransport
+from pointsman_aiohttp.transport import AiohttpTransport
+from pointsman_h1 import H1Transport
 
 Fixture = Any
 
 
 async def test_auto_takes_the_fastest_that_can_do_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pointsman.builtin.httpx import transport
-    from pointsman.builtin.httpx.transport import HttpxTransport
-    from pointsman.transports.over_aiohttp import AiohttpTransport
-    from pointsman_h1 import H1Transport
-
-    monkeypatch.setattr(transport, "find_spec", lambda name: object())  # as if h2 and socksio were there
+    monkeypatch.setattr(built_in, "find_spec", lambda name: object())  # as if h2 and socksio were there
 
     assert isinstance(open_transport("auto"), H1Transport)
     assert isinstance(open_transport("auto", TransportOptions(proxy="http://p:1")), AiohttpTransport)
@@ -44,9 +43,6 @@ async def test_auto_takes_the_fastest_that_can_do_what_is_asked(monkeypatch: pyt
 
 
 async def test_auto_minds_a_proxy_of_a_trusted_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pointsman.transports.over_aiohttp import AiohttpTransport
-    from pointsman_h1 import H1Transport
-
     for variable in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.upper(), raising=False)
@@ -59,43 +55,126 @@ async def test_auto_minds_a_proxy_of_a_trusted_environment(monkeypatch: pytest.M
     assert isinstance(open_transport("auto"), H1Transport)
 
 
-def test_auto_makes_do_with_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pointsman.transports as transports
-    from pointsman.builtin.httpx.transport import HttpxTransport
-    from pointsman.transports.over_aiohttp import AiohttpTransport
+class Offered(PointsmanSpec):
+    """Somebody else's transport, which counts what it is asked to make."""
 
-    monkeypatch.setattr(transports, "find_spec", lambda name: find_spec(name) if name == "aiohttp" else None)
+    def __init__(self, rank: int, why: str | None = None, name: str = "theirs") -> None:
+        self.name, self.rank, self.why = name, rank, why
+        self.made: list[TransportOptions] = []
+
+    def _make(self, context: TransportContext) -> httpx.AsyncBaseTransport:
+        self.made.append(context.options)
+        return httpx.MockTransport(lambda request: httpx.Response(200))
+
+    @hookimpl
+    def pointsman_transports(self) -> Sequence[TransportFactory]:
+        refuses = lambda options: self.why  # noqa: E731
+        return [TransportFactory(self.name, None, self._make, rank=self.rank, refuses=refuses)]
+
+
+@pytest.mark.parametrize(
+    ("rank", "why", "taken"),
+    [(31, None, True), (29, None, False), (0, None, False), (31, "it is Sunday", False)],
+)
+def test_auto_takes_the_transport_of_the_highest_rank_that_refuses_nothing_whoever_offers_it(
+    rank: int, why: str | None, taken: bool
+) -> None:
+    theirs = Offered(rank, why)
+
+    made = open_transport("auto", TransportOptions(max_connections=7), [theirs])
+
+    assert (type(made) is httpx.MockTransport) is taken
+    assert theirs.made == [TransportOptions(max_connections=7)] * taken
+    assert taken or isinstance(made, H1Transport)
+
+
+def test_a_transport_that_fails_when_it_is_asked_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Offered):
+        @property
+        def why(self) -> str | None:
+            raise KeyError("nothing here")
+
+        @why.setter
+        def why(self, why: str | None) -> None:
+            """Nothing."""
+
+    assert isinstance(open_transport("auto", plugins=[Failing(31)]), H1Transport)
+    assert "nothing here" in caplog.text
+
+
+def test_what_a_transport_refuses_is_an_error_where_it_is_named_and_it_is_not_made() -> None:
+    theirs = Offered(31, "it is Sunday")
+
+    with pytest.raises(TransportUnavailable, match="it is Sunday"):
+        open_transport("theirs", plugins=[theirs])
+
+    assert theirs.made == []
+
+
+def test_when_every_transport_refuses_the_one_that_can_do_most_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(built_in, "find_spec", lambda name: None)
+
+    with pytest.raises(TransportUnavailable, match=r"pip install 'httpx\[http2\]'"):
+        open_transport("auto", TransportOptions(http2=True))
+
+
+def test_a_transport_can_stand_around_the_one_that_auto_comes_to() -> None:
+    class Around(PointsmanSpec):
+        @hookimpl
+        def pointsman_transports(self) -> Sequence[TransportFactory]:
+            return [TransportFactory("around", None, self._make)]
+
+        def _make(self, context: TransportContext) -> Any:
+            self.inner = context.inner("auto")
+            return httpx.MockTransport(lambda request: httpx.Response(200))
+
+    around, theirs = Around(), Offered(99)
+
+    open_transport("around", plugins=[around, theirs])
+
+    assert isinstance(around.inner, DeferredTransport)
+    assert type(around.inner.made()) is httpx.MockTransport
+    assert len(theirs.made) == 1
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let only these of the distributions with transports be installed."""
+    absent = {"pointsman-aiohttp", "pointsman-h1"} - set(names)
+    here = [each for each in distributions() if each.metadata["Name"] not in absent]
+    monkeypatch.setattr("pointsman.plugins.discovery.distributions", lambda: here)
+
+
+def test_auto_makes_do_with_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, "pointsman-aiohttp")
 
     assert isinstance(open_transport("auto"), AiohttpTransport)
     with pytest.raises(TransportUnavailable, match="pip install pointsman-h1"):
         open_transport("h1")
 
-    monkeypatch.setattr(transports, "find_spec", lambda name: None)
+    installed(monkeypatch)
 
     assert isinstance(open_transport("auto"), HttpxTransport)
-    with pytest.raises(TransportUnavailable, match=r"pointsman\[aiohttp\]"):
+    with pytest.raises(TransportUnavailable, match="pip install pointsman-aiohttp"):
         open_transport("aiohttp")
 
 
-def test_a_transport_that_is_installed_but_broken_is_an_error_that_says_so(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_transport_that_is_installed_but_broken_is_an_error_where_it_is_named_and_passed_over_by_auto(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import pointsman.transports as transports
+    monkeypatch.setitem(sys.modules, "pointsman_h1", None)
 
-    def broken(name: str) -> None:
-        raise ImportError("No module named 'httptools'", name="httptools")
-
-    monkeypatch.setattr(transports, "import_module", broken)
-
-    for name in ("h1", "auto"):
-        with pytest.raises(TransportUnavailable, match=r"'httptools'.*--force-reinstall pointsman-h1"):
-            open_transport(name)
+    with pytest.raises(TransportUnavailable, match=r"'?pointsman_h1.*--force-reinstall pointsman-h1"):
+        open_transport("h1")
+    assert isinstance(open_transport("auto"), AiohttpTransport)
+    assert "passes over one: transport 'h1' cannot be used" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("carrier-pigeon", TransportOptions(), "aiohttp, auto, h1, httpx"),
+        ("carrier-pigeon", TransportOptions(), "carrier-pigeon"),
         ("h1", TransportOptions(http2=True), "HTTP/2"),
         ("h1", TransportOptions(proxy="http://user:secret@p:1"), "prox"),
         ("aiohttp", TransportOptions(http2=True), "HTTP/2"),
@@ -129,25 +208,22 @@ def test_the_options_do_not_show_the_credentials_of_a_proxy() -> None:
     assert "hunter2" not in repr(options)
 
 
-def test_the_list_of_names_is_complete() -> None:
-    for name in TRANSPORTS:
-        assert isinstance(open_transport(name), httpx.AsyncBaseTransport)
+@pytest.mark.parametrize("name", ["aiohttp", "auto", "h1", "httpx"])
+def test_each_transport_says_what_it_is_called_in_a_configuration(name: str) -> None:
+    made = open_transport(name)
+
+    assert isinstance(made, httpx.AsyncBaseTransport)
+    assert name_of(made) == ("h1" if name == "auto" else name)
 
 
-def test_each_transport_says_what_it_is_called_in_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pointsman.transports as transports
+def test_auto_says_what_it_comes_to_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_auto() -> str:
+        transports = Transports(Plugins(), Contexts(LoopClock(), system_rng()), Scrubber())
+        return name_of(transports.open("auto", TransportOptions(proxy="http://p:1")))
 
-    for name in TRANSPORTS:
-        assert name_of(open_transport(name)) == ("h1" if name == "auto" else name)
-    options = TransportOptions(proxy="http://p:1")
-    proxied = (
-        Plugins()
-        .transport("auto")
-        .make(Contexts(LoopClock(), system_rng()).transport("auto", options=options))
-    )
-    assert name_of(proxied) == "aiohttp"
-    monkeypatch.setattr(transports, "find_spec", lambda name: None)
-    assert name_of(proxied) == "httpx"
+    assert of_auto() == "aiohttp"
+    installed(monkeypatch)
+    assert of_auto() == "httpx"
     assert name_of(httpx.MockTransport(lambda request: httpx.Response(200))) == "MockTransport"
 
 
@@ -202,7 +278,8 @@ async def test_a_plain_http_url_builds_no_tls_context(server: Fixture, name: str
         def context(self, options: TransportOptions) -> ssl.SSLContext:
             raise AssertionError("a TLS context was built")
 
-    transport = open_transport(name, contexts=Unwanted())
+    makers: dict[str, Any] = {"aiohttp": AiohttpTransport, "h1": H1Transport, "httpx": HttpxTransport}
+    transport = makers[name](TransportOptions(), contexts=Unwanted())
 
     response = await transport.handle_async_request(httpx.Request("GET", server.url("/x")))
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from transports_by_name import open_transport
 
-from pointsman.transports import TransportOptions, open_transport
+from pointsman.transports import TransportOptions
 
 # conftest.py describes `server`, `transport` and `name`.
 Fixture = Any
@@ -58,9 +59,9 @@ def test_what_hpack_logs_of_header_fields_is_dropped(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
 
-    from pointsman.builtin.httpx import transport
+    import pointsman.builtin.transports as built_in
 
-    monkeypatch.setattr(transport, "find_spec", lambda name: object())  # as if h2 were there
+    monkeypatch.setattr(built_in, "find_spec", lambda name: object())  # as if h2 were there
     caplog.set_level(logging.DEBUG)
     for _ in range(2):
         open_transport("httpx", TransportOptions(http2=True))

@@ -20,7 +20,7 @@ import pytest
 from pointsman.auth import Fixed, Secret
 from pointsman.clock import LoopClock
 from pointsman.errors import CallError, ConnectionFailed, Outcome, OutOfResources
-from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.resilience.health_check import CheckSettings, HealthChecker
 from pointsman.testing import run
 from pointsman.transports.shortage import RESOURCE_ERRORS, shortage
@@ -83,7 +83,7 @@ def test_a_chain_of_causes_that_never_ends_is_followed_for_a_while_only() -> Non
 async def _error_of(url: str, transport: Fixture) -> CallError:
     client = Client(Endpoint(url), transport, auth=Fixed(Secret("k")), clock=LoopClock())
     with pytest.raises(CallError) as caught:
-        await client.send("GET", "/x", limits=AttemptTimeouts(deadline=asyncio.get_running_loop().time() + 5))
+        await client.send("GET", "/x", limits=CallTimeouts(deadline=asyncio.get_running_loop().time() + 5))
     return caught.value
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from pointsman.builtin.plugin import plugin
 from pointsman.config.model import Config
+from pointsman.plugins.registry import Plugins
 from pointsman.units import format_duration, format_percent
 
 BEGIN = "<!-- settings: begin -->"
@@ -34,19 +36,22 @@ class Row(Struct, frozen=True):
 def config_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a configuration, as an editor takes it.
 
-    A `${…}` may stand for every value. What stands in a mapping of a plugin depends on the plugin, so it
-    is not in the schema.
+    A `${…}` may stand for every value. What stands in a mapping or a section of a plugin depends on the
+    plugin, so it is not in the schema.
     """
+    schema = _schema()
+    others = dict.fromkeys(Plugins().names("section"), _Schema())
+    schema["properties"] = {**others, **schema["properties"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_with_references(Config.model_json_schema()),
+        **_with_references(schema),
         "title": "pointsman configuration",
     }
 
 
 def config_table() -> list[Row]:
     """Every key of a configuration, in the order of the models; a section stands before its keys."""
-    schema = Config.model_json_schema()
+    schema = _schema()
     return list(_rows(schema, "", schema["$defs"]))
 
 
@@ -70,6 +75,20 @@ def with_table(page: str) -> str:
 
 
 _Schema = dict[str, Any]
+
+
+def _schema() -> _Schema:
+    """That of what the core itself reads, the sections that are built in included."""
+    schema = Config.model_json_schema()
+    for section in plugin.pointsman_sections():
+        own = section.settings.model_json_schema()
+        said = own.pop("description", "").removesuffix(".")
+        described = said[:1].lower() + said[1:]  # its docstring, as the other keys say it
+        schema["$defs"].update(own.pop("$defs", {}))
+        optional = {"anyOf": [own, {"type": "null"}], "default": None, "description": described}
+        schema["properties"][section.name] = optional
+    schema["additionalProperties"] = False  # to the model they are sections, whoever reads them
+    return schema
 
 
 def _with_references(schema: Any) -> Any:

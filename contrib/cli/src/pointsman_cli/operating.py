@@ -183,7 +183,8 @@ def sockets_at(place: Path) -> Sequence[Path] | None:
 
 
 def _configured(asked: Asked) -> Path:
-    from pointsman.control.commands import socket_in
+    from pointsman.config.one_key import one_key
+    from pointsman.control.commands import socket_at
     from pointsman_cli.configured import NAMES, VARIABLE, config_file
 
     file = config_file(asked, os.environ, Path())
@@ -193,7 +194,7 @@ def _configured(asked: Asked) -> Path:
             "name its control socket with --socket",
             code=USAGE,
         )
-    path = socket_in(file)
+    path = one_key(file, "control", socket_at)
     if path is None:
         raise Failed(
             f"{file} names no control socket, so its router cannot be reached while it runs. Add this line "

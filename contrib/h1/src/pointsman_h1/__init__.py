@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
-from pointsman.plugin import PointsmanSpec, TlsContexts, TransportFactory, hookimpl
-from pointsman_h1.transport import H1Transport
+from pointsman.plugin import (
+    PointsmanSpec,
+    TlsContexts,
+    TransportContext,
+    TransportFactory,
+    hookimpl,
+)
+from pointsman_h1.transport import H1Transport, refuses
 
 __all__ = ["H1Plugin", "H1Transport", "plugin"]
 
@@ -16,10 +24,12 @@ class H1Plugin(PointsmanSpec):
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
         # Reading the certificate authorities takes 20 ms: once for all deployments with the same options.
-        contexts = TlsContexts()
-        return (
-            TransportFactory("h1", None, lambda context: H1Transport(context.options, contexts=contexts)),
-        )
+        make = partial(_make, contexts=TlsContexts())
+        return (TransportFactory("h1", None, make, rank=30, refuses=refuses),)
+
+
+def _make(context: TransportContext, *, contexts: TlsContexts) -> Any:
+    return H1Transport(context.options, contexts=contexts)
 
 
 plugin = H1Plugin()

@@ -47,6 +47,9 @@ class Connection(asyncio.BufferedProtocol):
     """A socket that carries one exchange after the other.
 
     `reader` is that of the exchange under way, None while idle and until its first byte was written.
+    `next` is the one that was asked for and has not begun: what goes out first, its reader, and whether more
+    follows. `Owner.ended` is called for it once, unless its reader hears NeverSent.
+
     Everything waits on one future, and looks again when it is woken: for the head, for more of the body, for
     room to write.
     """
@@ -54,7 +57,6 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_buffer",
         "_closed",
-        "_next",
         "_owner",
         "_reading_paused",
         "_sending",
@@ -64,6 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         "idle_since",
         "key",
         "loop",
+        "next",
         "reader",
     )
 
@@ -71,7 +74,7 @@ class Connection(asyncio.BufferedProtocol):
         self.key = key
         self.idle_since = 0.0
         self.reader: ResponseReader | None = None
-        self._next: tuple[bytes, ResponseReader, bool] | None = None
+        self.next: tuple[bytes, ResponseReader, bool] | None = None
         self._owner = owner
         self.loop = loop
         self._buffer = owner.buffer
@@ -79,38 +82,11 @@ class Connection(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._reading_paused = self._writing_paused = self._sending = self._closed = False
 
-    async def exchange(self, data: bytes, reader: ResponseReader, outgoing: Outgoing | None) -> None:
-        """Return when the head of the response is in `reader`.
-
-        Nothing is sent before somebody calls `begin`. `Owner.ended` will be called for the exchange, once,
-        unless this raises NeverSent.
-
-        Args:
-            data: what goes out first.
-            outgoing: brings what follows; None when that is nothing.
-
-        Raises: NeverSent, an `httpx.TransportError`, and what the request's stream raises.
-        """
-        more = outgoing is not None and bool(outgoing.rest or outgoing.stream is not None)
-        self._next = (data, reader, more)
-        try:
-            if outgoing is not None and more:
-                await self.wait()
-                if self.reader is reader:
-                    await self._send_rest(outgoing, reader)
-            while not reader.status:
-                if reader.error is not None:
-                    raise reader.error
-                await self.wait()
-        except BaseException:
-            self.abort(reader)
-            raise
-
     def begin(self) -> None:
         """Write the first bytes of the exchange that was asked for, unless it was given up."""
-        if self._next is None:
+        if self.next is None:
             return
-        (data, reader, more), self._next = self._next, None
+        (data, reader, more), self.next = self.next, None
         if self._closed:
             reader.error = NeverSent()
             self._wake()
@@ -120,6 +96,26 @@ class Connection(asyncio.BufferedProtocol):
         self._live.write(data)
         if more:
             self._wake()
+
+    async def send_rest(self, outgoing: Outgoing, reader: ResponseReader) -> None:
+        """Send what does not fit in one piece, no faster than it leaves, unless the server refuses it.
+
+        It begins when the exchange does. Raises: what the request's stream raises.
+        """
+        await self.wait()
+        if self.reader is not reader:
+            return
+        pieces = outgoing.pieces()
+        try:
+            async for piece in pieces:
+                while self.reader is reader and reader.status < _REFUSED and self._is_held_up():
+                    await self.wait()
+                if self.reader is not reader or reader.status >= _REFUSED:
+                    return
+                self._live.write(piece)
+            self._sending = False
+        finally:
+            await pieces.aclose()
 
     def wait(self) -> asyncio.Future[None]:
         """What is done when something has changed, perhaps. One task at a time."""
@@ -142,8 +138,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         current = self.reader
         if reader is not None and current is not reader:
-            if self._next is not None and self._next[1] is reader:
-                self._next = None
+            if self.next is not None and self.next[1] is reader:
+                self.next = None
                 self._owner.ended(self, keep=not self._closed)
             return
         self._closed = True
@@ -224,20 +220,6 @@ class Connection(asyncio.BufferedProtocol):
     def _live(self) -> asyncio.Transport:
         assert self._transport is not None, "a connection is used between made and lost"
         return self._transport
-
-    async def _send_rest(self, outgoing: Outgoing, reader: ResponseReader) -> None:
-        """Send what does not fit in one piece, no faster than it leaves, unless the server refuses it."""
-        pieces = outgoing.pieces()
-        try:
-            async for piece in pieces:
-                while self.reader is reader and reader.status < _REFUSED and self._is_held_up():
-                    await self.wait()
-                if self.reader is not reader or reader.status >= _REFUSED:
-                    return
-                self._live.write(piece)
-            self._sending = False
-        finally:
-            await pieces.aclose()
 
     def _is_held_up(self) -> bool:
         """Nothing can be written now: the buffers are full, or the connection is about to be lost."""

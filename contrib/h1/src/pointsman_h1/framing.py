@@ -63,7 +63,7 @@ class ResponseReader:
         "status",
     )
 
-    def __init__(self, *, bodiless: bool = False, last: bool = False) -> None:
+    def __init__(self, bodiless: bool = False, last: bool = False) -> None:
         """What the request says of its response.
 
         Args:

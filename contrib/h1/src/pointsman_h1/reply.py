@@ -1,4 +1,4 @@
-"""A response, as our own client takes it."""
+"""A response of which more is to come, as our own client takes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pointsman_h1.body import H1Body
 
 
 class H1Reply(H1Body):
-    """The `Reply` of `H1Transport.exchange`."""
+    """The `Reply` of `H1Transport.exchange`. Dropped without being closed, it closes its connection."""
 
     __slots__ = ()
 
@@ -16,21 +16,9 @@ class H1Reply(H1Body):
     def status(self) -> int:
         return self._reader.status
 
-    def named(self) -> dict[str, str]:
+    @property
+    def fields(self) -> dict[str, str]:
         return self._reader.named()
-
-    def whole(self) -> bytes | None:
-        reader = self._reader
-        if self._aborted or not reader.done:
-            return None
-        self._ended = True
-        return reader.take()
-
-
-class OpenReply(H1Reply):
-    """One of whose body more may come. Dropped without being closed, it closes its connection."""
-
-    __slots__ = ()
 
     def __del__(self) -> None:
         if self._connection.reader is self._reader:

@@ -88,10 +88,10 @@ class Template:
         self._text = text + ("content-length: %d\r\n\r\n" if shared.counted else "\r\n")
         self._counted = shared.counted
 
-    def filled(self, values: tuple[str, ...], length: int) -> bytes:
-        """The head of a request with these values, which were checked, and a content of `length` bytes."""
-        text = self._text % ((*values, length) if self._counted else values)
-        return text.encode("latin-1")
+    def filled(self, values: tuple[str, ...], content: bytes) -> bytes:
+        """A request with these values, which were checked, and with that content."""
+        text = self._text % ((*values, len(content)) if self._counted else values)
+        return text.encode("latin-1") + content
 
 
 @dataclass(slots=True)
@@ -107,6 +107,11 @@ class Outgoing:
     length: int | None
     close: bool
     origin: Origin
+
+    @property
+    def more(self) -> bool:
+        """Whether anything follows `data`."""
+        return bool(self.rest) or self.stream is not None
 
     async def pieces(self) -> AsyncGenerator[bytes | memoryview, None]:
         """All that follows `data`. Raises: LocalProtocolError when the stream breaks its promise."""

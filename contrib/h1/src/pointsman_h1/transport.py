@@ -6,12 +6,12 @@ import asyncio
 import os
 import ssl
 from asyncio import get_running_loop
-from collections.abc import Awaitable
 
 import httpx
 
 from pointsman.plugin import (
     RawTransport,
+    Reply,
     Request,
     RequestTemplate,
     Response,
@@ -19,18 +19,29 @@ from pointsman.plugin import (
     TlsContexts,
     TransportOptions,
     TransportUnavailable,
+    Whole,
 )
+from pointsman_h1.body import H1Body
 from pointsman_h1.connecting import Resolver, connected
 from pointsman_h1.connection import READ_BYTES, Connection, NeverSent
 from pointsman_h1.framing import ResponseReader
 from pointsman_h1.outbox import Outbox
 from pointsman_h1.pace import Pace
 from pointsman_h1.pool import IdlePool
-from pointsman_h1.reply import H1Reply, OpenReply
+from pointsman_h1.reply import H1Reply
 from pointsman_h1.request import JOINED, Origin, Outgoing, Template, encoded
 
 OPENED_PER_TURN = 16
 """Connections that one transport begins to open in one turn of the event loop."""
+
+
+def refuses(options: TransportOptions) -> str | None:
+    """Why this transport cannot do what `options` ask for; None when it can."""
+    if options.http2:
+        return "transport 'h1' has no HTTP/2; transport 'httpx' has"
+    if options.wants_proxy():
+        return "transport 'h1' has no proxies; transports 'aiohttp' and 'httpx' have"
+    return None
 
 
 class H1Transport(httpx.AsyncBaseTransport, RawTransport):
@@ -43,11 +54,9 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
     name = "h1"
 
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
-        """Raises: TransportUnavailable when HTTP/2 or a proxy is asked for."""
-        if options.http2:
-            raise TransportUnavailable("transport 'h1' has no HTTP/2; transport 'httpx' has")
-        if options.wants_proxy():
-            raise TransportUnavailable("transport 'h1' has no proxies; transports 'aiohttp' and 'httpx' have")
+        """Raises: TransportUnavailable where `refuses` says why."""
+        if (refusal := refuses(options)) is not None:
+            raise TransportUnavailable(refusal)
         self._options = options
         self._contexts = contexts or TlsContexts()
         self._slots = Slots(options.max_connections)
@@ -62,30 +71,33 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises: an `httpx.TransportError`; RuntimeError after `aclose()` or on another event loop."""
         outgoing = encoded(request)
-        reader = ResponseReader(bodiless=request.method == "HEAD", last=outgoing.close)
-        reply = await self._exchange(outgoing.data, reader, outgoing.origin, request, outgoing)
+        reader = ResponseReader(request.method == "HEAD", outgoing.close)
+        rest = outgoing if outgoing.more else None
+        connection = await self._exchange(outgoing.data, reader, outgoing.origin, request, rest)
         return Response(
             reader.status,
             reader.headers,
-            reply,
+            (H1Body if reader.done else H1Reply)(connection, reader),
             {
                 "http_version": b"HTTP/1.1" if reader.minor else b"HTTP/1.0",
                 "reason_phrase": reader.reason,
             },
         )
 
-    def exchange(
-        self, shared: RequestTemplate, values: tuple[str, ...], content: bytes
-    ) -> Awaitable[H1Reply]:
-        template = shared.encoded
-        if not isinstance(template, Template):
-            template = shared.encoded = Template(shared)
-        reader = ResponseReader(bodiless=template.bodiless, last=template.close)
-        if template.plain and len(content) <= JOINED:
-            data = template.filled(values, len(content)) + content
-            return self._exchange(data, reader, template.origin, shared, None)
-        outgoing = encoded(Request(shared, values, content))
-        return self._exchange(outgoing.data, reader, template.origin, shared, outgoing)
+    async def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
+        head = shared.encoded
+        if not isinstance(head, Template):
+            head = shared.encoded = Template(shared)
+        reader = ResponseReader(head.bodiless, head.close)
+        if head.plain and len(content) <= JOINED:
+            data, rest = head.filled(values, content), None
+        else:
+            outgoing = encoded(Request(shared, values, content))
+            data, rest = outgoing.data, outgoing if outgoing.more else None
+        connection = await self._exchange(data, reader, head.origin, shared, rest)
+        if reader.done:
+            return Whole(reader.status, reader.named(), reader.take())
+        return H1Reply(connection, reader)
 
     async def aclose(self) -> None:
         """Close every connection, also those in use. Safe to repeat."""
@@ -120,8 +132,18 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         origin: Origin,
         asked: httpx.Request | RequestTemplate,
         outgoing: Outgoing | None,
-    ) -> H1Reply:
-        """The reply to a request that begins with `data`; `outgoing` brings the rest."""
+    ) -> Connection:
+        """The connection of an exchange whose head is in `reader`, once it is there.
+
+        Nothing is sent before the outbox says so. Whoever got a slot here gives it back: this, until the
+        exchange was asked for, and from then on the connection, by `ended`.
+
+        Args:
+            data: what goes out first.
+            outgoing: brings what follows; None when that is nothing.
+
+        Raises: an `httpx.TransportError`, and what the request's stream raises.
+        """
         idle = self._idle
         if self._closed or idle is None or self._loop is not get_running_loop():
             idle = self._usable()
@@ -137,14 +159,22 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
             except BaseException:
                 self._slots.release()
                 raise
+            connection.next = data, reader, outgoing is not None
+            self._outbox.put(connection)
             try:
-                # From here on the connection tells when the exchange is over, and that frees the slot.
-                self._outbox.put(connection)
-                await connection.exchange(data, reader, outgoing)
+                if outgoing is not None:
+                    await connection.send_rest(outgoing, reader)
+                while not reader.status:
+                    if reader.error is not None:
+                        raise reader.error
+                    await connection.wait()
             except NeverSent:
                 reader.error = None
-                continue
-            return (H1Reply if reader.done else OpenReply)(connection, reader)
+            except BaseException:
+                connection.abort(reader)
+                raise
+            else:
+                return connection
 
     def _usable(self) -> IdlePool:
         """The pool of a transport that is used for the first time; RuntimeError where it must not be used."""

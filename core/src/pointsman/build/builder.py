@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 from weakref import WeakSet
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.providers import Providers
+from pointsman.build.services import ConfiguredService, Services
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config, ModelConfig, Named
 from pointsman.config.findings import Finding
@@ -45,14 +47,35 @@ def build(
     previous: Snapshot | None = None,
     scrubber: Scrubber | None = None,
 ) -> Snapshot:
-    """The snapshot of `config`. Raises ConfigError with all problems at once; then nothing was started.
+    """The snapshot of `config`, whose services are left out. As `plan`, for who has no router."""
+    return plan(
+        config, plugins, clock=clock, rng=rng, events=events, previous=previous, scrubber=scrubber
+    ).snapshot()
 
-    `scrubber` is told of all secrets in `config`; without it that of `previous`, else a new one.
+
+def plan(
+    config: Config,
+    plugins: Plugins,
+    *,
+    clock: Clock,
+    rng: Rng,
+    events: Events,
+    previous: Snapshot | None = None,
+    scrubber: Scrubber | None = None,
+    router: Any = None,
+) -> Plan:
+    """All that plugins make of `config`, and from there its snapshot.
+
+    Args:
+        scrubber: is told of all secrets in `config`; when None that of `previous`, else a new one.
+        router: what services are made for.
+
+    Raises: ConfigError with all problems at once; then nothing was started.
     """
     if scrubber is None:
         scrubber = Scrubber() if previous is None else previous.setting.scrubber
     draft = Draft(config, plugins, clock=clock, rng=rng, events=events, previous=previous, scrubber=scrubber)
-    return _Builder(draft).snapshot()
+    return Plan(draft, router)
 
 
 def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Problem]:
@@ -61,8 +84,7 @@ def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequen
     Raises: ConfigError with everything that is wrong.
     """
     draft = _for_nothing(config, plugins, clock, rng)
-    builder = _Builder(draft)
-    builder.pools(builder.parts())
+    Plan(draft).pools()
     return draft.warnings
 
 
@@ -70,7 +92,7 @@ def wrong_for_plugins(config: Config, plugins: Plugins, *, clock: Clock, rng: Rn
     """What plugins find wrong with `config`, whose references may lead nowhere; nothing is started."""
     draft = _for_nothing(config, plugins, clock, rng)
     with suppress(ConfigError):
-        _Builder(draft).parts()
+        Plan(draft)
     return draft.found
 
 
@@ -95,20 +117,31 @@ class _Parts(Struct, frozen=True):
     upstreams: Mapping[str, Upstream]
     choices: Mapping[str, Choice]
     pools: Pools
+    services: Sequence[ConfiguredService]
 
 
-class _Builder:
-    def __init__(self, draft: Draft) -> None:
+class Plan:
+    """What plugins make of a configuration is made, nothing has begun, and what runs is as it was.
+
+    Attributes:
+        services: what is to live with the router.
+    """
+
+    def __init__(self, draft: Draft, router: Any = None) -> None:
+        """Raises ConfigError with all that is wrong."""
         self._draft = draft
         self._factories = Factories(draft)
         self._clients = Clients(draft, self._factories)
         self._providers = Providers(draft, self._factories, self._clients)
         self._deployments = Deployments(draft, self._clients)
+        self._services = Services(draft, self._factories, router)
+        self._parts = self._made()
+        self.services = self._parts.services
 
     def snapshot(self) -> Snapshot:
-        draft, previous = self._draft, self._draft.previous
-        parts = self.parts()
-        pools = self.pools(parts)
+        """The snapshot, onto which the state that is kept goes over with this. Raises ConfigError."""
+        draft, previous, parts = self._draft, self._draft.previous, self._parts
+        pools = self.pools()
         alive = WeakSet[Pool]() if previous is None else previous.alive
         alive.update(pools.values())
         started = self._started(parts.sinks)
@@ -163,8 +196,7 @@ class _Builder:
         draft.adopt()
         return pool
 
-    def parts(self) -> _Parts:
-        """What plugins make of the configuration. Raises ConfigError with all that is wrong with it."""
+    def _made(self) -> _Parts:
         config = self._draft.config
         retry = self._factories.retry(config.retry, ("retry",))
         self._factories.offered("transport", config.transport, ("transport",))
@@ -177,7 +209,7 @@ class _Builder:
         if all(model.strategy is not None for model in models.values()):
             self._factories.strategy(config.strategy, ("strategy",))  # nobody's, and checked all the same
         choices = {name: pools.choice(name, model) for name, model in models.items()}
-        self._check_control()
+        services = self._services.made()
         self._draft.refuse()
         assert retry is not None
         return _Parts(
@@ -186,11 +218,12 @@ class _Builder:
             {name: upstream for name, upstream in upstreams.items() if upstream is not None},
             {name: choice for name, choice in choices.items() if choice is not None},
             pools,
+            services,
         )
 
-    def pools(self, parts: _Parts) -> Mapping[str, Pool]:
+    def pools(self) -> Mapping[str, Pool]:
         """The models, with the state of their deployments. Raises ConfigError."""
-        models = self._draft.config.public_models()
+        parts, models = self._parts, self._draft.config.public_models()
         made = {
             name: parts.pools.pool(name, models[name], parts.upstreams, choice)
             for name, choice in parts.choices.items()
@@ -232,13 +265,3 @@ class _Builder:
                     sink.close()
         self._draft.refuse()
         return started
-
-    def _check_control(self) -> None:
-        config = self._draft.config
-        if config.control is not None:
-            from pointsman.control.commands import socket_path
-
-            try:
-                socket_path(config.control, config.file)
-            except ValueError as error:
-                self._draft.problem(("control",), str(error))

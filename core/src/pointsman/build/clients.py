@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from math import ceil
 from typing import Any
 
 from msgspec.structs import replace
 
-from pointsman._internal.plugin_errors import OWN, fault
 from pointsman.auth import Auth
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
+from pointsman.build.transports import Transports
 from pointsman.config import DeploymentConfig, ProviderConfig
 from pointsman.config.problems import KeyPath
-from pointsman.errors import ConfigError, PluginError
-from pointsman.http.client import Client, Endpoint, Used
-from pointsman.plugins.interfaces import lack
+from pointsman.http.client import Client, Endpoint
+from pointsman.http.failures import Used
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 
 
@@ -27,6 +25,7 @@ class Clients:
     def __init__(self, draft: Draft, factories: Factories) -> None:
         self._draft = draft
         self._factories = factories
+        self._transports = Transports(draft.plugins, draft.contexts, draft.scrubber)
 
     def client(
         self,
@@ -59,30 +58,7 @@ class Clients:
     def _transport(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> Any:
         """A transport, which opens nothing yet. Raises TransportUnavailable."""
         name = config.transport or self._draft.config.transport
-        return self._carrier(name, self.options(config, deployment))
-
-    def _carrier(self, name: str, options: TransportOptions) -> Any:
-        """The transport of that name. Raises TransportUnavailable."""
-        did: str | None
-        try:
-            factory = self._draft.plugins.transport(name)
-            settings = None if factory.settings is None else factory.settings()
-            inner = partial(self._carrier, options=options)
-            context = self._draft.contexts.transport(name, settings, options=options, inner=inner)
-            made = factory.make(context)
-        except PluginError as error:
-            raise TransportUnavailable(error.message) from error
-        except (ConfigError, ValueError, TransportUnavailable) as error:
-            raise TransportUnavailable(self._draft.scrubber.shown(error)) from error
-        except OWN as error:  # somebody else's code: anything can happen
-            fault("transport", name, "make", error, scrub=self._draft.scrubber.text)
-            did = f"failed: {type(error).__name__}; the log says more"
-        else:
-            did = lack("transport", made)
-            if did is None:
-                return made
-        origin = self._draft.plugins.origin("transport", name)
-        raise TransportUnavailable(f"the factory of transport {name!r} from {origin} {did}")
+        return self._transports.open(name, self.options(config, deployment))
 
     def can_be_made(self, config: ProviderConfig, path: KeyPath) -> bool:
         """Whether a transport can: one is made for nothing, and what is wrong with it is a problem."""

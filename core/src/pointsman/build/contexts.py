@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pointsman._internal.plugin_errors import Scrub
 from pointsman.audit import AuditContext
 from pointsman.auth import Auth, AuthContext
 from pointsman.clock import Clock, Rng
@@ -14,6 +15,7 @@ from pointsman.config import DeploymentConfig
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import ProviderContext
 from pointsman.retry import RetryContext
+from pointsman.service import ServiceContext
 from pointsman.strategy import ConfiguredMember, RichMember, StrategyContext
 from pointsman.transports.factory import TransportContext
 from pointsman.transports.options import TransportOptions, TransportUnavailable
@@ -80,6 +82,11 @@ class Contexts:
         """That of an audit sink."""
         return AuditContext(**self._common("audit", type, settings), directory=self._directory)
 
+    def service(self, type: str, settings: Any = None, *, router: Any, scrub: Scrub) -> ServiceContext:
+        """That of a service of `router`."""
+        common = self._common("service", type, settings)
+        return ServiceContext(**common, router=router, directory=self._directory, scrub=scrub)
+
     def transport(
         self,
         type: str,
@@ -87,9 +94,11 @@ class Contexts:
         *,
         options: TransportOptions,
         inner: Callable[[str], Any] = _no_other,
+        candidates: Callable[[], Sequence[str]] = tuple,
     ) -> TransportContext:
-        """That of a transport with `options`; `inner` makes another one with the same options."""
-        return TransportContext(**self._common("transport", type, settings), options=options, inner=inner)
+        """That of a transport with `options`; the rest as of `TransportContext`."""
+        common = self._common("transport", type, settings)
+        return TransportContext(**common, options=options, inner=inner, candidates=candidates)
 
     def _common(self, kind: str, type: str, settings: Any) -> dict[str, Any]:
         """What all of them have."""

@@ -53,7 +53,7 @@ class Factories:
             self._draft.problem(path, error.message)
             return None
 
-    def validated(self, model: type[M] | None, settings: Mapping[str, Any], path: KeyPath) -> M | None:
+    def validated(self, model: type[M] | None, settings: object, path: KeyPath) -> M | None:
         """The settings of a plugin, whose secrets are hidden from now on; None with problems."""
         kind: object = model
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):

@@ -26,5 +26,5 @@ def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Sequence
         return wrong_for_plugins(rest, known, clock=LoopClock(), rng=system_rng())
 
     if isinstance(source, Mapping):
-        return Config.from_mapping(source, further=further)
-    return Config.load(source, further=further)
+        return Config.from_mapping(source, further=further, plugins=plugins)
+    return Config.load(source, further=further, plugins=plugins)

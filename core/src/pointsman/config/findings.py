@@ -51,6 +51,12 @@ def findings(
     ]
 
 
+def unknown_key(path: KeyPath, known: Sequence[str]) -> Finding:
+    """The key at `path` is none of `known`, which are all that there may be."""
+    hint = partial(_near, str(path[-1]), known)
+    return Finding(path, f"unknown key {path[-1]!r}", hint, at_key=True)
+
+
 def _near(key: str, known: Sequence[str]) -> str:
     return of_key(key) or did_you_mean(key, known) or "there is no key here"
 
@@ -78,7 +84,7 @@ def _finding(details: ErrorDetails, model: type[BaseModel], also: tuple[str, ...
     path = tuple(step for step in details["loc"] if step != "[key]")
     if details["type"] == "extra_forbidden":
         known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]
-        return Finding(path, f"unknown key {path[-1]!r}", partial(_near, str(path[-1]), known), at_key=True)
+        return unknown_key(path, known)
     if details["type"] == "missing":
         return Finding(path, "is missing", missing(path, details["input"]))
     hint = instead(path, details["input"]) if details["type"] in _EXPECTED else None
@@ -145,23 +151,24 @@ def _number(bound: object) -> str:
 def _without_value(finding: Finding, value: object) -> Finding:
     """`finding` without the texts of `value` in its message."""
     message = finding.message
-    for text in sorted(_texts(value), key=len, reverse=True):
+    for text in sorted(texts(value), key=len, reverse=True):
         if len(text) >= _SHORTEST_SECRET:
             message = message.replace(text, "***")
     return structs.replace(finding, message=message)
 
 
-def _texts(value: object) -> Iterable[str]:
+def texts(value: object) -> Iterable[str]:
+    """The texts and numbers in `value`, at any depth."""
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield str(value)
     elif isinstance(value, Mapping):
         for each in value.values():
-            yield from _texts(each)
+            yield from texts(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _texts(each)
+            yield from texts(each)
 
 
 def _fields_at(model: Any, path: KeyPath) -> list[str]:

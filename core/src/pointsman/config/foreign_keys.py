@@ -16,6 +16,7 @@ KEYS = {
     "routing_strategy": "write `strategy`, such as `strategy: least_connections`",
     "general_settings": "that is LiteLLM's; its proxy has no counterpart here",
     "environment_variables": "that is LiteLLM's; set them where the router is started, and write ${NAME}",
+    "load_balancer": "write `strategy`, such as `strategy: least_connections`",
     "model_name": "the name of a model is its key: `models: {assistant: {deployments: […]}}`",
     "api_base": "write `base_url`",
     "endpoint": "write `base_url`",

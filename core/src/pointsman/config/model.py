@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationI
 from pointsman._internal.regular_files import read_regular
 from pointsman._internal.settings import Rare, Section, no_entries, no_items
 from pointsman.config.document import LARGEST_BYTES, Document
-from pointsman.config.findings import Finding, findings, kind
+from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
 from pointsman.config.kinds import ModelName, ProviderName, Word
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
@@ -32,6 +32,7 @@ from pointsman.config.sections import (
     Named,
     ProviderConfig,
     TimeoutSettings,
+    _Open,
 )
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
@@ -68,8 +69,8 @@ class _AnySource:
     __hash__ = None  # type: ignore[assignment]  # equal to all, so a hash would tell nothing
 
 
-class Config(Section):
-    """Everything that a router is told."""
+class Config(_Open):
+    """Everything that a router is told. Keys beyond these are sections, which belong to plugins."""
 
     providers: dict[ProviderName, ProviderConfig] = Field(description="the upstreams, by a name of yours")
     models: dict[ModelName, ModelConfig] = Field(
@@ -124,10 +125,6 @@ class Config(Section):
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
     )
     audit: list[Rare[Named]] = Field(default_factory=no_items, description="where records of requests go")
-    control: Path | None = Field(
-        default=None,
-        description="a socket to operate the router by, relative to the configuration; `{pid}`: its process",
-    )
     transport: Word = Field(
         default="auto",
         description="HTTP implementation: `h1`, `aiohttp` or `httpx`; `auto` takes the first that will do",
@@ -147,6 +144,7 @@ class Config(Section):
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
         further: Further | None = None,
+        plugins: Iterable[object] = (),
     ) -> Self:
         """The configuration in `file`: .yaml, .yml, .toml or .json, at most 1 MiB. Reads files: it blocks.
 
@@ -154,6 +152,7 @@ class Config(Section):
             environ: the variables of `${VAR}`; the process's own when None.
             read_file: how `${file:…}` is read.
             further: asked, when something is wrong, what else is wrong with what is left without it.
+            plugins: plugin objects that need not be installed, whose sections are known, too.
 
         Raises: ConfigError with everything that is wrong.
         """
@@ -161,7 +160,7 @@ class Config(Section):
             read,  # its patterns take milliseconds, for nothing without a file
         )
 
-        return _without_locals(lambda: cls._from_document(read(file), environ, read_file, further))
+        return _without_locals(lambda: cls._from_document(read(file), environ, read_file, further, plugins))
 
     @classmethod
     def from_text(
@@ -173,12 +172,15 @@ class Config(Section):
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
         further: Further | None = None,
+        plugins: Iterable[object] = (),
     ) -> Self:
         """The configuration in `text`, read as a file with that suffix; `file` is its name in messages."""
         from pointsman.config.readers.files import parse
 
         return _without_locals(
-            lambda: cls._from_document(parse(text, suffix=suffix, file=file), environ, read_file, further)
+            lambda: cls._from_document(
+                parse(text, suffix=suffix, file=file), environ, read_file, further, plugins
+            )
         )
 
     @classmethod
@@ -189,12 +191,15 @@ class Config(Section):
         environ: Mapping[str, str] | None = None,
         read_file: ReadFile | None = None,
         further: Further | None = None,
+        plugins: Iterable[object] = (),
     ) -> Self:
         """The configuration in a mapping shaped like the file, `${…}` included.
 
         Raises: ConfigError with everything that is wrong.
         """
-        return _without_locals(lambda: cls._from_document(Document(mapping), environ, read_file, further))
+        return _without_locals(
+            lambda: cls._from_document(Document(mapping), environ, read_file, further, plugins)
+        )
 
     @classmethod
     def _from_document(
@@ -203,6 +208,7 @@ class Config(Section):
         environ: Mapping[str, str] | None,
         read_file: ReadFile | None,
         further: Further | None,
+        plugins: Iterable[object],
     ) -> Self:
         if not isinstance(document.data, Mapping):
             raise config_error(
@@ -213,16 +219,23 @@ class Config(Section):
                 ],
                 file=document.file,
             )
+        warnings: tuple[Problem, ...] = ()
+        if not _looks_native(document.data):
+            from pointsman.config.translation import translated  # looks for plugins: for nothing, mostly
+
+            document, warnings = translated(document, plugins)
         data, faults = interpolate(
             document.data,
             environ=os.environ if environ is None else environ,
             read_file=read_reference if read_file is None else read_file,
         )
         unresolved = [Finding(path, message, hint) for path, message, hint in faults]
-        config, wrong = _checked(cls, data, unresolved, document, further)
+        unknown = _unknown(cls, data, plugins)
+        config, wrong = _checked(cls, data, [*unresolved, *unknown], document, further)
         if config is None:
             raise config_error(_problems(wrong, document), file=document.file)
         config._source = _AnySource(document)
+        config.warn(warnings)
         return config
 
     @model_validator(mode="after")
@@ -243,6 +256,11 @@ class Config(Section):
 
     def _general(self) -> dict[str, Section]:
         return {name: getattr(self, name) for name in SPECIFIC}
+
+    @property
+    def sections(self) -> Mapping[str, Any]:
+        """What stands in the sections that plugins read, as it was written."""
+        return {name: value for name, value in self.settings.items() if value is not None}
 
     def specific(self) -> Specific:
         """What holds for each deployment of what models and deployments can say for themselves."""
@@ -273,13 +291,14 @@ class Config(Section):
     def validate_settings(
         self,
         model: type[M] | None,
-        settings: Mapping[str, Any],
+        settings: object,
         path: KeyPath,
         found: list[Finding],
     ) -> M | None:
         """The settings of a plugin as an instance of its model; what is wrong is added to `found`.
 
         Args:
+            settings: a mapping, mostly; what stands in a section can be something else.
             model: None, or `BaseModel` itself, when the plugin takes no settings.
             path: where the settings stand, such as `("providers", "gpu1")` or `("models", "a", "strategy")`.
 
@@ -289,7 +308,7 @@ class Config(Section):
         also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
         checked: type[BaseModel] = _NoSettings if model is None or model is BaseModel else model
         try:
-            made = checked.model_validate(dict(settings))
+            made = checked.model_validate(dict(settings) if isinstance(settings, Mapping) else settings)
         except ValidationError as error:
             wrong = findings(error, checked, also=also, foreign=True)
         else:
@@ -344,6 +363,27 @@ def _problems(found: Sequence[Finding], document: Document) -> list[Problem]:
         hint = (each.hint() if callable(each.hint) else each.hint) if n < MOST_SHOWN else None
         problems.append(document.problem(each.path, each.message, hint, key=each.at_key))
     return problems
+
+
+def _looks_native(data: Mapping[str, Any]) -> bool:
+    """Whether nobody needs to ask if `data` is in a dialect: each of its providers has a type."""
+    providers = data.get("providers")
+    return isinstance(providers, Mapping) and all(
+        isinstance(each, Mapping) and "type" in each for each in providers.values()
+    )
+
+
+def _unknown(model: type[Config], data: Mapping[str, Any], plugins: Iterable[object]) -> list[Finding]:
+    """The keys at the top that are neither the model's nor a section of somebody's."""
+    surplus = [key for key in data if key not in model.model_fields]
+    if not surplus:
+        return []
+    from pointsman.plugins.known_names import PACKAGES
+    from pointsman.plugins.registry import Plugins  # looks at all that is installed: for nothing, mostly
+
+    sections = {*Plugins(plugins).names("section"), *PACKAGES["section"]}
+    known = [*model.model_fields, *sorted(sections)]
+    return [unknown_key((key,), known) for key in surplus if key not in sections]
 
 
 class _NoSettings(Section):

@@ -4,7 +4,7 @@
     {"command": "disable", "deployment": "gpu9/llama3.2"}  →  {"ok": false, "error": "no deployment …"}
 
 What can be said stands in `COMMANDS`, and `answer` turns any line into an answer; around that stands the
-socket, in `control_socket`. No answer holds a credential: all of them are made of what `Router.status` and
+socket. No answer holds a credential: all of them are made of what `Router.status` and
 our own errors say.
 """
 
@@ -17,18 +17,17 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
 from pointsman._internal.jsonio import dumps, loads
 from pointsman._internal.plugin_errors import Scrub, log_raised
 from pointsman._internal.suggest import did_you_mean
-from pointsman.config import Config
-from pointsman.config.interpolate import interpolate
-from pointsman.config.model import read_reference
-from pointsman.config.readers.files import read
 from pointsman.errors import ConfigError, PointsmanError
+
+if TYPE_CHECKING:
+    from pointsman.config import Config
 
 log = logging.getLogger("pointsman")
 
@@ -237,14 +236,14 @@ def _version() -> str:
 # ── where it is ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def socket_path(control: str | Path, file: str | None, *, pid: int | None = None) -> Path:
-    """Where the socket is for `control: …` of a configuration, absolute.
+def socket_path(control: str | Path, directory: Path, *, pid: int | None = None) -> Path:
+    """Where the socket is for `control: …` of a configuration in `directory`, absolute.
 
     `{pid}` in it stands for the number of the process, so that each worker has a socket of its own; without a
     `pid` it is left as it is.
 
-    A relative path starts at the directory of the configuration's `file`, so that router and operator find
-    the same place wherever each was started; without a file, at the working directory.
+    A relative path starts at that directory, so that router and operator find the same place wherever each
+    was started.
 
     Raises: ValueError, in words for the configuration, when no Unix-domain socket can have that path.
     """
@@ -252,7 +251,7 @@ def socket_path(control: str | Path, file: str | None, *, pid: int | None = None
         raise ValueError("a control socket needs Unix-domain sockets, which are not to be had here")
     if "\0" in str(control):
         raise ValueError("a path cannot hold a zero character")
-    pattern = os.path.abspath(Path(file or ".").parent / control)
+    pattern = os.path.abspath(directory / control)
     path = Path(pattern if pid is None else pattern.replace(PID, str(pid)))
     length = len(os.fsencode(pattern.replace(PID, str(_LARGEST_PID if pid is None else pid))))
     if length > _LONGEST_PATH:
@@ -263,22 +262,8 @@ def socket_path(control: str | Path, file: str | None, *, pid: int | None = None
     return path
 
 
-def socket_in(file: str | Path) -> Path | None:
-    """Where the router of the configuration in `file` listens; None when it has no `control`.
-
-    Nothing else in the file needs to be right: its keys may be in variables that an operator does not have.
-
-    Raises: ConfigError.
-    """
-    document = read(file)
-    control = document.data.get("control") if isinstance(document.data, Mapping) else None
-    if control is None:
-        return None
-    found, faults = interpolate(control, environ=os.environ, read_file=read_reference)
-    message = faults[0][1] if faults else "" if isinstance(found, str) and found else "expected a path"
-    if not message:
-        try:
-            return socket_path(found, document.file)
-        except ValueError as error:
-            message = str(error)
-    raise ConfigError(f"{document.problem(('control',), message)}")
+def socket_at(value: object, directory: Path) -> Path:
+    """The same for whatever stands at `control` in a file in `directory`. Raises ValueError."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a path")
+    return socket_path(value, directory)

@@ -45,14 +45,15 @@ def end_attempt(
     if error is None:
         lease.release(outcome, now, tokens=tokens)
     else:
-        upstream_request_id = upstream_request_id or error.upstream_request_id
         _release_failed(execution, lease, outcome, error, tokens, now)
+        # After it: before that the error may hold a secret that the upstream repeated, also as its id.
+        upstream_request_id = upstream_request_id or error.upstream_request_id
     if believed is not None and lease is execution.last:
         execution.usage = usage
         estimator = execution.chain[0].estimator
         if estimator is not None and believed.completion is not None:
             estimator.observe(believed.completion)
-    if error is not None or execution.setting.events.listeners:
+    if error is not None or execution.setting.events.attempt_ended:
         _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
 
 
@@ -139,7 +140,7 @@ def end_request(execution: Execution, result: str, error: BaseException | None =
     execution.is_over = True
     setting = execution.setting
     try:
-        if error is not None or setting.events.listeners:
+        if error is not None or setting.events.request_ended:
             _tell_of_request(execution, result, error)
     finally:
         setting.running.ended(execution)

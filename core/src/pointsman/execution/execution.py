@@ -20,8 +20,10 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.event_log import begun
+from pointsman.events import AttemptStarted, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
 from pointsman.execution.failover import lease_for, none_available, refund_unused
+from pointsman.execution.progress import tell
 from pointsman.execution.queueing import queued_lease, worth_a_place
 from pointsman.execution.retry_state import RetryState
 from pointsman.execution.retrying import TenacityWaits, plan, plan_longer_wait
@@ -125,6 +127,8 @@ class Execution:
         self.opening: list[StreamAttempt] = []
         self.usage: Usage | None = None
         self.is_over = False
+        if setting.events.detailed:
+            tell(self, RequestStarted, operation, request.model, self.wall)
 
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,8 +194,11 @@ class Execution:
         """`lease`, which holds the next attempt."""
         self.made = lease.number = number = self.made + 1
         self.demand.tried.add(lease.deployment.id)
-        if number > 1 or self.setting.events.detailed:
+        detailed = self.setting.events.detailed
+        if detailed or number > 1:
             begun(self.request_id, lease.deployment.id, number)
+            if detailed:
+                tell(self, AttemptStarted, lease.pool, lease.deployment.id, number)
         return lease
 
     def _failed(self, lease: Lease | None, error: BaseException) -> None:

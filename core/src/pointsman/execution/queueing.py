@@ -6,7 +6,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pointsman.errors import CallError, Outcome
+from pointsman.events import Queued
 from pointsman.execution.failover import lease_for, none_available, open_pools
+from pointsman.execution.progress import tell
 from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
 from pointsman.resilience.fair_queue import QueuePriority
@@ -27,6 +29,8 @@ async def queued_lease(execution: Execution) -> Lease:
     demand, queue, failures = execution.demand, execution.chain[0].queue, execution.failures
     assert queue is not None
     until = _patience(execution, queue, execution.now())
+    if execution.setting.events.detailed:
+        tell(execution, Queued, execution.request.model)
 
     def attempt(now: float) -> Lease | NotYet:
         lease = lease_for(execution, now)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pointsman._internal.plugin_errors import OWN, fault
 from pointsman.clock import Clock
 from pointsman.errors import CallError, DeadlineExceeded, NoDeploymentAvailable
+from pointsman.events import RetryPlanned
 from pointsman.execution.failover import prepay, ready_elsewhere
+from pointsman.execution.progress import tell
 from pointsman.execution.queueing import worth_a_place
 from pointsman.execution.retry_state import RetryState
 from pointsman.retry import Failure
@@ -65,7 +67,7 @@ def plan(execution: Execution, error: CallError) -> bool:
         error.budget_exhausted = not ready_elsewhere(execution, now, well_only=True)
         if error.budget_exhausted:
             return False
-    failures.delay, failures.after = wait, error
+    _planned(execution, failures, error, wait)
     return True
 
 
@@ -81,8 +83,15 @@ def plan_longer_wait(execution: Execution) -> bool:
     back = failures.way_back(execution.chain, now)
     if back is None or back[1] <= now or _takes_too_long(back[1] - now, back[0], now, execution.deadline):
         return False
-    failures.delay, failures.after = back[1] - now, failures.last
+    _planned(execution, failures, failures.last, back[1] - now)
     return True
+
+
+def _planned(execution: Execution, failures: RetryState, after: CallError | None, delay: float) -> None:
+    failures.delay, failures.after = delay, after
+    if execution.setting.events.detailed:
+        code = "" if after is None else after.code
+        tell(execution, RetryPlanned, execution.request.model, execution.made, code, delay)
 
 
 def may_be_retried(error: BaseException) -> bool:

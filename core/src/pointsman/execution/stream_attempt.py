@@ -10,9 +10,11 @@ from functools import partial
 from pointsman._internal.plugin_errors import OWN, is_own
 from pointsman._internal.timeouts import GRACE, ExtensibleLimits
 from pointsman.errors import AttemptTimeout, Outcome
+from pointsman.events import FirstToken
 from pointsman.execution.accounting import end_attempt, end_request
 from pointsman.execution.execution import Execution
 from pointsman.execution.hedging import hedge_beside, race
+from pointsman.execution.progress import tell
 from pointsman.execution.time_limits import call, ends, opening_ends, put_off, silent
 from pointsman.execution.whole_answer import with_its_origin
 from pointsman.http.event_stream import EventStream
@@ -187,7 +189,11 @@ class StreamAttempt:
         self.ready.extend(events)
         lease = self.lease
         if lease.first_event_at is None and any(event.content for event in events):
-            lease.first_event(self._execution.now())
+            now = self._execution.now()
+            lease.first_event(now)
+            if self._execution.setting.events.detailed:
+                where = lease.pool, lease.deployment.id, lease.number
+                tell(self._execution, FirstToken, *where, now - lease.started_at)
         return lease.first_event_at is not None
 
     def abort(self) -> None:

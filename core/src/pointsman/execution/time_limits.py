@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pointsman._internal.timeouts import Timeouts
 from pointsman.errors import AttemptTimeout, CallError, DeadlineExceeded, FirstTokenTimeout, IdleTimeout
 from pointsman.execution.failover import goes_elsewhere
-from pointsman.http.client import AttemptTimeouts
+from pointsman.http.client import CallTimeouts
 from pointsman.provider import Call
 from pointsman.requests.call_options import show_limit
 from pointsman.routing.lease import Lease
@@ -27,7 +27,7 @@ def call(execution: Execution, lease: Lease, time: Timeouts) -> Call:
     return Call(  # by position, both: classes take names for twice the price
         deployment.model,
         deployment.client,
-        AttemptTimeouts(
+        CallTimeouts(
             execution.deadline,
             options.first_token_timeout or deployment.first_token,
             options.idle_timeout or deployment.idle,

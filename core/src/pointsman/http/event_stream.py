@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Protocol, cast
 
 from pointsman.errors import CallError
-from pointsman.http.client import Answer
+from pointsman.http.answer import OpenAnswer
 from pointsman.http.framing import SseEvent
 from pointsman.types import ChatResponse, StreamEvent
 from pointsman.wire.assembly import Assembly
@@ -102,14 +102,14 @@ class HttpEventStream:
         "upstream_request_id",
     )
 
-    def __init__(self, answer: Answer, framer: Framer, decoder: Decoder) -> None:
+    def __init__(self, answer: OpenAnswer, framer: Framer, decoder: Decoder) -> None:
         self._answer = answer
         self._framer = framer
         self._decoder = decoder
         plain = _has(type(framer), "feed_plain", "feed") and _has(type(decoder), "decode_plain", "decode")
         self._plain_framer = cast("PlainFramer", framer) if plain else None
         self._plain_decoder = cast("PlainDecoder", decoder) if plain else None
-        self._too_late: Callable[[], Exception] = answer._client.no_first_token
+        self._too_late: Callable[[], Exception] = answer.errors.no_first_token
         self._begun = False
         self._ended = False
         self._failure: CallError | None = None
@@ -130,7 +130,7 @@ class HttpEventStream:
         events = self._decode(self._framer.feed(data)) if values is None else self._decode((), values)
         if not self._begun and any(event.content for event in events):
             self._begun = True
-            self._too_late = self._answer._client.silent
+            self._too_late = self._answer.errors.silent
         return events
 
     async def whole(self) -> ChatResponse:
@@ -142,10 +142,10 @@ class HttpEventStream:
 
         Raises: AttemptTimeout, and what `next` raises.
         """
-        self._begun, self._too_late = True, self._answer._client.timed_out
+        self._begun, self._too_late = True, self._answer.errors.timed_out
         said = Assembly()
         try:
-            while (events := await self.next(self._answer._until)) is not None:
+            while (events := await self.next(self._answer.until)) is not None:
                 said.extend(events)
         except BaseException:
             self.abort()

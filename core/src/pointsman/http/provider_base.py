@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import ValidationError
 
 from pointsman.errors import CallError, ConfigError, InvalidRequest
-from pointsman.http.client import Answer, Client, Endpoint
+from pointsman.http.answer import Answer, OpenAnswer
+from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.wire import retry_after
 from pointsman.wire.error_body import complaint
@@ -75,7 +76,7 @@ class HttpProvider(Provider):
         *,
         timely: bool = True,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> OpenAnswer:
         """POST `body` for `call`; the answer, which is a success, before its body is read.
 
         Arguments as of `fetch`. A `timely` answer must begin within `first_token`, as streams do.

@@ -29,6 +29,8 @@ INTERFACES = {
     "retry": _Interface(plain=("delay",)),
     "strategy": _Interface(plain=("pick", "members", "state", "restore")),
     "audit": _Interface(plain=("__call__", "close")),
+    "dialect": _Interface(plain=("matches", "read")),
+    "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
 }
 """By kind, what an object that a factory makes must have."""

@@ -20,7 +20,13 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "strategy": dict.fromkeys(
         ("affinity", "cheapest", "peak_ewma", "power_of_two", "warm"), "pointsman-strategies"
     ),
-    "transport": {"h1": "pointsman-h1"},
+    "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
+    "section": {
+        "assistants": "pointsman-assistants",
+        "gateway": "pointsman-gateway",
+        "knowledge": "pointsman-knowledge",
+        "sessions": "pointsman-assistants",
+    },
 }
 """By kind, each name that a package of ours offers beside the core."""
 

@@ -95,6 +95,7 @@ _MEMBERS = {
     "key_variable": str | None,
     "needs_key": bool,
     "options": type | None,
+    "rank": int,
 }
 """What factories have besides a name, `settings` and `make`, seen to when something is made."""
 

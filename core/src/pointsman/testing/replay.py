@@ -21,7 +21,7 @@ from pointsman._internal.httpx_lazy import httpx
 from pointsman.auth import Auth, Fixed, Secret
 from pointsman.build.contexts import Contexts
 from pointsman.clock import LoopClock, system_rng
-from pointsman.http.client import AttemptTimeouts, Client, Endpoint
+from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.types import StreamEvent
@@ -226,7 +226,7 @@ def call_for(
             raise TypeError("a call of a provider with an endpoint needs a transport")
         client = client_for(provider.endpoint, transport, key=key)
     now = LoopClock().now()
-    limits = AttemptTimeouts(deadline=now + seconds, first_token=seconds, idle=seconds)
+    limits = CallTimeouts(deadline=now + seconds, first_token=seconds, idle=seconds)
     return Call(model, client, limits, request_id=request_id, attempt=attempt, options=options or {})
 
 

@@ -88,11 +88,9 @@ class HttpxReply:
         self.abort: Callable[[], object] | None = getattr(response.stream, "abort", None)
         self.ready: Callable[[], bytes | None] = getattr(response.stream, "ready", _never)
 
-    def named(self) -> dict[str, str]:
+    @property
+    def fields(self) -> dict[str, str]:
         return named(self._headers.raw)
-
-    def whole(self) -> bytes | None:
-        return None
 
     def next(self) -> Awaitable[bytes]:
         if self._iterator is None:

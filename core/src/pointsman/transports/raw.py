@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct, field
+
 if TYPE_CHECKING:
     import httpx
 
@@ -70,14 +72,9 @@ class Reply(Protocol):
     @property
     def abort(self) -> Callable[[], object] | None: ...
 
-    def named(self) -> dict[str, str]:
+    @property
+    def fields(self) -> dict[str, str]:
         """The header fields, as `named` gives them; for the caller to keep."""
-
-    def whole(self) -> bytes | None:
-        """All of the body, when it is here and nothing was taken before; then there is nothing to close.
-
-        None where that takes waiting, or where it cannot be told.
-        """
 
     def ready(self) -> bytes | None:
         """As of `Immediate`."""
@@ -89,11 +86,45 @@ class Reply(Protocol):
         """Close the answer, whatever is left of its body."""
 
 
+class Whole(Struct, frozen=True, eq=False):
+    """A `Reply` of which everything came at once, as most do; the transport has nothing more to do with it.
+
+    Attributes:
+        body: all of it, taken or not.
+        taken: whether it was, by `ready`, `next` or being closed: not empty then.
+    """
+
+    status: int
+    fields: dict[str, str]
+    body: bytes
+    taken: list[bool] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"Whole(status={self.status})"  # the rest may hold what nobody should read
+
+    def ready(self) -> bytes:
+        if self.taken:
+            return b""
+        self.taken.append(True)
+        return self.body
+
+    async def next(self) -> bytes:
+        if piece := self.ready():
+            return piece
+        raise StopAsyncIteration
+
+    def abort(self) -> None:
+        self.taken.append(True)
+
+    async def aclose(self) -> None:
+        self.taken.append(True)
+
+
 class RawTransport:
     """What a transport derives from that can do without httpx; it keeps its promises all the same."""
 
     def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Awaitable[Reply]:
-        """The answer to one request.
+        """The answer to one request, as soon as its head is here; a `Whole` where all of it is.
 
         Args:
             values: one for each of `shared.own`, in Latin-1 and without line breaks or NUL: whoever calls has

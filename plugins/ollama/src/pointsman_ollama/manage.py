@@ -10,12 +10,12 @@ from typing import Any
 from msgspec import Struct
 
 from pointsman.plugin import (
-    Answer,
     BadResponse,
     CallError,
     Client,
     JsonObject,
     ModelInfo,
+    OpenAnswer,
     SseEvent,
     Truncated,
     is_complaint,
@@ -65,11 +65,11 @@ class Pull:
     when the stream ends without `success`, and what any call can raise.
     """
 
-    def __init__(self, open: Callable[[], Awaitable[Answer]], client: Client, *, idle: float) -> None:
+    def __init__(self, open: Callable[[], Awaitable[OpenAnswer]], client: Client, *, idle: float) -> None:
         self._open = open
         self._client = client
         self._idle = idle
-        self._answer: Answer | None = None
+        self._answer: OpenAnswer | None = None
         self._framer = Lines()
         self._frames: list[SseEvent] = []
         self._done = False
@@ -112,7 +112,7 @@ class Pull:
         if self._answer is None:
             self._answer = await self._open()
         while not self._frames:
-            data = await self._answer.chunk(self._client.now() + self._idle, self._client.silent)
+            data = await self._answer.chunk(self._client.now() + self._idle, self._client.errors.silent)
             self._frames = self._framer.close() if data is None else self._framer.feed(data)
             if data is None and not self._frames:
                 raise Truncated("the pull ended without success; pull again, what has arrived is kept")

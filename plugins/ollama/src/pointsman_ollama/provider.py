@@ -22,6 +22,7 @@ from pointsman.plugin import (
     HttpProvider,
     Message,
     ModelInfo,
+    OpenAnswer,
     PerOptions,
     ProviderContext,
     has_large_parts,
@@ -129,7 +130,7 @@ class OllamaProvider(HttpProvider):
         """
         client = self.client
 
-        async def begin() -> Answer:
+        async def begin() -> OpenAnswer:
             body = {"model": model, "stream": True, **({"insecure": True} if insecure else {})}
             limits = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
             answer = await client.send("POST", "/api/pull", body, limits=limits, stream=True)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from importlib.util import find_spec
 from typing import Any
 
 import anyio
@@ -28,7 +27,7 @@ from pointsman._internal.httpx_lazy import httpx
 from pointsman.builtin.httpx.connections import Connection, Connections, core_url
 from pointsman.builtin.httpx.quiet_logs import keep_quiet
 from pointsman.transports.fair_semaphore import Slots
-from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
+from pointsman.transports.options import TlsContexts, TransportOptions
 
 REAP_SECONDS = 1.0
 _CORE_ERRORS = (
@@ -46,11 +45,6 @@ class HttpxTransport(httpx.AsyncBaseTransport):
     name = "httpx"
 
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
-        """Raises: TransportUnavailable when HTTP/2 or a SOCKS proxy is asked for without its package."""
-        if options.http2 and find_spec("h2") is None:
-            raise TransportUnavailable("HTTP/2 needs the package h2. Try: pip install 'httpx[http2]'")
-        if options.wants_socks() and find_spec("socksio") is None:
-            raise TransportUnavailable("a SOCKS proxy needs socksio. Try: pip install 'httpx[socks]'")
         keep_quiet()
         self._connect_timeout = options.connect_timeout
         self._slots = Slots(options.max_connections)

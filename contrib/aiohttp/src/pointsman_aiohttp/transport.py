@@ -25,14 +25,20 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import httpx
 import multidict
 import yarl
 from aiohttp.client_proto import ResponseHandler
 
-from pointsman._internal.httpx_lazy import httpx
-from pointsman.transports.fair_semaphore import Slots
-from pointsman.transports.options import TlsContexts, TransportOptions, TransportUnavailable
-from pointsman.transports.readable import is_readable, last_words
+from pointsman.plugin import (
+    Slots,
+    TlsContexts,
+    TransportOptions,
+    TransportUnavailable,
+    is_readable,
+    last_words,
+)
+from pointsman_aiohttp import refuses
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
@@ -53,11 +59,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     name = "aiohttp"
 
     def __init__(self, options: TransportOptions, *, contexts: TlsContexts | None = None) -> None:
-        """Raises: TransportUnavailable when HTTP/2 or a SOCKS proxy is asked for."""
-        if options.http2:
-            raise TransportUnavailable("transport 'aiohttp' has no HTTP/2; transport 'httpx' has")
-        if options.wants_socks():
-            raise TransportUnavailable("transport 'aiohttp' has no SOCKS proxies; transport 'httpx' has")
+        """Raises: TransportUnavailable where `refuses` says why."""
+        if (refusal := refuses(options)) is not None:
+            raise TransportUnavailable(refusal)
         self._options = options
         self._contexts = contexts or TlsContexts()
         self._slots = Slots(options.max_connections)

@@ -1,0 +1,83 @@
+"""What the sections of the configuration have live with a router."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from pointsman.build.draft import Draft
+from pointsman.build.factories import Factories
+from pointsman.config.findings import unknown_key
+from pointsman.config.problems import KeyPath
+from pointsman.plugins.known_names import PACKAGES
+from pointsman.section import SectionFactory
+from pointsman.service import Service, ServiceContext, ServiceFactory
+
+
+class ConfiguredService(Struct, frozen=True, eq=False):
+    """One service, made and not started.
+
+    Attributes:
+        context: what it was made from.
+        origin: the distribution that it comes from, or the place of an object that was passed in.
+        path: where the configuration says that it is to be.
+    """
+
+    service: Service
+    context: ServiceContext
+    origin: str
+    path: KeyPath
+
+    def replaces(self, other: ConfiguredService) -> bool:
+        """Whether it must be started in place of `other`, which runs; else that goes on as it is."""
+        mine, others = self.context, other.context
+        if (mine.name, type(self.service)) != (others.name, type(other.service)):
+            return True
+        same = (mine.settings, mine.directory) == (others.settings, others.directory)
+        return not same and self.service != other.service
+
+
+class Services:
+    """Makes the services of one router, which is not asked anything before they start."""
+
+    def __init__(self, draft: Draft, factories: Factories, router: Any) -> None:
+        self._draft = draft
+        self._factories = factories
+        self._router = router
+
+    def made(self) -> Sequence[ConfiguredService]:
+        """All of them, in the order of the configuration; whatever is wrong is a problem of the draft."""
+        made = [self._of_section(key, value) for key, value in self._draft.config.sections.items()]
+        return [each for each in made if each is not None]
+
+    def _of_section(self, key: str, value: object) -> ConfiguredService | None:
+        draft, path = self._draft, (key,)
+        sections = draft.plugins.names("section")
+        if key not in sections:
+            package = PACKAGES["section"].get(key)
+            if package is None:
+                draft.found.append(unknown_key(path, [*type(draft.config).model_fields, *sections]))
+            else:
+                message = "nothing that is installed reads this section, so it does nothing"
+                draft.warnings.append(draft.config.problem(path, message, f"pip install {package}", key=True))
+            return None
+        section: SectionFactory | None = self._factories.offered("section", key, path)
+        settings = None if section is None else self._factories.validated(section.settings, value, path)
+        if section is None or settings is None or section.service is None:
+            return None
+        factory: ServiceFactory | None = self._factories.offered("service", section.service, path)
+        if factory is None:
+            return None
+        context = self._context(section.service, settings)
+        made = self._factories.make("service", section.service, path, lambda: factory.make(context))
+        return None if made is None else self._configured(made, context, path)
+
+    def _context(self, type: str, settings: Any) -> ServiceContext:
+        scrub = self._draft.scrubber.text
+        return self._draft.contexts.service(type, settings, router=self._router, scrub=scrub)
+
+    def _configured(self, made: Service, context: ServiceContext, path: KeyPath) -> ConfiguredService:
+        origin = self._draft.plugins.origin("service", context.name)
+        return ConfiguredService(made, context, origin, path)

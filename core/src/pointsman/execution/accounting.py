@@ -179,8 +179,8 @@ def fail_request(execution: Execution, error: BaseException) -> None:
         execution.setting.scrubber.error(error)
     if isinstance(error, CallError):
         execution.complete(error)
-        keep = log.isEnabledFor(logging.DEBUG)
         if execution.failures is not None:
-            execution.failures.tell(error, keep=keep)
-        cut(error, keep=keep)
+            execution.failures.tell(error)
+        for each in (error, *(before.error for before in error.failures)):
+            cut(each, keep=log.isEnabledFor(logging.DEBUG))
     end_request(execution, "error" if isinstance(error, Exception) else "cancelled", error)

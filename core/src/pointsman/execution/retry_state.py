@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pointsman.errors import CallError, FailedAttempt, FallbackOn, ModelNotFound, Outcome
-from pointsman.execution.final_error import cut
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.pool import Fallback, Pool
 
@@ -76,14 +75,9 @@ class RetryState:
         self.last = self.other = self.after = self.waits = None
         self._attempts.clear()
 
-    def tell(self, error: CallError, *, keep: bool) -> None:
-        """Have `error`, which the request ends with, say what the other attempts ended with.
-
-        These are as `cut` leaves them: their frames hold what the provider worked on.
-        """
+    def tell(self, error: CallError) -> None:
+        """Have `error`, which the request ends with, say what the other attempts ended with."""
         error.failures = tuple(each for each in self._attempts if each.error is not error)
-        for each in error.failures:
-            cut(each.error, keep=keep)
         said = Counter((deployment, before.message[:_NOTE]) for deployment, before in error.failures)
         others = [each for each in getattr(error, "__notes__", ()) if not each.startswith("before")]
         error.__notes__ = others + [  # anew: a provider may raise the same error again and again

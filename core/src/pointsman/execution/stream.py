@@ -123,12 +123,10 @@ class ChatStream:
             broken = self._broken(error)
             if broken is None:
                 raise
-            try:
-                raise broken from broken.cause
-            finally:
-                del broken  # it holds this frame, and with it the caller's stream
+            raise broken from broken.cause
         finally:
             self._reading = False
+            broken = None  # else the frame that it holds would hold it, and with it the caller's stream
         return attempt.ready.popleft()
 
     async def aclose(self) -> None:

@@ -123,14 +123,11 @@ class StreamAttempt:
         except BaseException as error:
             self.abort()
             method = "stream" if self.source is None else "next"
-            if (fault := execution.plugin_error(lease, method, error)) is None:
-                raise
-            try:
+            if (fault := execution.plugin_error(lease, method, error)) is not None:
                 raise fault from error
-            finally:
-                del fault  # it holds this frame, and with it the caller's stream
+            raise
         finally:
-            time.later = None
+            time.later = fault = None  # else the frame that it holds would hold it, and what called it
 
     async def read(self) -> None:
         """Read until there is something for the caller, be it the end: `ready` is not empty then."""
@@ -165,11 +162,7 @@ class StreamAttempt:
         whole = self.assembly.response(upstream_id)
         self.response = with_its_origin(whole, execution, self.lease)
         end_attempt(
-            execution,
-            self.lease,
-            Outcome.OK,
-            usage=self.assembly.usage,
-            upstream_request_id=upstream_id,
+            execution, self.lease, Outcome.OK, usage=self.assembly.usage, upstream_request_id=upstream_id
         )
         end_request(execution, "ok")
         try:

@@ -99,7 +99,7 @@ def _parameters(described: Any) -> tuple[str, ...]:
 def _is_called_like(found: Any, described: Any, *, bound: bool) -> bool:
     """Whether `found` takes as many arguments by position as `described`; True where that cannot be told.
 
-    By its code: a signature takes a hundred times as long, and each start would pay for it.
+    By its code: a signature takes 21 us in place of 0.4, and each start would pay for it, method by method.
     """
     function = _function(found)
     code = getattr(function, "__code__", None)

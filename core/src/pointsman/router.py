@@ -187,6 +187,7 @@ class Router:
         try:
             request, terms = _asked(model, messages, options)
         except InvalidRequest as error:
+            # From its cause, not from itself: the caller sees one error, and what it was refused for.
             raise self._refused("chat", model, error) from error.__cause__
         return await self._begin("chat", request, terms).run(CHAT)
 
@@ -225,7 +226,7 @@ class Router:
         per_minute: float | None = None,
     ) -> Batch:
         """The results of many chats, as they finish or `ordered`; a failed one holds its `error`."""
-        from pointsman.execution.batch import Batch
+        from pointsman.execution.batch import Batch  # few programs have one
 
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 

@@ -51,7 +51,7 @@ class Resolver:
         async with asyncio.timeout_at(deadline):
             answer = await asyncio.shield(asked)  # it is the others', too
         if isinstance(answer, Exception):
-            raise answer.with_traceback(None)
+            raise answer.with_traceback(None)  # all who wait raise this one: their tracebacks would add up
         return answer
 
     async def _answer(self, host: str, port: int) -> list[_Address] | Exception:

@@ -81,6 +81,7 @@ class SmoothWeightedRoundRobin(Generic[S]):
                 self._seat(seats)
         if self._deadlines is not None:
             return self._deadlines.next()
+        # Three passes of C over all of them in place of one loop of Python.
         credits = list(map(add, self._active, self._weights))
         top = max(credits)
         winner = credits.index(top)  # the first of equals: configuration order

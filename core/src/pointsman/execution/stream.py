@@ -171,7 +171,7 @@ class ChatStream:
         try:
             self._attempt = attempt = await execution.run(StreamAttempt.open)
         except BaseException as error:
-            closed, self._closed = self._closed, True
+            closed, self._closed = self._closed, True  # an error closes it, too; who did so first matters
             interrupted = closed and isinstance(error, asyncio.CancelledError)
             # It was `aclose` in another task that cancelled this one, unless others did too.
             if interrupted and opener is not None and opener.uncancel() <= cancelling:

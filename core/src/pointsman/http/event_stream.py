@@ -1,4 +1,4 @@
-"""Event sources: a streamed answer's bytes, framed, decoded, and handed to the router one read at a time."""
+"""Event streams: a streamed answer's bytes, framed, decoded, and handed to the router one read at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The snapshot: one immutable, fully built configuration, as a router runs on it.
+"""The snapshot: one fully built configuration, as a router runs on it: which parts it has never changes.
 
 `build` makes it. A request keeps the one that it started with; a reload replaces it whole.
 """
@@ -79,7 +79,7 @@ class Polled(NamedTuple):
 
 
 class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
-    """One immutable, fully built configuration; a request keeps the one it started with."""
+    """One fully built configuration, whose parts stay the same ones; a request keeps that it started with."""
 
     config: Config
     setting: Setting
@@ -200,6 +200,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
                     each.live for pool in self.alive for each in pool.deployments
                     if each.provider is upstream.provider and each.live not in gone_on
                 ]  # fmt: skip
+                # As a default, for the loop goes on to the next one.
                 retired.append((lives, lambda upstream=upstream: _close(upstream, scrub)))  # type: ignore[misc]
         return retired
 

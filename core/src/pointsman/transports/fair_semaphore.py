@@ -45,6 +45,6 @@ class Slots:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():  # done here means cancelled
-                turn.set_result(None)
+                turn.set_result(None)  # handed over: as many are in use as before
                 return
         self.in_use -= 1

@@ -97,7 +97,7 @@ class Whole(Struct, frozen=True, eq=False):
     status: int
     fields: dict[str, str]
     body: bytes
-    taken: list[bool] = field(default_factory=list)
+    taken: list[bool] = field(default_factory=list)  # a list, because the fields cannot be set again
 
     def __repr__(self) -> str:
         return f"Whole(status={self.status})"  # the rest may hold what nobody should read

@@ -36,7 +36,11 @@ class EventStream(Protocol):
 
 
 class Framer(Protocol):
-    """Frames out of bytes cut anywhere."""
+    """Frames out of bytes cut anywhere.
+
+    `feed` gives those that `data` completes, in order; `close`, after the last bytes, those that are whole
+    though they lack their end. Both raise BadResponse for one that is too long.
+    """
 
     def feed(self, data: bytes, /) -> list[SseEvent]: ...
     def close(self) -> list[SseEvent]: ...
@@ -116,6 +120,7 @@ class HttpEventStream:
         self.upstream_request_id = answer.request_id
 
     async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        """As of `EventStream`; events that came before a failure come before it."""
         if self._failure is not None:
             raise self._failure
         if self._decoder.done:

@@ -30,7 +30,7 @@ def as_messages(given: Messages) -> Sequence[Message]:
         return TextMessages(("user",), (given,))
     if isinstance(given, Message):
         return (_message(given, "the message"),)
-    if type(given) is TextMessages:
+    if type(given) is TextMessages:  # of ours, and read before
         return given
     if type(given) is not list and type(given) is not tuple:
         given = tuple(expect_several(given, "messages"))

@@ -42,6 +42,7 @@ class Slots:
             raise
 
     def release(self) -> None:
+        """Give one slot back, to whoever has waited longest."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():  # done here means cancelled

@@ -63,6 +63,7 @@ class Reply(Protocol):
     """An answer whose head is here.
 
     Attributes:
+        status: the HTTP status, 200 or more.
         abort: as of `Abortable`; None where the transport cannot, and `aclose` has to do.
     """
 

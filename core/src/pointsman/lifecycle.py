@@ -253,9 +253,8 @@ class Lifecycle:
         """Close all connections and write what the audit still holds. Safe to repeat and to cancel."""
         if self._end is None:
             self._end = asyncio.ensure_future(self._close())
-        await asyncio.shield(
-            self._end
-        )  # it goes on for the others, and for itself, when a caller is cancelled
+        # Shielded: when a caller is cancelled it goes on, for others who wait and for what is open.
+        await asyncio.shield(self._end)
 
     async def _close(self) -> None:
         if self._starting is not None:

@@ -95,6 +95,7 @@ class Engine:
         # Here rather than in the thread: a process that is forked while another thread imports a module can
         # never import it itself.
         router.prepare()
+        # A daemon, or the interpreter would wait for it before `_end_all` can end it.
         self._thread = threading.Thread(target=self._serve, name="pointsman", daemon=True)
         self._thread.start()
         _ENGINES.add(self)

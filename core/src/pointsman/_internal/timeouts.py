@@ -158,6 +158,7 @@ class Timeouts:
         self._cancelling = task.cancelling()
         self._task = task
         if when < self.fires_at:
+            # The task's own: to look for the running one is a system call (getpid) in CPython 3.11.
             self._alarms.add(self, when, task.get_loop())
         return self
 

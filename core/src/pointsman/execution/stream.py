@@ -148,6 +148,7 @@ class ChatStream:
         log.warning("stream of request %s was dropped before its end; use `async with`", execution.request_id)
         usage = attempt.assembly.usage
 
+        # Without `self`, which would come back to life with it.
         def abandon() -> None:
             end_attempt(execution, attempt.lease, Outcome.NEUTRAL, usage=usage)
             end_request(execution, "abandoned")

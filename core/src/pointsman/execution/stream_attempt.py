@@ -137,7 +137,7 @@ class StreamAttempt:
         # Counted from when the caller asks: a slow caller is not a silent upstream.
         began = execution.now()
         until = began + idle
-        if until > at_most:
+        if until > at_most:  # in place of `min`, a call with each read
             until = at_most
         while True:
             with time.until(until, self._silent):

@@ -96,7 +96,8 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     """The servers that strategies want to know about, by the name of the provider."""
     readiness: Readiness
     alive: WeakSet[Pool]
-    """All pools that a request may still use, of this snapshot and of those before it."""
+    """All pools that a request may still use, of this snapshot and of those before it; held weakly, so that
+    one goes with the last of them."""
     unlisted: Callable[[str, Upstream, str], Pool]
     """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))

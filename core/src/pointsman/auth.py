@@ -83,8 +83,9 @@ class Auth(Protocol):
     def rejected(self, secret: Secret) -> bool:
         """The upstream answered 401 to `secret`. Must not block.
 
-        Returns: whether `current` gives another one now.
+        Returns: whether `current` gives another one now, with which the request is sent once more.
         """
+        return False
 
 
 class AuthContext(Context, frozen=True, kw_only=True, eq=False):
@@ -134,8 +135,7 @@ class Overheard:
         self._scrubber = scrubber
 
     def current(self) -> Secret | None:
-        secret = self._auth.current()
-        if secret is not None:
+        if (secret := self._auth.current()) is not None:
             self._scrubber.learn(secret.reveal())
         return secret
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import pickle
@@ -128,6 +129,56 @@ async def test_an_answer_after_failures_lets_go_of_them() -> None:
         async with stream:
             gc.collect()
             assert held() is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda *_: Answer("one two three", error=Unavailable("down"), words=2),
+        lambda *_: Answer("one two three", cut=True),
+        lambda *_: Unavailable("down"),
+        lambda *_: ZeroDivisionError(),
+    ],
+    ids=["broken", "truncated", "down", "mistake at once"],
+)
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_stream_that_failed_goes_with_its_error_and_waits_for_no_collector(
+    answer: Any, attempts: int
+) -> None:
+    held: list[weakref.ref[Any]] = []
+
+    async def read(given: Router) -> None:
+        stream = given.stream("m", "hi")
+        held.append(weakref.ref(stream))
+        with pytest.raises(CallError):
+            async with stream:
+                async for _ in stream:
+                    pass
+
+    async def main() -> None:
+        async with router(scripted(a=answer, b=answer), in_order("ab", attempts=attempts)) as given:
+            await read(given)
+            await asyncio.sleep(0)
+            assert [each() for each in held] == [None]
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
+
+
+async def test_the_errors_of_the_attempts_before_hold_nothing_of_other_libraries_and_no_frames() -> None:
+    def fail(*_: object) -> Unavailable:
+        error = Unavailable("first")
+        error.__cause__ = OSError("a key")
+        return error
+
+    error = await failed(router(scripted(a=fail, b=Unavailable("last")), in_order("ab", attempts=2)))
+
+    (before,) = [each.error for each in error.failures]
+    assert (before.message, before.__traceback__) == ("first", None)
+    assert (before.__cause__, before.__context__) == (None, None)
 
 
 async def test_an_error_raised_again_and_again_does_not_collect_notes() -> None:

@@ -242,6 +242,74 @@ async def test_calls_to_one_path_do_not_leave_their_traces_in_each_other() -> No
     assert ["content-type" in request.headers for request in upstream.requests] == [True, False] * 3
 
 
+class Renewed(Rotating):
+    """A credential that is another one after each rejection; `more` is what it says then."""
+
+    def __init__(self, more: Any = True) -> None:
+        super().__init__()
+        self.number, self.more = 1, more
+
+    def current(self) -> Secret:
+        return Secret(f"key-{self.number}")
+
+    def rejected(self, secret: Secret) -> Any:
+        self.refused.append(secret.reveal())
+        self.number += 1
+        return self.more
+
+
+class Guarded(Upstream):
+    """An upstream that takes one key alone."""
+
+    def __init__(self, takes: str) -> None:
+        super().__init__(b'{"a": 1}')
+        self._takes = f"Bearer {takes}"
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._status = 200 if request.headers["authorization"] == self._takes else 401
+        return await super().handle_async_request(request)
+
+
+async def status(made: Client, way: str) -> int:
+    if way == "fetch":
+        answer, _body = await made.fetch("POST", "/x", {"q": 1}, limits=LONG)
+        return answer.status
+    opened = await made.send("POST", "/x", {"q": 1}, limits=LONG, stream=way == "stream")
+    await opened.read()
+    return opened.status
+
+
+@pytest.mark.parametrize("way", ["fetch", "send", "stream"])
+async def test_a_request_goes_out_once_more_with_the_credential_that_replaced_a_rejected_one(
+    way: str,
+) -> None:
+    upstream, auth = Guarded("key-2"), Renewed()
+
+    assert await status(client(upstream, auth=auth), way) == 200
+    assert [each.headers["authorization"] for each in upstream.requests] == ["Bearer key-1", "Bearer key-2"]
+    assert {each.content for each in upstream.requests} == {b'{"q":1}'}
+    assert auth.refused == ["key-1"]
+    assert all(body.ended for body in upstream.bodies)
+
+
+@pytest.mark.parametrize("way", ["fetch", "send", "stream"])
+async def test_a_credential_that_replaced_another_and_is_rejected_too_is_the_last_that_is_sent(
+    way: str,
+) -> None:
+    upstream, auth = Guarded("key-9"), Renewed()
+
+    assert await status(client(upstream, auth=auth), way) == 401
+    assert (len(upstream.requests), auth.refused) == (2, ["key-1", "key-2"])
+
+
+@pytest.mark.parametrize("says", [False, None, "yes", 1])
+async def test_a_rejected_credential_that_was_not_replaced_is_sent_once(says: Any) -> None:
+    upstream = Guarded("key-2")
+
+    assert await status(client(upstream, auth=Renewed(says)), "fetch") == 401
+    assert len(upstream.requests) == 1
+
+
 async def test_a_credential_that_goes_away_is_not_sent_again() -> None:
     class Leaving:
         secret: Secret | None = Secret(CANARY)
@@ -587,8 +655,8 @@ async def test_a_401_rejects_the_credential_that_was_sent_and_not_the_next_one()
 
     await (await client(upstream, auth=auth).send("GET", "/", limits=LONG)).read()
 
-    assert sent(upstream).headers["authorization"] == "Bearer key-1"
-    assert auth.refused == ["key-1"]
+    assert [each.headers["authorization"] for each in upstream.requests] == ["Bearer key-1", "Bearer key-2"]
+    assert auth.refused == ["key-1", "key-2"]
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 429, 500])

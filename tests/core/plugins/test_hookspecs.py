@@ -86,6 +86,18 @@ def config(**changes: Any) -> dict[str, Any]:
     }
 
 
+async def test_the_provider_without_http_of_the_example_answers_in_whole_and_in_a_stream() -> None:
+    (text,) = [block for block in BLOCKS if "class Backwards(" in block]
+    space: dict[str, Any] = {"__name__": "example_without_http"}
+    exec(compile(text, "docs/plugins.md backwards", "exec", dont_inherit=True), space)
+    given = {"providers": {"a": {"type": "backwards"}}, "models": {"m": {"deployments": ["a/x"]}}}
+
+    async with Router.from_config(given, plugins=[space["plugin"]]) as router:
+        assert (await router.chat("m", "hello")).text == "olleh"
+        async with router.stream("m", "hello") as stream:
+            assert [event.text async for event in stream if event.text] == ["o", "l", "l", "e", "h"]
+
+
 def test_the_keys_of_the_example_go_on_when_one_is_rejected() -> None:
     factory = Plugins([example("pointsman_auth")]).auth("keys")
     context = Contexts(LoopClock(), system_rng()).auth(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -10,15 +11,15 @@ import pytest
 from pydantic import BaseModel
 
 from pointsman import ConfigError, Router
-from pointsman.audit import AuditFactory
-from pointsman.auth import AuthFactory, Fixed
+from pointsman.audit import AuditFactory, AuditSink
+from pointsman.auth import Auth, AuthFactory, Fixed, Secret
 from pointsman.builtin.retry import NoRetry
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.http.client import Endpoint
-from pointsman.plugin import PointsmanSpec, hookimpl
+from pointsman.plugin import EventStream, PointsmanSpec, hookimpl
 from pointsman.plugins.interfaces import lack
 from pointsman.provider import Provider, ProviderFactory
-from pointsman.retry import RetryFactory
+from pointsman.retry import RetryFactory, RetryPolicy
 from pointsman.strategy import Strategy, StrategyFactory
 from pointsman.testing import Scripted, run
 from pointsman.transports.factory import TransportFactory
@@ -238,6 +239,69 @@ async def generator(*_: Any) -> Any:
 def test_what_is_lacking_is_said(kind: str, made: Any, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Router.from_config(config(kind), plugins=[Makes(kind, lambda *_: made)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "inherited", "members", "said"),
+    [
+        ("auth", Auth, {}, r"which has no current\(\) of its own: write it"),
+        ("retry", RetryPolicy, {"attempts": 2, "budget": None}, r"which has no delay\(\) of its own"),
+        ("strategy", Strategy, {}, r"which has no pick\(\) of its own"),
+        ("audit", AuditSink, {}, r"which has no __call__\(\) of its own"),
+        ("auth", Auth, {"current": lambda self, call: None}, r"current\(\) takes other arguments: write current\(self\)"),
+        ("retry", RetryPolicy, {"attempts": 2, "budget": None, "delay": lambda self: 0.0}, r"write delay\(self, failure\)"),
+        ("strategy", Strategy, {"pick": lambda self, ready: ready[0]}, r"write pick\(self, ready, request\)"),
+        ("audit", AuditSink, {"__call__": lambda self: None}, r"write __call__\(self, event\)"),
+        ("provider", Provider, {"__init__": lambda self: None, "name": "a", "chat": lambda self, request: None}, r"write chat\(self, request, call\)"),
+    ],
+)  # fmt: skip
+def test_what_is_only_inherited_or_takes_other_arguments_is_said_when_it_is_built(
+    kind: str, inherited: type, members: dict[str, Any], said: str
+) -> None:
+    made = type("Wrong", (inherited,), members)()
+
+    with pytest.raises(ConfigError, match=said):
+        Router.from_config(config(kind), plugins=[Makes(kind, lambda *_: made)])
+
+
+@pytest.mark.parametrize(
+    "pick",
+    [
+        lambda self, ready, request: ready[0],
+        lambda self, ready, request=None, more=1: ready[0],
+        lambda self, *given: given[0][0],
+        lambda self, ready, *_, **__: ready[0],
+        staticmethod(lambda ready, request: ready[0]),
+        classmethod(lambda cls, ready, request: ready[0]),
+        partial(lambda ready, request: ready[0]),
+    ],
+)
+def test_a_method_that_can_be_called_as_it_will_be_lacks_nothing(pick: Any) -> None:
+    assert lack("strategy", type("Right", (Strategy,), {"pick": pick})()) is None
+
+
+def test_a_method_that_hangs_on_the_object_lacks_nothing() -> None:
+    made: Any = RoundRobin()
+    made.pick = lambda ready, request: ready[0]
+
+    assert lack("strategy", made) is None
+
+
+def test_a_source_of_credentials_need_not_say_that_it_has_no_other_one() -> None:
+    class Single(Auth):
+        def current(self) -> Secret | None:
+            return Secret("a")
+
+    assert lack("auth", Single()) is None
+    assert Single().rejected(Secret("a")) is False
+
+
+async def test_a_stream_without_a_next_of_its_own_is_no_empty_answer() -> None:
+    class Nothing(EventStream):
+        upstream_request_id = ""
+
+    with pytest.raises(NotImplementedError, match=r"Nothing has no next\(\)"):
+        await Nothing().next(0.0)  # type: ignore[abstract]
 
 
 def test_what_is_built_in_lacks_nothing() -> None:

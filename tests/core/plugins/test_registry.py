@@ -262,6 +262,12 @@ class NoList(PointsmanSpec):
         return ProviderFactory("acme", BaseModel, Provider)  # type: ignore[return-value]
 
 
+class Awaited:
+    @hookimpl
+    async def pointsman_providers(self) -> list[ProviderFactory]:
+        return []
+
+
 class Twice(PointsmanSpec):
     @hookimpl
     def pointsman_providers(self) -> list[ProviderFactory]:
@@ -282,10 +288,11 @@ BROKEN = [
     (Misshapen(), "returns a ProviderFactory whose `default_base_url` is a int from pointsman_providers"),
     (Unmarked(), "has a method pointsman_providers that is not marked with @hookimpl"),
     (Misspelt(), "implements pointsman_provider, which is no hook; did you mean 'pointsman_providers'?"),
-    (WrongArguments(), "is not a plugin: PluginValidationError: "),
+    (WrongArguments(), "is not a plugin: hooks are given nothing: write def pointsman_providers(self)"),
     (Fails(), "fails in its hook pointsman_providers: RuntimeError: no luck"),
     (WrongKind(), "returns a StrategyFactory from pointsman_providers, expected a list of ProviderFactory"),
-    (NoList(), "fails in its hook pointsman_providers: TypeError: "),
+    (NoList(), "returns a ProviderFactory from pointsman_providers, expected a list: write return [Prov"),
+    (Awaited(), "has an async hook pointsman_providers, and nobody awaits hooks: write def"),
     (Twice(), "returns two of the name 'acme' from pointsman_providers"),
     (Unhashable(), "is not a plugin: TypeError: unhashable type: 'Unhashable'"),
     (Acme, "is a class, expected an object: write plugin = Acme()"),
@@ -304,6 +311,20 @@ def test_a_broken_object_is_an_error_when_used_and_stops_nobody_before(plugin: o
     assert "env" in plugins.names("auth")
     with pytest.raises(PluginError, match=re.escape(f"that was passed in {fault}")):
         plugins.provider("acme")
+
+
+def test_a_name_that_is_claimed_in_the_group_of_another_kind_is_said_where_it_is_missing(
+    install: Install,
+) -> None:
+    install("pointsman-acme", GOOD, "providers: acme")
+
+    with pytest.raises(PluginError) as caught:
+        Plugins().strategy("acme")
+
+    assert str(caught.value).endswith(
+        ". pointsman-acme offers provider 'acme'; a strategy is an entry point in the group "
+        "pointsman.strategies, and not in pointsman.providers"
+    )
 
 
 # ── conflicts ────────────────────────────────────────────────────────────────────────────────────────

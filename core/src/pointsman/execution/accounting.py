@@ -182,5 +182,6 @@ def fail_request(execution: Execution, error: BaseException) -> None:
         execution.complete(error)
         if execution.failures is not None:
             execution.failures.tell(error)
-        cut(error, keep=log.isEnabledFor(logging.DEBUG))
+        for each in (error, *(before.error for before in error.failures)):
+            cut(each, keep=log.isEnabledFor(logging.DEBUG))
     end_request(execution, "error" if isinstance(error, Exception) else "cancelled", error)

@@ -126,6 +126,7 @@ class ChatStream:
             raise broken from broken.cause
         finally:
             self._reading = False
+            broken = None  # else the frame that it holds would hold it, and with it the caller's stream
         return attempt.ready.popleft()
 
     async def aclose(self) -> None:

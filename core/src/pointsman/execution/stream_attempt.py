@@ -127,7 +127,7 @@ class StreamAttempt:
                 raise fault from error
             raise
         finally:
-            time.later = None
+            time.later = fault = None  # else the frame that it holds would hold it, and what called it
 
     async def read(self) -> None:
         """Read until there is something for the caller, be it the end: `ready` is not empty then."""
@@ -163,11 +163,7 @@ class StreamAttempt:
         whole = self.assembly.response(upstream_id)
         self.response = with_its_origin(whole, execution, self.lease)
         end_attempt(
-            execution,
-            self.lease,
-            Outcome.OK,
-            usage=self.assembly.usage,
-            upstream_request_id=upstream_id,
+            execution, self.lease, Outcome.OK, usage=self.assembly.usage, upstream_request_id=upstream_id
         )
         end_request(execution, "ok")
         # After the books: to close may take `GRACE` or fail, and neither is to count against the answer.

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pointsman._internal import httpx_lazy, jsonio
 from pointsman._internal.plugin_errors import OWN
@@ -70,8 +71,9 @@ class CallTimeouts(Struct, frozen=True):
 class Client:
     """One upstream's HTTP: requests out, answers in, transport failures as our errors.
 
-    One for each deployment, so that a busy one cannot use up another's connections. It never retries and
-    never follows a redirect. The credential is attached last, and only for the configured origin.
+    One for each deployment, so that a busy one cannot use up another's connections. It never follows a
+    redirect and never retries, but for a 401 when the source of the credential has another one by then. The
+    credential is attached last, and only for the configured origin.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class Client:
         *,
         limits: CallTimeouts,
         headers: Mapping[str, str] | None = None,
+        again: bool = True,
     ) -> tuple[Answer, bytes]:
         """Send one request and return its answer with the whole body, whatever its status.
 
@@ -153,14 +156,16 @@ class Client:
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
         if type(reply) is not Whole:  # exactly that: nothing else promises that its body is here
             opened = OpenAnswer(reply, self.errors, self, until, time)
-            if opened.status >= 300 or self.on_head is not None:
-                self._heard(opened, secret)
-            return opened, await opened.read()
-        time.close()
-        answer = Answer(reply.status, reply.fields, self.errors)
-        if answer.status >= 300 or self.on_head is not None:
-            self._heard(answer, secret)
-        return answer, answer.content(reply.body)
+            if (opened.status < 300 and self.on_head is None) or not (self._heard(opened, secret) and again):
+                return opened, await opened.read()
+            await opened.aclose()
+        else:
+            time.close()
+            answer = Answer(reply.status, reply.fields, self.errors)
+            if (answer.status < 300 and self.on_head is None) or not (self._heard(answer, secret) and again):
+                return answer, answer.content(reply.body)
+        rest = replace(limits, deadline=until, attempt=None)
+        return await self.fetch(method, path, body, limits=rest, headers=headers, again=False)
 
     async def send(
         self,
@@ -171,6 +176,7 @@ class Client:
         limits: CallTimeouts,
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
+        again: bool = True,
     ) -> OpenAnswer:
         """Send one request and return its answer as soon as the head is here, whatever its status.
 
@@ -179,6 +185,8 @@ class Client:
             body: a JSON value, or None for no body.
             headers: more of them; they replace those of the endpoint that have the same name.
             stream: the head must come within `limits.first_token`, not only within the attempt's time.
+            again: send it once more, within the same time, when the credential is rejected and its source
+                has another one.
 
         Raises: ConnectionFailed (`sent` tells whether anything left) or its kinds NoConnectionFree
             and OutOfResources, FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest
@@ -198,8 +206,12 @@ class Client:
             time.close()
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
         answer = OpenAnswer(reply, self.errors, self, until, time)
-        if answer.status >= 300 or self.on_head is not None:
-            self._heard(answer, secret)
+        if (answer.status >= 300 or self.on_head is not None) and self._heard(answer, secret) and again:
+            await answer.aclose()
+            rest = replace(limits, deadline=until, attempt=None, first_token=head_until - self._clock.now())
+            return await self.send(
+                method, path, body, limits=rest, headers=headers, stream=stream, again=False
+            )
         return answer
 
     async def json(
@@ -253,24 +265,27 @@ class Client:
 
         return await exchange_over(self.transport, template, values, content)
 
-    def _heard(self, answer: Answer, secret: Secret | None) -> None:
-        """Act on the head of an answer to a request that carried `secret`. BadResponse for a redirect."""
+    def _heard(self, answer: Answer, secret: Secret | None) -> bool:
+        """Act on the head of an answer to a request that carried `secret`. BadResponse for a redirect.
+
+        Returns: whether `secret` was rejected, and there is another credential now.
+        """
         status, named = answer.status, answer.named
         if 300 <= status < 400:
             if isinstance(answer, OpenAnswer):
                 answer.abort()
             raise self.errors.redirected(status, named.get("location", ""))
-        if status == 401 and secret is not None:
-            self._reject(secret)
         if self.on_head is not None and not named.keys().isdisjoint(self._heeded):
             self.on_head(answer.headers)
+        return status == 401 and secret is not None and self._is_replaced(secret)
 
-    def _reject(self, secret: Secret) -> None:
-        """Tell where `secret` came from that it was rejected; the answer says so in any case."""
+    def _is_replaced(self, secret: Secret) -> bool:
+        """Tell where `secret` came from that it was rejected; whether there is another one now."""
         try:
-            self._auth.rejected(secret)
+            return self._auth.rejected(secret) is True
         except OWN as error:
             self.errors.auth_fault("rejected", error)  # which logs it
+            return False
 
     def _authorize(self, secret: Secret | None) -> None:
         """From now on requests carry `secret`."""

@@ -27,6 +27,8 @@ class EventStream(Protocol):
         Raises: an AttemptTimeout at `until`; Truncated when the answer ends without its end marker; the
             error that the upstream sent in the stream.
         """
+        # None, which a method without a body returns, would be the end of an answer that is empty.
+        raise NotImplementedError(f"{type(self).__name__} has no next()")
 
     def abort(self) -> None:
         """Close the connection now, without awaiting."""

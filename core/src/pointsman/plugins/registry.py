@@ -272,8 +272,18 @@ class Plugins:
 
         names = self.names(kind)
         message = f"no plugin offers {kind} {name!r}; installed: {', '.join(names) or 'none'}"
-        hint = what_to_write(kind, name, names)
+        hint = what_to_write(kind, name, names) or self._of_another_kind(kind, name)
         return PluginError(f"{message}.{hint}" if hint else message)
+
+    def _of_another_kind(self, kind: str, name: str) -> str:
+        """Who claims `name` as something else than `kind`, as a sentence; "" when nobody does."""
+        for (other, each), claims in self._installed.claims.items():
+            if each == name and other != kind:
+                return (
+                    f" {claims[0].distribution} offers {other} {name!r}; a {kind} is an entry point in the "
+                    f"group {KINDS[kind].group}, and not in {KINDS[other].group}"
+                )
+        return ""
 
     # ── listing ──────────────────────────────────────────────────────────────────────────────────────
 

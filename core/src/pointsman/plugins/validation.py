@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import iscoroutine
 from typing import Any
 
 import pluggy
@@ -71,7 +72,11 @@ class Loaded:
         others = [each for each in self._manager.get_plugins() if each is not self.plugin]
         try:
             answers = self._manager.subset_hook_caller(kind.hook, others)()
+            for answer in answers:
+                _refuse_no_list(answer, kind)
             factories = [factory for answer in answers for factory in answer]
+        except PluginFault:
+            raise
         except Exception as error:  # somebody else's code: anything can happen
             raise PluginFault(f"fails in its hook {kind.hook}: {short(error)}", error) from error
         offered: dict[str, Any] = {}
@@ -88,6 +93,16 @@ class Loaded:
                 raise PluginFault(f"returns two of the name {name!r} from {kind.hook}")
             offered[name] = factory
         return offered
+
+
+def _refuse_no_list(answer: Any, kind: Kind) -> None:
+    """Raise PluginFault for what a hook returned in place of several of something."""
+    if iscoroutine(answer):
+        answer.close()  # or Python warns that nobody awaited it
+        raise PluginFault(f"has an async hook {kind.hook}, and nobody awaits hooks: write def")
+    if isinstance(answer, kind.factory or ()):
+        name = type(answer).__name__
+        raise PluginFault(f"returns a {name} from {kind.hook}, expected a list: write return [{name}(…)]")
 
 
 _MEMBERS = {
@@ -123,6 +138,10 @@ def fault_of(plugin: object) -> PluginFault | None:
         _refuse_strays(trial, plugin, hooks)
     except PluginFault as fault:
         return fault
+    except pluggy.PluginValidationError as error:
+        hook = next((kind.hook for kind in KINDS.values() if f"'{kind.hook}'" in str(error)), None)
+        said = short(error) if hook is None else f"hooks are given nothing: write def {hook}(self)"
+        return PluginFault(f"is not a plugin: {said}", error)
     except Exception as error:  # somebody else's object: anything can happen
         return PluginFault(f"is not a plugin: {short(error)}", error)
     return None if hooks else PluginFault("has no hook: no method is marked with @hookimpl")

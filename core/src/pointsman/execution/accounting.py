@@ -39,7 +39,7 @@ def end_attempt(
         return
     now = execution.setting.clock.now()
     believed, expected = usage, execution.demand.tokens
-    # What is near the estimate is believed unseen: `plausible` has to walk the whole request.
+    # What is near the estimate is believed unseen: `plausible` may have to walk the whole request.
     if usage is not None and expected and not 0 <= (usage.total or 0) <= 2 * expected:
         believed = plausible(usage, execution.request)
     tokens = None if believed is None or lease.reservation is None else believed.total

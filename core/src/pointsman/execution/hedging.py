@@ -84,7 +84,7 @@ async def race(execution: Execution, first: StreamAttempt, late: float) -> Strea
                 raise failure
     finally:
         for task, attempt in running.items():
-            attempt.discard()  # before the cancellation, of which its lease would hear otherwise
+            attempt.discard()  # its lease ends now, however long its task takes to
             task.add_done_callback(_heard)
             task.cancel()
         # A frame that holds the error that holds the frame would hold the caller's stream, too.

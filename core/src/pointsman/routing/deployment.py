@@ -134,7 +134,7 @@ class Deployment(Struct, frozen=True, eq=False):
             return Reason(Why.BREAKER, (breaker.state,))
         if self.outlier is not None and not panic and not self.outlier.healthy(now):
             return Reason(Why.EJECTED if self.outlier.ejected(now) else Why.ILL)
-        # As `places`, spelt out, like the next ones: hundreds may be asked in one search.
+        # As `places`, spelt out: hundreds may be asked in one search.
         places = live.max_in_flight if live.adaptive is None else live.adaptive.limit
         if places is not None and live.in_flight >= places:
             return Reason(Why.FULL, (live.in_flight, places))

@@ -79,7 +79,7 @@ class Polled(NamedTuple):
 
 
 class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
-    """One fully built configuration, whose parts stay the same ones; a request keeps that it started with."""
+    """One fully built configuration, whose parts stay the same; a request keeps the one it started with."""
 
     config: Config
     setting: Setting

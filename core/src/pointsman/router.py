@@ -396,8 +396,8 @@ class Router:
         """Tell `listener` of what happens from now on; returns what ends it. It must not block.
 
         Args:
-            kinds: classes of `pointsman.events`; by default those that tell of an end or a change. An event
-                that nobody asked for is not made.
+            kinds: classes of events, such as `FirstToken`; by default those that tell of an end or a
+                change. An event that nobody asked for is not made.
 
         Raises: TypeError for what is no kind of event.
         """

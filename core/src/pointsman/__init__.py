@@ -25,6 +25,10 @@ _HOMES = {
         PointsmanError ProviderError QueueFull QuotaExhausted RateLimited RequestError RuleNotMet
         Truncated Unavailable UnknownModel Unsupported
     """,
+    "pointsman.events": """
+        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
+        RequestEnded RequestStarted RetryPlanned
+    """,
     "pointsman.execution.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",
     "pointsman.router": "Router",

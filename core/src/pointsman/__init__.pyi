@@ -202,3 +202,15 @@ from pointsman.types import (
 )
 
 __version__: Final[str]
+
+from pointsman.events import AttemptEnded as AttemptEnded
+from pointsman.events import AttemptStarted as AttemptStarted
+from pointsman.events import BreakerChanged as BreakerChanged
+from pointsman.events import Event as Event
+from pointsman.events import FirstToken as FirstToken
+from pointsman.events import HealthChanged as HealthChanged
+from pointsman.events import Queued as Queued
+from pointsman.events import Reloaded as Reloaded
+from pointsman.events import RequestEnded as RequestEnded
+from pointsman.events import RequestStarted as RequestStarted
+from pointsman.events import RetryPlanned as RetryPlanned

@@ -61,7 +61,8 @@ class LoopClock:
 
     def _of_loop(self) -> float:
         loop = self._loop
-        if loop is None or not loop.is_running():  # asking it is cheaper than looking for the running one
+        # Looking for the running one is dearer: in CPython 3.11 each look is a system call (getpid).
+        if loop is None or not loop.is_running():
             loop = self._running()
             if type(loop).time is asyncio.BaseEventLoop.time:
                 self._time = time.monotonic

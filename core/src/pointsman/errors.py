@@ -122,6 +122,7 @@ class CallError(PointsmanError):
         retry_after: seconds from now after which a new try makes sense, None when unknown.
         request_id: ours; it stands in the audit log.
         upstream_request_id: the upstream's own id of the failed call, "" when it gave none.
+        upstream_code: the upstream's own code of the error, "" when it gave none.
         attempts: how many attempts the request had made by then.
         failures: what the attempts before this one ended with; () for none.
         budget_exhausted: another attempt would have been made, had the retry budget allowed it.

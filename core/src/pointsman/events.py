@@ -235,6 +235,7 @@ class Events:
                 known = ", ".join(each.__name__ for each in self._told)
                 raise TypeError(f"{kind!r} is no kind of event; there are {known}")
         for kind in wanted:
+            # A tuple, and each time a new one: a listener may add or end one while they are told.
             self._told[kind] += (listener,)
         self._look()
         added = True

@@ -169,12 +169,13 @@ class Lifecycle:
             events=self._events,
             previous=previous,
             scrubber=self._scrubber,
-            router=None if router is None else proxy(router),
+            router=None if router is None else proxy(router),  # weakly, as `Router.__init__` says
         )
 
     def _use(self, snapshot: Snapshot) -> None:
         """Run on `snapshot` from now on; its audit sinks hear of everything that ends from now on."""
         silence = self._silence
+        # The new ones first, so that no event falls between the two.
         self._silence = [self._events.add(sink) for sink in snapshot.sinks]
         for end in silence:
             end()
@@ -252,6 +253,7 @@ class Lifecycle:
         """Close all connections and write what the audit still holds. Safe to repeat and to cancel."""
         if self._end is None:
             self._end = asyncio.ensure_future(self._close())
+        # Shielded: when a caller is cancelled it goes on, for others who wait and for what is open.
         await asyncio.shield(self._end)
 
     async def _close(self) -> None:
@@ -263,7 +265,7 @@ class Lifecycle:
         retired, self._retired = self._retired, set()
         for close in retired:  # of earlier configurations, for calls that still run
             self._close_later(close)
-        for task in tuple(self._closing):
+        for task in tuple(self._closing):  # a copy: each takes itself out as it ends
             with suppress(Exception):
                 await task
         running = self._running()

@@ -34,7 +34,7 @@ class Handover(Generic[T]):
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self.result: Future[T] = Future()
-        self._work = [work]
+        self._work = [work]  # a list, because of two threads that `pop` only one gets it, without a lock
         self._task: asyncio.Task[T] | None = None
 
     def begin(self) -> asyncio.Task[T] | None:
@@ -95,6 +95,7 @@ class Engine:
         # Here rather than in the thread: a process that is forked while another thread imports a module can
         # never import it itself.
         router.prepare()
+        # A daemon, or the interpreter would wait for it before `_end_all` can end it.
         self._thread = threading.Thread(target=self._serve, name="pointsman", daemon=True)
         self._thread.start()
         _ENGINES.add(self)
@@ -103,7 +104,7 @@ class Engine:
         """Run what was handed over. On the loop."""
         task = call.begin()
         if task is not None:
-            self._tasks.add(task)
+            self._tasks.add(task)  # the loop itself holds tasks only weakly
             task.add_done_callback(self._tasks.discard)
 
     def refuse_own_thread(self) -> None:

@@ -97,11 +97,11 @@ class Provider:
         raise self._unsupported("plain completion")
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
-        """One vector for each text, in order."""
+        """One vector for each text: n lists of dim floats, in the order of the texts."""
         raise self._unsupported("embedding")
 
     async def models(self) -> Sequence[ModelInfo]:
-        """The models that the upstream offers."""
+        """The models that the upstream offers, by its own names."""
         raise self._unsupported("listing models")
 
     async def in_memory(self) -> Sequence[str]:

@@ -46,7 +46,7 @@ class RetryPolicy(Protocol):
     """How many retries all requests of a model together may make; None for no limit."""
 
     def delay(self, failure: Failure) -> float | None:
-        """Seconds to wait before the next attempt; None to give up."""
+        """Seconds to wait before the next attempt, 0 or more; None to give up."""
 
 
 class RetryContext(Context, frozen=True, kw_only=True, eq=False):

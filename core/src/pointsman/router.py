@@ -187,11 +187,15 @@ class Router:
         try:
             request, terms = _asked(model, messages, options)
         except InvalidRequest as error:
+            # From its cause, not from itself: the caller sees one error, and what it was refused for.
             raise self._refused("chat", model, error) from error.__cause__
         return await self._begin("chat", request, terms).run(CHAT)
 
     def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
-        """The answer as a stream of events; takes what `chat` takes. Use it with `async with`."""
+        """The answer as a stream of events; takes what `chat` takes. Use it with `async with`.
+
+        Raises: InvalidRequest, here; all else where the stream is entered, see `ChatStream`.
+        """
         try:
             request, terms = _asked(model, messages, options)
         except InvalidRequest as error:
@@ -199,7 +203,10 @@ class Router:
         return ChatStream(lambda: self._begin("stream", request, terms))
 
     async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
-        """A plain completion of `prompt`, where the upstream has one; options as in GenerateRequest."""
+        """A plain completion of `prompt`, where the upstream has one.
+
+        Options: the fields of `GenerateRequest` and of `CallOptions`. Raises: as `chat`.
+        """
         try:
             terms, rest = split_options(options)
             request = generate_request(model, prompt, rest)
@@ -208,7 +215,10 @@ class Router:
         return await self._begin("generate", request, terms).run(GENERATE)
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
-        """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`."""
+        """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`.
+
+        Options: the fields of `EmbedRequest` and of `CallOptions`. Raises: as `chat`.
+        """
         try:
             terms, rest = split_options(options)
             request = embed_request(model, texts, rest)
@@ -224,8 +234,15 @@ class Router:
         ordered: bool = False,
         per_minute: float | None = None,
     ) -> Batch:
-        """The results of many chats, as they finish or `ordered`; a failed one holds its `error`."""
-        from pointsman.execution.batch import Batch
+        """The results of many chats, as they finish or `ordered`; a failed one holds its `error`.
+
+        Args:
+            concurrency: requests in flight at most, 1 or more.
+            per_minute: requests begun per minute at most, evenly paced; None for no limit.
+
+        Raises: ValueError for a number out of range.
+        """
+        from pointsman.execution.batch import Batch  # few programs have one
 
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 
@@ -283,7 +300,12 @@ class Router:
         return status(self._snapshot, self._now())
 
     def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
-        """A dry run that calls nobody: candidates, why each other one is out, the pick, the fallbacks."""
+        """A dry run that calls nobody: candidates, why each other one is out, the pick, the fallbacks.
+
+        Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each model in
+            the order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
+        Raises: UnknownModel, InvalidRequest.
+        """
         request = chat_request(model, messages or "…", {})
         return explain(self._snapshot, request, self._now())
 
@@ -334,7 +356,7 @@ class Router:
     async def health(self) -> dict[str, dict[str, Any]]:
         """Asks every provider now whether it is well, free of charge.
 
-        Returns: provider name → `ok`, `ms` and, when it is not well, `error`.
+        Returns: provider name → `ok`, `ms` (how long that took) and, when it is not well, `error`.
         """
         self._lifecycle.bind()
         scrubber = self._snapshot.setting.scrubber
@@ -374,8 +396,8 @@ class Router:
         """Tell `listener` of what happens from now on; returns what ends it. It must not block.
 
         Args:
-            kinds: classes of `pointsman.events`; by default those that tell of an end or a change. An event
-                that nobody asked for is not made.
+            kinds: classes of events, such as `FirstToken`; by default those that tell of an end or a
+                change. An event that nobody asked for is not made.
 
         Raises: TypeError for what is no kind of event.
         """
@@ -384,16 +406,19 @@ class Router:
     # ── operating ────────────────────────────────────────────────────────────────────────────────────
 
     def disable(self, deployment: str) -> None:
-        """Send no further calls there until `enable`; running ones go on."""
+        """Send no further calls there until `enable`; running ones go on.
+
+        Raises: KeyError, which names the nearest one, for a `deployment` that there is not.
+        """
         self._snapshot.live(deployment).admit(Admin.DOWN)
 
     def enable(self, deployment: str) -> None:
-        """Send calls there again, also after `drain`."""
+        """Send calls there again, also after `drain`. Raises: as `disable`."""
         self._snapshot.live(deployment).admit(Admin.UP)
 
     def reset(self, deployment: str) -> None:
         """Forget what went wrong there: its breaker closes, cool-down and ejection end, and its rate limits,
-        also those that it shares with others, count from nothing.
+        also those that it shares with others, count from nothing. Raises: as `disable`.
         """
         now, live = self._now(), self._snapshot.live(deployment)
         live.forget()
@@ -408,7 +433,10 @@ class Router:
         live.wake()
 
     def force_open(self, deployment: str) -> None:
-        """Have its breaker refuse every call until `reset`. Raises ValueError when it has none."""
+        """Have its breaker refuse every call until `reset`.
+
+        Raises: as `disable`, and ValueError when it has none.
+        """
         live = self._snapshot.live(deployment)
         if live.breaker is None:
             raise ValueError(f"deployment {deployment!r} has no breaker; use disable()")
@@ -419,6 +447,8 @@ class Router:
 
         Args:
             timeout: seconds; `timeouts.drain` of the configuration when None.
+
+        Raises: as `disable`.
         """
         live = self._snapshot.live(deployment)
         live.admit(Admin.DRAINING)

@@ -57,7 +57,7 @@ class SyncRouter:
         engine = self._engine
         if engine.abandoned:
             with engine.lock:
-                if self._engine is engine and not self._closed:
+                if self._engine is engine and not self._closed:  # else another thread was first
                     router = Router(self._engine.router.config, plugins=self._plugins)
                     for each in self._listeners.values():
                         each.at(router)

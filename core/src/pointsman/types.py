@@ -154,18 +154,22 @@ class Message(Struct, frozen=True):
 
     @staticmethod
     def system(text: str) -> Message:
+        """What the model is told before the conversation."""
         return Message("system", text)
 
     @staticmethod
     def user(content: str | Sequence[Part]) -> Message:
+        """What the user says: text, or parts in order."""
         return Message("user", content)
 
     @staticmethod
     def assistant(text: str = "", tool_calls: Sequence[ToolCall] = ()) -> Message:
+        """An answer, as text and calls; `ChatResponse.message` makes it of one with all that it holds."""
         return Message("assistant", text, tool_calls=tool_calls)
 
     @staticmethod
     def tool(tool_call_id: str, content: str, *, name: str | None = None, is_error: bool = False) -> Message:
+        """What a tool gave for the call of that id; `is_error`: it failed, and `content` says how."""
         return Message("tool", content, tool_call_id=tool_call_id, name=name, is_error=is_error)
 
 
@@ -207,8 +211,9 @@ class ChatRequest(Struct, frozen=True):
 
     `model` is the public name. `messages` that are all plain text come as `text_messages.TextMessages`, which
     makes them when somebody looks. None means "not said": the deployment's defaults and then the upstream's
-    own apply. `max_tokens` bounds the answer, reasoning included where the upstream counts so. `extra` is
-    passed to the provider untouched and merged into the body it sends.
+    own apply. `max_tokens`, 1 or more, bounds the answer, reasoning included where the upstream counts so.
+    Other numbers must be finite; their ranges are the upstream's. `stop` are texts at which the answer ends.
+    `extra` is passed to the provider untouched and merged into the body it sends.
     """
 
     model: str
@@ -266,7 +271,7 @@ class GenerateRequest(Struct, frozen=True):
 
 
 class EmbedRequest(Struct, frozen=True):
-    """Texts to turn into vectors."""
+    """Texts to turn into vectors, of `dimensions` floats each, 1 or more; None: as many as the model has."""
 
     model: str
     texts: Sequence[str]
@@ -368,7 +373,7 @@ decoded_when_read(ChatResponse, "raw")
 
 
 class EmbedResponse(Struct, frozen=True):
-    """`vectors`: n lists of dim floats, in the order of the texts."""
+    """`vectors`: n lists of dim floats, in the order of the texts; the router adds where they came from."""
 
     vectors: Sequence[Sequence[float]]
     usage: Usage = field(default_factory=Usage)
@@ -384,7 +389,10 @@ decoded_when_read(EmbedResponse, "raw")
 
 
 class ModelInfo(Struct, frozen=True):
-    """A model that an upstream offers, or a public name of the router."""
+    """A model that an upstream offers, or a public name of the router; None and () for what nobody says.
+
+    `created`: seconds since 1970 UTC. `context_window`: tokens. `raw`: what the upstream sent of it.
+    """
 
     id: str
     provider: str = ""

@@ -26,7 +26,8 @@ class Resolver:
 
     What spells an address out needs no resolver and is remembered. A name is looked up for each connection,
     since its addresses change; but of a crowd only the first asks and the others share the answer, because
-    the threads that wait for resolvers are few.
+    the threads that wait for resolvers are few: with six of them and 20 ms for an answer, all but the first
+    1,500 of a crowd that asked one by one ran out of their connect timeout.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class Resolver:
         async with asyncio.timeout_at(deadline):
             answer = await asyncio.shield(asked)  # it is the others', too
         if isinstance(answer, Exception):
-            raise answer.with_traceback(None)
+            raise answer.with_traceback(None)  # all who wait raise this one: their tracebacks would add up
         return answer
 
     async def _answer(self, host: str, port: int) -> list[_Address] | Exception:

@@ -246,7 +246,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _end(self, *, keep: bool) -> None:
         if keep and self._reading_paused and self.reader is not None:
-            self.taken(self.reader)
+            self.taken(self.reader)  # while it is the one under way: of no other is it heard
         self.reader = None
         self._sending = False
         self._owner.ended(self, keep=keep)

@@ -132,7 +132,7 @@ class ResponseReader:
         """What has come of the body, in one piece."""
         pieces = self.pieces
         taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        pieces.clear()  # and not a new list: llhttp appends to this one
         self.buffered = 0
         return taken
 

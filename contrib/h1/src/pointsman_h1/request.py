@@ -82,7 +82,7 @@ class Template:
         open_lines: list[bytes] = []
         _add([(name, b"") for name in shared.own], open_lines, head.found)
         self.plain = head.found.keys() <= {b"host", b"connection"}
-        text = fixed.decode("latin-1").replace("%", "%%")
+        text = fixed.decode("latin-1").replace("%", "%%")  # `filled` formats it by one `%`
         for line in open_lines:
             text += line.decode("ascii").replace("%", "%%") + "%s\r\n"
         self._text = text + ("content-length: %d\r\n\r\n" if shared.counted else "\r\n")

@@ -32,7 +32,11 @@ from pointsman_h1.reply import H1Reply
 from pointsman_h1.request import JOINED, Origin, Outgoing, Template, encoded
 
 OPENED_PER_TURN = 16
-"""Connections that one transport begins to open in one turn of the event loop."""
+"""Connections that one transport begins to open in one turn of the event loop.
+
+A cold exchange of a crowd costs 90 us more than a warm one; it was 145 when all of them began at once, each
+with a timer and a look at the resolver.
+"""
 
 
 def refuses(options: TransportOptions) -> str | None:
@@ -168,7 +172,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
                     if reader.error is not None:
                         raise reader.error
                     await connection.wait()
-            except NeverSent:
+            except NeverSent:  # so the next connection may have it, and the slot is still ours
                 reader.error = None
             except BaseException:
                 connection.abort(reader)

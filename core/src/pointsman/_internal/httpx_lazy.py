@@ -1,7 +1,7 @@
 """Imports httpx when it is first used, and without its command line.
 
-`lean.httpx` is the module. Nothing needs it before the first call, and it is a tenth of what the import of a
-router costs.
+`httpx_lazy.httpx` is the module. Nothing needs it before the first call, and it is a tenth of what the import
+of a router costs.
 
 `import httpx` also imports the `httpx` command, and with it click, rich and pygments wherever they are
 installed: as much again and 6 MiB, for nothing. A None in `sys.modules` makes that one import fail, which
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
         sys.modules[_COMMAND] = None  # type: ignore[assignment]  # what the import system documents for this
     import httpx
 
-    if sys.modules.get(_COMMAND, httpx) is None:
+    if sys.modules.get(_COMMAND, httpx) is None:  # a module, where somebody had imported the command before
         del sys.modules[_COMMAND]
     globals()["httpx"] = httpx  # the next use does not come here
     return httpx

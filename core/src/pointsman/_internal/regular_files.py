@@ -17,6 +17,8 @@ def read_regular(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     Raises: OSError, also for what is no regular file or larger than `most_bytes`; ValueError for a path that
         no file can have.
     """
+    # Not blocking, for to open a pipe waits for its writer. What it is we ask of the descriptor: by then the
+    # path may lead elsewhere.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     with open(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

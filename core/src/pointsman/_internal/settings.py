@@ -103,4 +103,5 @@ class _Apart:
 
 M = TypeVar("M", bound=BaseModel)
 Rare = Annotated[M, _Apart()]
-"""A section that most configurations do not have: those pay nothing for its schema."""
+"""A section that most configurations do not have: those pay nothing for its schema. The schemas of all of
+them took 16 M instructions of each start."""

@@ -86,6 +86,7 @@ class TimerHeap:
             self._handle = self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
+        # The instant it was set for, not the loop's time: loops run a timer up to their resolution early.
         now, self._rings_at, self._handle = self._rings_at, inf, None
         heap = self._heap
         while heap and heap[0][0] <= now:
@@ -157,6 +158,7 @@ class Timeouts:
         self._cancelling = task.cancelling()
         self._task = task
         if when < self.fires_at:
+            # The task's own: to look for the running one is a system call (getpid) in CPython 3.11.
             self._alarms.add(self, when, task.get_loop())
         return self
 
@@ -177,7 +179,7 @@ class Timeouts:
         rung, self._rung = self._rung, 0
         self.when = inf
         assert task is not None
-        for _ in range(rung):
+        for _ in range(rung):  # one for each ring, so that what is left are the cancellations of others
             task.uncancel()
         ours = kind is None or issubclass(kind, Exception | asyncio.CancelledError)
         if ours and task.cancelling() <= self._cancelling:
@@ -229,6 +231,7 @@ class TimeLimit(Timeouts):
     def __init__(
         self, when: float | None, error: Callable[[], Exception], alarms: TimerHeap | None = None
     ) -> None:
+        # Not through `super().__init__`: every call that is answered whole makes one of these.
         self._shared = alarms is not None
         self._alarms = TimerHeap() if alarms is None else alarms
         self.fires_at = inf

@@ -144,6 +144,7 @@ class Plan:
         pools = self.pools()
         alive = WeakSet[Pool]() if previous is None else previous.alive
         alive.update(pools.values())
+        # Files last of what can fail, and only then what is kept is changed: else all is as it was.
         started = self._started(parts.sinks)
         draft.adopt()
         snapshot = Snapshot(

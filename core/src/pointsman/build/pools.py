@@ -126,7 +126,7 @@ class Pools:
         ]
         old = None if self._draft.previous is None else self._draft.previous.pools.get(name)
         if old is not None and old.strategy_name == named.type:
-            self._restore(strategy, old)
+            self._restore(strategy, old)  # before there is a pool, which announces the members
         try:
             return self._new_pool(name, model, deployments, strategy, retry, old)
         except PluginError as error:

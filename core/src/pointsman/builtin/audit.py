@@ -46,7 +46,7 @@ _RETRY = 1.0
 _log = logging.getLogger("pointsman")
 
 
-class _Line(Struct, frozen=True, gc=False):
+class _Line(Struct, frozen=True, gc=False):  # holds no object that could hold it, so nothing can leak
     """A line to be written, and the numbers it tells of: its own, and those that it counts as missing."""
 
     first: int
@@ -94,6 +94,7 @@ _RECORDS: dict[type[Event | _Gap], tuple[str, type[Struct]]] = {
         (_Gap, "gap"),
     )
 }
+# One encoder for all: the two lines of a call take 42,000 instructions; they took 52,500 in code of our own.
 # A subclass of `str` is text. Whatever else JSON does not have is refused.
 _encode = Encoder(enc_hook=str.__str__).encode
 
@@ -282,7 +283,7 @@ class JsonlSink:
                 if not closing:
                     with suppress(Empty):
                         closing = self._bell.get(timeout=_GATHER)
-            self._rung = False
+            self._rung = False  # before the look: what comes during it rings again
             self._write_waiting()
             if self._trouble:
                 self._rung = True
@@ -334,6 +335,7 @@ class JsonlSink:
         """Begin another file when that of before was deleted: its first record counts what went with it."""
         if not self._file.removed:
             return
+        # The old one is closed last: where no new one can be had, it is still there to be tried.
         removed, self._file = self._file, LineFile(self._directory, self._clock.wall())
         _log.error("the audit file %s was deleted; going on in %s", removed.path, self._file.path)
         if self._first:

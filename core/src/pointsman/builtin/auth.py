@@ -63,7 +63,7 @@ class FromFile:
     def rejected(self, secret: Secret) -> bool:
         """Look at the file again, now and with the next call: it may have been rotated, or just be."""
         if secret == self._secret:
-            self._stamp = None
+            self._stamp = None  # the same stamp may be another content
             self._refresh()
             if secret == self._secret:
                 self._checked = self._stamp = None

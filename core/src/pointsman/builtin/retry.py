@@ -10,6 +10,9 @@ from pointsman.retry import Failure, RetryFactory
 from pointsman.units import Duration, Percent
 
 HOP = 0.05
+"""Seconds that are waited at most before a third deployment, and no longer than an attempt took: without that
+the slowest hundredth of calls, with every tenth answer an error, was four times as slow as undisturbed ones;
+with it twice."""
 
 
 class NoRetrySettings(BaseModel):

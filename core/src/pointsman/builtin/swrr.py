@@ -81,6 +81,7 @@ class SmoothWeightedRoundRobin(Generic[S]):
                 self._seat(seats)
         if self._deadlines is not None:
             return self._deadlines.next()
+        # Three passes of C over all of them in place of one loop of Python.
         credits = list(map(add, self._active, self._weights))
         top = max(credits)
         winner = credits.index(top)  # the first of equals: configuration order
@@ -117,7 +118,9 @@ class SmoothWeightedRoundRobin(Generic[S]):
         Raises: ValueError when the credits do not sum to 0 or `unit` is not positive.
         """
         if unit < 1 or sum(credits.values()) != 0:
-            raise ValueError("these credits were not made by Turns.credits(): they must sum to 0, unit > 0")
+            raise ValueError(
+                "these are no credits of `SmoothWeightedRoundRobin`: they must sum to 0, unit > 0"
+            )
         self._unseat()
         self._credits = dict(credits)
         self._unit = unit
@@ -250,7 +253,7 @@ class TieBreaker:
         Raises: ValueError when the credits do not sum to 0.
         """
         if sum(credits.values()) != 0:
-            raise ValueError("these credits were not made by Ties.credits(): they must sum to 0")
+            raise ValueError("these are no credits of `TieBreaker`: they must sum to 0")
         self._credits = dict(credits)
 
 

@@ -228,7 +228,7 @@ def _state(router: Operated, deployment: str) -> Mapping[str, Any]:
 
 @cache
 def _version() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import version  # for a `ping` alone
 
     return version("pointsman")
 

@@ -1,6 +1,6 @@
 """The control socket of a router: who may connect, how much they may say, and what becomes of the file.
 
-What is said over it stands in `control`.
+What is said over it stands in `control.commands`.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ def end_attempt(
         return
     now = execution.setting.clock.now()
     believed, expected = usage, execution.demand.tokens
+    # What is near the estimate is believed unseen: `plausible` may have to walk the whole request.
     if usage is not None and expected and not 0 <= (usage.total or 0) <= 2 * expected:
         believed = plausible(usage, execution.request)
     tokens = None if believed is None or lease.reservation is None else believed.total
@@ -91,7 +92,7 @@ def _tell_of_attempt(
         tell, code, message, status = events.report, error.code, error.message, error.status
     first_event_at = lease.first_event_at
     tell(
-        AttemptEnded(  # by position: there are two events to each call, and names double their cost
+        AttemptEnded(  # by position: there are two events to each call, and names take 2.3 us in place of 1.0
             execution.request_id,
             lease.pool,
             lease.deployment.id,
@@ -137,12 +138,12 @@ def end_request(execution: Execution, result: str, error: BaseException | None =
     """End the request as `ok`, `error`, `cancelled` or `abandoned`. Only the first call counts."""
     if execution.is_over:
         return
-    execution.is_over = True
+    execution.is_over = True  # before anybody is told: a listener that closes the stream comes by here again
     setting = execution.setting
     try:
         if error is not None or setting.events.request_ended:
             _tell_of_request(execution, result, error)
-    finally:
+    finally:  # whatever the telling raises: a router that closes waits for the last of them
         setting.running.ended(execution)
 
 
@@ -154,7 +155,7 @@ def _tell_of_request(execution: Execution, result: str, error: BaseException | N
         if isinstance(error, PointsmanError):
             code, message = error.code, error.message
     tell(
-        RequestEnded(
+        RequestEnded(  # by position, too
             execution.request_id,
             execution.operation,
             execution.request.model,

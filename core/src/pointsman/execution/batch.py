@@ -87,6 +87,7 @@ class Batch:
                 if not self._running:
                     break
                 done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                # `done` is a set: of those that finished together the earliest request comes first.
                 for result in sorted((task.result() for task in done), key=lambda each: each.index):
                     self._held[result.index] = result
         except BaseException:
@@ -107,7 +108,7 @@ class Batch:
                 task.exception()  # seen, so that nobody warns of it
 
     def __del__(self) -> None:
-        for task in getattr(self, "_running", ()):
+        for task in getattr(self, "_running", ()):  # `__init__` may have raised before there was any
             if not task.get_loop().is_closed():
                 task.get_loop().call_soon_threadsafe(task.cancel)
 

@@ -139,12 +139,13 @@ class Execution:
         """
         try:
             while True:
-                lease = None
+                lease = None  # anew: what fails before there is one must not end the attempt before
                 try:
                     self.last = lease = self.begin_attempt(self._next_lease() or await queued_lease(self))
                     return await operation(self, lease)
                 except BaseException as error:
                     self._failed(lease, error)  # raises when no attempt follows
+                # Outside the handler: in it this error, with its frames, would be the context of the next.
                 await self._before_next_attempt()
         except CallError as error:
             fail_request(self, error)
@@ -153,13 +154,13 @@ class Execution:
             fail_request(self, error)
             raise
         finally:
-            if self.failures is not None:
+            if self.failures is not None:  # last, for `fail_request` tells of them
                 refund_unused(self, self.failures)
                 self.failures.forget()
         try:
             raise failure  # here, where the context is whatever the caller was handling
         finally:
-            del failure
+            del failure  # as in `_failed`: error and frame would hold each other
 
     def _next_lease(self) -> Lease | None:
         """The lease of the next attempt, at once; None when it has to wait in line for room.
@@ -171,7 +172,8 @@ class Execution:
             return None  # or it would overtake those who wait
         lease = None
         if self.last is None:
-            now = self.started_at  # no time has passed
+            # Straight to the pool: `lease_for` has no failures to weigh yet, and no time has passed.
+            now = self.started_at
             lease = pool.lease(self.request, now=now, expires=self.deadline, demand=self.demand)
         else:
             now = self.now()

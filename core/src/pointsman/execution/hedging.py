@@ -68,6 +68,7 @@ async def race(execution: Execution, first: StreamAttempt, late: float) -> Strea
             running[asyncio.ensure_future(second.read_to_content())] = second
         while True:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            # In the order of their beginning, not of `done`, which is a set: the first attempt wins a tie.
             for task in [each for each in running if each in done]:
                 attempt = running.pop(task)
                 error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -83,7 +84,7 @@ async def race(execution: Execution, first: StreamAttempt, late: float) -> Strea
                 raise failure
     finally:
         for task, attempt in running.items():
-            attempt.discard()
+            attempt.discard()  # its lease ends now, however long its task takes to
             task.add_done_callback(_heard)
             task.cancel()
         # A frame that holds the error that holds the frame would hold the caller's stream, too.

@@ -184,7 +184,8 @@ class TenacityWaits:
 async def pause(clock: Clock, seconds: float) -> None:
     """Return after `seconds`; at once means in this turn of the event loop.
 
-    To give the turn away would have a call that goes elsewhere at once wait for all others that run.
+    To give the turn away would have a call that goes elsewhere at once wait for all others that run: with 16
+    at once that was a third of what a failed attempt cost its call.
     """
     if seconds > 0:
         await clock.sleep(seconds)

@@ -149,6 +149,7 @@ class ChatStream:
         log.warning("stream of request %s was dropped before its end; use `async with`", execution.request_id)
         usage = attempt.assembly.usage
 
+        # Without `self`, which would come back to life with it.
         def abandon() -> None:
             end_attempt(execution, attempt.lease, Outcome.NEUTRAL, usage=usage)
             end_request(execution, "abandoned")
@@ -172,7 +173,7 @@ class ChatStream:
         try:
             self._attempt = attempt = await execution.run(StreamAttempt.open)
         except BaseException as error:
-            closed, self._closed = self._closed, True
+            closed, self._closed = self._closed, True  # an error closes it, too; who did so first matters
             interrupted = closed and isinstance(error, asyncio.CancelledError)
             # It was `aclose` in another task that cancelled this one, unless others did too.
             if interrupted and opener is not None and opener.uncancel() <= cancelling:

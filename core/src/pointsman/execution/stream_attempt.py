@@ -113,7 +113,7 @@ class StreamAttempt:
                 # One wait at a time: the end of each says whether it was late.
                 with time.until(self.ends if lease.slow else until, late):
                     events = await source.next(self.ends)
-                    if not events and events is not None:
+                    if not events and events is not None:  # a sign of life; None is the end
                         await _turn()
                 if events is None:
                     self.whole = True
@@ -137,7 +137,7 @@ class StreamAttempt:
         # Counted from when the caller asks: a slow caller is not a silent upstream.
         began = execution.now()
         until = began + idle
-        if until > at_most:
+        if until > at_most:  # in place of `min`, a call with each read
             until = at_most
         while True:
             with time.until(until, self._silent):
@@ -156,6 +156,7 @@ class StreamAttempt:
         """The end marker was seen: the answer is whole, the lease ends, the connection goes back."""
         execution, source, time = self._execution, self.source, self.time
         assert source is not None
+        # A plugin's object: it may lack this, or hold something else there.
         upstream_id = getattr(source, "upstream_request_id", "")
         if not isinstance(upstream_id, str):
             upstream_id = ""
@@ -165,6 +166,7 @@ class StreamAttempt:
             execution, self.lease, Outcome.OK, usage=self.assembly.usage, upstream_request_id=upstream_id
         )
         end_request(execution, "ok")
+        # After the books: to close may take `GRACE` or fail, and neither is to count against the answer.
         try:
             with time.until(execution.now() + GRACE, TimeoutError):
                 await source.aclose()

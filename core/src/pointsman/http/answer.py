@@ -124,6 +124,7 @@ class OpenAnswer(Answer):
     def __init__(
         self, reply: Reply, errors: ExchangeErrors, owner: Owner, until: float, time: Timeouts
     ) -> None:
+        # All that `Answer.__init__` sets, without the call: every stream makes one of these.
         self.status = reply.status
         self.named = reply.fields
         self.errors = errors

@@ -126,6 +126,7 @@ class Client:
     def transport(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
         self._exchange: Callable[[RequestTemplate, tuple[str, ...], bytes], Awaitable[Reply]]
+        # Decided and bound here, not in every call.
         self._exchange = transport.exchange if isinstance(transport, RawTransport) else self._over
 
     async def fetch(
@@ -142,16 +143,18 @@ class Client:
 
         Arguments as of `send`. Raises: what `send` and `OpenAnswer.read` raise.
         """
+        # Not `send` and `read`: an answer that came whole takes one coroutine, and no `OpenAnswer`.
         secret, template, values, content = self._outgoing(method, path, body, headers)
         until = limits.deadline if limits.attempt is None else limits.until(self._clock.now())
         time = limits.time or Timeouts(self._alarms)
         try:
             asked = self._exchange(template, values, content)
+            # Where the router's limit ends no later there is no need of one more.
             reply = await (asked if time.when <= until else _by(until, asked, time, self.errors.timed_out))
         except BaseException as failure:
             time.close()
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
-        if type(reply) is not Whole:
+        if type(reply) is not Whole:  # exactly that: nothing else promises that its body is here
             opened = OpenAnswer(reply, self.errors, self, until, time)
             if (opened.status < 300 and self.on_head is None) or not (self._heard(opened, secret) and again):
                 return opened, await opened.read()

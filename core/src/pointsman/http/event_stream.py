@@ -1,4 +1,4 @@
-"""Event sources: a streamed answer's bytes, framed, decoded, and handed to the router one read at a time."""
+"""Event streams: a streamed answer's bytes, framed, decoded, and handed to the router one read at a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ class EventStream(Protocol):
 
 
 class Framer(Protocol):
-    """Frames out of bytes cut anywhere."""
+    """Frames out of bytes cut anywhere.
+
+    `feed` gives those that `data` completes, in order; `close`, after the last bytes, those that are whole
+    though they lack their end. Both raise BadResponse for one that is too long.
+    """
 
     def feed(self, data: bytes, /) -> list[SseEvent]: ...
     def close(self) -> list[SseEvent]: ...
@@ -118,6 +122,7 @@ class HttpEventStream:
         self.upstream_request_id = answer.request_id
 
     async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        """As of `EventStream`; events that came before a failure come before it."""
         if self._failure is not None:
             raise self._failure
         if self._decoder.done:

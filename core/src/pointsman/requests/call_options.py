@@ -42,9 +42,9 @@ class CallOptions(Struct, frozen=True):
 
 
 DEFAULT = CallOptions()
-"""The terms of a request that says nothing of them."""
+"""The options of a request that says nothing of them."""
 OPTION_NAMES = frozenset(CallOptions.__struct_fields__)
-"""The names of the options that are terms."""
+"""The names of the options that are about the treatment, and not about what is asked."""
 _LONGEST_ID = 200
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 256
@@ -52,7 +52,10 @@ _TAGS_AT_MOST = 16
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[CallOptions, Mapping[str, Any]]:
-    """The terms among `options`, and the rest. Raises InvalidRequest for one that cannot be right."""
+    """Those of `options` about the treatment, and the rest.
+
+    Raises: InvalidRequest for one of them that cannot be right.
+    """
     if OPTION_NAMES.isdisjoint(options):
         return DEFAULT, options
     given = {name: options[name] for name in options if name in OPTION_NAMES}

@@ -31,9 +31,9 @@ def as_messages(given: Messages) -> Sequence[Message]:
         return TextMessages(("user",), (given,))
     if isinstance(given, Message):
         return (_message(given, "the message"),)
-    if type(given) is TextMessages:
+    if type(given) is TextMessages:  # of ours, and read before
         return given
-    if type(given) is not list and type(given) is not tuple:
+    if type(given) is not list and type(given) is not tuple:  # it may be one that can be read only once
         given = tuple(expect_several(given, "messages"))
     if not given:
         raise InvalidRequest("messages is empty; give at least one, for example a string")

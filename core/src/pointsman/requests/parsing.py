@@ -32,6 +32,7 @@ def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> 
     return ChatRequest(model, as_messages(messages), **read)
 
 
+# All of them by one call of C, so that a request without options is known by one comparison.
 _options_in = attrgetter(*CHAT_OPTIONS)
 _NO_OPTIONS = _options_in(ChatRequest("", ()))
 _NOT_SAID: tuple[object, ...] = (None, (), {})

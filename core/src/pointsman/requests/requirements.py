@@ -14,7 +14,7 @@ Requirements = Mapping[str, tuple[str, ...]]
 
 
 def as_rule(given: Any) -> Requirements:
-    """`{"local": True, "region": ["eu", "uk"]}` as a Rule. Raises InvalidRequest."""
+    """`{"local": True, "region": ["eu", "uk"]}` as a rule. Raises InvalidRequest."""
     if not isinstance(given, Mapping):
         raise InvalidRequest('require must be a mapping of labels, such as {"local": True}')
     rule: dict[str, tuple[str, ...]] = {}

@@ -1,7 +1,7 @@
-"""How many calls a deployment bears at once, learned from how it fares; and when a second try is worth it.
+"""How many calls a deployment bears at once, learned from how it fares.
 
 Decisions only, without clock, I/O or tasks: `now` is handed in, in seconds on any clock that only moves
-forward. `Window` is what both learn from: the times to the first token of the last minutes.
+forward.
 """
 
 import math

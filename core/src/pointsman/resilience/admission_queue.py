@@ -39,7 +39,7 @@ Attempt = Callable[[float], T | NotYet]
 
 
 class _Ticket(Generic[T]):
-    """What the room knows of one caller; the future only says that something is here."""
+    """What the queue knows of one caller; the future only says that something is here."""
 
     __slots__ = ("attempt", "error", "future", "has", "needs", "timer", "value", "waiter")
 
@@ -112,6 +112,7 @@ class AdmissionQueue(Generic[T]):
         now = loop.time()
         waiter, victim = self.line.enter(key, now, priority=priority, deadline=deadline)
         if victim is not None:
+            # It has left the line already, to make room; only its task does not know yet.
             self.tickets.pop(victim.number).end(self._shed())
         seat: _Ticket[T] = _Ticket(waiter, attempt, needs, loop.create_future())
         self.tickets[waiter.number] = seat
@@ -136,7 +137,7 @@ class AdmissionQueue(Generic[T]):
 
     def refuse_all(self, error: Callable[[], CallError]) -> None:
         """Everybody leaves with an `error()` of their own."""
-        for seat in list(self.tickets.values()):
+        for seat in list(self.tickets.values()):  # a copy: each leaves as it is dismissed
             self._dismiss(seat, error())
 
     def _pump(self) -> None:
@@ -247,7 +248,7 @@ class AdmissionQueue(Generic[T]):
         )
 
     def _bound(self) -> asyncio.AbstractEventLoop:
-        """The running loop; a room with people in it belongs to the loop that they wait on."""
+        """The running loop; a queue with callers in it belongs to the loop that they wait on."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             if self.tickets:

@@ -253,6 +253,7 @@ class Breaker:
         if permit[0] != self.epoch:
             self.late_results += 1
         elif self.standing is not None:
+            # Counted on the spot, without a call: every attempt that succeeds comes by here.
             buckets = self._buckets
             if now >= buckets.ends:
                 buckets.turn(now)

@@ -99,6 +99,7 @@ class CoolDown:
                 self.extend(now, said, rng=rng, within=within)
             return
         settings = self.settings
+        # 2.0**k overflows long after it stopped to matter.
         ours = min(settings.max, settings.base * 2.0 ** min(self.in_row, 64))
         self.in_row += 1
         self._since = now

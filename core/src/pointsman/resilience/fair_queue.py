@@ -221,7 +221,7 @@ class FairQueue:
         self._number = number = self._number + 1
         until = min(now + self.settings.wait, deadline)
         waiter = Waiter(flow, number, now, until, deadline)
-        lane.flows[key] = flow
+        lane.flows[key] = flow  # only now: who is refused leaves no key behind
         flow.waiters[number] = waiter
         lane.arrivals[number] = waiter
         self._length += 1

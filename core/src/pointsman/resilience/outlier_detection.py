@@ -11,8 +11,6 @@ from pointsman.clock import Rng
 from pointsman.resilience.health_check import HealthState
 from pointsman.units import Duration, Percent
 
-_MILLION = 1_000_000
-
 
 class OutlierSettings(Section):
     """Deployments that fail again and again are left out for a while; there is none of it without this."""

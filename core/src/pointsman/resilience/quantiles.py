@@ -61,7 +61,7 @@ class Window:
         """Count `sample`, in seconds, taken at `now`."""
         if now >= self._slices.ends:
             self._turn_to(now)
-        if not sample > self.LEAST:
+        if not sample > self.LEAST:  # this way round a NaN finds a bucket, too
             bucket = 0
         elif sample < self.MOST:
             bucket = int(math.log(sample) * self._scale + self._offset)

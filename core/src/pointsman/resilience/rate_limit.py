@@ -429,6 +429,7 @@ class Reservation:
             used = actual_tokens if actual_tokens > 0 else 0  # what counts below nothing grants no credit
             more = used - self.tokens
             ticks = int(now * _TICKS)
+            # Not strict: the marks of the request meters follow, and a request was one request.
             for meter, mark in zip(self._limits._tokens, self._marks, strict=False):
                 meter._correct(more, mark, ticks)
         return True

@@ -34,7 +34,7 @@ class Estimator:
     answers fade: every `memory` answers all counts are halved.
 
     Args:
-        default: tokens of an answer, until [20] were seen; a longer one that was seen counts instead.
+        default: tokens of an answer, until 20 were seen; a longer one that was seen counts instead.
     """
 
     __slots__ = ("_counts", "_largest", "_memory", "_seen", "default", "output")

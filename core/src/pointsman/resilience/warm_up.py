@@ -9,7 +9,7 @@ from pydantic import Field
 from pointsman._internal.settings import Number, Section
 from pointsman.units import Duration, Percent
 
-_MILLION = 1_000_000
+_MILLION = 1_000_000  # of a second and of the whole: with integers the caps are exact, whoever computes them
 
 
 class WarmUpSettings(Section):

@@ -1,4 +1,4 @@
-"""Deployments, their live state, and the lease: the only owner of accounting."""
+"""Deployments: whether one can take a call now, when it could, and the lease on it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ ANYTHING = Demand()
 """The demand of nobody in particular; not to be changed."""
 
 
-class Deployment(Struct, frozen=True, eq=False):  # one equals only itself, so that `in` compares no fields
+# `eq=False`: one equals only itself. With an `__eq__` written in the class every `in` becomes a slow call,
+# and to choose among 1,000 takes 103 us in place of 14.
+class Deployment(Struct, frozen=True, eq=False):
     """One upstream model at one provider, as a member of one pool.
 
     Attributes:
@@ -132,6 +134,7 @@ class Deployment(Struct, frozen=True, eq=False):  # one equals only itself, so t
             return Reason(Why.BREAKER, (breaker.state,))
         if self.outlier is not None and not panic and not self.outlier.healthy(now):
             return Reason(Why.EJECTED if self.outlier.ejected(now) else Why.ILL)
+        # As `places`, spelt out: hundreds may be asked in one search.
         places = live.max_in_flight if live.adaptive is None else live.adaptive.limit
         if places is not None and live.in_flight >= places:
             return Reason(Why.FULL, (live.in_flight, places))
@@ -226,6 +229,7 @@ class Deployment(Struct, frozen=True, eq=False):  # one equals only itself, so t
                 return None
         permit = None
         if breaker is not None:
+            # While it refuses nothing its permit lies ready, and nothing is called.
             permit = breaker.standing or breaker.acquire(now, expires)
             if permit is None:
                 if reservation is not None:

@@ -27,7 +27,7 @@ _EWMA_SECONDS = 30.0
 
 _EWMA_MOST = 0.9  # what the old is worth at most, or a burst of samples in one instant would count nothing
 
-_EWMA_FRESH = -log(_EWMA_MOST) * _EWMA_SECONDS  # for how long it is worth that
+_EWMA_FRESH = -log(_EWMA_MOST) * _EWMA_SECONDS  # for how long it is worth that: a busy one computes no `exp`
 
 
 class Admin(StrEnum):
@@ -97,7 +97,7 @@ class DeploymentState:
     """
 
     __slots__ = (
-        "__weakref__",
+        "__weakref__",  # credentials know their members weakly, for a state ends with its deployment
         "adaptive",
         "admin",
         "breaker",
@@ -156,7 +156,7 @@ class DeploymentState:
         self.total = Average()
         self.warm_up = warm_up
         self.limits = limits
-        self.queues: list[ref[AdmissionQueue[Any]]] = []
+        self.queues: list[ref[AdmissionQueue[Any]]] = []  # weakly: the state outlives the queues of a reload
         # The quantiles of first tokens are kept only for those who ask for them.
         self.window = None if adaptive is None else Window()
         self.adaptive = None if adaptive is None or self.window is None else adaptive(self.window)

@@ -130,8 +130,8 @@ class Lease:
             return False
         self.is_open = False
         adaptive, in_flight = live.adaptive, live.in_flight
-        places = live.max_in_flight if adaptive is None else adaptive.limit
-        if places is not None and in_flight >= places:
+        places = live.max_in_flight if adaptive is None else adaptive.limit  # as `places`, without the call
+        if places is not None and in_flight >= places:  # only the last place decides whether it is ready
             live.readiness.invalidate()
         live.in_flight -= 1
         live.outcomes[outcome.value] += 1
@@ -156,6 +156,7 @@ class Lease:
         """What follows for the deployment from a call that did; so many were in flight with it."""
         deployment, permit = self.deployment, self._permit
         live, outlier = deployment.live, deployment.outlier
+        # As `first_token`, spelt out: a call that succeeds pays for no further frame.
         first = None if self.first_event_at is None else self.first_event_at - self.started_at
         if live.failing:
             live.recovered()

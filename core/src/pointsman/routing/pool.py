@@ -151,7 +151,7 @@ class Pool:
         out; then chance plays no part, so that an explanation is always the same.
         """
         levels = self._levels
-        if len(levels) == 1:
+        if len(levels) == 1:  # nothing to draw and no order to make
             found, sick = self._admitted(levels[0], now, demand, refused)
             if sick and self._panics(now)[0]:
                 found, _ = self._admitted(levels[0], now, demand, None, panic=True)
@@ -281,6 +281,7 @@ class Pool:
     def preview(self, ready: Sequence[Deployment], request: Request) -> Deployment:
         """What the strategy would pick of `ready`, without it taking a step."""
         try:
+            # The memo has the copy keep the deployments themselves: it picks one of those it is shown.
             strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
         except OWN as error:
             raise self._fault("__deepcopy__", error) from error

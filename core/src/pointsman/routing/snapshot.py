@@ -1,4 +1,4 @@
-"""The snapshot: one immutable, fully built configuration, as a router runs on it.
+"""The snapshot: one fully built configuration, as a router runs on it: which parts it has never changes.
 
 `build` makes it. A request keeps the one that it started with; a reload replaces it whole.
 """
@@ -79,7 +79,7 @@ class Polled(NamedTuple):
 
 
 class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
-    """One immutable, fully built configuration; a request keeps the one it started with."""
+    """One fully built configuration, whose parts stay the same; a request keeps the one it started with."""
 
     config: Config
     setting: Setting
@@ -96,7 +96,8 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     """The servers that strategies want to know about, by the name of the provider."""
     readiness: Readiness
     alive: WeakSet[Pool]
-    """All pools that a request may still use, of this snapshot and of those before it."""
+    """All pools that a request may still use, of this snapshot and of those before it; held weakly, so that
+    one goes with the last of them."""
     unlisted: Callable[[str, Upstream, str], Pool]
     """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
@@ -200,6 +201,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
                     each.live for pool in self.alive for each in pool.deployments
                     if each.provider is upstream.provider and each.live not in gone_on
                 ]  # fmt: skip
+                # As a default, for the loop goes on to the next one.
                 retired.append((lives, lambda upstream=upstream: _close(upstream, scrub)))  # type: ignore[misc]
         return retired
 

@@ -134,6 +134,7 @@ class ReplayTransport(httpx.AsyncBaseTransport):
         self.closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The next step, or the last one once more; raised where it is an exception."""
         step = self._steps[min(len(self.requests), len(self._steps) - 1)]
         self.requests.append(request)
         if callable(step):

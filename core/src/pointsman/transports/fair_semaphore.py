@@ -42,9 +42,10 @@ class Slots:
             raise
 
     def release(self) -> None:
+        """Give one slot back, to whoever has waited longest."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():  # done here means cancelled
-                turn.set_result(None)
+                turn.set_result(None)  # handed over: as many are in use as before
                 return
         self.in_use -= 1

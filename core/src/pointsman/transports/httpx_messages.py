@@ -61,6 +61,7 @@ class Response(httpx.Response):
         self, status: int, pairs: Pairs, stream: httpx.AsyncByteStream, extensions: Mapping[str, Any]
     ) -> None:
         super().__init__(status, stream=stream, extensions=dict(extensions))
+        # After it, for it sets headers of its own, which are empty.
         self._headers = None
         self._pairs = pairs
 

@@ -155,6 +155,7 @@ class TlsContexts:
         self._built: dict[tuple[object, ...], ssl.SSLContext] = {}
 
     def context(self, options: TransportOptions) -> ssl.SSLContext:
+        """The one of these options. Raises: as `TransportOptions.ssl_context`."""
         key = (options.ca_file, options.client_cert, options.http2, options.trust_env)
         context = self._built.get(key)
         if context is None:

@@ -63,6 +63,7 @@ class Reply(Protocol):
     """An answer whose head is here.
 
     Attributes:
+        status: the HTTP status, 200 or more.
         abort: as of `Abortable`; None where the transport cannot, and `aclose` has to do.
     """
 
@@ -97,7 +98,7 @@ class Whole(Struct, frozen=True, eq=False):
     status: int
     fields: dict[str, str]
     body: bytes
-    taken: list[bool] = field(default_factory=list)
+    taken: list[bool] = field(default_factory=list)  # a list, because the fields cannot be set again
 
     def __repr__(self) -> str:
         return f"Whole(status={self.status})"  # the rest may hold what nobody should read

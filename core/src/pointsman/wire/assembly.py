@@ -122,7 +122,7 @@ class Assembly:
 
     def _tool_call_delta(self, event: ToolCallDelta) -> None:
         # Pieces of a call: id and name come once, the arguments in any number of pieces.
-        if type(event.index) is not int:
+        if type(event.index) is not int:  # exactly, for `True` is an int
             raise TypeError(f"the index of a tool call is a {type(event.index).__name__}")
         call = self._calls.setdefault(event.index, ["", ""])
         call[0] = call[0] or _text(event.id)

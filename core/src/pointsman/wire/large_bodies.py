@@ -27,7 +27,7 @@ def has_large_parts(messages: Sequence[Message]) -> bool:
         return False
     carried = 0
     for message in messages:
-        if type(message.content) is not str:
+        if type(message.content) is not str:  # a text as it was given; `parts` would make one part of it
             for part in message.parts:
                 if not isinstance(part, Text):
                     carried += len(part.data or part.url or "")

@@ -22,7 +22,7 @@ def unsound(usage: object) -> str | None:
         return f"is a {type(usage).__name__}, expected a Usage"
     counts = usage.prompt, usage.completion, usage.cached, usage.cache_write, usage.reasoning
     for each in counts:
-        if each is not None and type(each) is not int:
+        if each is not None and type(each) is not int:  # exactly, for `True` is an int
             break
     else:
         return None

@@ -99,6 +99,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         scope = anyio.CancelScope()
         task = asyncio.get_running_loop().create_task(self._run(scope, request))
         try:
+            # Shielded: a cancellation must reach httpcore by the scope alone.
             body = await asyncio.shield(task)
         except asyncio.CancelledError:
             scope.cancel()

@@ -21,7 +21,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 def read_yaml(text: str, builder: Builder) -> None:
     """Build what `text` holds. Raises Malformed."""
-    from ruamel.yaml import YAML
+    from ruamel.yaml import YAML  # only YAML needs it
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:

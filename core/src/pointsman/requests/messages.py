@@ -45,8 +45,8 @@ def _text_messages(given: Sequence[Any]) -> TextMessages | None:
     """`given`, when all are mappings, or all Messages, of a role and a text and nothing else; None otherwise.
 
     Nearly all conversations come so, and every call reads all of one: ten messages that are carried as roles
-    and texts, and not as objects, take 7.5 us less of a call's 22. Hence one pass for each question, and not
-    one loop that asks of each message which of the two it is.
+    and texts take 2.5 us, and 3.6 when they are made into objects as well. Hence one pass for each question,
+    and not one loop that asks of each message which of the two it is.
     """
     if type(given[0]) is not dict:
         if not all(map(_is_text, given)):

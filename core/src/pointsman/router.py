@@ -53,7 +53,7 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.execution.batch import Batch
+    from pointsman.batch import Batch
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 E = TypeVar("E", bound=CallError)
@@ -242,7 +242,7 @@ class Router:
 
         Raises: ValueError for a number out of range.
         """
-        from pointsman.execution.batch import Batch  # few programs have one
+        from pointsman.batch import Batch  # few programs have one
 
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 

@@ -567,7 +567,7 @@ class Ledger:
         for id, live in snapshot.lives.items():
             self._must(live.in_flight == 0, f"{id} has {live.in_flight} in flight")
             self._must(live.late_releases == 0, f"{id} had {live.late_releases} second releases")
-            self._must(not live.on_idle, f"somebody still waits for {id} to be idle")
+            self._must(not live.idle.waiting, f"somebody still waits for {id} to be idle")
             if live.breaker is not None:
                 probes = live.breaker.snapshot()["probes_in_flight"]
                 self._must(probes == 0, f"{id} has {probes} probes in flight")

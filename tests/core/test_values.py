@@ -16,6 +16,8 @@ from msgspec import Struct
 import pointsman
 from pointsman import ChatRequest, ChatResponse, Message, TextDelta, Usage, replace
 from pointsman.context import Context
+from pointsman.execution.execution import Execution
+from pointsman.execution.retry_state import RetryState
 from pointsman.http.client import Endpoint
 from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.snapshot import Snapshot
@@ -125,7 +127,7 @@ def test_a_subclass_hides_the_same() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__qualname__)
 def test_every_value_of_the_core_is_frozen_but_what_one_request_writes_down(kind: type[Struct]) -> None:
-    assert kind.__struct_config__.frozen is (kind is not Demand)
+    assert kind.__struct_config__.frozen is (kind not in (Demand, Execution, RetryState))
 
 
 def test_the_collector_passes_over_those_only_that_hold_nothing_but_texts_and_numbers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import get_running_loop
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,13 +15,14 @@ from weakref import ref
 from cachetools import TTLCache
 from msgspec.structs import replace
 
+from pointsman._internal.idle import all_idle
 from pointsman._internal.plugin_errors import fault, is_own
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
 from pointsman.build.loading import as_config
-from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
+from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
 from pointsman.errors import (
     AttemptTimeout,
@@ -31,7 +33,7 @@ from pointsman.errors import (
     writable,
 )
 from pointsman.events import Event, Events, Listener, Progress, RequestEnded
-from pointsman.execution.execution import Execution
+from pointsman.execution.execution import Execution, begin_request
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
 from pointsman.lifecycle import Lifecycle, shutting_down
@@ -185,7 +187,10 @@ class Router:
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
         """
         try:
-            request, terms = _asked(model, messages, options)
+            if options or not isinstance(model, str):
+                request, terms = _asked(model, messages, options)
+            else:  # as nearly all calls are: nothing more to read
+                request, terms = ChatRequest(model, as_messages(messages)), DEFAULT
         except InvalidRequest as error:
             # From its cause, not from itself: the caller sees one error, and what it was refused for.
             raise self._refused("chat", model, error) from error.__cause__
@@ -248,22 +253,23 @@ class Router:
 
     def _begin(self, operation: str, request: Request, terms: CallOptions) -> Execution:
         """A request on the present configuration; it counts as running until it has ended."""
-        snapshot = self._lifecycle.bind()
-        if self._lifecycle.stopping:
-            raise self._refused(operation, request.model, shutting_down(), terms)
+        lifecycle = self._lifecycle
+        if lifecycle.open_on is not get_running_loop():
+            lifecycle.bind()
+            if lifecycle.stopping:
+                raise self._refused(operation, request.model, shutting_down(), terms)
+        snapshot = lifecycle.snapshot
         try:
             chain = snapshot.chain(request.model)
         except UnknownModel as error:
             raise self._refused(operation, request.model, error, terms) from None
-        execution = Execution(snapshot.setting, chain, request, operation, terms)
-        snapshot.setting.running.requests.add(execution)
-        return execution
+        return begin_request(snapshot.setting, chain, request, operation, terms)
 
     def _refused(self, operation: str, model: object, error: E, terms: CallOptions = DEFAULT) -> E:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""
         if isinstance(model, ChatRequest):
             model = model.model
-        error.request_id = terms.request_id or new_id("req_", self._lifecycle.rng)
+        error.request_id = terms.request_id or request_id(self._lifecycle.rng.getrandbits(96))
         self._events.report(
             RequestEnded(
                 request_id=error.request_id,
@@ -452,11 +458,7 @@ class Router:
         """
         live = self._snapshot.live(deployment)
         live.admit(Admin.DRAINING)
-        idle = asyncio.Event()
-        live.when_idle(idle.set)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.config.timeouts.drain if timeout is None else timeout):
-                await idle.wait()
+        await all_idle([live], within=self.config.timeouts.drain if timeout is None else timeout)
         return live.in_flight == 0
 
     async def reload(self, source: str | Path | Mapping[str, Any] | Config | None = None) -> None:
@@ -495,8 +497,6 @@ def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
 def _asked(
     model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]
 ) -> tuple[ChatRequest, CallOptions]:
-    if not options and isinstance(model, str):  # as nearly all calls are: nothing more to read
-        return ChatRequest(model, as_messages(messages)), DEFAULT
     terms, rest = split_options(options)
     if not isinstance(model, ChatRequest):
         return chat_request(model, messages, rest), terms

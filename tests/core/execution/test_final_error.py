@@ -233,7 +233,7 @@ async def test_a_failed_call_prints_neither_the_frames_nor_the_causes_below_it()
     assert len(text.splitlines()) < 15
     assert "password" not in text
     assert (error.__cause__, error.__context__) == (None, None)
-    assert "whole_answer.py" not in text
+    assert "scripted.py" not in text
 
 
 def test_a_failed_call_that_blocks_prints_no_more() -> None:
@@ -254,7 +254,7 @@ async def test_a_developer_who_has_the_logger_at_debug_finds_what_was_below(
     error = await failed(router(scripted(a=below), in_order("a")))
 
     assert isinstance(error.__context__, Broken)
-    assert "whole_answer.py" in printed(error)
+    assert "scripted.py" in printed(error)
     assert "password" not in printed(error)
 
 

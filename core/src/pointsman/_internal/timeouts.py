@@ -26,35 +26,36 @@ class TimerHeap:
     costs does not depend on how many there are, and the loop hears of few.
     """
 
-    __slots__ = ("_given_back", "_handle", "_heap", "_loop", "_numbers", "_rings_at")
+    __slots__ = ("_handle", "_heap", "_numbers", "_rings_at", "_waiting", "loop")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timeouts]] = []
         self._numbers = count()  # so that limits themselves are never compared
-        self._given_back = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._rings_at = inf
 
-    def add(self, limits: Timeouts, when: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Have `limits` ring at `when`, and no longer when they would have."""
-        if loop is not self._loop:
+    def add(self, limits: Timeouts, when: float, task: asyncio.Task[object]) -> None:
+        """Have `limits`, which hold for `task`, ring at `when`, and no longer when they would have."""
+        # The task's loop: to look for the running one is a system call (getpid) in CPython 3.11.
+        if (loop := task.get_loop()) is not self.loop:
             self._move(loop)
-        if limits.fires_at != inf:
-            self.release()
+        if limits.fires_at == inf:
+            self._waiting += 1
         limits.fires_at = when
         heappush(self._heap, (when, next(self._numbers), limits))
         if when < self._rings_at:
             self._set(when)
-
-    def release(self) -> None:
-        """Hear that limits which were added are not to ring as they were."""
-        self._given_back = given_back = self._given_back + 1
-        if given_back == len(self._heap):
-            self._heap.clear()
-            self._given_back = 0
-        elif given_back > _TIDY_FROM and 2 * given_back > len(self._heap):
+        if len(self._heap) > _TIDY_FROM and len(self._heap) > 2 * self._waiting:
             self._tidy()
+
+    def release(self, limits: Timeouts) -> None:
+        """Have `limits`, which were added, not ring."""
+        limits.fires_at = inf
+        self._waiting -= 1
+        if not self._waiting:
+            self._heap.clear()
 
     def close(self) -> None:
         """Give the loop's timer back, unless somebody waits for it."""
@@ -68,22 +69,21 @@ class TimerHeap:
             if limits.fires_at == when:
                 limits.fires_at = inf
         self._heap.clear()
-        self._given_back = 0
+        self._waiting = 0
         self._set(inf)
-        self._loop = loop
+        self.loop = loop
 
     def _tidy(self) -> None:
         self._heap[:] = [each for each in self._heap if each[2].fires_at == each[0]]
         heapify(self._heap)
-        self._given_back = 0
 
     def _set(self, when: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
         self._rings_at = when
-        if when < inf and self._loop is not None:
-            self._handle = self._loop.call_at(when, self._ring)
+        if when < inf and self.loop is not None:
+            self._handle = self.loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
         # The instant it was set for, not the loop's time: loops run a timer up to their resolution early.
@@ -92,12 +92,11 @@ class TimerHeap:
         while heap and heap[0][0] <= now:
             when, _, limits = heappop(heap)
             if limits.fires_at == when:
-                limits.ring()
-            else:
-                self._given_back -= 1
+                limits.fires_at = inf
+                self._waiting -= 1
+                limits.ring(when)
         while heap and heap[0][2].fires_at != heap[0][0]:
             heappop(heap)
-            self._given_back -= 1
         if heap and heap[0][0] < self._rings_at:
             self._set(heap[0][0])
 
@@ -124,10 +123,10 @@ class Timeouts:
     def __init__(self, alarms: TimerHeap | None = None) -> None:
         """`alarms`: shared with other limits."""
         self._alarms = TimerHeap() if alarms is None else alarms
-        self.fires_at = inf
+        self.fires_at = self.when = inf
         self._task: asyncio.Task[object] | None = None
         self._rung = 0
-        self.when = inf
+        self._error: Callable[[], Exception] = TimeoutError
 
     def until(self, when: float | None, error: Callable[[], Exception]) -> Timeouts:
         """The limit of the next wait.
@@ -145,57 +144,51 @@ class Timeouts:
     def close(self) -> None:
         """Give the alarm back, unless a wait depends on it; the next wait would set another."""
         if self.fires_at != inf and self._task is None:
-            self.fires_at = inf
-            self._alarms.release()
+            self._alarms.release(self)
 
     def __enter__(self) -> Timeouts:
         when = self.when
         if when == inf:
             return self
-        task = current_task()
-        if task is None:
-            raise RuntimeError("a time limit needs a running task")
+        self._task = task = current_task() or _no_task()
         self._cancelling = task.cancelling()
-        self._task = task
         if when < self.fires_at:
-            # The task's own: to look for the running one is a system call (getpid) in CPython 3.11.
-            self._alarms.add(self, when, task.get_loop())
+            self._alarms.add(self, when, task)
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        _kind: type[BaseException] | None,
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        if self._rung:
-            self._end(kind, error)
+        # As `over`, spelt out: each chunk of a stream comes by here.
+        if self._rung and self._ended_by_limit(error):
+            raise self._error() from error
         self._task = None
         self.when = inf
 
-    def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
-        """The wait is over, and late. Raises the error of the limit unless something else ended it."""
+    def _ended_by_limit(self, error: BaseException | None) -> bool:
+        """End a wait at whose limit the alarm rang. Whether that ended it, and nothing else did."""
         task, self._task = self._task, None
         rung, self._rung = self._rung, 0
         self.when = inf
         assert task is not None
         for _ in range(rung):  # one for each ring, so that what is left are the cancellations of others
             task.uncancel()
-        ours = kind is None or issubclass(kind, Exception | asyncio.CancelledError)
-        if ours and task.cancelling() <= self._cancelling:
-            raise self._error() from error
+        ours = error is None or isinstance(error, Exception | asyncio.CancelledError)
+        return ours and task.cancelling() <= self._cancelling
 
-    def ring(self) -> None:
-        """The alarm rings."""
-        rang_at, self.fires_at = self.fires_at, inf
+    def ring(self, rang_at: float) -> None:
+        """The alarm, which was set for `rang_at`, rings."""
         task = self._task
         if task is None:
             return
         if rang_at < self.when:  # it was set for an earlier wait
-            self._alarms.add(self, self.when, task.get_loop())
+            self._alarms.add(self, self.when, task)
             return
         self._rung += 1
-        self._alarms.add(self, rang_at + GRACE, task.get_loop())
+        self._alarms.add(self, rang_at + GRACE, task)
         task.cancel()
 
 
@@ -213,45 +206,69 @@ class ExtensibleLimits(Timeouts):
         super().__init__(alarms)
         self.later: Callable[[], float] | None = None
 
-    def ring(self) -> None:
-        if self.later is not None and self._task is not None and self.fires_at >= self.when:
+    def ring(self, rang_at: float) -> None:
+        if self.later is not None and self._task is not None and rang_at >= self.when:
             later, self.later = self.later, None
             self.when = max(self.when, later())
-        super().ring()
+        super().ring(rang_at)
 
 
 class TimeLimit(Timeouts):
     """`with TimeLimit(when, error):` is the limit of a single wait, after which the alarm is given back.
 
-    Arguments as of `Timeouts` and `Timeouts.until`; without `alarms` its timer is its own.
+    It holds from when it is made; who uses no `with` calls `over`, and makes the error itself. Arguments as
+    of `Timeouts` and `Timeouts.until`; without `alarms` its timer is its own.
     """
 
     __slots__ = ("_shared",)
 
     def __init__(
-        self, when: float | None, error: Callable[[], Exception], alarms: TimerHeap | None = None
+        self,
+        when: float | None,
+        error: Callable[[], Exception] = TimeoutError,
+        alarms: TimerHeap | None = None,
     ) -> None:
-        # Not through `super().__init__`: every call that is answered whole makes one of these.
+        # Not through `super().__init__` and `__enter__`: every call that is answered whole makes one.
         self._shared = alarms is not None
-        self._alarms = TimerHeap() if alarms is None else alarms
-        self.fires_at = inf
-        self._task = None
+        self._alarms = alarms = alarms or TimerHeap()
         self._rung = 0
-        self.when = inf if when is None else when
         self._error = error
+        self._task = None
+        self.fires_at = self.when = inf
+        if when is not None and when != inf:
+            # Asked for its loop's task: to look for the running loop is the system call that `add` spares.
+            self._task = task = current_task(alarms.loop) or current_task() or _no_task()
+            self._cancelling = task.cancelling()
+            self.when = when
+            alarms.add(self, when, task)
+
+    def __enter__(self) -> TimeLimit:
+        return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        _kind: type[BaseException] | None,
         error: BaseException | None,
-        traceback: TracebackType | None,
+        _traceback: TracebackType | None,
     ) -> None:
+        if self.over(error):
+            raise self._error() from error
+
+    def over(self, error: BaseException | None = None) -> bool:
+        """End the wait, which raised `error` or nothing. Whether it was the limit that ended it.
+
+        Asked once more, it says no.
+        """
         if self.fires_at != inf:
-            self.fires_at = inf
-            self._alarms.release()
+            self._alarms.release(self)
             if not self._shared:
                 self._alarms.close()
         if self._rung:
-            self._end(kind, error)
+            return self._ended_by_limit(error)
         self._task = None
         self.when = inf
+        return False
+
+
+def _no_task() -> asyncio.Task[object]:
+    raise RuntimeError("a time limit needs a running task")

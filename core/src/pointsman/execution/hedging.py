@@ -122,7 +122,8 @@ def _hedge(execution: Execution, beside: Lease) -> Lease | None:
         each.retry(now)
     lease.paid = budgets
     execution.hedge = lease
-    return execution.begin_attempt(lease)
+    execution.begin_attempt(lease)
+    return lease
 
 
 def _failed_beside(execution: Execution, lease: Lease, error: BaseException) -> None:

@@ -9,6 +9,7 @@ from math import exp, log
 from typing import Any, NamedTuple
 from weakref import ref
 
+from pointsman._internal.idle import IdleNotice
 from pointsman.clock import Rng
 from pointsman.errors import CallError, Refusal
 from pointsman.resilience.adaptive_concurrency import AdaptiveLimit
@@ -106,12 +107,12 @@ class DeploymentState:
         "failing",
         "first_token",
         "id",
+        "idle",
         "in_flight",
         "last_error",
         "late_releases",
         "limits",
         "max_in_flight",
-        "on_idle",
         "outcomes",
         "overload",
         "queues",
@@ -151,7 +152,7 @@ class DeploymentState:
         self.outcomes: Counter[str] = Counter()
         self.late_releases = 0
         self.last_error: LastError | None = None
-        self.on_idle: list[Callable[[], None]] = []
+        self.idle = IdleNotice()
         self.first_token = Average()
         self.total = Average()
         self.warm_up = warm_up
@@ -211,16 +212,7 @@ class DeploymentState:
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once nothing is in flight: now, or with the last release."""
-        if self.in_flight == 0:
-            tell()
-        else:
-            self.on_idle.append(tell)
-
-    def idle(self) -> None:
-        """Nothing is in flight any more."""
-        waiting, self.on_idle = self.on_idle, []
-        for tell in waiting:
-            tell()
+        self.idle.add(tell, idle=self.in_flight == 0)
 
     def cooled(self) -> None:
         """One of its cool-downs has changed: whoever waits for it looks again."""

@@ -148,8 +148,8 @@ class Lease:
             self._observer.tell(self.deployment, Sample(outcome, seconds, first_token, retry_after, now))
         if live.queues:
             live.wake()
-        if live.on_idle and live.in_flight == 0:
-            live.idle()
+        if live.in_flight == 0 and live.idle.waiting:
+            live.idle.tell()
         return True
 
     def _succeeded(self, now: float, in_flight: int) -> None:

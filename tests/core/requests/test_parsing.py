@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -209,7 +210,7 @@ WRONG_MESSAGES = {
     "a number": (5, "messages is 5; expected a list"),
     "none": (None, "messages is None; expected a list"),
     "one mapping": ({"role": "user"}, "messages is a dict"),
-    "a list of strings": (["hi"], "messages[0] is 'hi'; expected a Message or a mapping"),
+    "a list of strings": (["hi"], "messages[0] is a str; expected a Message or a mapping"),
     "no role": ([{"content": "x"}], "messages[0].role is None"),
     "a role unknown": ([Message.user("x"), {"role": "bot"}], "messages[1].role is 'bot'"),
     "a role that is a list": ([{"role": ["user"]}], "messages[0].role is a list"),
@@ -252,7 +253,7 @@ WRONG_MESSAGES = {
     "tool calls of a number": ([{"role": "assistant", "tool_calls": 5}], "messages[0].tool_calls is 5; expected a list"),
     "a tool call that is text": (
         [{"role": "assistant", "tool_calls": ["f"]}],
-        "messages[0].tool_calls[0] is 'f'; expected a ToolCall or a mapping",
+        "messages[0].tool_calls[0] is a str; expected a ToolCall or a mapping",
     ),
     "a function call of old": (
         [{"role": "assistant", "function_call": {"name": "f"}}],
@@ -267,6 +268,31 @@ def test_what_is_wrong_is_named_with_its_place(messages: Any, said: str) -> None
         as_messages(messages)
 
     assert raised.value.message.startswith(said)
+
+
+PROMPT = "what nobody may read"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: chat_request("m", [PROMPT], {}),
+        lambda: chat_request("m", [{"role": "user", "content": [PROMPT]}], {}),
+        lambda: chat_request("m", [{"role": "user", "content": [{"type": "image_url", "image_url": [PROMPT]}]}], {}),
+        lambda: chat_request("m", [{"role": "user", "content": [{"type": "file", "file": PROMPT}]}], {}),
+        lambda: chat_request("m", [{"role": "assistant", "tool_calls": [PROMPT]}], {}),
+        lambda: chat_request("m", [{"role": "assistant", "tool_calls": [{"function": PROMPT}]}], {}),
+        lambda: chat_request("m", [Message("user", [PROMPT])], {}),  # type: ignore[list-item]
+        lambda: chat_request("m", [Message("user", [Image(PROMPT)])], {}),  # type: ignore[arg-type]
+        lambda: chat_request("m", "hi", {"tools": [PROMPT]}),
+        lambda: chat_request("m", "hi", {"extra": PROMPT}),
+    ],
+)  # fmt: skip
+def test_no_error_repeats_what_was_asked(ask: Callable[[], object]) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        ask()
+
+    assert PROMPT[:4] not in raised.value.message
 
 
 json_values = st.recursive(

@@ -21,7 +21,7 @@ _BITS = 100  # Python refuses to write out very long numbers
 
 
 def shown(value: Any) -> str:
-    """A wrong value for a message: short ones as they are, others by their type."""
+    """A wrong value for a message: short words and numbers as they are, others by their type."""
     if isinstance(value, str):
         value = value[:50]
     elif isinstance(value, int) and value.bit_length() > _BITS:
@@ -30,10 +30,16 @@ def shown(value: Any) -> str:
     return text if 0 < len(text) <= _SHOWN else f"a {type(value).__name__}"
 
 
+def _wrong(value: Any, where: str, expected: str) -> InvalidRequest:
+    """What to raise of a value that may be what was asked, or a key: of texts only that they are some."""
+    what = f"a {type(value).__name__}" if isinstance(value, str) else shown(value)
+    return InvalidRequest(f"{where} is {what}; expected {expected}")
+
+
 def expect(given: Any, where: str, kind: Any, expected: str) -> Any:
     """`given`, when it is a `kind`; `expected` is the word for that. Raises InvalidRequest otherwise."""
     if not isinstance(given, kind):
-        raise InvalidRequest(f"{where} is {shown(given)}; expected {expected}")
+        raise _wrong(given, where, expected)
     return given
 
 
@@ -64,7 +70,7 @@ def number(
 def as_tuple(given: Any, where: str, expected: str = "a list") -> tuple[Any, ...]:
     """What can be iterated over; a single mapping is no list of one. Raises InvalidRequest."""
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
-        raise InvalidRequest(f"{where} is {shown(given)}; expected {expected}")
+        raise _wrong(given, where, expected)
     return tuple(given)
 
 
@@ -111,10 +117,9 @@ def expect_value(given: Any, where: str, *kinds: type[S]) -> S:
             for name, accepted, expected in _fields(kind):
                 value = getattr(given, name)
                 if not isinstance(value, accepted):
-                    raise InvalidRequest(f"{where}.{name} is {shown(value)}; expected {expected}")
+                    raise _wrong(value, f"{where}.{name}", expected)
             return given
-    wanted = ", ".join(kind.__name__ for kind in kinds)
-    raise InvalidRequest(f"{where} is {shown(given)}; expected {wanted}")
+    raise _wrong(given, where, ", ".join(kind.__name__ for kind in kinds))
 
 
 def unknown_members(given: JsonObject, known: Collection[str], **inside: JsonObject) -> JsonObject:

@@ -220,7 +220,8 @@ def _file(given: JsonObject, where: str) -> File:
     file, extra = _inside(given, where, ("file_id", "file_data", "filename"))
     if "file_id" in file:
         return File(id=file["file_id"], filename=file.get("filename"), extra=extra)
-    inline = data_urls.split(expect(file.get("file_data"), f"{where}.file_data", str, "a data: URL"))
+    url = expect(file.get("file_data"), f"{where}.file_data", str, "a data: URL, or give a file_id")
+    inline = data_urls.split(url)
     if inline is None:
         raise ValueError("expected a data: URL in base64")
     data, media_type, url = _carried(inline[0] or "application/pdf", inline[1])

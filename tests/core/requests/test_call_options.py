@@ -137,8 +137,8 @@ def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
     [
         ({"timeout": 0}, "timeout is 0; expected seconds above 0"),
         ({"timeout": "30"}, "timeout is '30'"),
-        ({"priority": "urgent"}, "priority is 'urgent'; expected high, normal, low"),
-        ({"caller": 7}, "caller is of type int; expected text"),
+        ({"priority": "urgent"}, "priority is 'urgent'; expected one of high, normal, low"),
+        ({"caller": 7}, "caller is 7; expected text"),
         ({"require": "local"}, "require must be a mapping"),
         ({"require": {"region": []}}, "require.region allows no value at all"),
     ],

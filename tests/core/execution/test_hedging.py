@@ -228,6 +228,22 @@ def test_late_is_what_the_quantile_of_that_deployment_says() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(("floor", "late"), [("1s", 1.0), ("250ms", 0.25)])
+def test_nothing_is_late_before_the_floor_however_quick_all_others_were(floor: str, late: float) -> None:
+    upstream = Scripted()
+
+    async def main() -> None:
+        hedging = {**HEDGING["hedging"], "floor": floor}
+        async with router(upstream, two(hedging=hedging)) as r:
+            await learn(r, upstream)
+            upstream.script("a", LATE)
+            upstream.script("b", QUICK)
+
+            assert (await asked(r))[2] == pytest.approx(late + 0.1, abs=0.01)
+
+    run(main())
+
+
 def test_an_overload_forbids_a_second_attempt() -> None:
     upstream = Scripted()
 

@@ -14,7 +14,8 @@ from itertools import count
 from math import inf
 from types import TracebackType
 
-_TIDY_FROM = 64
+_UNTIDY = 64
+"""Limits that were given back and may stay in the heap, beside as many as two for each that waits."""
 GRACE = 1.0
 """Seconds after which a task that goes on beyond its limit is cancelled once more: time to clean up in."""
 
@@ -24,17 +25,22 @@ class TimerHeap:
 
     A limit that is given back stays in the heap until there are more of those than others. So what a limit
     costs does not depend on how many there are, and the loop hears of few.
+
+    Attributes:
+        heap: when each rings, and a number of its own, so that limits themselves are never compared.
+        waiting: how many of them are to ring.
+        loop: the one that is served; `rings_at`: when its timer rings, infinite for never.
     """
 
-    __slots__ = ("_handle", "_heap", "_numbers", "_rings_at", "_waiting", "loop")
+    __slots__ = ("_handle", "heap", "loop", "numbers", "rings_at", "waiting")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timeouts]] = []
-        self._numbers = count()  # so that limits themselves are never compared
-        self._waiting = 0
+        self.heap: list[tuple[float, int, Timeouts]] = []
+        self.numbers = count()
+        self.waiting = 0
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.rings_at = inf
         self._handle: asyncio.TimerHandle | None = None
-        self._rings_at = inf
 
     def add(self, limits: Timeouts, when: float, task: asyncio.Task[object]) -> None:
         """Have `limits`, which hold for `task`, ring at `when`, and no longer when they would have."""
@@ -42,63 +48,65 @@ class TimerHeap:
         if (loop := task.get_loop()) is not self.loop:
             self._move(loop)
         if limits.fires_at == inf:
-            self._waiting += 1
+            self.waiting += 1
         limits.fires_at = when
-        heappush(self._heap, (when, next(self._numbers), limits))
-        if when < self._rings_at:
-            self._set(when)
-        if len(self._heap) > _TIDY_FROM and len(self._heap) > 2 * self._waiting:
-            self._tidy()
+        heappush(self.heap, (when, next(self.numbers), limits))
+        if when < self.rings_at:
+            self.set(when)
+        if len(self.heap) > 2 * self.waiting + _UNTIDY:
+            self.tidy()
 
     def release(self, limits: Timeouts) -> None:
         """Have `limits`, which were added, not ring."""
         limits.fires_at = inf
-        self._waiting -= 1
-        if not self._waiting:
-            self._heap.clear()
+        self.waiting -= 1
+        if not self.waiting:
+            self.heap.clear()
 
     def close(self) -> None:
         """Give the loop's timer back, unless somebody waits for it."""
-        self._tidy()
-        if not self._heap:
-            self._set(inf)
+        self.tidy()
+        if not self.heap:
+            self.set(inf)
 
     def _move(self, loop: asyncio.AbstractEventLoop) -> None:
         """Serve another loop; on the one before nobody waits any more."""
-        for when, _, limits in self._heap:
+        for when, _, limits in self.heap:
             if limits.fires_at == when:
                 limits.fires_at = inf
-        self._heap.clear()
-        self._waiting = 0
-        self._set(inf)
+        self.heap.clear()
+        self.waiting = 0
+        self.set(inf)
         self.loop = loop
 
-    def _tidy(self) -> None:
-        self._heap[:] = [each for each in self._heap if each[2].fires_at == each[0]]
-        heapify(self._heap)
+    def tidy(self) -> None:
+        """Take out those that were given back."""
+        self.heap[:] = [each for each in self.heap if each[2].fires_at == each[0]]
+        heapify(self.heap)
 
-    def _set(self, when: float) -> None:
+    def set(self, when: float) -> None:
+        """Have the loop's timer ring at `when`, and no longer when it would have; infinite for never."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        self._rings_at = when
+        self.rings_at = when
         if when < inf and self.loop is not None:
             self._handle = self.loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
         # The instant it was set for, not the loop's time: loops run a timer up to their resolution early.
-        now, self._rings_at, self._handle = self._rings_at, inf, None
-        heap = self._heap
+        now, self.rings_at, self._handle = self.rings_at, inf, None
+        heap = self.heap
         while heap and heap[0][0] <= now:
             when, _, limits = heappop(heap)
             if limits.fires_at == when:
                 limits.fires_at = inf
-                self._waiting -= 1
+                self.waiting -= 1
                 limits.ring(when)
         while heap and heap[0][2].fires_at != heap[0][0]:
             heappop(heap)
-        if heap and heap[0][0] < self._rings_at:
-            self._set(heap[0][0])
+        if heap and heap[0][0] < self.rings_at:
+            self.set(heap[0][0])
 
 
 class Timeouts:
@@ -231,16 +239,26 @@ class TimeLimit(Timeouts):
         # Not through `super().__init__` and `__enter__`: every call that is answered whole makes one.
         self._shared = alarms is not None
         self._alarms = alarms = alarms or TimerHeap()
-        self._rung = 0
         self._error = error
+        self._rung = 0
         self._task = None
         self.fires_at = self.when = inf
-        if when is not None and when != inf:
-            # Asked for its loop's task: to look for the running loop is the system call that `add` spares.
-            self._task = task = current_task(alarms.loop) or current_task() or _no_task()
-            self._cancelling = task.cancelling()
-            self.when = when
+        if when is None or when == inf:
+            return
+        self.when = when
+        # Asked for the task of its loop: to look for the running loop is a system call, as `add` says.
+        task = None if alarms.loop is None else current_task(alarms.loop)
+        if task is None:
+            self._task = task = current_task() or _no_task()
             alarms.add(self, when, task)
+        else:  # as `add`, spelt out
+            self._task = task
+            self.fires_at = when
+            alarms.waiting += 1
+            heappush(alarms.heap, (when, next(alarms.numbers), self))
+            if when < alarms.rings_at:
+                alarms.set(when)
+        self._cancelling = task.cancelling()
 
     def __enter__(self) -> TimeLimit:
         return self
@@ -259,10 +277,15 @@ class TimeLimit(Timeouts):
 
         Asked once more, it says no.
         """
-        if self.fires_at != inf:
-            self._alarms.release(self)
-            if not self._shared:
-                self._alarms.close()
+        if self.fires_at != inf:  # as `TimerHeap.release`, spelt out
+            alarms, self.fires_at = self._alarms, inf
+            alarms.waiting = waiting = alarms.waiting - 1
+            if not waiting:
+                alarms.heap.clear()
+                if not self._shared:
+                    alarms.close()
+            elif len(alarms.heap) > 2 * waiting + _UNTIDY:
+                alarms.tidy()
         if self._rung:
             return self._ended_by_limit(error)
         self._task = None

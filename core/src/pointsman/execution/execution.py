@@ -114,9 +114,11 @@ class Execution(Struct, eq=False):
             while True:
                 lease = None  # anew: what fails before there is one must not end the attempt before
                 try:
-                    lease = self._next_lease() or await queued_lease(self)
-                    self.begin_attempt(lease)
-                    self.last = lease
+                    self.last = lease = self._next_lease() or await queued_lease(self)
+                    self.made = lease.number = number = self.made + 1
+                    self.demand.tried.add(lease.deployment.id)
+                    if number > 1 or self.setting.events.detailed:
+                        self.tell_of_attempt(lease)
                     return operation.accepted(self, lease, await operation.ask(self, lease))
                 except BaseException as error:
                     self._failed(lease, error)  # raises when no attempt follows
@@ -162,16 +164,11 @@ class Execution(Struct, eq=False):
             raise self.refusal
         raise none_available(self, now) from self.last_error
 
-    def begin_attempt(self, lease: Lease) -> None:
-        """`lease` holds the next attempt."""
-        self.made = lease.number = number = self.made + 1
-        deployment = lease.deployment.id
-        self.demand.tried.add(deployment)
-        detailed = self.setting.events.detailed
-        if detailed or number > 1:
-            begun(self.request_id, deployment, number)
-            if detailed:
-                self.tell(AttemptStarted, lease.pool, deployment, number)
+    def tell_of_attempt(self, lease: Lease) -> None:
+        """Say that the attempt which holds `lease` begins."""
+        begun(self.request_id, lease.deployment.id, lease.number)
+        if self.setting.events.detailed:
+            self.tell(AttemptStarted, lease.pool, lease.deployment.id, lease.number)
 
     def _failed(self, lease: Lease | None, error: BaseException) -> None:
         """Account for what ended the attempt that holds `lease`, or kept it from having one; plan the next.

@@ -456,7 +456,7 @@ class Ledger:
         self.taken[provider] += 1
         now = asyncio.get_running_loop().time()
         self._charge(deployment, call, now)
-        self._must(now < call.limits.deadline, f"{key} began after its deadline")
+        self._must(now < call.timeouts.deadline, f"{key} began after its deadline")
         most = self._limits.get(deployment)
         running = self.in_flight[deployment]
         self._must(most is None or running <= most, f"{running} in flight at {deployment}, {most} allowed")
@@ -464,7 +464,7 @@ class Ledger:
         if probes is not None:
             for lost in [each for each, until in probes.items() if until <= now]:
                 del probes[lost]
-            probes[key] = call.limits.deadline + LEASE_GRACE
+            probes[key] = call.timeouts.deadline + LEASE_GRACE
             at_most = self._most_probes - self._passed[deployment]
             self._must(len(probes) <= at_most, f"{len(probes)} probes at {deployment}, {at_most} allowed")
         self._compare(deployment)

@@ -28,7 +28,7 @@ ORDER = """
     config
     routing execution build
     plugin
-    service_runner lifecycle router loop_thread sync
+    status service_runner lifecycle batch router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row
 
 CLOCK = "clock"

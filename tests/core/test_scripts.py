@@ -238,7 +238,7 @@ def test_whose_turn_comes_with_the_deadline_starts_nothing_after_it() -> None:
     late: list[float] = []
 
     def answer(_request: Any, call: Any) -> ScriptedAnswer:
-        late.append(asyncio.get_running_loop().time() - call.limits.deadline)
+        late.append(asyncio.get_running_loop().time() - call.timeouts.deadline)
         return ScriptedAnswer(after=1.0)
 
     upstream.default("a", answer)

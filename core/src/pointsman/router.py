@@ -42,8 +42,8 @@ from pointsman.requests.messages import Messages, as_messages
 from pointsman.requests.parsing import chat_request, checked_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
-from pointsman.routing.introspection import explain, status
 from pointsman.routing.snapshot import Snapshot
+from pointsman.status import explain, status
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -53,7 +53,7 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.execution.batch import Batch
+    from pointsman.batch import Batch
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 E = TypeVar("E", bound=CallError)
@@ -242,7 +242,7 @@ class Router:
 
         Raises: ValueError for a number out of range.
         """
-        from pointsman.execution.batch import Batch  # few programs have one
+        from pointsman.batch import Batch  # few programs have one
 
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 
@@ -424,8 +424,7 @@ class Router:
         live.forget()
         if live.limits is not None:
             live.limits.reset()
-        if live.breaker is not None:
-            live.breaker.reset(now)
+        live.breaker.reset(now)
         for pool in self._snapshot.pools.values():
             for each in pool.deployments:
                 if each.live is live and each.outlier is not None:
@@ -433,14 +432,8 @@ class Router:
         live.wake()
 
     def force_open(self, deployment: str) -> None:
-        """Have its breaker refuse every call until `reset`.
-
-        Raises: as `disable`, and ValueError when it has none.
-        """
-        live = self._snapshot.live(deployment)
-        if live.breaker is None:
-            raise ValueError(f"deployment {deployment!r} has no breaker; use disable()")
-        live.breaker.force_open(self._now())
+        """Have its breaker refuse every call until `reset`. Raises: as `disable`."""
+        self._snapshot.live(deployment).breaker.force_open(self._now())
 
     async def drain(self, deployment: str, *, timeout: float | None = None) -> bool:
         """Send no further calls there and wait for the running ones; false when some still ran at the end.

@@ -509,7 +509,7 @@ def test_what_learns_wrongly_is_counted_and_logged_once(caplog: pytest.LogCaptur
         async with Router.from_config(config(), plugins=[odd]) as router:
             for _ in range(3):
                 assert (await router.chat("m", "hi")).text == "ok"
-            observer = router._snapshot.pools["m"]._observer
+            observer = router._snapshot.pools["m"].observer
             assert observer is not None
             assert observer.failures == 3
 

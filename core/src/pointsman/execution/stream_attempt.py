@@ -68,7 +68,7 @@ class StreamAttempt:
         self.response: ChatResponse | None = None
         self.time = ExtensibleLimits(execution.setting.alarms)
         self._call = call(execution, lease, self.time)
-        self.idle = self._call.limits.idle
+        self.idle = self._call.timeouts.idle
         self.ends = ends(execution, lease)
 
     @classmethod

@@ -29,9 +29,10 @@ from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import HealthChecker, HealthState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.rate_limit import RateLimitScope
+from pointsman.resilience.token_estimate import Estimator
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState, Readiness
-from pointsman.routing.pool import Pool, PoolSettings, chain
+from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
 
@@ -134,13 +135,15 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
             pool = self.unlisted(model, upstream, upstream_model)
         else:
             limits = deployment.live.limits
-            settings = PoolSettings(
-                model,
+            pool = Pool(
+                name=model,
+                deployments=(deployment,),
+                strategy=RoundRobin(),
+                scrub=self.setting.scrubber.text,
                 total=self.config.timeouts.total,
                 retry_name=self.config.retry.type,
-                counts_tokens=limits is not None and limits.counts_tokens,
+                estimator=Estimator() if limits is not None and limits.counts_tokens else None,
             )
-            pool = Pool(settings, (deployment,), RoundRobin(), scrub=self.setting.scrubber.text)
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool

@@ -142,6 +142,13 @@ def test_its_mappings_are_read_as_what_they_came_from(messages: tuple[Message, .
     assert as_messages(turns_of(messages).mappings(system="developer")) == messages
 
 
+def test_messages_that_can_be_read_only_once_are_plain_text_as_well() -> None:
+    mappings = [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]
+
+    for once in (iter(mappings), (each for each in mappings), iter([Message.user("x")])):
+        assert type(as_messages(once)) is TextMessages
+
+
 def test_a_result_of_a_tool_is_no_turn() -> None:
     with_result = [{"role": "user", "content": "x"}, {"role": "tool", "content": "y"}]
 

@@ -58,14 +58,15 @@ def _read(given: Any) -> Sequence[Message]:
         return (_message(given, "the message"),)
     if type(given) is TextMessages:  # of ours, and read before
         return given
-    messages = as_tuple(given, "messages")
-    if not messages:
+    if type(given) is not list and type(given) is not tuple:  # perhaps one that can be read only once
+        return as_messages(as_tuple(given, "messages"))
+    if not given:
         raise InvalidRequest("messages is empty; give at least one, for example a string")
-    if all(map(_is_text, messages)):
+    if all(map(_is_text, given)):
         return TextMessages(
-            tuple([each.role for each in messages]), tuple([each.content for each in messages]), messages
+            tuple([each.role for each in given]), tuple([each.content for each in given]), tuple(given)
         )
-    return tuple(map(_message_of_several, messages, range(len(messages))))
+    return tuple(map(_message_of_several, given, range(len(given))))
 
 
 def _is_text(given: Any) -> bool:
@@ -211,7 +212,7 @@ def _image(given: JsonObject, where: str) -> Image:
 
 def _audio(given: JsonObject, where: str) -> Audio:
     audio, extra = _inside(given, where, ("data", "format"))
-    data, format = expect(audio.get("data"), f"{where}.data", str, "base64"), audio.get("format") or "wav"
+    data, format = expect(audio.get("data"), f"{where}.data", str, "base64"), audio.get("format", "wav")
     content, _, url = _carried(f"audio/{format}", data_urls.joined(data))
     return Audio(content or b"", format, extra, url)
 

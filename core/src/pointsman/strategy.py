@@ -16,19 +16,6 @@ from pointsman._internal.settings import Number, Section
 from pointsman.context import Context
 from pointsman.errors import Outcome
 
-__all__ = [
-    "ConfiguredMember",
-    "Member",
-    "Price",
-    "Residency",
-    "RichMember",
-    "Sample",
-    "Strategy",
-    "StrategyContext",
-    "StrategyFactory",
-    "observes",
-]
-
 
 class Member(Protocol):
     """What a strategy may know of a deployment."""

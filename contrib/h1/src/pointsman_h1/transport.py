@@ -10,11 +10,11 @@ from asyncio import get_running_loop
 import httpx
 
 from pointsman.plugin import (
+    HttpxRequest,
+    HttpxResponse,
     RawTransport,
     Reply,
-    Request,
     RequestTemplate,
-    Response,
     Slots,
     TlsContexts,
     TransportOptions,
@@ -79,7 +79,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         outgoing = encoded(request)
         reader = ResponseReader(request.method == "HEAD", outgoing.close, heads=self.heads)
         connection = await self._exchange(outgoing, reader, request)
-        return Response(
+        return HttpxResponse(
             reader.status,
             reader.headers,
             (H1Body if reader.done else H1Reply)(connection, reader),
@@ -94,7 +94,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         if not isinstance(head, Template):
             head = shared.encoded = Template(shared)
         if not head.usual or len(content) > JOINED:
-            outgoing = encoded(Request(shared, values, content))
+            outgoing = encoded(HttpxRequest(shared, values, content))
             reader = ResponseReader(head.bodiless, head.close, heads=self.heads)
             return _reply(await self._exchange(outgoing, reader, shared), reader)
         data = head.filled(values, content)

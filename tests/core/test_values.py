@@ -18,6 +18,7 @@ from pointsman import ChatRequest, ChatResponse, Message, TextDelta, Usage, repl
 from pointsman.context import Context
 from pointsman.execution.execution import Execution
 from pointsman.execution.retry_state import RetryState
+from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Endpoint
 from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.lease import Lease
@@ -25,6 +26,7 @@ from pointsman.routing.pool import Pool
 from pointsman.routing.snapshot import Snapshot
 from pointsman.text_messages import TextMessages
 from pointsman.transports.options import TransportOptions
+from pointsman.transports.raw import Whole
 from pointsman.units import Rate
 
 
@@ -44,8 +46,9 @@ def of_the_core() -> list[type[Struct]]:
 
 
 KINDS = of_the_core()
-# What changes by design: what one request writes down, its hold on a deployment, and what keeps the deployments.
-CHANGE = (Demand, Execution, Lease, Pool, RetryState)
+# What changes by design: what one request writes down, its hold on a deployment, what keeps the deployments, and
+# how much of an answer was taken.
+CHANGE = (Answer, Demand, Execution, Lease, OpenAnswer, Pool, RetryState, Whole)
 CANARY = "sk-canary-0123456789"
 
 # A field whose name looks like that of a secret is either hidden or stands here, with the reason.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pointsman._internal.plugin_errors import OWN, fault
@@ -157,13 +156,8 @@ class TenacityWaits:
 
         self._seconds = 0.0
         self._attempt: AttemptManager | None = None
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(may_be_retried),
-            wait=self._wait,
-            sleep=partial(pause, clock),
-            reraise=True,
-        )
-        self._attempts = aiter(retrying)
+        again = retry_if_exception(may_be_retried)
+        self._attempts = aiter(AsyncRetrying(retry=again, wait=self._wait, sleep=clock.sleep, reraise=True))
 
     async def wait(self, planned: RetryState) -> None:
         """Return when the attempt that is planned may begin. Meanwhile nothing holds the error before it."""
@@ -178,13 +172,3 @@ class TenacityWaits:
 
     def _wait(self, _state: RetryCallState) -> float:
         return self._seconds
-
-
-async def pause(clock: Clock, seconds: float) -> None:
-    """Return after `seconds`; at once means in this turn of the event loop.
-
-    To give the turn away would have a call that goes elsewhere at once wait for all others that run: with 16
-    at once that was a third of what a failed attempt cost its call.
-    """
-    if seconds > 0:
-        await clock.sleep(seconds)

@@ -74,10 +74,7 @@ def plan_longer_wait(execution: Execution) -> bool:
 
     Other calls lengthen a cool-down meanwhile. False when there is no such way, or it takes too long.
     """
-    failures = execution.failures
-    if failures is None:
-        return False
-    now = execution.now()
+    failures, now = execution.failures, execution.now()
     back = failures.way_back(execution.chain, now)
     if back is None or back[1] <= now or _takes_too_long(back[1] - now, back[0], now, execution.deadline):
         return False

@@ -49,12 +49,10 @@ LONG_ON_PURPOSE: frozenset[str] = frozenset()
 # What is larger than it may be, and how large. Entries shrink and go; none grows or is added.
 NOT_YET: dict[str, dict[str, int]] = {
     "module": {},
-    "function": {
-        "routing/pool.py Pool.__init__": 42,
-    },
+    "function": {},
     "complexity": {},
     "engine": {
-        "engine": 4_999,
+        "engine": 4_445,
     },
 }
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any
 
+import pytest
 from routers import router
 
 from pointsman import Router
-from pointsman.errors import Outcome
+from pointsman.errors import Outcome, PluginError
 from pointsman.resilience.rate_limit import Gcra, RateLimits, RateLimitScope
 from pointsman.resilience.warm_up import admitted
-from pointsman.routing.deployment import Demand
+from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Pool
+from pointsman.strategy import Member, Strategy
 from pointsman.testing import Scripted, run
 
 
@@ -71,6 +76,24 @@ def looked_up(pool: Pool, now: float, demand: Demand) -> list[str]:
     return [each.id for each in ready]
 
 
+class Spy(Strategy):
+    """Notes of which deployments it could choose, and lets nobody have one."""
+
+    def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
+        self.seen = [member.id for member in ready]
+        raise LookupError
+
+
+def chosen_from(pool: Pool, now: float, demand: Demand) -> list[str]:
+    """The ids of those that the strategy is shown, which may be remembered. Nothing is taken."""
+    strategy, pool.strategy = pool.strategy, (spy := Spy())
+    spy.seen = []
+    with suppress(PluginError):
+        pool.lease(None, now=now, expires=now, demand=demand)  # type: ignore[arg-type]
+    pool.strategy = strategy
+    return spy.seen
+
+
 def happens(rng: random.Random, r: Router, pools: list[Pool], now: float, leases: list[Lease]) -> float:
     """Something, chosen by chance; returns what time it is then."""
     pool = rng.choice(pools)
@@ -112,7 +135,18 @@ def happens(rng: random.Random, r: Router, pools: list[Pool], now: float, leases
     return now
 
 
-def test_what_is_remembered_is_what_would_be_looked_up_after_any_history() -> None:
+def test_what_is_remembered_is_what_would_be_looked_up_after_any_history(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    searches: list[Pool] = []
+    search = Pool.search
+
+    def counted(pool: Pool, now: float, demand: Demand) -> Sequence[Deployment]:
+        searches.append(pool)
+        return search(pool, now, demand)
+
+    monkeypatch.setattr(Pool, "search", counted)
     start = random.randrange(2**32)
     print("seed", start)
     remembered: Counter[str] = Counter()
@@ -123,25 +157,25 @@ def test_what_is_remembered_is_what_would_be_looked_up_after_any_history() -> No
         async with router(Scripted(), given, seed=seed) as r:
             pools = list(r._snapshot.pools.values())
             for pool in pools:
-                pool._rng = None  # chance between levels would be drawn twice
+                pool.rng = None  # chance between levels would be drawn twice
             now = r._now()
             leases: list[Lease] = []
             for _ in range(120):
                 now = happens(rng, r, pools, now, leases)
                 for pool in pools:
                     demand = Demand(tokens=rng.choice([0, 0, 1, 40, 90, 3000]))
-                    known = pool.ready_cache.get(now, demand.tokens) is not None
                     expected = looked_up(pool, now, demand)
 
-                    assert [each.id for each in pool.usable(now, demand)] == expected, seed
+                    searches.clear()
+                    assert chosen_from(pool, now, demand) == expected, seed
 
+                    known = not searches
                     for name in ("limits", "adaptive"):
                         if any(getattr(each.live, name) is not None for each in pool.deployments):
                             remembered[name] += known
                     remembered["outliers"] += known and pool.deployments[0].outlier is not None
                     remembered["all"] += known
-                    again = pool.usable(now, demand)
-                    assert [each.id for each in again] == expected, seed
+                    assert chosen_from(pool, now, demand) == expected, seed
             for lease in leases:
                 lease.release(Outcome.NEUTRAL, now)
 
@@ -176,9 +210,9 @@ def test_a_lease_that_is_dropped_while_the_ready_ones_are_looked_up_is_not_misse
             held.append(lease)
             del lease
 
-            assert tuple(pool.usable(now, Demand())) == (b,)
+            assert chosen_from(pool, now, Demand()) == [b.id]
 
-            assert pool.usable(now, Demand()) == (a, b)
+            assert chosen_from(pool, now, Demand()) == [a.id, b.id]
 
     run(main())
 

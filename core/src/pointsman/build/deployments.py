@@ -12,18 +12,19 @@ from pointsman._internal.plugin_errors import OWN
 from pointsman.auth import Secret
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
-from pointsman.build.takeover import LiveSettings, settle
+from pointsman.build.takeover import LiveSettings, new_state, settle
 from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
 from pointsman.config.problems import KeyPath
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider
-from pointsman.requests.parsing import default_options
+from pointsman.requests.options import default_options
 from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
 from pointsman.resilience.loaded_models import POLL_SECONDS, ModelServer
 from pointsman.resilience.outlier_detection import OutlierDetector
+from pointsman.resilience.quantiles import Window
 from pointsman.resilience.rate_limit import Gcra, Oversize, RateLimits, RateLimitScope
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
@@ -142,7 +143,13 @@ class Deployments:
         settings, previous = self._live_settings(config), self._draft.previous
         live = self._draft.kept.live(id, config.provider, config.model)
         if live is None:
-            live = DeploymentState(id, breaker=None, rng=self._draft.rng, readiness=self._draft.readiness)
+            live = new_state(
+                id,
+                settings,
+                rng=self._draft.rng,
+                readiness=self._draft.readiness,
+                events=self._draft.events,
+            )
             if previous is not None and id in previous.lives:
                 # What an operator said of it holds, however it is configured now.
                 live.admin = previous.lives[id].admin
@@ -258,11 +265,11 @@ class Deployments:
         endpoint: Endpoint | None,
     ) -> None:
         live.limits = limits
-        settle(live, settings, self._draft.now, rng=self._draft.rng, events=self._draft.events)
+        settle(live, settings, self._draft.now)
         live.uses(credential)
         credential.settings = self._draft.config.refusal
         if self._draft.config.hedging is not None:
-            live.keep_window()
+            live.window = live.window or Window()
         if client is not None:
             client.on_head = self._feedback(limits, endpoint)
         live.wake()
@@ -296,8 +303,7 @@ class Deployments:
 def _begin_anew(live: DeploymentState, now: float) -> None:
     """What went wrong at one server says nothing about another."""
     live.forget()
-    if live.breaker is not None:
-        live.breaker.reset(now)
+    live.breaker.reset(now)
 
 
 def _add(warming: list[DeploymentState], live: DeploymentState) -> None:

@@ -20,10 +20,11 @@ from pointsman.requests.requirements import show, unmet
 from pointsman.resilience.admission_queue import AdmissionQueue
 from pointsman.resilience.fair_queue import FairQueue
 from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudget
+from pointsman.resilience.token_estimate import Estimator
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.lease import Lease
-from pointsman.routing.pool import Fallback, Pool, PoolSettings
+from pointsman.routing.pool import Fallback, Pool
 from pointsman.routing.snapshot import Upstream
 from pointsman.strategy import Strategy
 
@@ -152,8 +153,15 @@ class Pools:
         old: Pool | None,
     ) -> Pool:
         config = self._draft.config
-        settings = PoolSettings(
-            name,
+        counts_tokens = any(
+            limits is not None and limits.counts_tokens
+            for limits in (self._deployments.limits[each.id] for each in deployments)
+        )
+        pool = Pool(
+            name=name,
+            deployments=deployments,
+            strategy=strategy,
+            scrub=self._draft.scrubber.text,
             strategy_name=(model.strategy or config.strategy).type,
             fallback=[Fallback(each.to, frozenset(map(FallbackOn, each.on))) for each in model.fallback],
             total=model.timeouts.total or config.timeouts.total,
@@ -161,16 +169,7 @@ class Pools:
             retry=retry,
             retry_name=(model.retry or config.retry).type,
             panic_threshold=config.panic_threshold,
-            counts_tokens=any(
-                limits is not None and limits.counts_tokens
-                for limits in (self._deployments.limits[each.id] for each in deployments)
-            ),
-        )
-        pool = Pool(
-            settings,
-            deployments,
-            strategy,
-            scrub=self._draft.scrubber.text,
+            estimator=Estimator() if counts_tokens else None,
             rng=self._draft.rng,
             budget=self._budget(None if retry is None else retry.budget, old),
             hedges=self._hedges(old),
@@ -194,7 +193,7 @@ class Pools:
         def release(held: Lease) -> None:
             held.release(Outcome.NEUTRAL, clock.now(), sent=False)
 
-        return AdmissionQueue(FairQueue(config), release)
+        return AdmissionQueue(FairQueue(config), release, self._draft.readiness)
 
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         return None if settings is None else _kept(None if old is None else old.budget, settings)

@@ -18,7 +18,7 @@ from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, Break
 from pointsman.resilience.cool_down import OVERLOAD, REFUSAL, CoolDownSettings
 from pointsman.resilience.quantiles import Window
 from pointsman.resilience.warm_up import WarmUp, WarmUpSettings
-from pointsman.routing.deployment_state import DeploymentState
+from pointsman.routing.deployment_state import DeploymentState, Readiness
 from pointsman.routing.snapshot import Snapshot
 
 
@@ -60,18 +60,33 @@ class Kept:
         return self._known.get((id, provider, model))
 
 
-def settle(live: DeploymentState, settings: LiveSettings, now: float, *, rng: Rng, events: Events) -> None:
+def new_state(
+    id: str, settings: LiveSettings, *, rng: Rng, readiness: Readiness, events: Events
+) -> DeploymentState:
+    """The state of a deployment that nothing is known of yet."""
+
+    def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
+        if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
+            live.begin_warm_up(now)
+        readiness.invalidate()
+        events.report(BreakerChanged(id, str(old), str(new), reason))
+
+    live = DeploymentState(id, Breaker(settings.breaker, rng, on_change=changed), rng, readiness)
+    return live
+
+
+def settle(live: DeploymentState, settings: LiveSettings, now: float) -> None:
     """Have `settings` hold for `live` from `now` on, for calls that run as well."""
-    live.max_in_flight = settings.max_in_flight
-    if live.breaker is None:
-        live.breaker = _breaker(live, settings.breaker, rng, events)
-    elif live.breaker.settings != settings.breaker:
+    if live.breaker.settings != settings.breaker:
         live.breaker.configure(settings.breaker, now)
     if live.warm_up is None or settings.warm_up is None:
         live.warm_up = None if settings.warm_up is None else WarmUp(settings.warm_up)
     else:
         live.warm_up.configure(settings.warm_up)
+    live.max_in_flight = live.places = settings.max_in_flight
     _settle_adaptive(live, settings)
+    if live.adaptive is not None:
+        live.places = live.adaptive.limit
     live.overload.settings = settings.overload
     live.refusal.settings = settings.refusal
     live.readiness.invalidate()
@@ -86,13 +101,3 @@ def _settle_adaptive(live: DeploymentState, settings: LiveSettings) -> None:
         live.adaptive = AdaptiveLimit(settings.adaptive, settings.max_in_flight, median)
     else:
         live.adaptive.configure(settings.adaptive, settings.max_in_flight)
-
-
-def _breaker(live: DeploymentState, settings: BreakerSettings, rng: Rng, events: Events) -> Breaker:
-    def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
-        if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
-            live.begin_warm_up(now)
-        live.readiness.invalidate()
-        events.report(BreakerChanged(live.id, str(old), str(new), reason))
-
-    return Breaker(settings, rng, on_change=changed)

@@ -63,6 +63,19 @@ class _Ticket(Generic[T]):
             self.future.set_result(None)
 
 
+class Crowd:
+    """Those who wait, in all the queues that share it: whoever gives something back looks here first.
+
+    Attributes:
+        waiting: how many they are, or were a moment ago.
+    """
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+
 class AdmissionQueue(Generic[T]):
     """Callers that await their turn in a `FairQueue`.
 
@@ -73,12 +86,14 @@ class AdmissionQueue(Generic[T]):
 
     Args:
         give_back: takes what was got for a caller that is gone. It may call `wake`; that is done anyway.
+        crowd: counts the callers, where they are to be counted together with those of other queues.
     """
 
-    __slots__ = ("__weakref__", "_give_back", "_loop", "_pumping", "_timer", "line", "tickets")
+    __slots__ = ("__weakref__", "_crowd", "_give_back", "_loop", "_pumping", "_timer", "line", "tickets")
 
-    def __init__(self, line: FairQueue, give_back: Callable[[T], object]) -> None:
+    def __init__(self, line: FairQueue, give_back: Callable[[T], object], crowd: Crowd | None = None) -> None:
         self.line = line
+        self._crowd = crowd or Crowd()
         self._give_back = give_back
         self.tickets: dict[int, _Ticket[T]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -118,11 +133,14 @@ class AdmissionQueue(Generic[T]):
         self.tickets[waiter.number] = seat
         seat.timer = loop.call_at(waiter.until, self._expire, seat)
         self.wake()  # something may be free that those before it have no use for
+        self._crowd.waiting += 1
         try:
             await seat.future
         except BaseException:
             self._gone(seat)
             raise
+        finally:
+            self._crowd.waiting -= 1
         if seat.error is not None:
             raise seat.error
         return seat.has.pop()

@@ -3,13 +3,14 @@
 Without clock or I/O; `now` is in seconds on any clock that only moves forward.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import inf
 from typing import Protocol
 from weakref import ref
 
-from pydantic import Field
-
-from pointsman._internal.settings import Order, Section
+from pointsman._internal.settings import Order, Section, setting
 from pointsman.clock import Rng
 from pointsman.errors import Refusal
 from pointsman.units import Duration
@@ -24,31 +25,31 @@ class CoolDownSettings(Section):
 
     orders = (Order("base", "max"),)
 
-    base: Duration = Field(gt=0, description="the first time; doubles with each in a row")
-    max: Duration = Field(gt=0, description="never longer, apart from a tenth; at least `base`")
+    base: Duration = setting(gt=0, description="the first time; doubles with each in a row")
+    max: Duration = setting(gt=0, description="never longer, apart from a tenth; at least `base`")
 
 
 class OverloadSettings(CoolDownSettings):
     """For how long a deployment is left alone that is overloaded and does not say when to come back."""
 
-    base: Duration = Field(default=10.0, gt=0, description="the first time; doubles with each in a row")
-    max: Duration = Field(
-        default_factory=lambda data: max(120.0, data.get("base", 0.0)),
+    base: Duration = setting(default=10.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = setting(
+        default=120.0,
+        default_from=lambda said: max(120.0, said.get("base", 0.0)),
         gt=0,
         description="never longer, apart from a tenth; at least `base`",
-        json_schema_extra={"default": 120.0},
     )
 
 
 class RefusalSettings(CoolDownSettings):
     """For how long a deployment is left alone that refuses us: the key, the account or the model is wrong."""
 
-    base: Duration = Field(default=60.0, gt=0, description="the first time; doubles with each in a row")
-    max: Duration = Field(
-        default_factory=lambda data: max(600.0, data.get("base", 0.0)),
+    base: Duration = setting(default=60.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = setting(
+        default=600.0,
+        default_from=lambda said: max(600.0, said.get("base", 0.0)),
         gt=0,
         description="never longer, apart from a tenth; at least `base`",
-        json_schema_extra={"default": 600.0},
     )
 
 
@@ -152,3 +153,94 @@ class Credential(CoolDown):
     def members(self) -> list[CoolDownMember]:
         """Those that still exist."""
         return [member for each in self._members if (member := each()) is not None]
+
+
+class CoolDowns:
+    """All that keeps calls away from one deployment for a while.
+
+    Attributes:
+        failing: the latest call that said anything about the upstream ended in a fault, an overload or a
+            refusal.
+        overload, refusal, credential: its cool-downs, of which the last one is shared by all that use the
+            same credential; `cooling_until` is the latest end of them.
+    """
+
+    __slots__ = (
+        "__weakref__",  # credentials know their members weakly
+        "cooling_until",
+        "credential",
+        "failing",
+        "overload",
+        "refusal",
+        "rng",
+    )
+
+    def __init__(self, rng: Rng) -> None:
+        self.rng = rng
+        self.failing = False
+        self.cooling_until = 0.0
+        self.overload = CoolDown(OVERLOAD)
+        self.refusal = CoolDown(REFUSAL)
+        self.credential = Credential()
+        self.credential.join(self)
+
+    def cooled(self) -> None:
+        """One of its cool-downs has changed."""
+        self.cooling_until = max(self.overload.until, self.refusal.until, self.credential.until)
+
+    def uses(self, credential: Credential) -> None:
+        """Share the cool-down of that credential from now on."""
+        if self.credential is not credential:
+            self.credential.leave(self)
+            self.credential = credential
+            credential.join(self)
+            self.cooled()
+
+    def overloaded(self, now: float, started: float, hint: float | None, within: float) -> None:
+        """A call that `started` then found no capacity: keep others away as the upstream said."""
+        self.failing = True
+        self.overload.began(now, started=started, rng=self.rng, hint=hint, within=within)
+        self.cooled()
+
+    def refused(self, what: Refusal, now: float, started: float, hint: float | None, within: float) -> None:
+        """A call that `started` then was refused: leave the deployment alone, or all of its credential."""
+        self.failing = True
+        cool_down: CoolDown = self.credential if what.of_credential else self.refusal
+        cool_down.reason = what
+        cool_down.began(now, started=started, rng=self.rng, at_least=hint or 0.0, within=within)
+        self._tell(self.credential.members() if what.of_credential else ())
+
+    def keep_away(self, now: float, seconds: float, within: float) -> None:
+        """Send no call for `seconds`, as the upstream asked."""
+        self.overload.extend(now, seconds, rng=self.rng, within=within)
+        self.cooled()
+
+    def recovered(self) -> None:
+        """A call succeeded after others had not: the next cool-down is a first one again."""
+        self.failing = False
+        self.overload.in_row = self.refusal.in_row = self.credential.in_row = 0
+
+    def forget(self) -> None:
+        """End its cool-downs, for others with its credential too, and hold it for well."""
+        for each in (self.overload, self.refusal, self.credential):
+            each.end()
+        self.failing = False
+        self._tell(self.credential.members())
+
+    def last(self) -> CoolDown:
+        """The cool-down that ends last: of its credential, of its own for a refusal, or for an overload."""
+        return max(self.credential, self.refusal, self.overload, key=lambda each: each.until)
+
+    @property
+    def jitter(self) -> float:
+        """Seconds at the end of its cool-downs that no upstream asked for."""
+        asked = max(self.overload.asked, self.refusal.asked, self.credential.asked)
+        return self.cooling_until - asked
+
+    def is_refused(self, now: float) -> bool:
+        """Whether it is left alone because of what it refused; to wait for the end makes no sense."""
+        return self.refusal.until > now or self.credential.until > now
+
+    def _tell(self, others: Sequence[CoolDownMember]) -> None:
+        for each in (self, *others):
+            each.cooled()

@@ -14,6 +14,8 @@ matters more takes the place of one who matters less: the lowest priority goes f
 the key that holds most for its weight; of those always the newest caller.
 
 Source: M. Shreedhar, G. Varghese, "Efficient Fair Queuing Using Deficit Round Robin", SIGCOMM 1995. Dropping
+from __future__ import annotations
+
 from the longest queue: B. Suter et al., "Buffer Management Schemes for Supporting TCP in Gigabit Routers with
 Per-flow Queueing", IEEE JSAC 17(6), 1999.
 """
@@ -26,7 +28,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pointsman._internal.settings import Count, Section, no_entries
+from pointsman._internal.settings import Count, Section, setting
 from pointsman.errors import QueueFull
 from pointsman.units import Duration, Percent
 
@@ -48,13 +50,15 @@ Turns = Annotated[Count, Field(ge=1)]
 class QueueSettings(Section):
     """Where callers wait when only room is lacking: in turn by caller, by priority, never for long."""
 
-    length: Count = Field(default=1000, ge=1, description="callers that may wait for one model")
-    wait: Duration = Field(default=5.0, gt=0, description="nobody waits longer; who would is refused at once")
-    lowest_share: Percent = Field(
+    length: Count = setting(default=1000, ge=1, description="callers that may wait for one model")
+    wait: Duration = setting(
+        default=5.0, gt=0, description="nobody waits longer; who would is refused at once"
+    )
+    lowest_share: Percent = setting(
         default=0.1, gt=0, lt=0.5, description="of the turns is kept for each priority below the highest"
     )
-    weights: dict[str, Turns] = Field(
-        default_factory=no_entries,
+    weights: dict[str, Turns] = setting(
+        default_factory=dict,
         description="turns in each round, by `caller`; 1 for who is not named",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from pointsman.http.client import Client
 from pointsman.provider import Provider
-from pointsman.requests.requirements import Labels, Requirements
+from pointsman.requests.requirements import Labels, Requirements, unmet
 from pointsman.resilience.circuit_breaker import BreakerState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.outlier_detection import OutlierDetector
@@ -40,6 +40,16 @@ class Demand(Struct):
         """The same, as if nothing had been tried."""
         return Demand(self.require, self.tokens)
 
+    def reasons(self, deployment: Deployment) -> Sequence[Reason]:
+        """Why the request would not go to `deployment`, whatever its state; none when it would."""
+        if (rule := unmet(self.require, deployment.labels)) is not None:
+            return [Reason(Why.RULE, (rule,))]
+        if deployment.id in self.tried:
+            return [Reason(Why.TRIED)]
+        if self.well_only and deployment.live.failing:
+            return [Reason(Why.BUDGET)]
+        return ()
+
 
 ANYTHING = Demand()
 """The demand of nobody in particular; not to be changed."""
@@ -58,6 +68,10 @@ class Deployment(Struct, frozen=True, eq=False):
         options: what only the provider type knows.
         first_token, idle, attempt: time limits in seconds.
         live: the state, shared with other pools.
+        in_flight: attempts that hold a lease on it now; `max_in_flight`: as many as it may take at most, None
+            for any number.
+        warm_up: how it returns to full load.
+        provider_name: the configured name of the provider.
     """
 
     id: str
@@ -89,11 +103,6 @@ class Deployment(Struct, frozen=True, eq=False):
         return self.live.in_flight
 
     @property
-    def max_in_flight(self) -> int | None:
-        """How many attempts it may take at the same time at most; None for any number."""
-        return self.live.max_in_flight
-
-    @property
     def warm_up(self) -> WarmUp | None:
         """How it returns to full load."""
         return self.live.warm_up
@@ -103,105 +112,80 @@ class Deployment(Struct, frozen=True, eq=False):
         """The configured name of the provider."""
         return self.provider.name
 
-    @property
-    def places(self) -> int | None:
-        """How many attempts it takes at the same time; None for any number."""
-        live = self.live
-        return live.max_in_flight if live.adaptive is None else live.adaptive.limit
+    def reasons(self, now: float, tokens: int = 0) -> Sequence[Reason]:
+        """Why no call of so many `tokens` can go there now; none when one can.
+
+        All that keeps calls away is said here and nowhere else, with when it ends and whether that is worth
+        a place in the queue.
+        """
+        found: list[Reason] = []
+        live, breaker, outlier = self.live, self.live.breaker, self.outlier
+        if live.admin is not Admin.UP:
+            found.append(Reason(Why.DRAINING if live.admin is Admin.DRAINING else Why.DISABLED))
+        if live.cooling_until > now:
+            found.append(self._cooling(now))
+        if breaker.standing is None and not breaker.admits(now):
+            state, until = breaker.state, breaker.retry_at(now)
+            found.append(
+                Reason(Why.BREAKER, (state,), until, now if state is BreakerState.HALF_OPEN else None)
+            )
+        if outlier is not None and not outlier.healthy(now):
+            ejected = outlier.ejected(now)  # else its checks fail, and the next one may pass
+            found.append(
+                Reason(Why.EJECTED, (), outlier.ejected_until) if ejected else Reason(Why.ILL, (), now)
+            )
+        if live.places is not None and live.in_flight >= live.places:
+            found.append(Reason(Why.FULL, (live.in_flight, live.places), room_at=now))
+        if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
+            never = live.limits.too_large(tokens)
+            at = now + wait
+            found.append(
+                Reason(Why.LIMIT, (wait,), at, at) if never is None else Reason(Why.TOO_LARGE, (never,))
+            )
+        return found
+
+    def _cooling(self, now: float) -> Reason:
+        """The cool-down that ends last."""
+        live, until = self.live, self.live.cooling_until
+        refused = live.last().reason
+        if refused is not None:
+            return Reason(Why.REFUSED, (refused.value, until - now), until)
+        return Reason(Why.COOLING, (until - now,), until, None if live.is_refused(now) else until)
 
     def healthy(self, now: float) -> bool:
         """Whether a level may count on it. Being full is no illness: what is full works."""
-        live = self.live
-        return (
-            live.admin is Admin.UP
-            and live.cooling_until <= now
-            and (live.breaker is None or live.breaker.admits(now))
-            and (self.outlier is None or self.outlier.healthy(now))
-        )
+        return all(each.why.is_load for each in self.reasons(now))
 
-    def blocked(self, now: float, tokens: int = 0, *, panic: bool = False) -> Reason | None:
-        """Why no call of so many `tokens` can go there now; None when one can.
-
-        In a `panic` its health is not believed; everything else holds.
-        """
-        live = self.live
-        if live.admin is not Admin.UP:
-            return Reason(Why.DRAINING if live.admin is Admin.DRAINING else Why.DISABLED)
-        if live.cooling_until > now:
-            return live.cooling(now)
-        breaker = live.breaker
-        if breaker is not None and not breaker.admits(now):
-            return Reason(Why.BREAKER, (breaker.state,))
-        if self.outlier is not None and not panic and not self.outlier.healthy(now):
-            return Reason(Why.EJECTED if self.outlier.ejected(now) else Why.ILL)
-        # As `places`, spelt out: hundreds may be asked in one search.
-        places = live.max_in_flight if live.adaptive is None else live.adaptive.limit
-        if places is not None and live.in_flight >= places:
-            return Reason(Why.FULL, (live.in_flight, places))
-        if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
-            never = live.limits.too_large(tokens)
-            return Reason(Why.LIMIT, (wait,)) if never is None else Reason(Why.TOO_LARGE, (never,))
-        return None
-
-    def steady(self, now: float) -> tuple[float, float] | None:
-        """Until when `blocked` says the same, and of calls of how many tokens, if nothing invalidates it.
-
-        None when nobody can tell now.
-        """
-        live, breaker, outlier = self.live, self.live.breaker, self.outlier
-        if breaker is not None and breaker.state is BreakerState.HALF_OPEN:
-            return None
-        if live.warm_up is not None and live.warm_up.ends > now:
-            return None
-        tokens = until = inf
-        if live.limits is not None:
-            fits = live.limits.watch(now, live.readiness.invalidate)
-            if fits is None:
-                return None
-            tokens = fits
-        if live.cooling_until > now:
-            until = live.cooling_until
-        if breaker is not None and now < (at := breaker.retry_at(now)) < until:
-            until = at
-        if outlier is not None and now < outlier.ejected_until < until:
-            until = outlier.ejected_until
-        return until, tokens
+    def available_at(self, now: float, tokens: int = 0) -> float | None:
+        """The earliest instant at which it could take a call; None when nobody can tell."""
+        at = max((each.until for each in self.reasons(now, tokens)), default=now)
+        return None if at == inf else at
 
     def room_at(self, now: float, tokens: int) -> float | None:
         """The first instant at which a call of `tokens` that waits for room may find it.
 
         Room is what it lacks while it is full, at its rate limit, cooling down, or half open with all probes
-        under way; what others give back counts as `now`. None when it lacks none of these, or when it is out
-        for a reason that nobody waits for.
+        under way. None when it lacks none of these, or when it is out for a reason that nobody waits for.
         """
-        live, limits, breaker = self.live, self.live.limits, self.live.breaker
-        if live.admin is not Admin.UP or live.is_refused(now):
-            return None
-        if self.outlier is not None and not self.outlier.healthy(now):
-            return None
-        if limits is not None and limits.too_large(tokens) is not None:
-            return None
-        probing = breaker is not None and not breaker.admits(now)
-        if probing and breaker is not None and breaker.state is not BreakerState.HALF_OPEN:
-            return None
-        wait = 0.0 if limits is None else limits.wait(tokens, now)
-        full = self.places is not None and self.in_flight >= self.places
-        if not (full or probing or wait > 0 or live.cooling_until > now):
-            return None
-        return max(now + wait, live.cooling_until)
+        instants = [each.room_at for each in self.reasons(now, tokens)]
+        return max((at for at in instants if at is not None), default=None) if None not in instants else None
 
-    def available_at(self, now: float, tokens: int = 0) -> float | None:
-        """The earliest instant at which it could take a call; None when nobody can tell."""
-        live = self.live
-        if live.admin is not Admin.UP:
+    def steady(self, now: float) -> tuple[float, float] | None:
+        """Until when `reasons` are the same, and for calls of how many tokens, if nothing invalidates it.
+
+        None when nobody can tell now.
+        """
+        live, tokens = self.live, inf
+        if live.breaker.state is BreakerState.HALF_OPEN:
             return None
-        if self.places is not None and live.in_flight >= self.places:
+        if live.warm_up is not None and live.warm_up.ends > now:
             return None
-        breaker_at = now if live.breaker is None else live.breaker.retry_at(now)
-        ejected_until = now if self.outlier is None else self.outlier.ejected_until
-        limited = 0.0 if live.limits is None else live.limits.wait(tokens, now)
-        at = max(now + limited, live.cooling_until, breaker_at, ejected_until)
-        return None if at == float("inf") else at
+        if live.limits is not None:
+            fits = live.limits.watch(now, live.readiness.invalidate)
+            if fits is None:
+                return None
+            tokens = fits
+        return min((each.until for each in self.reasons(now) if each.until > now), default=inf), tokens
 
     def acquire(
         self,
@@ -218,24 +202,19 @@ class Deployment(Struct, frozen=True, eq=False):
             pool: the name of the one that chose it; `observer`: the strategy of that, where it learns.
         """
         live = self.live
-        adaptive, limits, breaker = live.adaptive, live.limits, live.breaker
-        places = live.max_in_flight if adaptive is None else adaptive.limit
+        places, limits = live.places, live.limits
         if places is not None and live.in_flight >= places:
             return None
         reservation = None
-        if limits is not None:
-            reservation = limits.reserve(tokens, now)
-            if reservation is None:
-                return None
-        permit = None
-        if breaker is not None:
-            # While it refuses nothing its permit lies ready, and nothing is called.
-            permit = breaker.standing or breaker.acquire(now, expires)
-            if permit is None:
-                if reservation is not None:
-                    reservation.refund(now)
-                return None
-        live.in_flight += 1
+        if limits is not None and (reservation := limits.reserve(tokens, now)) is None:
+            return None
+        # While the breaker refuses nothing its permit lies ready, and nothing is called.
+        permit = live.breaker.standing or live.breaker.acquire(now, expires)
+        if permit is None:
+            if reservation is not None:
+                reservation.refund(now)
+            return None
+        live.in_flight += 1  # read again: a lease may have been dropped meanwhile
         if live.in_flight == places:
             live.readiness.invalidate()
-        return Lease(self, permit, now, reservation, pool, observer)
+        return Lease(self, pool, now, permit, reservation, observer)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from pointsman._internal.plugin_errors import OWN, Scrub, fault
 from pointsman.errors import Outcome, Refusal
 from pointsman.resilience.circuit_breaker import Permit
@@ -32,17 +34,19 @@ class Observer:
         self.failures = 0
         self._plugin = plugin
 
-    def tell(self, deployment: Deployment, sample: Sample) -> None:
-        """How an attempt at `deployment` ended. Learning costs nobody an answer."""
+    def tell(self, lease: Lease, outcome: Outcome, now: float, retry_after: float | None) -> None:
+        """How an attempt ended. Learning costs nobody an answer."""
+        started, first_at = lease.started_at, lease.first_event_at
+        first = None if first_at is None else first_at - started
         try:
-            self.observed(deployment, sample)
+            self.observed(lease.deployment, Sample(outcome, now - started, first, retry_after, now))
         except OWN as error:
             self.failures += 1
             if self.failures == 1:
                 fault("strategy", self._plugin, "observed", error, scrub=self._scrub)
 
 
-class Lease:
+class Lease(Struct, eq=False):
     """One attempt's hold on one deployment, from choice to last byte.
 
     Nothing else changes in-flight counts, breaker permits and latency samples. `release` works once; a
@@ -50,57 +54,32 @@ class Lease:
 
     Attributes:
         pool: the name of the pool that chose the deployment.
-        is_open: it is not released yet.
+        permit: of the breaker.
         reservation: what it took of the rate limits; None where there are none.
+        observer: the strategy that chose, where it learns.
+        first_event_at: when the first content came; None as long as there is none.
         number: of the attempt, in its request, from 1.
         paid: the budgets that the attempt was charged to; one that never left the process is free.
         slow: its first token was late, and nobody else was there to be asked.
+        is_open: it is not released yet.
     """
 
-    __slots__ = (
-        "_observer",
-        "_permit",
-        "deployment",
-        "first_event_at",
-        "is_open",
-        "number",
-        "paid",
-        "pool",
-        "reservation",
-        "slow",
-        "started_at",
-    )
-
-    def __init__(
-        self,
-        deployment: Deployment,
-        permit: Permit | None,
-        now: float,
-        reservation: Reservation | None = None,
-        pool: str = "",
-        observer: Observer | None = None,
-    ) -> None:
-        self.deployment = deployment
-        self.started_at = now
-        self.first_event_at: float | None = None
-        self.pool = pool
-        self.number = 0
-        self.paid: Sequence[RetryBudget] = ()
-        self.slow = False
-        self.reservation = reservation
-        self.is_open = True
-        self._permit = permit
-        self._observer = observer
+    deployment: Deployment
+    pool: str
+    started_at: float
+    permit: Permit
+    reservation: Reservation | None
+    observer: Observer | None
+    first_event_at: float | None = None
+    number: int = 0
+    paid: Sequence[RetryBudget] = ()
+    slow: bool = False
+    is_open: bool = True
 
     def first_event(self, now: float) -> None:
         """The first content is here. Only the first call counts."""
         if self.first_event_at is None:
             self.first_event_at = now
-
-    @property
-    def first_token(self) -> float | None:
-        """Seconds from choice to first content; None when there was none."""
-        return None if self.first_event_at is None else self.first_event_at - self.started_at
 
     def release(
         self,
@@ -129,79 +108,15 @@ class Lease:
             live.late_releases += 1
             return False
         self.is_open = False
-        adaptive, in_flight = live.adaptive, live.in_flight
-        places = live.max_in_flight if adaptive is None else adaptive.limit  # as `places`, without the call
+        in_flight, places = live.in_flight, live.places
         if places is not None and in_flight >= places:  # only the last place decides whether it is ready
             live.readiness.invalidate()
         live.in_flight -= 1
-        live.outcomes[outcome.value] += 1
+        live.outcomes[outcome] += 1
         if outcome is Outcome.OK:
             self._succeeded(now, in_flight)
         else:
-            if refusal is not None:
-                live.refused(refusal, now, self.started_at, retry_after, within)
-            self._not_ok(outcome, now, retry_after=retry_after, within=within, timed_out=timed_out)
-        if self.reservation is not None or self.paid:
-            self._settle(outcome, now, sent=sent, tokens=tokens)
-        if self._observer is not None:
-            seconds, first_token = now - self.started_at, self.first_token
-            self._observer.tell(self.deployment, Sample(outcome, seconds, first_token, retry_after, now))
-        if live.queues:
-            live.wake()
-        if live.on_idle and live.in_flight == 0:
-            live.idle()
-        return True
-
-    def _succeeded(self, now: float, in_flight: int) -> None:
-        """What follows for the deployment from a call that did; so many were in flight with it."""
-        deployment, permit = self.deployment, self._permit
-        live, outlier = deployment.live, deployment.outlier
-        # As `first_token`, spelt out: a call that succeeds pays for no further frame.
-        first = None if self.first_event_at is None else self.first_event_at - self.started_at
-        if live.failing:
-            live.recovered()
-        live.total.add(now - self.started_at, now)
-        if live.adaptive is not None:
-            live.adaptive.ok(now, in_flight)
-        if first is not None:
-            live.first_token.add(first, now)
-            if live.window is not None:
-                live.window.add(first, now)
-        if outlier is not None:
-            outlier.ok(now, started=self.started_at)
-        if (breaker := live.breaker) is not None and permit is not None:
-            late = self.slow and first is not None
-            breaker.ok(permit, now, started=self.started_at, first_at=self.first_event_at, late=late)
-
-    def _not_ok(
-        self, outcome: Outcome, now: float, *, retry_after: float | None, within: float, timed_out: bool
-    ) -> None:
-        """What follows for the deployment from a call that did not succeed."""
-        live, permit = self.deployment.live, self._permit
-        breaker = None if permit is None else live.breaker
-        if outcome is Outcome.UPSTREAM_FAULT:
-            live.failed()
-            if retry_after is not None:
-                live.keep_away(now, retry_after, within)
-            if self.deployment.outlier is not None:
-                self.deployment.outlier.failed(now, started=self.started_at)
-        elif outcome is Outcome.OVERLOAD:
-            live.overloaded(now, self.started_at, retry_after, within)
-        if live.adaptive is not None and (
-            outcome is Outcome.OVERLOAD or (outcome is Outcome.UPSTREAM_FAULT and timed_out)
-        ):
-            live.adaptive.overloaded(now)
-        if breaker is None or permit is None:
-            return
-        if outcome is Outcome.UPSTREAM_FAULT:
-            breaker.failed(permit, now)
-        elif outcome is Outcome.OVERLOAD:
-            breaker.overloaded(permit, now)
-        else:
-            breaker.neutral(permit, now)
-
-    def _settle(self, outcome: Outcome, now: float, *, sent: bool, tokens: int | None) -> None:
-        """Correct what was reserved and paid by what was used."""
+            self._not_ok(outcome, now, retry_after, refusal, within, timed_out=timed_out)
         if self.reservation is not None:
             if sent:
                 self.reservation.settle(tokens, now)
@@ -210,6 +125,64 @@ class Lease:
         if not sent and outcome is not Outcome.UPSTREAM_FAULT:
             for budget in self.paid:
                 budget.refund(now)
+        if self.observer is not None:
+            self.observer.tell(self, outcome, now, retry_after)
+        if live.readiness.waiting or live.idle.waiting:
+            live.vacated()
+        return True
+
+    def _succeeded(self, now: float, in_flight: int) -> None:
+        """What follows for the deployment from a call that did; so many were in flight with it."""
+        started, first_at = self.started_at, self.first_event_at
+        live, outlier = self.deployment.live, self.deployment.outlier
+        if live.failing:
+            live.recovered()
+        live.total.add(now - started, now)
+        if first_at is not None:
+            live.first_token.add(first_at - started, now)
+            if live.window is not None:
+                live.window.add(first_at - started, now)
+        if live.adaptive is not None:
+            live.adaptive.ok(now, in_flight)
+            live.places = live.adaptive.limit
+        if outlier is not None:
+            outlier.ok(now, started=started)
+        late = self.slow and first_at is not None
+        live.breaker.ok(self.permit, now, started=started, first_at=first_at, late=late)
+
+    def _not_ok(
+        self,
+        outcome: Outcome,
+        now: float,
+        retry_after: float | None,
+        refusal: Refusal | None,
+        within: float,
+        *,
+        timed_out: bool,
+    ) -> None:
+        """What follows for the deployment from a call that did not succeed."""
+        started = self.started_at
+        live, outlier = self.deployment.live, self.deployment.outlier
+        fault, overload = outcome is Outcome.UPSTREAM_FAULT, outcome is Outcome.OVERLOAD
+        if refusal is not None:
+            live.refused(refusal, now, started, retry_after, within)
+        if fault:
+            live.failed()
+            if retry_after is not None:
+                live.keep_away(now, retry_after, within)
+            if outlier is not None:
+                outlier.failed(now, started=started)
+        elif overload:
+            live.overloaded(now, started, retry_after, within)
+        if live.adaptive is not None and (overload or (fault and timed_out)):
+            live.adaptive.overloaded(now)
+            live.places = live.adaptive.limit
+        if fault:
+            live.breaker.failed(self.permit, now)
+        elif overload:
+            live.breaker.overloaded(self.permit, now)
+        else:
+            live.breaker.neutral(self.permit, now)
 
     def __del__(self) -> None:
         # The last net under code that lost a lease; `started_at` is a time that surely has been.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import inf
 from typing import NamedTuple
 
 
@@ -29,6 +30,11 @@ class Why(StrEnum):
         """Whether it is what ejection and checks say, which a panic does not believe."""
         return self in (Why.EJECTED, Why.ILL)
 
+    @property
+    def is_load(self) -> bool:
+        """Whether a deployment lacks nothing but room. That is no illness: what is full works."""
+        return self in (Why.FULL, Why.LIMIT, Why.TOO_LARGE)
+
 
 _WORDS = {
     Why.RULE: "{}",
@@ -53,10 +59,15 @@ class Reason(NamedTuple):
 
     Attributes:
         data: what the words tell beside the kind: seconds left, in flight and places, a state, a sentence.
+        until: the instant at which time alone may end it; infinity when that takes something else.
+        room_at: the first instant at which who waits in line may find it ended, where what others give back
+            counts as `now`; None when nobody waits for that.
     """
 
     why: Why
     data: tuple[object, ...] = ()
+    until: float = inf
+    room_at: float | None = None
 
     def __str__(self) -> str:
         return _WORDS[self.why].format(*self.data)

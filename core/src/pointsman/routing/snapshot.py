@@ -29,9 +29,10 @@ from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import HealthChecker, HealthState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.rate_limit import RateLimitScope
+from pointsman.resilience.token_estimate import Estimator
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState, Readiness
-from pointsman.routing.pool import Pool, PoolSettings, chain
+from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
 
@@ -100,6 +101,8 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     one goes with the last of them."""
     unlisted: Callable[[str, Upstream, str], Pool]
     """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
+    chains: dict[str, Sequence[Pool]] = {}
+    """What `chain` says of public names, once it was asked for them."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
 
     @property
@@ -109,10 +112,10 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
 
     def chain(self, model: str) -> Sequence[Pool]:
         """The pool of `model` and those of its fallbacks, in order, each once. Raises UnknownModel."""
-        first = self.pools.get(model) or self.pool(model)
-        if not first.fallback:
-            return (first,)
-        return tuple(chain(first, self.pool, lambda _pool, _fallback: True))
+        found = tuple(chain(self.pool(model), self.pool, lambda _pool, _fallback: True))
+        if model in self.pools:
+            self.chains[model] = found
+        return found
 
     def pool(self, model: str) -> Pool:
         """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
@@ -134,13 +137,15 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
             pool = self.unlisted(model, upstream, upstream_model)
         else:
             limits = deployment.live.limits
-            settings = PoolSettings(
-                model,
+            pool = Pool(
+                name=model,
+                deployments=(deployment,),
+                strategy=RoundRobin(),
+                scrub=self.setting.scrubber.text,
                 total=self.config.timeouts.total,
                 retry_name=self.config.retry.type,
-                counts_tokens=limits is not None and limits.counts_tokens,
+                estimator=Estimator() if limits is not None and limits.counts_tokens else None,
             )
-            pool = Pool(settings, (deployment,), RoundRobin(), scrub=self.setting.scrubber.text)
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool

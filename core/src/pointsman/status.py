@@ -8,7 +8,7 @@ from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.pool import Pool
-from pointsman.routing.reasons import Reason, Why
+from pointsman.routing.reasons import Reason
 from pointsman.routing.snapshot import Snapshot
 from pointsman.transports import name_of
 from pointsman.types import Request
@@ -85,8 +85,9 @@ def _refused(pool: Pool, now: float) -> dict[str, Reason]:
 
 def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> dict[str, Any]:
     live = deployment.live
-    reason = deployment.blocked(now)
-    blocked = None if reason is None else str(reason)
+    breaker: dict[str, Any] = live.breaker.snapshot(now)
+    reasons = deployment.reasons(now)
+    blocked = str(reasons[0]) if reasons else None
     return {
         "id": deployment.id,
         "provider": deployment.provider.name,
@@ -98,17 +99,17 @@ def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> d
         "blocked": blocked,
         # Its own state says more than the order of the levels, of which it may be the cause.
         "refused": None if refused is None else blocked or str(refused),
-        "breaker": _breaker(live, now),
+        "breaker": {**breaker, "seconds_left": _until(breaker["open_until"], now)},
         "ejection": _ejection(deployment.outlier, now),
         "checks": _checks(deployment.outlier, now),
         "warm_up": None if live.warm_up is None else live.warm_up.snapshot(now),
         "adaptive": None if live.adaptive is None else live.adaptive.snapshot(),
         "in_flight": live.in_flight,
-        "max_in_flight": deployment.max_in_flight,
-        "places": deployment.places,
+        "max_in_flight": live.max_in_flight,
+        "places": live.places,
         "cool_down": _cool_down(live, now),
         "limits": [] if live.limits is None else live.limits.snapshot(now),
-        "outcomes": dict(live.outcomes),
+        "outcomes": {str(outcome): count for outcome, count in live.outcomes.items()},
         "last_error": _last_error(live, now),
         "first_token_ms": _ms(live.first_token.value),
         "total_ms": _ms(live.total.value),
@@ -122,19 +123,11 @@ def _last_error(live: DeploymentState, now: float) -> dict[str, Any] | None:
     return {"code": code, "status": status, "message": message, "seconds_ago": max(0.0, now - at)}
 
 
-def _breaker(live: DeploymentState, now: float) -> dict[str, Any]:
-    if live.breaker is None:
-        return {"state": "off"}
-    snapshot: dict[str, Any] = live.breaker.snapshot(now)
-    return {**snapshot, "seconds_left": _until(snapshot["open_until"], now)}
-
-
 def _cool_down(live: DeploymentState, now: float) -> dict[str, Any] | None:
-    reason = live.cooling(now)
-    if reason is None:
+    if live.cooling_until <= now:
         return None
-    refused = reason.data[0] if reason.why is Why.REFUSED else None
-    return {"refused": refused, "seconds_left": live.cooling_until - now}
+    reason = live.last().reason
+    return {"refused": None if reason is None else reason.value, "seconds_left": live.cooling_until - now}
 
 
 def _ejection(outlier: OutlierDetector | None, now: float) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Deployments and their leases, looked at one by one."""
+"""An average of samples that forgets the old ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import exp, isclose
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.routing.deployment_state import Average
+from pointsman.resilience.moving_average import MovingAverage
 
 
 @given(
@@ -16,7 +16,7 @@ from pointsman.routing.deployment_state import Average
 def test_an_average_forgets_with_time_and_a_tenth_with_each_sample_at_least(
     samples: list[tuple[float, float]],
 ) -> None:
-    average, now = Average(), 1000.0
+    average, now = MovingAverage(), 1000.0
     expected: float | None = None
 
     for sample, seconds in samples:

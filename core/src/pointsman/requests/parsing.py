@@ -29,14 +29,14 @@ def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> 
 # All of them by one call of C, so that a request without options is known by one comparison.
 _options_in = attrgetter(*_CHAT)
 _NO_OPTIONS = _options_in(ChatRequest("", ()))
+_NOT_SAID: tuple[object, ...] = (None, (), {})
 
 
 def checked_request(request: ChatRequest) -> ChatRequest:
     """A request that its caller made, read as `Router.chat` reads what it is given. Raises InvalidRequest."""
     options, said = _options_in(request), {}
     if options != _NO_OPTIONS:
-        each = zip(_CHAT, options, _NO_OPTIONS, strict=True)
-        said = {name: value for name, value, unsaid in each if value != unsaid}
+        said = {name: value for name, value in zip(_CHAT, options, strict=True) if value not in _NOT_SAID}
     elif type(request.messages) is TextMessages and type(request.model) is str:  # it was read before
         return request
     return chat_request(request.model, request.messages, said)

@@ -20,8 +20,8 @@ log.addHandler(logging.NullHandler())  # without a word, unless the application 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
-# Structs without `gc` from here on: they hold no object that could hold them, so nothing can leak. One of 16 fields
-# is made in 1,300 instructions; a `NamedTuple` took 4,700.
+# Structs without `gc` from here on: they hold no object that could hold them, so nothing can leak. One of
+# 16 fields is made in 1,300 instructions; a `NamedTuple` took 4,700.
 
 
 class RequestStarted(Struct, frozen=True, gc=False):

@@ -24,13 +24,7 @@ from pointsman.build.builder import check
 from pointsman.build.loading import as_config
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
-from pointsman.errors import (
-    AttemptTimeout,
-    CallError,
-    InvalidRequest,
-    UnknownModel,
-    writable,
-)
+from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, UnknownModel, writable
 from pointsman.events import Event, Events, Listener, Progress, RequestEnded
 from pointsman.execution.execution import Execution, begin_request
 from pointsman.execution.stream import ChatStream
@@ -45,13 +39,7 @@ from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.snapshot import Snapshot, Upstream
 from pointsman.status import explain, status
-from pointsman.types import (
-    ChatRequest,
-    ChatResponse,
-    EmbedResponse,
-    ModelInfo,
-    Request,
-)
+from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, Request
 
 if TYPE_CHECKING:
     from pointsman.batch import Batch

@@ -238,7 +238,6 @@ class Breaker:
         self,
         permit: Permit,
         now: float,
-        *,
         started: float = math.inf,
         first_at: float | None = None,
         late: bool = False,

@@ -57,7 +57,7 @@ from pointsman.plugins.registry import Plugins
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.resilience.circuit_breaker import LEASE_GRACE
 from pointsman.routing.snapshot import Snapshot
-from pointsman.testing import Answer, Scripted, ShuffleLoop, run, seeded
+from pointsman.testing import Scripted, ScriptedAnswer, ShuffleLoop, run, seeded
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -100,7 +100,7 @@ FAILURES: Sequence[Callable[[random.Random], BaseException]] = (
 class Behaviour:
     """What an upstream does with one call: the answer, and how it handles what surrounds it."""
 
-    answer: Answer
+    answer: ScriptedAnswer
     opening: float = 0.0
     """Seconds until a stream is open."""
     closing: float = 0.0
@@ -115,19 +115,19 @@ def behaviour(rng: random.Random) -> Behaviour:
     gap = rng.choice([0.0, rng.random() * 0.5, rng.random() * 3])
     kind = rng.random()
     if kind < 0.45:
-        answer = Answer(text=WORDS, after=after, gap=gap)
+        answer = ScriptedAnswer(text=WORDS, after=after, gap=gap)
     elif kind < 0.80:
         error = rng.choice(FAILURES)(rng)
         # "Unsupported" is said before anything is sent, or it is not that.
         unsent = isinstance(error, Unsupported)
         words = 0 if unsent else rng.choice([0, 0, 1, 3])
-        answer = Answer(WORDS, 0.0 if unsent else after, gap, error=error, words=words)
+        answer = ScriptedAnswer(WORDS, 0.0 if unsent else after, gap, error=error, words=words)
     elif kind < 0.87:
-        answer = Answer(WORDS, after, gap, cut=True, words=rng.choice([0, 2]))
+        answer = ScriptedAnswer(WORDS, after, gap, cut=True, words=rng.choice([0, 2]))
     elif kind < 0.94:
-        answer = Answer(WORDS, after=rng.choice([30.0, 1_000.0]))
+        answer = ScriptedAnswer(WORDS, after=rng.choice([30.0, 1_000.0]))
     else:
-        answer = Answer(WORDS, after, gap=rng.choice([30.0, 1_000.0]))
+        answer = ScriptedAnswer(WORDS, after, gap=rng.choice([30.0, 1_000.0]))
     return Behaviour(
         answer,
         opening=0.0 if isinstance(answer.error, Unsupported) else rng.choice([0, 0, 0, rng.random(), 30.0]),
@@ -456,7 +456,7 @@ class Ledger:
         self.taken[provider] += 1
         now = asyncio.get_running_loop().time()
         self._charge(deployment, call, now)
-        self._must(now < call.limits.deadline, f"{key} began after its deadline")
+        self._must(now < call.timeouts.deadline, f"{key} began after its deadline")
         most = self._limits.get(deployment)
         running = self.in_flight[deployment]
         self._must(most is None or running <= most, f"{running} in flight at {deployment}, {most} allowed")
@@ -464,7 +464,7 @@ class Ledger:
         if probes is not None:
             for lost in [each for each, until in probes.items() if until <= now]:
                 del probes[lost]
-            probes[key] = call.limits.deadline + LEASE_GRACE
+            probes[key] = call.timeouts.deadline + LEASE_GRACE
             at_most = self._most_probes - self._passed[deployment]
             self._must(len(probes) <= at_most, f"{len(probes)} probes at {deployment}, {at_most} allowed")
         self._compare(deployment)
@@ -567,7 +567,7 @@ class Ledger:
         for id, live in snapshot.lives.items():
             self._must(live.in_flight == 0, f"{id} has {live.in_flight} in flight")
             self._must(live.late_releases == 0, f"{id} had {live.late_releases} second releases")
-            self._must(not live.on_idle, f"somebody still waits for {id} to be idle")
+            self._must(not live.idle.waiting, f"somebody still waits for {id} to be idle")
             if live.breaker is not None:
                 probes = live.breaker.snapshot()["probes_in_flight"]
                 self._must(probes == 0, f"{id} has {probes} probes in flight")

@@ -44,12 +44,11 @@ from pointsman import Router
 from pointsman._internal import jsonio
 from pointsman._internal.timeouts import Timeouts
 from pointsman.errors import Outcome
-from pointsman.execution.execution import Execution
+from pointsman.execution.execution import begin_request
 from pointsman.execution.time_limits import call as call_of
 from pointsman.http.client import Endpoint
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderFactory
-from pointsman.requests.call_options import DEFAULT
 from pointsman.requests.parsing import chat_request
 from pointsman.routing.deployment import Demand
 from pointsman.transports.factory import TransportFactory
@@ -242,7 +241,7 @@ def pieces(routers: dict[int, Router], opened: AsyncExitStack) -> dict[str, Piec
             chat_request("m", QUESTION, OPTIONS)
 
     async def provider(times: int) -> None:
-        execution = Execution(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat", DEFAULT)
+        execution = begin_request(router._snapshot.setting, router._snapshot.chain("m"), asked, "chat")
         now = execution.now()
         lease = router._snapshot.pools["m"].lease(asked, now=now, expires=now + 60, demand=Demand())
         assert lease is not None

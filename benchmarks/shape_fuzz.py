@@ -121,7 +121,7 @@ class CarefulDecoder(ChatDecoder):
         return False
 
 
-HOW_IT_READS = ("_quick", "_missed")
+HOW_IT_READS = ("_alike", "_quick", "_missed")
 """Of a decoder, what says nothing about what it has read."""
 
 
@@ -229,10 +229,14 @@ def case(rng: random.Random) -> tuple[str, list[bytes]]:
 def _stream(rng: random.Random) -> list[bytes]:
     style = rng.choice(("openai", "plain", "vllm"))
     deltas: list[Any] = [_some(rng, {"role": "assistant", "content": ""})]
-    for _ in range(rng.randint(1, 4)):
-        name = rng.choice(("content", "content", "content", "reasoning_content", "reasoning"))
-        deltas.append({name: _text(rng)} | _some(rng, {"role": "assistant", "refusal": None, "content": ""}))
+    like = rng.random() < 0.5  # as most servers: all say the same around their texts
+    for _ in range(rng.randint(1, 8)):
+        name = "content" if like else rng.choice(("content", "content", "reasoning_content", "reasoning"))
+        more = {"role": "assistant", "refusal": None, "content": ""}
+        deltas.append({name: _text(rng)} | ({} if like else _some(rng, more)))
     chunks = [_chunk(style, delta, None) for delta in deltas]
+    if style == "openai":
+        chunks = [each | {"obfuscation": rng.choice(("", "a", "x7Kq", "Z" * 20))} for each in chunks]
     if rng.random() < 0.2:  # some count as they go
         chunks = [each | {"usage": _usage(rng)} for each in chunks]
     chunks.append(_chunk(style, {}, rng.choice(("stop", "length"))))

@@ -95,7 +95,7 @@ class _Upstream(Provider):
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         weather = self._weather
         weather.attempts += 1
-        await _wait(await _fate(weather, self.name), call.limits.until(asyncio.get_running_loop().time()))
+        await _wait(await _fate(weather, self.name), call.timeouts.until(asyncio.get_running_loop().time()))
         return ChatResponse(text="the sky is blue", usage=Usage(10, 4), model=call.model)
 
     async def stream(self, request: ChatRequest, call: Call) -> EventStream:

@@ -35,7 +35,7 @@ from typing import Any
 from pointsman import PointsmanError, Router, replace
 from pointsman.events import Event, RequestEnded
 from pointsman.plugin import PointsmanSpec, hookimpl
-from pointsman.testing import Fault, FaultUpstream, Frames, Reply, run
+from pointsman.testing import CannedReply, Fault, FaultUpstream, Frames, run
 from pointsman.testing.faults import FaultStep
 from pointsman.transports.factory import TransportFactory
 
@@ -424,10 +424,10 @@ def _transport(name: str, upstream: FaultUpstream) -> TransportFactory:
 
 
 def _upstream(seed: str) -> FaultUpstream:
-    def reply(request: Any) -> Reply:
+    def reply(request: Any) -> CannedReply:
         if b'"stream":true' in request.content:
-            return Reply(200, _STREAM, {"content-type": "text/event-stream"}).cut(100, 300)
-        return Reply(200, _WHOLE, {"content-type": "application/json"})
+            return CannedReply(200, _STREAM, {"content-type": "text/event-stream"}).cut(100, 300)
+        return CannedReply(200, _WHOLE, {"content-type": "application/json"})
 
     number = int.from_bytes(seed.encode())
     return FaultUpstream(reply, faults=FAULTS, share=SHARE, seed=number, frames=_FRAMES)
@@ -464,8 +464,8 @@ async def _servers(seed: int) -> AsyncIterator[dict[str, str]]:
 
 async def serve(seed: int) -> None:
     """Answer until standard input ends."""
+    from pointsman_simulator import CannedReply as Said
     from pointsman_simulator import Fault as Played
-    from pointsman_simulator import Reply as Said
     from pointsman_simulator import Simulator
 
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it complains of clients who leave

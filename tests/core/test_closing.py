@@ -22,7 +22,7 @@ from pointsman import NoDeploymentAvailable, Router, SyncRouter
 from pointsman.errors import CallError, Unavailable
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import ChatRequest, Message
 
 WORDS = "the sky is blue because of air"
@@ -30,8 +30,8 @@ WORDS = "the sky is blue because of air"
 
 def test_a_stream_closed_by_another_task_while_it_opens_ends_there_and_then() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS, after=5))
-    upstream.default("b", Answer(text=WORDS, after=5))
+    upstream.default("a", ScriptedAnswer(text=WORDS, after=5))
+    upstream.default("b", ScriptedAnswer(text=WORDS, after=5))
 
     async def main() -> None:
         async with router(upstream, config("ab")) as r:
@@ -73,7 +73,7 @@ def test_a_stream_closed_between_two_attempts_makes_no_further_one() -> None:
 
 def test_a_cancelled_opener_is_cancelled_even_when_the_stream_is_closed_too() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS, after=5))
+    upstream.default("a", ScriptedAnswer(text=WORDS, after=5))
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:
@@ -127,7 +127,7 @@ def test_a_source_that_cannot_be_closed_holds_up_no_lease() -> None:
 
 def test_a_stream_that_outlives_its_loop_is_released_and_told_of() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS))
+    upstream.default("a", ScriptedAnswer(text=WORDS))
     kept: list[Any] = []
 
     async def main() -> None:
@@ -198,9 +198,9 @@ def test_closing_the_blocking_router_ends_calls_that_run_in_other_threads() -> N
     upstream = Scripted()
     arrived = threading.Event()
 
-    def slow(_request: Any, _call: Any) -> Answer:
+    def slow(_request: Any, _call: Any) -> ScriptedAnswer:
         arrived.set()
-        return Answer(after=300)
+        return ScriptedAnswer(after=300)
 
     upstream.default("a", slow)
     r = SyncRouter.from_config(config("a"), plugins=[upstream])
@@ -234,7 +234,7 @@ def test_a_batch_whose_iterable_calls_the_router_is_told_so_rather_than_hanging(
 
 def test_a_dropped_blocking_stream_gives_everything_back() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS))
+    upstream.default("a", ScriptedAnswer(text=WORDS))
     with SyncRouter.from_config(config("a"), plugins=[upstream]) as r:
         heard = Heard(r._router)
         stream = r.stream("m", "hi")
@@ -248,7 +248,7 @@ def test_a_dropped_blocking_stream_gives_everything_back() -> None:
 
 def test_a_blocking_stream_can_be_left_after_its_router() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS))
+    upstream.default("a", ScriptedAnswer(text=WORDS))
     with SyncRouter.from_config(config("a"), plugins=[upstream]) as r, r.stream("m", "hi") as stream:
         next(stream)
         r.close()
@@ -311,7 +311,7 @@ OLLAMA_ANSWER = (
 
 def test_a_request_that_still_runs_when_the_router_closes_is_in_the_audit(tmp_path: Path) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=500))
+    upstream.default("a", ScriptedAnswer(after=500))
 
     async def main() -> None:
         r = router(upstream, config("a", audit=[{"type": "jsonl", "path": str(tmp_path)}]))
@@ -332,7 +332,7 @@ def test_a_shutdown_lets_running_calls_finish_takes_no_new_ones_and_ends_the_res
 
     async def main() -> None:
         for after, finished in ((10.0, True), (1_000.0, False)):
-            upstream.default("a", Answer(after=after))
+            upstream.default("a", ScriptedAnswer(after=after))
             r = router(upstream, config("a"))
             heard = Heard(r)
             call = asyncio.ensure_future(r.chat("m", "hi"))
@@ -351,7 +351,7 @@ def test_a_shutdown_lets_running_calls_finish_takes_no_new_ones_and_ends_the_res
 
 async def test_sigterm_drains_the_router() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=0.2))
+    upstream.default("a", ScriptedAnswer(after=0.2))
     r = router(upstream, config("a"))
     async with r:
         r.shutdown_on(signal.SIGTERM)
@@ -367,7 +367,7 @@ async def test_sigterm_drains_the_router() -> None:
 
 def test_who_waits_in_line_when_the_router_closes_is_told_at_once() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=2.0))
+    upstream.default("a", ScriptedAnswer(after=2.0))
     given = config("a")
     given["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "max_in_flight": 1}]
 
@@ -507,9 +507,9 @@ def test_a_blocking_shutdown_lets_a_running_call_finish_and_ends_the_thread() ->
     upstream = Scripted()
     arrived = threading.Event()
 
-    def slow(_request: Any, _call: Any) -> Answer:
+    def slow(_request: Any, _call: Any) -> ScriptedAnswer:
         arrived.set()
-        return Answer(after=0.05)
+        return ScriptedAnswer(after=0.05)
 
     upstream.default("a", slow)
     r = SyncRouter.from_config(config("a"), plugins=[upstream])

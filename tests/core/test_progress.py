@@ -22,7 +22,7 @@ from pointsman.events import (
     RequestStarted,
     RetryPlanned,
 )
-from pointsman.testing import Answer, Scripted
+from pointsman.testing import Scripted, ScriptedAnswer
 
 BY_ANN: dict[str, Any] = {"caller": "ann", "tags": {"for": "help"}}
 
@@ -74,7 +74,7 @@ async def test_a_stream_tells_of_its_first_content_once_and_after_how_long() -> 
 
 async def test_a_call_for_which_there_is_no_room_tells_that_it_waits() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=300))
+    upstream.default("a", ScriptedAnswer(after=300))
     given = config("a")
     given["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "max_in_flight": 1}]
     async with router(upstream, given) as r:

@@ -22,7 +22,7 @@ import pytest
 from routers import Heard, config, in_flight, router
 
 from pointsman.errors import DeadlineExceeded, Unavailable, Unsupported
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import ChatRequest
 
 WORDS = "the sky is blue because of air"
@@ -108,7 +108,7 @@ def test_a_stream_that_failed_over_is_released_as_soon_as_it_is_dropped(kind: ty
 
     upstream = Scripted()
     upstream.default("a", fail)
-    upstream.default("b", Answer(text=WORDS, gap=1))
+    upstream.default("b", ScriptedAnswer(text=WORDS, gap=1))
 
     async def main() -> None:
         async with router(upstream, config("ab", strategy="least_connections")) as r:
@@ -173,7 +173,7 @@ def test_a_source_that_fails_to_abort_is_logged_when_its_stream_is_dropped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS, gap=1))
+    upstream.default("a", ScriptedAnswer(text=WORDS, gap=1))
     complaints: list[Any] = []
 
     async def main() -> None:
@@ -237,9 +237,9 @@ def test_whose_turn_comes_with_the_deadline_starts_nothing_after_it() -> None:
     upstream = Scripted()
     late: list[float] = []
 
-    def answer(_request: Any, call: Any) -> Answer:
-        late.append(asyncio.get_running_loop().time() - call.limits.deadline)
-        return Answer(after=1.0)
+    def answer(_request: Any, call: Any) -> ScriptedAnswer:
+        late.append(asyncio.get_running_loop().time() - call.timeouts.deadline)
+        return ScriptedAnswer(after=1.0)
 
     upstream.default("a", answer)
 
@@ -260,7 +260,7 @@ def test_whose_turn_comes_with_the_deadline_starts_nothing_after_it() -> None:
 
 def test_a_retry_that_met_its_deadline_in_line_is_given_back() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=3.0))
+    upstream.default("a", ScriptedAnswer(after=3.0))
     upstream.script("b", Unavailable("down"))
 
     async def main() -> None:

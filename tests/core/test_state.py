@@ -21,7 +21,7 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.http.client import Endpoint
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import ChatRequest, Image, Message, ResponseFormat, Text, Tool, ToolChoice
 
 
@@ -32,7 +32,7 @@ def limited(max_in_flight: int) -> dict[str, Any]:
 
 def test_max_in_flight_holds_for_calls_by_the_full_name_too() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=1))
+    upstream.default("a", ScriptedAnswer(after=1))
 
     async def main() -> None:
         async with router(upstream, limited(1)) as r:
@@ -46,7 +46,7 @@ def test_max_in_flight_holds_for_calls_by_the_full_name_too() -> None:
 
 def test_calls_by_full_name_are_counted_in_the_status() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=1))
+    upstream.default("a", ScriptedAnswer(after=1))
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:
@@ -107,7 +107,7 @@ async def test_a_client_is_closed_after_its_last_call_and_not_before(left: str) 
             "models": {"m": {"deployments": ["b/x"]}},
         }
 
-    upstreams.default("a", Answer(text="one two", gap=0.01))
+    upstreams.default("a", ScriptedAnswer(text="one two", gap=0.01))
     closed: list[str] = []
     r = router(upstreams, given("a", "b"))
 
@@ -152,7 +152,7 @@ def test_nobody_returns_to_a_deployment_whose_credential_was_rejected_meanwhile(
 
 def test_the_deadline_holds_for_providers_that_keep_no_time() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=50))
+    upstream.default("a", ScriptedAnswer(after=50))
 
     async def main() -> None:
         async with router(upstream, config("a", timeouts={"total": "5s"})) as r:

@@ -11,7 +11,7 @@ from routers import config, router
 
 from pointsman import NoDeploymentAvailable, Router
 from pointsman.errors import InvalidRequest, RateLimited, Unavailable
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 ALL = {
     "health": {"interval": "10s"},
@@ -124,7 +124,7 @@ def test_a_breaker_says_in_how_many_seconds_it_lets_a_probe_through() -> None:
 
 def test_who_waits_in_line_is_counted() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=2))
+    upstream.default("a", ScriptedAnswer(after=2))
     given = config("a")
     given["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "max_in_flight": 1}]
 
@@ -195,7 +195,7 @@ def test_it_tells_which_transport_each_deployment_really_uses() -> None:
 def test_the_last_error_stays_with_its_age_until_the_next_one() -> None:
     upstream = Scripted()
     upstream.script(
-        "a", Unavailable("down " * 100, status=503), Answer(), RateLimited("slow down", status=429)
+        "a", Unavailable("down " * 100, status=503), ScriptedAnswer(), RateLimited("slow down", status=429)
     )
 
     async def main() -> None:

@@ -15,7 +15,7 @@ import pytest
 from routers import config
 
 from pointsman import SyncRouter, loop_thread, sync
-from pointsman.testing import Answer, Scripted
+from pointsman.testing import Scripted, ScriptedAnswer
 
 FILES = {sync.__file__, loop_thread.__file__}
 
@@ -57,7 +57,7 @@ def lines_of(call: Callable[[], object], interrupt_at: int | None = None) -> int
 def held() -> Scripted:
     """An upstream that never answers."""
     upstream = Scripted()
-    upstream.default("a", Answer(after=3600))
+    upstream.default("a", ScriptedAnswer(after=3600))
     return upstream
 
 
@@ -98,7 +98,7 @@ def test_an_interrupt_before_any_line_ends_the_call_and_leaves_the_router_usable
 @pytest.mark.parametrize("at", range(0, COUNT, 3))
 def test_an_interrupt_before_any_line_leaves_a_stream_that_can_be_closed(at: int) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text="one two three", gap=3600))
+    upstream.default("a", ScriptedAnswer(text="one two three", gap=3600))
     # A line that comes after the wait is reached when the stream has been silent for too long.
     with SyncRouter.from_config(config("a", timeouts={"idle": "50ms"}), plugins=[upstream]) as r:
         with r.stream("m", "hi") as stream:
@@ -113,9 +113,9 @@ def test_an_interrupt_before_any_line_leaves_a_stream_that_can_be_closed(at: int
 def test_an_interrupt_while_waiting_for_the_answer_ends_the_call() -> None:
     upstream = Scripted()
 
-    def interrupting(_request: Any, _call: Any) -> Answer:
+    def interrupting(_request: Any, _call: Any) -> ScriptedAnswer:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        return Answer(after=3600)
+        return ScriptedAnswer(after=3600)
 
     upstream.default("a", interrupting)
     with SyncRouter.from_config(config("a"), plugins=[upstream]) as r:
@@ -132,12 +132,12 @@ def test_a_plugin_that_raises_an_interrupt_ends_its_own_call_and_nobody_elses(
     interrupt: type[BaseException],
 ) -> None:
     upstream = Scripted()
-    upstream.script("a", Answer(error=interrupt))
+    upstream.script("a", ScriptedAnswer(error=interrupt))
     at_work = threading.Event()
 
-    def other(_request: Any, _call: Any) -> Answer:
+    def other(_request: Any, _call: Any) -> ScriptedAnswer:
         at_work.set()
-        return Answer(after=0.05)
+        return ScriptedAnswer(after=0.05)
 
     upstream.default("b", other)
     models = {"m": {"deployments": ["a/x"]}, "n": {"deployments": ["b/x"]}}

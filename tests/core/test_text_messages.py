@@ -108,9 +108,9 @@ def test_a_request_that_holds_it_can_be_changed_printed_and_compared() -> None:
 def test_it_cannot_be_changed(name: str) -> None:
     turns = turns_of([Message.user("x")])
 
-    with pytest.raises(AttributeError, match="cannot assign"):
+    with pytest.raises(AttributeError, match="immutable"):
         setattr(turns, name, ())
-    with pytest.raises(AttributeError, match="cannot delete"):
+    with pytest.raises(AttributeError, match="immutable"):
         delattr(turns, name)
     assert not hasattr(turns, "__dict__")
 
@@ -140,6 +140,13 @@ def test_its_mappings_are_new_ones_each_time() -> None:
 @given(conversations)
 def test_its_mappings_are_read_as_what_they_came_from(messages: tuple[Message, ...]) -> None:
     assert as_messages(turns_of(messages).mappings(system="developer")) == messages
+
+
+def test_messages_that_can_be_read_only_once_are_plain_text_as_well() -> None:
+    mappings = [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]
+
+    for once in (iter(mappings), (each for each in mappings), iter([Message.user("x")])):
+        assert type(as_messages(once)) is TextMessages
 
 
 def test_a_result_of_a_tool_is_no_turn() -> None:

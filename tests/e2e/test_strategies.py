@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from pointsman import Router
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman_simulator import Reply, Simulator, Vram
 
 
 def test_cheapest_takes_the_lower_price_until_it_is_full() -> None:
     upstream = Scripted()
-    upstream.default("dear", Answer(after=1.0))
-    upstream.default("cheap", Answer(after=1.0))
+    upstream.default("dear", ScriptedAnswer(after=1.0))
+    upstream.default("cheap", ScriptedAnswer(after=1.0))
     given: dict[str, Any] = {
         "providers": {"dear": {"type": "scripted"}, "cheap": {"type": "scripted"}},
         "models": {
@@ -45,8 +45,8 @@ def test_cheapest_takes_the_lower_price_until_it_is_full() -> None:
 
 def test_peak_ewma_hears_how_attempts_end_and_leaves_the_slow_one_alone() -> None:
     upstream = Scripted()
-    upstream.default("slow", Answer(after=5.0))
-    upstream.default("fast", Answer(after=0.1))
+    upstream.default("slow", ScriptedAnswer(after=5.0))
+    upstream.default("fast", ScriptedAnswer(after=0.1))
     given = {
         "providers": {"slow": {"type": "scripted"}, "fast": {"type": "scripted"}},
         "models": {"m": {"strategy": "peak_ewma", "deployments": ["slow/x", "fast/x"]}},
@@ -134,7 +134,7 @@ async def test_nobody_is_polled_when_no_strategy_asks() -> None:
 def test_every_strategy_is_switched_on_in_one_line_and_gives_everything_back(strategy: str) -> None:
     upstream = Scripted()
     for name in "abc":
-        upstream.default(name, Answer(after=0.5))
+        upstream.default(name, ScriptedAnswer(after=0.5))
     given = {
         "providers": {name: {"type": "scripted"} for name in "abc"},
         "models": {"m": {"strategy": strategy, "deployments": ["a/x", "b/x", "c/x"]}},

@@ -148,7 +148,7 @@ def provider(kind: str, answers: Sequence[tuple[Any, ...]], **own: Any) -> tuple
 async def asked(given: Provider, upstream: httpx.AsyncBaseTransport, **limits: Any) -> ChatResponse:
     assert given.endpoint is not None
     call = call_for(client_for(upstream, given.endpoint), "m")
-    return await given.chat(HELLO, replace(call, limits=CallTimeouts(**limits)) if limits else call)
+    return await given.chat(HELLO, replace(call, timeouts=CallTimeouts(**limits)) if limits else call)
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=4)

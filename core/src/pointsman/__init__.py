@@ -29,7 +29,7 @@ _HOMES = {
         AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
         RequestEnded RequestStarted RetryPlanned
     """,
-    "pointsman.execution.batch": "Batch BatchResult",
+    "pointsman.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",
     "pointsman.router": "Router",
     "pointsman.sync": "SyncItems SyncProvider SyncRouter SyncStream",

@@ -1,5 +1,7 @@
 from typing import Final
 
+from pointsman.batch import Batch as Batch
+from pointsman.batch import BatchResult as BatchResult
 from pointsman.config import Config as Config
 from pointsman.errors import (
     AttemptTimeout as AttemptTimeout,
@@ -100,8 +102,6 @@ from pointsman.errors import (
 from pointsman.errors import (
     Unsupported as Unsupported,
 )
-from pointsman.execution.batch import Batch as Batch
-from pointsman.execution.batch import BatchResult as BatchResult
 from pointsman.execution.stream import ChatStream as ChatStream
 from pointsman.router import Router as Router
 from pointsman.sync import (

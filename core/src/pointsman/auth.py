@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 from msgspec import Struct
 from pydantic import BaseModel
 
-from pointsman._internal.scrubber import Scrubber
 from pointsman.context import Context
 from pointsman.errors import ConfigError
 
@@ -123,27 +122,6 @@ class Fixed:
     def rejected(self, secret: Secret) -> bool:
         """Nothing can be done: there is no other."""
         return False
-
-
-class Overheard:
-    """`auth`, with a scrubber that hears of every credential it gives, to hide it from then on."""
-
-    __slots__ = ("_auth", "_scrubber")
-
-    def __init__(self, auth: Auth, scrubber: Scrubber) -> None:
-        self._auth = auth
-        self._scrubber = scrubber
-
-    def current(self) -> Secret | None:
-        if (secret := self._auth.current()) is not None:
-            self._scrubber.learn(secret.reveal())
-        return secret
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._auth, name)
-
-    def rejected(self, secret: Secret) -> bool:
-        return self._auth.rejected(secret)
 
 
 def checked(value: str, source: str) -> Secret:

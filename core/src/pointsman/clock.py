@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from asyncio import get_running_loop
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -43,16 +44,17 @@ class LoopClock:
     that runs, in whatever thread it is asked. Where none runs (a look at the state afterwards) it is the time
     of the last one; before the first it raises RuntimeError. Asyncio's own loops all have the time of the
     machine, and a clock that has found one of them keeps to that.
+
+    Attributes:
+        now: seconds on a clock that only moves forward. No method: a call reads it three times, and with the
+            machine's time it is the system's own function.
     """
 
-    __slots__ = ("_loop", "_time")
+    __slots__ = ("_loop", "now")
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._time = self._of_loop
-
-    def now(self) -> float:
-        return self._time()
+        self.now: Callable[[], float] = self._of_loop
 
     wall = staticmethod(time.time)
 
@@ -65,7 +67,7 @@ class LoopClock:
         if loop is None or not loop.is_running():
             loop = self._running()
             if type(loop).time is asyncio.BaseEventLoop.time:
-                self._time = time.monotonic
+                self.now = time.monotonic
         return loop.time()
 
     def _running(self) -> asyncio.AbstractEventLoop:
@@ -82,6 +84,5 @@ def system_rng(seed: int | None = None) -> random.Random:
     return random.Random(seed)  # noqa: S311 - balancing and jitter, nothing secret
 
 
-def new_id(prefix: str, rng: Rng) -> str:
-    """`prefix` and 24 hexadecimal digits (96 random bits): unique enough to find one request in a log."""
-    return f"{prefix}{rng.getrandbits(96):024x}"
+request_id = "req_{:024x}".format
+"""The id of a request, of 96 random bits: unique enough to find it in a log."""

@@ -387,13 +387,7 @@ class MidStreamError(CallError):
     code = "stream_broken"
 
     def __init__(
-        self,
-        message: str,
-        *,
-        cause: CallError,
-        text: str = "",
-        events: int = 0,
-        usage: Usage | None = None,
+        self, message: str, *, cause: CallError, text: str = "", events: int = 0, usage: Usage | None = None
     ) -> None:
         super().__init__(
             message,

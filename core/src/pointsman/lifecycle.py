@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import proxy
 
+from pointsman._internal.idle import all_idle, when_all_idle
 from pointsman._internal.scrubber import Scrubber
 from pointsman.build.builder import Plan, plan
 from pointsman.build.loading import as_config
@@ -21,7 +22,6 @@ from pointsman.errors import ConfigError, NoDeploymentAvailable
 from pointsman.event_log import Journal, refused
 from pointsman.events import Events, Reloaded, log
 from pointsman.plugins.registry import Plugins
-from pointsman.routing.pool import when_all_idle
 from pointsman.routing.runtime import Running
 from pointsman.routing.snapshot import Snapshot
 from pointsman.service_runner import ServiceRunner
@@ -36,6 +36,7 @@ class Lifecycle:
     Attributes:
         snapshot: what new requests run on.
         stopping: no further request is taken.
+        open_on: the loop on which requests may begin without `bind`; None while there is none.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Lifecycle:
         self._end: asyncio.Future[None] | None = None
         self._shutdown: asyncio.Future[bool] | None = None
         self.stopping = False
+        self.open_on: asyncio.AbstractEventLoop | None = None
         self.snapshot: Snapshot
         self._wanted: Sequence[ConfiguredService] = ()
         self._build(config)
@@ -135,6 +137,7 @@ class Lifecycle:
             self._loop = asyncio.get_running_loop()
             self._journal.adjust()
             self.snapshot.start()
+            self.open_on = None if self.stopping else self._loop
             if self._wanted and not self._served:
                 self._starting = asyncio.ensure_future(self._begin_services_beside())
         return self.snapshot
@@ -251,6 +254,7 @@ class Lifecycle:
 
     async def aclose(self) -> None:
         """Close all connections and write what the audit still holds. Safe to repeat and to cancel."""
+        self.open_on = None
         if self._end is None:
             self._end = asyncio.ensure_future(self._close())
         # Shielded: when a caller is cancelled it goes on, for others who wait and for what is open.
@@ -276,7 +280,7 @@ class Lifecycle:
                 pool.queue.refuse_all(shutting_down)
         await self.snapshot.aclose()
         # What still ran has just lost its connection; its records belong into the audit, too.
-        if not await self._idle(running, within=_LAST_WORDS):
+        if not await all_idle(running, within=_LAST_WORDS):
             for each in running:
                 each.give_up()
         await self.snapshot.close_sinks()
@@ -286,9 +290,9 @@ class Lifecycle:
 
         Returns: whether none had to be ended.
         """
-        self.stopping = True
+        self.stopping, self.open_on = True, None
         within = self.snapshot.config.timeouts.drain if grace is None else grace
-        finished = await self._idle(self._running(), within=within)
+        finished = await all_idle(self._running(), within=within)
         await self.aclose()
         return finished
 
@@ -307,14 +311,6 @@ class Lifecycle:
         """The requests that run, by snapshot; those of idle ones are forgotten."""
         self._former = [running for running in self._former if running.requests]
         return [*self._former, self.snapshot.setting.running]
-
-    async def _idle(self, running: Sequence[Running], *, within: float) -> bool:
-        idle = asyncio.Event()
-        when_all_idle(running, idle.set)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await idle.wait()
-        return idle.is_set()
 
 
 def shutting_down() -> NoDeploymentAvailable:

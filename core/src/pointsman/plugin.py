@@ -48,7 +48,7 @@ _HOMES = {
     "pointsman.text_messages": "TextMessages",
     "pointsman.transports.factory": "TransportContext TransportFactory",
     "pointsman.transports.fair_semaphore": "Slots",
-    "pointsman.transports.httpx_messages": "Request Response",
+    "pointsman.transports.httpx_messages": "HttpxRequest HttpxResponse",
     "pointsman.transports.options": "Abortable Immediate TlsContexts TransportOptions TransportUnavailable",
     "pointsman.transports.raw": "RawTransport Reply RequestTemplate Whole",
     "pointsman.transports.readable": "is_readable last_words",

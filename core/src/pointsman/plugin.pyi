@@ -295,8 +295,8 @@ from pointsman.transports.factory import (
     TransportFactory as TransportFactory,
 )
 from pointsman.transports.fair_semaphore import Slots as Slots
-from pointsman.transports.httpx_messages import Request as Request
-from pointsman.transports.httpx_messages import Response as Response
+from pointsman.transports.httpx_messages import HttpxRequest as HttpxRequest
+from pointsman.transports.httpx_messages import HttpxResponse as HttpxResponse
 from pointsman.transports.options import (
     Abortable as Abortable,
 )

@@ -31,7 +31,7 @@ class Call(Struct, frozen=True):
     Attributes:
         model: the upstream's own name of the model.
         http: the deployment's client; None for a provider without an endpoint.
-        limits: how long things may take.
+        timeouts: how long things may take.
         request_id: ours, the same for all attempts of a request.
         attempt: 1 for the first.
         options: the deployment's `options`, for what only this provider type knows.
@@ -39,7 +39,7 @@ class Call(Struct, frozen=True):
 
     model: str
     http: Client | None
-    limits: CallTimeouts
+    timeouts: CallTimeouts
     request_id: str
     attempt: int
     options: Mapping[str, Any]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,24 +15,24 @@ from weakref import ref
 from cachetools import TTLCache
 from msgspec.structs import replace
 
+from pointsman._internal.idle import all_idle
 from pointsman._internal.plugin_errors import fault, is_own
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
 from pointsman.build.loading import as_config
-from pointsman.clock import Clock, LoopClock, Rng, new_id, system_rng
+from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
     InvalidRequest,
-    PluginError,
     UnknownModel,
     writable,
 )
 from pointsman.events import Event, Events, Listener, Progress, RequestEnded
-from pointsman.execution.execution import Execution
+from pointsman.execution.execution import Execution, begin_request
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
 from pointsman.lifecycle import Lifecycle, shutting_down
@@ -42,7 +43,7 @@ from pointsman.requests.messages import Messages, as_messages
 from pointsman.requests.parsing import chat_request, checked_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
-from pointsman.routing.snapshot import Snapshot
+from pointsman.routing.snapshot import Snapshot, Upstream
 from pointsman.status import explain, status
 from pointsman.types import (
     ChatRequest,
@@ -53,9 +54,10 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.execution.batch import Batch
+    from pointsman.batch import Batch
 
-R = TypeVar("R", ChatResponse, EmbedResponse)
+T = TypeVar("T")
+Q = TypeVar("Q", bound=Request)
 E = TypeVar("E", bound=CallError)
 K = TypeVar("K", bound=Event | Progress)
 
@@ -184,11 +186,13 @@ class Router:
 
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
         """
-        try:
-            request, terms = _asked(model, messages, options)
-        except InvalidRequest as error:
-            # From its cause, not from itself: the caller sees one error, and what it was refused for.
-            raise self._refused("chat", model, error) from error.__cause__
+        if options or not isinstance(model, str):
+            request, terms = self._asked("chat", _chat_request, model, messages, options)
+        else:  # as nearly all calls are: nothing more to read
+            try:
+                request, terms = ChatRequest(model, as_messages(messages)), DEFAULT
+            except InvalidRequest as error:
+                raise self._refused("chat", model, error) from error.__cause__
         return await self._begin("chat", request, terms).run(CHAT)
 
     def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
@@ -196,10 +200,7 @@ class Router:
 
         Raises: InvalidRequest, here; all else where the stream is entered, see `ChatStream`.
         """
-        try:
-            request, terms = _asked(model, messages, options)
-        except InvalidRequest as error:
-            raise self._refused("stream", model, error) from error.__cause__
+        request, terms = self._asked("stream", _chat_request, model, messages, options)
         return ChatStream(lambda: self._begin("stream", request, terms))
 
     async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
@@ -207,11 +208,7 @@ class Router:
 
         Options: the fields of `GenerateRequest` and of `CallOptions`. Raises: as `chat`.
         """
-        try:
-            terms, rest = split_options(options)
-            request = generate_request(model, prompt, rest)
-        except InvalidRequest as error:
-            raise self._refused("generate", model, error) from error.__cause__
+        request, terms = self._asked("generate", generate_request, model, prompt, options)
         return await self._begin("generate", request, terms).run(GENERATE)
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
@@ -219,11 +216,7 @@ class Router:
 
         Options: the fields of `EmbedRequest` and of `CallOptions`. Raises: as `chat`.
         """
-        try:
-            terms, rest = split_options(options)
-            request = embed_request(model, texts, rest)
-        except InvalidRequest as error:
-            raise self._refused("embed", model, error) from error.__cause__
+        request, terms = self._asked("embed", embed_request, model, texts, options)
         return await self._begin("embed", request, terms).run(EMBED)
 
     def batch(
@@ -242,28 +235,45 @@ class Router:
 
         Raises: ValueError for a number out of range.
         """
-        from pointsman.execution.batch import Batch  # few programs have one
+        from pointsman.batch import Batch  # few programs have one
 
         return Batch(self.chat, requests, concurrency=concurrency, ordered=ordered, per_minute=per_minute)
 
+    def _asked(
+        self,
+        operation: str,
+        read: Callable[[Any, Any, Mapping[str, Any]], Q],
+        model: object,
+        given: object,
+        options: Mapping[str, Any],
+    ) -> tuple[Q, CallOptions]:
+        """The request that `read` makes of what a caller handed in, and how it is to be treated."""
+        try:
+            terms, rest = split_options(options)
+            return read(model, given, rest), terms
+        except InvalidRequest as error:
+            # From its cause, not from itself: the caller sees one error, and what it was refused for.
+            raise self._refused(operation, model, error) from error.__cause__
+
     def _begin(self, operation: str, request: Request, terms: CallOptions) -> Execution:
         """A request on the present configuration; it counts as running until it has ended."""
-        snapshot = self._lifecycle.bind()
-        if self._lifecycle.stopping:
-            raise self._refused(operation, request.model, shutting_down(), terms)
+        lifecycle = self._lifecycle
+        if lifecycle.open_on is not get_running_loop():
+            lifecycle.bind()
+            if lifecycle.stopping:
+                raise self._refused(operation, request.model, shutting_down(), terms)
+        snapshot = lifecycle.snapshot
         try:
-            chain = snapshot.chain(request.model)
+            chain = snapshot.chains.get(request.model) or snapshot.chain(request.model)
         except UnknownModel as error:
             raise self._refused(operation, request.model, error, terms) from None
-        execution = Execution(snapshot.setting, chain, request, operation, terms)
-        snapshot.setting.running.requests.add(execution)
-        return execution
+        return begin_request(snapshot.setting, chain, request, operation, terms)
 
     def _refused(self, operation: str, model: object, error: E, terms: CallOptions = DEFAULT) -> E:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""
         if isinstance(model, ChatRequest):
             model = model.model
-        error.request_id = terms.request_id or new_id("req_", self._lifecycle.rng)
+        error.request_id = terms.request_id or request_id(self._lifecycle.rng.getrandbits(96))
         self._events.report(
             RequestEnded(
                 request_id=error.request_id,
@@ -319,39 +329,35 @@ class Router:
             ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
             for name, pool in self._snapshot.pools.items()
         ]
-        listed = await asyncio.gather(
-            *(self._list(name, each) for name, each in self._snapshot.providers.items())
-        )
+        upstreams = self._snapshot.upstreams
+        listed = await asyncio.gather(*map(self._list, upstreams, upstreams.values()))
         known = {each.id for each in public}
         return public + [each for some in listed for each in some if each.id not in known]
 
-    async def _list(self, name: str, provider: Provider) -> Sequence[ModelInfo]:
+    async def _list(self, name: str, upstream: Upstream) -> Sequence[ModelInfo]:
+        async def ask(provider: Provider) -> Sequence[ModelInfo]:
+            return [_full_name(each, name) for each in await provider.models()]
+
         with suppress(KeyError):
             return self._listed[name]
         try:
-            with self._looking():
-                found = await provider.models()
-            listed = [_full_name(each, name) for each in found]
-        except (
-            BaseException
-        ) as error:  # also a plugin's own mistake: it must not take the others' models away
-            if self._fault(name, "models", error) is None and not isinstance(error, Exception):
-                raise
+            self._listed[name] = listed = await self._look(upstream, "models", ask)
+        except CallError:  # also a plugin's own mistake: it must not take the others' models away
             return ()
-        self._listed[name] = listed
         return listed
 
-    def _looking(self) -> TimeLimit:
-        """The limit of a look at a provider, outside of any request."""
+    async def _look(self, upstream: Upstream, method: str, ask: Callable[[Provider], Awaitable[T]]) -> T:
+        """What `ask` gets from `method` of a provider, outside of any request. Raises CallError."""
+        setting = self._snapshot.setting
         late = partial(AttemptTimeout, f"no answer within {LOOK_WITHIN:g} s")
-        return TimeLimit(self._clock.now() + LOOK_WITHIN, late, self._snapshot.setting.alarms)
-
-    def _fault(self, provider: str, method: str, error: BaseException) -> PluginError | None:
-        """What `error`, which came out of the provider of that name, is when it is the plugin's mistake."""
-        if isinstance(error, CallError) or not is_own(error):
-            return None
-        plugin = self._snapshot.upstreams[provider].factory.name
-        return fault("provider", plugin, method, error, scrub=self._snapshot.setting.scrubber.text)
+        try:
+            with TimeLimit(self._clock.now() + LOOK_WITHIN, late, setting.alarms):
+                return await ask(upstream.provider)
+        except BaseException as error:
+            if isinstance(error, CallError) or not is_own(error):
+                raise
+            plugin = upstream.factory.name
+            raise fault("provider", plugin, method, error, scrub=setting.scrubber.text) from error
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """Asks every provider now whether it is well, free of charge.
@@ -359,24 +365,17 @@ class Router:
         Returns: provider name → `ok`, `ms` (how long that took) and, when it is not well, `error`.
         """
         self._lifecycle.bind()
-        scrubber = self._snapshot.setting.scrubber
+        upstreams = self._snapshot.upstreams
+        answers = await asyncio.gather(*map(self._health_of, upstreams.values()))
+        return dict(zip(upstreams, answers, strict=True))
 
-        async def probe(name: str, provider: Provider) -> dict[str, Any]:
-            began = self._clock.now()
-            try:
-                with self._looking():
-                    await answered(provider.probe())
-            except CallError as error:
-                return {"ok": False, "ms": self._ms(began), "error": scrubber.shown(error)}
-            except BaseException as error:  # a plugin's own mistake is said here, and hides no others
-                if (wrong := self._fault(name, "probe", error)) is None:
-                    raise
-                return {"ok": False, "ms": self._ms(began), "error": wrong.message}
-            return {"ok": True, "ms": self._ms(began)}
-
-        providers = self._snapshot.providers
-        answers = await asyncio.gather(*(probe(name, each) for name, each in providers.items()))
-        return dict(zip(providers, answers, strict=True))
+    async def _health_of(self, upstream: Upstream) -> dict[str, Any]:
+        began, wrong = self._clock.now(), {}
+        try:
+            await self._look(upstream, "probe", lambda provider: answered(provider.probe()))
+        except CallError as error:
+            wrong = {"error": self._snapshot.setting.scrubber.shown(error)}
+        return {"ok": not wrong, "ms": round((self._clock.now() - began) * 1e3, 1), **wrong}
 
     def provider(self, name: str) -> Any:
         """The provider object itself, for what only its type can do. Raises KeyError that lists the names."""
@@ -445,11 +444,7 @@ class Router:
         """
         live = self._snapshot.live(deployment)
         live.admit(Admin.DRAINING)
-        idle = asyncio.Event()
-        live.when_idle(idle.set)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.config.timeouts.drain if timeout is None else timeout):
-                await idle.wait()
+        await all_idle([live], within=self.config.timeouts.drain if timeout is None else timeout)
         return live.in_flight == 0
 
     async def reload(self, source: str | Path | Mapping[str, Any] | Config | None = None) -> None:
@@ -474,9 +469,6 @@ class Router:
         except RuntimeError:  # no loop runs yet; nothing has happened, so any instant will do
             return 0.0
 
-    def _ms(self, since: float) -> float:
-        return round((self._clock.now() - since) * 1e3, 1)
-
 
 def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
     """`model`, as `provider` lists it, by the name under which it is called here."""
@@ -485,15 +477,10 @@ def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
     return replace(model, id=f"{provider}/{model.id}", provider=provider)
 
 
-def _asked(
-    model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]
-) -> tuple[ChatRequest, CallOptions]:
-    if not options and isinstance(model, str):  # as nearly all calls are: nothing more to read
-        return ChatRequest(model, as_messages(messages)), DEFAULT
-    terms, rest = split_options(options)
+def _chat_request(model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
     if not isinstance(model, ChatRequest):
-        return chat_request(model, messages, rest), terms
-    if rest or messages != ():
-        surplus = ", ".join(rest) or "messages"
+        return chat_request(model, messages, options)
+    if options or messages != ():
+        surplus = ", ".join(options) or "messages"
         raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
-    return checked_request(model), terms
+    return checked_request(model)

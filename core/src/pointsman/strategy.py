@@ -6,28 +6,16 @@ the clock of their context). Everything that makes a deployment unfit (down, bre
 tried already) was filtered before.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
-from pydantic import Field
 
-from pointsman._internal.settings import Number, Section
+from pointsman._internal.settings import Number, Section, setting
 from pointsman.context import Context
 from pointsman.errors import Outcome
-
-__all__ = [
-    "ConfiguredMember",
-    "Member",
-    "Price",
-    "Residency",
-    "RichMember",
-    "Sample",
-    "Strategy",
-    "StrategyContext",
-    "StrategyFactory",
-    "observes",
-]
 
 
 class Member(Protocol):
@@ -49,9 +37,9 @@ class Member(Protocol):
 class Price(Section):
     """What a deployment charges, in one currency for all, per 1,000,000 tokens."""
 
-    input: Number = Field(ge=0, description="for the prompt")
-    output: Number = Field(ge=0, description="for the answer")
-    cached: Number | None = Field(
+    input: Number = setting(ge=0, description="for the prompt")
+    output: Number = setting(ge=0, description="for the answer")
+    cached: Number | None = setting(
         default=None,
         ge=0,
         description="for what the upstream had in its cache, which `cheapest` cannot foresee and leaves out",

@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar, overload
 from weakref import finalize
 
+from pointsman.batch import BatchResult
 from pointsman.build.loading import as_config
 from pointsman.config import Config
 from pointsman.errors import CallError
 from pointsman.events import EVENTS, Event, Listener, Progress, log
-from pointsman.execution.batch import BatchResult
 from pointsman.execution.stream import ChatStream
 from pointsman.loop_thread import Engine, Handover
 from pointsman.requests.messages import Messages

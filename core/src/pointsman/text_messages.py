@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn, overload
+from typing import Any, overload
+
+from msgspec import Struct, StructMeta
+from msgspec.structs import force_setattr
 
 from pointsman.types import Message, Role
 
 
-class TextMessages(Sequence[Message]):
+class _SequenceMeta(StructMeta, ABCMeta):
+    """Of a Struct that is a Sequence."""
+
+
+class TextMessages(Struct, Sequence[Message], metaclass=_SequenceMeta, frozen=True, eq=False):
     """Messages that have a role and a text and nothing else, as nearly all conversations do.
 
     To whoever looks it is the tuple of these messages: equal to it, of the same hash, shown the same way.
@@ -20,18 +28,9 @@ class TextMessages(Sequence[Message]):
         texts: one for each message.
     """
 
-    __slots__ = ("_messages", "roles", "texts")
     roles: tuple[Role, ...]
     texts: tuple[str, ...]
-    _messages: tuple[Message, ...] | None
-
-    def __init__(
-        self, roles: tuple[Role, ...], texts: tuple[str, ...], messages: tuple[Message, ...] | None = None
-    ) -> None:
-        """Args: messages: what `roles` and `texts` were taken from, when it was that."""
-        _set(self, "roles", roles)
-        _set(self, "texts", texts)
-        _set(self, "_messages", messages)
+    _messages: tuple[Message, ...] | None = None  # what both were taken from, or what was made of them
 
     def mappings(self, *, system: str = "system") -> list[dict[str, Any]]:
         """`role` and `content` of each, as OpenAI's dialect and its like have them; newly made.
@@ -47,7 +46,7 @@ class TextMessages(Sequence[Message]):
         messages = self._messages
         if messages is None:
             messages = tuple(map(Message, self.roles, self.texts))
-            _set(self, "_messages", messages)
+            force_setattr(self, "_messages", messages)
         return messages
 
     def __len__(self) -> int:
@@ -82,14 +81,5 @@ class TextMessages(Sequence[Message]):
     def __repr__(self) -> str:
         return repr(self._all())
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return TextMessages, (self.roles, self.texts, self._messages)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"cannot assign to field {name!r}")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"cannot delete field {name!r}")
-
-
-_set = object.__setattr__
+    def __rich_repr__(self) -> list[Any]:
+        return list(self._all())  # rich would take that of a Struct, which shows the roles and texts

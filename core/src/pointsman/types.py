@@ -205,6 +205,25 @@ class ResponseFormat(Struct, frozen=True):
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
+R = TypeVar("R", "ChatRequest", "GenerateRequest", "EmbedRequest")
+
+
+def _with_defaults(self: R, defaults: Mapping[str, Any]) -> R:
+    """This request with `defaults` for whatever it does not say; itself when it says all.
+
+    Those for another kind of request are left out: a temperature says nothing to an embedding.
+    """
+    if not defaults:
+        return self
+    changes = {
+        name: value
+        for name, value in defaults.items()
+        if name in self.__struct_fields__ and getattr(self, name) in (None, (), [])
+    }
+    if defaults.get("extra"):
+        changes["extra"] = {**defaults["extra"], **self.extra}
+    return replace(self, **changes) if changes else self
+
 
 class ChatRequest(Struct, frozen=True):
     """A conversation to continue.
@@ -240,9 +259,7 @@ class ChatRequest(Struct, frozen=True):
     metadata: Mapping[str, str] | None = None
     extra: JsonObject = field(default_factory=dict)
 
-    def with_defaults(self, defaults: Mapping[str, Any]) -> ChatRequest:
-        """This request with `defaults` for whatever it does not say; itself when it says all."""
-        return _with_defaults(self, defaults) if defaults else self
+    with_defaults = _with_defaults
 
 
 class GenerateRequest(Struct, frozen=True):
@@ -265,9 +282,7 @@ class GenerateRequest(Struct, frozen=True):
     response_format: ResponseFormat | None = None
     extra: JsonObject = field(default_factory=dict)
 
-    def with_defaults(self, defaults: Mapping[str, Any]) -> GenerateRequest:
-        """This request with `defaults` for whatever it does not say."""
-        return _with_defaults(self, defaults) if defaults else self
+    with_defaults = _with_defaults
 
 
 class EmbedRequest(Struct, frozen=True):
@@ -278,30 +293,10 @@ class EmbedRequest(Struct, frozen=True):
     dimensions: int | None = None
     extra: JsonObject = field(default_factory=dict)
 
-    def with_defaults(self, defaults: Mapping[str, Any]) -> EmbedRequest:
-        """This request with `defaults` for whatever it does not say."""
-        return _with_defaults(self, defaults) if defaults else self
+    with_defaults = _with_defaults
 
 
 Request = ChatRequest | GenerateRequest | EmbedRequest
-
-
-R = TypeVar("R", ChatRequest, GenerateRequest, EmbedRequest)
-
-
-def _with_defaults(request: R, defaults: Mapping[str, Any]) -> R:
-    changes: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for name, value in defaults.items():
-        if name == "extra":
-            extra.update(value)
-        elif name not in request.__struct_fields__:
-            continue  # a default for another kind of request: a temperature says nothing to an embedding
-        elif getattr(request, name) in (None, (), []):
-            changes[name] = value
-    if extra:
-        changes["extra"] = {**extra, **request.extra}
-    return replace(request, **changes) if changes else request
 
 
 # ── responses ────────────────────────────────────────────────────────────────────────────────────────

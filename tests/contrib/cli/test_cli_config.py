@@ -148,7 +148,7 @@ def test_what_a_starter_says_of_defaults_are_those_of_the_code() -> None:
     assert written.circuit_breaker == plain.circuit_breaker
     assert written.timeouts == plain.timeouts
     assert plain.retry.type == "exponential"
-    said = ExponentialSettings.model_validate(dict(written.retry.model_extra))
+    said = ExponentialSettings.model_validate(written.retry.settings)
     assert said == ExponentialSettings()
 
 

@@ -21,7 +21,7 @@ from pointsman.build.contexts import Contexts
 from pointsman.clock import LoopClock, system_rng
 from pointsman.plugins.registry import Plugins
 from pointsman.transports import TransportOptions, TransportUnavailable
-from pointsman.transports.httpx_messages import Request
+from pointsman.transports.httpx_messages import HttpxRequest
 from pointsman.transports.raw import RequestTemplate, Whole
 from pointsman_h1 import H1Transport, plugin
 from pointsman_h1.connection import HIGH_WATER, READ_BYTES
@@ -120,7 +120,7 @@ def test_a_filled_template_is_the_request_that_is_put_together_from_the_same_par
     encoded_fields = {name: value.encode("latin-1") for name, value in fields.items()}
     own = (b"a%d", b"b")[: len(values)]
     shared = RequestTemplate(method, httpx.URL("http://here/%41?%s"), encoded_fields, own, counted=counted)
-    plain = encoded(Request(shared, tuple(values), content))
+    plain = encoded(HttpxRequest(shared, tuple(values), content))
 
     template = Template(shared)
 

@@ -414,7 +414,7 @@ def test_waits_of_several_tasks_that_share_a_timer_end_as_if_each_had_its_own(
         alarms = TimerHeap()
         found = await ends(alarms)
         alarms.close()
-        assert not alarms._heap
+        assert not alarms.heap
         assert alarms._handle is None
         return found
 
@@ -434,7 +434,7 @@ def test_limits_that_were_given_back_do_not_pile_up_and_set_no_timers() -> None:
                 with limits.until(100.0 + n / 100, Late):
                     pass
                 limits.close()
-                assert len(alarms._heap) < 200
+                assert len(alarms.heap) < 200
             assert set_for == [500.0, 100.0]
             with pytest.raises(Late), Timeouts(alarms).until(3.0, Late):
                 await asyncio.sleep(60)
@@ -452,7 +452,7 @@ def test_when_nobody_waits_nothing_is_held() -> None:
                 pass
         for limits in several:
             limits.close()
-        assert not alarms._heap
+        assert not alarms.heap
 
     run(work())
 

@@ -14,7 +14,7 @@ from pointsman import ConfigError, Router, SyncRouter
 from pointsman.builtin.strategies import Weighted
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.strategy import StrategyFactory
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 GOLDEN: list[tuple[str, str, str]] = [
     (
@@ -152,7 +152,7 @@ def test_a_check_finds_the_same_and_opens_no_file(tmp_path: Path) -> None:
 
 def test_a_reload_keeps_the_state_of_what_did_not_change_and_never_touches_a_running_call() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text="slow answer", gap=5.0, after=5.0))
+    upstream.default("a", ScriptedAnswer(text="slow answer", gap=5.0, after=5.0))
 
     async def main() -> None:
         async with router(upstream, config("ab")) as r:
@@ -216,7 +216,7 @@ def test_a_reload_reads_the_same_file_again(tmp_path: Path) -> None:
 
 def test_draining_waits_for_the_last_call_and_takes_no_new_one() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=10.0))
+    upstream.default("a", ScriptedAnswer(after=10.0))
 
     async def main() -> None:
         async with router(upstream, config("ab")) as r:

@@ -13,7 +13,7 @@ from routers import config, in_flight, router
 
 from pointsman import CallError, Config, NoDeploymentAvailable, Overloaded, Router, Unavailable
 from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState
-from pointsman.testing import Answer, Scripted, ShuffleLoop, run
+from pointsman.testing import Scripted, ScriptedAnswer, ShuffleLoop, run
 
 
 def one(**deployment: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ PLAIN: dict[str, Any] = {"models": one(), "queue": None, "retry": "none", "warm_
 
 def test_a_higher_max_in_flight_lets_just_the_difference_through() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=10))
+    upstream.default("a", ScriptedAnswer(after=10))
 
     async def main() -> None:
         async with router(upstream, config("a", models=one(max_in_flight=2))) as r:
@@ -58,7 +58,7 @@ def test_a_higher_max_in_flight_lets_just_the_difference_through() -> None:
 
 def test_a_lower_max_in_flight_holds_for_those_who_wait_already() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=2))
+    upstream.default("a", ScriptedAnswer(after=2))
 
     async def main() -> None:
         async with router(upstream, config("a", models=one(max_in_flight=3))) as r:
@@ -99,7 +99,7 @@ def test_whatever_changes_the_running_calls_stay_counted_and_a_drain_waits_for_t
     change: dict[str, Any],
 ) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=10))
+    upstream.default("a", ScriptedAnswer(after=10))
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:
@@ -119,7 +119,7 @@ def test_whatever_changes_the_running_calls_stay_counted_and_a_drain_waits_for_t
 
 def test_a_deployment_that_comes_back_while_its_calls_still_run_is_the_same() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=10))
+    upstream.default("a", ScriptedAnswer(after=10))
 
     async def main() -> None:
         both = {**one(max_in_flight=1), "n": {"deployments": ["b/x"]}}
@@ -143,11 +143,11 @@ def test_under_twenty_callers_and_many_reloads_the_count_is_exact_and_no_limit_i
     upstream, chance = Scripted(), random.Random(seed)
     limit = chance.randint(1, 5)
 
-    def answer(_request: Any, _call: Any) -> Answer:
+    def answer(_request: Any, _call: Any) -> ScriptedAnswer:
         # It counts itself when it has its answer, so those before it are all there are besides.
         assert upstream.in_flight["a"] + 1 <= limit, "above the limit of the configuration that holds"
         error = chance.choice([None, None, None, Unavailable("down"), Overloaded("busy", retry_after=0.2)])
-        return Answer(after=chance.choice([0.0, 0.01, 0.3, 2.0]), error=error)
+        return ScriptedAnswer(after=chance.choice([0.0, 0.01, 0.3, 2.0]), error=error)
 
     upstream.default("a", answer)
 

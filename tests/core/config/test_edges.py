@@ -23,7 +23,7 @@ from documented import settings_of_plugins
 
 from pointsman import ConfigError, Overloaded, PointsmanError, Router, Unavailable
 from pointsman.plugin import PointsmanSpec, hookimpl
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.transports.factory import TransportFactory
 from pointsman_cli.config_schema import config_table
 
@@ -181,9 +181,13 @@ class NowherePlugin(PointsmanSpec):
 def upstream() -> Scripted:
     it = Scripted()
     it.script(
-        "a", Unavailable("down"), Overloaded("busy"), Overloaded("busy", retry_after=0.1), Answer(after=2)
+        "a",
+        Unavailable("down"),
+        Overloaded("busy"),
+        Overloaded("busy", retry_after=0.1),
+        ScriptedAnswer(after=2),
     )
-    it.script("b", Unavailable("down"), Answer("two words", after=0.1, gap=0.1))
+    it.script("b", Unavailable("down"), ScriptedAnswer("two words", after=0.1, gap=0.1))
     return it
 
 

@@ -26,7 +26,7 @@ from pointsman import ConfigError, Router
 from pointsman.config.one_key import one_key
 from pointsman.control.commands import COMMANDS, answer, socket_at, socket_path
 from pointsman.control.socket import CONNECTIONS, LONGEST_LINE, Control
-from pointsman.testing import Answer, Scripted
+from pointsman.testing import Scripted, ScriptedAnswer
 
 SECRET = "sk-this-must-never-be-seen"
 
@@ -123,7 +123,7 @@ async def test_a_drain_answers_when_the_last_call_is_over_or_its_time_is_and_say
     path: Path,
 ) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=300))
+    upstream.default("a", ScriptedAnswer(after=300))
 
     async with router(upstream, with_control(path, "a")) as r, operator(path) as ask:
         call = await busy(r)
@@ -286,7 +286,7 @@ async def test_connections_beyond_the_bound_are_told_so_and_those_before_go_on(p
 
 async def test_closing_the_router_ends_connections_that_wait_and_commands_that_run(path: Path) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=300))
+    upstream.default("a", ScriptedAnswer(after=300))
     r = router(upstream, with_control(path, "a"))
     async with r, operator(path) as idle, operator(path) as drains:
         assert (await idle("ping"))["ok"]

@@ -38,7 +38,7 @@ from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderFactory
 from pointsman.retry import Failure, RetryFactory
 from pointsman.strategy import Member, Strategy, StrategyFactory
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import ChatRequest, ChatResponse
 
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
@@ -188,7 +188,7 @@ def test_a_policy_is_asked_once_for_each_failure_and_its_waits_are_kept(
     upstream, policy = Scripted(), Said(delays)
     left = iter(range(1, answered))
     for name in providers:
-        upstream.default(name, lambda *_: Unavailable("down") if next(left, 0) else Answer("ok"))
+        upstream.default(name, lambda *_: Unavailable("down") if next(left, 0) else ScriptedAnswer("ok"))
 
     async def main() -> tuple[int, float]:
         given = config(providers, retry="said", **NO_BREAKER)
@@ -464,7 +464,7 @@ def test_unsupported_costs_no_attempt_and_no_time() -> None:
 
 def test_nothing_starts_after_the_deadline_and_no_wait_outlives_it() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=1.0, error=Unavailable("slow death")))
+    upstream.default("a", ScriptedAnswer(after=1.0, error=Unavailable("slow death")))
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -483,7 +483,7 @@ def test_nothing_starts_after_the_deadline_and_no_wait_outlives_it() -> None:
 
 def test_who_accepts_calls_and_never_answers_does_not_stay_in_service() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=100_000.0))
+    upstream.default("a", ScriptedAnswer(after=100_000.0))
 
     async def main() -> None:
         async with router(upstream, config("a", timeouts={"total": "2m"})) as r:
@@ -522,7 +522,7 @@ def test_an_exception_of_a_plugin_is_its_fault_and_fails_over() -> None:
 
 def test_cancelling_is_neutral_and_gives_everything_back() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=100.0))
+    upstream.default("a", ScriptedAnswer(after=100.0))
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:
@@ -557,7 +557,7 @@ def test_every_request_ends_in_exactly_one_event_whatever_happens() -> None:
                 Unavailable("x"),
                 RateLimited("x"),
                 InvalidRequest("x"),
-                Answer(after=50.0),
+                ScriptedAnswer(after=50.0),
                 OSError("x"),
             ]
             for name in "ab":

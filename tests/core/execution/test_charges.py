@@ -12,7 +12,7 @@ from routers import config, in_flight, router
 
 from pointsman import Router
 from pointsman.errors import CallError, InvalidRequest, Overloaded, RateLimited, Unavailable
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 NOTHING = {"retry": {"type": "exponential", "budget": "0%"}, "circuit_breaker": {"enabled": False}}
 IN_ORDER = [{"provider": name, "model": "x", "priority": n} for n, name in enumerate("abc")]
@@ -121,7 +121,7 @@ def test_the_fault_of_the_request_and_a_caller_who_leaves_do_not_make_a_deployme
         async with router(upstream, given) as r:
             live = r._snapshot.live("a/x")
             for before in (False, True):
-                upstream.script("a", InvalidRequest("no"), Answer(after=100.0))
+                upstream.script("a", InvalidRequest("no"), ScriptedAnswer(after=100.0))
                 with pytest.raises(InvalidRequest):
                     await r.chat("m", "hi")
                 assert live.failing is before
@@ -163,7 +163,7 @@ def test_however_calls_end_as_much_is_charged_as_attempts_added_to_what_failed(
             due += call.attempt > 1 and (failing.get(name, False) or name in tried)
             tried.append(name)
             failing[name] = not now[n]
-            return Unavailable("down") if failing[name] else Answer("ok")
+            return Unavailable("down") if failing[name] else ScriptedAnswer("ok")
 
         return answer
 

@@ -25,7 +25,7 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 
 def printed(error: BaseException) -> str:
@@ -99,7 +99,7 @@ async def test_attempts_that_failed_alike_are_one_line() -> None:
 
 
 def test_a_deadline_that_passes_has_all_attempts_that_failed_before_it() -> None:
-    upstream = scripted(a=Unavailable("no"), b=Answer(after=100.0))
+    upstream = scripted(a=Unavailable("no"), b=ScriptedAnswer(after=100.0))
 
     error = run(failed(router(upstream, in_order("ab")), timeout=5))
 
@@ -134,8 +134,8 @@ async def test_an_answer_after_failures_lets_go_of_them() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda *_: Answer("one two three", error=Unavailable("down"), words=2),
-        lambda *_: Answer("one two three", cut=True),
+        lambda *_: ScriptedAnswer("one two three", error=Unavailable("down"), words=2),
+        lambda *_: ScriptedAnswer("one two three", cut=True),
         lambda *_: Unavailable("down"),
         lambda *_: ZeroDivisionError(),
     ],
@@ -233,7 +233,7 @@ async def test_a_failed_call_prints_neither_the_frames_nor_the_causes_below_it()
     assert len(text.splitlines()) < 15
     assert "password" not in text
     assert (error.__cause__, error.__context__) == (None, None)
-    assert "whole_answer.py" not in text
+    assert "scripted.py" not in text
 
 
 def test_a_failed_call_that_blocks_prints_no_more() -> None:
@@ -254,7 +254,7 @@ async def test_a_developer_who_has_the_logger_at_debug_finds_what_was_below(
     error = await failed(router(scripted(a=below), in_order("a")))
 
     assert isinstance(error.__context__, Broken)
-    assert "whole_answer.py" in printed(error)
+    assert "scripted.py" in printed(error)
     assert "password" not in printed(error)
 
 
@@ -271,7 +271,9 @@ async def test_what_the_caller_was_handling_stays_the_context() -> None:
 
 
 async def test_a_broken_stream_keeps_its_cause_and_nothing_below_that() -> None:
-    async with router(scripted(a=[Answer("one two three", words=2, error=below())]), in_order("a")) as r:
+    async with router(
+        scripted(a=[ScriptedAnswer("one two three", words=2, error=below())]), in_order("a")
+    ) as r:
         with pytest.raises(MidStreamError) as raised:
             async with r.stream("m", "hi") as stream:
                 async for _ in stream:
@@ -308,7 +310,7 @@ def test_an_error_that_is_its_own_cause_is_told_and_ends(
     words: int, length: int, level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(level, logger="pointsman")
-    upstream = scripted(a=Answer("one two", error=in_a_circle(length), words=words))
+    upstream = scripted(a=ScriptedAnswer("one two", error=in_a_circle(length), words=words))
 
     async def main() -> CallError:
         async with router(upstream, config("a", retry={"type": "none"})) as r:

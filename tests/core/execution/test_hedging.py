@@ -17,10 +17,10 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
-QUICK = Answer("all is well", after=0.1)
-LATE = Answer("better late", after=30.0)
+QUICK = ScriptedAnswer("all is well", after=0.1)
+LATE = ScriptedAnswer("better late", after=30.0)
 HEDGING = {"hedging": {"minimum_samples": 5, "budget": "100%"}, "timeouts": {"total": "60s"}}
 
 
@@ -103,7 +103,7 @@ def test_the_first_attempt_may_still_win() -> None:
         async with router(upstream, two()) as r:
             await learn(r, upstream)
             heard = Heard(r)
-            upstream.script("a", Answer("just so", after=1.5))
+            upstream.script("a", ScriptedAnswer("just so", after=1.5))
             upstream.script("b", LATE)
 
             text, deployment, seconds = await asked(r)
@@ -123,13 +123,15 @@ def test_the_first_attempt_may_still_win() -> None:
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (Answer(after=1.5, error=Unavailable("down")), Answer("slowly", after=3.0)),
-        (Answer("slowly", after=4.0), Answer(error=Unavailable("down"))),
-        (Answer("slowly", after=4.0), Answer(error=InvalidRequest("b does not like it"))),
-        (Answer("slowly", after=4.0), Answer(error=ZeroDivisionError("a bug of a plugin"))),
+        (ScriptedAnswer(after=1.5, error=Unavailable("down")), ScriptedAnswer("slowly", after=3.0)),
+        (ScriptedAnswer("slowly", after=4.0), ScriptedAnswer(error=Unavailable("down"))),
+        (ScriptedAnswer("slowly", after=4.0), ScriptedAnswer(error=InvalidRequest("b does not like it"))),
+        (ScriptedAnswer("slowly", after=4.0), ScriptedAnswer(error=ZeroDivisionError("a bug of a plugin"))),
     ],
 )
-def test_an_attempt_that_fails_beside_another_does_not_end_the_request(first: Answer, second: Answer) -> None:
+def test_an_attempt_that_fails_beside_another_does_not_end_the_request(
+    first: ScriptedAnswer, second: ScriptedAnswer
+) -> None:
     upstream = Scripted()
 
     async def main() -> None:
@@ -161,8 +163,8 @@ def test_when_both_fail_the_request_goes_on_with_what_attempts_are_left() -> Non
         async with router(upstream, given) as r:
             await learn(r, upstream)
             heard = Heard(r)
-            upstream.script("a", Answer(after=2.0, error=Unavailable("a is down")))
-            upstream.script("b", Answer(after=2.0, error=Unavailable("b is down")))
+            upstream.script("a", ScriptedAnswer(after=2.0, error=Unavailable("a is down")))
+            upstream.script("b", ScriptedAnswer(after=2.0, error=Unavailable("b is down")))
             upstream.default("c", "from c")
 
             text, deployment, _ = await asked(r)
@@ -180,8 +182,8 @@ def test_when_both_fail_and_nothing_is_left_the_first_error_is_told() -> None:
     async def main() -> None:
         async with router(upstream, two(retry={"type": "exponential", "attempts": 2})) as r:
             await learn(r, upstream)
-            upstream.script("a", Answer(after=2.0, error=Unavailable("a is down")))
-            upstream.script("b", Answer(after=2.0, error=Unavailable("b is down")))
+            upstream.script("a", ScriptedAnswer(after=2.0, error=Unavailable("a is down")))
+            upstream.script("b", ScriptedAnswer(after=2.0, error=Unavailable("b is down")))
 
             with pytest.raises(Unavailable, match="a is down") as caught:
                 await asked(r)
@@ -212,7 +214,7 @@ def test_late_is_what_the_quantile_of_that_deployment_says() -> None:
 
     async def main() -> None:
         async with router(upstream, two()) as r:
-            slow = Answer("so it is", after=5.0)
+            slow = ScriptedAnswer("so it is", after=5.0)
             upstream.script("a", *[slow] * 5)
             upstream.default("b", QUICK)
             for _ in range(10):
@@ -222,6 +224,22 @@ def test_late_is_what_the_quantile_of_that_deployment_says() -> None:
             seconds = (await asked(r))[2]
 
             assert seconds == pytest.approx(5.1, rel=0.06)  # as exact as the window is
+
+    run(main())
+
+
+@pytest.mark.parametrize(("floor", "late"), [("1s", 1.0), ("250ms", 0.25)])
+def test_nothing_is_late_before_the_floor_however_quick_all_others_were(floor: str, late: float) -> None:
+    upstream = Scripted()
+
+    async def main() -> None:
+        hedging = {**HEDGING["hedging"], "floor": floor}
+        async with router(upstream, two(hedging=hedging)) as r:
+            await learn(r, upstream)
+            upstream.script("a", LATE)
+            upstream.script("b", QUICK)
+
+            assert (await asked(r))[2] == pytest.approx(late + 0.1, abs=0.01)
 
     run(main())
 
@@ -266,8 +284,8 @@ def test_second_attempts_stay_within_their_budget() -> None:
         async with router(upstream, two(hedging={"minimum_samples": 5, "budget": "5%"})) as r:
             await learn(r, upstream)
             heard = Heard(r)
-            upstream.default("a", Answer("so late", after=1.4))
-            upstream.default("b", Answer("so late", after=1.4))
+            upstream.default("a", ScriptedAnswer("so late", after=1.4))
+            upstream.default("b", ScriptedAnswer("so late", after=1.4))
 
             await asyncio.gather(*(asked(r) for _ in range(200)))
 
@@ -379,7 +397,7 @@ def test_a_second_attempt_overtakes_nobody_who_waits_for_room() -> None:
             await learn(r, upstream)
             heard = Heard(r)
             upstream.script("a", LATE)
-            upstream.script("b", Answer("first", after=3.0), QUICK, QUICK)
+            upstream.script("b", ScriptedAnswer("first", after=3.0), QUICK, QUICK)
             first = asyncio.ensure_future(asked(r))
             await asyncio.sleep(0.01)
             others = [asyncio.ensure_future(asked(r)) for _ in range(3)]
@@ -431,7 +449,7 @@ def test_nothing_is_hedged_to_where_there_is_nobody() -> None:
                 await asked(r)
             upstream.script("a", LATE)
             assert (await asked(r))[2] == pytest.approx(30.0, abs=0.01)
-            upstream.script("a", Answer(after=2, error=Unavailable("down")))
+            upstream.script("a", ScriptedAnswer(after=2, error=Unavailable("down")))
             upstream.default("a", Unavailable("down"))
             with pytest.raises((Unavailable, NoDeploymentAvailable)):
                 await asked(r)

@@ -12,7 +12,7 @@ from routers import Heard, config, in_flight, router
 
 from pointsman import ConfigError, NoDeploymentAvailable, QueueFull, Router
 from pointsman.errors import ConnectionFailed, Unavailable
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import Usage
 
 
@@ -25,7 +25,7 @@ def one(**deployment: Any) -> dict[str, Any]:
 
 def test_callers_wait_in_turn_for_a_place_and_none_is_taken_twice() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=0.5))
+    upstream.default("a", ScriptedAnswer(after=0.5))
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -43,7 +43,7 @@ def test_callers_wait_in_turn_for_a_place_and_none_is_taken_twice() -> None:
 
 def test_who_would_wait_too_long_is_refused_and_told_when_to_come_back() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=2.0))
+    upstream.default("a", ScriptedAnswer(after=2.0))
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -63,7 +63,7 @@ def test_who_would_wait_too_long_is_refused_and_told_when_to_come_back() -> None
 
 def test_without_a_queue_a_full_pool_refuses_at_once() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=1.0))
+    upstream.default("a", ScriptedAnswer(after=1.0))
 
     async def main() -> None:
         async with router(upstream, {**one(max_in_flight=1), "queue": None}) as r:
@@ -75,7 +75,7 @@ def test_without_a_queue_a_full_pool_refuses_at_once() -> None:
 
 def test_the_high_go_first_and_the_low_still_get_their_share() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=0.05))
+    upstream.default("a", ScriptedAnswer(after=0.05))
 
     async def main() -> None:
         async with router(upstream, one(max_in_flight=1)) as r:
@@ -97,7 +97,7 @@ def test_the_high_go_first_and_the_low_still_get_their_share() -> None:
 
 def test_no_caller_can_push_the_others_aside() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=0.05))
+    upstream.default("a", ScriptedAnswer(after=0.05))
 
     async def main() -> None:
         async with router(upstream, one(max_in_flight=1)) as r:
@@ -115,7 +115,7 @@ def test_no_caller_can_push_the_others_aside() -> None:
 
 def test_cancelled_waiters_leave_nothing_and_no_turn_is_lost() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=0.1))
+    upstream.default("a", ScriptedAnswer(after=0.1))
     chance = random.Random(5)
 
     async def main() -> None:
@@ -142,7 +142,7 @@ def test_a_rate_limit_holds_in_every_window(limits: dict[str, Any]) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         times: list[float] = []
-        upstream.default("a", lambda _request, _call: times.append(loop.time()) or Answer())
+        upstream.default("a", lambda _request, _call: times.append(loop.time()) or ScriptedAnswer())
         async with router(upstream, {**one(**limits), "queue": {"wait": "1h"}}) as r:
             await asyncio.gather(*(r.chat("m", "hi") for _ in range(30)))
             assert times[1] == pytest.approx(times[0], abs=0.01)
@@ -189,7 +189,7 @@ def test_tokens_are_settled_as_reported_and_refunded_when_nothing_was_sent() -> 
     async def main() -> None:
         async with router(upstream, {**given, "retry": "none"}) as r:
             before = left(r)
-            upstream.script("a", Answer(usage=Usage(prompt=100, completion=400)))
+            upstream.script("a", ScriptedAnswer(usage=Usage(prompt=100, completion=400)))
             await r.chat("m", "hi")
             assert before - left(r) == pytest.approx(500, abs=5)
 

@@ -20,7 +20,7 @@ from pointsman.errors import (
     RateLimited,
     Unavailable,
 )
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 OF_ONE = [ModelNotFound("404"), PermissionDenied("403")]
 OF_CREDENTIAL = [AuthenticationFailed("401"), QuotaExhausted("no money", retry_after=5.0)]
@@ -82,7 +82,7 @@ def test_what_one_refuses_another_answers_and_the_one_is_left_alone_for_a_minute
 @pytest.mark.parametrize("error", OF_ONE)
 def test_another_model_of_the_same_upstream_goes_on(error: CallError) -> None:
     upstream = Scripted()
-    upstream.default("a", lambda _request, call: error if call.model == "x" else Answer("ok"))
+    upstream.default("a", lambda _request, call: error if call.model == "x" else ScriptedAnswer("ok"))
     given = config("a")
     given["models"]["n"] = {"deployments": ["a/y"]}
 

@@ -10,7 +10,7 @@ from routers import Heard, config, in_flight, router
 
 from pointsman import Router
 from pointsman.errors import CallError, DeadlineExceeded
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 
 def slow(providers: str, first_token: str = "1s", total: str = "60s", **changes: Any) -> dict[str, Any]:
@@ -33,7 +33,7 @@ async def read(r: Router) -> str:
 @pytest.mark.parametrize("retry", ["exponential", "none"])
 def test_the_only_deployment_is_waited_for_and_asked_once(retry: str) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer("the sky is blue", after=20.0))
+    upstream.default("a", ScriptedAnswer("the sky is blue", after=20.0))
 
     async def main() -> None:
         async with router(upstream, slow("a", retry=retry)) as r:
@@ -46,7 +46,7 @@ def test_the_only_deployment_is_waited_for_and_asked_once(retry: str) -> None:
 
 def test_it_counts_as_slow_all_the_same() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=2.0))
+    upstream.default("a", ScriptedAnswer(after=2.0))
 
     async def main() -> None:
         async with router(
@@ -65,7 +65,7 @@ def test_it_counts_as_slow_all_the_same() -> None:
 def test_where_there_is_somewhere_else_the_call_goes_there_and_the_last_one_gets_what_is_left() -> None:
     upstream = Scripted()
     for name in "abc":
-        upstream.default(name, Answer(after=20.0))
+        upstream.default(name, ScriptedAnswer(after=20.0))
 
     async def main() -> None:
         async with router(upstream, slow("abc")) as r:
@@ -83,7 +83,7 @@ def test_where_there_is_somewhere_else_the_call_goes_there_and_the_last_one_gets
 
 def test_a_fallback_is_somewhere_else_also_without_retries() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=20.0))
+    upstream.default("a", ScriptedAnswer(after=20.0))
     given = slow("ab", retry="none")
     given["models"] = {"m": {"deployments": ["a/x"], "fallback": ["n"]}, "n": {"deployments": ["b/x"]}}
 
@@ -98,7 +98,7 @@ def test_a_fallback_is_somewhere_else_also_without_retries() -> None:
 
 def test_what_is_ready_when_the_limit_is_reached_counts_and_not_what_was_at_the_beginning() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=20.0))
+    upstream.default("a", ScriptedAnswer(after=20.0))
 
     async def main() -> None:
         async with router(upstream, slow("ab")) as r:
@@ -113,7 +113,7 @@ def test_what_is_ready_when_the_limit_is_reached_counts_and_not_what_was_at_the_
 
 def test_the_deadline_still_ends_it_and_the_silent_one_is_to_blame() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=1_000.0))
+    upstream.default("a", ScriptedAnswer(after=1_000.0))
 
     async def main() -> None:
         async with router(upstream, slow("a", total="5s")) as r:
@@ -128,7 +128,7 @@ def test_the_deadline_still_ends_it_and_the_silent_one_is_to_blame() -> None:
 
 def test_a_caller_who_leaves_while_it_is_waited_for_leaves_nothing() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=1_000.0))
+    upstream.default("a", ScriptedAnswer(after=1_000.0))
 
     async def main() -> None:
         async with router(upstream, slow("a")) as r:

@@ -23,7 +23,7 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.events import AttemptEnded, Event
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import Done, Finished, Started, StreamEvent, TextDelta, Usage
 
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
@@ -32,7 +32,7 @@ WORDS = "the sky is blue because of air"
 
 def test_a_stream_gives_all_events_in_order_and_then_the_whole_answer() -> None:
     upstream = Scripted()
-    upstream.script("a", Answer(text=WORDS))
+    upstream.script("a", ScriptedAnswer(text=WORDS))
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:
@@ -61,7 +61,7 @@ def test_a_stream_can_be_read_without_entering_it() -> None:
 
 def test_a_stream_that_was_not_entered_gives_its_first_event_at_once() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS, gap=1))
+    upstream.default("a", ScriptedAnswer(text=WORDS, gap=1))
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:
@@ -92,7 +92,12 @@ def test_what_was_read_is_not_delivered_after_the_end_of_a_stream_that_is_closed
 
 @pytest.mark.parametrize(
     "failure",
-    [Unavailable("503"), Answer(error=Unavailable("after 200")), Answer(cut=True), Answer(after=99)],
+    [
+        Unavailable("503"),
+        ScriptedAnswer(error=Unavailable("after 200")),
+        ScriptedAnswer(cut=True),
+        ScriptedAnswer(after=99),
+    ],
 )
 def test_before_the_first_content_a_stream_fails_over_silently(failure: Any) -> None:
     upstream = Scripted()
@@ -162,15 +167,19 @@ def test_what_comes_before_the_content_is_held_back_up_to_16_events_and_64_kib(
 @pytest.mark.parametrize(
     ("failure", "cause", "outcome"),
     [
-        (Answer(text=WORDS, words=3, error=Unavailable("boom")), Unavailable, Outcome.UPSTREAM_FAULT),
-        (Answer(text=WORDS, words=3, cut=True), Truncated, Outcome.UPSTREAM_FAULT),
-        (Answer(text=WORDS, gap=61), IdleTimeout, Outcome.UPSTREAM_FAULT),
-        (Answer(text=WORDS, gap=59), DeadlineExceeded, Outcome.NEUTRAL),
-        (Answer(text=WORDS, words=3, error=InvalidRequest("no")), InvalidRequest, Outcome.CLIENT_FAULT),
+        (ScriptedAnswer(text=WORDS, words=3, error=Unavailable("boom")), Unavailable, Outcome.UPSTREAM_FAULT),
+        (ScriptedAnswer(text=WORDS, words=3, cut=True), Truncated, Outcome.UPSTREAM_FAULT),
+        (ScriptedAnswer(text=WORDS, gap=61), IdleTimeout, Outcome.UPSTREAM_FAULT),
+        (ScriptedAnswer(text=WORDS, gap=59), DeadlineExceeded, Outcome.NEUTRAL),
+        (
+            ScriptedAnswer(text=WORDS, words=3, error=InvalidRequest("no")),
+            InvalidRequest,
+            Outcome.CLIENT_FAULT,
+        ),
     ],
 )
 def test_after_the_first_content_there_is_one_typed_error_with_what_was_delivered(
-    failure: Answer, cause: type[Exception], outcome: Outcome
+    failure: ScriptedAnswer, cause: type[Exception], outcome: Outcome
 ) -> None:
     upstream = Scripted()
     upstream.default("a", failure)
@@ -200,7 +209,7 @@ def test_after_the_first_content_there_is_one_typed_error_with_what_was_delivere
 
 def test_a_slow_caller_is_not_an_idle_upstream() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS, gap=1))
+    upstream.default("a", ScriptedAnswer(text=WORDS, gap=1))
 
     async def main() -> None:
         async with router(upstream, config("a", timeouts={"idle": "5s", "total": "1h"})) as r:
@@ -220,13 +229,13 @@ def test_a_thousand_streams_ended_in_every_way_leave_nothing_behind() -> None:
     upstream = Scripted()
     ends: Counter[str] = Counter()
 
-    def scripted(_request: Any, _call: Any) -> Answer:
+    def scripted(_request: Any, _call: Any) -> ScriptedAnswer:
         return chance.choice(
             [
-                Answer(text=WORDS, gap=0.5),
-                Answer(text=WORDS, gap=0.5, words=3, error=Unavailable("boom")),
-                Answer(error=Unavailable("down")),
-                Answer(text=WORDS, gap=70.0),
+                ScriptedAnswer(text=WORDS, gap=0.5),
+                ScriptedAnswer(text=WORDS, gap=0.5, words=3, error=Unavailable("boom")),
+                ScriptedAnswer(error=Unavailable("down")),
+                ScriptedAnswer(text=WORDS, gap=70.0),
             ]
         )
 
@@ -288,7 +297,7 @@ def test_a_dropped_stream_is_released_at_once_and_named_in_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS, gap=1))
+    upstream.default("a", ScriptedAnswer(text=WORDS, gap=1))
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:
@@ -312,7 +321,7 @@ def test_a_dropped_stream_is_released_at_once_and_named_in_one_warning(
 def test_a_stream_that_is_dropped_in_the_midst_of_anothers_bookkeeping_waits_for_its_end() -> None:
     """The collector may come by anywhere; nobody may see a count that is neither before nor after."""
     upstream = Scripted()
-    upstream.default("a", Answer(text=WORDS, gap=1))
+    upstream.default("a", ScriptedAnswer(text=WORDS, gap=1))
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:

@@ -437,7 +437,7 @@ def test_no_call_leaves_a_timer_behind() -> None:
                 await asyncio.gather(router.chat("m", "hi"), router.embed("m", "hi"), read(router))
             await router.reload(config("own", total="2h"))
             assert router._snapshot.setting.alarms is alarms
-            assert not alarms._heap
+            assert not alarms.heap
         assert alarms._handle is None
 
     run(work())

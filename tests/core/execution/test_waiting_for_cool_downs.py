@@ -12,7 +12,7 @@ from routers import Heard, config, in_flight, router
 
 from pointsman import Router
 from pointsman.errors import CallError, NoDeploymentAvailable, PermissionDenied, RateLimited, Unsupported
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 
 class Metered:
@@ -23,10 +23,10 @@ class Metered:
         self.hint = hint
         self.takes = takes
 
-    def __call__(self, _request: Any, _call: Any) -> Answer:
+    def __call__(self, _request: Any, _call: Any) -> ScriptedAnswer:
         if asyncio.get_running_loop().time() < self.until:
-            return Answer(after=self.takes, error=RateLimited("slowly", retry_after=self.hint))
-        return Answer("ok", after=self.takes)
+            return ScriptedAnswer(after=self.takes, error=RateLimited("slowly", retry_after=self.hint))
+        return ScriptedAnswer("ok", after=self.takes)
 
 
 async def at(seconds: float, r: Router, **options: Any) -> Any:
@@ -67,7 +67,8 @@ def test_two_different_hints_are_both_waited_for() -> None:
         loop = asyncio.get_running_loop()
         for queue in ({}, None):
             upstream.script(
-                "a", *(Answer(after=0.1 * h, error=RateLimited("x", retry_after=h)) for h in (2.0, 5.0))
+                "a",
+                *(ScriptedAnswer(after=0.1 * h, error=RateLimited("x", retry_after=h)) for h in (2.0, 5.0)),
             )
             async with router(upstream, config("a", queue=queue)) as r:
                 began = loop.time()
@@ -82,8 +83,8 @@ def test_a_cool_down_that_grows_beyond_what_is_waited_for_ends_the_wait_at_once(
     upstream = Scripted()
     upstream.script(
         "a",
-        Answer(after=0.1, error=RateLimited("x", retry_after=2.0)),
-        Answer(after=1.0, error=RateLimited("x", retry_after=500.0)),
+        ScriptedAnswer(after=0.1, error=RateLimited("x", retry_after=2.0)),
+        ScriptedAnswer(after=1.0, error=RateLimited("x", retry_after=500.0)),
     )
 
     async def main() -> None:

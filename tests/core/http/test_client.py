@@ -44,7 +44,7 @@ from pointsman.http.event_stream import HttpEventStream
 from pointsman.http.framing import SseEvent, SseFramer
 from pointsman.http.headers import Fields
 from pointsman.testing import run
-from pointsman.transports.httpx_messages import HttpxReply, Request
+from pointsman.transports.httpx_messages import HttpxReply, HttpxRequest
 from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, Whole, named
 from pointsman.types import Started, StreamEvent, TextDelta
 from pointsman.wire.retry_after import RateHeaders
@@ -386,7 +386,7 @@ class Quick(httpx.AsyncBaseTransport, RawTransport):
         self.upstream = upstream
 
     async def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
-        response = await self.upstream.handle_async_request(Request(shared, values, content))
+        response = await self.upstream.handle_async_request(HttpxRequest(shared, values, content))
         body = self.upstream.bodies[-1]
         pieces = [each for each in body._steps if isinstance(each, bytes)]
         if len(pieces) < len(body._steps):

@@ -17,7 +17,7 @@ from pointsman import (
     Unavailable,
 )
 from pointsman.http.provider_base import HttpProvider
-from pointsman.testing import ReplayTransport, Reply, call_for, context_for
+from pointsman.testing import CannedReply, ReplayTransport, call_for, context_for
 
 
 class Bare(HttpProvider):
@@ -28,7 +28,7 @@ class Bare(HttpProvider):
     address_hint = "base_url ends before /say"
 
 
-def bare(*replies: Reply, **more: Any) -> tuple[Bare, ReplayTransport]:
+def bare(*replies: CannedReply, **more: Any) -> tuple[Bare, ReplayTransport]:
     transport = ReplayTransport(*replies)
     return Bare(context_for(transport, key="k-1", **more)), transport
 
@@ -40,11 +40,11 @@ async def test_it_is_where_the_configuration_says_else_where_the_class_does() ->
 
 def test_without_any_address_it_is_refused() -> None:
     with pytest.raises(ConfigError, match="provider 'upstream' has no base_url"):
-        HttpProvider(context_for(ReplayTransport(Reply(200))))
+        HttpProvider(context_for(ReplayTransport(CannedReply(200))))
 
 
 async def test_a_call_goes_out_with_the_ids_of_the_request_and_the_headers_given() -> None:
-    provider, transport = bare(Reply(200, b'{"a": 1}'))
+    provider, transport = bare(CannedReply(200, b'{"a": 1}'))
 
     answer, content = await provider.fetch(
         "/say", {"text": "hi"}, call_for(provider, transport), headers={"x-own": "1"}
@@ -75,7 +75,7 @@ async def test_a_call_goes_out_with_the_ids_of_the_request_and_the_headers_given
 async def test_a_refusal_is_the_error_of_its_code_else_of_its_words_else_of_its_status(
     status: int, body: bytes, kind: type[Exception], send: Any
 ) -> None:
-    provider, transport = bare(Reply(status, body))
+    provider, transport = bare(CannedReply(status, body))
 
     with pytest.raises(kind) as raised:
         await send(provider, "/say", {}, call_for(provider, transport))
@@ -84,7 +84,7 @@ async def test_a_refusal_is_the_error_of_its_code_else_of_its_words_else_of_its_
 
 
 async def test_management_goes_over_one_client_of_its_own_which_is_closed_with_it() -> None:
-    provider, transport = bare(Reply(200, b"[1]"), Reply(200, b"[2]"))
+    provider, transport = bare(CannedReply(200, b"[1]"), CannedReply(200, b"[2]"))
 
     values = [await provider.manage("GET", "/list"), await provider.manage("GET", "/list")]
     await provider.aclose()
@@ -103,7 +103,7 @@ async def test_what_was_never_opened_is_not_closed() -> None:
 
 
 async def test_another_server_than_meant_is_answered_with_what_the_address_should_be() -> None:
-    provider, _ = bare(Reply(200, b"<html>"))
+    provider, _ = bare(CannedReply(200, b"<html>"))
 
     with pytest.raises(BadResponse, match="base_url ends before /say"):
         await provider.manage("GET", "/list")

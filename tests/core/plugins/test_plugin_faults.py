@@ -32,7 +32,7 @@ from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.retry import Failure, RetryFactory
 from pointsman.strategy import Sample, Strategy, StrategyFactory
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import ChatResponse, EmbedResponse, Finished, ModelInfo, StreamEvent, TextDelta, Usage
 
@@ -583,7 +583,7 @@ def test_an_error_in_the_wrong_shape_breaks_a_stream_and_the_books_close(error: 
         return MISSHAPEN[error]()
 
     upstream = Scripted()
-    upstream.default("a", lambda _request, _call: Answer("one two", error=raise_later(), words=1))
+    upstream.default("a", lambda _request, _call: ScriptedAnswer("one two", error=raise_later(), words=1))
 
     async def main() -> None:
         async with Router.from_config(scripted("a"), plugins=[upstream]) as router:

@@ -14,7 +14,7 @@ from pointsman import ConfigError, DeadlineExceeded, InvalidRequest, NoDeploymen
 from pointsman.errors import MidStreamError, Unavailable
 from pointsman.requests.call_options import split_options
 from pointsman.requests.requirements import as_rule, merged, unmet
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 LOCAL_FIRST: dict[str, Any] = {
     "providers": {
@@ -35,7 +35,7 @@ LOCAL_FIRST: dict[str, Any] = {
 
 def test_local_first_cloud_when_local_is_full_and_never_for_private_requests() -> None:
     upstream = Scripted()
-    upstream.default("box", Answer(after=1.0))
+    upstream.default("box", ScriptedAnswer(after=1.0))
 
     async def main() -> None:
         async with router(upstream, LOCAL_FIRST) as r:
@@ -104,7 +104,7 @@ def test_both_rules_are_met_by_exactly_what_meets_each(
 
 def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(text="one two", after=5.0, gap=5.0))
+    upstream.default("a", ScriptedAnswer(text="one two", after=5.0, gap=5.0))
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -120,7 +120,7 @@ def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
                     async for _ in stream:
                         pass
 
-        upstream.default("b", Answer(text="one"))
+        upstream.default("b", ScriptedAnswer(text="one"))
         async with router(upstream, config("ab")) as r:
             began = loop.time()
             for _ in range(2):  # by turns: one of them begins at the slow one
@@ -137,8 +137,8 @@ def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
     [
         ({"timeout": 0}, "timeout is 0; expected seconds above 0"),
         ({"timeout": "30"}, "timeout is '30'"),
-        ({"priority": "urgent"}, "priority is 'urgent'; expected high, normal, low"),
-        ({"caller": 7}, "caller is of type int; expected text"),
+        ({"priority": "urgent"}, "priority is 'urgent'; expected one of high, normal, low"),
+        ({"caller": 7}, "caller is 7; expected text"),
         ({"require": "local"}, "require must be a mapping"),
         ({"require": {"region": []}}, "require.region allows no value at all"),
     ],

@@ -11,8 +11,8 @@ from msgspec.structs import asdict
 
 from pointsman.errors import InvalidRequest
 from pointsman.requests.messages import as_messages
+from pointsman.requests.options import as_tool_choice, as_tools
 from pointsman.requests.parsing import chat_request
-from pointsman.requests.tools import as_tool_choice, as_tools
 from pointsman.text_messages import TextMessages
 from pointsman.types import (
     NOTHING,

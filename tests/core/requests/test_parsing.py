@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,15 +14,13 @@ from hypothesis import strategies as st
 
 from pointsman.errors import InvalidRequest
 from pointsman.requests.messages import as_messages
+from pointsman.requests.options import as_response_format, as_tool_choice, as_tools, default_options
 from pointsman.requests.parsing import (
     chat_request,
     checked_request,
-    default_options,
     embed_request,
     generate_request,
 )
-from pointsman.requests.response_format import as_response_format
-from pointsman.requests.tools import as_tool_choice, as_tools
 from pointsman.types import (
     Audio,
     ChatRequest,
@@ -208,16 +207,16 @@ def test_every_kind_of_part_is_read(given_part: Any, expected: Any) -> None:
 
 WRONG_MESSAGES = {
     "nothing": ([], "messages is empty"),
-    "a number": (5, "messages is a int"),
-    "none": (None, "messages is a NoneType"),
+    "a number": (5, "messages is 5; expected a list"),
+    "none": (None, "messages is None; expected a list"),
     "one mapping": ({"role": "user"}, "messages is a dict"),
-    "a list of strings": (["hi"], "messages[0] is a str"),
+    "a list of strings": (["hi"], "messages[0] is a str; expected a Message or a mapping"),
     "no role": ([{"content": "x"}], "messages[0].role is None"),
     "a role unknown": ([Message.user("x"), {"role": "bot"}], "messages[1].role is 'bot'"),
-    "a role that is a list": ([{"role": ["user"]}], "messages[0].role is list"),
+    "a role that is a list": ([{"role": ["user"]}], "messages[0].role is a list"),
     "a key unknown": ([{"role": "user", "contents": "x"}], "messages[0] has unknown keys: contents"),
-    "content of a number": ([{"role": "user", "content": 5}], "messages[0].content is a int"),
-    "content of bytes": ([{"role": "user", "content": b"x"}], "messages[0].content[0] is a int"),
+    "content of a number": ([{"role": "user", "content": 5}], "messages[0].content is 5; expected text or a list"),
+    "content of bytes": ([{"role": "user", "content": b"x"}], "messages[0].content[0] is 120; expected a part"),
     "a part of no type": ([{"role": "user", "content": [{}]}], "messages[0].content[0].type is None"),
     "a part unknown": (
         [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "video"}]}],
@@ -225,15 +224,15 @@ WRONG_MESSAGES = {
     ),
     "text that is none": (
         [{"role": "user", "content": [{"type": "text", "text": None}]}],
-        "messages[0].content[0] of type 'text' is malformed",
+        "messages[0].content[0].text is None; expected text",
     ),
     "text that is missing": (
         [{"role": "user", "content": [{"type": "text"}]}],
-        "messages[0].content[0] of type 'text' is malformed",
+        "messages[0].content[0].text is None; expected text",
     ),
     "an image of a number": (
         [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 5}}]}],
-        "messages[0].content[0] of type 'image_url' is malformed",
+        "messages[0].content[0].image_url.url is 5; expected text",
     ),
     "an image that is not base64": (
         [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png,x"}}]}],
@@ -245,16 +244,16 @@ WRONG_MESSAGES = {
     ),
     "a file of nothing": (
         [{"role": "user", "content": [{"type": "file", "file": {}}]}],
-        "messages[0].content[0] of type 'file' is malformed",
+        "messages[0].content[0].file.file_data is None; expected a data: URL",
     ),
     "a tool call of no function": (
         [{"role": "assistant", "tool_calls": [{"id": "c"}]}],
-        "messages[0].tool_calls[0] is malformed",
+        "messages[0].tool_calls[0].function is None; expected a mapping with a name",
     ),
-    "tool calls of a number": ([{"role": "assistant", "tool_calls": 5}], "messages[0].tool_calls is a int"),
+    "tool calls of a number": ([{"role": "assistant", "tool_calls": 5}], "messages[0].tool_calls is 5; expected a list"),
     "a tool call that is text": (
         [{"role": "assistant", "tool_calls": ["f"]}],
-        "messages[0].tool_calls[0] is malformed",
+        "messages[0].tool_calls[0] is a str; expected a ToolCall or a mapping",
     ),
     "a function call of old": (
         [{"role": "assistant", "function_call": {"name": "f"}}],
@@ -269,6 +268,31 @@ def test_what_is_wrong_is_named_with_its_place(messages: Any, said: str) -> None
         as_messages(messages)
 
     assert raised.value.message.startswith(said)
+
+
+PROMPT = "what nobody may read"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: chat_request("m", [PROMPT], {}),
+        lambda: chat_request("m", [{"role": "user", "content": [PROMPT]}], {}),
+        lambda: chat_request("m", [{"role": "user", "content": [{"type": "image_url", "image_url": [PROMPT]}]}], {}),
+        lambda: chat_request("m", [{"role": "user", "content": [{"type": "file", "file": PROMPT}]}], {}),
+        lambda: chat_request("m", [{"role": "assistant", "tool_calls": [PROMPT]}], {}),
+        lambda: chat_request("m", [{"role": "assistant", "tool_calls": [{"function": PROMPT}]}], {}),
+        lambda: chat_request("m", [Message("user", [PROMPT])], {}),  # type: ignore[list-item]
+        lambda: chat_request("m", [Message("user", [Image(PROMPT)])], {}),  # type: ignore[arg-type]
+        lambda: chat_request("m", "hi", {"tools": [PROMPT]}),
+        lambda: chat_request("m", "hi", {"extra": PROMPT}),
+    ],
+)  # fmt: skip
+def test_no_error_repeats_what_was_asked(ask: Callable[[], object]) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        ask()
+
+    assert PROMPT[:4] not in raised.value.message
 
 
 json_values = st.recursive(
@@ -347,7 +371,7 @@ def test_none_is_the_same_as_not_said() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"stop": 5}, "stop"), ({"stop": [5]}, "stop"), ({"extra": [1]}, "extra"),
-     ({"tools": 5}, "tools is a int"), ({"tools": {"name": "f"}}, "tools is a dict"), ({"tools": [{"description": "x"}]}, "tools[0]"),
+     ({"tools": 5}, "tools is 5; expected a list"), ({"tools": {"name": "f"}}, "tools is a dict"), ({"tools": [{"description": "x"}]}, "tools[0]"),
      ({"tools": [Tool("f"), "g"]}, "tools[1]"), ({"tool_choice": 5}, "tool_choice"),
      ({"tool_choice": {"type": "function", "function": "f"}}, "tool_choice"),
      ({"tool_choice": {}}, "tool_choice"),
@@ -400,10 +424,9 @@ def test_tools_are_read_with_and_without_their_wrapper() -> None:
     [("auto", ToolChoice("auto")), ("none", ToolChoice("none")), ("required", ToolChoice("required")),
      ("f", ToolChoice("tool", "f")),
      ({"type": "function", "function": {"name": "f"}}, ToolChoice("tool", "f")),
-     ({"type": "tool", "name": "f"}, ToolChoice("tool", "f")), (ToolChoice("none"), ToolChoice("none")),
-     (None, None)],
+     ({"type": "tool", "name": "f"}, ToolChoice("tool", "f")), (ToolChoice("none"), ToolChoice("none"))],
 )  # fmt: skip
-def test_a_tool_choice_is_a_word_a_name_or_a_mapping(given_choice: Any, choice: ToolChoice | None) -> None:
+def test_a_tool_choice_is_a_word_a_name_or_a_mapping(given_choice: Any, choice: ToolChoice) -> None:
     assert as_tool_choice(given_choice) == choice
 
 
@@ -419,7 +442,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
      ({"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}},
       ResponseFormat("schema", SCHEMA, "n", True)),
      ({"type": "json_schema", "json_schema": {"schema": SCHEMA}}, ResponseFormat("schema", SCHEMA)),
-     (ResponseFormat("text"), ResponseFormat("text")), (None, None)],
+     (ResponseFormat("text"), ResponseFormat("text"))],
 )  # fmt: skip
 def test_a_response_format_is_a_word_a_schema_or_a_mapping(given_format: Any, expected: Any) -> None:
     assert as_response_format(given_format) == expected
@@ -457,9 +480,9 @@ def test_a_mapping_of_a_kind_alone_is_that_kind(word: str, mode: Any) -> None:
     [
         ({"type": "tool"}, "names no tool"),
         ({"type": "function", "function": {}}, "names no tool"),
-        ({"type": "all"}, "type is 'all'; expected auto, none, required, any, or tool with a name"),
+        ({"type": "all"}, "type is 'all'; expected one of auto, none, required, any, tool"),
         ({}, "names no tool"),
-        ({"type": ["any"]}, "expected auto"),
+        ({"type": ["any"]}, "type is a list; expected one of auto"),
         ({"type": "any", "disable_parallel_tool_use": True}, "write parallel_tool_calls=False"),
     ],
 )

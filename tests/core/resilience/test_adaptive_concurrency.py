@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.config.sections import HedgeSettings
-from pointsman.execution.hedging import hedge_after, may_hedge
 from pointsman.resilience.adaptive_concurrency import AdaptiveLimit, AdaptiveSettings
 from pointsman.resilience.quantiles import Window
 
@@ -174,25 +173,6 @@ def test_the_snapshot_tells_the_limit_and_how_it_moved() -> None:
 
 
 # --- hedging
-
-
-def test_a_hedge_waits_for_the_p95_and_at_least_a_second() -> None:
-    assert hedge_after(3.5) == 3.5
-    assert hedge_after(0.2) == 1.0
-    assert hedge_after(0.2, floor=0.1) == 0.2
-
-
-def test_without_a_p95_there_is_no_hedge() -> None:
-    assert hedge_after(None) is None
-
-
-@given(st.integers(0, 3), st.integers(0, 3), st.booleans())
-def test_only_one_hedge_elsewhere_and_never_after_an_overload(
-    hedges: int, overloads: int, elsewhere: bool
-) -> None:
-    allowed = may_hedge(hedges=hedges, overloads=overloads, elsewhere=elsewhere)
-
-    assert allowed == ((hedges, overloads, elsewhere) == (0, 0, True))
 
 
 @pytest.mark.parametrize(

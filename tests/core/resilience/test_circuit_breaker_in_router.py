@@ -8,7 +8,7 @@ import pytest
 from routers import config, in_flight, router
 
 from pointsman.errors import NoDeploymentAvailable, Unavailable
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 
 @pytest.mark.parametrize("probes", [1, 2, 5])
@@ -29,7 +29,7 @@ def test_of_a_hundred_concurrent_calls_only_the_allowed_probes_reach_a_half_open
             assert 15 <= (caught.value.retry_after or 0) <= 18.01
             await asyncio.sleep(20)
             upstream.calls.clear()
-            upstream.default("a", Answer(after=1.0))
+            upstream.default("a", ScriptedAnswer(after=1.0))
 
             ends = await asyncio.gather(*(r.chat("m", "hi") for _ in range(100)), return_exceptions=True)
 
@@ -56,7 +56,10 @@ def test_callers_wait_in_line_for_the_result_of_the_probes(well: bool) -> None:
                     await r.chat("m", "hi")
             await asyncio.sleep(20)
             upstream.calls.clear()
-            upstream.default("a", Answer(after=1.0) if well else Answer(after=1.0, error=Unavailable("down")))
+            upstream.default(
+                "a",
+                ScriptedAnswer(after=1.0) if well else ScriptedAnswer(after=1.0, error=Unavailable("down")),
+            )
             began = loop.time()
 
             ends = await asyncio.gather(*(r.chat("m", "hi") for _ in range(10)), return_exceptions=True)
@@ -85,7 +88,7 @@ def test_a_cancelled_probe_frees_its_place() -> None:
                 with pytest.raises(Unavailable):
                     await r.chat("m", "hi")
             await asyncio.sleep(20)
-            upstream.default("a", Answer(after=100.0))
+            upstream.default("a", ScriptedAnswer(after=100.0))
             probe = asyncio.ensure_future(r.chat("m", "hi"))
             await asyncio.sleep(1)
             with pytest.raises(NoDeploymentAvailable):

@@ -12,7 +12,7 @@ from routers import config, router
 from pointsman import ConfigError, NoDeploymentAvailable, Router
 from pointsman.errors import Unavailable
 from pointsman.events import HealthChanged
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
 FREE = {"type": "exponential", "budget": None}
@@ -159,7 +159,7 @@ def test_in_a_panic_health_is_not_believed_but_an_open_breaker_still_is() -> Non
 def test_a_deployment_that_comes_back_is_not_buried_at_once() -> None:
     upstream = Scripted()
     for name in "ab":
-        upstream.default(name, Answer(after=1.0))
+        upstream.default(name, ScriptedAnswer(after=1.0))
     given = config("ab", strategy="least_connections", circuit_breaker={"failure_threshold": 1})
 
     async def main() -> None:
@@ -191,11 +191,11 @@ def test_the_adaptive_limit_falls_on_overload_and_rises_again() -> None:
     given = config("a", adaptive_concurrency={}, retry="none")
     given["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "max_in_flight": 40}]
 
-    def bears_ten(_request: Any, _call: Any) -> Answer:
+    def bears_ten(_request: Any, _call: Any) -> ScriptedAnswer:
         from pointsman.errors import Overloaded
 
         full = upstream.in_flight["a"] >= 10
-        return Answer(after=0.2, error=Overloaded("busy", retry_after=0.01) if full else None)
+        return ScriptedAnswer(after=0.2, error=Overloaded("busy", retry_after=0.01) if full else None)
 
     upstream.default("a", bears_ten)
 

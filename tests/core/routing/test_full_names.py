@@ -9,7 +9,7 @@ import pytest
 from routers import config, in_flight, router
 
 from pointsman.errors import ModelNotFound, NoDeploymentAvailable, QuotaExhausted, Unavailable
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 
 def limited(**changes: Any) -> dict[str, Any]:
@@ -59,7 +59,9 @@ def test_shared_limits_hold_across_providers() -> None:
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_breaker_opens_for_each_and_outlives_a_reload(listed: bool) -> None:
     upstream = Scripted()
-    upstream.default("a", lambda _request, call: Unavailable("down") if call.model != "two" else Answer("ok"))
+    upstream.default(
+        "a", lambda _request, call: Unavailable("down") if call.model != "two" else ScriptedAnswer("ok")
+    )
     given = limited(retry="none")
     given["providers"]["a"]["models"] = ["one"] if listed else []
 
@@ -83,7 +85,7 @@ def test_a_breaker_opens_for_each_and_outlives_a_reload(listed: bool) -> None:
 
 def test_the_time_limits_are_those_of_the_provider() -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(after=10.0))
+    upstream.default("a", ScriptedAnswer(after=10.0))
     given = limited(retry="none", timeouts={"attempt": "3s"})
     given["providers"]["a"]["timeouts"] = {"attempt": "2s"}
 

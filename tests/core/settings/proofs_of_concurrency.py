@@ -12,7 +12,7 @@ from routers import Heard, config
 
 from pointsman import Router
 from pointsman.errors import Overloaded
-from pointsman.testing import Answer, Scripted
+from pointsman.testing import Scripted, ScriptedAnswer
 
 # ── how much it bears ────────────────────────────────────────────────────────────────────────────────
 
@@ -25,7 +25,7 @@ def bears(given: dict[str, Any], *, steps: int = 0, pause: float = 2) -> int:
 
     async def story(r: Router) -> int:
         await ask(r)
-        upstream.default("a", Answer(after=0.5))
+        upstream.default("a", ScriptedAnswer(after=0.5))
         await asyncio.sleep(5)
         for _ in range(steps):
             await asyncio.gather(*(ask(r) for _ in range(20)))
@@ -59,7 +59,7 @@ def it_begins_with_that_limit(setting: Setting) -> None:
         given = setting.to(value, alone(adaptive_concurrency={}))
         given["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "max_in_flight": 10}]
         upstream = Scripted()
-        upstream.default("a", Answer(after=0.5))
+        upstream.default("a", ScriptedAnswer(after=0.5))
 
         async def story(r: Router) -> int:
             await asyncio.gather(*(ask(r) for _ in range(20)))
@@ -87,15 +87,17 @@ async def hedged(r: Router, upstream: Scripted, *, samples: int = 10, every: int
     Before it, both have answered `samples` streams in 0.1 s, or in 5 s each `every`-th of them.
     """
     for name in "ab":
-        upstream.script(name, *(Answer(after=5 if every and n % every == 0 else 0.1) for n in range(samples)))
+        upstream.script(
+            name, *(ScriptedAnswer(after=5 if every and n % every == 0 else 0.1) for n in range(samples))
+        )
     for _ in range(2 * samples):
         await listen(r)
     upstream.calls.clear()
     began = asyncio.get_running_loop().time()
     heard = Heard(r)
-    upstream.default("a", Answer(after=30))
-    upstream.default("b", Answer(after=30))
-    upstream.script("b", Answer(after=0.25))
+    upstream.default("a", ScriptedAnswer(after=30))
+    upstream.default("b", ScriptedAnswer(after=30))
+    upstream.script("b", ScriptedAnswer(after=0.25))
     await listen(r)
     won = [each for each in heard.attempts if each.hedge]
     return asyncio.get_running_loop().time() - began - 0.25 if won else None
@@ -145,8 +147,8 @@ def second_attempts_are_that_share_of_the_streams(setting: Setting) -> None:
             for _ in range(20):
                 await listen(r)
             heard = Heard(r)
-            upstream.default("a", Answer(after=30))
-            upstream.default("b", Answer(after=30))
+            upstream.default("a", ScriptedAnswer(after=30))
+            upstream.default("b", ScriptedAnswer(after=30))
             await asyncio.gather(*(listen(r) for _ in range(40)))
             return sum(each.hedge for each in heard.attempts)
 

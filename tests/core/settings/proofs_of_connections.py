@@ -18,7 +18,7 @@ from proving import Given, Setting, ask, proves
 
 from pointsman import ConfigError, Router
 from pointsman.plugin import PointsmanSpec, hookimpl
-from pointsman.testing import ReplayTransport, Reply, run
+from pointsman.testing import CannedReply, ReplayTransport, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.transports.options import TransportOptions
 
@@ -300,7 +300,7 @@ def http_2_is_offered(setting: Setting) -> None:
 def the_transport_of_that_name_carries_the_calls(setting: Setting) -> None:
     other = {"transport": "one"} if setting.key.startswith("providers") else {}
     for value in ("one", "two"):
-        carried = {each: ReplayTransport(Reply(200, ANSWER)) for each in ("one", "two")}
+        carried = {each: ReplayTransport(CannedReply(200, ANSWER)) for each in ("one", "two")}
         ways = Ways(**{name: lambda _options, each=each: each for name, each in carried.items()})
         assert run(asked(setting.to(value, at(1) | other), 1, ways)) == "ok"
         assert [name for name, each in carried.items() if each.requests] == [value]

@@ -12,7 +12,7 @@ from proving import Given, Setting, ask, during, listen, proves
 from routers import config
 
 from pointsman import Router
-from pointsman.testing import Answer, Scripted
+from pointsman.testing import Scripted, ScriptedAnswer
 from pointsman.types import Usage
 
 USED = Usage(prompt=1, completion=1000)
@@ -38,7 +38,7 @@ def timed(setting: Setting, part: str, value: float, other: float) -> Given:
     return setting.to({part: value} if setting.key == level else value, given)
 
 
-def took(given: Given, answer: Answer, *, stream: bool) -> tuple[str, float]:
+def took(given: Given, answer: ScriptedAnswer, *, stream: bool) -> tuple[str, float]:
     """How a call ends, and after how many seconds."""
     upstream = Scripted()
     upstream.default("a", answer)
@@ -51,7 +51,9 @@ def took(given: Given, answer: Answer, *, stream: bool) -> tuple[str, float]:
     return during(given, upstream, story)
 
 
-def holds(setting: Setting, part: str, answer: Answer, *, stream: bool, error: str, whole: float) -> None:
+def holds(
+    setting: Setting, part: str, answer: ScriptedAnswer, *, stream: bool, error: str, whole: float
+) -> None:
     """With 2 s the call ends after 2 s (after what came before), with 8 s it succeeds."""
     end, after = took(timed(setting, part, 2, 8), answer, stream=stream)
     assert end == error
@@ -64,7 +66,7 @@ def holds(setting: Setting, part: str, answer: Answer, *, stream: bool, error: s
 
 @proves(*LEVELS, *(f"{each}.attempt" for each in LEVELS))
 def one_attempt_as_a_whole_takes_no_longer(setting: Setting) -> None:
-    holds(setting, "attempt", Answer(after=5), stream=False, error="AttemptTimeout", whole=5)
+    holds(setting, "attempt", ScriptedAnswer(after=5), stream=False, error="AttemptTimeout", whole=5)
 
 
 @proves(*(f"{each}.first_token" for each in LEVELS))
@@ -75,7 +77,7 @@ def the_first_content_of_a_stream_takes_no_longer(setting: Setting) -> None:
         given["models"]["m"]["deployments"] += (
             [] if alone else [{"provider": "b", "model": "x", "priority": 1}]
         )
-        return took(given | {"retry": "exponential"}, Answer("late", after=5), stream=True)
+        return took(given | {"retry": "exponential"}, ScriptedAnswer("late", after=5), stream=True)
 
     assert came(2, 8, alone=False) == ("ok", pytest.approx(2, abs=0.01))
     assert came(8, 2, alone=False) == ("late", pytest.approx(5, abs=0.01))
@@ -84,16 +86,16 @@ def the_first_content_of_a_stream_takes_no_longer(setting: Setting) -> None:
 
 @proves(*(f"{each}.idle" for each in LEVELS))
 def between_two_pieces_of_a_stream_is_no_longer(setting: Setting) -> None:
-    answer = Answer("two words", after=3, gap=5)  # and one more before the end
+    answer = ScriptedAnswer("two words", after=3, gap=5)  # and one more before the end
     holds(setting, "idle", answer, stream=True, error="MidStreamError", whole=3 + 3 * 5)
 
 
 @proves("timeouts.total", "models.<name>.timeouts.total")
 def the_request_with_all_attempts_takes_no_longer(setting: Setting) -> None:
-    holds(setting, "total", Answer(after=5), stream=False, error="DeadlineExceeded", whole=5)
+    holds(setting, "total", ScriptedAnswer(after=5), stream=False, error="DeadlineExceeded", whole=5)
     given = timed(setting, "total", 20, 600) | {"circuit_breaker": OFF}
     given["retry"] = {"type": "exponential", "attempts": 20, "budget": None, "max_delay": "3s"}
-    _end, after = took(given, Answer(error=DOWN, after=3), stream=False)
+    _end, after = took(given, ScriptedAnswer(error=DOWN, after=3), stream=False)
     assert 14 < after <= 20.01
 
 
@@ -101,7 +103,7 @@ def the_request_with_all_attempts_takes_no_longer(setting: Setting) -> None:
 def so_long_calls_may_still_run_when_it_is_drained(setting: Setting) -> None:
     for value, finished, seconds in ((2, False, 2), (8, True, 5)):
         upstream = Scripted()
-        upstream.default("a", Answer(after=5))
+        upstream.default("a", ScriptedAnswer(after=5))
 
         async def story(r: Router, deployment: bool = True) -> tuple[bool, float]:
             call = asyncio.ensure_future(ask(r))
@@ -134,7 +136,7 @@ def limited(setting: Setting, **limits: Any) -> Given:
 def let_through(given: Given, *, times: int = 10, after: float = 0, **options: Any) -> int:
     """How many of so many calls at once reach an upstream `after` seconds after as many others."""
     upstream = Scripted()
-    upstream.default("a", Answer(after=0.5))
+    upstream.default("a", ScriptedAnswer(after=0.5))
 
     async def story(r: Router) -> int:
         if after:
@@ -186,7 +188,7 @@ def a_request_above_the_burst_is_refused_or_waits_for_a_full_bucket(setting: Set
     def ended(value: str) -> list[tuple[str, float]]:
         given = setting.to(value, limited(setting, tokens="600/min")) | {"queue": {"wait": "10m"}}
         upstream = Scripted()
-        upstream.default("a", Answer(usage=USED))
+        upstream.default("a", ScriptedAnswer(usage=USED))
 
         async def one(r: Router) -> tuple[str, float]:
             began = asyncio.get_running_loop().time()
@@ -253,7 +255,7 @@ def narrow(**changes: Any) -> Given:
 def served(given: Given, callers: int, call: float) -> tuple[int, float]:
     """How many callers at once get an answer that takes `call` seconds, and when the last one is refused."""
     upstream = Scripted()
-    upstream.default("a", Answer(after=call))
+    upstream.default("a", ScriptedAnswer(after=call))
 
     async def one(r: Router) -> tuple[bool, float]:
         began = asyncio.get_running_loop().time()
@@ -291,7 +293,7 @@ def nobody_waits_longer(setting: Setting) -> None:
 def that_share_of_the_turns_is_kept_for_each_lower_priority(setting: Setting) -> None:
     def low(value: str) -> int:
         upstream = Scripted()
-        upstream.default("a", Answer(after=1))
+        upstream.default("a", ScriptedAnswer(after=1))
         turns: Counter[str] = Counter()
 
         async def one(r: Router, priority: str) -> None:
@@ -311,7 +313,7 @@ def that_share_of_the_turns_is_kept_for_each_lower_priority(setting: Setting) ->
 def a_caller_gets_so_many_turns_in_each_round(setting: Setting) -> None:
     def turns(value: dict[str, int]) -> Counter[str]:
         upstream = Scripted()
-        upstream.default("a", Answer(after=1))
+        upstream.default("a", ScriptedAnswer(after=1))
         found: Counter[str] = Counter()
 
         async def one(r: Router, caller: str) -> None:

@@ -11,7 +11,7 @@ from proving import Given, Setting, ask, listen, proves
 
 from pointsman import Router
 from pointsman.plugin import PointsmanSpec, hookimpl
-from pointsman.testing import ReplayTransport, Reply, run
+from pointsman.testing import CannedReply, ReplayTransport, run
 from pointsman.transports.factory import TransportFactory
 from pointsman.types import Message, Tool
 
@@ -69,10 +69,10 @@ class Canned(PointsmanSpec):
     """The transport `canned`: upstreams of one type, which answer everybody."""
 
     def __init__(self, type_: str) -> None:
-        def answer(request: httpx.Request) -> Reply:
+        def answer(request: httpx.Request) -> CannedReply:
             streamed = json.loads(request.content).get("stream", type_ == "ollama")
             kind = STREAMS.get(type_, "text/event-stream") if streamed else "application/json"
-            return Reply(200, ANSWERS[type_][streamed], {"content-type": kind})
+            return CannedReply(200, ANSWERS[type_][streamed], {"content-type": kind})
 
         self.transport = ReplayTransport(answer)
 

@@ -15,7 +15,7 @@ from pointsman import Router
 from pointsman.errors import AuthenticationFailed, Overloaded, PermissionDenied, Unavailable
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 DOWN = Unavailable("down")
 OFF = {"enabled": False}
@@ -88,7 +88,7 @@ async def streams(r: Router, times: int) -> None:
 def the_share_of_slow_calls_opens_it(setting: Setting) -> None:
     def reached(value: str) -> int:
         upstream = Scripted()
-        upstream.script("a", *["ok", Answer(after=2)] * 10)
+        upstream.script("a", *["ok", ScriptedAnswer(after=2)] * 10)
         base = alone(circuit_breaker={**RATES, "slow_after": "1s"})
         during(setting.to(value, base), upstream, lambda r: streams(r, 10))
         return upstream.count("a")
@@ -100,7 +100,7 @@ def the_share_of_slow_calls_opens_it(setting: Setting) -> None:
 def slow_is_a_first_content_that_takes_longer(setting: Setting) -> None:
     def reached(value: str) -> int:
         upstream = Scripted()
-        upstream.default("a", Answer("two words", after=2, gap=2))
+        upstream.default("a", ScriptedAnswer("two words", after=2, gap=2))
         during(setting.to(value, alone(circuit_breaker=RATES)), upstream, lambda r: streams(r, 10))
         return upstream.count("a")
 
@@ -111,7 +111,7 @@ def slow_is_a_first_content_that_takes_longer(setting: Setting) -> None:
 def slow_is_a_call_that_takes_longer_as_a_whole(setting: Setting) -> None:
     def reached(value: str | None) -> int:
         upstream = Scripted()
-        upstream.default("a", Answer(after=2))
+        upstream.default("a", ScriptedAnswer(after=2))
         during(setting.to(value, alone(circuit_breaker=RATES)), upstream, lambda r: ask_often(r, 10))
         return upstream.count("a")
 
@@ -155,7 +155,7 @@ def half_open(given: dict[str, Any], passed: int) -> int:
     async def story(r: Router) -> int:
         await ask_often(r, 5)
         await asyncio.sleep(20)
-        upstream.default("a", Answer(after=1))
+        upstream.default("a", ScriptedAnswer(after=1))
         await ask_often(r, passed)
         before = upstream.count("a")
         await asyncio.gather(*(ask(r) for _ in range(20)))
@@ -485,12 +485,12 @@ def share(given: dict[str, Any], after: float) -> tuple[int, int]:
     async def story(r: Router) -> tuple[int, int]:
         while r.status()["models"]["m"]["deployments"][1]["breaker"]["state"] == "closed":
             await ask(r)
-        upstream.default("a", Answer(after=500))
+        upstream.default("a", ScriptedAnswer(after=500))
         calls = [asyncio.ensure_future(ask(r)) for _ in range(40)]
         await asyncio.sleep(20)
         await ask(r)  # the trial call that closes it
         assert r.status()["models"]["m"]["deployments"][1]["breaker"]["state"] == "closed"
-        upstream.default("b", Answer(after=500))
+        upstream.default("b", ScriptedAnswer(after=500))
         await asyncio.sleep(after)
         calls += [asyncio.ensure_future(ask(r)) for _ in range(60)]
         await asyncio.sleep(1)

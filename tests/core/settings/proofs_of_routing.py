@@ -14,7 +14,7 @@ from pointsman import Router
 from pointsman.errors import ContentFiltered, ContextWindowExceeded, Unavailable
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.strategy import Member, Strategy, StrategyFactory
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 
 DOWN = Unavailable("down")
 OFF = {"enabled": False}
@@ -153,7 +153,7 @@ def higher_ones_take_what_those_before_cannot(setting: Setting) -> None:
 def so_many_attempts_at_the_same_time(setting: Setting) -> None:
     def most(value: object) -> int:
         upstream = Scripted()
-        upstream.default("a", Answer(after=1))
+        upstream.default("a", ScriptedAnswer(after=1))
 
         async def story(r: Router) -> None:
             await asyncio.gather(*(ask(r) for _ in range(9)))

@@ -16,7 +16,7 @@ from pointsman.build.contexts import Contexts
 from pointsman.errors import Outcome
 from pointsman.plugins.registry import Plugins
 from pointsman.strategy import Residency, Sample, Strategy
-from pointsman.testing import Answer, Scripted
+from pointsman.testing import Scripted, ScriptedAnswer
 
 PLUGINS = Plugins()
 
@@ -25,7 +25,7 @@ def placed(given: Given, calls: Sequence[dict[str, Any]], *, together: bool = Fa
     """The deployments of these calls, one after the other or all at once."""
     upstream = Scripted()
     for name in given["providers"]:
-        upstream.default(name, Answer(after=1))
+        upstream.default(name, ScriptedAnswer(after=1))
 
     async def story(r: Router) -> list[str]:
         heard = Heard(r)

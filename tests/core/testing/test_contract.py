@@ -173,7 +173,7 @@ class Toy(Provider):
     async def post(self, request: ChatRequest, call: Call, *, stream: bool) -> Answer:
         body = {"model": call.model, "prompt": request.messages[-1].text, "stream": stream}
         return await call.client.send(
-            "POST", "/chat", body, limits=call.limits, headers=call.headers, stream=stream
+            "POST", "/chat", body, limits=call.timeouts, headers=call.headers, stream=stream
         )
 
 
@@ -356,7 +356,7 @@ class KeyInTheBody(Toy):
     async def post(self, request: ChatRequest, call: Call, *, stream: bool) -> Answer:
         secret = self.context.auth.current()
         body = {"key": secret.reveal() if secret else None}
-        return await call.client.send("POST", "/chat", body, limits=call.limits, headers=call.headers)
+        return await call.client.send("POST", "/chat", body, limits=call.timeouts, headers=call.headers)
 
 
 class ForgetsHeadersAndLimits(Toy):
@@ -506,7 +506,7 @@ def test_time_limits_that_are_not_passed_on_are_found(request: pytest.FixtureReq
 
     found = outcome(subject, "test_an_upstream_that_never_answers_is_given_up_in_time", request)
 
-    assert "limits=call.limits" in str(found)
+    assert "limits=call.timeouts" in str(found)
 
 
 def test_settings_that_take_anything_or_show_it_are_found(request: pytest.FixtureRequest) -> None:

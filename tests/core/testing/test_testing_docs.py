@@ -17,7 +17,7 @@ from pointsman import ConfigError, File, Message, Router, Unsupported
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
-from pointsman.testing import ReplayTransport, Reply, Scripted
+from pointsman.testing import CannedReply, ReplayTransport, Scripted
 from pointsman.transports.factory import TransportFactory
 
 pytest_plugins = ["pytester"]
@@ -79,7 +79,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 class Replaying(PointsmanSpec):
     """The transport `replay`, which gives one answer to everything."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: CannedReply) -> None:
         self.transport = ReplayTransport(reply)
 
     @hookimpl
@@ -94,7 +94,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 async def test_the_echo_of_the_page_is_found_by_its_entry_point_and_answers(install: Install) -> None:
     install("pointsman-echo")
-    upstream = Replaying(Reply(200, b'{"text": "HELLO", "tokens": 3}'))
+    upstream = Replaying(CannedReply(200, b'{"text": "HELLO", "tokens": 3}'))
 
     async with Router.from_config(config(), plugins=[upstream]) as router:
         reply = await router.chat("parrot", "hello")
@@ -109,7 +109,7 @@ async def test_the_echo_of_the_page_streams(install: Install) -> None:
     install("pointsman-echo")
     body = b'data: {"text": "HEL"}\n\ndata: {"text": "LO"}\n\ndata: {"tokens": 3}\n\ndata: [END]\n\n'
 
-    async with Router.from_config(config(), plugins=[Replaying(Reply(200, body).cut_by(7))]) as router:
+    async with Router.from_config(config(), plugins=[Replaying(CannedReply(200, body).cut_by(7))]) as router:
         async with router.stream("parrot", "hello") as stream:
             pieces = [event.text async for event in stream if event.text]
 
@@ -122,7 +122,7 @@ async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and
 ) -> None:
     text = install("pointsman-acme")["src/pointsman_acme/__init__.py"]
     answer = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'
-    upstream = Replaying(Reply(200, answer, {"content-type": "application/json"}))
+    upstream = Replaying(CannedReply(200, answer, {"content-type": "application/json"}))
     here = {"type": "acme", "api_key": "k-1", "transport": "replay"}
     other = here | {"max_tokens_field": "max_completion_tokens"}
     given = {

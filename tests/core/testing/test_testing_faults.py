@@ -30,7 +30,7 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.plugin import PointsmanSpec, hookimpl
-from pointsman.testing import Fault, FaultUpstream, Frames, Reply, client_for, run
+from pointsman.testing import CannedReply, Fault, FaultUpstream, Frames, client_for, run
 from pointsman.testing.faults import FaultStep, frames_of
 from pointsman.transports.factory import TransportFactory
 
@@ -153,9 +153,9 @@ class Transports(PointsmanSpec):
 
 
 def upstream(dialect: Dialect, *script: FaultStep, streamed: bool, **more: Any) -> FaultUpstream:
-    reply = Reply(200, dialect.stream, {"content-type": dialect.content_type})
+    reply = CannedReply(200, dialect.stream, {"content-type": dialect.content_type})
     if not streamed:
-        reply = Reply(200, dialect.whole, {"content-type": "application/json"})
+        reply = CannedReply(200, dialect.whole, {"content-type": "application/json"})
     return FaultUpstream(reply, *script, frames=dialect.frames, **more)
 
 
@@ -412,7 +412,7 @@ def test_a_slow_close_costs_a_stream_nothing_and_a_whole_answer_its_time(dialect
 def test_a_line_break_in_a_header_injects_nothing(dialect: str) -> None:
     async def work() -> tuple[str, float | None]:
         given = HERE[dialect]
-        refusing = FaultUpstream(Reply(503, b"{}"), Fault.crlf_in_headers())
+        refusing = FaultUpstream(CannedReply(503, b"{}"), Fault.crlf_in_headers())
         async with router(given, a=refusing) as router_:
             with pytest.raises(CallError) as caught:
                 await router_.chat("m", "hi", max_tokens=9)
@@ -446,7 +446,7 @@ async def heard(transport: FaultUpstream, count: int) -> list[str]:
 
 def test_the_script_comes_first_and_then_chance_and_what_happened_is_written_down() -> None:
     transport = FaultUpstream(
-        Reply(200, b"fine"),
+        CannedReply(200, b"fine"),
         Fault.reset(),
         None,
         [Fault.latency(1), Fault.cut_after(2)],
@@ -464,7 +464,7 @@ def test_the_script_comes_first_and_then_chance_and_what_happened_is_written_dow
 def test_a_share_of_the_requests_suffers_and_the_seed_says_which() -> None:
     def suffered(seed: int) -> list[str]:
         faults = [Fault.refuse(), Fault.reset(), [Fault.slices(), Fault.cut_after(1)]]
-        transport = FaultUpstream(Reply(200, b"fine"), faults=faults, share=0.2, seed=seed)
+        transport = FaultUpstream(CannedReply(200, b"fine"), faults=faults, share=0.2, seed=seed)
         run(heard(transport, 1_000))
         return transport.suffered
 
@@ -478,13 +478,13 @@ def test_a_share_of_the_requests_suffers_and_the_seed_says_which() -> None:
 
 
 def test_the_reply_may_depend_on_the_request() -> None:
-    transport = FaultUpstream(lambda request: Reply(200, request.url.path.encode()))
+    transport = FaultUpstream(lambda request: CannedReply(200, request.url.path.encode()))
 
     assert run(heard(transport, 1)) == ["/"]
 
 
 def test_a_request_that_is_given_up_is_counted() -> None:
-    transport = FaultUpstream(Reply(200, b"fine"), Fault.latency(60), Fault.timeout())
+    transport = FaultUpstream(CannedReply(200, b"fine"), Fault.latency(60), Fault.timeout())
 
     assert run(heard(transport, 2)) == ["AttemptTimeout", "AttemptTimeout"]
     assert transport.cancelled == 2
@@ -493,7 +493,7 @@ def test_a_request_that_is_given_up_is_counted() -> None:
 def test_a_fault_that_needs_a_frame_says_so() -> None:
     for fault, name in ((Fault.error_after(1), "error"), (Fault.ping_only(1), "ping")):
         with pytest.raises(PluginError) as caught:
-            run(sent(FaultUpstream(Reply(200, b"fine"), fault)))
+            run(sent(FaultUpstream(CannedReply(200, b"fine"), fault)))
         assert f"Frames({name}=" in str(caught.value.__cause__)
     with pytest.raises(ValueError, match="above 0"):
         Fault.bandwidth(0)
@@ -503,7 +503,7 @@ def test_a_fault_of_ones_own_is_a_function() -> None:
     teapot = Fault("teapot", lambda given, _frames, _rng: replace(given, status=418))
 
     async def status() -> int:
-        transport = FaultUpstream(Reply(200), teapot)
+        transport = FaultUpstream(CannedReply(200), teapot)
         response = await transport.handle_async_request(httpx.Request("GET", "http://upstream.test"))
         return response.status_code
 

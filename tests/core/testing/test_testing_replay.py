@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from pointsman.errors import AttemptTimeout, ConnectionFailed, Truncated
 from pointsman.provider import Provider, ProviderFactory
-from pointsman.testing import ReplayTransport, Reply, call_for, client_for, provider_for, run
+from pointsman.testing import CannedReply, ReplayTransport, call_for, client_for, provider_for, run
 
 URL = "http://upstream.test"
 
@@ -31,13 +31,17 @@ async def body_of(transport: ReplayTransport) -> bytes:
 
 @given(st.binary(max_size=200), st.integers(0, 1000), st.lists(st.integers(-5, 300)))
 def test_the_pieces_of_a_body_are_the_body_and_none_is_empty(body: bytes, seed: int, cuts: list[int]) -> None:
-    for reply in (Reply(200, body), Reply(200, body).cut_by(seed), Reply(200, body).cut(*cuts)):
+    for reply in (
+        CannedReply(200, body),
+        CannedReply(200, body).cut_by(seed),
+        CannedReply(200, body).cut(*cuts),
+    ):
         assert b"".join(reply.pieces()) == body
         assert all(reply.pieces())
 
 
 def test_seed_1_cuts_everywhere_and_a_seed_always_in_the_same_places() -> None:
-    reply = Reply(200, b"abc" * 50)
+    reply = CannedReply(200, b"abc" * 50)
 
     assert {len(piece) for piece in reply.cut_by(1).pieces()} == {1}
     assert reply.cut_by(5) == reply.cut_by(5)
@@ -45,7 +49,7 @@ def test_seed_1_cuts_everywhere_and_a_seed_always_in_the_same_places() -> None:
 
 def test_steps_are_given_in_order_and_the_last_again() -> None:
     async def work() -> list[bytes]:
-        transport = ReplayTransport(Reply(200, b"one"), Reply(200, b"two"))
+        transport = ReplayTransport(CannedReply(200, b"one"), CannedReply(200, b"two"))
         return [await body_of(transport) for _ in range(3)]
 
     assert run(work()) == [b"one", b"two", b"two"]
@@ -53,7 +57,7 @@ def test_steps_are_given_in_order_and_the_last_again() -> None:
 
 def test_a_function_answers_each_request() -> None:
     async def work() -> bytes:
-        return await body_of(ReplayTransport(lambda request: Reply(200, request.method.encode())))
+        return await body_of(ReplayTransport(lambda request: CannedReply(200, request.method.encode())))
 
     assert run(work()) == b"GET"
 
@@ -61,24 +65,26 @@ def test_a_function_answers_each_request() -> None:
 @pytest.mark.parametrize(
     ("step", "kind"),
     [
-        (Reply(200, b"abc").until(2, "break"), Truncated),
-        (Reply(200, b"abc").until(2, "silence"), AttemptTimeout),
+        (CannedReply(200, b"abc").until(2, "break"), Truncated),
+        (CannedReply(200, b"abc").until(2, "silence"), AttemptTimeout),
         (None, AttemptTimeout),
         (httpx.ConnectError("refused"), ConnectionFailed),
     ],
 )
-def test_faults_are_what_a_provider_would_see(step: Reply | Exception | None, kind: type[Exception]) -> None:
+def test_faults_are_what_a_provider_would_see(
+    step: CannedReply | Exception | None, kind: type[Exception]
+) -> None:
     with pytest.raises(kind):
         run(body_of(ReplayTransport(step)))
 
 
 def test_a_body_cut_short_that_ends_well_is_just_shorter() -> None:
-    assert run(body_of(ReplayTransport(Reply(200, b"abc").until(2)))) == b"ab"
+    assert run(body_of(ReplayTransport(CannedReply(200, b"abc").until(2)))) == b"ab"
 
 
 def test_it_is_known_what_came_and_what_became_of_the_answers() -> None:
     async def work() -> ReplayTransport:
-        transport = ReplayTransport(Reply(200, b"abc").cut(1))
+        transport = ReplayTransport(CannedReply(200, b"abc").cut(1))
         client = client_for(URL, transport, key="k")
         read = await client.send("GET", "/read", limits=client.within(5))
         await read.read()

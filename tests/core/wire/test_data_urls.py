@@ -116,7 +116,7 @@ def test_no_more_than_the_ends_of_a_large_text_are_decoded(monkeypatch: pytest.M
         return base64.b64decode(text, **options)
 
     monkeypatch.setattr("pointsman.wire.data_urls.b64decode", counting)
-    monkeypatch.setattr("pointsman.requests.parts.base64", None)
+    monkeypatch.setattr("pointsman.requests.messages.base64", None)
 
     parts(BIG * 20)
 

@@ -15,7 +15,7 @@ from pointsman.errors import BadResponse, PluginError
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.provider import Call, Provider, ProviderContext, ProviderFactory
 from pointsman.requests.parsing import chat_request, embed_request, generate_request
-from pointsman.testing import Answer, Scripted, run
+from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import ChatResponse, EmbedResponse, Finished, Image, Message, Text, Usage, UsageUpdate
 from pointsman.wire.token_usage import LONGEST_ANSWER, plausible, unsound
 
@@ -79,7 +79,7 @@ def limited(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("usage", [Usage(ABSURD, 1), Usage(1, ABSURD), Usage(ABSURD, ABSURD)])
 def test_an_absurd_count_does_not_lock_a_limit(usage: Usage) -> None:
     upstream = Scripted()
-    upstream.default("a", Answer(usage=usage))
+    upstream.default("a", ScriptedAnswer(usage=usage))
 
     async def main() -> None:
         async with Router.from_config(limited(), plugins=[upstream]) as router:

@@ -22,7 +22,7 @@ from pointsman.testing.contract import (
     CannedStream,
     ProviderContract,
 )
-from pointsman.testing.replay import Reply
+from pointsman.testing.replay import CannedReply
 from pointsman.types import (
     ChatRequest,
     File,
@@ -97,7 +97,7 @@ class TestOllama(ProviderContract):
         body=b'{"models":[{"name":"qwen3:4b","model":"qwen3:4b","size":2620788260},{"name":"nomic:latest"}]}',
         ids=("qwen3:4b", "nomic:latest"),
     )
-    probe_ok = Reply(200, b'{"version":"0.32.14"}')
+    probe_ok = CannedReply(200, b'{"version":"0.32.14"}')
     errors = (
         refusal("001-503-busy", Unavailable),
         refusal("002-404-chat", ModelNotFound),

@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from replay import Exchange, exchanges, openai_endpoint, recorded, sse_frames
 
+from pointsman.errors import PointsmanError
 from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, ReasoningDelta, TextDelta, Usage
 from pointsman_openai import decode, shapes
 from pointsman_openai.decode import ChatDecoder
@@ -245,6 +246,121 @@ def test_a_stream_of_unusual_chunks_is_looked_at_in_vain_a_few_times_only(
 
     assert len(looked) < 10
     assert [event.text for event in events[1:]] == [" word"] * 100
+
+
+def plain(text: str, **members: Any) -> bytes:
+    """A chunk that says `text`, with other `members`, written as most servers write it."""
+    choices = [{"index": 0, "delta": {"content": text}, "logprobs": None, "finish_reason": None}]
+    value = {**CHUNK, "choices": choices, **members}
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The chunks that are read as a whole from now on."""
+    looked: list[bytes] = []
+
+    def delta_of(data: bytes) -> shapes.Delta | None:
+        looked.append(data)
+        return shapes.delta_of(data)
+
+    monkeypatch.setattr(decode, "delta_of", delta_of)
+    return looked
+
+
+@pytest.mark.parametrize("spaces", ["", " "])
+@pytest.mark.parametrize("paddings", [None, ["", "aB3", "x" * 20, "_"]], ids=["plain", "padded"])
+def test_of_chunks_that_differ_in_nothing_but_their_text_the_text_alone_is_read(
+    monkeypatch: pytest.MonkeyPatch, paddings: list[str] | None, spaces: str
+) -> None:
+    texts = ["a", "b", 'say "no"', "Grüße", "tab\t", "", "\\", "}]}", "\U0001f600"]
+    chunks = [
+        plain(text, obfuscation=(paddings or "x")[n % len(paddings or "x")]) for n, text in enumerate(texts)
+    ]
+    chunks = [chunk.replace(b'"content":', b'"content":' + spaces.encode()) for chunk in chunks]
+    looked = looked_at(monkeypatch)
+    decoder = ChatDecoder()
+    events: list[Any] = []
+
+    decoder.decode_plain(chunks, events)
+
+    assert [event.text for event in events[1:]] == [text for text in texts if text]
+    assert looked == chunks[1:2], "the first one is read with care, as it begins the answer"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        plain("c", error={"message": "no"}),
+        plain("c", usage={"prompt_tokens": 1}),
+        plain("c", citations=["https://a"]),
+        plain("c", id="chatcmpl-2"),
+        plain("c", obfuscation=""),
+        plain("c").replace(b'"c"', b'"c","content":"d"'),
+        plain("c").replace(b'"c"', b'"c","role":"assistant"'),
+        plain("c").replace(b'"c"', b"null"),
+        plain("c").replace(b'"c"', b'["c"]'),
+        plain("c").replace(b'"c"', b'"\\ud83d"'),
+        plain("c").replace(b'"c"', b'"c"},"finish_reason":"stop","delta":{"content":"d"'),
+        plain("c").replace(b'"c"', b'"c"},"x":{"content":"d"'),
+        plain("c").replace(b'"obfuscation":"ab"', b'"obfuscation":"ab","error":"no"'),
+    ],
+)
+def test_a_chunk_that_differs_in_more_is_read_as_if_none_had_been_like_it(odd: bytes) -> None:
+    before = [plain("a"), plain("b"), plain("b")]
+
+    def told(decoder: ChatDecoder) -> tuple[list[Any], str]:
+        events: list[Any] = []
+        try:
+            decoder.decode_plain([*before, odd, plain("e")], events)
+        except PointsmanError as error:
+            return events, str(error)
+        return events, ""
+
+    assert told(ChatDecoder()) == told(shape_fuzz.CarefulDecoder())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        plain("c").replace(b'"c"', b'"c","d"'),
+        plain("c").replace(b'"c"', b'"c'),
+        plain("c").replace(b'"c"', b""),
+        plain("c").replace(b'"c"', b'"\xff"'),
+        plain("c").replace(b'"c"', b'"\t"'),
+        plain("c")[:-1],
+        plain("c").replace(b'"ab"', b'"ab'),
+    ],
+)
+def test_a_chunk_that_is_no_json_is_none_also_behind_its_like(odd: bytes) -> None:
+    test_a_chunk_that_differs_in_more_is_read_as_if_none_had_been_like_it(odd)
+
+
+def test_a_stream_whose_chunks_are_never_alike_is_not_compared_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = looked_at(monkeypatch)
+    chunks = [plain("a", created=n) for n in range(100)]
+    decoder = ChatDecoder()
+    events: list[Any] = []
+
+    decoder.decode_plain([*chunks, chunks[-1]], events)
+
+    assert len(events) == 102
+    assert len(looked) == 100, "the last one, which is like that before it, is read as a whole as well"
+
+
+def test_a_stream_that_says_something_else_around_its_texts_after_a_while_is_compared_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = looked_at(monkeypatch)
+    seconds = [plain("a", created=n // 10) for n in range(100)]  # as llama.cpp says the time
+    decoder = ChatDecoder()
+    events: list[Any] = []
+
+    decoder.decode_plain(seconds, events)
+
+    assert len(events) == 101
+    assert len(looked) == 10
 
 
 # ── both ways ────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,8 @@ from pointsman_cli.discover import Candidate, Found, literal, provider_section
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from pointsman._internal.settings import Section
+
 _HEAD = """\
 # A configuration of pointsman. Check it:  pointsman config check
 # Every key:  pointsman config schema
@@ -60,7 +62,7 @@ def _tail() -> str:
     from pointsman.config.sections import TimeoutSettings
     from pointsman.resilience.circuit_breaker import BreakerSettings
 
-    sections: dict[str, type[BaseModel]] = {
+    sections: dict[str, type[BaseModel] | type[Section]] = {
         "retry": ExponentialSettings,
         "circuit_breaker": BreakerSettings,
         "timeouts": TimeoutSettings,
@@ -75,7 +77,7 @@ def _row(values: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
 
 
-def _defaults(section: type[BaseModel], names: Sequence[str]) -> dict[str, str]:
+def _defaults(section: type[BaseModel] | type[Section], names: Sequence[str]) -> dict[str, str]:
     """The defaults of a section, as people write them."""
     from pointsman.units import format_duration
 

@@ -10,11 +10,11 @@ from asyncio import get_running_loop
 import httpx
 
 from pointsman.plugin import (
+    HttpxRequest,
+    HttpxResponse,
     RawTransport,
     Reply,
-    Request,
     RequestTemplate,
-    Response,
     Slots,
     TlsContexts,
     TransportOptions,
@@ -78,7 +78,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         reader = ResponseReader(request.method == "HEAD", outgoing.close)
         rest = outgoing if outgoing.more else None
         connection = await self._exchange(outgoing.data, reader, outgoing.origin, request, rest)
-        return Response(
+        return HttpxResponse(
             reader.status,
             reader.headers,
             (H1Body if reader.done else H1Reply)(connection, reader),
@@ -96,7 +96,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         if head.plain and len(content) <= JOINED:
             data, rest = head.filled(values, content), None
         else:
-            outgoing = encoded(Request(shared, values, content))
+            outgoing = encoded(HttpxRequest(shared, values, content))
             data, rest = outgoing.data, outgoing if outgoing.more else None
         connection = await self._exchange(data, reader, head.origin, shared, rest)
         if reader.done:

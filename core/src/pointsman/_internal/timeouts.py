@@ -14,7 +14,8 @@ from itertools import count
 from math import inf
 from types import TracebackType
 
-_TIDY_FROM = 64
+_UNTIDY = 64
+"""Limits that were given back and may stay in the heap, beside as many as two for each that waits."""
 GRACE = 1.0
 """Seconds after which a task that goes on beyond its limit is cancelled once more: time to clean up in."""
 
@@ -24,82 +25,88 @@ class TimerHeap:
 
     A limit that is given back stays in the heap until there are more of those than others. So what a limit
     costs does not depend on how many there are, and the loop hears of few.
+
+    Attributes:
+        heap: when each rings, and a number of its own, so that limits themselves are never compared.
+        waiting: how many of them are to ring.
+        loop: the one that is served; `rings_at`: when its timer rings, infinite for never.
     """
 
-    __slots__ = ("_given_back", "_handle", "_heap", "_loop", "_numbers", "_rings_at")
+    __slots__ = ("_handle", "heap", "loop", "numbers", "rings_at", "waiting")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timeouts]] = []
-        self._numbers = count()  # so that limits themselves are never compared
-        self._given_back = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.heap: list[tuple[float, int, Timeouts]] = []
+        self.numbers = count()
+        self.waiting = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.rings_at = inf
         self._handle: asyncio.TimerHandle | None = None
-        self._rings_at = inf
 
-    def add(self, limits: Timeouts, when: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Have `limits` ring at `when`, and no longer when they would have."""
-        if loop is not self._loop:
+    def add(self, limits: Timeouts, when: float, task: asyncio.Task[object]) -> None:
+        """Have `limits`, which hold for `task`, ring at `when`, and no longer when they would have."""
+        # The task's loop: to look for the running one is a system call (getpid) in CPython 3.11.
+        if (loop := task.get_loop()) is not self.loop:
             self._move(loop)
-        if limits.fires_at != inf:
-            self.release()
+        if limits.fires_at == inf:
+            self.waiting += 1
         limits.fires_at = when
-        heappush(self._heap, (when, next(self._numbers), limits))
-        if when < self._rings_at:
-            self._set(when)
+        heappush(self.heap, (when, next(self.numbers), limits))
+        if when < self.rings_at:
+            self.set(when)
+        if len(self.heap) > 2 * self.waiting + _UNTIDY:
+            self.tidy()
 
-    def release(self) -> None:
-        """Hear that limits which were added are not to ring as they were."""
-        self._given_back = given_back = self._given_back + 1
-        if given_back == len(self._heap):
-            self._heap.clear()
-            self._given_back = 0
-        elif given_back > _TIDY_FROM and 2 * given_back > len(self._heap):
-            self._tidy()
+    def release(self, limits: Timeouts) -> None:
+        """Have `limits`, which were added, not ring."""
+        limits.fires_at = inf
+        self.waiting -= 1
+        if not self.waiting:
+            self.heap.clear()
 
     def close(self) -> None:
         """Give the loop's timer back, unless somebody waits for it."""
-        self._tidy()
-        if not self._heap:
-            self._set(inf)
+        self.tidy()
+        if not self.heap:
+            self.set(inf)
 
     def _move(self, loop: asyncio.AbstractEventLoop) -> None:
         """Serve another loop; on the one before nobody waits any more."""
-        for when, _, limits in self._heap:
+        for when, _, limits in self.heap:
             if limits.fires_at == when:
                 limits.fires_at = inf
-        self._heap.clear()
-        self._given_back = 0
-        self._set(inf)
-        self._loop = loop
+        self.heap.clear()
+        self.waiting = 0
+        self.set(inf)
+        self.loop = loop
 
-    def _tidy(self) -> None:
-        self._heap[:] = [each for each in self._heap if each[2].fires_at == each[0]]
-        heapify(self._heap)
-        self._given_back = 0
+    def tidy(self) -> None:
+        """Take out those that were given back."""
+        self.heap[:] = [each for each in self.heap if each[2].fires_at == each[0]]
+        heapify(self.heap)
 
-    def _set(self, when: float) -> None:
+    def set(self, when: float) -> None:
+        """Have the loop's timer ring at `when`, and no longer when it would have; infinite for never."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        self._rings_at = when
-        if when < inf and self._loop is not None:
-            self._handle = self._loop.call_at(when, self._ring)
+        self.rings_at = when
+        if when < inf and self.loop is not None:
+            self._handle = self.loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
         # The instant it was set for, not the loop's time: loops run a timer up to their resolution early.
-        now, self._rings_at, self._handle = self._rings_at, inf, None
-        heap = self._heap
+        now, self.rings_at, self._handle = self.rings_at, inf, None
+        heap = self.heap
         while heap and heap[0][0] <= now:
             when, _, limits = heappop(heap)
             if limits.fires_at == when:
-                limits.ring()
-            else:
-                self._given_back -= 1
+                limits.fires_at = inf
+                self.waiting -= 1
+                limits.ring(when)
         while heap and heap[0][2].fires_at != heap[0][0]:
             heappop(heap)
-            self._given_back -= 1
-        if heap and heap[0][0] < self._rings_at:
-            self._set(heap[0][0])
+        if heap and heap[0][0] < self.rings_at:
+            self.set(heap[0][0])
 
 
 class Timeouts:
@@ -124,10 +131,10 @@ class Timeouts:
     def __init__(self, alarms: TimerHeap | None = None) -> None:
         """`alarms`: shared with other limits."""
         self._alarms = TimerHeap() if alarms is None else alarms
-        self.fires_at = inf
+        self.fires_at = self.when = inf
         self._task: asyncio.Task[object] | None = None
         self._rung = 0
-        self.when = inf
+        self._error: Callable[[], Exception] = TimeoutError
 
     def until(self, when: float | None, error: Callable[[], Exception]) -> Timeouts:
         """The limit of the next wait.
@@ -145,57 +152,51 @@ class Timeouts:
     def close(self) -> None:
         """Give the alarm back, unless a wait depends on it; the next wait would set another."""
         if self.fires_at != inf and self._task is None:
-            self.fires_at = inf
-            self._alarms.release()
+            self._alarms.release(self)
 
     def __enter__(self) -> Timeouts:
         when = self.when
         if when == inf:
             return self
-        task = current_task()
-        if task is None:
-            raise RuntimeError("a time limit needs a running task")
+        self._task = task = current_task() or _no_task()
         self._cancelling = task.cancelling()
-        self._task = task
         if when < self.fires_at:
-            # The task's own: to look for the running one is a system call (getpid) in CPython 3.11.
-            self._alarms.add(self, when, task.get_loop())
+            self._alarms.add(self, when, task)
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        _kind: type[BaseException] | None,
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        if self._rung:
-            self._end(kind, error)
+        # As `over`, spelt out: each chunk of a stream comes by here.
+        if self._rung and self._ended_by_limit(error):
+            raise self._error() from error
         self._task = None
         self.when = inf
 
-    def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
-        """The wait is over, and late. Raises the error of the limit unless something else ended it."""
+    def _ended_by_limit(self, error: BaseException | None) -> bool:
+        """End a wait at whose limit the alarm rang. Whether that ended it, and nothing else did."""
         task, self._task = self._task, None
         rung, self._rung = self._rung, 0
         self.when = inf
         assert task is not None
         for _ in range(rung):  # one for each ring, so that what is left are the cancellations of others
             task.uncancel()
-        ours = kind is None or issubclass(kind, Exception | asyncio.CancelledError)
-        if ours and task.cancelling() <= self._cancelling:
-            raise self._error() from error
+        ours = error is None or isinstance(error, Exception | asyncio.CancelledError)
+        return ours and task.cancelling() <= self._cancelling
 
-    def ring(self) -> None:
-        """The alarm rings."""
-        rang_at, self.fires_at = self.fires_at, inf
+    def ring(self, rang_at: float) -> None:
+        """The alarm, which was set for `rang_at`, rings."""
         task = self._task
         if task is None:
             return
         if rang_at < self.when:  # it was set for an earlier wait
-            self._alarms.add(self, self.when, task.get_loop())
+            self._alarms.add(self, self.when, task)
             return
         self._rung += 1
-        self._alarms.add(self, rang_at + GRACE, task.get_loop())
+        self._alarms.add(self, rang_at + GRACE, task)
         task.cancel()
 
 
@@ -213,45 +214,84 @@ class ExtensibleLimits(Timeouts):
         super().__init__(alarms)
         self.later: Callable[[], float] | None = None
 
-    def ring(self) -> None:
-        if self.later is not None and self._task is not None and self.fires_at >= self.when:
+    def ring(self, rang_at: float) -> None:
+        if self.later is not None and self._task is not None and rang_at >= self.when:
             later, self.later = self.later, None
             self.when = max(self.when, later())
-        super().ring()
+        super().ring(rang_at)
 
 
 class TimeLimit(Timeouts):
     """`with TimeLimit(when, error):` is the limit of a single wait, after which the alarm is given back.
 
-    Arguments as of `Timeouts` and `Timeouts.until`; without `alarms` its timer is its own.
+    It holds from when it is made; who uses no `with` calls `over`, and makes the error itself. Arguments as
+    of `Timeouts` and `Timeouts.until`; without `alarms` its timer is its own.
     """
 
     __slots__ = ("_shared",)
 
     def __init__(
-        self, when: float | None, error: Callable[[], Exception], alarms: TimerHeap | None = None
+        self,
+        when: float | None,
+        error: Callable[[], Exception] = TimeoutError,
+        alarms: TimerHeap | None = None,
     ) -> None:
-        # Not through `super().__init__`: every call that is answered whole makes one of these.
+        # Not through `super().__init__` and `__enter__`: every call that is answered whole makes one.
         self._shared = alarms is not None
-        self._alarms = TimerHeap() if alarms is None else alarms
-        self.fires_at = inf
-        self._task = None
-        self._rung = 0
-        self.when = inf if when is None else when
+        self._alarms = alarms = alarms or TimerHeap()
         self._error = error
+        self._rung = 0
+        self._task = None
+        self.fires_at = self.when = inf
+        if when is None or when == inf:
+            return
+        self.when = when
+        # Asked for the task of its loop: to look for the running loop is a system call, as `add` says.
+        task = None if alarms.loop is None else current_task(alarms.loop)
+        if task is None:
+            self._task = task = current_task() or _no_task()
+            alarms.add(self, when, task)
+        else:  # as `add`, spelt out
+            self._task = task
+            self.fires_at = when
+            alarms.waiting += 1
+            heappush(alarms.heap, (when, next(alarms.numbers), self))
+            if when < alarms.rings_at:
+                alarms.set(when)
+        self._cancelling = task.cancelling()
+
+    def __enter__(self) -> TimeLimit:
+        return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        _kind: type[BaseException] | None,
         error: BaseException | None,
-        traceback: TracebackType | None,
+        _traceback: TracebackType | None,
     ) -> None:
-        if self.fires_at != inf:
-            self.fires_at = inf
-            self._alarms.release()
-            if not self._shared:
-                self._alarms.close()
+        if self.over(error):
+            raise self._error() from error
+
+    def over(self, error: BaseException | None = None) -> bool:
+        """End the wait, which raised `error` or nothing. Whether it was the limit that ended it.
+
+        Asked once more, it says no.
+        """
+        if self.fires_at != inf:  # as `TimerHeap.release`, spelt out
+            alarms, self.fires_at = self._alarms, inf
+            alarms.waiting = waiting = alarms.waiting - 1
+            if not waiting:
+                alarms.heap.clear()
+                if not self._shared:
+                    alarms.close()
+            elif len(alarms.heap) > 2 * waiting + _UNTIDY:
+                alarms.tidy()
         if self._rung:
-            self._end(kind, error)
+            return self._ended_by_limit(error)
         self._task = None
         self.when = inf
+        return False
+
+
+def _no_task() -> asyncio.Task[object]:
+    raise RuntimeError("a time limit needs a running task")

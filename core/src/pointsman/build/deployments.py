@@ -19,7 +19,7 @@ from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider
-from pointsman.requests.parsing import default_options
+from pointsman.requests.options import default_options
 from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
 from pointsman.resilience.loaded_models import POLL_SECONDS, ModelServer

@@ -8,8 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 from pydantic import BaseModel
 
-from pointsman._internal.scrubber import userinfo
-from pointsman.auth import Auth, Fixed, Overheard
+from pointsman._internal.scrubber import Scrubber, userinfo
+from pointsman.auth import Auth, Fixed, Secret
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
@@ -101,7 +101,7 @@ class Providers:
             settings,
             name=name,
             base_url=None if base_url is None else base_url.rstrip("/"),
-            auth=Overheard(auth, self._draft.scrubber),
+            auth=_Overheard(auth, self._draft.scrubber),
             open=open_client,
         )
         provider = self._factories.make("provider", config.type, path, lambda: factory.make(context))
@@ -193,3 +193,24 @@ class Providers:
 def _reach(config: ProviderConfig) -> dict[str, Any]:
     """What a provider object and its clients are made of, but for the time to connect."""
     return {name: value for name, value in config if name not in _BESIDE}
+
+
+class _Overheard:
+    """`auth`, with a scrubber that hears of every credential it gives, to hide it from then on."""
+
+    __slots__ = ("_auth", "_scrubber")
+
+    def __init__(self, auth: Auth, scrubber: Scrubber) -> None:
+        self._auth = auth
+        self._scrubber = scrubber
+
+    def current(self) -> Secret | None:
+        if (secret := self._auth.current()) is not None:
+            self._scrubber.learn(secret.reveal())
+        return secret
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._auth, name)
+
+    def rejected(self, secret: Secret) -> bool:
+        return self._auth.rejected(secret)

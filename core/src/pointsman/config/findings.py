@@ -11,9 +11,13 @@ from msgspec import Struct, structs
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from pointsman._internal.settings import Section
 from pointsman._internal.suggest import did_you_mean
 from pointsman.config.foreign_keys import instead, missing, of_key
 from pointsman.config.problems import KeyPath
+
+Model = type[BaseModel] | type[Section]
+"""What says which keys there are: a section of ours, or the settings of a plugin."""
 
 _SHORTEST_SECRET = 8
 """Characters. A shorter value is not hidden in a message: it would hide ordinary words."""
@@ -34,7 +38,7 @@ class Finding(Struct, frozen=True):
 
 
 def findings(
-    error: ValidationError, model: type[BaseModel], *, also: Iterable[str] = (), foreign: bool = False
+    error: ValidationError, model: Model, *, also: Iterable[str] = (), foreign: bool = False
 ) -> list[Finding]:
     """What `error`, raised by `model`, says.
 
@@ -80,7 +84,7 @@ def kind(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def _finding(details: ErrorDetails, model: type[BaseModel], also: tuple[str, ...]) -> Finding:
+def _finding(details: ErrorDetails, model: Model, also: tuple[str, ...]) -> Finding:
     path = tuple(step for step in details["loc"] if step != "[key]")
     if details["type"] == "extra_forbidden":
         known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]
@@ -175,12 +179,17 @@ def _fields_at(model: Any, path: KeyPath) -> list[str]:
     """The keys that may stand at `path` inside `model`."""
     current = _plain(model)
     for step in path:
-        if isinstance(current, type) and issubclass(current, BaseModel):
+        if isinstance(current, type) and issubclass(current, Section):
+            known = step in current.model_fields
+            current = _plain(current.annotation(str(step))) if known else None
+        elif isinstance(current, type) and issubclass(current, BaseModel):
             field = current.model_fields.get(str(step))
             current = _plain(field.annotation) if field is not None else None
         else:
             inner = get_args(current)
             current = _plain(inner[-1] if get_origin(current) is dict else inner[0]) if inner else None
+    if isinstance(current, type) and issubclass(current, Section):
+        return list(current.model_fields)
     if isinstance(current, type) and issubclass(current, BaseModel):
         return [field.alias or name for name, field in current.model_fields.items()]
     return []

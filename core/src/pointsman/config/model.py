@@ -5,17 +5,19 @@
 until the build knows the plugin's own model and calls `Config.validate_settings`.
 """
 
-# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from msgspec import structs
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, ValidationError
 
 from pointsman._internal.regular_files import read_regular
-from pointsman._internal.settings import Rare, Section, no_entries, no_items
+from pointsman._internal.settings import Section, setting
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
@@ -30,9 +32,9 @@ from pointsman.config.sections import (
     LimitsConfig,
     ModelConfig,
     Named,
+    Open,
     ProviderConfig,
     TimeoutSettings,
-    _Open,
 )
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
@@ -55,86 +57,71 @@ Further = Callable[["Config"], Sequence[Finding]]
 """What somebody who knows the plugins finds wrong with a configuration."""
 
 
-class _AnySource:
-    """Where a configuration came from, which makes no difference to what it says: equal to every other."""
-
-    __slots__ = ("document",)
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _AnySource)
-
-    __hash__ = None  # type: ignore[assignment]  # equal to all, so a hash would tell nothing
-
-
-class Config(_Open):
+class Config(Open):
     """Everything that a router is told. Keys beyond these are sections, which belong to plugins."""
 
-    providers: dict[ProviderName, ProviderConfig] = Field(description="the upstreams, by a name of yours")
-    models: dict[ModelName, ModelConfig] = Field(
-        default_factory=no_entries, description="what callers can ask for, by public name"
+    providers: dict[ProviderName, ProviderConfig] = setting(description="the upstreams, by a name of yours")
+    models: dict[ModelName, ModelConfig] = setting(
+        default_factory=dict, description="what callers can ask for, by public name"
     )
-    strategy: Rare[Named] = Field(
+    strategy: Named = setting(
         default=Named.model_construct(type="round_robin"), description="how models that name none choose"
     )
-    retry: Rare[Named] = Field(
+    retry: Named = setting(
         default=Named.model_construct(type="exponential"), description="how often, and how long between"
     )
-    circuit_breaker: Rare[BreakerSettings] = Field(
+    circuit_breaker: BreakerSettings = setting(
         default=BreakerSettings.model_construct(), description="when a failing deployment is left alone"
     )
-    overload: Rare[OverloadSettings] = Field(
+    overload: OverloadSettings = setting(
         default=OverloadSettings.model_construct(),
         description="when a deployment is tried again that was overloaded",
     )
-    refusal: Rare[RefusalSettings] = Field(
+    refusal: RefusalSettings = setting(
         default=RefusalSettings.model_construct(),
         description="when a deployment is tried again that refused us",
     )
-    timeouts: Rare[TimeoutSettings] = Field(
+    timeouts: TimeoutSettings = setting(
         default=TimeoutSettings.model_construct(), description="how long calls may take"
     )
-    limits: dict[str, Rare[LimitsConfig]] = Field(
-        default_factory=no_entries,
+    limits: dict[str, LimitsConfig] = setting(
+        default_factory=dict,
         description="rate limits that several providers or deployments share, by name",
     )
-    queue: Rare[QueueSettings] | None = Field(
+    queue: QueueSettings | None = setting(
         default=QueueSettings.model_construct(),
         description="where callers wait for room; null: they are refused at once",
     )
-    health: Rare[CheckSettings] | None = Field(
-        default=None, description="ask providers whether they are well"
-    )
-    outliers: Rare[OutlierSettings] | None = Field(
+    health: CheckSettings | None = setting(default=None, description="ask providers whether they are well")
+    outliers: OutlierSettings | None = setting(
         default=None, description="leave out what fails again and again, beside the circuit breaker"
     )
-    warm_up: Rare[WarmUpSettings] | None = Field(
+    warm_up: WarmUpSettings | None = setting(
         default=WarmUpSettings.model_construct(),
         description="take on load slowly after coming back; null: at once",
     )
-    adaptive_concurrency: Rare[AdaptiveSettings] | None = Field(
+    adaptive_concurrency: AdaptiveSettings | None = setting(
         default=None, description="find the number of calls that a deployment bears"
     )
-    hedging: Rare[HedgeSettings] | None = Field(
+    hedging: HedgeSettings | None = setting(
         default=None, description="send a stream that is late with its first token elsewhere as well"
     )
-    panic_threshold: Percent = Field(
+    panic_threshold: Percent = setting(
         default=0.5,
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
     )
-    audit: list[Rare[Named]] = Field(default_factory=no_items, description="where records of requests go")
-    transport: Word = Field(
+    audit: list[Named] = setting(default_factory=list, description="where records of requests go")
+    transport: Word = setting(
         default="auto",
         description="HTTP implementation: `h1`, `aiohttp` or `httpx`; `auto` takes the first that will do",
     )
-    plugins: dict[str, str] = Field(
-        default_factory=no_entries, description="the distribution to use for a name that two offer"
+    plugins: dict[str, str] = setting(
+        default_factory=dict, description="the distribution to use for a name that two offer"
     )
 
-    _source: _AnySource = PrivateAttr(default_factory=lambda: _AnySource(Document(None)))
-    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
+    # Where it came from makes no difference to what it says: two that say the same are equal.
+    _source = Document(None)
+    _warnings = tuple[Problem, ...]()
 
     @classmethod
     def load(
@@ -234,18 +221,16 @@ class Config(_Open):
         config, wrong = _checked(cls, data, [*unresolved, *unknown], document, further)
         if config is None:
             raise config_error(_problems(wrong, document), file=document.file)
-        config._source = _AnySource(document)
+        config._source = document
         config.warn(warnings)
         return config
 
-    @model_validator(mode="after")
-    def _references(self, info: ValidationInfo) -> Self:
-        if info.context is not _BY_LOADER:
+    def check(self, context: object) -> None:
+        if context is not _BY_LOADER:
             data = {"providers": self.providers, "models": self.models}
             wrong = self._findings(data)
             if wrong:
                 raise ValueError("\n".join(map(str, _problems(wrong, Document(None)))))
-        return self
 
     def _findings(self, data: Mapping[str, Any]) -> list[Finding]:
         """What is wrong between the sections; `data` is what they were made from."""
@@ -278,15 +263,15 @@ class Config(_Open):
     @property
     def file(self) -> str | None:
         """The file it was loaded from."""
-        return self._source.document.file
+        return self._source.file
 
     def problem(self, path: KeyPath, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """The problem `message` at `path`, with the place in the file; of the key itself when `key`."""
-        return self._source.document.problem(path, message, hint, key=key)
+        return self._source.problem(path, message, hint, key=key)
 
     def error(self, found: Sequence[Finding]) -> ConfigError:
         """The error that carries what was found, each thing once."""
-        return config_error(_problems(found, self._source.document), file=self.file)
+        return config_error(_problems(found, self._source), file=self.file)
 
     def validate_settings(
         self,
@@ -306,7 +291,7 @@ class Config(_Open):
         """
         is_provider = len(path) == 2 and path[0] == "providers"
         also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
-        checked: type[BaseModel] = _NoSettings if model is None or model is BaseModel else model
+        checked: type[BaseModel] = _no_settings() if model is None or model is BaseModel else model
         try:
             made = checked.model_validate(dict(settings) if isinstance(settings, Mapping) else settings)
         except ValidationError as error:
@@ -386,8 +371,12 @@ def _unknown(model: type[Config], data: Mapping[str, Any], plugins: Iterable[obj
     return [unknown_key((key,), known) for key in surplus if key not in sections]
 
 
-class _NoSettings(Section):
-    """For a plugin that takes no settings."""
+@cache
+def _no_settings() -> type[BaseModel]:
+    class NoSettings(BaseModel, extra="forbid"):
+        """For a plugin that takes no settings."""
+
+    return NoSettings
 
 
 def read_reference(path: str) -> str:
@@ -424,6 +413,6 @@ def _checked(
     rest = sound.model(model, wrong, context=_BY_LOADER)
     if rest is None:
         return None, wrong
-    rest._source = _AnySource(document)
+    rest._source = document
     more = [*rest._findings(data), *(further(rest) if further is not None else ())]
     return None, wrong + [sound.restored(each) for each in more if not sound.touches(each)]

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import structs
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from pointsman._internal.settings import Section
 from pointsman.config.findings import Finding, findings
 from pointsman.config.problems import KeyPath
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Section)
 
 
 class ValidPart:

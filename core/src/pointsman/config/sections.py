@@ -4,24 +4,16 @@ What belongs to a plugin (the settings of a strategy, the further keys of a prov
 written: `Named.settings`, `ProviderConfig.settings`. Nothing here shows or dumps a value that may be secret.
 """
 
-# The annotations are not put off as elsewhere: pydantic would have to compile each of them, from its text.
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import CoreSchema, core_schema
+from pydantic import GetJsonSchemaHandler, WrapValidator
+from pydantic_core import CoreSchema
 
-from pointsman._internal.settings import Count, Rare, Section, Unpickled, no_entries, no_items
+from pointsman._internal.settings import Count, Section, setting
 from pointsman.config.kinds import (
     ApiKey,
     BaseUrl,
@@ -39,101 +31,79 @@ from pointsman.resilience.health_check import CheckSettings
 from pointsman.strategy import Price
 from pointsman.units import Duration, Percent, Rate
 
-_MASK = "**********"
 
-
-# Where the default of a field is a section, it is constructed rather than validated: validating it would
-# build its schema at import, and the schema of `Config` holds all of that once more.
-
-
-class _Open(Unpickled, BaseModel):
+class Open(Section):
     """A mapping that also takes keys of a plugin.
 
     Which of those are secret only the plugin knows, so none is shown or dumped.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, defer_build=True)
+    takes_more = True
 
     @property
     def settings(self) -> dict[str, Any]:
         """The keys that belong to the plugin, as they were written."""
-        return dict(self.__pydantic_extra__ or {})
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        plugin_keys = self.__pydantic_extra__ or {}
-        for name, value in super().__repr_args__():
-            yield name, _MASK if name in plugin_keys else value
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        # What `model_serializer` would do, whose module takes 2 ms to import.
-        serialization = core_schema.wrap_serializer_function_ser_schema(_masked)
-        return {**handler(source), "serialization": serialization}
+        return dict(self.more)
 
 
-def _masked(model: _Open, dump: core_schema.SerializerFunctionWrapHandler) -> dict[str, Any]:
-    """`model` as `dump` writes it, without what the keys of a plugin hold."""
-    dumped: dict[str, Any] = dump(model)
-    return {name: _MASK if name in model.settings else value for name, value in dumped.items()}
-
-
-class Named(_Open):
+class Named(Open):
     """Something that a plugin offers, by name, with the plugin's own settings: `{type: jsonl, path: x}`.
 
     The name alone is short for `{type: name}`.
     """
 
-    type: Word = Field(description="the name that the plugin offers")
+    type: Word = setting(description="the name that the plugin offers")
 
-    @model_validator(mode="before")
     @classmethod
-    def _from_name(cls, value: object) -> object:
+    def from_other(cls, value: object) -> object:
         return {"type": value} if isinstance(value, str) else value
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_text(handler.resolve_ref_schema(handler(core)))
+        return _or_text(super().__get_pydantic_json_schema__(core, handler))
 
 
 class AttemptTimeoutSettings(Section):
     """How long the parts of one attempt may take, where that differs from `timeouts`."""
 
-    connect: Duration | None = Field(default=None, gt=0, description="until the connection stands")
-    first_token: Duration | None = Field(
+    connect: Duration | None = setting(default=None, gt=0, description="until the connection stands")
+    first_token: Duration | None = setting(
         default=None, gt=0, description="of a stream, until its first content, where it could go elsewhere"
     )
-    idle: Duration | None = Field(
+    idle: Duration | None = setting(
         default=None, gt=0, description="of a stream, between two pieces of content"
     )
-    attempt: Duration | None = Field(default=None, gt=0, description="one attempt as a whole")
+    attempt: Duration | None = setting(default=None, gt=0, description="one attempt as a whole")
 
 
 class ModelTimeouts(Section):
     """How long calls of one model may take, where that differs from `timeouts`."""
 
-    first_token: Duration | None = Field(
+    first_token: Duration | None = setting(
         default=None, gt=0, description="of a stream, until its first content, where it could go elsewhere"
     )
-    idle: Duration | None = Field(
+    idle: Duration | None = setting(
         default=None, gt=0, description="of a stream, between two pieces of content"
     )
-    total: Duration | None = Field(default=None, gt=0, description="the request, with all attempts and waits")
-    attempt: Duration | None = Field(default=None, gt=0, description="one attempt as a whole")
+    total: Duration | None = setting(
+        default=None, gt=0, description="the request, with all attempts and waits"
+    )
+    attempt: Duration | None = setting(default=None, gt=0, description="one attempt as a whole")
 
 
 class TimeoutSettings(Section):
     """How long calls may take, unless something more specific says otherwise."""
 
-    connect: Duration = Field(default=5.0, gt=0, description="until the connection stands")
-    first_token: Duration = Field(
+    connect: Duration = setting(default=5.0, gt=0, description="until the connection stands")
+    first_token: Duration = setting(
         default=60.0, gt=0, description="of a stream, until its first content, where it could go elsewhere"
     )
-    idle: Duration = Field(default=60.0, gt=0, description="of a stream, between two pieces of content")
-    total: Duration = Field(default=600.0, gt=0, description="the request, with all attempts and waits")
-    attempt: Duration | None = Field(
+    idle: Duration = setting(default=60.0, gt=0, description="of a stream, between two pieces of content")
+    total: Duration = setting(default=600.0, gt=0, description="the request, with all attempts and waits")
+    attempt: Duration | None = setting(
         default=None, gt=0, description="one attempt as a whole; without it only `total` bounds an attempt"
     )
-    drain: Duration = Field(
+    drain: Duration = setting(
         default=30.0, ge=0, description="for calls that run when a deployment or the router is drained"
     )
 
@@ -141,103 +111,107 @@ class TimeoutSettings(Section):
 class LimitsConfig(Section):
     """How much may be asked for; what is above waits in the queue. At least one of the two."""
 
-    requests: Rate | None = Field(default=None, description="requests, such as `500/min`")
-    tokens: Rate | None = Field(default=None, description="tokens, prompt and answer: `200000/min`")
-    burst_requests: Count | None = Field(
+    requests: Rate | None = setting(default=None, description="requests, such as `500/min`")
+    tokens: Rate | None = setting(default=None, description="tokens, prompt and answer: `200000/min`")
+    burst_requests: Count | None = setting(
         default=None, ge=1, description="at once after a rest; without it the rate's count"
     )
-    burst_tokens: Count | None = Field(
+    burst_tokens: Count | None = setting(
         default=None, ge=1, description="at once after a rest; without it the rate's count"
     )
-    oversize: Literal["refuse", "full"] = Field(
+    oversize: Literal["refuse", "full"] = setting(
         default="refuse", description="a request above the burst: `refuse` it, or wait for a `full` bucket"
     )
 
-    @model_validator(mode="after")
-    def _something(self) -> Self:
+    def check(self, _context: object) -> None:
         if self.requests is None and self.tokens is None:
             raise ValueError("says neither requests nor tokens")
-        return self
 
 
 class HedgeSettings(Section):
     """A second attempt beside one that is late with its first token; the first content wins."""
 
-    quantile: Percent = Field(
+    quantile: Percent = setting(
         default=0.95, gt=0, lt=1, description="late: so many of the last 5 minutes were sooner"
     )
-    floor: Duration = Field(default=1.0, description="and never sooner than this")
-    budget: Percent = Field(
+    floor: Duration = setting(default=1.0, description="and never sooner than this")
+    budget: Percent = setting(
         default=0.05, ge=0.001, le=1, description="second attempts for each stream, at most"
     )
-    minimum_samples: Count = Field(default=20, ge=1, description="with fewer first tokens nothing is late")
+    minimum_samples: Count = setting(default=20, ge=1, description="with fewer first tokens nothing is late")
 
 
-class ProviderConfig(_Open):
+def _one_credential(auth: Named | None, others: Mapping[str, Any]) -> Named | None:
+    if auth is not None and others.get("api_key") is not None:
+        raise ValueError("stands beside api_key; keep one of them")
+    return auth
+
+
+def _key_of_a_certificate(key: Path | None, others: Mapping[str, Any]) -> Path | None:
+    # Where the certificate is missing because it is wrong, there is one.
+    if key is not None and others.get("client_cert", key) is None:
+        raise ValueError("needs client_cert beside it")
+    return key
+
+
+def _checks_or_false(value: object, _union: object) -> CheckSettings | Literal[False] | None:
+    # A union would say of each of its members what is wrong.
+    return value if value is None or value is False else CheckSettings.model_validate(value)
+
+
+class ProviderConfig(Open):
     """One upstream: where it is, how to authenticate, how to connect; other keys belong to its type."""
 
-    type: Word = Field(description="the provider type, such as `ollama` or `openai`: a plugin offers it")
-    base_url: BaseUrl | None = Field(
+    checks = {"auth": _one_credential, "client_key": _key_of_a_certificate}  # noqa: RUF012
+
+    type: Word = setting(description="the provider type, such as `ollama` or `openai`: a plugin offers it")
+    base_url: BaseUrl | None = setting(
         default=None, description="where the API is; without it the type's usual place"
     )
-    api_key: ApiKey | None = Field(
+    api_key: ApiKey | None = setting(
         default=None, description="the credential, as `${OPENAI_API_KEY}`; or use `auth`"
     )
-    auth: Rare[Named] | None = Field(
+    auth: Named | None = setting(
         default=None, description="where the credential comes from: `{type: env, name: …}`"
     )
-    models: list[ModelName] = Field(
-        default_factory=no_items,
+    models: list[ModelName] = setting(
+        default_factory=list,
         description="upstream models to offer under their own names; a name that several list is one pool",
     )
-    labels: LabelMap = Field(
-        default_factory=no_entries, description="what rules can require: `{local: true, region: eu}`"
+    labels: LabelMap = setting(
+        default_factory=dict, description="what rules can require: `{local: true, region: eu}`"
     )
-    transport: Word | None = Field(default=None, description="in place of the general `transport`")
-    proxy: ProxyUrl | None = Field(default=None, description="URL of a proxy, credentials included")
-    ca_file: Path | None = Field(
+    transport: Word | None = setting(default=None, description="in place of the general `transport`")
+    proxy: ProxyUrl | None = setting(default=None, description="URL of a proxy, credentials included")
+    ca_file: Path | None = setting(
         default=None, description="PEM file of the authorities to trust instead of the usual"
     )
-    client_cert: Path | None = Field(
+    client_cert: Path | None = setting(
         default=None, description="PEM file of our certificate, for upstreams that ask"
     )
-    client_key: Path | None = Field(
+    client_key: Path | None = setting(
         default=None, description="PEM file of its key; without it in `client_cert`"
     )
-    http2: bool = Field(default=False, description="offer HTTP/2")
-    trust_env: bool = Field(
+    http2: bool = setting(default=False, description="offer HTTP/2")
+    trust_env: bool = setting(
         default=False, description="heed HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and their like"
     )
-    keepalive: Duration = Field(default=15.0, description="an idle connection is not used again after this")
-    limits: Rare[LimitsConfig] | None = Field(
+    keepalive: Duration = setting(default=15.0, description="an idle connection is not used again after this")
+    limits: LimitsConfig | None = setting(
         default=None, description="for all its deployments together: the limits of the account"
     )
-    shared_limits: list[str] = Field(
-        default_factory=no_items, description="names under the general `limits` that it counts against"
+    shared_limits: list[str] = setting(
+        default_factory=list, description="names under the general `limits` that it counts against"
     )
-    headers: Headers = Field(default_factory=no_entries, description="more headers for every call")
-    health: CheckSettings | Literal[False] | None = Field(
+    headers: Headers = setting(default_factory=dict, description="more headers for every call")
+    health: Annotated[CheckSettings | Literal[False] | None, WrapValidator(_checks_or_false)] = setting(
         default=None,
         description="in place of the general `health`, key by key; false: it is not checked",
         json_schema_extra={"as_general": True},
     )
-    timeouts: Rare[AttemptTimeoutSettings] = Field(
+    timeouts: AttemptTimeoutSettings = setting(
         default=AttemptTimeoutSettings.model_construct(), description="in place of the general `timeouts`"
     )
-
-    @field_validator("auth")
-    @classmethod
-    def _one_credential(cls, value: Named | None, info: ValidationInfo) -> Named | None:
-        if value is not None and info.data.get("api_key") is not None:
-            raise ValueError("stands beside api_key; keep one of them")
-        return value
-
-    @field_validator("client_key")
-    @classmethod
-    def _key_of_a_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is not None and info.data.get("client_cert", value) is None:
-            raise ValueError("needs client_cert beside it")
-        return value
 
     @property
     def credential(self) -> Named | None:
@@ -254,53 +228,48 @@ _AS_GENERAL: dict[str, Any] = {"as_general": True}
 class DeploymentConfig(Section):
     """One upstream model at one provider. `provider/upstream-model` is short for the mapping."""
 
-    provider: Word = Field(description="the name of a configured provider")
-    model: Word = Field(description="the upstream's own name of the model")
-    name: ModelName | None = Field(default=None, description="its id in place of `provider/model`")
-    weight: Count = Field(default=1, ge=1, description="its share, relative to the others")
-    priority: Count = Field(
+    provider: Word = setting(description="the name of a configured provider")
+    model: Word = setting(description="the upstream's own name of the model")
+    name: ModelName | None = setting(default=None, description="its id in place of `provider/model`")
+    weight: Count = setting(default=1, ge=1, description="its share, relative to the others")
+    priority: Count = setting(
         default=0, ge=0, description="0 goes first; higher ones take what those before cannot"
     )
-    max_in_flight: Count | None = Field(
+    max_in_flight: Count | None = setting(
         default=None,
         ge=1,
         description="attempts at the same time; without it any",
         json_schema_extra={"unit": "attempts"},
     )
-    limits: Rare[LimitsConfig] | None = Field(default=None, description="its own rate limits")
-    shared_limits: list[str] = Field(
-        default_factory=no_items, description="names under the general `limits` that it counts against"
+    limits: LimitsConfig | None = setting(default=None, description="its own rate limits")
+    shared_limits: list[str] = setting(
+        default_factory=list, description="names under the general `limits` that it counts against"
     )
-    price: Rare[Price] | None = Field(default=None, description="for the strategy `cheapest`")
-    defaults: Defaults = Field(
-        default_factory=no_entries, description="options of calls that do not say them"
-    )
-    options: dict[str, Any] = Field(
-        default_factory=no_entries, description="what only this provider type knows"
-    )
-    timeouts: Rare[AttemptTimeoutSettings] = Field(
+    price: Price | None = setting(default=None, description="for the strategy `cheapest`")
+    defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
+    options: dict[str, Any] = setting(default_factory=dict, description="what only this provider type knows")
+    timeouts: AttemptTimeoutSettings = setting(
         default=AttemptTimeoutSettings.model_construct(),
         description="in place of those of model and provider",
     )
-    circuit_breaker: Rare[BreakerSettings] | None = Field(
+    circuit_breaker: BreakerSettings | None = setting(
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
-    overload: Rare[OverloadSettings] | None = Field(
+    overload: OverloadSettings | None = setting(
         default=None, description="in place of that of the model, key by key", json_schema_extra=_AS_GENERAL
     )
-    refusal: Rare[RefusalSettings] | None = Field(
+    refusal: RefusalSettings | None = setting(
         default=None,
         description="in place of that of the model, key by key; a wrong credential goes by the general one",
         json_schema_extra=_AS_GENERAL,
     )
-    labels: LabelMap = Field(
-        default_factory=no_entries, description="what rules can require: `{local: true, region: eu}`"
+    labels: LabelMap = setting(
+        default_factory=dict, description="what rules can require: `{local: true, region: eu}`"
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _from_short_form(cls, value: object) -> object:
-        if isinstance(value, Mapping | DeploymentConfig):
+    def from_other(cls, value: object) -> object:
+        if isinstance(value, Mapping):
             return value
         if isinstance(value, str):
             provider, slash, model = value.partition("/")
@@ -315,67 +284,64 @@ class DeploymentConfig(Section):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_text(handler.resolve_ref_schema(handler(core)), pattern="^[^/]+/.+$")
+        return _or_text(super().__get_pydantic_json_schema__(core, handler), pattern="^[^/]+/.+$")
 
 
 class FallbackConfig(Section):
     """A model to try next, and after what. Its name alone is short for `{to: name}`."""
 
-    to: str = Field(description="the model")
-    on: list[Literal["content_filtered", "context_window", "unavailable"]] = Field(
+    to: str = setting(description="the model")
+    on: list[Literal["content_filtered", "context_window", "unavailable"]] = setting(
         default=["context_window", "unavailable"],
         min_length=1,
         description="what it follows; without it too long a prompt and all failures, but no content policy",
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _from_name(cls, value: object) -> object:
+    def from_other(cls, value: object) -> object:
         return {"to": value} if isinstance(value, str) else value
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _or_text(handler.resolve_ref_schema(handler(core)))
+        return _or_text(super().__get_pydantic_json_schema__(core, handler))
 
 
 class ModelConfig(Section):
     """One public name: the deployments behind it, how to choose among them, and what follows them."""
 
-    strategy: Rare[Named] | None = Field(
+    strategy: Named | None = setting(
         default=None, description="how to choose, in place of the general `strategy`"
     )
-    deployments: list[DeploymentConfig] = Field(
-        default_factory=no_items,
+    deployments: list[DeploymentConfig] = setting(
+        default_factory=list,
         description="where calls can go, 1 or more: mappings, or `provider/upstream-model`",
     )
-    fallback: list[Rare[FallbackConfig]] = Field(
-        default_factory=no_items,
+    fallback: list[FallbackConfig] = setting(
+        default_factory=list,
         description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`",
     )
-    defaults: Defaults = Field(
-        default_factory=no_entries, description="options of calls that do not say them"
-    )
-    timeouts: Rare[ModelTimeouts] = Field(
+    defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
+    timeouts: ModelTimeouts = setting(
         default=ModelTimeouts.model_construct(), description="in place of the general `timeouts`"
     )
-    retry: Rare[Named] | None = Field(
+    retry: Named | None = setting(
         default=None, description="in place of the general `retry`, for requests that ask for this model"
     )
-    circuit_breaker: Rare[BreakerSettings] | None = Field(
+    circuit_breaker: BreakerSettings | None = setting(
         default=None,
         description="in place of the general one, key by key, for all its deployments",
         json_schema_extra=_AS_GENERAL,
     )
-    overload: Rare[OverloadSettings] | None = Field(
+    overload: OverloadSettings | None = setting(
         default=None, description="in place of the general one, key by key", json_schema_extra=_AS_GENERAL
     )
-    refusal: Rare[RefusalSettings] | None = Field(
+    refusal: RefusalSettings | None = setting(
         default=None,
         description="in place of the general one, key by key; not for a wrong credential, which others share",
         json_schema_extra=_AS_GENERAL,
     )
-    require: RuleMap = Field(
-        default_factory=no_entries,
+    require: RuleMap = setting(
+        default_factory=dict,
         description="labels that a deployment must carry to get a call, fallbacks too: `{local: true}`",
     )
 

@@ -25,6 +25,7 @@ from pointsman._internal.jsonio import dumps, loads
 from pointsman._internal.plugin_errors import Scrub, log_raised
 from pointsman._internal.suggest import did_you_mean
 from pointsman.errors import ConfigError, PointsmanError
+from pointsman.types import JsonObject
 
 if TYPE_CHECKING:
     from pointsman.config import Config
@@ -64,9 +65,6 @@ class Refused(Exception):
         self.code = code
 
 
-Request = Mapping[str, Any]
-
-
 async def answer(router: Operated, line: bytes, *, scrub: Scrub) -> bytes:
     """One line of JSON in answer to `line`, without the line break; whatever it is, nothing is raised.
 
@@ -102,7 +100,7 @@ def _problem(problem: object) -> Mapping[str, Any]:
     return {name: getattr(problem, name, None) for name in names}
 
 
-def _request(line: bytes) -> Request:
+def _request(line: bytes) -> JsonObject:
     try:
         request = loads(line)
     except (ValueError, RecursionError):
@@ -112,7 +110,7 @@ def _request(line: bytes) -> Request:
     return request
 
 
-async def _done(router: Operated, request: Request) -> Mapping[str, Any]:
+async def _done(router: Operated, request: JsonObject) -> Mapping[str, Any]:
     name = request.get("command")
     command = COMMANDS.get(name) if isinstance(name, str) else None
     if command is None:
@@ -126,33 +124,33 @@ async def _done(router: Operated, request: Request) -> Mapping[str, Any]:
     return said
 
 
-async def _ping(router: Operated, _request: Request) -> Mapping[str, Any]:
+async def _ping(router: Operated, _request: JsonObject) -> Mapping[str, Any]:
     return {"pid": os.getpid(), "version": _version(), "config": router.config.file}
 
 
-async def _status(router: Operated, _request: Request) -> Mapping[str, Any]:
+async def _status(router: Operated, _request: JsonObject) -> Mapping[str, Any]:
     return router.status()
 
 
-async def _explain(router: Operated, request: Request) -> Mapping[str, Any]:
+async def _explain(router: Operated, request: JsonObject) -> Mapping[str, Any]:
     return router.explain(_text(request, "model"))
 
 
-async def _reload(router: Operated, _request: Request) -> Mapping[str, Any]:
+async def _reload(router: Operated, _request: JsonObject) -> Mapping[str, Any]:
     await router.reload()
     return {"config": router.config.file, "deployments": len(_deployments(router))}
 
 
-async def _drain(router: Operated, request: Request) -> Mapping[str, Any]:
+async def _drain(router: Operated, request: JsonObject) -> Mapping[str, Any]:
     deployment = _deployment(router, request)
     finished = await router.drain(deployment, timeout=_seconds(request, "timeout"))
     return {**_state(router, deployment), "drained": finished}
 
 
-def _operation(name: str) -> Callable[[Operated, Request], Awaitable[Mapping[str, Any]]]:
+def _operation(name: str) -> Callable[[Operated, JsonObject], Awaitable[Mapping[str, Any]]]:
     """The command that calls the router's method `name` with a deployment."""
 
-    async def operate(router: Operated, request: Request) -> Mapping[str, Any]:
+    async def operate(router: Operated, request: JsonObject) -> Mapping[str, Any]:
         deployment = _deployment(router, request)
         try:
             getattr(router, name)(deployment)
@@ -171,7 +169,7 @@ class Command(Struct, frozen=True):
         changes: it does something, which is logged.
     """
 
-    run: Callable[[Operated, Request], Awaitable[Mapping[str, Any]]]
+    run: Callable[[Operated, JsonObject], Awaitable[Mapping[str, Any]]]
     takes: tuple[str, ...] = ()
     changes: bool = False
 
@@ -189,14 +187,14 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 
-def _text(request: Request, key: str) -> str:
+def _text(request: JsonObject, key: str) -> str:
     value = request.get(key)
     if not isinstance(value, str) or not value:
         raise Refused(f"{request['command']} needs {key!r}, a text")
     return value
 
 
-def _seconds(request: Request, key: str) -> float | None:
+def _seconds(request: JsonObject, key: str) -> float | None:
     value = request.get(key)
     if value is None:
         return None
@@ -205,7 +203,7 @@ def _seconds(request: Request, key: str) -> float | None:
     return float(value)
 
 
-def _deployment(router: Operated, request: Request) -> str:
+def _deployment(router: Operated, request: JsonObject) -> str:
     """The id of a deployment that is there. Raises Refused."""
     id, known = _text(request, "deployment"), _deployments(router)
     if id not in known:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
 from pydantic import ConfigDict, RootModel
 
+from pointsman._internal.idle import all_idle
 from pointsman.control.commands import socket_path
 from pointsman.control.socket import Control
 from pointsman.section import SectionFactory
@@ -45,9 +45,7 @@ class ControlService:
         if self._control is not None:
             # One of those connected may be what asked for the reload, and is owed the answer.
             self._control.close()
-            idle = asyncio.Event()
-            self._control.when_idle(idle.set)
-            await idle.wait()
+            await all_idle([self._control])
 
     async def aclose(self) -> None:
         """The same, and end at once whatever is still being answered."""

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from pointsman._internal.idle import IdleNotice
 from pointsman._internal.plugin_errors import Scrub, log_raised
 from pointsman.control.commands import Operated, answer, refusal
 from pointsman.errors import ConfigError
@@ -50,7 +51,7 @@ class Control:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.StreamWriter] = set()
-        self._on_idle: list[Callable[[], None]] = []
+        self._idle = IdleNotice()
         self._open = True
 
     def start(self) -> None:
@@ -83,10 +84,7 @@ class Control:
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once nobody is connected: now, or after the last."""
-        if self._tasks:
-            self._on_idle.append(tell)
-        else:
-            tell()
+        self._idle.add(tell, idle=not self._tasks)
 
     def _accept(self) -> None:
         assert self._loop is not None
@@ -114,9 +112,7 @@ class Control:
         if not task.cancelled() and (error := task.exception()) is not None:
             log_raised("a connection to the control socket failed", error, self._scrub)
         if not self._tasks:
-            waiting, self._on_idle = self._on_idle, []
-            for tell in waiting:
-                tell()
+            self._idle.tell()
 
     async def _serve(self, connection: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LONGEST_LINE)

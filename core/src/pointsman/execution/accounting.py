@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import force_setattr
 
 from pointsman.errors import (
     AttemptTimeout,
     CallError,
     ConnectionFailed,
+    MidStreamError,
     Outcome,
     PointsmanError,
     ProviderError,
     Unsupported,
 )
 from pointsman.events import AttemptEnded, RequestEnded, log
-from pointsman.execution.final_error import cut
 from pointsman.execution.time_limits import deadline_passed, is_over
 from pointsman.routing.lease import Ending, Lease
-from pointsman.types import Usage
+from pointsman.types import ChatResponse, EmbedResponse, Usage
 from pointsman.wire.token_usage import plausible
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
+
+R = TypeVar("R", ChatResponse, EmbedResponse)
+
+
+def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | None) -> R:
+    """End attempt and request with `response`, to which it says where it came from. Returns it.
+
+    An answer whose upstream gave it no id gets ours. It is completed in place: nobody has seen it yet. One
+    that says already where it came from was kept by its provider, and is copied.
+    """
+    if response.deployment:
+        response = copy(response)
+    complete = force_setattr
+    if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
+        complete(response, "id", execution.request_id)
+    complete(response, "deployment", lease.deployment.id)
+    complete(response, "attempts", execution.made)
+    complete(response, "request_id", execution.request_id)
+    end_attempt(execution, lease, Outcome.OK, usage=usage, upstream_request_id=response.upstream_request_id)
+    end_request(execution, "ok")
+    return response
 
 
 def end_attempt(
@@ -37,25 +61,33 @@ def end_attempt(
     """End the attempt that holds `lease`: once released and told, whatever comes later is ignored."""
     if not lease.is_open:
         return
-    now = execution.setting.clock.now()
-    believed, expected = usage, execution.demand.tokens
-    # What is near the estimate is believed unseen: `plausible` may have to walk the whole request.
-    if usage is not None and expected and not 0 <= (usage.total or 0) <= 2 * expected:
-        believed = plausible(usage, execution.request)
-    tokens = None if believed is None or lease.reservation is None else believed.total
+    setting, tokens = execution.setting, None
+    now = setting.clock.now()
+    if usage is not None:
+        if lease is execution.last:
+            execution.usage = usage
+        if lease.reservation is not None or execution.demand.tokens:
+            tokens = _believed(execution, lease, usage)
     if error is None:
         lease.release(outcome, now, tokens)
     else:
         _release_failed(execution, lease, outcome, error, tokens, now)
         # After it: before that the error may hold a secret that the upstream repeated, also as its id.
         upstream_request_id = upstream_request_id or error.upstream_request_id
-    if believed is not None and lease is execution.last:
-        execution.usage = usage
-        estimator = execution.chain[0].estimator
-        if estimator is not None and believed.completion is not None:
-            estimator.observe(believed.completion)
-    if error is not None or execution.setting.events.attempt_ended:
+    if error is not None or setting.events.attempt_ended:
         _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
+
+
+def _believed(execution: Execution, lease: Lease, usage: Usage) -> int | None:
+    """The tokens that the attempt which holds `lease` is charged; the estimates of others learn from them."""
+    estimator, expected, total = execution.chain[0].estimator, execution.demand.tokens, usage.total
+    # What is near the estimate is believed unseen: `plausible` may have to walk the whole request.
+    if expected and not 0 <= (total or 0) <= 2 * expected:
+        usage = plausible(usage, execution.request)
+        total = usage.total
+    if estimator is not None and lease is execution.last and usage.completion is not None:
+        estimator.observe(usage.completion)
+    return total
 
 
 def _release_failed(
@@ -84,11 +116,11 @@ def _tell_of_attempt(
     upstream_request_id: str,
     now: float,
 ) -> None:
-    events = execution.setting.events
+    events, options = execution.setting.events, execution.options
+    started_at, first_event_at = lease.started_at, lease.first_event_at
     tell, code, message, status = events.emit, "", "", None
     if error is not None:
         tell, code, message, status = events.report, error.code, error.message, error.status
-    first_event_at = lease.first_event_at
     tell(
         AttemptEnded(  # by position: there are two events to each call, and names take 2.3 us in place of 1.0
             execution.request_id,
@@ -99,14 +131,14 @@ def _tell_of_attempt(
             code,
             message,
             status,
-            execution.wall + (lease.started_at - execution.started_at),
-            now - lease.started_at,
-            None if first_event_at is None else first_event_at - lease.started_at,
+            execution.wall + (started_at - execution.started_at),
+            now - started_at,
+            None if first_event_at is None else first_event_at - started_at,
             usage,
             upstream_request_id,
             lease is execution.hedge,
-            execution.options.caller,
-            execution.options.tags,
+            options.caller,
+            options.tags,
         )
     )
 
@@ -125,11 +157,9 @@ def attempt_failed(execution: Execution, lease: Lease, error: CallError) -> None
         blamed = waited >= deployment.first_token and lease.first_event_at is None
         end_attempt(execution, lease, error.outcome if blamed else Outcome.NEUTRAL, error=error)
         raise deadline_passed(execution, f"while {deployment.id} was at work", deployment.id) from error
-    if not lease.is_open:
-        # It failed beside another attempt, and was accounted for then.
-        return
-    end_attempt(execution, lease, error.outcome, error=error)
-    failures.add(error, deployment, execution.pool_of(lease))
+    if lease.is_open:  # else it failed beside another attempt, and was accounted for then
+        end_attempt(execution, lease, error.outcome, error=error)
+        failures.add(error, deployment, execution.pool_of(lease))
 
 
 def end_request(execution: Execution, result: str, error: BaseException | None = None) -> None:
@@ -142,11 +172,14 @@ def end_request(execution: Execution, result: str, error: BaseException | None =
         if error is not None or setting.events.request_ended:
             _tell_of_request(execution, result, error)
     finally:  # whatever the telling raises: a router that closes waits for the last of them
-        setting.running.ended(execution)
+        running = setting.running
+        running.requests.discard(execution)
+        if not running.requests and running.idle.waiting:
+            running.idle.tell()
 
 
 def _tell_of_request(execution: Execution, result: str, error: BaseException | None) -> None:
-    events, lease = execution.setting.events, execution.last
+    events, options, lease = execution.setting.events, execution.options, execution.last
     tell, code, message = events.emit, "", ""
     if error is not None:
         tell = events.report
@@ -164,10 +197,10 @@ def _tell_of_request(execution: Execution, result: str, error: BaseException | N
             message,
             execution.made,
             execution.wall,
-            execution.now() - execution.started_at,
+            execution.setting.clock.now() - execution.started_at,
             execution.usage,
-            execution.options.caller,
-            execution.options.tags,
+            options.caller,
+            options.tags,
         )
     )
 
@@ -181,5 +214,28 @@ def fail_request(execution: Execution, error: BaseException) -> None:
         if execution.failures is not None:
             execution.failures.tell(error)
         for each in (error, *(before.error for before in error.failures)):
-            cut(each, keep=log.isEnabledFor(logging.DEBUG))
+            _cut(each, keep=log.isEnabledFor(logging.DEBUG))
     end_request(execution, "error" if isinstance(error, Exception) else "cancelled", error)
+
+
+def _cut(error: CallError, *, keep: bool) -> None:
+    """Leave of what led to `error` the errors of ours, and no frames: they say all there is to say.
+
+    What is below is another library's, in words that may hold a secret, and a hundred lines of it. Whoever
+    wants to `keep` it finds it in `__context__`; it is not printed.
+    """
+    below: BaseException | None = error
+    seen: set[int] = set()
+    while isinstance(below, PointsmanError):
+        seen.add(id(below))
+        cause = below.__cause__
+        ours = isinstance(cause, PointsmanError) and id(cause) not in seen  # `raise error from error`
+        if not keep:
+            below.__traceback__ = below.__context__ = None
+        elif not ours:
+            below.__context__ = cause or below.__context__
+        below.__cause__ = cause if ours else None
+        below.__suppress_context__ = keep  # else it is what the caller was handling
+        below = below.__cause__
+    if isinstance(error, MidStreamError):
+        _cut(error.cause, keep=keep)

@@ -7,10 +7,13 @@ outcome, one release of its lease and one event; every request in one event.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from pointsman._internal.plugin_errors import during_attempt, fault, is_own, misshapen
-from pointsman.clock import new_id
+from pointsman._internal.timeouts import TimeLimit
+from pointsman.clock import request_id
 from pointsman.errors import (
     CallError,
     ModelNotFound,
@@ -20,16 +23,16 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.event_log import begun
-from pointsman.events import AttemptStarted, RequestStarted
+from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
 from pointsman.execution.failover import lease_for, none_available, refund_unused
-from pointsman.execution.progress import tell
 from pointsman.execution.queueing import queued_lease, worth_a_place
 from pointsman.execution.retry_state import RetryState
 from pointsman.execution.retrying import TenacityWaits, plan, plan_longer_wait
-from pointsman.execution.time_limits import deadline_passed
+from pointsman.execution.time_limits import deadline_passed, late
 from pointsman.requests.call_options import DEFAULT, CallOptions
 from pointsman.requests.requirements import merged
+from pointsman.resilience.retry_budget import RetryBudget
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import Demand
 from pointsman.routing.lease import Lease
@@ -40,27 +43,34 @@ from pointsman.types import Request, Usage
 if TYPE_CHECKING:
     from pointsman.execution.stream_attempt import StreamAttempt
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 E = TypeVar("E", bound=CallError)
 
-Operation = Callable[["Execution", Lease], Awaitable[T]]
-"""One attempt, at the deployment of a lease. It ends the lease where it succeeds, or leaves that to whom it
-hands what it returns."""
+
+class Operation(Protocol[T]):
+    """What an attempt asks of the deployment that its lease holds."""
+
+    def ask(self, execution: Execution, lease: Lease, /) -> Awaitable[Any]:
+        """What comes back. It keeps the time of the attempt, itself or by `Execution.time`."""
+
+    def accepted(self, execution: Execution, lease: Lease, answer: Any, /) -> T:
+        """What the request returns for `answer`: it is sound, and the lease ends here or with who has it."""
 
 
-class Execution:
+class Execution(Struct, eq=False):
     """One request. Bound to the task that runs it; nothing in it is shared.
 
     Args:
         chain: the pool of the model and those of its fallbacks, in order; never empty.
         operation: `chat`, `stream`, `generate` or `embed`, for the record.
-
-    Attributes:
         started_at, deadline: instants on the clock; `wall`: the first of them in seconds since 1970 UTC.
         demand: what a deployment must have, and which of them have been tried.
         budget: what retries are paid from; None for no limit.
+
+    Attributes:
         made: how many attempts it has made.
         last: the lease of the latest attempt, or of the one of two that answers.
+        time: the limit of an attempt that awaits its answer as a whole; None for others.
         hedge: the lease of the attempt that was made beside another one.
         opening: the attempts at a stream that have no content yet: one, or two side by side.
         failures: what has gone wrong; None as long as nothing has.
@@ -69,66 +79,29 @@ class Execution:
         is_over: its end was told.
     """
 
-    __slots__ = (
-        "budget",
-        "chain",
-        "deadline",
-        "demand",
-        "failures",
-        "hedge",
-        "is_over",
-        "last",
-        "made",
-        "opening",
-        "operation",
-        "options",
-        "refusal",
-        "request",
-        "request_id",
-        "setting",
-        "started_at",
-        "usage",
-        "wall",
-    )
+    setting: Setting
+    chain: Sequence[Pool]
+    request: Request
+    operation: str
+    options: CallOptions
+    request_id: str
+    started_at: float
+    wall: float
+    deadline: float
+    demand: Demand
+    budget: RetryBudget | None
+    made: int = 0
+    last: Lease | None = None
+    time: TimeLimit | None = None
+    hedge: Lease | None = None
+    opening: list[StreamAttempt] = []
+    failures: RetryState | None = None
+    refusal: Unsupported | None = None
+    usage: Usage | None = None
+    is_over: bool = False
 
-    def __init__(
-        self,
-        setting: Setting,
-        chain: Sequence[Pool],
-        request: Request,
-        operation: str,
-        options: CallOptions = DEFAULT,
-    ) -> None:
-        self.setting = setting
-        self.chain = chain
-        self.request = request
-        self.operation = operation
-        self.options = options
-        self.request_id = options.request_id or new_id("req_", setting.rng)
-        self.started_at = now = setting.clock.now()
-        self.wall = setting.clock.wall()
-        first = chain[0]
-        require = options.require
-        if first.require:
-            require = merged(first.require, require)
-        tokens = 0 if first.estimator is None else first.estimator.estimate(request)
-        self.demand = Demand(require, tokens)
-        self.deadline = now + (options.timeout or first.total)
-        self.budget = first.budget
-        if self.budget is not None:
-            self.budget.request(now)
-        if setting.hedging is not None and operation == "stream" and (hedges := first.hedges) is not None:
-            hedges.request(now)
-        self.made = 0
-        self.failures: RetryState | None = None
-        self.refusal: Unsupported | None = None
-        self.last: Lease | None = None
-        self.hedge: Lease | None = None
-        self.opening: list[StreamAttempt] = []
-        self.usage: Usage | None = None
-        self.is_over = False
-        if setting.events.detailed:
-            tell(self, RequestStarted, operation, request.model, self.wall)
+    def __repr__(self) -> str:
+        return f"<{self.operation} {self.request_id}>"  # and nothing of what was asked
 
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -141,8 +114,12 @@ class Execution:
             while True:
                 lease = None  # anew: what fails before there is one must not end the attempt before
                 try:
-                    self.last = lease = self.begin_attempt(self._next_lease() or await queued_lease(self))
-                    return await operation(self, lease)
+                    self.last = lease = self._next_lease() or await queued_lease(self)
+                    self.made = lease.number = number = self.made + 1
+                    self.demand.tried.add(lease.deployment.id)
+                    if number > 1 or self.setting.events.detailed:
+                        self.tell_of_attempt(lease)
+                    return operation.accepted(self, lease, await operation.ask(self, lease))
                 except BaseException as error:
                     self._failed(lease, error)  # raises when no attempt follows
                 # Outside the handler: in it this error, with its frames, would be the context of the next.
@@ -187,16 +164,11 @@ class Execution:
             raise self.refusal
         raise none_available(self, now) from self.last_error
 
-    def begin_attempt(self, lease: Lease) -> Lease:
-        """`lease`, which holds the next attempt."""
-        self.made = lease.number = number = self.made + 1
-        self.demand.tried.add(lease.deployment.id)
-        detailed = self.setting.events.detailed
-        if detailed or number > 1:
-            begun(self.request_id, lease.deployment.id, number)
-            if detailed:
-                tell(self, AttemptStarted, lease.pool, lease.deployment.id, number)
-        return lease
+    def tell_of_attempt(self, lease: Lease) -> None:
+        """Say that the attempt which holds `lease` begins."""
+        begun(self.request_id, lease.deployment.id, lease.number)
+        if self.setting.events.detailed:
+            self.tell(AttemptStarted, lease.pool, lease.deployment.id, lease.number)
 
     def _failed(self, lease: Lease | None, error: BaseException) -> None:
         """Account for what ended the attempt that holds `lease`, or kept it from having one; plan the next.
@@ -207,16 +179,15 @@ class Execution:
             if lease is None:
                 if isinstance(error, NoDeploymentAvailable) and plan_longer_wait(self):
                     return
-            elif isinstance(error, Unsupported):
-                self._passed_over(lease, error)
-                return
-            elif (wrong := self.plugin_error(lease, self.operation, error)) is not None:
-                wrong.__cause__, error = error, wrong
-                attempt_failed(self, lease, error)
-            elif isinstance(error, CallError):
-                attempt_failed(self, lease, error)
             else:
-                end_attempt(self, lease, Outcome.NEUTRAL)
+                error = self._counted(lease, error)
+                if isinstance(error, Unsupported):
+                    self._passed_over(lease, error)
+                    return
+                if isinstance(error, CallError):
+                    attempt_failed(self, lease, error)
+                else:
+                    end_attempt(self, lease, Outcome.NEUTRAL)
             self.refusal = None
             if isinstance(error, CallError) and plan(self, error):
                 return
@@ -229,6 +200,19 @@ class Execution:
         finally:
             # A frame that holds the error that holds the frame would hold the caller's stream too.
             del error
+
+    def _counted(self, lease: Lease, error: BaseException) -> BaseException:
+        """What it counts as that the attempt which holds `lease` ended with `error`, which is its cause."""
+        counted: CallError | None = None
+        if self.time is not None and self.time.over(error):
+            counted = late(self, lease)
+        elif not isinstance(error, Unsupported):
+            counted = self.plugin_error(lease, self.operation, error)
+        self.time = None
+        if counted is None:
+            return error
+        counted.__cause__ = error
+        return counted
 
     def _passed_over(self, lease: Lease, error: Unsupported) -> None:
         """Nothing was sent, so it costs no attempt and no wait: on to one that can."""
@@ -294,9 +278,54 @@ class Execution:
         plugin = lease.deployment.plugin
         return during_attempt(fault("provider", plugin, method, did, scrub=self.setting.scrubber.text))
 
+    def tell(self, kind: type[Progress], *said: Any) -> None:
+        """Tell who listens to that `kind`, with what `said` between the id of the request and its caller.
+
+        Whoever calls looks at `Events.detailed` first: that is all that a call pays while nobody asks.
+        """
+        events, options = self.setting.events, self.options
+        make: Callable[..., Progress] = kind
+        if events.wants(kind):
+            events.progress(make(self.request_id, *said, options.caller, options.tags))
+
     def give_up(self) -> None:
         """End attempt and request in the books, whatever their task still does."""
         for lease in (self.last, self.hedge):
             if lease is not None:
                 end_attempt(self, lease, Outcome.NEUTRAL)
         end_request(self, "cancelled")
+
+
+def begin_request(
+    setting: Setting,
+    chain: Sequence[Pool],
+    request: Request,
+    operation: str,
+    options: CallOptions = DEFAULT,
+) -> Execution:
+    """A request that counts as running from now on, until it has ended. Arguments as of `Execution`."""
+    first, require, now = chain[0], options.require, setting.clock.now()
+    if first.require:
+        require = merged(first.require, require)
+    tokens = 0 if first.estimator is None else first.estimator.estimate(request)
+    if first.budget is not None:
+        first.budget.request(now)
+    if operation == "stream" and setting.hedging is not None and first.hedges is not None:
+        first.hedges.request(now)
+    execution = Execution(  # by position: names cost as much again
+        setting,
+        chain,
+        request,
+        operation,
+        options,
+        options.request_id or request_id(setting.rng.getrandbits(96)),
+        now,
+        setting.clock.wall(),
+        now + (options.timeout or first.total),
+        Demand(require, tokens),
+        first.budget,
+    )
+    setting.running.requests.add(execution)
+    if setting.events.detailed:
+        execution.tell(RequestStarted, operation, request.model, execution.wall)
+    return execution

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pointsman.errors import CallError, DeadlineExceeded, Outcome, Unsupported
 from pointsman.execution.accounting import attempt_failed, end_attempt
-from pointsman.resilience.retry_budget import RetryBudget
 from pointsman.routing.lease import Lease
 
 if TYPE_CHECKING:
@@ -17,35 +15,22 @@ if TYPE_CHECKING:
     from pointsman.execution.stream_attempt import StreamAttempt
 
 
-def may_hedge(*, hedges: int, overloads: int, elsewhere: bool) -> bool:
-    """Whether a request may have a second attempt beside the one that is running, if the budget allows.
-
-    To be asked only before anything was delivered to the caller.
-
-    Args:
-        hedges: how many it has had.
-        overloads: how many of its attempts ended with an overload: more load is the last thing it needs.
-        elsewhere: a deployment other than those it has been to could take the call.
-    """
-    return hedges == 0 and overloads == 0 and elsewhere
-
-
-def hedge_after(late: float | None, floor: float = 1.0) -> float | None:
-    """Seconds without a first token after which a second attempt is worth it: at least `floor`.
-
-    Args:
-        late: the p95 of the time to the first token; None when not known, and then the answer is None.
-    """
-    return None if late is None else max(late, floor)
-
-
 def hedge_beside(execution: Execution, lease: Lease) -> float | None:
     """Seconds without content after which a second attempt beside `lease` is worth it; None for never."""
     settings, window = execution.setting.hedging, lease.deployment.live.window
-    if settings is None or window is None or not _may_hedge(execution, elsewhere=True):
+    if settings is None or window is None or not _may_hedge(execution):
         return None
     late = window.quantile(settings.quantile, lease.started_at, at_least=settings.minimum_samples)
-    return hedge_after(late, settings.floor)
+    return None if late is None else max(late, settings.floor)
+
+
+def _may_hedge(execution: Execution) -> bool:
+    """Whether a request of which nothing was delivered may have a second attempt beside the one that runs.
+
+    One is enough, and where an attempt has found an overload more load is the last thing that is needed.
+    """
+    failures = execution.failures
+    return execution.hedge is None and (failures is None or failures.overloads == 0)
 
 
 async def race(execution: Execution, first: StreamAttempt, late: float) -> StreamAttempt:
@@ -105,13 +90,11 @@ def _hedge(execution: Execution, beside: Lease) -> Lease | None:
     """
     now, demand = execution.now(), execution.demand
     pool, queue = execution.pool_of(beside), execution.chain[0].queue
-    if execution.setting.running.closed or now >= execution.deadline:
+    if execution.setting.running.closed or now >= execution.deadline or not _may_hedge(execution):
         return None
     if not (queue is None or queue.is_empty) or execution.made >= execution.retry.attempts:
         return None
-    if not _may_hedge(execution, elsewhere=bool(pool.ready(now, demand))):
-        return None
-    budgets = _budgets(execution)
+    budgets = [each for each in (execution.chain[0].hedges, execution.budget) if each is not None]
     if not all(each.allows(now) for each in budgets):
         return None
     demand.well_only = False
@@ -122,7 +105,10 @@ def _hedge(execution: Execution, beside: Lease) -> Lease | None:
         each.retry(now)
     lease.paid = budgets
     execution.hedge = lease
-    return execution.begin_attempt(lease)
+    execution.made = lease.number = execution.made + 1
+    demand.tried.add(lease.deployment.id)
+    execution.tell_of_attempt(lease)
+    return lease
 
 
 def _failed_beside(execution: Execution, lease: Lease, error: BaseException) -> None:
@@ -136,13 +122,3 @@ def _failed_beside(execution: Execution, lease: Lease, error: BaseException) -> 
             attempt_failed(execution, lease, error)
     else:
         end_attempt(execution, lease, Outcome.NEUTRAL)
-
-
-def _budgets(execution: Execution) -> Sequence[RetryBudget]:
-    return [each for each in (execution.chain[0].hedges, execution.budget) if each is not None]
-
-
-def _may_hedge(execution: Execution, *, elsewhere: bool) -> bool:
-    hedges = 0 if execution.hedge is None else 1
-    overloads = 0 if execution.failures is None else execution.failures.overloads
-    return may_hedge(hedges=hedges, overloads=overloads, elsewhere=elsewhere)

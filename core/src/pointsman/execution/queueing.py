@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pointsman.errors import CallError, Outcome
 from pointsman.events import Queued
 from pointsman.execution.failover import lease_for, none_available, open_pools
-from pointsman.execution.progress import tell
 from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
 from pointsman.resilience.fair_queue import QueuePriority
@@ -30,7 +29,7 @@ async def queued_lease(execution: Execution) -> Lease:
     assert queue is not None
     until = _patience(execution, queue, execution.now())
     if execution.setting.events.detailed:
-        tell(execution, Queued, execution.request.model)
+        execution.tell(Queued, execution.request.model)
 
     def attempt(now: float) -> Lease | NotYet:
         lease = lease_for(execution, now)

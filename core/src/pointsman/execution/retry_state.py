@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from pointsman.errors import CallError, FailedAttempt, FallbackOn, ModelNotFound, Outcome
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.pool import Fallback, Pool
@@ -22,7 +24,7 @@ _NOTE = 200
 """Characters of what another attempt ended with, in a note of the error."""
 
 
-class RetryState:
+class RetryState(Struct, eq=False):
     """The failed attempts of one request, and what is planned after the latest.
 
     Attributes:
@@ -39,36 +41,19 @@ class RetryState:
         prepaid: the budget has been charged for an attempt that has not begun.
     """
 
-    __slots__ = (
-        "_attempts",
-        "_counts",
-        "after",
-        "causes",
-        "closed",
-        "delay",
-        "last",
-        "other",
-        "overloads",
-        "prepaid",
-        "retryable",
-        "spent",
-        "waits",
-    )
-
-    def __init__(self) -> None:
-        self.last: CallError | None = None
-        self.other: CallError | None = None
-        self.retryable: set[str] = set()
-        self.closed: set[str] = set()
-        self.causes: dict[str, set[FallbackOn]] = {}
-        self.spent = False
-        self.overloads = 0
-        self.delay = 0.0
-        self.after: CallError | None = None
-        self.waits: TenacityWaits | None = None
-        self.prepaid = False
-        self._counts: dict[str, int] = {}
-        self._attempts: list[FailedAttempt] = []
+    last: CallError | None = None
+    other: CallError | None = None
+    retryable: set[str] = set()
+    closed: set[str] = set()
+    causes: dict[str, set[FallbackOn]] = {}
+    spent: bool = False
+    overloads: int = 0
+    delay: float = 0.0
+    after: CallError | None = None
+    waits: TenacityWaits | None = None
+    prepaid: bool = False
+    _counts: dict[str, int] = {}
+    _attempts: list[FailedAttempt] = []
 
     def forget(self) -> None:
         """Let go of the errors: nobody asks for them any more, and their frames hold the caller's stream."""

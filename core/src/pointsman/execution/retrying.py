@@ -11,7 +11,6 @@ from pointsman.clock import Clock
 from pointsman.errors import CallError, DeadlineExceeded, NoDeploymentAvailable
 from pointsman.events import RetryPlanned
 from pointsman.execution.failover import prepay, ready_elsewhere
-from pointsman.execution.progress import tell
 from pointsman.execution.queueing import worth_a_place
 from pointsman.execution.retry_state import RetryState
 from pointsman.retry import Failure
@@ -91,7 +90,7 @@ def _planned(execution: Execution, failures: RetryState, after: CallError | None
     failures.delay, failures.after = delay, after
     if execution.setting.events.detailed:
         code = "" if after is None else after.code
-        tell(execution, RetryPlanned, execution.request.model, execution.made, code, delay)
+        execution.tell(RetryPlanned, execution.request.model, execution.made, code, delay)
 
 
 def may_be_retried(error: BaseException) -> bool:

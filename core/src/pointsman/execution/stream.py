@@ -171,7 +171,7 @@ class ChatStream:
         self._opener = opener = asyncio.current_task()
         cancelling = 0 if opener is None else opener.cancelling()
         try:
-            self._attempt = attempt = await execution.run(StreamAttempt.open)
+            self._attempt = attempt = await execution.run(StreamAttempt)
         except BaseException as error:
             closed, self._closed = self._closed, True  # an error closes it, too; who did so first matters
             interrupted = closed and isinstance(error, asyncio.CancelledError)

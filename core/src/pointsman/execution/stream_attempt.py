@@ -11,12 +11,10 @@ from pointsman._internal.plugin_errors import OWN, is_own
 from pointsman._internal.timeouts import GRACE, ExtensibleLimits
 from pointsman.errors import AttemptTimeout, Outcome
 from pointsman.events import FirstToken
-from pointsman.execution.accounting import end_attempt, end_request
+from pointsman.execution.accounting import end_attempt, succeeded
 from pointsman.execution.execution import Execution
 from pointsman.execution.hedging import hedge_beside, race
-from pointsman.execution.progress import tell
 from pointsman.execution.time_limits import call, ends, opening_ends, put_off, silent
-from pointsman.execution.whole_answer import with_its_origin
 from pointsman.http.event_stream import EventStream
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatRequest, ChatResponse, Done, StreamEvent
@@ -31,7 +29,7 @@ QUIET_GAPS = 3
 
 
 class StreamAttempt:
-    """One attempt at a stream. `Execution.run(StreamAttempt.open)` returns the one that answers.
+    """One attempt at a stream. `Execution.run(StreamAttempt)` returns the one that answers.
 
     Attributes:
         source: where its events come from; None until the upstream has answered.
@@ -68,11 +66,11 @@ class StreamAttempt:
         self.response: ChatResponse | None = None
         self.time = ExtensibleLimits(execution.setting.alarms)
         self._call = call(execution, lease, self.time)
-        self.idle = self._call.limits.idle
+        self.idle = self._call.timeouts.idle
         self.ends = ends(execution, lease)
 
     @classmethod
-    async def open(cls, execution: Execution, lease: Lease) -> StreamAttempt:
+    async def ask(cls, execution: Execution, lease: Lease) -> StreamAttempt:
         """One that has its first content, at the deployment of `lease` or at one that was asked beside it."""
         attempt = cls(execution, lease)
         execution.opening.append(attempt)
@@ -86,6 +84,11 @@ class StreamAttempt:
                 await attempt.complete()
         finally:
             execution.opening.clear()
+        return attempt
+
+    @staticmethod
+    def accepted(_execution: Execution, _lease: Lease, attempt: StreamAttempt) -> StreamAttempt:
+        """`attempt`: it holds its lease until its last chunk, and what it brings is checked as it comes."""
         return attempt
 
     def beside(self, lease: Lease) -> StreamAttempt:
@@ -161,11 +164,7 @@ class StreamAttempt:
         if not isinstance(upstream_id, str):
             upstream_id = ""
         whole = self.assembly.response(upstream_id)
-        self.response = with_its_origin(whole, execution, self.lease)
-        end_attempt(
-            execution, self.lease, Outcome.OK, usage=self.assembly.usage, upstream_request_id=upstream_id
-        )
-        end_request(execution, "ok")
+        self.response = succeeded(execution, self.lease, whole, self.assembly.usage)
         # After the books: to close may take `GRACE` or fail, and neither is to count against the answer.
         try:
             with time.until(execution.now() + GRACE, TimeoutError):
@@ -188,7 +187,7 @@ class StreamAttempt:
             lease.first_event(now)
             if self._execution.setting.events.detailed:
                 where = lease.pool, lease.deployment.id, lease.number
-                tell(self._execution, FirstToken, *where, now - lease.started_at)
+                self._execution.tell(FirstToken, *where, now - lease.started_at)
         return lease.first_event_at is not None
 
     def abort(self) -> None:

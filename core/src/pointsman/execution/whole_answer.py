@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from copy import copy
-from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from msgspec.structs import force_setattr
+from msgspec.structs import astuple
 
 from pointsman._internal.timeouts import TimeLimit
-from pointsman.errors import BadResponse, Outcome
-from pointsman.execution.accounting import end_attempt, end_request
+from pointsman.errors import BadResponse
+from pointsman.execution.accounting import succeeded
 from pointsman.execution.time_limits import call, ends, late
 from pointsman.provider import Call, Provider
 from pointsman.routing.lease import Lease
-from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse
+from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Usage
 from pointsman.wire.token_usage import unsound
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
+
+_COUNTS = frozenset({int, NoneType})
 
 
 class WholeAnswer(Generic[R]):
@@ -38,39 +39,40 @@ class WholeAnswer(Generic[R]):
         self.name = method.__name__
         self._kind: type[R] = kind
 
-    async def __call__(self, execution: Execution, lease: Lease) -> R:
-        """The answer of the deployment of `lease`, checked, accounted for, and with its origin."""
+    def ask(self, execution: Execution, lease: Lease) -> Awaitable[R]:
+        """The answer of the deployment of `lease`, whose time has begun."""
         deployment = lease.deployment
         until = execution.deadline if deployment.attempt is None else ends(execution, lease)
-        with TimeLimit(until, partial(late, execution, lease), execution.setting.alarms) as time:
-            ask = getattr(deployment.provider, self.name)  # by name: every provider has its own
-            asked = execution.request
-            if deployment.defaults:
-                asked = asked.with_defaults(deployment.defaults)
-            response = await ask(asked, call(execution, lease, time))
-        self._check(response, execution, lease)
-        with_origin: R = with_its_origin(response, execution, lease)
-        end_attempt(
-            execution,
-            lease,
-            Outcome.OK,
-            usage=response.usage,
-            upstream_request_id=response.upstream_request_id,
-        )
-        end_request(execution, "ok")
-        return with_origin
+        # No `with`, and no error before there is one: `run` asks it how the attempt ended.
+        execution.time = time = TimeLimit(until, alarms=execution.setting.alarms)
+        asked = execution.request
+        if deployment.defaults:
+            asked = asked.with_defaults(deployment.defaults)
+        # By name: every provider has its own.
+        answer: Awaitable[R] = getattr(deployment.provider, self.name)(asked, call(execution, lease, time))
+        return answer
 
-    def _check(self, response: object, execution: Execution, lease: Lease) -> None:
-        """Raise what it counts as when `response`, which a provider returned, is no answer to the request."""
-        if not isinstance(response, self._kind):
-            did = f"returned a {type(response).__name__}, expected {self._kind.__name__}"
-        elif (wrong := unsound(response.usage)) is not None:
+    def accepted(self, execution: Execution, lease: Lease, answer: R) -> R:
+        """`answer`, checked, accounted for, and with its origin."""
+        if execution.time is not None and execution.time.over():
+            raise late(execution, lease)
+        usage = answer.usage if type(answer) is self._kind is ChatResponse else None
+        # A look in one go, for nearly all that come by: spelt out it was 62 byte codes in each call. Exactly
+        # these types, for `True` is an int.
+        if type(usage) is not Usage or not _COUNTS.issuperset(map(type, astuple(usage))):
+            self._check(execution, lease, answer)
+        return succeeded(execution, lease, answer, answer.usage)
+
+    def _check(self, execution: Execution, lease: Lease, answer: object) -> None:
+        """Raise what it counts as when `answer`, which a provider returned, is none to the request."""
+        if not isinstance(answer, self._kind):
+            did = f"returned a {type(answer).__name__}, expected {self._kind.__name__}"
+        elif (wrong := unsound(answer.usage)) is not None:
             did = f"returned an answer whose usage {wrong}"
-        elif isinstance(response, ChatResponse):
-            return
-        elif _is_list(response.vectors):
-            _count_vectors(response, execution, lease)
-            return
+        elif isinstance(answer, ChatResponse):
+            return None
+        elif isinstance(answer.vectors, Sequence) and not isinstance(answer.vectors, str | bytes):
+            return _count_vectors(answer, execution, lease)
         else:
             did = "returned an answer whose vectors are no list"
         unmet = execution.plugin_error(lease, self.name, did)
@@ -78,37 +80,16 @@ class WholeAnswer(Generic[R]):
         raise unmet
 
 
-CHAT = WholeAnswer(Provider.chat, ChatResponse)
-GENERATE = WholeAnswer(Provider.generate, ChatResponse)
-EMBED = WholeAnswer(Provider.embed, EmbedResponse)
-
-
-def with_its_origin(response: R, execution: Execution, lease: Lease) -> R:
-    """`response` with where it came from; an answer whose upstream gave it no id gets ours.
-
-    It is completed in place: nobody has seen it yet. One that says already where it came from was kept by
-    its provider, and is copied.
-    """
-    if response.deployment:
-        response = copy(response)
-    complete = force_setattr
-    if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
-        complete(response, "id", execution.request_id)
-    complete(response, "deployment", lease.deployment.id)
-    complete(response, "attempts", execution.made)
-    complete(response, "request_id", execution.request_id)
-    return response
-
-
-def _count_vectors(response: EmbedResponse, execution: Execution, lease: Lease) -> None:
+def _count_vectors(answer: EmbedResponse, execution: Execution, lease: Lease) -> None:
     assert isinstance(execution.request, EmbedRequest)
-    wanted, got = len(execution.request.texts), len(response.vectors)
+    wanted, got = len(execution.request.texts), len(answer.vectors)
     if got != wanted:
         raise BadResponse(
             f"{lease.deployment.id} returned {got} vectors for {wanted} texts",
-            upstream_request_id=response.upstream_request_id,
+            upstream_request_id=answer.upstream_request_id,
         )
 
 
-def _is_list(given: object) -> bool:
-    return isinstance(given, Sequence) and not isinstance(given, str | bytes)
+CHAT = WholeAnswer(Provider.chat, ChatResponse)
+GENERATE = WholeAnswer(Provider.generate, ChatResponse)
+EMBED = WholeAnswer(Provider.embed, EmbedResponse)

@@ -63,7 +63,7 @@ class HttpProvider(Provider):
         """
         client = self.client_of(call)
         more = {**call.headers, **headers} if headers else call.headers
-        answer, content = await client.fetch("POST", path, body, limits=call.limits, headers=more)
+        answer, content = await client.fetch("POST", path, body, limits=call.timeouts, headers=more)
         if answer.status >= 400:
             raise self.error_of(answer, content, model=call.model)
         return answer, content
@@ -83,7 +83,7 @@ class HttpProvider(Provider):
         """
         client = self.client_of(call)
         more = {**call.headers, **headers} if headers else call.headers
-        answer = await client.send("POST", path, body, limits=call.limits, headers=more, stream=timely)
+        answer = await client.send("POST", path, body, limits=call.timeouts, headers=more, stream=timely)
         if answer.status >= 400:
             raise self.error_of(answer, await answer.read(), model=call.model)
         return answer

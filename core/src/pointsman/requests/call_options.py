@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import ulp
 from typing import Any, Literal, get_args
 
 from msgspec import Struct, field
 
 from pointsman.errors import InvalidRequest
+from pointsman.requests.checks import expect, expect_one_of, number
 from pointsman.requests.requirements import Requirements, as_rule
 
 Priority = Literal["high", "normal", "low"]
@@ -49,6 +52,8 @@ _LONGEST_ID = 200
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 256
 _TAGS_AT_MOST = 16
+_LONGEST = 1e9
+"""Seconds, some thirty years."""
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[CallOptions, Mapping[str, Any]]:
@@ -58,80 +63,58 @@ def split_options(options: Mapping[str, Any]) -> tuple[CallOptions, Mapping[str,
     """
     if OPTION_NAMES.isdisjoint(options):
         return DEFAULT, options
-    given = {name: options[name] for name in options if name in OPTION_NAMES}
-    for name in ("timeout", "first_token_timeout", "idle_timeout"):
-        _check_seconds(name, given.get(name))
-    if given.get("priority", "normal") not in get_args(Priority):
-        raise InvalidRequest(
-            f"priority is {shown(given['priority'])}; expected {', '.join(get_args(Priority))}"
-        )
-    if "caller" in given:
-        _check_text("caller", given["caller"], _LONGEST_VALUE)
-    if "request_id" in given:
-        _check_id(given["request_id"])
-    if "tags" in given:
-        given["tags"] = as_tags(given["tags"])
-    if "require" in given:
-        given["require"] = as_rule(given["require"])
-    return CallOptions(**given), {name: options[name] for name in options if name not in OPTION_NAMES}
+    given = {name: _READERS[name](value, name) for name, value in options.items() if name in OPTION_NAMES}
+    return CallOptions(**given), {name: options[name] for name in options if name not in given}
 
 
-_OPTIONS = {"total": "timeout", "first_token": "first_token_timeout", "idle": "idle_timeout"}
+_LIMITS = {"total": "timeout", "first_token": "first_token_timeout", "idle": "idle_timeout"}
 
 
-def show_limit(terms: CallOptions, name: str, configured: float | None) -> str:
+def show_limit(options: CallOptions, name: str, configured: float | None) -> str:
     """A time limit by the name under which it was set, and its length: `timeouts.idle` of 60 s."""
-    option = _OPTIONS.get(name)
-    said: float | None = None if option is None else getattr(terms, option)
+    option = _LIMITS.get(name)
+    said: float | None = None if option is None else getattr(options, option)
     seconds, setting = (said, option) if said else (configured, f"timeouts.{name}")
     return f"`{setting}` of {seconds:g} s"
 
 
-def as_tags(given: Any) -> Tags:
-    """A flat mapping of short texts, copied. Raises InvalidRequest."""
-    if not isinstance(given, Mapping):
-        raise InvalidRequest('tags must be a mapping of texts, such as {"feature": "search"}')
-    if len(given) > _TAGS_AT_MOST:
-        raise InvalidRequest(f"there are {len(given)} tags; at most {_TAGS_AT_MOST} go")
-    for name, value in given.items():
-        _check_text("the name of a tag", name, _LONGEST_NAME)
-        _check_text(f"tags[{name!r}]", value, _LONGEST_VALUE)
-    return dict(given)
+_seconds = number(f"seconds above 0, at most {_LONGEST:g}", least=ulp(0.0), most=_LONGEST)
 
 
-def _check_text(what: str, value: Any, longest: int) -> None:
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{what} is of type {type(value).__name__}; expected text")
-    if len(value) > longest:
-        raise InvalidRequest(f"{what} has {len(value)} characters; at most {longest} go")
+def _text(given: Any, where: str, *, longest: int = _LONGEST_VALUE) -> str:
+    text: str = expect(given, where, str, "text")
+    if len(text) > longest:
+        raise InvalidRequest(f"{where} has {len(text)} characters; at most {longest} go")
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        raise InvalidRequest(f"{what} holds half a character, which no record can hold") from None
+        raise InvalidRequest(f"{where} holds half a character, which no record can hold") from None
+    return text
 
 
-def _check_id(value: Any) -> None:
-    _check_text("request_id", value, _LONGEST_ID)
-    if not (value.isascii() and value.isprintable()) or value != value.strip():
-        raise InvalidRequest("request_id must be printable ASCII, without a blank at either end")
+def _id(given: Any, where: str) -> str:
+    id = _text(given, where, longest=_LONGEST_ID)
+    if not (id.isascii() and id.isprintable()) or id != id.strip():
+        raise InvalidRequest(f"{where} must be printable ASCII, without a blank at either end")
+    return id
 
 
-def _check_seconds(name: str, value: Any) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
-        raise InvalidRequest(f"{name} is {shown(value)}; expected seconds above 0, at most {_LONGEST:g}")
+def _tags(given: Any, where: str) -> Tags:
+    """A flat mapping of short texts, copied."""
+    tags: Tags = expect(given, where, Mapping, 'a mapping of texts, such as {"feature": "search"}')
+    if len(tags) > _TAGS_AT_MOST:
+        raise InvalidRequest(f"there are {len(tags)} tags; at most {_TAGS_AT_MOST} go")
+    for name, value in tags.items():
+        _text(name, "the name of a tag", longest=_LONGEST_NAME)
+        _text(value, f"{where}[{name!r}]")
+    return dict(tags)
 
 
-def shown(value: Any) -> str:
-    """A wrong value for a message: short ones as they are, others by their type."""
-    if not isinstance(value, str | int | float) or (isinstance(value, int) and value.bit_length() > _BITS):
-        return type(value).__name__
-    text = repr(value[:50]) if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SHOWN else type(value).__name__
-
-
-_LONGEST = 1e9
-"""Seconds, some thirty years."""
-_SHOWN = 40
-_BITS = 100  # Python refuses to write out very long numbers
+_READERS: Mapping[str, Callable[[Any, str], Any]] = {
+    **dict.fromkeys(_LIMITS.values(), lambda given, where: None if given is None else _seconds(given, where)),
+    "priority": partial(expect_one_of, words=get_args(Priority)),
+    "caller": _text,
+    "request_id": _id,
+    "tags": _tags,
+    "require": lambda given, _: as_rule(given),
+}

@@ -4,12 +4,12 @@ Decisions only, without clock, I/O or tasks: `now` is handed in, in seconds on a
 forward.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 
-from pydantic import Field
-
-from pointsman._internal.settings import Count, Number, Section
+from pointsman._internal.settings import Count, Number, Section, setting
 from pointsman.units import Duration, Percent
 
 # ── adaptive concurrency ─────────────────────────────────────────────────────────────────────────────
@@ -18,10 +18,12 @@ from pointsman.units import Duration, Percent
 class AdaptiveSettings(Section):
     """Finds out how many calls a deployment bears, below its `max_in_flight`; off without this."""
 
-    decrease: Percent = Field(default=0.9, gt=0, lt=1, description="the limit after an overload, as a share")
-    increase: Number = Field(default=1.0, gt=0, description="added for each window without one")
-    pace: Duration = Field(default=1.0, gt=0, description="the window until the first tokens tell a better")
-    initial: Count | None = Field(
+    decrease: Percent = setting(
+        default=0.9, gt=0, lt=1, description="the limit after an overload, as a share"
+    )
+    increase: Number = setting(default=1.0, gt=0, description="added for each window without one")
+    pace: Duration = setting(default=1.0, gt=0, description="the window until the first tokens tell a better")
+    initial: Count | None = setting(
         default=None,
         ge=1,
         description="the limit to begin with; without it `max_in_flight`",

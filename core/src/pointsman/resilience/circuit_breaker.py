@@ -14,15 +14,15 @@ from an older epoch changes nothing but a counter: a late answer of the closed p
 nor reopen a breaker that is probing, nor add to the probes.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from pydantic import Field
-
 from pointsman._internal.observers import fails
-from pointsman._internal.settings import Count, Order, Section
+from pointsman._internal.settings import Count, Order, Section, setting
 from pointsman.clock import Rng
 from pointsman.resilience.time_buckets import BUCKETS, TimeBuckets
 from pointsman.units import Duration, Percent
@@ -52,51 +52,52 @@ class BreakerSettings(Section):
         Order("reset_timeout", "max_reset_timeout"),
     )
 
-    enabled: bool = Field(
+    enabled: bool = setting(
         default=True, description="false: failures are counted, and nothing follows from them"
     )
-    failure_threshold: Count = Field(
+    failure_threshold: Count = setting(
         default=5, ge=1, description="failures in a row that open it", json_schema_extra={"unit": "calls"}
     )
-    window: Duration = Field(default=30.0, gt=0, description="the time over which the rates are taken")
-    minimum_calls: Count = Field(
+    window: Duration = setting(default=30.0, gt=0, description="the time over which the rates are taken")
+    minimum_calls: Count = setting(
         default=20,
         ge=1,
         description="fewer calls in the window make no rate",
         json_schema_extra={"unit": "calls"},
     )
-    failure_rate: Percent = Field(default=0.5, gt=0, description="the share of failed calls that opens it")
-    slow_rate: Percent = Field(default=0.8, gt=0, description="the share of slow calls that opens it")
-    slow_after: Duration = Field(
+    failure_rate: Percent = setting(default=0.5, gt=0, description="the share of failed calls that opens it")
+    slow_rate: Percent = setting(default=0.8, gt=0, description="the share of slow calls that opens it")
+    slow_after: Duration = setting(
         default=30.0, gt=0, description="a call is slow when its first content takes longer"
     )
-    slow_call_duration: Duration | None = Field(
+    slow_call_duration: Duration | None = setting(
         default=None, gt=0, description="or when it takes longer as a whole; without it that is no matter"
     )
-    reset_timeout: Duration = Field(
+    reset_timeout: Duration = setting(
         default=15.0,
         gt=0,
         description="how long it stays open the first time; doubles each time, plus up to a fifth",
     )
-    max_reset_timeout: Duration = Field(
-        default_factory=lambda data: max(300.0, data.get("reset_timeout", 0.0)),
+    max_reset_timeout: Duration = setting(
+        default=300.0,
+        default_from=lambda said: max(300.0, said.get("reset_timeout", 0.0)),
         gt=0,
         description="it never stays open longer, apart from that fifth; at least `reset_timeout`",
-        json_schema_extra={"default": 300.0},
     )
-    half_open_max_calls: Count = Field(
+    half_open_max_calls: Count = setting(
         default=2,
         ge=1,
         description="trial calls at a time while half open",
         json_schema_extra={"unit": "calls"},
     )
-    success_threshold: Count = Field(
-        default_factory=lambda data: min(2, data.get("half_open_max_calls", 2)),
+    success_threshold: Count = setting(
+        default=2,
+        default_from=lambda said: min(2, said.get("half_open_max_calls", 2)),
         ge=1,
         description="trial calls that must succeed to close it; at most `half_open_max_calls`",
-        json_schema_extra={"default": 2, "unit": "calls"},
+        json_schema_extra={"unit": "calls"},
     )
-    count_overload: bool = Field(
+    count_overload: bool = setting(
         default=False, description="an overloaded upstream (429, 503 with a hint) counts too"
     )
 

@@ -3,14 +3,14 @@
 Without clock or I/O; `now` is in seconds on any clock that only moves forward.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import inf
 from typing import Protocol
 from weakref import ref
 
-from pydantic import Field
-
-from pointsman._internal.settings import Order, Section
+from pointsman._internal.settings import Order, Section, setting
 from pointsman.clock import Rng
 from pointsman.errors import Refusal
 from pointsman.units import Duration
@@ -25,31 +25,31 @@ class CoolDownSettings(Section):
 
     orders = (Order("base", "max"),)
 
-    base: Duration = Field(gt=0, description="the first time; doubles with each in a row")
-    max: Duration = Field(gt=0, description="never longer, apart from a tenth; at least `base`")
+    base: Duration = setting(gt=0, description="the first time; doubles with each in a row")
+    max: Duration = setting(gt=0, description="never longer, apart from a tenth; at least `base`")
 
 
 class OverloadSettings(CoolDownSettings):
     """For how long a deployment is left alone that is overloaded and does not say when to come back."""
 
-    base: Duration = Field(default=10.0, gt=0, description="the first time; doubles with each in a row")
-    max: Duration = Field(
-        default_factory=lambda data: max(120.0, data.get("base", 0.0)),
+    base: Duration = setting(default=10.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = setting(
+        default=120.0,
+        default_from=lambda said: max(120.0, said.get("base", 0.0)),
         gt=0,
         description="never longer, apart from a tenth; at least `base`",
-        json_schema_extra={"default": 120.0},
     )
 
 
 class RefusalSettings(CoolDownSettings):
     """For how long a deployment is left alone that refuses us: the key, the account or the model is wrong."""
 
-    base: Duration = Field(default=60.0, gt=0, description="the first time; doubles with each in a row")
-    max: Duration = Field(
-        default_factory=lambda data: max(600.0, data.get("base", 0.0)),
+    base: Duration = setting(default=60.0, gt=0, description="the first time; doubles with each in a row")
+    max: Duration = setting(
+        default=600.0,
+        default_from=lambda said: max(600.0, said.get("base", 0.0)),
         gt=0,
         description="never longer, apart from a tenth; at least `base`",
-        json_schema_extra={"default": 600.0},
     )
 
 

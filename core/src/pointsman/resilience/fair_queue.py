@@ -18,6 +18,8 @@ from the longest queue: B. Suter et al., "Buffer Management Schemes for Supporti
 Per-flow Queueing", IEEE JSAC 17(6), 1999.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Iterator
 from enum import IntEnum
@@ -26,7 +28,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pointsman._internal.settings import Count, Section, no_entries
+from pointsman._internal.settings import Count, Section, setting
 from pointsman.errors import QueueFull
 from pointsman.units import Duration, Percent
 
@@ -48,13 +50,15 @@ Turns = Annotated[Count, Field(ge=1)]
 class QueueSettings(Section):
     """Where callers wait when only room is lacking: in turn by caller, by priority, never for long."""
 
-    length: Count = Field(default=1000, ge=1, description="callers that may wait for one model")
-    wait: Duration = Field(default=5.0, gt=0, description="nobody waits longer; who would is refused at once")
-    lowest_share: Percent = Field(
+    length: Count = setting(default=1000, ge=1, description="callers that may wait for one model")
+    wait: Duration = setting(
+        default=5.0, gt=0, description="nobody waits longer; who would is refused at once"
+    )
+    lowest_share: Percent = setting(
         default=0.1, gt=0, lt=0.5, description="of the turns is kept for each priority below the highest"
     )
-    weights: dict[str, Turns] = Field(
-        default_factory=no_entries,
+    weights: dict[str, Turns] = setting(
+        default_factory=dict,
         description="turns in each round, by `caller`; 1 for who is not named",
     )
 
@@ -71,7 +75,7 @@ class Waiter:
 
     __slots__ = ("_flow", "deadline", "entered_at", "number", "until", "woken")
 
-    def __init__(self, flow: "_Flow", number: int, entered_at: float, until: float, deadline: float) -> None:
+    def __init__(self, flow: _Flow, number: int, entered_at: float, until: float, deadline: float) -> None:
         self._flow = flow
         self.number = number
         self.entered_at = entered_at
@@ -93,7 +97,7 @@ class _Flow:
 
     __slots__ = ("deficit", "key", "lane", "visited", "waiters", "weight", "woken")
 
-    def __init__(self, key: str, weight: int, lane: "_PriorityClass") -> None:
+    def __init__(self, key: str, weight: int, lane: _PriorityClass) -> None:
         self.key = key
         self.weight = weight
         self.lane = lane

@@ -7,14 +7,14 @@ few seconds.
 Neither touches a circuit breaker. Passing checks end what failing checks began, and nothing else.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from pydantic import Field
-
 from pointsman._internal.observers import fails
 from pointsman._internal.plugin_errors import Scrub, log_raised
-from pointsman._internal.settings import Count, Section
+from pointsman._internal.settings import Count, Section, setting
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.clock import Clock, Rng
 from pointsman.errors import CallError, OutOfResources
@@ -27,10 +27,10 @@ _CLOSE_TRIES = 5
 class CheckSettings(Section):
     """Checks that ask every provider, free of charge, whether it is well; there are none without this."""
 
-    interval: Duration = Field(default=15.0, ge=0.01, description="between checks, a fifth more or less")
-    timeout: Duration = Field(default=5.0, gt=0, description="a check that takes longer has failed")
-    rise: Count = Field(default=2, ge=1, description="checks in a row that must pass to end an illness")
-    fall: Count = Field(default=3, ge=1, description="checks in a row that must fail to begin one")
+    interval: Duration = setting(default=15.0, ge=0.01, description="between checks, a fifth more or less")
+    timeout: Duration = setting(default=5.0, gt=0, description="a check that takes longer has failed")
+    rise: Count = setting(default=2, ge=1, description="checks in a row that must pass to end an illness")
+    fall: Count = setting(default=3, ge=1, description="checks in a row that must fail to begin one")
 
 
 class HealthState:

@@ -1,12 +1,12 @@
 """Outlier detection: who fails more than the others of its pool is ejected for a while."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 
-from pydantic import Field
-
 from pointsman._internal.observers import fails
-from pointsman._internal.settings import Count, Order, Section
+from pointsman._internal.settings import Count, Order, Section, setting
 from pointsman.clock import Rng
 from pointsman.resilience.health_check import HealthState
 from pointsman.units import Duration, Percent
@@ -17,16 +17,16 @@ class OutlierSettings(Section):
 
     orders = (Order("base_ejection", "max_ejection"),)
 
-    failure_threshold: Count = Field(default=5, ge=1, description="failures in a row that eject")
-    base_ejection: Duration = Field(default=30.0, gt=0, description="the first time; longer each time")
-    max_ejection: Duration = Field(
-        default_factory=lambda data: max(300.0, data.get("base_ejection", 0.0)),
+    failure_threshold: Count = setting(default=5, ge=1, description="failures in a row that eject")
+    base_ejection: Duration = setting(default=30.0, gt=0, description="the first time; longer each time")
+    max_ejection: Duration = setting(
+        default=300.0,
+        default_from=lambda said: max(300.0, said.get("base_ejection", 0.0)),
         gt=0,
         description="it is never out longer, plus a tenth; at least `base_ejection`",
-        json_schema_extra={"default": 300.0},
     )
-    interval: Duration = Field(default=10.0, gt=0, description="in health: the next ejection is shorter")
-    max_ejected: Percent = Field(default=0.5, gt=0, description="of a level at most, and never the last")
+    interval: Duration = setting(default=10.0, gt=0, description="in health: the next ejection is shorter")
+    max_ejected: Percent = setting(default=0.5, gt=0, description="of a level at most, and never the last")
 
 
 class OutlierDetector:

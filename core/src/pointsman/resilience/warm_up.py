@@ -1,12 +1,12 @@
 """Warm-up: how a deployment that was away returns to full load (slow start)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from pydantic import Field
-
-from pointsman._internal.settings import Number, Section
+from pointsman._internal.settings import Number, Section, setting
 from pointsman.units import Duration, Percent
 
 _MILLION = 1_000_000  # of a second and of the whole: with integers the caps are exact, whoever computes them
@@ -15,9 +15,9 @@ _MILLION = 1_000_000  # of a second and of the whole: with integers the caps are
 class WarmUpSettings(Section):
     """How a deployment that comes back takes on load, so that it is not buried at once."""
 
-    window: Duration = Field(default=30.0, gt=0, description="until it takes as much as the others")
-    minimum: Percent = Field(default=0.1, gt=0, description="the share that it begins with")
-    aggression: Number = Field(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
+    window: Duration = setting(default=30.0, gt=0, description="until it takes as much as the others")
+    minimum: Percent = setting(default=0.1, gt=0, description="the share that it begins with")
+    aggression: Number = setting(default=1.0, gt=0, description="1: evenly; more: faster at the beginning")
 
 
 class WarmUp:

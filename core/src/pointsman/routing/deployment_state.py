@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from weakref import ref
 
+from pointsman._internal.idle import IdleNotice
 from pointsman.clock import Rng
 from pointsman.errors import CallError, Outcome
 from pointsman.resilience.adaptive_concurrency import AdaptiveLimit
@@ -75,12 +76,12 @@ class DeploymentState(CoolDowns):
         "breaker",
         "first_token",
         "id",
+        "idle",
         "in_flight",
         "last_error",
         "late_releases",
         "limits",
         "max_in_flight",
-        "on_idle",
         "outcomes",
         "places",
         "queues",
@@ -106,7 +107,7 @@ class DeploymentState(CoolDowns):
         self.last_error: LastError | None = None
         self.total, self.first_token = MovingAverage(), MovingAverage()
         self.window: Window | None = None
-        self.on_idle: list[Callable[[], None]] = []
+        self.idle = IdleNotice()
         self.queues: list[ref[AdmissionQueue[Any]]] = []  # weakly: the state outlives the queues of a reload
 
     def wakes(self, queue: AdmissionQueue[Any]) -> None:
@@ -151,15 +152,10 @@ class DeploymentState(CoolDowns):
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once nothing is in flight: now, or with the last release."""
-        if self.in_flight == 0:
-            tell()
-        else:
-            self.on_idle.append(tell)
+        self.idle.add(tell, idle=self.in_flight == 0)
 
     def vacated(self) -> None:
         """A place has become free: whoever waits for one, or for the last, is told."""
         self.wake()
         if self.in_flight == 0:
-            told, self.on_idle = self.on_idle, []
-            for tell in told:
-                tell()
+            self.idle.tell()

@@ -139,7 +139,7 @@ class Lease(Struct, eq=False):
                 budget.refund(now)
         if self.observer is not None:
             self.observer.tell(self, outcome, now, ending.retry_after)
-        if live.readiness.waiting or live.on_idle:
+        if live.readiness.waiting or live.idle.waiting:
             live.vacated()
         return True
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -301,26 +301,3 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
             reasons=reasons,
             retry_after=retry_after,
         )
-
-
-class Idle(Protocol):
-    """What can tell when nothing of it is at work any more."""
-
-    def when_idle(self, tell: Callable[[], None], /) -> None:
-        """Call `tell` once it is idle; it may be now."""
-
-
-def when_all_idle(those: Sequence[Idle], tell: Callable[[], object]) -> None:
-    """Call `tell` once each of `those` has been idle; it may be now."""
-    left = len(those)
-
-    def idle() -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            tell()
-
-    if not those:
-        tell()
-    for each in those:
-        each.when_idle(idle)

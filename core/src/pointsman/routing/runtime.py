@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from pointsman._internal.idle import IdleNotice
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.clock import Clock, Rng
@@ -23,29 +24,19 @@ class Running:
 
     Attributes:
         closed: the router closes, so no further attempt is made.
+        idle: is told with the last of them, by whoever takes it out of `requests`.
     """
 
-    __slots__ = ("_waiting", "closed", "requests")
+    __slots__ = ("closed", "idle", "requests")
 
     def __init__(self) -> None:
         self.requests: set[Execution] = set()
         self.closed = False
-        self._waiting: list[Callable[[], None]] = []
-
-    def ended(self, request: Execution) -> None:
-        """`request` is over."""
-        self.requests.discard(request)
-        if not self.requests and self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for tell in waiting:
-                tell()
+        self.idle = IdleNotice()
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once none runs: now, or with the end of the last."""
-        if not self.requests:
-            tell()
-        else:
-            self._waiting.append(tell)
+        self.idle.add(tell, idle=not self.requests)
 
     def give_up(self) -> None:
         """Account for those that cannot be ended: a provider of their own does not let go of them."""

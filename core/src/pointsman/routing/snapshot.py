@@ -101,6 +101,8 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     one goes with the last of them."""
     unlisted: Callable[[str, Upstream, str], Pool]
     """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
+    chains: dict[str, Sequence[Pool]] = {}
+    """What `chain` says of public names, once it was asked for them."""
     _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
 
     @property
@@ -110,10 +112,10 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
 
     def chain(self, model: str) -> Sequence[Pool]:
         """The pool of `model` and those of its fallbacks, in order, each once. Raises UnknownModel."""
-        first = self.pools.get(model) or self.pool(model)
-        if not first.fallback:
-            return (first,)
-        return tuple(chain(first, self.pool, lambda _pool, _fallback: True))
+        found = tuple(chain(self.pool(model), self.pool, lambda _pool, _fallback: True))
+        if model in self.pools:
+            self.chains[model] = found
+        return found
 
     def pool(self, model: str) -> Pool:
         """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""

@@ -8,8 +8,8 @@ from pointsman.build.contexts import Contexts
 from pointsman.testing.faults import Fault, FaultUpstream, Frames
 from pointsman.testing.loop import VirtualLoop, run
 from pointsman.testing.replay import (
+    CannedReply,
     ReplayTransport,
-    Reply,
     ReplyBody,
     call_for,
     client_for,
@@ -17,19 +17,19 @@ from pointsman.testing.replay import (
     events_of,
     provider_for,
 )
-from pointsman.testing.scripted import Answer, Scripted
+from pointsman.testing.scripted import Scripted, ScriptedAnswer
 from pointsman.testing.shuffle import ShuffleLoop, explore, seeded
 
 __all__ = [
-    "Answer",
+    "CannedReply",
     "Contexts",
     "Fault",
     "FaultUpstream",
     "Frames",
     "ReplayTransport",
-    "Reply",
     "ReplyBody",
     "Scripted",
+    "ScriptedAnswer",
     "ShuffleLoop",
     "VirtualLoop",
     "call_for",

@@ -1,12 +1,13 @@
 """An upstream without a network whose answers go wrong, by script and by seed, on the running loop's time.
 
-    upstream = FaultUpstream(Reply(200, body), Fault.reset(), None, [Fault.latency(2), Fault.cut_after(40)])
+    reply = CannedReply(200, body)
+    upstream = FaultUpstream(reply, Fault.reset(), None, [Fault.latency(2), Fault.cut_after(40)])
     provider = provider_for(factory, upstream, base_url="http://upstream.test")
 
 The first request is reset, the second is answered, the third is answered late and in part, and all others are
 answered. Under a `VirtualLoop` none of it takes time. For chance in place of a script:
 
-    upstream = FaultUpstream(Reply(200, body), faults=[Fault.reset(), Fault.timeout()], share=0.2, seed=7)
+    upstream = FaultUpstream(reply, faults=[Fault.reset(), Fault.timeout()], share=0.2, seed=7)
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from pointsman._internal.httpx_lazy import httpx
-from pointsman.testing.replay import Ending, ReplayTransport, Reply, ReplyBody, offsets
+from pointsman.testing.replay import CannedReply, Ending, ReplayTransport, ReplyBody, offsets
 
 
 class Frames(Struct, frozen=True):
@@ -43,7 +44,7 @@ class Frames(Struct, frozen=True):
 _NO_FRAMES = Frames()
 
 
-class Delivery(Reply, frozen=True):
+class Delivery(CannedReply, frozen=True):
     """A reply, and how it comes over the wire, or does not; times are in seconds.
 
     Attributes:
@@ -267,7 +268,7 @@ class FaultUpstream(ReplayTransport):
 
     def __init__(
         self,
-        reply: Reply | Callable[[httpx.Request], Reply],
+        reply: CannedReply | Callable[[httpx.Request], CannedReply],
         *script: FaultStep,
         faults: Sequence[FaultStep] = (),
         share: float = 1.0,
@@ -364,7 +365,7 @@ def _again(piece: bytes) -> Iterable[bytes]:
     return repeat(piece) if piece else ()
 
 
-def _as_delivery(reply: Reply) -> Delivery:
+def _as_delivery(reply: CannedReply) -> Delivery:
     return Delivery(**asdict(reply))
 
 

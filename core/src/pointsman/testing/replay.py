@@ -1,6 +1,6 @@
 """Canned HTTP answers without a network, and what it takes to try a provider without a router.
 
-transport = ReplayTransport(Reply(200, b'{"text": "hello"}'))
+transport = ReplayTransport(CannedReply(200, b'{"text": "hello"}'))
 provider = provider_for(factory, transport, base_url="http://upstream.test")
 reply = await provider.chat(request, call_for(provider, transport))
 transport.requests[0].headers["x-pointsman-attempt"]
@@ -30,7 +30,7 @@ Ending = Literal["end", "break", "silence"]
 """How a body ends: properly; with a connection that breaks; or never, because nothing more is sent."""
 
 
-class Reply(Struct, frozen=True):
+class CannedReply(Struct, frozen=True):
     """One canned answer: its status and body, and how the body arrives.
 
     Attributes:
@@ -44,15 +44,15 @@ class Reply(Struct, frozen=True):
     cuts: Sequence[int] = ()
     ending: Ending = "end"
 
-    def cut(self, *offsets: int) -> Reply:
+    def cut(self, *offsets: int) -> CannedReply:
         """The same, in pieces that are cut at `offsets`."""
         return replace(self, cuts=offsets)
 
-    def cut_by(self, seed: int) -> Reply:
+    def cut_by(self, seed: int) -> CannedReply:
         """The same, in pieces that follow from `seed`; seed 1 gives single bytes."""
         return replace(self, cuts=offsets(len(self.body), seed))
 
-    def until(self, length: int, ending: Ending = "end") -> Reply:
+    def until(self, length: int, ending: Ending = "end") -> CannedReply:
         """The same with only the first `length` bytes of the body, and then `ending`."""
         return replace(self, body=self.body[:length], ending=ending)
 
@@ -77,7 +77,7 @@ def offsets(length: int, seed: int) -> Sequence[int]:
 class ReplyBody(httpx.AsyncByteStream):
     """The body of one answer that was given, and what became of it."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: CannedReply) -> None:
         self._reply = reply
         self.closed = False
         self.aborted = False
@@ -110,7 +110,7 @@ class ReplyBody(httpx.AsyncByteStream):
         self.closed = True
 
 
-ReplayStep = Reply | Exception | None
+ReplayStep = CannedReply | Exception | None
 """An answer, what a transport raises in its place, or None: no answer ever comes."""
 
 
@@ -127,7 +127,7 @@ class ReplayTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, *steps: ReplayStep | Callable[[httpx.Request], ReplayStep]) -> None:
-        self._steps = steps or (Reply(),)
+        self._steps = steps or (CannedReply(),)
         self.requests: list[httpx.Request] = []
         self.bodies: list[ReplyBody] = []
         self.cancelled = 0

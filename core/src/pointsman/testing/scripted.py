@@ -27,7 +27,7 @@ from pointsman.types import (
 )
 
 
-class Answer(Struct, frozen=True):
+class ScriptedAnswer(Struct, frozen=True):
     """One scripted answer.
 
     Attributes:
@@ -48,7 +48,7 @@ class Answer(Struct, frozen=True):
     usage: Usage = field(default_factory=lambda: Usage(prompt=1, completion=1))
 
 
-Step = Answer | BaseException | type[BaseException] | str | Callable[[Any, Call], "Step"]
+Step = ScriptedAnswer | BaseException | type[BaseException] | str | Callable[[Any, Call], "Step"]
 
 
 class Scripted(PointsmanSpec):
@@ -91,16 +91,16 @@ class Scripted(PointsmanSpec):
             ProviderFactory("scripted", _ScriptedSettings, lambda context: _ScriptedProvider(context, self))
         ]
 
-    def next_answer(self, provider: str, request: Any, call: Call) -> Answer:
+    def next_answer(self, provider: str, request: Any, call: Call) -> ScriptedAnswer:
         """The answer for a call that begins now."""
         self.calls.append((provider, request, call))
         steps = self._scripts[provider]
         step: Step = steps.popleft() if steps else self._defaults.get(provider, "ok")
-        while not isinstance(step, Answer | BaseException | str | type):
+        while not isinstance(step, ScriptedAnswer | BaseException | str | type):
             step = step(request, call)
-        if isinstance(step, Answer):
+        if isinstance(step, ScriptedAnswer):
             return step
-        return Answer(text=step) if isinstance(step, str) else Answer(error=step)
+        return ScriptedAnswer(text=step) if isinstance(step, str) else ScriptedAnswer(error=step)
 
     def entered(self, provider: str) -> None:
         """A call is at work."""
@@ -145,7 +145,7 @@ class _ScriptedProvider(Provider):
         if self.name in self._script.ill:
             raise Unavailable("it is ill")
 
-    async def _answer(self, request: Any, call: Call) -> Answer:
+    async def _answer(self, request: Any, call: Call) -> ScriptedAnswer:
         answer = self._script.next_answer(self.name, request, call)
         self._script.entered(self.name)
         try:
@@ -166,7 +166,7 @@ class _ScriptedEvents:
 
     upstream_request_id = "scripted"
 
-    def __init__(self, answer: Answer, script: Scripted, provider: str) -> None:
+    def __init__(self, answer: ScriptedAnswer, script: Scripted, provider: str) -> None:
         self._answer = answer
         self._script = script
         self._provider = provider
@@ -209,7 +209,7 @@ class _ScriptedEvents:
             self._script.left(self._provider)
 
 
-def _events(answer: Answer) -> Iterable[StreamEvent]:
+def _events(answer: ScriptedAnswer) -> Iterable[StreamEvent]:
     words = answer.text.split(" ")
     pieces = [word if n == 0 else f" {word}" for n, word in enumerate(words)]
     if answer.error is not None or answer.cut:

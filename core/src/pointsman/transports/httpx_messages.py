@@ -19,10 +19,10 @@ async def exchange_over(
     transport: httpx.AsyncBaseTransport, shared: RequestTemplate, values: tuple[str, ...], content: bytes
 ) -> Reply:
     """What `RawTransport.exchange` gives, of any transport."""
-    return HttpxReply(await transport.handle_async_request(Request(shared, values, content)))
+    return HttpxReply(await transport.handle_async_request(HttpxRequest(shared, values, content)))
 
 
-class Request(httpx.Request):
+class HttpxRequest(httpx.Request):
     """The request that `RawTransport.exchange` would send."""
 
     _headers: httpx.Headers | None
@@ -52,7 +52,7 @@ class Request(httpx.Request):
         return self._body
 
 
-class Response(httpx.Response):
+class HttpxResponse(httpx.Response):
     """A response whose head came as `pairs`."""
 
     _headers: httpx.Headers | None

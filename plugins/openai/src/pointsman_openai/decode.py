@@ -36,7 +36,7 @@ from pointsman_openai.answers import check_inside, content_of, reasoning_of
 from pointsman_openai.errors import error_of_body
 from pointsman_openai.finish import failure_of, finish_of, says_nothing
 from pointsman_openai.reasoning import Details
-from pointsman_openai.shapes import delta_of
+from pointsman_openai.shapes import Alike, delta_of
 from pointsman_openai.tool_calls import ToolCalls, has_object_arguments
 from pointsman_openai.usage import usage_of
 from pointsman_openai.values import as_list, as_object, as_text
@@ -57,6 +57,7 @@ class ChatDecoder:
 
     __slots__ = (
         "_address",
+        "_alike",
         "_answer_id",
         "_begun",
         "_calls",
@@ -88,6 +89,7 @@ class ChatDecoder:
         self._quick = False
         """Started, no half of a character waits, and hardly a chunk was unusual: look for the usual one."""
         self._missed = 0
+        self._alike = Alike()
         self._finished = False
         self._said = False
         self._stray: JsonObject | None = None
@@ -127,7 +129,8 @@ class ChatDecoder:
 
     def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent], /) -> None:
         """Add to `events` those of frames without names, given as their data, up to the end marker."""
-        for data in values:
+        rest = iter(values)
+        while (data := self._alike.take(rest, events) if self._quick else next(rest, None)) is not None:
             if data == b"[DONE]":
                 events += self._end()
                 return
@@ -164,7 +167,9 @@ class ChatDecoder:
         text = delta.content
         if reasoning := delta.reasoning_content or delta.reasoning:
             events.append(ReasoningDelta(reasoning))
-        elif not text:
+        elif text:
+            self._alike.learn(data, text)
+        else:
             return False
         if text:
             events.append(TextDelta(text))

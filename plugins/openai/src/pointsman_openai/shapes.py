@@ -9,12 +9,23 @@ that is too deep.
 """
 
 # The annotations are not put off as elsewhere: msgspec would have to compile each of them, from its text.
+import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
-from pointsman.plugin import ChatResponse, EmbedRequest, EmbedResponse, Undecoded, Usage
+from pointsman.plugin import (
+    ChatResponse,
+    EmbedRequest,
+    EmbedResponse,
+    StreamEvent,
+    TextDelta,
+    Undecoded,
+    Usage,
+    jsonio,
+)
 from pointsman_openai import vectors
 from pointsman_openai.usage import counted
 
@@ -185,6 +196,74 @@ def delta_of(data: bytes) -> Delta | None:
         return _read_chunk(data).choices[0].delta
     except _UNUSUAL:
         return None
+
+
+_read_text = Decoder(str).decode
+
+
+class Alike:
+    """Chunks that differ from a usual one before them in nothing but their text.
+
+    Nearly all chunks of an answer do, and say the same two hundred bytes around a word: where a chunk begins
+    and ends as that one did, and has one JSON string in between, it says what that one said, with this text.
+    So it takes a fifth of what it takes to read all of it.
+    """
+
+    __slots__ = ("_around", "_in_vain")
+
+    def __init__(self) -> None:
+        self._around: tuple[bytes, bytes, int, int, bool] | None = None
+        """What stands before the text and after it, where it begins and ends, whether there is padding."""
+        self._in_vain = 0
+
+    def learn(self, data: bytes, text: str) -> None:
+        """Take `data`, a usual chunk that says `text` and nothing else, for what the next ones are like."""
+        if self._in_vain >= _PATIENCE:
+            return
+        self._in_vain += 1
+        before, name, said = data.partition(b'"content":')
+        space, literal, after = said.partition(jsonio.dumps(text))
+        # Names come once, and are written plainly: then nothing but this text can be the chunk's.
+        if not literal or space.strip() or b'"content"' in after or b"\\" in before or b"\\" in after:
+            return
+        before += name
+        padded = _PADDED.search(after)
+        if padded is not None:
+            after = after[: padded.end(1)]
+        self._around = before, after, len(before), -len(after), padded is not None
+
+    def take(self, chunks: Iterator[bytes], events: list[StreamEvent]) -> bytes | None:
+        """Add the texts of the next `chunks` to `events`, up to the first that is not alike: that one.
+
+        None when there is none.
+        """
+        if self._around is None:
+            return next(chunks, None)
+        before, after, start, stop, padded = self._around
+        for data in chunks:
+            said = data
+            if padded:
+                said = data[: data.rfind(b'"', 0, -2) + 1]
+                if _PADDING.fullmatch(data, len(said)) is None:
+                    return data
+            # Not `startswith` and `endswith`: a slice takes a third of such a call.
+            if said[:start] != before or said[stop:] != after:
+                return data
+            try:
+                text = _read_text(said[start:stop])
+            except _UNUSUAL:
+                return data
+            self._in_vain = 0
+            if text:
+                events.append(TextDelta(text))
+        return None
+
+
+_PATIENCE = 4
+"""Chunks to which none was alike."""
+_PADDED = re.compile(rb'("obfuscation":")\w*"\}\Z')
+"""Letters with which api.openai.com ends each chunk, for its length to tell nothing of its text."""
+_PADDING = re.compile(rb'\w*"\}')
 
 
 # ── embeddings ───────────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from pointsman.testing.contract.mutations import (
     some_offsets,
 )
 from pointsman.testing.contract.subject import ProviderSubject
-from pointsman.testing.replay import Reply
+from pointsman.testing.replay import CannedReply
 
 
 class AnswerTerms(ProviderSubject, terms=True):
@@ -62,7 +62,7 @@ class AnswerTerms(ProviderSubject, terms=True):
         for each in canned:
             bench = Bench(self)
             whole = await bench.stream(each.reply)
-            cuts: dict[str, Reply] = {f"seed {n}": each.reply.cut_by(n) for n in range(1, 30)}
+            cuts: dict[str, CannedReply] = {f"seed {n}": each.reply.cut_by(n) for n in range(1, 30)}
             cuts |= {f"one cut at {n}": each.reply.cut(n) for n in some_offsets(each.body)}
             for how, reply in cuts.items():
                 told = await bench.stream(reply)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 
 from pointsman.errors import CallError
-from pointsman.testing.replay import Reply
+from pointsman.testing.replay import CannedReply
 from pointsman.types import FinishReason, ToolCall, Usage
 
 
@@ -17,9 +17,9 @@ class _Canned(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def reply(self) -> Reply:
+    def reply(self) -> CannedReply:
         """As the transport gives it."""
-        return Reply(self.status, self.body, self.headers)
+        return CannedReply(self.status, self.body, self.headers)
 
 
 class CannedChat(_Canned, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from pointsman.testing.contract.mutations import (
 )
 from pointsman.testing.contract.subject import ProviderSubject
 from pointsman.testing.loop import run
-from pointsman.testing.replay import ReplayStep, Reply
+from pointsman.testing.replay import CannedReply, ReplayStep
 
 _FAILURES = (500, 502, 503, 504, 529)
 EDGE_PAGE = b"<html><head><title>Bad gateway</title></head><body>try later</body></html>"
@@ -53,7 +53,7 @@ class FailureTerms(ProviderSubject, terms=True):
         for status in _FAILURES:
             for body in (b"", b"oops", EDGE_PAGE, b"{}", b"[]", b'{"error": null}'):
                 for ask, _ in self._ways():
-                    bench = Bench(self, Reply(status, body))
+                    bench = Bench(self, CannedReply(status, body))
                     error = await error_of(ask(bench, bench.call()))
                     what = f"status {status} with {body!r} gave {error!r}"
                     assert error.retry_elsewhere, f"{what}, which is not tried elsewhere"
@@ -63,9 +63,9 @@ class FailureTerms(ProviderSubject, terms=True):
     @on_virtual_loop
     async def test_the_provider_does_not_retry(self) -> None:
         steps: list[ReplayStep] = [
-            Reply(500, b"oops"),
-            Reply(429, b"{}", {"retry-after": "0"}),
-            Reply(200, b"\xff"),
+            CannedReply(500, b"oops"),
+            CannedReply(429, b"{}", {"retry-after": "0"}),
+            CannedReply(200, b"\xff"),
             httpx.ConnectError("refused"),
             httpx.ReadError("reset"),
             None,
@@ -92,14 +92,14 @@ class FailureTerms(ProviderSubject, terms=True):
             before = bench.now()
             error = await error_of(ask(bench, bench.call(seconds=PATIENCE)))
             assert isinstance(error, AttemptTimeout), f"got {error!r}"
-            assert bench.now() - before < 2 * PATIENCE, "pass `limits=call.limits` on"
+            assert bench.now() - before < 2 * PATIENCE, "pass `limits=call.timeouts` on"
 
     def test_whatever_the_upstream_sends_only_our_errors_come_out(self) -> None:
         ways = [(name, canned) for name, canned in self._bodies() if canned is not None]
 
         @settings(max_examples=100, deadline=None)
         @given(st.sampled_from(ways), st.data())
-        def law(way: tuple[str, Reply], data: st.DataObject) -> None:
+        def law(way: tuple[str, CannedReply], data: st.DataObject) -> None:
             name, reply = way
             body = data.draw(
                 st.one_of(st.binary(max_size=80), spoiled(reply.body), other_value(reply.body)),
@@ -110,7 +110,7 @@ class FailureTerms(ProviderSubject, terms=True):
 
         law()
 
-    def _bodies(self) -> Iterator[tuple[str, Reply | None]]:
+    def _bodies(self) -> Iterator[tuple[str, CannedReply | None]]:
         for name in ("chat_ok", "stream_ok", "stream_tools", "mid_stream_error", "models_ok"):
             canned = getattr(self, name)
             yield name, None if canned is None else canned.reply
@@ -118,7 +118,7 @@ class FailureTerms(ProviderSubject, terms=True):
             if self.chat_ok is not None:
                 yield "chat_ok", canned.reply
 
-    async def _only_our_errors(self, name: str, reply: Reply) -> None:
+    async def _only_our_errors(self, name: str, reply: CannedReply) -> None:
         bench = Bench(self, reply)
         try:
             if name == "chat_ok":

@@ -13,7 +13,7 @@ from pointsman._internal.httpx_lazy import httpx
 from pointsman.errors import CallError
 from pointsman.http.event_stream import EventStream
 from pointsman.provider import Call, ProviderFactory
-from pointsman.testing.replay import ReplayStep, ReplayTransport, Reply, call_for, provider_for
+from pointsman.testing.replay import CannedReply, ReplayStep, ReplayTransport, call_for, provider_for
 from pointsman.types import ChatRequest, ChatResponse, StreamEvent
 
 KEY = "canary-key-5c0ffee5"
@@ -75,7 +75,7 @@ class Bench:
             key=KEY,
         )
 
-    async def chat(self, reply: Reply) -> ChatResponse:
+    async def chat(self, reply: CannedReply) -> ChatResponse:
         """The whole answer that the provider makes of `reply`."""
         self._begin(reply)
         try:
@@ -83,7 +83,7 @@ class Bench:
         finally:
             await self.check_released()
 
-    async def stream(self, reply: Reply) -> Told:
+    async def stream(self, reply: CannedReply) -> Told:
         """What the provider makes of `reply` as a stream."""
         self._begin(reply)
         try:
@@ -118,7 +118,7 @@ class Bench:
         """Seconds on the running loop's clock."""
         return asyncio.get_running_loop().time()
 
-    def _begin(self, reply: Reply) -> None:
+    def _begin(self, reply: CannedReply) -> None:
         self.reply = reply
         self.transport.requests.clear()
         self.transport.bodies.clear()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pointsman.testing.contract.canned import CannedChat
-from pointsman.testing.replay import Reply
+from pointsman.testing.replay import CannedReply
 
 _MOST_OFFSETS = 160
 _OTHER_VALUES = (
@@ -76,7 +76,7 @@ def renamed(text: str, word: str, n: int) -> str:
     return text.replace(word, f"{word}{n}") if word else text
 
 
-def distinct(canned: CannedChat, word: str, n: int) -> Reply:
+def distinct(canned: CannedChat, word: str, n: int) -> CannedReply:
     """The canned answer with the nth variant of `word`."""
     if not word:
         return canned.reply

@@ -25,7 +25,7 @@ from pointsman.testing.contract.failures import EDGE_PAGE, FailureTerms
 from pointsman.testing.contract.harness import KEY, Bench, error_of
 from pointsman.testing.contract.subject import PROMPT
 from pointsman.testing.loop import run
-from pointsman.testing.replay import ReplayStep, ReplayTransport, Reply, provider_for
+from pointsman.testing.replay import CannedReply, ReplayStep, ReplayTransport, provider_for
 from pointsman.types import EmbedRequest, GenerateRequest, Request
 
 
@@ -107,7 +107,7 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
 
     @on_virtual_loop
     async def test_what_the_upstream_cannot_do_is_refused_before_anything_is_sent(self) -> None:
-        bench = Bench(self, Reply())
+        bench = Bench(self, CannedReply())
         missing: list[Callable[[], Awaitable[Any]]] = []
         if self.chat_ok is None:
             missing.append(lambda: bench.provider.chat(self.request, bench.call()))
@@ -145,7 +145,12 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
             pytest.skip("no canned probe_ok or models_ok")
         await Bench(self, healthy).provider.probe()
 
-        ill: list[ReplayStep] = [Reply(500, b"oops"), Reply(503, b""), httpx.ConnectError("refused"), None]
+        ill: list[ReplayStep] = [
+            CannedReply(500, b"oops"),
+            CannedReply(503, b""),
+            httpx.ConnectError("refused"),
+            None,
+        ]
         for step in ill:
             bench = Bench(self, step)
             error = await error_of(bench.provider.probe())
@@ -154,7 +159,7 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
 
     @on_virtual_loop
     async def test_closing_the_provider_closes_what_it_opened(self) -> None:
-        bench = Bench(self, self.models_ok.reply if self.models_ok is not None else Reply())
+        bench = Bench(self, self.models_ok.reply if self.models_ok is not None else CannedReply())
         if self.models_ok is not None:
             await bench.provider.models()
             assert not bench.transport.closed, "the provider's client is closed after one call"
@@ -189,11 +194,11 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
         shown = {f"the repr of {type(each).__name__}": f"{each!r} {each}" for each in objects}
         steps: list[ReplayStep] = [
             *(each.reply for each in self.errors),
-            Reply(200, b"\xff"),
-            Reply(401, b""),
-            Reply(401, f"the key {KEY} is wrong".encode()),
-            Reply(500, f'{{"error": {{"message": "no such key: {KEY}"}}}}'.encode()),
-            Reply(500, EDGE_PAGE),
+            CannedReply(200, b"\xff"),
+            CannedReply(401, b""),
+            CannedReply(401, f"the key {KEY} is wrong".encode()),
+            CannedReply(500, f'{{"error": {{"message": "no such key: {KEY}"}}}}'.encode()),
+            CannedReply(500, EDGE_PAGE),
             httpx.ConnectError("refused"),
             httpx.ReadError("reset"),
             None,

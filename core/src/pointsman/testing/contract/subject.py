@@ -11,7 +11,7 @@ from pointsman.provider import Call, ProviderFactory
 from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream
 from pointsman.testing.contract.enforcement import Contract
 from pointsman.testing.contract.harness import Bench
-from pointsman.testing.replay import Reply
+from pointsman.testing.replay import CannedReply
 from pointsman.types import ChatRequest, Message, Request
 
 PROMPT = "said in confidence: plum 7291"
@@ -48,7 +48,7 @@ class ProviderSubject(Contract):
     stream_tools: CannedStream | None = None
     mid_stream_error: CannedBreak | None = None
     models_ok: CannedModels | None = None
-    probe_ok: Reply | None = None
+    probe_ok: CannedReply | None = None
     errors: Sequence[CannedError] = ()
     unsupported: Sequence[Request] = ()
 
@@ -61,7 +61,7 @@ class ProviderSubject(Contract):
     def _streams(self) -> list[CannedStream]:
         return [self._stream(), *([self.stream_tools] if self.stream_tools is not None else [])]
 
-    def _ways(self) -> list[tuple[Callable[[Bench, Call], Coroutine[Any, Any, Any]], Reply]]:
+    def _ways(self) -> list[tuple[Callable[[Bench, Call], Coroutine[Any, Any, Any]], CannedReply]]:
         """How the provider is called, in whole and as a stream to its end, with an answer for each."""
 
         async def chat(bench: Bench, call: Call) -> None:
@@ -72,7 +72,7 @@ class ProviderSubject(Contract):
             if told.error is not None:
                 raise told.error
 
-        ways: list[tuple[Callable[[Bench, Call], Coroutine[Any, Any, Any]], Reply]] = []
+        ways: list[tuple[Callable[[Bench, Call], Coroutine[Any, Any, Any]], CannedReply]] = []
         if self.chat_ok is not None:
             ways.append((chat, self.chat_ok.reply))
         if self.stream_ok is not None:

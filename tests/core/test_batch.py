@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from pointsman.batch import Batch, BatchResult
 from pointsman.errors import Unavailable
-from pointsman.execution.batch import Batch, BatchResult
 from pointsman.testing import run
 from pointsman.types import ChatRequest, ChatResponse, Message
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from pointsman.errors import PointsmanError
-from pointsman.requests.call_options import shown
+from pointsman.requests.checks import shown
 from pointsman.types import ChatRequest, ChatResponse
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ log.addHandler(logging.NullHandler())  # without a word, unless the application 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
-# All are Structs: one of 16 fields is made in 1,300 instructions; a `NamedTuple` took 4,700. And without `gc`: they
-# hold no object that could hold them, so nothing can leak.
+# All are Structs: one of 16 fields is made in 1,300 instructions; a `NamedTuple` took 4,700. And without
+# `gc`: they hold no object that could hold them, so nothing can leak.
 
 
 class RequestStarted(Struct, frozen=True, gc=False):

@@ -17,8 +17,13 @@ _NAME = "the name of one"
 _CHAT = OPTIONS_OF[ChatRequest]
 
 
-def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
+def chat_request(model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
     """A ChatRequest of what `Router.chat` was given. Raises InvalidRequest that names what is wrong."""
+    if isinstance(model, ChatRequest):
+        if options or messages != ():
+            surplus = ", ".join(options) or "messages"
+            raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
+        return checked_request(model)
     expect(model, "model", str, _NAME)
     read = read_options(options, _CHAT)
     if "tool_choice" in read:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ from pointsman.plugin import (
     snippet,
     written_in_thread,
 )
-from pointsman_openai import shapes, wire
+from pointsman_openai import wire
 from pointsman_openai.address import is_wrong_address, not_json, wrong_address
 from pointsman_openai.errors import error_of_answer
 from pointsman_openai.settings import OpenAISettings, WireSettings
@@ -72,6 +73,13 @@ class OpenAIProvider(HttpProvider):
         self._quirks = PerOptions(self.name, self.make_quirks(context.settings), self._with_options)
         self._stream_underneath: bool = context.settings.stream_underneath
 
+    @cached_property
+    def _usual(self) -> Any:
+        """The reading of usual answers, whose decoders take 7 M instructions to make: with the first one."""
+        from pointsman_openai import shapes
+
+        return shapes
+
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         if self._stream_underneath and not request.logprobs and request.extra.get("n") in (None, 1):
             return await (await self.stream(request, call, timely=False)).whole()
@@ -82,7 +90,8 @@ class OpenAIProvider(HttpProvider):
             body = self.chat_body(request, call, stream=False)
         answer, content = await self.fetch(self.prefix + "/chat/completions", body, call)
         request_id = answer.request_id
-        if (usual := shapes.chat_response(content, request_id=request_id)) is not None:
+        usual: ChatResponse | None = self._usual.chat_response(content, request_id=request_id)
+        if usual is not None:
             return usual
         from pointsman_openai import answers, decode
 
@@ -115,7 +124,8 @@ class OpenAIProvider(HttpProvider):
         body = wire.embed_body(request, call.model, self._quirks(call))
         answer, content = await self.fetch(self.prefix + "/embeddings", body, call)
         request_id = answer.request_id
-        if (usual := shapes.embed_response(content, request, request_id=request_id)) is not None:
+        usual: EmbedResponse | None = self._usual.embed_response(content, request, request_id=request_id)
+        if usual is not None:
             return usual
         from pointsman_openai import answers
 

@@ -49,7 +49,7 @@ from pointsman.units import Percent
 _BY_LOADER = object()
 """The validation context in which the references are left to the loader, which reports them with places."""
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel | Section)
 C = TypeVar("C", bound="Config")
 
 
@@ -291,7 +291,7 @@ class Config(Open):
         """
         is_provider = len(path) == 2 and path[0] == "providers"
         also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
-        checked: type[BaseModel] = _no_settings() if model is None or model is BaseModel else model
+        checked: Any = _no_settings() if model is None or model is BaseModel else model
         try:
             made = checked.model_validate(dict(settings) if isinstance(settings, Mapping) else settings)
         except ValidationError as error:

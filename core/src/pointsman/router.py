@@ -39,7 +39,7 @@ from pointsman.plugins.registry import Plugins
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
 from pointsman.requests.messages import Messages, as_messages
-from pointsman.requests.parsing import chat_request, checked_request, embed_request, generate_request
+from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.snapshot import Snapshot, Upstream
@@ -185,7 +185,7 @@ class Router:
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
         """
         if options or not isinstance(model, str):
-            request, terms = self._asked("chat", _chat_request, model, messages, options)
+            request, terms = self._asked("chat", chat_request, model, messages, options)
         else:  # as nearly all calls are: nothing more to read
             try:
                 request, terms = ChatRequest(model, as_messages(messages)), DEFAULT
@@ -198,7 +198,7 @@ class Router:
 
         Raises: InvalidRequest, here; all else where the stream is entered, see `ChatStream`.
         """
-        request, terms = self._asked("stream", _chat_request, model, messages, options)
+        request, terms = self._asked("stream", chat_request, model, messages, options)
         return ChatStream(lambda: self._begin("stream", request, terms))
 
     async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
@@ -480,12 +480,3 @@ def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
     if not isinstance(model, ModelInfo) or not isinstance(model.id, str):
         raise TypeError(f"a list of models has a {type(model).__name__} in it, or one whose id is no text")
     return replace(model, id=f"{provider}/{model.id}", provider=provider)
-
-
-def _chat_request(model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
-    if not isinstance(model, ChatRequest):
-        return chat_request(model, messages, options)
-    if options or messages != ():
-        surplus = ", ".join(options) or "messages"
-        raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
-    return checked_request(model)

@@ -362,6 +362,8 @@ def test_none_is_the_same_as_not_said() -> None:
     nothing = dict.fromkeys(["tools", "tool_choice", "response_format", "stop", "extra", "temperature"])
 
     assert chat_request("m", "hi", nothing) == chat_request("m", "hi", {})
+    complete = ChatRequest("m", "hi", **dict.fromkeys(CHAT_OPTIONS))  # type: ignore[arg-type]
+    assert checked_request(complete) == chat_request("m", "hi", {})
     assert embed_request("m", "x", {"extra": None}) == embed_request("m", "x", {})
     assert generate_request("m", "x", dict.fromkeys(["stop", "extra", "images"])) == generate_request(
         "m", "x", {}

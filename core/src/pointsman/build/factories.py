@@ -58,9 +58,8 @@ class Factories:
         """The settings of a plugin, whose secrets are hidden from now on; None with problems."""
         kind: object = model
         if not (isinstance(kind, type) and issubclass(kind, BaseModel | Section)):
-            self._draft.problem(
-                path, f"the `settings` of its factory are {kind!r:.50}, expected a pydantic model"
-            )
+            wanted = "a class that inherits BaseModel of pydantic"
+            self._draft.problem(path, f"the `settings` of its factory are {kind!r:.50}; expected {wanted}")
             return None
         made = self._draft.config.validate_settings(model, settings, path, self._draft.found)
         self._draft.scrubber.know(_secrets_in(made))

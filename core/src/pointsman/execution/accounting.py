@@ -213,7 +213,7 @@ def fail_request(execution: Execution, error: BaseException) -> None:
         execution.setting.scrubber.error(error)
     if isinstance(error, CallError):
         execution.complete(error)
-        if execution.failures is not None:
+        if execution.failures.last is not None:
             execution.failures.tell(error)
         for each in (error, *(before.error for before in error.failures)):
             _cut(each, keep=log.isEnabledFor(logging.DEBUG))

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from functools import partial
-from typing import NamedTuple
 from weakref import WeakSet
 
 from msgspec import Struct, field
@@ -71,7 +70,7 @@ class Upstream(Struct, frozen=True):
         return self.own[0] if self.own else None
 
 
-class Polled(NamedTuple):
+class Polled(Struct, frozen=True):
     """A server that is asked what it has in memory."""
 
     provider: Provider

@@ -43,7 +43,6 @@ from pointsman.requests.parsing import chat_request, embed_request, generate_req
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.snapshot import Snapshot, Upstream
-from pointsman.status import explain, status
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -305,6 +304,8 @@ class Router:
 
     def status(self) -> dict[str, Any]:
         """Plain data: for each model its strategy, fallbacks and deployments, each with its live state."""
+        from pointsman.status import status  # here, as most programs never ask
+
         return status(self._snapshot, self._now())
 
     def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
@@ -314,6 +315,8 @@ class Router:
             the order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
         Raises: UnknownModel, InvalidRequest.
         """
+        from pointsman.status import explain
+
         request = chat_request(model, messages or "…", {})
         return explain(self._snapshot, request, self._now())
 

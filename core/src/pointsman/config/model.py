@@ -25,7 +25,6 @@ from pointsman.config.kinds import ModelName, ProviderName, Word
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
-from pointsman.config.salvage import ValidPart
 from pointsman.config.sections import (
     DeploymentConfig,
     HedgeSettings,
@@ -409,6 +408,8 @@ def _checked(
     else:
         if not wrong and not config._findings(data):
             return config, []
+    from pointsman.config.salvage import ValidPart  # most configurations are right
+
     sound = ValidPart(data, spare={"providers": {}})
     rest = sound.model(model, wrong, context=_BY_LOADER)
     if rest is None:

@@ -35,8 +35,6 @@ from pointsman.plugin import (
     written_in_thread,
 )
 from pointsman_openai import wire
-from pointsman_openai.address import is_wrong_address, not_json, wrong_address
-from pointsman_openai.errors import error_of_answer
 from pointsman_openai.settings import OpenAISettings, WireSettings
 from pointsman_openai.wire import Quirks
 
@@ -174,10 +172,15 @@ class OpenAIProvider(HttpProvider):
         try:
             return jsonio.loads(content)
         except ValueError:
+            from pointsman_openai.address import not_json
+
             error = not_json(content, answer.status, self._address(), request_id=answer.request_id)
             raise answer.mask(error) from None
 
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
+        from pointsman_openai.address import is_wrong_address, wrong_address
+        from pointsman_openai.errors import error_of_answer
+
         value = json_or_none(content)
         if answer.status in (404, 405) and is_wrong_address(value):
             return wrong_address(answer.status, value, content, self._address(), request_id=answer.request_id)

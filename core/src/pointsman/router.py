@@ -6,13 +6,12 @@ import asyncio
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import ref
 
-from cachetools import TTLCache
 from msgspec.structs import replace
 
 from pointsman._internal.idle import all_idle
@@ -38,10 +37,11 @@ from pointsman.requests.parsing import chat_request, embed_request, generate_req
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.snapshot import Snapshot, Upstream
-from pointsman.status import explain, status
 from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, Request
 
 if TYPE_CHECKING:
+    from cachetools import TTLCache
+
     from pointsman.batch import Batch
 
 T = TypeVar("T")
@@ -91,9 +91,6 @@ class Router:
             events=self._events,
             scrubber=scrubber,
             router=ref(self),  # else one that nobody closes would be freed late: it would hold itself
-        )
-        self._listed: TTLCache[str, Sequence[ModelInfo]] = TTLCache(
-            maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now
         )
 
     @classmethod
@@ -295,6 +292,8 @@ class Router:
 
     def status(self) -> dict[str, Any]:
         """Plain data: for each model its strategy, fallbacks and deployments, each with its live state."""
+        from pointsman.status import status  # here, as most programs never ask
+
         return status(self._snapshot, self._now())
 
     def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
@@ -304,6 +303,8 @@ class Router:
             the order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
         Raises: UnknownModel, InvalidRequest.
         """
+        from pointsman.status import explain
+
         request = chat_request(model, messages or "…", {})
         return explain(self._snapshot, request, self._now())
 
@@ -321,6 +322,13 @@ class Router:
         listed = await asyncio.gather(*map(self._list, upstreams, upstreams.values()))
         known = {each.id for each in public}
         return public + [each for some in listed for each in some if each.id not in known]
+
+    @cached_property
+    def _listed(self) -> TTLCache[str, Sequence[ModelInfo]]:
+        """The models of each provider, as it listed them last."""
+        from cachetools import TTLCache  # takes 3 M instructions, and most programs never ask for a list
+
+        return TTLCache(maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now)
 
     async def _list(self, name: str, upstream: Upstream) -> Sequence[ModelInfo]:
         async def ask(provider: Provider) -> Sequence[ModelInfo]:

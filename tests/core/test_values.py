@@ -21,6 +21,7 @@ from pointsman.execution.execution import Execution
 from pointsman.execution.retry_state import RetryState
 from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Endpoint
+from pointsman.resilience.rate_limit import Reservation
 from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Pool
@@ -53,9 +54,9 @@ def of_the_core() -> list[type[Struct]]:
 
 
 KINDS = of_the_core()
-# What changes by design: what one request writes down, its hold on a deployment, what keeps the deployments, and
+# What changes by design: what one request writes down, its holds on a deployment, what keeps the deployments, and
 # an answer of which not all has been read.
-CHANGE = (Answer, Demand, Execution, Lease, OpenAnswer, Pool, RetryState, Whole)
+CHANGE = (Answer, Demand, Execution, Lease, OpenAnswer, Pool, Reservation, RetryState, Whole)
 CANARY = "sk-canary-0123456789"
 
 # A field whose name looks like that of a secret is either hidden or stands here, with the reason.
@@ -67,6 +68,7 @@ SHOWN: Mapping[str, str] = {
     "Audio.url": "what the caller says to the model",
     "Endpoint.authorize": "a function",
     "ProviderContext.auth": "an Auth, whose credentials are Secrets",
+    "Used.auth": "the name of a plugin",
     "Upstream.auth": "an Auth, whose credentials are Secrets",
     "Snapshot.credentials": "cool-downs, known by Secrets",
     "ProviderFactory.default_base_url": "stands in the code of a plugin",

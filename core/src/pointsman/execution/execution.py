@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from pointsman._internal.plugin_errors import during_attempt, fault, is_own, misshapen
 from pointsman._internal.timeouts import TimeLimit
+from pointsman.clock import request_id
 from pointsman.errors import (
     CallError,
     ModelNotFound,
@@ -316,8 +317,7 @@ def begin_request(
         request,
         operation,
         options,
-        options.request_id
-        or "req_" + setting.rng.getrandbits(96).to_bytes(12, "big").hex(),  # as `request_id`
+        options.request_id or request_id(setting.rng),
         now,
         setting.clock.wall(),
         now + (options.timeout or first.total),

@@ -68,9 +68,10 @@ class Template:
 
     Attributes:
         plain: such a request consists of this and its content; of any other the whole has to be looked at.
+        usual: it is plain, may have an answer with a body, and its connection may stay open.
     """
 
-    __slots__ = ("_counted", "_text", "bodiless", "close", "origin", "plain")
+    __slots__ = ("_counted", "_pieces", "bodiless", "close", "origin", "plain", "usual")
 
     def __init__(self, shared: RequestTemplate) -> None:
         """Raises: UnsupportedProtocol, LocalProtocolError."""
@@ -78,20 +79,25 @@ class Template:
         self.origin = head.origin
         self.bodiless = shared.method == "HEAD"
         self.close = head.close
-        fixed = head.joined()[:-2]
+        text = head.joined()[:-2].decode("latin-1")
         open_lines: list[bytes] = []
         _add([(name, b"") for name in shared.own], open_lines, head.found)
         self.plain = head.found.keys() <= {b"host", b"connection"}
-        text = fixed.decode("latin-1").replace("%", "%%")  # `filled` formats it by one `%`
-        for line in open_lines:
-            text += line.decode("ascii").replace("%", "%%") + "%s\r\n"
-        self._text = text + ("content-length: %d\r\n\r\n" if shared.counted else "\r\n")
+        self.usual = self.plain and not self.bodiless and not self.close
         self._counted = shared.counted
+        if shared.counted:
+            open_lines.append(b"content-length: ")
+        self._pieces: list[str] = []  # what is filled in takes every other place
+        for line in open_lines:
+            self._pieces += text + line.decode("ascii"), ""
+            text = "\r\n"
+        self._pieces.append(text + "\r\n")
 
     def filled(self, values: tuple[str, ...], content: bytes) -> bytes:
         """A request with these values, which were checked, and with that content."""
-        text = self._text % ((*values, len(content)) if self._counted else values)
-        return text.encode("latin-1") + content
+        pieces = self._pieces.copy()
+        pieces[1::2] = (*values, str(len(content))) if self._counted else values
+        return "".join(pieces).encode("latin-1") + content
 
 
 @dataclass(slots=True)

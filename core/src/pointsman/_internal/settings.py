@@ -62,7 +62,7 @@ class Order(Struct, frozen=True):
 _MISSING: Any = object()
 
 
-class Setting(Struct, frozen=True):
+class Declared(Struct, frozen=True):
     """What a section says of one key, as it hands it to `setting`."""
 
     default: Any
@@ -94,7 +94,7 @@ def setting(
         default_from: makes the default of what the keys before it hold; `default` is then what it comes to
             without any.
     """
-    return Setting(default, default_factory, default_from, about)
+    return Declared(default, default_factory, default_from, about)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting,))
@@ -115,7 +115,7 @@ class Section(Unpickled):
 
     __slots__ = ("model_fields_set", "more")
 
-    model_fields: ClassVar[Mapping[str, Setting]] = {}
+    model_fields: ClassVar[Mapping[str, Declared]] = {}
     takes_more: ClassVar[bool] = False
     checks: ClassVar[Mapping[str, Callable[[Any, Mapping[str, Any]], Any]]] = {}
     orders: ClassVar[tuple[Order, ...]] = ()
@@ -123,7 +123,7 @@ class Section(Unpickled):
     more: Mapping[str, Any]
 
     def __init_subclass__(cls) -> None:
-        own = {name: each for name, each in vars(cls).items() if isinstance(each, Setting)}
+        own = {name: each for name, each in vars(cls).items() if isinstance(each, Declared)}
         for name in own:
             delattr(cls, name)
         cls.model_fields = {**cls.model_fields, **own}
@@ -296,7 +296,7 @@ def _schema_of(section: type[Section]) -> CoreSchema:
     return core_schema.no_info_before_validator_function(section.from_other, whole)
 
 
-def _key_schema(section: type[Section], name: str, about: Setting) -> CoreSchema:
+def _key_schema(section: type[Section], name: str, about: Declared) -> CoreSchema:
     schema = core_schema.with_info_plain_validator_function(_Key(section, name))
     if about.must_be_said:
         return schema
@@ -345,7 +345,7 @@ def model_of(section: type[Section]) -> type[BaseModel]:
     return model
 
 
-def _field(about: Setting) -> Any:
+def _field(about: Declared) -> Any:
     if about.must_be_said:
         return Field(**about.about)
     if about.default_factory is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _OK, _FAULT, _OVERLOAD = Outcome.OK, Outcome.UPSTREAM_FAULT, Outcome.OVERLOAD
 
 
-class Ending(Struct, frozen=True):
+class FailureDetails(Struct, frozen=True):
     """What there is to say of how an attempt ended that did not succeed.
 
     Attributes:
@@ -41,8 +41,8 @@ class Ending(Struct, frozen=True):
     sent: bool = True
 
 
-USUAL = Ending()
-NEVER_SENT = Ending(sent=False)
+USUAL = FailureDetails()
+NEVER_SENT = FailureDetails(sent=False)
 
 
 class Observer:
@@ -108,7 +108,7 @@ class Lease(Struct, eq=False):
             self.first_event_at = now
 
     def release(
-        self, outcome: Outcome, now: float, tokens: int | None = None, ending: Ending = USUAL
+        self, outcome: Outcome, now: float, tokens: int | None = None, ending: FailureDetails = USUAL
     ) -> bool:
         """Give everything back, once; false when it had been already.
 
@@ -162,7 +162,7 @@ class Lease(Struct, eq=False):
         # By position: names would cost every call 400 instructions more.
         live.breaker.ok(self.permit, now, started, first_at, self.slow and first_at is not None)
 
-    def _not_ok(self, outcome: Outcome, now: float, ending: Ending) -> None:
+    def _not_ok(self, outcome: Outcome, now: float, ending: FailureDetails) -> None:
         """What follows for the deployment from a call that did not succeed."""
         started, hint, within = self.started_at, ending.retry_after, ending.within
         live, outlier = self.deployment.live, self.deployment.outlier

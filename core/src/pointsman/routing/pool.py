@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from math import inf
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -31,7 +30,7 @@ from pointsman.types import Request
 Refusals = Callable[[str, Reason], None]
 
 
-class Fallback(NamedTuple):
+class Fallback(Struct, frozen=True):
     """A model to fall back on, and what it follows."""
 
     to: str

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from functools import partial
-from typing import NamedTuple
 from weakref import WeakSet
 
-from cachetools import LRUCache
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from pointsman._internal.plugin_errors import OWN, Scrub, fault, is_own
 from pointsman._internal.suggest import did_you_mean
@@ -71,7 +70,7 @@ class Upstream(Struct, frozen=True):
         return self.own[0] if self.own else None
 
 
-class Polled(NamedTuple):
+class Polled(Struct, frozen=True):
     """A server that is asked what it has in memory."""
 
     provider: Provider
@@ -103,7 +102,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
     chains: dict[str, Sequence[Pool]] = {}
     """What `chain` says of public names, once it was asked for them."""
-    _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
+    _ad_hoc: MutableMapping[str, Pool] = {}
 
     @property
     def providers(self) -> dict[str, Provider]:
@@ -146,6 +145,10 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
                 retry_name=self.config.retry.type,
                 estimator=Estimator() if limits is not None and limits.counts_tokens else None,
             )
+        if not self._ad_hoc:
+            from cachetools import LRUCache  # takes 3 M instructions, and hardly anybody calls by full name
+
+            force_setattr(self, "_ad_hoc", LRUCache(AD_HOC_POOLS))
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from pointsman.errors import (
     AuthenticationFailed,
@@ -31,7 +32,7 @@ from pointsman.wire import retry_after
 ErrorType = type[CallError]
 
 
-class Recognised(NamedTuple):
+class Recognised(Struct, frozen=True):
     """What an error means.
 
     Attributes:
@@ -190,7 +191,7 @@ def _by_word(word: str, status: int | None) -> ErrorType | None:
 # ── by message ───────────────────────────────────────────────────────────────────────────────────────
 
 
-class Pattern(NamedTuple):
+class Pattern(Struct, frozen=True):
     """Words that a server uses, as a regular expression that ignores case, and who says them."""
 
     words: str

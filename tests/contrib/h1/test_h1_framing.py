@@ -313,6 +313,6 @@ def test_lines_are_remembered_up_to_a_number_and_a_length() -> None:
         read = heads.read(b"HTTP/1.1 200 %d\r\nContent-Length: 3\r\nX-%d: %d\r\nY: %b" % (n, n, n, long))
         assert read == (200, {"content-length": "3", f"x-{n}": str(n), "y": long.decode()}, 3)
 
-    for kept in (heads._lines, heads._lines._names, heads._statuses):
+    for kept in (heads._fields, heads._fields._names, heads._statuses):
         assert len(kept) <= LINES_AT_MOST
         assert max(map(len, kept)) <= LINE_BYTES_AT_MOST

@@ -23,7 +23,7 @@ from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudge
 from pointsman.resilience.token_estimate import Estimator
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.lease import Lease
+from pointsman.routing.lease import NEVER_SENT, Lease
 from pointsman.routing.pool import Fallback, Pool
 from pointsman.routing.snapshot import Upstream
 from pointsman.strategy import Strategy
@@ -191,7 +191,7 @@ class Pools:
             return None
 
         def release(held: Lease) -> None:
-            held.release(Outcome.NEUTRAL, clock.now(), sent=False)
+            held.release(Outcome.NEUTRAL, clock.now(), ending=NEVER_SENT)
 
         return AdmissionQueue(FairQueue(config), release, self._draft.readiness)
 

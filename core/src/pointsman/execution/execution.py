@@ -151,7 +151,7 @@ class Execution(Struct, eq=False):
         if self.last is None:
             # Straight to the pool: `lease_for` has no failures to weigh yet, and no time has passed.
             now = self.started_at
-            lease = pool.lease(self.request, now=now, expires=self.deadline, demand=self.demand)
+            lease = pool.lease(self.request, now, self.deadline, self.demand)
         else:
             now = self.now()
             if now >= self.deadline:

@@ -134,9 +134,7 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
 
     # ── the choice ───────────────────────────────────────────────────────────────────────────────────
 
-    def lease(
-        self, request: Request, *, now: float, expires: float, demand: Demand = ANYTHING
-    ) -> Lease | None:
+    def lease(self, request: Request, now: float, expires: float, demand: Demand = ANYTHING) -> Lease | None:
         """A lease on the deployment that the strategy picks among the ready ones; None when none is."""
         known, tokens = self.remembered, demand.tokens
         if (

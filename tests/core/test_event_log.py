@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from routers import config, router
 
 from pointsman import Router
@@ -49,12 +50,12 @@ def _level() -> Iterator[None]:
     [
         (ATTEMPT, logging.INFO,
          "req_1 at a/x, attempt 2: unavailable after 0.250 s: HTTP 503: no (the upstream's up-7)"),
-        (ATTEMPT._replace(error="", outcome=Outcome.OK, first_token=0.1), logging.DEBUG,
+        (replace(ATTEMPT, error="", outcome=Outcome.OK, first_token=0.1), logging.DEBUG,
          "req_1 at a/x, attempt 2: ok after 0.250 s, first content after 0.100 s"),
         (REQUEST, logging.INFO, "req_1 chat of m: error after 1.500 s and 2 attempts: unavailable"),
-        (REQUEST._replace(error="", result="ok", attempts=1, caller="c", tags={"f": "s"}), logging.DEBUG,
+        (replace(REQUEST, error="", result="ok", attempts=1, caller="c", tags={"f": "s"}), logging.DEBUG,
          "req_1 chat of m: ok after 1.500 s and 1 attempt caller=c f=s"),
-        (REQUEST._replace(model="", attempts=0), logging.INFO,
+        (replace(REQUEST, model="", attempts=0), logging.INFO,
          "req_1 chat: error after 1.500 s and 0 attempts: unavailable"),
         (BreakerChanged("a/x", "closed", "open", "5 in a row"), logging.WARNING,
          "a/x: its breaker went from closed to open: 5 in a row"),
@@ -73,7 +74,7 @@ def test_an_event_is_one_line_at_its_level(event: Event, level: int, said: str) 
 
 
 def test_a_line_stays_one_line_whatever_an_upstream_says() -> None:
-    said = line(ATTEMPT._replace(detail="no\nWARNING: all is lost\x1b[2J\r\u202e"))
+    said = line(replace(ATTEMPT, detail="no\nWARNING: all is lost\x1b[2J\r\u202e"))
 
     assert said.isprintable()
     assert r"no\nWARNING: all is lost\x1b[2J\x0d\u202e" in said

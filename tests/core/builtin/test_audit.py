@@ -19,11 +19,13 @@ from typing import Any, get_args
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 
 from pointsman._internal import jsonio
 from pointsman.build.contexts import Contexts
 from pointsman.builtin import audit
-from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink, line
+from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
+from pointsman.builtin.audit_records import line
 from pointsman.builtin.line_file import LineFile
 from pointsman.clock import system_rng
 from pointsman.errors import ConfigError, Outcome
@@ -171,7 +173,7 @@ CHANGES = (
 
 def by_the_rule(event: Event) -> Iterator[tuple[str, Any]]:
     """What the record of any event has after its head."""
-    for name, value in event._asdict().items():
+    for name, value in asdict(event).items():
         if value in (None, "", {}) or name == "wall" or (name == "hedge" and not value):
             continue
         if name in ("seconds", "first_token"):
@@ -185,7 +187,7 @@ def by_the_rule(event: Event) -> Iterator[tuple[str, Any]]:
 
 @settings(deadline=None)
 @given(ATTEMPTS | REQUESTS | CHANGES, st.integers(1, 2**40))
-@example(ATTEMPT._replace(detail="half a pair: \ud800", caller="é"), 1)
+@example(replace(ATTEMPT, detail="half a pair: \ud800", caller="é"), 1)
 @example(Reloaded(2**70, 0, 0), 1)
 def test_a_line_is_to_the_byte_what_the_rule_for_all_events_says(event: Event, seq: int) -> None:
     written = line(event, seq=seq, wall=WALL)
@@ -251,7 +253,7 @@ def test_a_record_that_cannot_be_written_costs_no_other_of_its_batch(
     sink = JsonlSink(JsonlSettings(path=tmp_path), Standing())
 
     for seconds in (1.0, float("nan"), 3.0):
-        sink(REQUEST._replace(seconds=seconds))
+        sink(replace(REQUEST, seconds=seconds))
     sink.close()
 
     first, gap, last = lines(sink)
@@ -288,7 +290,7 @@ class Slow(JsonlSink):
 
     def _write(self) -> None:
         class Disk(LineFile):
-            def _write(_, data: memoryview) -> int:
+            def _write(_, data: bytes | memoryview) -> int:
                 self.hangs.set()
                 assert self.goes_on.wait(10)
                 return super()._write(data)
@@ -339,6 +341,25 @@ def test_what_was_dropped_last_is_told_when_the_sink_closes(slow: Slow) -> None:
     assert (written[-1]["from_seq"], written[-1]["count"]) == (4, 2)
 
 
+def test_a_gap_that_takes_the_last_room_does_not_wait_for_another_event(tmp_path: Path) -> None:
+    sink = Slow(JsonlSettings(path=tmp_path, buffer=1))
+    sink(breaker("0"))
+    assert sink.hangs.wait(10)
+    for n in range(1, 3):
+        sink(breaker(str(n)))  # 1 waits, 2 is dropped
+    sink.goes_on.set()
+    while sink._rung:  # the thread is asleep, after some time in which nothing came
+        sink._thread.join(0.001)
+
+    sink(breaker("3"))
+    while len(lines(sink)) < 3:
+        sink._thread.join(0.001)
+
+    assert [each["event"] for each in lines(sink)] == ["breaker", "breaker", "gap"]
+    sink.close()
+    assert accounted_for(lines(sink)) == 6
+
+
 def accounted_for(written: Iterable[dict[str, Any]]) -> int:
     """The last number of a file whose every number is that of a record, or counted in a gap."""
     seen = 0
@@ -363,7 +384,7 @@ class Whims(LineFile):
         self.left = next(self.takes, None)
         return super().append(lines)
 
-    def _write(self, data: memoryview) -> int:
+    def _write(self, data: bytes | memoryview) -> int:
         if self.left is None:
             return super()._write(data)
         if self.left == 0:
@@ -409,7 +430,7 @@ def test_every_number_is_written_or_lies_in_a_gap(
                 sink(breaker("x"))
                 came += 1
             case "not JSON":
-                sink(REQUEST._replace(seconds=float("nan")))
+                sink(replace(REQUEST, seconds=float("nan")))
                 came += 1
             case "write":
                 sink._write_waiting()

@@ -26,7 +26,8 @@ def traced(router: Router, asked: Asked, *, wanted: bool) -> Iterator[None]:
             return
         attempt = isinstance(event, AttemptEnded)
         if asked.json:
-            say_json({"trace": "attempt" if attempt else "request", **event._asdict()})
+            fields = {name: getattr(event, name) for name in event.__struct_fields__}
+            say_json({"trace": "attempt" if attempt else "request", **fields})
         else:
             asked.asides.tell(attempt_line(event) if attempt else request_line(event))
 

@@ -45,31 +45,30 @@ class LineFile:
 
     def append(self, lines: Sequence[bytes]) -> tuple[int, OSError | None]:
         """How many of `lines`, from the first on, are in the file now; and why no more, None when all are."""
-        data = memoryview(b"".join(lines))
+        data = b"\n".join([*lines, b""])
         taken = 0
         failure = None
         try:
             self._cut()
             while taken < len(data):
-                taken += self._write(data[taken:])
+                taken += self._write(memoryview(data)[taken:] if taken else data)
         except OSError as error:
             failure = error
-        whole, size = len(lines), len(data)
-        while size > taken:
-            whole -= 1
-            size -= len(lines[whole])
-        self._ends_at += size
-        self._torn = self._torn or taken > size
-        if failure is not None:
-            self._try_to_cut()
-        return whole, failure
+        if failure is None:
+            self._ends_at += taken
+            return len(lines), None
+        whole = data.rfind(b"\n", 0, taken) + 1
+        self._ends_at += whole
+        self._torn = self._torn or taken > whole
+        self._try_to_cut()
+        return data.count(b"\n", 0, whole), failure
 
     def close(self) -> None:
         """Give the file back. Raises OSError when the disk reports only now that it lost something."""
         self._try_to_cut()
         os.close(self._descriptor)
 
-    def _write(self, data: memoryview) -> int:
+    def _write(self, data: bytes | memoryview) -> int:
         taken = os.write(self._descriptor, data)
         if not taken:  # some file systems say so; to try again at once would never end
             raise OSError(ENOSPC, os.strerror(ENOSPC))

@@ -1,0 +1,147 @@
+"""What the audit writes of an event: a record, one JSON object on a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from msgspec import Struct, defstruct, to_builtins
+from msgspec.json import Encoder
+from msgspec.structs import astuple
+
+from pointsman._internal import jsonio
+from pointsman.events import (
+    NO_TAGS,
+    AttemptEnded,
+    BreakerChanged,
+    Event,
+    HealthChanged,
+    Reloaded,
+    RequestEnded,
+)
+
+VERSION = 1
+_CAP = 1024
+
+
+class Gap(Struct, frozen=True, gc=False):  # holds no object that could hold it, so nothing can leak
+    """Records that are not in the file: so many, from that number on."""
+
+    from_seq: int
+    missing: int
+    reason: str
+
+
+def _record_of(kind: type[Struct]) -> type[Struct]:
+    """What is written of such an event: a head, then its fields in their order.
+
+    Not when it began, which follows from the rest. One that holds nothing is left out: "", None, or what the
+    field is when nobody gives it.
+    """
+    names, given = kind.__struct_fields__, kind.__struct_defaults__
+    defaults = dict(zip(names[len(names) - len(given) :], given, strict=True))
+    fields = [
+        (name, Any, defaults.get(name, "" if kind.__annotations__[name] in (str, "str") else None))
+        for name in names
+        if name != "wall"
+    ]
+    return defstruct(
+        kind.__name__,
+        ["v", "seq", "ts", "event", *fields],
+        rename={"seconds": "ms", "first_token": "first_token_ms", "missing": "count"},
+        omit_defaults=True,
+        gc=False,
+    )
+
+
+# Every call has one of these and one of those, so they are filled by position, and without a loop.
+_Attempt = _record_of(AttemptEnded)
+_Request = _record_of(RequestEnded)
+
+
+def _attempt(event: AttemptEnded, seq: int, ts: str) -> Struct:
+    first_token = event.first_token
+    ms = int(event.seconds * 1e6 + 0.5) / 1e3  # a third of what `round` takes
+    first_token_ms = None if first_token is None else int(first_token * 1e6 + 0.5) / 1e3
+    return _Attempt(
+        VERSION, seq, ts, "attempt", event.request_id, event.model, event.deployment, event.number,
+        event.outcome, event.error, event.detail, event.status, ms, first_token_ms, event.usage,
+        event.upstream_request_id, event.hedge, event.caller, dict(event.tags) if event.tags else NO_TAGS,
+    )  # fmt: skip
+
+
+def _request(event: RequestEnded, seq: int, ts: str) -> Struct:
+    ms = int(event.seconds * 1e6 + 0.5) / 1e3
+    return _Request(
+        VERSION, seq, ts, "request", event.request_id, event.operation, event.model, event.pool,
+        event.deployment, event.result, event.error, event.detail, event.attempts, ms, event.usage,
+        event.caller, dict(event.tags) if event.tags else NO_TAGS,
+    )  # fmt: skip
+
+
+def _whole(kind: type[Struct], name: str) -> Callable[[Any, int, str], Struct]:
+    record = _record_of(kind)
+    return lambda event, seq, ts: record(VERSION, seq, ts, name, *astuple(event))
+
+
+MAKERS: dict[type[Event | Gap], Callable[[Any, int, str], Struct]] = {
+    AttemptEnded: _attempt,
+    RequestEnded: _request,
+    BreakerChanged: _whole(BreakerChanged, "breaker"),
+    HealthChanged: _whole(HealthChanged, "health"),
+    Reloaded: _whole(Reloaded, "reload"),
+    Gap: _whole(Gap, "gap"),
+}
+
+
+def record_of(event: Event | Gap, seq: int, ts: str) -> Any:
+    """`event` as number `seq` of the records, told at `ts`.
+
+    It has `v`, `seq`, `ts` and `event`, then the event's own fields, times in milliseconds.
+
+    Raises: whatever a value does that is not what the event says; plugins put values in.
+    """
+    return MAKERS[event.__class__](event, seq, ts)
+
+
+def timestamp(milliseconds: int) -> str:
+    """That moment, since 1970, in ISO 8601, UTC."""
+    return f"{_to_the_second(milliseconds // 1000)}.{milliseconds % 1000:03}+00:00"
+
+
+@lru_cache(maxsize=4)
+def _to_the_second(wall: int) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+# A subclass of `str` is text. Whatever else JSON does not have is refused.
+_encode = Encoder(enc_hook=str.__str__).encode
+
+
+def lines(records: Sequence[Any]) -> list[bytes]:
+    """Each of `records` as JSON; strings are cut at 1 KiB, and what holds nothing is left out.
+
+    Raises: ValueError, OverflowError, TypeError when one holds what JSON cannot.
+    """
+    try:
+        written = list(map(_encode, records))
+    except UnicodeEncodeError:  # half a surrogate pair, which only the standard library writes
+        pass
+    else:
+        if max(map(len, written)) <= _CAP:  # longer ones may have something to cut
+            return written
+    return list(map(_odd_line, records))
+
+
+def _odd_line(record: Any) -> bytes:
+    plain = to_builtins(record, enc_hook=str.__str__)
+    return jsonio.dumps(
+        {key: value[:_CAP] if isinstance(value, str) else value for key, value in plain.items()}
+    )
+
+
+def line(event: Event | Gap, *, seq: int, wall: float) -> bytes:
+    """The record of one event as JSON. Raises as `record_of` and `lines` do."""
+    return lines([record_of(event, seq, timestamp(int(wall * 1e3)))])[0]

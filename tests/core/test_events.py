@@ -160,6 +160,15 @@ def test_a_kind_is_wanted_for_as_long_as_somebody_listens_to_it(kind: type[Event
     assert (events.attempt_ended, events.request_ended, events.detailed) == (False, False, False)
 
 
+def test_one_kind_that_is_not_in_a_list_is_refused_in_words_that_say_how_it_is_written() -> None:
+    events = Events(scrub=str)
+
+    with pytest.raises(TypeError, match=r"^kinds is a list of events: write kinds=\[RequestEnded\]$"):
+        events.add(print, RequestEnded)  # type: ignore[call-overload]
+
+    assert not events.request_ended
+
+
 def test_what_is_no_kind_of_event_is_refused_and_nothing_is_heard_of_the_others() -> None:
     events = Events(scrub=str)
 

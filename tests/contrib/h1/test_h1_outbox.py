@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from pointsman_h1.connection import READ_BYTES, Asked, Connection
+from pointsman_h1.connection import READ_BYTES, Connection
 from pointsman_h1.framing import ResponseReader
 from pointsman_h1.heads import KnownHeads
 from pointsman_h1.outbox import Outbox
@@ -225,7 +225,7 @@ async def test_an_answer_before_the_rest_of_its_request_leaves_no_connection_to_
     connection.connection_made(Wire())
     outgoing = encoded(httpx.Request("POST", "http://a/", content=Counted()))
     answer: asyncio.Future[Any] = asyncio.Future()
-    connection.next = Asked(outgoing.data, answer, reader, more=True)
+    connection.next = outgoing.data, answer, reader, True
     call = asyncio.create_task(connection.send_rest(outgoing, reader))
     await asyncio.sleep(0)
 
@@ -243,7 +243,7 @@ async def test_a_request_that_is_given_up_ends_once_whenever_that_is(closed: boo
     owner, answer = Lent(), asyncio.get_running_loop().create_future()
     connection = Connection("a", owner, asyncio.get_running_loop())
     connection.connection_made(Wire())
-    connection.next = Asked(b"GET", answer)
+    connection.next = b"GET", answer, None, False
     if closed:
         connection.abort()
 

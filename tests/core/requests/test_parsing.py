@@ -387,6 +387,13 @@ def test_an_option_of_the_wrong_shape_is_refused_by_name(options: dict[str, Any]
     assert said in raised.value.message
 
 
+def test_a_complete_request_is_no_name_of_a_model() -> None:
+    nested = ChatRequest(ChatRequest("m", "hi"), ())  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidRequest, match="model is a ChatRequest"):
+        chat_request(nested, (), {})
+
+
 @pytest.mark.parametrize("key", ["model", "stream", "messages", "prompt", "input", "Model", "meſſages"])
 def test_what_the_router_decides_cannot_be_replaced_through_extra(key: str) -> None:
     """Some servers read the keys of a JSON object without regard to case."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 import httpx
 
@@ -27,20 +27,9 @@ None: the connection was closed before anything was sent, so that the request ca
 """
 
 
-class Asked(NamedTuple):
-    """A request that is to go out.
-
-    Attributes:
-        data: its first bytes.
-        answer: what becomes of it.
-        reader: of its answer; None: whatever the request, its answer is read as `ResponseReader()` does.
-        more: more follows `data`.
-    """
-
-    data: bytes
-    answer: asyncio.Future[Found]
-    reader: ResponseReader | None = None
-    more: bool = False
+Asked = tuple[bytes, "asyncio.Future[Found]", ResponseReader | None, bool]
+"""A request that is to go out: its first bytes; its answer; what reads that, or None where it is read as
+`ResponseReader()` does; and whether more follows the first bytes."""
 
 
 class Owner(Protocol):
@@ -84,6 +73,7 @@ class Connection(asyncio.BufferedProtocol):
         "_sending",
         "_transport",
         "_waiter",
+        "_write",
         "_writing_paused",
         "answer",
         "idle_since",
@@ -108,17 +98,21 @@ class Connection(asyncio.BufferedProtocol):
 
     def begin(self) -> None:
         """Write the first bytes of the request that is to go out, unless it was given up."""
-        if self.next is None or self.next.answer.done():  # cancelled: its task has not heard of it yet
+        asked = self.next
+        if asked is None:
             return
-        (data, answer, reader, more), self.next = self.next, None
-        if self._closed or self._transport is None:
+        data, answer, reader, more = asked
+        if answer.done():  # it was cancelled, which its task has not heard of yet
+            return
+        self.next = None
+        if self._closed:
             _tell(answer, None)
             self._wake()
             return
         self.answer = answer
         self.reader = reader
         self._sending = more  # from now on, and not only when its task has had its turn
-        self._transport.write(data)
+        self._write(data)
         if more:
             self._wake()
 
@@ -137,7 +131,7 @@ class Connection(asyncio.BufferedProtocol):
                     await self.wait()
                 if self.reader is not reader or reader.status >= _REFUSED:
                     return
-                self._live.write(piece)
+                self._write(piece)
             self._sending = False
         finally:
             await pieces.aclose()
@@ -146,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
         """What is done when something has changed, perhaps. One task at a time."""
         if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("two tasks read one response")
-        waiter = self._waiter = self.loop.create_future()
+        waiter = self._waiter = asyncio.Future(loop=self.loop)
         return waiter
 
     def taken(self, reader: ResponseReader) -> None:
@@ -159,7 +153,7 @@ class Connection(asyncio.BufferedProtocol):
         """Nobody wants `answer` any more: nothing is sent if nothing was, or the socket is closed at once."""
         if self.answer is answer:
             self.abort()
-        elif self.next is not None and self.next.answer is answer:
+        elif self.next is not None and self.next[1] is answer:
             self.next = None
             self._owner.ended(self, keep=not self._closed)
         elif answer.done() and not answer.cancelled() and answer.result() is None:
@@ -188,6 +182,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # not every loop's is an instance of it
+        self._write = self._transport.write
         if self._closed:
             self._transport.abort()
         else:
@@ -199,22 +194,21 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         data = self._buffer[:nbytes]
         reader = self.reader
-        if reader is not None:
-            self._feed(reader, data)
-            return
-        answer = self.answer
-        if answer is None:  # nobody asked for it
-            self.abort()
-            return
-        # Most answers come in one piece, and most of those need no closer look.
-        whole = None if self._closed else self._owner.heads.whole(data.tobytes())
-        if whole is None:
-            self._feed(self._read(), data)
-            return
-        self.answer = None
-        self._owner.ended(self, keep=True)
-        if not answer.done():
-            answer.set_result(whole)
+        if reader is None:
+            answer = self.answer
+            if answer is None:  # nobody asked for it
+                self.abort()
+                return
+            # Most answers come in one piece, and most of those need no closer look.
+            whole = None if self._closed else self._owner.heads.whole(data.tobytes())
+            if whole is not None:
+                self.answer = None
+                self._owner.ended(self, keep=True)
+                if not answer.done():
+                    answer.set_result(whole)
+                return
+            reader = self._read()
+        self._feed(reader, data)
 
     def eof_received(self) -> None:
         if self.answer is None:
@@ -279,8 +273,9 @@ class Connection(asyncio.BufferedProtocol):
             self._reading_paused = True
             self._live.pause_reading()
         if reader.status:
-            if self.answer is not None:
-                _tell(self.answer, reader)
+            answer = self.answer
+            if answer is not None and not answer.done():
+                answer.set_result(reader)
             self._wake()
 
     def _complete(self, reader: ResponseReader) -> None:

@@ -23,7 +23,7 @@ from pointsman.plugin import (
 )
 from pointsman_h1.body import H1Body
 from pointsman_h1.connecting import Resolver, connected
-from pointsman_h1.connection import READ_BYTES, Asked, Connection, Found
+from pointsman_h1.connection import READ_BYTES, Connection, Found
 from pointsman_h1.framing import ResponseReader
 from pointsman_h1.heads import KnownHeads
 from pointsman_h1.outbox import Outbox
@@ -91,7 +91,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
 
     async def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
         head = shared.encoded
-        if not isinstance(head, Template):
+        if type(head) is not Template:
             head = shared.encoded = Template(shared)
         if not head.usual or len(content) > JOINED:
             outgoing = encoded(HttpxRequest(shared, values, content))
@@ -101,7 +101,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         connection = self._free(head.origin) or await self._connection(head.origin, shared)
         while True:
             answer: asyncio.Future[Found] = asyncio.Future(loop=connection.loop)
-            connection.next = Asked(data, answer)
+            connection.next = data, answer, None, False
             self._outbox.put(connection)
             try:
                 found = await answer
@@ -147,11 +147,12 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         Whoever got a slot here gives it back: until the exchange was asked for, and from then on the
         connection does, by `ended`.
         """
-        if self._loop is not get_running_loop() or self._idle is None or not self._slots.take():
-            return None  # closed, and a first use, too
-        connection = self._idle.take(origin)
-        if connection is None:
-            self._slots.release()
+        slots, idle = self._slots, self._idle
+        if slots.in_use >= slots.limit or idle is None or self._loop is not get_running_loop():
+            return None  # also when closed
+        connection = idle.take(origin)
+        if connection is not None:
+            slots.in_use += 1
         return connection
 
     async def _connection(
@@ -197,7 +198,7 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         connection = self._free(origin) or await self._connection(origin, asked)
         while True:
             answer: asyncio.Future[Found] = asyncio.Future(loop=connection.loop)
-            connection.next = Asked(outgoing.data, answer, reader, outgoing.more)
+            connection.next = outgoing.data, answer, reader, outgoing.more
             self._outbox.put(connection)
             try:
                 if outgoing.more:

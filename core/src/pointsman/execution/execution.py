@@ -151,7 +151,7 @@ class Execution(Struct, eq=False):
         if self.last is None:
             # Straight to the pool: `lease_for` has no failures to weigh yet, and no time has passed.
             now = self.started_at
-            lease = pool.lease(self.request, now=now, expires=self.deadline, demand=self.demand)
+            lease = pool.lease(self.request, now, self.deadline, self.demand)
         else:
             now = self.now()
             if now >= self.deadline:
@@ -317,7 +317,7 @@ def begin_request(
         request,
         operation,
         options,
-        options.request_id or request_id(setting.rng.getrandbits(96)),
+        options.request_id or request_id(setting.rng),
         now,
         setting.clock.wall(),
         now + (options.timeout or first.total),

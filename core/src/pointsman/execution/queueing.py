@@ -12,7 +12,7 @@ from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
 from pointsman.resilience.fair_queue import QueuePriority
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.lease import Lease
+from pointsman.routing.lease import NEVER_SENT, Lease
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
@@ -65,7 +65,7 @@ async def queued_lease(execution: Execution) -> Lease:
     now = execution.now()
     if now >= execution.deadline:
         # Its turn came before the deadline, and the loop came round to it after.
-        lease.release(Outcome.NEUTRAL, now, sent=False)
+        lease.release(Outcome.NEUTRAL, now, ending=NEVER_SENT)
         raise deadline_passed(execution, "when its turn in the queue had come") from execution.failures.last
     return lease
 

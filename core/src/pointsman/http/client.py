@@ -157,7 +157,13 @@ class Client:
         except BaseException as failure:
             time.close()
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
-        if type(reply) is Whole and self._is_plain(reply):
+        if (
+            type(reply) is Whole
+            and reply.status < 300
+            and self.on_head is None
+            and "content-encoding" not in reply.fields
+            and len(reply.body) <= MAX_BODY
+        ):  # exactly that, and a success that is taken as it came
             if limits.time is None:  # the router gives its own back
                 time.close()
             return Answer(reply.status, reply.fields, self.errors), reply.body
@@ -266,15 +272,6 @@ class Client:
         from pointsman.transports.httpx_messages import exchange_over  # this needs httpx
 
         return await exchange_over(self.transport, template, values, content)
-
-    def _is_plain(self, reply: Whole) -> bool:
-        """Whether `reply` is a success that is to be taken as it is, as most are."""
-        return (
-            reply.status < 300
-            and self.on_head is None
-            and "content-encoding" not in reply.fields
-            and len(reply.body) <= MAX_BODY
-        )
 
     def _heard(self, answer: OpenAnswer, secret: Secret | None) -> bool:
         """Act on the head of an answer to a request that carried `secret`. BadResponse for a redirect.

@@ -39,10 +39,11 @@ _NOT_SAID: tuple[object, ...] = (None, (), {})
 
 def checked_request(request: ChatRequest) -> ChatRequest:
     """A request that its caller made, read as `Router.chat` reads what it is given. Raises InvalidRequest."""
+    expect(request.model, "model", str, _NAME)
     options, said = _options_in(request), {}
     if options != _NO_OPTIONS:
         said = {name: value for name, value in zip(_CHAT, options, strict=True) if value not in _NOT_SAID}
-    elif type(request.messages) is TextMessages and type(request.model) is str:  # it was read before
+    elif type(request.messages) is TextMessages:  # it was read before
         return request
     return chat_request(request.model, request.messages, said)
 

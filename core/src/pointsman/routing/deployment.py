@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct, field
@@ -97,10 +98,8 @@ class Deployment(Struct, frozen=True, eq=False):
         """What its server has in memory; None when nobody asks it."""
         return None if self.host is None else self.host.residency(self.model)
 
-    @property
-    def in_flight(self) -> int:
-        """Attempts that hold a lease on it now."""
-        return self.live.in_flight
+    # Without a frame of Python: a strategy may ask hundreds in each pick.
+    in_flight = property(attrgetter("live.in_flight"), doc="Attempts that hold a lease on it now.")
 
     @property
     def warm_up(self) -> WarmUp | None:

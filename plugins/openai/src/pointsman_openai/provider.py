@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -34,9 +35,7 @@ from pointsman.plugin import (
     snippet,
     written_in_thread,
 )
-from pointsman_openai import shapes, wire
-from pointsman_openai.address import is_wrong_address, not_json, wrong_address
-from pointsman_openai.errors import error_of_answer
+from pointsman_openai import wire
 from pointsman_openai.settings import OpenAISettings, WireSettings
 from pointsman_openai.wire import Quirks
 
@@ -75,6 +74,13 @@ class OpenAIProvider(HttpProvider):
         self._chats = self.prefix + "/chat/completions"
         self._stream_underneath: bool = context.settings.stream_underneath
 
+    @cached_property
+    def _usual(self) -> Any:
+        """The reading of usual answers, whose decoders take 7 M instructions to make: with the first one."""
+        from pointsman_openai import shapes
+
+        return shapes
+
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         if self._stream_underneath and not request.logprobs and request.extra.get("n") in (None, 1):
             return await (await self.stream(request, call, timely=False)).whole()
@@ -90,7 +96,8 @@ class OpenAIProvider(HttpProvider):
         if answer.status >= 400:
             raise self.error_of(answer, content, model=call.model)
         request_id = answer.request_id
-        if (usual := shapes.chat_response(content, request_id=request_id)) is not None:
+        usual: ChatResponse | None = self._usual.chat_response(content, request_id=request_id)
+        if usual is not None:
             return usual
         from pointsman_openai import answers, decode
 
@@ -123,7 +130,8 @@ class OpenAIProvider(HttpProvider):
         body = wire.embed_body(request, call.model, self._quirks_of(call))
         answer, content = await self.fetch(self.prefix + "/embeddings", body, call)
         request_id = answer.request_id
-        if (usual := shapes.embed_response(content, request, request_id=request_id)) is not None:
+        usual: EmbedResponse | None = self._usual.embed_response(content, request, request_id=request_id)
+        if usual is not None:
             return usual
         from pointsman_openai import answers
 
@@ -173,10 +181,15 @@ class OpenAIProvider(HttpProvider):
         try:
             return jsonio.loads(content)
         except ValueError:
+            from pointsman_openai.address import not_json
+
             error = not_json(content, answer.status, self._address(), request_id=answer.request_id)
             raise answer.mask(error) from None
 
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
+        from pointsman_openai.address import is_wrong_address, wrong_address
+        from pointsman_openai.errors import error_of_answer
+
         value = json_or_none(content)
         if answer.status in (404, 405) and is_wrong_address(value):
             return wrong_address(answer.status, value, content, self._address(), request_id=answer.request_id)

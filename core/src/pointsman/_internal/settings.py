@@ -14,15 +14,12 @@ from typing import Annotated, Any, ClassVar, NoReturn, Self, dataclass_transform
 
 from msgspec import Struct
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     TypeAdapter,
     ValidationInfo,
-    create_model,
 )
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
@@ -170,7 +167,7 @@ class Section(Unpickled):
         """One with other values, which are not validated."""
         known = {name: each for name, each in update.items() if name in self.model_fields}
         more = {name: each for name, each in update.items() if name not in self.model_fields}
-        return self._of({**vars(self), **known}, {**self.more, **more}, {*self.model_fields_set, *known})
+        return self._of({**vars(self), **known}, {**self.more, **more}, {*self.model_fields_set, *update})
 
     @classmethod
     def from_other(cls, value: Any) -> Any:
@@ -222,17 +219,19 @@ class Section(Unpickled):
 
     def model_dump(self, **how: Any) -> dict[str, Any]:
         """As pydantic dumps a model, and takes the same arguments."""
-        return self._as_model().model_dump(**how)
+        from pointsman._internal.section_model import as_model
+
+        return as_model(self).model_dump(**how)
 
     def model_dump_json(self, **how: Any) -> str:
-        return self._as_model().model_dump_json(**how)
+        from pointsman._internal.section_model import as_model
 
-    def _as_model(self) -> BaseModel:
-        model = model_of(type(self))
-        return model.model_construct(set(self.model_fields_set), **{**dict(self), **self.hidden()})
+        return as_model(self).model_dump_json(**how)
 
     @classmethod
     def model_json_schema(cls) -> dict[str, Any]:
+        from pointsman._internal.section_model import model_of
+
         return model_of(cls).model_json_schema()
 
     @classmethod
@@ -260,15 +259,9 @@ class Section(Unpickled):
     def __get_pydantic_json_schema__(
         cls, _schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        described: Any = TypeAdapter(model_of(cls)).core_schema
-        # Without the model's own name, under which it would be described once more.
-        if described["type"] == "definitions":
-            return handler({**described, "schema": _unnamed(described["schema"])})
-        return handler(_unnamed(described))
+        from pointsman._internal.section_model import core_schema_of
 
-
-def _unnamed(schema: Any) -> Any:
-    return {key: each for key, each in schema.items() if key != "ref"}
+        return handler(core_schema_of(cls))
 
 
 def _dumped(section: Section, info: core_schema.SerializationInfo) -> dict[str, Any]:
@@ -325,29 +318,3 @@ class _Key:
             self._validator = TypeAdapter(kind).validator
         made = self._validator.validate_python(value, context=info.context)
         return made if self._check is None else self._check(made, info.data)
-
-
-def model_of(section: type[Section]) -> type[BaseModel]:
-    """A pydantic model of the same keys, which describes and dumps a section and validates none."""
-    model: type[BaseModel] | None = vars(section).get("_model")
-    if model is None:
-        fields: dict[str, Any] = {
-            name: (section.annotation(name), _field(each)) for name, each in section.model_fields.items()
-        }
-        model = create_model(
-            section.__name__,
-            __config__=ConfigDict(extra="allow" if section.takes_more else "forbid"),
-            __doc__=section.__doc__,
-            __module__=section.__module__,
-            **fields,
-        )
-        setattr(section, "_model", model)  # noqa: B010 - not of the class that it inherits from
-    return model
-
-
-def _field(about: Declared) -> Any:
-    if about.must_be_said:
-        return Field(**about.about)
-    if about.default_factory is not None:
-        return Field(default_factory=about.default_factory, **about.about)
-    return Field(default=about.default, **about.about)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from pointsman.errors import (
     AuthenticationFailed,
@@ -32,7 +31,7 @@ from pointsman.wire import retry_after
 ErrorType = type[CallError]
 
 
-class Recognised(Struct, frozen=True):
+class Recognised(NamedTuple):
     """What an error means.
 
     Attributes:
@@ -191,7 +190,7 @@ def _by_word(word: str, status: int | None) -> ErrorType | None:
 # ── by message ───────────────────────────────────────────────────────────────────────────────────────
 
 
-class Pattern(Struct, frozen=True):
+class Pattern(NamedTuple):
     """Words that a server uses, as a regular expression that ignores case, and who says them."""
 
     words: str

@@ -223,7 +223,9 @@ def _one(given: Response, n: int, report: Report) -> Outcome | None:
 
 def _take_whole(given: Response, n: int, found: Outcome, report: Report) -> None:
     """What is taken in one piece without a reader must be what the reader makes of it."""
-    whole = None if given.bodiless else NoOwner.heads.whole(given.wire)
+    if given.bodiless or len(given.wire) > READ_BYTES:
+        return
+    whole = NoOwner.heads.whole(given.wire)
     if whole is None:
         return
     report.whole += 1

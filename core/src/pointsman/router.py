@@ -258,7 +258,7 @@ class Router:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""
         if isinstance(model, ChatRequest):
             model = model.model
-        error.request_id = options.request_id or request_id(self._lifecycle.rng.getrandbits(96))
+        error.request_id = options.request_id or request_id(self._lifecycle.rng)
         self._events.report(
             RequestEnded(
                 request_id=error.request_id,

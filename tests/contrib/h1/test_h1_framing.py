@@ -92,6 +92,7 @@ def test_what_is_no_response_is_refused_in_one_piece_and_in_many(wire: bytes, me
     whole = fed([wire])
     assert not whole.accepted
     assert message in whole.end
+    assert KnownHeads().whole(wire) is None
 
     assert not fed([wire[i : i + 1000] for i in range(0, len(wire), 1000)]).accepted
     if len(wire) < 1000:
@@ -132,6 +133,21 @@ def test_what_is_a_response_is_read(wire: bytes, status: int, body: bytes, kept:
         outcome = fed(parts)
         assert (outcome.accepted, outcome.status, outcome.body) == (True, status, body)
         assert outcome.kept is kept
+    at_once = KnownHeads().whole(wire)
+    assert at_once is None or (at_once.status, at_once.body, True) == (status, body, kept)
+
+
+@pytest.mark.parametrize("body", [b"3\r\nabc\r\n0\r\n\r\n", b'1;a="b"\r\na\r\n02\r\nbc\r\n0\r\n\r\n'])
+def test_chunks_that_came_in_one_read_are_an_answer_if_the_last_byte_is_their_end(body: bytes) -> None:
+    heads = KnownHeads()
+    whole = heads.whole(CHUNKED + body)
+    assert whole is not None
+    assert (whole.status, whole.body) == (200, b"abc")
+
+    for more in (b"\r\n", b"0\r\n\r\n", b"x", CHUNKED + body):
+        assert heads.whole(CHUNKED + body + more) is None
+    for end in range(len(body)):
+        assert heads.whole(CHUNKED + body[:end]) is None
 
 
 @pytest.mark.parametrize("fields", [b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n"])

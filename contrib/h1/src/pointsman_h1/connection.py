@@ -140,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
         """What is done when something has changed, perhaps. One task at a time."""
         if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("two tasks read one response")
-        waiter = self._waiter = self.loop.create_future()
+        waiter = self._waiter = asyncio.Future(loop=self.loop)
         return waiter
 
     def taken(self, reader: ResponseReader) -> None:
@@ -193,20 +193,22 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         data = self._buffer[:nbytes]
-        answer = self.answer
-        if answer is None:  # nobody asked for it
-            self.abort()
-            return
-        # Most answers come in one piece, and most of those need no closer look.
-        if self.reader is None and not self._closed:
-            whole = self._owner.heads.whole(data.tobytes())
+        reader = self.reader
+        if reader is None:
+            answer = self.answer
+            if answer is None:  # nobody asked for it
+                self.abort()
+                return
+            # Most answers come in one piece, and most of those need no closer look.
+            whole = None if self._closed else self._owner.heads.whole(data.tobytes())
             if whole is not None:
                 self.answer = None
                 self._owner.ended(self, keep=True)
                 if not answer.done():
                     answer.set_result(whole)
                 return
-        self._feed(self._read(), data)
+            reader = self._read()
+        self._feed(reader, data)
 
     def eof_received(self) -> None:
         if self.answer is None:
@@ -271,8 +273,9 @@ class Connection(asyncio.BufferedProtocol):
             self._reading_paused = True
             self._live.pause_reading()
         if reader.status:
-            if self.answer is not None:
-                _tell(self.answer, reader)
+            answer = self.answer
+            if answer is not None and not answer.done():
+                answer.set_result(reader)
             self._wake()
 
     def _complete(self, reader: ResponseReader) -> None:

@@ -11,7 +11,7 @@ import re
 
 from httptools import HttpParserError, HttpResponseParser
 
-from pointsman_h1.heads import CHUNKED, WITH_BODY, KnownHeads, named
+from pointsman_h1.heads import CHUNKED, CHUNKS_FOLLOW, WITH_BODY, KnownHeads, named
 
 MAX_HEAD = 64 * 1024
 MAX_INTERIM = 100
@@ -21,8 +21,6 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a
 _BARE = re.compile(rb"\r[^\n]|(?<!\r)\n")
 _BEGINNING = b"HTTP/1."
 _UNTIL_EOF = -1
-_CHUNKS_FOLLOW = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-"""In place of a head that is known, which llhttp need not see: only chunks are left for it."""
 
 
 class FramingError(Exception):
@@ -220,7 +218,7 @@ class ResponseReader:
         self.keep_alive = not self._last
         if self._left == CHUNKED:
             self._parser = HttpResponseParser(self)
-            self._parser.feed_data(_CHUNKS_FOLLOW)
+            self._parser.feed_data(CHUNKS_FOLLOW)
         return True
 
     def _read_any(self, head: bytes, status: int, minor: bytes) -> None:

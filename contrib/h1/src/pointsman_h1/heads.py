@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from httptools import HttpParserError, HttpResponseParser
+
 from pointsman.plugin import Whole
 
 CHUNKED = -2
@@ -13,6 +15,8 @@ WITH_BODY = frozenset(range(200, 1000)) - {204, 304}
 LINES_AT_MOST = 1000
 LINE_BYTES_AT_MOST = 200
 """How many lines are remembered, and how long one may be: 0.5 MiB if all of them are."""
+CHUNKS_FOLLOW = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+"""In place of a head that is known, which llhttp need not see: only chunks are left for it."""
 _END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-9][0-9][0-9])(?: [\x20-\x7e]*)?")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -39,7 +43,7 @@ class KnownHeads:
         self._field, self._status = self._fields.__getitem__, self._statuses.__getitem__
 
     def whole(self, data: bytes) -> Whole | None:
-        """The answer that `data` is, from its first byte to its last; None when it is not or needs a look."""
+        """The answer that one read is, from its first byte to its last; None for one to look closer at."""
         # All that `read` does, in one go: most answers come this way.
         head, _, body = data.partition(_END)
         lines = head.split(b"\r\n")
@@ -47,12 +51,15 @@ class KnownHeads:
             status = self._status(lines[0])
             del lines[0]
             fields = dict(map(self._field, lines))
-            sized = body and int(fields["content-length"]) == len(body)
         except KeyError:
             return None
-        if not sized or len(fields) != len(lines) or "transfer-encoding" in fields:
+        if not body or len(fields) != len(lines):
             return None
-        return Whole(status, fields, body)
+        length = fields.get("content-length")
+        if "transfer-encoding" in fields:
+            joined = _joined(body) if length is None else None
+            return None if joined is None else Whole(status, fields, joined)
+        return Whole(status, fields, body) if length is not None and int(length) == len(body) else None
 
     def read(self, head: bytes) -> tuple[int, dict[str, str], int] | None:
         """What `head` says, given without the empty line at its end; None when it needs a closer look.
@@ -112,6 +119,38 @@ class _Fields(dict[bytes, tuple[str, str]]):
         if len(self._names) < LINES_AT_MOST and len(raw) <= LINE_BYTES_AT_MOST:
             self._names[raw] = name
         return name
+
+
+class _Chunks:
+    """Hears of the chunks of one body."""
+
+    __slots__ = ("done", "on_body", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append  # llhttp calls it for every chunk: no Python runs for that
+        self.done = False
+
+    def on_message_complete(self) -> None:
+        self.done = True
+
+
+def _joined(data: bytes) -> bytes | None:
+    """The body whose chunks `data` are, from the first byte to the last; None for anything else."""
+    if not data.endswith(b"\r\n0\r\n\r\n"):
+        return None
+    chunks = _Chunks()
+    parser = HttpResponseParser(chunks)
+    try:
+        parser.feed_data(CHUNKS_FOLLOW)
+        # By itself, because llhttp would silently skip empty lines behind the end.
+        parser.feed_data(data[:-1])
+        if chunks.done:
+            return None
+        parser.feed_data(b"\n")
+    except HttpParserError:
+        return None
+    return b"".join(chunks.pieces) if chunks.done else None
 
 
 def _is_plain(name: str, value: str) -> bool:

@@ -317,7 +317,7 @@ def begin_request(
         request,
         operation,
         options,
-        options.request_id or request_id(setting.rng.getrandbits(96)),
+        options.request_id or request_id(setting.rng),
         now,
         setting.clock.wall(),
         now + (options.timeout or first.total),

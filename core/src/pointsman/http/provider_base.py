@@ -140,7 +140,8 @@ class HttpProvider(Provider):
 
     def client_of(self, call: Call) -> Client:
         """The client that makes a call. Raises when the call must not be made with its credential."""
-        return call.client
+        http = call.http
+        return call.client if http is None else http  # `client` says why there is none
 
     def value(self, answer: Answer, content: bytes) -> Any:
         """The JSON value of a success. Raises BadResponse."""

@@ -430,9 +430,10 @@ class Reservation(Struct, eq=False):
             used = actual_tokens if actual_tokens > 0 else 0  # what counts below nothing grants no credit
             more = used - self.tokens
             ticks = int(now * _TICKS)
-            # Not strict: the marks of the request meters follow, and a request was one request.
-            for meter, mark in zip(self.limits._tokens, self.marks, strict=False):
-                meter._correct(more, mark, ticks)
+            # The marks of the request meters follow, and a request was one request. Without `zip`, which has
+            # to be told that it is not strict: that alone costs 1,000 instructions.
+            for n, meter in enumerate(self.limits._tokens):
+                meter._correct(more, self.marks[n], ticks)
         return True
 
     def refund(self, now: float) -> bool:

@@ -196,14 +196,10 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         for id, client in self.clients.items():
             if new.clients.get(id) is not client:
                 retired.append(([live] if (live := self.lives[id]) not in gone_on else [], client.aclose))
-        for name, polled in self.hosts.items():
-            if new.hosts.get(name) is not polled:
-                retired.append(((), polled.poller.aclose))
+        gone = [each for each in self._checkers() if each not in new._checkers()]
+        retired += [((), each.aclose) for each in gone]
         for name, upstream in self.upstreams.items():
             successor = new.upstreams.get(name)
-            prober = upstream.prober
-            if prober is not None and (successor is None or successor.prober is not prober):
-                retired.append(((), prober.aclose))
             if successor is None or successor.provider is not upstream.provider:
                 lives = [
                     each.live for pool in self.alive for each in pool.deployments
@@ -212,6 +208,11 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
                 # As a default, for the loop goes on to the next one.
                 retired.append((lives, lambda upstream=upstream: _close(upstream, scrub)))  # type: ignore[misc]
         return retired
+
+    def _checkers(self) -> list[HealthChecker]:
+        """What asks servers every few seconds: how they are, and what they have in memory."""
+        probers = [each.prober for each in self.upstreams.values() if each.prober is not None]
+        return [*probers, *(each.poller for each in self.hosts.values())]
 
     def prepare(self) -> None:
         """Have ready what calls need: nothing is opened, and no loop needs to run. Safe to repeat."""
@@ -236,20 +237,14 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         To be called on the loop that the calls will run on.
         """
         self.prepare()
-        for upstream in self.upstreams.values():
-            if upstream.prober is not None:
-                upstream.prober.start()
-        for polled in self.hosts.values():
-            polled.poller.start()
+        for each in self._checkers():
+            each.start()
 
     async def aclose(self) -> None:
         """Close all connections and end the checks. The audit sinks stay open for the last records."""
         scrub = self.setting.scrubber.text
-        for upstream in self.upstreams.values():
-            if upstream.prober is not None:
-                await upstream.prober.aclose()
-        for polled in self.hosts.values():
-            await polled.poller.aclose()
+        for each in self._checkers():
+            await each.aclose()
         for client in self.clients.values():
             await _closed("transport", "", client.aclose, scrub)
         for upstream in self.upstreams.values():

@@ -144,9 +144,10 @@ def _usage_of(tokens: _Tokens | None) -> Usage:
         cached, cache_write = details.cached_tokens, details.cache_write_tokens
     if (more := tokens.completion_tokens_details) is not None:
         reasoning = more.reasoning_tokens
-    return counted(
-        tokens.prompt_tokens, tokens.completion_tokens, cached, cache_write, reasoning, tokens.total_tokens
-    )
+    prompt, completion = tokens.prompt_tokens, tokens.completion_tokens
+    if cached or reasoning:
+        return counted(prompt, completion, cached, cache_write, reasoning, tokens.total_tokens)
+    return Usage(prompt, completion, cached, cache_write, reasoning)
 
 
 # ── chunks ───────────────────────────────────────────────────────────────────────────────────────────

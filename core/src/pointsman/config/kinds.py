@@ -44,7 +44,8 @@ def _url(url: str) -> str:
         raise ValueError("must not have a query (?…) or fragment (#…)")
     for call in _CALLS:
         if parts.path.rstrip("/").endswith(call):
-            raise ValueError(f"must end before {call!r}, which each call adds by itself")
+            shown = parts.path[parts.path.rindex(call) :]
+            raise ValueError(f"must end before {shown!r}, which each call adds by itself")
     return url.strip().rstrip("/")
 
 

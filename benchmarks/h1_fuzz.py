@@ -34,8 +34,10 @@ from typing import Any, cast
 import h11
 import httpx
 
+from pointsman.transports.raw import named
 from pointsman_h1.connection import READ_BYTES, Connection
 from pointsman_h1.framing import MAX_HEAD, ResponseReader
+from pointsman_h1.heads import KnownHeads
 
 SLOW = 5.0
 MEMORY_EVERY = 64
@@ -69,6 +71,7 @@ def main() -> None:
         "bytes": report.size,
         "ends": dict(report.ends.most_common()),
         "both_accept": report.both,
+        "taken_whole": report.whole,
         "only_h1_accepts": dict(report.only_ours.most_common()),
         "only_h11_accepts": dict(report.only_theirs.most_common()),
         "mutations": dict(report.mutations.most_common()),
@@ -101,6 +104,7 @@ def _show(figures: dict[str, Any]) -> None:
         for what, count in figures[name].items():
             print(f"  {count:9,}  {what}")
     print(f"accepted by both, with the same outcome: {figures['both_accept']:,}")
+    print(f"taken in one piece, without a reader: {figures['taken_whole']:,}")
     print(
         f"slowest {figures['slowest_ms']} ms (response {figures['slowest_response']}); most memory of one "
         f"{figures['memory_peak_mib']} MiB (of {figures['memory_looked_at']:,} looked at), of a process "
@@ -122,6 +126,7 @@ class Report:
     cuts: int = 0
     size: int = 0
     both: int = 0
+    whole: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     only_ours: Counter[str] = field(default_factory=Counter)
     only_theirs: Counter[str] = field(default_factory=Counter)
@@ -134,7 +139,7 @@ class Report:
 
     def add(self, other: Report) -> None:
         """Take in what came of others."""
-        for name in ("responses", "cuts", "size", "both", "looked_at"):
+        for name in ("responses", "cuts", "size", "both", "whole", "looked_at"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("ends", "only_ours", "only_theirs", "mutations"):
             getattr(self, name).update(getattr(other, name))
@@ -173,6 +178,7 @@ def _batch(seed: int, first: int, last: int, share: float) -> Report:
             found = _one(given, n, report)
             if found is not None:
                 _ask_h11(given, n, found, report)
+                _take_whole(given, n, found, report)
                 for again in range(int((n + 1) * share) - int(n * share)):
                     _cut_one(seed, given, n, again, found, report)
     finally:
@@ -213,6 +219,22 @@ def _one(given: Response, n: int, report: Report) -> Outcome | None:
     if peak > MEMORY_FLAT + MEMORY_PER_BYTE * len(given.wire):
         report.findings.append(f"response {n}: {peak:,} bytes for {len(given.wire):,}")
     return found
+
+
+def _take_whole(given: Response, n: int, found: Outcome, report: Report) -> None:
+    """What is taken in one piece without a reader must be what the reader makes of it."""
+    if given.bodiless or len(given.wire) > READ_BYTES:
+        return
+    whole = NoOwner.heads.whole(given.wire)
+    if whole is None:
+        return
+    report.whole += 1
+    if not found.kept or (whole.status, whole.fields, whole.body) != (
+        found.status,
+        named(found.fields),
+        found.body,
+    ):
+        report.findings.append(f"response {n}: {whole!r} of {whole.fields} at once, {found} else"[:1000])
 
 
 def _ask_h11(given: Response, n: int, ours: Outcome, report: Report) -> None:
@@ -290,10 +312,18 @@ class NoSocket(asyncio.Transport):
         self.aborted = True
 
 
+class Told:
+    """What becomes of an exchange: nobody waits for it."""
+
+    def done(self) -> bool:
+        return True
+
+
 class NoOwner:
     """Counts how often an exchange ended."""
 
     buffer = memoryview(bytearray(READ_BYTES))
+    heads = KnownHeads()
     ended_times = 0
 
     def opened(self, connection: Connection) -> None:
@@ -311,7 +341,7 @@ def fed(parts: Sequence[bytes], *, bodiless: bool = False) -> Outcome:
     owner, transport, reader = NoOwner(), NoSocket(), ResponseReader(bodiless=bodiless)
     connection = Connection("fuzz", owner, cast("asyncio.AbstractEventLoop", None))
     connection.connection_made(transport)
-    connection.reader = reader
+    connection.answer, connection.reader = cast("Any", Told()), reader
     taken: list[bytes] = []
     for part in parts:
         view = memoryview(part)

@@ -223,10 +223,20 @@ PLAIN = (
 def test_a_router_is_built_without_what_only_calls_or_other_configurations_need() -> None:
     loaded = loaded_by(f"import pointsman; pointsman.Router.from_config({PLAIN})")
 
-    late = {"httpx", "aiohttp", "anyio", "httpcore", "ruamel", "tomllib", "tenacity", "aiolimiter"}
+    late = {
+        "httpx",
+        "aiohttp",
+        "anyio",
+        "httpcore",
+        "ruamel",
+        "tomllib",
+        "tenacity",
+        "aiolimiter",
+        "cachetools",
+    }
     late |= {"pointsman.config.readers", "pydantic.functional_serializers"}
     late |= {"pointsman.builtin.audit", "pointsman.builtin.auth"}
-    late |= {"pointsman_openai.answers", "pointsman_openai.decode"}
+    late |= {"pointsman_openai.answers", "pointsman_openai.decode", "pointsman_openai.shapes"}
     assert loaded & late == set()
     assert {name for name in loaded if name.startswith("pointsman_") and "." not in name} == {
         "pointsman_openai"

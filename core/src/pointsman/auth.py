@@ -15,7 +15,6 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from pointsman.context import Context
-from pointsman.errors import ConfigError
 
 if TYPE_CHECKING:
     from pointsman.http.client import Client, Endpoint
@@ -122,17 +121,3 @@ class Fixed:
     def rejected(self, secret: Secret) -> bool:
         """Nothing can be done: there is no other."""
         return False
-
-
-def checked(value: str, source: str) -> Secret:
-    """`value` as a Secret; ConfigError naming `source` when it is empty or cannot stand in a header."""
-    if not value.strip():
-        raise ConfigError(f"the credential from {source} is empty")
-    if value != value.strip(" "):
-        raise ConfigError(f"the credential from {source} begins or ends with a blank; remove it")
-    if any(ord(each) < 0x20 or ord(each) == 0x7F or ord(each) > 0xFF for each in value):
-        raise ConfigError(
-            f"the credential from {source} has characters that cannot stand in an HTTP header "
-            "(a line break or other control character, or one outside Latin-1)"
-        )
-    return Secret(value)

@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 from pydantic import BaseModel
 
+from pointsman._internal.settings import Section
 from pointsman.context import Context
 from pointsman.errors import CallError
 from pointsman.resilience.retry_budget import BudgetSettings
@@ -57,5 +58,5 @@ class RetryFactory(Struct, frozen=True):
     """What a retry plugin offers: `make` returns a `RetryPolicy`."""
 
     name: str
-    settings: type[BaseModel]
+    settings: type[BaseModel] | type[Section]
     make: Callable[[RetryContext], RetryPolicy]

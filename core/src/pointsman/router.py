@@ -6,13 +6,12 @@ import asyncio
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import ref
 
-from cachetools import TTLCache
 from msgspec.structs import replace
 
 from pointsman._internal.idle import all_idle
@@ -24,13 +23,7 @@ from pointsman.build.builder import check
 from pointsman.build.loading import as_config
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
-from pointsman.errors import (
-    AttemptTimeout,
-    CallError,
-    InvalidRequest,
-    UnknownModel,
-    writable,
-)
+from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, UnknownModel, writable
 from pointsman.events import Event, Events, Listener, Progress, RequestEnded
 from pointsman.execution.execution import Execution, begin_request
 from pointsman.execution.stream import ChatStream
@@ -40,20 +33,15 @@ from pointsman.plugins.registry import Plugins
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
 from pointsman.requests.messages import Messages, as_messages
-from pointsman.requests.parsing import chat_request, checked_request, embed_request, generate_request
+from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.snapshot import Snapshot, Upstream
-from pointsman.status import explain, status
-from pointsman.types import (
-    ChatRequest,
-    ChatResponse,
-    EmbedResponse,
-    ModelInfo,
-    Request,
-)
+from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, Request
 
 if TYPE_CHECKING:
+    from cachetools import TTLCache
+
     from pointsman.batch import Batch
 
 T = TypeVar("T")
@@ -103,9 +91,6 @@ class Router:
             events=self._events,
             scrubber=scrubber,
             router=ref(self),  # else one that nobody closes would be freed late: it would hold itself
-        )
-        self._listed: TTLCache[str, Sequence[ModelInfo]] = TTLCache(
-            maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now
         )
 
     @classmethod
@@ -187,37 +172,37 @@ class Router:
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
         """
         if options or not isinstance(model, str):
-            request, terms = self._asked("chat", _chat_request, model, messages, options)
+            request, call_options = self._asked("chat", chat_request, model, messages, options)
         else:  # as nearly all calls are: nothing more to read
             try:
-                request, terms = ChatRequest(model, as_messages(messages)), DEFAULT
+                request, call_options = ChatRequest(model, as_messages(messages)), DEFAULT
             except InvalidRequest as error:
                 raise self._refused("chat", model, error) from error.__cause__
-        return await self._begin("chat", request, terms).run(CHAT)
+        return await self._begin("chat", request, call_options).run(CHAT)
 
     def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
         """The answer as a stream of events; takes what `chat` takes. Use it with `async with`.
 
         Raises: InvalidRequest, here; all else where the stream is entered, see `ChatStream`.
         """
-        request, terms = self._asked("stream", _chat_request, model, messages, options)
-        return ChatStream(lambda: self._begin("stream", request, terms))
+        request, call_options = self._asked("stream", chat_request, model, messages, options)
+        return ChatStream(lambda: self._begin("stream", request, call_options))
 
     async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
         """A plain completion of `prompt`, where the upstream has one.
 
         Options: the fields of `GenerateRequest` and of `CallOptions`. Raises: as `chat`.
         """
-        request, terms = self._asked("generate", generate_request, model, prompt, options)
-        return await self._begin("generate", request, terms).run(GENERATE)
+        request, call_options = self._asked("generate", generate_request, model, prompt, options)
+        return await self._begin("generate", request, call_options).run(GENERATE)
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`.
 
         Options: the fields of `EmbedRequest` and of `CallOptions`. Raises: as `chat`.
         """
-        request, terms = self._asked("embed", embed_request, model, texts, options)
-        return await self._begin("embed", request, terms).run(EMBED)
+        request, call_options = self._asked("embed", embed_request, model, texts, options)
+        return await self._begin("embed", request, call_options).run(EMBED)
 
     def batch(
         self,
@@ -249,31 +234,31 @@ class Router:
     ) -> tuple[Q, CallOptions]:
         """The request that `read` makes of what a caller handed in, and how it is to be treated."""
         try:
-            terms, rest = split_options(options)
-            return read(model, given, rest), terms
+            call_options, rest = split_options(options)
+            return read(model, given, rest), call_options
         except InvalidRequest as error:
             # From its cause, not from itself: the caller sees one error, and what it was refused for.
             raise self._refused(operation, model, error) from error.__cause__
 
-    def _begin(self, operation: str, request: Request, terms: CallOptions) -> Execution:
+    def _begin(self, operation: str, request: Request, options: CallOptions) -> Execution:
         """A request on the present configuration; it counts as running until it has ended."""
         lifecycle = self._lifecycle
         if lifecycle.open_on is not get_running_loop():
             lifecycle.bind()
             if lifecycle.stopping:
-                raise self._refused(operation, request.model, shutting_down(), terms)
+                raise self._refused(operation, request.model, shutting_down(), options)
         snapshot = lifecycle.snapshot
         try:
             chain = snapshot.chains.get(request.model) or snapshot.chain(request.model)
         except UnknownModel as error:
-            raise self._refused(operation, request.model, error, terms) from None
-        return begin_request(snapshot.setting, chain, request, operation, terms)
+            raise self._refused(operation, request.model, error, options) from None
+        return begin_request(snapshot.setting, chain, request, operation, options)
 
-    def _refused(self, operation: str, model: object, error: E, terms: CallOptions = DEFAULT) -> E:
+    def _refused(self, operation: str, model: object, error: E, options: CallOptions = DEFAULT) -> E:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""
         if isinstance(model, ChatRequest):
             model = model.model
-        error.request_id = terms.request_id or request_id(self._lifecycle.rng.getrandbits(96))
+        error.request_id = options.request_id or request_id(self._lifecycle.rng)
         self._events.report(
             RequestEnded(
                 request_id=error.request_id,
@@ -288,8 +273,8 @@ class Router:
                 wall=self._clock.wall(),
                 seconds=0.0,
                 usage=None,
-                caller=terms.caller,
-                tags=terms.tags,
+                caller=options.caller,
+                tags=options.tags,
             )
         )
         return error
@@ -307,6 +292,8 @@ class Router:
 
     def status(self) -> dict[str, Any]:
         """Plain data: for each model its strategy, fallbacks and deployments, each with its live state."""
+        from pointsman.status import status  # here, as most programs never ask
+
         return status(self._snapshot, self._now())
 
     def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
@@ -316,6 +303,8 @@ class Router:
             the order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
         Raises: UnknownModel, InvalidRequest.
         """
+        from pointsman.status import explain
+
         request = chat_request(model, messages or "…", {})
         return explain(self._snapshot, request, self._now())
 
@@ -333,6 +322,13 @@ class Router:
         listed = await asyncio.gather(*map(self._list, upstreams, upstreams.values()))
         known = {each.id for each in public}
         return public + [each for some in listed for each in some if each.id not in known]
+
+    @cached_property
+    def _listed(self) -> TTLCache[str, Sequence[ModelInfo]]:
+        """The models of each provider, as it listed them last."""
+        from cachetools import TTLCache  # takes 3 M instructions, and most programs never ask for a list
+
+        return TTLCache(maxsize=256, ttl=MODELS_CACHED, timer=self._clock.now)
 
     async def _list(self, name: str, upstream: Upstream) -> Sequence[ModelInfo]:
         async def ask(provider: Provider) -> Sequence[ModelInfo]:
@@ -475,12 +471,3 @@ def _full_name(model: ModelInfo, provider: str) -> ModelInfo:
     if not isinstance(model, ModelInfo) or not isinstance(model.id, str):
         raise TypeError(f"a list of models has a {type(model).__name__} in it, or one whose id is no text")
     return replace(model, id=f"{provider}/{model.id}", provider=provider)
-
-
-def _chat_request(model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
-    if not isinstance(model, ChatRequest):
-        return chat_request(model, messages, options)
-    if options or messages != ():
-        surplus = ", ".join(options) or "messages"
-        raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
-    return checked_request(model)

@@ -14,6 +14,7 @@ import pytest
 
 from pointsman_h1.connection import READ_BYTES, Connection
 from pointsman_h1.framing import ResponseReader
+from pointsman_h1.heads import KnownHeads
 from pointsman_h1.outbox import Outbox
 from pointsman_h1.request import encoded
 
@@ -192,6 +193,7 @@ class Lent:
     """Whoever lends a connection out, and hears whether it can be used again."""
 
     buffer = memoryview(bytearray(READ_BYTES))
+    heads = KnownHeads()
 
     def __init__(self) -> None:
         self.kept: list[bool] = []
@@ -222,7 +224,8 @@ async def test_an_answer_before_the_rest_of_its_request_leaves_no_connection_to_
     connection = Connection("a", owner, asyncio.get_running_loop())
     connection.connection_made(Wire())
     outgoing = encoded(httpx.Request("POST", "http://a/", content=Counted()))
-    connection.next = outgoing.data, reader, True
+    answer: asyncio.Future[Any] = asyncio.Future()
+    connection.next = outgoing.data, answer, reader, True
     call = asyncio.create_task(connection.send_rest(outgoing, reader))
     await asyncio.sleep(0)
 
@@ -231,4 +234,24 @@ async def test_an_answer_before_the_rest_of_its_request_leaves_no_connection_to_
     connection.buffer_updated(len(OK))
     await call
 
-    assert (reader.status, owner.kept) == (200, [False])
+    assert (reader.status, owner.kept, answer.result()) == (200, [False], reader)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("cancelled", ["before its turn", "after it", "never"])
+async def test_a_request_that_is_given_up_ends_once_whenever_that_is(closed: bool, cancelled: str) -> None:
+    owner, answer = Lent(), asyncio.get_running_loop().create_future()
+    connection = Connection("a", owner, asyncio.get_running_loop())
+    connection.connection_made(Wire())
+    connection.next = b"GET", answer, None, False
+    if closed:
+        connection.abort()
+
+    if cancelled == "before its turn":
+        answer.cancel()
+    connection.begin()
+    if cancelled == "after it":
+        answer.cancel()
+    connection.give_up(answer)
+
+    assert owner.kept == [cancelled == "before its turn" and not closed]

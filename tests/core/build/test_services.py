@@ -228,7 +228,8 @@ async def test_a_router_that_is_not_entered_goes_on_without_services_that_cannot
     [
         (
             lambda _context: None,
-            "the factory of service 'one' from tests.core.build.test_services:Offering made None",
+            "the factory of service 'one' from tests.core.build.test_services:Offering made None; "
+            "return the service from its `make`",
         ),
         (lambda _context: object(), "made a object, which has no method start()"),
         (lambda _context: 1 / 0, "test_services:Offering failed: ZeroDivisionError; the log says more"),

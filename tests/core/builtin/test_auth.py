@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pointsman._internal import jsonio
-from pointsman.auth import AuthContext, Fixed, Secret, checked
+from pointsman.auth import AuthContext, Fixed, Secret
 from pointsman.build.contexts import Contexts
-from pointsman.builtin.auth import BUILT_IN, FromFile, StaticSettings, from_environment
+from pointsman.builtin.auth import BUILT_IN, FromFile, StaticSettings, checked, from_environment
 from pointsman.clock import system_rng
 from pointsman.errors import ConfigError
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import Any
 
@@ -15,7 +14,6 @@ from pointsman.build.contexts import Contexts
 from pointsman.builtin.retry import BUILT_IN, HOP, Exponential, ExponentialSettings, NoRetry, full_jitter
 from pointsman.clock import LoopClock
 from pointsman.errors import Unavailable
-from pointsman.execution.retrying import pause
 from pointsman.retry import Failure
 
 
@@ -100,22 +98,6 @@ def test_who_met_two_bad_deployments_waits_no_longer_than_an_attempt_took_and_ne
     wait = policy.delay(failure(number, elsewhere=True, elapsed=elapsed))
 
     assert wait == (None if number == 20 else pytest.approx(chance * min(0.05, elapsed / number)))
-
-
-async def test_a_pause_of_nothing_keeps_the_turn_and_any_other_is_slept() -> None:
-    slept: list[float] = []
-
-    class Counting(LoopClock):
-        async def sleep(self, seconds: float) -> None:
-            slept.append(seconds)
-
-    turns: list[str] = []
-    asyncio.get_running_loop().call_soon(turns.append, "others")
-
-    await pause(Counting(), 0.0)
-    await pause(Counting(), 0.25)
-
-    assert (turns, slept) == ([], [0.25])
 
 
 def test_no_retry_is_one_attempt() -> None:

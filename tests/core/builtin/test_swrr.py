@@ -567,7 +567,7 @@ def test_stale_entries_do_not_pile_up_in_the_heap() -> None:
     for i in range(1_000):
         weighted.pick(everyone[:70] if i % 2 else everyone[30:], None)  # 30 leave at every pick
 
-    heap = weighted._turns._deadlines  # no other way to see it
+    heap = weighted._deadlines  # no other way to see it
     assert heap is not None
     assert len(heap._waiting) + len(heap._ripe) <= 2 * 70
 

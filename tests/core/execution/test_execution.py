@@ -12,7 +12,7 @@ from routers import config, router
 
 from pointsman.clock import LoopClock
 from pointsman.errors import CallError, InvalidRequest, Unavailable
-from pointsman.execution.retry_state import RetryState
+from pointsman.execution.retry_state import NO_FAILURES, RetryState
 from pointsman.execution.retrying import TenacityWaits, may_be_retried
 from pointsman.testing import Scripted, run
 
@@ -25,7 +25,7 @@ def planned(delay: float, after: CallError) -> RetryState:
 
 
 def test_a_call_that_succeeds_at_once_has_nothing_made_for_retries() -> None:
-    states: list[RetryState | None] = []
+    states: list[RetryState] = []
     upstream = Scripted()
 
     async def main() -> None:
@@ -42,7 +42,7 @@ def test_a_call_that_succeeds_at_once_has_nothing_made_for_retries() -> None:
                 pass
 
     run(main())
-    assert states == [None, None]
+    assert states == [NO_FAILURES, NO_FAILURES]
 
 
 def test_each_wait_between_attempts_is_as_long_as_was_planned_for_it() -> None:

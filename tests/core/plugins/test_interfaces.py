@@ -117,7 +117,7 @@ MAKES: dict[str, tuple[Any, str]] = {
     "raises what cannot be shown": (raises(Unspeakable()), "failed: Unspeakable"),
     "is no function": ("make", "failed: TypeError"),
     "takes no arguments": (lambda: 1, "failed: TypeError"),
-    "makes None": (lambda *_: None, "made None"),
+    "makes None": (lambda *_: None, "made None; return the "),
     "makes an object": (lambda *_: object(), "made a object, which has no method"),
     "makes a text": (lambda *_: SECRET, "made a str, which has no method"),
     "makes a class": (lambda *_: Deaf, "made the class Deaf, expected an object of it"),
@@ -143,6 +143,15 @@ def test_a_factory_that_makes_something_else_is_one_problem_that_names_it(
     assert len(raised.value.problems) >= 1
     if made == "raises":
         assert SECRET in caplog.text
+
+
+@pytest.mark.parametrize("settings", [dict, {"a": 1}, "BaseModel", 5])
+def test_settings_that_are_no_model_are_told_what_to_be(settings: Any) -> None:
+    odd = Makes("strategy", lambda _context: RoundRobin())
+    odd._factory = StrategyFactory("odd", settings, lambda _context: RoundRobin())
+
+    with pytest.raises(ConfigError, match=r"expected a class that inherits BaseModel of pydantic"):
+        Router.from_config(config("strategy"), plugins=[odd])
 
 
 @pytest.mark.parametrize("kind", [each for each in FACTORIES if each != "audit"])

@@ -143,7 +143,7 @@ def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
         ({"require": {"region": []}}, "require.region allows no value at all"),
     ],
 )
-def test_terms_that_cannot_be_right_are_refused(options: dict[str, Any], said: str) -> None:
+def test_options_that_cannot_be_right_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         split_options(options)
     assert said in caught.value.message

@@ -65,10 +65,10 @@ async def test_a_call_that_says_nothing_has_an_id_of_ours_and_neither_caller_nor
 
 def test_tags_are_those_of_the_moment_of_the_call() -> None:
     given = {"a": "1"}
-    terms, rest = split_options({"tags": given, "seed": 1})
+    options, rest = split_options({"tags": given, "seed": 1})
     given["a"] = "2"
 
-    assert (terms.tags, rest) == ({"a": "1"}, {"seed": 1})
+    assert (options.tags, rest) == ({"a": "1"}, {"seed": 1})
 
 
 @pytest.mark.parametrize(

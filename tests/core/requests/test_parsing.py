@@ -362,6 +362,8 @@ def test_none_is_the_same_as_not_said() -> None:
     nothing = dict.fromkeys(["tools", "tool_choice", "response_format", "stop", "extra", "temperature"])
 
     assert chat_request("m", "hi", nothing) == chat_request("m", "hi", {})
+    complete = ChatRequest("m", "hi", **dict.fromkeys(CHAT_OPTIONS))  # type: ignore[arg-type]
+    assert checked_request(complete) == chat_request("m", "hi", {})
     assert embed_request("m", "x", {"extra": None}) == embed_request("m", "x", {})
     assert generate_request("m", "x", dict.fromkeys(["stop", "extra", "images"])) == generate_request(
         "m", "x", {}
@@ -383,6 +385,13 @@ def test_an_option_of_the_wrong_shape_is_refused_by_name(options: dict[str, Any]
         chat_request("m", "hi", options)
 
     assert said in raised.value.message
+
+
+def test_a_complete_request_is_no_name_of_a_model() -> None:
+    nested = ChatRequest(ChatRequest("m", "hi"), ())  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidRequest, match="model is a ChatRequest"):
+        chat_request(nested, (), {})
 
 
 @pytest.mark.parametrize("key", ["model", "stream", "messages", "prompt", "input", "Model", "meſſages"])

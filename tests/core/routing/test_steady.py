@@ -19,7 +19,7 @@ from pointsman.resilience.rate_limit import Gcra, RateLimits, RateLimitScope
 from pointsman.resilience.warm_up import admitted
 from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.deployment_state import Admin
-from pointsman.routing.lease import Lease
+from pointsman.routing.lease import FailureDetails, Lease
 from pointsman.routing.pool import Pool
 from pointsman.strategy import Member, Strategy
 from pointsman.testing import Scripted, run
@@ -109,9 +109,8 @@ def happens(rng: random.Random, r: Router, pools: list[Pool], now: float, leases
             lease.release(
                 rng.choice([Outcome.OK, Outcome.OK, *Outcome]),
                 now,
-                sent=rng.random() < 0.8,
-                timed_out=rng.random() < 0.5,
-                tokens=rng.choice([None, 0, 10, 100, 3000]),
+                rng.choice([None, 0, 10, 100, 3000]),
+                FailureDetails(sent=rng.random() < 0.8, timed_out=rng.random() < 0.5),
             )
         case 6:
             return now + rng.choice([0.0, 0.01, 0.1, 1.0, 3.0])

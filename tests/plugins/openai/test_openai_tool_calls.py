@@ -13,10 +13,11 @@ from replay import assemble, decoded
 
 from pointsman.errors import BadResponse
 from pointsman.http.framing import SseFramer
+from pointsman.types import ChatRequest
 from pointsman.wire.assembly import Assembly
 from pointsman_openai.answers import chat_response
 from pointsman_openai.decode import ChatDecoder
-from pointsman_openai.wire import Quirks, messages
+from pointsman_openai.wire import Quirks, chat_body
 
 
 class Intended(NamedTuple):
@@ -219,7 +220,7 @@ def test_a_call_goes_back_as_it_came(call: dict[str, Any], stream: bool) -> None
         answer = said.response()
     else:
         answer = chat_response({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "stop"}]})
-    (sent,) = messages([answer.message], "m", Quirks())
+    (sent,) = chat_body(ChatRequest("m", [answer.message]), "m", Quirks(), stream=False)["messages"]
     assert sent["tool_calls"] == [call]
 
 

@@ -41,7 +41,7 @@ class H1Body(httpx.AsyncByteStream):
             return
         self._aborted = True
         self._reader.pieces.clear()
-        self._connection.abort(self._reader, httpx.ReadError("the response was aborted"))
+        self._connection.drop(self._reader, httpx.ReadError("the response was aborted"))
 
     def ready(self) -> bytes | None:
         """What has come since the last time; b"" at the end, None where that takes waiting or has failed."""

@@ -1,7 +1,8 @@
 """Where a response begins and ends, without I/O.
 
-llhttp parses the fields and the chunks. What it lets pass although RFC 9112 does not is refused here: a head
-is put together whole and looked at before llhttp sees it, and whatever frames the body is looked at after.
+What most servers send is read by the lines that they repeat (`heads.py`). Of any other head llhttp parses the
+fields, and of all bodies the chunks. What it lets pass although RFC 9112 does not is refused here: a head is
+put together whole and looked at before llhttp sees it, and whatever frames the body is looked at after.
 """
 
 from __future__ import annotations
@@ -10,18 +11,16 @@ import re
 
 from httptools import HttpParserError, HttpResponseParser
 
+from pointsman_h1.heads import CHUNKED, CHUNKS_FOLLOW, WITH_BODY, KnownHeads, named
+
 MAX_HEAD = 64 * 1024
 MAX_INTERIM = 100
 
 _END = b"\r\n\r\n"
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
 _BARE = re.compile(rb"\r[^\n]|(?<!\r)\n")
 _BEGINNING = b"HTTP/1."
-_WITH_BODY = frozenset(range(200, 1000)) - {204, 304}
-_DEAF = object()
-"""Hears nothing of what llhttp finds."""
 _UNTIL_EOF = -1
-_CHUNKED = -2
 
 
 class FramingError(Exception):
@@ -33,7 +32,6 @@ class ResponseReader:
 
     Attributes:
         status: 0 until the final head is here; 1xx answers are passed over.
-        reason, minor: of the final head, once it is here.
         pieces: what has come of the body and was not taken yet, `buffered` bytes in all.
         done: the response is complete.
         keep_alive: once done, whether the connection can carry another one.
@@ -45,6 +43,7 @@ class ResponseReader:
         "_codings",
         "_end",
         "_head",
+        "_heads",
         "_interim",
         "_last",
         "_left",
@@ -56,19 +55,20 @@ class ResponseReader:
         "done",
         "error",
         "keep_alive",
-        "minor",
         "on_body",
         "pieces",
-        "reason",
         "status",
     )
 
-    def __init__(self, bodiless: bool = False, last: bool = False) -> None:
+    def __init__(
+        self, bodiless: bool = False, last: bool = False, *, heads: KnownHeads | None = None
+    ) -> None:
         """What the request says of its response.
 
         Args:
             bodiless: it was a HEAD, so that no body follows whatever the head says.
             last: it asked the server to close the connection afterwards.
+            heads: knows what servers repeat; None: whatever comes is read for the first time.
         """
         self.status = 0
         self.pieces: list[bytes] = []
@@ -79,6 +79,7 @@ class ResponseReader:
         self.error: Exception | None = None
         self._bodiless = bodiless
         self._last = last
+        self._heads = heads or KnownHeads()
         self._partial: bytearray | None = None
         self._interim = 0
         self._left = _UNTIL_EOF
@@ -96,7 +97,7 @@ class ResponseReader:
             self.keep_alive = False
         elif not self.status:
             self._feed_head(data)
-        elif self._left == _CHUNKED:
+        elif self._left == CHUNKED:
             self._feed_chunks(data)
         else:
             self._feed_plain(data)
@@ -122,10 +123,20 @@ class ResponseReader:
         lines = (line.partition(b":") for line in self._head.split(b"\r\n")[1:-2])
         return [(name, value.strip(b" \t")) for name, _, value in lines]
 
+    @property
+    def minor(self) -> int:
+        """The 1 of HTTP/1.1, of the final head."""
+        return self._head[7] - 0x30
+
+    @property
+    def reason(self) -> bytes:
+        """What stands behind the status of the final head."""
+        return self._head.partition(b"\r\n")[0][13:]
+
     def named(self) -> dict[str, str]:
         """The header fields of the final head by name in lower case; several of one name joined by commas."""
         if self._named is None:
-            self._named = _named(self._head)
+            self._named = named(self._head)
         return self._named
 
     def take(self) -> bytes:
@@ -180,44 +191,38 @@ class ResponseReader:
             raise FramingError("a line of the head does not end in CR LF")
 
     def _read_head(self, head: bytes) -> None:
+        if self._read_known(head):
+            return
         line = _STATUS_LINE.match(head)
         if line is None:
             raise FramingError("the response does not begin with the status line of HTTP/1.0 or HTTP/1.1")
-        minor, code, reason = line.groups()
-        status = int(code)
+        status = int(line[2])
         if status == 101:
             raise FramingError("the server switches to another protocol, which nobody asked for")
         try:
-            if not self._read_plain(head, status):
-                self._read_any(head, status, minor)
+            self._read_any(head, status, line[1])
         except HttpParserError as error:
             self._parser = None
             raise FramingError(f"the head of the response is malformed: {error}") from error
         if status >= 200:
             self._head = head
-            self.status, self.minor, self.reason = status, minor[0] - 0x30, reason or b""
+            self.status = status
 
-    def _read_plain(self, head: bytes, status: int) -> bool:
-        """Read a head that says how long its body is, as most do; False for any other.
-
-        llhttp looks at all of it, but is not asked to report each field: that would take longer than to read
-        them here.
-        """
-        if self._bodiless or status not in _WITH_BODY or b"hunked" in head:
+    def _read_known(self, head: bytes) -> bool:
+        """Read a head as most are; False for any other."""
+        known = None if self._bodiless else self._heads.read(head[:-4])
+        if known is None:
             return False
-        parser = HttpResponseParser(_DEAF)
-        parser.feed_data(head)
-        named = _named(head)
-        left = int(named.get("content-length", "0"))  # of digits only, and only once: llhttp has seen to that
-        if not left or "transfer-encoding" in named:
-            return False
-        self._named = named
-        self._left = left
-        self.keep_alive = not self._last and parser.should_keep_alive()
+        self._head = head
+        self.status, self._named, self._left = known
+        self.keep_alive = not self._last
+        if self._left == CHUNKED:
+            self._parser = HttpResponseParser(self)
+            self._parser.feed_data(CHUNKS_FOLLOW)
         return True
 
     def _read_any(self, head: bytes, status: int, minor: bytes) -> None:
-        """Read a head whatever it says of the body."""
+        """Read a head whatever it says."""
         self._left = _UNTIL_EOF
         self._codings: list[bytes] = []
         self._parser = HttpResponseParser(self)
@@ -230,11 +235,11 @@ class ResponseReader:
                 raise FramingError(f"more than {MAX_INTERIM} interim responses")
             return
         if self._codings:
-            self._left = _CHUNKED
+            self._left = CHUNKED
             self.keep_alive = self.keep_alive and minor == b"1"  # RFC 9112, 6.1
-        if self._bodiless or status not in _WITH_BODY:
+        if self._bodiless or status not in WITH_BODY:
             self._left = 0
-        if self._left != _CHUNKED:
+        if self._left != CHUNKED:
             self._parser = None  # which breaks the cycle between the two
         self.done = self._left == 0
 
@@ -304,13 +309,3 @@ class ResponseReader:
         if self.status and not self.done:
             self.done = True
             self._end = len(self.pieces)
-
-
-def _named(head: bytes) -> dict[str, str]:
-    """The header fields of a head that llhttp has accepted, by name in lower case."""
-    fields: dict[str, str] = {}
-    for line in head.decode("latin-1").split("\r\n")[1:-2]:
-        name, _, value = line.partition(":")
-        name, value = name.lower(), value.strip(" \t")
-        fields[name] = f"{fields[name]}, {value}" if name in fields else value
-    return fields

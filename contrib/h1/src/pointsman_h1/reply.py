@@ -24,4 +24,4 @@ class H1Reply(H1Body):
         if self._connection.reader is self._reader:
             # Perhaps on the thread of the garbage collector, or after the loop has closed.
             with suppress(RuntimeError):
-                self._connection.loop.call_soon_threadsafe(self._connection.abort, self._reader)
+                self._connection.loop.call_soon_threadsafe(self._connection.drop, self._reader)

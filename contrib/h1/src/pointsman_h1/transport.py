@@ -23,8 +23,9 @@ from pointsman.plugin import (
 )
 from pointsman_h1.body import H1Body
 from pointsman_h1.connecting import Resolver, connected
-from pointsman_h1.connection import READ_BYTES, Connection, NeverSent
+from pointsman_h1.connection import READ_BYTES, Connection, Found
 from pointsman_h1.framing import ResponseReader
+from pointsman_h1.heads import KnownHeads
 from pointsman_h1.outbox import Outbox
 from pointsman_h1.pace import Pace
 from pointsman_h1.pool import IdlePool
@@ -70,14 +71,14 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
         self._resolver = Resolver()
         self._connections: set[Connection] = set()
         self.buffer = memoryview(bytearray(READ_BYTES))
+        self.heads = KnownHeads()
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises: an `httpx.TransportError`; RuntimeError after `aclose()` or on another event loop."""
         outgoing = encoded(request)
-        reader = ResponseReader(request.method == "HEAD", outgoing.close)
-        rest = outgoing if outgoing.more else None
-        connection = await self._exchange(outgoing.data, reader, outgoing.origin, request, rest)
+        reader = ResponseReader(request.method == "HEAD", outgoing.close, heads=self.heads)
+        connection = await self._exchange(outgoing, reader, request)
         return HttpxResponse(
             reader.status,
             reader.headers,
@@ -90,22 +91,33 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
 
     async def exchange(self, shared: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
         head = shared.encoded
-        if not isinstance(head, Template):
+        if type(head) is not Template:
             head = shared.encoded = Template(shared)
-        reader = ResponseReader(head.bodiless, head.close)
-        if head.plain and len(content) <= JOINED:
-            data, rest = head.filled(values, content), None
-        else:
+        if not head.usual or len(content) > JOINED:
             outgoing = encoded(HttpxRequest(shared, values, content))
-            data, rest = outgoing.data, outgoing if outgoing.more else None
-        connection = await self._exchange(data, reader, head.origin, shared, rest)
-        if reader.done:
-            return Whole(reader.status, reader.named(), reader.take())
-        return H1Reply(connection, reader)
+            reader = ResponseReader(head.bodiless, head.close, heads=self.heads)
+            return _reply(await self._exchange(outgoing, reader, shared), reader)
+        data = head.filled(values, content)
+        connection = self._free(head.origin) or await self._connection(head.origin, shared)
+        while True:
+            answer: asyncio.Future[Found] = asyncio.Future(loop=connection.loop)
+            connection.next = data, answer, None, False
+            self._outbox.put(connection)
+            try:
+                found = await answer
+            except BaseException:
+                connection.give_up(answer)
+                raise
+            if type(found) is Whole:
+                return found
+            if isinstance(found, ResponseReader):
+                return _reply(connection, found)
+            connection = await self._again(found, head.origin, shared)
 
     async def aclose(self) -> None:
         """Close every connection, also those in use. Safe to repeat."""
         self._closed = True
+        self._loop = None
         if self._idle is not None:
             self._idle.close()
         for connection in list(self._connections):
@@ -129,66 +141,86 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────
 
+    def _free(self, origin: Origin) -> Connection | None:
+        """An idle connection and a slot, when both are there without waiting.
+
+        Whoever got a slot here gives it back: until the exchange was asked for, and from then on the
+        connection does, by `ended`.
+        """
+        slots, idle = self._slots, self._idle
+        if slots.in_use >= slots.limit or idle is None or self._loop is not get_running_loop():
+            return None  # also when closed
+        connection = idle.take(origin)
+        if connection is not None:
+            slots.in_use += 1
+        return connection
+
+    async def _connection(
+        self, origin: Origin, asked: httpx.Request | RequestTemplate, *, slot: bool = False
+    ) -> Connection:
+        """A connection and a slot, waited for; `slot`: the caller has that.
+
+        Raises: an `httpx.TransportError`.
+        """
+        if not slot:
+            self._usable()
+            await self._slots.acquire()
+        try:
+            idle = self._usable()
+            connection = idle.take(origin)
+            if connection is None:
+                await self._pace.turn()
+                self._refuse_when_closed()  # while this request waited
+                connection = idle.take(origin) or await self._connect(origin, asked)
+        except BaseException:
+            self._slots.release()
+            raise
+        return connection
+
+    async def _again(
+        self, found: Found, origin: Origin, asked: httpx.Request | RequestTemplate
+    ) -> Connection:
+        """Another connection, where nothing was sent on the one before: so the slot is still the caller's."""
+        if isinstance(found, Exception):
+            raise found
+        return await self._connection(origin, asked, slot=True)
+
     async def _exchange(
-        self,
-        data: bytes,
-        reader: ResponseReader,
-        origin: Origin,
-        asked: httpx.Request | RequestTemplate,
-        outgoing: Outgoing | None,
+        self, outgoing: Outgoing, reader: ResponseReader, asked: httpx.Request | RequestTemplate
     ) -> Connection:
         """The connection of an exchange whose head is in `reader`, once it is there.
 
-        Nothing is sent before the outbox says so. Whoever got a slot here gives it back: this, until the
-        exchange was asked for, and from then on the connection, by `ended`.
-
-        Args:
-            data: what goes out first.
-            outgoing: brings what follows; None when that is nothing.
+        Nothing is sent before the outbox says so.
 
         Raises: an `httpx.TransportError`, and what the request's stream raises.
         """
-        idle = self._idle
-        if self._closed or idle is None or self._loop is not get_running_loop():
-            idle = self._usable()
-        if not self._slots.take():
-            await self._slots.acquire()
+        origin = outgoing.origin
+        connection = self._free(origin) or await self._connection(origin, asked)
         while True:
-            try:
-                connection = idle.take(origin)
-                if connection is None:
-                    await self._pace.turn()
-                    self._refuse_when_closed()  # while this request waited
-                    connection = idle.take(origin) or await self._connect(origin, asked)
-            except BaseException:
-                self._slots.release()
-                raise
-            connection.next = data, reader, outgoing is not None
+            answer: asyncio.Future[Found] = asyncio.Future(loop=connection.loop)
+            connection.next = outgoing.data, answer, reader, outgoing.more
             self._outbox.put(connection)
             try:
-                if outgoing is not None:
+                if outgoing.more:
                     await connection.send_rest(outgoing, reader)
-                while not reader.status:
-                    if reader.error is not None:
-                        raise reader.error
-                    await connection.wait()
-            except NeverSent:  # so the next connection may have it, and the slot is still ours
-                reader.error = None
+                found = await answer
             except BaseException:
-                connection.abort(reader)
+                connection.give_up(answer)
                 raise
-            else:
+            if found is reader:
                 return connection
+            connection = await self._again(found, origin, asked)
 
     def _usable(self) -> IdlePool:
-        """The pool of a transport that is used for the first time; RuntimeError where it must not be used."""
-        if self._closed:
-            raise RuntimeError("this transport is closed")
-        if self._idle is not None:
+        """The pool of idle connections; RuntimeError where this transport must not be used."""
+        self._refuse_when_closed()
+        loop = get_running_loop()
+        if self._idle is None:
+            self._loop = loop
+            self._outbox = Outbox(loop)
+            self._idle = IdlePool(self._options.keepalive_expiry, loop)
+        elif self._loop is not loop:
             raise RuntimeError("this transport belongs to another event loop")
-        self._loop = get_running_loop()
-        self._outbox = Outbox(self._loop)
-        self._idle = IdlePool(self._options.keepalive_expiry, self._loop)
         return self._idle
 
     async def _connect(self, origin: Origin, request: httpx.Request | RequestTemplate) -> Connection:
@@ -230,6 +262,12 @@ class H1Transport(httpx.AsyncBaseTransport, RawTransport):
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise RuntimeError("this transport is closed")
+
+
+def _reply(connection: Connection, reader: ResponseReader) -> Reply:
+    if reader.done:
+        return Whole(reader.status, reader.named(), reader.take())
+    return H1Reply(connection, reader)
 
 
 def _unconnected(error: Exception) -> httpx.TransportError:

@@ -14,15 +14,12 @@ from typing import Annotated, Any, ClassVar, NoReturn, Self, dataclass_transform
 
 from msgspec import Struct
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     TypeAdapter,
     ValidationInfo,
-    create_model,
 )
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
@@ -62,7 +59,7 @@ class Order(Struct, frozen=True):
 _MISSING: Any = object()
 
 
-class Setting(Struct, frozen=True):
+class Declared(Struct, frozen=True):
     """What a section says of one key, as it hands it to `setting`."""
 
     default: Any
@@ -94,7 +91,7 @@ def setting(
         default_from: makes the default of what the keys before it hold; `default` is then what it comes to
             without any.
     """
-    return Setting(default, default_factory, default_from, about)
+    return Declared(default, default_factory, default_from, about)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting,))
@@ -115,7 +112,7 @@ class Section(Unpickled):
 
     __slots__ = ("model_fields_set", "more")
 
-    model_fields: ClassVar[Mapping[str, Setting]] = {}
+    model_fields: ClassVar[Mapping[str, Declared]] = {}
     takes_more: ClassVar[bool] = False
     checks: ClassVar[Mapping[str, Callable[[Any, Mapping[str, Any]], Any]]] = {}
     orders: ClassVar[tuple[Order, ...]] = ()
@@ -123,7 +120,7 @@ class Section(Unpickled):
     more: Mapping[str, Any]
 
     def __init_subclass__(cls) -> None:
-        own = {name: each for name, each in vars(cls).items() if isinstance(each, Setting)}
+        own = {name: each for name, each in vars(cls).items() if isinstance(each, Declared)}
         for name in own:
             delattr(cls, name)
         cls.model_fields = {**cls.model_fields, **own}
@@ -170,7 +167,7 @@ class Section(Unpickled):
         """One with other values, which are not validated."""
         known = {name: each for name, each in update.items() if name in self.model_fields}
         more = {name: each for name, each in update.items() if name not in self.model_fields}
-        return self._of({**vars(self), **known}, {**self.more, **more}, {*self.model_fields_set, *known})
+        return self._of({**vars(self), **known}, {**self.more, **more}, {*self.model_fields_set, *update})
 
     @classmethod
     def from_other(cls, value: Any) -> Any:
@@ -222,17 +219,19 @@ class Section(Unpickled):
 
     def model_dump(self, **how: Any) -> dict[str, Any]:
         """As pydantic dumps a model, and takes the same arguments."""
-        return self._as_model().model_dump(**how)
+        from pointsman._internal.section_model import as_model
+
+        return as_model(self).model_dump(**how)
 
     def model_dump_json(self, **how: Any) -> str:
-        return self._as_model().model_dump_json(**how)
+        from pointsman._internal.section_model import as_model
 
-    def _as_model(self) -> BaseModel:
-        model = model_of(type(self))
-        return model.model_construct(set(self.model_fields_set), **{**dict(self), **self.hidden()})
+        return as_model(self).model_dump_json(**how)
 
     @classmethod
     def model_json_schema(cls) -> dict[str, Any]:
+        from pointsman._internal.section_model import model_of
+
         return model_of(cls).model_json_schema()
 
     @classmethod
@@ -260,15 +259,9 @@ class Section(Unpickled):
     def __get_pydantic_json_schema__(
         cls, _schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        described: Any = TypeAdapter(model_of(cls)).core_schema
-        # Without the model's own name, under which it would be described once more.
-        if described["type"] == "definitions":
-            return handler({**described, "schema": _unnamed(described["schema"])})
-        return handler(_unnamed(described))
+        from pointsman._internal.section_model import core_schema_of
 
-
-def _unnamed(schema: Any) -> Any:
-    return {key: each for key, each in schema.items() if key != "ref"}
+        return handler(core_schema_of(cls))
 
 
 def _dumped(section: Section, info: core_schema.SerializationInfo) -> dict[str, Any]:
@@ -296,7 +289,7 @@ def _schema_of(section: type[Section]) -> CoreSchema:
     return core_schema.no_info_before_validator_function(section.from_other, whole)
 
 
-def _key_schema(section: type[Section], name: str, about: Setting) -> CoreSchema:
+def _key_schema(section: type[Section], name: str, about: Declared) -> CoreSchema:
     schema = core_schema.with_info_plain_validator_function(_Key(section, name))
     if about.must_be_said:
         return schema
@@ -325,29 +318,3 @@ class _Key:
             self._validator = TypeAdapter(kind).validator
         made = self._validator.validate_python(value, context=info.context)
         return made if self._check is None else self._check(made, info.data)
-
-
-def model_of(section: type[Section]) -> type[BaseModel]:
-    """A pydantic model of the same keys, which describes and dumps a section and validates none."""
-    model: type[BaseModel] | None = vars(section).get("_model")
-    if model is None:
-        fields: dict[str, Any] = {
-            name: (section.annotation(name), _field(each)) for name, each in section.model_fields.items()
-        }
-        model = create_model(
-            section.__name__,
-            __config__=ConfigDict(extra="allow" if section.takes_more else "forbid"),
-            __doc__=section.__doc__,
-            __module__=section.__module__,
-            **fields,
-        )
-        setattr(section, "_model", model)  # noqa: B010 - not of the class that it inherits from
-    return model
-
-
-def _field(about: Setting) -> Any:
-    if about.must_be_said:
-        return Field(**about.about)
-    if about.default_factory is not None:
-        return Field(default_factory=about.default_factory, **about.about)
-    return Field(default=about.default, **about.about)

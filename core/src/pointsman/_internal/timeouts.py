@@ -241,24 +241,20 @@ class TimeLimit(Timeouts):
         self._alarms = alarms = alarms or TimerHeap()
         self._error = error
         self._rung = 0
-        self._task = None
-        self.fires_at = self.when = inf
-        if when is None or when == inf:
-            return
-        self.when = when
+        self.when = when = inf if when is None else when
         # Asked for the task of its loop: to look for the running loop is a system call, as `add` says.
-        task = None if alarms.loop is None else current_task(alarms.loop)
-        if task is None:
-            self._task = task = current_task() or _no_task()
-            alarms.add(self, when, task)
-        else:  # as `add`, spelt out
-            self._task = task
-            self.fires_at = when
-            alarms.waiting += 1
-            heappush(alarms.heap, (when, next(alarms.numbers), self))
-            if when < alarms.rings_at:
-                alarms.set(when)
+        self._task = task = None if alarms.loop is None else current_task(alarms.loop)
+        if task is None or when == inf:
+            self._task, self.fires_at = None, inf
+            super().__enter__()
+            return
+        # As `__enter__` and `add`, spelt out.
         self._cancelling = task.cancelling()
+        self.fires_at = when
+        alarms.waiting += 1
+        heappush(alarms.heap, (when, next(alarms.numbers), self))
+        if when < alarms.rings_at:
+            alarms.set(when)
 
     def __enter__(self) -> TimeLimit:
         return self

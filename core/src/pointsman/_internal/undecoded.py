@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Struct
+
 from pointsman._internal import jsonio
 
 
-class Undecoded:
+class Undecoded(Struct, frozen=True, gc=False):
     """Stands for the JSON value of `data` in a field that is `decoded_when_read`; it is equal to that value.
 
     `data` must be JSON: whoever puts it here has read it before.
     """
 
-    __slots__ = ("data",)
-    __hash__ = None  # type: ignore[assignment]  # as the mappings and lists that it stands for
+    data: bytes
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    __hash__ = None  # type: ignore[assignment]  # as the mappings and lists that it stands for
 
     @property
     def value(self) -> Any:
@@ -32,9 +32,6 @@ class Undecoded:
 
     def __repr__(self) -> str:
         return repr(self.value)
-
-    def __reduce__(self) -> tuple[type[Undecoded], tuple[bytes]]:
-        return Undecoded, (self.data,)
 
 
 def decoded_when_read(kind: type, name: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, SecretStr
 
 from pointsman._internal.plugin_errors import OWN, fault
+from pointsman._internal.settings import Section
 from pointsman.auth import Secret
 from pointsman.build.contexts import as_configured
 from pointsman.build.draft import Draft
@@ -22,7 +23,7 @@ from pointsman.retry import RetryPolicy
 from pointsman.strategy import Strategy
 from pointsman.transports.options import TransportUnavailable
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel | Section)
 
 
 class Factories:
@@ -64,10 +65,9 @@ class Factories:
     def validated(self, model: type[M] | None, settings: object, path: KeyPath) -> M | None:
         """The settings of a plugin, whose secrets are hidden from now on; None with problems."""
         kind: object = model
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            self._draft.problem(
-                path, f"the `settings` of its factory are {kind!r:.50}, expected a pydantic model"
-            )
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel | Section)):
+            wanted = "a class that inherits BaseModel of pydantic"
+            self._draft.problem(path, f"the `settings` of its factory are {kind!r:.50}; expected {wanted}")
             return None
         made = self._draft.config.validate_settings(model, settings, path, self._draft.found)
         self._draft.scrubber.know(_secrets_in(made))
@@ -125,7 +125,7 @@ def _secrets_in(value: object) -> Iterator[str]:
             yield value.get_secret_value()
         case Secret():
             yield value.reveal()
-        case BaseModel():
+        case BaseModel() | Section():
             for _, each in value:
                 yield from _secrets_in(each)
         case Mapping():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman._internal.plugin_errors import OWN, fault
@@ -23,13 +23,13 @@ from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudge
 from pointsman.resilience.token_estimate import Estimator
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.lease import Lease
+from pointsman.routing.lease import NEVER_SENT, Lease
 from pointsman.routing.pool import Fallback, Pool
 from pointsman.routing.snapshot import Upstream
 from pointsman.strategy import Strategy
 
 
-class Choice(NamedTuple):
+class Choice(Struct, frozen=True):
     """How a model chooses, and how often and how late it asks again (None: as in general)."""
 
     strategy: Strategy
@@ -117,7 +117,7 @@ class Pools:
         choice: Choice,
     ) -> Pool | None:
         """The pool of a model, with the state of its deployments; None with problems."""
-        strategy, retry = choice
+        strategy, retry = choice.strategy, choice.retry
         named, place = self._choosing(name, model)
         deployments = [
             self._deployments.deployment(
@@ -191,7 +191,7 @@ class Pools:
             return None
 
         def release(held: Lease) -> None:
-            held.release(Outcome.NEUTRAL, clock.now(), sent=False)
+            held.release(Outcome.NEUTRAL, clock.now(), ending=NEVER_SENT)
 
         return AdmissionQueue(FairQueue(config), release, self._draft.readiness)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from pointsman._internal.regular_files import read_regular
-from pointsman.auth import AuthFactory, Fixed, Secret, checked
+from pointsman.auth import AuthFactory, Fixed, Secret
 from pointsman.clock import Clock
 from pointsman.errors import ConfigError
 
@@ -86,6 +86,20 @@ class FromFile:
         except OSError as error:
             raise ConfigError(f"the credential file {self._path} cannot be read: {error}") from error
         return checked(value.strip(), f"file {self._path}")
+
+
+def checked(value: str, source: str) -> Secret:
+    """`value` as a Secret; ConfigError naming `source` when it is empty or cannot stand in a header."""
+    if not value.strip():
+        raise ConfigError(f"the credential from {source} is empty")
+    if value != value.strip(" "):
+        raise ConfigError(f"the credential from {source} begins or ends with a blank; remove it")
+    if any(ord(each) < 0x20 or ord(each) == 0x7F or ord(each) > 0xFF for each in value):
+        raise ConfigError(
+            f"the credential from {source} has characters that cannot stand in an HTTP header "
+            "(a line break or other control character, or one outside Latin-1)"
+        )
+    return Secret(value)
 
 
 def from_environment(name: str, environ: Mapping[str, str] | None = None) -> Secret:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from pointsman._internal.settings import Section, setting
 from pointsman.clock import Rng
 from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import Failure, RetryFactory
@@ -15,27 +14,25 @@ the slowest hundredth of calls, with every tenth answer an error, was four times
 with it twice."""
 
 
-class NoRetrySettings(BaseModel):
+class NoRetrySettings(Section):
     """`{type: none}`: one attempt, whatever happens."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
 
-
-class ExponentialSettings(BaseModel):
+class ExponentialSettings(Section):
     """`{type: exponential}`: full jitter, and at once to a deployment that was not tried yet."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    attempts: int = Field(4, ge=1, le=20, description="attempts of one request in all, over all fallbacks")
-    base_delay: Duration = Field(
-        0.5,
+    attempts: int = setting(
+        default=4, ge=1, le=20, description="attempts of one request in all, over all fallbacks"
+    )
+    base_delay: Duration = setting(
+        default=0.5,
         gt=0,
         description="before going back to a deployment: 0 to this, doubled for each failure it has had",
     )
-    max_delay: Duration = Field(8.0, gt=0, description="no wait of ours is longer")
-    budget: Percent | None = Field(
+    max_delay: Duration = setting(default=8.0, gt=0, description="no wait of ours is longer")
+    budget: Percent | None = setting(
         # One of two deployments dead, no breaker, least connections: every call meets the dead one first.
-        1.0,
+        default=1.0,
         description="retries as a share of a model's requests, beside one a second; null for no limit",
     )
 

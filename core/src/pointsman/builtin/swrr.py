@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from math import gcd, lcm
 from operator import add
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 HEAP_ABOVE = 64
 """With more eligible members than this, a heap takes over: O(log n) in place of O(n)."""
@@ -39,28 +39,18 @@ S = TypeVar("S", bound=_Weighted)
 
 
 class SmoothWeightedRoundRobin(Generic[S]):
-    """Smooth weighted round robin: `next(ready)` says whose turn it is.
+    """Smooth weighted round robin: `pick(ready)` says whose turn it is. It is what two strategies are.
 
     Weights are read when a member is announced by `members` and when the eligible set changes. Whoever
     changes a weight in place calls `members` again.
 
-    Args:
+    Attributes:
         weighted: False holds every weight for 1, which is plain round robin.
     """
 
-    __slots__ = (
-        "_active",
-        "_credits",
-        "_deadlines",
-        "_everyone",
-        "_seated",
-        "_unit",
-        "_weighted",
-        "_weights",
-    )
+    weighted: ClassVar[bool] = True
 
-    def __init__(self, *, weighted: bool = True) -> None:
-        self._weighted = weighted
+    def __init__(self) -> None:
         self._everyone: tuple[S, ...] = ()
         self._credits: dict[str, int] = {}  # of everyone; of the seated ones only after _put_back()
         self._unit = 1
@@ -71,7 +61,7 @@ class SmoothWeightedRoundRobin(Generic[S]):
         self._weights: list[int] = []
         self._deadlines: _Deadlines[S] | None = None
 
-    def next(self, ready: Sequence[S]) -> S:
+    def pick(self, ready: Sequence[S], _request: object = None, /) -> S:
         """The member of `ready` whose turn it is. `ready` is never empty and in configuration order."""
         if len(ready) == 1:
             return ready[0]  # it would get its pick and pay for it: no credit changes
@@ -112,8 +102,8 @@ class SmoothWeightedRoundRobin(Generic[S]):
             credits.update((seat.id, credit) for seat, credit in zip(self._seated, self._active, strict=True))
         return credits, unit
 
-    def restore(self, credits: Mapping[str, int], unit: int) -> None:
-        """Continue from what `credits()` gave elsewhere; members that are not here any more are inherited.
+    def take_over(self, credits: Mapping[str, int], unit: int) -> None:
+        """Continue from what `credits()` gave elsewhere; the next `members` settles who is gone.
 
         Raises: ValueError when the credits do not sum to 0 or `unit` is not positive.
         """
@@ -124,8 +114,6 @@ class SmoothWeightedRoundRobin(Generic[S]):
         self._unseat()
         self._credits = dict(credits)
         self._unit = unit
-        if self._everyone:
-            self.members(self._everyone)
 
     def round_length(self) -> int:
         """Picks after which everyone had exactly its share: sum of weights / their greatest divisor."""
@@ -184,7 +172,7 @@ class SmoothWeightedRoundRobin(Generic[S]):
             self._unit = unit
 
     def _weights_of(self, seats: Iterable[S]) -> list[int]:
-        return [seat.weight for seat in seats] if self._weighted else [1 for _ in seats]
+        return [seat.weight for seat in seats] if self.weighted else [1 for _ in seats]
 
 
 class TieBreaker:

@@ -13,7 +13,6 @@ from pydantic_core import ErrorDetails
 
 from pointsman._internal.settings import Section
 from pointsman._internal.suggest import did_you_mean
-from pointsman.config.foreign_keys import instead, missing, of_key
 from pointsman.config.problems import KeyPath
 
 Model = type[BaseModel] | type[Section]
@@ -62,6 +61,8 @@ def unknown_key(path: KeyPath, known: Sequence[str]) -> Finding:
 
 
 def _near(key: str, known: Sequence[str]) -> str:
+    from pointsman.config.foreign_keys import of_key
+
     return of_key(key) or did_you_mean(key, known) or "there is no key here"
 
 
@@ -85,6 +86,8 @@ def kind(value: object) -> str:
 
 
 def _finding(details: ErrorDetails, model: Model, also: tuple[str, ...]) -> Finding:
+    from pointsman.config.foreign_keys import instead, missing  # most configurations are right
+
     path = tuple(step for step in details["loc"] if step != "[key]")
     if details["type"] == "extra_forbidden":
         known = [*_fields_at(model, path[:-1]), *(also if len(path) == 1 else ())]

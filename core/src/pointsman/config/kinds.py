@@ -32,9 +32,9 @@ def _url(url: str) -> str:
         port_is_wrong = parts.port == 0
     except ValueError:
         raise ValueError("expected a URL such as http://127.0.0.1:11434") from None
-    if re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?", url.strip()):
-        raise ValueError("lacks http:// or https:// in front, as in http://127.0.0.1:11434")
     if parts.scheme not in ("http", "https") or not parts.hostname or port_is_wrong:
+        if re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?", url.strip()):
+            raise ValueError("lacks http:// or https:// in front, as in http://127.0.0.1:11434")
         raise ValueError(
             "expected a URL that begins with http:// or https://, such as http://127.0.0.1:11434"
         )
@@ -42,12 +42,23 @@ def _url(url: str) -> str:
         raise ValueError("holds a user name or password; put the credential under api_key or auth")
     if parts.query or parts.fragment:
         raise ValueError("must not have a query (?…) or fragment (#…)")
-    if call := re.search(_CALLS, parts.path):
-        raise ValueError(f"must end before {call[0]!r}, which each call adds by itself")
+    for call in _CALLS:
+        if parts.path.rstrip("/").endswith(call):
+            shown = parts.path[parts.path.rindex(call) :]
+            raise ValueError(f"must end before {shown!r}, which each call adds by itself")
     return url.strip().rstrip("/")
 
 
-_CALLS = r"/((chat/)?completions|embeddings|messages|api/(chat|generate|embed|tags))/?$"
+_CALLS = (
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/messages",
+    "/api/chat",
+    "/api/generate",
+    "/api/embed",
+    "/api/tags",
+)
 """The paths of single calls, which people copy out of an example with curl."""
 
 

@@ -25,7 +25,6 @@ from pointsman.config.kinds import ModelName, ProviderName
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
-from pointsman.config.salvage import ValidPart
 from pointsman.config.sections import (
     DeploymentConfig,
     HedgeSettings,
@@ -49,7 +48,7 @@ from pointsman.units import Percent
 _BY_LOADER = object()
 """The validation context in which the references are left to the loader, which reports them with places."""
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel | Section)
 C = TypeVar("C", bound="Config")
 
 
@@ -291,7 +290,7 @@ class Config(Open):
         """
         is_provider = len(path) == 2 and path[0] == "providers"
         also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
-        checked: type[BaseModel] = _no_settings() if model is None or model is BaseModel else model
+        checked: Any = _no_settings() if model is None or model is BaseModel else model
         try:
             made = checked.model_validate(dict(settings) if isinstance(settings, Mapping) else settings)
         except ValidationError as error:
@@ -409,6 +408,8 @@ def _checked(
     else:
         if not wrong and not config._findings(data):
             return config, []
+    from pointsman.config.salvage import ValidPart  # most configurations are right
+
     sound = ValidPart(data, spare={"providers": {}})
     rest = sound.model(model, wrong, context=_BY_LOADER)
     if rest is None:

@@ -20,7 +20,7 @@ from pointsman.errors import (
 )
 from pointsman.events import AttemptEnded, RequestEnded, log
 from pointsman.execution.time_limits import deadline_passed, is_over
-from pointsman.routing.lease import Lease
+from pointsman.routing.lease import FailureDetails, Lease
 from pointsman.types import ChatResponse, EmbedResponse, Usage
 from pointsman.wire.token_usage import plausible
 
@@ -69,7 +69,7 @@ def end_attempt(
         if lease.reservation is not None or execution.demand.tokens:
             tokens = _believed(execution, lease, usage)
     if error is None:
-        lease.release(outcome, now, tokens=tokens)
+        lease.release(outcome, now, tokens)
     else:
         _release_failed(execution, lease, outcome, error, tokens, now)
         # After it: before that the error may hold a secret that the upstream repeated, also as its id.
@@ -97,16 +97,14 @@ def _release_failed(
     if isinstance(error, ProviderError):
         lease.deployment.live.failed_with(error, now)
     never_sent = isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
-    lease.release(
-        outcome,
-        now,
+    ending = FailureDetails(
         retry_after=error.retry_after,
         refusal=error.refusal,
         within=execution.deadline - now,
         timed_out=isinstance(error, AttemptTimeout),
         sent=not never_sent,
-        tokens=tokens,
     )
+    lease.release(outcome, now, tokens, ending)
 
 
 def _tell_of_attempt(
@@ -213,7 +211,7 @@ def fail_request(execution: Execution, error: BaseException) -> None:
         execution.setting.scrubber.error(error)
     if isinstance(error, CallError):
         execution.complete(error)
-        if execution.failures is not None:
+        if execution.failures.last is not None:
             execution.failures.tell(error)
         for each in (error, *(before.error for before in error.failures)):
             _cut(each, keep=log.isEnabledFor(logging.DEBUG))

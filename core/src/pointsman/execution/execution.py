@@ -27,7 +27,7 @@ from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
 from pointsman.execution.failover import lease_for, none_available, refund_unused
 from pointsman.execution.queueing import queued_lease, worth_a_place
-from pointsman.execution.retry_state import RetryState
+from pointsman.execution.retry_state import NO_FAILURES, RetryState
 from pointsman.execution.retrying import TenacityWaits, plan, plan_longer_wait
 from pointsman.execution.time_limits import deadline_passed, late
 from pointsman.requests.call_options import DEFAULT, CallOptions
@@ -66,6 +66,7 @@ class Execution(Struct, eq=False):
         started_at, deadline: instants on the clock; `wall`: the first of them in seconds since 1970 UTC.
         demand: what a deployment must have, and which of them have been tried.
         budget: what retries are paid from; None for no limit.
+        failures: what has gone wrong; `NO_FAILURES` as long as nothing has.
 
     Attributes:
         made: how many attempts it has made.
@@ -73,7 +74,6 @@ class Execution(Struct, eq=False):
         time: the limit of an attempt that awaits its answer as a whole; None for others.
         hedge: the lease of the attempt that was made beside another one.
         opening: the attempts at a stream that have no content yet: one, or two side by side.
-        failures: what has gone wrong; None as long as nothing has.
         refusal: the deployment that was chosen last cannot do what is asked, so that it was passed over.
         usage: tokens, as the upstream of `last` counted them.
         is_over: its end was told.
@@ -90,12 +90,12 @@ class Execution(Struct, eq=False):
     deadline: float
     demand: Demand
     budget: RetryBudget | None
+    failures: RetryState
     made: int = 0
     last: Lease | None = None
     time: TimeLimit | None = None
     hedge: Lease | None = None
     opening: list[StreamAttempt] = []
-    failures: RetryState | None = None
     refusal: Unsupported | None = None
     usage: Usage | None = None
     is_over: bool = False
@@ -131,7 +131,7 @@ class Execution(Struct, eq=False):
             fail_request(self, error)
             raise
         finally:
-            if self.failures is not None:  # last, for `fail_request` tells of them
+            if self.failures is not NO_FAILURES:  # last, for `fail_request` tells of them
                 refund_unused(self, self.failures)
                 self.failures.forget()
         try:
@@ -151,18 +151,18 @@ class Execution(Struct, eq=False):
         if self.last is None:
             # Straight to the pool: `lease_for` has no failures to weigh yet, and no time has passed.
             now = self.started_at
-            lease = pool.lease(self.request, now=now, expires=self.deadline, demand=self.demand)
+            lease = pool.lease(self.request, now, self.deadline, self.demand)
         else:
             now = self.now()
             if now >= self.deadline:
-                raise deadline_passed(self, "before another attempt") from self.last_error
+                raise deadline_passed(self, "before another attempt") from self.failures.last
         if lease is None:
             lease = lease_for(self, now, back=self.refusal is None)
         if lease is not None or worth_a_place(self, now):
             return lease
         if self.refusal is not None:
             raise self.refusal
-        raise none_available(self, now) from self.last_error
+        raise none_available(self, now) from self.failures.last
 
     def tell_of_attempt(self, lease: Lease) -> None:
         """Say that the attempt which holds `lease` begins."""
@@ -191,7 +191,7 @@ class Execution(Struct, eq=False):
             self.refusal = None
             if isinstance(error, CallError) and plan(self, error):
                 return
-            other = None if self.failures is None else self.failures.other
+            other = self.failures.other
             if isinstance(error, ModelNotFound) and other is not None:
                 # That is so only where all of them say it.
                 other.attempts, other.budget_exhausted = self.made, error.budget_exhausted
@@ -221,13 +221,17 @@ class Execution(Struct, eq=False):
             self.made -= 1
         # Without its traceback, which holds the frames, and with them the caller's stream.
         self.refusal = self.complete(error, lease.deployment.id).with_traceback(None)
-        if self.failures is not None:
+        if self.failures.delay:
             self.failures.delay = 0.0
 
     async def _before_next_attempt(self) -> None:
-        """Wait as planned; tenacity only where there is something to wait for."""
+        """Wait as planned; tenacity only where there is something to wait for.
+
+        Else the turn is kept: a call that goes elsewhere at once would wait for all others that run, and with
+        16 of them that was a third of what a failed attempt cost its call.
+        """
         failures = self.failures
-        if failures is not None and failures.delay:
+        if failures.delay:
             failures.waits = failures.waits or TenacityWaits(self.setting.clock)
             await failures.waits.wait(failures)
 
@@ -242,14 +246,9 @@ class Execution(Struct, eq=False):
         """The one policy of the request: that of the model it asks for."""
         return self.chain[0].retry or self.setting.retry
 
-    @property
-    def last_error(self) -> CallError | None:
-        """What the latest attempt ended with; None when none has failed."""
-        return None if self.failures is None else self.failures.last
-
     def retry_state(self) -> RetryState:
         """What has gone wrong so far; something has, so from now on it is kept."""
-        if self.failures is None:
+        if self.failures is NO_FAILURES:
             self.failures = RetryState()
         return self.failures
 
@@ -318,12 +317,13 @@ def begin_request(
         request,
         operation,
         options,
-        options.request_id or request_id(setting.rng.getrandbits(96)),
+        options.request_id or request_id(setting.rng),
         now,
         setting.clock.wall(),
         now + (options.timeout or first.total),
         Demand(require, tokens),
         first.budget,
+        NO_FAILURES,
     )
     setting.running.requests.add(execution)
     if setting.events.detailed:

@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pointsman.errors import NoDeploymentAvailable, RuleNotMet
-from pointsman.execution.retry_state import NO_FAILURES, RetryState
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Pool, chain
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
+    from pointsman.execution.retry_state import RetryState
 
 
 def lease_for(execution: Execution, now: float, *, back: bool = True) -> Lease | None:
     """A lease on what was not tried, else, when it may go `back`, on what failed; None for none."""
     demand, failures = execution.demand, execution.failures
-    if failures is not None:
+    if failures.last is not None:
         demand.well_only = not _affordable(execution, failures, now)
     for pool in open_pools(execution, now):
         lease = pool.lease(execution.request, now=now, expires=execution.deadline, demand=demand)
         if lease is not None:
             return _charged(execution, lease, now)
-    if failures is None or failures.spent or not (back and failures.retryable) or demand.well_only:
+    if failures.spent or not (back and failures.retryable) or demand.well_only:
         return None
     for pool in execution.chain:
         for deployment in failures.fewest_first(pool.ready(now, demand.again())):
@@ -40,12 +40,10 @@ def open_pools(execution: Execution, now: float) -> Sequence[Pool]:
     Every pool of the chain that has something ready keeps one attempt in reserve: three dead deployments
     must not use up the attempts that the fallback would have answered.
     """
-    failures = execution.failures or NO_FAILURES
+    failures = execution.failures
     pools = [pool for pool in _led_to(execution, failures) if pool.name not in failures.closed]
     if failures.spent:
         return [pool for pool in pools if pool.name not in failures.causes]
-    if len(pools) < 2:
-        return pools
     left = execution.retry.attempts - execution.made
     while len(pools) > 1:
         head, *rest = pools
@@ -77,7 +75,7 @@ def goes_elsewhere(execution: Execution, lease: Lease) -> bool:
     """
     if execution.setting.running.closed:
         return False
-    now, failures = execution.now(), execution.failures or NO_FAILURES
+    now, failures = execution.now(), execution.failures
     if failures.spent or execution.made >= execution.retry.attempts:
         begun = {lease.pool, *failures.causes}
         pools = [each for each in _led_to(execution, failures) if each.name not in begun | failures.closed]
@@ -89,7 +87,7 @@ def goes_elsewhere(execution: Execution, lease: Lease) -> bool:
 
 def none_available(execution: Execution, now: float) -> NoDeploymentAvailable:
     """The error that says of all pools of the request why none of their deployments can be chosen."""
-    pools = _led_to(execution, execution.failures or NO_FAILURES)
+    pools = _led_to(execution, execution.failures)
     errors = [pool.none_available(now, execution.demand) for pool in pools]
     # Pools that may not take the request at all are no reason to come back later.
     errors = [error for error in errors if not isinstance(error, RuleNotMet)] or errors[:1]
@@ -127,7 +125,7 @@ def _charged(execution: Execution, lease: Lease, now: float) -> Lease:
     Whatever was planned, what counts is the deployment that takes the attempt.
     """
     budget, failures = execution.budget, execution.failures
-    if budget is None or failures is None:
+    if budget is None or failures.last is None:
         return lease
     prepaid, failures.prepaid = failures.prepaid, False
     if lease.deployment.live.failing or lease.deployment.id in execution.demand.tried:

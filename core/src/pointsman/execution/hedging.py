@@ -29,8 +29,7 @@ def _may_hedge(execution: Execution) -> bool:
 
     One is enough, and where an attempt has found an overload more load is the last thing that is needed.
     """
-    failures = execution.failures
-    return execution.hedge is None and (failures is None or failures.overloads == 0)
+    return execution.hedge is None and execution.failures.overloads == 0
 
 
 async def race(execution: Execution, first: StreamAttempt, late: float) -> StreamAttempt:

@@ -12,7 +12,7 @@ from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
 from pointsman.resilience.fair_queue import QueuePriority
 from pointsman.routing.deployment import Deployment
-from pointsman.routing.lease import Lease
+from pointsman.routing.lease import NEVER_SENT, Lease
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
@@ -54,19 +54,19 @@ async def queued_lease(execution: Execution) -> Lease:
             deadline=execution.deadline,
             needs=(
                 frozenset(demand.tried),
-                frozenset(() if failures is None else failures.retryable),
-                failures is not None and failures.prepaid,
+                frozenset(failures.retryable),
+                failures.prepaid,
                 tuple(demand.require.items()),
                 demand.tokens,
             ),
         )
     except CallError as error:
-        raise execution.complete(error) from execution.last_error
+        raise execution.complete(error) from execution.failures.last
     now = execution.now()
     if now >= execution.deadline:
         # Its turn came before the deadline, and the loop came round to it after.
-        lease.release(Outcome.NEUTRAL, now, sent=False)
-        raise deadline_passed(execution, "when its turn in the queue had come") from execution.last_error
+        lease.release(Outcome.NEUTRAL, now, ending=NEVER_SENT)
+        raise deadline_passed(execution, "when its turn in the queue had come") from execution.failures.last
     return lease
 
 
@@ -86,7 +86,7 @@ def _patience(execution: Execution, queue: AdmissionQueue[Lease], now: float) ->
 def _lacking_room(execution: Execution, now: float) -> dict[Deployment, float]:
     """Those that could take the next attempt, had they but room, and when each may have it."""
     demand = execution.demand
-    retryable = () if execution.failures is None else execution.failures.retryable
+    retryable = execution.failures.retryable
     return {
         each: at
         for pool in open_pools(execution, now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pointsman._internal.plugin_errors import OWN, fault
@@ -75,10 +74,7 @@ def plan_longer_wait(execution: Execution) -> bool:
 
     Other calls lengthen a cool-down meanwhile. False when there is no such way, or it takes too long.
     """
-    failures = execution.failures
-    if failures is None:
-        return False
-    now = execution.now()
+    failures, now = execution.failures, execution.now()
     back = failures.way_back(execution.chain, now)
     if back is None or back[1] <= now or _takes_too_long(back[1] - now, back[0], now, execution.deadline):
         return False
@@ -157,13 +153,8 @@ class TenacityWaits:
 
         self._seconds = 0.0
         self._attempt: AttemptManager | None = None
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(may_be_retried),
-            wait=self._wait,
-            sleep=partial(pause, clock),
-            reraise=True,
-        )
-        self._attempts = aiter(retrying)
+        again = retry_if_exception(may_be_retried)
+        self._attempts = aiter(AsyncRetrying(retry=again, wait=self._wait, sleep=clock.sleep, reraise=True))
 
     async def wait(self, planned: RetryState) -> None:
         """Return when the attempt that is planned may begin. Meanwhile nothing holds the error before it."""
@@ -178,13 +169,3 @@ class TenacityWaits:
 
     def _wait(self, _state: RetryCallState) -> float:
         return self._seconds
-
-
-async def pause(clock: Clock, seconds: float) -> None:
-    """Return after `seconds`; at once means in this turn of the event loop.
-
-    To give the turn away would have a call that goes elsewhere at once wait for all others that run: with 16
-    at once that was a third of what a failed attempt cost its call.
-    """
-    if seconds > 0:
-        await clock.sleep(seconds)

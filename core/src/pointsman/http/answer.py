@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from pointsman._internal import httpx_lazy, jsonio
 from pointsman._internal.timeouts import Timeouts
 from pointsman.errors import BadResponse, CallError, Truncated
@@ -24,7 +26,7 @@ _ERROR_BYTES = 256 << 10
 """As much of it is looked at."""
 
 
-class Answer:
+class Answer(Struct, eq=False):
     """The head of an HTTP answer, and what can be said of its body.
 
     Attributes:
@@ -32,12 +34,12 @@ class Answer:
         errors: makes the errors of exchanges with this upstream.
     """
 
-    __slots__ = ("errors", "named", "status")
+    status: int
+    named: dict[str, str]
+    errors: ExchangeErrors
 
-    def __init__(self, status: int, named: dict[str, str], errors: ExchangeErrors) -> None:
-        self.status = status
-        self.named = named
-        self.errors = errors
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(status={self.status})"  # the rest may hold what nobody should read
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -110,7 +112,7 @@ class Owner(Protocol):
         """Close `answer` soon, in a task of its own."""
 
 
-class OpenAnswer(Answer):
+class OpenAnswer(Answer, eq=False):
     """An answer whose body is read on demand.
 
     It must be read to its end or closed; `abort` closes the connection at once, without awaiting.
@@ -119,20 +121,11 @@ class OpenAnswer(Answer):
         until: the instant at which the attempt ends that it belongs to.
     """
 
-    __slots__ = ("_owner", "_reply", "_taken", "_time", "until")
-
-    def __init__(
-        self, reply: Reply, errors: ExchangeErrors, owner: Owner, until: float, time: Timeouts
-    ) -> None:
-        # All that `Answer.__init__` sets, without the call: every stream makes one of these.
-        self.status = reply.status
-        self.named = reply.fields
-        self.errors = errors
-        self.until = until
-        self._reply = reply
-        self._owner = owner
-        self._time = time
-        self._taken = 0
+    until: float
+    _reply: Reply
+    _owner: Owner
+    _time: Timeouts
+    _taken: int = 0
 
     async def read(self) -> bytes:
         """The whole body, as `content` has it, within the attempt's time. Closes the answer.

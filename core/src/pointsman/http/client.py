@@ -18,10 +18,10 @@ from pointsman._internal import httpx_lazy, jsonio
 from pointsman._internal.plugin_errors import OWN
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import Timeouts, TimerHeap
-from pointsman.auth import Auth, Discreet, Secret
+from pointsman.auth import Auth, Discreet, Fixed, Secret
 from pointsman.clock import Clock
 from pointsman.errors import InvalidRequest
-from pointsman.http.answer import Answer, OpenAnswer
+from pointsman.http.answer import MAX_BODY, Answer, OpenAnswer
 from pointsman.http.failures import ExchangeErrors, Used
 from pointsman.http.headers import bearer, raw_fields
 from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, Whole
@@ -104,7 +104,7 @@ class Client:
         self._auth = auth
         self._clock = clock
         self._alarms = TimerHeap()
-        self._templates: dict[tuple[str, str, tuple[str, ...], bool], RequestTemplate] = {}
+        self._templates: dict[tuple[str | bool, ...], RequestTemplate] = {}
         # By name in lower case: what comes later replaces what came before, and nothing is sent twice.
         self._headers = raw_fields(
             {"accept": "application/json", "accept-encoding": "identity", "user-agent": "pointsman"}
@@ -114,6 +114,8 @@ class Client:
             "timeout": {"connect": connect_timeout, "read": None, "write": None, "pool": None}
         }
         self._authorized: Secret | None = None
+        self._settled = False
+        """Whether the source of the credential need not be asked again, because it has no other."""
         self._authorization: dict[bytes, bytes] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -144,7 +146,8 @@ class Client:
         Arguments as of `send`. Raises: what `send` and `OpenAnswer.read` raise.
         """
         # Not `send` and `read`: an answer that came whole takes one coroutine, and no `OpenAnswer`.
-        secret, template, values, content = self._outgoing(method, path, body, headers)
+        template, values, content = self._outgoing(method, path, body, headers)
+        secret = self._authorized
         until = limits.deadline if limits.attempt is None else limits.until(self._clock.now())
         time = limits.time or Timeouts(self._alarms)
         try:
@@ -154,17 +157,20 @@ class Client:
         except BaseException as failure:
             time.close()
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
-        if type(reply) is not Whole:  # exactly that: nothing else promises that its body is here
-            opened = OpenAnswer(reply, self.errors, self, until, time)
-            if (opened.status < 300 and self.on_head is None) or not (self._heard(opened, secret) and again):
-                return opened, await opened.read()
-            await opened.aclose()
-        else:
+        if (
+            type(reply) is Whole
+            and reply.status < 300
+            and self.on_head is None
+            and "content-encoding" not in reply.fields
+            and len(reply.body) <= MAX_BODY
+        ):  # exactly that, and a success that is taken as it came
             if limits.time is None:  # the router gives its own back
                 time.close()
-            answer = Answer(reply.status, reply.fields, self.errors)
-            if (answer.status < 300 and self.on_head is None) or not (self._heard(answer, secret) and again):
-                return answer, answer.content(reply.body)
+            return Answer(reply.status, reply.fields, self.errors), reply.body
+        answer = OpenAnswer(reply.status, reply.fields, self.errors, until, reply, self, time)
+        if not (self._heard(answer, secret) and again):
+            return answer, await answer.read()
+        await answer.aclose()
         rest = replace(limits, deadline=until, attempt=None)
         return await self.fetch(method, path, body, limits=rest, headers=headers, again=False)
 
@@ -193,7 +199,8 @@ class Client:
             and OutOfResources, FirstTokenTimeout, AttemptTimeout, BadResponse for a redirect, InvalidRequest
             for what cannot be sent.
         """
-        secret, template, values, content = self._outgoing(method, path, body, headers)
+        template, values, content = self._outgoing(method, path, body, headers)
+        secret = self._authorized
         now = self._clock.now()
         until = head_until = limits.deadline if limits.attempt is None else limits.until(now)
         error: Callable[[], Exception] = self.errors.timed_out
@@ -206,7 +213,7 @@ class Client:
         except BaseException as failure:
             time.close()
             raise self.errors.unanswered(failure)  # noqa: B904 - it has its cause
-        answer = OpenAnswer(reply, self.errors, self, until, time)
+        answer = OpenAnswer(reply.status, reply.fields, self.errors, until, reply, self, time)
         if (answer.status >= 300 or self.on_head is not None) and self._heard(answer, secret) and again:
             await answer.aclose()
             rest = replace(limits, deadline=until, attempt=None, first_token=head_until - self._clock.now())
@@ -266,15 +273,14 @@ class Client:
 
         return await exchange_over(self.transport, template, values, content)
 
-    def _heard(self, answer: Answer, secret: Secret | None) -> bool:
+    def _heard(self, answer: OpenAnswer, secret: Secret | None) -> bool:
         """Act on the head of an answer to a request that carried `secret`. BadResponse for a redirect.
 
         Returns: whether `secret` was rejected, and there is another credential now.
         """
         status, named = answer.status, answer.named
         if 300 <= status < 400:
-            if isinstance(answer, OpenAnswer):
-                answer.abort()
+            answer.abort()
             raise self.errors.redirected(status, named.get("location", ""))
         if self.on_head is not None and not named.keys().isdisjoint(self._heeded):
             self.on_head(answer.headers)
@@ -288,45 +294,48 @@ class Client:
             self.errors.auth_fault("rejected", error)  # which logs it
             return False
 
-    def _authorize(self, secret: Secret | None) -> None:
-        """From now on requests carry `secret`."""
-        kind: type = type(secret)
-        if secret is not None and not issubclass(kind, Secret):
-            did = f"returned a {kind.__name__} from current(), expected a Secret or None"
-            raise self.errors.auth_fault("current", did)
-        self._templates.clear()
-        self._authorization = {}
-        if secret is not None:
-            self.scrubber.learn(secret.reveal())
-            self._authorization = raw_fields(self.endpoint.authorize(secret.reveal()))
-        self._authorized = secret
-
-    def _outgoing(
-        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None
-    ) -> tuple[Secret | None, RequestTemplate, tuple[str, ...], bytes]:
-        """The credential of a request, and what `RawTransport.exchange` takes: all is checked here."""
+    def _authorize(self) -> None:
+        """From now on requests carry the credential that is the current one."""
         try:
             secret = self._auth.current()
         except OWN as failure:
             raise self.errors.auth_fault("current", failure) from failure
         if secret is not self._authorized:
-            self._authorize(secret)
+            kind: type = type(secret)
+            if secret is not None and not issubclass(kind, Secret):
+                did = f"returned a {kind.__name__} from current(), expected a Secret or None"
+                raise self.errors.auth_fault("current", did)
+            self._templates.clear()
+            self._authorization = {}
+            if secret is not None:
+                self.scrubber.learn(secret.reveal())
+                self._authorization = raw_fields(self.endpoint.authorize(secret.reveal()))
+            self._authorized = secret
+        self._settled = type(self._auth) is Fixed
+
+    def _outgoing(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None
+    ) -> tuple[RequestTemplate, tuple[str, ...], bytes]:
+        """What `RawTransport.exchange` takes: all is checked here."""
+        if not self._settled:
+            self._authorize()
         content = b""
         if body is not None:
             try:
                 content = body if type(body) is bytes else jsonio.dumps(body)
             except (TypeError, ValueError, RecursionError) as error:
                 raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
-        names, values = (tuple(headers), tuple(headers.values())) if headers else ((), ())
-        template = self._templates.get((method, path, names, body is None))
+        headers = headers or {}
+        template = self._templates.get((method, path, body is None, *headers))
         if template is None:
-            template = self._template(method, path, headers or {}, body is None)
-            return secret, template, values if template.own else (), content
-        if values:
-            text = "".join(values)
-            if not (text.isascii() and text.isprintable()):
-                raw_fields(headers or {})  # is surer, and slower
-        return secret, template, values, content
+            template = self._template(method, path, headers, body is None)
+        if not template.own:
+            return template, (), content
+        values = tuple(headers.values())
+        text = "".join(values)
+        if not (text.isascii() and text.isprintable()):
+            raw_fields(headers)  # is surer, and slower
+        return template, values, content
 
     def _template(
         self, method: str, path: str, headers: Mapping[str, str], bodiless: bool
@@ -355,7 +364,7 @@ class Client:
         if not alone:
             if len(self._templates) >= _KEPT_AT_MOST:
                 self._templates.clear()
-            self._templates[method, path, tuple(headers), bodiless] = template
+            self._templates[method, path, bodiless, *headers] = template
         return template
 
     def _url(self, path: str) -> httpx.URL:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from pointsman._internal import httpx_lazy
 from pointsman._internal.plugin_errors import during_attempt, fault, is_own
@@ -24,7 +25,7 @@ from pointsman.transports.options import TransportUnavailable
 from pointsman.transports.shortage import shortage
 
 
-class Used(NamedTuple):
+class Used(Struct, frozen=True):
     """The plugins that a client works with, by the names that the configuration has for them."""
 
     auth: str = ""

@@ -12,8 +12,6 @@ from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.wire import retry_after
-from pointsman.wire.error_body import complaint
-from pointsman.wire.error_meaning import recognise
 from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, snippet
 
 T = TypeVar("T")
@@ -142,7 +140,8 @@ class HttpProvider(Provider):
 
     def client_of(self, call: Call) -> Client:
         """The client that makes a call. Raises when the call must not be made with its credential."""
-        return call.client
+        http = call.http
+        return call.client if http is None else http  # `client` says why there is none
 
     def value(self, answer: Answer, content: bytes) -> Any:
         """The JSON value of a success. Raises BadResponse."""
@@ -153,6 +152,10 @@ class HttpProvider(Provider):
 
         `codes` know best, then the words that many upstreams use, then the status.
         """
+        # What errors mean takes 4 M instructions to import, of which a start would notice more than this.
+        from pointsman.wire.error_body import complaint
+        from pointsman.wire.error_meaning import recognise
+
         said = complaint(json_or_none(content))
         meant = recognise(answer.status, said.code, said.type, said.message)
         wall = self.context.clock.wall()

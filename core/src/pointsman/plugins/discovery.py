@@ -73,6 +73,8 @@ class Installed:
         if version is None:
             return None
         for each in claim.requires:
+            if each == f"{CORE}=={version}":
+                continue  # as all of ours require it
             try:
                 wanted = unmet(each, version)
             except ValueError as error:

@@ -53,7 +53,7 @@ INTERFACES = {
 def lack(kind: str, made: Any) -> str | None:
     """What keeps `made` from being one of that `kind`, as the end of a sentence; None when nothing does."""
     if made is None:
-        return "made None"
+        return f"made None; return the {kind} from its `make`"
     if isinstance(made, type):
         return f"made the class {made.__name__}, expected an object of it"
     try:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 
-_REQUIREMENT = re.compile(r"\s*[\w.-]+\s*(?:\[[^]]*\])?\s*\(?(?P<range>[^;()]*)\)?\s*(?P<marker>;.*)?")
-_CLAUSE = re.compile(
-    r"(?P<operator>===?|!=|~=|>=|<=|>|<)v?(?P<release>\d+(?:\.\d+)*)(?:(?P<any>\.\*)|[-_.]?(?:a|b|rc|dev|post)\d*)?"
+# Compiled when they are first needed: that takes as long as all else that is done to find a plugin.
+_REQUIREMENT = r"\s*[\w.-]+\s*(?:\[[^]]*\])?\s*\(?(?P<range>[^;()]*)\)?\s*(?P<marker>;.*)?"
+_CLAUSE = (
+    r"(?P<operator>===?|!=|~=|>=|<=|>|<)v?(?P<release>\d+(?:\.\d+)*)"
+    r"(?:(?P<any>\.\*)|[-_.]?(?:a|b|rc|dev|post)\d*)?"
 )
 
 
@@ -22,7 +24,7 @@ def unmet(requirement: str, version: str) -> str | None:
 
     Raises: ValueError when the range is none.
     """
-    found = _REQUIREMENT.fullmatch(requirement)
+    found = re.fullmatch(_REQUIREMENT, requirement)
     if found is None:
         raise ValueError(f"{requirement!r} is no requirement")
     if found["marker"]:
@@ -31,7 +33,7 @@ def unmet(requirement: str, version: str) -> str | None:
     release = re.match(r"\d+(?:\.\d+)*", version)
     if not wanted or release is None:
         return None
-    clauses = [_CLAUSE.fullmatch(each) for each in wanted.split(",") if each]
+    clauses = [re.fullmatch(_CLAUSE, each) for each in wanted.split(",") if each]
     if None in clauses:
         raise ValueError(f"{wanted!r} is no range of versions")
     here = _numbers(release[0])

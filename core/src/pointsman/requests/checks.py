@@ -55,8 +55,8 @@ def number(
 ) -> Callable[[Any, str], Any]:
     """What takes a value and its place, and gives the value back when it is a number from `least` to `most`.
 
-    True is none, and infinity neither. It raises InvalidRequest. Every call has some of these: hence not one
-    function with all that they differ in, which takes half as long again.
+    True is none, and infinity neither. It raises InvalidRequest. Nearly every call has some of these: one
+    function that is handed all that they differ in takes 0.2 us more for each.
     """
 
     def read(given: Any, where: str) -> Any:

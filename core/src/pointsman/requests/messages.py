@@ -39,8 +39,8 @@ def as_messages(given: Messages) -> Sequence[Message]:
     if isinstance(given, str):
         return TextMessages(("user",), (given,))
     # Nearly all conversations are mappings of a role and a text and nothing else, and every call reads all of
-    # one: ten messages that are carried as roles and texts take 2.5 us, and 3.6 when they are made into
-    # objects as well. Hence one pass of C for each question, and not one loop that asks it of each message.
+    # one: ten messages that are carried as roles and texts take 1.8 us, and 2.7 when they are made into
+    # objects as well. Hence one pass of C for each question, and no frame of Python for any.
     if (type(given) is list or type(given) is tuple) and set(map(type, given)) == {dict}:
         try:
             if set(map(len, given)) == {2}:

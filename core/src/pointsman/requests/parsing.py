@@ -6,20 +6,24 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from msgspec.structs import replace
-
 from pointsman.errors import InvalidRequest
 from pointsman.requests.checks import as_texts, expect
 from pointsman.requests.messages import Messages, as_messages
 from pointsman.requests.options import OPTIONS_OF, expect_named_tool, read_options
+from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest
 
 _NAME = "the name of one"
 _CHAT = OPTIONS_OF[ChatRequest]
 
 
-def chat_request(model: str, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
+def chat_request(model: str | ChatRequest, messages: Messages, options: Mapping[str, Any]) -> ChatRequest:
     """A ChatRequest of what `Router.chat` was given. Raises InvalidRequest that names what is wrong."""
+    if isinstance(model, ChatRequest):
+        if options or messages != ():
+            surplus = ", ".join(options) or "messages"
+            raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
+        return checked_request(model)
     expect(model, "model", str, _NAME)
     read = read_options(options, _CHAT)
     if "tool_choice" in read:
@@ -36,17 +40,12 @@ _NOT_SAID: tuple[object, ...] = (None, (), {})
 def checked_request(request: ChatRequest) -> ChatRequest:
     """A request that its caller made, read as `Router.chat` reads what it is given. Raises InvalidRequest."""
     expect(request.model, "model", str, _NAME)
-    changed: dict[str, Any] = {}
-    options = _options_in(request)
+    options, said = _options_in(request), {}
     if options != _NO_OPTIONS:
-        given = {name: value for name, value in zip(_CHAT, options, strict=True) if value not in _NOT_SAID}
-        read = read_options(given, _CHAT)
-        expect_named_tool(read)
-        changed = {name: value for name, value in read.items() if value is not given[name]}
-    messages = as_messages(request.messages)
-    if messages is not request.messages:
-        changed["messages"] = messages
-    return replace(request, **changed) if changed else request
+        said = {name: value for name, value in zip(_CHAT, options, strict=True) if value not in _NOT_SAID}
+    elif type(request.messages) is TextMessages:  # it was read before
+        return request
+    return chat_request(request.model, request.messages, said)
 
 
 def generate_request(model: str, prompt: str, options: Mapping[str, Any]) -> GenerateRequest:

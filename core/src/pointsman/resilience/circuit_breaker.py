@@ -10,11 +10,11 @@ that permit.
 FORCED_OPEN and DISABLED are set by an operator, from any state, and left only by `reset` and `enable`.
 
 Every transition begins a new epoch, and a permit belongs to the epoch that gave it. What is reported
-from __future__ import annotations
-
 from an older epoch changes nothing but a counter: a late answer of the closed period can neither close
 nor reopen a breaker that is probing, nor add to the probes.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable
@@ -239,7 +239,6 @@ class Breaker:
         self,
         permit: Permit,
         now: float,
-        *,
         started: float = math.inf,
         first_at: float | None = None,
         late: bool = False,

@@ -14,11 +14,11 @@ matters more takes the place of one who matters less: the lowest priority goes f
 the key that holds most for its weight; of those always the newest caller.
 
 Source: M. Shreedhar, G. Varghese, "Efficient Fair Queuing Using Deficit Round Robin", SIGCOMM 1995. Dropping
-from __future__ import annotations
-
 from the longest queue: B. Suter et al., "Buffer Management Schemes for Supporting TCP in Gigabit Routers with
 Per-flow Queueing", IEEE JSAC 17(6), 1999.
 """
+
+from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ class Waiter:
 
     __slots__ = ("_flow", "deadline", "entered_at", "number", "until", "woken")
 
-    def __init__(self, flow: "_Flow", number: int, entered_at: float, until: float, deadline: float) -> None:
+    def __init__(self, flow: _Flow, number: int, entered_at: float, until: float, deadline: float) -> None:
         self._flow = flow
         self.number = number
         self.entered_at = entered_at
@@ -97,7 +97,7 @@ class _Flow:
 
     __slots__ = ("deficit", "key", "lane", "visited", "waiters", "weight", "woken")
 
-    def __init__(self, key: str, weight: int, lane: "_PriorityClass") -> None:
+    def __init__(self, key: str, weight: int, lane: _PriorityClass) -> None:
         self.key = key
         self.weight = weight
         self.lane = lane

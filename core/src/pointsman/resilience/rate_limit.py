@@ -29,6 +29,8 @@ from fractions import Fraction
 from math import ceil, inf, nextafter
 from typing import Literal
 
+from msgspec import Struct
+
 Oversize = Literal["refuse", "full"]
 
 _TICKS = 2.0**36  # per second; a power of two, so that multiplying a float by it is exact
@@ -401,50 +403,51 @@ class RateLimits:
         return [scope.snapshot(now) for scope in self.scopes]
 
 
-class Reservation:
+class Reservation(Struct, eq=False):
     """What one call took. It is settled or refunded once; a second time is counted and changes nothing.
 
     Attributes:
         tokens: as they were reserved.
+        marks: of the token meters, then of the request meters.
+        is_open: it is neither settled nor refunded yet.
     """
 
-    __slots__ = ("_limits", "_marks", "_open", "tokens")
-
-    def __init__(self, limits: RateLimits, tokens: int, marks: list[int]) -> None:
-        self.tokens = tokens
-        self._limits = limits
-        self._marks = marks  # of the token meters, then of the request meters
-        self._open = True
+    limits: RateLimits
+    tokens: int
+    marks: list[int]
+    is_open: bool = True
 
     def settle(self, actual_tokens: int | None, now: float) -> bool:
         """The call was sent and used `actual_tokens`; None when nobody knows: then the estimate stands.
 
         False when it had been settled already.
         """
-        if not self._open:
-            self._limits.late += 1
+        if not self.is_open:
+            self.limits.late += 1
             return False
-        self._open = False
+        self.is_open = False
         if actual_tokens is not None and actual_tokens != self.tokens:
             used = actual_tokens if actual_tokens > 0 else 0  # what counts below nothing grants no credit
             more = used - self.tokens
             ticks = int(now * _TICKS)
-            # Not strict: the marks of the request meters follow, and a request was one request.
-            for meter, mark in zip(self._limits._tokens, self._marks, strict=False):
-                meter._correct(more, mark, ticks)
+            # The marks of the request meters follow, and a request was one request. Without `zip`, which has
+            # to be told that it is not strict: that alone costs 1,000 instructions.
+            for n, meter in enumerate(self.limits._tokens):
+                meter._correct(more, self.marks[n], ticks)
         return True
 
     def refund(self, now: float) -> bool:
         """The call was not sent: give back the request and all tokens. False when settled already."""
-        limits = self._limits
-        if not self._open:
+        limits = self.limits
+        if not self.is_open:
             limits.late += 1
             return False
-        self._open = False
+        self.is_open = False
         ticks = int(now * _TICKS)
-        for n, mark in enumerate(self._marks):
-            if n < len(limits._tokens):
-                limits._tokens[n]._correct(-self.tokens, mark, ticks)
-            else:
-                limits._requests[n - len(limits._tokens)]._correct(-1, mark, ticks)
+        taken = [
+            *((meter, self.tokens) for meter in limits._tokens),
+            *((meter, 1) for meter in limits._requests),
+        ]
+        for (meter, units), mark in zip(taken, self.marks, strict=True):
+            meter._correct(-units, mark, ticks)
         return True

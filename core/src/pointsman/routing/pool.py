@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from math import inf
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -31,7 +30,7 @@ from pointsman.types import Request
 Refusals = Callable[[str, Reason], None]
 
 
-class Fallback(NamedTuple):
+class Fallback(Struct, frozen=True):
     """A model to fall back on, and what it follows."""
 
     to: str
@@ -135,9 +134,7 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
 
     # ── the choice ───────────────────────────────────────────────────────────────────────────────────
 
-    def lease(
-        self, request: Request, *, now: float, expires: float, demand: Demand = ANYTHING
-    ) -> Lease | None:
+    def lease(self, request: Request, now: float, expires: float, demand: Demand = ANYTHING) -> Lease | None:
         """A lease on the deployment that the strategy picks among the ready ones; None when none is."""
         known, tokens = self.remembered, demand.tokens
         if (
@@ -208,11 +205,13 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
     ) -> Sequence[Deployment]:
         """The deployments of a level that could take a call; in a panic their health is not believed."""
         level, tokens = self.levels[number], demand.tokens
-        picky = bool(demand.require or demand.tried or demand.well_only)
+        picky, tried = bool(demand.require or demand.well_only), demand.tried
         ready: list[Deployment] = []
         in_panic: list[Deployment] = []
         for each in level:
-            reasons = (picky and demand.reasons(each)) or each.reasons(now, tokens)
+            # Asked only where it may say something: a retry among hundreds looks at each of them.
+            unwanted = (picky or each.id in tried) and demand.reasons(each)
+            reasons = unwanted or each.reasons(now, tokens)
             if not reasons:
                 ready.append(each)
                 in_panic.append(each)

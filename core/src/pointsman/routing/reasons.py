@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 from math import inf
-from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class Why(StrEnum):
@@ -54,7 +55,7 @@ _WORDS = {
 }
 
 
-class Reason(NamedTuple):
+class Reason(Struct, frozen=True):
     """Why one deployment cannot be chosen. As text it is a few words for people.
 
     Attributes:

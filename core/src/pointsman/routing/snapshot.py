@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from functools import partial
-from typing import NamedTuple
 from weakref import WeakSet
 
-from cachetools import LRUCache
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from pointsman._internal.plugin_errors import OWN, Scrub, fault, is_own
 from pointsman._internal.suggest import did_you_mean
@@ -71,7 +70,7 @@ class Upstream(Struct, frozen=True):
         return self.own[0] if self.own else None
 
 
-class Polled(NamedTuple):
+class Polled(Struct, frozen=True):
     """A server that is asked what it has in memory."""
 
     provider: Provider
@@ -103,7 +102,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
     chains: dict[str, Sequence[Pool]] = {}
     """What `chain` says of public names, once it was asked for them."""
-    _ad_hoc: LRUCache[str, Pool] = field(default_factory=lambda: LRUCache(AD_HOC_POOLS))
+    _ad_hoc: MutableMapping[str, Pool] = {}
 
     @property
     def providers(self) -> dict[str, Provider]:
@@ -146,6 +145,10 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
                 retry_name=self.config.retry.type,
                 estimator=Estimator() if limits is not None and limits.counts_tokens else None,
             )
+        if not self._ad_hoc:
+            from cachetools import LRUCache  # takes 3 M instructions, and hardly anybody calls by full name
+
+            force_setattr(self, "_ad_hoc", LRUCache(AD_HOC_POOLS))
         self._ad_hoc[model] = pool
         self.alive.add(pool)
         return pool
@@ -193,14 +196,10 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         for id, client in self.clients.items():
             if new.clients.get(id) is not client:
                 retired.append(([live] if (live := self.lives[id]) not in gone_on else [], client.aclose))
-        for name, polled in self.hosts.items():
-            if new.hosts.get(name) is not polled:
-                retired.append(((), polled.poller.aclose))
+        gone = [each for each in self._checkers() if each not in new._checkers()]
+        retired += [((), each.aclose) for each in gone]
         for name, upstream in self.upstreams.items():
             successor = new.upstreams.get(name)
-            prober = upstream.prober
-            if prober is not None and (successor is None or successor.prober is not prober):
-                retired.append(((), prober.aclose))
             if successor is None or successor.provider is not upstream.provider:
                 lives = [
                     each.live for pool in self.alive for each in pool.deployments
@@ -209,6 +208,11 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
                 # As a default, for the loop goes on to the next one.
                 retired.append((lives, lambda upstream=upstream: _close(upstream, scrub)))  # type: ignore[misc]
         return retired
+
+    def _checkers(self) -> list[HealthChecker]:
+        """What asks servers every few seconds: how they are, and what they have in memory."""
+        probers = [each.prober for each in self.upstreams.values() if each.prober is not None]
+        return [*probers, *(each.poller for each in self.hosts.values())]
 
     def prepare(self) -> None:
         """Have ready what calls need: nothing is opened, and no loop needs to run. Safe to repeat."""
@@ -233,20 +237,14 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         To be called on the loop that the calls will run on.
         """
         self.prepare()
-        for upstream in self.upstreams.values():
-            if upstream.prober is not None:
-                upstream.prober.start()
-        for polled in self.hosts.values():
-            polled.poller.start()
+        for each in self._checkers():
+            each.start()
 
     async def aclose(self) -> None:
         """Close all connections and end the checks. The audit sinks stay open for the last records."""
         scrub = self.setting.scrubber.text
-        for upstream in self.upstreams.values():
-            if upstream.prober is not None:
-                await upstream.prober.aclose()
-        for polled in self.hosts.values():
-            await polled.poller.aclose()
+        for each in self._checkers():
+            await each.aclose()
         for client in self.clients.values():
             await _closed("transport", "", client.aclose, scrub)
         for upstream in self.upstreams.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 
 
@@ -11,19 +12,22 @@ class Slots:
 
     The libraries' own pool queues are not used, because cancelling a waiter there can lose the slot
     (httpcore 1.0.9) or the wake-up that it had just been sent (aiohttp 3.14), and then nobody wakes.
+
+    Attributes:
+        in_use: nobody waits while that is below `limit`; who adds one to it then has taken a slot.
     """
 
-    __slots__ = ("_limit", "_waiting", "in_use")
+    __slots__ = ("_waiting", "in_use", "limit")
 
     def __init__(self, limit: int | None) -> None:
         """`limit`: None or 0 is unlimited."""
-        self._limit = limit or None
+        self.limit = limit or sys.maxsize
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.in_use = 0
 
     def take(self) -> bool:
         """Take a slot if one is free, as `acquire` does."""
-        if self._limit is None or self.in_use < self._limit:
+        if self.in_use < self.limit:
             self.in_use += 1
             return True
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import httpx
@@ -87,18 +87,18 @@ class Reply(Protocol):
         """Close the answer, whatever is left of its body."""
 
 
-class Whole(Struct, frozen=True, eq=False):
+class Whole(Struct, eq=False):
     """A `Reply` of which everything came at once, as most do; the transport has nothing more to do with it.
 
     Attributes:
         body: all of it, taken or not.
-        taken: whether it was, by `ready`, `next` or being closed: not empty then.
+        taken: whether it was, by `ready`, `next` or being closed.
     """
 
     status: int
     fields: dict[str, str]
     body: bytes
-    taken: list[bool] = field(default_factory=list)  # a list, because the fields cannot be set again
+    taken: bool = False
 
     def __repr__(self) -> str:
         return f"Whole(status={self.status})"  # the rest may hold what nobody should read
@@ -106,7 +106,7 @@ class Whole(Struct, frozen=True, eq=False):
     def ready(self) -> bytes:
         if self.taken:
             return b""
-        self.taken.append(True)
+        self.taken = True
         return self.body
 
     async def next(self) -> bytes:
@@ -115,10 +115,10 @@ class Whole(Struct, frozen=True, eq=False):
         raise StopAsyncIteration
 
     def abort(self) -> None:
-        self.taken.append(True)
+        self.taken = True
 
     async def aclose(self) -> None:
-        self.taken.append(True)
+        self.taken = True
 
 
 class RawTransport:

@@ -1,4 +1,4 @@
-"""The usual answers of the dialect as types, read straight from their bytes. Pure: no I/O.
+"""The usual answers of the wire as types, read straight from their bytes. Pure: no I/O.
 
 Usual is what is declared here and nothing else. An error, tool calls, a second choice, a member that nobody
 declared, a value of another type: all these a decoder refuses, and `answers` and `decode` read the same bytes
@@ -144,9 +144,10 @@ def _usage_of(tokens: _Tokens | None) -> Usage:
         cached, cache_write = details.cached_tokens, details.cache_write_tokens
     if (more := tokens.completion_tokens_details) is not None:
         reasoning = more.reasoning_tokens
-    return counted(
-        tokens.prompt_tokens, tokens.completion_tokens, cached, cache_write, reasoning, tokens.total_tokens
-    )
+    prompt, completion = tokens.prompt_tokens, tokens.completion_tokens
+    if cached or reasoning:
+        return counted(prompt, completion, cached, cache_write, reasoning, tokens.total_tokens)
+    return Usage(prompt, completion, cached, cache_write, reasoning)
 
 
 # ── chunks ───────────────────────────────────────────────────────────────────────────────────────────

@@ -94,7 +94,14 @@ def chat_body(request: ChatRequest, model: str, quirks: Quirks, *, stream: bool)
     """The body of POST /chat/completions. Raises Unsupported, InvalidRequest."""
     if quirks.unsupported:
         _refuse(request, quirks)
-    body: Body = {"model": model, "messages": messages(request.messages, model, quirks)}
+    given, system = request.messages, quirks.system_role
+    if system == "auto":
+        system = "developer" if quirks.official and is_newer(model) else "system"
+    if isinstance(given, TextMessages):
+        messages = given.mappings(system=system)
+    else:
+        messages = _messages(given, system, quirks)
+    body: Body = {"model": model, "messages": messages}
     if request.max_tokens is not None:
         body[_max_tokens_field(model, quirks)] = request.max_tokens
     _sampling(body, request, quirks)
@@ -128,11 +135,8 @@ def chat_body(request: ChatRequest, model: str, quirks: Quirks, *, stream: bool)
     return body
 
 
-def messages(given: Sequence[Message], model: str, quirks: Quirks) -> list[Body]:
+def _messages(given: Sequence[Message], system: str, quirks: Quirks) -> list[Body]:
     """The conversation, one mapping for each message."""
-    system = _system_role(model, quirks)
-    if isinstance(given, TextMessages):
-        return given.mappings(system=system)
     bodies: list[Body] = []
     for n, each in enumerate(given):
         role, content = each.role, each.content
@@ -300,12 +304,6 @@ def _file(file: File, where: str, quirks: Quirks) -> Body:
     else:
         raise quirks.cannot(f"a file by URL in {where}", "give its bytes or an uploaded file's id")
     return {"filename": name, "file_data": url}
-
-
-def _system_role(model: str, quirks: Quirks) -> str:
-    if quirks.system_role != "auto":
-        return quirks.system_role
-    return "developer" if quirks.official and is_newer(model) else "system"
 
 
 def _max_tokens_field(model: str, quirks: Quirks) -> str:

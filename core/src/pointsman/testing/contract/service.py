@@ -75,5 +75,5 @@ async def _close(service: Service) -> None:
 
 def _more(tasks: set[asyncio.Task[object]], threads: set[threading.Thread]) -> list[str]:
     """The names of what is at work beside these."""
-    now = [*(asyncio.all_tasks() - tasks), *(each for each in threading.enumerate() if each not in threads)]
-    return [each.get_name() if isinstance(each, asyncio.Task) else each.name for each in now]
+    running = [each.get_name() for each in asyncio.all_tasks() - tasks]
+    return [*running, *(each.name for each in set(threading.enumerate()) - threads)]

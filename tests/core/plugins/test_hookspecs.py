@@ -12,6 +12,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+import pointsman.testing.contract
 from pointsman import Router, Unavailable
 from pointsman.clock import LoopClock, system_rng
 from pointsman.plugin import PointsmanSpec, Secret, TransportFactory, hookimpl
@@ -19,6 +20,7 @@ from pointsman.plugins.interfaces import INTERFACES
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
 from pointsman.testing import Contexts, Scripted
+from pointsman.testing.contract import Contract
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
@@ -26,6 +28,7 @@ SOURCES = [*ROOT.glob("core/src/pointsman/**/*.py"), *ROOT.glob("contrib/cli/src
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 ASKS = {"get", "offered", "made"}
 """What is called with the name of a kind by whoever wants something of it."""
+NO_CONTRACT_YET = {"dialect", "transport"}
 NOTHING_MADE = {"command", "section"}
 """Kinds whose plugins offer the thing itself: a command, the settings of a section."""
 
@@ -73,6 +76,16 @@ def test_the_page_has_an_example_of_each_kind_that_offers_what_its_hook_should(k
 @pytest.mark.parametrize("kind", KINDS.keys() - NOTHING_MADE)
 def test_what_a_factory_of_each_kind_makes_is_checked(kind: str) -> None:
     assert kind in INTERFACES
+
+
+@pytest.mark.parametrize("kind", KINDS.keys() - NOTHING_MADE)
+def test_a_plugin_of_each_kind_can_be_tested_against_a_contract_that_the_page_names(kind: str) -> None:
+    contract = getattr(pointsman.testing.contract, f"{kind.capitalize()}Contract", None)
+
+    assert (contract is None) == (kind in NO_CONTRACT_YET), "a kind that has one comes out of NO_CONTRACT_YET"
+    if contract is not None:
+        assert issubclass(contract, Contract)
+        assert f"{kind.capitalize()}Contract" in PAGE
 
 
 # ── the examples do what the page says ───────────────────────────────────────────────────────────────

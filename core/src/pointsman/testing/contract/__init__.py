@@ -13,6 +13,7 @@ from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedErr
 from pointsman.testing.contract.enforcement import Contract
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
+from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "FakeMember",
     "ProviderContract",
     "RetryContract",
+    "ServiceContract",
     "StrategyContract",
 ]

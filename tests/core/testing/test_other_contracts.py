@@ -1,21 +1,25 @@
-"""The contracts of sources of credentials and of audit sinks: ours keep them, and each rule finds who does not."""
+"""The contracts of credentials, audit sinks and services: ours keep them, and each rule finds who does not."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from pointsman import Router
 from pointsman.auth import Auth, Fixed, Secret
 from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
 from pointsman.builtin.auth import FromFile
-from pointsman.clock import LoopClock
+from pointsman.clock import LoopClock, system_rng
+from pointsman.control.service import ControlService, ControlSettings
 from pointsman.events import Event
-from pointsman.testing.contract import AuditContract, AuthContract
+from pointsman.testing import Contexts
+from pointsman.testing.contract import AuditContract, AuthContract, ServiceContract
 
 
 class TestFixed(AuthContract):
@@ -58,7 +62,14 @@ class TestJsonl(AuditContract):
 
 class TestLogging(AuditContract):
     def make(self, directory: Path) -> LoggingSink:
-        return LoggingSink(LoggingSettings(), LoopClock())
+        return LoggingSink(LoggingSettings(logger="pointsman.audit"), LoopClock())
+
+
+class TestControl(ServiceContract):
+    def make(self, router: Router, directory: Path) -> ControlService:
+        given = ControlSettings.model_validate("control.sock")
+        contexts = Contexts(LoopClock(), system_rng(), directory=directory)
+        return ControlService(contexts.service("control", given, router=router, scrub=str))
 
 
 # ── each rule finds who breaks it ────────────────────────────────────────────────────────────────────
@@ -164,7 +175,90 @@ def test_a_faulty_sink_is_found(
         term(contract, rule)(tmp_path)
 
 
-@pytest.mark.parametrize("contract", [AuthContract, AuditContract])
+class Lodger:
+    """A service that does nothing, rightly."""
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.task: asyncio.Task[object] | None = None
+
+    async def start(self) -> None:
+        self.began += 1
+        self.task = asyncio.ensure_future(asyncio.Event().wait())
+
+    async def aclose(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
+
+
+class OfOneLife(Lodger):
+    async def aclose(self) -> None:
+        assert self.task is not None
+        await super().aclose()
+
+
+class OfOneEnd(Lodger):
+    async def aclose(self) -> None:
+        await super().aclose()
+        if self.began:
+            self.began -= 1
+        elif self.task is not None:
+            raise RuntimeError("closed before")
+
+
+class Jealous(Lodger):
+    lives: ClassVar[list[Lodger]] = []
+
+    async def start(self) -> None:
+        if self.lives:
+            raise RuntimeError("the place is taken")
+        self.lives.append(self)
+        await super().start()
+
+
+class Staying(Lodger):
+    async def aclose(self) -> None:
+        pass
+
+
+class Hasty(Lodger):
+    def __init__(self) -> None:
+        super().__init__()
+        self.task = asyncio.ensure_future(asyncio.sleep(1))
+
+
+class Unending(Lodger):
+    async def aclose(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("service", "rule"),
+    [
+        (OfOneLife, "test_one_that_never_began_can_be_closed"),
+        (Unending, "test_one_that_never_began_can_be_closed"),
+        (OfOneEnd, "test_it_may_be_closed_twice"),
+        (Jealous, "test_another_can_begin_where_one_was_closed"),
+        (Staying, "test_nothing_is_at_work_before_it_begins_and_after"),
+        (Hasty, "test_nothing_is_at_work_before_it_begins_and_after"),
+    ],
+)
+def test_a_faulty_service_is_found(service: type[Lodger], rule: str, tmp_path: Path) -> None:
+    contract = type("Broken", (ServiceContract,), {"make": lambda _self, _router, _directory: service()})()
+
+    with pytest.raises((AssertionError, RuntimeError)):
+        term(contract, rule)(tmp_path)
+
+
+@pytest.mark.parametrize("rule", [each for each in dir(ServiceContract) if each.startswith("test_")])
+def test_a_service_that_does_nothing_wrong_is_not_found(rule: str, tmp_path: Path) -> None:
+    contract = type("Sound", (ServiceContract,), {"make": lambda _self, _router, _directory: Lodger()})()
+
+    term(contract, rule)(tmp_path)
+
+
+@pytest.mark.parametrize("contract", [AuthContract, AuditContract, ServiceContract])
 def test_each_rule_is_broken_by_somebody_here(contract: type) -> None:
     said = Path(__file__).read_text("utf-8")
 

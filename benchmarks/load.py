@@ -2,7 +2,7 @@
 
     uv run python benchmarks/load.py [--calls 1000 5000] [--delay 1] [--transports h1 aiohttp httpx] [--json]
 
-The upstream is a bare server of the OpenAI dialect in a process of its own: it answers each call after
+The upstream is a bare server of the OpenAI wire in a process of its own: it answers each call after
 `delay`, a streamed one with five words. All calls begin together on a cold router. Their wall time shall stay
 within the delay, half a second, and the overhead: the wall time of the same calls, on another cold router,
 with an upstream that answers as soon as it has all of them, so that none can use another's connection.

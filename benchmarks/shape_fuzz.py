@@ -1,4 +1,4 @@
-"""Answers of the OpenAI dialect read as usual ones and with care: whatever they hold, both say the same.
+"""Answers of the OpenAI wire read as usual ones and with care: whatever they hold, both say the same.
 
     uv run python benchmarks/shape_fuzz.py [--count 1048576] [--seed 1] [--jobs 2] [--json]
     uv run python benchmarks/shape_fuzz.py --only 4711       # one case again

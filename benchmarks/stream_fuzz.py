@@ -1,4 +1,4 @@
-"""What the four dialects' decoders make of damaged streams: an answer or one of our errors, and nothing else.
+"""What the four wires' decoders make of damaged streams: an answer or one of our errors, and nothing else.
 
     uv run python benchmarks/stream_fuzz.py [--count 1048576] [--cuts 100000] [--seed 1] [--jobs 2] [--json]
     uv run python benchmarks/stream_fuzz.py --only 4711      # one stream again, with what was done to it
@@ -82,7 +82,7 @@ def main() -> None:
         "seed": options.seed,
         "streams": report.streams,
         "cuts": report.cuts,
-        "templates": sum(len(bodies(dialect)) for dialect in FOLDERS),
+        "templates": sum(len(bodies(wire)) for wire in FOLDERS),
         "ends": dict(report.ends.most_common()),
         "mutations": dict(report.mutations.most_common()),
         "slowest_ms": round(report.slowest[0] * 1e3, 1),
@@ -297,7 +297,7 @@ def look_at(seed: int, n: int) -> None:
 
 @dataclass(frozen=True)
 class Stream:
-    """A damaged body, and the decoder of its dialect."""
+    """A damaged body, and the decoder of its wire."""
 
     name: str
     make: Make
@@ -376,20 +376,20 @@ def decoded(
 def stream(seed: int, n: int, *, mutate: bool = True) -> Stream:
     """Stream number `n`."""
     rng = random.Random(f"{seed}/{n}")
-    dialect = rng.choice(tuple(FOLDERS))
-    name, body = template(dialect, rng)
-    make = maker(dialect)
+    wire = rng.choice(tuple(FOLDERS))
+    name, body = template(wire, rng)
+    make = maker(wire)
     done: list[str] = []
     for _ in range(rng.choice((1, 1, 2, 4)) if mutate else 0):
         mutation = rng.choices(tuple(MUTATIONS), weights=WEIGHTS)[0]
-        body = mutation(body, rng, dialect)
+        body = mutation(body, rng, wire)
         done.append(mutation.__name__)
     return Stream(name, make, body, done)
 
 
-def maker(dialect: str) -> Make:
-    """What makes a fresh framer and decoder of `dialect`."""
-    match dialect:
+def maker(wire: str) -> Make:
+    """What makes a fresh framer and decoder of `wire`."""
+    match wire:
         case "claude":
             return lambda: (Frames(), MessagesDecoder())
         case "ollama":
@@ -397,9 +397,9 @@ def maker(dialect: str) -> Make:
     return lambda: (SseFramer(), ChatDecoder())
 
 
-def template(dialect: str, rng: random.Random) -> tuple[str, bytes]:
-    """A body that a server of `dialect` sends, mostly a small one; with its name."""
-    known = bodies(dialect)
+def template(wire: str, rng: random.Random) -> tuple[str, bytes]:
+    """A body that a server of `wire` sends, mostly a small one; with its name."""
+    known = bodies(wire)
     while True:
         name, body = rng.choice(known)
         if len(body) <= LARGE or rng.random() < 0.05:
@@ -407,16 +407,16 @@ def template(dialect: str, rng: random.Random) -> tuple[str, bytes]:
 
 
 @cache
-def bodies(dialect: str) -> Sequence[tuple[str, bytes]]:
-    """All streamed answers of the dialect that are here, and for LocalAI those of OpenAI too."""
+def bodies(wire: str) -> Sequence[tuple[str, bytes]]:
+    """All streamed answers of the wire that are here, and for LocalAI those of OpenAI too."""
     found: list[tuple[str, bytes]] = []
     for root in (ROOT / "tests" / "constructed", ROOT.parent / "shared" / "recorded"):
-        for folder in FOLDERS[dialect] + (("openai",) if dialect == "localai" else ()):
+        for folder in FOLDERS[wire] + (("openai",) if wire == "localai" else ()):
             for path in sorted((root / folder).glob("*.json")):
                 data = json.loads(path.read_text("utf-8"))
-                kind = "ndjson" if dialect == "ollama" else "sse"
+                kind = "ndjson" if wire == "ollama" else "sse"
                 if data["body_kind"] == kind and data["response"]["status"] < 400:
-                    found.append((f"{dialect}:{folder}/{path.stem}", str(data["response"]["body"]).encode()))
+                    found.append((f"{wire}:{folder}/{path.stem}", str(data["response"]["body"]).encode()))
     return tuple(found)
 
 
@@ -451,28 +451,28 @@ _NOT_UTF8 = (
 _LINES = (b"\r", b"\r\n", b"\n\n", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b", b"\x00", b"")
 
 
-def flip(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def flip(body: bytes, rng: random.Random, _wire: str) -> bytes:
     changed = bytearray(body)
     for _ in range(rng.choice((1, 1, 2, 8)) if body else 0):
         changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
     return bytes(changed)
 
 
-def insert(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def insert(body: bytes, rng: random.Random, _wire: str) -> bytes:
     at = rng.randint(0, len(body))
     return body[:at] + rng.randbytes(rng.randint(1, 20)) + body[at:]
 
 
-def delete(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def delete(body: bytes, rng: random.Random, _wire: str) -> bytes:
     at = rng.randint(0, len(body))
     return body[:at] + body[at + rng.randint(1, 50) :]
 
 
-def truncate(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def truncate(body: bytes, rng: random.Random, _wire: str) -> bytes:
     return body[: rng.randint(0, len(body))]
 
 
-def duplicate(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def duplicate(body: bytes, rng: random.Random, _wire: str) -> bytes:
     """A stretch, mostly one of whole frames, comes several times."""
     if rng.random() < 0.5:
         at, length = rng.randint(0, len(body)), rng.randint(1, 200)
@@ -482,7 +482,7 @@ def duplicate(body: bytes, rng: random.Random, _dialect: str) -> bytes:
     return b"".join(frames[:at] + frames[at : at + length] * rng.randint(2, 5) + frames[at + length :])
 
 
-def reorder(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def reorder(body: bytes, rng: random.Random, _wire: str) -> bytes:
     frames = re.split(rb"(?<=\n\n)", body) if b"\n\n" in body else body.splitlines(keepends=True)
     if len(frames) > 1:
         a, b = rng.randrange(len(frames)), rng.randrange(len(frames))
@@ -490,44 +490,44 @@ def reorder(body: bytes, rng: random.Random, _dialect: str) -> bytes:
     return b"".join(frames)
 
 
-def splice(body: bytes, rng: random.Random, dialect: str) -> bytes:
-    other = template(rng.choice((dialect, dialect, *FOLDERS)), rng)[1]
+def splice(body: bytes, rng: random.Random, wire: str) -> bytes:
+    other = template(rng.choice((wire, wire, *FOLDERS)), rng)[1]
     return body[: rng.randint(0, len(body))] + other[rng.randint(0, len(other)) :]
 
 
-def giant_number(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def giant_number(body: bytes, rng: random.Random, _wire: str) -> bytes:
     digits = rng.choice(
         (b"9" * 20, b"1" * 400, b"7" * 5000, b"-" + b"9" * 19, b"1e309", b"0." + b"0" * 500 + b"1")
     )
     return _replaced(body, rng, digits)
 
 
-def deep(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def deep(body: bytes, rng: random.Random, _wire: str) -> bytes:
     depth = rng.choice((50, 990, 2000, 20_000))
     open_, close = rng.choice(((b"[", b"]"), (b'{"a":', b"}")))
     return _replaced(body, rng, open_ * depth + b"1" + close * rng.choice((0, depth)))
 
 
-def other_value(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def other_value(body: bytes, rng: random.Random, _wire: str) -> bytes:
     """A JSON value becomes another, mostly one of another type."""
     return _replaced(body, rng, rng.choice(_OTHERS))
 
 
-def not_utf8(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def not_utf8(body: bytes, rng: random.Random, _wire: str) -> bytes:
     at = rng.randint(0, len(body))
     return body[:at] + rng.choice(_NOT_UTF8) + body[at:]
 
 
-def line_ends(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def line_ends(body: bytes, rng: random.Random, _wire: str) -> bytes:
     return body.replace(b"\n", rng.choice(_LINES), rng.choice((1, 3, -1)))
 
 
-def long_line(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def long_line(body: bytes, rng: random.Random, _wire: str) -> bytes:
     at = rng.randint(0, len(body))
     return body[:at] + b"x" * rng.choice((1 << 19, (1 << 20) + 1, 3 << 20)) + body[at:]
 
 
-def many_lines(body: bytes, rng: random.Random, _dialect: str) -> bytes:
+def many_lines(body: bytes, rng: random.Random, _wire: str) -> bytes:
     line = rng.choice((b"data:\n", b": ping\n\n", b"data: {}\n\n", b"{}\n", b"event: x\n", b"\n"))
     at = body.find(b"\n", rng.randint(0, len(body))) + 1
     return body[:at] + line * rng.choice((20, 1000)) + body[at:]

@@ -1,4 +1,4 @@
-"""The mock upstream: the OpenAI chat dialect with answers that were built before anybody asked.
+"""The mock upstream: the OpenAI chat wire with answers that were built before anybody asked.
 
 The base URL says what comes, so that no request body has to be parsed:
 

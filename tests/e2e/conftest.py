@@ -29,14 +29,12 @@ class Fleet:
         self._providers: dict[str, Any] = {}
         self._deployments: list[Any] = []
 
-    async def add(
-        self, dialect: str, name: str, *, deployment: Mapping[str, Any] = {}, **more: Any
-    ) -> Upstream:
+    async def add(self, wire: str, name: str, *, deployment: Mapping[str, Any] = {}, **more: Any) -> Upstream:
         """One more upstream, and a deployment for it."""
-        upstream = await self._simulator.add(dialect, name=name, models=[MODELS[dialect]], **more)
+        upstream = await self._simulator.add(wire, name=name, models=[MODELS[wire]], **more)
         self.upstreams[name] = upstream
-        self._providers[name] = {"type": dialect, "base_url": upstream.base_url, "api_key": "k-for-tests"}
-        self._deployments.append({"provider": name, "model": MODELS[dialect], **deployment})
+        self._providers[name] = {"type": wire, "base_url": upstream.base_url, "api_key": "k-for-tests"}
+        self._deployments.append({"provider": name, "model": MODELS[wire], **deployment})
         return upstream
 
     def router(self, **changes: Any) -> Router:

@@ -42,13 +42,13 @@ class Upstream:
     base_url: str
 
     @classmethod
-    async def start(cls, dialect: str, latency: float) -> Upstream:
+    async def start(cls, wire: str, latency: float) -> Upstream:
         reply = {"text": TEXT, "latency": latency, "tokens_per_second": PACE}
         arguments = [
-            "--dialect",
-            dialect,
+            "--wire",
+            wire,
             "--models",
-            MODELS[dialect],
+            MODELS[wire],
             "--reply",
             json.dumps(reply),
             "--json",
@@ -72,7 +72,7 @@ class Upstream:
 
 @asynccontextmanager
 async def processes(latency: float) -> AsyncIterator[dict[str, Upstream]]:
-    started = await asyncio.gather(*(Upstream.start(dialect, latency) for dialect in MODELS))
+    started = await asyncio.gather(*(Upstream.start(wire, latency) for wire in MODELS))
     try:
         yield dict(zip(MODELS, started, strict=True))
     finally:
@@ -150,10 +150,10 @@ async def test_a_killed_process_costs_only_the_streams_that_had_content_of_it_an
     async with processes(latency) as upstreams:
         config = {
             "providers": {
-                dialect: {"type": dialect, "base_url": each.base_url, "api_key": "k-for-tests"}
-                for dialect, each in upstreams.items()
+                wire: {"type": wire, "base_url": each.base_url, "api_key": "k-for-tests"}
+                for wire, each in upstreams.items()
             },
-            "models": {"m": {"deployments": [f"{dialect}/{model}" for dialect, model in MODELS.items()]}},
+            "models": {"m": {"deployments": [f"{wire}/{model}" for wire, model in MODELS.items()]}},
             "strategy": "least_connections",
             "transport": transport,
             "audit": [{"type": "jsonl", "path": str(tmp_path / "audit")}],

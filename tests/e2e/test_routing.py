@@ -15,7 +15,7 @@ from pointsman import MidStreamError, NoDeploymentAvailable, Tool, Truncated
 from pointsman.types import ToolCallDelta
 from pointsman_simulator import Fault, Reply
 
-DIALECTS = ["ollama", "openai", "claude", "localai"]
+WIRES = ["ollama", "openai", "claude", "localai"]
 NO_BREAKER = {"circuit_breaker": {"enabled": False}}
 WEATHER = Tool(
     "get_weather", "the weather of a city", {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -25,9 +25,9 @@ PNG = base64.b64decode(
 )
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_every_provider_answers_whole_and_streamed(fleet, dialect: str) -> None:
-    upstream = await fleet.add(dialect, "one")
+@pytest.mark.parametrize("wire", WIRES)
+async def test_every_provider_answers_whole_and_streamed(fleet, wire: str) -> None:
+    upstream = await fleet.add(wire, "one")
     upstream.script(Reply(text="héllo wörld ☀"), Reply(text="héllo wörld ☀", split_bytes=1))
 
     async with fleet.router() as router:
@@ -43,9 +43,9 @@ async def test_every_provider_answers_whole_and_streamed(fleet, dialect: str) ->
     assert reply.deployment.startswith("one/")
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_every_provider_calls_tools_and_takes_their_results(fleet, dialect: str) -> None:
-    upstream = await fleet.add(dialect, "one")
+@pytest.mark.parametrize("wire", WIRES)
+async def test_every_provider_calls_tools_and_takes_their_results(fleet, wire: str) -> None:
+    upstream = await fleet.add(wire, "one")
     calls = [("get_weather", {"city": "Paris"}), ("get_weather", {"city": "Oslo"})]
     upstream.script(Reply(tool_calls=calls), Reply(tool_calls=calls), Reply(text="cold"))
 
@@ -69,9 +69,9 @@ async def test_every_provider_calls_tools_and_takes_their_results(fleet, dialect
     assert last.text == "cold"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_every_provider_takes_images_system_prompts_and_options(fleet, dialect: str) -> None:
-    upstream = await fleet.add(dialect, "one")
+@pytest.mark.parametrize("wire", WIRES)
+async def test_every_provider_takes_images_system_prompts_and_options(fleet, wire: str) -> None:
+    upstream = await fleet.add(wire, "one")
     image = {
         "type": "image_url",
         "image_url": {"url": "data:image/png;base64," + base64.b64encode(PNG).decode()},
@@ -126,9 +126,9 @@ async def test_an_upstream_lost_mid_burst_fails_no_call_and_only_the_streams_it_
     seed = time.time_ns() % 1_000_000
     print(f"seed {seed}")
     chance = random.Random(seed)
-    for dialect in DIALECTS:
-        await fleet.add(dialect, dialect, latency=(0.01, 0.1))
-        fleet.upstreams[dialect].default = Reply(tokens_per_second=200)
+    for wire in WIRES:
+        await fleet.add(wire, wire, latency=(0.01, 0.1))
+        fleet.upstreams[wire].default = Reply(tokens_per_second=200)
     ends: Counter[str] = Counter()
 
     async with fleet.router(strategy="least_connections") as router:
@@ -164,12 +164,12 @@ async def test_an_upstream_lost_mid_burst_fails_no_call_and_only_the_streams_it_
     print(dict(ends))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("way", ["whole", "before the first byte", "mid-stream"])
 async def test_a_caller_who_leaves_closes_the_upstream_connection_within_100_ms(
-    fleet, dialect: str, way: str
+    fleet, wire: str, way: str
 ) -> None:
-    upstream = await fleet.add(dialect, "one")
+    upstream = await fleet.add(wire, "one")
     latency = 0 if way == "mid-stream" else 30
     upstream.default = Reply(text="word " * 500, tokens_per_second=20, latency=latency)
     loop = asyncio.get_running_loop()
@@ -223,8 +223,8 @@ async def test_a_thousand_streams_ended_in_every_way_leave_nothing_in_flight(fle
             ]
         )
 
-    for dialect in DIALECTS:
-        (await fleet.add(dialect, dialect)).respond = respond
+    for wire in WIRES:
+        (await fleet.add(wire, wire)).respond = respond
     ways = ["finish", "cancel", "abandon", "drop unstarted", "leave early"]
     ends: Counter[str] = Counter()
 
@@ -267,9 +267,9 @@ async def test_a_thousand_streams_ended_in_every_way_leave_nothing_in_flight(fle
     assert ends["CancelledError"] > 0
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_stream_without_its_end_marker_is_an_error_and_never_a_success(fleet, dialect: str) -> None:
-    upstream = await fleet.add(dialect, "one")
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_stream_without_its_end_marker_is_an_error_and_never_a_success(fleet, wire: str) -> None:
+    upstream = await fleet.add(wire, "one")
     upstream.default = Reply(text="one two three four", fault=Fault.truncate_after(2))
 
     async with fleet.router() as router:
@@ -281,9 +281,9 @@ async def test_a_stream_without_its_end_marker_is_an_error_and_never_a_success(f
     assert isinstance(caught.value.cause, Truncated)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_streams_reuse_their_connection(fleet, dialect: str) -> None:
-    upstream = await fleet.add(dialect, "one")
+@pytest.mark.parametrize("wire", WIRES)
+async def test_streams_reuse_their_connection(fleet, wire: str) -> None:
+    upstream = await fleet.add(wire, "one")
     async with fleet.router() as router:
         for _ in range(10):
             async with router.stream("m", "hi", max_tokens=20) as stream:
@@ -295,7 +295,7 @@ async def test_streams_reuse_their_connection(fleet, dialect: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "headers"),
+    ("wire", "headers"),
     [
         ("openai", {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m30s"}),
         ("openai", {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "90s"}),
@@ -306,10 +306,10 @@ async def test_streams_reuse_their_connection(fleet, dialect: str) -> None:
     ],
 )
 async def test_what_an_upstream_says_is_left_lowers_our_limit_and_never_raises_it(
-    fleet, dialect: str, headers: dict[str, str]
+    fleet, wire: str, headers: dict[str, str]
 ) -> None:
     limits = {"requests": "10/min", "tokens": "100000/min"}
-    upstream = await fleet.add(dialect, "one", deployment={"limits": limits})
+    upstream = await fleet.add(wire, "one", deployment={"limits": limits})
     plenty = {name: "1000000" for name in headers if "remaining" in name}
     upstream.script(Reply(text="ok", headers=plenty), Reply(text="ok", headers=headers))
 

@@ -36,9 +36,9 @@ def test_a_damaged_stream_ends_in_an_answer_or_an_error_of_ours_however_it_is_cu
     assert report.slowest[0] < stream_fuzz.SLOW
 
 
-def test_every_dialect_has_streams_to_begin_with_and_each_ends_as_it_should_undamaged() -> None:
-    for dialect in stream_fuzz.FOLDERS:
-        assert len(stream_fuzz.bodies(dialect)) >= 4
+def test_every_wire_has_streams_to_begin_with_and_each_ends_as_it_should_undamaged() -> None:
+    for wire in stream_fuzz.FOLDERS:
+        assert len(stream_fuzz.bodies(wire)) >= 4
 
     ends = {stream_fuzz.stream(1, n, mutate=False).outcome([b""])[1] for n in range(50)}
     whole = {(given := stream_fuzz.stream(1, n, mutate=False)).outcome([given.body])[1] for n in range(200)}

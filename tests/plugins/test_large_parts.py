@@ -19,9 +19,7 @@ Write = Callable[[ChatRequest], Any]
 
 WIRES: dict[str, Write] = {
     "openai": lambda request: openai.chat_body(request, "m", openai.Quirks(), stream=False),
-    "claude": lambda request: claude.messages_body(
-        request, model="m", dialect=claude.Dialect(), stream=False
-    ),
+    "claude": lambda request: claude.messages_body(request, model="m", wire=claude.Wire(), stream=False),
     "ollama": lambda request: ollama.chat_body(request, "m", ollama.Defaults({}, {}), stream=False),
 }
 DATA = b"some text"

@@ -1,4 +1,4 @@
-"""Every dialect sends the same, however a conversation was handed in; and it counts as much."""
+"""Every wire sends the same, however a conversation was handed in; and it counts as much."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def openai_body(quirks: openai.Quirks, model: str = "m") -> Body:
     return lambda request: openai.chat_body(request, model, quirks, stream=False)
 
 
-def claude_body(dialect: claude.Dialect) -> Body:
-    return lambda request: claude.messages_body(request, model="m", dialect=dialect, stream=False)
+def claude_body(wire: claude.Wire) -> Body:
+    return lambda request: claude.messages_body(request, model="m", wire=wire, stream=False)
 
 
-DIALECTS: Mapping[str, Body] = {
+WIRES: Mapping[str, Body] = {
     "openai": openai_body(openai.Quirks(official=True), "gpt-5"),
     "compatible": openai_body(openai.Quirks(reasoning_field="reasoning")),
     "compatible, no pictures": openai_body(openai.Quirks(unsupported=("images", "tools"))),
     "localai": openai_body(LOCALAI),
     "ollama": lambda request: ollama.chat_body(request, "m", ollama.Defaults({}, {}), stream=False),
-    "claude": claude_body(claude.Dialect()),
-    "claude, late system prompts refused": claude_body(claude.Dialect(late_system="refuse")),
+    "claude": claude_body(claude.Wire()),
+    "claude, late system prompts refused": claude_body(claude.Wire(late_system="refuse")),
     "claude, late system prompts native": claude_body(
-        claude.Dialect(api_version="2026-10-21", late_system="native")
+        claude.Wire(api_version="2026-10-21", late_system="native")
     ),
 }
 
@@ -109,7 +109,7 @@ def sent(body: Body, messages: Sequence[Message]) -> Any:
         return type(error), error.message
 
 
-@pytest.mark.parametrize("body", DIALECTS.values(), ids=DIALECTS)
+@pytest.mark.parametrize("body", WIRES.values(), ids=WIRES)
 @settings(deadline=None, max_examples=150)
 @example([{"role": "system", "content": "s"}])
 @example([{"role": "user", "content": "x"}, {"role": "assistant", "content": "begun "}])
@@ -127,7 +127,7 @@ def test_the_body_is_the_same_however_a_conversation_was_handed_in(
     assert sent(body, as_messages(messages)) == general
 
 
-@pytest.mark.parametrize("body", DIALECTS.values(), ids=DIALECTS)
+@pytest.mark.parametrize("body", WIRES.values(), ids=WIRES)
 @settings(deadline=None, max_examples=150)
 @given(
     st.lists(
@@ -167,7 +167,7 @@ def test_for_a_plain_conversation_no_message_is_made(conversation: list[dict[str
 
     input_estimate(request)
     for name in ("openai", "compatible, no pictures", "localai", "ollama"):
-        sent(DIALECTS[name], request.messages)
+        sent(WIRES[name], request.messages)
 
     assert type(request.messages) is TextMessages
     assert request.messages._messages is None

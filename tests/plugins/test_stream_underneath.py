@@ -206,7 +206,7 @@ def test_an_answer_of_ollama_is_the_same_in_lines_and_in_one_piece(
 @pytest.mark.parametrize("kind", ["localai", "openai"])
 @pytest.mark.parametrize("reason", ["stop", "length"])
 @pytest.mark.parametrize("calls", [0, 2])
-async def test_an_answer_of_the_openai_dialect_is_the_same_in_events_and_in_one_piece(
+async def test_an_answer_of_the_openai_wire_is_the_same_in_events_and_in_one_piece(
     kind: str, reason: str, calls: int
 ) -> None:
     made = [

@@ -74,7 +74,7 @@ SEEN = ("\\x1b]52;c;", "\\x9b2J", "\\u202eevil", "\\x7f\\x7f", "[red]danger[/red
 
 
 class Hostile:
-    """Speaks the dialect of OpenAI on 127.0.0.1, with `EVIL` in every place that holds text.
+    """Speaks the wire of OpenAI on 127.0.0.1, with `EVIL` in every place that holds text.
 
     Of Ollama's it has what manages models: their list, their details, and pulls.
 

@@ -83,7 +83,7 @@ class Exchange:
 
     @property
     def provider(self) -> str:
-        """The folder: which dialect and product."""
+        """The folder: which wire and product."""
         return self.id.split("/")[1]
 
     @property
@@ -424,7 +424,7 @@ def json_lines(body: bytes) -> list[Any]:
     return [json.loads(line) for line in body.decode().split("\n") if line.strip()]
 
 
-# ── what an exchange of the OpenAI dialect says, read independently of the plugin ────────────────────
+# ── what an exchange of the OpenAI wire says, read independently of the plugin ────────────────────
 
 
 @dataclass
@@ -466,7 +466,7 @@ def openai_endpoint(exchange: Exchange) -> str:
         if f"/{word}/" in path:
             return f"- {word}"
     return {"GET": "- one model or server properties", "DELETE": "- deletion"}.get(
-        exchange.method, "- another dialect"
+        exchange.method, "- another wire"
     )
 
 

@@ -23,7 +23,7 @@ PointsmanError
 │   ├── AttemptTimeout          a timer of ours ran out
 │   │   ├── FirstTokenTimeout   nothing arrived in time
 │   │   └── IdleTimeout         the stream fell silent
-│   ├── BadResponse             the answer was not what the dialect allows
+│   ├── BadResponse             the answer was not what the wire allows
 │   └── Truncated               the answer ended without its end marker
 ├── MidStreamError              a stream broke after content had been delivered
 ├── NoDeploymentAvailable       nothing is ready to take the call, with the reason for each
@@ -363,13 +363,13 @@ class IdleTimeout(AttemptTimeout):
 
 
 class BadResponse(ProviderError):
-    """The answer was not what the dialect allows."""
+    """The answer was not what the wire allows."""
 
     code = "bad_response"
 
 
 class Truncated(ProviderError):
-    """The answer ended without the end marker of its dialect: it is not complete."""
+    """The answer ended without the end marker of its wire: it is not complete."""
 
     code = "truncated"
 

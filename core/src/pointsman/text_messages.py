@@ -33,7 +33,7 @@ class TextMessages(Struct, Sequence[Message], metaclass=_SequenceMeta, frozen=Tr
     _messages: tuple[Message, ...] | None = None  # what both were taken from, or what was made of them
 
     def mappings(self, *, system: str = "system") -> list[dict[str, Any]]:
-        """`role` and `content` of each, as OpenAI's dialect and its like have them; newly made.
+        """`role` and `content` of each, as OpenAI's wire and its like have them; newly made.
 
         Args: system: the word for the role `system`, which some models call `developer`.
         """

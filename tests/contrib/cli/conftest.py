@@ -112,15 +112,13 @@ class Servers:
         """What `work` returns, on the upstreams' loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
-    def add(self, dialect: str, **options: Any) -> Upstream:
-        return self.do(self._simulator.add(dialect, **options))
+    def add(self, wire: str, **options: Any) -> Upstream:
+        return self.do(self._simulator.add(wire, **options))
 
     def configure(self, *upstreams: Upstream, more: str = "", strategy: str = "round_robin") -> Path:
         """`pointsman.yaml` in the working directory, with the model `assistant` over all of `upstreams`."""
         lines = ["providers:"]
-        lines += [
-            f"  {each.name}: {{type: {each.dialect}, base_url: '{each.base_url}'}}" for each in upstreams
-        ]
+        lines += [f"  {each.name}: {{type: {each.wire}, base_url: '{each.base_url}'}}" for each in upstreams]
         lines += ["models:", "  assistant:", f"    strategy: {strategy}", "    deployments:"]
         lines += [f"      - {each.name}/{next(iter(each.site.models))}" for each in upstreams]
         file = self.workdir / "pointsman.yaml"

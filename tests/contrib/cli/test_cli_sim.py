@@ -16,7 +16,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("word", "meaning"), WORDS.items())
-def test_a_word_says_dialect_port_and_name(word: str, meaning: Wanted) -> None:
+def test_a_word_says_wire_port_and_name(word: str, meaning: Wanted) -> None:
     assert wanted(word) == meaning
 
 

@@ -1,4 +1,4 @@
-"""A real HTTP client, and one question in the words of each dialect."""
+"""A real HTTP client, and one question in the words of each wire."""
 
 import json
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ class Got:
         return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
     def pieces(self) -> list[str]:
-        """The pieces of text in a streamed body, whatever its dialect."""
+        """The pieces of text in a streamed body, whatever its wire."""
         return [piece for frame in self.frames() if frame != "[DONE]" for piece in _pieces(frame)]
 
 
@@ -52,7 +52,7 @@ def _pieces(frame: dict[str, Any]) -> list[str]:
 
 
 class Client:
-    """Asks an upstream in its own dialect."""
+    """Asks an upstream in its own wire."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
@@ -64,10 +64,10 @@ class Client:
             "stream": stream,
         }
         headers = {}
-        if upstream.dialect == "claude":
+        if upstream.wire == "claude":
             body["max_tokens"] = 100
             headers["anthropic-version"] = "2023-06-01"
-        url = upstream.base_url + PATHS[upstream.dialect]
+        url = upstream.base_url + PATHS[upstream.wire]
         return self.session.post(url, json=body | fields, headers=headers, allow_redirects=False)
 
     async def ask(self, upstream: Upstream, **fields: Any) -> Got:
@@ -91,6 +91,6 @@ async def client() -> AsyncIterator[Client]:
 
 
 @pytest.fixture(params=sorted(PATHS))
-def dialect(request: pytest.FixtureRequest) -> str:
-    """Each dialect in turn."""
+def wire(request: pytest.FixtureRequest) -> str:
+    """Each wire in turn."""
     return str(request.param)

@@ -1,4 +1,4 @@
-"""Each fault as a client sees it on the wire, in each dialect."""
+"""Each fault as a client sees it on the wire, in each API."""
 
 import asyncio
 import json
@@ -16,8 +16,8 @@ def with_fault(fault: Fault, **fields: Any) -> Reply:
     return Reply(chunks=SIX.chunks, fault=fault, **fields)
 
 
-async def test_a_reset_comes_before_any_byte(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
+async def test_a_reset_comes_before_any_byte(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(Reply(fault=Fault.reset()))
 
     with pytest.raises(aiohttp.ClientConnectionError):
@@ -44,9 +44,9 @@ async def test_a_reset_is_a_reset_and_not_a_close(simulator: Simulator) -> None:
     ("fault", "outcome"), [(Fault.reset_after(2), "faulted"), (Fault.cut_after(2), "faulted")]
 )
 async def test_a_broken_stream_stops_after_its_events(
-    simulator: Simulator, client: Any, dialect: str, fault: Fault, outcome: str
+    simulator: Simulator, client: Any, wire: str, fault: Fault, outcome: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(with_fault(fault))
     received = bytearray()
 
@@ -63,8 +63,8 @@ async def test_a_broken_stream_stops_after_its_events(
     assert up.requests[0].outcome == outcome
 
 
-async def test_a_cut_body_is_shorter_than_announced(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
+async def test_a_cut_body_is_shorter_than_announced(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(Reply(fault=Fault.cut_after(0)))
 
     with pytest.raises(aiohttp.ClientPayloadError):
@@ -72,9 +72,9 @@ async def test_a_cut_body_is_shorter_than_announced(simulator: Simulator, client
 
 
 async def test_a_truncated_stream_ends_cleanly_without_its_end(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(with_fault(Fault.truncate_after(3)))
 
     got = await client.ask(up, stream=True)
@@ -85,9 +85,9 @@ async def test_a_truncated_stream_ends_cleanly_without_its_end(
 
 
 async def test_omitting_the_terminator_keeps_the_finish_reason(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(Reply(text="hi", omit_terminator=True))
 
     got = await client.ask(up, stream=True)
@@ -95,7 +95,7 @@ async def test_omitting_the_terminator_keeps_the_finish_reason(
     assert "[DONE]" not in got.text
     assert "message_stop" not in got.text
     assert '"done":true' not in got.text
-    if dialect != "ollama":  # there the reason is part of the terminator
+    if wire != "ollama":  # there the reason is part of the terminator
         assert '"stop"' in got.text or '"end_turn"' in got.text
 
 
@@ -109,20 +109,20 @@ ERROR_MARKS = {
 
 @pytest.mark.parametrize("n", [0, 2])
 async def test_an_error_event_comes_after_status_200(
-    simulator: Simulator, client: Any, dialect: str, n: int
+    simulator: Simulator, client: Any, wire: str, n: int
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(with_fault(Fault.error_after(n, kind="overloaded")))
 
     got = await client.ask(up, stream=True)
 
     assert got.status == 200
     assert got.pieces() == ["one", " two"][:n]
-    assert ERROR_MARKS[dialect] in got.text
+    assert ERROR_MARKS[wire] in got.text
 
 
-async def test_an_error_event_can_be_the_very_first(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
+async def test_an_error_event_can_be_the_very_first(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(with_fault(Fault.error_after(0, opening=False)))
 
     got = await client.ask(up, stream=True)
@@ -145,7 +145,7 @@ async def test_localai_completions_send_their_failure_as_text(simulator: Simulat
 
 
 STATUSES = [
-    # dialect, code, kind, a part of the body
+    # wire, code, kind, a part of the body
     ("openai", 429, None, '"code":"rate_limit_exceeded"'),
     ("openai", 429, "quota", '"type":"insufficient_quota","param":null,"code":"insufficient_quota"'),
     ("openai", 500, None, '"type":"server_error"'),
@@ -174,7 +174,7 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("api", "code", "kind", "part"), STATUSES)
-async def test_an_http_error_has_the_body_of_its_dialect(
+async def test_an_http_error_has_the_body_of_its_wire(
     simulator: Simulator, client: Any, api: str, code: int, kind: str | None, part: str
 ) -> None:
     up = await simulator.add(api)
@@ -187,10 +187,8 @@ async def test_an_http_error_has_the_body_of_its_dialect(
     assert (got.text == "") == (kind == "empty")
 
 
-async def test_retry_after_is_sent_in_the_dialects_way(
-    simulator: Simulator, client: Any, dialect: str
-) -> None:
-    up = await simulator.add(dialect)
+async def test_retry_after_is_sent_in_the_wires_way(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(
         Reply(fault=Fault.status(429, retry_after=1.5)),
         Reply(fault=Fault.status(429, retry_after=7)),
@@ -199,7 +197,7 @@ async def test_retry_after_is_sent_in_the_dialects_way(
 
     fraction, whole, date = [(await client.ask(up)).headers for _ in range(3)]
 
-    if dialect == "openai":
+    if wire == "openai":
         assert (fraction["retry-after"], fraction["retry-after-ms"]) == ("2", "1500")
     else:
         assert fraction["retry-after"] == "1.5"
@@ -207,7 +205,7 @@ async def test_retry_after_is_sent_in_the_dialects_way(
     assert date["retry-after"] == "Mon, 10 Aug 2026 10:00:07 GMT"
 
 
-async def test_a_scripted_body_replaces_the_dialects(simulator: Simulator, client: Any) -> None:
+async def test_a_scripted_body_replaces_the_wires(simulator: Simulator, client: Any) -> None:
     up = await simulator.add("openai")
     up.script(Reply(fault=Fault.status(418, body="short"), headers={"x-should-retry": "false"}))
 
@@ -216,8 +214,8 @@ async def test_a_scripted_body_replaces_the_dialects(simulator: Simulator, clien
     assert (got.status, got.text, got.headers["x-should-retry"]) == (418, "short", "false")
 
 
-async def test_invalid_json_is_no_json(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
+async def test_invalid_json_is_no_json(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(with_fault(Fault.invalid_json()), with_fault(Fault.invalid_json()))
 
     whole = await client.ask(up)
@@ -231,9 +229,9 @@ async def test_invalid_json_is_no_json(simulator: Simulator, client: Any, dialec
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_invalid_utf8_cannot_be_decoded(
-    simulator: Simulator, client: Any, dialect: str, stream: bool
+    simulator: Simulator, client: Any, wire: str, stream: bool
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(with_fault(Fault.invalid_utf8()))
 
     got = await client.ask(up, stream=stream)
@@ -244,9 +242,9 @@ async def test_invalid_utf8_cannot_be_decoded(
 
 
 async def test_a_dripping_body_takes_its_time_and_is_right(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(with_fault(Fault.drip(20_000)), with_fault(Fault.drip(20_000)))
     loop = asyncio.get_running_loop()
 
@@ -260,8 +258,8 @@ async def test_a_dripping_body_takes_its_time_and_is_right(
     assert "one two three four five six" in whole.text
 
 
-async def test_a_giant_line_is_one_event(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
+async def test_a_giant_line_is_one_event(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(Reply(fault=Fault.giant_line(300_000)))
 
     got = await client.ask(up, stream=True)
@@ -270,9 +268,9 @@ async def test_a_giant_line_is_one_event(simulator: Simulator, client: Any, dial
 
 
 async def test_a_wrong_content_type_keeps_or_replaces_the_body(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     page = "<html>login</html>"
     up.script(
         Reply(text="hi", fault=Fault.wrong_content_type()), Reply(fault=Fault.wrong_content_type(body=page))
@@ -286,8 +284,8 @@ async def test_a_wrong_content_type_keeps_or_replaces_the_body(
     assert replaced.text == page
 
 
-async def test_a_redirect_names_its_target(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
+async def test_a_redirect_names_its_target(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(Reply(fault=Fault.redirect("http://127.0.0.1:9/elsewhere")))
 
     got = await client.ask(up)
@@ -313,9 +311,9 @@ async def test_loading_is_an_answer_at_localai_and_a_wait_at_ollama(
 
 @pytest.mark.parametrize("fault", [Fault.stall(), Fault.stall_after(2)])
 async def test_a_stalled_request_lasts_until_the_client_leaves(
-    simulator: Simulator, client: Any, dialect: str, fault: Fault
+    simulator: Simulator, client: Any, wire: str, fault: Fault
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(with_fault(fault))
     task = asyncio.create_task(client.ask(up, stream=True))
     record = await up.arrived()
@@ -329,9 +327,9 @@ async def test_a_stalled_request_lasts_until_the_client_leaves(
 
 
 async def test_split_bytes_cut_characters_and_change_nothing(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     text = "Grüße, 世界 🚂"
     up.script(Reply(text=text, split_bytes=1), Reply(text=text, split_bytes=3))
     parts = []
@@ -346,12 +344,12 @@ async def test_split_bytes_cut_characters_and_change_nothing(
     assert text in whole.text
 
 
-async def test_pings_come_before_the_first_content(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
+async def test_pings_come_before_the_first_content(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(Reply(text="hi", pings=3))
 
     got = await client.ask(up, stream=True)
 
-    mark = {"claude": "event: ping\n", "ollama": '"content":""},"done":false'}.get(dialect, ": ping\n\n")
+    mark = {"claude": "event: ping\n", "ollama": '"content":""},"done":false'}.get(wire, ": ping\n\n")
     assert got.text.count(mark) == 3
     assert got.text.rindex(mark) < got.text.index("hi")

@@ -178,7 +178,7 @@ async def test_openais_client_gets_vectors_of_the_length_it_asks_for(client: ope
         got = await client.embeddings.create(model=model(client), input=["one", "two"], dimensions=dimensions)
 
         # LocalAI takes no notice of it.
-        is_read = client.upstream.dialect != "localai"  # type: ignore[attr-defined]
+        is_read = client.upstream.wire != "localai"  # type: ignore[attr-defined]
         expected = dimensions if is_read else len(own.data[0].embedding)
         assert [len(each.embedding) for each in got.data] == [expected] * 2
         assert [each.index for each in got.data] == [0, 1]

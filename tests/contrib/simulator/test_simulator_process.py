@@ -24,7 +24,7 @@ async def started(*arguments: str) -> tuple[asyncio.subprocess.Process, dict[str
 
 async def test_a_process_says_where_it_listens_and_ends_with_sigterm(client: Any) -> None:
     process, ready = await started(
-        "--dialect", "ollama", "--name", "x", "--models", "a,b", "--reply", '{"text": "hello"}'
+        "--wire", "ollama", "--name", "x", "--models", "a,b", "--reply", '{"text": "hello"}'
     )
 
     async with client.session.post(
@@ -33,13 +33,13 @@ async def test_a_process_says_where_it_listens_and_ends_with_sigterm(client: Any
         body = await response.json()
     process.send_signal(signal.SIGTERM)
 
-    assert (ready["name"], ready["dialect"], ready["pid"]) == ("x", "ollama", process.pid)
+    assert (ready["name"], ready["wire"], ready["pid"]) == ("x", "ollama", process.pid)
     assert body["response"] == "hello"
     assert await asyncio.wait_for(process.wait(), 10) == 0
 
 
 async def test_a_killed_process_breaks_its_connections(client: Any) -> None:
-    process, ready = await started("--dialect", "localai", "--latency", "60")
+    process, ready = await started("--wire", "localai", "--latency", "60")
     body = {"model": "qwen3-4b", "messages": [{"role": "user", "content": "x"}]}
     task = asyncio.create_task(client.session.post(ready["base_url"] + "/v1/chat/completions", json=body))
     async with client.session.get(ready["base_url"] + "/healthz") as response:

@@ -1,4 +1,4 @@
-"""The server around the dialects: script, accounting, disconnects, loss, repeatability."""
+"""The server around the wires: script, accounting, disconnects, loss, repeatability."""
 
 import asyncio
 import gc
@@ -53,9 +53,9 @@ async def test_a_request_is_remembered(simulator: Simulator, client: Any) -> Non
 
 
 async def test_latency_comes_before_the_first_byte_and_pace_between_the_pieces(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect, latency=0.05, tokens_per_second=100)
+    up = await simulator.add(wire, latency=0.05, tokens_per_second=100)
     up.script(Reply(text="a b c d e f"))
     loop = asyncio.get_running_loop()
 
@@ -71,9 +71,9 @@ async def test_latency_comes_before_the_first_byte_and_pace_between_the_pieces(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_leaves_before_the_first_byte_is_noticed_within_100_ms(
-    simulator: Simulator, client: Any, dialect: str, stream: bool
+    simulator: Simulator, client: Any, wire: str, stream: bool
 ) -> None:
-    up = await simulator.add(dialect, default=Reply(latency=60))
+    up = await simulator.add(wire, default=Reply(latency=60))
     task = asyncio.create_task(client.ask(up, stream=stream))
     record = await up.arrived()
 
@@ -88,9 +88,9 @@ async def test_a_client_that_leaves_before_the_first_byte_is_noticed_within_100_
 
 
 async def test_a_client_that_leaves_mid_stream_is_noticed_within_100_ms(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect, default=Reply(text="word " * 1000, tokens_per_second=20))
+    up = await simulator.add(wire, default=Reply(text="word " * 1000, tokens_per_second=20))
 
     async with client.post(up, stream=True) as response:
         await response.content.readany()
@@ -106,9 +106,9 @@ async def test_a_client_that_leaves_mid_stream_is_noticed_within_100_ms(
 
 
 async def test_a_stopped_upstream_loses_its_connections_and_comes_back_on_its_port(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect, default=Reply(latency=60))
+    up = await simulator.add(wire, default=Reply(latency=60))
     url = up.base_url
     task = asyncio.create_task(client.ask(up))
     record = await up.arrived()
@@ -162,17 +162,15 @@ async def test_a_thousand_streams_at_once_all_end(simulator: Simulator, client: 
     assert up.in_flight == 0
 
 
-async def _bodies(seed: int, dialect: str, client: Any) -> list[bytes]:
+async def _bodies(seed: int, wire: str, client: Any) -> list[bytes]:
     async with Simulator(seed=seed) as simulator:
-        up = await simulator.add(
-            dialect, name="same", default=Reply(call_first_tool=True, latency=(0, 0.001))
-        )
+        up = await simulator.add(wire, name="same", default=Reply(call_first_tool=True, latency=(0, 0.001)))
         up.script(Reply(), Reply(text="x", reasoning="y", tool_calls=(("f", {"a": 1}),)))
         return [(await client.ask(up, stream=stream)).body for stream in (False, True, True, False)]
 
 
-async def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(client: Any, dialect: str) -> None:
-    first, again, other = [await _bodies(seed, dialect, client) for seed in (7, 7, 8)]
+async def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(client: Any, wire: str) -> None:
+    first, again, other = [await _bodies(seed, wire, client) for seed in (7, 7, 8)]
 
     assert first == again
     assert all(a != b for a, b in zip(first[:1] + first[2:], other[:1] + other[2:], strict=True))
@@ -187,7 +185,7 @@ async def test_two_upstreams_of_one_simulator_are_apart(simulator: Simulator, cl
     assert one.port != two.port
 
 
-async def test_a_name_is_taken_once_and_a_dialect_must_exist(simulator: Simulator) -> None:
+async def test_a_name_is_taken_once_and_a_wire_must_exist(simulator: Simulator) -> None:
     await simulator.add("ollama", name="gpu")
 
     with pytest.raises(ValueError, match="gpu"):

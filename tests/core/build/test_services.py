@@ -24,7 +24,7 @@ from pointsman.plugin import (
     ServiceFactory,
     hookimpl,
 )
-from pointsman.testing import Scripted
+from pointsman.testing import Scripted, run
 
 
 class Settings(BaseModel):
@@ -260,11 +260,14 @@ class Unclosing(Recorded):
         await asyncio.Event().wait()
 
 
-async def test_a_service_that_cannot_be_closed_hinders_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_service_that_cannot_be_closed_hinders_nobody(caplog: pytest.LogCaptureFixture) -> None:
     offering, done = recorded("one", "two", "three", kind=Unclosing)
 
-    async with router(offering, one={}, two={"port": 2}, three={"port": 1}):
-        pass
+    async def main() -> None:
+        async with router(offering, one={}, two={"port": 2}, three={"port": 1}):
+            pass
+
+    run(main())
 
     assert done[3:] == ["close three:1", "close two:2", "close one:1"]
     assert "service plugin 'two' is not closed after 5 s" in caplog.text

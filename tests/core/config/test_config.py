@@ -91,7 +91,7 @@ def test_everything_but_the_providers_has_a_default() -> None:
 
     assert config.strategy.type == "round_robin"
     assert config.retry.type == "exponential"
-    assert config.transport == "auto"
+    assert config.transport.type == "auto"
     assert config.timeouts.model_dump() == {
         "connect": 5.0, "first_token": 60.0, "idle": 60.0, "total": 600.0, "attempt": None,
         "drain": 30.0,

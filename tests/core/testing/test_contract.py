@@ -122,7 +122,7 @@ class WholeLines(JsonLineFramer):
 
 
 class Toy(Provider):
-    """A small dialect, spoken well."""
+    """A small wire, spoken well."""
 
     decoder: Callable[[], Any] = Decoder
     framer: Callable[[], Any] = WholeLines

@@ -36,12 +36,12 @@ from pointsman.transports.factory import TransportFactory
 
 TEXT = "héllo wörld ☀ fine"
 PIECES = ["héllo ", "wörld ", "☀ ", "fine"]
-DIALECTS = ("openai", "localai", "claude", "ollama")
+WIRES = ("openai", "localai", "claude", "ollama")
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """What a server of the dialect sends for `TEXT`, in UTF-8 as it is."""
+class Wire:
+    """What a server of the wire sends for `TEXT`, in UTF-8 as it is."""
 
     name: str
     stream: bytes
@@ -63,14 +63,14 @@ def sse(value: Any, event: str = "") -> bytes:
     return (f"event: {event}\n".encode() if event else b"") + b"data: " + dumped(value) + b"\n\n"
 
 
-def openai(name: str) -> Dialect:
+def openai(name: str) -> Wire:
     def chunk(finish: str | None = None, **delta: str) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return sse({"id": "c1", "object": "chat.completion.chunk", "model": "x", "choices": [choice]})
 
     end = chunk("stop") + b"data: [DONE]\n\n"
     message = {"role": "assistant", "content": TEXT}
-    return Dialect(
+    return Wire(
         name,
         chunk(role="assistant", content="") + b"".join(chunk(content=each) for each in PIECES) + end,
         dumped(
@@ -82,7 +82,7 @@ def openai(name: str) -> Dialect:
     )
 
 
-def claude() -> Dialect:
+def claude() -> Wire:
     message: dict[str, Any] = {"id": "m1", "type": "message", "role": "assistant", "model": "x"}
     begun = [
         sse({"type": "message_start", "message": {**message, "content": [], "usage": {}}}, "message_start"),
@@ -106,7 +106,7 @@ def claude() -> Dialect:
     ]
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "boom"}}
     content = [{"type": "text", "text": TEXT}]
-    return Dialect(
+    return Wire(
         "claude",
         b"".join(begun + deltas + done),
         dumped({**message, "content": content, "stop_reason": "end_turn", "usage": {}}),
@@ -116,13 +116,13 @@ def claude() -> Dialect:
     )
 
 
-def ollama() -> Dialect:
+def ollama() -> Wire:
     def line(text: str, **more: Any) -> bytes:
         message = {"role": "assistant", "content": text}
         return dumped({"model": "x", "message": message, "done": False, **more}) + b"\n"
 
     end = line("", done=True, done_reason="stop")
-    return Dialect(
+    return Wire(
         "ollama",
         b"".join(line(each) for each in PIECES) + end,
         line(TEXT, done=True, done_reason="stop"),
@@ -152,16 +152,16 @@ class Transports(PointsmanSpec):
         ]
 
 
-def upstream(dialect: Dialect, *script: FaultStep, streamed: bool, **more: Any) -> FaultUpstream:
-    reply = CannedReply(200, dialect.stream, {"content-type": dialect.content_type})
+def upstream(wire: Wire, *script: FaultStep, streamed: bool, **more: Any) -> FaultUpstream:
+    reply = CannedReply(200, wire.stream, {"content-type": wire.content_type})
     if not streamed:
-        reply = CannedReply(200, dialect.whole, {"content-type": "application/json"})
-    return FaultUpstream(reply, *script, frames=dialect.frames, **more)
+        reply = CannedReply(200, wire.whole, {"content-type": "application/json"})
+    return FaultUpstream(reply, *script, frames=wire.frames, **more)
 
 
-def router(dialect: Dialect, attempts: int = 1, **upstreams: FaultUpstream) -> Router:
+def router(wire: Wire, attempts: int = 1, **upstreams: FaultUpstream) -> Router:
     providers = {
-        name: {"type": dialect.name, "base_url": f"http://{name}.test", "api_key": "k-1", "transport": name}
+        name: {"type": wire.name, "base_url": f"http://{name}.test", "api_key": "k-1", "transport": name}
         for name in upstreams
     }
     config = {
@@ -185,9 +185,9 @@ class End:
     attempts: Sequence[str] = ()
 
 
-def ended(dialect: str, *faults: FaultStep, streamed: bool, attempts: int = 1) -> End:
+def ended(wire: str, *faults: FaultStep, streamed: bool, attempts: int = 1) -> End:
     """One call, whose attempts go to a faulty upstream (`a`) first, and then to a sound one (`b`)."""
-    given = HERE[dialect]
+    given = HERE[wire]
 
     async def work() -> End:
         end = End()
@@ -218,9 +218,9 @@ def ended(dialect: str, *faults: FaultStep, streamed: bool, attempts: int = 1) -
     return end
 
 
-def step(fault: str, dialect: str, *, pieces: int) -> FaultStep:
+def step(fault: str, wire: str, *, pieces: int) -> FaultStep:
     """The fault of that name, in a stream after `pieces` pieces of text."""
-    given = HERE[dialect]
+    given = HERE[wire]
     length = given.through(pieces)
     frames = given.opening + pieces
     made: dict[str, FaultStep] = {
@@ -253,37 +253,37 @@ BROKEN: dict[str, type[CallError]] = {
 }
 
 
-def kind(fault: str, dialect: str) -> type[CallError]:
-    return Overloaded if (fault, dialect) == ("error", "claude") else BROKEN[fault]
+def kind(fault: str, wire: str) -> type[CallError]:
+    return Overloaded if (fault, wire) == ("error", "claude") else BROKEN[fault]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_fault_before_the_first_content_is_the_error_of_its_kind(dialect: str, fault: str) -> None:
-    end = ended(dialect, step(fault, dialect, pieces=0), streamed=True)
+def test_a_fault_before_the_first_content_is_the_error_of_its_kind(wire: str, fault: str) -> None:
+    end = ended(wire, step(fault, wire, pieces=0), streamed=True)
 
-    assert isinstance(end.error, DeadlineExceeded if fault in LATE else kind(fault, dialect))
+    assert isinstance(end.error, DeadlineExceeded if fault in LATE else kind(fault, wire))
     assert not isinstance(end.error, MidStreamError)
     assert end.text == ""
     if fault in LATE:
         assert end.seconds == pytest.approx(100, abs=0.01)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_fault_before_the_first_content_is_made_good_elsewhere(dialect: str, fault: str) -> None:
-    end = ended(dialect, step(fault, dialect, pieces=0), streamed=True, attempts=2)
+def test_a_fault_before_the_first_content_is_made_good_elsewhere(wire: str, fault: str) -> None:
+    end = ended(wire, step(fault, wire, pieces=0), streamed=True, attempts=2)
 
     assert (end.text, end.error) == (TEXT, None)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_fault_after_content_ends_the_stream_once_with_what_was_delivered(dialect: str, fault: str) -> None:
-    end = ended(dialect, step(fault, dialect, pieces=2), streamed=True, attempts=2)
+def test_a_fault_after_content_ends_the_stream_once_with_what_was_delivered(wire: str, fault: str) -> None:
+    end = ended(wire, step(fault, wire, pieces=2), streamed=True, attempts=2)
 
     assert isinstance(end.error, MidStreamError)
-    assert isinstance(end.error.cause, kind(fault, dialect))
+    assert isinstance(end.error.cause, kind(fault, wire))
     assert end.error.text == end.text == "héllo wörld "
     if fault == "stall":
         assert isinstance(end.error.cause, IdleTimeout)
@@ -293,7 +293,7 @@ def test_a_fault_after_content_ends_the_stream_once_with_what_was_delivered(dial
         assert end.seconds == pytest.approx(16, abs=0.01)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize(
     ("fault", "error"),
@@ -306,9 +306,9 @@ def test_a_fault_after_content_ends_the_stream_once_with_what_was_delivered(dial
     ids=lambda given: given.name if isinstance(given, Fault) else "",
 )
 def test_a_fault_that_leaves_no_answer_is_the_error_of_its_kind(
-    dialect: str, streamed: bool, fault: Fault, error: type[CallError]
+    wire: str, streamed: bool, fault: Fault, error: type[CallError]
 ) -> None:
-    end = ended(dialect, fault, streamed=streamed)
+    end = ended(wire, fault, streamed=streamed)
 
     assert type(end.error) is error
     if isinstance(end.error, ConnectionFailed):
@@ -322,29 +322,29 @@ def test_a_whole_answer_above_the_limit_is_a_bad_response() -> None:
     assert type(end.error) is BadResponse
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-def test_an_upstream_that_never_answers_is_given_up_in_time(dialect: str, streamed: bool) -> None:
-    end = ended(dialect, Fault.timeout(), streamed=streamed)
+def test_an_upstream_that_never_answers_is_given_up_in_time(wire: str, streamed: bool) -> None:
+    end = ended(wire, Fault.timeout(), streamed=streamed)
 
     assert type(end.error) is DeadlineExceeded
     assert end.seconds == pytest.approx(100, abs=0.01)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-def test_a_body_that_drips_is_ended_by_our_timers_and_not_by_its_reads(dialect: str, streamed: bool) -> None:
-    end = ended(dialect, Fault.drip(1), streamed=streamed)
+def test_a_body_that_drips_is_ended_by_our_timers_and_not_by_its_reads(wire: str, streamed: bool) -> None:
+    end = ended(wire, Fault.drip(1), streamed=streamed)
 
     late = end.error.cause if isinstance(end.error, MidStreamError) else end.error
     assert type(late) is DeadlineExceeded
     assert end.seconds == pytest.approx(100, abs=0.01)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", [Fault.cut_after(30), Fault.truncate_after(30), Fault.reset_after(30)])
-def test_half_a_whole_answer_is_an_error(dialect: str, fault: Fault) -> None:
-    end = ended(dialect, fault, streamed=False)
+def test_half_a_whole_answer_is_an_error(wire: str, fault: Fault) -> None:
+    end = ended(wire, fault, streamed=False)
 
     errors = {
         "cut_after": (Truncated,),
@@ -354,16 +354,16 @@ def test_half_a_whole_answer_is_an_error(dialect: str, fault: Fault) -> None:
     assert type(end.error) in errors[fault.name]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_stream_without_its_end_marker_is_truncated_however_much_text_it_had(dialect: str) -> None:
-    end = ended(dialect, Fault.no_terminator(), streamed=True)
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_stream_without_its_end_marker_is_truncated_however_much_text_it_had(wire: str) -> None:
+    end = ended(wire, Fault.no_terminator(), streamed=True)
 
     assert isinstance(end.error, MidStreamError)
     assert type(end.error.cause) is Truncated
     assert end.error.text == TEXT
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize(
     ("fault", "seconds"),
@@ -379,28 +379,26 @@ def test_a_stream_without_its_end_marker_is_truncated_however_much_text_it_had(d
     ],
     ids=lambda given: given.name if isinstance(given, Fault) else "",
 )
-def test_what_does_no_harm_is_answered(
-    dialect: str, streamed: bool, fault: FaultStep, seconds: float
-) -> None:
+def test_what_does_no_harm_is_answered(wire: str, streamed: bool, fault: FaultStep, seconds: float) -> None:
     if not streamed and isinstance(fault, Fault) and fault.name == "two_terminators":
         return  # a whole answer has none
 
-    end = ended(dialect, fault, streamed=streamed)
+    end = ended(wire, fault, streamed=streamed)
 
     assert (end.text, end.error) == (TEXT, None)
     assert seconds - 1 <= end.seconds <= seconds + 1
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_slow_close_costs_a_stream_nothing_and_a_whole_answer_its_time(dialect: str) -> None:
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_slow_close_costs_a_stream_nothing_and_a_whole_answer_its_time(wire: str) -> None:
     if (
-        dialect == "ollama"
+        wire == "ollama"
     ):  # its whole answer is read as the one line of a stream, which says that it is the last
-        assert ended(dialect, Fault.slow_close(50), streamed=False).seconds < 0.1
+        assert ended(wire, Fault.slow_close(50), streamed=False).seconds < 0.1
         return
-    stream = ended(dialect, Fault.slow_close(50), streamed=True)
-    whole = ended(dialect, Fault.slow_close(50), streamed=False)
-    never = ended(dialect, Fault.slow_close(500), streamed=False)
+    stream = ended(wire, Fault.slow_close(50), streamed=True)
+    whole = ended(wire, Fault.slow_close(50), streamed=False)
+    never = ended(wire, Fault.slow_close(500), streamed=False)
 
     assert (stream.text, whole.text) == (TEXT, TEXT)
     assert stream.seconds < 0.1
@@ -408,10 +406,10 @@ def test_a_slow_close_costs_a_stream_nothing_and_a_whole_answer_its_time(dialect
     assert type(never.error) is DeadlineExceeded
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_line_break_in_a_header_injects_nothing(dialect: str) -> None:
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_line_break_in_a_header_injects_nothing(wire: str) -> None:
     async def work() -> tuple[str, float | None]:
-        given = HERE[dialect]
+        given = HERE[wire]
         refusing = FaultUpstream(CannedReply(503, b"{}"), Fault.crlf_in_headers())
         async with router(given, a=refusing) as router_:
             with pytest.raises(CallError) as caught:

@@ -16,7 +16,7 @@ from pointsman.requests.messages import as_messages
 from pointsman.requests.parsing import chat_request
 from pointsman.types import ChatRequest, File, Image, Message, Text
 from pointsman_claude.decode import chat_response
-from pointsman_claude.wire import Dialect, messages_body
+from pointsman_claude.wire import Wire, messages_body
 
 CACHE = {"cache_control": {"type": "ephemeral"}}
 PIXEL = base64.b64encode(b"\x89PNG").decode()
@@ -27,7 +27,7 @@ RESULT = {"role": "tool", "tool_call_id": "t1", "content": "r"}
 
 def sent(*messages: Any, **options: Any) -> dict[str, Any]:
     request = chat_request("m", list(messages), options)
-    return messages_body(request, model="m", dialect=Dialect(), stream=False)
+    return messages_body(request, model="m", wire=Wire(), stream=False)
 
 
 def text(said: str, **more: Any) -> dict[str, Any]:
@@ -290,7 +290,7 @@ def test_a_data_url_means_the_same_however_it_is_written(
         (File(url=f"{scheme}application/pdf{coding},{broken}"), "document", "application/pdf"),
     ):
         request = ChatRequest("m", (Message.user((part, Text("?"))),))
-        body = messages_body(request, model="m", dialect=Dialect(), stream=False)
+        body = messages_body(request, model="m", wire=Wire(), stream=False)
 
         block = body["messages"][0]["content"][0]
         assert block["type"] == kind

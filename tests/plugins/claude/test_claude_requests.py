@@ -23,7 +23,7 @@ from pointsman.types import (
     ToolCall,
     ToolChoice,
 )
-from pointsman_claude.wire import Dialect, messages_body
+from pointsman_claude.wire import Wire, messages_body
 
 EXTRA = ("thinking", "service_tier", "cache_control", "container", "context_management", "mcp_servers")
 CHOICES = {"auto": "auto", "none": "none", "any": "required"}
@@ -203,7 +203,7 @@ def test_a_recorded_request_is_said_again(exchange: Exchange) -> None:
     said = messages_body(
         request,
         model=exchange.request["model"],
-        dialect=Dialect(),
+        wire=Wire(),
         stream=exchange.request.get("stream") is True,
     )
 

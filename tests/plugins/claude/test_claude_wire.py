@@ -27,7 +27,7 @@ from pointsman.types import (
     ToolCall,
     ToolChoice,
 )
-from pointsman_claude.wire import API_VERSIONS, ApiVersion, Dialect, count_body, messages_body
+from pointsman_claude.wire import API_VERSIONS, ApiVersion, Wire, count_body, messages_body
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool("get_weather", "The weather.", SCHEMA)
@@ -44,9 +44,9 @@ def request(*messages: Message, **options: Any) -> ChatRequest:
 
 
 def body(
-    given: ChatRequest, version: ApiVersion = "2023-06-01", *, stream: bool = False, **dialect: Any
+    given: ChatRequest, version: ApiVersion = "2023-06-01", *, stream: bool = False, **wire: Any
 ) -> dict[str, Any]:
-    made = messages_body(given, model="claude-x", dialect=Dialect(version, **dialect), stream=stream)
+    made = messages_body(given, model="claude-x", wire=Wire(version, **wire), stream=stream)
     return json.loads(jsonio.dumps(made))
 
 
@@ -449,7 +449,7 @@ def test_tokens_are_counted_of_the_prompt_alone() -> None:
         extra={"service_tier": "auto", "thinking": {"type": "adaptive"}},
     )
 
-    assert count_body(given, model="m", dialect=Dialect("2026-10-21")) == {
+    assert count_body(given, model="m", wire=Wire("2026-10-21")) == {
         "model": "m",
         "system": "Be kind.",
         "messages": [turn("user", "Hello")],

@@ -1,4 +1,4 @@
-"""Every recorded and made-up exchange of the dialect, whole and cut anywhere, against a plain reading."""
+"""Every recorded and made-up exchange of the wire, whole and cut anywhere, against a plain reading."""
 
 from __future__ import annotations
 

@@ -440,7 +440,7 @@ def test_what_we_write_ourselves_is_not_replaced_by_extra() -> None:
     ]
 
 
-def test_signed_pieces_of_reasoning_go_back_to_the_dialect_they_are_of() -> None:
+def test_signed_pieces_of_reasoning_go_back_to_the_wire_they_are_of() -> None:
     ours = {"type": "reasoning.encrypted", "data": "x", "index": 0}
     message = Message("assistant", "a", reasoning_blocks=(ours, {"type": "thinking", "signature": "s"}))
     assert body_of(message)["messages"] == [

@@ -1,4 +1,4 @@
-"""One simulated upstream as a process: `python -m pointsman_simulator --dialect ollama --json`."""
+"""One simulated upstream as a process: `python -m pointsman_simulator --wire ollama --json`."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pointsman_simulator", description=__doc__)
-    parser.add_argument("--dialect", choices=["ollama", "openai", "claude", "localai"], required=True)
+    parser.add_argument("--wire", choices=["ollama", "openai", "claude", "localai"], required=True)
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--name")
     parser.add_argument("--models", help="names with commas between them")
@@ -46,7 +46,7 @@ async def _serve(options: argparse.Namespace) -> None:
         vram = Vram(max_loaded=options.max_loaded, load_time=options.load_time, parallel=options.parallel)
     async with Simulator(seed=options.seed) as simulator:
         upstream = await simulator.add(
-            options.dialect,
+            options.wire,
             name=options.name,
             models=options.models.split(",") if options.models else None,
             port=options.port,
@@ -59,7 +59,7 @@ async def _serve(options: argparse.Namespace) -> None:
         )
         ready = {
             "name": upstream.name,
-            "dialect": upstream.dialect,
+            "wire": upstream.wire,
             "base_url": upstream.base_url,
             "pid": os.getpid(),
         }
@@ -69,7 +69,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def _sentence(ready: dict[str, object]) -> str:
-    return f"{ready['name']} speaks {ready['dialect']} at {ready['base_url']} (process {ready['pid']})"
+    return f"{ready['name']} speaks {ready['wire']} at {ready['base_url']} (process {ready['pid']})"
 
 
 if __name__ == "__main__":

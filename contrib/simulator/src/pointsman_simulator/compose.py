@@ -24,7 +24,7 @@ def compose(ask: Ask, reply: Reply, *, seed: int, rng: Random) -> Completion:
     """The completion that `reply` stands for.
 
     Generated text and embeddings depend on seed, model and prompt only, so the same question gets the
-    same answer from every upstream of the dialect family, streamed or not.
+    same answer from every upstream of the wire family, streamed or not.
 
     Args:
         rng: source of chance of this one request, for the latency.

@@ -1,4 +1,4 @@
-"""The values that pass between the server and the dialects."""
+"""The values that pass between the server and the wires."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What an inference request wants, in words that all dialects share.
+    """What an inference request wants, in words that all wires share.
 
     Attributes:
         prompt: all text of the request; its words are counted and seed generated text.
@@ -81,7 +81,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A finished answer before it has a dialect: all chance is taken.
+    """A finished answer before it has a wire: all chance is taken.
 
     Attributes:
         pieces, reasoning: the text, cut as it is streamed.

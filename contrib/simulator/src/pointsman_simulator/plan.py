@@ -48,8 +48,8 @@ def plan_stream(stream: Stream, reply: Reply, *, junk: bytes, ping: bytes, error
     """How `stream` is sent under the orders of `reply`.
 
     Args:
-        junk, ping: one frame each, of the dialect.
-        error: the dialect's error frames, for `Fault.error_after`.
+        junk, ping: one frame each, of the wire.
+        error: the wire's error frames, for `Fault.error_after`.
     """
     fault = reply.fault
     writes = list(_writes(stream, reply, junk, ping))

@@ -64,12 +64,12 @@ class Fault:
         body: str | bytes | None = None,
         kind: str | None = None,
     ) -> "Fault":
-        """An HTTP error with the dialect's own error body.
+        """An HTTP error with the wire's own error body.
 
         Args:
             code: the HTTP status.
             retry_after: seconds, or the text of the header (for an HTTP date).
-            body: sent as it is, instead of the dialect's.
+            body: sent as it is, instead of the wire's.
             kind: "rate_limit", "slow_down", "quota", "overloaded", "server_error", "context_length",
                 "content_filter", "bad_request", "authentication", "billing", "forbidden", "not_found",
                 "timeout", "too_large", "edge" (an HTML page), "empty" (no body). By default the one that
@@ -117,7 +117,7 @@ class Fault:
 
     @classmethod
     def error_after(cls, n_events: int, kind: str = "server_error", *, opening: bool = True) -> "Fault":
-        """An error event in the dialect's form inside a stream with status 200.
+        """An error event in the wire's form inside a stream with status 200.
 
         Args:
             n_events: 0 puts it before any content.
@@ -177,16 +177,16 @@ class Reply:
 
     Attributes:
         text: None generates words from seed and prompt (none when there are tool calls).
-        reasoning: thinking text, in the dialect's own place.
+        reasoning: thinking text, in the wire's own place.
         tool_calls: (name, arguments); arguments as text are sent as they are, valid or not.
         call_first_tool: call the first tool of the request, with arguments made from its schema.
-        finish_reason: `stop`, `length`, `tool_calls`, `content_filter` are translated to the dialect,
+        finish_reason: `stop`, `length`, `tool_calls`, `content_filter` are translated to the wire,
             any other word is sent as it is. None picks the fitting one.
         usage: None counts words.
         latency: seconds before the first byte, or (low, high) for a uniform choice. None: the upstream's.
         tokens_per_second: pace of the content events. None: the upstream's, which is by default no limit.
         chunks: the pieces themselves, or their number. None: one piece per word.
-        headers: more response headers; they win over the dialect's.
+        headers: more response headers; they win over the wire's.
         dim: length of each embedding.
         pings: SSE comments or ping events before the first content, `ping_interval` seconds apart.
         omit_terminator: a clean end without `[DONE]`, `message_stop` or the `done: true` line.

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from pointsman_simulator.dialects import DIALECTS
 from pointsman_simulator.script import Reply
 from pointsman_simulator.site import Site
 from pointsman_simulator.upstream import Upstream
 from pointsman_simulator.vram import Vram
+from pointsman_simulator.wires import WIRES
 
 
 class Simulator:
@@ -24,7 +24,7 @@ class Simulator:
 
     async def add(
         self,
-        dialect: str,
+        wire: str,
         *,
         name: str | None = None,
         models: Sequence[str] | None = None,
@@ -40,23 +40,23 @@ class Simulator:
         """A new upstream that listens on 127.0.0.1.
 
         Args:
-            dialect: "ollama", "openai", "claude" or "localai".
-            name: unique; by default the dialect and a number.
-            models: the installed ones; None gives the dialect's usual one.
+            wire: "ollama", "openai", "claude" or "localai".
+            name: unique; by default the wire and a number.
+            models: the installed ones; None gives the wire's usual one.
             port: 0 takes a free one.
             latency, tokens_per_second: for replies that do not say their own; see `Reply`.
-            api_key: demanded in the dialect's way when given.
+            api_key: demanded in the wire's way when given.
             vram: the memory model (Ollama and LocalAI); None: everything is always loaded.
             default: what an unscripted request gets.
             capabilities: of the models at an Ollama server; a request for more is refused.
             lenient: an OpenAI server that ignores unknown fields instead of refusing them.
 
-        Raises: ValueError for an unknown dialect or a name that is taken; OSError when the port is.
+        Raises: ValueError for an unknown wire or a name that is taken; OSError when the port is.
         """
-        api = DIALECTS.get(dialect)
+        api = WIRES.get(wire)
         if api is None:
-            raise ValueError(f"no dialect {dialect!r}; there are {', '.join(sorted(DIALECTS))}")
-        name = name or f"{dialect}{len(self.upstreams) + 1}"
+            raise ValueError(f"no wire {wire!r}; there are {', '.join(sorted(WIRES))}")
+        name = name or f"{wire}{len(self.upstreams) + 1}"
         if name in self.upstreams:
             raise ValueError(f"there is an upstream named {name!r} already")
         site = Site(

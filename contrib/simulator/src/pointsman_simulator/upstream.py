@@ -1,4 +1,4 @@
-"""One simulated server: listens, keeps account, asks the dialect what to say."""
+"""One simulated server: listens, keeps account, asks the wire what to say."""
 
 import asyncio
 import json
@@ -14,7 +14,6 @@ from aiohttp import web
 
 from pointsman_simulator.compose import compose, latency
 from pointsman_simulator.delivery import deliver, never, reset
-from pointsman_simulator.dialects.base import Dialect, kind_of
 from pointsman_simulator.exchange import Answer, Ask, Call, Ids, Stream
 from pointsman_simulator.plan import Plan, plan_answer, plan_stream
 from pointsman_simulator.records import Outcome, RequestRecord
@@ -22,6 +21,7 @@ from pointsman_simulator.script import Fault, Reply
 from pointsman_simulator.site import Site
 from pointsman_simulator.vram import Busy, Loaded, Vram
 from pointsman_simulator.vram_gate import VramGate
+from pointsman_simulator.wires.base import Wire, kind_of
 
 _HOST = "127.0.0.1"
 _TURNS_TO_ACCEPT = 3
@@ -37,7 +37,7 @@ class Upstream:
     """A server on loopback; made and started by `Simulator.add`.
 
     Attributes:
-        name, dialect: as given.
+        name, wire: as given.
         default: what an inference request gets when nothing is scripted.
         respond: asked after the script and before the default; None means the default.
         latency, tokens_per_second: for replies that do not say their own.
@@ -49,7 +49,7 @@ class Upstream:
 
     def __init__(
         self,
-        dialect: Dialect,
+        wire: Wire,
         site: Site,
         *,
         seed: int,
@@ -60,7 +60,7 @@ class Upstream:
         vram: Vram | None = None,
     ) -> None:
         self.name = site.name
-        self.dialect = dialect.name
+        self.wire = wire.name
         self.default = default
         self.respond: Chooser | None = None
         self.latency = latency
@@ -70,7 +70,7 @@ class Upstream:
         self.in_flight = 0
         self.max_in_flight_seen = 0
         self.counts: Counter[tuple[str, Outcome]] = Counter()
-        self._api = dialect
+        self._api = wire
         self._seed = seed
         self._port = port
         self._vram = vram
@@ -255,7 +255,7 @@ class Upstream:
         try:
             return self._api.understand(call, self.site)
         except (TypeError, AttributeError, KeyError, ValueError):
-            # The dialects check what people get wrong; anything else in a body is simply a bad request.
+            # The wires check what people get wrong; anything else in a body is simply a bad request.
             return self._api.error(call, 400, "bad_request", "")
 
     async def _infer(

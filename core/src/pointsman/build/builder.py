@@ -200,7 +200,7 @@ class Plan:
     def _made(self) -> _Parts:
         config = self._draft.config
         retry = self._factories.retry(config.retry, ("retry",))
-        self._factories.offered("transport", config.transport, ("transport",))
+        self._factories.transport(config.transport, ("transport",))
         sinks = [self._sink(sink, ("audit", n)) for n, sink in enumerate(config.audit)]
         upstreams = {name: self._providers.upstream(name, each) for name, each in config.providers.items()}
         pools = Pools(

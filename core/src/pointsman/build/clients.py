@@ -12,7 +12,7 @@ from pointsman.auth import Auth
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.build.transports import Transports
-from pointsman.config import DeploymentConfig, ProviderConfig
+from pointsman.config import DeploymentConfig, Named, ProviderConfig
 from pointsman.config.problems import KeyPath
 from pointsman.http.client import Client, Endpoint
 from pointsman.http.failures import Used
@@ -26,6 +26,8 @@ class Clients:
         self._draft = draft
         self._factories = factories
         self._transports = Transports(draft.plugins, draft.contexts, draft.scrubber)
+        self._configured: dict[int, tuple[Any, Any] | None] = {}
+        """Transports' factories and settings, by the identity of the `Named`, which the draft keeps."""
 
     def client(
         self,
@@ -51,29 +53,38 @@ class Clients:
             scrubber=self._draft.scrubber,
             plugins=Used(
                 auth="" if config.credential is None else config.credential.type,
-                transport=config.transport or self._draft.config.transport,
+                transport=self._named(config).type,
             ),
         )
 
     def _transport(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> Any:
         """A transport, which opens nothing yet. Raises TransportUnavailable."""
-        name = config.transport or self._draft.config.transport
-        return self._transports.open(name, self.options(config, deployment))
+        named = self._named(config)
+        configured = self._settings_of(named)
+        assert configured is not None, "`can_be_made` said that it is sound"
+        return self._transports.open(named.type, self.options(config, deployment), configured[1])
+
+    def _named(self, config: ProviderConfig) -> Named:
+        return config.transport or self._draft.config.transport
+
+    def _settings_of(self, named: Named, path: KeyPath = ("transport",)) -> tuple[Any, Any] | None:
+        """The factory of a transport and its settings; None with problems, the first time."""
+        if id(named) not in self._configured:
+            self._configured[id(named)] = self._factories.transport(named, path)
+        return self._configured[id(named)]
 
     def can_be_made(self, config: ProviderConfig, path: KeyPath) -> bool:
         """Whether a transport can: one is made for nothing, and what is wrong with it is a problem."""
         before, options = len(self._draft.found), self.options(config, None)
         place: KeyPath = ("transport",) if config.transport is None else (*path, "transport")
-        offered = self._factories.offered(
-            "transport", config.transport or self._draft.config.transport, place
-        )
+        configured = self._settings_of(self._named(config), place)
         if config.ca_file is not None:
             self._opens(replace(options, client_cert=None).ssl_context, (*path, "ca_file"))
         if config.client_cert is not None:
             self._opens(replace(options, ca_file=None).ssl_context, (*path, "client_cert"))
-        if offered is not None and len(self._draft.found) == before:
+        if configured is not None and len(self._draft.found) == before:
             self._opens(lambda: self._transport(config, None), place)
-        return len(self._draft.found) == before
+        return configured is not None and len(self._draft.found) == before
 
     def options(self, config: ProviderConfig, deployment: DeploymentConfig | None) -> TransportOptions:
         """What is asked of a transport of that provider."""

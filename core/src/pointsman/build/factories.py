@@ -46,6 +46,14 @@ class Factories:
         strategy: Strategy | None = self.made("strategy", named, path, context)
         return strategy
 
+    def transport(self, named: Named, path: KeyPath) -> tuple[Any, BaseModel | None] | None:
+        """The factory of a transport, and its settings if it has any; None with problems."""
+        # Mostly its name is all that is written.
+        place = (*path, "type") if named.settings else path
+        if self.offered("transport", named.type, place) is None:
+            return None
+        return self.configured("transport", named, path)
+
     def offered(self, kind: str, name: str, path: KeyPath) -> Any:
         """The factory of that kind and name; None with a problem."""
         try:
@@ -70,19 +78,25 @@ class Factories:
 
         `context`: makes what the factory is given, of its name and its settings.
         """
+        configured = self.configured(kind, named, path)
+        if configured is None:
+            return None
+        factory, settings = configured
+        return self.make(kind, named.type, path, lambda: factory.make(context(named.type, settings)))
+
+    def configured(self, kind: str, named: Named, path: KeyPath) -> tuple[Any, BaseModel | None] | None:
+        """The factory `named.type` of that kind and its settings, if it has any; None with problems."""
         factory = self.offered(kind, named.type, (*path, "type"))
         if factory is None:
             return None
-        settings = None
         if factory.settings is not None:
             settings = self.validated(factory.settings, named.settings, path)
-            if settings is None:
-                return None
-        elif named.settings:
+            return None if settings is None else (factory, settings)
+        if named.settings:
             place = (*path, next(iter(named.settings)))
             self._draft.found.append(Finding(place, f"{named.type} takes no settings", at_key=True))
             return None
-        return self.make(kind, named.type, path, lambda: factory.make(context(named.type, settings)))
+        return factory, None
 
     def make(self, kind: str, name: str, path: KeyPath, make: Callable[[], Any]) -> Any:
         """What the factory `name` of that kind makes; None with problems."""

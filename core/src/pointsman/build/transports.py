@@ -23,14 +23,18 @@ class Transports:
         self._contexts = contexts
         self._scrubber = scrubber
 
-    def open(self, name: str, options: TransportOptions) -> Any:
-        """The transport of that name. Raises TransportUnavailable."""
+    def open(self, name: str, options: TransportOptions, settings: Any = None) -> Any:
+        """The transport of that name; one that is given no settings has the defaults of its model.
+
+        Raises: TransportUnavailable.
+        """
         did: str | None
         try:
             factory = self._plugins.transport(name)
             if (refusal := factory.refuses(options)) is not None:
                 raise TransportUnavailable(refusal)
-            settings = None if factory.settings is None else factory.settings()
+            if settings is None and factory.settings is not None:
+                settings = factory.settings()
             context = self._contexts.transport(
                 name,
                 settings,

@@ -21,7 +21,7 @@ from pointsman._internal.settings import Section, setting
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
-from pointsman.config.kinds import ModelName, ProviderName, Word
+from pointsman.config.kinds import ModelName, ProviderName
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
@@ -110,8 +110,8 @@ class Config(Open):
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
     )
     audit: list[Named] = setting(default_factory=list, description="where records of requests go")
-    transport: Word = setting(
-        default="auto",
+    transport: Named = setting(
+        default=Named.model_construct(type="auto"),
         description="HTTP implementation: `h1`, `aiohttp` or `httpx`; `auto` takes the first that will do",
     )
     plugins: dict[str, str] = setting(

@@ -181,7 +181,7 @@ class ProviderConfig(Open):
     labels: LabelMap = setting(
         default_factory=dict, description="what rules can require: `{local: true, region: eu}`"
     )
-    transport: Word | None = setting(default=None, description="in place of the general `transport`")
+    transport: Named | None = setting(default=None, description="in place of the general `transport`")
     proxy: ProxyUrl | None = setting(default=None, description="URL of a proxy, credentials included")
     ca_file: Path | None = setting(
         default=None, description="PEM file of the authorities to trust instead of the usual"

@@ -50,7 +50,7 @@ class Framer(Protocol):
 
 
 class Decoder(Protocol):
-    """One dialect's frames as our events. Pure: no I/O, no clock; one object for each answer."""
+    """One wire's frames as our events. Pure: no I/O, no clock; one object for each answer."""
 
     done: bool
     """The end marker has been seen: whatever follows is ignored."""

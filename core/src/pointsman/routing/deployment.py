@@ -21,6 +21,9 @@ from pointsman.routing.lease import Lease, Observer
 from pointsman.routing.reasons import Reason, Why
 from pointsman.strategy import Price, Residency
 
+# Looked up once, not for each of hundreds in a search: as `_OK` in `lease`.
+_UP, _HALF_OPEN = Admin.UP, BreakerState.HALF_OPEN
+
 
 class Demand(Struct):
     """What one request demands of a deployment.
@@ -69,10 +72,6 @@ class Deployment(Struct, frozen=True, eq=False):
         options: what only the provider type knows.
         first_token, idle, attempt: time limits in seconds.
         live: the state, shared with other pools.
-        in_flight: attempts that hold a lease on it now; `max_in_flight`: as many as it may take at most, None
-            for any number.
-        warm_up: how it returns to full load.
-        provider_name: the configured name of the provider.
     """
 
     id: str
@@ -119,15 +118,13 @@ class Deployment(Struct, frozen=True, eq=False):
         """
         found: list[Reason] = []
         live, breaker, outlier = self.live, self.live.breaker, self.outlier
-        if live.admin is not Admin.UP:
+        if live.admin is not _UP:
             found.append(Reason(Why.DRAINING if live.admin is Admin.DRAINING else Why.DISABLED))
         if live.cooling_until > now:
             found.append(self._cooling(now))
         if breaker.standing is None and not breaker.admits(now):
             state, until = breaker.state, breaker.retry_at(now)
-            found.append(
-                Reason(Why.BREAKER, (state,), until, now if state is BreakerState.HALF_OPEN else None)
-            )
+            found.append(Reason(Why.BREAKER, (state,), until, now if state is _HALF_OPEN else None))
         if outlier is not None and not outlier.healthy(now):
             ejected = outlier.ejected(now)  # else its checks fail, and the next one may pass
             found.append(
@@ -175,7 +172,7 @@ class Deployment(Struct, frozen=True, eq=False):
         None when nobody can tell now.
         """
         live, tokens = self.live, inf
-        if live.breaker.state is BreakerState.HALF_OPEN:
+        if live.breaker.state is _HALF_OPEN:
             return None
         if live.warm_up is not None and live.warm_up.ends > now:
             return None

@@ -205,11 +205,13 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
     ) -> Sequence[Deployment]:
         """The deployments of a level that could take a call; in a panic their health is not believed."""
         level, tokens = self.levels[number], demand.tokens
-        picky = bool(demand.require or demand.tried or demand.well_only)
+        picky, tried = bool(demand.require or demand.well_only), demand.tried
         ready: list[Deployment] = []
         in_panic: list[Deployment] = []
         for each in level:
-            reasons = (picky and demand.reasons(each)) or each.reasons(now, tokens)
+            # Asked only where it may say something: a retry among hundreds looks at each of them.
+            unwanted = (picky or each.id in tried) and demand.reasons(each)
+            reasons = unwanted or each.reasons(now, tokens)
             if not reasons:
                 ready.append(each)
                 in_panic.append(each)

@@ -272,7 +272,7 @@ def _can_be_asked_for(model: str) -> bool:
 async def _close(upstream: Upstream, scrub: Scrub) -> None:
     await _closed("provider", upstream.factory.name, upstream.provider.aclose, scrub)
     for client in (*upstream.own, *upstream.for_tokens):
-        await _closed("transport", upstream.config.transport or "", client.aclose, scrub)
+        await _closed("transport", getattr(upstream.config.transport, "type", ""), client.aclose, scrub)
 
 
 async def _closed(kind: str, plugin: str, close: Callable[[], Awaitable[None]], scrub: Scrub) -> None:

@@ -28,7 +28,7 @@ from pointsman.testing.replay import CannedReply, Ending, ReplayTransport, Reply
 
 
 class Frames(Struct, frozen=True):
-    """What some of the faults have to know of a dialect: whole frames, with their line ends.
+    """What some of the faults have to know of a wire: whole frames, with their line ends.
 
     Attributes:
         end: the end marker of a stream.
@@ -164,7 +164,7 @@ class Fault(Struct, frozen=True):
 
     @classmethod
     def error_after(cls, count: int) -> Fault:
-        """Status 200, `count` frames, then the dialect's error and nothing more."""
+        """Status 200, `count` frames, then the wire's error and nothing more."""
 
         def change(given: Delivery, frames: Frames, _rng: random.Random) -> Delivery:
             return replace(given, body=b"".join(frames_of(given.body)[:count]) + _needed(frames, "error"))
@@ -280,7 +280,7 @@ class FaultUpstream(ReplayTransport):
             script: what the first requests suffer, one step for each.
             faults: when the script is over, each request suffers one of these with probability `share`.
             seed: with the number of the request, the source of all chance.
-            frames: of the dialect, for the faults that need some.
+            frames: of the wire, for the faults that need some.
         """
         super().__init__()
         self._reply = reply
@@ -384,9 +384,7 @@ def _with(given: Delivery, headers: dict[str, str]) -> Delivery:
 def _needed(frames: Frames, name: str) -> bytes:
     frame: bytes = getattr(frames, name)
     if not frame:
-        raise ValueError(
-            f"this fault needs a frame of the dialect: FaultUpstream(…, frames=Frames({name}=…))"
-        )
+        raise ValueError(f"this fault needs a frame of the wire: FaultUpstream(…, frames=Frames({name}=…))")
     return frame
 
 

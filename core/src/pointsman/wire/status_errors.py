@@ -1,4 +1,4 @@
-"""HTTP status → our error: the default table, for providers whose dialect says nothing finer."""
+"""HTTP status → our error: the default table, for providers whose wire says nothing finer."""
 
 from __future__ import annotations
 

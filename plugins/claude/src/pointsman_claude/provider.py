@@ -33,7 +33,7 @@ from pointsman_claude.decode import input_tokens, model_page
 from pointsman_claude.errors import NOT_CLAUDE, failure
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder, whole_answer
-from pointsman_claude.wire import ApiVersion, Dialect, LateSystem, count_body, messages_body
+from pointsman_claude.wire import ApiVersion, LateSystem, Wire, count_body, messages_body
 
 _PAGES = 100
 
@@ -80,7 +80,7 @@ class ClaudeOptions(_Model):
 class _Manner(Struct, frozen=True):
     """How one deployment is spoken to: in the body, and in the headers."""
 
-    dialect: Dialect
+    wire: Wire
     headers: Mapping[str, str]
 
 
@@ -109,7 +109,7 @@ class ClaudeProvider(HttpProvider):
         if self._stream_underneath:
             return await (await self.stream(request, call, timely=False)).whole()
         manner = self._manners(call)
-        make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=False)
+        make = partial(messages_body, request, model=call.model, wire=manner.wire, stream=False)
         body = await written_in_thread(make) if has_large_parts(request.messages) else make()
         answer, content = await self.fetch("/v1/messages", body, call, headers=manner.headers)
         return whole_answer(content, request_id=answer.request_id)
@@ -117,7 +117,7 @@ class ClaudeProvider(HttpProvider):
     async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
         manner = self._manners(call)
-        make = partial(messages_body, request, model=call.model, dialect=manner.dialect, stream=True)
+        make = partial(messages_body, request, model=call.model, wire=manner.wire, stream=True)
         body = await written_in_thread(make) if has_large_parts(request.messages) else make()
         answer = await self.send("/v1/messages", body, call, timely=timely, headers=manner.headers)
         return HttpEventStream(answer, Frames(), MessagesDecoder(request_id=answer.request_id))
@@ -139,7 +139,7 @@ class ClaudeProvider(HttpProvider):
         `request.model` is the upstream's own name of the model here. Options that are no part of the prompt
         do not matter.
         """
-        body = count_body(request, model=request.model, dialect=self._manner.dialect)
+        body = count_body(request, model=request.model, wire=self._manner.wire)
         return input_tokens(await self._asked("POST", "/v1/messages/count_tokens", body))
 
     async def probe(self) -> None:
@@ -166,15 +166,15 @@ class ClaudeProvider(HttpProvider):
 
     def _make_manner(self, options: ClaudeOptions) -> _Manner:
         settings = self._settings
-        dialect = Dialect(
+        wire = Wire(
             api_version=options.api_version or settings.api_version,
-            default_max_tokens=settings.default_max_tokens or Dialect().default_max_tokens,
+            default_max_tokens=settings.default_max_tokens or Wire().default_max_tokens,
             late_system=options.late_system or settings.late_system,
         )
-        headers: dict[str, str] = {"anthropic-version": dialect.api_version}
+        headers: dict[str, str] = {"anthropic-version": wire.api_version}
         if beta := dict.fromkeys([*settings.beta, *(options.beta or ())]):
             headers["anthropic-beta"] = ",".join(beta)
-        return _Manner(dialect, headers)
+        return _Manner(wire, headers)
 
 
 def _api_key(secret: str) -> dict[str, str]:

@@ -67,7 +67,7 @@ _unknown_options_of = attrgetter(*_UNKNOWN_OPTIONS)
 _NONE_OF_THEM = (None,) * len(_UNKNOWN_OPTIONS)
 
 
-class Dialect(Struct, frozen=True):
+class Wire(Struct, frozen=True):
     """How one deployment wants to be spoken to.
 
     Attributes:
@@ -82,37 +82,37 @@ class Dialect(Struct, frozen=True):
     late_system: LateSystem = "hoist"
 
 
-def messages_body(request: ChatRequest, *, model: str, dialect: Dialect, stream: bool) -> dict[str, Any]:
+def messages_body(request: ChatRequest, *, model: str, wire: Wire, stream: bool) -> dict[str, Any]:
     """The body of `POST /v1/messages`.
 
-    Raises: Unsupported for what Claude or the dialect's API version cannot do; InvalidRequest for what no
+    Raises: Unsupported for what Claude or the wire's API version cannot do; InvalidRequest for what no
         upstream could.
     """
     _refuse_unknown_options(request)
     body = {
-        **_prompt(request, model=model, dialect=dialect),
-        "max_tokens": dialect.default_max_tokens if request.max_tokens is None else request.max_tokens,
+        **_prompt(request, model=model, wire=wire),
+        "max_tokens": wire.default_max_tokens if request.max_tokens is None else request.max_tokens,
         **_sampling(request),
         **_stop(request.stop),
         **_metadata(request),
     }
     body = _merged(body, request.extra)
-    _check(body, dialect)
+    _check(body, wire)
     if stream:
         body["stream"] = True
     return body
 
 
-def count_body(request: ChatRequest, *, model: str, dialect: Dialect) -> dict[str, Any]:
+def count_body(request: ChatRequest, *, model: str, wire: Wire) -> dict[str, Any]:
     """The body of `POST /v1/messages/count_tokens`: only what makes up the prompt."""
-    body = _merged(_prompt(request, model=model, dialect=dialect), request.extra)
+    body = _merged(_prompt(request, model=model, wire=wire), request.extra)
     return {name: value for name, value in body.items() if name not in _NOT_COUNTED}
 
 
-def _prompt(request: ChatRequest, *, model: str, dialect: Dialect) -> dict[str, Any]:
+def _prompt(request: ChatRequest, *, model: str, wire: Wire) -> dict[str, Any]:
     return {
         "model": model,
-        **_conversation(request.messages, dialect),
+        **_conversation(request.messages, wire),
         **_tools(request),
         **_thinking(request),
         **_output_config(request),
@@ -135,11 +135,11 @@ def _merged(body: dict[str, Any], extra: JsonObject) -> dict[str, Any]:
     return merged
 
 
-def _check(body: Mapping[str, Any], dialect: Dialect) -> None:
-    if dialect.api_version >= "2026-10-21":
+def _check(body: Mapping[str, Any], wire: Wire) -> None:
+    if wire.api_version >= "2026-10-21":
         given = [name for name in _SAMPLING if name in body]
         if given:
-            unsupported(f"{', '.join(given)}: api_version {dialect.api_version} takes no sampling parameters")
+            unsupported(f"{', '.join(given)}: api_version {wire.api_version} takes no sampling parameters")
     forced = body.get("tool_choice", {})
     thinking = body.get("thinking", {})
     if (
@@ -167,7 +167,7 @@ class _Turn(Struct):
         return str(content[0]["text"]) if len(content) == 1 and is_plain_text(content[0]) else content
 
 
-def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, Any]:
+def _conversation(messages: Sequence[Message], wire: Wire) -> dict[str, Any]:
     """The keys `system` (when there is one) and `messages`."""
     if isinstance(messages, TextMessages) and (plain := _in_turns(messages)) is not None:
         return plain
@@ -180,9 +180,9 @@ def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, An
                 said = _system(message, where)
                 if not said:
                     continue
-                if not turns or dialect.late_system == "hoist":
+                if not turns or wire.late_system == "hoist":
                     system.append(said)
-                elif dialect.late_system == "native":
+                elif wire.late_system == "native":
                     _append(turns, "system", blocks=said)
                 else:
                     unsupported(f"{where} is a system message behind the first turn (late_system: refuse)")
@@ -191,7 +191,7 @@ def _conversation(messages: Sequence[Message], dialect: Dialect) -> dict[str, An
             case "tool":
                 _append(turns, "user", results=[tool_result(message, where)])
             case "assistant":
-                _append(turns, "assistant", blocks=_assistant(message, where, dialect))
+                _append(turns, "assistant", blocks=_assistant(message, where, wire))
     if not turns:
         if not system:
             raise InvalidRequest("the messages hold nothing to send: all of them are empty")
@@ -257,13 +257,13 @@ def _marked(said: list[Block], message: Message, where: str) -> list[Block]:
     return said
 
 
-def _assistant(message: Message, where: str, dialect: Dialect) -> list[Any]:
+def _assistant(message: Message, where: str, wire: Wire) -> list[Any]:
     """Signed reasoning first, unchanged; then what was said; then the calls.
 
     An answer of Claude's that these could not tell has brought its blocks along: they go back as they came.
     """
-    if dialect.api_version >= "2026-10-21" and any(isinstance(part, File) for part in message.parts):
-        unsupported(f"{where}: a document in an assistant message under api_version {dialect.api_version}")
+    if wire.api_version >= "2026-10-21" and any(isinstance(part, File) for part in message.parts):
+        unsupported(f"{where}: a document in an assistant message under api_version {wire.api_version}")
     extra = message.extra
     if "content" in extra:
         extra = {name: value for name, value in extra.items() if name != "content"}

@@ -1,4 +1,4 @@
-"""JSON answers of the OpenAI dialect as our values. Pure: no I/O.
+"""JSON answers of the OpenAI wire as our values. Pure: no I/O.
 
 Compatible servers leave out, rename and mistype almost anything; what can be understood is, and the rest
 is a `BadResponse` that says which part.

@@ -1,4 +1,4 @@
-"""Streams of the OpenAI dialect as our events. Pure: no I/O."""
+"""Streams of the OpenAI wire as our events. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class ChatDecoder:
         self._usage: Usage | None = None
 
     def decode(self, frame: SseEvent, /) -> Sequence[StreamEvent]:
-        """The events of one frame. Raises the error that it holds; BadResponse when it is not the dialect."""
+        """The events of one frame. Raises the error that it holds; BadResponse when it is not the wire."""
         data = frame.data
         if data.startswith(b"[DONE]"):
             return self._end()
@@ -202,7 +202,7 @@ class ChatDecoder:
         return events if self._started else self._early(events)
 
     def _odd(self, chunk: JsonObject, events: list[StreamEvent]) -> None:
-        """What a chunk has beyond the members of the dialect."""
+        """What a chunk has beyond the members of the wire."""
         if self._stray is None and _OF_A_CHUNK.isdisjoint(chunk):
             self._stray = chunk
         if not chunk.keys() <= _ENVELOPE:

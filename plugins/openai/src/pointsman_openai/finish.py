@@ -1,4 +1,4 @@
-"""Why an answer ended, in the words of all the servers that speak the dialect. Pure."""
+"""Why an answer ended, in the words of all the servers that speak the wire. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The usual answers of the dialect as types, read straight from their bytes. Pure: no I/O.
+"""The usual answers of the wire as types, read straight from their bytes. Pure: no I/O.
 
 Usual is what is declared here and nothing else. An error, tool calls, a second choice, a member that nobody
 declared, a value of another type: all these a decoder refuses, and `answers` and `decode` read the same bytes

@@ -63,7 +63,7 @@ class _Piece(Struct, frozen=True):
 class ToolCalls:
     """The calls of one streamed answer.
 
-    The dialect numbers its calls, gives each an id and a name in its first piece, and goes on by number.
+    The wire numbers its calls, gives each an id and a name in its first piece, and goes on by number.
     Servers leave out each of these, number all calls 0, or every piece anew. So a piece goes on with the call
     of its number or id, else with the latest one; and where it has a name, it begins another call if it has
     another id or name, or if the arguments so far are whole.
@@ -200,7 +200,7 @@ def called(call: Mapping[str, Any]) -> tuple[str, str]:
     if not function and (custom := as_object(call.get("custom"))):
         return _name(custom), as_text(custom.get("input"))
     arguments = function.get("arguments")
-    if arguments is not None and not isinstance(arguments, str):  # where the dialect wants its text
+    if arguments is not None and not isinstance(arguments, str):  # where the wire wants its text
         arguments = arguments_text(arguments)
     return _name(function), arguments or ""
 

@@ -1,4 +1,4 @@
-"""Token counts as `Usage` promises them, from what servers make of the dialect's. Pure."""
+"""Token counts as `Usage` promises them, from what servers make of the wire's. Pure."""
 
 from __future__ import annotations
 

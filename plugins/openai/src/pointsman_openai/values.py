@@ -1,4 +1,4 @@
-"""JSON values of the dialect, read with care: servers leave out and mistype almost anything. Pure."""
+"""JSON values of the wire, read with care: servers leave out and mistype almost anything. Pure."""
 
 from __future__ import annotations
 

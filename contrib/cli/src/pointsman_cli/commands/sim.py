@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _GRACE = 30.0
 """Seconds that answers have which run when SIGTERM comes."""
-DIALECTS = ("ollama", "openai", "claude", "localai")
+WIRES = ("ollama", "openai", "claude", "localai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +31,25 @@ class Wanted:
     """One upstream to run; `name` is "" for a name of its own, `port` 0 for a free one."""
 
     name: str
-    dialect: str
+    wire: str
     port: int
 
 
 def wanted(word: str) -> Wanted:
-    """What `[NAME=]DIALECT[:PORT]` means. Raises UsageError."""
+    """What `[NAME=]WIRE[:PORT]` means. Raises UsageError."""
     name, equals, rest = word.rpartition("=")
-    dialect, colon, port = rest.partition(":")
-    if dialect not in DIALECTS:
-        raise click.UsageError(f"{word!r}: no dialect {dialect!r}; there are {', '.join(DIALECTS)}")
+    wire, colon, port = rest.partition(":")
+    if wire not in WIRES:
+        raise click.UsageError(f"{word!r}: no wire {wire!r}; there are {', '.join(WIRES)}")
     if colon and not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise click.UsageError(f"{word!r}: {port!r} is no port; expected 0 to 65535")
     if equals and (not name or "/" in name):
         raise click.UsageError(f"{word!r}: a name must not be empty or hold '/'")
-    return Wanted(name, dialect, int(port or 0))
+    return Wanted(name, wire, int(port or 0))
 
 
 @click.command("sim")
-@click.argument("upstreams", nargs=-1, required=True, metavar="[NAME=]DIALECT[:PORT]...")
+@click.argument("upstreams", nargs=-1, required=True, metavar="[NAME=]WIRE[:PORT]...")
 @click.option("--seed", default=0, show_default=True, help="Of texts and times.")
 @click.option("--latency", type=click.FloatRange(min=0), help="Seconds before the first byte.")
 @click.option("--tokens-per-second", type=click.FloatRange(min=0, min_open=True), help="Pace of the words.")
@@ -65,7 +65,7 @@ def wanted(word: str) -> Wanted:
 def command(asked: Asked, /, upstreams: tuple[str, ...], config_out: Path | None, **options: Any) -> None:
     """Run simulated upstreams until Ctrl-C.
 
-    Dialects are ollama, openai, claude and localai; without a port each takes a free one. They listen on
+    Wires are ollama, openai, claude and localai; without a port each takes a free one. They listen on
     127.0.0.1 only, and answer nonsense at no cost.
     """
     if find_spec("pointsman_simulator") is None:
@@ -89,8 +89,8 @@ async def _serve(
         for each in upstreams:
             try:
                 await simulator.add(
-                    each.dialect,
-                    name=each.name or _free_name(each.dialect, simulator.upstreams),
+                    each.wire,
+                    name=each.name or _free_name(each.wire, simulator.upstreams),
                     port=each.port,
                     latency=latency,
                     tokens_per_second=tokens_per_second,
@@ -98,7 +98,7 @@ async def _serve(
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
             except OSError as error:
-                raise Failed(f"{each.dialect} cannot listen at port {each.port}: {error.strerror}") from error
+                raise Failed(f"{each.wire} cannot listen at port {each.port}: {error.strerror}") from error
         started = list(simulator.upstreams.values())
         if config_out is not None:
             await asyncio.to_thread(config_out.write_text, configuration_for(started), encoding="utf-8")
@@ -113,15 +113,15 @@ async def _serve(
 def configuration_for(upstreams: list[Upstream]) -> str:
     """YAML that makes the upstreams the providers of one model, `assistant`."""
     lines = ["# Simulated upstreams of `pointsman sim`.", "providers:"]
-    lines += [f'  "{each.name}": {{type: {each.dialect}, base_url: "{each.base_url}"}}' for each in upstreams]
+    lines += [f'  "{each.name}": {{type: {each.wire}, base_url: "{each.base_url}"}}' for each in upstreams]
     lines += ["", "models:", "  assistant:", "    strategy: round_robin", "    deployments:"]
     lines += [f'      - "{each.name}/{next(iter(each.site.models))}"' for each in upstreams]
     return "\n".join(lines) + "\n"
 
 
-def _free_name(dialect: str, taken: dict[str, Upstream]) -> str:
-    """The dialect's name, and a number from the second of its kind on."""
-    names = (dialect if n == 1 else f"{dialect}{n}" for n in range(1, len(taken) + 2))
+def _free_name(wire: str, taken: dict[str, Upstream]) -> str:
+    """The wire's name, and a number from the second of its kind on."""
+    names = (wire if n == 1 else f"{wire}{n}" for n in range(1, len(taken) + 2))
     return next(each for each in names if each not in taken)
 
 
@@ -131,7 +131,7 @@ def _announce(asked: Asked, upstreams: list[Upstream], config_out: Path | None) 
             [
                 {
                     "name": each.name,
-                    "dialect": each.dialect,
+                    "wire": each.wire,
                     "base_url": each.base_url,
                     "models": list(each.site.models),
                 }
@@ -140,8 +140,8 @@ def _announce(asked: Asked, upstreams: list[Upstream], config_out: Path | None) 
         )
         return
     print_table(
-        ["name", "dialect", "base url", "models"],
-        [[each.name, each.dialect, each.base_url, ", ".join(each.site.models)] for each in upstreams],
+        ["name", "wire", "base url", "models"],
+        [[each.name, each.wire, each.base_url, ", ".join(each.site.models)] for each in upstreams],
     )
     sys.stdout.flush()
     if config_out is not None:

@@ -7,6 +7,8 @@
 A test of a contract may be marked as failing, with a reason; it cannot be replaced or removed.
 """
 
+from pointsman.testing.contract.audit import AuditContract
+from pointsman.testing.contract.auth import AuthContract
 from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream
 from pointsman.testing.contract.enforcement import Contract
 from pointsman.testing.contract.provider import ProviderContract
@@ -14,6 +16,8 @@ from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
 
 __all__ = [
+    "AuditContract",
+    "AuthContract",
     "CannedBreak",
     "CannedChat",
     "CannedError",

@@ -38,7 +38,7 @@ class CannedChat(_Canned, frozen=True, kw_only=True):
 class CannedStream(CannedChat, frozen=True, kw_only=True):
     """A streamed answer: the whole body as bytes, and everything that its events say together.
 
-    `end` is a piece of the body's end marker: a body that is cut before it is not complete. Where a dialect
+    `end` is a piece of the body's end marker: a body that is cut before it is not complete. Where a wire
     has several signs of the end, it is the first that suffices.
     """
 

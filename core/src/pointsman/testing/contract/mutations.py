@@ -1,4 +1,4 @@
-"""Bodies that are cut, spoiled and told apart without knowing their dialect."""
+"""Bodies that are cut, spoiled and told apart without knowing their wire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each dialect can do, and the few helpers that all of them use."""
+"""What each wire can do, and the few helpers that all of them use."""
 
 import json
 import math
@@ -32,7 +32,7 @@ EDGE_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gat
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class Dialect(Protocol):
+class Wire(Protocol):
     """One API. Methods take and return plain values and keep no state."""
 
     name: str

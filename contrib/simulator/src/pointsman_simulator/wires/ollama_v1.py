@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pointsman_simulator.dialects import ollama_models
-from pointsman_simulator.dialects.base import arguments_text, dumps, encoded, json_answer
-from pointsman_simulator.dialects.openai import base64_vector, openai_ask
 from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
 from pointsman_simulator.script import Usage
 from pointsman_simulator.site import Site
+from pointsman_simulator.wires import ollama_models
+from pointsman_simulator.wires.base import arguments_text, dumps, encoded, json_answer
+from pointsman_simulator.wires.openai import base64_vector, openai_ask
 
 _INFERENCE = {
     "/v1/chat/completions": "chat",

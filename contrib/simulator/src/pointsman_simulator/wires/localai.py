@@ -4,7 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from pointsman_simulator.compose import cut
-from pointsman_simulator.dialects.base import (
+from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
+from pointsman_simulator.script import Usage
+from pointsman_simulator.site import Job, Site
+from pointsman_simulator.wires.base import (
     EDGE_PAGE,
     arguments_text,
     bearer,
@@ -14,10 +17,7 @@ from pointsman_simulator.dialects.base import (
     seconds_text,
     whole_seconds,
 )
-from pointsman_simulator.dialects.openai import base64_vector, openai_ask
-from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
-from pointsman_simulator.script import Usage
-from pointsman_simulator.site import Job, Site
+from pointsman_simulator.wires.openai import base64_vector, openai_ask
 
 _ERRORS: dict[str, tuple[int, str, str]] = {
     # kind: status, type, message

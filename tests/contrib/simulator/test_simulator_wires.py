@@ -1,4 +1,4 @@
-"""What each dialect says when all goes well, and what it refuses."""
+"""What each wire says when all goes well, and what it refuses."""
 
 import base64
 import json
@@ -25,9 +25,9 @@ WEATHER = Reply(text="Let me see", tool_calls=(("get_weather", {"city": "Paris"}
 
 
 async def test_a_scripted_text_is_said_whole_and_in_pieces(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(
         Reply(text="The sky is blue"), Reply(text="The sky is blue"), Reply(text="The sky is blue", chunks=2)
     )
@@ -42,9 +42,9 @@ async def test_a_scripted_text_is_said_whole_and_in_pieces(
 
 
 async def test_generated_text_is_the_same_streamed_or_not(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
 
     streamed = await client.ask(up, stream=True)
     whole = await client.ask(up)
@@ -56,9 +56,9 @@ async def test_generated_text_is_the_same_streamed_or_not(
     assert other.pieces() != streamed.pieces()
 
 
-async def test_a_token_limit_cuts_generated_text(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
-    limit: dict[str, Any] = {"options": {"num_predict": 3}} if dialect == "ollama" else {"max_tokens": 3}
+async def test_a_token_limit_cuts_generated_text(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
+    limit: dict[str, Any] = {"options": {"num_predict": 3}} if wire == "ollama" else {"max_tokens": 3}
 
     got = await client.ask(up, stream=True, **limit)
 
@@ -187,8 +187,8 @@ async def test_ollama_streams_unless_told_otherwise(simulator: Simulator, client
     assert len(got.frames()) > 2
 
 
-async def test_usage_can_be_left_out(simulator: Simulator, client: Any, dialect: str) -> None:
-    up = await simulator.add(dialect)
+async def test_usage_can_be_left_out(simulator: Simulator, client: Any, wire: str) -> None:
+    up = await simulator.add(wire)
     up.script(Reply(text="hi", omit_usage=True), Reply(text="hi", omit_usage=True))
 
     for stream in (False, True):
@@ -255,33 +255,33 @@ UNKNOWN = {
 
 
 async def test_an_unknown_model_is_404_and_leaves_the_script_alone(
-    simulator: Simulator, client: Any, dialect: str
+    simulator: Simulator, client: Any, wire: str
 ) -> None:
-    up = await simulator.add(dialect)
+    up = await simulator.add(wire)
     up.script(Reply(text="kept"))
 
     got = await client.ask(up, model="nope")
     next_one = await client.ask(up)
 
     body = {name: value for name, value in got.json.items() if name != "request_id"}
-    assert (got.status, body) == (404, UNKNOWN[dialect])
+    assert (got.status, body) == (404, UNKNOWN[wire])
     assert "kept" in next_one.text
 
 
 @pytest.mark.parametrize("header", ["authorization", "x-api-key"])
-async def test_a_key_is_demanded_in_the_dialects_way(
-    simulator: Simulator, client: Any, dialect: str, header: str
+async def test_a_key_is_demanded_in_the_wires_way(
+    simulator: Simulator, client: Any, wire: str, header: str
 ) -> None:
-    up = await simulator.add(dialect, api_key="k")
+    up = await simulator.add(wire, api_key="k")
     value = "Bearer k" if header == "authorization" else "k"
-    path = {"openai": "/models", "ollama": "/api/tags"}.get(dialect, "/v1/models")
+    path = {"openai": "/models", "ollama": "/api/tags"}.get(wire, "/v1/models")
     extra = {"anthropic-version": "2023-06-01"}
 
     without = await client.ask(up)
     wrong = await client.call(up, "GET", path, headers=extra | {"authorization": "Bearer no"})
     right = await client.call(up, "GET", path, headers=extra | {header: value})
 
-    accepted = header == "authorization" or dialect in ("claude", "localai")
+    accepted = header == "authorization" or wire in ("claude", "localai")
     assert (without.status, wrong.status) == (401, 401)
     assert right.status == (200 if accepted else 401)
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pointsman_simulator.dialects import ollama_models, ollama_v1
-from pointsman_simulator.dialects.base import (
+from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
+from pointsman_simulator.site import Site
+from pointsman_simulator.wires import ollama_models, ollama_v1
+from pointsman_simulator.wires.base import (
     EDGE_PAGE,
     bearer,
     dumps,
@@ -15,8 +17,6 @@ from pointsman_simulator.dialects.base import (
     seconds_text,
     text_of,
 )
-from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
-from pointsman_simulator.site import Site
 
 _JSON = "application/json; charset=utf-8"
 _NDJSON = "application/x-ndjson"

@@ -5,7 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from pointsman_simulator.compose import cut
-from pointsman_simulator.dialects.base import (
+from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
+from pointsman_simulator.script import Usage
+from pointsman_simulator.site import Site
+from pointsman_simulator.wires.base import (
     EDGE_PAGE,
     arguments_text,
     bearer,
@@ -15,10 +18,7 @@ from pointsman_simulator.dialects.base import (
     seconds_text,
     text_of,
 )
-from pointsman_simulator.dialects.claude_checks import choice_of, problem
-from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
-from pointsman_simulator.script import Usage
-from pointsman_simulator.site import Site
+from pointsman_simulator.wires.claude_checks import choice_of, problem
 
 _BAD = "invalid_request_error"
 

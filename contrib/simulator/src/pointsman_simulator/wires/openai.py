@@ -7,7 +7,10 @@ from math import ceil
 from typing import Any
 
 from pointsman_simulator.compose import cut
-from pointsman_simulator.dialects.base import (
+from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
+from pointsman_simulator.script import Usage
+from pointsman_simulator.site import Site
+from pointsman_simulator.wires.base import (
     EDGE_PAGE,
     arguments_text,
     bearer,
@@ -17,10 +20,7 @@ from pointsman_simulator.dialects.base import (
     seconds_text,
     text_of,
 )
-from pointsman_simulator.dialects.openai_checks import BAD, ERRORS, error_object, problem
-from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
-from pointsman_simulator.script import Usage
-from pointsman_simulator.site import Site
+from pointsman_simulator.wires.openai_checks import BAD, ERRORS, error_object, problem
 
 _INFERENCE = {
     "/v1/chat/completions": "chat",

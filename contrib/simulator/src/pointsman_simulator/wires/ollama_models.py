@@ -5,9 +5,9 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pointsman_simulator.dialects.base import dumps, json_answer
 from pointsman_simulator.exchange import Answer, Call, Stream
 from pointsman_simulator.site import Site
+from pointsman_simulator.wires.base import dumps, json_answer
 
 _JSON = "application/json; charset=utf-8"
 _SIZE = 2_019_393_189

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pointsman_simulator.dialects.base import text_of
+from pointsman_simulator.wires.base import text_of
 
 _NAMES = (
     "model max_tokens messages system tools tool_choice stop_sequences stream thinking output_config "

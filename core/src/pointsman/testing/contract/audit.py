@@ -1,0 +1,98 @@
+"""What every audit sink owes the router."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pointsman.audit import AuditSink
+from pointsman.errors import Outcome
+from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.testing.contract.enforcement import Contract
+from pointsman.types import Usage
+
+_TEXTS = ("", "x", "\u00e9\n\r\0", "half a pair: \ud800", "y" * 100_000)
+_LONGEST = 0.05
+_PATIENCE = 10.0
+
+
+class AuditContract(Contract, terms=True):
+    """What every audit sink owes the router. Write `make`."""
+
+    def make(self, directory: Path) -> AuditSink:
+        """A fresh sink; what it writes to files goes to `directory`."""
+        raise NotImplementedError("write `make`, which returns a sink")
+
+    def test_it_takes_every_event_whatever_texts_it_holds(self, tmp_path: Path) -> None:
+        sink = self.make(tmp_path)
+        for event in (event for text in _TEXTS for event in _events(text)):
+            sink(event)
+        sink.close()
+
+    def test_it_hands_the_writing_on(self, tmp_path: Path) -> None:
+        sink = self.make(tmp_path)
+        took = []
+        for event in _events("x") * 2:
+            began = time.perf_counter()
+            sink(event)
+            took.append(time.perf_counter() - began)
+        sink.close()
+        # The least of them: a machine that is busy may stop any.
+        assert min(took) < _LONGEST, f"it keeps the event loop for {min(took):.3f} s with every event"
+
+    def test_an_event_that_is_told_in_the_midst_of_another_is_taken(self, tmp_path: Path) -> None:
+        """A stream that nobody holds any more tells its end wherever the collector happens to run."""
+        sink = self.make(tmp_path)
+        (event, *_) = _events("x")
+        inside = False
+
+        def collector(_frame: Any, what: str, _function: Any) -> None:
+            nonlocal inside
+            if what == "c_call" and not inside:
+                inside = True
+                sink(event)
+                inside = False
+
+        def tell() -> None:
+            sys.setprofile(collector)
+            try:
+                sink(event)
+            finally:
+                sys.setprofile(None)
+
+        assert _returns(tell), "it waits for itself: use no lock where events are taken"
+        sink.close()
+
+    def test_nothing_is_left_at_work_when_it_is_closed(self, tmp_path: Path) -> None:
+        before = set(threading.enumerate())
+        sink = self.make(tmp_path)
+        for event in _events("x"):
+            sink(event)
+        assert _returns(sink.close), f"`close` has not returned after {_PATIENCE:g} s"
+        left = [each.name for each in threading.enumerate() if each not in before]
+        assert not left, f"threads that go on: {left}"
+
+
+def _returns(work: Callable[[], object]) -> bool:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return not thread.is_alive()
+
+
+def _events(text: str) -> list[Event]:
+    """One of each kind, all of whose texts are `text`."""
+    usage, tags = Usage(3, 2), {text: text}
+    return [
+        AttemptEnded(
+            text, text, text, 1, Outcome.OK, text, text, None, 1e9, 0.1, 0.05, usage, text, False, text, tags
+        ),
+        RequestEnded(text, text, text, text, text, text, text, text, 1, 1e9, 0.1, usage, text, tags),
+        BreakerChanged(text, text, text, text),
+        HealthChanged(text, False, text),
+        Reloaded(1, 2, 3),
+    ]

@@ -1,0 +1,180 @@
+"""The contracts of sources of credentials and of audit sinks: ours keep them, and each rule finds who does not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.auth import Auth, Fixed, Secret
+from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
+from pointsman.builtin.auth import FromFile
+from pointsman.clock import LoopClock
+from pointsman.events import Event
+from pointsman.testing.contract import AuditContract, AuthContract
+
+
+class TestFixed(AuthContract):
+    def make(self) -> Auth:
+        return Fixed(Secret("sk-12345678"))
+
+
+class TestNone(AuthContract):
+    def make(self) -> Auth:
+        return Fixed(None)
+
+
+class Still:
+    """A clock that stands still."""
+
+    def now(self) -> float:
+        return 0.0
+
+    def wall(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing sleeps here")
+
+
+class TestFromFile(AuthContract):
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "key"
+        self.path.write_text("sk-12345678")
+
+    def make(self) -> Auth:
+        return FromFile(self.path, Still())
+
+
+class TestJsonl(AuditContract):
+    def make(self, directory: Path) -> JsonlSink:
+        return JsonlSink(JsonlSettings(path=directory / "audit"), LoopClock())
+
+
+class TestLogging(AuditContract):
+    def make(self, directory: Path) -> LoggingSink:
+        return LoggingSink(LoggingSettings(), LoopClock())
+
+
+# ── each rule finds who breaks it ────────────────────────────────────────────────────────────────────
+
+
+class Source:
+    """A source of credentials as wrong as it is told to be."""
+
+    def __init__(
+        self, secrets: list[Any], *, shows: bool = False, slow: float = 0.0, always: bool = False
+    ) -> None:
+        self.secrets, self.shows, self.slow, self.always = secrets, shows, slow, always
+
+    def current(self) -> Any:
+        time.sleep(self.slow)
+        return self.secrets[0]
+
+    def rejected(self, _secret: Secret) -> bool:
+        if not self.always:
+            self.secrets.append(Secret(str(len(self.secrets))))
+            del self.secrets[0]
+        return True
+
+    def __repr__(self) -> str:
+        return self.secrets[0].reveal() if self.shows else "Source()"
+
+
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (lambda: Source(["sk-1"]), "test_what_it_gives_is_a_secret_or_none"),
+        (lambda: Source([Secret("a")], slow=0.06), "test_it_answers_at_once"),
+        (
+            lambda: Source([Secret("a")], always=True),
+            "test_a_secret_that_was_rejected_is_followed_by_another",
+        ),
+        (
+            lambda: Source([Secret("a"), Secret("b")]),
+            "test_a_secret_that_was_rejected_is_followed_by_another",
+        ),
+        (lambda: Source([Secret("a")], shows=True), "test_nothing_shows_the_secret"),
+    ],
+)
+def test_a_faulty_source_of_credentials_is_found(make: Callable[[], Any], rule: str) -> None:
+    contract = type("Broken", (AuthContract,), {"make": lambda _self: make()})()
+
+    with pytest.raises(AssertionError):
+        term(contract, rule)()
+
+
+class Sink:
+    """A sink that does nothing, rightly."""
+
+    def __call__(self, event: Event) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Choosy(Sink):
+    def __call__(self, event: Event) -> None:
+        for name in event.__struct_fields__:
+            str(getattr(event, name)).encode()
+
+
+class Slow(Sink):
+    def __call__(self, event: Event) -> None:
+        time.sleep(0.06)
+
+
+class Locked(Sink):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        with self.lock:
+            str(event).encode("utf-8", "replace")
+
+
+class Left(Sink):
+    def __init__(self) -> None:
+        self.ends = threading.Event()
+        threading.Thread(target=self.ends.wait, name="left alone", daemon=True).start()
+
+
+SINKS: list[tuple[type[Sink], str]] = [
+    (Choosy, "test_it_takes_every_event_whatever_texts_it_holds"),
+    (Slow, "test_it_hands_the_writing_on"),
+    (Locked, "test_an_event_that_is_told_in_the_midst_of_another_is_taken"),
+    (Left, "test_nothing_is_left_at_work_when_it_is_closed"),
+]
+
+
+@pytest.mark.parametrize(("sink", "rule"), SINKS)
+def test_a_faulty_sink_is_found(
+    sink: type[Sink], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pointsman.testing.contract.audit._PATIENCE", 0.3)
+    contract = type("Broken", (AuditContract,), {"make": lambda _self, _directory: sink()})()
+
+    with pytest.raises((AssertionError, UnicodeEncodeError)):
+        term(contract, rule)(tmp_path)
+
+
+@pytest.mark.parametrize("contract", [AuthContract, AuditContract])
+def test_each_rule_is_broken_by_somebody_here(contract: type) -> None:
+    said = Path(__file__).read_text("utf-8")
+
+    rules = [name for name in vars(contract) if name.startswith("test_")]
+    assert rules
+    assert [rule for rule in rules if rule[:50] not in said] == []
+
+
+def term(contract: Any, rule: str) -> Callable[..., None]:
+    """The rule of that name, or of the one that begins so."""
+    (name,) = [each for each in dir(contract) if each.startswith(rule)]
+    found: Callable[..., None] = getattr(contract, name)
+    return found

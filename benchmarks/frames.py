@@ -30,7 +30,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from types import FrameType
@@ -252,7 +252,8 @@ def upstream() -> Iterator[str]:
 
 class _Upstream(StreamRequestHandler):
     def handle(self) -> None:
-        while head := b"".join(iter(self.rfile.readline, b"\r\n")):
+        # A line is empty at the end of the head, and each is once the client has gone.
+        while head := b"".join(takewhile(bytes.strip, iter(self.rfile.readline, None))):
             (length,) = re.findall(rb"(?i)content-length: *(\d+)", head)
             body = json.loads(self.rfile.read(int(length)))
             self.wfile.write(_STREAMED if body.get("stream") else _WHOLE)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -47,6 +51,19 @@ def test_a_chat_begins_at_the_router_and_passes_the_provider_and_its_transport(
     for step in walk:
         file = step.module if step.package == "pointsman" else step.module.partition("/")[2]
         assert (Path(sys.modules[step.package].__file__ or "").parent / file).is_file(), step
+
+
+def test_the_upstream_is_through_with_a_client_that_has_gone() -> None:
+    before = set(threading.enumerate())
+    with frames.upstream() as url, socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as client:
+        client.sendall(b"POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}")
+        assert client.recv(1 << 16)
+    late = time.monotonic() + 10
+    while set(threading.enumerate()) - before and time.monotonic() < late:
+        time.sleep(0.01)
+
+    # Those that read on filled lists with 8 million empty lines each within two minutes of the tests after this.
+    assert set(threading.enumerate()) - before == set()
 
 
 def step(module: str, function: str, *, resumed: bool = False) -> frames.Step:

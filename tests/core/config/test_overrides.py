@@ -233,6 +233,26 @@ def test_checks_can_be_turned_off_and_on_and_paced_for_one_provider() -> None:
     assert 8 <= upstream.probes["c"] <= 13
 
 
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ({"interval": "soon"}, "a.health.interval: expected seconds"),
+        ({"intervall": 3}, "a.health.intervall: unknown key 'intervall'; did you mean 'interval'"),
+        (True, "a.health: expected a mapping, not true or false"),
+    ],
+)
+def test_what_is_wrong_in_the_checks_of_a_provider_is_said_once_at_its_own_key(
+    said: object, answer: str
+) -> None:
+    given = config("a")
+    given["providers"]["a"]["health"] = said
+    with pytest.raises(ConfigError) as caught:
+        Config.from_mapping(given)
+
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"providers.{answer}")
+
+
 def test_one_provider_alone_can_be_checked() -> None:
     given = config("ab")
     given["providers"]["a"]["health"] = {}

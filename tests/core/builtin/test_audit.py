@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from errno import EIO, ENOSPC
 from pathlib import Path
@@ -380,9 +380,9 @@ class Whims(LineFile):
     cuts: Iterator[bool]
     left: int | None = None
 
-    def append(self, lines: Sequence[bytes]) -> tuple[int, OSError | None]:
+    def append(self, data: bytes, lines: int) -> tuple[int, OSError | None]:
         self.left = next(self.takes, None)
-        return super().append(lines)
+        return super().append(data, lines)
 
     def _write(self, data: bytes | memoryview) -> int:
         if self.left is None:

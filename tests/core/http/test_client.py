@@ -430,11 +430,14 @@ def test_it_is_the_same_answer_whichever_way_the_transport_goes(
     assert ways == ways[:1] * 4
 
 
-async def test_whoever_wants_to_know_what_is_left_hears_of_answers_that_say_so() -> None:
+@pytest.mark.parametrize("quick", [True, False])
+async def test_whoever_wants_to_know_what_is_left_hears_of_answers_that_say_so(quick: bool) -> None:
     rates = RateHeaders(requests=("X-Left", "x-reset"), tokens=("x-tokens", "x-reset"))
     heard: list[Mapping[str, str]] = []
     for headers in ({"x-left": "1"}, {"X-Tokens": "2"}, {"x-reset": "3"}, {}):
-        made = client(Upstream(b"{}", headers=headers), rates=rates)
+        made = client(upstream := Upstream(b"{}", headers=headers), rates=rates)
+        if quick:
+            made.transport = Quick(upstream)
         made.on_head = heard.append
         await made.fetch("GET", "/", limits=LONG)
 

@@ -128,18 +128,22 @@ def lines(records: Sequence[Any]) -> list[bytes]:
     try:
         written = list(map(_encode, records))
     except UnicodeEncodeError:  # half a surrogate pair, which only the standard library writes
-        pass
-    else:
-        if max(map(len, written)) <= _CAP:  # longer ones may have something to cut
-            return written
-    return list(map(_odd_line, records))
+        return list(map(_odd_line, records))
+    if max(map(len, written)) <= _CAP:  # longer ones may have something to cut
+        return written
+    return [
+        each if len(each) <= _CAP else _odd_line(record)
+        for each, record in zip(written, records, strict=True)
+    ]
 
 
 def _odd_line(record: Any) -> bytes:
     plain = to_builtins(record, enc_hook=str.__str__)
-    return jsonio.dumps(
-        {key: value[:_CAP] if isinstance(value, str) else value for key, value in plain.items()}
-    )
+    cut = {key: value[:_CAP] if isinstance(value, str) else value for key, value in plain.items()}
+    try:
+        return _encode(cut)
+    except UnicodeEncodeError:
+        return jsonio.dumps(cut)
 
 
 def line(event: Event | Gap, *, seq: int, wall: float) -> bytes:

@@ -332,6 +332,27 @@ async def test_a_credential_that_goes_away_is_not_sent_again() -> None:
     assert ["authorization" in request.headers for request in upstream.requests] == [True, False, True]
 
 
+async def test_a_credential_that_no_header_can_hold_takes_that_of_before_from_no_request() -> None:
+    class Faltering:
+        secret = Secret(CANARY)
+
+        def current(self) -> Secret:
+            return self.secret
+
+        def rejected(self, secret: Secret) -> bool:
+            return False
+
+    upstream, auth = Upstream(b"{}"), Faltering()
+    made, good = client(upstream, auth=auth), auth.secret
+
+    for secret in (good, Secret("two\nlines"), good):
+        auth.secret = secret
+        with suppress(InvalidRequest):
+            await made.fetch("POST", "/", {}, limits=LONG)
+
+    assert [each.headers["authorization"] for each in upstream.requests] == [f"Bearer {CANARY}"] * 2
+
+
 _NAMES = st.sampled_from([b"A", b"a", b"B-c", b"b-C", b"d"])
 
 

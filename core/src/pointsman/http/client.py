@@ -307,12 +307,13 @@ class Client:
             if secret is not None and not issubclass(kind, Secret):
                 did = f"returned a {kind.__name__} from current(), expected a Secret or None"
                 raise self.errors.auth_fault("current", did)
-            self._templates.clear()
-            self._authorization = {}
+            authorization: dict[bytes, bytes] = {}
             if secret is not None:
                 self.scrubber.learn(secret.reveal())
-                self._authorization = raw_fields(self.endpoint.authorize(secret.reveal()))
-            self._authorized = secret
+                authorization = raw_fields(self.endpoint.authorize(secret.reveal()))
+            # Together: where one that no header can hold is refused, that of before is what it was.
+            self._authorized, self._authorization = secret, authorization
+            self._templates.clear()
         self._settled = type(self._auth) is Fixed
 
     def _outgoing(

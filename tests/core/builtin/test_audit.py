@@ -23,9 +23,9 @@ from msgspec.structs import asdict, replace
 
 from pointsman._internal import jsonio
 from pointsman.build.contexts import Contexts
-from pointsman.builtin import audit
+from pointsman.builtin import audit, audit_records
 from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
-from pointsman.builtin.audit_records import line
+from pointsman.builtin.audit_records import line, record_of
 from pointsman.builtin.line_file import LineFile
 from pointsman.clock import system_rng
 from pointsman.errors import ConfigError, Outcome
@@ -209,6 +209,20 @@ def test_a_text_of_a_class_of_its_own_is_text_and_what_json_does_not_have_is_ref
     assert record(breaker(Text("y" * 2000)))["reason"] == "y" * 1024
     with pytest.raises(TypeError):
         line(breaker(object()), seq=1, wall=WALL)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("beside", ["é" * 2000, "half a pair: \ud800"], ids=["long", "odd"])
+def test_what_is_written_beside_a_record_changes_nothing_of_its_line(
+    beside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without orjson: the standard library writes six bytes for each letter that is not ASCII."""
+    monkeypatch.setattr(jsonio, "orjson", None)
+    records = [record_of(breaker(each), 7, HEAD["ts"]) for each in ("é", beside, "é" * 2000)]
+
+    together = audit_records.lines(records)
+
+    assert together == b"".join(audit_records.lines([each]) for each in records)
+    assert "é".encode() * 1024 in together.splitlines()[2]
 
 
 @given(st.floats(0, 2**33))

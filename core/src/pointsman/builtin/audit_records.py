@@ -117,7 +117,8 @@ def _to_the_second(wall: int) -> str:
 
 
 # A subclass of `str` is text. Whatever else JSON does not have is refused.
-_encode_lines = Encoder(enc_hook=str.__str__).encode_lines
+_ENCODER = Encoder(enc_hook=str.__str__)
+_encode, _encode_lines = _ENCODER.encode, _ENCODER.encode_lines
 
 
 def lines(records: Sequence[Any]) -> bytes:
@@ -132,7 +133,7 @@ def lines(records: Sequence[Any]) -> bytes:
     else:
         if _are_short(written):  # longer ones may have something to cut
             return written
-    return b"".join(map(_odd_line, records))
+    return b"".join(map(_line, records))
 
 
 def _are_short(lines: bytes) -> bool:
@@ -145,10 +146,22 @@ def _are_short(lines: bytes) -> bool:
     return True
 
 
+def _line(record: Any) -> bytes:
+    """One line, the same whatever is written beside it."""
+    try:
+        written = _encode(record)
+    except UnicodeEncodeError:
+        return _odd_line(record)
+    return written + b"\n" if len(written) <= _CAP else _odd_line(record)
+
+
 def _odd_line(record: Any) -> bytes:
     plain = to_builtins(record, enc_hook=str.__str__)
     cut = {key: value[:_CAP] if isinstance(value, str) else value for key, value in plain.items()}
-    return jsonio.dumps(cut) + b"\n"
+    try:
+        return _encode(cut) + b"\n"
+    except UnicodeEncodeError:
+        return jsonio.dumps(cut) + b"\n"
 
 
 def line(event: Event | Gap, *, seq: int, wall: float) -> bytes:

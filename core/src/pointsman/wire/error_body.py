@@ -145,7 +145,7 @@ def _json_in(text: str) -> Any:
 
 def _words(error: Mapping[str, Any]) -> tuple[str, str, int | None]:
     """(code, type, status) of an error; a numeric code is a status and kept as text."""
-    code = next((word for name in _CODES if (word := _word(error.get(name)))), "")
+    code = next(filter(None, map(_word, map(error.get, _CODES))), "")
     words = (error.get(name) for name in _TYPES)
     type: str = next((word for word in words if isinstance(word, str) and word), "")
     if type == "error":  # says nothing: it is the kind of the frame

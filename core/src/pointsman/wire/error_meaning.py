@@ -305,8 +305,9 @@ _WAIT = (
 _UNITS = {"millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0}
 
 # OpenAI with 429, Groq with 413: a request that is larger than all that a minute allows.
-_TOO_LARGE = r"(?i)^request too large for .{1,300}\b(?:TPM|tokens per min)"
-_ASKED = r"(?i)\blimit:? (\d+),.{0,60}\brequested:? (\d+)"
+_TOO_LARGE = (
+    r"(?i)^request too large for .{1,300}\b(?:TPM|tokens per min)|\blimit:? (\d+),.{0,60}\brequested:? (\d+)"
+)
 
 
 def _by_message(status: int | None, message: str) -> ErrorType | None:
@@ -317,7 +318,7 @@ def _by_message(status: int | None, message: str) -> ErrorType | None:
 
 
 def _too_large(message: str) -> bool:
-    if re.search(_TOO_LARGE, message):
-        return True
-    asked = re.search(_ASKED, message)
-    return asked is not None and len(asked[1]) < 16 and len(asked[2]) < 16 and int(asked[2]) > int(asked[1])
+    found = re.search(_TOO_LARGE, message)
+    if found is None or found[1] is None:
+        return found is not None
+    return len(found[1]) < 16 and len(found[2]) < 16 and int(found[2]) > int(found[1])

@@ -30,12 +30,23 @@ def openai_body(quirks: openai.Quirks, model: str = "m") -> Body:
     return lambda request: openai.chat_body(request, model, quirks, stream=False)
 
 
+def openai_content(quirks: openai.Quirks, model: str) -> Body:
+    """As it is sent, where it is plain text."""
+
+    def body(request: ChatRequest) -> Any:
+        content = openai.text_content(request, model, quirks, stream=False)
+        return openai.chat_body(request, model, quirks, stream=False) if content is None else content
+
+    return body
+
+
 def claude_body(wire: claude.Wire) -> Body:
     return lambda request: claude.messages_body(request, model="m", wire=wire, stream=False)
 
 
 WIRES: Mapping[str, Body] = {
     "openai": openai_body(openai.Quirks(official=True), "gpt-5"),
+    "openai, written": openai_content(openai.Quirks(official=True), "gpt-5"),
     "compatible": openai_body(openai.Quirks(reasoning_field="reasoning")),
     "compatible, no pictures": openai_body(openai.Quirks(unsupported=("images", "tools"))),
     "localai": openai_body(LOCALAI),
@@ -104,7 +115,8 @@ def messages_of(conversation: Sequence[dict[str, Any]]) -> list[Message]:
 def sent(body: Body, messages: Sequence[Message]) -> Any:
     """The bytes that go out, so that the order of keys counts too; or what is said against them."""
     try:
-        return jsonio.dumps(body(ChatRequest("public", messages)))
+        made = body(ChatRequest("public", messages))
+        return made if type(made) is bytes else jsonio.dumps(made)
     except CallError as error:
         return type(error), error.message
 

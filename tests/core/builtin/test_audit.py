@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from errno import EIO, ENOSPC
 from pathlib import Path
@@ -23,9 +23,9 @@ from msgspec.structs import asdict, replace
 
 from pointsman._internal import jsonio
 from pointsman.build.contexts import Contexts
-from pointsman.builtin import audit
+from pointsman.builtin import audit, audit_records
 from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
-from pointsman.builtin.audit_records import line
+from pointsman.builtin.audit_records import line, record_of
 from pointsman.builtin.line_file import LineFile
 from pointsman.clock import system_rng
 from pointsman.errors import ConfigError, Outcome
@@ -211,6 +211,20 @@ def test_a_text_of_a_class_of_its_own_is_text_and_what_json_does_not_have_is_ref
         line(breaker(object()), seq=1, wall=WALL)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("beside", ["é" * 2000, "half a pair: \ud800"], ids=["long", "odd"])
+def test_what_is_written_beside_a_record_changes_nothing_of_its_line(
+    beside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without orjson: the standard library writes six bytes for each letter that is not ASCII."""
+    monkeypatch.setattr(jsonio, "orjson", None)
+    records = [record_of(breaker(each), 7, HEAD["ts"]) for each in ("é", beside, "é" * 2000)]
+
+    together = audit_records.lines(records)
+
+    assert together == b"".join(audit_records.lines([each]) for each in records)
+    assert "é".encode() * 1024 in together.splitlines()[2]
+
+
 @given(st.floats(0, 2**33))
 def test_the_time_is_that_of_the_calendar(wall: float) -> None:
     ts = json.loads(line(breaker("x"), seq=1, wall=wall))["ts"]
@@ -380,9 +394,9 @@ class Whims(LineFile):
     cuts: Iterator[bool]
     left: int | None = None
 
-    def append(self, lines: Sequence[bytes]) -> tuple[int, OSError | None]:
+    def append(self, data: bytes, lines: int) -> tuple[int, OSError | None]:
         self.left = next(self.takes, None)
-        return super().append(lines)
+        return super().append(data, lines)
 
     def _write(self, data: bytes | memoryview) -> int:
         if self.left is None:

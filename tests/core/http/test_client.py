@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import itertools
 import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -330,6 +332,27 @@ async def test_a_credential_that_goes_away_is_not_sent_again() -> None:
     assert ["authorization" in request.headers for request in upstream.requests] == [True, False, True]
 
 
+async def test_a_credential_that_no_header_can_hold_takes_that_of_before_from_no_request() -> None:
+    class Faltering:
+        secret = Secret(CANARY)
+
+        def current(self) -> Secret:
+            return self.secret
+
+        def rejected(self, secret: Secret) -> bool:
+            return False
+
+    upstream, auth = Upstream(b"{}"), Faltering()
+    made, good = client(upstream, auth=auth), auth.secret
+
+    for secret in (good, Secret("two\nlines"), good):
+        auth.secret = secret
+        with suppress(InvalidRequest):
+            await made.fetch("POST", "/", {}, limits=LONG)
+
+    assert [each.headers["authorization"] for each in upstream.requests] == [f"Bearer {CANARY}"] * 2
+
+
 _NAMES = st.sampled_from([b"A", b"a", b"B-c", b"b-C", b"d"])
 
 
@@ -430,11 +453,14 @@ def test_it_is_the_same_answer_whichever_way_the_transport_goes(
     assert ways == ways[:1] * 4
 
 
-async def test_whoever_wants_to_know_what_is_left_hears_of_answers_that_say_so() -> None:
+@pytest.mark.parametrize("quick", [True, False])
+async def test_whoever_wants_to_know_what_is_left_hears_of_answers_that_say_so(quick: bool) -> None:
     rates = RateHeaders(requests=("X-Left", "x-reset"), tokens=("x-tokens", "x-reset"))
     heard: list[Mapping[str, str]] = []
     for headers in ({"x-left": "1"}, {"X-Tokens": "2"}, {"x-reset": "3"}, {}):
-        made = client(Upstream(b"{}", headers=headers), rates=rates)
+        made = client(upstream := Upstream(b"{}", headers=headers), rates=rates)
+        if quick:
+            made.transport = Quick(upstream)
         made.on_head = heard.append
         await made.fetch("GET", "/", limits=LONG)
 
@@ -975,6 +1001,29 @@ async def test_a_failure_is_told_again_to_whoever_asks_again() -> None:
 
     assert await heard(events) == ("a", "Unavailable")
     assert await heard(events) == ("", "Unavailable")
+
+
+@pytest.mark.parametrize("body", [sse(".", "!"), sse(".")], ids=["an error", "cut"])
+def test_a_stream_that_fails_at_once_is_freed_with_its_error(body: bytes) -> None:
+    """Whoever asks elsewhere after it would else keep all of the attempt until the collector comes by."""
+
+    async def main() -> None:
+        events = await opened(Upstream(body))
+        with suppress(Unavailable, Truncated):
+            while await events.next(1e9) is not None:
+                pass
+        events.abort()
+        held = [each for each in gc.get_objects() if type(each) is HttpEventStream]
+        assert held == [events]
+        del events, held
+        assert not [each for each in gc.get_objects() if type(each) is HttpEventStream]
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
 
 
 def test_silence_is_a_first_token_timeout_before_content_and_an_idle_timeout_after() -> None:

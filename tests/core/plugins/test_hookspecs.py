@@ -28,7 +28,7 @@ SOURCES = [*ROOT.glob("core/src/pointsman/**/*.py"), *ROOT.glob("contrib/cli/src
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 ASKS = {"get", "offered", "made"}
 """What is called with the name of a kind by whoever wants something of it."""
-NO_CONTRACT_YET = {"dialect", "transport"}
+NO_CONTRACT_YET = {"dialect"}
 NOTHING_MADE = {"command", "section"}
 """Kinds whose plugins offer the thing itself: a command, the settings of a section."""
 

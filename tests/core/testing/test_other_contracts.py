@@ -165,11 +165,9 @@ SINKS: list[tuple[type[Sink], str]] = [
 
 
 @pytest.mark.parametrize(("sink", "rule"), SINKS)
-def test_a_faulty_sink_is_found(
-    sink: type[Sink], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pointsman.testing.contract.audit._PATIENCE", 0.3)
-    contract = type("Broken", (AuditContract,), {"make": lambda _self, _directory: sink()})()
+def test_a_faulty_sink_is_found(sink: type[Sink], rule: str, tmp_path: Path) -> None:
+    made = {"make": lambda _self, _directory: sink(), "patience": 0.3}
+    contract = type("Broken", (AuditContract,), made)()
 
     with pytest.raises((AssertionError, UnicodeEncodeError)):
         term(contract, rule)(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from pointsman.types import (
     ToolCall,
     ToolChoice,
 )
-from pointsman_openai.wire import Quirks, chat_body, completion_body, embed_body, is_newer
+from pointsman_openai.wire import Quirks, chat_body, completion_body, embed_body, is_newer, text_content
 
 OPENAI = Quirks(name="openai", official=True)
 COMPATIBLE = Quirks(name="compatible")
@@ -79,6 +80,40 @@ def test_a_plain_message_is_written_like_any_other(given: list[Message], quirks:
             return error.message
 
     assert written(given) == written([replace(each, content=Own(each.content)) for each in given])
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "temperature": st.floats(allow_nan=False, allow_infinity=False) | st.integers(),
+            "seed": st.integers(),
+            "stop": st.lists(st.text(max_size=3), max_size=2),
+            "top_logprobs": st.integers(0, 20),
+            "reasoning_effort": st.sampled_from(["low", "high"]),
+            "user": st.text(max_size=3),
+            "tools": st.just([WEATHER]),
+            "metadata": st.just({"a": "b"}),
+            "response_format": st.just(SCHEMA),
+            "logit_bias": st.just({"50256": float("nan")}),
+            "extra": st.just({"temperature": float("nan")}),
+        },
+    ),
+    st.booleans(),
+)
+def test_plain_text_is_sent_as_the_body_says_or_is_looked_at_more_closely(
+    options: dict[str, Any], stream: bool
+) -> None:
+    request = chat_request("m", [{"role": "system", "content": "be brief"}], options)
+
+    content = text_content(request, "gpt-4.1", OPENAI, stream=stream)
+
+    if options.keys() & {"tools", "metadata", "response_format", "logit_bias", "extra"}:
+        assert content is None
+    else:
+        assert content is not None
+        assert json.loads(content) == chat_body(request, "gpt-4.1", OPENAI, stream=stream)
 
 
 def test_a_stream_asks_for_its_usage() -> None:

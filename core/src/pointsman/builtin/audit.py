@@ -159,7 +159,7 @@ class JsonlSink:
             self._replace_removed()
             while self._held or self._waiting:
                 self._make_records()
-                whole, failure = self._file.append(self._made_lines())
+                whole, failure = self._file.append(self._made_lines(), len(self._held))
                 if whole:
                     self._first = self._first or _first_of(self._held[0])
                     self._last = self._held[whole - 1].seq
@@ -192,7 +192,7 @@ class JsonlSink:
             except Exception as error:  # what plugins put into events can be anything
                 held.append(self._in_place_of_odd(seq, error))
 
-    def _made_lines(self) -> list[bytes]:
+    def _made_lines(self) -> bytes:
         try:
             return lines(self._held)
         except Exception:  # as above

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from errno import ENOSPC
 from itertools import count
@@ -43,9 +42,8 @@ class LineFile:
         """Whether nobody can find what is written any more: the file, or its directory, was deleted."""
         return os.fstat(self._descriptor).st_nlink == 0
 
-    def append(self, lines: Sequence[bytes]) -> tuple[int, OSError | None]:
-        """How many of `lines`, from the first on, are in the file now; and why no more, None when all are."""
-        data = b"\n".join([*lines, b""])
+    def append(self, data: bytes, lines: int) -> tuple[int, OSError | None]:
+        """How many of the `lines` in `data` are in the file now; and why no more, None when all are."""
         taken = 0
         failure = None
         try:
@@ -56,7 +54,7 @@ class LineFile:
             failure = error
         if failure is None:
             self._ends_at += taken
-            return len(lines), None
+            return lines, None
         whole = data.rfind(b"\n", 0, taken) + 1
         self._ends_at += whole
         self._torn = self._torn or taken > whole

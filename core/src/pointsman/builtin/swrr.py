@@ -10,9 +10,10 @@ is earliest eligible virtual deadline first: I. Stoica and H. Abdel-Wahab, 1995;
 """
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from math import gcd, lcm
+from math import gcd, inf, lcm
 from operator import add
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -187,7 +188,7 @@ class TieBreaker:
     __slots__ = ("_credits", "_even", "_last", "_places")
 
     def __init__(self) -> None:
-        self._credits: dict[str, int] = {}
+        self._credits = defaultdict[str, int](int)
         self._places: dict[str, int] = {}
         self._even = False
         self._last = -1
@@ -200,15 +201,13 @@ class TieBreaker:
         if len(tied) > HEAP_ABOVE and self._even:
             return self._in_turn(tied)
         credits = self._credits
-        top: int | None = None
+        top: float = -inf
         total = 0
         for seat in tied:
-            weight = seat.weight
+            key, weight = seat.id, seat.weight
+            credits[key] = credit = credits[key] + weight
             total += weight
-            key = seat.id
-            credit = credits.get(key, 0) + weight
-            credits[key] = credit
-            if top is None or credit > top:
+            if credit > top:
                 top = credit
                 winner = seat
         credits[winner.id] -= total
@@ -216,7 +215,7 @@ class TieBreaker:
 
     def members(self, everyone: Sequence[S]) -> None:
         """As `SmoothWeightedRoundRobin.members`."""
-        self._credits = inherited(self._credits, [member.id for member in everyone])
+        self._credits = defaultdict(int, inherited(self._credits, [member.id for member in everyone]))
         self._places = {member.id: place for place, member in enumerate(everyone)}
         self._even = len({member.weight for member in everyone}) == 1
 
@@ -242,7 +241,7 @@ class TieBreaker:
         """
         if sum(credits.values()) != 0:
             raise ValueError("these are no credits of `TieBreaker`: they must sum to 0")
-        self._credits = dict(credits)
+        self._credits = defaultdict(int, credits)
 
 
 def inherited(credits: Mapping[str, int], ids: Sequence[str]) -> dict[str, int]:

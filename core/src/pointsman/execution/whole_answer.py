@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
+_COUNTS = frozenset({int, type(None)})
+
 
 class WholeAnswer(Generic[R]):
     """`Execution.run(WholeAnswer(Provider.chat, ChatResponse))` asks providers by that method.
@@ -55,11 +57,8 @@ class WholeAnswer(Generic[R]):
             raise late(execution, lease)
         # What nearly all answers are is seen here: to hear it from `_check` takes half as long again.
         sound = type(answer) is self._kind is ChatResponse and type(answer.usage) is Usage
-        if sound:
-            for count in astuple(answer.usage):
-                if count is not None and type(count) is not int:  # exactly, for `True` is an int
-                    sound = False
-        if not sound:
+        # Of exactly these types, for `True` is an int.
+        if not (sound and _COUNTS.issuperset(map(type, astuple(answer.usage)))):
             self._check(execution, lease, answer)
         return succeeded(execution, lease, answer, answer.usage)
 

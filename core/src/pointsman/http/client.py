@@ -160,13 +160,15 @@ class Client:
         if (
             type(reply) is Whole
             and reply.status < 300
-            and self.on_head is None
             and "content-encoding" not in reply.fields
             and len(reply.body) <= MAX_BODY
         ):  # exactly that, and a success that is taken as it came
             if limits.time is None:  # the router gives its own back
                 time.close()
-            return Answer(reply.status, reply.fields, self.errors), reply.body
+            whole = Answer(reply.status, reply.fields, self.errors)
+            if self.on_head is not None and not reply.fields.keys().isdisjoint(self._heeded):
+                self.on_head(whole.headers)
+            return whole, reply.body
         answer = OpenAnswer(reply.status, reply.fields, self.errors, until, reply, self, time)
         if not (self._heard(answer, secret) and again):
             return answer, await answer.read()
@@ -305,12 +307,13 @@ class Client:
             if secret is not None and not issubclass(kind, Secret):
                 did = f"returned a {kind.__name__} from current(), expected a Secret or None"
                 raise self.errors.auth_fault("current", did)
-            self._templates.clear()
-            self._authorization = {}
+            authorization: dict[bytes, bytes] = {}
             if secret is not None:
                 self.scrubber.learn(secret.reveal())
-                self._authorization = raw_fields(self.endpoint.authorize(secret.reveal()))
-            self._authorized = secret
+                authorization = raw_fields(self.endpoint.authorize(secret.reveal()))
+            # Together: where one that no header can hold is refused, that of before is what it was.
+            self._authorized, self._authorization = secret, authorization
+            self._templates.clear()
         self._settled = type(self._auth) is Fixed
 
     def _outgoing(

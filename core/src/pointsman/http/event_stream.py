@@ -145,9 +145,10 @@ class HttpEventStream:
             # It waits until the events before it are delivered: how the bytes were cut must not decide what
             # the caller sees.
             failure.upstream_request_id = failure.upstream_request_id or self.upstream_request_id
-            self._failure = self._answer.mask(failure)
+            failure = self._answer.mask(failure)
             if not events:
-                raise self._failure from None
+                raise failure from None  # and not kept: its frames hold this stream, and all of the attempt
+            self._failure = failure
         if not self._begun and any(event.content for event in events):
             self._begun = True
             self._too_late = self._answer.errors.silent

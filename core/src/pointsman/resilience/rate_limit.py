@@ -60,7 +60,6 @@ class Gcra:
         "_lows",
         "_mark",
         "_marks",
-        "_room_for_one",
         "_room_for_plenty",
         "_tat",
         "_tell",
@@ -87,7 +86,6 @@ class Gcra:
         self.used = 0
         self._interval = interval = ceil(Fraction(period) * int(_TICKS) / count)  # of one unit
         self._tolerance = burst * interval
-        self._room_for_one = self._tolerance - interval
         self._room_for_plenty = self._tolerance - self.plenty * interval
         self._tat = 0  # when everything taken is worked off, at an even pace
         self._closed_until = -inf
@@ -136,7 +134,7 @@ class Gcra:
 
     def take(self, quantity: int, now: float) -> int:
         """Take `quantity` units, whether they fit or not; what comes back is for `settle`."""
-        return self._charge(quantity, int(now * _TICKS))
+        return self._charge(quantity, now, int(now * _TICKS), True)
 
     def settle(self, mark: int, reserved: int, actual: int, now: float) -> None:
         """What was taken at `mark` as `reserved` units were `actual` units in the end; once for each `mark`.
@@ -193,21 +191,26 @@ class Gcra:
             "used": self.used,
         }
 
-    def _charge(self, quantity: int, ticks: int) -> int:
+    def _charge(self, quantity: int, now: float, ticks: int, unasked: bool = False) -> int:
+        """Take them if they fit `now`, which is `ticks`, or `unasked`: the mark; 0 when nothing was taken."""
+        backlog = self._tat - ticks
+        if backlog < 0:
+            backlog = 0
+        filled = backlog + quantity * self._interval
+        # Only what is larger than the burst exceeds it at rest.
+        too_much = filled > self._tolerance and (backlog or self.oversize == "refuse")
+        if (too_much or now < self._closed_until) and not unasked:
+            return 0
         self.used += quantity
         self._mark = mark = self._mark + 1
-        backlog = self._tat - ticks
-        if backlog > 0:
+        if backlog:
             self._note(backlog)
+        elif self._lows:
+            self._at_rest(mark)
         else:
-            backlog = 0
             self._idle_mark = mark
-            if self._lows:
-                self._lows.clear()
-                self._marks.clear()
-        backlog += quantity * self._interval
-        self._tat = ticks + backlog
-        if backlog > self._room_for_plenty:
+        self._tat = ticks + filled
+        if filled > self._room_for_plenty:
             self._no_more_plenty()
         return mark
 
@@ -313,8 +316,6 @@ class RateLimits:
 
     def wait(self, tokens: int, now: float) -> float:
         """Seconds until a call with `tokens` tokens would fit everywhere; 0.0 now, infinity never."""
-        if self._fits(tokens, now, int(now * _TICKS)):
-            return 0.0
         wait = 0.0
         for meter in self._requests:
             wait = max(wait, meter.wait(1, now))
@@ -347,31 +348,16 @@ class RateLimits:
     def reserve(self, tokens: int, now: float) -> Reservation | None:
         """One request and `tokens` tokens in every scope, or nothing anywhere."""
         ticks = int(now * _TICKS)
-        if not self._fits(tokens, now, ticks):
-            self.refused += 1
-            return None
-        marks = []
-        for meter in self._tokens:
-            marks.append(meter._charge(tokens, ticks))  # noqa: PERF401 - a comprehension costs a frame of its own
-        for meter in self._requests:
-            marks.append(meter._charge(1, ticks))  # noqa: PERF401
-        return Reservation(self, tokens, marks)
-
-    def _fits(self, tokens: int, now: float, ticks: int) -> bool:
-        """Whether `wait` is 0 `now`, which is `ticks`."""
-        # `meter.wait(...) == 0` for each, spelt out: every call asks several times.
-        for meter in self._requests:
-            if meter._tat - ticks > meter._room_for_one or now < meter._closed_until:
-                return False
-        for meter in self._tokens:
-            need = tokens
-            if need > meter.burst:
-                if meter.oversize == "refuse":
-                    return False
-                need = meter.burst
-            if meter._tat - ticks + need * meter._interval > meter._tolerance or now < meter._closed_until:
-                return False
-        return True
+        taken = Reservation(self, tokens, marks := [])
+        for meters, units in (self._tokens, tokens), (self._requests, 1):
+            for meter in meters:
+                if mark := meter._charge(units, now, ticks):
+                    marks.append(mark)
+                else:
+                    taken.refund(now)
+                    self.refused += 1
+                    return None
+        return taken
 
     def lower(
         self,
@@ -444,10 +430,8 @@ class Reservation(Struct, eq=False):
             return False
         self.is_open = False
         ticks = int(now * _TICKS)
-        taken = [
-            *((meter, self.tokens) for meter in limits._tokens),
-            *((meter, 1) for meter in limits._requests),
-        ]
-        for (meter, units), mark in zip(taken, self.marks, strict=True):
-            meter._correct(-units, mark, ticks)
+        left = iter(self.marks)  # fewer than meters, where one of them had no room
+        for meters, units in (limits._tokens, self.tokens), (limits._requests, 1):
+            for meter, mark in zip(meters, left, strict=False):
+                meter._correct(-units, mark, ticks)
         return True

@@ -71,6 +71,7 @@ class OpenAIProvider(HttpProvider):
         super().__init__(context)
         self._quirks = self.make_quirks(context.settings)
         self._quirks_of = PerOptions(self.name, self._quirks, self._with_options)
+        self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
         self._chats = self.prefix + "/chat/completions"
         self._stream_underneath: bool = context.settings.stream_underneath
 
@@ -85,7 +86,9 @@ class OpenAIProvider(HttpProvider):
         if self._stream_underneath and not request.logprobs and request.extra.get("n") in (None, 1):
             return await (await self.stream(request, call, timely=False)).whole()
         body: Any
-        if type(request.messages) is not TextMessages and has_large_parts(request.messages):
+        if type(request.messages) is TextMessages:
+            body = self._text_body(request, call, stream=False)
+        elif has_large_parts(request.messages):
             body = await written_in_thread(lambda: self.chat_body(request, call, stream=False))
         else:
             body = self.chat_body(request, call, stream=False)
@@ -110,7 +113,9 @@ class OpenAIProvider(HttpProvider):
         from pointsman_openai.decode import ChatDecoder
 
         body: Any
-        if type(request.messages) is not TextMessages and has_large_parts(request.messages):
+        if type(request.messages) is TextMessages:
+            body = self._text_body(request, call, stream=True)
+        elif has_large_parts(request.messages):
             body = await written_in_thread(lambda: self.chat_body(request, call, stream=True))
         else:
             body = self.chat_body(request, call, stream=True)
@@ -198,6 +203,14 @@ class OpenAIProvider(HttpProvider):
         return error_of_answer(answer.status, answer.headers, value, wall=wall, fallback=fallback)
 
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _text_body(self, request: ChatRequest, call: Call, *, stream: bool) -> Any:
+        """The body of a conversation of plain text, as it is sent where nobody wants to see it before."""
+        content = None
+        if self._bodies_are_ours:
+            quirks = self._quirks_of(call) if call.options else self._quirks
+            content = wire.text_content(request, call.model, quirks, stream=stream)
+        return self.chat_body(request, call, stream=stream) if content is None else content
 
     def _address(self) -> str:
         """What the base URL should look like."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.json import Encoder
 
 from pointsman.plugin import (
     Audio,
@@ -90,15 +91,63 @@ def is_newer(model: str) -> bool:
 # ── chat ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def chat_body(request: ChatRequest, model: str, quirks: Quirks, *, stream: bool) -> Body:
-    """The body of POST /chat/completions. Raises Unsupported, InvalidRequest."""
+class _Turn(Struct, gc=False):
+    """A message of plain text, which costs half of what a mapping does to make and to write."""
+
+    role: str
+    content: str
+
+
+_encode = Encoder().encode
+
+
+def text_content(request: ChatRequest, model: str, quirks: Quirks, *, stream: bool) -> bytes | None:
+    """`chat_body` of a conversation of plain text, as it is sent; None where that takes a closer look.
+
+    Raises what `chat_body` raises.
+    """
+    # Without these all values are texts and numbers that were checked when the request was read. So nobody
+    # need look for the nulls that NaN is written as, which takes a fifth of the writing.
+    if (
+        request.extra
+        or request.tools
+        or request.metadata is not None
+        or request.logit_bias is not None
+        or request.response_format is not None
+    ):
+        return None
+    try:
+        return _encode(chat_body(request, model, quirks, stream=stream, turns=_turns))
+    except (TypeError, ValueError):  # half a surrogate pair
+        return None
+
+
+def _turns(given: TextMessages, *, system: str) -> list[_Turn]:
+    roles: Sequence[str] = given.roles
+    if system != "system":
+        roles = [system if role == "system" else role for role in roles]
+    return list(map(_Turn, roles, given.texts))
+
+
+def chat_body(
+    request: ChatRequest,
+    model: str,
+    quirks: Quirks,
+    *,
+    stream: bool,
+    turns: Callable[..., Sequence[Any]] = TextMessages.mappings,
+) -> Body:
+    """The body of POST /chat/completions. Raises Unsupported, InvalidRequest.
+
+    Args: turns: makes the messages out of those that are all plain text.
+    """
     if quirks.unsupported:
         _refuse(request, quirks)
     given, system = request.messages, quirks.system_role
     if system == "auto":
         system = "developer" if quirks.official and is_newer(model) else "system"
     if isinstance(given, TextMessages):
-        messages = given.mappings(system=system)
+        messages = turns(given, system=system)
     else:
         messages = _messages(given, system, quirks)
     body: Body = {"model": model, "messages": messages}

@@ -15,6 +15,7 @@ from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
+from pointsman.testing.contract.transport import TransportContract
 
 __all__ = [
     "AuditContract",
@@ -30,4 +31,5 @@ __all__ = [
     "RetryContract",
     "ServiceContract",
     "StrategyContract",
+    "TransportContract",
 ]

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pointsman.audit import AuditSink
 from pointsman.errors import Outcome
@@ -17,11 +17,16 @@ from pointsman.types import Usage
 
 _TEXTS = ("", "x", "\u00e9\n\r\0", "half a pair: \ud800", "y" * 100_000)
 _LONGEST = 0.05
-_PATIENCE = 10.0
 
 
 class AuditContract(Contract, terms=True):
-    """What every audit sink owes the router. Write `make`."""
+    """What every audit sink owes the router. Write `make`.
+
+    Attributes:
+        patience: seconds after which whatever has not returned never will.
+    """
+
+    patience: ClassVar[float] = 10.0
 
     def make(self, directory: Path) -> AuditSink:
         """A fresh sink; what it writes to files goes to `directory`."""
@@ -64,7 +69,7 @@ class AuditContract(Contract, terms=True):
             finally:
                 sys.setprofile(None)
 
-        assert _returns(tell), "it waits for itself: use no lock where events are taken"
+        assert _returns(tell, self.patience), "it waits for itself: use no lock where events are taken"
         sink.close()
 
     def test_nothing_is_left_at_work_when_it_is_closed(self, tmp_path: Path) -> None:
@@ -72,15 +77,15 @@ class AuditContract(Contract, terms=True):
         sink = self.make(tmp_path)
         for event in _events("x"):
             sink(event)
-        assert _returns(sink.close), f"`close` has not returned after {_PATIENCE:g} s"
+        assert _returns(sink.close, self.patience), f"`close` has not returned after {self.patience:g} s"
         left = [each.name for each in threading.enumerate() if each not in before]
         assert not left, f"threads that go on: {left}"
 
 
-def _returns(work: Callable[[], object]) -> bool:
+def _returns(work: Callable[[], object], seconds: float) -> bool:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(_PATIENCE)
+    thread.join(seconds)
     return not thread.is_alive()
 
 

@@ -21,7 +21,7 @@ from pointsman.resilience.warm_up import admitted
 from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.lease import FailureDetails, Lease
-from pointsman.routing.pool import Pool
+from pointsman.routing.pool import Pool, Remembered
 from pointsman.strategy import Member, Strategy
 from pointsman.testing import Scripted, run
 
@@ -71,7 +71,9 @@ def configuration(rng: random.Random) -> dict[str, Any]:
 
 def looked_up(pool: Pool, now: float, demand: Demand) -> list[str]:
     """The ids of the ready ones, looked up without what is remembered."""
+    known, pool.remembered = pool.remembered, Remembered()
     ready = pool.ready(now, demand)
+    pool.remembered = known
     if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
         ready = admitted(ready, now)
     return [each.id for each in ready]
@@ -177,6 +179,11 @@ def test_what_is_remembered_is_what_would_be_looked_up_after_any_history(
                     remembered["outliers"] += known and pool.deployments[0].outlier is not None
                     remembered["all"] += known
                     assert chosen_from(pool, now, demand) == expected, seed
+
+                    ids = [each.id for each in pool.deployments]
+                    tried = set(rng.sample(ids, rng.randint(0, len(ids))))
+                    picky = Demand({}, demand.tokens, tried, rng.random() < 0.5)
+                    assert chosen_from(pool, now, picky) == looked_up(pool, now, picky), seed
             for lease in leases:
                 lease.release(Outcome.NEUTRAL, now)
 

@@ -464,9 +464,8 @@ async def _servers(seed: int) -> AsyncIterator[dict[str, str]]:
 
 async def serve(seed: int) -> None:
     """Answer until standard input ends."""
-    from pointsman_simulator import CannedReply as Said
     from pointsman_simulator import Fault as Played
-    from pointsman_simulator import Simulator
+    from pointsman_simulator import Reply, Simulator
 
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it complains of clients who leave
     text = "".join(WORDS)
@@ -484,10 +483,10 @@ async def serve(seed: int) -> None:
         Played.stall(),
         Played.stall_after(2),
     ]
-    replies = [Said(text=text, fault=fault) for fault in faults]
-    fine = Said(text=text)
+    replies = [Reply(text=text, fault=fault) for fault in faults]
+    fine = Reply(text=text)
 
-    def respond(_record: object, rng: random.Random) -> Said:
+    def respond(_record: object, rng: random.Random) -> Reply:
         return rng.choice(replies) if rng.random() < SHARE else fine
 
     async with Simulator(seed=seed) as simulator:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
+_OK = Outcome.OK  # looked up once, as in `lease`
+
 
 def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | None) -> R:
     """End attempt and request with `response`, to which it says where it came from. Returns it.
@@ -44,7 +46,7 @@ def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | No
     complete(response, "deployment", lease.deployment.id)
     complete(response, "attempts", execution.made)
     complete(response, "request_id", execution.request_id)
-    end_attempt(execution, lease, Outcome.OK, usage=usage, upstream_request_id=response.upstream_request_id)
+    end_attempt(execution, lease, _OK, None, usage, response.upstream_request_id)
     end_request(execution, "ok")
     return response
 
@@ -53,7 +55,6 @@ def end_attempt(
     execution: Execution,
     lease: Lease,
     outcome: Outcome,
-    *,
     error: CallError | None = None,
     usage: Usage | None = None,
     upstream_request_id: str = "",
@@ -61,13 +62,9 @@ def end_attempt(
     """End the attempt that holds `lease`: once released and told, whatever comes later is ignored."""
     if not lease.is_open:
         return
-    setting, tokens = execution.setting, None
+    setting = execution.setting
     now = setting.clock.now()
-    if usage is not None:
-        if lease is execution.last:
-            execution.usage = usage
-        if lease.reservation is not None or execution.demand.tokens:
-            tokens = _believed(execution, lease, usage)
+    tokens = None if usage is None else _counted(execution, lease, usage)
     if error is None:
         lease.release(outcome, now, tokens)
     else:
@@ -78,15 +75,23 @@ def end_attempt(
         _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
 
 
-def _believed(execution: Execution, lease: Lease, usage: Usage) -> int | None:
+def _counted(execution: Execution, lease: Lease, usage: Usage) -> int | None:
     """The tokens that the attempt which holds `lease` is charged; the estimates of others learn from them."""
-    estimator, expected, total = execution.chain[0].estimator, execution.demand.tokens, usage.total
+    latest, expected = lease is execution.last, execution.demand.tokens
+    estimator = execution.chain[0].estimator
+    if latest:
+        execution.usage = usage
+    if not expected and lease.reservation is None:
+        return None
+    prompt, completion = usage.prompt, usage.completion
+    # As `Usage.total` has it; a property is a frame of its own, for 500 instructions.
+    total = None if prompt is None or completion is None else prompt + completion
     # What is near the estimate is believed unseen: `plausible` may have to walk the whole request.
     if expected and not 0 <= (total or 0) <= 2 * expected:
         usage = plausible(usage, execution.request)
-        total = usage.total
-    if estimator is not None and lease is execution.last and usage.completion is not None:
-        estimator.observe(usage.completion)
+        completion, total = usage.completion, usage.total
+    if estimator is not None and latest and completion is not None:
+        estimator.observe(completion)
     return total
 
 

@@ -110,9 +110,8 @@ class RetryState(Struct, eq=False):
             for each in pool.deployments:
                 if each.id not in self.retryable or each.live.is_refused(now):
                     continue
-                breaker = each.live.breaker
                 at = each.available_at(now)
-                if at is not None and (breaker is None or breaker.admits(now)):
+                if at is not None and each.live.breaker.admits(now):
                     ways.append((at, self.of(each), each))
         if not ways:
             return None

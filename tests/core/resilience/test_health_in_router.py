@@ -216,6 +216,26 @@ def test_the_adaptive_limit_falls_on_overload_and_rises_again() -> None:
     run(main())
 
 
+def test_the_first_token_of_a_call_sets_the_pace_of_those_after_it_alone() -> None:
+    """While none is known the pace is that of the settings: also for the first call, however quick it was."""
+    upstream = Scripted()
+    given = {
+        "providers": {"a": {"type": "scripted"}},
+        "models": {"m": {"deployments": [{"provider": "a", "model": "x", "max_in_flight": 9}]}},
+        "adaptive_concurrency": {"initial": 1, "pace": "10s"},
+    }
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            for after in (0.1, 0.5):
+                upstream.script("a", ScriptedAnswer(after=after))
+                async with r.stream("m", "hi") as stream:
+                    assert [each async for each in stream]
+            assert r.status()["models"]["m"]["deployments"][0]["adaptive"]["limit"] == 2
+
+    run(main())
+
+
 def test_adaptive_concurrency_without_a_ceiling_is_refused_at_start() -> None:
     with pytest.raises(ConfigError, match=r"max_in_flight: adaptive_concurrency needs it"):
         router(Scripted(), config("a", adaptive_concurrency={}))

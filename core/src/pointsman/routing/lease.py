@@ -150,13 +150,13 @@ class Lease(Struct, eq=False):
         if live.failing:
             live.recovered()
         live.total.add(now - started, now)
+        if live.adaptive is not None:  # before its own first token counts among those that set the pace
+            live.adaptive.ok(now, in_flight)
+            live.places = live.adaptive.limit
         if first_at is not None:
             live.first_token.add(first_at - started, now)
             if live.window is not None:
                 live.window.add(first_at - started, now)
-        if live.adaptive is not None:
-            live.adaptive.ok(now, in_flight)
-            live.places = live.adaptive.limit
         if outlier is not None:
             outlier.ok(now, started=started)
         # By position: names would cost every call 400 instructions more.

@@ -20,10 +20,10 @@ from routers import Heard, config, in_flight, router
 
 from pointsman import NoDeploymentAvailable, Router, SyncRouter
 from pointsman.errors import CallError, Unavailable
-from pointsman.plugin import PointsmanSpec, hookimpl
+from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Scripted, ScriptedAnswer, run
-from pointsman.types import ChatRequest, Message
+from pointsman.types import ChatRequest, Message, TextDelta
 
 WORDS = "the sky is blue because of air"
 
@@ -105,20 +105,22 @@ def test_a_source_that_cannot_be_closed_holds_up_no_lease() -> None:
     class Broken:
         upstream_request_id = ""
 
-        async def next(self, until: float) -> None:
-            raise AssertionError("not reached")
+        async def next(self, until: float) -> list[TextDelta]:
+            return [TextDelta("hi")]
 
         def abort(self) -> None:
             raise OSError("no")
 
         async def aclose(self) -> None: ...
 
+    async def broken(_request: object, _call: object) -> Broken:
+        return Broken()
+
     async def main() -> None:
         async with router(Scripted(), config("a")) as r:
+            r.provider("a").stream = broken
             stream = r.stream("m", "hi")
             await stream.__anext__()
-            assert stream._attempt is not None
-            stream._attempt.source = Broken()  # a plugin's mistake
             await stream.aclose()
             assert in_flight(r) == 0
 
@@ -144,12 +146,30 @@ def test_a_stream_that_outlives_its_loop_is_released_and_told_of() -> None:
     assert [each.result for each in heard.requests] == ["abandoned"]
 
 
+class Sinks(PointsmanSpec):
+    """The audit sink `closing`, which notes that it was closed."""
+
+    def __init__(self, closed: list[int]) -> None:
+        self.closed = closed
+
+    @hookimpl
+    def pointsman_audit_sinks(self) -> list[AuditFactory]:
+        return [AuditFactory("closing", BaseModel, lambda _context: self)]
+
+    def __call__(self, event: object) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed.append(1)
+
+
 def test_a_closed_router_says_so_and_closes_its_sinks_once() -> None:
     closed: list[int] = []
 
     async def main() -> None:
-        async with router(Scripted(), config("a", audit=[{"type": "logging"}])) as r:
-            r._snapshot.sinks[0].close = lambda: closed.append(1)
+        async with Router.from_config(
+            config("a", audit=["closing"]), plugins=[Scripted(), Sinks(closed)]
+        ) as r:
             await r.aclose()
         for work in (r.chat("m", "hi"), r.models(), r.reload(config("a"))):
             with pytest.raises(RuntimeError, match="closed"):
@@ -163,8 +183,7 @@ def test_closing_goes_on_when_its_caller_is_cancelled() -> None:
     closed: list[int] = []
 
     async def main() -> None:
-        r = router(Scripted(), config("a", audit=[{"type": "logging"}]))
-        r._snapshot.sinks[0].close = lambda: closed.append(1)
+        r = Router.from_config(config("a", audit=["closing"]), plugins=[Scripted(), Sinks(closed)])
         closing = asyncio.create_task(r.aclose())
         await asyncio.sleep(0)
         closing.cancel()
@@ -204,7 +223,7 @@ def test_closing_the_blocking_router_ends_calls_that_run_in_other_threads() -> N
 
     upstream.default("a", slow)
     r = SyncRouter.from_config(config("a"), plugins=[upstream])
-    heard = Heard(r._router)
+    heard = Heard(r)
     thread, out = in_thread(lambda: r.chat("m", "hi"))
     assert arrived.wait(5)
 
@@ -236,7 +255,7 @@ def test_a_dropped_blocking_stream_gives_everything_back() -> None:
     upstream = Scripted()
     upstream.default("a", ScriptedAnswer(text=WORDS))
     with SyncRouter.from_config(config("a"), plugins=[upstream]) as r:
-        heard = Heard(r._router)
+        heard = Heard(r)
         stream = r.stream("m", "hi")
         next(stream)
         del stream
@@ -512,6 +531,7 @@ def test_a_blocking_shutdown_lets_a_running_call_finish_and_ends_the_thread() ->
         return ScriptedAnswer(after=0.05)
 
     upstream.default("a", slow)
+    before = set(threading.enumerate())
     r = SyncRouter.from_config(config("a"), plugins=[upstream])
     thread, out = in_thread(lambda: r.chat("m", "hi"))
     assert arrived.wait(5)
@@ -520,4 +540,4 @@ def test_a_blocking_shutdown_lets_a_running_call_finish_and_ends_the_thread() ->
 
     thread.join(5)
     assert out[0].text == "ok"
-    assert not r._engine._thread.is_alive()
+    assert set(threading.enumerate()) == before

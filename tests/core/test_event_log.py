@@ -174,7 +174,7 @@ async def test_nobody_hears_of_a_call_that_succeeds_unless_the_logger_is_at_debu
     for level in (logging.INFO, logging.DEBUG):
         caplog.set_level(level, "pointsman")
         async with router(Scripted(), config("a")) as r:
-            events = r._events
+            events = r._events  # that nobody is told shows nowhere but in what a call costs
             listened[level] = (events.attempt_ended, events.request_ended, events.detailed)
 
     assert listened == {logging.INFO: (False, False, False), logging.DEBUG: (True, True, True)}

@@ -64,6 +64,7 @@ def held() -> Scripted:
 def settle(r: SyncRouter) -> None:
     """Return when the loop has done what was scheduled before, and what follows from that."""
     for _ in range(5):
+        # Its loop is nobody's business but that of whoever asks what happens at each instant.
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0), r._engine.loop).result(10)
 
 
@@ -168,6 +169,6 @@ def test_a_provider_that_exits_while_it_closes_does_not_keep_the_router_open() -
     thread.join(10)
 
     assert not thread.is_alive()
-    ending = r._engine._ending
+    ending = r._engine._ending  # nobody is left to whom it could be told
     assert ending is not None
     assert type(ending.exception()) is SystemExit

@@ -6,7 +6,12 @@ import random
 from typing import Any
 
 from pointsman import Router
-from pointsman.events import AttemptEnded, Event, RequestEnded
+from pointsman.build.builder import build
+from pointsman.build.loading import as_config
+from pointsman.clock import LoopClock
+from pointsman.events import AttemptEnded, Event, Events, RequestEnded
+from pointsman.plugins.registry import Plugins
+from pointsman.routing.snapshot import Snapshot
 from pointsman.testing import Scripted
 
 
@@ -22,6 +27,20 @@ def config(providers: str = "abc", **changes: Any) -> dict[str, Any]:
 def router(upstream: Scripted, given: dict[str, Any] | None = None, *, seed: int = 1) -> Router:
     """A router for `config()` or what is given, with a seeded source of chance."""
     return Router.from_config(given or config(), plugins=[upstream], rng=random.Random(seed))
+
+
+def built(
+    given: dict[str, Any], *plugins: object, seed: int = 1, previous: Snapshot | None = None
+) -> Snapshot:
+    """What a router would run on, after `previous` if that is given: for tests of the parts themselves."""
+    return build(
+        as_config(given, plugins),
+        Plugins(plugins),
+        clock=LoopClock(),
+        rng=random.Random(seed),
+        events=Events(scrub=str),
+        previous=previous,
+    )
 
 
 def in_flight(given: Router) -> int:

@@ -40,10 +40,12 @@ class Journal:
     def adjust(self) -> None:
         """Hear of what succeeds, too, where the logger is at DEBUG, and only there."""
         wanted = log.isEnabledFor(logging.DEBUG)
+        if wanted == (self._silence is not None):
+            return  # as nearly always, and every failure comes by here
         self._events.detail_for_journal(wanted)
-        if wanted and self._silence is None:
+        if self._silence is None:
             self._silence = self._events.add(self._everyday)
-        elif not wanted and self._silence is not None:
+        else:
             self._silence()
             self._silence = None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import socket
 import ssl
 import subprocess
 import tomllib
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from pointsman.transports import TransportOptions, TransportUnavailable
 from pointsman.transports.httpx_messages import HttpxRequest
 from pointsman.transports.raw import RequestTemplate, Whole
 from pointsman_h1 import H1Transport, plugin
-from pointsman_h1.connection import HIGH_WATER, READ_BYTES
+from pointsman_h1.connection import HIGH_WATER, READ_BYTES, Connection
 from pointsman_h1.request import JOINED, Template, encoded
 
 Fixture = Any
@@ -438,6 +440,34 @@ async def test_what_came_before_a_break_is_delivered_before_the_error(
     assert await anext(pieces) == b"onetwo"
     with pytest.raises(httpx.RemoteProtocolError, match="chunk"):
         await anext(pieces)
+
+
+async def test_an_answer_that_is_kept_keeps_nothing_of_a_connection_that_is_closed(
+    server: Fixture, transport: Fixture, until: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transport of asyncio has buffers: over TLS those of a hundred took 28 MiB."""
+
+    async def script(talk: Any) -> None:
+        await talk.head()
+        talk.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        await talk.until_closed()
+
+    made: list[weakref.ref[asyncio.BaseTransport]] = []
+    connect = Connection.connection_made
+
+    def keep(connection: Connection, given: asyncio.BaseTransport) -> None:
+        made.append(weakref.ref(given))
+        connect(connection, given)
+
+    monkeypatch.setattr(Connection, "connection_made", keep)
+    server.script = script
+    response = await transport.handle_async_request(httpx.Request("GET", server.url()))
+    await response.aclose()
+    await until(lambda: not server._tasks)
+    gc.collect()
+
+    assert response.stream
+    assert [each() for each in made] == [None]
 
 
 async def test_an_ipv6_literal_is_reached_and_named_in_brackets(server: Fixture, fetch: Fixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -332,3 +333,19 @@ def test_lines_are_remembered_up_to_a_number_and_a_length() -> None:
     for kept in (heads._fields, heads._fields._names, heads._statuses):
         assert len(kept) <= LINES_AT_MOST
         assert max(map(len, kept)) <= LINE_BYTES_AT_MOST
+
+
+def test_what_is_remembered_of_answers_with_lines_that_come_once_takes_little_room() -> None:
+    """A router may have hundreds of transports, each with its own."""
+    often = b"".join(b"X-Often-%d: some value of it\r\n" % n for n in range(14))
+    tracemalloc.start()
+    heads = KnownHeads()
+    most = 0
+
+    for n in range(1000):
+        once = b"".join(b"X-Once-%d: %032d\r\n" % (each, n) for each in range(5))
+        assert heads.read(b"HTTP/1.1 200 OK\r\n" + often + once + b"Content-Length: %d" % (n + 1)) is not None
+        most = max(most, tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+
+    assert most < 80 << 10

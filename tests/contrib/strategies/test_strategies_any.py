@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from routers import built
 from ruamel.yaml import YAML
 from strategy_members import Clock, Member
 
@@ -24,6 +25,7 @@ from pointsman.errors import Outcome
 from pointsman.plugin import PointsmanSpec
 from pointsman.plugins.registry import Plugins
 from pointsman.strategy import Price, Residency, Sample, Strategy, StrategyFactory, observes
+from pointsman.testing import Scripted
 from pointsman.types import ChatRequest, Message
 from pointsman.units import format_duration, format_percent
 from pointsman_strategies import plugin
@@ -188,17 +190,17 @@ def test_the_router_finds_every_strategy_of_the_plugin() -> None:
 
 
 @pytest.mark.parametrize("name", [each.name for each in FACTORIES])
-async def test_a_pool_of_the_real_router_leases_and_previews_with_every_strategy(name: str) -> None:
-    providers = {each: {"type": "ollama"} for each in ("a", "b", "c")}
+async def test_a_pool_as_the_router_builds_it_picks_what_it_previews_with_every_strategy(name: str) -> None:
+    providers = {each: {"type": "scripted"} for each in ("a", "b", "c")}
     models = {"m": {"strategy": name, "deployments": ["a/x", "b/x", "c/x"]}}
+
     request = ChatRequest("m", [Message.user("hi")], user="u")
 
-    async with Router.from_config({"providers": providers, "models": models}, plugins=[plugin]) as router:
-        pool = router._snapshot.pools["m"]
-        for _ in range(4):
-            expected = pool.preview(pool.deployments, request)
-            picked = pool.strategy.pick(pool.deployments, request)
-            assert picked is expected
+    pool = built({"providers": providers, "models": models}, plugin, Scripted()).pools["m"]
+
+    for _ in range(4):
+        expected = pool.preview(pool.deployments, request)
+        assert pool.strategy.pick(pool.deployments, request) is expected
 
 
 def test_a_setting_that_does_not_exist_is_refused_and_every_one_is_described() -> None:

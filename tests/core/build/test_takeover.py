@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from routers import config, in_flight, router
+from routers import built, config, in_flight, router
 
 from pointsman import CallError, Config, NoDeploymentAvailable, Overloaded, Router, Unavailable
 from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState
+from pointsman.routing.snapshot import Snapshot
 from pointsman.testing import Scripted, ScriptedAnswer, ShuffleLoop, run
 
 
@@ -300,14 +301,17 @@ def test_a_rate_limit_that_says_the_same_stays_as_it_stands_and_one_that_changed
 
 def test_a_limit_that_an_absurd_usage_locked_is_free_again_when_it_is_changed() -> None:
     async def main() -> None:
-        async with router(Scripted(), limited(tokens="100000/min")) as r:
-            scope = r._snapshot.scopes["deployment a/x"]
-            assert scope.tokens is not None
-            scope.tokens.take(10**15, r._now())
-            with pytest.raises(NoDeploymentAvailable, match="rate limit"):
-                await r.chat("m", "hi")
-            await reload(r, limited(tokens="100001/min"))
-            await r.chat("m", "hi")
+        first = built(limited(tokens="100000/min"), Scripted())
+        tokens = first.scopes["deployment a/x"].tokens
+        assert tokens is not None
+        tokens.take(10**15, 0.0)
+        assert ready(first) == []
+        assert ready(built(limited(tokens="100000/min"), Scripted(), previous=first)) == []
+        assert ready(built(limited(tokens="100001/min"), Scripted(), previous=first)) == ["a/x"]
+
+    def ready(snapshot: Snapshot) -> list[str]:
+        pool = snapshot.pools["m"]
+        return [each.id for each in pool.deployments if not each.reasons(1.0, 1)]
 
     run(main())
 

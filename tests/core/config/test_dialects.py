@@ -128,6 +128,14 @@ def test_services_are_asked_for_by_their_names_their_models_names_or_as_the_defa
             "ai_services: {ollama: {model: x}}\nfallback_order: [ollama, gone]\n",
             "old.yaml:2:26: fallback_order[1]: no service is called 'gone'; there are: ollama",
         ),
+        (
+            "ai_services: {ollama: {model: x}}\nfallback_order: [ollama, [gone]]\n",
+            "old.yaml:2:26: fallback_order[1]: no service is called ['gone']; there are: ollama",
+        ),
+        (
+            "ai_services: {ollama: {model: x}}\ndefault_service: {model: x}\n",
+            "old.yaml:2:18: default_service: no service is called {'model': 'x'}; there are: ollama",
+        ),
         ("ai_services: {ollama: 3}\n", "old.yaml:1:23: ai_services.ollama: expected a mapping, not a number"),
         (
             "ai_services: {ollama: {model: x}}\nstratgey: x\n",

@@ -119,7 +119,7 @@ def test_the_fault_of_the_request_and_a_caller_who_leaves_do_not_make_a_deployme
     async def main() -> None:
         given = config("a", retry="none", circuit_breaker={"enabled": False})
         async with router(upstream, given) as r:
-            live = r._snapshot.live("a/x")
+            live = r._snapshot.live("a/x")  # `failing` decides who pays, and is shown nowhere
             for before in (False, True):
                 upstream.script("a", InvalidRequest("no"), ScriptedAnswer(after=100.0))
                 with pytest.raises(InvalidRequest):

@@ -12,7 +12,7 @@ from routers import config, router
 
 from pointsman.clock import LoopClock
 from pointsman.errors import CallError, InvalidRequest, Unavailable
-from pointsman.execution.retry_state import NO_FAILURES, RetryState
+from pointsman.execution.retry_state import RetryState
 from pointsman.execution.retrying import TenacityWaits, may_be_retried
 from pointsman.testing import Scripted, run
 
@@ -24,16 +24,21 @@ def planned(delay: float, after: CallError) -> RetryState:
     return state
 
 
+def retry_states() -> list[RetryState]:
+    """All that there are."""
+    return [each for each in gc.get_objects() if isinstance(each, RetryState)]
+
+
 def test_a_call_that_succeeds_at_once_has_nothing_made_for_retries() -> None:
-    states: list[RetryState] = []
+    made: list[RetryState] = []
     upstream = Scripted()
+    before = retry_states()
 
     async def main() -> None:
         async with router(upstream, config("a")) as r:
 
             def look(_request: Any, _call: Any) -> str:
-                (execution,) = r._snapshot.setting.running.requests
-                states.append(execution.failures)
+                made.extend(each for each in retry_states() if each not in before)
                 return "ok"
 
             upstream.default("a", look)
@@ -42,7 +47,27 @@ def test_a_call_that_succeeds_at_once_has_nothing_made_for_retries() -> None:
                 pass
 
     run(main())
-    assert states == [NO_FAILURES, NO_FAILURES]
+    assert len(upstream.calls) == 2
+    assert made == []
+
+
+def test_the_search_finds_what_is_made_for_the_retry_of_one_that_fails() -> None:
+    made: list[RetryState] = []
+    upstream = Scripted()
+    before = retry_states()
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+
+            def look(_request: Any, _call: Any) -> str:
+                made.extend(each for each in retry_states() if each not in before)
+                return "ok"
+
+            upstream.script("a", Unavailable("down"), look)
+            await r.chat("m", "hi")
+
+    run(main())
+    assert len(made) == 1
 
 
 def test_each_wait_between_attempts_is_as_long_as_was_planned_for_it() -> None:

@@ -79,13 +79,26 @@ def test_a_stream_that_was_not_entered_gives_its_first_event_at_once() -> None:
 
 
 def test_what_was_read_is_not_delivered_after_the_end_of_a_stream_that_is_closed() -> None:
+    class AtOnce:
+        upstream_request_id = ""
+
+        async def next(self, until: float) -> list[TextDelta]:
+            return [TextDelta("came in"), TextDelta(" the same read")]
+
+        def abort(self) -> None: ...
+
+        async def aclose(self) -> None: ...
+
+    async def at_once(_request: object, _call: object) -> AtOnce:
+        return AtOnce()
+
     async def main() -> None:
-        async with router(Scripted(), config("a")) as r, r.stream("m", "hi") as stream:
-            assert stream._attempt is not None
-            stream._attempt.take([TextDelta("came in"), TextDelta(" the same read")])
-            assert (await anext(stream)).text == "ok"
-            await stream.aclose()
-            assert [event async for event in stream] == []
+        async with router(Scripted(), config("a")) as r:
+            r.provider("a").stream = at_once
+            async with r.stream("m", "hi") as stream:
+                assert (await anext(stream)).text == "came in"
+                await stream.aclose()
+                assert [event async for event in stream] == []
 
     run(main())
 

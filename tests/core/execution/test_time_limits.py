@@ -429,15 +429,20 @@ def test_a_slow_reader_is_no_silent_upstream() -> None:
 
 
 def test_no_call_leaves_a_timer_behind() -> None:
+    ended: list[asyncio.AbstractEventLoop] = []
+    at: list[float] = []
+
     async def work() -> None:
         plugin = Heedless(lambda: asyncio.sleep(0.5), [WORD, ["end"]])  # type: ignore[list-item]
         async with Router.from_config(config("own", total="1h"), plugins=[plugin]) as router:
-            alarms = router._snapshot.setting.alarms
             for _ in range(3):
                 await asyncio.gather(router.chat("m", "hi"), router.embed("m", "hi"), read(router))
             await router.reload(config("own", total="2h"))
-            assert router._snapshot.setting.alarms is alarms
-            assert not alarms.heap
-        assert alarms._handle is None
+            ended.append(asyncio.get_running_loop())
+            at.append(now())
+            await asyncio.Event().wait()
 
-    run(work())
+    # What the loop says when there is nothing that will ever wake it; were there a timer, it would ring first.
+    with pytest.raises(RuntimeError, match="deadlock"):
+        run(work())
+    assert [each.time() for each in ended] == pytest.approx(at, abs=1)

@@ -38,6 +38,13 @@ async def at(seconds: float, r: Router, **options: Any) -> Any:
         return error
 
 
+async def cooled_down(r: Router, upstream: Scripted) -> None:
+    """Have the upstream `b` ask to be left alone for a second."""
+    upstream.script("b", RateLimited("slowly", retry_after=1.0))
+    with pytest.raises(RateLimited):
+        await r.chat("b/x", "hi", timeout=0.5)
+
+
 @pytest.mark.parametrize("queue", [{}, None])
 @pytest.mark.parametrize("callers", [2, 10, 100])
 @pytest.mark.parametrize("apart", [0.0, 1e-4, 2e-3])
@@ -192,7 +199,7 @@ def test_who_met_one_that_cannot_waits_for_another_that_cools_down_and_pays_noth
 
     async def main() -> None:
         async with router(upstream, config("ab")) as r:
-            r._snapshot.live("b/x").keep_away(0.0, 1.0, 600.0)
+            await cooled_down(r, upstream)
             upstream.default("a", Unsupported("no tools here"))
             reply = await at(0, r)
             assert (reply.deployment, reply.attempts) == ("b/x", 1)
@@ -205,7 +212,7 @@ def test_what_failed_goes_on_to_another_that_cools_down_for_a_moment_only() -> N
 
     async def main() -> None:
         async with router(upstream, config("ab", retry={"type": "exponential", "base_delay": "1s"})) as r:
-            r._snapshot.live("b/x").keep_away(0.0, 1.0, 600.0)
+            await cooled_down(r, upstream)
             upstream.default("a", PermissionDenied("403"))
             assert (await at(0, r)).deployment == "b/x"
 
@@ -238,9 +245,9 @@ def test_everybody_ends_within_the_deadline_and_nothing_is_left(
 
             await asyncio.gather(*(call(each) for each in calls))
             assert in_flight(r) == 0
-            line = r._snapshot.pools["m"].queue
-            assert line is None or line.is_empty
-            budget = r.status()["models"]["m"]["retries"]
+            m = r.status()["models"]["m"]
+            assert m["queue"] is None or m["queue"]["waiting"] == 0
+            budget = m["retries"]
             assert budget["retries"] - budget["refunds"] == len(upstream.calls) - sum(
                 call.attempt == 1 for _, _, call in upstream.calls
             )

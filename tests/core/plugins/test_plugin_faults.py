@@ -386,18 +386,16 @@ async def walked(odd: Odd, work: Work, kind: str) -> tuple[Any, Heard]:
         except BaseException as error:
             ended = error
         assert in_flight(router) == 0
-        for pool in router._snapshot.pools.values():
-            for each in pool.deployments:
-                assert sum(each.live.outcomes.values()) == sum(
-                    1 for attempt in heard.attempts if attempt.deployment == each.id
-                )
-                for limits in each.live.limits.snapshot(0) if each.live.limits is not None else ():
-                    sent = sum(1 for attempt in heard.attempts if attempt.deployment == each.id)
-                    assert limits["requests"]["used"] == sent  # type: ignore[index]
+        for model in router.status()["models"].values():
+            for each in model["deployments"]:
+                sent = sum(1 for attempt in heard.attempts if attempt.deployment == each["id"])
+                assert sum(each["outcomes"].values()) == sent
+                for limits in each["limits"]:
+                    assert limits["requests"]["used"] == sent
         assert len(heard.requests) == 1
         numbers = [each.number for each in heard.attempts]
         assert numbers == list(range(1, heard.requests[0].attempts + 1))
-        assert not router._snapshot.setting.running.requests
+        assert await router.shutdown(grace=0), "a request counts as running"
     task = asyncio.current_task()
     assert task is not None
     assert not task.cancelling()
@@ -502,16 +500,14 @@ def test_what_blocks_while_it_closes_is_left(spot: str) -> None:
 # ── each kind ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_learns_wrongly_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_learns_wrongly_is_told_of_every_call_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     odd = Odd("strategy.observed", RAISED["raises"])
 
     async def main() -> None:
         async with Router.from_config(config(), plugins=[odd]) as router:
             for _ in range(3):
                 assert (await router.chat("m", "hi")).text == "ok"
-            observer = router._snapshot.pools["m"].observer
-            assert observer is not None
-            assert observer.failures == 3
+            assert odd.observed == odd.done == 3
 
     run(main())
     assert sum("observed" in each.getMessage() for each in caplog.records) == 1

@@ -315,6 +315,7 @@ def compare(seed: int) -> None:
             assert seen["balance"] == int(model.balance(exact) * 1000)
             assert seen["capacity"] == int(model.capacity(exact) * 1000)
             assert real.allows(now) == (model.balance(exact) >= 1)
+        # What `snapshot` shows is rounded, and asking would settle what shall wait.
         assert 0 <= real._balance <= real._capacity
 
 

@@ -146,7 +146,7 @@ def test_any_number_of_names_leaves_a_bounded_number_of_states() -> None:
         async with router(Scripted(), given) as r:
             for n in range(300):
                 await r.chat(f"a/{n}", "hi")
-            snapshot = r._snapshot
+            snapshot = r._snapshot  # what is remembered of names shows nowhere but in memory
             assert len(snapshot.called_by_full_name) == 256
             assert list(snapshot.lives) == ["a/x"]
             assert [live.id for live in snapshot.upstreams["a"].warming] == ["a/x"]

@@ -9,6 +9,7 @@ from math import inf
 import pytest
 
 from pointsman.builtin.strategies import RoundRobin
+from pointsman.errors import Outcome
 from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings
 from pointsman.resilience.rate_limit import Gcra, RateLimits, RateLimitScope
 from pointsman.routing.deployment import Demand, Deployment
@@ -122,16 +123,37 @@ def test_what_changed_while_it_was_looked_up_is_not_remembered() -> None:
 @pytest.mark.parametrize(
     "demand", [Demand({"local": "true"}), Demand(tried={"b"}), Demand(well_only=True)], ids=str
 )
-def test_what_a_picky_request_finds_is_neither_remembered_nor_taken_from_what_is(
-    demand: Demand, searches: list[float]
-) -> None:
+def test_what_a_picky_request_finds_is_not_remembered(demand: Demand, searches: list[float]) -> None:
     model = Model()
     for now in (1.0, 1.1):
         model.pool.lease(None, now=now, expires=inf, demand=demand)  # type: ignore[arg-type]
     model.shown(1.2)
-    model.pool.lease(None, now=1.3, expires=inf, demand=demand)  # type: ignore[arg-type]
 
-    assert searches == [1.0, 1.1, 1.2, 1.3]
+    assert searches == [1.0, 1.1, 1.2]
+
+
+def test_a_picky_request_is_shown_those_of_the_remembered_that_it_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Model()
+    model.shown(11.0)
+    monkeypatch.setattr(Deployment, "reasons", None)  # nobody is asked again
+
+    assert model.pool.ready(11.0, Demand()) == (model.a, model.b)
+    assert model.pool.ready(11.0, Demand(tried={"a"})) == [model.b]
+    model.b.live.failing = True
+    assert model.pool.ready(11.0, Demand(well_only=True)) == [model.a]
+
+
+def test_a_fault_changes_nothing_until_breaker_or_ejection_say_so(searches: list[float]) -> None:
+    model = Model()
+    model.shown(1.0)
+    failed = model.a.acquire(1.0, inf)
+    assert failed is not None
+    failed.release(Outcome.UPSTREAM_FAULT, 1.0)
+
+    assert model.shown(1.0) == (model.a,)
+    assert searches == [1.0]
 
 
 def test_deployments_whose_changes_are_told_apart_make_no_pool() -> None:

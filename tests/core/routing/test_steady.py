@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections import Counter
@@ -11,7 +12,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from routers import router
+from routers import built, router
 
 from pointsman import Router
 from pointsman.errors import Outcome, PluginError
@@ -20,7 +21,7 @@ from pointsman.resilience.warm_up import admitted
 from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.lease import FailureDetails, Lease
-from pointsman.routing.pool import Pool
+from pointsman.routing.pool import Pool, Remembered
 from pointsman.strategy import Member, Strategy
 from pointsman.testing import Scripted, run
 
@@ -70,7 +71,9 @@ def configuration(rng: random.Random) -> dict[str, Any]:
 
 def looked_up(pool: Pool, now: float, demand: Demand) -> list[str]:
     """The ids of the ready ones, looked up without what is remembered."""
+    known, pool.remembered = pool.remembered, Remembered()
     ready = pool.ready(now, demand)
+    pool.remembered = known
     if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
         ready = admitted(ready, now)
     return [each.id for each in ready]
@@ -154,10 +157,11 @@ def test_what_is_remembered_is_what_would_be_looked_up_after_any_history(
         rng = random.Random(seed)
         given = configuration(rng)
         async with router(Scripted(), given, seed=seed) as r:
+            # Its own pools, and none that are built aside: `reset` and `force_open` of the router change them.
             pools = list(r._snapshot.pools.values())
             for pool in pools:
                 pool.rng = None  # chance between levels would be drawn twice
-            now = r._now()
+            now = asyncio.get_running_loop().time()
             leases: list[Lease] = []
             for _ in range(120):
                 now = happens(rng, r, pools, now, leases)
@@ -175,6 +179,11 @@ def test_what_is_remembered_is_what_would_be_looked_up_after_any_history(
                     remembered["outliers"] += known and pool.deployments[0].outlier is not None
                     remembered["all"] += known
                     assert chosen_from(pool, now, demand) == expected, seed
+
+                    ids = [each.id for each in pool.deployments]
+                    tried = set(rng.sample(ids, rng.randint(0, len(ids))))
+                    picky = Demand({}, demand.tokens, tried, rng.random() < 0.5)
+                    assert chosen_from(pool, now, picky) == looked_up(pool, now, picky), seed
             for lease in leases:
                 lease.release(Outcome.NEUTRAL, now)
 
@@ -200,18 +209,17 @@ def test_a_lease_that_is_dropped_while_the_ready_ones_are_looked_up_is_not_misse
     }
 
     async def main() -> None:
-        async with router(Scripted(), given) as r:
-            pool, now = r._snapshot.pools["m"], r._now()
-            a, b = pool.deployments
-            b.live.limits = Dropping([RateLimitScope(Gcra(100, 1.0))])
-            lease = a.acquire(now, now + 9)
-            assert lease is not None
-            held.append(lease)
-            del lease
+        pool, now = built(given, Scripted()).pools["m"], asyncio.get_running_loop().time()
+        a, b = pool.deployments
+        b.live.limits = Dropping([RateLimitScope(Gcra(100, 1.0))])
+        lease = a.acquire(now, now + 9)
+        assert lease is not None
+        held.append(lease)
+        del lease
 
-            assert chosen_from(pool, now, Demand()) == [b.id]
+        assert chosen_from(pool, now, Demand()) == [b.id]
 
-            assert chosen_from(pool, now, Demand()) == [a.id, b.id]
+        assert chosen_from(pool, now, Demand()) == [a.id, b.id]
 
     run(main())
 

@@ -210,7 +210,9 @@ async def test_the_service_of_the_page_lives_with_its_router(install: Install, t
     assert json.loads((tmp_path / "spending.json").read_text()) == {"ann": used}
 
 
-@pytest.mark.parametrize(("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8)])
+@pytest.mark.parametrize(
+    ("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8), ("pointsman-backends", 6)]
+)
 def test_the_contract_tests_of_the_page_pass(
     name: str, passed: int, install: Install, pytester: pytest.Pytester
 ) -> None:

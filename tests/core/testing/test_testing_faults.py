@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections import Counter
@@ -195,8 +196,8 @@ def ended(wire: str, *faults: FaultStep, streamed: bool, attempts: int = 1) -> E
         sound = {"b": upstream(given, streamed=streamed)} if attempts > 1 else {}
         router_ = router(given, attempts, a=faulty, **sound)
         async with router_:
-            clock = router_._clock
-            began = clock.now()
+            loop = asyncio.get_running_loop()
+            began = loop.time()
             try:
                 if streamed:
                     async with router_.stream("m", "hi", max_tokens=9) as stream:
@@ -206,7 +207,7 @@ def ended(wire: str, *faults: FaultStep, streamed: bool, attempts: int = 1) -> E
                     end.text = (await router_.chat("m", "hi", max_tokens=9)).text
             except PointsmanError as error:
                 end.error = error
-            end.seconds = clock.now() - began
+            end.seconds = loop.time() - began
             end.in_flight = router_.status()["in_flight"]
         end.released = all(body.released for body in faulty.bodies)
         end.attempts = faulty.suffered

@@ -238,10 +238,10 @@ BROKEN: list[tuple[type[Around], str]] = [
 RULES = [name for name in vars(TransportContract) if name.startswith("test_")]
 
 
-def rule_of(factory: TransportFactory, named: str) -> Any:
+def rule_of(factory: TransportFactory, named: str, *, patience: float = 0.5) -> Any:
     """The rule whose name begins so, for what `factory` makes."""
     (rule,) = [each for each in RULES if each.startswith(named)]
-    return getattr(type("Tried", (TransportContract,), {"factory": factory, "patience": 0.5})(), rule)
+    return getattr(type("Tried", (TransportContract,), {"factory": factory, "patience": patience})(), rule)
 
 
 @pytest.mark.parametrize(("transport", "rule"), BROKEN)
@@ -259,7 +259,7 @@ def test_a_transport_that_refuses_without_a_reason_is_found() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_transport_that_does_nothing_wrong_is_not_found(rule: str) -> None:
-    rule_of(TransportFactory("sound", None, Around), rule)()
+    rule_of(TransportFactory("sound", None, Around), rule, patience=10.0)()
 
 
 def test_each_rule_is_broken_by_somebody_here() -> None:

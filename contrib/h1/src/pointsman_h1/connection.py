@@ -235,6 +235,7 @@ class Connection(asyncio.BufferedProtocol):
                 if self.answer is answer:
                     self.abort(error)
         self._transport = None
+        del self._write  # else who keeps an answer would keep the transport: 256 KiB of buffers, over TLS
 
     def pause_writing(self) -> None:
         self._writing_paused = True

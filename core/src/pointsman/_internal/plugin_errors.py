@@ -6,6 +6,7 @@ import logging
 from asyncio import CancelledError, current_task
 from collections.abc import Callable
 from math import inf
+from operator import attrgetter
 from traceback import format_exception
 
 from pointsman.errors import CallError, FallbackOn, Outcome, PluginError, Refusal
@@ -45,12 +46,17 @@ _MEMBERS = {
     "upstream_code": str,
 }
 """What an error of ours has that is acted upon."""
+_ACTED_UPON, _KINDS = attrgetter(*_MEMBERS), tuple(_MEMBERS.values())
 
 
 def misshapen(error: CallError) -> str | None:
     """What is wrong with an error of ours that a plugin made, after "raised"; None when nothing is."""
     name = type(error).__name__
-    for member, kind in _MEMBERS.items():
+    try:  # all at once: which of them it is matters only where one is wrong
+        sound = all(map(isinstance, _ACTED_UPON(error), _KINDS))
+    except Exception:
+        sound = False
+    for member, kind in () if sound else _MEMBERS.items():
         try:
             value = getattr(error, member)
         except Exception:  # its class derives from one of ours without the constructor, or is stranger still

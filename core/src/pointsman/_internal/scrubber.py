@@ -28,7 +28,8 @@ _CUT_OFF_FROM = 16
 _FEW = 40
 """Beginnings of secrets; more of them are looked for all at once."""
 # Compiled, and kept by `re`, when they are first needed: a call that succeeds does not.
-_SOME_KEY = r"(?<![\w-])(?:(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}|[\w-]*\*{3,}[\w*-]+)"
+_WHOLE_KEY = r"(?<![\w-])(?:sk|gsk|xai|sess|hf)[-_](?=[\w-]*\d)[\w-]{16,}"
+_SOME_KEY = rf"{_WHOLE_KEY}|(?<![\w-])[\w-]*\*{{3,}}[\w*-]+"
 """What looks like a key, although it is none of ours: upstreams quote those of others, too, and halves."""
 _UNSEEN = (
     r"\x1b\[[\d;]*[a-zA-Z]|[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
@@ -76,10 +77,12 @@ class Scrubber:
         Where a secret has something unseen in it, as in a text that was wrapped, all such is left out.
         """
         shown = self.ours(text)
-        seen = re.sub(_UNSEEN, "", text)
-        if seen != text and (hidden := self.ours(seen)) not in (seen, re.sub(_UNSEEN, "", shown)):
-            shown = hidden
-        return re.sub(_SOME_KEY, MASK, shown)
+        if not (text.isascii() and text.isprintable()):  # else nothing in it is unseen
+            seen = re.sub(_UNSEEN, "", text)
+            if seen != text and (hidden := self.ours(seen)) not in (seen, re.sub(_UNSEEN, "", shown)):
+                shown = hidden
+        # A search for halves looks at every word, which takes as long as all else here; most have none.
+        return re.sub(_SOME_KEY if MASK in shown else _WHOLE_KEY, MASK, shown)
 
     def ours(self, text: str) -> str:
         """`text` without the secrets that this was told of: for ids, of which every answer may have one."""
@@ -108,7 +111,7 @@ class Scrubber:
         error.args = tuple(self.text(each) if isinstance(each, str) else each for each in error.args)
         attributes = vars(error)
         for name, value in attributes.items():
-            if isinstance(value, str) and name not in _OURS:
+            if value and isinstance(value, str) and name not in _OURS:
                 attributes[name] = self.text(value)
         notes = getattr(error, "__notes__", None)
         if notes:

@@ -217,6 +217,7 @@ class Deployments:
                 return each.outlier
 
         def ejected(until: float, _now: float, reason: str) -> None:
+            live.readiness.invalidate()
             live.begin_warm_up(until)
             events.report(HealthChanged(id, False, reason))
 

@@ -52,9 +52,9 @@ class AiServices:
             if (model := _provider(native, name, service, ("ai_services", name))) is not None
         }
         order = data.get("fallback_order")
-        order = [each for each in order if each in first] if isinstance(order, Sequence) else []
+        order = [each for each in order if _is_one(each, first)] if isinstance(order, Sequence) else []
         services = {name: name for name in first}
-        if data.get("default_service") in first:
+        if _is_one(data.get("default_service"), first):
             services[_NAMED] = data["default_service"]
         models = native.data.get("models", {})
         for public, name in services.items():
@@ -204,8 +204,13 @@ def _check_names(
     said = data.get(key, [])
     named = [((key, n), each) for n, each in enumerate(said)] if isinstance(said, list) else [((key,), said)]
     for of, each in named:
-        if each not in services:
+        if not _is_one(each, services):
             native.problem(of, f"no service is called {each!r}", f"there are: {', '.join(services)}")
+
+
+def _is_one(name: object, services: Mapping[str, Any]) -> bool:
+    """Whether that names a service; a list or a mapping, of which none can be asked for, does not."""
+    return isinstance(name, str) and name in services
 
 
 BUILT_IN = (

@@ -102,13 +102,8 @@ def _release_failed(
     if isinstance(error, ProviderError):
         lease.deployment.live.failed_with(error, now)
     never_sent = isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
-    ending = FailureDetails(
-        retry_after=error.retry_after,
-        refusal=error.refusal,
-        within=execution.deadline - now,
-        timed_out=isinstance(error, AttemptTimeout),
-        sent=not never_sent,
-    )
+    within, timed_out = execution.deadline - now, isinstance(error, AttemptTimeout)
+    ending = FailureDetails(error.retry_after, error.refusal, within, timed_out, not never_sent)
     lease.release(outcome, now, tokens, ending)
 
 

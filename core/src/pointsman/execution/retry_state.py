@@ -105,14 +105,13 @@ class RetryState(Struct, eq=False):
 
         A cool-down is waited for, a refusal or an open breaker is not: calls like this one would fail again.
         """
-        ways: list[tuple[float, int, Deployment]] = []
-        for pool in chain:
-            for each in pool.deployments:
-                if each.id not in self.retryable or each.live.is_refused(now):
-                    continue
-                at = each.available_at(now)
-                if at is not None and each.live.breaker.admits(now):
-                    ways.append((at, self.of(each), each))
+        ways = [
+            (at, self.of(each), each)
+            for pool in chain
+            for each in pool.deployments
+            if each.id in self.retryable and not each.live.is_refused(now)
+            if (at := each.available_at(now)) is not None and each.live.breaker.admits(now)
+        ]
         if not ways:
             return None
         at, _, deployment = min(ways, key=lambda way: way[:2])

@@ -116,13 +116,9 @@ def _wait_for(
     execution: Execution, failures: RetryState, error: CallError, way: _Way, now: float
 ) -> float | None:
     """Seconds that the policy has the next attempt wait; None when it gives up."""
-    failure = Failure(
-        number=execution.made,
-        error=error,
-        elsewhere=way.back is None,
-        failures=0 if way.back is None else failures.of(way.back),
-        elapsed=now - execution.started_at,
-    )
+    elsewhere = way.back is None
+    there = 0 if way.back is None else failures.of(way.back)
+    failure = Failure(execution.made, error, elsewhere, there, now - execution.started_at)
     did: BaseException | str
     try:
         wait = execution.retry.delay(failure)

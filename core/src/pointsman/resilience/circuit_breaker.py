@@ -415,8 +415,7 @@ class Breaker:
 
     def _counts(self, now: float | None = None) -> tuple[int, int, int]:
         """Calls, failures and slow calls of the window that ends `now`, or with the last report."""
-        buckets = self._buckets.within(now)
-        ok, failed, slow = (sum(bucket[n] for bucket in buckets) for n in range(3))
+        ok, failed, slow = map(sum, zip(_nothing(), *self._buckets.within(now), strict=True))
         return ok + failed, failed, slow
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from operator import itemgetter
 
 from msgspec import Struct
 
@@ -172,7 +173,7 @@ class RetryBudget:
         self._at = at
         buckets.turn(at)
         self._bucket_ends = buckets.ends / 1e6
-        requests = sum(bucket[0] for bucket in buckets.within())
+        requests = sum(map(itemgetter(0), buckets.within()))
         self._capacity = max(self._floor, requests * self._deposit)
         self._balance = min(self._balance + gained, self._capacity)
 

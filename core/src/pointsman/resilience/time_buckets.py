@@ -54,7 +54,8 @@ class TimeBuckets(Generic[B]):
     def within(self, now: float | None = None) -> list[B]:
         """Those that count at `now`, or at the last `turn`, the oldest first. Changes nothing."""
         number = self._number if now is None else max(self._number, int(now // self._width))
-        return [self._ring[each % BUCKETS] for each in range(number - BUCKETS + 1, self._number + 1)]
+        oldest = (self._number + 1) % BUCKETS
+        return (self._ring[oldest:] + self._ring[:oldest])[number - self._number :]
 
     def sorted_into(self, other: TimeBuckets[B], add: Callable[[B, B], None]) -> None:
         """Count in `other`, which is new, what was counted here: each bucket at its middle."""

@@ -141,11 +141,6 @@ class DeploymentState(CoolDowns):
             self.warm_up.begin(now)
             self.readiness.invalidate()
 
-    def failed(self) -> None:
-        """A call ended in a fault of the upstream."""
-        self.failing = True
-        self.readiness.invalidate()
-
     def failed_with(self, error: CallError, now: float) -> None:
         """Remember what went wrong there, for whoever asks how it is."""
         self.last_error = LastError(error.code, error.status, error.message[:_LONGEST_MESSAGE], now)

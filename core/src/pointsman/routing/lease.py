@@ -169,7 +169,7 @@ class Lease(Struct, eq=False):
         if ending.refusal is not None:
             live.refused(ending.refusal, now, started, hint, within)
         if outcome is _FAULT:
-            live.failed()
+            live.failing = True  # whether it can take a call is up to breaker and ejection, which tell of it
             if hint is not None:
                 live.keep_away(now, hint, within)
             if outlier is not None:

@@ -164,6 +164,8 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
 
         Remembered, where nobody but this request would find others.
         """
+        if known := self._among_remembered(now, demand):
+            return known
         version = self.readiness.version
         ready = self.ready(now, demand)
         if any(each.live.warm_up is not None and each.live.warm_up.ends > now for each in ready):
@@ -173,8 +175,20 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         steady = self._steadiness(now)
         if steady is None or demand.tokens > steady[1]:
             return ready
-        self.remembered = known = Remembered(tuple(ready), version, *steady)
-        return known.ready
+        self.remembered = Remembered(tuple(ready), version, *steady)
+        return self.remembered.ready
+
+    def _among_remembered(self, now: float, demand: Demand) -> Sequence[Deployment]:
+        """Those of the remembered that `demand` allows; none where it has to be looked up.
+
+        A retry asks three times where it can go: that was a quarter of what a failed attempt cost.
+        """
+        known = self.remembered
+        if known.version != self.readiness.version or now >= known.until or demand.tokens > known.tokens:
+            return ()
+        picky, tried = demand.require or demand.well_only, demand.tried
+        left = [each for each in known.ready if not ((picky or each.id in tried) and demand.reasons(each))]
+        return known.ready if len(left) == len(known.ready) else left
 
     def ready(
         self, now: float, demand: Demand = ANYTHING, refused: Refusals | None = None
@@ -186,6 +200,8 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         nothing ready the others follow in order. `refused(id, why)` is told of every deployment that is left
         out; then chance plays no part, so that an explanation is always the same.
         """
+        if refused is None and (known := self._among_remembered(now, demand)):
+            return known
         if len(self.levels) == 1:  # nothing to draw and no order to make
             return self._ready_of(0, now, demand, refused)
         chosen: Sequence[Deployment] = ()

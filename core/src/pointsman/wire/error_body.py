@@ -145,15 +145,14 @@ def _json_in(text: str) -> Any:
 
 def _words(error: Mapping[str, Any]) -> tuple[str, str, int | None]:
     """(code, type, status) of an error; a numeric code is a status and kept as text."""
-    code = next((word for name in _CODES if (word := _word(error.get(name)))), "")
-    words = (error.get(name) for name in _TYPES)
-    type: str = next((word for word in words if isinstance(word, str) and word), "")
+    code = next(filter(None, map(_word, map(error.get, _CODES))), "")
+    type: str = next((word for word in map(error.get, _TYPES) if isinstance(word, str) and word), "")
     if type == "error":  # says nothing: it is the kind of the frame
         type = ""
     state = error.get("status")
     if not type and isinstance(state, str) and _number(state) is None:
         type = state  # Google's word, such as RESOURCE_EXHAUSTED
-    numbers = (_number(each) for each in (code, error.get("status_code"), state, error.get("statusCode")))
+    numbers = map(_number, (code, error.get("status_code"), state, error.get("statusCode")))
     return code, type[:100], next((each for each in numbers if each is not None and 400 <= each <= 599), None)
 
 

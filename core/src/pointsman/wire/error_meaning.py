@@ -74,7 +74,7 @@ def kind_by_vague_word(code: str, type: str) -> ErrorType | None:
 
 def told_wait(message: str) -> float | None:
     """Seconds that a message tells to wait ("try again in 1.2s", "retry after 26 seconds"), else None."""
-    found = re.search(_WAIT, message, re.IGNORECASE)
+    found = re.search(_WAIT, message)
     if found is None:
         return None
     if found["go"]:
@@ -137,7 +137,7 @@ CODES: Mapping[str, ErrorType] = {
     "permission_error": PermissionDenied,
     "authorization_error": PermissionDenied,
 }
-_POLICY = r".*_policy(_violation)?"
+_POLICIES = ("_policy", "_policy_violation")
 
 BASE_RESP = "base_resp"
 """The type of an error that MiniMax tells in `base_resp`, with a number of its own as its code."""
@@ -180,7 +180,7 @@ _BY_STATUS: Mapping[int, ErrorType] = {
 
 def _by_word(word: str, status: int | None) -> ErrorType | None:
     kind = CODES.get(word)
-    if kind is None and re.fullmatch(_POLICY, word):
+    if kind is None and word.endswith(_POLICIES):
         return ContentFiltered
     if kind is RateLimited and status == 503:
         return Overloaded  # the older form of "slow down" is about capacity
@@ -280,39 +280,45 @@ CANNOT = (
     Pattern(r"^no endpoints found that support\b", "OpenRouter"),
 )
 
+
+def _any_of(patterns: tuple[Pattern, ...]) -> str:
+    return "(?i)" + "|".join([each.words for each in patterns])
+
+
 # Which statuses a message may overrule. None stands for an error that came without one.
-_MESSAGES: tuple[tuple[ErrorType, frozenset[int | None], tuple[Pattern, ...]], ...] = (
-    (ContextWindowExceeded, frozenset((None, 400, 413, 422, 500, 502, 503)), TOO_LONG),
-    (QuotaExhausted, frozenset((None, 400, 402, 403, 422, 429)), OUT_OF_MONEY),
-    (AuthenticationFailed, frozenset((None, 400, 403, 422)), BAD_KEY),
-    (ModelNotFound, frozenset((None, 400, 403, 404, 422)), NO_SUCH_MODEL),
-    (ContentFiltered, frozenset((None, 400, 403, 422, 451)), FILTERED),
-    (Unsupported, frozenset((None, 400, 404, 422, 500, 501)), CANNOT),
+_MESSAGES: tuple[tuple[ErrorType, frozenset[int | None], str], ...] = (
+    (ContextWindowExceeded, frozenset((None, 400, 413, 422, 500, 502, 503)), _any_of(TOO_LONG)),
+    (QuotaExhausted, frozenset((None, 400, 402, 403, 422, 429)), _any_of(OUT_OF_MONEY)),
+    (AuthenticationFailed, frozenset((None, 400, 403, 422)), _any_of(BAD_KEY)),
+    (ModelNotFound, frozenset((None, 400, 403, 404, 422)), _any_of(NO_SUCH_MODEL)),
+    (ContentFiltered, frozenset((None, 400, 403, 422, 451)), _any_of(FILTERED)),
+    (Unsupported, frozenset((None, 400, 404, 422, 500, 501)), _any_of(CANNOT)),
 )
 _LONGEST = 4000
 """Characters of a message that are looked at."""
 
 _WAIT = (
-    r"\b(?:try again|retry|wait|come back)(?: again)?(?: after| in| for)? (?:about )?(?:(?P<go>"
+    r"(?i)\b(?:try again|retry|wait|come back)(?: again)?(?: after| in| for)? (?:about )?(?:(?P<go>"
     r"(?:\d+(?:\.\d+)?(?:ms|[hms]))+(?![a-z0-9]))|(?P<number>\d+(?:\.\d+)?) ?"
     r"(?P<unit>milliseconds?|seconds?|minutes?|hours?)\b)"
 )
 _UNITS = {"millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0}
 
 # OpenAI with 429, Groq with 413: a request that is larger than all that a minute allows.
-_TOO_LARGE = r"^request too large for .{1,300}\b(?:TPM|tokens per min)"
-_ASKED = r"\blimit:? (\d+),.{0,60}\brequested:? (\d+)"
+_TOO_LARGE = (
+    r"(?i)^request too large for .{1,300}\b(?:TPM|tokens per min)|\blimit:? (\d+),.{0,60}\brequested:? (\d+)"
+)
 
 
 def _by_message(status: int | None, message: str) -> ErrorType | None:
-    for kind, statuses, patterns in _MESSAGES:
-        if status in statuses and any(re.search(each.words, message, re.IGNORECASE) for each in patterns):
+    for kind, statuses, words in _MESSAGES:
+        if status in statuses and re.search(words, message):
             return kind
     return None
 
 
 def _too_large(message: str) -> bool:
-    if re.search(_TOO_LARGE, message, re.IGNORECASE):
-        return True
-    asked = re.search(_ASKED, message, re.IGNORECASE)
-    return asked is not None and len(asked[1]) < 16 and len(asked[2]) < 16 and int(asked[2]) > int(asked[1])
+    found = re.search(_TOO_LARGE, message)
+    if found is None or found[1] is None:
+        return found is not None
+    return len(found[1]) < 16 and len(found[2]) < 16 and int(found[2]) > int(found[1])

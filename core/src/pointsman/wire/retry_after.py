@@ -25,10 +25,13 @@ def retry_after(headers: Mapping[str, str], *, wall: float) -> float | None:
     has one, else from `wall` (seconds since 1970, UTC); others are read as by `parse_reset`. A date in the
     past is 0; NaN, infinities and negative numbers are no hint. Of several values the largest counts.
     """
-    millis = [_number(value, 1e-3) for value in _split(headers.get("retry-after-ms", ""))]
+    in_millis, said = headers.get("retry-after-ms", ""), headers.get("retry-after", "")
+    if not (in_millis or said):  # as most errors
+        return None
+    millis = [_number(value, 1e-3) for value in _split(in_millis)]
     waits = [wait for wait in millis if wait is not None]
     if not any(waits):
-        for value in _dates(headers.get("retry-after", "")):
+        for value in _dates(said):
             wait = _until(value, headers, wall)
             if wait is None:
                 wait = parse_reset(value, wall=wall)

@@ -192,15 +192,17 @@ class OpenAIProvider(HttpProvider):
             raise answer.mask(error) from None
 
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
-        from pointsman_openai.address import is_wrong_address, wrong_address
         from pointsman_openai.errors import error_of_answer
 
-        value = json_or_none(content)
-        if answer.status in (404, 405) and is_wrong_address(value):
-            return wrong_address(answer.status, value, content, self._address(), request_id=answer.request_id)
+        value, status = json_or_none(content), answer.status
+        if status in (404, 405):
+            from pointsman_openai.address import is_wrong_address, wrong_address
+
+            if is_wrong_address(value):
+                return wrong_address(status, value, content, self._address(), request_id=answer.request_id)
         fallback = "" if value is not None else snippet(content)
         wall = self.context.clock.wall()
-        return error_of_answer(answer.status, answer.headers, value, wall=wall, fallback=fallback)
+        return error_of_answer(status, answer.headers, value, wall=wall, fallback=fallback)
 
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,6 +10,7 @@ A test of a contract may be marked as failing, with a reason; it cannot be repla
 from pointsman.testing.contract.audit import AuditContract
 from pointsman.testing.contract.auth import AuthContract
 from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream
+from pointsman.testing.contract.dialect import DialectContract
 from pointsman.testing.contract.enforcement import Contract
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
@@ -26,6 +27,7 @@ __all__ = [
     "CannedModels",
     "CannedStream",
     "Contract",
+    "DialectContract",
     "FakeMember",
     "ProviderContract",
     "RetryContract",

@@ -200,18 +200,30 @@ def _decoded_singly(decoder: ChatDecoder, given: Sequence[bytes]) -> tuple[str, 
     return repr(events), end, state(decoder)
 
 
-def state(value: Any) -> object:
-    """All that `value` holds, in something that can be compared."""
-    names = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-    if isinstance(value, ChatDecoder | SurrogateHalves) or type(value).__module__.startswith(
-        "pointsman_openai"
-    ):
-        return {name: state(getattr(value, name)) for name in names if name not in HOW_IT_READS}
-    if isinstance(value, dict):
-        return {repr(key): state(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [state(each) for each in value]
-    return repr(value)
+def state(value: Any) -> list[object]:
+    """All that `value` holds, in something that can be compared, however deeply it is nested."""
+    said: list[object] = []
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, ChatDecoder | SurrogateHalves) or _is_ours(each):
+            slots = [name for kind in type(each).__mro__ for name in getattr(kind, "__slots__", ())]
+            names = [name for name in slots if name not in HOW_IT_READS]
+            said.append(names)
+            left += [getattr(each, name) for name in names]
+        elif isinstance(each, dict):
+            said.append([repr(key) for key in each])
+            left += each.values()
+        elif isinstance(each, list):
+            said.append(len(each))
+            left += each
+        else:
+            said.append(repr(each))
+    return said
+
+
+def _is_ours(value: object) -> bool:
+    return type(value).__module__.startswith("pointsman_openai")
 
 
 # ── cases ────────────────────────────────────────────────────────────────────────────────────────────

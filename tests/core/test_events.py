@@ -126,7 +126,7 @@ def test_a_listener_hears_the_kinds_that_it_asks_for_and_no_others() -> None:
 
     for each in (EVENT, OPENED):
         events.emit(each)
-    events.progress(STARTED)
+    events.emit(STARTED)
 
     assert some == [EVENT, STARTED]
 
@@ -136,7 +136,7 @@ def test_a_listener_that_names_no_kinds_hears_of_ends_and_changes_and_of_no_prog
     told: list[Event] = []
     events.add(told.append)
 
-    events.progress(STARTED)
+    events.emit(STARTED)
     events.emit(OPENED)
 
     assert told == [OPENED]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar, cast, get_args, overload
+from typing import Any, TypeVar, get_args, overload
 
 from msgspec import Struct
 
@@ -277,17 +277,13 @@ class Events:
         self.request_ended = self.wants(RequestEnded)
         self.detailed = self._journal_detailed or any(map(self.wants, PROGRESS))
 
-    def progress(self, event: Progress) -> None:
-        """Tell of how far a request has come, those who asked for it."""
-        self.emit(cast("Event", event))  # to tell is the same; the journal takes none of it
-
     def report(self, event: Event) -> None:
         """Tell of something that is not everyday: a failure or a change."""
         self.emit(event)
         if self.journal is not None:
             self.journal(event)
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: Event | Progress) -> None:
         """Tell those who listen to its kind, in the order in which they were added."""
         for listener in self._told[event.__class__]:
             try:

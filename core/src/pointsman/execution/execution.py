@@ -285,7 +285,7 @@ class Execution(Struct, eq=False):
         events, options = self.setting.events, self.options
         make: Callable[..., Progress] = kind
         if events.wants(kind):
-            events.progress(make(self.request_id, *said, options.caller, options.tags))
+            events.emit(make(self.request_id, *said, options.caller, options.tags))
 
     def give_up(self) -> None:
         """End attempt and request in the books, whatever their task still does."""

@@ -29,6 +29,7 @@ _OWN_TEXT_ROLES = tuple(role for role in _OWN_ROLES if role != "tool")
 _ROLES: dict[str, Role] = {"developer": "system", **{role: role for role in _OWN_ROLES}}
 _TEXT_ROLES = {said: role for said, role in _ROLES.items() if role != "tool"}
 _ROLE, _CONTENT = itemgetter("role"), itemgetter("content")
+_DICT, _TWO = frozenset({dict}), frozenset({2})
 
 
 def as_messages(given: Messages) -> Sequence[Message]:
@@ -41,9 +42,9 @@ def as_messages(given: Messages) -> Sequence[Message]:
     # Nearly all conversations are mappings of a role and a text and nothing else, and every call reads all of
     # one: ten messages that are carried as roles and texts take 1.8 us, and 2.7 when they are made into
     # objects as well. Hence one pass of C for each question, and no frame of Python for any.
-    if (type(given) is list or type(given) is tuple) and set(map(type, given)) == {dict}:
+    if (type(given) is list or type(given) is tuple) and given and _DICT.issuperset(map(type, given)):
         try:
-            if set(map(len, given)) == {2}:
+            if _TWO.issuperset(map(len, given)):
                 texts = tuple(map(_CONTENT, given))
                 "".join(texts)  # fails for what is no text
                 return TextMessages(tuple(map(_TEXT_ROLES.__getitem__, map(_ROLE, given))), texts)

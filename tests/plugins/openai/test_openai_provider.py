@@ -20,6 +20,7 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.provider import Call
+from pointsman.text_messages import TextMessages
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Message
 from pointsman_openai import OpenAIProvider, OpenAISettings, plugin
 
@@ -60,6 +61,24 @@ async def test_a_chat_is_one_post_with_key_and_ids() -> None:
     assert request.headers["x-pointsman-attempt"] == "1"
     assert upstream.sent()["model"] == "upstream-model"
     assert (reply.text, reply.upstream_request_id) == ("hi", "up-1")
+
+
+@pytest.mark.parametrize("messages", [HELLO.messages, TextMessages(("user",), ("hello",))])
+async def test_a_provider_built_on_it_has_every_chat_go_through_its_own_body_and_fetch(messages: Any) -> None:
+    class Tagged(OpenAIProvider):
+        def chat_body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
+            return {**super().chat_body(request, call, stream=stream), "tag": "t"}
+
+        async def fetch(self, path: str, body: Any, call: Call, **more: Any) -> Any:
+            return await super().fetch(path, body, call, **more, headers={"x-signed": "yes"})
+
+    upstream = Scripted([(200, ANSWER)])
+    provider = Tagged(context_for(upstream, settings=OpenAISettings(), base_url="http://upstream/v1"))
+
+    await provider.chat(ChatRequest("public", messages), call_of(provider, upstream))
+
+    assert upstream.sent()["tag"] == "t"
+    assert upstream.requests[0].headers["x-signed"] == "yes"
 
 
 async def test_the_key_can_stand_in_another_header() -> None:

@@ -185,7 +185,7 @@ async def test_a_source_of_credentials_asks_over_the_transport_of_its_provider_a
     context = spy.given[AuthContext]
     client = context.http(Endpoint("https://login.test"))
 
-    answer, body = await client.fetch("POST", "/token", {"grant": "x"}, limits=client.within(5))
+    answer, body = await client.fetch("POST", "/token", {"grant": "x"}, timeouts=client.within(5))
 
     assert context.provider == "here"
     assert (answer.status, body) == (200, b"a token")

@@ -169,7 +169,7 @@ async def test_paths_are_appended_to_the_base_and_stay_as_they_are_encoded(
 ) -> None:
     upstream = Upstream(b"{}")
 
-    await client(upstream, base).json("GET", path, limits=LONG)
+    await client(upstream, base).json("GET", path, timeouts=LONG)
 
     assert sent(upstream).url.raw_path == target
     assert sent(upstream).url.host == "host"
@@ -180,7 +180,7 @@ async def test_a_path_that_would_change_the_host_is_refused_before_anything_is_s
     upstream = Upstream(b"{}")
 
     with pytest.raises(InvalidRequest, match="slash"):
-        await client(upstream, "http://host").send("GET", path, limits=LONG)
+        await client(upstream, "http://host").send("GET", path, timeouts=LONG)
 
     assert upstream.requests == []
 
@@ -188,14 +188,14 @@ async def test_a_path_that_would_change_the_host_is_refused_before_anything_is_s
 @pytest.mark.parametrize("path", ["/a\nb", "/" + "x" * 100_000])
 async def test_a_path_that_makes_no_url_is_an_invalid_request(path: str) -> None:
     with pytest.raises(InvalidRequest, match="no URL"):
-        await client(Upstream()).send("GET", path, limits=LONG)
+        await client(Upstream()).send("GET", path, timeouts=LONG)
 
 
 async def test_these_headers_go_out_and_no_others() -> None:
     upstream = Upstream(b"{}")
     made = client(upstream, headers={"X-Org": "o"})
 
-    await (await made.send("POST", "/chat", {"a": "é"}, limits=LONG, headers={"X-Try": "1"})).read()
+    await (await made.send("POST", "/chat", {"a": "é"}, timeouts=LONG, headers={"X-Try": "1"})).read()
 
     request = sent(upstream)
     assert sorted((name.lower(), value) for name, value in request.headers.raw) == [
@@ -215,7 +215,7 @@ async def test_these_headers_go_out_and_no_others() -> None:
 async def test_a_request_without_body_and_credential_says_so() -> None:
     upstream = Upstream(b"[]")
 
-    await client(upstream, auth=Fixed(None)).json("GET", "/models", limits=LONG)
+    await client(upstream, auth=Fixed(None)).json("GET", "/models", timeouts=LONG)
 
     assert sorted(sent(upstream).headers) == ["accept", "accept-encoding", "host", "user-agent"]
     assert sent(upstream).content == b""
@@ -226,8 +226,8 @@ async def test_calls_to_one_path_do_not_leave_their_traces_in_each_other() -> No
     made = client(upstream, auth=Rotating(), headers={"Content-Length": "77", "X-A": "endpoint"})
 
     for headers in ({"x-a": "call"}, {"x-try": "1", "Content-Length": "99"}, {}):
-        await (await made.send("POST", "/", {}, limits=LONG, headers=headers)).read()
-        await (await made.send("POST", "/", limits=LONG, headers=headers)).read()
+        await (await made.send("POST", "/", {}, timeouts=LONG, headers=headers)).read()
+        await (await made.send("POST", "/", timeouts=LONG, headers=headers)).read()
 
     seen = [
         [request.headers.get(name) for name in ("authorization", "x-a", "x-try", "content-length")]
@@ -274,9 +274,9 @@ class Guarded(Upstream):
 
 async def status(made: Client, way: str) -> int:
     if way == "fetch":
-        answer, _body = await made.fetch("POST", "/x", {"q": 1}, limits=LONG)
+        answer, _body = await made.fetch("POST", "/x", {"q": 1}, timeouts=LONG)
         return answer.status
-    opened = await made.send("POST", "/x", {"q": 1}, limits=LONG, stream=way == "stream")
+    opened = await made.send("POST", "/x", {"q": 1}, timeouts=LONG, stream=way == "stream")
     await opened.read()
     return opened.status
 
@@ -327,7 +327,7 @@ async def test_a_credential_that_goes_away_is_not_sent_again() -> None:
 
     for secret in (auth.secret, None, auth.secret):
         auth.secret = secret
-        await (await made.send("POST", "/", {}, limits=LONG)).read()
+        await (await made.send("POST", "/", {}, timeouts=LONG)).read()
 
     assert ["authorization" in request.headers for request in upstream.requests] == [True, False, True]
 
@@ -348,7 +348,7 @@ async def test_a_credential_that_no_header_can_hold_takes_that_of_before_from_no
     for secret in (good, Secret("two\nlines"), good):
         auth.secret = secret
         with suppress(InvalidRequest):
-            await made.fetch("POST", "/", {}, limits=LONG)
+            await made.fetch("POST", "/", {}, timeouts=LONG)
 
     assert [each.headers["authorization"] for each in upstream.requests] == [f"Bearer {CANARY}"] * 2
 
@@ -387,7 +387,7 @@ class Ready(AbortableBody):
 @given(st.lists(st.one_of(st.binary(min_size=1, max_size=3), st.just(1.0)), max_size=8), st.booleans())
 def test_a_body_that_tells_what_is_here_is_read_like_any_other(steps: list[Step], chunks: bool) -> None:
     async def read(body: type[Body]) -> tuple[bytes, float]:
-        answer = await client(Upstream(*steps, body=body)).send("GET", "/", limits=LONG)
+        answer = await client(Upstream(*steps, body=body)).send("GET", "/", timeouts=LONG)
         begun = asyncio.get_running_loop().time()
         if chunks:
             pieces = []
@@ -440,9 +440,9 @@ def test_it_is_the_same_answer_whichever_way_the_transport_goes(
             made.transport = Quick(upstream)
         try:
             if at_once:
-                answer, content = await made.fetch("POST", "/", {}, limits=made.within(60))
+                answer, content = await made.fetch("POST", "/", {}, timeouts=made.within(60))
             else:
-                answer = await made.send("POST", "/", {}, limits=made.within(60))
+                answer = await made.send("POST", "/", {}, timeouts=made.within(60))
                 content = await answer.read()
         except CallError as error:
             return type(error), str(error), upstream.bodies[0].ended != ""
@@ -462,7 +462,7 @@ async def test_whoever_wants_to_know_what_is_left_hears_of_answers_that_say_so(q
         if quick:
             made.transport = Quick(upstream)
         made.on_head = heard.append
-        await made.fetch("GET", "/", limits=LONG)
+        await made.fetch("GET", "/", timeouts=LONG)
 
     assert [dict(each) for each in heard] == [{"x-left": "1"}, {"x-tokens": "2"}]
 
@@ -472,7 +472,7 @@ async def test_a_header_is_sent_once_and_the_nearest_to_the_call_wins() -> None:
     made = client(upstream, headers={"Accept": "text/plain", "User-Agent": "mine", "X-A": "endpoint"})
 
     await (
-        await made.send("GET", "/", limits=LONG, headers={"x-a": "call", "Accept": "text/event-stream"})
+        await made.send("GET", "/", timeouts=LONG, headers={"x-a": "call", "Accept": "text/event-stream"})
     ).read()
 
     headers = sent(upstream).headers
@@ -484,7 +484,7 @@ async def test_the_credential_travels_only_as_the_endpoint_authorizes_and_wins_o
     upstream = Upstream(b"{}")
     made = client(upstream, headers={"x-api-key": "spoofed"}, authorize=lambda secret: {"X-Api-Key": secret})
 
-    await (await made.send("POST", "/", {}, limits=LONG, headers={"X-API-KEY": "spoofed too"})).read()
+    await (await made.send("POST", "/", {}, timeouts=LONG, headers={"X-API-KEY": "spoofed too"})).read()
 
     request = sent(upstream)
     assert request.headers["x-api-key"] == CANARY
@@ -505,7 +505,7 @@ async def test_the_headers_of_a_credential_are_made_once_and_again_for_the_next_
         upstream = Upstream(b"{}")
         made = client(upstream, auth=auth, authorize=authorize)
         for _ in range(2):
-            await made.json("GET", "/", limits=LONG)
+            await made.json("GET", "/", timeouts=LONG)
         made_for.append(" ".join(each.headers["x-key"] for each in upstream.requests))
 
     assert made_for == ["first", "first first", "key-1", "key-2", "key-1 key-2"]
@@ -519,7 +519,7 @@ async def test_a_request_says_how_long_its_body_is_also_when_it_should_have_one_
 ) -> None:
     upstream = Upstream(b"{}")
 
-    await client(upstream).json(method, "/", limits=LONG)
+    await client(upstream).json(method, "/", timeouts=LONG)
 
     assert sent(upstream).headers.get("content-length") == length
     assert sent(upstream).content == b""
@@ -533,8 +533,8 @@ async def test_a_request_says_how_long_its_body_is_also_when_it_should_have_one_
 async def test_a_request_names_its_host_unless_the_endpoint_names_another(base: str, host: str) -> None:
     plain, named = Upstream(b"{}"), Upstream(b"{}")
 
-    await client(plain, base).json("GET", "/", limits=LONG)
-    await client(named, base, headers={"Host": "virtual"}).json("GET", "/", limits=LONG)
+    await client(plain, base).json("GET", "/", timeouts=LONG)
+    await client(named, base, headers={"Host": "virtual"}).json("GET", "/", timeouts=LONG)
 
     assert sent(plain).headers.get_list("host") == [host]
     assert sent(named).headers.get_list("host") == ["virtual"]
@@ -551,9 +551,11 @@ async def test_what_cannot_stand_in_a_header_is_refused_wherever_it_comes_from(n
     with pytest.raises(InvalidRequest):
         client(upstream, headers={name: value})
     with pytest.raises(InvalidRequest):
-        await client(upstream).send("GET", "/", limits=LONG, headers={name: value})
+        await client(upstream).send("GET", "/", timeouts=LONG, headers={name: value})
     with pytest.raises(InvalidRequest) as raised:
-        await client(upstream, authorize=lambda secret: {name: secret + value}).send("GET", "/", limits=LONG)
+        await client(upstream, authorize=lambda secret: {name: secret + value}).send(
+            "GET", "/", timeouts=LONG
+        )
 
     assert upstream.requests == []
     error: BaseException | None = raised.value
@@ -567,10 +569,10 @@ async def test_a_value_is_looked_at_also_where_another_was_sent_under_its_name(v
     upstream = Upstream(b"{}")
     made = client(upstream)
     for fine in ("fine", "\xe9\t", ""):
-        await made.fetch("GET", "/", limits=LONG, headers={"x-a": "1", "x-h": fine})
+        await made.fetch("GET", "/", timeouts=LONG, headers={"x-a": "1", "x-h": fine})
 
     with pytest.raises(InvalidRequest, match="x-h"):
-        await made.fetch("GET", "/", limits=LONG, headers={"x-a": "1", "x-h": value})
+        await made.fetch("GET", "/", timeouts=LONG, headers={"x-a": "1", "x-h": value})
 
     assert [dict(each.headers.raw)[b"x-h"] for each in upstream.requests] == [b"fine", b"\xe9\t", b""]
 
@@ -580,7 +582,7 @@ async def test_what_is_kept_of_requests_is_bounded() -> None:
     made = client(upstream)
 
     for n in range(200):
-        await made.fetch("GET", f"/{n % 90}", limits=LONG, headers={f"x-{n}": "1"})
+        await made.fetch("GET", f"/{n % 90}", timeouts=LONG, headers={f"x-{n}": "1"})
 
     assert len(made._templates) <= 64
     assert [each.headers[f"x-{n}"] for n, each in enumerate(upstream.requests)] == ["1"] * 200
@@ -590,7 +592,7 @@ async def test_one_name_in_two_cases_is_one_header_and_the_later_counts() -> Non
     upstream = Upstream(b"{}")
 
     for _ in range(2):
-        await client(upstream).fetch("GET", "/", limits=LONG, headers={"X-A": "1", "x-b": "2", "x-a": "3"})
+        await client(upstream).fetch("GET", "/", timeouts=LONG, headers={"X-A": "1", "x-b": "2", "x-a": "3"})
 
     for request in upstream.requests:
         assert (request.headers.get_list("x-a"), request.headers.get_list("x-b")) == (["3"], ["2"])
@@ -601,7 +603,7 @@ async def test_a_body_that_is_no_json_is_refused_before_anything_is_sent(body: A
     upstream = Upstream(b"{}")
 
     with pytest.raises(InvalidRequest, match="JSON"):
-        await client(upstream).send("POST", "/", body, limits=LONG)
+        await client(upstream).send("POST", "/", body, timeouts=LONG)
 
     assert upstream.requests == []
 
@@ -621,7 +623,7 @@ async def test_a_body_that_is_no_json_is_refused_before_anything_is_sent(body: A
 )  # fmt: skip
 async def test_a_transport_failure_says_whether_anything_left(failure: Exception, was_sent: bool) -> None:
     with pytest.raises(ConnectionFailed) as raised:
-        await client(Upstream(raises=failure)).send("GET", "/", limits=LONG)
+        await client(Upstream(raises=failure)).send("GET", "/", timeouts=LONG)
 
     assert raised.value.sent is was_sent
     assert raised.value.__cause__ is None
@@ -632,7 +634,7 @@ async def test_a_transport_failure_says_whether_anything_left(failure: Exception
 
 async def test_waiting_in_vain_for_a_connection_of_our_own_is_not_the_fault_of_the_upstream() -> None:
     with pytest.raises(NoConnectionFree) as raised:
-        await client(Upstream(raises=httpx.PoolTimeout("full"))).send("GET", "/", limits=LONG)
+        await client(Upstream(raises=httpx.PoolTimeout("full"))).send("GET", "/", timeouts=LONG)
 
     error = raised.value
     assert (error.outcome, error.sent) == (Outcome.NEUTRAL, False)
@@ -647,7 +649,7 @@ async def test_no_error_shows_the_password_of_a_base_url() -> None:
         Upstream(raises=httpx.ReadError("")),
     ):
         with pytest.raises(CallError) as raised:
-            await client(upstream, base).send("GET", "/", limits=LONG)
+            await client(upstream, base).send("GET", "/", timeouts=LONG)
         assert "http://host/v1" in raised.value.message
         assert "canary" not in raised.value.message
     made = client(Upstream(), base)
@@ -666,7 +668,7 @@ async def test_a_redirect_is_an_error_that_names_the_host_and_nothing_more(
     upstream = Upstream(b"moved", status=status, headers={"location": location})
 
     with pytest.raises(BadResponse) as raised:
-        await client(upstream).send("GET", "/", limits=LONG)
+        await client(upstream).send("GET", "/", timeouts=LONG)
 
     assert f"redirects to {host};" in raised.value.message
     assert raised.value.status == status
@@ -679,7 +681,7 @@ async def test_a_401_rejects_the_credential_that_was_sent_and_not_the_next_one()
     auth = Rotating()
     upstream = Upstream(b"{}", status=401)
 
-    await (await client(upstream, auth=auth).send("GET", "/", limits=LONG)).read()
+    await (await client(upstream, auth=auth).send("GET", "/", timeouts=LONG)).read()
 
     assert [each.headers["authorization"] for each in upstream.requests] == ["Bearer key-1", "Bearer key-2"]
     assert auth.refused == ["key-1", "key-2"]
@@ -689,7 +691,7 @@ async def test_a_401_rejects_the_credential_that_was_sent_and_not_the_next_one()
 async def test_no_other_status_rejects_the_credential(status: int) -> None:
     auth = Rotating()
 
-    await (await client(Upstream(b"{}", status=status), auth=auth).send("GET", "/", limits=LONG)).read()
+    await (await client(Upstream(b"{}", status=status), auth=auth).send("GET", "/", timeouts=LONG)).read()
 
     assert auth.refused == []
 
@@ -700,7 +702,7 @@ async def test_no_other_status_rejects_the_credential(status: int) -> None:
 async def test_a_body_is_read_whole_and_given_back() -> None:
     upstream = Upstream(b'{"a"', b":1}", headers={"x-request-id": "u" * 300})
 
-    answer = await client(upstream).send("GET", "/", limits=LONG)
+    answer = await client(upstream).send("GET", "/", timeouts=LONG)
 
     assert await answer.json() == {"a": 1}
     assert answer.request_id == "u" * 200
@@ -715,14 +717,14 @@ async def test_a_body_is_read_whole_and_given_back() -> None:
 async def test_json_gives_the_value_and_none_where_there_is_none(
     status: int, body: bytes, value: Any
 ) -> None:
-    answer, got = await client(Upstream(body, status=status)).json("GET", "/", limits=LONG)
+    answer, got = await client(Upstream(body, status=status)).json("GET", "/", timeouts=LONG)
 
     assert (answer.status, got) == (status, value)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[" * 50_000, b"Nan"])
 async def test_a_body_that_is_no_json_is_a_bad_response(body: bytes) -> None:
-    answer = await client(Upstream(body, headers={"request-id": "u1"})).send("GET", "/", limits=LONG)
+    answer = await client(Upstream(body, headers={"request-id": "u1"})).send("GET", "/", timeouts=LONG)
 
     with pytest.raises(BadResponse, match="not JSON") as raised:
         await answer.json()
@@ -735,7 +737,7 @@ async def test_a_body_above_the_cap_is_refused_and_its_connection_closed() -> No
     upstream = Upstream(*[piece] * (MAX_BODY // len(piece) + 1), b"more", b"and more")
 
     with pytest.raises(BadResponse, match="longer than"):
-        await (await client(upstream).send("GET", "/", limits=LONG)).read()
+        await (await client(upstream).send("GET", "/", timeouts=LONG)).read()
 
     assert upstream.bodies[0].ended == "aborted"
 
@@ -747,13 +749,13 @@ async def test_an_encoded_error_page_is_decoded(encoding: str) -> None:
     )
     upstream = Upstream(squeeze(b'{"error":1}'), status=500, headers={"content-encoding": encoding})
 
-    _, value = await client(upstream).json("GET", "/", limits=LONG)
+    _, value = await client(upstream).json("GET", "/", timeouts=LONG)
 
     assert value == {"error": 1}
 
 
 async def test_an_encoding_of_nothing_is_nothing() -> None:
-    answer = await client(Upstream(headers={"content-encoding": "gzip"})).send("GET", "/", limits=LONG)
+    answer = await client(Upstream(headers={"content-encoding": "gzip"})).send("GET", "/", timeouts=LONG)
 
     assert await answer.read() == b""
 
@@ -769,7 +771,7 @@ async def test_an_encoding_of_nothing_is_nothing() -> None:
 )  # fmt: skip
 async def test_what_cannot_be_decoded_is_an_error(encoding: str, body: bytes, error: type[CallError]) -> None:
     answer = await client(Upstream(body, headers={"content-encoding": encoding})).send(
-        "GET", "/", limits=LONG
+        "GET", "/", timeouts=LONG
     )
 
     with pytest.raises(error) as raised:
@@ -781,7 +783,9 @@ async def test_what_cannot_be_decoded_is_an_error(encoding: str, body: bytes, er
 
 async def test_an_encoded_stream_is_refused_rather_than_read_as_noise() -> None:
     upstream = Upstream(gzip.compress(b"data: 1\n\n"), headers={"content-encoding": "gzip"})
-    events = HttpEventStream(await client(upstream).send("POST", "/", {}, limits=LONG), SseFramer(), Words())
+    events = HttpEventStream(
+        await client(upstream).send("POST", "/", {}, timeouts=LONG), SseFramer(), Words()
+    )
 
     with pytest.raises(BadResponse, match="encoded as 'gzip'"):
         await events.next(1e9)
@@ -798,7 +802,7 @@ async def test_a_body_that_breaks_off_is_an_error_and_closed(
     upstream = Upstream(b'{"a":', failure)
 
     with pytest.raises(error) as raised:
-        await (await client(upstream).send("GET", "/", limits=LONG)).read()
+        await (await client(upstream).send("GET", "/", timeouts=LONG)).read()
 
     assert type(raised.value) is error
     assert upstream.bodies[0].ended == "aborted"
@@ -824,7 +828,7 @@ def test_a_server_that_says_nothing_is_left_at_the_first_limit(
 ) -> None:
     async def work() -> None:
         with pytest.raises(error) as raised:
-            await client(Upstream(wait=1e6)).send("POST", "/", {}, limits=limits, stream=stream)
+            await client(Upstream(wait=1e6)).send("POST", "/", {}, timeouts=limits, stream=stream)
         assert type(raised.value) is error
         assert now() == pytest.approx(at, abs=0.01)
 
@@ -836,7 +840,7 @@ def test_a_dripping_server_is_cut_at_the_end_of_the_attempt() -> None:
         upstream = Upstream(*[b"x", 1.0] * 1000)
         with pytest.raises(AttemptTimeout):
             await (
-                await client(upstream).send("GET", "/", limits=CallTimeouts(deadline=900, attempt=20))
+                await client(upstream).send("GET", "/", timeouts=CallTimeouts(deadline=900, attempt=20))
             ).read()
         assert now() == pytest.approx(20, abs=0.01)
         assert upstream.bodies[0].ended == "aborted"
@@ -847,7 +851,7 @@ def test_a_dripping_server_is_cut_at_the_end_of_the_attempt() -> None:
 def test_time_for_the_head_counts_for_the_body_too() -> None:
     async def work() -> None:
         upstream = Upstream(*[b"x", 1.0] * 1000, wait=15)
-        answer = await client(upstream).send("GET", "/", limits=CallTimeouts(deadline=900, attempt=20))
+        answer = await client(upstream).send("GET", "/", timeouts=CallTimeouts(deadline=900, attempt=20))
         with pytest.raises(AttemptTimeout):
             await answer.read()
         assert now() == pytest.approx(20, abs=0.01)
@@ -858,7 +862,7 @@ def test_time_for_the_head_counts_for_the_body_too() -> None:
 def test_a_cancelled_caller_is_cancelled_and_the_connection_closed() -> None:
     async def work() -> None:
         upstream = Upstream(b"x", 1e6)
-        answer = await client(upstream).send("GET", "/", limits=LONG)
+        answer = await client(upstream).send("GET", "/", timeouts=LONG)
         reading = asyncio.ensure_future(answer.read())
         await asyncio.sleep(1)
         reading.cancel()
@@ -873,7 +877,7 @@ def test_a_body_that_cannot_be_aborted_is_closed_by_a_task_that_the_client_waits
     async def work() -> None:
         upstream = Upstream(b"x", 5.0, b"y", body=Body)
         made = client(upstream)
-        answer = await made.send("GET", "/", limits=LONG)
+        answer = await made.send("GET", "/", timeouts=LONG)
         answer.abort()
         await made.aclose()
         assert upstream.bodies[0].ended == "closed"
@@ -932,7 +936,7 @@ def sse(*words: str) -> bytes:
 
 
 async def opened(upstream: Upstream, make: Callable[[], Words] = Words) -> HttpEventStream:
-    answer = await client(upstream).send("POST", "/", {}, limits=LONG, stream=True)
+    answer = await client(upstream).send("POST", "/", {}, timeouts=LONG, stream=True)
     return HttpEventStream(answer, SseFramer(), make())
 
 
@@ -1245,7 +1249,7 @@ async def test_over_a_socket_a_connection_is_used_again_when_the_body_ends_with_
     async with Server(*pieces, b"0\r\n\r\n") as server:
         made = Client(Endpoint(server.url), open_transport(transport), auth=Fixed(None), clock=LoopClock())
         for _ in range(3):
-            answer = await made.send("POST", "/", {}, limits=made.within(10), stream=True)
+            answer = await made.send("POST", "/", {}, timeouts=made.within(10), stream=True)
             events = HttpEventStream(answer, SseFramer(), Words())
             assert await heard(events, made.now() + 10) == ("a", "done")
             await events.aclose()
@@ -1259,7 +1263,7 @@ async def test_over_a_socket_a_dripping_server_is_cut_and_sees_it(transport: str
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
     async with Server(head, *[b"x", 0.005] * 10_000) as server:
         made = Client(Endpoint(server.url), open_transport(transport), auth=Fixed(None), clock=LoopClock())
-        answer = await made.send("GET", "/", limits=CallTimeouts(deadline=made.now() + 0.2))
+        answer = await made.send("GET", "/", timeouts=CallTimeouts(deadline=made.now() + 0.2))
         with pytest.raises(AttemptTimeout):
             await answer.read()
         await asyncio.wait_for(server.gone.wait(), 5)
@@ -1272,7 +1276,7 @@ async def test_over_a_socket_nobody_listens_to_nothing_was_sent() -> None:
     made = Client(Endpoint(server.url), open_transport("httpx"), auth=Fixed(None), clock=LoopClock())
 
     with pytest.raises(ConnectionFailed) as raised:
-        await made.send("GET", "/", limits=made.within(5))
+        await made.send("GET", "/", timeouts=made.within(5))
 
     assert raised.value.sent is False
     await made.aclose()
@@ -1282,7 +1286,7 @@ async def test_over_a_socket_nobody_listens_to_nothing_was_sent() -> None:
 async def test_a_credential_that_the_upstream_quotes_back_is_not_passed_on(status: int) -> None:
     key = "sk-canary-1234567890"
     upstream = Upstream(f"bad key {key} for you".encode(), status=status)
-    answer = await client(upstream, auth=Fixed(Secret(key))).send("GET", "/", limits=LONG)
+    answer = await client(upstream, auth=Fixed(Secret(key))).send("GET", "/", timeouts=LONG)
 
     assert await answer.read() == b"bad key *** for you"
     assert answer.mask(Unavailable(f"the key {key} is unknown")).message == "the key *** is unknown"

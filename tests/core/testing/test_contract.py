@@ -146,7 +146,7 @@ class Toy(Provider):
 
     async def models(self) -> Sequence[ModelInfo]:
         self.own = self.own or self.context.open(self.endpoint)
-        answer, value = await self.own.json("GET", "/models", limits=self.own.within(5))
+        answer, value = await self.own.json("GET", "/models", timeouts=self.own.within(5))
         if answer.status >= 400:
             raise error_for_status(answer.status, answer.headers, "", wall=0)
         try:
@@ -173,7 +173,7 @@ class Toy(Provider):
     async def post(self, request: ChatRequest, call: Call, *, stream: bool) -> Answer:
         body = {"model": call.model, "prompt": request.messages[-1].text, "stream": stream}
         return await call.client.send(
-            "POST", "/chat", body, limits=call.timeouts, headers=call.headers, stream=stream
+            "POST", "/chat", body, timeouts=call.timeouts, headers=call.headers, stream=stream
         )
 
 
@@ -356,12 +356,12 @@ class KeyInTheBody(Toy):
     async def post(self, request: ChatRequest, call: Call, *, stream: bool) -> Answer:
         secret = self.context.auth.current()
         body = {"key": secret.reveal() if secret else None}
-        return await call.client.send("POST", "/chat", body, limits=call.timeouts, headers=call.headers)
+        return await call.client.send("POST", "/chat", body, timeouts=call.timeouts, headers=call.headers)
 
 
 class ForgetsHeadersAndLimits(Toy):
     async def post(self, request: ChatRequest, call: Call, *, stream: bool) -> Answer:
-        return await call.client.send("POST", "/chat", {}, limits=call.client.within(3600))
+        return await call.client.send("POST", "/chat", {}, timeouts=call.client.within(3600))
 
 
 class LeavesRefusalsOpen(Toy):
@@ -506,7 +506,7 @@ def test_time_limits_that_are_not_passed_on_are_found(request: pytest.FixtureReq
 
     found = outcome(subject, "test_an_upstream_that_never_answers_is_given_up_in_time", request)
 
-    assert "limits=call.timeouts" in str(found)
+    assert "timeouts=call.timeouts" in str(found)
 
 
 def test_settings_that_take_anything_or_show_it_are_found(request: pytest.FixtureRequest) -> None:

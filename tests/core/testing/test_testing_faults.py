@@ -428,7 +428,7 @@ def test_a_line_break_in_a_header_injects_nothing(wire: str) -> None:
 
 async def sent(transport: FaultUpstream) -> None:
     client = client_for("http://upstream.test", transport)
-    await client.send("GET", "/", limits=client.within(5))
+    await client.send("GET", "/", timeouts=client.within(5))
 
 
 async def heard(transport: FaultUpstream, count: int) -> list[str]:
@@ -436,7 +436,7 @@ async def heard(transport: FaultUpstream, count: int) -> list[str]:
     ends = []
     for _ in range(count):
         try:
-            answer = await client.send("GET", "/", limits=client.within(5))
+            answer = await client.send("GET", "/", timeouts=client.within(5))
             ends.append((await answer.read()).decode())
         except CallError as error:
             ends.append(type(error).__name__)

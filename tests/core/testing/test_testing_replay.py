@@ -25,7 +25,7 @@ class Settings(BaseModel):
 
 async def body_of(transport: ReplayTransport) -> bytes:
     client = client_for(URL, transport)
-    answer = await client.send("GET", "/", limits=client.within(5))
+    answer = await client.send("GET", "/", timeouts=client.within(5))
     return await answer.read()
 
 
@@ -86,11 +86,11 @@ def test_it_is_known_what_came_and_what_became_of_the_answers() -> None:
     async def work() -> ReplayTransport:
         transport = ReplayTransport(CannedReply(200, b"abc").cut(1))
         client = client_for(URL, transport, key="k")
-        read = await client.send("GET", "/read", limits=client.within(5))
+        read = await client.send("GET", "/read", timeouts=client.within(5))
         await read.read()
-        aborted = await client.send("GET", "/aborted", limits=client.within(5))
+        aborted = await client.send("GET", "/aborted", timeouts=client.within(5))
         aborted.abort()
-        await client.send("GET", "/left", limits=client.within(5))
+        await client.send("GET", "/left", timeouts=client.within(5))
         await client.aclose()
         return transport
 

@@ -83,7 +83,7 @@ def test_a_chain_of_causes_that_never_ends_is_followed_for_a_while_only() -> Non
 async def _error_of(url: str, transport: Fixture) -> CallError:
     client = Client(Endpoint(url), transport, auth=Fixed(Secret("k")), clock=LoopClock())
     with pytest.raises(CallError) as caught:
-        await client.send("GET", "/x", limits=CallTimeouts(deadline=asyncio.get_running_loop().time() + 5))
+        await client.send("GET", "/x", timeouts=CallTimeouts(deadline=asyncio.get_running_loop().time() + 5))
     return caught.value
 
 

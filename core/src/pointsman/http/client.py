@@ -137,7 +137,7 @@ class Client:
         path: str,
         body: Any = None,
         *,
-        limits: CallTimeouts,
+        timeouts: CallTimeouts,
         headers: Mapping[str, str] | None = None,
         again: bool = True,
     ) -> tuple[Answer, bytes]:
@@ -148,8 +148,8 @@ class Client:
         # Not `send` and `read`: an answer that came whole takes one coroutine, and no `OpenAnswer`.
         template, values, content = self._outgoing(method, path, body, headers)
         secret = self._authorized
-        until = limits.deadline if limits.attempt is None else limits.until(self._clock.now())
-        time = limits.time or Timeouts(self._alarms)
+        until = timeouts.deadline if timeouts.attempt is None else timeouts.until(self._clock.now())
+        time = timeouts.time or Timeouts(self._alarms)
         try:
             asked = self._exchange(template, values, content)
             # Where the router's limit ends no later there is no need of one more.
@@ -163,7 +163,7 @@ class Client:
             and "content-encoding" not in reply.fields
             and len(reply.body) <= MAX_BODY
         ):  # exactly that, and a success that is taken as it came
-            if limits.time is None:  # the router gives its own back
+            if timeouts.time is None:  # the router gives its own back
                 time.close()
             whole = Answer(reply.status, reply.fields, self.errors)
             if self.on_head is not None and not reply.fields.keys().isdisjoint(self._heeded):
@@ -173,8 +173,8 @@ class Client:
         if not (self._heard(answer, secret) and again):
             return answer, await answer.read()
         await answer.aclose()
-        rest = replace(limits, deadline=until, attempt=None)
-        return await self.fetch(method, path, body, limits=rest, headers=headers, again=False)
+        rest = replace(timeouts, deadline=until, attempt=None)
+        return await self.fetch(method, path, body, timeouts=rest, headers=headers, again=False)
 
     async def send(
         self,
@@ -182,7 +182,7 @@ class Client:
         path: str,
         body: Any = None,
         *,
-        limits: CallTimeouts,
+        timeouts: CallTimeouts,
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
         again: bool = True,
@@ -193,7 +193,7 @@ class Client:
             path: appended to the base URL; already percent-encoded.
             body: a JSON value, or None for no body.
             headers: more of them; they replace those of the endpoint that have the same name.
-            stream: the head must come within `limits.first_token`, not only within the attempt's time.
+            stream: the head must come within `timeouts.first_token`, not only within the attempt's time.
             again: send it once more, within the same time, when the credential is rejected and its source
                 has another one.
 
@@ -204,11 +204,11 @@ class Client:
         template, values, content = self._outgoing(method, path, body, headers)
         secret = self._authorized
         now = self._clock.now()
-        until = head_until = limits.deadline if limits.attempt is None else limits.until(now)
+        until = head_until = timeouts.deadline if timeouts.attempt is None else timeouts.until(now)
         error: Callable[[], Exception] = self.errors.timed_out
-        if stream and now + limits.first_token < until:
-            head_until, error = now + limits.first_token, self.errors.no_first_token
-        time = limits.time or Timeouts(self._alarms)
+        if stream and now + timeouts.first_token < until:
+            head_until, error = now + timeouts.first_token, self.errors.no_first_token
+        time = timeouts.time or Timeouts(self._alarms)
         try:
             asked = self._exchange(template, values, content)
             reply = await (asked if time.when <= head_until else _by(head_until, asked, time, error))
@@ -218,20 +218,20 @@ class Client:
         answer = OpenAnswer(reply.status, reply.fields, self.errors, until, reply, self, time)
         if (answer.status >= 300 or self.on_head is not None) and self._heard(answer, secret) and again:
             await answer.aclose()
-            rest = replace(limits, deadline=until, attempt=None, first_token=head_until - self._clock.now())
+            rest = replace(timeouts, deadline=until, attempt=None, first_token=head_until - self._clock.now())
             return await self.send(
-                method, path, body, limits=rest, headers=headers, stream=stream, again=False
+                method, path, body, timeouts=rest, headers=headers, stream=stream, again=False
             )
         return answer
 
     async def json(
-        self, method: str, path: str, body: Any = None, *, limits: CallTimeouts
+        self, method: str, path: str, body: Any = None, *, timeouts: CallTimeouts
     ) -> tuple[Answer, Any]:
         """Send one request and return its answer with the JSON value of its body, whatever its status.
 
         The value is None for an empty body and for an error whose body is not JSON.
         """
-        answer, content = await self.fetch(method, path, body, limits=limits)
+        answer, content = await self.fetch(method, path, body, timeouts=timeouts)
         if answer.status >= 400:
             return answer, json_or_none(content)
         return answer, answer.value(content) if content.strip() else None

@@ -61,7 +61,7 @@ class HttpProvider(Provider):
         """
         client = self.client_of(call)
         more = {**call.headers, **headers} if headers else call.headers
-        answer, content = await client.fetch("POST", path, body, limits=call.timeouts, headers=more)
+        answer, content = await client.fetch("POST", path, body, timeouts=call.timeouts, headers=more)
         if answer.status >= 400:
             raise self.error_of(answer, content, model=call.model)
         return answer, content
@@ -81,7 +81,7 @@ class HttpProvider(Provider):
         """
         client = self.client_of(call)
         more = {**call.headers, **headers} if headers else call.headers
-        answer = await client.send("POST", path, body, limits=call.timeouts, headers=more, stream=timely)
+        answer = await client.send("POST", path, body, timeouts=call.timeouts, headers=more, stream=timely)
         if answer.status >= 400:
             raise self.error_of(answer, await answer.read(), model=call.model)
         return answer
@@ -103,8 +103,8 @@ class HttpProvider(Provider):
             model: the model that it is about, if any, for the error.
         """
         client = self.client
-        limits = client.within(self.management_seconds if seconds is None else seconds)
-        answer, content = await client.fetch(method, path, body, limits=limits, headers=headers)
+        timeouts = client.within(self.management_seconds if seconds is None else seconds)
+        answer, content = await client.fetch(method, path, body, timeouts=timeouts, headers=headers)
         if answer.status >= 400:
             raise self.error_of(answer, content, model=model)
         return answer, content

@@ -55,7 +55,7 @@ class LocalAIProvider(OpenAIProvider):
         It says nothing about any one model: those load with their first call, silently.
         """
         client = self.client
-        answer = await client.send("GET", "/readyz", limits=client.within(_PROBE_SECONDS))
+        answer = await client.send("GET", "/readyz", timeouts=client.within(_PROBE_SECONDS))
         content = await answer.read()
         if answer.status == 503:
             said = json_or_none(content)

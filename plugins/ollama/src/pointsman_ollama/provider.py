@@ -132,8 +132,8 @@ class OllamaProvider(HttpProvider):
 
         async def begin() -> OpenAnswer:
             body = {"model": model, "stream": True, **({"insecure": True} if insecure else {})}
-            limits = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
-            answer = await client.send("POST", "/api/pull", body, limits=limits, stream=True)
+            timeouts = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
+            answer = await client.send("POST", "/api/pull", body, timeouts=timeouts, stream=True)
             if answer.status >= 400:
                 raise self.error_of(answer, await answer.read(), model=model)
             return answer

@@ -96,7 +96,7 @@ class OpenAIProvider(HttpProvider):
         if self._fetch_is_ours:
             # As it does it, but nearly all calls come by here, and a coroutine in between takes 2 % of one.
             answer, content = await self.client_of(call).fetch(
-                "POST", self._chats, body, limits=call.timeouts, headers=call.headers
+                "POST", self._chats, body, timeouts=call.timeouts, headers=call.headers
             )
             if answer.status >= 400:
                 raise self.error_of(answer, content, model=call.model)

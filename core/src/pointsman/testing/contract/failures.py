@@ -92,7 +92,7 @@ class FailureTerms(ProviderSubject, terms=True):
             before = bench.now()
             error = await error_of(ask(bench, bench.call(seconds=PATIENCE)))
             assert isinstance(error, AttemptTimeout), f"got {error!r}"
-            assert bench.now() - before < 2 * PATIENCE, "pass `limits=call.timeouts` on"
+            assert bench.now() - before < 2 * PATIENCE, "pass `timeouts=call.timeouts` on"
 
     def test_whatever_the_upstream_sends_only_our_errors_come_out(self) -> None:
         ways = [(name, canned) for name, canned in self._bodies() if canned is not None]

@@ -53,10 +53,10 @@ def so_many_records_wait_for_the_disk_and_further_ones_are_dropped(setting: Sett
         folder = setting.folder / str(value)
         hangs, goes_on = threading.Event(), threading.Event()
 
-        def slowly(self: LineFile, lines: Any) -> Any:
+        def slowly(self: LineFile, data: bytes, lines: int) -> Any:
             hangs.set()
             assert goes_on.wait(10)
-            return append(self, lines)
+            return append(self, data, lines)
 
         setting.environment.setattr(LineFile, "append", slowly)
 

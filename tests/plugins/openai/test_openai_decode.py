@@ -72,6 +72,17 @@ def calls_of(*chunks: Any) -> Sequence[tuple[str, str, str]]:
     return [(call.id, call.name, call.arguments) for call in whole.tool_calls]
 
 
+@pytest.mark.parametrize(
+    "deep", ["[" * 990 + "]" * 990, '{"a":' * 990 + "1" + "}" * 990], ids=["lists", "objects"]
+)
+def test_what_is_repeated_and_nested_as_deeply_as_json_can_be_read_is_kept(deep: str) -> None:
+    odd = f'data: {{"id":"c","choices":[],"odd":{deep}}}\n\n'
+
+    whole = whole_of(odd, odd, chunk({"content": "hi"}), chunk(finish="stop"))
+
+    assert (whole.text, whole.finish_reason, list(whole.raw)) == ("hi", "stop", ["odd"])
+
+
 # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -177,14 +177,21 @@ def joined_extra(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str
     """`before` with the members of `more`, which came later in the same answer.
 
     Texts and lists go on where the earlier ones ended, unless they say the same again; numbers and the like
-    are replaced.
+    are replaced. So is all that is nested too deeply to be joined.
     """
+    try:
+        return _joined(before, more)
+    except RecursionError:
+        return {**before, **more}
+
+
+def _joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(before)
     for name, value in more.items():
         known = result.get(name)
         match known, value:
             case Mapping(), Mapping():
-                result[name] = joined_extra(known, value)
+                result[name] = _joined(known, value)
             case (str(), str()) | (list(), list()):
                 result[name] = known if value == known else known + value
             case _ if value is not None or name not in result:

@@ -293,7 +293,10 @@ class ChatDecoder:
         self, members: Mapping[str, Any], events: list[StreamEvent], *, extra: JsonObject = NOTHING
     ) -> None:
         """What has no place in the answer; what is only repeated is no news."""
-        news = {key: value for key, value in members.items() if value and self._raw.get(key) != value}
+        try:
+            news = {key: value for key, value in members.items() if value and self._raw.get(key) != value}
+        except RecursionError:  # nested too deeply to be compared
+            news = dict(members)
         if news or extra:
             self._raw |= news
             events.append(RawDelta(news or NOTHING, extra or NOTHING))

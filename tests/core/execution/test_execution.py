@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from routers import config, router
 
+from pointsman import Router
 from pointsman.clock import LoopClock
 from pointsman.errors import CallError, InvalidRequest, Unavailable
 from pointsman.execution.retry_state import RetryState
@@ -24,50 +26,49 @@ def planned(delay: float, after: CallError) -> RetryState:
     return state
 
 
+def made_for_retries(upstream: Scripted, story: Callable[[Router], Awaitable[None]]) -> list[RetryState]:
+    """What there is of it while `upstream` answers, in a `story` with a router of one deployment."""
+    before = retry_states()
+    made: list[RetryState] = []
+
+    def look(_request: Any, _call: Any) -> str:
+        made.extend(each for each in retry_states() if each not in before)
+        return "ok"
+
+    async def main() -> None:
+        async with router(upstream, config("a")) as r:
+            await story(r)
+
+    upstream.default("a", look)
+    run(main())
+    return made
+
+
 def retry_states() -> list[RetryState]:
     """All that there are."""
     return [each for each in gc.get_objects() if isinstance(each, RetryState)]
 
 
 def test_a_call_that_succeeds_at_once_has_nothing_made_for_retries() -> None:
-    made: list[RetryState] = []
     upstream = Scripted()
-    before = retry_states()
 
-    async def main() -> None:
-        async with router(upstream, config("a")) as r:
+    async def story(r: Router) -> None:
+        await r.chat("m", "hi")
+        async with r.stream("m", "hi"):
+            pass
 
-            def look(_request: Any, _call: Any) -> str:
-                made.extend(each for each in retry_states() if each not in before)
-                return "ok"
-
-            upstream.default("a", look)
-            await r.chat("m", "hi")
-            async with r.stream("m", "hi"):
-                pass
-
-    run(main())
+    assert made_for_retries(upstream, story) == []
     assert len(upstream.calls) == 2
-    assert made == []
 
 
 def test_the_search_finds_what_is_made_for_the_retry_of_one_that_fails() -> None:
-    made: list[RetryState] = []
     upstream = Scripted()
-    before = retry_states()
+    upstream.script("a", Unavailable("down"))
 
-    async def main() -> None:
-        async with router(upstream, config("a")) as r:
+    async def story(r: Router) -> None:
+        await r.chat("m", "hi")
 
-            def look(_request: Any, _call: Any) -> str:
-                made.extend(each for each in retry_states() if each not in before)
-                return "ok"
-
-            upstream.script("a", Unavailable("down"), look)
-            await r.chat("m", "hi")
-
-    run(main())
-    assert len(made) == 1
+    assert len(made_for_retries(upstream, story)) == 1
 
 
 def test_each_wait_between_attempts_is_as_long_as_was_planned_for_it() -> None:

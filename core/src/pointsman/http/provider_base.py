@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from inspect import iscoroutine
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -26,6 +27,18 @@ class HttpProvider(Provider):
     upstream differs from what is usual, override what stands under "what a provider may say otherwise".
     """
 
+    to_override: ClassVar[Sequence[str]] = (
+        "fetch",
+        "send",
+        "make_endpoint",
+        "client_of",
+        "value",
+        "error_of",
+    )
+    """The methods that this class adds and that others may override; each class names those that it adds.
+
+    What overrides them is checked when a router is built, as the methods of every provider are.
+    """
     default_base_url: ClassVar[str] = ""
     """Where the calls go when neither the configuration nor the factory says."""
     management_seconds: ClassVar[float] = 30.0
@@ -41,6 +54,7 @@ class HttpProvider(Provider):
         super().__init__(context)
         self.context = context
         self.endpoint = self.make_endpoint()
+        self.expect("make_endpoint", self.endpoint, Endpoint)
         self._own: Client | None = None
 
     @property
@@ -123,6 +137,17 @@ class HttpProvider(Provider):
         return self.value(
             *await self.exchange(method, path, body, seconds=seconds, headers=headers, model=model)
         )
+
+    def expect(self, method: str, made: object, kind: type) -> None:
+        """Raise ConfigError unless what `method` made, when the provider was made, is a `kind`."""
+        if not isinstance(made, kind):
+            if iscoroutine(made):
+                made.close()  # else Python complains that nobody awaited it
+            found, wanted = type(made).__name__, kind.__name__
+            owner = type(self).__name__
+            raise ConfigError(
+                f"provider {self.name!r}: {method}() of {owner} made a {found}, expected {wanted}"
+            )
 
     async def aclose(self) -> None:
         own, self._own = self._own, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from inspect import CO_VARARGS, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from inspect import CO_VARARGS, CO_VARKEYWORDS, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any
 
 from msgspec import Struct
@@ -78,11 +78,9 @@ def _lack(kind: str, made: Any) -> str | None:
             described = getattr(interface.whole, method)
             if method in interface.own and _function(found) is described:
                 return f"made a {name}, which has no {method}() of its own: write it"
-            bound = method == "__call__" or _function(found) is not found
-            if not _is_called_like(found, described, bound=bound):
-                wanted = ", ".join(("self", *_parameters(described)))
-                return f"made a {name}, whose {method}() takes other arguments: write {method}({wanted})"
-    wrong = _ATTRIBUTES[kind](made) if kind in _ATTRIBUTES else None
+            if wrong := _other_arguments(method, found, described):
+                return f"made a {name}, {wrong}"
+    wrong = _of_methods(made) or (_ATTRIBUTES[kind](made) if kind in _ATTRIBUTES else None)
     return None if wrong is None else f"made a {name}, {wrong}"
 
 
@@ -90,30 +88,64 @@ def _function(method: Any) -> Any:
     return getattr(method, "__func__", method)
 
 
-def _parameters(described: Any) -> tuple[str, ...]:
-    """The names of what a method of an interface is given, all of it by position."""
-    names: tuple[str, ...] = described.__code__.co_varnames[1 : described.__code__.co_argcount]
-    return names
+def _of_methods(made: Any) -> str | None:
+    """What is wrong with those methods of `made` that its classes name in `to_override`."""
+    for owner in type(made).__mro__:
+        for method in vars(owner).get("to_override", ()):
+            found, described = getattr(made, method, None), getattr(owner, method)
+            if _function(found) is not described and (wrong := _of_method(method, found, described)):
+                return wrong
+    return None
+
+
+def _of_method(method: str, found: Any, described: Any) -> str | None:
+    if not callable(found):
+        return f"which has no method {method}()"
+    if isgeneratorfunction(found) or isasyncgenfunction(found):
+        return f"whose {method}() is a generator: it has a `yield`"
+    if iscoroutinefunction(found) and not iscoroutinefunction(described):
+        return f"whose {method}() is async; nobody awaits it"
+    return _other_arguments(method, found, described)
+
+
+def _other_arguments(method: str, found: Any, described: Any) -> str | None:
+    bound = method == "__call__" or _function(found) is not found
+    if _is_called_like(found, described, bound=bound):
+        return None
+    by_position, by_name = _parameters(described)
+    wanted = ", ".join((*by_position, *(("*", *by_name) if by_name else ())))
+    return f"whose {method}() takes other arguments: write {method}({wanted})"
+
+
+def _parameters(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of what a function takes by position, and of what it takes by name alone."""
+    code = function.__code__
+    names: tuple[str, ...] = code.co_varnames
+    count = code.co_argcount
+    return names[:count], names[count : count + code.co_kwonlyargcount]
 
 
 def _is_called_like(found: Any, described: Any, *, bound: bool) -> bool:
-    """Whether `found` takes as many arguments by position as `described`; True where that cannot be told.
+    """Whether `found` can be given what `described` is given; True where that cannot be told.
 
     By its code: a signature takes 21 us in place of 0.4, and each start would pay for it, method by method.
     """
     function = _function(found)
     code = getattr(function, "__code__", None)
-    if (
-        code is None
-        or code.co_flags & CO_VARARGS
-        or code.co_kwonlyargcount
-        or hasattr(function, "__wrapped__")
-    ):
+    if code is None or hasattr(function, "__wrapped__"):
         return True
     # One that hangs on the object is given no `self`, nor is a static one.
     given = described.__code__.co_argcount - (0 if bound else 1)
-    least: int = code.co_argcount - len(function.__defaults__ or ())
-    return bool(least <= given <= code.co_argcount)
+    by_position, by_name = _parameters(function)
+    if not code.co_flags & CO_VARARGS and len(by_position) < given:
+        return False
+    wanted = _parameters(described)[1]
+    least = len(by_position) - len(function.__defaults__ or ())
+    needed = {*by_position[given:least], *(set(by_name) - set(function.__kwdefaults__ or ()))}
+    if not needed.issubset(wanted):
+        return False
+    taken = {*by_position[max(given, code.co_posonlyargcount) :], *by_name}
+    return bool(code.co_flags & CO_VARKEYWORDS) or taken.issuperset(wanted)
 
 
 def _of_provider(made: Any) -> str | None:

@@ -56,6 +56,7 @@ class OpenAIProvider(HttpProvider):
     otherwise" and in those of `HttpProvider`. Its settings derive from `OpenAISettings`.
     """
 
+    to_override = ("make_quirks", "chat_body")
     default_base_url = "https://api.openai.com/v1"
     management_seconds = 15.0
     prefix: ClassVar[str] = ""
@@ -70,6 +71,7 @@ class OpenAIProvider(HttpProvider):
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         self._quirks = self.make_quirks(context.settings)
+        self.expect("make_quirks", self._quirks, Quirks)
         self._quirks_of = PerOptions(self.name, self._quirks, self._with_options)
         self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
         self._fetch_is_ours = type(self).fetch is OpenAIProvider.fetch

@@ -1,0 +1,76 @@
+"""Classes that derive from `OpenAIProvider` and get it wrong: who is blamed, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pointsman import ConfigError, Router
+from pointsman.plugin import HttpProvider, PointsmanSpec, ProviderFactory, hookimpl
+from pointsman_openai import OpenAIProvider, OpenAISettings, WireSettings
+
+
+class Acme(PointsmanSpec):
+    """Offers providers of the type `acme`, of a class that has `members`."""
+
+    def __init__(self, base: type[HttpProvider] = OpenAIProvider, **members: Any) -> None:
+        self.made = type("AcmeProvider", (base,), {"default_base_url": "http://acme.test", **members})
+
+    @hookimpl
+    def pointsman_providers(self) -> list[ProviderFactory]:
+        return [ProviderFactory("acme", OpenAISettings, self.made, WireSettings)]
+
+
+def built(plugin: Acme) -> Router:
+    config = {"providers": {"a": {"type": "acme"}}, "models": {"m": {"deployments": ["a/x"]}}}
+    return Router.from_config(config, plugins=[plugin])
+
+
+async def awaited(self: Any, *given: Any, **more: Any) -> Any:
+    return None
+
+
+def generator(self: Any, *given: Any, **more: Any) -> Any:
+    yield None
+
+
+@pytest.mark.parametrize(
+    ("method", "written", "said"),
+    [
+        ("chat_body", awaited, r"whose chat_body\(\) is async; nobody awaits it"),
+        ("chat_body", generator, r"whose chat_body\(\) is a generator"),
+        ("chat_body", {}, r"has no method chat_body\(\)"),
+        ("chat_body", lambda self, request, call: {}, r"write chat_body\(self, request, call, \*, stream\)"),
+        ("chat_body", lambda self, request, *, stream: {}, r"write chat_body\(self, request, call, \*, stream\)"),
+        ("chat_body", lambda self, request, call, *, stream, more: {}, r"write chat_body\(self, request, call"),
+        ("error_of", awaited, r"whose error_of\(\) is async; nobody awaits it"),
+        ("error_of", lambda self, answer, content: None, r"write error_of\(self, answer, content, \*, model\)"),
+        ("make_endpoint", awaited, r"make_endpoint\(\) of AcmeProvider made a coroutine, expected Endpoint"),
+        ("make_endpoint", lambda self: None, r"make_endpoint\(\) of AcmeProvider made a NoneType"),
+        ("make_quirks", awaited, r"make_quirks\(\) of AcmeProvider made a coroutine, expected Quirks"),
+        ("make_quirks", lambda self, settings: {}, r"make_quirks\(\) of AcmeProvider made a dict"),
+        ("client_of", awaited, r"whose client_of\(\) is async; nobody awaits it"),
+        ("value", awaited, r"whose value\(\) is async; nobody awaits it"),
+        ("fetch", lambda self, path, body: None, r"write fetch\(self, path, body, call, \*, headers\)"),
+        ("send", lambda self, path, body, call: None, r"write send\(self, path, body, call, \*, timely, headers\)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_override_is_said_when_the_router_is_built(method: str, written: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        built(Acme(**{method: written}))
+
+
+@pytest.mark.parametrize(
+    ("method", "written"),
+    [
+        ("chat_body", lambda self, request, call, stream: {}),
+        ("chat_body", lambda self, *given, **more: {}),
+        ("chat_body", lambda self, request, call, *, stream=False, more=1: {}),
+        ("chat_body", staticmethod(lambda request, call, *, stream: {})),
+        ("fetch", awaited),
+        ("fetch", lambda self, path, body, call, headers=None: awaited(self)),
+    ],
+)  # fmt: skip
+def test_an_override_that_can_be_called_as_that_of_the_base_is_fine(method: str, written: Any) -> None:
+    built(Acme(**{method: written}))

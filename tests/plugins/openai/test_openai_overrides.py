@@ -74,3 +74,27 @@ def test_a_wrong_override_is_said_when_the_router_is_built(method: str, written:
 )  # fmt: skip
 def test_an_override_that_can_be_called_as_that_of_the_base_is_fine(method: str, written: Any) -> None:
     built(Acme(**{method: written}))
+
+
+@pytest.mark.parametrize(
+    ("quirks", "said"),
+    [
+        ({"max_token_field": "x"}, r"unknown quirk 'max_token_field'; did you mean 'max_tokens_field'\?"),
+        ({"official": True}, "unknown quirk 'official'"),
+        ({1: True}, "unknown quirk '1'"),
+        ({"max_tokens_field": "x"}, r"quirks of AcmeProvider: Invalid enum value 'x' - at `\$.max_tokens_field`"),
+        ({"files": "no"}, r"Expected `bool`, got `str` - at `\$.files`"),
+        ({"unsupported": ["imagse"]}, r"Invalid enum value 'imagse' - at `\$.unsupported\[0\]`"),
+        ({"unsupported": "images"}, r"Expected `array`, got `str`"),
+        ({"strict_tools": "never"}, r"Invalid enum value 'never'"),
+        (["files"], "quirks of AcmeProvider: a list, expected a mapping"),
+        (None, "quirks of AcmeProvider: a NoneType, expected a mapping"),
+    ],
+)  # fmt: skip
+def test_a_wrong_quirk_is_said_when_the_router_is_built(quirks: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        built(Acme(quirks=quirks))
+
+
+def test_right_quirks_are_taken() -> None:
+    built(Acme(quirks={"max_tokens_field": "max_tokens", "files": False, "unsupported": ("images",)}))

@@ -54,7 +54,7 @@ class HttpProvider(Provider):
         super().__init__(context)
         self.context = context
         self.endpoint = self.make_endpoint()
-        self.expect("make_endpoint", self.endpoint, Endpoint)
+        self._expect("make_endpoint", self.endpoint, Endpoint)
         self._own: Client | None = None
 
     @property
@@ -138,7 +138,7 @@ class HttpProvider(Provider):
             *await self.exchange(method, path, body, seconds=seconds, headers=headers, model=model)
         )
 
-    def expect(self, method: str, made: object, kind: type) -> None:
+    def _expect(self, method: str, made: object, kind: type) -> None:
         """Raise ConfigError unless what `method` made, when the provider was made, is a `kind`."""
         if not isinstance(made, kind):
             if iscoroutine(made):

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import BaseModel
 
 from pointsman.plugin import (
@@ -70,8 +71,10 @@ class OpenAIProvider(HttpProvider):
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
+        if self.quirks != {}:
+            _check_quirks(self.quirks, f"provider {self.name!r}: quirks of {type(self).__name__}")
         self._quirks = self.make_quirks(context.settings)
-        self.expect("make_quirks", self._quirks, Quirks)
+        self._expect("make_quirks", self._quirks, Quirks)
         self._quirks_of = PerOptions(self.name, self._quirks, self._with_options)
         self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
         self._fetch_is_ours = type(self).fetch is OpenAIProvider.fetch
@@ -243,6 +246,28 @@ class _Bare:
 
     def __call__(self, secret: str) -> Mapping[str, str]:
         return {self._header: secret}
+
+
+_NO_QUIRKS = ("name", "official", "sampling_hint")
+"""Members of `Quirks` that `make_quirks` knows itself."""
+
+
+def _check_quirks(quirks: object, whose: str) -> None:
+    """Raise ConfigError for what is no member of `Quirks`, and for a value that none of them has."""
+    if not isinstance(quirks, Mapping):
+        raise ConfigError(f"{whose}: a {type(quirks).__name__}, expected a mapping")
+    known = [name for name in Quirks.__struct_fields__ if name not in _NO_QUIRKS]
+    for name in map(str, quirks):
+        if name not in known:
+            from difflib import get_close_matches  # most programs never have anything to suggest
+
+            near = get_close_matches(name, known, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise ConfigError(f"{whose}: unknown quirk {name!r}; {meant}")
+    try:
+        msgspec.convert(dict(quirks), Quirks)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{whose}: {error}") from None
 
 
 def _is_official(base_url: str) -> bool:

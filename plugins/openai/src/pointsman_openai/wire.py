@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.json import Encoder
@@ -72,7 +72,7 @@ class Quirks(Struct, frozen=True):
     dimensions: bool = True
     suffix: bool = True
     parallel_flag: bool = True
-    strict_tools: str = "send"
+    strict_tools: Literal["send", "refuse", "drop"] = "send"
     detail: bool = True
     user: bool = True
     stringify_metadata: bool = False

@@ -5,9 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from pointsman import ConfigError, Router
-from pointsman.plugin import HttpProvider, PointsmanSpec, ProviderFactory, hookimpl
+from pointsman import ConfigError, InvalidRequest, PluginError, Router
+from pointsman.plugin import (
+    Call,
+    ChatRequest,
+    ChatResponse,
+    HttpProvider,
+    Image,
+    Message,
+    PointsmanSpec,
+    Provider,
+    ProviderFactory,
+    Text,
+    hookimpl,
+)
 from pointsman_openai import OpenAIProvider, OpenAISettings, WireSettings
 
 
@@ -22,9 +35,26 @@ class Acme(PointsmanSpec):
         return [ProviderFactory("acme", OpenAISettings, self.made, WireSettings)]
 
 
-def built(plugin: Acme) -> Router:
-    config = {"providers": {"a": {"type": "acme"}}, "models": {"m": {"deployments": ["a/x"]}}}
-    return Router.from_config(config, plugins=[plugin])
+class Echo(Provider):
+    """Answers whatever it is asked."""
+
+    async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
+        return ChatResponse("from b")
+
+
+class EchoPlugin(PointsmanSpec):
+    @hookimpl
+    def pointsman_providers(self) -> list[ProviderFactory]:
+        return [ProviderFactory("echo", BaseModel, Echo)]
+
+
+def built(plugin: Acme, **more: Any) -> Router:
+    config = {
+        "providers": {"a": {"type": "acme"}, "b": {"type": "echo"}},
+        "models": {"m": {"deployments": ["a/x"], "fallback": ["n"]}, "n": {"deployments": ["b/y"]}},
+        **more,
+    }
+    return Router.from_config(config, plugins=[plugin, EchoPlugin()])
 
 
 async def awaited(self: Any, *given: Any, **more: Any) -> Any:
@@ -98,3 +128,66 @@ def test_a_wrong_quirk_is_said_when_the_router_is_built(quirks: Any, said: str) 
 
 def test_right_quirks_are_taken() -> None:
     built(Acme(quirks={"max_tokens_field": "max_tokens", "files": False, "unsupported": ("images",)}))
+
+
+def circle() -> Any:
+    value: dict[str, Any] = {}
+    value["x"] = value
+    return value
+
+
+WRONG = {
+    "None": (lambda: None, "made a NoneType, expected a dict"),
+    "a list": (lambda: [1], "made a list, expected a dict"),
+    "an object in it": (lambda: {"x": object()}, "made what cannot be written as JSON: "),
+    "a number that is none": (lambda: {"x": float("nan")}, "made what cannot be written as JSON: "),
+    "a circle": (circle, "made what cannot be written as JSON: "),
+}
+ASKED = {
+    "text": "hello",
+    "parts": [Message("user", [Text("what is it?"), Image(b"png", media_type="image/png")])],
+    "large parts": [Message("user", [Text("what is it?"), Image(bytes(2 << 20), media_type="image/png")])],
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_body_that_a_derived_class_makes_wrong_is_its_own_fault_and_others_are_asked(
+    asked: str, wrong: str
+) -> None:
+    make, said = WRONG[wrong]
+    plugin = Acme(chat_body=lambda self, request, call, *, stream: make())
+
+    async with built(plugin) as router:
+        assert (await router.chat("m", ASKED[asked])).text == "from b"
+    async with built(plugin, models={"m": {"deployments": ["a/x"]}}, retry="none") as router:
+        with pytest.raises(PluginError, match="provider 'a': chat_body.. of AcmeProvider " + said) as caught:
+            await router.chat("m", ASKED[asked])
+        assert (caught.value.kind, caught.value.method) == ("provider", "chat_body")
+        with pytest.raises(PluginError, match=said):
+            async with router.stream("m", ASKED[asked]) as stream:
+                await stream.response()
+
+
+@pytest.mark.parametrize("asked", ASKED)
+async def test_what_the_caller_gave_that_cannot_be_written_is_not_blamed_on_a_derived_class(
+    asked: str,
+) -> None:
+    def chat_body(self: Any, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
+        return {**OpenAIProvider.chat_body(self, request, call, stream=stream), "tag": "t"}
+
+    async with built(Acme(chat_body=chat_body)) as router:
+        with pytest.raises(InvalidRequest, match="the request cannot be written as JSON"):
+            await router.chat("m", ASKED[asked], extra={"x": object()})
+
+
+async def test_a_body_of_a_request_that_only_the_derived_class_can_say_is_judged_by_the_callers_extra() -> (
+    None
+):
+    plugin = Acme(chat_body=lambda self, request, call, *, stream: {"x": object()})
+
+    async with built(plugin, models={"m": {"deployments": ["a/x"]}}, retry="none") as router:
+        with pytest.raises(PluginError, match="chat_body"):
+            await router.chat("m", "hello", top_k=3)
+        with pytest.raises(InvalidRequest, match="the request cannot be written as JSON"):
+            await router.chat("m", "hello", top_k=3, extra={"x": object()})

@@ -35,12 +35,15 @@ def has_large_parts(messages: Sequence[Message]) -> bool:
 
 
 async def written_in_thread(make: Callable[[], Any]) -> bytes:
-    """The JSON of what `make` returns, both made in a thread. Raises InvalidRequest and what `make` does."""
+    """The JSON of what `make` returns, unless it is that: both made in a thread.
+
+    Raises InvalidRequest, and what `make` raises.
+    """
 
     def work() -> bytes:
         body = make()
         try:
-            return jsonio.dumps(body)
+            return body if type(body) is bytes else jsonio.dumps(body)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
 

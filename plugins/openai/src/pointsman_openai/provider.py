@@ -23,8 +23,11 @@ from pointsman.plugin import (
     GenerateRequest,
     HttpEventStream,
     HttpProvider,
+    InvalidRequest,
     ModelInfo,
+    Outcome,
     PerOptions,
+    PluginError,
     ProviderContext,
     RateHeaders,
     SseFramer,
@@ -77,6 +80,8 @@ class OpenAIProvider(HttpProvider):
         self._expect("make_quirks", self._quirks, Quirks)
         self._quirks_of = PerOptions(self.name, self._quirks, self._with_options)
         self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
+        # Bound here, so that a body of ours is not looked at in every call.
+        self._chat_body = self.chat_body if self._bodies_are_ours else self._written_body
         self._fetch_is_ours = type(self).fetch is OpenAIProvider.fetch
         self._chats = self.prefix + "/chat/completions"
         self._stream_underneath: bool = context.settings.stream_underneath
@@ -95,9 +100,9 @@ class OpenAIProvider(HttpProvider):
         if type(request.messages) is TextMessages:
             body = self._text_body(request, call, stream=False)
         elif has_large_parts(request.messages):
-            body = await written_in_thread(lambda: self.chat_body(request, call, stream=False))
+            body = await written_in_thread(lambda: self._chat_body(request, call, stream=False))
         else:
-            body = self.chat_body(request, call, stream=False)
+            body = self._chat_body(request, call, stream=False)
         if self._fetch_is_ours:
             # As it does it, but nearly all calls come by here, and a coroutine in between takes 2 % of one.
             answer, content = await self.client_of(call).fetch(
@@ -125,9 +130,9 @@ class OpenAIProvider(HttpProvider):
         if type(request.messages) is TextMessages:
             body = self._text_body(request, call, stream=True)
         elif has_large_parts(request.messages):
-            body = await written_in_thread(lambda: self.chat_body(request, call, stream=True))
+            body = await written_in_thread(lambda: self._chat_body(request, call, stream=True))
         else:
-            body = self.chat_body(request, call, stream=True)
+            body = self._chat_body(request, call, stream=True)
         answer = await self.send(self._chats, body, call, timely=timely)
         return HttpEventStream(
             answer, SseFramer(), ChatDecoder(request_id=answer.request_id, address=self._address())
@@ -221,7 +226,42 @@ class OpenAIProvider(HttpProvider):
         if self._bodies_are_ours:
             quirks = self._quirks_of(call) if call.options else self._quirks
             content = wire.text_content(request, call.model, quirks, stream=stream)
-        return self.chat_body(request, call, stream=stream) if content is None else content
+        return self._chat_body(request, call, stream=stream) if content is None else content
+
+    def _written_body(self, request: ChatRequest, call: Call, *, stream: bool) -> bytes:
+        """What a `chat_body` that is not ours makes, as it is sent. Raises InvalidRequest, PluginError."""
+        body: Any = self.chat_body(request, call, stream=stream)
+        if not isinstance(body, dict):
+            if type(body) is bytes:
+                return body
+            raise self._wrong_body(f"a {type(body).__name__}, expected a dict")
+        try:
+            return jsonio.dumps(body)
+        except (TypeError, ValueError, RecursionError) as error:
+            said = f"cannot be written as JSON: {error}"
+            if self._is_written_by_us(request, call, stream=stream):
+                raise self._wrong_body(f"what {said}") from error
+            raise InvalidRequest(f"the request {said}") from error
+
+    def _is_written_by_us(self, request: ChatRequest, call: Call, *, stream: bool) -> bool:
+        """Whether what the caller gave can be written, all of which is in the body that we make of it."""
+        ours: Any
+        try:
+            ours = OpenAIProvider.chat_body(self, request, call, stream=stream)
+        except CallError:  # only the other `chat_body` can say that
+            ours = dict(request.extra)
+        try:
+            jsonio.dumps(ours)
+        except (TypeError, ValueError, RecursionError):
+            return False
+        return True
+
+    def _wrong_body(self, what: str) -> PluginError:
+        message = f"provider {self.name!r}: chat_body() of {type(self).__name__} made {what}"
+        error = PluginError(message, kind="provider", plugin=self.name, method="chat_body")
+        error.outcome = Outcome.UPSTREAM_FAULT  # another deployment may do
+        error.retry_elsewhere = error.try_fallback = True
+        return error
 
     def _address(self) -> str:
         """What the base URL should look like."""

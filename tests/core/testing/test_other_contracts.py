@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -231,6 +232,34 @@ class Unending(Lodger):
         await asyncio.Event().wait()
 
 
+class Unbegun(Lodger):
+    async def start(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Threaded(Lodger):
+    """Whose file work is done by threads, rightly."""
+
+    async def start(self) -> None:
+        await asyncio.to_thread(time.sleep, 0.01)
+        await super().start()
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(time.sleep, 0.1)
+        await super().aclose()
+
+
+class Worked(Lodger):
+    """A thread of the loop is still at its work when it has closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = threading.Event()
+
+    async def start(self) -> None:
+        asyncio.get_running_loop().run_in_executor(None, self.ends.wait, 1.0)
+
+
 @pytest.mark.parametrize(
     ("service", "rule"),
     [
@@ -240,20 +269,46 @@ class Unending(Lodger):
         (Jealous, "test_another_can_begin_where_one_was_closed"),
         (Staying, "test_nothing_is_at_work_before_it_begins_and_after"),
         (Hasty, "test_nothing_is_at_work_before_it_begins_and_after"),
+        (Unbegun, "test_it_may_be_closed_twice"),
+        (Worked, "test_nothing_is_at_work_before_it_begins_and_after"),
     ],
 )
 def test_a_faulty_service_is_found(service: type[Lodger], rule: str, tmp_path: Path) -> None:
-    contract = type("Broken", (ServiceContract,), {"make": lambda _self, _router, _directory: service()})()
+    made = {"make": lambda _self, _router, _directory: service(), "patience": 0.3}
+    contract = type("Broken", (ServiceContract,), made)()
 
     with pytest.raises((AssertionError, RuntimeError)):
         term(contract, rule)(tmp_path)
 
 
-@pytest.mark.parametrize("rule", [each for each in dir(ServiceContract) if each.startswith("test_")])
-def test_a_service_that_does_nothing_wrong_is_not_found(rule: str, tmp_path: Path) -> None:
-    contract = type("Sound", (ServiceContract,), {"make": lambda _self, _router, _directory: Lodger()})()
+SERVICE_RULES = [each for each in dir(ServiceContract) if each.startswith("test_")]
+
+
+@pytest.mark.parametrize("service", [Lodger, Threaded])
+@pytest.mark.parametrize("rule", SERVICE_RULES)
+def test_a_service_that_does_nothing_wrong_is_not_found(
+    service: type[Lodger], rule: str, tmp_path: Path
+) -> None:
+    contract = type("Sound", (ServiceContract,), {"make": lambda _self, _router, _directory: service()})()
 
     term(contract, rule)(tmp_path)
+
+
+@pytest.mark.parametrize("rule", SERVICE_RULES)
+def test_the_service_of_the_page_keeps_it(rule: str, tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (plugin,) = [block for block in blocks if "class Spending:" in block]
+    space: dict[str, Any] = {"__name__": "pointsman_spending"}
+    exec(compile(plugin, "docs/plugins.md", "exec", dont_inherit=True), space)
+
+    class TestSpending(ServiceContract):
+        def make(self, router: Router, directory: Path) -> Any:
+            contexts = Contexts(LoopClock(), system_rng(), directory=directory)
+            given = space["SpendingSettings"]()
+            return space["Spending"](contexts.service("spending", given, router=router, scrub=str))
+
+    term(TestSpending(), rule)(tmp_path)
 
 
 @pytest.mark.parametrize("contract", [AuthContract, AuditContract, ServiceContract])

@@ -78,6 +78,11 @@ class Sound:
         return native
 
 
+class Belated(Sound):
+    async def read(self, document: ForeignDocument) -> NativeDocument:  # type: ignore[override]
+        return super().read(document)
+
+
 class Shy(Sound):
     def matches(self, document: ForeignDocument) -> bool:
         return super().matches(document) and "version" in document.data
@@ -149,6 +154,7 @@ class Moody(Sound):
 
 
 BROKEN = [
+    (Belated, "test_it_has_the_interface_of_its_kind"),
     (Shy, "test_it_knows_its_own_documents"),
     (Vague, "test_it_knows_its_own_documents"),
     (Greedy, "test_it_knows_no_others"),

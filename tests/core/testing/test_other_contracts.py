@@ -11,16 +11,24 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from pydantic import BaseModel
 
-from pointsman import Router
+from pointsman import ConfigError, Router
 from pointsman.auth import Auth, Fixed, Secret
 from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
 from pointsman.builtin.auth import FromFile
 from pointsman.clock import LoopClock, system_rng
 from pointsman.control.service import ControlService, ControlSettings
 from pointsman.events import Event
-from pointsman.testing import Contexts
-from pointsman.testing.contract import AuditContract, AuthContract, ServiceContract
+from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
+from pointsman.testing import Contexts, Scripted
+from pointsman.testing.contract import (
+    AuditContract,
+    AuthContract,
+    DialectContract,
+    ServiceContract,
+    TransportContract,
+)
 
 
 class TestFixed(AuthContract):
@@ -98,9 +106,15 @@ class Source:
         return self.secrets[0].reveal() if self.shows else "Source()"
 
 
+class Promising(Source):
+    async def rejected(self, _secret: Secret) -> bool:  # type: ignore[override]
+        return True
+
+
 @pytest.mark.parametrize(
     ("make", "rule"),
     [
+        (lambda: Promising([Secret("a")]), "test_it_has_the_interface_of_its_kind"),
         (lambda: Source(["sk-1"]), "test_what_it_gives_is_a_secret_or_none"),
         (lambda: Source([Secret("a")], slow=0.06), "test_it_answers_at_once"),
         (
@@ -157,7 +171,19 @@ class Left(Sink):
         threading.Thread(target=self.ends.wait, name="left alone", daemon=True).start()
 
 
+class Promised(Sink):
+    async def close(self) -> None:  # type: ignore[override]
+        pass
+
+
+class Deferred(Sink):
+    async def __call__(self, event: Event) -> None:  # type: ignore[override]
+        pass
+
+
 SINKS: list[tuple[type[Sink], str]] = [
+    (Promised, "test_it_has_the_interface_of_its_kind"),
+    (Deferred, "test_it_has_the_interface_of_its_kind"),
     (Choosy, "test_it_takes_every_event_whatever_texts_it_holds"),
     (Slow, "test_it_hands_the_writing_on"),
     (Locked, "test_an_event_that_is_told_in_the_midst_of_another_is_taken"),
@@ -232,6 +258,10 @@ class Unending(Lodger):
         await asyncio.Event().wait()
 
 
+class Endless(Lodger):
+    aclose = None  # type: ignore[assignment]
+
+
 class Unbegun(Lodger):
     async def start(self) -> None:
         await asyncio.Event().wait()
@@ -263,6 +293,7 @@ class Worked(Lodger):
 @pytest.mark.parametrize(
     ("service", "rule"),
     [
+        (Endless, "test_it_has_the_interface_of_its_kind"),
         (OfOneLife, "test_one_that_never_began_can_be_closed"),
         (Unending, "test_one_that_never_began_can_be_closed"),
         (OfOneEnd, "test_it_may_be_closed_twice"),
@@ -309,6 +340,39 @@ def test_the_service_of_the_page_keeps_it(rule: str, tmp_path: Path) -> None:
             return space["Spending"](contexts.service("spending", given, router=router, scrub=str))
 
     term(TestSpending(), rule)(tmp_path)
+
+
+CONTRACTS = [AuthContract, AuditContract, ServiceContract, DialectContract, TransportContract]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_each_contract_begins_with_what_the_router_looks_at_when_it_is_built(contract: type) -> None:
+    (first, *_) = [name for name in vars(contract) if name.startswith("test_")]
+    assert first == "test_it_has_the_interface_of_its_kind"
+
+
+def test_what_a_contract_says_of_an_interface_is_what_the_router_says(tmp_path: Path) -> None:
+    contract = type("Broken", (AuditContract,), {"make": lambda _self, _directory: Promised()})()
+    given = {
+        "providers": {"a": {"type": "scripted"}},
+        "models": {"m": {"deployments": ["a/x"]}},
+        "audit": [{"type": "promised"}],
+    }
+    factory = AuditFactory("promised", BaseModel, lambda _context: Promised())
+
+    class Offering(PointsmanSpec):
+        @hookimpl
+        def pointsman_audit_sinks(self) -> list[AuditFactory]:
+            return [factory]
+
+    with pytest.raises(AssertionError) as told:
+        contract.test_it_has_the_interface_of_its_kind(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        Router.from_config(given, plugins=[Scripted(), Offering()])
+
+    said = str(told.value).splitlines()[0].removeprefix("`make` ")
+    assert said == "made a Promised, whose close() is async; nobody awaits it"
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize("contract", [AuthContract, AuditContract, ServiceContract])

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pointsman.audit import AuditSink
 from pointsman.errors import Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.types import Usage
 
 _TEXTS = ("", "x", "\u00e9\n\r\0", "half a pair: \ud800", "y" * 100_000)
@@ -31,6 +31,11 @@ class AuditContract(Contract, terms=True):
     def make(self, directory: Path) -> AuditSink:
         """A fresh sink; what it writes to files goes to `directory`."""
         raise NotImplementedError("write `make`, which returns a sink")
+
+    def test_it_has_the_interface_of_its_kind(self, tmp_path: Path) -> None:
+        sink = self.make(tmp_path)
+        check_made("audit", sink)
+        sink.close()
 
     def test_it_takes_every_event_whatever_texts_it_holds(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)

@@ -12,7 +12,7 @@ from pointsman.clock import LoopClock, system_rng
 from pointsman.dialect import Dialect, DialectContext, DialectFactory, ForeignDocument, Keys, NativeDocument
 from pointsman.errors import ConfigError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 
 _OTHERS: dict[str, Mapping[str, Any]] = {
     "": {},
@@ -40,6 +40,9 @@ class DialectContract(Contract, terms=True):
     factory: DialectFactory
     documents: Sequence[Mapping[str, Any]]
     plugins: ClassVar[Sequence[object]] = ()
+
+    def test_it_has_the_interface_of_its_kind(self) -> None:
+        check_made("dialect", self._dialect())
 
     def test_it_knows_its_own_documents(self) -> None:
         assert self.documents

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pointsman.router import Router
 from pointsman.service import Service
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.scripted import Scripted
 
 _CONFIGURATION = {"providers": {"a": {"type": "scripted"}}, "models": {"m": {"deployments": ["a/x"]}}}
@@ -30,6 +30,12 @@ class ServiceContract(Contract, terms=True):
     def make(self, router: Router, directory: Path) -> Service:
         """A fresh service of `router`, always with the same settings; its files go to `directory`."""
         raise NotImplementedError("write `make`, which returns a service")
+
+    def test_it_has_the_interface_of_its_kind(self, tmp_path: Path) -> None:
+        async def work(host: _Host) -> None:
+            check_made("service", self.make(host.router, tmp_path))
+
+        self._try(work)
 
     def test_one_that_never_began_can_be_closed(self, tmp_path: Path) -> None:
         async def work(host: _Host) -> None:

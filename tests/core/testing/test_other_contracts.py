@@ -19,7 +19,7 @@ from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, L
 from pointsman.builtin.auth import FromFile
 from pointsman.clock import LoopClock, system_rng
 from pointsman.control.service import ControlService, ControlSettings
-from pointsman.events import Event
+from pointsman.events import Event, RequestEnded
 from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
 from pointsman.testing import Contexts, Scripted
 from pointsman.testing.contract import (
@@ -310,6 +310,80 @@ def test_a_faulty_service_is_found(service: type[Lodger], rule: str, tmp_path: P
 
     with pytest.raises((AssertionError, RuntimeError)):
         term(contract, rule)(tmp_path)
+
+
+class Eavesdropping(Lodger):
+    def __init__(self, router: Router) -> None:
+        super().__init__()
+        self.router = router
+
+    async def start(self) -> None:
+        self.end = self.router.listen(self.heard)
+
+    def heard(self, event: Event) -> None:
+        pass
+
+
+class Forward(Eavesdropping):
+    def __init__(self, router: Router) -> None:
+        super().__init__(router)
+        self.end = router.listen(self.heard)
+
+    async def start(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        self.end()
+
+
+class Absentminded(Lodger):
+    """It begins three things and ends none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = threading.Event()
+
+    async def start(self) -> None:
+        self.task = asyncio.create_task(asyncio.Event().wait(), name="a forgotten task")
+        threading.Thread(target=self.ends.wait, args=(0.5,), name="a forgotten thread").start()
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        (lambda router: Eavesdropping(router), "it still listens after `aclose`: .*Eavesdropping.heard"),
+        (lambda router: Forward(router), "it listens before `start`: .*heard"),
+        (lambda _router: Absentminded(), "it goes on after `aclose`: .*a forgotten task.*a forgotten thread"),
+        (lambda _router: Worked(), "it goes on after `aclose`: .*a thread of asyncio.to_thread"),
+    ],
+)
+def test_what_a_service_leaves_behind_is_named(
+    service: Callable[[Router], Lodger], said: str, tmp_path: Path
+) -> None:
+    made = {"make": lambda _self, router, _directory: service(router), "patience": 0.3}
+    contract = type("Broken", (ServiceContract,), made)()
+
+    with pytest.raises(AssertionError, match=said):
+        term(contract, "test_nothing_is_at_work_before_it_begins_and_after")(tmp_path)
+
+
+def test_a_service_whose_listeners_all_end_is_not_found(tmp_path: Path) -> None:
+    class Listening(Eavesdropping):
+        async def start(self) -> None:
+            await super().start()
+            self.other = self.router.listen(self.heard, kinds=[RequestEnded])
+
+        async def aclose(self) -> None:
+            for end in (self.end, self.other, self.other):
+                end()
+
+    made = {"make": lambda _self, router, _directory: Listening(router), "patience": 0.3}
+    contract = type("Sound", (ServiceContract,), made)()
+
+    term(contract, "test_nothing_is_at_work_before_it_begins_and_after")(tmp_path)
 
 
 SERVICE_RULES = [each for each in dir(ServiceContract) if each.startswith("test_")]

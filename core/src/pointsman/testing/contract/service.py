@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from pointsman.build.loading import as_config
 from pointsman.router import Router
 from pointsman.service import Service
 from pointsman.testing.contract.enforcement import Contract, check_made
@@ -66,10 +67,14 @@ class ServiceContract(Contract, terms=True):
             service = self.make(host.router, tmp_path)
             begun = host.at_work()
             assert not begun, f"it begins before `start`: {begun}"
+            told = host.router.told()
+            assert not told, f"it listens before `start`: {told}"
             await host.start(service)
             await host.close(service)
             left = host.at_work()
             assert not left, f"it goes on after `aclose`: {left}"
+            told = host.router.told()
+            assert not told, f"it still listens after `aclose`: {told}"
 
         self._try(work)
 
@@ -79,7 +84,9 @@ class ServiceContract(Contract, terms=True):
         """
 
         async def beside() -> None:
-            async with Router.from_config(_CONFIGURATION, plugins=[Scripted()]) as router:
+            plugins = (Scripted(),)
+            router = _Attended(as_config(_CONFIGURATION, plugins), plugins=plugins)
+            async with router:
                 host = _Host(router, self.patience)
                 try:
                     await work(host)
@@ -89,10 +96,35 @@ class ServiceContract(Contract, terms=True):
         asyncio.run(beside())
 
 
+class _Attended(Router):
+    """A router that knows who listens to it."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._told: dict[object, str] = {}
+
+    def listen(
+        self, listener: Callable[[Any], None], *, kinds: Iterable[type[Any]] | None = None
+    ) -> Callable[[], None]:
+        end = super().listen(listener) if kinds is None else super().listen(listener, kinds=kinds)
+        token = object()
+        self._told[token] = getattr(listener, "__qualname__", repr(listener))
+
+        def ended() -> None:
+            self._told.pop(token, None)
+            end()
+
+        return ended
+
+    def told(self) -> list[str]:
+        """The names of those who listen."""
+        return [*self._told.values()]
+
+
 class _Host:
     """One router, and what was at work in it before the service came."""
 
-    def __init__(self, router: Router, patience: float) -> None:
+    def __init__(self, router: _Attended, patience: float) -> None:
         self.router, self._patience = router, patience
         self._tasks, self._threads = asyncio.all_tasks(), set(threading.enumerate())
         self._workers = ThreadPoolExecutor(thread_name_prefix=_WORKER)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
@@ -21,7 +24,7 @@ from pointsman.clock import LoopClock, system_rng
 from pointsman.control.service import ControlService, ControlSettings
 from pointsman.events import Event, RequestEnded
 from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
-from pointsman.testing import Contexts, Scripted
+from pointsman.testing import Contexts, Scripted, SystemClock
 from pointsman.testing.contract import (
     AuditContract,
     AuthContract,
@@ -399,13 +402,52 @@ def test_a_service_that_does_nothing_wrong_is_not_found(
     term(contract, rule)(tmp_path)
 
 
-@pytest.mark.parametrize("rule", SERVICE_RULES)
-def test_the_service_of_the_page_keeps_it(rule: str, tmp_path: Path) -> None:
+def module_of_the_page(name: str, having: str) -> ModuleType:
+    """The block of the page that has this, as a module of that name."""
     text = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text("utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    (plugin,) = [block for block in blocks if "class Spending:" in block]
-    space: dict[str, Any] = {"__name__": "pointsman_spending"}
-    exec(compile(plugin, "docs/plugins.md", "exec", dont_inherit=True), space)
+    (block,) = [block for block in blocks if having in block]
+    module = ModuleType(name)
+    exec(compile(block, f"docs/plugins.md {name}", "exec", dont_inherit=True), vars(module))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("test", "rule"),
+    [
+        (test, rule)
+        for test, contract in (("TestKeys", AuthContract), ("TestTally", AuditContract))
+        for rule in dir(contract)
+        if rule.startswith("test_")
+    ],
+)
+def test_the_credentials_and_the_sink_of_the_page_keep_it_as_the_page_tests_them(
+    test: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, having in (
+        ("pointsman_keys", "def pointsman_auth("),
+        ("pointsman_tally", "def pointsman_audit_sinks("),
+    ):
+        monkeypatch.setitem(sys.modules, name, module_of_the_page(name, having))
+    tests = module_of_the_page("tests_of_the_page", "class TestKeys(AuthContract)")
+
+    found = term(vars(tests)[test](), rule)
+    found(tmp_path) if "tmp_path" in signature(found).parameters else found()
+
+
+def test_the_clock_for_tests_without_a_loop_is_the_time_of_the_machine() -> None:
+    clock = SystemClock()
+    before, wall = time.monotonic(), time.time()
+
+    asyncio.run(clock.sleep(0.01))
+
+    assert before <= clock.now() - 0.009 <= time.monotonic()
+    assert wall <= clock.wall() <= time.time()
+
+
+@pytest.mark.parametrize("rule", SERVICE_RULES)
+def test_the_service_of_the_page_keeps_it(rule: str, tmp_path: Path) -> None:
+    space = vars(module_of_the_page("pointsman_spending", "class Spending:"))
 
     class TestSpending(ServiceContract):
         def make(self, router: Router, directory: Path) -> Any:

@@ -17,7 +17,7 @@ from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, L
 from pointsman.builtin.auth import FromFile
 from pointsman.clock import LoopClock, system_rng
 from pointsman.control.service import ControlService, ControlSettings
-from pointsman.events import Event
+from pointsman.events import Event, RequestEnded
 from pointsman.testing import Contexts
 from pointsman.testing.contract import AuditContract, AuthContract, ServiceContract
 
@@ -137,8 +137,11 @@ class Choosy(Sink):
 
 
 class Slow(Sink):
+    """Writes of requests alone, and at once."""
+
     def __call__(self, event: Event) -> None:
-        time.sleep(0.06)
+        if isinstance(event, RequestEnded):
+            time.sleep(0.06)
 
 
 class Locked(Sink):

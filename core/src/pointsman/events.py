@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args, overload
 
@@ -235,8 +236,13 @@ class Events:
         `kinds` is every `Event` when None. A listener that was added twice is told twice, and each addition
         ends by itself.
 
-        Raises: TypeError for what is no kind of event, and for one that is not in a list.
+        Raises: TypeError for what is no kind of event, for one that is not in a list, and for a listener that
+            cannot be called or is async.
         """
+        if not callable(listener):
+            raise TypeError(f"a listener is called with each event; {listener!r} cannot be")
+        if iscoroutinefunction(listener) or iscoroutinefunction(type(listener).__call__):
+            raise TypeError(f"nobody awaits a listener: write {listener!r} without `async`")
         if isinstance(kinds, type):
             raise TypeError(f"kinds is a list of events: write kinds=[{kinds.__name__}]")
         wanted = dict.fromkeys(EVENTS if kinds is None else kinds)

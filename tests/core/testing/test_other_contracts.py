@@ -155,8 +155,11 @@ class Choosy(Sink):
 
 
 class Slow(Sink):
+    """Writes of requests alone, and at once."""
+
     def __call__(self, event: Event) -> None:
-        time.sleep(0.06)
+        if isinstance(event, RequestEnded):
+            time.sleep(0.06)
 
 
 class Locked(Sink):

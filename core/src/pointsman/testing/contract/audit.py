@@ -45,14 +45,16 @@ class AuditContract(Contract, terms=True):
 
     def test_it_hands_the_writing_on(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)
-        took = []
-        for event in _events("x") * 2:
-            began = time.perf_counter()
-            sink(event)
-            took.append(time.perf_counter() - began)
+        for event in _events("x"):
+            took = []
+            for _ in range(5):
+                began = time.perf_counter()
+                sink(event)
+                took.append(time.perf_counter() - began)
+            # The least of them: a machine that is busy may stop any.
+            kind = type(event).__name__
+            assert min(took) < _LONGEST, f"it keeps the event loop for {min(took):.3f} s with every {kind}"
         sink.close()
-        # The least of them: a machine that is busy may stop any.
-        assert min(took) < _LONGEST, f"it keeps the event loop for {min(took):.3f} s with every event"
 
     def test_an_event_that_is_told_in_the_midst_of_another_is_taken(self, tmp_path: Path) -> None:
         """A stream that nobody holds any more tells its end wherever the collector happens to run."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args, overload
 
 from msgspec import Struct
 
+from pointsman._internal.observers import check
 from pointsman._internal.plugin_errors import OWN, Scrub, log_raised
 from pointsman.errors import Outcome
 from pointsman.types import Usage
@@ -239,12 +239,7 @@ class Events:
         Raises: TypeError for what is no kind of event, for one that is not in a list, and for a listener that
             cannot be called or is async.
         """
-        if not callable(listener):
-            raise TypeError(f"a listener is called with each event; {listener!r} cannot be")
-        if iscoroutinefunction(listener) or iscoroutinefunction(type(listener).__call__):
-            raise TypeError(f"nobody awaits a listener: write {listener!r} without `async`")
-        if isinstance(kinds, type):
-            raise TypeError(f"kinds is a list of events: write kinds=[{kinds.__name__}]")
+        check(listener, kinds)
         wanted = dict.fromkeys(EVENTS if kinds is None else kinds)
         for kind in wanted:
             if kind not in self._told:

@@ -433,7 +433,6 @@ class Ledger:
         """Whether the latest call of a deployment ended badly, and since when that is so."""
         self._probes: dict[str, dict[tuple[str, str, int], float]] = {}
         self._passed: Counter[str] = Counter()
-        self._breakers: Counter[str] = Counter()
         self._most_probes: int = config["circuit_breaker"]["half_open_max_calls"]
         self._limits = {
             f"{each['provider']}/{each['model']}": each["max_in_flight"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -176,3 +177,19 @@ def test_what_is_no_kind_of_event_is_refused_and_nothing_is_heard_of_the_others(
         events.add(print, [RequestEnded, int])  # type: ignore[list-item]
 
     assert not events.request_ended
+
+
+class _Late:
+    async def __call__(self, event: Any) -> None: ...
+
+
+async def _late(event: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("listener", "said"),
+    [(None, "None cannot be"), (3, "3 cannot be"), (_late, "nobody awaits"), (_Late(), "nobody awaits")],
+)
+def test_what_cannot_listen_is_refused_when_it_begins_to(listener: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        Events(scrub=str).add(listener)

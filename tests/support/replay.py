@@ -101,10 +101,6 @@ class Exchange:
         return self.data["request"].get("body")
 
     @property
-    def request_headers(self) -> Mapping[str, str]:
-        return dict(self.data["request"].get("headers") or {})
-
-    @property
     def status(self) -> int:
         return int(self.data["response"]["status"])
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, overload
 
 from msgspec import Struct
 
+from pointsman._internal.observers import check
 from pointsman._internal.plugin_errors import OWN, Scrub, log_raised
 from pointsman.errors import Outcome
 from pointsman.types import Usage
@@ -235,10 +236,10 @@ class Events:
         `kinds` is every `Event` when None. A listener that was added twice is told twice, and each addition
         ends by itself.
 
-        Raises: TypeError for what is no kind of event, and for one that is not in a list.
+        Raises: TypeError for what is no kind of event, for one that is not in a list, and for a listener that
+            cannot be called or is async.
         """
-        if isinstance(kinds, type):
-            raise TypeError(f"kinds is a list of events: write kinds=[{kinds.__name__}]")
+        check(listener, kinds)
         wanted = dict.fromkeys(EVENTS if kinds is None else kinds)
         for kind in wanted:
             if kind not in self._told:

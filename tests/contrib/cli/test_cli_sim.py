@@ -30,6 +30,15 @@ def test_other_words_are_usage(cli, word: str) -> None:
     assert cli("sim", word).code == 2
 
 
+@pytest.mark.parametrize("option", ["--latency", "--tokens-per-second"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-1"])
+def test_what_no_clock_can_wait_for_is_usage(cli, option: str, number: str) -> None:
+    result = cli("sim", "openai", option, number)
+
+    assert result.code == 2
+    assert option in result.err
+
+
 def test_nothing_to_run_is_usage(cli) -> None:
     assert cli("sim").code == 2
 

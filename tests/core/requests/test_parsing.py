@@ -370,6 +370,24 @@ def test_none_is_the_same_as_not_said() -> None:
     )
 
 
+@pytest.mark.parametrize("option", sorted(CHAT_OPTIONS))
+@pytest.mark.parametrize("nothing", [(), {}], ids=repr)
+def test_what_is_empty_means_in_a_complete_request_what_it_means_in_a_call(
+    option: str, nothing: object
+) -> None:
+    def outcome(read: Callable[[], ChatRequest]) -> ChatRequest | str:
+        try:
+            return read()
+        except InvalidRequest as error:
+            return error.message
+
+    complete = ChatRequest("m", "hi", **{option: nothing})  # type: ignore[arg-type]
+
+    assert outcome(lambda: checked_request(complete)) == outcome(
+        lambda: chat_request("m", "hi", {option: nothing})
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"stop": 5}, "stop"), ({"stop": [5]}, "stop"), ({"extra": [1]}, "extra"),

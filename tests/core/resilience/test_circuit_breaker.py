@@ -513,6 +513,20 @@ def test_each_transition_is_told_once_with_its_reason() -> None:
     ]
 
 
+def test_what_a_configuration_changes_is_told_as_its_doing() -> None:
+    it = breaker()
+    told = []
+    it.on_change = lambda *change: told.append(change)
+
+    it.configure(BreakerSettings(enabled=False), 1)
+    it.configure(BreakerSettings(), 2)
+
+    assert told == [
+        (CLOSED, DISABLED, 1, "disabled by the configuration"),
+        (DISABLED, CLOSED, 2, "enabled by the configuration"),
+    ]
+
+
 def test_a_listener_sees_the_probe_that_caused_the_change() -> None:
     it = opened()
     seen = []

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reference_models.queue import Caller, QueueModel
 
 from pointsman.errors import DeadlineExceeded, QueueFull
-from pointsman.resilience.admission_queue import NOT_YET, AdmissionQueue, Attempt, NotYet
+from pointsman.resilience.admission_queue import AdmissionQueue, Attempt, NotYet
 from pointsman.resilience.fair_queue import FairQueue, QueuePriority, QueueSettings, Waiter
 from pointsman.testing import VirtualLoop, run
 
@@ -527,7 +527,7 @@ class Places:
     def acquire(self, now: float) -> str | NotYet:
         self.attempts += 1
         if self.free == 0:
-            return NOT_YET
+            return NotYet()
         self.free -= 1
         return "place"
 
@@ -653,7 +653,7 @@ def test_an_error_of_the_attempt_reaches_its_own_caller_and_no_other() -> None:
         def broken(now: float) -> str | NotYet:
             if places.free:
                 raise KeyError("strategy")
-            return NOT_YET
+            return NotYet()
 
         first = asyncio.create_task(places.queue.wait(broken))
         await asyncio.sleep(0)
@@ -696,7 +696,7 @@ def test_what_is_of_no_use_to_the_first_goes_to_one_with_other_needs() -> None:
             nonlocal cloud
             asked.append("public")
             if cloud == 0:
-                return NOT_YET
+                return NotYet()
             cloud -= 1
             return "cloud"
 

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
 import threading
 import time
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
+from pydantic import BaseModel
 
-from pointsman import Router
+from pointsman import ConfigError, Router
 from pointsman.auth import Auth, Fixed, Secret
 from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
 from pointsman.builtin.auth import FromFile
 from pointsman.clock import LoopClock, system_rng
 from pointsman.control.service import ControlService, ControlSettings
-from pointsman.events import Event
-from pointsman.testing import Contexts
-from pointsman.testing.contract import AuditContract, AuthContract, ServiceContract
+from pointsman.events import Event, RequestEnded
+from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
+from pointsman.testing import Contexts, Scripted, SystemClock
+from pointsman.testing.contract import (
+    AuditContract,
+    AuthContract,
+    DialectContract,
+    ServiceContract,
+    TransportContract,
+)
 
 
 class TestFixed(AuthContract):
@@ -97,9 +109,15 @@ class Source:
         return self.secrets[0].reveal() if self.shows else "Source()"
 
 
+class Promising(Source):
+    async def rejected(self, _secret: Secret) -> bool:  # type: ignore[override]
+        return True
+
+
 @pytest.mark.parametrize(
     ("make", "rule"),
     [
+        (lambda: Promising([Secret("a")]), "test_it_has_the_interface_of_its_kind"),
         (lambda: Source(["sk-1"]), "test_what_it_gives_is_a_secret_or_none"),
         (lambda: Source([Secret("a")], slow=0.06), "test_it_answers_at_once"),
         (
@@ -137,8 +155,11 @@ class Choosy(Sink):
 
 
 class Slow(Sink):
+    """Writes of requests alone, and at once."""
+
     def __call__(self, event: Event) -> None:
-        time.sleep(0.06)
+        if isinstance(event, RequestEnded):
+            time.sleep(0.06)
 
 
 class Locked(Sink):
@@ -156,7 +177,19 @@ class Left(Sink):
         threading.Thread(target=self.ends.wait, name="left alone", daemon=True).start()
 
 
+class Promised(Sink):
+    async def close(self) -> None:  # type: ignore[override]
+        pass
+
+
+class Deferred(Sink):
+    async def __call__(self, event: Event) -> None:  # type: ignore[override]
+        pass
+
+
 SINKS: list[tuple[type[Sink], str]] = [
+    (Promised, "test_it_has_the_interface_of_its_kind"),
+    (Deferred, "test_it_has_the_interface_of_its_kind"),
     (Choosy, "test_it_takes_every_event_whatever_texts_it_holds"),
     (Slow, "test_it_hands_the_writing_on"),
     (Locked, "test_an_event_that_is_told_in_the_midst_of_another_is_taken"),
@@ -231,29 +264,234 @@ class Unending(Lodger):
         await asyncio.Event().wait()
 
 
+class Endless(Lodger):
+    aclose = None  # type: ignore[assignment]
+
+
+class Unbegun(Lodger):
+    async def start(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Threaded(Lodger):
+    """Whose file work is done by threads, rightly."""
+
+    async def start(self) -> None:
+        await asyncio.to_thread(time.sleep, 0.01)
+        await super().start()
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(time.sleep, 0.1)
+        await super().aclose()
+
+
+class Worked(Lodger):
+    """A thread of the loop is still at its work when it has closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = threading.Event()
+
+    async def start(self) -> None:
+        asyncio.get_running_loop().run_in_executor(None, self.ends.wait, 1.0)
+
+
 @pytest.mark.parametrize(
     ("service", "rule"),
     [
+        (Endless, "test_it_has_the_interface_of_its_kind"),
         (OfOneLife, "test_one_that_never_began_can_be_closed"),
         (Unending, "test_one_that_never_began_can_be_closed"),
         (OfOneEnd, "test_it_may_be_closed_twice"),
         (Jealous, "test_another_can_begin_where_one_was_closed"),
         (Staying, "test_nothing_is_at_work_before_it_begins_and_after"),
         (Hasty, "test_nothing_is_at_work_before_it_begins_and_after"),
+        (Unbegun, "test_it_may_be_closed_twice"),
+        (Worked, "test_nothing_is_at_work_before_it_begins_and_after"),
     ],
 )
 def test_a_faulty_service_is_found(service: type[Lodger], rule: str, tmp_path: Path) -> None:
-    contract = type("Broken", (ServiceContract,), {"make": lambda _self, _router, _directory: service()})()
+    made = {"make": lambda _self, _router, _directory: service(), "patience": 0.3}
+    contract = type("Broken", (ServiceContract,), made)()
 
     with pytest.raises((AssertionError, RuntimeError)):
         term(contract, rule)(tmp_path)
 
 
-@pytest.mark.parametrize("rule", [each for each in dir(ServiceContract) if each.startswith("test_")])
-def test_a_service_that_does_nothing_wrong_is_not_found(rule: str, tmp_path: Path) -> None:
-    contract = type("Sound", (ServiceContract,), {"make": lambda _self, _router, _directory: Lodger()})()
+class Eavesdropping(Lodger):
+    def __init__(self, router: Router) -> None:
+        super().__init__()
+        self.router = router
+
+    async def start(self) -> None:
+        self.end = self.router.listen(self.heard)
+
+    def heard(self, event: Event) -> None:
+        pass
+
+
+class Forward(Eavesdropping):
+    def __init__(self, router: Router) -> None:
+        super().__init__(router)
+        self.end = router.listen(self.heard)
+
+    async def start(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        self.end()
+
+
+class Absentminded(Lodger):
+    """It begins three things and ends none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = threading.Event()
+
+    async def start(self) -> None:
+        self.task = asyncio.create_task(asyncio.Event().wait(), name="a forgotten task")
+        threading.Thread(target=self.ends.wait, args=(0.5,), name="a forgotten thread").start()
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        (lambda router: Eavesdropping(router), "it still listens after `aclose`: .*Eavesdropping.heard"),
+        (lambda router: Forward(router), "it listens before `start`: .*heard"),
+        (lambda _router: Absentminded(), "it goes on after `aclose`: .*a forgotten task.*a forgotten thread"),
+        (lambda _router: Worked(), "it goes on after `aclose`: .*a thread of asyncio.to_thread"),
+    ],
+)
+def test_what_a_service_leaves_behind_is_named(
+    service: Callable[[Router], Lodger], said: str, tmp_path: Path
+) -> None:
+    made = {"make": lambda _self, router, _directory: service(router), "patience": 0.3}
+    contract = type("Broken", (ServiceContract,), made)()
+
+    with pytest.raises(AssertionError, match=said):
+        term(contract, "test_nothing_is_at_work_before_it_begins_and_after")(tmp_path)
+
+
+def test_a_service_whose_listeners_all_end_is_not_found(tmp_path: Path) -> None:
+    class Listening(Eavesdropping):
+        async def start(self) -> None:
+            await super().start()
+            self.other = self.router.listen(self.heard, kinds=[RequestEnded])
+
+        async def aclose(self) -> None:
+            for end in (self.end, self.other, self.other):
+                end()
+
+    made = {"make": lambda _self, router, _directory: Listening(router), "patience": 0.3}
+    contract = type("Sound", (ServiceContract,), made)()
+
+    term(contract, "test_nothing_is_at_work_before_it_begins_and_after")(tmp_path)
+
+
+SERVICE_RULES = [each for each in dir(ServiceContract) if each.startswith("test_")]
+
+
+@pytest.mark.parametrize("service", [Lodger, Threaded])
+@pytest.mark.parametrize("rule", SERVICE_RULES)
+def test_a_service_that_does_nothing_wrong_is_not_found(
+    service: type[Lodger], rule: str, tmp_path: Path
+) -> None:
+    contract = type("Sound", (ServiceContract,), {"make": lambda _self, _router, _directory: service()})()
 
     term(contract, rule)(tmp_path)
+
+
+def module_of_the_page(name: str, having: str) -> ModuleType:
+    """The block of the page that has this, as a module of that name."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (block,) = [block for block in blocks if having in block]
+    module = ModuleType(name)
+    exec(compile(block, f"docs/plugins.md {name}", "exec", dont_inherit=True), vars(module))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("test", "rule"),
+    [
+        (test, rule)
+        for test, contract in (("TestKeys", AuthContract), ("TestTally", AuditContract))
+        for rule in dir(contract)
+        if rule.startswith("test_")
+    ],
+)
+def test_the_credentials_and_the_sink_of_the_page_keep_it_as_the_page_tests_them(
+    test: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, having in (
+        ("pointsman_keys", "def pointsman_auth("),
+        ("pointsman_tally", "def pointsman_audit_sinks("),
+    ):
+        monkeypatch.setitem(sys.modules, name, module_of_the_page(name, having))
+    tests = module_of_the_page("tests_of_the_page", "class TestKeys(AuthContract)")
+
+    found = term(vars(tests)[test](), rule)
+    found(tmp_path) if "tmp_path" in signature(found).parameters else found()
+
+
+def test_the_clock_for_tests_without_a_loop_is_the_time_of_the_machine() -> None:
+    clock = SystemClock()
+    before, wall = time.monotonic(), time.time()
+
+    asyncio.run(clock.sleep(0.01))
+
+    assert before <= clock.now() - 0.009 <= time.monotonic()
+    assert wall <= clock.wall() <= time.time()
+
+
+@pytest.mark.parametrize("rule", SERVICE_RULES)
+def test_the_service_of_the_page_keeps_it(rule: str, tmp_path: Path) -> None:
+    space = vars(module_of_the_page("pointsman_spending", "class Spending:"))
+
+    class TestSpending(ServiceContract):
+        def make(self, router: Router, directory: Path) -> Any:
+            contexts = Contexts(LoopClock(), system_rng(), directory=directory)
+            given = space["SpendingSettings"]()
+            return space["Spending"](contexts.service("spending", given, router=router, scrub=str))
+
+    term(TestSpending(), rule)(tmp_path)
+
+
+CONTRACTS = [AuthContract, AuditContract, ServiceContract, DialectContract, TransportContract]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_each_contract_begins_with_what_the_router_looks_at_when_it_is_built(contract: type) -> None:
+    (first, *_) = [name for name in vars(contract) if name.startswith("test_")]
+    assert first == "test_it_has_the_interface_of_its_kind"
+
+
+def test_what_a_contract_says_of_an_interface_is_what_the_router_says(tmp_path: Path) -> None:
+    contract = type("Broken", (AuditContract,), {"make": lambda _self, _directory: Promised()})()
+    given = {
+        "providers": {"a": {"type": "scripted"}},
+        "models": {"m": {"deployments": ["a/x"]}},
+        "audit": [{"type": "promised"}],
+    }
+    factory = AuditFactory("promised", BaseModel, lambda _context: Promised())
+
+    class Offering(PointsmanSpec):
+        @hookimpl
+        def pointsman_audit_sinks(self) -> list[AuditFactory]:
+            return [factory]
+
+    with pytest.raises(AssertionError) as told:
+        contract.test_it_has_the_interface_of_its_kind(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        Router.from_config(given, plugins=[Scripted(), Offering()])
+
+    said = str(told.value).splitlines()[0].removeprefix("`make` ")
+    assert said == "made a Promised, whose close() is async; nobody awaits it"
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize("contract", [AuthContract, AuditContract, ServiceContract])

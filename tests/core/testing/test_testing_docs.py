@@ -211,7 +211,7 @@ async def test_the_service_of_the_page_lives_with_its_router(install: Install, t
 
 
 @pytest.mark.parametrize(
-    ("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8), ("pointsman-backends", 6)]
+    ("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8), ("pointsman-backends", 7)]
 )
 def test_the_contract_tests_of_the_page_pass(
     name: str, passed: int, install: Install, pytester: pytest.Pytester

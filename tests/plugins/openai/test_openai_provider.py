@@ -12,6 +12,7 @@ from replay import Scripted, assemble, call_for, client_for, context_for, events
 from pointsman.errors import (
     AuthenticationFailed,
     BadResponse,
+    CallError,
     ConfigError,
     ContentFiltered,
     InvalidRequest,
@@ -79,6 +80,27 @@ async def test_a_provider_built_on_it_has_every_chat_go_through_its_own_body_and
 
     assert upstream.sent()["tag"] == "t"
     assert upstream.requests[0].headers["x-signed"] == "yes"
+
+
+@pytest.mark.parametrize(("status", "answer"), [(200, ANSWER), (429, {"error": {"message": "slow down"}})])
+async def test_a_chat_goes_the_way_of_fetch_also_where_it_is_not_called(status: int, answer: Any) -> None:
+    class Calling(OpenAIProvider):
+        async def fetch(self, path: str, body: Any, call: Call, **more: Any) -> Any:
+            return await super().fetch(path, body, call, **more)
+
+    told = []
+    for kind in (OpenAIProvider, Calling):
+        upstream = Scripted([(status, answer, {"x-request-id": "up-1"})])
+        provider = kind(context_for(upstream, settings=OpenAISettings(), base_url="http://upstream/v1"))
+        end: Any
+        try:
+            end = await provider.chat(HELLO, call_of(provider, upstream))
+        except CallError as error:
+            end = type(error), str(error), vars(error)
+        (sent,) = upstream.requests
+        told.append((sent.method, sent.url, sent.headers.raw, sent.content, sent.extensions, end))
+
+    assert told[0] == told[1]
 
 
 async def test_the_key_can_stand_in_another_header() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 
 
 def fails(listener: Callable[..., object] | None, *told: object) -> bool:
@@ -13,3 +14,13 @@ def fails(listener: Callable[..., object] | None, *told: object) -> bool:
         except Exception:
             return True
     return False
+
+
+def check(listener: object, kinds: object) -> None:
+    """Raise TypeError where `listener` could not be told of anything, or `kinds` is one and no list."""
+    if not callable(listener):
+        raise TypeError(f"a listener is called with each event; {listener!r} cannot be")
+    if iscoroutinefunction(listener) or iscoroutinefunction(type(listener).__call__):
+        raise TypeError(f"nobody awaits a listener: write {listener!r} without `async`")
+    if isinstance(kinds, type):
+        raise TypeError(f"kinds is a list of events: write kinds=[{kinds.__name__}]")

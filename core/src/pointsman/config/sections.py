@@ -31,6 +31,9 @@ from pointsman.resilience.health_check import CheckSettings
 from pointsman.strategy import Price
 from pointsman.units import Duration, Percent, Rate
 
+_AS_GENERAL: dict[str, Any] = {"as_general": True}
+"""A section whose keys stand in the table of settings once, under the general section of that name."""
+
 
 class Open(Section):
     """A mapping that also takes keys of a plugin.
@@ -207,7 +210,7 @@ class ProviderConfig(Open):
     health: Annotated[CheckSettings | Literal[False] | None, WrapValidator(_checks_or_false)] = setting(
         default=None,
         description="in place of the general `health`, key by key; false: it is not checked",
-        json_schema_extra={"as_general": True},
+        json_schema_extra=_AS_GENERAL,
     )
     timeouts: AttemptTimeoutSettings = setting(
         default=AttemptTimeoutSettings.model_construct(), description="in place of the general `timeouts`"
@@ -219,10 +222,6 @@ class ProviderConfig(Open):
         if self.api_key is not None:
             return Named.model_validate({"type": "static", "value": self.api_key})
         return self.auth
-
-
-_AS_GENERAL: dict[str, Any] = {"as_general": True}
-"""A section whose keys stand in the table of settings once, under the general section of that name."""
 
 
 class DeploymentConfig(Section):

@@ -1,7 +1,7 @@
 """The HTTP seam: one transport per deployment, called directly, with our own timers around it.
 
-This module and the transports are the only ones that import httpx. There is no `AsyncClient` on the path:
-it costs ten to twenty times the call. What a transport raises becomes our errors here, once.
+There is no `AsyncClient` on the path: it costs ten to twenty times the call. What a transport raises becomes
+our errors in `failures`, once.
 """
 
 from __future__ import annotations

@@ -34,7 +34,6 @@ def chat_request(model: str | ChatRequest, messages: Messages, options: Mapping[
 # All of them by one call of C, so that a request without options is known by one comparison.
 _options_in = attrgetter(*_CHAT)
 _NO_OPTIONS = _options_in(ChatRequest("", ()))
-_NOT_SAID: tuple[object, ...] = (None, (), {})
 
 
 def checked_request(request: ChatRequest) -> ChatRequest:
@@ -42,7 +41,8 @@ def checked_request(request: ChatRequest) -> ChatRequest:
     expect(request.model, "model", str, _NAME)
     options, said = _options_in(request), {}
     if options != _NO_OPTIONS:
-        said = {name: value for name, value in zip(_CHAT, options, strict=True) if value not in _NOT_SAID}
+        each = zip(_CHAT, options, _NO_OPTIONS, strict=True)
+        said = {name: value for name, value, unsaid in each if value is not None and value != unsaid}
     elif type(request.messages) is TextMessages:  # it was read before
         return request
     return chat_request(request.model, request.messages, said)

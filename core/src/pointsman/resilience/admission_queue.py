@@ -32,8 +32,6 @@ class NotYet(Struct, frozen=True):
     closed: bool = False
 
 
-NOT_YET = NotYet()
-
 Attempt = Callable[[float], T | NotYet]
 """Called with `now`, synchronously: what the caller waits for, or why not."""
 

@@ -7,7 +7,8 @@ that permit.
     CLOSED ──trip──> OPEN ──time──> HALF_OPEN ──enough probes ok──> CLOSED
                       ^                 └──a probe failed──> OPEN, for twice as long
 
-FORCED_OPEN and DISABLED are set by an operator, from any state, and left only by `reset` and `enable`.
+FORCED_OPEN is set by an operator, from any state, and left only by `reset`; DISABLED is set by an operator or
+by the settings, and left by `enable` or by other settings.
 
 Every transition begins a new epoch, and a permit belongs to the epoch that gave it. What is reported
 from an older epoch changes nothing but a counter: a late answer of the closed period can neither close
@@ -182,10 +183,10 @@ class Breaker:
             counted, self._buckets = self._buckets, TimeBuckets(settings.window / BUCKETS, _nothing)
             counted.sorted_into(self._buckets, _add)
         if settings.enabled != old.enabled and self.state is not BreakerState.FORCED_OPEN:
-            if settings.enabled:
-                self.enable(now)
-            else:
+            if not settings.enabled:
                 self._change(BreakerState.DISABLED, now, "disabled by the configuration")
+            elif self.state is BreakerState.DISABLED:
+                self._close(now, "enabled by the configuration")
         if self.state is BreakerState.HALF_OPEN and self._successes >= settings.success_threshold:
             self._close(now, f"{self._successes} probes succeeded")
 

@@ -57,8 +57,8 @@ def chain(first: Pool, find: Callable[[str], Pool], follows: Callable[[Pool, Fal
 class Remembered(Struct, frozen=True):
     """Which deployments of a pool may be picked, for as long as that is known.
 
-    With hundreds of deployments the search costs more than the rest of a call: at 300 of them a call takes
-    50 us with this and 291 us without, at 4 it takes 20 us and 24.
+    With hundreds of deployments the search costs more than the rest of a call: at 300 of them a call that is
+    answered at once takes 17 us with this and 70 us without, at 4 it takes 12 us and 15.
 
     Attributes:
         ready: a tuple, for it is shown to strategies again and again, and they are others' code.

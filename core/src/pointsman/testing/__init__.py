@@ -5,6 +5,7 @@ nothing here does.
 """
 
 from pointsman.build.contexts import Contexts
+from pointsman.testing.clock import SystemClock
 from pointsman.testing.faults import Fault, FaultUpstream, Frames
 from pointsman.testing.loop import VirtualLoop, run
 from pointsman.testing.replay import (
@@ -31,6 +32,7 @@ __all__ = [
     "Scripted",
     "ScriptedAnswer",
     "ShuffleLoop",
+    "SystemClock",
     "VirtualLoop",
     "call_for",
     "client_for",

@@ -38,7 +38,6 @@ ApiVersion = Literal["2023-06-01", "2026-10-21"]
 LateSystem = Literal["hoist", "native", "refuse"]
 
 API_VERSIONS: tuple[ApiVersion, ...] = get_args(ApiVersion)
-LATE_SYSTEM: tuple[LateSystem, ...] = get_args(LateSystem)
 
 PLACEHOLDER = "."
 """The user turn of a conversation that has none but a system prompt: text must not be blank."""

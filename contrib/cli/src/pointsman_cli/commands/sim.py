@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import sys
 from contextlib import suppress
@@ -48,11 +49,21 @@ def wanted(word: str) -> Wanted:
     return Wanted(name, wire, int(port or 0))
 
 
+class _Seconds(click.FloatRange):
+    """A number that a clock can wait for: neither `nan`, which is above and below nothing, nor `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
 @click.command("sim")
 @click.argument("upstreams", nargs=-1, required=True, metavar="[NAME=]WIRE[:PORT]...")
 @click.option("--seed", default=0, show_default=True, help="Of texts and times.")
-@click.option("--latency", type=click.FloatRange(min=0), help="Seconds before the first byte.")
-@click.option("--tokens-per-second", type=click.FloatRange(min=0, min_open=True), help="Pace of the words.")
+@click.option("--latency", type=_Seconds(min=0), help="Seconds before the first byte.")
+@click.option("--tokens-per-second", type=_Seconds(min=0, min_open=True), help="Pace of the words.")
 @click.option(
     "--config-out",
     type=click.Path(dir_okay=False, path_type=Path),

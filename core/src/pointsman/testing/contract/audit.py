@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pointsman.audit import AuditSink
 from pointsman.errors import Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.types import Usage
 
 _TEXTS = ("", "x", "\u00e9\n\r\0", "half a pair: \ud800", "y" * 100_000)
@@ -32,6 +32,11 @@ class AuditContract(Contract, terms=True):
         """A fresh sink; what it writes to files goes to `directory`."""
         raise NotImplementedError("write `make`, which returns a sink")
 
+    def test_it_has_the_interface_of_its_kind(self, tmp_path: Path) -> None:
+        sink = self.make(tmp_path)
+        check_made("audit", sink)
+        sink.close()
+
     def test_it_takes_every_event_whatever_texts_it_holds(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)
         for event in (event for text in _TEXTS for event in _events(text)):
@@ -40,14 +45,16 @@ class AuditContract(Contract, terms=True):
 
     def test_it_hands_the_writing_on(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)
-        took = []
-        for event in _events("x") * 2:
-            began = time.perf_counter()
-            sink(event)
-            took.append(time.perf_counter() - began)
+        for event in _events("x"):
+            took = []
+            for _ in range(5):
+                began = time.perf_counter()
+                sink(event)
+                took.append(time.perf_counter() - began)
+            # The least of them: a machine that is busy may stop any.
+            kind = type(event).__name__
+            assert min(took) < _LONGEST, f"it keeps the event loop for {min(took):.3f} s with every {kind}"
         sink.close()
-        # The least of them: a machine that is busy may stop any.
-        assert min(took) < _LONGEST, f"it keeps the event loop for {min(took):.3f} s with every event"
 
     def test_an_event_that_is_told_in_the_midst_of_another_is_taken(self, tmp_path: Path) -> None:
         """A stream that nobody holds any more tells its end wherever the collector happens to run."""

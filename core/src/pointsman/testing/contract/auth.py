@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pointsman.auth import Auth, Secret
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 
 _LONGEST = 0.05
 _ENOUGH = 1000
@@ -17,6 +17,9 @@ class AuthContract(Contract, terms=True):
     def make(self) -> Auth:
         """A fresh source, which has a credential if it ever has one."""
         raise NotImplementedError("write `make`, which returns a source of credentials")
+
+    def test_it_has_the_interface_of_its_kind(self) -> None:
+        check_made("auth", self.make())
 
     def test_what_it_gives_is_a_secret_or_none(self) -> None:
         current = self.make().current()

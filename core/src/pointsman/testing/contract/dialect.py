@@ -12,7 +12,7 @@ from pointsman.clock import LoopClock, system_rng
 from pointsman.dialect import Dialect, DialectContext, DialectFactory, ForeignDocument, Keys, NativeDocument
 from pointsman.errors import ConfigError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 
 _OTHERS: dict[str, Mapping[str, Any]] = {
     "": {},
@@ -41,9 +41,12 @@ class DialectContract(Contract, terms=True):
     documents: Sequence[Mapping[str, Any]]
     plugins: ClassVar[Sequence[object]] = ()
 
+    def test_it_has_the_interface_of_its_kind(self) -> None:
+        check_made("dialect", self._dialect())
+
     def test_it_knows_its_own_documents(self) -> None:
         assert self.documents
-        for document in self.documents:
+        for document in self._own():
             assert self._dialect().matches(ForeignDocument(document)) is True
 
     def test_it_knows_no_others(self) -> None:
@@ -54,8 +57,8 @@ class DialectContract(Contract, terms=True):
 
     def test_what_it_gives_can_be_used(self) -> None:
         plugins = [_Offering(self.factory), *self.plugins]
-        for document in self.documents:
-            native = self._read(document)
+        for document in self._own():
+            native = self._read(deepcopy(document))
             assert native.problems == [], [each.message for each in native.problems]
             try:
                 as_config(document, plugins)
@@ -63,7 +66,7 @@ class DialectContract(Contract, terms=True):
                 raise AssertionError(f"what it gives is refused: {error}") from error
 
     def test_whatever_stands_in_a_document_it_raises_nothing(self) -> None:
-        for document in (each for own in self.documents for each in _odd(own)):
+        for document in (each for own in self._own() for each in _odd(own)):
             foreign = ForeignDocument(document)
             dialect = self._dialect()
             known = dialect.matches(foreign)
@@ -73,10 +76,10 @@ class DialectContract(Contract, terms=True):
                 assert isinstance(native, NativeDocument), f"read() returns a {type(native).__name__}"
 
     def test_everything_it_says_is_of_something_in_the_document(self) -> None:
-        for document in (each for own in self.documents for each in (own, *_odd(own))):
-            if not self._dialect().matches(ForeignDocument(document)):
+        for document in (each for own in self._own() for each in (own, *_odd(own))):
+            if not self._dialect().matches(ForeignDocument(deepcopy(document))):
                 continue
-            native = self._read(document)
+            native = self._read(deepcopy(document))
             for path, _ in _within(native.data):
                 assert any(path[:length] in native.origins for length in range(1, len(path) + 1)), (
                     f"nobody says where {path} comes from"
@@ -88,9 +91,14 @@ class DialectContract(Contract, terms=True):
     def test_reading_changes_nothing(self) -> None:
         for document in self.documents:
             given = deepcopy(document)
+            self._dialect().matches(ForeignDocument(given))
             first, second = self._read(given), self._read(given)
             assert given == document, "it changes what it reads"
             assert first.data == second.data, "the same document says something else the second time"
+
+    def _own(self) -> Iterator[Mapping[str, Any]]:
+        """Copies: a dialect that changes what it reads would change it for every test."""
+        return iter(deepcopy(list(self.documents)))
 
     def _dialect(self) -> Dialect:
         context = DialectContext(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pointsman._internal.suggest import did_you_mean
+from pointsman.plugins.interfaces import lack
 from pointsman.testing.loop import run
 
 _originals: dict[Any, Any] = {}
@@ -56,6 +57,12 @@ def on_virtual_loop(test: Callable[[Any], Coroutine[Any, Any, None]]) -> Callabl
     runs.__name__, runs.__qualname__, runs.__doc__ = test.__name__, test.__qualname__, test.__doc__
     runs.__module__ = test.__module__
     return runs
+
+
+def check_made(kind: str, made: object) -> None:
+    """Assert that `made` is what a router takes for one of that `kind` when it is built."""
+    wrong = lack(kind, made)
+    assert wrong is None, f"`make` {wrong}"
 
 
 def _terms_of(cls: type) -> dict[str, Any]:

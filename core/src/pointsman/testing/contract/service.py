@@ -4,76 +4,163 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, ClassVar
 
+from pointsman.build.loading import as_config
 from pointsman.router import Router
 from pointsman.service import Service
-from pointsman.testing.contract.enforcement import Contract
-from pointsman.testing.loop import run
+from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.scripted import Scripted
 
 _CONFIGURATION = {"providers": {"a": {"type": "scripted"}}, "models": {"m": {"deployments": ["a/x"]}}}
-_CLOSE_WITHIN = 5.0
+_WORKER = "a thread of asyncio.to_thread"
 
 
 class ServiceContract(Contract, terms=True):
-    """What every service owes the router that it lives with. Write `make`."""
+    """What every service owes the router that it lives with. Write `make`.
+
+    Attributes:
+        patience: seconds after which whatever has not returned never will.
+    """
+
+    patience: ClassVar[float] = 5.0
 
     def make(self, router: Router, directory: Path) -> Service:
         """A fresh service of `router`, always with the same settings; its files go to `directory`."""
         raise NotImplementedError("write `make`, which returns a service")
 
-    def test_one_that_never_began_can_be_closed(self, tmp_path: Path) -> None:
-        async def work(router: Router) -> None:
-            await _close(self.make(router, tmp_path))
+    def test_it_has_the_interface_of_its_kind(self, tmp_path: Path) -> None:
+        async def work(host: _Host) -> None:
+            check_made("service", self.make(host.router, tmp_path))
 
-        run(_beside(work))
+        self._try(work)
+
+    def test_one_that_never_began_can_be_closed(self, tmp_path: Path) -> None:
+        async def work(host: _Host) -> None:
+            await host.close(self.make(host.router, tmp_path))
+
+        self._try(work)
 
     def test_it_may_be_closed_twice(self, tmp_path: Path) -> None:
-        async def work(router: Router) -> None:
-            service = self.make(router, tmp_path)
-            await service.start()
-            await _close(service)
-            await _close(service)
+        async def work(host: _Host) -> None:
+            service = self.make(host.router, tmp_path)
+            await host.start(service)
+            await host.close(service)
+            await host.close(service)
 
-        run(_beside(work))
+        self._try(work)
 
     def test_another_can_begin_where_one_was_closed(self, tmp_path: Path) -> None:
-        async def work(router: Router) -> None:
+        async def work(host: _Host) -> None:
             for _ in range(2):
-                service = self.make(router, tmp_path)
-                await service.start()
-                await _close(service)
+                service = self.make(host.router, tmp_path)
+                await host.start(service)
+                await host.close(service)
 
-        run(_beside(work))
+        self._try(work)
 
     def test_nothing_is_at_work_before_it_begins_and_after_it_is_closed(self, tmp_path: Path) -> None:
-        async def work(router: Router) -> None:
-            tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
-            service = self.make(router, tmp_path)
-            assert _more(tasks, threads) == [], "it begins before `start`"
-            await service.start()
-            await _close(service)
-            assert _more(tasks, threads) == [], "it goes on after `aclose`"
+        async def work(host: _Host) -> None:
+            service = self.make(host.router, tmp_path)
+            begun = host.at_work()
+            assert not begun, f"it begins before `start`: {begun}"
+            told = host.router.told()
+            assert not told, f"it listens before `start`: {told}"
+            await host.start(service)
+            await host.close(service)
+            left = host.at_work()
+            assert not left, f"it goes on after `aclose`: {left}"
+            told = host.router.told()
+            assert not told, f"it still listens after `aclose`: {told}"
 
-        run(_beside(work))
+        self._try(work)
+
+    def _try(self, work: Callable[[_Host], Awaitable[None]]) -> None:
+        """`work` beside a fresh router, on a loop of real time: in that of tests an hour passes while a
+        thread works.
+        """
+
+        async def beside() -> None:
+            plugins = (Scripted(),)
+            router = _Attended(as_config(_CONFIGURATION, plugins), plugins=plugins)
+            async with router:
+                host = _Host(router, self.patience)
+                try:
+                    await work(host)
+                finally:
+                    host.dismiss()
+
+        asyncio.run(beside())
 
 
-async def _beside(work: Callable[[Router], Awaitable[None]]) -> None:
-    async with Router.from_config(_CONFIGURATION, plugins=[Scripted()]) as router:
-        await work(router)
+class _Attended(Router):
+    """A router that knows who listens to it."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._told: dict[object, str] = {}
+
+    def listen(
+        self, listener: Callable[[Any], None], *, kinds: Iterable[type[Any]] | None = None
+    ) -> Callable[[], None]:
+        end = super().listen(listener) if kinds is None else super().listen(listener, kinds=kinds)
+        token = object()
+        self._told[token] = getattr(listener, "__qualname__", repr(listener))
+
+        def ended() -> None:
+            self._told.pop(token, None)
+            end()
+
+        return ended
+
+    def told(self) -> list[str]:
+        """The names of those who listen."""
+        return [*self._told.values()]
 
 
-async def _close(service: Service) -> None:
-    try:
-        async with asyncio.timeout(_CLOSE_WITHIN):
-            await service.aclose()
-    except TimeoutError:
-        raise AssertionError(f"`aclose` has not returned after {_CLOSE_WITHIN:g} s") from None
+class _Host:
+    """One router, and what was at work in it before the service came."""
 
+    def __init__(self, router: _Attended, patience: float) -> None:
+        self.router, self._patience = router, patience
+        self._tasks, self._threads = asyncio.all_tasks(), set(threading.enumerate())
+        self._workers = ThreadPoolExecutor(thread_name_prefix=_WORKER)
+        asyncio.get_running_loop().set_default_executor(self._workers)
 
-def _more(tasks: set[asyncio.Task[object]], threads: set[threading.Thread]) -> list[str]:
-    """The names of what is at work beside these."""
-    running = [each.get_name() for each in asyncio.all_tasks() - tasks]
-    return [*running, *(each.name for each in set(threading.enumerate()) - threads)]
+    async def start(self, service: Service) -> None:
+        await self._in_time("start", service.start)
+
+    async def close(self, service: Service) -> None:
+        await self._in_time("aclose", service.aclose)
+
+    def at_work(self) -> list[str]:
+        """The names of the tasks and threads that have come since, but for workers that wait for work."""
+        tasks = [each.get_name() for each in asyncio.all_tasks() - self._tasks]
+        workers, threads = set(), []
+        for each in set(threading.enumerate()) - self._threads:
+            if each.name.startswith(_WORKER):
+                workers.add(each)
+            else:
+                threads.append(each.name)
+        self.dismiss()
+        for each in workers:
+            each.join(self._patience)
+        return [*tasks, *threads, *(each.name for each in workers if each.is_alive())]
+
+    def dismiss(self) -> None:
+        """Send the workers home, and wait for none that never comes to an end; others take their place."""
+        self._workers.shutdown(wait=False)
+        self._workers = ThreadPoolExecutor(thread_name_prefix=_WORKER)
+        asyncio.get_running_loop().set_default_executor(self._workers)
+
+    async def _in_time(self, name: str, method: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(self._patience) as limit:
+                await method()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise AssertionError(f"`{name}` has not returned after {self._patience:g} s") from None

@@ -18,7 +18,7 @@ from pointsman.build.contexts import Contexts
 from pointsman.build.transports import Transports
 from pointsman.clock import LoopClock, system_rng
 from pointsman.plugins.registry import Plugins
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.local_server import PIECES, LocalServer
 from pointsman.transports.factory import TransportFactory
 from pointsman.transports.httpx_messages import exchange_over
@@ -69,6 +69,11 @@ class TransportContract(Contract, terms=True):
             )
         )
         return made
+
+    def test_it_has_the_interface_of_its_kind(self) -> None:
+        transport = self.make(TransportOptions())
+        check_made("transport", transport)
+        asyncio.run(transport.aclose())
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -23,7 +23,7 @@ ORDER = """
     events event_log wire
     auth strategy resilience retry
     requests
-    provider transports http audit service section dialect hookspecs
+    provider transports http audit guard selector service section dialect hookspecs
     control builtin plugins
     config
     routing execution build

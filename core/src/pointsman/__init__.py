@@ -22,8 +22,8 @@ _HOMES = {
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FirstTokenTimeout
         IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
         NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
-        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited RequestError RuleNotMet
-        Truncated Unavailable UnknownModel Unsupported
+        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refused RequestError
+        RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
         AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded

@@ -85,6 +85,9 @@ from pointsman.errors import (
     RateLimited as RateLimited,
 )
 from pointsman.errors import (
+    Refused as Refused,
+)
+from pointsman.errors import (
     RequestError as RequestError,
 )
 from pointsman.errors import (

@@ -8,6 +8,7 @@ PointsmanError
 │   ├── UnknownModel            no model of that name is configured
 │   ├── ContextWindowExceeded   the prompt is longer than the deployment can take
 │   ├── ContentFiltered         refused by a content policy
+│   ├── Refused                 refused by a guard of ours
 │   └── Unsupported             asks for what this upstream cannot do; noticed before the call
 ├── ProviderError               one attempt at one deployment failed
 │   ├── AuthenticationFailed    the credential was rejected (401)
@@ -235,6 +236,12 @@ class ContentFiltered(RequestError):
     code = "content_filtered"
     try_fallback = True
     fallback_on = FallbackOn.CONTENT_FILTERED
+
+
+class Refused(RequestError):
+    """A guard refused the request or its answer; nobody else is asked."""
+
+    code = "refused"
 
 
 class Unsupported(RequestError):

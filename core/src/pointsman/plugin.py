@@ -22,13 +22,14 @@ _HOMES = {
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FallbackOn
         FirstTokenTimeout IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
         NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
-        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refusal RequestError
+        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refusal Refused RequestError
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
         AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
         RequestEnded RequestStarted RetryPlanned
     """,
+    "pointsman.guard": "Answered Guard GuardCall GuardContext GuardFactory StreamFilter",
     "pointsman.hookspecs": "PointsmanSpec hookimpl",
     "pointsman.http.answer": "Answer MAX_BODY OpenAnswer",
     "pointsman.http.client": "CallTimeouts Client Endpoint",
@@ -40,6 +41,9 @@ _HOMES = {
     "pointsman.resilience.retry_budget": "BudgetSettings",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
     "pointsman.section": "SectionFactory",
+    "pointsman.selector": """
+        Ask Candidate Selection Selector SelectorCall SelectorContext SelectorFactory
+    """,
     "pointsman.service": "Service ServiceContext ServiceFactory",
     "pointsman.strategy": """
         ConfiguredMember Member Price Residency RichMember Sample Strategy StrategyContext

@@ -130,6 +130,7 @@ from pointsman.errors import (
 from pointsman.errors import (
     Refusal as Refusal,
 )
+from pointsman.errors import Refused as Refused
 from pointsman.errors import (
     RequestError as RequestError,
 )
@@ -181,6 +182,12 @@ from pointsman.events import (
 from pointsman.events import (
     RetryPlanned as RetryPlanned,
 )
+from pointsman.guard import Answered as Answered
+from pointsman.guard import Guard as Guard
+from pointsman.guard import GuardCall as GuardCall
+from pointsman.guard import GuardContext as GuardContext
+from pointsman.guard import GuardFactory as GuardFactory
+from pointsman.guard import StreamFilter as StreamFilter
 from pointsman.hookspecs import PointsmanSpec as PointsmanSpec
 from pointsman.hookspecs import hookimpl as hookimpl
 from pointsman.http.answer import MAX_BODY as MAX_BODY
@@ -251,6 +258,13 @@ from pointsman.retry import (
     RetryPolicy as RetryPolicy,
 )
 from pointsman.section import SectionFactory as SectionFactory
+from pointsman.selector import Ask as Ask
+from pointsman.selector import Candidate as Candidate
+from pointsman.selector import Selection as Selection
+from pointsman.selector import Selector as Selector
+from pointsman.selector import SelectorCall as SelectorCall
+from pointsman.selector import SelectorContext as SelectorContext
+from pointsman.selector import SelectorFactory as SelectorFactory
 from pointsman.service import (
     Service as Service,
 )

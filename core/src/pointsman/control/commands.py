@@ -57,7 +57,7 @@ class Operated(Protocol):
 # ── what can be said ─────────────────────────────────────────────────────────────────────────────────
 
 
-class Refused(Exception):
+class WrongCommand(Exception):
     """A request that cannot be done; `code` is a stable name for programs."""
 
     def __init__(self, message: str, code: str = "invalid_request") -> None:
@@ -75,7 +75,7 @@ async def answer(router: Operated, line: bytes, *, scrub: Scrub) -> bytes:
     try:
         said = {"ok": True, **await _done(router, _request(line))}
         return dumps(said)
-    except Refused as error:
+    except WrongCommand as error:
         code, message = error.code, str(error)
     except ConfigError as error:
         code, message, problems = error.code, error.message, error.problems
@@ -104,9 +104,9 @@ def _request(line: bytes) -> JsonObject:
     try:
         request = loads(line)
     except (ValueError, RecursionError):
-        raise Refused("a request is one line of JSON") from None
+        raise WrongCommand("a request is one line of JSON") from None
     if not isinstance(request, dict):
-        raise Refused('a request is a JSON object such as {"command": "status"}')
+        raise WrongCommand('a request is a JSON object such as {"command": "status"}')
     return request
 
 
@@ -114,10 +114,10 @@ async def _done(router: Operated, request: JsonObject) -> Mapping[str, Any]:
     name = request.get("command")
     command = COMMANDS.get(name) if isinstance(name, str) else None
     if command is None:
-        raise Refused(f"no such command; {did_you_mean(str(name)[:100], COMMANDS, what='there are')}")
+        raise WrongCommand(f"no such command; {did_you_mean(str(name)[:100], COMMANDS, what='there are')}")
     for surplus in request.keys() - {"command", *command.takes}:
         takes = " and ".join(command.takes) or "nothing"
-        raise Refused(f"{name} takes {takes}, and not {surplus[:100]!r}")
+        raise WrongCommand(f"{name} takes {takes}, and not {surplus[:100]!r}")
     said = await command.run(router, request)
     if command.changes:
         log.info("control: %s", f"{name} {request['deployment']}" if "deployment" in request else name)
@@ -155,7 +155,7 @@ def _operation(name: str) -> Callable[[Operated, JsonObject], Awaitable[Mapping[
         try:
             getattr(router, name)(deployment)
         except ValueError as error:  # a deployment without a breaker cannot be forced open
-            raise Refused(str(error)) from None
+            raise WrongCommand(str(error)) from None
         return _state(router, deployment)
 
     return operate
@@ -190,7 +190,7 @@ COMMANDS: Mapping[str, Command] = {
 def _text(request: JsonObject, key: str) -> str:
     value = request.get(key)
     if not isinstance(value, str) or not value:
-        raise Refused(f"{request['command']} needs {key!r}, a text")
+        raise WrongCommand(f"{request['command']} needs {key!r}, a text")
     return value
 
 
@@ -199,16 +199,16 @@ def _seconds(request: JsonObject, key: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_DRAIN:
-        raise Refused(f"{key!r} is a number of seconds from 0 to {LONGEST_DRAIN:.0f}")
+        raise WrongCommand(f"{key!r} is a number of seconds from 0 to {LONGEST_DRAIN:.0f}")
     return float(value)
 
 
 def _deployment(router: Operated, request: JsonObject) -> str:
-    """The id of a deployment that is there. Raises Refused."""
+    """The id of a deployment that is there. Raises WrongCommand."""
     id, known = _text(request, "deployment"), _deployments(router)
     if id not in known:
         hint = did_you_mean(id, known, what="there are")
-        raise Refused(f"no deployment is called {id[:200]!r}; {hint}", "unknown_deployment")
+        raise WrongCommand(f"no deployment is called {id[:200]!r}; {hint}", "unknown_deployment")
     return id
 
 

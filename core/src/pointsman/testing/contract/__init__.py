@@ -8,6 +8,15 @@ A test of a contract is a rule with an id and a reason. It may be marked as fail
 be replaced or removed.
 """
 
+from importlib.util import find_spec
+
+if missing := [name for name in ("pytest", "hypothesis") if find_spec(name) is None]:
+    raise ModuleNotFoundError(
+        f"the contracts of plugins need {' and '.join(missing)}, which nobody has installed here: "
+        "pip install 'pointsman[testing]'",
+        name=missing[0],
+    )
+
 from pointsman.testing.contract.audit import AuditContract
 from pointsman.testing.contract.auth import AuthContract
 from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream

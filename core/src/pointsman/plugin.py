@@ -60,7 +60,7 @@ _HOMES = {
     "pointsman.transports.shortage": "RESOURCE_ERRORS",
     "pointsman.types": """
         Audio ChatRequest ChatResponse Done EmbedRequest EmbedResponse File FinishReason Finished
-        GenerateRequest Image JsonObject Message ModelInfo NOTHING Part RawDelta ReasoningBlock
+        GenerateRequest Image JsonObject Message ModelInfo NOTHING Part RawDelta ReasoningBlock Request
         ReasoningDelta ReasoningEffort RefusalDelta ResponseFormat Started StreamEvent Text
         TextDelta Tool ToolCall ToolCallDelta ToolChoice Usage UsageUpdate replace
     """,

@@ -10,7 +10,14 @@ be replaced or removed.
 
 from pointsman.testing.contract.audit import AuditContract
 from pointsman.testing.contract.auth import AuthContract
-from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream
+from pointsman.testing.contract.canned import (
+    CannedBreak,
+    CannedChat,
+    CannedEmbeddings,
+    CannedError,
+    CannedModels,
+    CannedStream,
+)
 from pointsman.testing.contract.dialect import DialectContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
 from pointsman.testing.contract.provider import ProviderContract
@@ -25,6 +32,7 @@ __all__ = [
     "AuthContract",
     "CannedBreak",
     "CannedChat",
+    "CannedEmbeddings",
     "CannedError",
     "CannedModels",
     "CannedStream",

@@ -245,6 +245,19 @@ def test_the_messages_of_the_pages_are_those_that_one_sees(install: Install, tmp
         assert places == sorted(places)
 
 
+def test_what_the_promise_shows_is_what_a_plugin_for_a_later_version_is_told(
+    install: Install, tmp_path: Path
+) -> None:
+    install("pointsman-echo")
+    (metadata,) = (tmp_path / "pointsman-echo" / "src").glob("*.dist-info/METADATA")
+    metadata.write_text(f"{metadata.read_text()}Requires-Dist: pointsman>=0.9\n")
+
+    said = message_of(config())
+
+    (shown,) = re.findall(r"^provider 'echo' .*", PAGES["compatibility.md"], re.MULTILINE)
+    assert shown in said
+
+
 def message_of(given: dict[str, Any]) -> str:
     with pytest.raises(ConfigError) as caught:
         Router.from_config(given)

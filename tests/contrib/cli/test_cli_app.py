@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from pointsman_cli import commands
 from pointsman_cli.app import COMMANDS
 from pointsman_cli.app import cli as group
+from pointsman_cli.commands import plugins as of_plugins
 
 
 def test_help_lists_every_command(cli) -> None:
@@ -40,13 +42,40 @@ def test_help_lists_every_command(cli) -> None:
 
 
 def test_the_help_of_the_table_is_the_commands_own() -> None:
-    modules = {each.stem for each in Path(commands.__path__[0]).glob("*.py")}
-
-    assert modules - {"__init__"} == set(COMMANDS)
+    assert modules_in(commands) == set(COMMANDS)
     for name, help in COMMANDS.items():
         command = group.get_command(None, name)
         assert command.name == name
         assert command.help.split("\n\n")[0].replace("\n", " ") == help
+
+
+def modules_in(package) -> set[str]:
+    found = {each.name for each in pkgutil.iter_modules(package.__path__)}
+    return {each for each in found if not each.startswith("_")}
+
+
+def test_each_subcommand_of_plugins_is_a_module_with_the_help_of_its_table(cli) -> None:
+    assert modules_in(of_plugins) == set(of_plugins.COMMANDS)
+    for name, help in of_plugins.COMMANDS.items():
+        command = of_plugins.command.get_command(None, name)
+        assert command.name == name
+        assert command.help.split("\n\n")[0].replace("\n", " ") == help
+        assert f"  {name}" in cli("plugins", "--help").out
+        assert f"Usage: pointsman plugins {name}" in cli("plugins", name, "--help").out
+
+
+def test_plugins_without_a_subcommand_are_listed(cli) -> None:
+    assert cli("plugins").out == cli("plugins", "list").out
+    assert cli("plugins", "--json").json == cli("plugins", "list", "--json").json
+    assert cli("plugins", "--json").json == cli("plugins", "--json", "list").json
+
+
+def test_a_mistyped_subcommand_of_plugins_is_usage_and_says_which_was_meant(cli) -> None:
+    ran = cli("plugins", "lst")
+
+    assert ran.code == 2
+    assert "did you mean 'list'?" in ran.err
+    assert ran.out == ""
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -1,4 +1,4 @@
-"""`pointsman plugins`."""
+"""`pointsman plugins list`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pointsman_cli.options import Asked, json_option, pass_asked
 from pointsman_cli.output import print_json, print_table, say
 
 
-@click.command("plugins")
+@click.command("list")
 @json_option
 @pass_asked
 def command(asked: Asked) -> None:

@@ -1,0 +1,23 @@
+"""`pointsman plugins list|…`."""
+
+from __future__ import annotations
+
+import click
+
+from pointsman_cli.options import config_option, json_option
+from pointsman_cli.subcommands import Subcommands
+
+COMMANDS = {
+    "list": "List what is installed.",
+}
+"""Every subcommand with its one line of help: the attribute `command` of the module of its name here."""
+
+
+@click.group("plugins", cls=Subcommands, package=__name__, table=COMMANDS, default="list")
+@config_option
+@json_option
+def command() -> None:
+    """List what is installed.
+
+    Without a command: what `list` does, with its options.
+    """

@@ -21,7 +21,7 @@ from pointsman.transports.raw import Reply, RequestTemplate
 Send = Callable[[RequestTemplate, tuple[str, ...], bytes], Awaitable[Reply]]
 _KEPT_AT_MOST = 64
 """Templates with the present credential, beyond which they are made anew."""
-_FRAMING = frozenset((b"connection", b"content-length", b"host", b"transfer-encoding"))
+FRAMING = frozenset((b"connection", b"content-length", b"host", b"transfer-encoding"))
 """Fields by which a message is sent: they are signed as they stand."""
 
 
@@ -128,9 +128,9 @@ class Attaching:
                 except InvalidRequest as error:
                     did = f"returned from sign() what cannot be sent: {error.message}"
                 else:
-                    if _FRAMING.isdisjoint(fields):
+                    if FRAMING.isdisjoint(fields):
                         return fields
-                    name = min(_FRAMING & fields.keys()).decode()
+                    name = min(FRAMING & fields.keys()).decode()
                     did = f"returned from sign() a value of {name!r}, which it may not change"
             else:
                 did = "returned from sign() headers that are no text"

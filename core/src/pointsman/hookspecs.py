@@ -26,6 +26,7 @@ PROJECT = "pointsman"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a method of a plugin as one of these hooks."""
 
 
 class PointsmanSpec:

@@ -6,6 +6,7 @@ stays, and only grows. All else is the router's own and changes without notice.
 Each name is imported from its home when it is first used; type checkers read the stub beside this file.
 """
 
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -59,7 +60,7 @@ _HOMES = {
     "pointsman.transports.shortage": "RESOURCE_ERRORS",
     "pointsman.types": """
         Audio ChatRequest ChatResponse Done EmbedRequest EmbedResponse File FinishReason Finished
-        GenerateRequest Image JsonObject Message ModelInfo NOTHING Part RawDelta ReasoningBlock
+        GenerateRequest Image JsonObject Message ModelInfo NOTHING Part RawDelta ReasoningBlock Request
         ReasoningDelta ReasoningEffort RefusalDelta ResponseFormat Started StreamEvent Text
         TextDelta Tool ToolCall ToolCallDelta ToolChoice Usage UsageUpdate replace
     """,
@@ -81,6 +82,10 @@ _MODULES = {
     "retry_after": "pointsman.wire.retry_after",
 }
 """Those that are modules."""
+_GOING: dict[str, tuple[str, str]] = {}
+"""Names that will go: the version that said so first, and what to write in place of each."""
+_KEPT_FOR = 2
+"""Minor versions in which a name that will go still works, with a warning."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted([*_HOME_OF, *_MODULES])
@@ -93,8 +98,22 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOME_OF[name]), name)
     else:
         raise AttributeError(f"module 'pointsman.plugin' has no attribute {name!r}")
-    globals()[name] = value
+    if name in _GOING:
+        warnings.warn(_farewell(name), DeprecationWarning, stacklevel=2)
+    else:
+        globals()[name] = value
     return value
+
+
+def _farewell(name: str) -> str:
+    since, instead = _GOING[name]
+    return f"pointsman.plugin.{name} is deprecated since {since} and goes with {_gone_with(since)}: {instead}"
+
+
+def _gone_with(since: str) -> str:
+    """The first version without a name that was deprecated in `since`, both as `major.minor`."""
+    major, minor = since.split(".")
+    return f"{major}.{int(minor) + _KEPT_FOR}"
 
 
 def __dir__() -> list[str]:

@@ -404,6 +404,7 @@ from pointsman.types import (
 from pointsman.types import (
     RefusalDelta as RefusalDelta,
 )
+from pointsman.types import Request as Request
 from pointsman.types import (
     ResponseFormat as ResponseFormat,
 )

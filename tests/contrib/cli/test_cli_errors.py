@@ -18,6 +18,7 @@ CODES = {
     errors.UnknownModel: 2,
     errors.ContextWindowExceeded: 1,
     errors.ContentFiltered: 4,
+    errors.Refused: 4,
     errors.Unsupported: 1,
     errors.ProviderError: 3,
     errors.AuthenticationFailed: 3,

@@ -1,16 +1,16 @@
-"""Every hook is alive: somebody asks for what it offers, the page shows how, and what comes is checked."""
+"""Every hook is alive: somebody asks for what it offers, the pages show how, and what comes is checked."""
 
 from __future__ import annotations
 
 import ast
 import logging
-import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from click.testing import CliRunner
+from plugin_pages import PAGES, TEXT, block, blocks
 
 import pointsman.testing.contract
 from pointsman import Router, Unavailable
@@ -23,9 +23,8 @@ from pointsman.testing import Contexts, Scripted
 from pointsman.testing.contract import Contract
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
 SOURCES = [*ROOT.glob("core/src/pointsman/**/*.py"), *ROOT.glob("contrib/cli/src/**/*.py")]
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+BLOCKS = [each for page in PAGES for each in blocks(page)]
 ASKS = {"get", "offered", "made"}
 """What is called with the name of a kind by whoever wants something of it."""
 NOTHING_MADE = {"command", "section"}
@@ -47,10 +46,10 @@ def asked_for() -> set[str]:
 
 
 def example(hook: str) -> Any:
-    """The plugin of the page that has `hook`."""
-    (text,) = [block for block in BLOCKS if f"def {hook}(" in block]
+    """The plugin of the pages that has `hook`."""
+    (text,) = [each for each in BLOCKS if f"def {hook}(" in each]
     space: dict[str, Any] = {"__name__": f"example_of_{hook}"}
-    exec(compile(text, f"docs/plugins.md {hook}", "exec", dont_inherit=True), space)
+    exec(compile(text, f"docs/plugins {hook}", "exec", dont_inherit=True), space)
     return space["plugin"]
 
 
@@ -60,12 +59,12 @@ def test_somebody_asks_for_what_a_hook_offers(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_page_has_an_example_of_each_kind_that_offers_what_its_hook_should(kind: str) -> None:
+def test_the_pages_have_an_example_of_each_kind_that_offers_what_its_hook_should(kind: str) -> None:
     hook = KINDS[kind].hook
-    blocks = [block for block in BLOCKS if f"def {hook}(" in block]
+    found = [each for each in BLOCKS if f"def {hook}(" in each]
 
-    assert blocks
-    if kind != "provider":  # two of these, which are installed as packages by the tests of the page
+    assert found
+    if kind != "provider":  # two of these, which are installed as packages by the tests of the pages
         plugins = Plugins([example(hook)])
         (info,) = [each for each in plugins.listing() if (each.kind, each.state) == (kind, "loaded")]
         assert info.error is None
@@ -78,12 +77,12 @@ def test_what_a_factory_of_each_kind_makes_is_checked(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.keys() - NOTHING_MADE)
-def test_a_plugin_of_each_kind_can_be_tested_against_a_contract_that_the_page_names(kind: str) -> None:
+def test_a_plugin_of_each_kind_can_be_tested_against_a_contract_that_the_pages_name(kind: str) -> None:
     contract = getattr(pointsman.testing.contract, f"{kind.capitalize()}Contract", None)
 
     assert contract is not None
     assert issubclass(contract, Contract)
-    assert f"{kind.capitalize()}Contract" in PAGE
+    assert f"{kind.capitalize()}Contract" in TEXT
 
 
 # ── the examples do what the page says ───────────────────────────────────────────────────────────────
@@ -98,9 +97,9 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 async def test_the_provider_without_http_of_the_example_answers_in_whole_and_in_a_stream() -> None:
-    (text,) = [block for block in BLOCKS if "class Backwards(" in block]
+    text = block("provider.md", "class Backwards(")
     space: dict[str, Any] = {"__name__": "example_without_http"}
-    exec(compile(text, "docs/plugins.md backwards", "exec", dont_inherit=True), space)
+    exec(compile(text, "docs/plugins/provider.md backwards", "exec", dont_inherit=True), space)
     given = {"providers": {"a": {"type": "backwards"}}, "models": {"m": {"deployments": ["a/x"]}}}
 
     async with Router.from_config(given, plugins=[space["plugin"]]) as router:

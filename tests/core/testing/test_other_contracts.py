@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
+from plugin_pages import block
 from pydantic import BaseModel
 
 from pointsman import ConfigError, Router
@@ -405,34 +405,31 @@ def test_a_service_that_does_nothing_wrong_is_not_found(
     term(contract, rule)(tmp_path)
 
 
-def module_of_the_page(name: str, having: str) -> ModuleType:
+def module_of_the_page(page: str, name: str, having: str) -> ModuleType:
     """The block of the page that has this, as a module of that name."""
-    text = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text("utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    (block,) = [block for block in blocks if having in block]
     module = ModuleType(name)
-    exec(compile(block, f"docs/plugins.md {name}", "exec", dont_inherit=True), vars(module))
+    exec(compile(block(page, having), f"docs/plugins/{page} {name}", "exec", dont_inherit=True), vars(module))
     return module
 
 
 @pytest.mark.parametrize(
-    ("test", "rule"),
+    ("page", "test", "rule"),
     [
-        (test, rule)
-        for test, contract in (("TestKeys", AuthContract), ("TestTally", AuditContract))
+        (page, test, rule)
+        for page, test, contract in (
+            ("auth.md", "TestKeys", AuthContract),
+            ("audit.md", "TestTally", AuditContract),
+        )
         for rule in dir(contract)
         if rule.startswith("test_")
     ],
 )
-def test_the_credentials_and_the_sink_of_the_page_keep_it_as_the_page_tests_them(
-    test: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_credentials_and_the_sink_of_the_pages_keep_it_as_the_pages_test_them(
+    page: str, test: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, having in (
-        ("pointsman_keys", "def pointsman_auth("),
-        ("pointsman_tally", "def pointsman_audit_sinks("),
-    ):
-        monkeypatch.setitem(sys.modules, name, module_of_the_page(name, having))
-    tests = module_of_the_page("tests_of_the_page", "class TestKeys(AuthContract)")
+    name = {"TestKeys": "pointsman_keys", "TestTally": "pointsman_tally"}[test]
+    monkeypatch.setitem(sys.modules, name, module_of_the_page(page, name, "plugin = "))
+    tests = module_of_the_page(page, "tests_of_the_page", f"class {test}(")
 
     found = term(vars(tests)[test](), rule)
     found(tmp_path) if "tmp_path" in signature(found).parameters else found()
@@ -450,7 +447,7 @@ def test_the_clock_for_tests_without_a_loop_is_the_time_of_the_machine() -> None
 
 @pytest.mark.parametrize("rule", SERVICE_RULES)
 def test_the_service_of_the_page_keeps_it(rule: str, tmp_path: Path) -> None:
-    space = vars(module_of_the_page("pointsman_spending", "class Spending:"))
+    space = vars(module_of_the_page("service.md", "pointsman_spending", "class Spending:"))
 
     class TestSpending(ServiceContract):
         def make(self, router: Router, directory: Path) -> Any:

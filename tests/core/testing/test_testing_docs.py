@@ -1,4 +1,4 @@
-"""The packages of docs/plugins.md: put on the path as they stand, found by their entry points, and used."""
+"""The packages of docs/plugins: put on the path as they stand, found by their entry points, and used."""
 
 from __future__ import annotations
 
@@ -12,45 +12,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plugin_pages import PAGES, TEXT, files, page_of
 
 from pointsman import ConfigError, File, Message, Router, Unsupported
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
 from pointsman.testing import CannedReply, ReplayTransport, Scripted
+from pointsman.testing.contract import (
+    Contract,
+    DialectContract,
+    ProviderContract,
+    StrategyContract,
+    rules_of,
+)
 from pointsman.transports.factory import TransportFactory
 
 pytest_plugins = ["pytester"]
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text("utf-8")
-FILE = re.compile(
-    r"^\*\*`(?P<path>[^`]+)`\*\*[^\n]*(?:\n[^\n`]+)*\n\n```\w+\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE
-)
-
 Install = Callable[[str], dict[str, str]]
-OF_THE_PAGE = (
+OF_THE_PAGES = (
     "pointsman_acme", "pointsman_echo", "pointsman_lightest", "pointsman_spending", "pointsman_backends",
 )  # fmt: skip
 
 
-def files(name: str) -> dict[str, str]:
-    """The files of one of the page's packages, by their paths in it."""
-    found: dict[str, dict[str, str]] = {}
-    package: dict[str, str] = {}
-    for each in FILE.finditer(PAGE):
-        if each["path"] == "pyproject.toml":
-            package = found.setdefault(tomllib.loads(each["text"])["project"]["name"], {})
-        package[each["path"]] = each["text"]
-    return found[name]
-
-
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Puts a package of the page on the path, with the metadata that an installer would write."""
+    """Puts a package of the pages on the path, with the metadata that an installer would write."""
     modules = set(sys.modules)
 
     def install(name: str) -> dict[str, str]:
-        package = files(name)
+        package = files(page_of(name))
         for path, text in package.items():
             (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name / path).write_text(text, "utf-8")
@@ -72,7 +64,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     yield install
     for module in set(sys.modules) - modules:
-        if module.startswith(OF_THE_PAGE):
+        if module.startswith(OF_THE_PAGES):
             del sys.modules[module]
 
 
@@ -147,7 +139,7 @@ async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and
 
 def test_the_configuration_of_the_page_is_a_sound_one(install: Install, tmp_path: Path) -> None:
     install("pointsman-echo")
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGES["provider.md"], flags=re.DOTALL)
     (tmp_path / "pointsman.yaml").write_text(text)
 
     router = Router.from_config(tmp_path / "pointsman.yaml")
@@ -211,21 +203,25 @@ async def test_the_service_of_the_page_lives_with_its_router(install: Install, t
 
 
 @pytest.mark.parametrize(
-    ("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8), ("pointsman-backends", 7)]
+    ("name", "contract", "skipped"),
+    [
+        ("pointsman-echo", ProviderContract, 2),  # it cans no failure half way, no completion, no vectors
+        ("pointsman-lightest", StrategyContract, 0),
+        ("pointsman-backends", DialectContract, 0),
+    ],
 )
-def test_the_contract_tests_of_the_page_pass(
-    name: str, passed: int, install: Install, pytester: pytest.Pytester
+def test_the_contract_tests_of_the_pages_pass(
+    name: str, contract: type[Contract], skipped: int, install: Install, pytester: pytest.Pytester
 ) -> None:
-    (contract,) = [text for path, text in install(name).items() if path.startswith("tests/")]
-    pytester.makepyfile(contract)
+    (tests,) = [text for path, text in install(name).items() if path.startswith("tests/")]
+    pytester.makepyfile(tests)
 
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
 
-    skipped = 1 if name == "pointsman-echo" else 0  # it cans no failure half way
-    result.assert_outcomes(passed=passed, skipped=skipped)
+    result.assert_outcomes(passed=len(rules_of(contract)) - skipped, skipped=skipped)
 
 
-def test_the_messages_of_the_page_are_those_that_one_sees(install: Install, tmp_path: Path) -> None:
+def test_the_messages_of_the_pages_are_those_that_one_sees(install: Install, tmp_path: Path) -> None:
     seen = [message_of(config())]
     install("pointsman-echo")
     seen.append(message_of(config(providers={"here": {"type": "echo", "shoot": True}})))
@@ -240,12 +236,26 @@ def test_the_messages_of_the_page_are_those_that_one_sees(install: Install, tmp_
     (copy / "entry_points.txt").write_text("[pointsman.providers]\necho = other:plugin\n")
     seen.append(message_of(config()))
 
-    table = PAGE[PAGE.index("| you see |") : PAGE.index("| one 500")]
+    page = PAGES["troubleshooting.md"]
+    table = page[page.index("| you see |") : page.index("| one 500")]
     quoted = re.findall(r"^\| `([^`]+)`", table, flags=re.MULTILINE)
     for message, quote in zip(seen, [quoted[0], quoted[3], quoted[1], quoted[2]], strict=True):
         places = [message.find(piece.strip()) for piece in quote.split("…")]
         assert -1 not in places, f"{quote!r} is not in {message!r}"
         assert places == sorted(places)
+
+
+def test_what_the_promise_shows_is_what_a_plugin_for_a_later_version_is_told(
+    install: Install, tmp_path: Path
+) -> None:
+    install("pointsman-echo")
+    (metadata,) = (tmp_path / "pointsman-echo" / "src").glob("*.dist-info/METADATA")
+    metadata.write_text(f"{metadata.read_text()}Requires-Dist: pointsman>=0.9\n")
+
+    said = message_of(config())
+
+    (shown,) = re.findall(r"^provider 'echo' .*", PAGES["compatibility.md"], re.MULTILINE)
+    assert shown in said
 
 
 def message_of(given: dict[str, Any]) -> str:
@@ -254,34 +264,35 @@ def message_of(given: dict[str, Any]) -> str:
     return caught.value.message
 
 
-def test_the_page_lists_every_kind_of_plugin_with_its_group_and_hook() -> None:
+def test_the_index_lists_every_kind_of_plugin_with_its_group_and_hook() -> None:
     for kind in KINDS.values():
-        assert f"| `{kind.group}` | `{kind.hook}` |" in PAGE
+        assert f"| `{kind.group}` | `{kind.hook}` |" in PAGES["index.md"]
 
 
-def test_the_page_lists_every_attribute_of_the_provider_contract() -> None:
+def test_its_page_lists_every_attribute_of_the_provider_contract() -> None:
     from pointsman.testing.contract.subject import ProviderSubject
 
     names = {
         name for name in (*ProviderSubject.__annotations__, "request", "xfail") if not name.startswith("_")
     }
-    table = PAGE[PAGE.index("| attribute |") : PAGE.index("A test of the contract can be marked")]
+    page = PAGES["provider.md"]
+    (table,) = re.findall(r"^\| attribute \|.*\n(?:\|.*\n)+", page, re.MULTILINE)
     listed = {word for row in table.splitlines() if row for word in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert listed == names
 
 
-def test_the_page_lists_every_member_of_the_bases_of_providers() -> None:
+def test_the_pages_list_every_member_of_the_bases_of_providers() -> None:
     from pointsman.plugin import HttpProvider, Provider
     from pointsman_openai import OpenAIProvider
 
     def own(kind: type, base: type) -> set[str]:
         return {name for name in vars(kind) if not name.startswith("_") and not hasattr(base, name)}
 
-    mentioned = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", PAGE))
+    mentioned = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", TEXT))
     assert own(HttpProvider, Provider) | own(OpenAIProvider, HttpProvider) <= mentioned
 
 
-def test_every_line_of_the_page_that_imports_of_pointsman_imports_what_is_public() -> None:
-    modules = set(re.findall(r"^(?:from|import) (pointsman(?:\.\w+)*)", PAGE, re.MULTILINE))
+def test_every_line_of_the_pages_that_imports_of_pointsman_imports_what_is_public() -> None:
+    modules = set(re.findall(r"^(?:from|import) (pointsman(?:\.\w+)*)", TEXT, re.MULTILINE))
 
     assert modules <= {"pointsman", "pointsman.plugin", "pointsman.testing", "pointsman.testing.contract"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from msgspec.structs import replace
+from plugin_pages import block
 
 import pointsman_aiohttp
 import pointsman_h1
@@ -27,7 +27,6 @@ from pointsman.plugin import (
 )
 from pointsman.testing.contract import TransportContract
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text("utf-8")
 AUTO, HTTPX = built_in()
 
 
@@ -279,13 +278,12 @@ def test_each_rule_is_broken_by_somebody_here() -> None:
 def test_the_example_of_the_page_keeps_it_as_the_page_tests_it(
     rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    (plugin,) = [block for block in blocks if "def pointsman_transports(" in block]
-    (contract,) = [block for block in blocks if "(TransportContract):" in block]
+    plugin = block("transport.md", "def pointsman_transports(")
+    contract = block("transport.md", "(TransportContract):")
     module = ModuleType("pointsman_told")
     monkeypatch.setitem(sys.modules, "pointsman_told", module)
 
-    exec(compile(plugin, "docs/plugins.md", "exec", dont_inherit=True), vars(module))
-    exec(compile(contract, "docs/plugins.md", "exec", dont_inherit=True), vars(module))
+    exec(compile(plugin, "docs/plugins/transport.md", "exec", dont_inherit=True), vars(module))
+    exec(compile(contract, "docs/plugins/transport.md", "exec", dont_inherit=True), vars(module))
 
     getattr(vars(module)["TestTold"](), rule)()

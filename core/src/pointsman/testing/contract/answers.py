@@ -18,6 +18,7 @@ from pointsman.testing.contract.harness import PATIENCE, Bench, error_of
 from pointsman.testing.contract.mutations import (
     some_offsets,
 )
+from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.subject import ProviderSubject
 from pointsman.testing.replay import CannedReply
 
@@ -25,6 +26,11 @@ from pointsman.testing.replay import CannedReply
 class AnswerTerms(ProviderSubject, terms=True):
     """Nothing of an answer is lost, however it arrives, and what breaks off is not taken for whole."""
 
+    @rule(
+        "PROVIDER-11",
+        "What is lost on the way (a tool call, the reason of the end, the count of tokens) is "
+        "lost for everybody after it.",
+    )
     @on_virtual_loop
     async def test_a_chat_gives_everything_that_the_answer_says(self) -> None:
         canned = self._chat()
@@ -34,6 +40,7 @@ class AnswerTerms(ProviderSubject, terms=True):
 
         check(response, canned)
 
+    @rule("PROVIDER-12", "Half an answer that passes for a whole one is taken for what the model said.")
     @on_virtual_loop
     async def test_a_chat_whose_answer_breaks_off_fails(self) -> None:
         canned = self._chat()
@@ -45,6 +52,7 @@ class AnswerTerms(ProviderSubject, terms=True):
                 error = await error_of(bench.chat(reply))
                 assert isinstance(error, ProviderError), f"{what}: {error!r}"
 
+    @rule("PROVIDER-13", "Whether it streams is the choice of the caller, and must not change what is said.")
     @on_virtual_loop
     async def test_a_stream_gives_everything_that_the_answer_says(self) -> None:
         for canned in self._streams():
@@ -54,6 +62,11 @@ class AnswerTerms(ProviderSubject, terms=True):
             check_events(told.events)
             check(assembled(told.events), canned)
 
+    @rule(
+        "PROVIDER-14",
+        "A network cuts where it likes, and text would be lost or garbled now and then, which no "
+        "test of whole bodies shows.",
+    )
     @on_virtual_loop
     async def test_a_stream_cut_anywhere_gives_the_same_events(self) -> None:
         canned: list[CannedStream | CannedBreak] = [*self._streams()]
@@ -69,6 +82,7 @@ class AnswerTerms(ProviderSubject, terms=True):
                 assert told.events == whole.events, f"other events with {how}"
                 assert _said(told.error) == _said(whole.error), f"another end with {how}"
 
+    @rule("PROVIDER-15", "A stream whose connection was lost would look like an answer that was finished.")
     @on_virtual_loop
     async def test_a_stream_without_its_end_marker_is_truncated_wherever_it_stops(self) -> None:
         for canned in self._streams():
@@ -82,6 +96,10 @@ class AnswerTerms(ProviderSubject, terms=True):
                         f"got {told.error!r} after {len(told.events)} events"
                     )
 
+    @rule(
+        "PROVIDER-16",
+        "An answer that is all there would be thrown away, or taken for one that lacks its end.",
+    )
     @on_virtual_loop
     async def test_a_stream_that_stops_inside_its_end_marker_loses_nothing_when_it_ends_well(self) -> None:
         for canned in self._streams():
@@ -95,6 +113,7 @@ class AnswerTerms(ProviderSubject, terms=True):
                 else:
                     assert isinstance(told.error, Truncated), f"{length} bytes gave {told.error!r}"
 
+    @rule("PROVIDER-17", "A caller waits for an answer that is complete, or is told of what comes after it.")
     @on_virtual_loop
     async def test_nothing_after_the_end_marker_is_read(self) -> None:
         for canned in self._streams():
@@ -113,6 +132,10 @@ class AnswerTerms(ProviderSubject, terms=True):
                     assert told.error is None, f"what follows the end marker ended it with {told.error!r}"
                     assert told.events == whole.events, "what follows the end marker gave events"
 
+    @rule(
+        "PROVIDER-18",
+        "An upstream that hangs holds the caller and the place of a connection for as long as it likes.",
+    )
     @on_virtual_loop
     async def test_a_stream_that_falls_silent_times_out_when_it_was_told(self) -> None:
         canned = self._stream()
@@ -124,6 +147,11 @@ class AnswerTerms(ProviderSubject, terms=True):
             assert isinstance(told.error, AttemptTimeout), f"silence after {length} bytes: {told.error!r}"
             assert bench.now() - before < 2 * PATIENCE, "the time that `next` was given has passed"
 
+    @rule(
+        "PROVIDER-19",
+        "What was said before a failure would be lost, or the failure itself taken for the end "
+        "of the answer.",
+    )
     @on_virtual_loop
     async def test_a_failure_that_the_upstream_reports_mid_stream_follows_what_came_before(self) -> None:
         canned = self.mid_stream_error

@@ -13,6 +13,7 @@ from pointsman.audit import AuditSink
 from pointsman.errors import Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
 from pointsman.testing.contract.enforcement import Contract, check_made
+from pointsman.testing.contract.rules import rule
 from pointsman.types import Usage
 
 _TEXTS = ("", "x", "\u00e9\n\r\0", "half a pair: \ud800", "y" * 100_000)
@@ -32,17 +33,23 @@ class AuditContract(Contract, terms=True):
         """A fresh sink; what it writes to files goes to `directory`."""
         raise NotImplementedError("write `make`, which returns a sink")
 
+    @rule("AUDIT-01", "The first request would fail in place of the start.")
     def test_it_has_the_interface_of_its_kind(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)
         check_made("audit", sink)
         sink.close()
 
+    @rule("AUDIT-02", "Ids, tags and reasons come from outside; one odd letter would end the record.")
     def test_it_takes_every_event_whatever_texts_it_holds(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)
         for event in (event for text in _TEXTS for event in _events(text)):
             sink(event)
         sink.close()
 
+    @rule(
+        "AUDIT-03",
+        "It is called between the chunks of everybody's streams, and a slow disk would stop them all.",
+    )
     def test_it_hands_the_writing_on(self, tmp_path: Path) -> None:
         sink = self.make(tmp_path)
         for event in _events("x"):
@@ -56,6 +63,7 @@ class AuditContract(Contract, terms=True):
             assert min(took) < _LONGEST, f"it keeps the event loop for {min(took):.3f} s with every {kind}"
         sink.close()
 
+    @rule("AUDIT-04", "The process would hang for ever, on a rare turn of the garbage collector.")
     def test_an_event_that_is_told_in_the_midst_of_another_is_taken(self, tmp_path: Path) -> None:
         """A stream that nobody holds any more tells its end wherever the collector happens to run."""
         sink = self.make(tmp_path)
@@ -79,6 +87,7 @@ class AuditContract(Contract, terms=True):
         assert _returns(tell, self.patience), "it waits for itself: use no lock where events are taken"
         sink.close()
 
+    @rule("AUDIT-05", "A program would not end, or end without its last records.")
     def test_nothing_is_left_at_work_when_it_is_closed(self, tmp_path: Path) -> None:
         before = set(threading.enumerate())
         sink = self.make(tmp_path)

@@ -12,12 +12,18 @@ from pointsman.testing.contract.mutations import (
     renamed,
     word_of,
 )
+from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.subject import ProviderSubject
 
 
 class CancellationTerms(ProviderSubject, terms=True):
     """What is given up ends at once and gives back what it took; calls do not meet."""
 
+    @rule(
+        "PROVIDER-26",
+        "The upstream goes on computing for somebody who has left, and the caller who gave up "
+        "cannot stop it.",
+    )
     @on_virtual_loop
     async def test_cancelling_before_the_answer_passes_through_and_ends_the_request(self) -> None:
         for ask, _ in self._ways():
@@ -26,6 +32,10 @@ class CancellationTerms(ProviderSubject, terms=True):
             await turns()
             assert bench.transport.cancelled == 1, "the request goes on at the upstream"
 
+    @rule(
+        "PROVIDER-27",
+        "A connection would be lost to the pool with each call that is given up, until there is none.",
+    )
     @on_virtual_loop
     async def test_cancelling_while_the_answer_arrives_passes_through_and_closes_it(self) -> None:
         canned = self._chat()
@@ -35,6 +45,7 @@ class CancellationTerms(ProviderSubject, terms=True):
             await cancelled(work, lambda b=bench: bool(b.transport.bodies))  # type: ignore[misc]
             await bench.check_released()
 
+    @rule("PROVIDER-28", "A stream that nobody reads any more would go on costing tokens and hold its place.")
     @on_virtual_loop
     async def test_cancelling_mid_stream_passes_through_and_abort_closes_it_at_once(self) -> None:
         canned = self._stream()
@@ -47,6 +58,7 @@ class CancellationTerms(ProviderSubject, terms=True):
 
             await bench.check_released()
 
+    @rule("PROVIDER-29", "Callers who have read enough would use up the connections one by one.")
     @on_virtual_loop
     async def test_a_stream_closed_early_gives_its_connection_back(self) -> None:
         canned = self._stream()
@@ -62,6 +74,7 @@ class CancellationTerms(ProviderSubject, terms=True):
                     source.abort()
                 await bench.check_released()
 
+    @rule("PROVIDER-30", "Somebody would be given the answer to another caller's question.")
     @on_virtual_loop
     async def test_fifty_calls_at_once_do_not_mix(self) -> None:
         for name, canned in (("chat", self.chat_ok), ("stream", self.stream_ok)):

@@ -13,6 +13,7 @@ from pointsman.dialect import Dialect, DialectContext, DialectFactory, ForeignDo
 from pointsman.errors import ConfigError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.testing.contract.enforcement import Contract, check_made
+from pointsman.testing.contract.rules import rule
 
 _OTHERS: dict[str, Mapping[str, Any]] = {
     "": {},
@@ -41,20 +42,27 @@ class DialectContract(Contract, terms=True):
     documents: Sequence[Mapping[str, Any]]
     plugins: ClassVar[Sequence[object]] = ()
 
+    @rule("DIALECT-01", "A configuration would fail to load with an error about something else.")
     def test_it_has_the_interface_of_its_kind(self) -> None:
         check_made("dialect", self._dialect())
 
+    @rule("DIALECT-02", "The configuration that it is for would be refused as unknown.")
     def test_it_knows_its_own_documents(self) -> None:
         assert self.documents
         for document in self._own():
             assert self._dialect().matches(ForeignDocument(document)) is True
 
+    @rule("DIALECT-03", "Installing it would make configurations ambiguous that have nothing to do with it.")
     def test_it_knows_no_others(self) -> None:
         for name, other in _OTHERS.items():
             if name != self.factory.name:
                 known = self._dialect().matches(ForeignDocument(deepcopy(other)))
                 assert known is False, f"it takes {other!r} for one of its own"
 
+    @rule(
+        "DIALECT-04",
+        "A file that loads elsewhere would be refused here, for reasons that do not stand in it.",
+    )
     def test_what_it_gives_can_be_used(self) -> None:
         plugins = [_Offering(self.factory), *self.plugins]
         for document in self._own():
@@ -65,6 +73,7 @@ class DialectContract(Contract, terms=True):
             except ConfigError as error:
                 raise AssertionError(f"what it gives is refused: {error}") from error
 
+    @rule("DIALECT-05", "A mistake in a file would show a traceback in place of its line and column.")
     def test_whatever_stands_in_a_document_it_raises_nothing(self) -> None:
         for document in (each for own in self._own() for each in _odd(own)):
             foreign = ForeignDocument(document)
@@ -75,6 +84,10 @@ class DialectContract(Contract, terms=True):
                 native = dialect.read(foreign)
                 assert isinstance(native, NativeDocument), f"read() returns a {type(native).__name__}"
 
+    @rule(
+        "DIALECT-06",
+        "What is wrong with the translation would be told without the line that it comes from.",
+    )
     def test_everything_it_says_is_of_something_in_the_document(self) -> None:
         for document in (each for own in self._own() for each in (own, *_odd(own))):
             if not self._dialect().matches(ForeignDocument(deepcopy(document))):
@@ -88,6 +101,7 @@ class DialectContract(Contract, terms=True):
             for of in (*native.origins.values(), *(each.of for each in remarks)):
                 assert _holds(document, of), f"there is nothing at {of} in the document"
 
+    @rule("DIALECT-07", "Reading a file once more, as a reload does, would give another configuration.")
     def test_reading_changes_nothing(self) -> None:
         for document in self.documents:
             given = deepcopy(document)

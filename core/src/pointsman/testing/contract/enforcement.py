@@ -11,6 +11,7 @@ import pytest
 
 from pointsman._internal.suggest import did_you_mean
 from pointsman.plugins.interfaces import lack
+from pointsman.testing.contract.rules import Rule, in_order, named, refuse_unruly, rule_of
 from pointsman.testing.loop import run
 
 _originals: dict[Any, Any] = {}
@@ -20,11 +21,13 @@ _originals: dict[Any, Any] = {}
 class Contract:
     """The base of all contracts; a class with `terms=True` is one, and its tests are the terms.
 
-    A class of tests inherits a contract. What it does not keep yet stands in `xfail`: the name of a test and
-    the reason. Such a test must fail, so the mark cannot outlive the fault.
+    Each test of a contract is a `rule`. A class of tests inherits a contract. What it does not keep yet
+    stands in `xfail`: the id of a rule, or the name of its test, and the reason. Such a test must fail, so
+    the mark cannot outlive the fault.
 
     Raises, when a class is defined: TypeError when it replaces or removes a test of its contract, switches
-        the whole class off, or marks a test that the contract does not have.
+        the whole class off, or marks a test that the contract does not have; for a contract: when one of its
+        tests is no rule, or two have one id.
     """
 
     xfail: ClassVar[Mapping[str, str]] = {}
@@ -33,19 +36,25 @@ class Contract:
         super().__init_subclass__(**more)
         if terms:
             cls._terms = {name: each for name, each in vars(cls).items() if name.startswith("test_")}
+            refuse_unruly(cls.__name__, _terms_of(cls))
             return
         own = _terms_of(cls)
         _refuse_replaced(cls, own)
         _refuse_switched_off(cls)
-        _refuse_unknown_marks(cls, own)
+        marks = _marks(cls, own)
         for name, test in own.items():
             found = inspect.getattr_static(cls, name)
-            if name in cls.xfail:
-                setattr(cls, name, _marked(test, cls.xfail[name]))
+            if name in marks:
+                setattr(cls, name, _marked(test, marks[name]))
             elif found is not test:
                 setattr(cls, name, test)  # a base class marks it, this one keeps it
 
     _terms: ClassVar[Mapping[str, Any]] = {}
+
+
+def rules_of(contract: type[Contract]) -> list[Rule]:
+    """All rules of a contract, in order."""
+    return in_order(each for each in map(rule_of, _terms_of(contract).values()) if each is not None)
 
 
 def on_virtual_loop(test: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
@@ -89,13 +98,21 @@ def _refuse_switched_off(cls: type) -> None:
         raise TypeError(f"{cls.__name__} switches its whole contract off; mark single tests in `xfail`")
 
 
-def _refuse_unknown_marks(cls: type[Contract], terms: Mapping[str, Any]) -> None:
-    for name, reason in cls.xfail.items():
-        if name not in terms:
-            hint = did_you_mean(name, terms)
-            raise TypeError(f"{cls.__name__}.xfail names {name}, which its contract does not have; {hint}")
+def _marks(cls: type[Contract], terms: Mapping[str, Any]) -> dict[str, str]:
+    """The reasons of the tests that cannot pass yet, by name."""
+    marks: dict[str, str] = {}
+    for key, reason in cls.xfail.items():
+        name = named(key, terms)
+        if name is None:
+            ids = [each.id for each in map(rule_of, terms.values()) if each]
+            hint = did_you_mean(key, (*terms, *ids))
+            raise TypeError(f"{cls.__name__}.xfail names {key}, which its contract does not have; {hint}")
         if not reason.strip():
-            raise TypeError(f"{cls.__name__}.xfail gives no reason for {name}")
+            raise TypeError(f"{cls.__name__}.xfail gives no reason for {key}")
+        if name in marks:
+            raise TypeError(f"{cls.__name__}.xfail marks {name} twice, by its name and as {key}")
+        marks[name] = reason
+    return marks
 
 
 def _marked(test: FunctionType, reason: str) -> Any:

@@ -22,6 +22,7 @@ from pointsman.testing.contract.mutations import (
     other_value,
     spoiled,
 )
+from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.subject import ProviderSubject
 from pointsman.testing.loop import run
 from pointsman.testing.replay import CannedReply, ReplayStep
@@ -33,6 +34,11 @@ EDGE_PAGE = b"<html><head><title>Bad gateway</title></head><body>try later</body
 class FailureTerms(ProviderSubject, terms=True):
     """Each failure is the error that it is, raised in time and once."""
 
+    @rule(
+        "PROVIDER-20",
+        "Retries, fallbacks, breakers and callers go by the class of an error and by the time to "
+        "wait that stands in it.",
+    )
     @on_virtual_loop
     async def test_each_refusal_has_its_class_and_carries_its_status(self) -> None:
         if not self.errors:
@@ -48,6 +54,10 @@ class FailureTerms(ProviderSubject, terms=True):
                     assert error.retry_after == pytest.approx(canned.retry_after), f"{what}: retry_after"
                 await bench.check_released()
 
+    @rule(
+        "PROVIDER-21",
+        "A fault of one upstream would be the end of a request that another could have answered.",
+    )
     @on_virtual_loop
     async def test_a_server_error_may_be_tried_elsewhere_whatever_its_body(self) -> None:
         for status in _FAILURES:
@@ -60,6 +70,11 @@ class FailureTerms(ProviderSubject, terms=True):
                     assert error.outcome in (Outcome.UPSTREAM_FAULT, Outcome.OVERLOAD), what
                     assert error.status == status, f"{what}, with status {error.status}"
 
+    @rule(
+        "PROVIDER-22",
+        "The router retries, and elsewhere first; a second one within multiplies the load on an "
+        "upstream that is already down.",
+    )
     @on_virtual_loop
     async def test_the_provider_does_not_retry(self) -> None:
         steps: list[ReplayStep] = [
@@ -77,6 +92,10 @@ class FailureTerms(ProviderSubject, terms=True):
                 count = len(bench.transport.requests)
                 assert count == 1, f"{count} requests for one call that ended with {error!r}"
 
+    @rule(
+        "PROVIDER-23",
+        "Only what was surely not sent may be sent again without the danger that it is paid for twice.",
+    )
     @on_virtual_loop
     async def test_a_failed_connection_is_a_connection_failed(self) -> None:
         for ask, _ in self._ways():
@@ -85,6 +104,7 @@ class FailureTerms(ProviderSubject, terms=True):
             assert isinstance(error, ConnectionFailed), f"got {error!r}"
             assert not error.sent, "nothing was sent, and the error does not say so"
 
+    @rule("PROVIDER-24", "The time limits of a configuration would hold for every provider but this one.")
     @on_virtual_loop
     async def test_an_upstream_that_never_answers_is_given_up_in_time(self) -> None:
         for ask, _ in self._ways():
@@ -94,6 +114,11 @@ class FailureTerms(ProviderSubject, terms=True):
             assert isinstance(error, AttemptTimeout), f"got {error!r}"
             assert bench.now() - before < 2 * PATIENCE, "pass `timeouts=call.timeouts` on"
 
+    @rule(
+        "PROVIDER-25",
+        "Whatever else comes out counts as a fault of the plugin: it is not retried, and the "
+        "caller cannot tell what happened.",
+    )
     def test_whatever_the_upstream_sends_only_our_errors_come_out(self) -> None:
         ways = [(name, canned) for name, canned in self._bodies() if canned is not None]
 

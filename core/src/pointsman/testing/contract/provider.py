@@ -23,13 +23,15 @@ from pointsman.testing.contract.cancelling import CancellationTerms
 from pointsman.testing.contract.enforcement import on_virtual_loop
 from pointsman.testing.contract.failures import EDGE_PAGE, FailureTerms
 from pointsman.testing.contract.harness import KEY, Bench, error_of
+from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.sending import SendingTerms
 from pointsman.testing.contract.subject import PROMPT
 from pointsman.testing.loop import run
 from pointsman.testing.replay import CannedReply, ReplayStep, ReplayTransport, provider_for
 from pointsman.types import EmbedRequest, GenerateRequest, Request
 
 
-class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True):
+class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, SendingTerms, terms=True):
     """What every provider owes the router, for providers that call through `call.client`.
 
     What a class of tests says of its provider are the attributes of `subject.ProviderSubject`.
@@ -37,6 +39,10 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
 
     # ── making one ──────────────────────────────────────────────────────────────────────────────────
 
+    @rule(
+        "PROVIDER-01",
+        "A router is built where no event loop runs, and a check of a configuration must reach nobody.",
+    )
     def test_the_factory_makes_a_provider_without_a_loop_and_without_touching_the_network(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -54,11 +60,20 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
         assert provider.endpoint is not None, "this contract is for providers that have an endpoint"
         assert transport.requests == [], "making the provider sent a request"
 
+    @rule(
+        "PROVIDER-02",
+        "A mistyped key would be ignored, and found when the setting is missed in production.",
+    )
     def test_unknown_settings_are_refused(self) -> None:
         given_settings = {**self.settings, "no_plugin_has_this_setting": 1}
         with pytest.raises(ValidationError):
             self.factory.settings.model_validate(given_settings)
 
+    @rule(
+        "PROVIDER-03",
+        "The error of a configuration lands in a terminal and a log, with the key that somebody "
+        "put in the wrong place.",
+    )
     def test_settings_are_refused_without_showing_what_they_hold(self) -> None:
         given_settings = {**self.settings, "no_plugin_has_this_setting": KEY}
         with pytest.raises(ValidationError) as caught:
@@ -68,6 +83,11 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
 
     # ── what is sent ────────────────────────────────────────────────────────────────────────────────
 
+    @rule(
+        "PROVIDER-04",
+        "Calls that go elsewhere pass the tests of a network by; without the ids nobody finds a "
+        "request again in the log of the upstream.",
+    )
     @on_virtual_loop
     async def test_a_call_goes_to_the_configured_place_with_the_ids_of_request_and_attempt(self) -> None:
         for ask, reply in self._ways():
@@ -79,6 +99,7 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
             assert sent.headers.get("x-pointsman-request-id") == "req-77", "send `headers=call.headers`"
             assert sent.headers.get("x-pointsman-attempt") == "3", "send `headers=call.headers`"
 
+    @rule("PROVIDER-05", "A key in an address or a body is written to the logs of every proxy on the way.")
     @on_virtual_loop
     async def test_the_credential_stands_in_the_headers_of_authorize_and_nowhere_else(self) -> None:
         for ask, reply in self._ways():
@@ -94,6 +115,11 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
             assert KEY not in str(sent.url), "the credential is in the URL"
             assert KEY.encode() not in sent.content, "the credential is in the body"
 
+    @rule(
+        "PROVIDER-06",
+        "Logs and reports of errors are kept for years, and read by people who may know neither "
+        "keys nor prompts.",
+    )
     def test_no_repr_error_or_log_shows_the_credential_or_the_prompt(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -105,6 +131,11 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
             assert KEY not in text, f"the credential is in {where}"
             assert PROMPT not in text, f"the prompt is in {where}"
 
+    @rule(
+        "PROVIDER-07",
+        "What is sent all the same costs money and answers another question; refused before, it "
+        "goes to a deployment that can.",
+    )
     @on_virtual_loop
     async def test_what_the_upstream_cannot_do_is_refused_before_anything_is_sent(self) -> None:
         bench = Bench(self, CannedReply())
@@ -127,6 +158,10 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
 
     # ── management ──────────────────────────────────────────────────────────────────────────────────
 
+    @rule(
+        "PROVIDER-08",
+        "Callers choose from this list, and health and configuration are checked against it.",
+    )
     @on_virtual_loop
     async def test_models_lists_what_the_upstream_has(self) -> None:
         if self.models_ok is None:
@@ -138,6 +173,11 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
         assert [each.id for each in models] == list(self.models_ok.ids)
         await bench.check_released()
 
+    @rule(
+        "PROVIDER-09",
+        "A probe that is wrong keeps calls away from an upstream that works, or sends them to "
+        "one that does not.",
+    )
     @on_virtual_loop
     async def test_probe_returns_for_a_healthy_upstream_and_raises_for_any_other(self) -> None:
         healthy = self.probe_ok or (self.models_ok.reply if self.models_ok is not None else None)
@@ -157,6 +197,10 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True)
             assert isinstance(error, ProviderError), f"got {error!r}"
             assert len(bench.transport.requests) == 1, "a probe that fails is not repeated"
 
+    @rule(
+        "PROVIDER-10",
+        "Connections that nobody closes pile up with every reload until no more can be opened.",
+    )
     @on_virtual_loop
     async def test_closing_the_provider_closes_what_it_opened(self) -> None:
         bench = Bench(self, self.models_ok.reply if self.models_ok is not None else CannedReply())

@@ -23,6 +23,7 @@ from pointsman.errors import (
 )
 from pointsman.retry import Failure, RetryPolicy
 from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.rules import rule
 
 _ERRORS: tuple[CallError, ...] = (
     Unavailable("down", status=500),
@@ -44,11 +45,13 @@ class RetryContract(Contract, terms=True):
         """A fresh policy, always with the same settings, that takes all its chance from `rng`."""
         raise NotImplementedError("write `make`, which returns a policy")
 
+    @rule("RETRY-01", "No request would be sent at all.")
     def test_a_request_may_make_at_least_one_attempt(self) -> None:
         attempts = self.make(random.Random(1)).attempts  # noqa: S311 - a test's chance
         assert isinstance(attempts, int), f"attempts is {attempts!r}, not a whole number"
         assert attempts >= 1, f"attempts is {attempts}"
 
+    @rule("RETRY-02", "A request would go on for as long as its upstream fails, and its load with it.")
     def test_there_is_no_attempt_beyond_the_last(self) -> None:
         policy = self.make(random.Random(2))  # noqa: S311 - a test's chance
         for failure in _failures(seed=1):
@@ -56,6 +59,11 @@ class RetryContract(Contract, terms=True):
                 delay = policy.delay(failure)
                 assert delay is None, f"{delay} s after the last attempt: {failure}"
 
+    @rule(
+        "RETRY-03",
+        "A delay that is no time to wait breaks off the request in the midst of a failure that "
+        "was survivable.",
+    )
     def test_a_delay_is_a_number_of_seconds_or_none(self) -> None:
         for rng in (random.Random(4), _Extreme(0.0), _Extreme(1.0 - 2**-53)):  # noqa: S311
             policy = self.make(rng)
@@ -66,6 +74,10 @@ class RetryContract(Contract, terms=True):
                     assert math.isfinite(delay), f"{delay} s after {failure}"
                     assert delay >= 0, f"{delay} s after {failure}"
 
+    @rule(
+        "RETRY-04",
+        "Retries that hang on a hidden clock or dice can be neither tested nor explained after the fact.",
+    )
     def test_only_the_time_and_chance_that_are_handed_in_decide(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

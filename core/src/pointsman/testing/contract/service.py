@@ -13,6 +13,7 @@ from pointsman.build.loading import as_config
 from pointsman.router import Router
 from pointsman.service import Service
 from pointsman.testing.contract.enforcement import Contract, check_made
+from pointsman.testing.contract.rules import rule
 from pointsman.testing.scripted import Scripted
 
 _CONFIGURATION = {"providers": {"a": {"type": "scripted"}}, "models": {"m": {"deployments": ["a/x"]}}}
@@ -32,18 +33,27 @@ class ServiceContract(Contract, terms=True):
         """A fresh service of `router`, always with the same settings; its files go to `directory`."""
         raise NotImplementedError("write `make`, which returns a service")
 
+    @rule("SERVICE-01", "The start would go wrong half way, in place of being refused before.")
     def test_it_has_the_interface_of_its_kind(self, tmp_path: Path) -> None:
         async def work(host: _Host) -> None:
             check_made("service", self.make(host.router, tmp_path))
 
         self._try(work)
 
+    @rule(
+        "SERVICE-02",
+        "A router whose start failed closes all its services, also those whose turn never came.",
+    )
     def test_one_that_never_began_can_be_closed(self, tmp_path: Path) -> None:
         async def work(host: _Host) -> None:
             await host.close(self.make(host.router, tmp_path))
 
         self._try(work)
 
+    @rule(
+        "SERVICE-03",
+        "Closing after a failure comes on top of closing at the end, and must not hide the failure.",
+    )
     def test_it_may_be_closed_twice(self, tmp_path: Path) -> None:
         async def work(host: _Host) -> None:
             service = self.make(host.router, tmp_path)
@@ -53,6 +63,10 @@ class ServiceContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule(
+        "SERVICE-04",
+        "A reload that changes its section would fail because the old one still holds a port or a file.",
+    )
     def test_another_can_begin_where_one_was_closed(self, tmp_path: Path) -> None:
         async def work(host: _Host) -> None:
             for _ in range(2):
@@ -62,6 +76,10 @@ class ServiceContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule(
+        "SERVICE-05",
+        "Checking a configuration would start things, and closing a router would leave them behind.",
+    )
     def test_nothing_is_at_work_before_it_begins_and_after_it_is_closed(self, tmp_path: Path) -> None:
         async def work(host: _Host) -> None:
             service = self.make(host.router, tmp_path)

@@ -15,6 +15,7 @@ from pointsman.clock import Rng
 from pointsman.errors import Outcome
 from pointsman.strategy import Member, Sample, Strategy, observes
 from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.rules import rule
 from pointsman.types import ChatRequest, Message
 
 _REQUEST = ChatRequest("public", (Message.user("hello"),))
@@ -41,11 +42,17 @@ class StrategyContract(Contract, terms=True):
         """A fresh strategy with `rng` as its source of chance; None: it does the same every time."""
         raise NotImplementedError("write `make`, which returns a strategy")
 
+    @rule(
+        "STRATEGY-01",
+        "The choice is made within one step of the loop; while one waits, the members that it "
+        "chooses from change.",
+    )
     def test_picking_is_synchronous_and_needs_no_loop(self) -> None:
         strategy, everyone = self._fresh(3)
         picked = strategy.pick(tuple(everyone), _REQUEST)
         assert not inspect.isawaitable(picked), "`pick` is an async function; it must be a plain one"
 
+    @rule("STRATEGY-02", "A model with one deployment left would answer nothing, though that one works.")
     def test_the_only_one_that_is_ready_is_picked(self) -> None:
         for size in (1, 5):
             strategy, everyone = self._fresh(size)
@@ -53,12 +60,14 @@ class StrategyContract(Contract, terms=True):
                 picked = strategy.pick((member,), _REQUEST)
                 assert picked is member, f"{member} was ready alone, and {picked} was picked"
 
+    @rule("STRATEGY-03", "A call would go to a deployment that is down, full or no longer configured.")
     def test_what_is_picked_was_ready_whoever_joins_or_leaves(self) -> None:
         for seed in _SEEDS:
             for ready, picked in _history(self.make(random.Random(seed)), seed):  # noqa: S311
                 found = [each for each in ready if each is picked]
                 assert found, f"seed {seed}: {picked!r} was picked, which is not one of {ready!r}"
 
+    @rule("STRATEGY-04", "Some combination of deployments that are down would make every request fail.")
     def test_every_choice_of_ready_members_can_be_picked_from(self) -> None:
         strategy, everyone = self._fresh(6)
         for bits in [*range(1, 64), *reversed(range(1, 64))]:
@@ -67,6 +76,10 @@ class StrategyContract(Contract, terms=True):
                 member.in_flight = bits * (member.weight + 1) % 5
             assert strategy.pick(ready, _REQUEST) in ready
 
+    @rule(
+        "STRATEGY-05",
+        "What hangs on a hidden clock or dice can be neither tested nor explained after the fact.",
+    )
     def test_the_same_chance_gives_the_same_picks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         before = random.getstate()
         try:
@@ -82,10 +95,15 @@ class StrategyContract(Contract, terms=True):
         finally:
             random.setstate(before)
 
+    @rule("STRATEGY-06", "A dry run would show another choice than the one that is made.")
     def test_without_a_source_of_chance_every_instance_does_the_same(self) -> None:
         for seed in _SEEDS:
             assert self._picks(None, seed) == self._picks(None, seed), f"seed {seed}: other picks"
 
+    @rule(
+        "STRATEGY-07",
+        "With every reload the shares would begin anew, and those first in the list get more than theirs.",
+    )
     def test_a_successor_goes_on_where_its_predecessor_was(self) -> None:
         for seed in _SEEDS:
             rng = random.Random(seed)  # noqa: S311 - a test's chance
@@ -108,6 +126,10 @@ class StrategyContract(Contract, terms=True):
             theirs = [picked.id for _, picked in _rounds(successor, everyone, seed, 40)]
             assert theirs == ours, f"seed {seed}: the successor picks otherwise"
 
+    @rule(
+        "STRATEGY-08",
+        "State comes from an older version or from disk, and a router that cannot take it would not start.",
+    )
     def test_a_state_that_is_none_is_refused_as_a_value_error_or_ignored(self) -> None:
         state = _after_some_picks(self.make(None))
         spoiled = [{**state, key: value} for key in (*state, "other") for value in _NO_STATES]

@@ -20,6 +20,7 @@ from pointsman.clock import LoopClock, system_rng
 from pointsman.plugins.registry import Plugins
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.local_server import PIECES, LocalServer
+from pointsman.testing.contract.rules import rule
 from pointsman.transports.factory import TransportFactory
 from pointsman.transports.httpx_messages import exchange_over
 from pointsman.transports.options import TransportOptions, TransportUnavailable
@@ -70,6 +71,7 @@ class TransportContract(Contract, terms=True):
         )
         return made
 
+    @rule("TRANSPORT-01", "The first call would fail in place of the start.")
     def test_it_has_the_interface_of_its_kind(self) -> None:
         transport = self.make(TransportOptions())
         check_made("transport", transport)
@@ -77,6 +79,7 @@ class TransportContract(Contract, terms=True):
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────
 
+    @rule("TRANSPORT-02", "What is decoded or renamed on the way is decoded twice, or not found.")
     def test_an_answer_comes_as_it_was_sent(self) -> None:
         async def work(bench: _Bench) -> None:
             whole = await bench.told("/whole")
@@ -86,6 +89,11 @@ class TransportContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule(
+        "TRANSPORT-03",
+        "Upstreams check signatures, and names of clients are nobody's business; what is added "
+        "breaks the one and tells the other.",
+    )
     def test_what_goes_out_is_what_the_request_holds(self) -> None:
         async def work(bench: _Bench) -> None:
             await bench.told("/whole", "POST", b"a body")
@@ -98,6 +106,10 @@ class TransportContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule(
+        "TRANSPORT-04",
+        "A redirect would carry the credential elsewhere, and what is asked again is paid for again.",
+    )
     def test_nothing_is_followed_or_asked_again(self) -> None:
         async def work(bench: _Bench) -> None:
             assert [(await bench.told(path)).status for path in ("/moved", "/busy")] == [302, 503]
@@ -107,6 +119,7 @@ class TransportContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule("TRANSPORT-05", "The first token would come with the last.")
     def test_what_has_come_of_an_answer_is_told_before_the_rest_is_sent(self) -> None:
         async def work(bench: _Bench) -> None:
             reply = await bench.ask("/pieces")
@@ -117,6 +130,7 @@ class TransportContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule("TRANSPORT-06", "The call would wait for a body until its time is up.")
     def test_an_answer_without_a_body_is_over_with_its_head(self) -> None:
         async def work(bench: _Bench) -> None:
             for method, path in (("GET", "/empty"), ("HEAD", "/head"), ("GET", "/204"), ("GET", "/304")):
@@ -126,6 +140,7 @@ class TransportContract(Contract, terms=True):
 
     # ── failures ─────────────────────────────────────────────────────────────────────────────────────
 
+    @rule("TRANSPORT-07", "Half an answer would pass for a whole one.")
     def test_an_answer_that_breaks_off_is_an_error_and_never_a_short_one(self) -> None:
         async def work(bench: _Bench) -> None:
             for path in ("/cut", "/cut-chunked", "/broken", "/cut-head", "/gone"):
@@ -133,6 +148,10 @@ class TransportContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule(
+        "TRANSPORT-08",
+        "Only what was surely not sent may be sent again without the danger that it is paid for twice.",
+    )
     def test_an_upstream_that_is_not_there_is_a_connect_error(self) -> None:
         async def work(bench: _Bench) -> None:
             error = await bench.fails("/whole", port=_closed_port())
@@ -142,6 +161,7 @@ class TransportContract(Contract, terms=True):
 
     # ── giving up ────────────────────────────────────────────────────────────────────────────────────
 
+    @rule("TRANSPORT-09", "The upstream goes on computing for somebody who has left.")
     def test_a_call_that_is_given_up_closes_its_connection(self) -> None:
         async def work(bench: _Bench) -> None:
             for path in ("/silent", "/begun"):
@@ -150,6 +170,7 @@ class TransportContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule("TRANSPORT-10", "Callers who have read enough would use up the connections one by one.")
     def test_an_answer_that_is_closed_early_closes_its_connection(self) -> None:
         async def work(bench: _Bench) -> None:
             for close in (_close, _abort):
@@ -160,6 +181,7 @@ class TransportContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule("TRANSPORT-11", "The limit that protects a small server would be no limit.")
     def test_no_more_requests_are_under_way_than_it_may_have(self) -> None:
         async def work(bench: _Bench) -> None:
             first = await bench.ask("/pieces")
@@ -173,6 +195,10 @@ class TransportContract(Contract, terms=True):
 
         self._try(work, max_connections=1)
 
+    @rule(
+        "TRANSPORT-12",
+        "Each failure would take one connection out of use, until a healthy upstream is out of reach.",
+    )
     def test_the_place_is_free_again_however_a_call_ends(self) -> None:
         async def work(bench: _Bench) -> None:
             for end in bench.ends():
@@ -183,11 +209,16 @@ class TransportContract(Contract, terms=True):
 
     # ── its life ─────────────────────────────────────────────────────────────────────────────────────
 
+    @rule(
+        "TRANSPORT-13",
+        "A router is built where no event loop runs, and may be closed before anybody called.",
+    )
     def test_it_can_be_made_without_a_loop_and_closed_without_a_request(self) -> None:
         transport = self.make(TransportOptions())
 
         asyncio.run(_twice_closed(transport))
 
+    @rule("TRANSPORT-14", "A program would not end, because a call waits in a transport that is closed.")
     def test_closing_it_ends_what_is_open(self) -> None:
         async def work(bench: _Bench) -> None:
             begun = await bench.ask("/begun")
@@ -205,6 +236,7 @@ class TransportContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule("TRANSPORT-15", "A second loop, as in tests and notebooks, would hang for ever.")
     def test_another_event_loop_is_served_or_refused(self) -> None:
         async def work(bench: _Bench) -> None:
             async def elsewhere() -> None:
@@ -219,11 +251,16 @@ class TransportContract(Contract, terms=True):
 
     # ── what it says ─────────────────────────────────────────────────────────────────────────────────
 
+    @rule("TRANSPORT-16", "Somebody reads this instead of an answer, and has to know what to change.")
     def test_what_it_refuses_it_says_in_words(self) -> None:
         for what, options in _ASKED.items():
             made = self._made_or_refused(options)
             assert not isinstance(made, str) or len(made.split()) > 2, f"{what}: {made!r} tells nobody why"
 
+    @rule(
+        "TRANSPORT-17",
+        "The password of a proxy, or a key in an address, would stand in every log line of a failure.",
+    )
     def test_neither_a_password_nor_the_way_of_a_request_is_shown(self) -> None:
         async def work(bench: _Bench) -> None:
             await bench.told("/whole")

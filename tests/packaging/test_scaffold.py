@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import shlex
 import tomllib
 import zipfile
 from collections.abc import Mapping
@@ -20,16 +22,25 @@ from pointsman_cli.scaffold.writing import distribution_of, write
 
 WORDS = sorted(BEGINNINGS)
 SAID = re.compile(r"^(?P<word>[\w-]+)/(?P<test>\S+) (?P<outcome>[A-Z]+)", re.MULTILINE)
-CHECK = """
-import os, sys
+TYPE = """
+import asyncio, json, os, sys, threading
 from pointsman_cli.app import run
+from pointsman_simulator import Simulator
 
-for word in sys.argv[1:]:
+loop = asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+simulator = Simulator(seed=1)
+urls = {
+    wire: asyncio.run_coroutine_threadsafe(simulator.add(wire), loop).result(20).base_url
+    for wire in ("openai", "ollama")
+}
+for word, wire, variables, commands in json.loads(sys.argv[1]):
     os.chdir(word)
-    code = run(["config", "check", "pointsman.yaml"])
-    print(f"code of {word}: {code}")
+    os.environ.update(dict.fromkeys(variables, urls[wire]))
+    print(json.dumps({"word": word, "codes": [run(command) for command in commands]}))
     os.chdir("..")
 """
+REFUSED = 4
 
 
 class Made(Struct, frozen=True):
@@ -121,14 +132,58 @@ def test_its_own_tests_pass_as_they_are_written(
     assert bool(of_the_contract) == bool(BEGINNINGS[word].contract), output
 
 
+def to_type(folder: Path) -> list[list[str]]:
+    """What the README of a distribution says to type to try it, but for the simulator, and a check before."""
+    text = (folder / "README.md").read_text("utf-8")
+    section = text[text.index("## Try it") : text.index("## Make it yours")]
+    lines = [shlex.split(line) for line in re.findall(r"^    pointsman (.*)$", section, re.MULTILINE)]
+    return [["config", "check", "pointsman.yaml"], *(each for each in lines if each[0] != "sim")]
+
+
 @pytest.fixture(scope="module")
-def checked(made: Made) -> str:
-    return made.output("python", "-c", CHECK, *WORDS)
+def typed(made: Made) -> dict[str, list[int]]:
+    """The exit codes of what each README says to type, with simulated upstreams in place of real ones."""
+    given = []
+    for word in WORDS:
+        wire = "openai" if {"auth", "openai"} & set(word.split("-")) else "ollama"
+        variables = ["UPSTREAM", "LEFT", "RIGHT", f"{made.names[word].variable}_URL"]
+        given.append([word, wire, variables, to_type(made.folder / word)])
+    output = made.output("python", "-c", TYPE, json.dumps(given))
+    told = [json.loads(line) for line in output.splitlines() if line.startswith('{"word"')]
+    return {each["word"]: each["codes"] for each in told}
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_the_installed_command_takes_its_configuration(checked: str, word: str) -> None:
-    assert f"code of {word}: 0\n" in checked
+def test_what_its_readme_says_to_type_works_with_the_installed_command(
+    typed: dict[str, list[int]], made: Made, word: str
+) -> None:
+    expected = [
+        REFUSED if word == "guard" and "plum" in each[-1] else 0 for each in to_type(made.folder / word)
+    ]
+
+    assert typed[word] == expected
+
+
+def lines_of_code(path: Path) -> int:
+    """Lines that are neither empty nor comments nor docstrings."""
+    tree = ast.parse(text := path.read_text("utf-8"))
+    said: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            said |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return sum(1 for n, line in lines if n not in said and line.strip() and not line.strip().startswith("#"))
+
+
+@pytest.mark.parametrize(("word", "plugin", "with_contract"), [("provider-openai", 20, 40)])
+def test_a_small_plugin_is_small(made: Made, word: str, plugin: int, with_contract: int) -> None:
+    package = made.folder / word / "src" / made.names[word].package
+
+    written = lines_of_code(package / "__init__.py")
+
+    assert written <= plugin
+    (tests,) = (made.folder / word / "tests").glob("*_contract.py")
+    assert written + lines_of_code(package / "contract.py") + lines_of_code(tests) <= with_contract
 
 
 def test_all_that_is_written_has_types_and_style(made: Made) -> None:

@@ -21,7 +21,7 @@ _HOMES = {
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FirstTokenTimeout
         IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
-        NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
+        NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
         PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refused RequestError
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,

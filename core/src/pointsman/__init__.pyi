@@ -55,6 +55,9 @@ from pointsman.errors import (
     NoDeploymentAvailable as NoDeploymentAvailable,
 )
 from pointsman.errors import (
+    NotReady as NotReady,
+)
+from pointsman.errors import (
     Outcome as Outcome,
 )
 from pointsman.errors import (

@@ -13,7 +13,7 @@ from typing import Any
 _HOMES = {
     "pointsman._internal.undecoded": "Undecoded",
     "pointsman.audit": "AuditContext AuditFactory AuditSink",
-    "pointsman.auth": "Auth AuthContext AuthFactory Secret",
+    "pointsman.auth": "Auth AuthContext AuthFactory Outgoing RefreshingAuth Secret SigningAuth",
     "pointsman.builtin.strategies": "LeastConnections RoundRobin Weighted",
     "pointsman.clock": "Clock Rng system_rng",
     "pointsman.context": "Context",
@@ -22,7 +22,7 @@ _HOMES = {
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FallbackOn
         FirstTokenTimeout IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
-        NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
+        NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
         PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refusal Refused RequestError
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,

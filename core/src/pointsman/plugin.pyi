@@ -13,7 +13,16 @@ from pointsman.auth import (
     AuthFactory as AuthFactory,
 )
 from pointsman.auth import (
+    Outgoing as Outgoing,
+)
+from pointsman.auth import (
+    RefreshingAuth as RefreshingAuth,
+)
+from pointsman.auth import (
     Secret as Secret,
+)
+from pointsman.auth import (
+    SigningAuth as SigningAuth,
 )
 from pointsman.builtin.strategies import (
     LeastConnections as LeastConnections,
@@ -96,6 +105,9 @@ from pointsman.errors import (
 )
 from pointsman.errors import (
     NoDeploymentAvailable as NoDeploymentAvailable,
+)
+from pointsman.errors import (
+    NotReady as NotReady,
 )
 from pointsman.errors import (
     Outcome as Outcome,

@@ -20,7 +20,7 @@ from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
-from pointsman.build.loading import as_config
+from pointsman.build.loading import as_config, plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
 from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, UnknownModel, writable
@@ -30,7 +30,6 @@ from pointsman.execution.guarded import begin_guarded
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
 from pointsman.lifecycle import Lifecycle, shutting_down
-from pointsman.plugins.registry import Plugins
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
 from pointsman.requests.messages import Messages, as_messages
@@ -120,7 +119,7 @@ class Router:
         """
         plugins = tuple(plugins)
         config = as_config(source, plugins)
-        found = check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
+        found = check(config, plugins_for(config, plugins), clock=LoopClock(), rng=system_rng())
         config.warn(dict.fromkeys([*config.warnings, *found]))
         return config
 

@@ -117,7 +117,7 @@ def full(folder: Path) -> dict[str, Any]:
         "audit": [{"type": "jsonl", "path": str(folder / "audit")}],
         "control": str(folder / "control.sock"),
         "transport": "nowhere",
-        "plugins": {},
+        "plugins": {"allow": ["x"], "deny": ["y"], "pin": {"z": "1.0"}},
     }  # fmt: skip
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import logging
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -46,11 +48,12 @@ def asked_for() -> set[str]:
 
 
 def example(hook: str) -> Any:
-    """The plugin of the pages that has `hook`."""
-    (text,) = [each for each in BLOCKS if f"def {hook}(" in each]
-    space: dict[str, Any] = {"__name__": f"example_of_{hook}"}
-    exec(compile(text, f"docs/plugins {hook}", "exec", dont_inherit=True), space)
-    return space["plugin"]
+    """The plugin that has `hook`, on the page of its kind."""
+    (kind,) = [kind.name for kind in KINDS.values() if kind.hook == hook]
+    (text,) = [each for each in blocks(f"{kind}.md") if f"def {hook}(" in each and "plugin = " in each]
+    module = sys.modules[f"example_of_{hook}"] = ModuleType(f"example_of_{hook}")
+    exec(compile(text, f"docs/plugins {hook}", "exec", dont_inherit=True), vars(module))
+    return vars(module)["plugin"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,7 +64,7 @@ def test_somebody_asks_for_what_a_hook_offers(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pages_have_an_example_of_each_kind_that_offers_what_its_hook_should(kind: str) -> None:
     hook = KINDS[kind].hook
-    found = [each for each in BLOCKS if f"def {hook}(" in each]
+    found = [each for each in BLOCKS if f"def {hook}(" in each and "plugin = " in each]
 
     assert found
     if kind != "provider":  # two of these, which are installed as packages by the tests of the pages

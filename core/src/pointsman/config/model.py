@@ -23,6 +23,7 @@ from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
 from pointsman.config.kinds import ModelName, ProviderName
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
+from pointsman.config.plugin_rules import PluginsConfig
 from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.sections import (
@@ -120,8 +121,9 @@ class Config(Open):
         default=Named.model_construct(type="auto"),
         description="HTTP implementation: `h1`, `aiohttp` or `httpx`; `auto` takes the first that will do",
     )
-    plugins: dict[str, str] = setting(
-        default_factory=dict, description="the distribution to use for a name that two offer"
+    plugins: PluginsConfig = setting(
+        default=PluginsConfig.model_construct(),
+        description="which installed plugins may be used; and the distribution for a name that two offer",
     )
 
     # Where it came from makes no difference to what it says: two that say the same are equal.

@@ -104,7 +104,8 @@ def _release_failed(
     execution.setting.scrubber.error(error)
     if isinstance(error, ProviderError):
         lease.deployment.live.failed_with(error, now)
-    never_sent = isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
+    never_sent = error.without_credential or isinstance(error, Unsupported)
+    never_sent = never_sent or (isinstance(error, ConnectionFailed) and not error.sent)
     within, timed_out = execution.deadline - now, isinstance(error, AttemptTimeout)
     ending = FailureDetails(error.retry_after, error.refusal, within, timed_out, not never_sent)
     lease.release(outcome, now, tokens, ending)

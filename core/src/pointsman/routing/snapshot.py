@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
 from msgspec import Struct, field
@@ -18,7 +19,7 @@ from pointsman._internal.plugin_errors import OWN, Scrub, fault, is_own
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.audit import AuditSink
-from pointsman.auth import Auth
+from pointsman.auth import Auth, is_plain
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.config import Config, ProviderConfig
 from pointsman.errors import UnknownModel, writable
@@ -35,6 +36,9 @@ from pointsman.routing.entrance import Entrance
 from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
+
+if TYPE_CHECKING:
+    from pointsman.http.renewal import Renewal
 
 log = logging.getLogger("pointsman")
 
@@ -286,6 +290,8 @@ def _can_be_asked_for(model: str) -> bool:
 
 
 async def _close(upstream: Upstream, scrub: Scrub) -> None:
+    if not is_plain(upstream.auth):
+        await _closed("auth", "", cast("Renewal", upstream.auth).aclose, scrub)
     await _closed("provider", upstream.factory.name, upstream.provider.aclose, scrub)
     for client in (*upstream.own, *upstream.for_tokens):
         await _closed("transport", getattr(upstream.config.transport, "type", ""), client.aclose, scrub)

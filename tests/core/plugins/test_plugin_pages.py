@@ -167,6 +167,17 @@ def test_each_factory_has_its_table() -> None:
     assert factories <= {name for _, name, _ in TABLES}
 
 
+def test_the_index_lists_every_context_with_what_it_has_besides() -> None:
+    common = {field.name for field in NAMES["Context"].fields}
+    rows = re.findall(r"^\| [^|]+ \| `(\w+Context)` \|(.*) \|$", PAGES["index.md"], re.MULTILINE)
+    contexts = {name for name in NAMES if name.endswith("Context")} - {"Context"}
+
+    assert {name for name, _ in rows} == contexts
+    for name, said in rows:
+        own = {field.name for field in NAMES[name].fields} - common
+        assert own <= set(re.findall(r"`(\w+)", said)), name
+
+
 # ── examples ─────────────────────────────────────────────────────────────────────────────────────────
 
 

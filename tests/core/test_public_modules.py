@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import pointsman
 import pointsman.plugin as public
+import pointsman.testing
 from pointsman.plugins.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,8 +58,9 @@ def test_the_search_finds_an_import_that_is_not_public() -> None:
     assert set(imported_from_the_core(tree)) == {"pointsman.wire", "pointsman.errors"}
 
 
-def test_the_names_for_plugins_are_those_of_the_stub_that_type_checkers_read() -> None:
-    stub = ast.parse(Path(public.__file__).with_suffix(".pyi").read_text("utf-8"))
+@pytest.mark.parametrize("module", [public, pointsman.testing], ids=lambda each: each.__name__)
+def test_the_names_for_plugins_are_those_of_the_stub_that_type_checkers_read(module: ModuleType) -> None:
+    stub = ast.parse(Path(str(module.__file__)).with_suffix(".pyi").read_text("utf-8"))
     typed = {
         alias.asname: f"{node.module}.{alias.name}"
         for node in stub.body
@@ -65,13 +68,13 @@ def test_the_names_for_plugins_are_those_of_the_stub_that_type_checkers_read() -
         for alias in node.names
     }
 
-    assert list(public.__all__) == sorted(public.__all__)
-    assert set(public.__all__) == set(typed)
+    assert list(module.__all__) == sorted(module.__all__)
+    assert set(module.__all__) == set(typed)
     for name, home in typed.items():
-        assert getattr(public, str(name)) is pkgutil.resolve_name(home)
-    assert set(public.__all__) <= set(dir(public))
+        assert getattr(module, str(name)) is pkgutil.resolve_name(home)
+    assert set(module.__all__) <= set(dir(module))
     with pytest.raises(AttributeError, match="Provder"):
-        _ = public.Provder
+        _ = module.Provder
 
 
 def test_a_plugin_finds_every_error_and_value_that_a_caller_does() -> None:

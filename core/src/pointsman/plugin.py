@@ -6,13 +6,14 @@ stays, and only grows. All else is the router's own and changes without notice.
 Each name is imported from its home when it is first used; type checkers read the stub beside this file.
 """
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 _HOMES = {
     "pointsman._internal.undecoded": "Undecoded",
     "pointsman.audit": "AuditContext AuditFactory AuditSink",
-    "pointsman.auth": "Auth AuthContext AuthFactory Secret",
+    "pointsman.auth": "Auth AuthContext AuthFactory Outgoing RefreshingAuth Secret SigningAuth",
     "pointsman.builtin.strategies": "LeastConnections RoundRobin Weighted",
     "pointsman.clock": "Clock Rng system_rng",
     "pointsman.context": "Context",
@@ -21,13 +22,13 @@ _HOMES = {
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FallbackOn
         FirstTokenTimeout IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
-        NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
+        NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
         PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refusal Refused RequestError
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
-        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
-        RequestEnded RequestStarted RetryPlanned
+        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
+        Reloaded RequestEnded RequestStarted RetryPlanned
     """,
     "pointsman.guard": "Answered Guard GuardCall GuardContext GuardFactory StreamFilter",
     "pointsman.hookspecs": "PointsmanSpec hookimpl",
@@ -81,6 +82,10 @@ _MODULES = {
     "retry_after": "pointsman.wire.retry_after",
 }
 """Those that are modules."""
+_GOING: dict[str, tuple[str, str]] = {}
+"""Names that will go: the version that said so first, and what to write in place of each."""
+_KEPT_FOR = 2
+"""Minor versions in which a name that will go still works, with a warning."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted([*_HOME_OF, *_MODULES])
@@ -93,8 +98,22 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOME_OF[name]), name)
     else:
         raise AttributeError(f"module 'pointsman.plugin' has no attribute {name!r}")
-    globals()[name] = value
+    if name in _GOING:
+        warnings.warn(_farewell(name), DeprecationWarning, stacklevel=2)
+    else:
+        globals()[name] = value
     return value
+
+
+def _farewell(name: str) -> str:
+    since, instead = _GOING[name]
+    return f"pointsman.plugin.{name} is deprecated since {since} and goes with {_gone_with(since)}: {instead}"
+
+
+def _gone_with(since: str) -> str:
+    """The first version without a name that was deprecated in `since`, both as `major.minor`."""
+    major, minor = since.split(".")
+    return f"{major}.{int(minor) + _KEPT_FOR}"
 
 
 def __dir__() -> list[str]:

@@ -18,7 +18,9 @@ from pointsman.types import (
     EmbedResponse,
     GenerateRequest,
     ModelInfo,
+    Request,
 )
+from pointsman.wire.unsent import said_besides
 
 if TYPE_CHECKING:
     from pointsman.http.client import CallTimeouts, Client, Endpoint
@@ -114,6 +116,17 @@ class Provider:
 
     async def aclose(self) -> None:
         """Give back what the provider holds."""
+
+    def takes_only(self, request: Request, *names: str) -> None:
+        """Raise Unsupported when `request` says more than its text and what has one of these `names`.
+
+        Names are fields of a request, `images`, `files` and `audio` for parts of messages, and
+        `message_extra` for what messages, their parts and calls, and tools have in `extra`. `user` and
+        `metadata`, which are labels, may go unsent.
+        """
+        more = said_besides(request, names)
+        if more is not None:
+            raise self._unsupported(more)
 
     def _unsupported(self, what: str) -> Unsupported:
         return Unsupported(f"provider {self.name!r} ({type(self).__name__}) cannot do this: {what}")

@@ -18,11 +18,14 @@ from pointsman._internal.undecoded import decoded_when_read
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
+"""Why an answer ended; what an upstream says otherwise is `other`, with its own word beside it."""
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+"""How much a model is to think before it answers, as callers ask for it."""
 ToolMode = Literal["auto", "none", "required", "tool"]
 FormatKind = Literal["text", "json", "schema"]
 
 JsonObject = Mapping[str, Any]
+"""What JSON calls an object."""
 JsonSchema = Mapping[str, Any]
 
 
@@ -100,6 +103,7 @@ class Audio(Struct, frozen=True):
 
 
 Part = Text | Image | File | Audio
+"""A piece of a message."""
 
 
 class ToolCall(Struct, frozen=True):
@@ -297,6 +301,7 @@ class EmbedRequest(Struct, frozen=True):
 
 
 Request = ChatRequest | GenerateRequest | EmbedRequest
+"""What a caller asks for, whichever way."""
 
 
 # ── responses ────────────────────────────────────────────────────────────────────────────────────────

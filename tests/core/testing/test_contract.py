@@ -24,7 +24,6 @@ from pointsman.errors import (
     RateLimited,
     Truncated,
     Unavailable,
-    Unsupported,
 )
 from pointsman.http.answer import Answer
 from pointsman.http.client import Endpoint
@@ -167,11 +166,11 @@ class Toy(Provider):
         return answer
 
     def check(self, request: ChatRequest) -> None:
-        if request.tools:
-            raise Unsupported("no tools")
+        self.takes_only(request, "extra")
 
     async def post(self, request: ChatRequest, call: Call, *, stream: bool) -> Answer:
-        body = {"model": call.model, "prompt": request.messages[-1].text, "stream": stream}
+        said = [[each.role, each.text] for each in request.messages]
+        body = {"model": call.model, "said": said, "stream": stream, **request.extra}
         return await call.client.send(
             "POST", "/chat", body, timeouts=call.timeouts, headers=call.headers, stream=stream
         )

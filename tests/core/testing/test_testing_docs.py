@@ -14,11 +14,22 @@ from typing import Any
 import pytest
 from plugin_pages import PAGES, TEXT, files, page_of
 
-from pointsman import ConfigError, File, Message, Router, Unsupported
+from pointsman import Config, ConfigError, File, Message, Router, Unsupported
 from pointsman.plugin import PointsmanSpec, hookimpl
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
 from pointsman.testing import CannedReply, ReplayTransport, Scripted
+from pointsman.testing.contract import (
+    AuditContract,
+    Contract,
+    DialectContract,
+    ProviderContract,
+    RetryContract,
+    ServiceContract,
+    StrategyContract,
+    TransportContract,
+    rules_of,
+)
 from pointsman.transports.factory import TransportFactory
 
 pytest_plugins = ["pytester"]
@@ -26,6 +37,7 @@ pytest_plugins = ["pytester"]
 Install = Callable[[str], dict[str, str]]
 OF_THE_PAGES = (
     "pointsman_acme", "pointsman_echo", "pointsman_lightest", "pointsman_spending", "pointsman_backends",
+    "pointsman_once", "pointsman_tally", "pointsman_told", "pointsman_hello", "pointsman_owners",
 )  # fmt: skip
 
 
@@ -130,14 +142,33 @@ async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and
     assert b'"max_completion_tokens":5' in to_other.content
 
 
-def test_the_configuration_of_the_page_is_a_sound_one(install: Install, tmp_path: Path) -> None:
-    install("pointsman-echo")
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGES["provider.md"], flags=re.DOTALL)
+@pytest.mark.parametrize(
+    ("name", "deployment"),
+    [
+        ("pointsman-echo", "here/alto"),
+        ("pointsman-acme", "acme/acme-large"),
+        ("pointsman-lightest", "right/llama3.2"),
+        ("pointsman-owners", "here/llama3.2"),
+    ],
+)
+def test_the_configuration_of_a_page_is_a_sound_one(
+    name: str, deployment: str, install: Install, tmp_path: Path
+) -> None:
+    install(name)
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGES[page_of(name)], flags=re.DOTALL)
     (tmp_path / "pointsman.yaml").write_text(text)
 
     router = Router.from_config(tmp_path / "pointsman.yaml")
 
-    assert "here/alto" in str(router.status())
+    assert deployment in str(router.status())
+
+
+def test_a_program_reads_the_section_of_the_page(install: Install, tmp_path: Path) -> None:
+    install("pointsman-owners")
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGES["section.md"], flags=re.DOTALL)
+    (tmp_path / "pointsman.yaml").write_text(text)
+
+    assert Config.load(tmp_path / "pointsman.yaml").sections["owners"] == {"llama": "ann@example.test"}
 
 
 def test_nothing_of_the_package_is_imported_before_a_configuration_names_it(install: Install) -> None:
@@ -196,18 +227,31 @@ async def test_the_service_of_the_page_lives_with_its_router(install: Install, t
 
 
 @pytest.mark.parametrize(
-    ("name", "passed"), [("pointsman-echo", 29), ("pointsman-lightest", 8), ("pointsman-backends", 7)]
+    ("name", "contract"),
+    [
+        ("pointsman-echo", ProviderContract),
+        ("pointsman-acme", ProviderContract),
+        ("pointsman-lightest", StrategyContract),
+        ("pointsman-once", RetryContract),
+        ("pointsman-tally", AuditContract),
+        ("pointsman-spending", ServiceContract),
+        ("pointsman-told", TransportContract),
+        ("pointsman-backends", DialectContract),
+        ("pointsman-hello", None),
+    ],
 )
-def test_the_contract_tests_of_the_pages_pass(
-    name: str, passed: int, install: Install, pytester: pytest.Pytester
+def test_the_tests_of_the_packages_on_the_pages_pass(
+    name: str, contract: type[Contract] | None, install: Install, pytester: pytest.Pytester
 ) -> None:
-    (contract,) = [text for path, text in install(name).items() if path.startswith("tests/")]
-    pytester.makepyfile(contract)
+    (tests,) = [text for path, text in install(name).items() if path.startswith("tests/")]
+    pytester.makepyfile(tests)
 
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
 
-    skipped = 1 if name == "pointsman-echo" else 0  # it cans no failure half way
-    result.assert_outcomes(passed=passed, skipped=skipped)
+    outcomes = result.parseoutcomes()
+    assert outcomes.keys() <= {"passed", "skipped"}
+    assert sum(outcomes.values()) == (1 if contract is None else len(rules_of(contract)))
+    assert "skipped" not in outcomes or contract is ProviderContract  # not each can all of it
 
 
 def test_the_messages_of_the_pages_are_those_that_one_sees(install: Install, tmp_path: Path) -> None:
@@ -232,6 +276,19 @@ def test_the_messages_of_the_pages_are_those_that_one_sees(install: Install, tmp
         places = [message.find(piece.strip()) for piece in quote.split("…")]
         assert -1 not in places, f"{quote!r} is not in {message!r}"
         assert places == sorted(places)
+
+
+def test_what_the_promise_shows_is_what_a_plugin_for_a_later_version_is_told(
+    install: Install, tmp_path: Path
+) -> None:
+    install("pointsman-echo")
+    (metadata,) = (tmp_path / "pointsman-echo" / "src").glob("*.dist-info/METADATA")
+    metadata.write_text(f"{metadata.read_text()}Requires-Dist: pointsman>=0.9\n")
+
+    said = message_of(config())
+
+    (shown,) = re.findall(r"^provider 'echo' .*", PAGES["compatibility.md"], re.MULTILINE)
+    assert shown in said
 
 
 def message_of(given: dict[str, Any]) -> str:

@@ -65,7 +65,9 @@ def _code_of_ours(error: BaseException) -> int:
     if isinstance(error, errors.MidStreamError) and isinstance(error.cause, errors.CallError):
         cause = _code_of_ours(error.cause)
         return cause if cause == REFUSED else UPSTREAM
-    if isinstance(error, errors.ContentFiltered | errors.PermissionDenied | errors.Refused | errors.RuleNotMet):
+    if isinstance(
+        error, errors.ContentFiltered | errors.PermissionDenied | errors.Refused | errors.RuleNotMet
+    ):
         return REFUSED
     if isinstance(error, errors.ConfigError | errors.PluginError | errors.UnknownModel):
         return USAGE

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from pointsman._internal.scrubber import Scrubber, userinfo
-from pointsman.auth import Auth, Fixed, Secret
+from pointsman.auth import Auth, Fixed, Secret, is_plain
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
@@ -129,7 +129,18 @@ class Providers:
         context = partial(self._draft.contexts.auth, provider=name, http=open_client)
         path: KeyPath = ("providers", name, key)
         auth: Auth | None = self._factories.made("auth", config.credential, path, context)
-        return auth
+        if auth is None or is_plain(auth):
+            return auth
+        from pointsman.http.renewal import Renewal  # most credentials need nothing of it
+
+        return Renewal(
+            auth,
+            clock=self._draft.clock,
+            rng=self._draft.rng,
+            scrubber=self._draft.scrubber,
+            plugin=config.credential.type,
+            provider=name,
+        )
 
     def _know(self, config: ProviderConfig) -> None:
         """Have the secrets of `config` hidden that no plugin gets to see."""
@@ -184,7 +195,7 @@ class Providers:
         before = self._draft.previous.config
         return (
             _reach(old) == _reach(new)
-            and before.plugins.get(old.type) == self._draft.config.plugins.get(new.type)
+            and before.plugins == self._draft.config.plugins
             and before.transport == self._draft.config.transport
             and (old.timeouts.connect or before.timeouts.connect) == self._clients.connect_timeout(new)
         )

@@ -18,6 +18,7 @@ from pointsman.transports.raw import Reply
 from pointsman.wire.status_errors import ID_NAMES, request_id_of, snippet
 
 MAX_BODY = 64 << 20
+"""Bytes of an answer in one piece that are read at most, once it is decompressed."""
 MAX_STREAM = 256 << 20
 _END_WITHIN = 0.05
 _ERROR_WITHIN = 5.0

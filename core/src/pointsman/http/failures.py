@@ -38,13 +38,15 @@ class ExchangeErrors:
     Attributes:
         scrubber: what upstreams say goes through it before it is in an error.
         shown: the base URL without what may be secret in it.
+        auth_type: what the configuration calls the source of the credential.
     """
 
-    __slots__ = ("_plugins", "_url", "scrubber", "shown")
+    __slots__ = ("_plugins", "_url", "auth_type", "scrubber", "shown")
 
     def __init__(self, base_url: str, scrubber: Scrubber, plugins: Used) -> None:
         self._url = base_url
         self._plugins = plugins
+        self.auth_type = plugins.auth
         self.scrubber = scrubber
         self.shown = _without_userinfo(base_url)
 

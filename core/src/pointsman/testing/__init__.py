@@ -2,44 +2,38 @@
 
 The contracts that plugins inherit stand in `pointsman.testing.contract`, which needs pytest and hypothesis;
 nothing here does.
+
+The names are imported when they are first used: the plugin of pytest stands here as well, and everybody who
+has pointsman loads it in every run of pytest.
 """
 
-from pointsman.build.contexts import Contexts
-from pointsman.testing.clock import SystemClock
-from pointsman.testing.faults import Fault, FaultUpstream, Frames
-from pointsman.testing.loop import VirtualLoop, run
-from pointsman.testing.replay import (
-    CannedReply,
-    ReplayTransport,
-    ReplyBody,
-    call_for,
-    client_for,
-    context_for,
-    events_of,
-    provider_for,
-)
-from pointsman.testing.scripted import Scripted, ScriptedAnswer
-from pointsman.testing.shuffle import ShuffleLoop, explore, seeded
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "CannedReply",
-    "Contexts",
-    "Fault",
-    "FaultUpstream",
-    "Frames",
-    "ReplayTransport",
-    "ReplyBody",
-    "Scripted",
-    "ScriptedAnswer",
-    "ShuffleLoop",
-    "SystemClock",
-    "VirtualLoop",
-    "call_for",
-    "client_for",
-    "context_for",
-    "events_of",
-    "explore",
-    "provider_for",
-    "run",
-    "seeded",
-]
+_HOMES = {
+    "pointsman.build.contexts": "Contexts",
+    "pointsman.testing.clock": "SystemClock",
+    "pointsman.testing.faults": "Fault FaultUpstream Frames",
+    "pointsman.testing.loop": "VirtualLoop run",
+    "pointsman.testing.replay": """
+        CannedReply ReplayTransport ReplyBody call_for client_for context_for events_of provider_for
+    """,
+    "pointsman.testing.scripted": "Scripted ScriptedAnswer",
+    "pointsman.testing.shuffle": "ShuffleLoop explore seeded",
+}
+"""The names, by the module that they are imported from when they are first used."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'pointsman.testing' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,14 +8,32 @@ A test of a contract is a rule with an id and a reason. It may be marked as fail
 be replaced or removed.
 """
 
+from importlib.util import find_spec
+
+if missing := [name for name in ("pytest", "hypothesis") if find_spec(name) is None]:
+    raise ModuleNotFoundError(
+        f"the contracts of plugins need {' and '.join(missing)}, which nobody has installed here: "
+        "pip install 'pointsman[testing]'",
+        name=missing[0],
+    )
+
 from pointsman.testing.contract.audit import AuditContract
 from pointsman.testing.contract.auth import AuthContract
-from pointsman.testing.contract.canned import CannedBreak, CannedChat, CannedError, CannedModels, CannedStream
+from pointsman.testing.contract.canned import (
+    CannedBreak,
+    CannedChat,
+    CannedEmbeddings,
+    CannedError,
+    CannedModels,
+    CannedStream,
+)
 from pointsman.testing.contract.dialect import DialectContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
+from pointsman.testing.contract.guard import GuardContract
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.rules import Rule, rule
+from pointsman.testing.contract.selector import SelectorContract
 from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
 from pointsman.testing.contract.transport import TransportContract
@@ -25,15 +43,18 @@ __all__ = [
     "AuthContract",
     "CannedBreak",
     "CannedChat",
+    "CannedEmbeddings",
     "CannedError",
     "CannedModels",
     "CannedStream",
     "Contract",
     "DialectContract",
     "FakeMember",
+    "GuardContract",
     "ProviderContract",
     "RetryContract",
     "Rule",
+    "SelectorContract",
     "ServiceContract",
     "StrategyContract",
     "TransportContract",

@@ -64,6 +64,18 @@ class CannedBreak(_Canned, frozen=True, kw_only=True):
     kind: type[CallError]
 
 
+class CannedEmbeddings(_Canned, frozen=True, kw_only=True):
+    """An answer of vectors, one for each of `texts`, in their order whatever that of the body."""
+
+    texts: Sequence[str]
+    vectors: Sequence[Sequence[float]]
+    usage: Usage = field(default_factory=Usage)
+
+    def __post_init__(self) -> None:
+        if not self.texts or len(self.texts) != len(self.vectors):
+            raise ValueError(f"{len(self.vectors)} vectors for {len(self.texts)} texts; give one for each")
+
+
 class CannedModels(_Canned, frozen=True, kw_only=True):
     """A list of models, and their ids in order."""
 

@@ -24,13 +24,14 @@ from pointsman.testing.contract.enforcement import on_virtual_loop
 from pointsman.testing.contract.failures import EDGE_PAGE, FailureTerms
 from pointsman.testing.contract.harness import KEY, Bench, error_of
 from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.sending import SendingTerms
 from pointsman.testing.contract.subject import PROMPT
 from pointsman.testing.loop import run
 from pointsman.testing.replay import CannedReply, ReplayStep, ReplayTransport, provider_for
 from pointsman.types import EmbedRequest, GenerateRequest, Request
 
 
-class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, terms=True):
+class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, SendingTerms, terms=True):
     """What every provider owes the router, for providers that call through `call.client`.
 
     What a class of tests says of its provider are the attributes of `subject.ProviderSubject`.

@@ -1,0 +1,55 @@
+"""The plugin of pytest: rules of contracts are chosen by their ids, and say in words what is wrong.
+
+Everybody who has pointsman loads this module in every run of pytest. It imports nothing for those whose tests
+are no rules: the rest stands in `pointsman.testing.rule_reports`, which comes with the first rule.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+_REPORTS = "pointsman.testing.rule_reports"
+
+if "pointsman.testing.contract" not in sys.modules:
+    # Of an installed wheel pytest does it by itself; of one that is worked on in its folder it does not.
+    pytest.register_assert_rewrite("pointsman.testing.contract")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pointsman", "contracts of plugins of pointsman")
+    group.addoption(
+        "--pointsman-rule",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this rule, as in PROVIDER-07, or all of a kind, as in PROVIDER; may be given again",
+    )
+    group.addoption(
+        "--pointsman-report",
+        default=None,
+        metavar="FILE",
+        help="write what became of each rule to FILE, as JSON",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    spread = config.getoption("numprocesses", None) is not None  # this process collects nothing then
+    if spread or config.getoption("--pointsman-rule") or config.getoption("--pointsman-report"):
+        _load_reports(config)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    rule = getattr(getattr(item, "function", None), "pointsman_rule", None)
+    if rule is not None:
+        item.extra_keyword_matches.add(rule.id)  # -k finds it
+        item.user_properties.append(("pointsman_rule", rule.id))
+        _load_reports(item.config)
+
+
+def _load_reports(config: pytest.Config) -> None:
+    if not config.pluginmanager.has_plugin(_REPORTS):
+        from pointsman.testing.rule_reports import RuleReports
+
+        config.pluginmanager.register(RuleReports(config), _REPORTS)

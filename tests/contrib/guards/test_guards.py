@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -183,6 +183,7 @@ LONG_KEYS = st.sampled_from(
     st.lists(st.one_of(LONG_KEYS, st.text("ab ,.", max_size=9)), max_size=6),
     st.lists(st.integers(1, 9), min_size=1),
 )
+@settings(deadline=None, max_examples=60)
 def test_no_secret_that_is_split_over_pieces_gets_out_of_any_part_of_a_stream(
     texts: list[str], sizes: list[int]
 ) -> None:
@@ -316,7 +317,9 @@ def test_a_stream_ends_before_the_piece_that_is_too_much() -> None:
 ANSWER = ChatResponse("blue", usage=Usage(3, 1), raw={"id": 1}, deployment="a/x", request_id="req-0")
 
 
-def asked_twice(it: Guard, first: Any, second: Any, answer: Any = ANSWER, *, by: Sequence[str] = ("", "")) -> Any:
+def asked_twice(
+    it: Guard, first: Any, second: Any, answer: Any = ANSWER, *, by: Sequence[str] = ("", "")
+) -> Any:
     """What the guard makes of `second`, when `first` was answered before it."""
     one, two = (call(caller=each) for each in by)
     assert before(it, first, one) is first

@@ -155,7 +155,9 @@ def _head(public: Public) -> str:
 def _short(text: str) -> str:
     if text.startswith("Annotated["):
         return f"{text.partition(',')[0]}, …]"
-    return text if len(text) <= 90 else "…"
+    if len(text) > 90:
+        return "…"
+    return text if '"' in text else text.replace("'", '"')  # as the formatter would, to which this is Python
 
 
 def _way(said: Public | Member) -> str:

@@ -18,6 +18,7 @@ from pointsman import ChatRequest, ChatResponse, Message, TextDelta, Usage, repl
 from pointsman.context import Context
 from pointsman.events import AttemptEnded
 from pointsman.execution.execution import Execution
+from pointsman.execution.guarded import GuardedExecution
 from pointsman.execution.retry_state import RetryState
 from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Endpoint
@@ -56,7 +57,18 @@ def of_the_core() -> list[type[Struct]]:
 KINDS = of_the_core()
 # What changes by design: what one request writes down, its holds on a deployment, what keeps the deployments, and
 # an answer of which not all has been read.
-CHANGE = (Answer, Demand, Execution, Lease, OpenAnswer, Pool, Reservation, RetryState, Whole)
+CHANGE = (
+    Answer,
+    Demand,
+    Execution,
+    GuardedExecution,
+    Lease,
+    OpenAnswer,
+    Pool,
+    Reservation,
+    RetryState,
+    Whole,
+)
 CANARY = "sk-canary-0123456789"
 
 # A field whose name looks like that of a secret is either hidden or stands here, with the reason.

@@ -26,8 +26,8 @@ _HOMES = {
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
-        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
-        RequestEnded RequestStarted RetryPlanned
+        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
+        Reloaded RequestEnded RequestStarted RetryPlanned
     """,
     "pointsman.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",

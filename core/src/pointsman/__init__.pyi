@@ -215,6 +215,7 @@ from pointsman.events import BreakerChanged as BreakerChanged
 from pointsman.events import Event as Event
 from pointsman.events import FirstToken as FirstToken
 from pointsman.events import HealthChanged as HealthChanged
+from pointsman.events import ModelSelected as ModelSelected
 from pointsman.events import Queued as Queued
 from pointsman.events import Reloaded as Reloaded
 from pointsman.events import RequestEnded as RequestEnded

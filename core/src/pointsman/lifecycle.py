@@ -14,14 +14,13 @@ from weakref import proxy
 from pointsman._internal.idle import all_idle, when_all_idle
 from pointsman._internal.scrubber import Scrubber
 from pointsman.build.builder import Plan, plan
-from pointsman.build.loading import as_config
+from pointsman.build.loading import as_config, plugins_for
 from pointsman.build.services import ConfiguredService
 from pointsman.clock import Clock, Rng, system_rng
 from pointsman.config import Config
 from pointsman.errors import ConfigError, NoDeploymentAvailable
 from pointsman.event_log import Journal, refused
 from pointsman.events import Events, Reloaded, log
-from pointsman.plugins.registry import Plugins
 from pointsman.routing.runtime import Running
 from pointsman.routing.snapshot import Snapshot
 from pointsman.service_runner import ServiceRunner
@@ -166,7 +165,7 @@ class Lifecycle:
         router = self._router()
         return plan(
             config,
-            Plugins(self._plugins, choose=config.plugins),
+            plugins_for(config, self._plugins),
             clock=self._clock,
             rng=self.rng,
             events=self._events,

@@ -28,8 +28,8 @@ _HOMES = {
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
-        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
-        RequestEnded RequestStarted RetryPlanned
+        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
+        Reloaded RequestEnded RequestStarted RetryPlanned
     """,
     "pointsman.guard": "Answered Guard GuardCall GuardContext GuardFactory StreamFilter",
     "pointsman.hookspecs": "PointsmanSpec hookimpl",

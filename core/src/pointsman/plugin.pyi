@@ -181,6 +181,9 @@ from pointsman.events import (
     HealthChanged as HealthChanged,
 )
 from pointsman.events import (
+    ModelSelected as ModelSelected,
+)
+from pointsman.events import (
     Queued as Queued,
 )
 from pointsman.events import (

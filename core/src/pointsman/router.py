@@ -20,16 +20,16 @@ from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
-from pointsman.build.loading import as_config
+from pointsman.build.loading import as_config, plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
 from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, UnknownModel, writable
 from pointsman.events import Event, Events, Listener, Progress, RequestEnded
 from pointsman.execution.execution import Execution, begin_request
+from pointsman.execution.guarded import begin_guarded
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
 from pointsman.lifecycle import Lifecycle, shutting_down
-from pointsman.plugins.registry import Plugins
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
 from pointsman.requests.messages import Messages, as_messages
@@ -119,7 +119,7 @@ class Router:
         """
         plugins = tuple(plugins)
         config = as_config(source, plugins)
-        found = check(config, Plugins(plugins, choose=config.plugins), clock=LoopClock(), rng=system_rng())
+        found = check(config, plugins_for(config, plugins), clock=LoopClock(), rng=system_rng())
         config.warn(dict.fromkeys([*config.warnings, *found]))
         return config
 
@@ -248,10 +248,15 @@ class Router:
             if lifecycle.stopping:
                 raise self._refused(operation, request.model, shutting_down(), options)
         snapshot = lifecycle.snapshot
-        try:
-            chain = snapshot.chains.get(request.model) or snapshot.chain(request.model)
-        except UnknownModel as error:
-            raise self._refused(operation, request.model, error, options) from None
+        chain = snapshot.chains.get(request.model)
+        if chain is None:
+            # The first request for its model, one by a full name, or one that something stands before.
+            try:
+                if snapshot.entrance(request.model) is not None:
+                    return begin_guarded(snapshot, request, operation, options)
+                chain = snapshot.chain(request.model)
+            except UnknownModel as error:
+                raise self._refused(operation, request.model, error, options) from None
         return begin_request(snapshot.setting, chain, request, operation, options)
 
     def _refused(self, operation: str, model: object, error: E, options: CallOptions = DEFAULT) -> E:
@@ -317,6 +322,11 @@ class Router:
         public = [
             ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
             for name, pool in self._snapshot.pools.items()
+        ]
+        public += [
+            ModelInfo(name, capabilities=(), raw={"of": list(each.selector.of)})
+            for name, each in self._snapshot.entrances.items()
+            if each.selector is not None
         ]
         upstreams = self._snapshot.upstreams
         listed = await asyncio.gather(*map(self._list, upstreams, upstreams.values()))

@@ -181,6 +181,23 @@ def test_a_plugin_can_offer_a_command(cli, workdir: Path, monkeypatch: pytest.Mo
     assert "command\thello\thello-command\t1.0" in cli("plugins").out
 
 
+def test_a_command_of_a_plugin_that_the_configuration_denies_is_not_imported(
+    cli, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = workdir / "denied_command-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: denied-command\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pointsman.commands]\nhello = denied_command:plugin\n")
+    (workdir / "denied_command.py").write_text("raise AssertionError")
+    monkeypatch.syspath_prepend(workdir)
+    (workdir / "pointsman.yaml").write_text("plugins: {deny: [denied-command]}")
+
+    ran = cli("hello", "you")
+
+    assert ran.code == 2
+    assert "offered by denied-command, which is denied by plugins.deny" in ran.err
+
+
 def complete(words: str) -> list[str]:
     """What a shell offers behind `words`."""
     environment = {**os.environ, "_POINTSMAN_COMPLETE": "zsh_complete", "COMP_WORDS": words}

@@ -24,6 +24,7 @@ from pointsman.builtin.plugin import plugin
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.errors import PluginError
 from pointsman.plugin import PointsmanSpec, hookimpl
+from pointsman.plugins.control import Rules
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import PluginInfo, Plugins
 from pointsman.plugins.versions import unmet
@@ -353,7 +354,7 @@ def test_two_distributions_with_one_name_are_an_error_that_names_both(install: I
 def test_a_choice_settles_a_conflict_however_it_is_spelt(install: Install) -> None:
     install("pointsman-acme", GOOD, "providers: acme")
     install("other-acme", "raise ImportError", "providers: acme")
-    plugins = Plugins(choose={"acme": "Pointsman_Acme"})
+    plugins = Plugins(rules=Rules(choose={"acme": "Pointsman_Acme"}))
 
     assert plugins.provider("acme").name == "acme"
     infos = [each for each in plugins.listing() if each.name == "acme"]
@@ -367,7 +368,7 @@ def test_a_choice_that_is_not_installed_is_an_error(install: Install) -> None:
     install("pointsman-acme", GOOD, "providers: acme")
 
     with pytest.raises(PluginError) as caught:
-        Plugins(choose={"acme": "trusted-acme"}).provider("acme")
+        Plugins(rules=Rules(choose={"acme": "trusted-acme"})).provider("acme")
 
     assert str(caught.value) == (
         "provider 'acme' is to come from 'trusted-acme', which does not offer it; pointsman-acme does"
@@ -381,7 +382,7 @@ def test_claiming_a_built_in_name_is_a_conflict_with_the_core(install: Install) 
         PluginError, match="strategy 'weighted' is offered by other-weighted and by pointsman;"
     ):
         Plugins().strategy("weighted")
-    assert Plugins(choose={"weighted": "pointsman"}).strategy("weighted").name == "weighted"
+    assert Plugins(rules=Rules(choose={"weighted": "pointsman"})).strategy("weighted").name == "weighted"
     assert Plugins().strategy("round_robin").name == "round_robin"
 
 

@@ -144,8 +144,8 @@ plugin = Plugin()
 """
 
 
-@proves("plugins")
-def of_two_distributions_that_offer_a_name_this_one_is_used(setting: Setting) -> None:
+def install_two(setting: Setting) -> dict[str, Any]:
+    """Two distributions that offer the provider type `proven`, and a configuration that uses it."""
     for name in ("proven_one", "proven_two"):
         (setting.folder / f"{name}.py").write_text(PLUGIN)
         info = setting.folder / f"{name}-1.0.dist-info"
@@ -153,7 +153,12 @@ def of_two_distributions_that_offer_a_name_this_one_is_used(setting: Setting) ->
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[pointsman.providers]\nproven = {name}:plugin\n")
     setting.environment.syspath_prepend(setting.folder)
-    base = config("a") | {"providers": {"a": {"type": "proven"}}}
+    return config("a") | {"providers": {"a": {"type": "proven"}}}
+
+
+@proves("plugins")
+def of_two_distributions_that_offer_a_name_this_one_is_used(setting: Setting) -> None:
+    base = install_two(setting)
 
     async def answer(value: dict[str, str]) -> str:
         async with Router.from_config(setting.to(value, base)) as r:
@@ -163,3 +168,37 @@ def of_two_distributions_that_offer_a_name_this_one_is_used(setting: Setting) ->
         asyncio.run(answer({}))
     assert asyncio.run(answer({"proven": "proven-one"})) == "proven_one"
     assert asyncio.run(answer({"proven": "proven-two"})) == "proven_two"
+
+
+def used(given: Any) -> str:
+    async def main() -> str:
+        async with Router.from_config(given) as r:
+            return await ask(r)
+
+    try:
+        return asyncio.run(main())
+    except ConfigError as error:
+        return error.message
+
+
+@proves("plugins.allow")
+def of_two_distributions_only_the_allowed_one_is_there(setting: Setting) -> None:
+    base = install_two(setting)
+    assert used(setting.to(["proven-one"], base)) == "proven_one"
+    assert used(setting.to(["proven-two"], base)) == "proven_two"
+    assert "not named by plugins.allow" in used(setting.to([], base))
+
+
+@proves("plugins.deny")
+def of_two_distributions_the_denied_one_is_not_there(setting: Setting) -> None:
+    base = install_two(setting)
+    assert used(setting.to(["proven-two"], base)) == "proven_one"
+    assert used(setting.to(["proven-one"], base)) == "proven_two"
+    assert "denied by plugins.deny" in used(setting.to(["proven-one", "proven-two"], base))
+
+
+@proves("plugins.pin")
+def a_distribution_of_another_version_is_not_used(setting: Setting) -> None:
+    base = install_two(setting) | {"plugins": {"proven": "proven-one"}}
+    assert used(setting.to({"proven-one": "1.0"}, base)) == "proven_one"
+    assert "pinned to 1.1" in used(setting.to({"proven-one": "1.1"}, base))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -73,8 +74,10 @@ def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
     from pointsman._internal.suggest import did_you_mean
     from pointsman.plugins.registry import Plugins
 
-    plugins = Plugins()
+    plugins = Plugins(rules=_rules(ctx.ensure_object(Asked)))
     others = plugins.names("command")
+    if (left_out := plugins.left_out("command", name)) is not None:
+        raise click.UsageError(left_out, ctx)
     if name in others:
         command = plugins.get("command", name)
         if isinstance(command, click.Command):
@@ -82,6 +85,18 @@ def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
         raise click.UsageError(f"The plugin's {name!r} is no click command", ctx)
     hint = did_you_mean(name, [*COMMANDS, *others], what="there are")
     raise click.UsageError(f"No such command {name!r}; {hint}", ctx)
+
+
+def _rules(asked: Asked) -> Any:
+    """What the configuration, where there is one, says of plugins. Raises ConfigError."""
+    from pathlib import Path
+
+    from pointsman.config.plugin_rules import rules_said
+    from pointsman.config.readers.files import read
+    from pointsman_cli.configured import config_file
+
+    file = config_file(asked, os.environ, Path())
+    return rules_said(None if file is None else read(file).data)
 
 
 def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:

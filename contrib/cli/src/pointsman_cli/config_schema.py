@@ -126,10 +126,10 @@ def _inside(schema: _Schema, key: str, definitions: dict[str, _Schema]) -> tuple
     for each in _choices(schema, definitions):
         if each.get("type") == "array":
             return _inside(each["items"], f"{key}[]", definitions)
-        if isinstance(each.get("additionalProperties"), dict):
-            return _inside(each["additionalProperties"], f"{key}.<name>", definitions)
         if "properties" in each and each.get("title") != "Named":
             return each, f"{key}."
+        if isinstance(each.get("additionalProperties"), dict):
+            return _inside(each["additionalProperties"], f"{key}.<name>", definitions)
     return None, ""
 
 

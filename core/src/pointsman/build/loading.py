@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,11 @@ from pointsman.clock import LoopClock, system_rng
 from pointsman.config import Config
 from pointsman.config.findings import Finding
 from pointsman.plugins.registry import Plugins
+
+
+def plugins_for(config: Config, objects: Iterable[object] = ()) -> Plugins:
+    """What a router with `config` finds by name: in `objects`, and in what is installed and let in."""
+    return Plugins(objects, rules=config.plugins.rules)
 
 
 def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Sequence[object] = ()) -> Config:
@@ -22,8 +27,7 @@ def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Sequence
         return source
 
     def further(rest: Config) -> Sequence[Finding]:
-        known = Plugins(plugins, choose=rest.plugins)
-        return wrong_for_plugins(rest, known, clock=LoopClock(), rng=system_rng())
+        return wrong_for_plugins(rest, plugins_for(rest, plugins), clock=LoopClock(), rng=system_rng())
 
     if isinstance(source, Mapping):
         return Config.from_mapping(source, further=further, plugins=plugins)

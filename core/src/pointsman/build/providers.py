@@ -195,7 +195,7 @@ class Providers:
         before = self._draft.previous.config
         return (
             _reach(old) == _reach(new)
-            and before.plugins.get(old.type) == self._draft.config.plugins.get(new.type)
+            and before.plugins == self._draft.config.plugins
             and before.transport == self._draft.config.transport
             and (old.timeouts.connect or before.timeouts.connect) == self._clients.connect_timeout(new)
         )

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
-from pointsman.config.findings import unknown_key
+from pointsman.config.findings import Finding, unknown_key
 from pointsman.config.problems import KeyPath
 from pointsman.plugins.known_names import PACKAGES
 from pointsman.section import SectionFactory
@@ -57,7 +57,9 @@ class Services:
         sections = draft.plugins.names("section")
         if key not in sections:
             package = PACKAGES["section"].get(key)
-            if package is None:
+            if (left_out := draft.plugins.left_out("section", key)) is not None:
+                draft.found.append(Finding(path, left_out, at_key=True))
+            elif package is None:
                 draft.found.append(unknown_key(path, [*type(draft.config).model_fields, *sections]))
             else:
                 message = "nothing that is installed reads this section, so it does nothing"

@@ -11,6 +11,7 @@ from pointsman._internal.scrubber import Scrubber
 from pointsman.clock import LoopClock, system_rng
 from pointsman.config.document import Document
 from pointsman.config.findings import texts
+from pointsman.config.plugin_rules import rules_said
 from pointsman.config.problems import Problem, config_error
 from pointsman.dialect import Dialect, DialectContext, ForeignDocument, NativeDocument
 from pointsman.errors import PluginError
@@ -30,7 +31,7 @@ def translated(document: Document, plugins: Iterable[object]) -> Translated:
 
     Raises: ConfigError when two dialects know it, when one fails, and for what cannot be translated.
     """
-    known = Plugins(plugins)
+    known = Plugins(plugins, rules=rules_said(document.data))
     foreign = ForeignDocument(document.data)
     matching: list[tuple[_Named, Dialect]] = []
     for name in known.names("dialect"):

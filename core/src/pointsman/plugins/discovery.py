@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
+from typing import Literal
 
 from msgspec import Struct
 
 from pointsman.hookspecs import PROJECT
+from pointsman.plugins.control import NO_RULES, Rules, canonical, named, our_distributions
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.versions import unmet
 
@@ -20,6 +22,20 @@ LIMIT = "POINTSMAN_PLUGINS"
 """The environment variable that says which third-party plugins count: `none`, or names of distributions."""
 _PREFIX = f"{PROJECT}."
 """What all groups of entry points begin with."""
+
+
+OTHER_GROUPS = frozenset({"pointsman.contracts"})
+"""Groups of ours that no plugins are in: what the kit looks for."""
+
+StateOfOthers = Literal["left out", "denied", "not allowed"]
+
+
+class LeftOut(Struct, frozen=True):
+    """Why a claim does not count. `error`: a sentence; `because`: the end of one about its distribution."""
+
+    state: StateOfOthers
+    error: str
+    because: str
 
 
 class Claim(Struct, frozen=True):
@@ -39,10 +55,12 @@ class Installed:
 
     Args:
         environ: where `POINTSMAN_PLUGINS` is looked up; None: that of the process.
+        rules: which of them are let in, among those that the variable lets in.
     """
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None, rules: Rules = NO_RULES) -> None:
         self._environ = environ
+        self._rules = rules
 
     @property
     def claims(self) -> dict[tuple[str, str], list[Claim]]:
@@ -50,14 +68,19 @@ class Installed:
         return self._metadata[0]
 
     @property
-    def left_out(self) -> list[Claim]:
-        """Those that `POINTSMAN_PLUGINS` leaves out."""
+    def left_out(self) -> dict[Claim, LeftOut]:
+        """Those that `POINTSMAN_PLUGINS` or the configuration leaves out, and why."""
         return self._metadata[1]
 
     @property
     def unreadable(self) -> dict[str, str]:
         """The distributions whose metadata cannot be read, and why."""
         return self._metadata[2]
+
+    @property
+    def astray(self) -> list[Claim]:
+        """Those in groups that look like ours and are not; their `kind` is the group."""
+        return self._metadata[3]
 
     @cached_property
     def version_of_core(self) -> str | None:
@@ -83,11 +106,29 @@ class Installed:
                 return f"requires {CORE}{wanted}, and this is {version}"
         return None
 
+    def _reason(self, claim: Claim, allowed: frozenset[str] | None) -> LeftOut | None:
+        """Why a claim does not count; the variable is asked first, and what it leaves out nothing lets in."""
+        if allowed is not None and canonical(claim.distribution) not in allowed:
+            return LeftOut(
+                "left out",
+                f"{LIMIT} does not name {claim.distribution}",
+                f"which {LIMIT} in the environment leaves out; name it there, or take the variable away",
+            )
+        refusal = self._rules.refusal(claim.distribution)
+        if refusal is None:
+            return None
+        said, help = refusal
+        state: StateOfOthers = "denied" if said.startswith("is denied") else "not allowed"
+        return LeftOut(state, f"{claim.distribution} {said}; {help}", f"which {said}; {help}")
+
     @cached_property
-    def _metadata(self) -> tuple[dict[tuple[str, str], list[Claim]], list[Claim], dict[str, str]]:
+    def _metadata(
+        self,
+    ) -> tuple[dict[tuple[str, str], list[Claim]], dict[Claim, LeftOut], dict[str, str], list[Claim]]:
         claims: dict[tuple[str, str], list[Claim]] = {}
-        left_out: list[Claim] = []
+        left_out: dict[Claim, LeftOut] = {}
         unreadable: dict[str, str] = {}
+        astray: list[Claim] = []
         allowed = _allowed(os.environ if self._environ is None else self._environ)
         for each in distributions():
             try:
@@ -96,14 +137,17 @@ class Installed:
                 unreadable[_directory(each)] = f"its metadata cannot be read: {short(error)}"
                 continue
             for claim in found:
-                if allowed is not None and canonical(claim.distribution) not in allowed:
-                    left_out.append(claim)
+                if claim.kind not in KINDS:
+                    astray.append(claim)
+                    continue
+                if (reason := self._reason(claim, allowed)) is not None:
+                    left_out[claim] = reason
                     continue
                 others = claims.setdefault((claim.kind, claim.name), [])
                 # The same distribution twice on the path, as editable installs have it: the first one counts.
                 if all(canonical(each.distribution) != canonical(claim.distribution) for each in others):
                     others.append(claim)
-        return claims, left_out, unreadable
+        return claims, left_out, unreadable, astray
 
 
 def _allowed(environ: Mapping[str, str]) -> frozenset[str] | None:
@@ -111,11 +155,7 @@ def _allowed(environ: Mapping[str, str]) -> frozenset[str] | None:
     said = environ.get(LIMIT, "").strip()
     if not said:
         return None
-    from pointsman.plugins.known_names import PACKAGES  # hardly anybody sets it
-
-    ours = {package for packages in PACKAGES.values() for package in packages.values()}
-    names = () if said.lower() == "none" else said.split(",")
-    return frozenset({*ours, *(canonical(name.strip()) for name in names)})
+    return frozenset({*our_distributions(), *named(said)})
 
 
 def _claims_of(distribution: Distribution) -> Iterator[Claim]:
@@ -123,11 +163,12 @@ def _claims_of(distribution: Distribution) -> Iterator[Claim]:
     if _PREFIX not in (distribution.read_text("entry_points.txt") or ""):
         return
     kinds = {kind.group: kind.name for kind in KINDS.values()}
-    if ours := [each for each in distribution.entry_points if each.group in kinds]:
+    ours = [each for each in distribution.entry_points if each.group.startswith(_PREFIX)]
+    if ours := [each for each in ours if each.group not in OTHER_GROUPS]:
         about = _about(distribution)
         for entry_point in ours:
             yield Claim(
-                kinds[entry_point.group],
+                kinds.get(entry_point.group, entry_point.group),
                 entry_point.name,
                 about.name,
                 about.version,
@@ -167,11 +208,6 @@ def _directory(distribution: Distribution) -> str:
     """Some name for a distribution whose metadata cannot be read."""
     path = getattr(distribution, "_path", None)
     return getattr(path, "name", None) or "a distribution without a name"
-
-
-def canonical(distribution: str) -> str:
-    """The name of a distribution as package indexes compare it."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def short(error: BaseException) -> str:

@@ -11,10 +11,12 @@ from msgspec import Struct
 from pointsman._internal.plugin_errors import OWN
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth, RefreshingAuth, SigningAuth
+from pointsman.guard import Guard
 from pointsman.http.client import Endpoint
 from pointsman.provider import Provider
 from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import RetryPolicy
+from pointsman.selector import Selector
 from pointsman.strategy import Strategy
 from pointsman.wire.retry_after import RateHeaders
 
@@ -50,6 +52,8 @@ INTERFACES = {
     "retry": _Interface(plain=("delay",), whole=RetryPolicy, own=("delay",)),
     "strategy": _Interface(plain=("pick", "members", "state", "restore"), whole=Strategy, own=("pick",)),
     "audit": _Interface(plain=("__call__", "close"), whole=AuditSink, own=("__call__",)),
+    "guard": _Interface(awaited=("before", "after"), plain=("stream",), whole=Guard),
+    "selector": _Interface(awaited=("choose",), whole=Selector, own=("choose",)),
     "dialect": _Interface(plain=("matches", "read")),
     "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
@@ -221,4 +225,15 @@ def _of_strategy(made: Any) -> str | None:
     return None
 
 
-_ATTRIBUTES = {"provider": _of_provider, "retry": _of_retry, "strategy": _of_strategy}
+def _of_guard(made: Any) -> str | None:
+    if all(_function(getattr(made, name)) is getattr(Guard, name) for name in ("before", "after", "stream")):
+        return "which does nothing: write before(), after() or stream()"
+    return None
+
+
+_ATTRIBUTES = {
+    "provider": _of_provider,
+    "retry": _of_retry,
+    "strategy": _of_strategy,
+    "guard": _of_guard,
+}

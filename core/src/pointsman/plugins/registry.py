@@ -15,11 +15,13 @@ import pluggy
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pointsman._internal.suggest import did_you_mean
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.errors import PluginError
 from pointsman.hookspecs import PROJECT, PointsmanSpec
-from pointsman.plugins.discovery import CORE, LIMIT, Claim, Installed, canonical, short
+from pointsman.plugins.control import NO_RULES, Rules, canonical
+from pointsman.plugins.discovery import CORE, Claim, Installed, short
 from pointsman.plugins.kinds import KINDS, Kind
 from pointsman.plugins.validation import Loaded, Manager, PluginFault, fault_of
 from pointsman.provider import ProviderFactory
@@ -27,21 +29,32 @@ from pointsman.retry import RetryFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
 
-State = Literal["built in", "not loaded", "loaded", "broken", "conflict", "not chosen", "left out"]
+State = Literal[
+    "built in",
+    "not loaded",
+    "loaded",
+    "broken",
+    "conflict",
+    "not chosen",
+    "left out",
+    "denied",
+    "not allowed",
+]
 
 
 class PluginInfo(Struct, frozen=True):
     """One name that somebody offers.
 
     Attributes:
-        kind: a key of `KINDS`.
+        kind: a key of `KINDS`; the name of a group of entry points that is none of ours.
         name: as configurations use it; "" for a plugin so broken that it has none.
         distribution: what to `pip install`; None for an object that was passed in.
         version: of the distribution, None where unknown.
         module: where the plugin object is, such as `pointsman_ollama:plugin`.
         state: "conflict": two distributions claim the name and nothing settles it; "not chosen": it was
-            settled in favour of another; "left out": by `POINTSMAN_PLUGINS`.
-        error: why it is broken or in conflict.
+            settled in favour of another; "left out": by `POINTSMAN_PLUGINS`; "denied", "not allowed": by the
+            configuration.
+        error: why it is broken, in conflict or not let in.
         hooks: what the plugin implements; () before it is loaded.
     """
 
@@ -60,7 +73,7 @@ class Plugins:
 
     Args:
         plugins: objects with hooks, which win over everything that is installed.
-        choose: name → distribution, where two distributions claim one name.
+        rules: what the configuration says of them.
         environ: where `POINTSMAN_PLUGINS` is looked up; None: that of the process.
     """
 
@@ -68,18 +81,18 @@ class Plugins:
         self,
         plugins: Iterable[object] = (),
         *,
-        choose: Mapping[str, str] | None = None,
+        rules: Rules = NO_RULES,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         from pointsman.builtin.plugin import plugin as builtin
 
         self.manager: pluggy.PluginManager = Manager(PROJECT)
         self.manager.add_hookspecs(PointsmanSpec)
-        self._choose = {name: canonical(each) for name, each in (choose or {}).items()}
+        self._rules = rules
         self._objects: dict[int, Loaded] = {}
         self._builtin = self._take(builtin, f"{CORE}.builtin:plugin", None)  # ours, so it is not tried before
         self._passed = [self._register(each, _describe(each)) for each in plugins]
-        self._installed = Installed(environ)
+        self._installed = Installed(environ, rules)
         self._outcomes: dict[Claim, Loaded | _Broken] = {}
 
     def provider(self, name: str) -> ProviderFactory:
@@ -127,8 +140,16 @@ class Plugins:
             return self._from_claim(claim)
         if built_in is not None:
             return built_in
-        self._refuse_left_out(kind, name)
+        if (why := self.left_out(kind, name)) is not None:
+            raise PluginError(why)
         raise self._unknown(kind, name)
+
+    def left_out(self, kind: str, name: str) -> str | None:
+        """Why nobody offers `name`, though one that is installed would; None when none would."""
+        for claim, reason in self._installed.left_out.items():
+            if (claim.kind, claim.name) == (kind, name):
+                return f"{kind} {name!r} is offered by {claim.distribution}, {reason.because}"
+        return None
 
     def origin(self, kind: str, name: str) -> str:
         """Where what `get` returns comes from: a distribution, or the place of an object passed in."""
@@ -154,7 +175,7 @@ class Plugins:
         infos = [info for each in self._passed for info in self._object_infos(each, None, "loaded")]
         infos += self._object_infos(self._builtin, CORE, "built in")
         infos += [self._info(claim) for claims in self._installed.claims.values() for claim in claims]
-        infos += [self._info(claim) for claim in self._installed.left_out]
+        infos += [self._info(claim) for claim in (*self._installed.left_out, *self._installed.astray)]
         infos += [
             PluginInfo("", "", name, None, "", "broken", error)
             for name, error in self._installed.unreadable.items()
@@ -186,7 +207,7 @@ class Plugins:
 
     def _chosen(self, kind: str, name: str, claims: Sequence[Claim], *, built_in: bool) -> Claim | None:
         """The claim to follow; None when there is none, or when the built-in plugin is meant."""
-        chosen = self._choose.get(name)
+        chosen = self._rules.chosen(name)
         offered = [claim.distribution for claim in claims] + [CORE] * built_in
         for claim in claims:
             if chosen == canonical(claim.distribution):
@@ -227,6 +248,8 @@ class Plugins:
         upgrade = f"pip install --upgrade {claim.distribution}"
         if (misfit := self._installed.misfit(claim)) is not None:
             return _Broken(misfit, None, upgrade)
+        if (unpinned := self._broken_pin(claim)) is not None:
+            return _Broken(unpinned[0], None, unpinned[1])
         try:
             plugin = claim.entry_point.load()
         except Exception as error:  # somebody else's module: anything can happen
@@ -245,6 +268,10 @@ class Plugins:
             return _Broken(message, None, upgrade, loaded.hooks)
         return loaded
 
+    def _broken_pin(self, claim: Claim) -> tuple[str, str] | None:
+        """What keeps the distribution of `claim` from being what it is pinned to, and what would help."""
+        return self._rules.broken_pin(claim.entry_point.dist, claim.distribution, claim.version)
+
     def _register(self, plugin: object, where: str) -> Loaded:
         """`plugin` among those of the manager, once; an invalid one stays outside and knows why."""
         known = self._objects.get(id(plugin))
@@ -255,15 +282,6 @@ class Plugins:
             self.manager.register(plugin, f"{where}#{len(self._objects)}")
         taken = self._objects[id(plugin)] = Loaded(plugin, where, self.manager, fault)
         return taken
-
-    def _refuse_left_out(self, kind: str, name: str) -> None:
-        """Raises PluginError when somebody would offer `name`, were it not for `POINTSMAN_PLUGINS`."""
-        for claim in self._installed.left_out:
-            if (claim.kind, claim.name) == (kind, name):
-                raise PluginError(
-                    f"{kind} {name!r} is offered by {claim.distribution}, which {LIMIT} in the environment "
-                    "leaves out; name it there, or take the variable away"
-                )
 
     def _unknown(self, kind: str, name: str) -> PluginError:
         from pointsman.plugins.known_names import (
@@ -282,6 +300,11 @@ class Plugins:
                 return (
                     f" {claims[0].distribution} offers {other} {name!r}; a {kind} is an entry point in the "
                     f"group {KINDS[kind].group}, and not in {KINDS[other].group}"
+                )
+        for claim in self._installed.astray:
+            if claim.name == name:
+                return (
+                    f" {claim.distribution} names it in the group {claim.kind}: {_no_such_group(claim.kind)}"
                 )
         return ""
 
@@ -308,8 +331,10 @@ class Plugins:
             state, error = "broken", outcome.message
         elif outcome is not None:
             state = "loaded"
-        elif claim in self._installed.left_out:
-            state, error = "left out", f"{LIMIT} does not name {claim.distribution}"
+        elif (left_out := self._installed.left_out.get(claim)) is not None:
+            state, error = left_out.state, left_out.error
+        elif claim.kind not in KINDS:
+            state, error = "broken", _no_such_group(claim.kind)
         else:
             state, error = self._standing(claim)
         return PluginInfo(
@@ -333,8 +358,11 @@ class Plugins:
             return "conflict", error.message
         if chosen != claim:
             return "not chosen", None
-        misfit = self._installed.misfit(claim)
-        return ("not loaded", None) if misfit is None else ("broken", misfit)
+        if (misfit := self._installed.misfit(claim)) is not None:
+            return "broken", misfit
+        if (unpinned := self._broken_pin(claim)) is not None:
+            return "broken", f"{unpinned[0]}; {unpinned[1]}"
+        return "not loaded", None
 
 
 class _Broken(Struct, frozen=True):
@@ -344,6 +372,11 @@ class _Broken(Struct, frozen=True):
     cause: BaseException | None
     help: str
     hooks: tuple[str, ...] = ()
+
+
+def _no_such_group(group: str) -> str:
+    groups = [kind.group for kind in KINDS.values()]
+    return f"there is no group {group} of entry points; {did_you_mean(group, groups, what='there are')}"
 
 
 def _conflict(kind: str, name: str, offered: Sequence[str]) -> str:

@@ -45,6 +45,16 @@ def unmet(requirement: str, version: str) -> str | None:
     return None if met else wanted
 
 
+def same_release(one: str, other: str) -> bool:
+    """Whether two versions are one: written alike, or numbers that are equal, as 1.2 and 1.2.0."""
+    if one == other:
+        return True
+    if not all(re.fullmatch(r"\d+(?:\.\d+)*", each) for each in (one, other)):
+        return False
+    length = 1 + max(one.count("."), other.count("."))
+    return _padded(_numbers(one), length) == _padded(_numbers(other), length)
+
+
 def _numbers(release: str) -> tuple[int, ...]:
     return tuple(map(int, release.split(".")))
 

@@ -1,0 +1,96 @@
+"""What stands under `plugins`: which installed plugins may be used, and as what they must come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+
+from pointsman._internal.settings import setting
+from pointsman._internal.suggest import nearest
+from pointsman.config.kinds import Word
+from pointsman.config.sections import Open
+from pointsman.plugins.control import HASH, NO_RULES, Rules, canonical, our_distributions
+
+
+def _pin(pin: str) -> str:
+    if pin.startswith(HASH):
+        if not re.fullmatch(r"[0-9a-f]{64}", pin.removeprefix(HASH)):
+            raise ValueError(
+                "expected sha256: and 64 digits 0-9 and a-f, as `pointsman plugins list --json` shows"
+            )
+    elif not re.fullmatch(r"[0-9][0-9A-Za-z.+!_-]*", pin):
+        raise ValueError("expected one version, such as 1.2.0, or sha256:… of what is installed; no range")
+    return pin
+
+
+Pin = Annotated[str, AfterValidator(_pin)]
+
+
+class PluginsConfig(Open):
+    """Which installed plugins may be used, and as what. Further keys are names that two of them offer."""
+
+    allow: list[Word] | None = setting(
+        default=None,
+        description="the distributions beside pointsman's own that may be used; without it all, `[]`: none",
+    )
+    deny: list[Word] = setting(
+        default_factory=list, description="distributions that may not be used, whatever `allow` says"
+    )
+    pin: dict[Word, Pin] = setting(
+        default_factory=dict,
+        description="what a distribution must be: a version, or `sha256:…`; anything else is not imported",
+    )
+
+    @property
+    def rules(self) -> Rules:
+        """What holds for the plugins of a router with this configuration."""
+        allow = None if self.allow is None else tuple(self.allow)
+        return Rules(choose=self.settings, allow=allow, deny=tuple(self.deny), pin=self.pin)
+
+    def hidden(self) -> dict[str, Any]:
+        return dict(self.more)  # names of distributions are no secrets
+
+    def check(self, _context: object) -> None:
+        wrong = [
+            _wrong(_no_distribution(name, value), (name,), value)
+            for name, value in self.more.items()
+            if not (isinstance(value, str) and value)
+        ]
+        wrong += [
+            _wrong("is one of pointsman's own, which are not denied here; uninstall it", ("deny", n), each)
+            for n, each in enumerate(self.deny)
+            if canonical(each) in our_distributions()
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data("plugins", wrong, hide_input=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = super().__get_pydantic_json_schema__(core, handler)
+        return {**schema, "additionalProperties": {"type": "string", "minLength": 1}}
+
+
+def rules_said(document: object) -> Rules:
+    """What a document that nobody has checked says of plugins; where that cannot be, only ours are let in."""
+    said = document.get("plugins") if isinstance(document, Mapping) else None
+    if not isinstance(said, Mapping) or {"allow", "deny", "pin"}.isdisjoint(said):
+        return NO_RULES  # in the document of another program the key may mean anything
+    try:
+        return PluginsConfig.model_validate(said).rules
+    except ValidationError:
+        return Rules(allow=())
+
+
+def _wrong(message: str, place: tuple[str | int, ...], value: object) -> InitErrorDetails:
+    return {"type": PydanticCustomError("plugins", message), "loc": place, "input": value}
+
+
+def _no_distribution(name: str, value: object) -> str:
+    meant = nearest(name, ("allow", "deny", "pin"))
+    if meant is not None and isinstance(value, list | dict):
+        return f"unknown key {name!r}; did you mean {meant!r}?"
+    return "expected the name of a distribution, such as pointsman-ollama: which one the name is to come from"

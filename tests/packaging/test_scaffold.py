@@ -158,7 +158,7 @@ def test_what_its_readme_says_to_type_works_with_the_installed_command(
     typed: dict[str, list[int]], made: Made, word: str
 ) -> None:
     expected = [
-        REFUSED if word == "guard" and "plum" in each[-1] else 0 for each in to_type(made.folder / word)
+        REFUSED if word == "guard" and "quince" in each[-1] else 0 for each in to_type(made.folder / word)
     ]
 
     assert typed[word] == expected

@@ -17,7 +17,9 @@ from pointsman import Router
 from pointsman.plugin import (
     AuditFactory,
     AuditSink,
+    AuthFactory,
     DialectFactory,
+    NotReady,
     PointsmanError,
     PointsmanSpec,
     Provider,
@@ -25,15 +27,18 @@ from pointsman.plugin import (
     RateLimited,
     RetryFactory,
     RetryPolicy,
+    Secret,
     SectionFactory,
     Service,
     ServiceFactory,
+    SigningAuth,
     Strategy,
     StrategyFactory,
     TransportFactory,
     Unavailable,
     hookimpl,
 )
+from pointsman.plugins.kinds import KINDS
 from pointsman.testing import Scripted
 from pointsman_cli.app import cli
 from pointsman_openai import OpenAIProvider, OpenAISettings
@@ -188,6 +193,30 @@ async def says_later(self: Any, request: Any, call: Any) -> Any:
     raise RateLimited("slow down", retry_after="2")  # type: ignore[arg-type]
 
 
+def auth(**members: Any) -> Made:
+    """One that signs, before an upstream that believes nobody."""
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, stream=httpx.ByteStream(b"{}"))
+
+    members.setdefault("sign", lambda self, outgoing: {"x-signature": "1"})
+    kind = type("Keys", (SigningAuth,), members)
+    here = {
+        "type": "openai",
+        "base_url": "http://127.0.0.1:9/v1",
+        "auth": {"type": "keys"},
+        "transport": "told",
+    }
+    given = {"providers": {"a": here}, "models": {"m": {"deployments": ["a/x"]}}, "retry": "none"}
+    silent = TransportFactory("told", None, lambda _context: httpx.MockTransport(answer))
+    factory = AuthFactory("keys", BaseModel, lambda _context: kind())
+    return given, [offering("pointsman_auth", factory), offering("pointsman_transports", silent)]
+
+
+async def gives_what_has_ended(self: Any) -> None:
+    self.current = lambda: Secret("key-1", ends=3600.0 - 1e9)
+
+
 WRONG: dict[str, Sequence[Callable[[], Made]]] = {
     "strategy.md": (
         lambda: strategy(name="lightes"),
@@ -198,6 +227,14 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: strategy(pick=raising(IndexError)),
         lambda: strategy(observed=raising(ValueError)),
         lambda: strategy(settings={"slack": 2}),
+    ),
+    "auth.md": (
+        lambda: auth(sign=awaited),
+        lambda: auth(current=raising(NotReady)),
+        lambda: auth(current=raising(NotReady), refresh=a_raising(KeyError)),
+        lambda: auth(current=raising(NotReady), refresh=gives_what_has_ended),
+        lambda: auth(sign=lambda self, outgoing: {"Host": "other"}),
+        lambda: auth(),
     ),
     "retry.md": (
         lambda: retry(delay=...),
@@ -317,8 +354,7 @@ def test_a_command_that_is_not_there_is_told_as_its_page_says() -> None:
     assert holds(told, "".join(quoted("command.md")[0]))
 
 
-def test_every_page_with_such_a_table_is_examined() -> None:
-    pages = {page for page, text in PAGES.items() if "| you see |" in text and page.islower()}
-    elsewhere = {"troubleshooting.md", "command.md"}  # by test_testing_docs; by the tests of the command line
+def test_every_page_of_a_kind_with_such_a_table_is_examined() -> None:
+    pages = {f"{kind}.md" for kind in KINDS} | {"openai-compatible.md"}
 
-    assert pages - elsewhere == set(WRONG)
+    assert {page for page in pages if "| you see |" in PAGES[page]} - {"command.md"} == set(WRONG)

@@ -63,6 +63,13 @@ BEGINNINGS = {
         requires=("pointsman-ollama",),
         for_tests=("pointsman-simulator",),
     ),
+    "guard": Beginning(
+        "guard",
+        "what stands around requests and their answers",
+        ("pointsman.guards",),
+        "guard",
+        requires=(_PYDANTIC,),
+    ),
     "provider": Beginning(
         "provider",
         "a server with an API of its own",
@@ -93,6 +100,13 @@ BEGINNINGS = {
         "service",
         requires=(_PYDANTIC,),
         names=("service",),
+    ),
+    "selector": Beginning(
+        "selector",
+        "which model a request goes to",
+        ("pointsman.selectors",),
+        "selector",
+        requires=(_PYDANTIC,),
     ),
     "service": Beginning(
         "service",

@@ -175,7 +175,9 @@ def lines_of_code(path: Path) -> int:
     return sum(1 for n, line in lines if n not in said and line.strip() and not line.strip().startswith("#"))
 
 
-@pytest.mark.parametrize(("word", "plugin", "with_contract"), [("provider-openai", 20, 40)])
+@pytest.mark.parametrize(
+    ("word", "plugin", "with_contract"), [("provider-openai", 20, 40), ("auth-signing", 40, 60)]
+)
 def test_a_small_plugin_is_small(made: Made, word: str, plugin: int, with_contract: int) -> None:
     package = made.folder / word / "src" / made.names[word].package
 

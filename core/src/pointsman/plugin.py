@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "pointsman._internal.regular_files": "read_regular",
     "pointsman._internal.undecoded": "Undecoded",
     "pointsman.audit": "AuditContext AuditFactory AuditSink",
     "pointsman.auth": "Auth AuthContext AuthFactory Outgoing RefreshingAuth Secret SigningAuth",

@@ -1,4 +1,5 @@
 from pointsman._internal import jsonio as jsonio
+from pointsman._internal.regular_files import read_regular as read_regular
 from pointsman._internal.undecoded import Undecoded as Undecoded
 from pointsman.audit import AuditContext as AuditContext
 from pointsman.audit import AuditFactory as AuditFactory

@@ -306,6 +306,8 @@ class Router:
 
         Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each model in
             the order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
+            Besides, where there are any, `guards` in order, and `selector`: what it could pick, and which of
+            them is the default, whose `pick` and `chain` are told.
         Raises: UnknownModel, InvalidRequest.
         """
         from pointsman.status import explain

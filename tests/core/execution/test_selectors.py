@@ -305,6 +305,69 @@ async def test_a_selector_s_model_is_listed_and_can_be_asked_for_as_any_other() 
     assert results == []
 
 
+async def test_explaining_asks_no_selector_and_says_what_it_could_pick_and_where_the_default_would_go() -> (
+    None
+):
+    setting = given(default="large", guards=["marks"])
+    setting["guards"] = ["marks"]
+    setting["models"]["small"]["guards"] = ["knows"]
+    plugins = [Scripted(), Picking(raises(AssertionError())), Around([])]
+    async with Router.from_config(setting, plugins=plugins) as r:
+        r.disable("a/x")
+        told, plain = r.explain("auto", "hi"), r.explain("small", "hi")
+
+    assert told["guards"] == ["marks", "marks"]
+    assert told["selector"] == {
+        "selector": "picks",
+        "default": "large",
+        "within": 2.0,
+        "candidates": [
+            {"model": "small", "ready": False, "guards": ["knows"]},
+            {"model": "large", "ready": True, "guards": []},
+        ],
+    }
+    assert (told["model"], told["pick"], [each["model"] for each in told["chain"]]) == (
+        "auto",
+        "b/x",
+        ["large"],
+    )
+    assert (plain["guards"], "selector" in plain) == (["marks", "knows"], False)
+
+
+async def test_the_status_says_what_stands_before_each_model() -> None:
+    setting = given()
+    setting["models"]["small"]["guards"] = ["marks"]
+    plugins = [Scripted(), Picking(lambda *_given: "small"), Around([])]
+    async with Router.from_config(setting, plugins=plugins) as r:
+        status = r.status()
+
+    assert {name: each["guards"] for name, each in status["models"].items()} == {
+        "small": ["marks"],
+        "large": [],
+    }
+    assert status["selectors"] == {
+        "auto": {
+            "selector": "picks",
+            "of": ["small", "large"],
+            "default": "small",
+            "within": 2.0,
+            "guards": [],
+        }
+    }
+
+
+async def test_a_stream_goes_to_the_model_that_the_selector_picks() -> None:
+    async with made(lambda *_given: "large") as r:
+        heard = Heard(r)
+        async with r.stream("auto", "hi") as stream:
+            text = "".join([event.text async for event in stream])
+
+    assert (text, stream.response.deployment, stream.deployment) == ("ok", "b/x", "b/x")
+    assert [(each.model, each.pool, each.operation) for each in heard.requests] == [
+        ("auto", "large", "stream")
+    ]
+
+
 async def test_a_reload_keeps_a_selector_that_stays_what_it_is() -> None:
     class Counts(Selector):
         def __init__(self) -> None:

@@ -23,8 +23,10 @@ from pointsman.testing.contract import (
     AuditContract,
     Contract,
     DialectContract,
+    GuardContract,
     ProviderContract,
     RetryContract,
+    SelectorContract,
     ServiceContract,
     StrategyContract,
     TransportContract,
@@ -38,6 +40,7 @@ Install = Callable[[str], dict[str, str]]
 OF_THE_PAGES = (
     "pointsman_acme", "pointsman_echo", "pointsman_lightest", "pointsman_spending", "pointsman_backends",
     "pointsman_once", "pointsman_tally", "pointsman_told", "pointsman_hello", "pointsman_owners",
+    "pointsman_hide", "pointsman_by_length",
 )  # fmt: skip
 
 
@@ -237,6 +240,8 @@ async def test_the_service_of_the_page_lives_with_its_router(install: Install, t
         ("pointsman-spending", ServiceContract),
         ("pointsman-told", TransportContract),
         ("pointsman-backends", DialectContract),
+        ("pointsman-hide", GuardContract),
+        ("pointsman-by-length", SelectorContract),
         ("pointsman-hello", None),
     ],
 )

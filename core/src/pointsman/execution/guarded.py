@@ -13,9 +13,12 @@ from pointsman.errors import NoDeploymentAvailable
 from pointsman.events import RequestStarted
 from pointsman.execution.accounting import end_request, fail_request
 from pointsman.execution.execution import Execution, Operation
+from pointsman.execution.filtering import Filters
+from pointsman.execution.guarded_stream import AnsweredStream, FilteredAttempt
 from pointsman.execution.guards_at_work import GuardAtWork, Response, after, before
 from pointsman.execution.retry_state import NO_FAILURES
 from pointsman.execution.selecting import select
+from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.execution.time_limits import deadline_passed
 from pointsman.guard import Answered, GuardCall
 from pointsman.requests.call_options import CallOptions
@@ -23,7 +26,7 @@ from pointsman.requests.requirements import merged
 from pointsman.routing.deployment import Demand
 from pointsman.routing.entrance import ConfiguredGuard, Entrance
 from pointsman.routing.snapshot import Snapshot
-from pointsman.types import Request
+from pointsman.types import ChatResponse, Request
 
 T = TypeVar("T")
 
@@ -52,13 +55,27 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
             result, answer = "ok", cast("Response", await super().run(operation))
         else:
             result, answer = answered.result, own_answer(self, answered)
-        if self.operation == "stream":
-            return cast("T", answer)
         with _ended(self):
             for each in reversed(self.passed):
                 answer = await after(self, each, answer)
         end_request(self, result)
         return cast("T", answer)
+
+    async def open(self) -> StreamAttempt | AnsweredStream:
+        """The stream, with something of the answer read or all of it. Raises: as `run`."""
+        with _ended(self):
+            answered = await self.enter()
+        if answered is None:
+            attempt = cast("FilteredAttempt", await super().run(FilteredAttempt))
+            with _ended(self):
+                await attempt.begin(self.passed)
+            return attempt
+        with _ended(self):
+            response = own_answer(self, answered)
+            assert isinstance(response, ChatResponse)
+            stream = AnsweredStream(response, Filters(self, self.passed))
+        end_request(self, answered.result)
+        return stream
 
     async def enter(self) -> Answered | None:
         """Pass the guards and choose the model; the answer, where a guard has one.

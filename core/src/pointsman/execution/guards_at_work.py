@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
 
 T = TypeVar("T")
+R = TypeVar("R", bound=ChatResponse | EmbedResponse)
 Response = ChatResponse | EmbedResponse
 Wrong = str | None
 """What is wrong with what a guard gave back, after its name; None when nothing is."""
@@ -185,7 +186,7 @@ _SAID = ("text", "reasoning", "reasoning_blocks", "refusal", "tool_calls", "extr
 """What of an answer its `raw` says, too."""
 
 
-def without_old_raw(response: Response, given: Response) -> Response:
+def without_old_raw(response: R, given: R) -> R:
     """`given`, without what the upstream sent where a guard changed what that says."""
     if given is response or given.raw is None or given.raw is not response.raw:
         return given

@@ -399,8 +399,8 @@ class Client:
 
 _KEPT_AT_MOST = 64
 """Paths of a client, beyond which it forgets what it keeps of them."""
-_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
-"""These say how long their body is, also when there is none; the last because aiohttp says it anyway."""
+_WITH_BODY = ("POST", "PUT", "PATCH")
+"""These say how long their body is, also when there is none."""
 _OURS = frozenset((b"connection", b"content-length", b"content-type", b"host", b"transfer-encoding"))
 """Fields for which no request may have a value of its own without a closer look."""
 

@@ -143,6 +143,7 @@ class ProviderFactory(Struct, frozen=True):
         needs_key: without a credential this type cannot work (unless a base_url of one's own is given).
         key_variable: the environment variable that usually holds the credential.
         default_base_url: where the calls go when the configuration does not say.
+        models: those that are offered, where that is known without asking; () where the upstream is asked.
     """
 
     name: str
@@ -152,3 +153,4 @@ class ProviderFactory(Struct, frozen=True):
     default_base_url: str | None = None
     needs_key: bool = False
     key_variable: str | None = None
+    models: Sequence[ModelInfo] = ()

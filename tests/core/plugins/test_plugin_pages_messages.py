@@ -17,7 +17,9 @@ from pointsman import Router
 from pointsman.plugin import (
     AuditFactory,
     AuditSink,
+    AuthFactory,
     DialectFactory,
+    NotReady,
     PointsmanError,
     PointsmanSpec,
     Provider,
@@ -25,9 +27,11 @@ from pointsman.plugin import (
     RateLimited,
     RetryFactory,
     RetryPolicy,
+    Secret,
     SectionFactory,
     Service,
     ServiceFactory,
+    SigningAuth,
     Strategy,
     StrategyFactory,
     TransportFactory,
@@ -189,6 +193,30 @@ async def says_later(self: Any, request: Any, call: Any) -> Any:
     raise RateLimited("slow down", retry_after="2")  # type: ignore[arg-type]
 
 
+def auth(**members: Any) -> Made:
+    """One that signs, before an upstream that believes nobody."""
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, stream=httpx.ByteStream(b"{}"))
+
+    members.setdefault("sign", lambda self, outgoing: {"x-signature": "1"})
+    kind = type("Keys", (SigningAuth,), members)
+    here = {
+        "type": "openai",
+        "base_url": "http://127.0.0.1:9/v1",
+        "auth": {"type": "keys"},
+        "transport": "told",
+    }
+    given = {"providers": {"a": here}, "models": {"m": {"deployments": ["a/x"]}}, "retry": "none"}
+    silent = TransportFactory("told", None, lambda _context: httpx.MockTransport(answer))
+    factory = AuthFactory("keys", BaseModel, lambda _context: kind())
+    return given, [offering("pointsman_auth", factory), offering("pointsman_transports", silent)]
+
+
+async def gives_what_has_ended(self: Any) -> None:
+    self.current = lambda: Secret("key-1", ends=3600.0 - 1e9)
+
+
 WRONG: dict[str, Sequence[Callable[[], Made]]] = {
     "strategy.md": (
         lambda: strategy(name="lightes"),
@@ -199,6 +227,14 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: strategy(pick=raising(IndexError)),
         lambda: strategy(observed=raising(ValueError)),
         lambda: strategy(settings={"slack": 2}),
+    ),
+    "auth.md": (
+        lambda: auth(sign=awaited),
+        lambda: auth(current=raising(NotReady)),
+        lambda: auth(current=raising(NotReady), refresh=a_raising(KeyError)),
+        lambda: auth(current=raising(NotReady), refresh=gives_what_has_ended),
+        lambda: auth(sign=lambda self, outgoing: {"Host": "other"}),
+        lambda: auth(),
     ),
     "retry.md": (
         lambda: retry(delay=...),

@@ -315,9 +315,10 @@ async def seen(made: Made, log: pytest.LogCaptureFixture) -> list[str]:
     return told + [record.getMessage() for record in log.records]
 
 
-def quoted(page: str) -> list[str]:
+def quoted(page: str, heading: str = "") -> list[str]:
     """The first column of the table of what goes wrong, each row's first quotation."""
-    table = PAGES[page].partition("| you see |")[2].partition("\n\n")[0]
+    table = PAGES[page].partition(heading)[2] if heading else PAGES[page]
+    table = table.partition("| you see |")[2].partition("\n\n")[0]
     cells = [row.split("|")[1].strip() for row in table.splitlines()[2:]]
     return [next(each for each in re.findall(r"``(.+?) ?``|`([^`]+)`", cell)) for cell in cells]  # type: ignore[misc]
 
@@ -346,6 +347,17 @@ async def test_each_message_in_the_table_of_a_page_is_what_one_sees(
     assert len(quotes) == len(told)
     for quote, messages in zip(quotes, told, strict=True):
         assert any(holds(message, quote) for message in messages), f"{quote!r} is not in {messages!r}"
+
+
+@pytest.mark.parametrize(("n", "members"), [(0, {"stream": says_text}), (1, {"chat": a_raising(KeyError)})])
+async def test_what_fails_in_a_call_is_told_as_the_page_says(
+    n: int, members: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    quotes = quoted("troubleshooting.md", "\n## It fails in a call\n")
+
+    messages = await seen(provider(**members), caplog)
+
+    assert any(holds(message, "".join(quotes[n])) for message in messages), messages
 
 
 def test_a_command_that_is_not_there_is_told_as_its_page_says() -> None:

@@ -28,6 +28,7 @@ from pointsman.testing.contract.canned import (
     CannedStream,
 )
 from pointsman.testing.contract.dialect import DialectContract
+from pointsman.testing.contract.distribution import PluginContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
@@ -48,6 +49,7 @@ __all__ = [
     "Contract",
     "DialectContract",
     "FakeMember",
+    "PluginContract",
     "ProviderContract",
     "RetryContract",
     "Rule",

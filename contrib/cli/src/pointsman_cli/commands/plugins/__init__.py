@@ -1,4 +1,4 @@
-"""`pointsman plugins list|…`."""
+"""`pointsman plugins list|check|…`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pointsman_cli.subcommands import Subcommands
 
 COMMANDS = {
     "list": "List what is installed.",
+    "check": "Try the contracts of an installed plugin.",
 }
 """Every subcommand with its one line of help: the attribute `command` of the module of its name here."""
 

@@ -23,8 +23,10 @@ from pointsman.testing.contract import (
     AuditContract,
     Contract,
     DialectContract,
+    GuardContract,
     ProviderContract,
     RetryContract,
+    SelectorContract,
     ServiceContract,
     StrategyContract,
     TransportContract,
@@ -143,16 +145,18 @@ async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and
 
 
 @pytest.mark.parametrize(
-    ("name", "deployment"),
+    ("name", "known"),
     [
         ("pointsman-echo", "here/alto"),
         ("pointsman-acme", "acme/acme-large"),
         ("pointsman-lightest", "right/llama3.2"),
         ("pointsman-owners", "here/llama3.2"),
+        ("pointsman-hide", "hide"),
+        ("pointsman-by-length", "by_length"),
     ],
 )
 def test_the_configuration_of_a_page_is_a_sound_one(
-    name: str, deployment: str, install: Install, tmp_path: Path
+    name: str, known: str, install: Install, tmp_path: Path
 ) -> None:
     install(name)
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGES[page_of(name)], flags=re.DOTALL)
@@ -160,7 +164,7 @@ def test_the_configuration_of_a_page_is_a_sound_one(
 
     router = Router.from_config(tmp_path / "pointsman.yaml")
 
-    assert deployment in str(router.status())
+    assert known in str(router.status())
 
 
 def test_a_program_reads_the_section_of_the_page(install: Install, tmp_path: Path) -> None:
@@ -238,6 +242,8 @@ async def test_the_service_of_the_page_lives_with_its_router(install: Install, t
         ("pointsman-told", TransportContract),
         ("pointsman-backends", DialectContract),
         ("pointsman-hello", None),
+        ("pointsman-hide", GuardContract),
+        ("pointsman-by-length", SelectorContract),
     ],
 )
 def test_the_tests_of_the_packages_on_the_pages_pass(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,3 +161,22 @@ async def test_a_configuration_with_rules_sends_each_request_where_they_say() ->
         ("large", "rule 2: contains", False),
         ("large", "rule 1: operation", False),
     ]
+
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "configuration.md").read_text("utf-8")
+
+
+def test_the_page_lists_what_a_rule_can_say() -> None:
+    table = PAGE.partition("| key of a rule |")[2].partition("\n\n")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE))
+
+    assert listed == {name: field.description for name, field in ModelRule.model_fields.items()}
+
+
+def test_the_configuration_of_the_page_is_a_sound_one(tmp_path: Path) -> None:
+    section = PAGE.partition("### Guards and selectors")[2]
+    (tmp_path / "pointsman.yaml").write_text(section.partition("```yaml\n")[2].partition("```")[0])
+
+    told = Router.from_config(tmp_path / "pointsman.yaml").explain("auto", "hello")
+
+    assert [each["model"] for each in told["selector"]["candidates"]] == ["small", "large"]

@@ -76,12 +76,11 @@ def page() -> str:
     links = _links(
         [heading for topic, of in there.items() for heading in (topic, *(each.name for each in of))]
     )
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, *(f"- [{topic}](#{links[topic]})" for topic in there)]
     for topic, of in there.items():
-        listed = ", ".join(f"[`{each.name}`](#{links[each.name]})" for each in of)
-        parts.append(f"- [{topic}](#{links[topic]}): {listed}")
-    for topic, of in there.items():
-        parts += ["", f"## {topic}", *(_hooks() if topic == "Hooks" else ())]
+        # One to a line: what two people add side by side is put together without a conflict.
+        parts += ["", f"## {topic}", "", *(f"[`{each.name}`](#{links[each.name]})" for each in of)]
+        parts += _hooks() if topic == "Hooks" else ()
         for public in of:
             parts += [
                 "",

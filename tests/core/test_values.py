@@ -88,6 +88,8 @@ SHOWN: Mapping[str, str] = {
     "ProviderFactory.key_variable": "the name of a variable",
 }
 SECRETIVE = re.compile(r"url|proxy|headers|cookie|secret|passw|credential|auth|(?:^|_)key")
+PRIVATE = ("Outgoing.body",)
+"""What holds no secret of ours, and is shown to nobody all the same."""
 
 
 def name_of(kind: type[Struct], field: str) -> str:
@@ -107,6 +109,7 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
     for kind in KINDS:
         secretive = [each for each in kind.__struct_fields__ if SECRETIVE.search(each)]
         secretive = [each for each in secretive if name_of(kind, each) not in SHOWN]
+        secretive += [each for each in kind.__struct_fields__ if name_of(kind, each) in PRIVATE]
         if secretive:
             others = {each: f"open-{each}" for each in kind.__struct_fields__}
             value = kind(**others | dict.fromkeys(secretive, CANARY))
@@ -118,6 +121,9 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
     assert hidden == {
         "Endpoint.base_url",
         "Endpoint.headers",
+        "Outgoing.body",
+        "Outgoing.headers",
+        "Outgoing.url",
         "ProviderContext.base_url",
         "TransportOptions.proxy",
     }
@@ -131,7 +137,9 @@ def test_what_holds_a_secret_shows_the_rest() -> None:
     endpoint = Endpoint(f"https://me:{CANARY}@host", {"x-key": CANARY})
     options = TransportOptions(max_connections=3, proxy=f"http://me:{CANARY}@proxy")
 
-    assert re.fullmatch(r"Endpoint\(authorize=<function bearer at \w+>, rates=None\)", repr(endpoint))
+    assert re.fullmatch(
+        r"Endpoint\(authorize=<function bearer at \w+>, rates=None, patterns=\(\)\)", repr(endpoint)
+    )
     assert repr(options) == (
         "TransportOptions(max_connections=3, connect_timeout=5.0, keepalive_expiry=15.0, http2=False,"
         " ca_file=None, client_cert=None, trust_env=False)"

@@ -1,4 +1,5 @@
 from pointsman._internal import jsonio as jsonio
+from pointsman._internal.regular_files import read_regular as read_regular
 from pointsman._internal.undecoded import Undecoded as Undecoded
 from pointsman.audit import AuditContext as AuditContext
 from pointsman.audit import AuditFactory as AuditFactory
@@ -489,6 +490,9 @@ from pointsman.wire.error_meaning import (
 )
 from pointsman.wire.error_meaning import (
     recognise as recognise,
+)
+from pointsman.wire.error_patterns import (
+    ErrorPattern as ErrorPattern,
 )
 from pointsman.wire.large_bodies import (
     base64_of as base64_of,

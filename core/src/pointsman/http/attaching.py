@@ -21,6 +21,7 @@ from pointsman.transports.raw import Reply, RequestTemplate
 Send = Callable[[RequestTemplate, tuple[str, ...], bytes], Awaitable[Reply]]
 _KEPT_AT_MOST = 64
 """Templates with the present credential, beyond which they are made anew."""
+_BODILESS = ("GET", "HEAD", "OPTIONS", "TRACE")
 FRAMING = frozenset((b"connection", b"content-length", b"host", b"transfer-encoding"))
 """Fields by which a message is sent: they are signed as they stand."""
 
@@ -100,12 +101,11 @@ class Attaching:
         values: tuple[str, ...],
         content: bytes,
     ) -> RequestTemplate:
-        fields = [*template.fields, *template.own_fields(values, content)]
-        headers = {
-            name.decode("ascii"): value.decode("latin-1")
-            for name, value in fields
-            if name != b"authorization"
-        }
+        # Where a length may be left out, not every transport does; so it is said, for it is signed.
+        counted = template.counted or template.method not in _BODILESS
+        bare = self._with(template, {}, values, without=b"authorization", counted=counted)
+        fields = (*bare.fields, *bare.own_fields((), content))
+        headers = {name.decode("ascii"): value.decode("latin-1") for name, value in fields}
         outgoing = Outgoing(template.method, _written(template), MappingProxyType(headers), content)
         try:
             returned = sign(outgoing)
@@ -113,8 +113,7 @@ class Attaching:
             if isinstance(failure, CallError):
                 raise
             raise self._errors.auth_fault("sign", failure) from failure
-        signature = self._sendable(returned)
-        return self._with(template, signature, values, without=b"authorization")
+        return self._with(bare, self._sendable(returned))
 
     def _sendable(self, returned: Any) -> dict[bytes, bytes]:
         """What `sign` returned, as it goes out. Raises PluginError."""
@@ -142,6 +141,7 @@ class Attaching:
         more: Mapping[bytes, bytes],
         values: tuple[str, ...] | None = None,
         without: bytes = b"",
+        counted: bool = False,
     ) -> RequestTemplate:
         """`template` with `more` fields in place of those of the same names; with `values` for one call."""
         fields = dict(template.fields)
@@ -149,12 +149,14 @@ class Attaching:
             own = zip(template.own, values, strict=True)
             fields |= {name: value.encode("latin-1") for name, value in own}
         fields.pop(without, None)
+        if counted:
+            fields.pop(b"content-length", None)
         return RequestTemplate(
             template.method,
             template.url,
             {**fields, **more},
             template.own if values is None else (),
-            counted=template.counted,
+            counted=counted or template.counted,
             extensions=template.extensions,
         )
 

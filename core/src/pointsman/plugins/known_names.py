@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pointsman._internal.suggest import nearest
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
+    "auth": dict.fromkeys(("http_signature", "oauth_client_credentials"), "pointsman-auth-http"),
     "provider": {
         "claude": "pointsman-claude",
         "localai": "pointsman-localai",
@@ -20,6 +21,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "strategy": dict.fromkeys(
         ("affinity", "cheapest", "peak_ewma", "power_of_two", "warm"), "pointsman-strategies"
     ),
+    "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
     "section": {
         "assistants": "pointsman-assistants",

@@ -47,6 +47,14 @@ BEGINNINGS = {
         requires=(_PYDANTIC,),
         for_tests=("pointsman-openai", "pointsman-simulator"),
     ),
+    "auth-signing": Beginning(
+        "auth",
+        "a source of credentials that signs each call",
+        ("pointsman.auth",),
+        "auth",
+        requires=(_PYDANTIC,),
+        for_tests=("pointsman-openai", "pointsman-simulator"),
+    ),
     "command": Beginning(
         "command",
         "a command: pointsman NAME",
@@ -62,6 +70,13 @@ BEGINNINGS = {
         "dialect",
         requires=("pointsman-ollama",),
         for_tests=("pointsman-simulator",),
+    ),
+    "guard": Beginning(
+        "guard",
+        "what stands around requests and their answers",
+        ("pointsman.guards",),
+        "guard",
+        requires=(_PYDANTIC,),
     ),
     "provider": Beginning(
         "provider",
@@ -93,6 +108,13 @@ BEGINNINGS = {
         "service",
         requires=(_PYDANTIC,),
         names=("service",),
+    ),
+    "selector": Beginning(
+        "selector",
+        "which model a request goes to",
+        ("pointsman.selectors",),
+        "selector",
+        requires=(_PYDANTIC,),
     ),
     "service": Beginning(
         "service",

@@ -642,7 +642,7 @@ def _found() -> Plugins:
 
 def play(seed: int, tally: Tally | None = None) -> None:
     """Run the script of `seed`. Raises Failed, with a note of the seed, when anything is wrong after it."""
-    with seeded(seed), patch.object(lifecycle, "Plugins", lambda *_, **__: _found()):
+    with seeded(seed), patch.object(lifecycle, "plugins_for", lambda *_: _found()):
         run(_play(script(seed), Tally() if tally is None else tally), partial(ShuffleLoop, seed))
 
 

@@ -1,4 +1,4 @@
-"""For all tests: whoever lets a well-known secret out fails, whatever else the test was about."""
+"""For all tests: whoever lets a well-known secret out fails; wheels are built once for all that need some."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from collections.abc import Generator
 
 import pytest
 from canaries import found_in
+from wheelhouse import Wheelhouse
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Wheelhouse:
+    """Builds wheels, those of the workspace only once, and makes environments of them."""
+    return Wheelhouse(tmp_path_factory.mktemp("wheelhouse"))
 
 
 @pytest.hookimpl(wrapper=True)

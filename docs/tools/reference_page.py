@@ -76,12 +76,11 @@ def page() -> str:
     links = _links(
         [heading for topic, of in there.items() for heading in (topic, *(each.name for each in of))]
     )
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, *(f"- [{topic}](#{links[topic]})" for topic in there)]
     for topic, of in there.items():
-        listed = ", ".join(f"[`{each.name}`](#{links[each.name]})" for each in of)
-        parts.append(f"- [{topic}](#{links[topic]}): {listed}")
-    for topic, of in there.items():
-        parts += ["", f"## {topic}", *(_hooks() if topic == "Hooks" else ())]
+        # One to a line: what two people add side by side is put together without a conflict.
+        parts += ["", f"## {topic}", "", *(f"[`{each.name}`](#{links[each.name]})" for each in of)]
+        parts += _hooks() if topic == "Hooks" else ()
         for public in of:
             parts += [
                 "",
@@ -155,7 +154,9 @@ def _head(public: Public) -> str:
 def _short(text: str) -> str:
     if text.startswith("Annotated["):
         return f"{text.partition(',')[0]}, …]"
-    return text if len(text) <= 90 else "…"
+    if len(text) > 90:
+        return "…"
+    return text if '"' in text else text.replace("'", '"')  # as the formatter would, to which this is Python
 
 
 def _way(said: Public | Member) -> str:

@@ -18,6 +18,7 @@ from pointsman import ChatRequest, ChatResponse, Message, TextDelta, Usage, repl
 from pointsman.context import Context
 from pointsman.events import AttemptEnded
 from pointsman.execution.execution import Execution
+from pointsman.execution.guarded import GuardedExecution
 from pointsman.execution.retry_state import RetryState
 from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Endpoint
@@ -56,7 +57,18 @@ def of_the_core() -> list[type[Struct]]:
 KINDS = of_the_core()
 # What changes by design: what one request writes down, its holds on a deployment, what keeps the deployments, and
 # an answer of which not all has been read.
-CHANGE = (Answer, Demand, Execution, Lease, OpenAnswer, Pool, Reservation, RetryState, Whole)
+CHANGE = (
+    Answer,
+    Demand,
+    Execution,
+    GuardedExecution,
+    Lease,
+    OpenAnswer,
+    Pool,
+    Reservation,
+    RetryState,
+    Whole,
+)
 CANARY = "sk-canary-0123456789"
 
 # A field whose name looks like that of a secret is either hidden or stands here, with the reason.
@@ -76,6 +88,8 @@ SHOWN: Mapping[str, str] = {
     "ProviderFactory.key_variable": "the name of a variable",
 }
 SECRETIVE = re.compile(r"url|proxy|headers|cookie|secret|passw|credential|auth|(?:^|_)key")
+PRIVATE = ("Outgoing.body",)
+"""What holds no secret of ours, and is shown to nobody all the same."""
 
 
 def name_of(kind: type[Struct], field: str) -> str:
@@ -95,6 +109,7 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
     for kind in KINDS:
         secretive = [each for each in kind.__struct_fields__ if SECRETIVE.search(each)]
         secretive = [each for each in secretive if name_of(kind, each) not in SHOWN]
+        secretive += [each for each in kind.__struct_fields__ if name_of(kind, each) in PRIVATE]
         if secretive:
             others = {each: f"open-{each}" for each in kind.__struct_fields__}
             value = kind(**others | dict.fromkeys(secretive, CANARY))
@@ -106,6 +121,9 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
     assert hidden == {
         "Endpoint.base_url",
         "Endpoint.headers",
+        "Outgoing.body",
+        "Outgoing.headers",
+        "Outgoing.url",
         "ProviderContext.base_url",
         "TransportOptions.proxy",
     }

@@ -21,13 +21,13 @@ _HOMES = {
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FirstTokenTimeout
         IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
-        NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
+        NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
         PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refused RequestError
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
-        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
-        RequestEnded RequestStarted RetryPlanned
+        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
+        Reloaded RequestEnded RequestStarted RetryPlanned
     """,
     "pointsman.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",

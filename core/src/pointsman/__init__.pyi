@@ -55,6 +55,9 @@ from pointsman.errors import (
     NoDeploymentAvailable as NoDeploymentAvailable,
 )
 from pointsman.errors import (
+    NotReady as NotReady,
+)
+from pointsman.errors import (
     Outcome as Outcome,
 )
 from pointsman.errors import (
@@ -212,6 +215,7 @@ from pointsman.events import BreakerChanged as BreakerChanged
 from pointsman.events import Event as Event
 from pointsman.events import FirstToken as FirstToken
 from pointsman.events import HealthChanged as HealthChanged
+from pointsman.events import ModelSelected as ModelSelected
 from pointsman.events import Queued as Queued
 from pointsman.events import Reloaded as Reloaded
 from pointsman.events import RequestEnded as RequestEnded

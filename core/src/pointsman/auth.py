@@ -1,14 +1,15 @@
 """Credentials: the interface of the auth plugins, and how a value travels.
 
 A value travels as a `Secret`, which shows itself to nobody: only the code that writes the header of an
-outgoing call reveals it.
+outgoing call reveals it. What signs sees the whole call as it goes out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from msgspec import Struct
@@ -23,12 +24,19 @@ _MASK = "***"
 
 
 class Secret:
-    """A value that stays out of reprs, formats, logs, JSON and pickles; compared in constant time."""
+    """A value that stays out of reprs, formats, logs, JSON and pickles; compared in constant time.
 
-    __slots__ = ("_value",)
+    Attributes:
+        ends: the instant of the context's clock (`now()`) from which on it is worth nothing; None: not known.
+    """
 
-    def __init__(self, value: str) -> None:
+    __slots__ = ("_value", "ends")
+
+    def __init__(self, value: str, ends: float | None = None) -> None:
+        if ends is not None and not -inf < ends < inf:
+            raise ValueError(f"a secret ends at an instant of the clock, not at {ends!r}")
         self._value = value
+        self.ends = ends
 
     def reveal(self) -> str:
         """The value itself. Only for the place that writes it into an outgoing header."""
@@ -76,14 +84,69 @@ class Auth(Protocol):
     """Where one provider's credential comes from."""
 
     def current(self) -> Secret | None:
-        """The credential to use now, None for none. Must not block: called for every request."""
+        """The credential to use now, None for none. Must not block: called for every request.
+
+        Raises: NotReady when it takes a `refresh`, for which the calls then wait.
+        """
 
     def rejected(self, secret: Secret) -> bool:
         """The upstream answered 401 to `secret`. Must not block.
 
-        Returns: whether `current` gives another one now, with which the request is sent once more.
+        Returns: whether `current` gives another one now, or after the `refresh` that it asks for; with that
+            the request is sent once more.
         """
         return False
+
+
+class RefreshingAuth(Auth, Protocol):
+    """An `Auth` whose credential ends, and is fetched anew."""
+
+    async def refresh(self) -> None:
+        """Get another credential, so that `current` gives it from now on.
+
+        Awaited once for all who wait, when `current` raises NotReady, or beside the running calls when
+        its secret is about to end; cancelled after 10 s. After a failure the next try waits for a while.
+
+        Raises: AuthenticationFailed or PermissionDenied when nobody gives us one; any other `CallError`
+            when that may be different a little later.
+        """
+
+
+class SigningAuth(Auth, Protocol):
+    """An `Auth` that proves who asks with a signature in place of a credential that travels."""
+
+    def current(self) -> Secret | None:
+        """A secret that ends or may be rejected, such as the key of a session; it is not sent."""
+        return None
+
+    def sign(self, outgoing: Outgoing) -> Mapping[str, str]:
+        """Headers that prove who asks, added to the request in place of those of the same names.
+
+        The last step before a request is sent, also of one that is sent once more. Must not block.
+        """
+
+
+def is_plain(auth: Auth) -> bool:
+    """Whether `auth` neither refreshes nor signs, so that its credential is attached as it is."""
+    return not (hasattr(auth, "refresh") or hasattr(auth, "sign"))
+
+
+class Outgoing(Discreet, frozen=True):
+    """A request as it goes out, for what signs it.
+
+    Attributes:
+        method: in capitals.
+        url: all of it, percent-encoded as it is sent.
+        headers: by name in lower case: all that are sent beside what `sign` returns. Without `authorization`:
+            a signed call carries no other credential.
+        body: b"" for none.
+    """
+
+    unshown = ("url", "headers", "body")
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class AuthContext(Context, frozen=True, kw_only=True, eq=False):

@@ -3,6 +3,7 @@
 PointsmanError
 ├── ConfigError                 the configuration cannot be right; nothing was started
 ├── PluginError                 a plugin is missing, broken, claimed twice, or did wrong at work
+├── NotReady                    what a source of credentials raises that must refresh its own first
 ├── RequestError                the request itself cannot succeed as it stands
 │   ├── InvalidRequest          malformed or refused by the upstream as malformed
 │   ├── UnknownModel            no model of that name is configured
@@ -62,11 +63,12 @@ class Refusal(StrEnum):
     PERMISSION = "permission denied"
     CREDENTIAL = "credential refused"
     QUOTA = "quota exhausted"
+    NO_CREDENTIAL = "no credential"
 
     @property
     def of_credential(self) -> bool:
         """Whether it holds for all deployments of the credential, not only for the one that was asked."""
-        return self in (Refusal.CREDENTIAL, Refusal.QUOTA)
+        return self in (Refusal.CREDENTIAL, Refusal.QUOTA, Refusal.NO_CREDENTIAL)
 
 
 class FallbackOn(StrEnum):
@@ -114,6 +116,15 @@ class ConfigError(PointsmanError):
         self.problems = tuple(problems)
 
 
+class NotReady(PointsmanError):
+    """A source of credentials has none now: raised by its `current`, so that its `refresh` is awaited.
+
+    Callers never see it: where no credential is to be had, the call ends in a `CallError` that says why.
+    """
+
+    code = "not_ready"
+
+
 class CallError(PointsmanError):
     """What every failed call carries: enough for the caller to act.
 
@@ -132,8 +143,10 @@ class CallError(PointsmanError):
     failures: tuple[FailedAttempt, ...] = ()
     outcome: Outcome = Outcome.NEUTRAL
     """What it says about the deployment."""
-    refusal: ClassVar[Refusal | None] = None
+    refusal: Refusal | None = None
     """Why the deployment, or all of its credential, is left alone for a while; None when it is not."""
+    without_credential: bool = False
+    """There was no credential to ask with, so that nothing was sent: it says nothing about the upstream."""
     retry_elsewhere: bool = False
     """Another deployment of the same model may well succeed."""
     retry_same: bool = False

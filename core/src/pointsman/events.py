@@ -54,6 +54,27 @@ class Queued(Struct, frozen=True, gc=False):
     tags: Mapping[str, str] = NO_TAGS
 
 
+class ModelSelected(Struct, frozen=True, gc=False):
+    """A selector picked the model of a request, or failed to.
+
+    Attributes:
+        model: the public name that was asked for: that of the selector's model.
+        chosen: the model that the request goes to.
+        reason: the selector's; where it failed, how.
+        failed: it raised, was late or picked none of them, so that its default was taken.
+        seconds: how long that took.
+    """
+
+    request_id: str
+    model: str
+    chosen: str
+    reason: str
+    failed: bool
+    seconds: float
+    caller: str = ""
+    tags: Mapping[str, str] = NO_TAGS
+
+
 class AttemptStarted(Struct, frozen=True, gc=False):
     """An attempt at a deployment begins; one AttemptEnded follows.
 
@@ -139,7 +160,7 @@ class RequestEnded(Struct, frozen=True, gc=False):
     Attributes:
         operation: `chat`, `stream`, `generate` or `embed`.
         model: the public name that was asked for; `pool` is the one that answered, after fallbacks.
-        result: `ok`, `error`, `cancelled` or `abandoned`.
+        result: `ok`, `error`, `cancelled`, `abandoned`; `answered` or `cached` where a guard had the answer.
         attempts: how many attempts it took, 0 when none was made.
         caller, tags: as the caller gave them.
     """
@@ -192,7 +213,7 @@ class Reloaded(Struct, frozen=True, gc=False):
 
 Event = AttemptEnded | RequestEnded | BreakerChanged | HealthChanged | Reloaded
 """What a listener hears that names no kinds: what is over, or has changed."""
-Progress = RequestStarted | Queued | AttemptStarted | FirstToken | RetryPlanned
+Progress = RequestStarted | ModelSelected | Queued | AttemptStarted | FirstToken | RetryPlanned
 """What is told only to who asks for it: how far a request has come."""
 Listener = Callable[[Event], None]
 E = TypeVar("E", bound=Event | Progress)

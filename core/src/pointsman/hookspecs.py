@@ -15,9 +15,11 @@ import pluggy
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.dialect import DialectFactory
+from pointsman.guard import GuardFactory
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
+from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
@@ -60,6 +62,16 @@ class PointsmanSpec:
     @hookspec
     def pointsman_transports(self) -> Sequence[TransportFactory]:
         """HTTP transports. Entry-point group `pointsman.transports`."""
+        return ()
+
+    @hookspec
+    def pointsman_guards(self) -> Sequence[GuardFactory]:
+        """What stands around requests. Entry-point group `pointsman.guards`."""
+        return ()
+
+    @hookspec
+    def pointsman_selectors(self) -> Sequence[SelectorFactory]:
+        """What picks the model of a request. Entry-point group `pointsman.selectors`."""
         return ()
 
     @hookspec

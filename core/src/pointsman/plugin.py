@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "pointsman._internal.regular_files": "read_regular",
     "pointsman._internal.undecoded": "Undecoded",
     "pointsman.audit": "AuditContext AuditFactory AuditSink",
-    "pointsman.auth": "Auth AuthContext AuthFactory Secret",
+    "pointsman.auth": "Auth AuthContext AuthFactory Outgoing RefreshingAuth Secret SigningAuth",
     "pointsman.builtin.strategies": "LeastConnections RoundRobin Weighted",
     "pointsman.clock": "Clock Rng system_rng",
     "pointsman.context": "Context",
@@ -22,13 +23,13 @@ _HOMES = {
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FallbackOn
         FirstTokenTimeout IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
-        NoDeploymentAvailable OutOfResources Outcome Overloaded PermissionDenied PluginError
+        NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
         PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refusal Refused RequestError
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
-        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged Queued Reloaded
-        RequestEnded RequestStarted RetryPlanned
+        AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
+        Reloaded RequestEnded RequestStarted RetryPlanned
     """,
     "pointsman.guard": "Answered Guard GuardCall GuardContext GuardFactory StreamFilter",
     "pointsman.hookspecs": "PointsmanSpec hookimpl",

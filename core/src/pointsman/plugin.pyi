@@ -1,4 +1,5 @@
 from pointsman._internal import jsonio as jsonio
+from pointsman._internal.regular_files import read_regular as read_regular
 from pointsman._internal.undecoded import Undecoded as Undecoded
 from pointsman.audit import AuditContext as AuditContext
 from pointsman.audit import AuditFactory as AuditFactory
@@ -13,7 +14,16 @@ from pointsman.auth import (
     AuthFactory as AuthFactory,
 )
 from pointsman.auth import (
+    Outgoing as Outgoing,
+)
+from pointsman.auth import (
+    RefreshingAuth as RefreshingAuth,
+)
+from pointsman.auth import (
     Secret as Secret,
+)
+from pointsman.auth import (
+    SigningAuth as SigningAuth,
 )
 from pointsman.builtin.strategies import (
     LeastConnections as LeastConnections,
@@ -98,6 +108,9 @@ from pointsman.errors import (
     NoDeploymentAvailable as NoDeploymentAvailable,
 )
 from pointsman.errors import (
+    NotReady as NotReady,
+)
+from pointsman.errors import (
     Outcome as Outcome,
 )
 from pointsman.errors import (
@@ -166,6 +179,9 @@ from pointsman.events import (
 )
 from pointsman.events import (
     HealthChanged as HealthChanged,
+)
+from pointsman.events import (
+    ModelSelected as ModelSelected,
 )
 from pointsman.events import (
     Queued as Queued,

@@ -26,6 +26,7 @@ from pointsman.config import Config
 from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, UnknownModel, writable
 from pointsman.events import Event, Events, Listener, Progress, RequestEnded
 from pointsman.execution.execution import Execution, begin_request
+from pointsman.execution.guarded import begin_guarded
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
 from pointsman.lifecycle import Lifecycle, shutting_down
@@ -247,10 +248,15 @@ class Router:
             if lifecycle.stopping:
                 raise self._refused(operation, request.model, shutting_down(), options)
         snapshot = lifecycle.snapshot
-        try:
-            chain = snapshot.chains.get(request.model) or snapshot.chain(request.model)
-        except UnknownModel as error:
-            raise self._refused(operation, request.model, error, options) from None
+        chain = snapshot.chains.get(request.model)
+        if chain is None:
+            # The first request for its model, one by a full name, or one that something stands before.
+            try:
+                if snapshot.entrance(request.model) is not None:
+                    return begin_guarded(snapshot, request, operation, options)
+                chain = snapshot.chain(request.model)
+            except UnknownModel as error:
+                raise self._refused(operation, request.model, error, options) from None
         return begin_request(snapshot.setting, chain, request, operation, options)
 
     def _refused(self, operation: str, model: object, error: E, options: CallOptions = DEFAULT) -> E:
@@ -300,6 +306,8 @@ class Router:
 
         Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each model in
             the order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
+            Besides, where there are any, `guards` in order, and `selector`: what it could pick, and which of
+            them is the default, whose `pick` and `chain` are told.
         Raises: UnknownModel, InvalidRequest.
         """
         from pointsman.status import explain
@@ -316,6 +324,11 @@ class Router:
         public = [
             ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
             for name, pool in self._snapshot.pools.items()
+        ]
+        public += [
+            ModelInfo(name, capabilities=(), raw={"of": list(each.selector.of)})
+            for name, each in self._snapshot.entrances.items()
+            if each.selector is not None
         ]
         upstreams = self._snapshot.upstreams
         listed = await asyncio.gather(*map(self._list, upstreams, upstreams.values()))

@@ -7,6 +7,7 @@ from typing import Any
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
+from pointsman.routing.entrance import ConfiguredSelector
 from pointsman.routing.pool import Pool
 from pointsman.routing.reasons import Reason
 from pointsman.routing.snapshot import Snapshot
@@ -17,9 +18,11 @@ from pointsman.types import Request
 def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
     """The live state at `now`.
 
-    Returns: `models`: name → `strategy`, `fallback`, `queue` (who waits for room, None without one),
-        `retries` and `hedges` (what is left of their budgets, in thousandths of one, and how many there
-        were; None without one) and `deployments`; and the `in_flight` of all. Of each deployment `id`,
+    Returns: `models`: name → `strategy`, `fallback`, `guards` (those that its requests pass, in order, by the
+        names of their plugins), `queue` (who waits for room, None without one), `retries` and `hedges` (what
+        is left of their budgets, in thousandths of one, and how many there were; None without one) and
+        `deployments`; `selectors`: name of a model that has one → `selector` (the plugin), `of`, `default`,
+        `within` (seconds) and `guards`; and the `in_flight` of all. Of each deployment `id`,
         `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
         `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
         call would not be sent there now: that, or that another priority level comes first), `breaker`,
@@ -33,7 +36,15 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
         it has none.
     """
     return {
-        "models": {name: _pool(pool, now) for name, pool in snapshot.pools.items()},
+        "models": {
+            name: {**_pool(pool, now), "guards": _guards(snapshot, name)}
+            for name, pool in snapshot.pools.items()
+        },
+        "selectors": {
+            name: {**_selector(each.selector), "guards": _guards(snapshot, name)}
+            for name, each in snapshot.entrances.items()
+            if each.selector is not None
+        },
         "in_flight": snapshot.in_flight,
     }
 
@@ -42,12 +53,45 @@ def explain(snapshot: Snapshot, request: Request, now: float) -> dict[str, Any]:
     """Where `request` would go at `now`, without anything being called, taken or changed.
 
     Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each pool in the
-        order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
+        order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason. Where
+        guards stand before it, `guards`: the names of their plugins in order. Of a model with a selector,
+        which is not asked, `selector`: its plugin as `selector`, `default`, `within` (seconds) and
+        `candidates`, each with its `model`, whether it is `ready` and its `guards`; `pick` and `chain` are
+        those of the default.
     Raises: UnknownModel.
     """
-    chain = [_choice(pool, request, now) for pool in snapshot.chain(request.model)]
+    model, before = request.model, dict[str, Any]()
+    entrance = snapshot.entrance(model)
+    if entrance is not None and entrance.guards:
+        before["guards"] = _guards(snapshot, model)
+    if entrance is not None and (selector := entrance.selector) is not None:
+        model = selector.default
+        said = _selector(selector)
+        candidates = [_candidate(snapshot, name, now) for name in said.pop("of")]
+        before["selector"] = {**said, "candidates": candidates}
+    chain = [_choice(pool, request, now) for pool in snapshot.chain(model)]
     pick = next((pool["pick"] for pool in chain if pool["pick"] is not None), None)
-    return {"model": request.model, "pick": pick, "chain": chain}
+    return {"model": request.model, **before, "pick": pick, "chain": chain}
+
+
+def _candidate(snapshot: Snapshot, model: str, now: float) -> dict[str, Any]:
+    entrance, ready = snapshot.entrance(model), snapshot.pool(model).ready(now, refused=lambda *_: None)
+    own = () if entrance is None else entrance.own_guards
+    return {"model": model, "ready": bool(ready), "guards": [each.name for each in own]}
+
+
+def _guards(snapshot: Snapshot, model: str) -> list[str]:
+    entrance = snapshot.entrance(model)
+    return [] if entrance is None else [each.name for each in entrance.guards]
+
+
+def _selector(selector: ConfiguredSelector) -> dict[str, Any]:
+    return {
+        "selector": selector.name,
+        "of": list(selector.of),
+        "default": selector.default,
+        "within": selector.within,
+    }
 
 
 def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:

@@ -301,6 +301,7 @@ class EmbedRequest(Struct, frozen=True):
 
 
 Request = ChatRequest | GenerateRequest | EmbedRequest
+"""What a caller asks for, whichever way."""
 
 
 # ── responses ────────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,17 @@ import pytest
 from documented import settings_of_plugins
 
 from pointsman import ConfigError, Overloaded, PointsmanError, Router, Unavailable
-from pointsman.plugin import PointsmanSpec, hookimpl
+from pointsman.plugin import (
+    Candidate,
+    Guard,
+    GuardCall,
+    GuardFactory,
+    PointsmanSpec,
+    Selector,
+    SelectorCall,
+    SelectorFactory,
+    hookimpl,
+)
 from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.transports.factory import TransportFactory
 from pointsman_cli.config_schema import config_table
@@ -82,9 +92,12 @@ def full(folder: Path) -> dict[str, Any]:
                 "circuit_breaker": dict(breaker),
                 "overload": dict(cool_down),
                 "refusal": dict(cool_down),
+                "guards": [{"type": "open", "on_error": "refuse"}],
             },
             "n": {"deployments": [{"provider": "b", "model": "z", "max_in_flight": 3}]},
+            "auto": {"selector": {"type": "first"}, "of": ["n"], "default": "n", "select_within": "1s"},
         },
+        "guards": [{"type": "open", "on_error": "allow"}],
         "strategy": {"type": "round_robin"},
         "retry": {"type": "exponential"},
         "circuit_breaker": dict(breaker),
@@ -143,6 +156,14 @@ def ways(data: Any, way: Way = ()) -> Iterator[Way]:
             yield from ways(each, (*way, n))
 
 
+def around(key: str, folder: Path) -> dict[str, Any]:
+    """`full`, without guards where it is not them that are tried: most calls meet none."""
+    given = full(folder)
+    if "guards" not in key:
+        del given["guards"], given["models"]["m"]["guards"]
+    return given
+
+
 def one_way_each() -> dict[str, Way]:
     """One way for each row of the table of settings."""
     rows = {row.key for row in config_table()}
@@ -170,8 +191,26 @@ class Nowhere(httpx.AsyncBaseTransport):
         raise httpx.ConnectError("nowhere", request=request)
 
 
+class Open(Guard):
+    async def before(self, request: Any, call: GuardCall) -> Any:
+        return request
+
+
+class First(Selector):
+    async def choose(self, request: Any, candidates: Sequence[Candidate], call: SelectorCall, /) -> str:
+        return candidates[0].name
+
+
 class NowherePlugin(PointsmanSpec):
-    """A transport that reaches nobody, so that no test touches a network."""
+    """A transport that reaches nobody, so that no test touches a network, and what stands before models."""
+
+    @hookimpl
+    def pointsman_guards(self) -> Sequence[GuardFactory]:
+        return [GuardFactory("open", None, lambda _context: Open())]
+
+    @hookimpl
+    def pointsman_selectors(self) -> Sequence[SelectorFactory]:
+        return [SelectorFactory("first", None, lambda _context: First())]
 
     @hookimpl
     def pointsman_transports(self) -> Sequence[TransportFactory]:
@@ -277,7 +316,7 @@ def test_a_setting_at_any_edge_is_refused_or_works(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    base = full(tmp_path)
+    base = around(key, tmp_path)
     found = [tried(changed(base, WAYS[key], each)) for each in EDGES]
     assert "wrong" in found, "not even a list, a mapping and a number at once are refused"
 
@@ -292,7 +331,7 @@ def test_a_setting_at_any_edge_can_be_reloaded_under_what_has_run(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    base = full(tmp_path)
+    base = around(key, tmp_path)
     for each in EDGES:
         tried(changed(base, WAYS[key], each), base)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import logging
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 from plugin_pages import PAGES, TEXT, block, blocks
 
 import pointsman.testing.contract
-from pointsman import Router, Unavailable
+from pointsman import ModelSelected, Router, Unavailable
 from pointsman.clock import LoopClock, system_rng
 from pointsman.plugin import PointsmanSpec, Secret, TransportFactory, hookimpl
 from pointsman.plugins.interfaces import INTERFACES
@@ -25,7 +27,7 @@ from pointsman.testing.contract import Contract
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = [*ROOT.glob("core/src/pointsman/**/*.py"), *ROOT.glob("contrib/cli/src/**/*.py")]
 BLOCKS = [each for page in PAGES for each in blocks(page)]
-ASKS = {"get", "offered", "made"}
+ASKS = {"get", "offered", "made", "configured"}
 """What is called with the name of a kind by whoever wants something of it."""
 NOTHING_MADE = {"command", "section"}
 """Kinds whose plugins offer the thing itself: a command, the settings of a section."""
@@ -46,11 +48,12 @@ def asked_for() -> set[str]:
 
 
 def example(hook: str) -> Any:
-    """The plugin of the pages that has `hook`."""
-    (text,) = [each for each in BLOCKS if f"def {hook}(" in each]
-    space: dict[str, Any] = {"__name__": f"example_of_{hook}"}
-    exec(compile(text, f"docs/plugins {hook}", "exec", dont_inherit=True), space)
-    return space["plugin"]
+    """The plugin that has `hook`, on the page of its kind."""
+    (kind,) = [kind.name for kind in KINDS.values() if kind.hook == hook]
+    (text,) = [each for each in blocks(f"{kind}.md") if f"def {hook}(" in each and "plugin = " in each]
+    module = sys.modules[f"example_of_{hook}"] = ModuleType(f"example_of_{hook}")
+    exec(compile(text, f"docs/plugins {hook}", "exec", dont_inherit=True), vars(module))
+    return vars(module)["plugin"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,7 +64,7 @@ def test_somebody_asks_for_what_a_hook_offers(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pages_have_an_example_of_each_kind_that_offers_what_its_hook_should(kind: str) -> None:
     hook = KINDS[kind].hook
-    found = [each for each in BLOCKS if f"def {hook}(" in each]
+    found = [each for each in BLOCKS if f"def {hook}(" in each and "plugin = " in each]
 
     assert found
     if kind != "provider":  # two of these, which are installed as packages by the tests of the pages
@@ -134,6 +137,39 @@ async def test_the_retry_policy_of_the_example_goes_elsewhere_once() -> None:
             await router.chat("m", "hello")
 
     assert len(upstream.calls) == 2
+
+
+async def test_the_guard_of_the_example_hides_its_word() -> None:
+    upstream = Scripted()
+    for name in "ab":
+        upstream.default(name, "my name is Rumpelstiltskin, Rumpel stilts kin")
+    guards = [{"type": "hide", "word": "Rumpelstiltskin"}]
+
+    async with Router.from_config(
+        config(guards=guards), plugins=[upstream, example("pointsman_guards")]
+    ) as router:
+        whole = await router.chat("m", "hello")
+
+    assert whole.text == "my name is •••••••••••••••, Rumpel stilts kin"
+
+
+async def test_the_selector_of_the_example_sends_what_is_long_to_the_last_model() -> None:
+    given = config()
+    given["models"] |= {
+        "n": {"deployments": ["b/y"]},
+        "auto": {"selector": {"type": "by_length", "words": 3}, "of": ["m", "n"]},
+    }
+    told: list[ModelSelected] = []
+
+    async with Router.from_config(given, plugins=[Scripted(), example("pointsman_selectors")]) as router:
+        router.listen(told.append, kinds=[ModelSelected])
+        await router.chat("auto", "hello")
+        await router.embed("auto", "a b c d")
+
+    assert [(each.chosen, each.reason) for each in told] == [
+        ("m", "at most 3 words"),
+        ("n", "more than 3 words"),
+    ]
 
 
 async def test_the_sink_of_the_example_tells_how_requests_ended(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from pointsman import ConfigError, Router
 from pointsman.audit import AuditFactory, AuditSink
-from pointsman.auth import Auth, AuthFactory, Fixed, Secret
+from pointsman.auth import Auth, AuthFactory, Fixed, RefreshingAuth, Secret, SigningAuth
 from pointsman.builtin.retry import NoRetry
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.http.client import Endpoint
@@ -211,6 +211,9 @@ def at(**wrong: Any) -> Any:
 async def coroutine(*_: Any) -> None: ...
 
 
+def nothing(self: Any) -> None: ...
+
+
 async def generator(*_: Any) -> Any:
     yield 1
 
@@ -233,6 +236,12 @@ async def generator(*_: Any) -> Any:
         ("strategy", changed(RoundRobin(), observed=coroutine), r"whose observed\(\) is async"),
         ("auth", without(Fixed, "rejected"), r"which has no method rejected\(\)"),
         ("auth", changed(Fixed(None), current=coroutine), r"whose current\(\) is async"),
+        ("auth", changed(Fixed(None), sign=coroutine), r"whose sign\(\) is async; nobody awaits it"),
+        ("auth", changed(Fixed(None), sign="key"), r"which has no method sign\(\)"),
+        ("auth", changed(Fixed(None), sign=lambda self: {}), r"write sign\(self, outgoing\)"),
+        ("auth", changed(Fixed(None), refresh=generator), r"whose refresh\(\) is a generator"),
+        ("auth", changed(Fixed(None), refresh=nothing), r"whose refresh\(\) is not async, and it is awaited"),
+        ("auth", changed(Fixed(None), refresh=lambda self, when: None), r"write refresh\(self\)"),
         ("audit", lambda _event: None, r"which has no method close\(\)"),
         ("transport", changed(httpx.MockTransport(lambda _: httpx.Response(200)), aclose=None), r"aclose\(\)"),
         ("provider", changed(Provider(type("C", (), {"name": "a"})()), stream=generator), "is a generator"),  # type: ignore[arg-type]
@@ -257,6 +266,8 @@ def test_what_is_lacking_is_said(kind: str, made: Any, said: str) -> None:
         ("retry", RetryPolicy, {"attempts": 2, "budget": None}, r"which has no delay\(\) of its own"),
         ("strategy", Strategy, {}, r"which has no pick\(\) of its own"),
         ("audit", AuditSink, {}, r"which has no __call__\(\) of its own"),
+        ("auth", SigningAuth, {}, r"which has no sign\(\) of its own: write it"),
+        ("auth", RefreshingAuth, {"current": lambda self: None}, r"which has no refresh\(\) of its own: write it"),
         ("auth", Auth, {"current": lambda self, call: None}, r"current\(\) takes other arguments: write current\(self\)"),
         ("retry", RetryPolicy, {"attempts": 2, "budget": None, "delay": lambda self: 0.0}, r"write delay\(self, failure\)"),
         ("strategy", Strategy, {"pick": lambda self, ready: ready[0]}, r"write pick\(self, ready, request\)"),
@@ -303,6 +314,12 @@ def test_a_source_of_credentials_need_not_say_that_it_has_no_other_one() -> None
 
     assert lack("auth", Single()) is None
     assert Single().rejected(Secret("a")) is False
+
+
+def test_a_refresh_that_returns_what_another_makes_lacks_nothing() -> None:
+    made = changed(Fixed(None), refresh=lambda self: coroutine(), sign=lambda self, outgoing, more=1: {})
+
+    assert lack("auth", made) is None
 
 
 async def test_a_stream_without_a_next_of_its_own_is_no_empty_answer() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import sys
 import threading
 import time
@@ -17,11 +19,12 @@ from plugin_pages import block
 from pydantic import BaseModel
 
 from pointsman import ConfigError, Router
-from pointsman.auth import Auth, Fixed, Secret
+from pointsman.auth import Auth, Fixed, Outgoing, RefreshingAuth, Secret, SigningAuth
 from pointsman.builtin.audit import JsonlSettings, JsonlSink, LoggingSettings, LoggingSink
 from pointsman.builtin.auth import FromFile
 from pointsman.clock import LoopClock, system_rng
 from pointsman.control.service import ControlService, ControlSettings
+from pointsman.errors import NotReady
 from pointsman.events import Event, RequestEnded
 from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
 from pointsman.testing import Contexts, Scripted, SystemClock
@@ -114,6 +117,86 @@ class Promising(Source):
         return True
 
 
+class Keys(RefreshingAuth, SigningAuth):
+    """One that refreshes and signs, as wrong as `wrong` says."""
+
+    def __init__(self, wrong: str = "") -> None:
+        self.wrong = wrong
+        self.number = 0
+        self.secret: Secret | None = None
+
+    def current(self) -> Secret | None:
+        if self.secret is None:
+            raise NotReady("no key yet")
+        return self.secret
+
+    async def refresh(self) -> None:
+        match self.wrong:
+            case "task":
+                self.left = asyncio.ensure_future(asyncio.sleep(0.1))
+            case "stubborn":
+                await stubborn()
+        await asyncio.sleep(0)
+        if self.wrong != "useless":
+            self.number += 1
+            ends = time.time() if self.wrong == "calendar" else time.monotonic()
+            self.secret = Secret(f"key-number-{self.number}", ends + 3600)
+
+    def rejected(self, secret: Secret) -> bool:
+        if secret == self.secret or self.wrong == "drops":
+            self.secret = None
+        return True
+
+    def sign(self, outgoing: Outgoing) -> Any:
+        if self.wrong == "slow":
+            time.sleep(0.06)
+        if self.wrong == "changes":
+            outgoing.headers["x-date"] = "now"  # type: ignore[index]
+        text = f"{outgoing.method} {outgoing.url} {sorted(outgoing.headers.items())}".encode()
+        signature = hmac.new(b"key", text + outgoing.body, "sha256").hexdigest()
+        odd: dict[str, Any] = {
+            "text": signature,
+            "number": {"x-sig": 1},
+            "break": {"x-sig": f"{signature}\n"},
+            "host": {"x-sig": signature, "Host": "other"},
+            "constant": {"x-sig": "1"},
+            "shows": {"x-sig": f"{signature} {base64.b64encode(b'<key-number-1>').decode()}"},
+        }
+        return odd.get(self.wrong, {"x-sig": signature})
+
+
+async def stubborn() -> None:
+    """Goes on when it is cancelled, once."""
+    try:
+        await asyncio.sleep(1)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0.1)
+
+
+class TestKeysThatSign(AuthContract):
+    def make(self) -> Auth:
+        return Keys()
+
+
+class TestInTurn(AuthContract):
+    """Another one each time it is asked."""
+
+    def make(self) -> Auth:
+        class InTurn(Auth):
+            turn = 0
+
+            def current(self) -> Secret:
+                self.turn += 1
+                return Secret(f"key-number-{self.turn % 3}")
+
+        return InTurn()
+
+
+class Unready(Auth):
+    def current(self) -> Secret:
+        raise NotReady("never")
+
+
 @pytest.mark.parametrize(
     ("make", "rule"),
     [
@@ -129,12 +212,26 @@ class Promising(Source):
             "test_a_secret_that_was_rejected_is_followed_by_another",
         ),
         (lambda: Source([Secret("a")], shows=True), "test_nothing_shows_the_secret"),
+        (lambda: Unready(), "test_it_is_not_ready_only_where_a_refresh_can_end_that"),
+        (lambda: Keys("useless"), "test_after_a_refresh_there_is_a_credential"),
+        (lambda: Keys("calendar"), "test_a_secret_ends_at_an_instant_of_the_clock_and_not_of_the_calendar"),
+        (lambda: Keys("drops"), "test_a_rejection_of_another_secret_leaves_the_present_one"),
+        (lambda: Keys("task"), "test_a_refresh_lets_itself_be_cancelled_and_leaves_nothing_at_work"),
+        (lambda: Keys("stubborn"), "test_a_refresh_lets_itself_be_cancelled_and_leaves_nothing_at_work"),
+        (lambda: Keys("text"), "test_a_signature_is_made_of_headers_that_can_be_sent"),
+        (lambda: Keys("number"), "test_a_signature_is_made_of_headers_that_can_be_sent"),
+        (lambda: Keys("break"), "test_a_signature_is_made_of_headers_that_can_be_sent"),
+        (lambda: Keys("host"), "test_a_signature_is_made_of_headers_that_can_be_sent"),
+        (lambda: Keys("constant"), "test_a_signature_depends_on_the_call"),
+        (lambda: Keys("slow"), "test_signing_does_not_hold_up_the_others"),
+        (lambda: Keys("shows"), "test_a_signed_call_does_not_carry_the_secret"),
+        (lambda: Keys("changes"), "test_signing_does_not_change_the_call"),
     ],
 )
 def test_a_faulty_source_of_credentials_is_found(make: Callable[[], Any], rule: str) -> None:
     contract = type("Broken", (AuthContract,), {"make": lambda _self: make()})()
 
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
         term(contract, rule)()
 
 

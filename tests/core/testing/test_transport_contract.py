@@ -278,7 +278,7 @@ def test_each_rule_is_broken_by_somebody_here() -> None:
 def test_the_example_of_the_page_keeps_it_as_the_page_tests_it(
     rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plugin = block("transport.md", "def pointsman_transports(")
+    plugin = block("transport.md", "plugin = ")
     contract = block("transport.md", "(TransportContract):")
     module = ModuleType("pointsman_told")
     monkeypatch.setitem(sys.modules, "pointsman_told", module)

@@ -35,7 +35,7 @@ _UNSEEN = (
     r"\x1b\[[\d;]*[a-zA-Z]|[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
 """What may stand within a secret and is not seen: line breaks, colours, characters of no width."""
-_OURS = frozenset(("deployment", "request_id", "text"))
+_OURS = frozenset(("deployment", "outcome", "refusal", "request_id", "text"))
 """Attributes of an error that do not come from outside, or are what the caller has asked for."""
 
 E = TypeVar("E", bound=BaseException)

@@ -20,6 +20,7 @@ from pointsman.audit import AuditSink
 from pointsman.build.clients import Clients
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
+from pointsman.build.entrances import Entrances, MadeEntrances
 from pointsman.build.factories import Factories
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.providers import Providers
@@ -109,6 +110,11 @@ def _for_nothing(config: Config, plugins: Plugins, clock: Clock, rng: Rng) -> Dr
     )
 
 
+def _with_deployments(config: Config) -> dict[str, ModelConfig]:
+    """The models that calls can go to: those with a selector have no deployments."""
+    return {name: each for name, each in config.public_models().items() if each.selector is None}
+
+
 class _Parts(Struct, frozen=True):
     """What plugins make: all that a router is made of, but for what files it opens."""
 
@@ -118,6 +124,7 @@ class _Parts(Struct, frozen=True):
     choices: Mapping[str, Choice]
     pools: Pools
     services: Sequence[ConfiguredService]
+    entrances: MadeEntrances
 
 
 class Plan:
@@ -135,6 +142,7 @@ class Plan:
         self._providers = Providers(draft, self._factories, self._clients)
         self._deployments = Deployments(draft, self._clients)
         self._services = Services(draft, self._factories, router)
+        self._entrances = Entrances(draft, self._factories, router)
         self._parts = self._made()
         self.services = self._parts.services
 
@@ -169,6 +177,8 @@ class Plan:
             alive=alive,
             readiness=draft.readiness,
             unlisted=self._unlisted,
+            entrances=parts.entrances.by_name,
+            general_entrance=parts.entrances.general,
         )
         for name in () if previous is None else previous.called_by_full_name:
             with suppress(UnknownModel):
@@ -206,11 +216,11 @@ class Plan:
         pools = Pools(
             self._draft, self._factories, self._deployments, known=self._providers.known, retry=retry
         )
-        models = config.public_models()
+        models = _with_deployments(config)
         if all(model.strategy is not None for model in models.values()):
             self._factories.strategy(config.strategy, ("strategy",))  # nobody's, and checked all the same
         choices = {name: pools.choice(name, model) for name, model in models.items()}
-        services = self._services.made()
+        services, entrances = self._services.made(), self._entrances.made()
         self._draft.refuse()
         assert retry is not None
         return _Parts(
@@ -220,11 +230,12 @@ class Plan:
             {name: choice for name, choice in choices.items() if choice is not None},
             pools,
             services,
+            entrances,
         )
 
     def pools(self) -> Mapping[str, Pool]:
         """The models, with the state of their deployments. Raises ConfigError."""
-        parts, models = self._parts, self._draft.config.public_models()
+        parts, models = self._parts, _with_deployments(self._draft.config)
         made = {
             name: parts.pools.pool(name, models[name], parts.upstreams, choice)
             for name, choice in parts.choices.items()
@@ -232,6 +243,7 @@ class Plan:
         self._draft.refuse()
         pools = {name: pool for name, pool in made.items() if pool is not None}
         self._warn_of_long_chains(pools, parts.retry)
+        self._entrances.warn()
         return pools
 
     def _warn_of_long_chains(self, pools: Mapping[str, Pool], general: RetryPolicy) -> None:

@@ -12,9 +12,11 @@ from pointsman.audit import AuditContext
 from pointsman.auth import Auth, AuthContext
 from pointsman.clock import Clock, Rng
 from pointsman.config import DeploymentConfig
+from pointsman.guard import GuardContext
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import ProviderContext
 from pointsman.retry import RetryContext
+from pointsman.selector import Ask, SelectorContext
 from pointsman.service import ServiceContext
 from pointsman.strategy import ConfiguredMember, RichMember, StrategyContext
 from pointsman.transports.factory import TransportContext
@@ -30,6 +32,10 @@ def as_configured(deployment: DeploymentConfig) -> ConfiguredMember:
         weight=deployment.weight,
         price=deployment.price,
     )
+
+
+async def _ask_nobody(*_asked: Any, **_options: Any) -> Any:
+    raise RuntimeError("there is no router here, which could be asked")
 
 
 def _no_other(name: str) -> Any:
@@ -81,6 +87,25 @@ class Contexts:
     def audit(self, type: str, settings: Any = None) -> AuditContext:
         """That of an audit sink."""
         return AuditContext(**self._common("audit", type, settings), directory=self._directory)
+
+    def guard(self, type: str, settings: Any = None, *, model: str | None = None) -> GuardContext:
+        """That of a guard around `model`, or around all of them."""
+        return GuardContext(**self._common("guard", type, settings), model=model)
+
+    def selector(
+        self,
+        type: str,
+        settings: Any = None,
+        *,
+        model: str = "auto",
+        models: Sequence[str],
+        default: str | None = None,
+        ask: Ask = _ask_nobody,
+    ) -> SelectorContext:
+        """That of the selector of `model`; `default` is the first of `models` unless it is said."""
+        common = self._common("selector", type, settings)
+        chosen = models[0] if default is None else default
+        return SelectorContext(**common, model=model, models=tuple(models), default=chosen, ask=ask)
 
     def service(self, type: str, settings: Any = None, *, router: Any, scrub: Scrub) -> ServiceContext:
         """That of a service of `router`."""

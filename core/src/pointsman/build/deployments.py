@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from pointsman._internal.plugin_errors import OWN
-from pointsman.auth import Secret
+from pointsman.auth import Secret, is_plain
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.takeover import LiveSettings, new_state, settle
@@ -247,7 +247,7 @@ class Deployments:
         """What the upstreams with the same secret share, by whatever way it is configured."""
         secret: object = None
         with suppress(*OWN):  # a plugin's own, which may have none before its first call
-            secret = upstream.auth.current()
+            secret = upstream.auth.current() if is_plain(upstream.auth) else None  # it will be another one
         key = secret if isinstance(secret, Secret) else upstream.config.credential or upstream.provider.name
         before = () if self._draft.previous is None else self._draft.previous.credentials
         same = [each for known, each in (*self.credentials, *before) if known == key]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from pointsman._internal.scrubber import Scrubber, userinfo
-from pointsman.auth import Auth, Fixed, Secret
+from pointsman.auth import Auth, Fixed, Secret, is_plain
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
@@ -129,7 +129,18 @@ class Providers:
         context = partial(self._draft.contexts.auth, provider=name, http=open_client)
         path: KeyPath = ("providers", name, key)
         auth: Auth | None = self._factories.made("auth", config.credential, path, context)
-        return auth
+        if auth is None or is_plain(auth):
+            return auth
+        from pointsman.http.renewal import Renewal  # most credentials need nothing of it
+
+        return Renewal(
+            auth,
+            clock=self._draft.clock,
+            rng=self._draft.rng,
+            scrubber=self._draft.scrubber,
+            plugin=config.credential.type,
+            provider=name,
+        )
 
     def _know(self, config: ProviderConfig) -> None:
         """Have the secrets of `config` hidden that no plugin gets to see."""

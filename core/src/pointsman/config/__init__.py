@@ -4,6 +4,7 @@ from pointsman.config.model import Config
 from pointsman.config.sections import (
     AttemptTimeoutSettings,
     DeploymentConfig,
+    GuardConfig,
     LimitsConfig,
     ModelConfig,
     ModelTimeouts,
@@ -16,6 +17,7 @@ __all__ = [
     "AttemptTimeoutSettings",
     "Config",
     "DeploymentConfig",
+    "GuardConfig",
     "LimitsConfig",
     "ModelConfig",
     "ModelTimeouts",

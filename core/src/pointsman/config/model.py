@@ -28,6 +28,7 @@ from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.sections import (
     DeploymentConfig,
+    GuardConfig,
     HedgeSettings,
     LimitsConfig,
     ModelConfig,
@@ -36,6 +37,7 @@ from pointsman.config.sections import (
     ProviderConfig,
     TimeoutSettings,
 )
+from pointsman.config.selecting import selector_findings
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
 from pointsman.resilience.circuit_breaker import BreakerSettings
@@ -66,6 +68,10 @@ class Config(Open):
     )
     strategy: Named = setting(
         default=Named.model_construct(type="round_robin"), description="how models that name none choose"
+    )
+    guards: list[GuardConfig] = setting(
+        default_factory=list,
+        description="what stands around every request, whatever its model, in this order",
     )
     retry: Named = setting(
         default=Named.model_construct(type="exponential"), description="how often, and how long between"
@@ -237,6 +243,7 @@ class Config(Open):
         """What is wrong between the sections; `data` is what they were made from."""
         return [
             *reference_findings(self.providers, self.models, data),
+            *selector_findings(self.providers, self.models, data),
             *specific_findings(self._general(), self.outliers, self.models),
         ]
 
@@ -291,7 +298,14 @@ class Config(Open):
         Returns: None when something is wrong, or when there is no model.
         """
         is_provider = len(path) == 2 and path[0] == "providers"
-        also = tuple(ProviderConfig.model_fields) if is_provider else ("type",)
+        is_guard = path[-2:-1] == ("guards",)
+        also = tuple(
+            ProviderConfig.model_fields
+            if is_provider
+            else GuardConfig.model_fields
+            if is_guard
+            else ("type",)
+        )
         checked: Any = _no_settings() if model is None or model is BaseModel else model
         try:
             made = checked.model_validate(dict(settings) if isinstance(settings, Mapping) else settings)

@@ -59,7 +59,7 @@ def _wrong_listings(
 def _wrong_deployments(models: Mapping[str, ModelConfig], providers: Set[str]) -> Iterator[Finding]:
     for name, model in models.items():
         path = ("models", name, "deployments")
-        if not model.deployments:
+        if not model.deployments and model.selector is None:
             yield Finding(path, "a model needs at least one deployment", "such as gpu1/llama3.2")
         first: dict[str, int] = {}
         for n, deployment in enumerate(model.deployments):

@@ -66,6 +66,15 @@ class Named(Open):
         return _or_text(super().__get_pydantic_json_schema__(core, handler))
 
 
+class GuardConfig(Named):
+    """One guard: `{type: redact, …}`, with its own settings. The name alone is short for `{type: name}`."""
+
+    on_error: Literal["refuse", "allow"] = setting(
+        default="refuse",
+        description="when it fails: `refuse` the request, or `allow` it without this guard",
+    )
+
+
 class AttemptTimeoutSettings(Section):
     """How long the parts of one attempt may take, where that differs from `timeouts`."""
 
@@ -315,6 +324,21 @@ class ModelConfig(Section):
         default_factory=list,
         description="where calls can go, 1 or more: mappings, or `provider/upstream-model`",
     )
+    selector: Named | None = setting(
+        default=None,
+        description="what picks one of the models under `of` for each request: `{type: rules, …}`",
+    )
+    of: list[ModelName] = setting(
+        default_factory=list, description="the models that `selector` can pick, 1 or more"
+    )
+    default: ModelName | None = setting(
+        default=None, description="the one of them that is taken when it fails; without it the first"
+    )
+    select_within: Duration = setting(default=2.0, gt=0, description="how long it may take to pick")
+    guards: list[GuardConfig] = setting(
+        default_factory=list,
+        description="what stands around its requests, inside the general `guards`, in order",
+    )
     fallback: list[FallbackConfig] = setting(
         default_factory=list,
         description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`",
@@ -343,6 +367,11 @@ class ModelConfig(Section):
         default_factory=dict,
         description="labels that a deployment must carry to get a call, fallbacks too: `{local: true}`",
     )
+
+    @property
+    def chosen_by_default(self) -> str:
+        """Which of the models under `of` is taken when the selector fails."""
+        return self.default or self.of[0]
 
 
 def _or_text(schema: dict[str, Any], **text: Any) -> dict[str, Any]:

@@ -35,6 +35,8 @@ _OK = Outcome.OK  # looked up once, as in `lease`
 def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | None) -> R:
     """End attempt and request with `response`, to which it says where it came from. Returns it.
 
+    A request that guards stand around does not end with it: they have a say first.
+
     An answer whose upstream gave it no id gets ours. It is completed in place: nobody has seen it yet. One
     that says already where it came from was kept by its provider, and is copied.
     """
@@ -47,7 +49,8 @@ def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | No
     complete(response, "attempts", execution.made)
     complete(response, "request_id", execution.request_id)
     end_attempt(execution, lease, _OK, None, usage, response.upstream_request_id)
-    end_request(execution, "ok")
+    if execution.ends_with_answer:
+        end_request(execution, "ok")
     return response
 
 
@@ -101,7 +104,8 @@ def _release_failed(
     execution.setting.scrubber.error(error)
     if isinstance(error, ProviderError):
         lease.deployment.live.failed_with(error, now)
-    never_sent = isinstance(error, Unsupported) or (isinstance(error, ConnectionFailed) and not error.sent)
+    never_sent = error.without_credential or isinstance(error, Unsupported)
+    never_sent = never_sent or (isinstance(error, ConnectionFailed) and not error.sent)
     within, timed_out = execution.deadline - now, isinstance(error, AttemptTimeout)
     ending = FailureDetails(error.retry_after, error.refusal, within, timed_out, not never_sent)
     lease.release(outcome, now, tokens, ending)

@@ -7,7 +7,7 @@ outcome, one release of its lease and one event; every request in one event.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -64,6 +64,7 @@ class Execution(Struct, eq=False):
         chain: the pool of the model and those of its fallbacks, in order; never empty.
         operation: `chat`, `stream`, `generate` or `embed`, for the record.
         started_at, deadline: instants on the clock; `wall`: the first of them in seconds since 1970 UTC.
+        routed_at: the instant at which it began to be routed.
         demand: what a deployment must have, and which of them have been tried.
         budget: what retries are paid from; None for no limit.
         failures: what has gone wrong; `NO_FAILURES` as long as nothing has.
@@ -77,7 +78,10 @@ class Execution(Struct, eq=False):
         refusal: the deployment that was chosen last cannot do what is asked, so that it was passed over.
         usage: tokens, as the upstream of `last` counted them.
         is_over: its end was told.
+        ends_with_answer: it is over where an upstream has answered.
     """
+
+    ends_with_answer: ClassVar[bool] = True
 
     setting: Setting
     chain: Sequence[Pool]
@@ -91,6 +95,7 @@ class Execution(Struct, eq=False):
     demand: Demand
     budget: RetryBudget | None
     failures: RetryState
+    routed_at: float
     made: int = 0
     last: Lease | None = None
     time: TimeLimit | None = None
@@ -150,7 +155,7 @@ class Execution(Struct, eq=False):
         lease = None
         if self.last is None:
             # Straight to the pool: `lease_for` has no failures to weigh yet, and no time has passed.
-            now = self.started_at
+            now = self.routed_at
             lease = pool.lease(self.request, now, self.deadline, self.demand)
         else:
             now = self.now()
@@ -242,6 +247,11 @@ class Execution(Struct, eq=False):
         return self.setting.clock.now()
 
     @property
+    def total(self) -> float:
+        """Seconds that it has."""
+        return self.deadline - self.started_at
+
+    @property
     def retry(self) -> RetryPolicy:
         """The one policy of the request: that of the model it asks for."""
         return self.chain[0].retry or self.setting.retry
@@ -324,6 +334,7 @@ def begin_request(
         Demand(require, tokens),
         first.budget,
         NO_FAILURES,
+        now,
     )
     setting.running.requests.add(execution)
     if setting.events.detailed:

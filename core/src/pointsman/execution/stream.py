@@ -16,6 +16,8 @@ from typing import Any
 from pointsman.errors import CallError, MidStreamError, Outcome
 from pointsman.execution.accounting import end_attempt, end_request, fail_request
 from pointsman.execution.execution import Execution
+from pointsman.execution.guarded import GuardedExecution
+from pointsman.execution.guarded_stream import AnsweredStream
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.execution.time_limits import deadline_passed, is_over
 from pointsman.types import ChatResponse, StreamEvent
@@ -54,7 +56,7 @@ class ChatStream:
     def __init__(self, begin: Callable[[], Execution]) -> None:
         self._begin = begin
         self._execution: Execution | None = None
-        self._attempt: StreamAttempt | None = None
+        self._attempt: StreamAttempt | AnsweredStream | None = None
         self._ready: deque[StreamEvent] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -71,7 +73,7 @@ class ChatStream:
     @property
     def text(self) -> str:
         """The text so far."""
-        return "" if self._attempt is None else self._attempt.assembly.text
+        return "" if self._attempt is None else self._attempt.told.text
 
     @property
     def request_id(self) -> str:
@@ -144,7 +146,9 @@ class ChatStream:
 
     def __del__(self) -> None:
         execution, attempt, loop = self._execution, self._attempt, self._loop
-        if attempt is None or not attempt.lease.is_open or execution is None or loop is None:
+        if not isinstance(attempt, StreamAttempt) or execution is None or loop is None:
+            return
+        if not attempt.lease.is_open:
             return
         log.warning("stream of request %s was dropped before its end; use `async with`", execution.request_id)
         usage = attempt.assembly.usage
@@ -164,14 +168,18 @@ class ChatStream:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def _open(self) -> StreamAttempt:
+    async def _open(self) -> StreamAttempt | AnsweredStream:
         """Fail over until a deployment delivers content, or its whole answer."""
         self._loop = asyncio.get_running_loop()
         self._execution = execution = self._begin()
         self._opener = opener = asyncio.current_task()
         cancelling = 0 if opener is None else opener.cancelling()
         try:
-            self._attempt = attempt = await execution.run(StreamAttempt)
+            if isinstance(execution, GuardedExecution):
+                attempt: StreamAttempt | AnsweredStream = await execution.open()
+            else:
+                attempt = await execution.run(StreamAttempt)
+            self._attempt = attempt
         except BaseException as error:
             closed, self._closed = self._closed, True  # an error closes it, too; who did so first matters
             interrupted = closed and isinstance(error, asyncio.CancelledError)
@@ -191,9 +199,9 @@ class ChatStream:
         That is so before the stream is open, and when the caller's task is cancelled.
         """
         execution, attempt = self._execution, self._attempt
-        if execution is None or attempt is None:
+        if execution is None or not isinstance(attempt, StreamAttempt):
             return None
-        lease, assembly = attempt.lease, attempt.assembly
+        lease, assembly, told = attempt.lease, attempt.assembly, attempt.told
         failure: CallError | None = execution.plugin_error(lease, "next", error)
         if failure is not None:
             failure.__cause__ = error
@@ -213,10 +221,10 @@ class ChatStream:
             failure = deadline_passed(execution, f"while {at} was at work", at)
         end_attempt(execution, lease, outcome, error=failure, usage=assembly.usage)
         broken = MidStreamError(
-            f"the stream from {at} broke after {assembly.events} events: {failure.message}",
+            f"the stream from {at} broke after {told.events} events: {failure.message}",
             cause=failure,
-            text=assembly.text,
-            events=assembly.events,
+            text=told.text,
+            events=told.events,
             usage=assembly.usage,
         )
         fail_request(execution, broken)

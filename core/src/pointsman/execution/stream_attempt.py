@@ -35,6 +35,7 @@ class StreamAttempt:
         source: where its events come from; None until the upstream has answered.
         ready: events that were read and not yet delivered.
         assembly: all events that were read, put together.
+        told: those that are for the caller, put together; the same but where guards filter them.
         whole: the end marker has been seen.
         response: the whole answer, once that is accounted for.
         time: keeps the limits of whatever of the provider is awaited.
@@ -53,6 +54,7 @@ class StreamAttempt:
         "response",
         "source",
         "time",
+        "told",
         "whole",
     )
 
@@ -61,7 +63,7 @@ class StreamAttempt:
         self.lease = lease
         self.source: EventStream | None = None
         self.ready: deque[StreamEvent] = deque()
-        self.assembly = Assembly()
+        self.assembly = self.told = Assembly()
         self.whole = False
         self.response: ChatResponse | None = None
         self.time = ExtensibleLimits(execution.setting.alarms)
@@ -93,7 +95,7 @@ class StreamAttempt:
 
     def beside(self, lease: Lease) -> StreamAttempt:
         """Another attempt of the same request, which holds `lease`."""
-        other = StreamAttempt(self._execution, lease)
+        other = type(self)(self._execution, lease)
         self._execution.opening.append(other)
         return other
 
@@ -163,8 +165,7 @@ class StreamAttempt:
         upstream_id = getattr(source, "upstream_request_id", "")
         if not isinstance(upstream_id, str):
             upstream_id = ""
-        whole = self.assembly.response(upstream_id)
-        self.response = succeeded(execution, self.lease, whole, self.assembly.usage)
+        self.response = self._answered(upstream_id)
         # After the books: to close may take `GRACE` or fail, and neither is to count against the answer.
         try:
             with time.until(execution.now() + GRACE, TimeoutError):
@@ -176,6 +177,11 @@ class StreamAttempt:
                 raise
         time.close()
         self.ready.append(Done(self.response))
+
+    def _answered(self, upstream_request_id: str) -> ChatResponse:
+        """The whole answer, with the lease ended."""
+        whole = self.assembly.response(upstream_request_id)
+        return succeeded(self._execution, self.lease, whole, self.assembly.usage)
 
     def take(self, events: Sequence[StreamEvent]) -> bool:
         """Keep `events` for the caller; whether there has been content by now."""

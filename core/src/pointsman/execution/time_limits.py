@@ -51,7 +51,7 @@ def late(execution: Execution, lease: Lease) -> AttemptTimeout:
     deployment = lease.deployment
     limit = ("attempt", deployment.attempt)
     if ends(execution, lease) >= execution.deadline:
-        limit = ("total", execution.chain[0].total)
+        limit = ("total", execution.total)
     return AttemptTimeout(f"{deployment.id} did not answer within {show_limit(execution.options, *limit)}")
 
 
@@ -98,6 +98,6 @@ def is_over(execution: Execution, error: CallError) -> bool:
 
 def deadline_passed(execution: Execution, when: str, deployment: str = "") -> DeadlineExceeded:
     """The error of a request whose deadline passed `when`, in words, during an attempt at `deployment`."""
-    limit = show_limit(execution.options, "total", execution.chain[0].total)
+    limit = show_limit(execution.options, "total", execution.total)
     error = DeadlineExceeded(f"the deadline of the request passed {when}: {limit}")
     return execution.complete(error, deployment)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
@@ -18,7 +19,7 @@ from pointsman._internal import httpx_lazy, jsonio
 from pointsman._internal.plugin_errors import OWN
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import Timeouts, TimerHeap
-from pointsman.auth import Auth, Discreet, Fixed, Secret
+from pointsman.auth import Auth, Discreet, Fixed, Secret, is_plain
 from pointsman.clock import Clock
 from pointsman.errors import InvalidRequest
 from pointsman.http.answer import MAX_BODY, Answer, OpenAnswer
@@ -31,6 +32,8 @@ from pointsman.wire.status_errors import json_or_none
 
 if TYPE_CHECKING:
     import httpx
+
+    from pointsman.http.attaching import Attaching
 
 _CLOSE_WITHIN = 1.0
 
@@ -97,6 +100,8 @@ class Client:
         """What upstreams say goes through it before it is in an error; it knows our credentials."""
         self.errors = ExchangeErrors(self._base_url, self.scrubber, plugins or Used(), endpoint.patterns)
         """Makes the errors of all exchanges with this upstream."""
+        self._attaching = None if is_plain(auth) else self._attach(auth, clock)
+        """Attaches what takes more than a header that stays."""
         self.transport = transport
         self.on_head: Callable[[Mapping[str, str]], None] | None = None
         """Hears the headers of answers that have those of `endpoint.rates`; must neither block nor raise."""
@@ -117,8 +122,8 @@ class Client:
             "timeout": {"connect": connect_timeout, "read": None, "write": None, "pool": None}
         }
         self._authorized: Secret | None = None
-        self._settled = False
-        """Whether the source of the credential need not be asked again, because it has no other."""
+        self._settled = self._attaching is not None
+        """Whether the source of the credential need not be asked here: it has no other, or is asked later."""
         self._authorization: dict[bytes, bytes] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -133,6 +138,8 @@ class Client:
         self._exchange: Callable[[RequestTemplate, tuple[str, ...], bytes], Awaitable[Reply]]
         # Decided and bound here, not in every call.
         self._exchange = transport.exchange if isinstance(transport, RawTransport) else self._over
+        if self._attaching is not None:
+            self._exchange = partial(self._attaching.exchange, self._exchange)
 
     async def fetch(
         self,
@@ -256,6 +263,8 @@ class Client:
         for task in tuple(self._closing):
             with suppress(Exception):
                 await task
+        if self._attaching is not None:
+            await self._attaching.aclose()
         await self.transport.aclose()
         self._alarms.close()
 
@@ -272,6 +281,13 @@ class Client:
             return
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    def _attach(self, auth: Auth, clock: Clock) -> Attaching:
+        from pointsman.http.attaching import Attaching  # most credentials need nothing of it
+
+        return Attaching(
+            auth, self.endpoint.authorize, clock=clock, scrubber=self.scrubber, errors=self.errors
+        )
 
     async def _over(self, template: RequestTemplate, values: tuple[str, ...], content: bytes) -> Reply:
         from pointsman.transports.httpx_messages import exchange_over  # this needs httpx
@@ -358,7 +374,7 @@ class Client:
         fields = {b"host": url.netloc, **self._headers}
         if alone:
             fields |= own
-        if not bodiless:
+        if not bodiless and b"content-type" not in own:
             fields[b"content-type"] = b"application/json"
         fields |= self._authorization
         counted = not bodiless or method in _WITH_BODY
@@ -378,7 +394,8 @@ class Client:
             # It would go on where the host ends, and the credential would go with it.
             raise InvalidRequest(f"the path {path[:100]!r} does not begin with a slash")
         try:
-            return httpx_lazy.httpx.URL(self._base_url + path)
+            # An empty query is one that not every transport sends, so that what is signed would differ.
+            return httpx_lazy.httpx.URL((self._base_url + path).removesuffix("?"))
         except httpx_lazy.httpx.InvalidURL as error:
             raise InvalidRequest(f"{self.errors.shown} and {path[:100]!r} make no URL: {error}") from error
 

@@ -40,10 +40,11 @@ class ExchangeErrors:
     Attributes:
         scrubber: what upstreams say goes through it before it is in an error.
         shown: the base URL without what may be secret in it.
+        auth_type: what the configuration calls the source of the credential.
         patterns: what the upstream's errors mean where they are not as usual.
     """
 
-    __slots__ = ("_plugins", "_url", "patterns", "scrubber", "shown")
+    __slots__ = ("_plugins", "_url", "auth_type", "patterns", "scrubber", "shown")
 
     def __init__(
         self, base_url: str, scrubber: Scrubber, plugins: Used, patterns: Sequence[ErrorPattern] = ()
@@ -51,6 +52,7 @@ class ExchangeErrors:
         self.patterns = patterns
         self._url = base_url
         self._plugins = plugins
+        self.auth_type = plugins.auth
         self.scrubber = scrubber
         self.shown = _without_userinfo(base_url)
 

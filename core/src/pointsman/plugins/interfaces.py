@@ -10,11 +10,13 @@ from msgspec import Struct
 
 from pointsman._internal.plugin_errors import OWN
 from pointsman.audit import AuditSink
-from pointsman.auth import Auth
+from pointsman.auth import Auth, RefreshingAuth, SigningAuth
+from pointsman.guard import Guard
 from pointsman.http.client import Endpoint
 from pointsman.provider import Provider
 from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import RetryPolicy
+from pointsman.selector import Selector
 from pointsman.strategy import Strategy
 from pointsman.wire.error_patterns import ErrorPattern
 from pointsman.wire.retry_after import RateHeaders
@@ -27,12 +29,14 @@ class _Interface(Struct, frozen=True):
         whole: the class that an author inherits; None where it is not ours.
         own: the methods that it only describes. Who inherits one of these answers None with it, and so has
             no credential, never retries, or records nothing, without a word.
+        optional: the classes that describe, by name, further methods; who has one has it as these do.
     """
 
     awaited: Sequence[str] = ()
     plain: Sequence[str] = ()
     whole: type | None = None
     own: Sequence[str] = ()
+    optional: Mapping[str, type] = {}
 
 
 INTERFACES = {
@@ -40,10 +44,17 @@ INTERFACES = {
         awaited=("chat", "stream", "generate", "embed", "models", "in_memory", "probe", "aclose"),
         whole=Provider,
     ),
-    "auth": _Interface(plain=("current", "rejected"), whole=Auth, own=("current",)),
+    "auth": _Interface(
+        plain=("current", "rejected"),
+        whole=Auth,
+        own=("current",),
+        optional={"refresh": RefreshingAuth, "sign": SigningAuth},
+    ),
     "retry": _Interface(plain=("delay",), whole=RetryPolicy, own=("delay",)),
     "strategy": _Interface(plain=("pick", "members", "state", "restore"), whole=Strategy, own=("pick",)),
     "audit": _Interface(plain=("__call__", "close"), whole=AuditSink, own=("__call__",)),
+    "guard": _Interface(awaited=("before", "after"), plain=("stream",), whole=Guard),
+    "selector": _Interface(awaited=("choose",), whole=Selector, own=("choose",)),
     "dialect": _Interface(plain=("matches", "read")),
     "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
@@ -81,7 +92,8 @@ def _lack(kind: str, made: Any) -> str | None:
                 return f"made a {name}, which has no {method}() of its own: write it"
             if wrong := _other_arguments(method, found, described):
                 return f"made a {name}, {wrong}"
-    wrong = _of_methods(made) or (_ATTRIBUTES[kind](made) if kind in _ATTRIBUTES else None)
+    wrong = _of_methods(made) or _of_optional(made, interface.optional)
+    wrong = wrong or (_ATTRIBUTES[kind](made) if kind in _ATTRIBUTES else None)
     return None if wrong is None else f"made a {name}, {wrong}"
 
 
@@ -97,6 +109,26 @@ def _of_methods(made: Any) -> str | None:
             if _function(found) is not described and (wrong := _of_method(method, found, described)):
                 return wrong
     return None
+
+
+def _of_optional(made: Any, optional: Mapping[str, type]) -> str | None:
+    """What is wrong with those methods that `made` need not have, and has."""
+    for method, whole in optional.items():
+        if hasattr(made, method):
+            found, described = getattr(made, method), getattr(whole, method)
+            if _function(found) is described:
+                return f"which has no {method}() of its own: write it"
+            if wrong := _of_method(method, found, described):
+                return wrong
+            if iscoroutinefunction(described) and _returns_nothing(found):
+                return f"whose {method}() is not async, and it is awaited: write `async def`"
+    return None
+
+
+def _returns_nothing(found: Any) -> bool:
+    """Whether a method that is awaited says of itself that there is nothing to await."""
+    annotations = getattr(_function(found), "__annotations__", {})
+    return not iscoroutinefunction(found) and annotations.get("return", ...) in (None, "None")
 
 
 def _of_method(method: str, found: Any, described: Any) -> str | None:
@@ -197,4 +229,15 @@ def _of_strategy(made: Any) -> str | None:
     return None
 
 
-_ATTRIBUTES = {"provider": _of_provider, "retry": _of_retry, "strategy": _of_strategy}
+def _of_guard(made: Any) -> str | None:
+    if all(_function(getattr(made, name)) is getattr(Guard, name) for name in ("before", "after", "stream")):
+        return "which does nothing: write before(), after() or stream()"
+    return None
+
+
+_ATTRIBUTES = {
+    "provider": _of_provider,
+    "retry": _of_retry,
+    "strategy": _of_strategy,
+    "guard": _of_guard,
+}

@@ -7,9 +7,11 @@ from msgspec import Struct
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.dialect import DialectFactory
+from pointsman.guard import GuardFactory
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
+from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
@@ -36,6 +38,8 @@ KINDS = {
         Kind("strategy", "pointsman.strategies", "pointsman_strategies", StrategyFactory),
         Kind("audit", "pointsman.audit", "pointsman_audit_sinks", AuditFactory),
         Kind("transport", "pointsman.transports", "pointsman_transports", TransportFactory),
+        Kind("guard", "pointsman.guards", "pointsman_guards", GuardFactory),
+        Kind("selector", "pointsman.selectors", "pointsman_selectors", SelectorFactory),
         Kind("service", "pointsman.services", "pointsman_services", ServiceFactory),
         Kind("section", "pointsman.sections", "pointsman_sections", SectionFactory),
         Kind("dialect", "pointsman.dialects", "pointsman_config_dialects", DialectFactory),

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pointsman._internal.suggest import nearest
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
+    "auth": dict.fromkeys(("http_signature", "oauth_client_credentials"), "pointsman-auth-http"),
     "provider": {
         "claude": "pointsman-claude",
         "localai": "pointsman-localai",

@@ -11,7 +11,7 @@ from pointsman.requests.checks import as_texts, expect
 from pointsman.requests.messages import Messages, as_messages
 from pointsman.requests.options import OPTIONS_OF, expect_named_tool, read_options
 from pointsman.text_messages import TextMessages
-from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest
+from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Request
 
 _NAME = "the name of one"
 _CHAT = OPTIONS_OF[ChatRequest]
@@ -46,6 +46,22 @@ def checked_request(request: ChatRequest) -> ChatRequest:
     elif type(request.messages) is TextMessages:  # it was read before
         return request
     return chat_request(request.model, request.messages, said)
+
+
+def checked(request: Request) -> Request:
+    """As `checked_request`, of any kind."""
+    match request:
+        case ChatRequest():
+            return checked_request(request)
+        case GenerateRequest():
+            return generate_request(request.model, request.prompt, _said(request, GenerateRequest("", "")))
+        case _:
+            return embed_request(request.model, request.texts, _said(request, EmbedRequest("", ())))
+
+
+def _said(request: GenerateRequest | EmbedRequest, blank: GenerateRequest | EmbedRequest) -> dict[str, Any]:
+    options = {name: getattr(request, name) for name in OPTIONS_OF[type(blank)]}
+    return {name: each for name, each in options.items() if each != getattr(blank, name)}
 
 
 def generate_request(model: str, prompt: str, options: Mapping[str, Any]) -> GenerateRequest:

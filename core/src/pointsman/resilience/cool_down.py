@@ -210,6 +210,13 @@ class CoolDowns:
         cool_down.began(now, started=started, rng=self.rng, at_least=hint or 0.0, within=within)
         self._tell(self.credential.members() if what.of_credential else ())
 
+    def lacks_credential(self, now: float, seconds: float, within: float) -> None:
+        """There is no credential to ask with: send nothing with it for `seconds`, which is no one's fault."""
+        if self.credential.until <= now:
+            self.credential.reason = Refusal.NO_CREDENTIAL
+        self.credential.extend(now, seconds, rng=self.rng, within=within)
+        self._tell(self.credential.members())
+
     def keep_away(self, now: float, seconds: float, within: float) -> None:
         """Send no call for `seconds`, as the upstream asked."""
         self.overload.extend(now, seconds, rng=self.rng, within=within)
@@ -239,7 +246,9 @@ class CoolDowns:
 
     def is_refused(self, now: float) -> bool:
         """Whether it is left alone because of what it refused; to wait for the end makes no sense."""
-        return self.refusal.until > now or self.credential.until > now
+        credential = self.credential
+        refused = credential.until > now and credential.reason is not Refusal.NO_CREDENTIAL
+        return refused or self.refusal.until > now
 
     def _tell(self, others: Sequence[CoolDownMember]) -> None:
         for each in (self, *others):

@@ -85,6 +85,9 @@ class HealthState:
         """A check passed, or failed with `error`. Fits the `tell` of a `HealthChecker`."""
         if error is None:
             self.passed(now)
+        elif isinstance(error, CallError) and error.without_credential:
+            # Nobody was asked: what is amiss stands in `last_error`, and the upstream stays what it was.
+            self.last_at, self.last_error = now, self._say(error)
         else:
             self.failed(now, self._say(error) or type(error).__name__)
 

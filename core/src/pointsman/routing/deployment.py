@@ -144,9 +144,10 @@ class Deployment(Struct, frozen=True, eq=False):
         """The cool-down that ends last."""
         live, until = self.live, self.live.cooling_until
         refused = live.last().reason
+        room_at = None if live.is_refused(now) else until
         if refused is not None:
-            return Reason(Why.REFUSED, (refused.value, until - now), until)
-        return Reason(Why.COOLING, (until - now,), until, None if live.is_refused(now) else until)
+            return Reason(Why.REFUSED, (refused.value, until - now), until, room_at)
+        return Reason(Why.COOLING, (until - now,), until, room_at)
 
     def healthy(self, now: float) -> bool:
         """Whether a level may count on it. Being full is no illness: what is full works."""

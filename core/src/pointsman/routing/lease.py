@@ -166,7 +166,9 @@ class Lease(Struct, eq=False):
         """What follows for the deployment from a call that did not succeed."""
         started, hint, within = self.started_at, ending.retry_after, ending.within
         live, outlier = self.deployment.live, self.deployment.outlier
-        if ending.refusal is not None:
+        if ending.refusal is Refusal.NO_CREDENTIAL:
+            live.lacks_credential(now, hint or 0.0, within)
+        elif ending.refusal is not None:
             live.refused(ending.refusal, now, started, hint, within)
         if outcome is _FAULT:
             live.failing = True  # whether it can take a call is up to breaker and ejection, which tell of it

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
 from msgspec import Struct, field
@@ -18,7 +19,7 @@ from pointsman._internal.plugin_errors import OWN, Scrub, fault, is_own
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.audit import AuditSink
-from pointsman.auth import Auth
+from pointsman.auth import Auth, is_plain
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.config import Config, ProviderConfig
 from pointsman.errors import UnknownModel, writable
@@ -31,9 +32,13 @@ from pointsman.resilience.rate_limit import RateLimitScope
 from pointsman.resilience.token_estimate import Estimator
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState, Readiness
+from pointsman.routing.entrance import Entrance
 from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
+
+if TYPE_CHECKING:
+    from pointsman.http.renewal import Renewal
 
 log = logging.getLogger("pointsman")
 
@@ -100,8 +105,14 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     one goes with the last of them."""
     unlisted: Callable[[str, Upstream, str], Pool]
     """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
+    entrances: Mapping[str, Entrance] = {}
+    """What stands before public names, those with a selector too."""
+    general_entrance: Entrance | None = None
+    """What stands before all that can be asked for and no model lists."""
     chains: dict[str, Sequence[Pool]] = {}
-    """What `chain` says of public names, once it was asked for them."""
+    """What `chain` says of public names that nothing stands before, once it was asked for them."""
+    _behind: dict[str, Sequence[Pool]] = {}
+    """And of those that something stands before."""
     _ad_hoc: MutableMapping[str, Pool] = {}
 
     @property
@@ -111,10 +122,18 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
 
     def chain(self, model: str) -> Sequence[Pool]:
         """The pool of `model` and those of its fallbacks, in order, each once. Raises UnknownModel."""
+        if (found := self._behind.get(model)) is not None:
+            return found
         found = tuple(chain(self.pool(model), self.pool, lambda _pool, _fallback: True))
         if model in self.pools:
-            self.chains[model] = found
+            # Whoever finds it in `chains` looks no further.
+            known = self._behind if self.entrance(model) is not None else self.chains
+            known[model] = found
         return found
+
+    def entrance(self, model: str) -> Entrance | None:
+        """What stands before `model`, which is known or not; None for nothing."""
+        return self.entrances.get(model, self.general_entrance)
 
     def pool(self, model: str) -> Pool:
         """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
@@ -124,7 +143,8 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         name, slash, upstream_model = model.partition("/")
         upstream = self.upstreams.get(name)
         if not slash or not upstream_model or upstream is None or not _can_be_asked_for(model):
-            hint = did_you_mean(model, self.pools, what="there are") or "there are none"
+            known = {**self.pools, **self.entrances}
+            hint = did_you_mean(model, known, what="there are") or "there are none"
             shown = (
                 repr(model)
                 if len(model) <= _NAME_CUT
@@ -270,6 +290,8 @@ def _can_be_asked_for(model: str) -> bool:
 
 
 async def _close(upstream: Upstream, scrub: Scrub) -> None:
+    if not is_plain(upstream.auth):
+        await _closed("auth", "", cast("Renewal", upstream.auth).aclose, scrub)
     await _closed("provider", upstream.factory.name, upstream.provider.aclose, scrub)
     for client in (*upstream.own, *upstream.for_tokens):
         await _closed("transport", getattr(upstream.config.transport, "type", ""), client.aclose, scrub)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,25 @@ def _told(asked: Asked, answers: Sequence[tuple[str, Mapping[str, Any]]], *, man
     return None if all(each["pick"] is not None for _, each in answers) else FAILED
 
 
+def _before(explained: Mapping[str, Any]) -> Iterator[str]:
+    """What stands before it, in words."""
+    if guards := explained.get("guards"):
+        yield f"it passes the guards {', '.join(guards)} first"
+    if (selector := explained.get("selector")) is not None:
+        models = (
+            f"{each['model']}{'' if each['ready'] else ' (not ready)'}" for each in selector["candidates"]
+        )
+        yield (
+            f"the selector {selector['selector']}, which was not asked, picks one of {', '.join(models)}; "
+            f"this is for its default, {selector['default']}"
+        )
+
+
 def _print(process: str, explained: Mapping[str, Any]) -> None:
     pick = explained["pick"] or "nowhere: nothing would take it now"
     say(f"{process}{': ' if process else ''}a call for {explained['model']} goes to {pick}")
+    for line in _before(explained):
+        say(line)
     groups = [
         (f"{pool['model']} ({pool['strategy']})", _verdicts(pool, first=n == 0))
         for n, pool in enumerate(explained["chain"])

@@ -29,9 +29,11 @@ from pointsman.testing.contract.canned import (
 )
 from pointsman.testing.contract.dialect import DialectContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
+from pointsman.testing.contract.guard import GuardContract
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.rules import Rule, rule
+from pointsman.testing.contract.selector import SelectorContract
 from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
 from pointsman.testing.contract.transport import TransportContract
@@ -48,9 +50,11 @@ __all__ = [
     "Contract",
     "DialectContract",
     "FakeMember",
+    "GuardContract",
     "ProviderContract",
     "RetryContract",
     "Rule",
+    "SelectorContract",
     "ServiceContract",
     "StrategyContract",
     "TransportContract",

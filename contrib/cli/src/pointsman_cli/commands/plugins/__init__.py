@@ -1,4 +1,4 @@
-"""`pointsman plugins list|…`."""
+"""`pointsman plugins list|new|…`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pointsman_cli.subcommands import Subcommands
 
 COMMANDS = {
     "list": "List what is installed.",
+    "new": "Write a new plugin of KIND, to be called NAME, as a package that works.",
 }
 """Every subcommand with its one line of help: the attribute `command` of the module of its name here."""
 

@@ -1,0 +1,1 @@
+"""`pointsman plugins new`: what a distribution with one plugin begins with."""

@@ -1,0 +1,50 @@
+"""What a selector asks models with: the router, on behalf of the request that it chooses for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from itertools import islice
+from typing import Any
+
+from pointsman.clock import Clock
+from pointsman.errors import DeadlineExceeded, InvalidRequest
+from pointsman.selector import SelectorCall
+from pointsman.types import ChatResponse
+
+LABEL = "selector"
+"""The tag of what selectors ask, whose value is the selector's model."""
+_TAGS_AT_MOST = 16
+
+
+class Asking:
+    """The `Ask` of the selectors of one router.
+
+    Args:
+        router: None for nobody: then it cannot be asked.
+        selecting: the models that have a selector, which no selector may ask.
+    """
+
+    def __init__(self, router: Any, clock: Clock, selecting: Set[str]) -> None:
+        self._router = router
+        self._clock = clock
+        self._selecting = selecting
+
+    async def __call__(
+        self, call: SelectorCall, model: str, messages: Any, /, **options: Any
+    ) -> ChatResponse:
+        if self._router is None:
+            raise RuntimeError("there is no router here, which could be asked")
+        if model in self._selecting:
+            raise InvalidRequest(f"a selector cannot ask {model!r}, which has a selector itself")
+        left = call.deadline - self._clock.now()
+        if left <= 0:
+            raise DeadlineExceeded("the time for the choice was over before a model was asked")
+        options = {"timeout": left, "caller": call.caller, "tags": _labelled(call), **options}
+        answer: ChatResponse = await self._router.chat(model, messages, **options)
+        return answer
+
+
+def _labelled(call: SelectorCall) -> Mapping[str, str]:
+    """The tags of the request and that of the selector, in place of the last one where there are too many."""
+    kept = islice(call.tags.items(), _TAGS_AT_MOST - 1) if LABEL not in call.tags else call.tags.items()
+    return {**dict(kept), LABEL: call.model}

@@ -1,0 +1,187 @@
+"""A request that something stands before: guards and selector, then the attempts, then the guards again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar, cast
+
+from msgspec import field
+from msgspec.structs import replace
+
+from pointsman.clock import request_id
+from pointsman.errors import NoDeploymentAvailable
+from pointsman.events import RequestStarted
+from pointsman.execution.accounting import end_request, fail_request
+from pointsman.execution.execution import Execution, Operation
+from pointsman.execution.filtering import Filters
+from pointsman.execution.guarded_stream import AnsweredStream, FilteredAttempt
+from pointsman.execution.guards_at_work import GuardAtWork, Response, after, before
+from pointsman.execution.retry_state import NO_FAILURES
+from pointsman.execution.selecting import select
+from pointsman.execution.stream_attempt import StreamAttempt
+from pointsman.execution.time_limits import deadline_passed
+from pointsman.guard import Answered, GuardCall
+from pointsman.requests.call_options import CallOptions
+from pointsman.requests.requirements import merged
+from pointsman.routing.deployment import Demand
+from pointsman.routing.entrance import ConfiguredGuard, Entrance
+from pointsman.routing.snapshot import Snapshot
+from pointsman.types import ChatResponse, Request
+
+T = TypeVar("T")
+
+
+class GuardedExecution(Execution, kw_only=True, eq=False):
+    """One request that something stands before. Its chain is empty until it is known where it goes.
+
+    Args:
+        entrance: what stands before it; `snapshot`: where its model is looked up.
+
+    Attributes:
+        passed: the guards that it has passed, in that order.
+    """
+
+    ends_with_answer: ClassVar[bool] = False
+
+    snapshot: Snapshot
+    entrance: Entrance
+    passed: list[GuardAtWork] = field(default_factory=list)
+
+    async def run(self, operation: Operation[T]) -> T:
+        """As of `Execution`, for answers that come as a whole. Raises what guards raise, too."""
+        with _ended(self):
+            answered = await self.enter()
+        if answered is None:
+            result, answer = "ok", cast("Response", await super().run(operation))
+        else:
+            result, answer = answered.result, own_answer(self, answered)
+        with _ended(self):
+            for each in reversed(self.passed):
+                answer = await after(self, each, answer)
+        end_request(self, result)
+        return cast("T", answer)
+
+    async def open(self) -> StreamAttempt | AnsweredStream:
+        """The stream, with something of the answer read or all of it. Raises: as `run`."""
+        with _ended(self):
+            answered = await self.enter()
+        if answered is None:
+            attempt = cast("FilteredAttempt", await super().run(FilteredAttempt))
+            with _ended(self):
+                await attempt.begin(self.passed)
+            return attempt
+        with _ended(self):
+            response = own_answer(self, answered)
+            assert isinstance(response, ChatResponse)
+            stream = AnsweredStream(response, Filters(self, self.passed))
+        end_request(self, answered.result)
+        return stream
+
+    async def enter(self) -> Answered | None:
+        """Pass the guards and choose the model; the answer, where a guard has one.
+
+        Raises: what the request ends with.
+        """
+        answered = await self._pass(self.entrance.guards)
+        if answered is not None:
+            return answered
+        model, selector = self.request.model, self.entrance.selector
+        if selector is not None:
+            model = await select(self, selector, self.snapshot)
+            behind = self.snapshot.entrance(model)
+            if behind is not None and (answered := await self._pass(behind.own_guards)) is not None:
+                return answered
+        self._route(model)
+        return None
+
+    async def _pass(self, guards: Sequence[ConfiguredGuard]) -> Answered | None:
+        options = self.options
+        for guard in guards:
+            call = GuardCall(
+                self.request_id,
+                self.operation,
+                self.request.model,
+                options.caller,
+                options.tags,
+                self.deadline,
+            )
+            at_work = GuardAtWork(guard, call)
+            given = await before(self, at_work)
+            if isinstance(given, Answered):
+                return given
+            if given is not None:  # else it failed, and is left out
+                self.request = given
+                self.passed.append(at_work)
+        return None
+
+    def _route(self, model: str) -> None:
+        """From here on it is a request for `model`, as any other."""
+        chain, now, setting = self.snapshot.chain(model), self.now(), self.setting
+        if setting.running.closed:
+            raise self.complete(NoDeploymentAvailable("the router is shutting down", reasons={}))
+        if now >= self.deadline:
+            raise deadline_passed(self, "before the first attempt")
+        first = chain[0]
+        tokens = 0 if first.estimator is None else first.estimator.estimate(self.request)
+        if first.budget is not None:
+            first.budget.request(now)
+        if self.operation == "stream" and setting.hedging is not None and first.hedges is not None:
+            first.hedges.request(now)
+        self.demand = Demand(merged(first.require, self.options.require), tokens)
+        self.chain, self.budget, self.routed_at = chain, first.budget, now
+
+
+def begin_guarded(
+    snapshot: Snapshot, request: Request, operation: str, options: CallOptions
+) -> GuardedExecution:
+    """A request that counts as running from now on, until it has ended. Raises UnknownModel."""
+    entrance, setting = snapshot.entrance(request.model), snapshot.setting
+    assert entrance is not None
+    if entrance.selector is None:
+        snapshot.pool(request.model)  # so that what is not there is refused before anybody is asked
+    now = setting.clock.now()
+    execution = GuardedExecution(
+        setting,
+        (),
+        request,
+        operation,
+        options,
+        options.request_id or request_id(setting.rng),
+        now,
+        setting.clock.wall(),
+        now + (options.timeout or entrance.total),
+        Demand(),
+        None,
+        NO_FAILURES,
+        now,
+        snapshot=snapshot,
+        entrance=entrance,
+    )
+    setting.running.requests.add(execution)
+    if setting.events.detailed:
+        execution.tell(RequestStarted, operation, request.model, execution.wall)
+    return execution
+
+
+def own_answer(execution: Execution, answered: Answered) -> Response:
+    """The answer that a guard had, as that to this request: a copy, for others may get it too."""
+    response, id = answered.response, execution.request_id
+    changes: dict[str, Any] = {"deployment": "", "attempts": 0, "request_id": id}
+    if "id" in response.__struct_fields__ and getattr(response, "id", "") in ("", response.request_id):
+        changes["id"] = id
+    return replace(response, **changes)
+
+
+class _ended:
+    """`with _ended(execution):` ends it with what is raised inside."""
+
+    __slots__ = ("_execution",)
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None:
+            fail_request(self._execution, error)

@@ -1,0 +1,324 @@
+"""What the pages of the kinds say that one sees when something is wrong is what one sees."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from plugin_pages import PAGES
+from pydantic import BaseModel, ConfigDict, RootModel
+
+from pointsman import Router
+from pointsman.plugin import (
+    AuditFactory,
+    AuditSink,
+    DialectFactory,
+    PointsmanError,
+    PointsmanSpec,
+    Provider,
+    ProviderFactory,
+    RateLimited,
+    RetryFactory,
+    RetryPolicy,
+    SectionFactory,
+    Service,
+    ServiceFactory,
+    Strategy,
+    StrategyFactory,
+    TransportFactory,
+    Unavailable,
+    hookimpl,
+)
+from pointsman.plugins.kinds import KINDS
+from pointsman.testing import Scripted
+from pointsman_cli.app import cli
+from pointsman_openai import OpenAIProvider, OpenAISettings
+
+Made = tuple[dict[str, Any], Sequence[object]]
+"""A configuration, and the plugins that it needs."""
+
+
+def offering(hook: str, *factories: object) -> object:
+    """A plugin that offers these by one hook."""
+    method = eval("lambda self: list(given)", {"given": factories, "list": list})
+    method.__name__ = hook
+    return type("Offering", (PointsmanSpec,), {hook: hookimpl(method)})()
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {
+        "providers": {"a": {"type": "scripted"}, "b": {"type": "scripted"}},
+        "models": {"m": {"deployments": ["a/x", "b/x"]}},
+        **changes,
+    }
+
+
+def raising(error: type[Exception]) -> Callable[..., Any]:
+    def method(*_args: Any) -> Any:
+        raise error
+
+    return method
+
+
+def a_raising(error: type[Exception]) -> Callable[..., Any]:
+    async def method(*_args: Any) -> Any:
+        raise error
+
+    return method
+
+
+async def awaited(*_args: Any) -> Any:
+    return None
+
+
+# ── wrong plugins of each kind ───────────────────────────────────────────────────────────────────────
+
+
+def strategy(*, settings: dict[str, Any] | None = None, name: str = "lightest", **members: Any) -> Made:
+    members.setdefault("pick", lambda self, ready, request, /: ready[0])
+    kind = type("Lightest", (Strategy,), {k: v for k, v in members.items() if v is not ...})
+    given = config()
+    given["models"]["m"]["strategy"] = {"type": name, **(settings or {})}
+    factory = StrategyFactory("lightest", None, lambda _context: kind())
+    return given, [Scripted(), offering("pointsman_strategies", factory)]
+
+
+def retry(**members: Any) -> Made:
+    members = {"attempts": 2, "budget": None, "delay": lambda self, failure: None, **members}
+    kind = type("OnceElsewhere", (RetryPolicy,), {k: v for k, v in members.items() if v is not ...})
+    upstream = Scripted()
+    upstream.default("a", Unavailable("down"))
+    upstream.default("b", Unavailable("down"))
+    factory = RetryFactory("once_elsewhere", BaseModel, lambda _context: kind())
+    return config(retry="once_elsewhere"), [upstream, offering("pointsman_retry_policies", factory)]
+
+
+def audit(make: Callable[..., Any] | None = None, **members: Any) -> Made:
+    members = {"__call__": lambda self, event: None, "close": lambda self: None, **members}
+    kind = type("Tally", (AuditSink,), {k: v for k, v in members.items() if v is not ...})
+    factory = AuditFactory("tally", BaseModel, make or (lambda _context: kind()))
+    return config(audit=["tally"]), [Scripted(), offering("pointsman_audit_sinks", factory)]
+
+
+def service(make: Callable[..., Any] | None = None, starts: str | None = "spending", **members: Any) -> Made:
+    members = {"start": awaited, "aclose": awaited, **members}
+    kind = type("Spending", (Service,), members)
+    section = SectionFactory("spending", BaseModel, service=starts)
+    factory = ServiceFactory("spending", BaseModel, make or (lambda _context: kind()))
+    plugins = [offering("pointsman_sections", section), offering("pointsman_services", factory)]
+    return config(spending={}), [Scripted(), *plugins]
+
+
+class Owners(RootModel[dict[str, str]]):
+    pass
+
+
+def section(value: Any, *, installed: bool = True, starts: str | None = None) -> Made:
+    plugins = [offering("pointsman_sections", SectionFactory("owners", Owners, service=starts))]
+    return config(owners=value), [Scripted(), *(plugins if installed else ())]
+
+
+def transport(make: Callable[..., Any], **more: Any) -> Made:
+    here = {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key": "k", "transport": "told"}
+    given = {"providers": {"a": here}, "models": {"m": {"deployments": ["a/x"]}}}
+    return given, [offering("pointsman_transports", TransportFactory("told", None, make, **more))]
+
+
+class Raising(httpx.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise RuntimeError
+
+
+def dialect(*names: str, **members: Any) -> Made:
+    from pointsman.plugin import Dialect, NativeDocument
+
+    members = {
+        "matches": lambda self, document: True,
+        "read": lambda self, document: NativeDocument(),
+        **members,
+    }
+    kind = type("Backends", (Dialect,), members)
+    factories = [DialectFactory(name, None, lambda _context: kind()) for name in names or ("backends",)]
+    plugins = [offering("pointsman_config_dialects", each) for each in factories]
+    return {"backends": [{"serves": "m"}]}, plugins
+
+
+class EchoSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    shout: bool = False
+
+
+def provider(*, keys: dict[str, Any] | None = None, needs_key: bool = False, **members: Any) -> Made:
+    kind = type("EchoProvider", (Provider,), members)
+    factory = ProviderFactory("echo", EchoSettings, kind, needs_key=needs_key)
+    given = {
+        "providers": {"here": {"type": "echo", **(keys or {})}},
+        "models": {"m": {"deployments": ["here/x"]}},
+    }
+    return given, [offering("pointsman_providers", factory)]
+
+
+def openai(**members: Any) -> Made:
+    kind = type("AcmeProvider", (OpenAIProvider,), {"default_base_url": "http://127.0.0.1:9/v1", **members})
+    given = {
+        "providers": {"acme": {"type": "acme", "api_key": "k"}},
+        "models": {"m": {"deployments": ["acme/x"]}},
+    }
+    return given, [offering("pointsman_providers", ProviderFactory("acme", OpenAISettings, kind))]
+
+
+async def generator(self: Any, request: Any, call: Any) -> Any:
+    yield request
+
+
+async def chats_with_too_few(self: Any, request: Any) -> Any:
+    return request
+
+
+async def says_text(self: Any, request: Any, call: Any) -> Any:
+    return "hello"
+
+
+async def says_later(self: Any, request: Any, call: Any) -> Any:
+    raise RateLimited("slow down", retry_after="2")  # type: ignore[arg-type]
+
+
+WRONG: dict[str, Sequence[Callable[[], Made]]] = {
+    "strategy.md": (
+        lambda: strategy(name="lightes"),
+        lambda: strategy(pick=...),
+        lambda: strategy(pick=awaited),
+        lambda: strategy(pick=lambda self, ready: ready[0]),
+        lambda: strategy(pick=lambda self, ready, request, /: None),
+        lambda: strategy(pick=raising(IndexError)),
+        lambda: strategy(observed=raising(ValueError)),
+        lambda: strategy(settings={"slack": 2}),
+    ),
+    "retry.md": (
+        lambda: retry(delay=...),
+        lambda: retry(attempts=...),
+        lambda: retry(budget=...),
+        lambda: retry(budget=0.2),
+        lambda: retry(delay=lambda self, failure: -1.0),
+        lambda: retry(delay=raising(AttributeError)),
+    ),
+    "audit.md": (
+        lambda: audit(__call__=...),
+        lambda: audit(__call__=awaited),
+        lambda: audit(raising(FileNotFoundError)),
+        lambda: audit(__call__=raising(KeyError)),
+        lambda: audit(close=raising(OSError)),
+    ),
+    "service.md": (
+        lambda: service(start=a_raising(OSError)),
+        lambda: service(start=lambda self: None),
+        lambda: service(lambda context: context.router.status()),
+        lambda: service(starts="spendings"),
+        lambda: service(aclose=a_raising(ValueError)),
+    ),
+    "section.md": (
+        lambda: section({}, installed=False),
+        lambda: section({"llama": 7}),
+        lambda: section({}, starts="owner"),
+    ),
+    "transport.md": (
+        lambda: transport(lambda _context: type("Told", (), {})()),
+        lambda: transport(lambda _context: Raising()),
+        lambda: transport(lambda context: context.inner("h3")),
+        lambda: transport(lambda _context: Raising(), refuses=lambda _options: "it knows no TLS"),
+    ),
+    "dialect.md": (
+        lambda: dialect(matches=raising(KeyError)),
+        lambda: dialect(read=lambda self, document: {}),
+        lambda: dialect("backends", "other"),
+        lambda: dialect(),
+    ),
+    "provider.md": (
+        lambda: provider(__init__=lambda self, context: None),
+        lambda: provider(stream=generator),
+        lambda: provider(chat=chats_with_too_few),
+        lambda: provider(chat=a_raising(KeyError)),
+        lambda: provider(chat=says_text),
+        lambda: provider(chat=says_later),
+        lambda: provider(),
+        lambda: provider(needs_key=True),
+        lambda: provider(keys={"shoot": True}),
+    ),
+    "openai-compatible.md": (
+        lambda: openai(quirks={"max_token_field": "max_tokens"}),
+        lambda: openai(chat_body=awaited),
+        lambda: openai(chat_body=lambda self, request, call, *, stream: None),
+    ),
+}
+
+
+async def seen(made: Made, log: pytest.LogCaptureFixture) -> list[str]:
+    """What somebody sees who builds a router with these and calls it, in whole and as a stream."""
+    log.clear()
+    given, plugins = made
+    told = []
+    try:
+        async with Router.from_config(given, plugins=plugins) as router:
+            for stream in (False, True):
+                try:
+                    if stream:
+                        async with router.stream("m", "hello") as answer:
+                            _ = [event async for event in answer]
+                    else:
+                        await router.chat("m", "hello")
+                except PointsmanError as error:
+                    told.append(f"{type(error).__name__}: {error}")
+    except PointsmanError as error:
+        told.append(f"{type(error).__name__}: {error}")
+    return told + [record.getMessage() for record in log.records]
+
+
+def quoted(page: str) -> list[str]:
+    """The first column of the table of what goes wrong, each row's first quotation."""
+    table = PAGES[page].partition("| you see |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1].strip() for row in table.splitlines()[2:]]
+    return [next(each for each in re.findall(r"``(.+?) ?``|`([^`]+)`", cell)) for cell in cells]  # type: ignore[misc]
+
+
+def holds(message: str, quote: str) -> bool:
+    """Whether a message has the pieces of a quotation in order."""
+    place = 0
+    for piece in quote.split("…"):
+        place = message.find(piece.strip(), place)
+        if place < 0:
+            return False
+    return True
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("page", WRONG)
+async def test_each_message_in_the_table_of_a_page_is_what_one_sees(
+    page: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    quotes = ["".join(each) for each in quoted(page)]
+    told = []
+    with caplog.at_level(logging.INFO):
+        for make in WRONG[page]:
+            told.append(await seen(make(), caplog))
+
+    assert len(quotes) == len(told)
+    for quote, messages in zip(quotes, told, strict=True):
+        assert any(holds(message, quote) for message in messages), f"{quote!r} is not in {messages!r}"
+
+
+def test_a_command_that_is_not_there_is_told_as_its_page_says() -> None:
+    told = CliRunner().invoke(cli, ["hullo"]).output
+
+    assert holds(told, "".join(quoted("command.md")[0]))
+
+
+def test_every_page_of_a_kind_with_such_a_table_is_examined() -> None:
+    pages = {f"{kind}.md" for kind in KINDS} | {"openai-compatible.md"}
+
+    assert {page for page in pages if "| you see |" in PAGES[page]} - {"command.md"} == set(WRONG)

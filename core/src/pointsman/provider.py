@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from pydantic import BaseModel
 
-from pointsman.auth import Auth
+from pointsman.auth import Auth, Secret
 from pointsman.context import Context
 from pointsman.errors import Unsupported
 from pointsman.types import (
@@ -66,11 +66,14 @@ class ProviderContext(Context, frozen=True, kw_only=True, eq=False):
         base_url: as configured, without a trailing slash; None when the configuration has none.
         auth: where the credential comes from.
         open: makes a client for an endpoint: the provider's own, for management calls and probes.
+        credential: for a provider that sends by itself: the credential to use now, refreshed before where
+            that is due. Raises CallError where there is none to be had.
     """
 
     base_url: str | None
     auth: Auth
     open: Callable[[Endpoint], Client]
+    credential: Callable[[], Awaitable[Secret | None]]
 
 
 class Provider:

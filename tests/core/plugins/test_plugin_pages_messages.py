@@ -17,7 +17,9 @@ from pointsman import Router
 from pointsman.plugin import (
     AuditFactory,
     AuditSink,
+    AuthFactory,
     DialectFactory,
+    NotReady,
     PointsmanError,
     PointsmanSpec,
     Provider,
@@ -25,9 +27,11 @@ from pointsman.plugin import (
     RateLimited,
     RetryFactory,
     RetryPolicy,
+    Secret,
     SectionFactory,
     Service,
     ServiceFactory,
+    SigningAuth,
     Strategy,
     StrategyFactory,
     TransportFactory,
@@ -189,6 +193,30 @@ async def says_later(self: Any, request: Any, call: Any) -> Any:
     raise RateLimited("slow down", retry_after="2")  # type: ignore[arg-type]
 
 
+def auth(**members: Any) -> Made:
+    """One that signs, before an upstream that believes nobody."""
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, stream=httpx.ByteStream(b"{}"))
+
+    members.setdefault("sign", lambda self, outgoing: {"x-signature": "1"})
+    kind = type("Keys", (SigningAuth,), members)
+    here = {
+        "type": "openai",
+        "base_url": "http://127.0.0.1:9/v1",
+        "auth": {"type": "keys"},
+        "transport": "told",
+    }
+    given = {"providers": {"a": here}, "models": {"m": {"deployments": ["a/x"]}}, "retry": "none"}
+    silent = TransportFactory("told", None, lambda _context: httpx.MockTransport(answer))
+    factory = AuthFactory("keys", BaseModel, lambda _context: kind())
+    return given, [offering("pointsman_auth", factory), offering("pointsman_transports", silent)]
+
+
+async def gives_what_has_ended(self: Any) -> None:
+    self.current = lambda: Secret("key-1", ends=3600.0 - 1e9)
+
+
 WRONG: dict[str, Sequence[Callable[[], Made]]] = {
     "strategy.md": (
         lambda: strategy(name="lightes"),
@@ -199,6 +227,14 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: strategy(pick=raising(IndexError)),
         lambda: strategy(observed=raising(ValueError)),
         lambda: strategy(settings={"slack": 2}),
+    ),
+    "auth.md": (
+        lambda: auth(sign=awaited),
+        lambda: auth(current=raising(NotReady)),
+        lambda: auth(current=raising(NotReady), refresh=a_raising(KeyError)),
+        lambda: auth(current=raising(NotReady), refresh=gives_what_has_ended),
+        lambda: auth(sign=lambda self, outgoing: {"Host": "other"}),
+        lambda: auth(),
     ),
     "retry.md": (
         lambda: retry(delay=...),
@@ -279,9 +315,10 @@ async def seen(made: Made, log: pytest.LogCaptureFixture) -> list[str]:
     return told + [record.getMessage() for record in log.records]
 
 
-def quoted(page: str) -> list[str]:
+def quoted(page: str, heading: str = "") -> list[str]:
     """The first column of the table of what goes wrong, each row's first quotation."""
-    table = PAGES[page].partition("| you see |")[2].partition("\n\n")[0]
+    table = PAGES[page].partition(heading)[2] if heading else PAGES[page]
+    table = table.partition("| you see |")[2].partition("\n\n")[0]
     cells = [row.split("|")[1].strip() for row in table.splitlines()[2:]]
     return [next(each for each in re.findall(r"``(.+?) ?``|`([^`]+)`", cell)) for cell in cells]  # type: ignore[misc]
 
@@ -310,6 +347,17 @@ async def test_each_message_in_the_table_of_a_page_is_what_one_sees(
     assert len(quotes) == len(told)
     for quote, messages in zip(quotes, told, strict=True):
         assert any(holds(message, quote) for message in messages), f"{quote!r} is not in {messages!r}"
+
+
+@pytest.mark.parametrize(("n", "members"), [(0, {"stream": says_text}), (1, {"chat": a_raising(KeyError)})])
+async def test_what_fails_in_a_call_is_told_as_the_page_says(
+    n: int, members: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    quotes = quoted("troubleshooting.md", "\n## It fails in a call\n")
+
+    messages = await seen(provider(**members), caplog)
+
+    assert any(holds(message, "".join(quotes[n])) for message in messages), messages
 
 
 def test_a_command_that_is_not_there_is_told_as_its_page_says() -> None:

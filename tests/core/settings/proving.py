@@ -98,7 +98,11 @@ def _plugin_setting(given: Given, kind: str, name: str, field: str, value: objec
         given["providers"]["a"]["type"] = name
         model["deployments"][0] = {"provider": "a", "model": "x", "options": {field: value}}
     elif kind == "auth":
-        given["providers"]["a"]["auth"] = {"type": name, field: value}
+        given["providers"]["a"]["auth"] = {
+            **given["providers"]["a"].get("auth", {}),
+            "type": name,
+            field: value,
+        }
     elif kind == "audit":
         given["audit"] = [{**(given.get("audit") or [{}])[0], "type": name, field: value}]
     else:

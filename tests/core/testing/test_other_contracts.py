@@ -27,7 +27,14 @@ from pointsman.control.service import ControlService, ControlSettings
 from pointsman.errors import NotReady
 from pointsman.events import Event, RequestEnded
 from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
-from pointsman.testing import Contexts, Scripted, SystemClock
+from pointsman.testing import (
+    CannedReply,
+    Contexts,
+    ReplayTransport,
+    Scripted,
+    SystemClock,
+    client_for,
+)
 from pointsman.testing.contract import (
     AuditContract,
     AuthContract,
@@ -525,11 +532,42 @@ def test_the_credentials_and_the_sink_of_the_pages_keep_it_as_the_pages_test_the
     page: str, test: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = {"TestKeys": "pointsman_keys", "TestTally": "pointsman_tally"}[test]
-    monkeypatch.setitem(sys.modules, name, module_of_the_page(page, name, "plugin = "))
+    having = {"TestKeys": "class KeysPlugin", "TestTally": "plugin = "}[test]
+    monkeypatch.setitem(sys.modules, name, module_of_the_page(page, name, having))
     tests = module_of_the_page(page, "tests_of_the_page", f"class {test}(")
 
     found = term(vars(tests)[test](), rule)
     found(tmp_path) if "tmp_path" in signature(found).parameters else found()
+
+
+def made_by_the_page(having: str, **settings: Any) -> Any:
+    """A source of credentials as a factory of the page makes it; its endpoint gives a token."""
+    (factory,) = module_of_the_page("auth.md", "of_the_page", having).plugin.pointsman_auth()
+    tokens = ReplayTransport(CannedReply(200, b'{"access_token": "token-1", "expires_in": 60}'))
+    context = Contexts(SystemClock(), system_rng()).auth(
+        factory.name,
+        factory.settings.model_validate(settings),
+        provider="here",
+        http=lambda endpoint: client_for(endpoint, tokens),
+    )
+    return factory.make(context)
+
+
+class TestTokensOfThePage(AuthContract):
+    def make(self) -> Auth:
+        return made_by_the_page("class MachinePlugin")
+
+
+class TestSignaturesOfThePage(AuthContract):
+    def make(self) -> Auth:
+        return made_by_the_page("class AcmePlugin", key_id="k", secret="some long secret")
+
+
+def test_a_complete_plugin_that_signs_takes_forty_lines_at_most() -> None:
+    module = block("auth.md", "class AcmePlugin")
+
+    assert len(module.strip().splitlines()) <= 40
+    assert all(each in module for each in ("class Settings(", "def sign(", "AuthFactory(", "plugin = "))
 
 
 def test_the_clock_for_tests_without_a_loop_is_the_time_of_the_machine() -> None:

@@ -7,7 +7,7 @@ our errors in `failures`, once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from pointsman.http.answer import MAX_BODY, Answer, OpenAnswer
 from pointsman.http.failures import ExchangeErrors, Used
 from pointsman.http.headers import bearer, raw_fields
 from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, Whole
+from pointsman.wire.error_patterns import ErrorPattern
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import json_or_none
 
@@ -42,7 +43,8 @@ class Endpoint(Discreet, frozen=True):
 
     `base_url` has no trailing slash; paths are appended to it. `authorize` makes the headers that carry
     a credential, and is asked once for each. `rates` names the headers that tell what is left of the
-    upstream's rate limits.
+    upstream's rate limits. `patterns` say what its errors mean where they are not as usual; the first that
+    fits counts.
     """
 
     unshown = ("base_url", "headers")
@@ -50,6 +52,7 @@ class Endpoint(Discreet, frozen=True):
     headers: Mapping[str, str] = field(default_factory=dict)
     authorize: Callable[[str], Mapping[str, str]] = bearer
     rates: RateHeaders | None = None
+    patterns: Sequence[ErrorPattern] = ()
 
 
 class CallTimeouts(Struct, frozen=True):
@@ -95,7 +98,7 @@ class Client:
         self._base_url = endpoint.base_url.rstrip("/")
         self.scrubber = scrubber or Scrubber()
         """What upstreams say goes through it before it is in an error; it knows our credentials."""
-        self.errors = ExchangeErrors(self._base_url, self.scrubber, plugins or Used())
+        self.errors = ExchangeErrors(self._base_url, self.scrubber, plugins or Used(), endpoint.patterns)
         """Makes the errors of all exchanges with this upstream."""
         self._attaching = None if is_plain(auth) else self._attach(auth, clock)
         """Attaches what takes more than a header that stays."""

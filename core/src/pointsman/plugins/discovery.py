@@ -49,6 +49,11 @@ class Claim(Struct, frozen=True):
     requires: tuple[str, ...]
     """What it requires of pointsman, each as `pointsman<0.3,>=0.1; python_version > "3"`."""
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it names a file, as in `acme:provider.yaml`, and no object."""
+        return self.entry_point.value.endswith((".yaml", ".yml"))
+
 
 class Installed:
     """The claims of all that is installed; read when first asked for, and then kept.

@@ -21,6 +21,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "strategy": dict.fromkeys(
         ("affinity", "cheapest", "peak_ewma", "power_of_two", "warm"), "pointsman-strategies"
     ),
+    "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
     "section": {
         "assistants": "pointsman-assistants",

@@ -301,7 +301,7 @@ async def test_a_selector_s_model_is_listed_and_can_be_asked_for_as_any_other() 
         listed = {each.id: each.raw for each in await r.models()}
         results = [each async for each in r.batch([])]
 
-    assert listed["auto"] == {"of": ["small", "large"]}
+    assert listed["auto"] == {"deployments": [], "of": ["small", "large"]}
     assert results == []
 
 

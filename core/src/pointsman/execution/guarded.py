@@ -104,6 +104,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
                 options.caller,
                 options.tags,
                 self.deadline,
+                require=options.require,
             )
             at_work = GuardAtWork(guard, call)
             given = await before(self, at_work)

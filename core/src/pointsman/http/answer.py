@@ -15,7 +15,6 @@ from pointsman.errors import BadResponse, CallError, Truncated
 from pointsman.http.failures import ExchangeErrors
 from pointsman.http.headers import Fields
 from pointsman.transports.raw import Reply
-from pointsman.wire.error_patterns import by_pattern
 from pointsman.wire.status_errors import ID_NAMES, request_id_of, snippet
 
 MAX_BODY = 64 << 20
@@ -61,8 +60,11 @@ class Answer(Struct, eq=False):
 
     def meant(self, error: CallError) -> CallError:
         """`error`, which this answer held, as the endpoint's patterns have it, and masked."""
-        patterns = self.errors.patterns
-        return self.mask(by_pattern(patterns, error) if patterns else error)
+        if self.errors.patterns:
+            from pointsman.wire.error_patterns import by_pattern  # few providers have any
+
+            error = by_pattern(self.errors.patterns, error)
+        return self.mask(error)
 
     def value(self, body: bytes, *, hint: str = "") -> Any:
         """`body`, which came with this, as a JSON value.

@@ -26,7 +26,6 @@ from pointsman.http.answer import MAX_BODY, Answer, OpenAnswer
 from pointsman.http.failures import ExchangeErrors, Used
 from pointsman.http.headers import bearer, raw_fields
 from pointsman.transports.raw import RawTransport, Reply, RequestTemplate, Whole
-from pointsman.wire.error_patterns import ErrorPattern
 from pointsman.wire.retry_after import RateHeaders
 from pointsman.wire.status_errors import json_or_none
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     import httpx
 
     from pointsman.http.attaching import Attaching
+    from pointsman.wire.error_patterns import ErrorPattern
 
 _CLOSE_WITHIN = 1.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -24,7 +25,9 @@ from pointsman.errors import (
 )
 from pointsman.transports.options import TransportUnavailable
 from pointsman.transports.shortage import shortage
-from pointsman.wire.error_patterns import ErrorPattern
+
+if TYPE_CHECKING:
+    from pointsman.wire.error_patterns import ErrorPattern
 
 
 class Used(Struct, frozen=True):

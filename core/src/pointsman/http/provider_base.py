@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import iscoroutine
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from msgspec.structs import replace
 from pydantic import ValidationError
@@ -14,8 +14,10 @@ from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.wire import retry_after
-from pointsman.wire.error_patterns import ErrorPattern, kind_by_pattern
 from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, snippet
+
+if TYPE_CHECKING:
+    from pointsman.wire.error_patterns import ErrorPattern
 
 T = TypeVar("T")
 
@@ -150,6 +152,7 @@ class HttpProvider(Provider):
         if not patterns:
             return error
         from pointsman.wire.error_body import complaint
+        from pointsman.wire.error_patterns import kind_by_pattern
 
         said = complaint(json_or_none(content))
         message = said.message or snippet(content)

@@ -18,7 +18,6 @@ from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import RetryPolicy
 from pointsman.selector import Selector
 from pointsman.strategy import Strategy
-from pointsman.wire.error_patterns import ErrorPattern
 from pointsman.wire.retry_after import RateHeaders
 
 
@@ -202,10 +201,15 @@ def _of_endpoint(endpoint: Any) -> str | None:
         return f"whose `endpoint.authorize` is a {type(endpoint.authorize).__name__}; expected a function"
     if endpoint.rates is not None and not isinstance(endpoint.rates, RateHeaders):
         return f"whose `endpoint.rates` is a {type(endpoint.rates).__name__}; expected RateHeaders or None"
-    patterns: object = endpoint.patterns
-    if not isinstance(patterns, tuple | list) or not all(isinstance(each, ErrorPattern) for each in patterns):
-        return "whose `endpoint.patterns` are no list of ErrorPattern"
-    return None
+    return None if endpoint.patterns == () else _of_patterns(endpoint.patterns)
+
+
+def _of_patterns(patterns: object) -> str | None:
+    from pointsman.wire.error_patterns import ErrorPattern  # few providers have any
+
+    if isinstance(patterns, tuple | list) and all(isinstance(each, ErrorPattern) for each in patterns):
+        return None
+    return "whose `endpoint.patterns` are no list of ErrorPattern"
 
 
 def _of_retry(made: Any) -> str | None:

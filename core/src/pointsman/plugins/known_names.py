@@ -32,6 +32,12 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
 }
 """By kind, each name that a package of ours offers beside the core."""
 
+
+def our_distributions() -> frozenset[str]:
+    """The distributions that come with pointsman, which neither lists nor variables leave out."""
+    return frozenset(package for packages in PACKAGES.values() for package in packages.values())
+
+
 _OPENAI_AT = {
     "azure azure_openai azureopenai": "https://NAME.openai.azure.com/openai/v1",
     "cerebras": "https://api.cerebras.ai/v1",

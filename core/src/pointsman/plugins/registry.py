@@ -20,16 +20,17 @@ from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.errors import ConfigError, PluginError
 from pointsman.hookspecs import PROJECT, PointsmanSpec
-from pointsman.plugins.control import NO_RULES, Rules, canonical
 from pointsman.plugins.discovery import CORE, Claim, Installed, short
 from pointsman.plugins.kinds import KINDS, Kind
 from pointsman.plugins.validation import Loaded, Manager, PluginFault, fault_of
+from pointsman.plugins.versions import canonical
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
 
 if TYPE_CHECKING:
+    from pointsman.plugins.control import Rules
     from pointsman.plugins.data_files import DataFile
 
 State = Literal[
@@ -94,7 +95,7 @@ class Plugins:
         self,
         plugins: Iterable[object] = (),
         *,
-        rules: Rules = NO_RULES,
+        rules: Rules | None = None,
         environ: Mapping[str, str] | None = None,
         read_data: ReadData | None = None,
     ) -> None:
@@ -223,7 +224,7 @@ class Plugins:
 
     def _chosen(self, kind: str, name: str, claims: Sequence[Claim], *, built_in: bool) -> Claim | None:
         """The claim to follow; None when there is none, or when the built-in plugin is meant."""
-        chosen = self._rules.chosen(name)
+        chosen = None if self._rules is None else self._rules.chosen(name)
         offered = [claim.distribution for claim in claims] + [CORE] * built_in
         for claim in claims:
             if chosen == canonical(claim.distribution):
@@ -310,6 +311,8 @@ class Plugins:
 
     def _broken_pin(self, claim: Claim) -> tuple[str, str] | None:
         """What keeps the distribution of `claim` from being what it is pinned to, and what would help."""
+        if self._rules is None:
+            return None
         return self._rules.broken_pin(claim.entry_point.dist, claim.distribution, claim.version)
 
     def _register(self, plugin: object, where: str) -> Loaded:

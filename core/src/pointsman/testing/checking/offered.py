@@ -17,11 +17,14 @@ from pydantic import BaseModel, ValidationError
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.suggest import did_you_mean
 from pointsman.build.contexts import Contexts
+from pointsman.build.loading import provider_of
 from pointsman.build.transports import Transports
 from pointsman.clock import Rng, system_rng
-from pointsman.plugins.discovery import Claim, Installed, canonical
+from pointsman.plugins.control import Rules
+from pointsman.plugins.discovery import Claim, Installed
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
+from pointsman.plugins.versions import canonical
 from pointsman.testing.checking.making import Making
 from pointsman.testing.clock import SystemClock
 
@@ -90,7 +93,8 @@ class Offered:
     @cached_property
     def plugins(self) -> Plugins:
         """Where its names mean what it offers, whoever else claims them."""
-        return Plugins(choose={each.name: self.name for each in self.offers}, environ={})
+        choose = {each.name: self.name for each in self.offers}
+        return Plugins(rules=Rules(choose=choose), environ={}, read_data=provider_of)
 
     def prepare(self) -> None:
         """Do all that is not about this distribution: what is seen after it is its own doing."""

@@ -137,7 +137,9 @@ def test_what_holds_a_secret_shows_the_rest() -> None:
     endpoint = Endpoint(f"https://me:{CANARY}@host", {"x-key": CANARY})
     options = TransportOptions(max_connections=3, proxy=f"http://me:{CANARY}@proxy")
 
-    assert re.fullmatch(r"Endpoint\(authorize=<function bearer at \w+>, rates=None\)", repr(endpoint))
+    assert re.fullmatch(
+        r"Endpoint\(authorize=<function bearer at \w+>, rates=None, patterns=\(\)\)", repr(endpoint)
+    )
     assert repr(options) == (
         "TransportOptions(max_connections=3, connect_timeout=5.0, keepalive_expiry=15.0, http2=False,"
         " ca_file=None, client_cert=None, trust_env=False)"

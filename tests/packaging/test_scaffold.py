@@ -23,7 +23,8 @@ from pointsman_cli.scaffold.writing import distribution_of, write
 WORDS = sorted(BEGINNINGS)
 SAID = re.compile(r"^(?P<word>[\w-]+)/(?P<test>\S+) (?P<outcome>[A-Z]+)", re.MULTILINE)
 TYPE = """
-import asyncio, json, os, sys, threading
+import asyncio, json, os, runpy, sys, threading
+from http.server import HTTPServer
 from pointsman_cli.app import run
 from pointsman_simulator import Simulator
 
@@ -34,12 +35,16 @@ urls = {
     wire: asyncio.run_coroutine_threadsafe(simulator.add(wire), loop).result(20).base_url
     for wire in ("openai", "ollama")
 }
+own = HTTPServer(("127.0.0.1", 0), runpy.run_path(sys.argv[2])["Server"])
+threading.Thread(target=own.serve_forever, daemon=True).start()
+urls["own"] = f"http://127.0.0.1:{own.server_port}"
 for word, wire, variables, commands in json.loads(sys.argv[1]):
     os.chdir(word)
     os.environ.update(dict.fromkeys(variables, urls[wire]))
     print(json.dumps({"word": word, "codes": [run(command) for command in commands]}))
     os.chdir("..")
 """
+WIRES = {"auth": "openai", "auth-signing": "openai", "provider": "own", "provider-openai": "openai"}
 REFUSED = 4
 
 
@@ -145,10 +150,11 @@ def typed(made: Made) -> dict[str, list[int]]:
     """The exit codes of what each README says to type, with simulated upstreams in place of real ones."""
     given = []
     for word in WORDS:
-        wire = "openai" if {"auth", "openai"} & set(word.split("-")) else "ollama"
+        wire = WIRES.get(word, "ollama")
         variables = ["UPSTREAM", "LEFT", "RIGHT", f"{made.names[word].variable}_URL"]
         given.append([word, wire, variables, to_type(made.folder / word)])
-    output = made.output("python", "-c", TYPE, json.dumps(given))
+    server = made.folder / "provider" / "tests" / f"test_{made.names['provider'].key}.py"
+    output = made.output("python", "-c", TYPE, json.dumps(given), server)
     told = [json.loads(line) for line in output.splitlines() if line.startswith('{"word"')]
     return {each["word"]: each["codes"] for each in told}
 
@@ -175,7 +181,9 @@ def lines_of_code(path: Path) -> int:
     return sum(1 for n, line in lines if n not in said and line.strip() and not line.strip().startswith("#"))
 
 
-@pytest.mark.parametrize(("word", "plugin", "with_contract"), [("provider-openai", 20, 40)])
+@pytest.mark.parametrize(
+    ("word", "plugin", "with_contract"), [("provider-openai", 20, 40), ("auth-signing", 40, 60)]
+)
 def test_a_small_plugin_is_small(made: Made, word: str, plugin: int, with_contract: int) -> None:
     package = made.folder / word / "src" / made.names[word].package
 

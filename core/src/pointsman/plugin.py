@@ -69,6 +69,7 @@ _HOMES = {
     "pointsman.wire.assembly": "Assembly joined_extra",
     "pointsman.wire.error_body": "Complaint ERROR_MEMBERS complaint holds_complaint is_complaint",
     "pointsman.wire.error_meaning": "Recognised kind_by_status kind_by_vague_word recognise",
+    "pointsman.wire.error_patterns": "ErrorPattern",
     "pointsman.wire.large_bodies": "base64_of has_large_parts written_in_thread",
     "pointsman.wire.retry_after": "RateHeaders",
     "pointsman.wire.status_errors": "error_for_status in_vain json_or_none request_id_of snippet",

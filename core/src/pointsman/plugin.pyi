@@ -491,6 +491,9 @@ from pointsman.wire.error_meaning import (
 from pointsman.wire.error_meaning import (
     recognise as recognise,
 )
+from pointsman.wire.error_patterns import (
+    ErrorPattern as ErrorPattern,
+)
 from pointsman.wire.large_bodies import (
     base64_of as base64_of,
 )

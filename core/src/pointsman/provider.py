@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from pydantic import BaseModel
 
-from pointsman.auth import Auth
+from pointsman.auth import Auth, Secret
 from pointsman.context import Context
 from pointsman.errors import Unsupported
 from pointsman.types import (
@@ -66,11 +66,14 @@ class ProviderContext(Context, frozen=True, kw_only=True, eq=False):
         base_url: as configured, without a trailing slash; None when the configuration has none.
         auth: where the credential comes from.
         open: makes a client for an endpoint: the provider's own, for management calls and probes.
+        credential: for a provider that sends by itself: the credential to use now, refreshed before where
+            that is due. Raises CallError where there is none to be had.
     """
 
     base_url: str | None
     auth: Auth
     open: Callable[[Endpoint], Client]
+    credential: Callable[[], Awaitable[Secret | None]]
 
 
 class Provider:
@@ -143,6 +146,7 @@ class ProviderFactory(Struct, frozen=True):
         needs_key: without a credential this type cannot work (unless a base_url of one's own is given).
         key_variable: the environment variable that usually holds the credential.
         default_base_url: where the calls go when the configuration does not say.
+        models: those that are offered, where that is known without asking; () where the upstream is asked.
     """
 
     name: str
@@ -152,3 +156,4 @@ class ProviderFactory(Struct, frozen=True):
     default_base_url: str | None = None
     needs_key: bool = False
     key_variable: str | None = None
+    models: Sequence[ModelInfo] = ()

@@ -344,7 +344,8 @@ class Router:
 
     async def _list(self, name: str, upstream: Upstream) -> Sequence[ModelInfo]:
         async def ask(provider: Provider) -> Sequence[ModelInfo]:
-            return [_full_name(each, name) for each in await provider.models()]
+            offered = upstream.factory.models or await provider.models()
+            return [_full_name(each, name) for each in offered]
 
         with suppress(KeyError):
             return self._listed[name]

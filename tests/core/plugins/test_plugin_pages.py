@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from plugin_pages import FOLDER, PAGES, files
@@ -167,6 +171,17 @@ def test_each_factory_has_its_table() -> None:
     assert factories <= {name for _, name, _ in TABLES}
 
 
+def test_the_index_lists_every_context_with_what_it_has_besides() -> None:
+    common = {field.name for field in NAMES["Context"].fields}
+    rows = re.findall(r"^\| [^|]+ \| `(\w+Context)` \|(.*) \|$", PAGES["index.md"], re.MULTILINE)
+    contexts = {name for name in NAMES if name.endswith("Context")} - {"Context"}
+
+    assert {name for name, _ in rows} == contexts
+    for name, said in rows:
+        own = {field.name for field in NAMES[name].fields} - common
+        assert own <= set(re.findall(r"`(\w+)", said)), name
+
+
 # ── examples ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -180,3 +195,37 @@ def test_the_example_of_a_page_is_a_whole_package_with_tests_where_something_can
     assert any(path.startswith("src/") for path in package)
     assert any(path.startswith("tests/") for path in package) or page == "section.md"
     assert (FOLDER / page).exists()
+
+
+def test_the_examples_pass_a_strict_type_checker(tmp_path: Path) -> None:
+    packages = {page: files(page) for page in OF_KINDS}
+    for page, package in packages.items():
+        for path, text in package.items():
+            file = tmp_path / page.removesuffix(".md") / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+    sources = sorted(tmp_path.glob("*/src"))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-incremental", *map(str, tmp_path.glob("*/src/*"))],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": os.pathsep.join(map(str, sources))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert len(sources) == len(packages)
+
+
+def test_a_server_that_speaks_openais_api_is_at_most_20_lines_and_40_with_its_tests() -> None:
+    package = files("openai-compatible.md")
+    counted = {
+        path: len([line for line in text.splitlines() if line.strip()])
+        for path, text in package.items()
+        if path.endswith(".py")
+    }
+
+    assert counted["src/pointsman_acme/__init__.py"] <= 20
+    assert sum(counted.values()) <= 40

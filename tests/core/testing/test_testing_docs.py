@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -146,16 +147,18 @@ async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and
 
 
 @pytest.mark.parametrize(
-    ("name", "deployment"),
+    ("name", "known"),
     [
         ("pointsman-echo", "here/alto"),
         ("pointsman-acme", "acme/acme-large"),
         ("pointsman-lightest", "right/llama3.2"),
         ("pointsman-owners", "here/llama3.2"),
+        ("pointsman-hide", "hide"),
+        ("pointsman-by-length", "by_length"),
     ],
 )
 def test_the_configuration_of_a_page_is_a_sound_one(
-    name: str, deployment: str, install: Install, tmp_path: Path
+    name: str, known: str, install: Install, tmp_path: Path
 ) -> None:
     install(name)
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGES[page_of(name)], flags=re.DOTALL)
@@ -163,7 +166,7 @@ def test_the_configuration_of_a_page_is_a_sound_one(
 
     router = Router.from_config(tmp_path / "pointsman.yaml")
 
-    assert deployment in str(router.status())
+    assert known in str(router.status())
 
 
 def test_a_program_reads_the_section_of_the_page(install: Install, tmp_path: Path) -> None:
@@ -259,25 +262,74 @@ def test_the_tests_of_the_packages_on_the_pages_pass(
     assert "skipped" not in outcomes or contract is ProviderContract  # not each can all of it
 
 
-def test_the_messages_of_the_pages_are_those_that_one_sees(install: Install, tmp_path: Path) -> None:
+def test_the_messages_of_what_is_not_found_are_those_that_one_sees(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = config()
+    given["models"]["parrot"]["strategy"] = "echo"
     seen = [message_of(config())]
     install("pointsman-echo")
-    seen.append(message_of(config(providers={"here": {"type": "echo", "shoot": True}})))
-    module = tmp_path / "pointsman-echo" / "src" / "pointsman_echo" / "__init__.py"
-    sys.modules.pop("pointsman_echo", None)
-    module.write_text("import no_such_module_anywhere")
-    importlib.invalidate_caches()
+    seen.append(message_of(given))
+    add_distribution(tmp_path, "other", "echo = other:plugin")
     seen.append(message_of(config()))
-    copy = tmp_path / "pointsman-echo" / "src" / "other-1.0.dist-info"
-    copy.mkdir()
-    (copy / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
-    (copy / "entry_points.txt").write_text("[pointsman.providers]\necho = other:plugin\n")
+    (tmp_path / "pointsman-echo" / "src" / "other-1.0.dist-info" / "entry_points.txt").write_text("")
+    monkeypatch.setenv("POINTSMAN_PLUGINS", "none")
+    seen.append(message_of(config()))
+    monkeypatch.delenv("POINTSMAN_PLUGINS")
+    (metadata,) = (tmp_path / "pointsman-echo" / "src").glob("pointsman_echo*/METADATA")
+    metadata.write_text(f"{metadata.read_text()}Requires-Dist: pointsman>=0.9\n")
     seen.append(message_of(config()))
 
-    page = PAGES["troubleshooting.md"]
-    table = page[page.index("| you see |") : page.index("| one 500")]
-    quoted = re.findall(r"^\| `([^`]+)`", table, flags=re.MULTILINE)
-    for message, quote in zip(seen, [quoted[0], quoted[3], quoted[1], quoted[2]], strict=True):
+    assert_quoted("It is not found", seen)
+
+
+def test_the_messages_of_what_cannot_be_used_are_those_that_one_sees(
+    install: Install, tmp_path: Path
+) -> None:
+    install("pointsman-echo")
+    module = tmp_path / "pointsman-echo" / "src" / "pointsman_echo" / "__init__.py"
+    sound = module.read_text()
+    hook = "    def pointsman_providers(self) -> Sequence[ProviderFactory]:\n        return ["
+    seen = []
+    for text in (
+        "import no_such_module_anywhere",
+        sound.replace(
+            '[ProviderFactory("echo", EchoSettings, EchoProvider)]',
+            'ProviderFactory("echo", EchoSettings, EchoProvider)',
+        ),
+        sound.replace("    def pointsman_providers", "    async def pointsman_providers"),
+        sound.replace(hook, hook.replace("(self)", "(self, config)")),
+        sound,
+        sound.replace("EchoSettings, EchoProvider)", 'EchoSettings, lambda _: type("Echo", (), {})())'),
+        sound.replace("EchoSettings, EchoProvider)", 'EchoSettings, lambda _: {}["x"])'),
+    ):
+        sys.modules.pop("pointsman_echo", None)
+        module.write_text(text)
+        importlib.invalidate_caches()
+        shutil.rmtree(module.parent / "__pycache__", ignore_errors=True)
+        seen.append(
+            message_of(
+                config(providers={"here": {"type": "echo", **({"shoot": True} if text is sound else {})}})
+            )
+        )
+
+    assert_quoted("It cannot be used", seen)
+
+
+def add_distribution(folder: Path, name: str, line: str) -> None:
+    """Put another one that claims a provider beside that of the page."""
+    info = folder / "pointsman-echo" / "src" / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[pointsman.providers]\n{line}\n")
+    importlib.invalidate_caches()
+
+
+def assert_quoted(heading: str, seen: list[str]) -> None:
+    """Each message holds what the rows below a heading quote, in order."""
+    section = PAGES["troubleshooting.md"].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    quoted = re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
+    for message, quote in zip(seen, quoted, strict=True):
         places = [message.find(piece.strip()) for piece in quote.split("…")]
         assert -1 not in places, f"{quote!r} is not in {message!r}"
         assert places == sorted(places)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pointsman._internal.plugin_errors import Scrub
+from pointsman._internal.scrubber import Scrubber
 from pointsman.audit import AuditContext
-from pointsman.auth import Auth, AuthContext
+from pointsman.auth import Auth, AuthContext, Secret, is_plain
 from pointsman.clock import Clock, Rng
 from pointsman.config import DeploymentConfig
 from pointsman.guard import GuardContext
@@ -63,10 +64,16 @@ class Contexts:
         base_url: str | None,
         auth: Auth,
         open: Callable[[Endpoint], Client],
+        credential: Callable[[], Awaitable[Secret | None]] | None = None,
     ) -> ProviderContext:
-        """That of the provider called `name`."""
-        common = self._common("provider", type, settings)
-        return ProviderContext(**{**common, "name": name}, base_url=base_url, auth=auth, open=open)
+        """That of the provider called `name`; without `credential` that is what `auth` gives."""
+        return ProviderContext(
+            **{**self._common("provider", type, settings), "name": name},
+            base_url=base_url,
+            auth=auth,
+            open=open,
+            credential=credential or self._credential_of(auth),
+        )
 
     def auth(
         self, type: str, settings: Any = None, *, provider: str, http: Callable[[Endpoint], Client]
@@ -124,6 +131,17 @@ class Contexts:
         """That of a transport with `options`; the rest as of `TransportContext`."""
         common = self._common("transport", type, settings)
         return TransportContext(**common, options=options, inner=inner, candidates=candidates)
+
+    def _credential_of(self, auth: Auth) -> Callable[[], Awaitable[Secret | None]]:
+        if not is_plain(auth):
+            from pointsman.http.renewal import Renewal  # most credentials need nothing of it
+
+            return Renewal(auth, clock=self._clock, rng=self._rng, scrubber=Scrubber()).secret
+
+        async def current() -> Secret | None:
+            return auth.current()
+
+        return current
 
     def _common(self, kind: str, type: str, settings: Any) -> dict[str, Any]:
         """What all of them have."""

@@ -70,7 +70,7 @@ class Factories:
             self._draft.problem(path, f"the `settings` of its factory are {kind!r:.50}; expected {wanted}")
             return None
         made = self._draft.config.validate_settings(model, settings, path, self._draft.found)
-        self._draft.scrubber.know(_secrets_in(made))
+        self._draft.scrubber.know(secrets_in(made))
         return made
 
     def made(self, kind: str, named: Named, path: KeyPath, context: Callable[[str, Any], Context]) -> Any:
@@ -118,7 +118,7 @@ class Factories:
         return None
 
 
-def _secrets_in(value: object) -> Iterator[str]:
+def secrets_in(value: object) -> Iterator[str]:
     """What the settings of a plugin keep secret, at any depth."""
     match value:
         case SecretStr():
@@ -127,10 +127,10 @@ def _secrets_in(value: object) -> Iterator[str]:
             yield value.reveal()
         case BaseModel() | Section():
             for _, each in value:
-                yield from _secrets_in(each)
+                yield from secrets_in(each)
         case Mapping():
             for each in value.values():
-                yield from _secrets_in(each)
+                yield from secrets_in(each)
         case list() | tuple():
             for each in value:
-                yield from _secrets_in(each)
+                yield from secrets_in(each)

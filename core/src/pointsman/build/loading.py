@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pointsman.build.builder import wrong_for_plugins
 from pointsman.clock import LoopClock, system_rng
 from pointsman.config import Config
 from pointsman.config.findings import Finding
 from pointsman.plugins.registry import Plugins
+from pointsman.provider import ProviderFactory
+
+if TYPE_CHECKING:
+    from pointsman.plugins.data_files import DataFile
 
 
 def plugins_for(config: Config, objects: Iterable[object] = ()) -> Plugins:
     """What a router with `config` finds by name: in `objects`, and in what is installed and let in."""
-    return Plugins(objects, rules=config.plugins.rules)
+    return Plugins(objects, rules=config.plugins.rules, read_data=provider_of)
+
+
+def provider_of(file: DataFile, base: Callable[[str], ProviderFactory]) -> ProviderFactory:
+    """The provider type that `file` describes. Raises ConfigError with all that is wrong with it."""
+    from pointsman.build.provider_data import provider_type  # few programs use one
+
+    return provider_type(file, base)
 
 
 def as_config(source: str | Path | Mapping[str, Any] | Config, plugins: Sequence[object] = ()) -> Config:

@@ -96,13 +96,15 @@ class Providers:
             return client
 
         base_url = config.base_url or factory.default_base_url
+        overheard = _Overheard(auth, self._draft.scrubber)
         context = self._draft.contexts.provider(
             config.type,
             settings,
             name=name,
             base_url=None if base_url is None else base_url.rstrip("/"),
-            auth=_Overheard(auth, self._draft.scrubber),
+            auth=overheard,
             open=open_client,
+            credential=overheard.secret,
         )
         provider = self._factories.make("provider", config.type, path, lambda: factory.make(context))
         if provider is None:
@@ -219,6 +221,13 @@ class _Overheard:
         if (secret := self._auth.current()) is not None:
             self._scrubber.learn(secret.reveal())
         return secret
+
+    async def secret(self) -> Secret | None:
+        """The credential to use now, refreshed before where it takes that. Raises CallError."""
+        if is_plain(self._auth):
+            return self.current()
+        renewed: Secret | None = await self._auth.secret()  # type: ignore[attr-defined]  # it is a `Renewal`
+        return renewed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._auth, name)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from pointsman._internal.settings import setting
-from pointsman._internal.suggest import nearest
 from pointsman.config.kinds import Word
 from pointsman.config.sections import Open
-from pointsman.plugins.control import HASH, NO_RULES, Rules, canonical, our_distributions
+
+if TYPE_CHECKING:
+    from pointsman.plugins.control import Rules
 
 
 def _pin(pin: str) -> str:
+    from pointsman.plugins.control import HASH
+
     if pin.startswith(HASH):
         if not re.fullmatch(r"[0-9a-f]{64}", pin.removeprefix(HASH)):
             raise ValueError(
@@ -46,8 +49,12 @@ class PluginsConfig(Open):
     )
 
     @property
-    def rules(self) -> Rules:
-        """What holds for the plugins of a router with this configuration."""
+    def rules(self) -> Rules | None:
+        """What holds for the plugins of a router with this configuration; None where nothing is said."""
+        if not self.model_fields_set:
+            return None
+        from pointsman.plugins.control import Rules  # most configurations let in what is installed
+
         allow = None if self.allow is None else tuple(self.allow)
         return Rules(choose=self.settings, allow=allow, deny=tuple(self.deny), pin=self.pin)
 
@@ -55,6 +62,9 @@ class PluginsConfig(Open):
         return dict(self.more)  # names of distributions are no secrets
 
     def check(self, _context: object) -> None:
+        from pointsman.plugins.known_names import our_distributions
+        from pointsman.plugins.versions import canonical
+
         wrong = [
             _wrong(_no_distribution(name, value), (name,), value)
             for name, value in self.more.items()
@@ -74,15 +84,15 @@ class PluginsConfig(Open):
         return {**schema, "additionalProperties": {"type": "string", "minLength": 1}}
 
 
-def rules_said(document: object) -> Rules:
+def rules_said(document: object) -> Rules | None:
     """What a document that nobody has checked says of plugins; where that cannot be, only ours are let in."""
     said = document.get("plugins") if isinstance(document, Mapping) else None
     if not isinstance(said, Mapping) or {"allow", "deny", "pin"}.isdisjoint(said):
-        return NO_RULES  # in the document of another program the key may mean anything
+        return None  # in the document of another program the key may mean anything
     try:
         return PluginsConfig.model_validate(said).rules
     except ValidationError:
-        return Rules(allow=())
+        return PluginsConfig(allow=[]).rules
 
 
 def _wrong(message: str, place: tuple[str | int, ...], value: object) -> InitErrorDetails:
@@ -90,6 +100,8 @@ def _wrong(message: str, place: tuple[str | int, ...], value: object) -> InitErr
 
 
 def _no_distribution(name: str, value: object) -> str:
+    from pointsman._internal.suggest import nearest
+
     meant = nearest(name, ("allow", "deny", "pin"))
     if meant is not None and isinstance(value, list | dict):
         return f"unknown key {name!r}; did you mean {meant!r}?"

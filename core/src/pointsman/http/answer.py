@@ -58,6 +58,14 @@ class Answer(Struct, eq=False):
         """`error` without our secrets, should the upstream have quoted them."""
         return self.errors.scrubber.error(error)
 
+    def meant(self, error: CallError) -> CallError:
+        """`error`, which this answer held, as the endpoint's patterns have it, and masked."""
+        if self.errors.patterns:
+            from pointsman.wire.error_patterns import by_pattern  # few providers have any
+
+            error = by_pattern(self.errors.patterns, error)
+        return self.mask(error)
+
     def value(self, body: bytes, *, hint: str = "") -> Any:
         """`body`, which came with this, as a JSON value.
 

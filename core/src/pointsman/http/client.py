@@ -7,7 +7,7 @@ our errors in `failures`, once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import httpx
 
     from pointsman.http.attaching import Attaching
+    from pointsman.wire.error_patterns import ErrorPattern
 
 _CLOSE_WITHIN = 1.0
 
@@ -42,7 +43,8 @@ class Endpoint(Discreet, frozen=True):
 
     `base_url` has no trailing slash; paths are appended to it. `authorize` makes the headers that carry
     a credential, and is asked once for each. `rates` names the headers that tell what is left of the
-    upstream's rate limits.
+    upstream's rate limits. `patterns` say what its errors mean where they are not as usual; the first that
+    fits counts.
     """
 
     unshown = ("base_url", "headers")
@@ -50,6 +52,7 @@ class Endpoint(Discreet, frozen=True):
     headers: Mapping[str, str] = field(default_factory=dict)
     authorize: Callable[[str], Mapping[str, str]] = bearer
     rates: RateHeaders | None = None
+    patterns: Sequence[ErrorPattern] = ()
 
 
 class CallTimeouts(Struct, frozen=True):
@@ -95,7 +98,7 @@ class Client:
         self._base_url = endpoint.base_url.rstrip("/")
         self.scrubber = scrubber or Scrubber()
         """What upstreams say goes through it before it is in an error; it knows our credentials."""
-        self.errors = ExchangeErrors(self._base_url, self.scrubber, plugins or Used())
+        self.errors = ExchangeErrors(self._base_url, self.scrubber, plugins or Used(), endpoint.patterns)
         """Makes the errors of all exchanges with this upstream."""
         self._attaching = None if is_plain(auth) else self._attach(auth, clock)
         """Attaches what takes more than a header that stays."""

@@ -145,7 +145,7 @@ class HttpEventStream:
             # It waits until the events before it are delivered: how the bytes were cut must not decide what
             # the caller sees.
             failure.upstream_request_id = failure.upstream_request_id or self.upstream_request_id
-            failure = self._answer.mask(failure)
+            failure = self._answer.meant(failure)
             if not events:
                 raise failure from None  # and not kept: its frames hold this stream, and all of the attempt
             self._failure = failure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -24,6 +26,9 @@ from pointsman.errors import (
 from pointsman.transports.options import TransportUnavailable
 from pointsman.transports.shortage import shortage
 
+if TYPE_CHECKING:
+    from pointsman.wire.error_patterns import ErrorPattern
+
 
 class Used(Struct, frozen=True):
     """The plugins that a client works with, by the names that the configuration has for them."""
@@ -39,11 +44,15 @@ class ExchangeErrors:
         scrubber: what upstreams say goes through it before it is in an error.
         shown: the base URL without what may be secret in it.
         auth_type: what the configuration calls the source of the credential.
+        patterns: what the upstream's errors mean where they are not as usual.
     """
 
-    __slots__ = ("_plugins", "_url", "auth_type", "scrubber", "shown")
+    __slots__ = ("_plugins", "_url", "auth_type", "patterns", "scrubber", "shown")
 
-    def __init__(self, base_url: str, scrubber: Scrubber, plugins: Used) -> None:
+    def __init__(
+        self, base_url: str, scrubber: Scrubber, plugins: Used, patterns: Sequence[ErrorPattern] = ()
+    ) -> None:
+        self.patterns = patterns
         self._url = base_url
         self._plugins = plugins
         self.auth_type = plugins.auth

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import iscoroutine
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from pointsman.errors import CallError, ConfigError, InvalidRequest
@@ -14,6 +15,9 @@ from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
 from pointsman.wire import retry_after
 from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, snippet
+
+if TYPE_CHECKING:
+    from pointsman.wire.error_patterns import ErrorPattern
 
 T = TypeVar("T")
 
@@ -45,6 +49,8 @@ class HttpProvider(Provider):
     """How long a call outside of any request may take."""
     codes: ClassVar[Mapping[str, type[CallError]]] = {}
     """What the upstream's own codes and types of errors mean, where that is not known from others."""
+    patterns: ClassVar[Sequence[ErrorPattern]] = ()
+    """What its errors mean where code, status or words tell it; stronger than all else that is known."""
     address_hint: ClassVar[str] = ""
     """What would help where something else answers than this API."""
 
@@ -55,6 +61,8 @@ class HttpProvider(Provider):
         self.context = context
         self.endpoint = self.make_endpoint()
         self._expect("make_endpoint", self.endpoint, Endpoint)
+        if self.patterns:
+            self.endpoint = replace(self.endpoint, patterns=(*self.endpoint.patterns, *self.patterns))
         self._own: Client | None = None
 
     @property
@@ -77,7 +85,7 @@ class HttpProvider(Provider):
         more = {**call.headers, **headers} if headers else call.headers
         answer, content = await client.fetch("POST", path, body, timeouts=call.timeouts, headers=more)
         if answer.status >= 400:
-            raise self.error_of(answer, content, model=call.model)
+            raise self.refused(answer, content, model=call.model)
         return answer, content
 
     async def send(
@@ -97,7 +105,7 @@ class HttpProvider(Provider):
         more = {**call.headers, **headers} if headers else call.headers
         answer = await client.send("POST", path, body, timeouts=call.timeouts, headers=more, stream=timely)
         if answer.status >= 400:
-            raise self.error_of(answer, await answer.read(), model=call.model)
+            raise self.refused(answer, await answer.read(), model=call.model)
         return answer
 
     async def exchange(
@@ -120,7 +128,7 @@ class HttpProvider(Provider):
         timeouts = client.within(self.management_seconds if seconds is None else seconds)
         answer, content = await client.fetch(method, path, body, timeouts=timeouts, headers=headers)
         if answer.status >= 400:
-            raise self.error_of(answer, content, model=model)
+            raise self.refused(answer, content, model=model)
         return answer, content
 
     async def manage(
@@ -136,6 +144,29 @@ class HttpProvider(Provider):
         """The JSON value that an `exchange` ends with."""
         return self.value(
             *await self.exchange(method, path, body, seconds=seconds, headers=headers, model=model)
+        )
+
+    def refused(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
+        """The error that an answer of status 400 or above is raised as: by `patterns`, else by `error_of`."""
+        error, patterns = self.error_of(answer, content, model=model), answer.errors.patterns
+        if not patterns:
+            return error
+        from pointsman.wire.error_body import complaint
+        from pointsman.wire.error_patterns import kind_by_pattern
+
+        said = complaint(json_or_none(content))
+        message = said.message or snippet(content)
+        kind = kind_by_pattern(patterns, answer.status, (said.code, said.type), message)
+        if kind is None:
+            return error
+        return error_for_status(
+            answer.status,
+            answer.headers,
+            message,
+            wall=self.context.clock.wall(),
+            code=said.code or said.type,
+            kind=kind,
+            wait=error.retry_after,
         )
 
     def _expect(self, method: str, made: object, kind: type) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
 
-from pointsman.plugins.versions import same_release
+from pointsman.plugins.known_names import our_distributions
+from pointsman.plugins.versions import canonical, same_release
 
 
 class Rules(Struct, frozen=True):
@@ -85,21 +85,3 @@ def _broken_hash(distribution: Any, name: str, wanted: str) -> tuple[str, str] |
 
 HASH = "sha256:"
 """What a pin begins with that is no version."""
-NO_RULES = Rules()
-
-
-def canonical(distribution: str) -> str:
-    """The name of a distribution as package indexes compare it."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-def our_distributions() -> frozenset[str]:
-    """Those that come with pointsman, which neither lists nor variables leave out."""
-    from pointsman.plugins.known_names import PACKAGES  # hardly anybody needs to know
-
-    return frozenset(package for packages in PACKAGES.values() for package in packages.values())
-
-
-def named(text: str) -> Iterable[str]:
-    """The distributions in what an environment variable says."""
-    return () if text.lower() == "none" else (canonical(name.strip()) for name in text.split(","))

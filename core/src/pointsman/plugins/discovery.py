@@ -7,14 +7,16 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from pointsman.hookspecs import PROJECT
-from pointsman.plugins.control import NO_RULES, Rules, canonical, named, our_distributions
 from pointsman.plugins.kinds import KINDS
-from pointsman.plugins.versions import unmet
+from pointsman.plugins.versions import canonical, unmet
+
+if TYPE_CHECKING:
+    from pointsman.plugins.control import Rules
 
 CORE = "pointsman"
 """The distribution that the built-in plugin belongs to."""
@@ -49,6 +51,11 @@ class Claim(Struct, frozen=True):
     requires: tuple[str, ...]
     """What it requires of pointsman, each as `pointsman<0.3,>=0.1; python_version > "3"`."""
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it names a file, as in `acme:provider.yaml`, and no object."""
+        return self.entry_point.value.endswith((".yaml", ".yml"))
+
 
 class Installed:
     """The claims of all that is installed; read when first asked for, and then kept.
@@ -58,7 +65,7 @@ class Installed:
         rules: which of them are let in, among those that the variable lets in.
     """
 
-    def __init__(self, environ: Mapping[str, str] | None = None, rules: Rules = NO_RULES) -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None, rules: Rules | None = None) -> None:
         self._environ = environ
         self._rules = rules
 
@@ -114,7 +121,7 @@ class Installed:
                 f"{LIMIT} does not name {claim.distribution}",
                 f"which {LIMIT} in the environment leaves out; name it there, or take the variable away",
             )
-        refusal = self._rules.refusal(claim.distribution)
+        refusal = None if self._rules is None else self._rules.refusal(claim.distribution)
         if refusal is None:
             return None
         said, help = refusal
@@ -155,7 +162,10 @@ def _allowed(environ: Mapping[str, str]) -> frozenset[str] | None:
     said = environ.get(LIMIT, "").strip()
     if not said:
         return None
-    return frozenset({*our_distributions(), *named(said)})
+    from pointsman.plugins.known_names import our_distributions  # hardly anybody sets it
+
+    names = () if said.lower() == "none" else said.split(",")
+    return our_distributions().union(canonical(name.strip()) for name in names)
 
 
 def _claims_of(distribution: Distribution) -> Iterator[Claim]:

@@ -201,7 +201,15 @@ def _of_endpoint(endpoint: Any) -> str | None:
         return f"whose `endpoint.authorize` is a {type(endpoint.authorize).__name__}; expected a function"
     if endpoint.rates is not None and not isinstance(endpoint.rates, RateHeaders):
         return f"whose `endpoint.rates` is a {type(endpoint.rates).__name__}; expected RateHeaders or None"
-    return None
+    return None if endpoint.patterns == () else _of_patterns(endpoint.patterns)
+
+
+def _of_patterns(patterns: object) -> str | None:
+    from pointsman.wire.error_patterns import ErrorPattern  # few providers have any
+
+    if isinstance(patterns, tuple | list) and all(isinstance(each, ErrorPattern) for each in patterns):
+        return None
+    return "whose `endpoint.patterns` are no list of ErrorPattern"
 
 
 def _of_retry(made: Any) -> str | None:

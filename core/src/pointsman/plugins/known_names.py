@@ -21,6 +21,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "strategy": dict.fromkeys(
         ("affinity", "cheapest", "peak_ewma", "power_of_two", "warm"), "pointsman-strategies"
     ),
+    "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
     "section": {
         "assistants": "pointsman-assistants",
@@ -30,6 +31,12 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     },
 }
 """By kind, each name that a package of ours offers beside the core."""
+
+
+def our_distributions() -> frozenset[str]:
+    """The distributions that come with pointsman, which neither lists nor variables leave out."""
+    return frozenset(package for packages in PACKAGES.values() for package in packages.values())
+
 
 _OPENAI_AT = {
     "azure azure_openai azureopenai": "https://NAME.openai.azure.com/openai/v1",

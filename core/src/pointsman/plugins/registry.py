@@ -7,9 +7,9 @@ through the same hooks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 from msgspec import Struct
@@ -18,16 +18,20 @@ from msgspec.structs import replace
 from pointsman._internal.suggest import did_you_mean
 from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
-from pointsman.errors import PluginError
+from pointsman.errors import ConfigError, PluginError
 from pointsman.hookspecs import PROJECT, PointsmanSpec
-from pointsman.plugins.control import NO_RULES, Rules, canonical
 from pointsman.plugins.discovery import CORE, Claim, Installed, short
 from pointsman.plugins.kinds import KINDS, Kind
 from pointsman.plugins.validation import Loaded, Manager, PluginFault, fault_of
+from pointsman.plugins.versions import canonical
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
+
+if TYPE_CHECKING:
+    from pointsman.plugins.control import Rules
+    from pointsman.plugins.data_files import DataFile
 
 State = Literal[
     "built in",
@@ -56,6 +60,7 @@ class PluginInfo(Struct, frozen=True):
             configuration.
         error: why it is broken, in conflict or not let in.
         hooks: what the plugin implements; () before it is loaded.
+        form: "data" where it is a file and no code.
     """
 
     kind: str
@@ -66,6 +71,14 @@ class PluginInfo(Struct, frozen=True):
     state: State
     error: str | None = None
     hooks: tuple[str, ...] = ()
+    form: Literal["code", "data"] = "code"
+
+
+ReadData = Callable[["DataFile", Callable[[str], ProviderFactory]], ProviderFactory]
+"""Makes the factory of a provider type of what a file says, and of the type that it is like, by name.
+
+Raises ConfigError.
+"""
 
 
 class Plugins:
@@ -75,14 +88,16 @@ class Plugins:
         plugins: objects with hooks, which win over everything that is installed.
         rules: what the configuration says of them.
         environ: where `POINTSMAN_PLUGINS` is looked up; None: that of the process.
+        read_data: makes provider types of those plugins that are data; without it none can be used.
     """
 
     def __init__(
         self,
         plugins: Iterable[object] = (),
         *,
-        rules: Rules = NO_RULES,
+        rules: Rules | None = None,
         environ: Mapping[str, str] | None = None,
+        read_data: ReadData | None = None,
     ) -> None:
         from pointsman.builtin.plugin import plugin as builtin
 
@@ -93,7 +108,9 @@ class Plugins:
         self._builtin = self._take(builtin, f"{CORE}.builtin:plugin", None)  # ours, so it is not tried before
         self._passed = [self._register(each, _describe(each)) for each in plugins]
         self._installed = Installed(environ, rules)
-        self._outcomes: dict[Claim, Loaded | _Broken] = {}
+        self._outcomes: dict[Claim, Loaded | _Read | _Broken] = {}
+        self._read_data = read_data
+        self._reading: list[Claim] = []
 
     def provider(self, name: str) -> ProviderFactory:
         """The provider type `name`. Like its sisters it raises PluginError, with the cause where known."""
@@ -207,7 +224,7 @@ class Plugins:
 
     def _chosen(self, kind: str, name: str, claims: Sequence[Claim], *, built_in: bool) -> Claim | None:
         """The claim to follow; None when there is none, or when the built-in plugin is meant."""
-        chosen = self._rules.chosen(name)
+        chosen = None if self._rules is None else self._rules.chosen(name)
         offered = [claim.distribution for claim in claims] + [CORE] * built_in
         for claim in claims:
             if chosen == canonical(claim.distribution):
@@ -242,7 +259,7 @@ class Plugins:
             ) from outcome.cause
         return outcome.offers(KINDS[claim.kind])[claim.name]
 
-    def _loaded(self, claim: Claim) -> Loaded | _Broken:
+    def _loaded(self, claim: Claim) -> Loaded | _Read | _Broken:
         """The plugin behind `claim`, imported and asked; or what is wrong with it."""
         reinstall = f"pip install --force-reinstall {claim.distribution}"
         upgrade = f"pip install --upgrade {claim.distribution}"
@@ -250,6 +267,8 @@ class Plugins:
             return _Broken(misfit, None, upgrade)
         if (unpinned := self._broken_pin(claim)) is not None:
             return _Broken(unpinned[0], None, unpinned[1])
+        if claim.is_data:
+            return self._data(claim, upgrade)
         try:
             plugin = claim.entry_point.load()
         except Exception as error:  # somebody else's module: anything can happen
@@ -268,8 +287,32 @@ class Plugins:
             return _Broken(message, None, upgrade, loaded.hooks)
         return loaded
 
+    def _data(self, claim: Claim, upgrade: str) -> _Read | _Broken:
+        """The provider type that a file describes; nothing is imported for it but what that is like."""
+        from pointsman.plugins.data_files import Unreadable, data_of  # few programs use one
+
+        if claim.kind != "provider":
+            return _Broken(f"is data, and a {claim.kind} is none", None, upgrade)
+        if self._read_data is None:
+            return _Broken("is data, which is read for routers only", None, "Router.check")
+        if claim in self._reading:
+            names = " is like ".join(each.name for each in (*self._reading, claim))
+            return _Broken(f"goes round in a circle: {names}", None, upgrade)
+        self._reading.append(claim)
+        try:
+            file = data_of(claim.name, claim.entry_point.value, claim.entry_point.dist)
+            return _Read(self._read_data(file, self.provider))
+        except Unreadable as error:
+            return _Broken(str(error), error, f"pip install --force-reinstall {claim.distribution}")
+        except ConfigError as error:
+            return _Broken(_problems(error), error, upgrade)
+        finally:
+            self._reading.pop()
+
     def _broken_pin(self, claim: Claim) -> tuple[str, str] | None:
         """What keeps the distribution of `claim` from being what it is pinned to, and what would help."""
+        if self._rules is None:
+            return None
         return self._rules.broken_pin(claim.entry_point.dist, claim.distribution, claim.version)
 
     def _register(self, plugin: object, where: str) -> Loaded:
@@ -346,6 +389,7 @@ class Plugins:
             state=state,
             error=error,
             hooks=() if outcome is None else outcome.hooks,
+            form="data" if claim.is_data else "code",
         )
 
     def _standing(self, claim: Claim) -> tuple[State, str | None]:
@@ -365,6 +409,17 @@ class Plugins:
         return "not loaded", None
 
 
+class _Read(Struct, frozen=True):
+    """A provider type that is data."""
+
+    factory: ProviderFactory
+    hooks: tuple[str, ...] = ()
+
+    def offers(self, _kind: Kind) -> Mapping[str, ProviderFactory]:
+        """As of `Loaded`."""
+        return {self.factory.name: self.factory}
+
+
 class _Broken(Struct, frozen=True):
     """What came of a claim that does not hold. `help` is a command that may mend it."""
 
@@ -372,6 +427,13 @@ class _Broken(Struct, frozen=True):
     cause: BaseException | None
     help: str
     hooks: tuple[str, ...] = ()
+
+
+def _problems(error: ConfigError) -> str:
+    """What is wrong with the data, as the end of a sentence."""
+    said = [str(each) for each in error.problems] or [error.message]
+    more = f" (and {len(said) - 3} more)" if len(said) > 3 else ""
+    return f"is wrong: {'; '.join(said[:3])}{more}"
 
 
 def _no_such_group(group: str) -> str:

@@ -110,6 +110,7 @@ _MEMBERS = {
     "key_variable": str | None,
     "needs_key": bool,
     "options": type | None,
+    "models": Sequence,
     "rank": int,
 }
 """What factories have besides a name, `settings` and `make`, seen to when something is made."""

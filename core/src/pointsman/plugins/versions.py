@@ -1,4 +1,4 @@
-"""Whether a version is in a range, as the metadata of distributions write it.
+"""Whether a version is in a range, as the metadata of distributions write it; how they spell names.
 
 Of PEP 440 this is what ranges of released versions take: numbers and the eight operators. A library that
 knows all of it would be one more package for everybody; what is not known here is left to installers.
@@ -43,6 +43,11 @@ def unmet(requirement: str, version: str) -> str | None:
         if each
     )
     return None if met else wanted
+
+
+def canonical(distribution: str) -> str:
+    """The name of a distribution as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def same_release(one: str, other: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 _HOMES = {
     "pointsman.build.contexts": "Contexts",
     "pointsman.testing.clock": "SystemClock",
+    "pointsman.testing.factories": "data_factory installed_factory",
     "pointsman.testing.faults": "Fault FaultUpstream Frames",
     "pointsman.testing.loop": "VirtualLoop run",
     "pointsman.testing.replay": """

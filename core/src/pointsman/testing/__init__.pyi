@@ -1,5 +1,11 @@
 from pointsman.build.contexts import Contexts as Contexts
 from pointsman.testing.clock import SystemClock as SystemClock
+from pointsman.testing.factories import (
+    data_factory as data_factory,
+)
+from pointsman.testing.factories import (
+    installed_factory as installed_factory,
+)
 from pointsman.testing.faults import Fault as Fault
 from pointsman.testing.faults import FaultUpstream as FaultUpstream
 from pointsman.testing.faults import Frames as Frames

@@ -7,8 +7,12 @@ are no rules: the rest stands in `pointsman.testing.rule_reports`, which comes w
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pointsman.testing.rule_reports import RuleReports
 
 _REPORTS = "pointsman.testing.rule_reports"
 
@@ -37,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     spread = config.getoption("numprocesses", None) is not None  # this process collects nothing then
     if spread or config.getoption("--pointsman-rule") or config.getoption("--pointsman-report"):
-        _load_reports(config)
+        load_reports(config)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -45,11 +49,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if rule is not None:
         item.extra_keyword_matches.add(rule.id)  # -k finds it
         item.user_properties.append(("pointsman_rule", rule.id))
-        _load_reports(item.config)
+        load_reports(item.config)
 
 
-def _load_reports(config: pytest.Config) -> None:
-    if not config.pluginmanager.has_plugin(_REPORTS):
-        from pointsman.testing.rule_reports import RuleReports
+def load_reports(config: pytest.Config) -> RuleReports:
+    """The hooks that only a run with rules needs; loaded once."""
+    known: RuleReports | None = config.pluginmanager.get_plugin(_REPORTS)
+    if known is not None:
+        return known
+    from pointsman.testing.rule_reports import RuleReports
 
-        config.pluginmanager.register(RuleReports(config), _REPORTS)
+    config.pluginmanager.register(reports := RuleReports(config), _REPORTS)
+    return reports

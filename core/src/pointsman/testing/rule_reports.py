@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,9 +91,14 @@ class _Lines(list[str]):
 
 
 class RuleReports:
-    """The hooks that only a run with rules needs."""
+    """The hooks that only a run with rules needs.
+
+    Attributes:
+        listeners: called with what became of each rule, when everything about it is over.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
+        self.listeners: list[Callable[[Became], None]] = []
         self._config = config
         self._became: dict[str, Became] = {}
 
@@ -126,6 +131,9 @@ class RuleReports:
         if report.when == "call" or report.outcome != "passed":
             became.result = "expected" if hasattr(report, "wasxfail") else _OUTCOMES[report.outcome]
             became.found = _found_in(report)
+        if report.when == "teardown":
+            for tell in self.listeners:
+                tell(became)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self._became or self._config.get_verbosity() < -1:
@@ -188,7 +196,8 @@ def found_by(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         said = "\n".join([str(error), *(f"- {found_by(each)}" for each in error.exceptions)])
     elif isinstance(error, AssertionError | pytest.fail.Exception):
-        said = str(error) or "what it asserts is not so"
+        # What pytest makes of the expression helps where nobody wrote what is wrong.
+        said = str(error).partition("\nassert ")[0] or "what it asserts is not so"
     else:
         said = f"{type(error).__name__}: {error}".rstrip(": ")
     return "\n".join([said, *getattr(error, "__notes__", ())])
@@ -223,7 +232,9 @@ def _is_theirs(path: Path) -> bool:
 
 def _found_in(report: pytest.TestReport) -> str:
     if hasattr(report, "wasxfail"):
-        return str(report.wasxfail)
+        return str(report.wasxfail).removeprefix("reason: ")
+    if report.passed:  # what it has measured
+        return str(dict(report.user_properties).get("pointsman_note", ""))
     longrepr = report.longrepr
     if isinstance(longrepr, tuple):  # of a skip: path, line, reason
         return str(longrepr[2]).removeprefix("Skipped: ")

@@ -64,7 +64,7 @@ class LocalAIProvider(OpenAIProvider):
                 raise Overloaded(f"LocalAI is still loading: {reason}", status=503, retry_after=1.0)
             raise Unavailable("LocalAI is not ready", status=503)
         if answer.status >= 400:
-            raise self.error_of(answer, content)
+            raise self.refused(answer, content)
 
     async def ready(self) -> bool:
         """Whether start-up has finished. Raises when the server cannot be asked."""

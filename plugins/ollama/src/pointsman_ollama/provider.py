@@ -135,7 +135,7 @@ class OllamaProvider(HttpProvider):
             timeouts = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
             answer = await client.send("POST", "/api/pull", body, timeouts=timeouts, stream=True)
             if answer.status >= 400:
-                raise self.error_of(answer, await answer.read(), model=model)
+                raise self.refused(answer, await answer.read(), model=model)
             return answer
 
         return Pull(begin, client, idle=idle)

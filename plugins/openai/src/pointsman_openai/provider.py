@@ -109,18 +109,14 @@ class OpenAIProvider(HttpProvider):
                 "POST", self._chats, body, timeouts=call.timeouts, headers=call.headers
             )
             if answer.status >= 400:
-                raise self.error_of(answer, content, model=call.model)
+                raise self.refused(answer, content, model=call.model)
         else:
             answer, content = await self.fetch(self._chats, body, call)
         request_id = answer.request_id
         usual: ChatResponse | None = self._usual.chat_response(content, request_id=request_id)
         if usual is not None:
             return usual
-        from pointsman_openai import answers, decode
-
-        if content[:1] != b"{" and decode.is_events(content):
-            return decode.chat_of_events(content, request_id=request_id)
-        return answers.chat_response(self.value(answer, content), content, request_id=request_id)
+        return self._unusual_chat(answer, content)
 
     async def stream(self, request: ChatRequest, call: Call, *, timely: bool = True) -> HttpEventStream:
         """The events of an answer; a `timely` one must begin within `first_token`."""
@@ -143,7 +139,10 @@ class OpenAIProvider(HttpProvider):
 
         body = wire.completion_body(request, call.model, self._quirks_of(call))
         answer, content = await self.fetch(self.prefix + "/completions", body, call)
-        return answers.completion_response(self.value(answer, content), request_id=answer.request_id)
+        try:
+            return answers.completion_response(self.value(answer, content), request_id=answer.request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         body = wire.embed_body(request, call.model, self._quirks_of(call))
@@ -154,7 +153,10 @@ class OpenAIProvider(HttpProvider):
             return usual
         from pointsman_openai import answers
 
-        return answers.embed_response(self.value(answer, content), request, request_id=request_id)
+        try:
+            return answers.embed_response(self.value(answer, content), request, request_id=request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
 
     async def models(self) -> Sequence[ModelInfo]:
         from pointsman_openai import answers
@@ -219,6 +221,18 @@ class OpenAIProvider(HttpProvider):
         return error_of_answer(status, answer.headers, value, wall=wall, fallback=fallback)
 
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _unusual_chat(self, answer: Answer, content: bytes) -> ChatResponse:
+        """The answer in a body that is not as usual. Raises the error that it holds."""
+        from pointsman_openai import answers, decode
+
+        request_id = answer.request_id
+        try:
+            if content[:1] != b"{" and decode.is_events(content):
+                return decode.chat_of_events(content, request_id=request_id)
+            return answers.chat_response(self.value(answer, content), content, request_id=request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
 
     def _text_body(self, request: ChatRequest, call: Call, *, stream: bool) -> Any:
         """The body of a conversation of plain text, as it is sent where nobody wants to see it before."""

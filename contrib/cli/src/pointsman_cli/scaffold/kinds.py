@@ -47,6 +47,14 @@ BEGINNINGS = {
         requires=(_PYDANTIC,),
         for_tests=("pointsman-openai", "pointsman-simulator"),
     ),
+    "auth-signing": Beginning(
+        "auth",
+        "a source of credentials that signs each call",
+        ("pointsman.auth",),
+        "auth",
+        requires=(_PYDANTIC,),
+        for_tests=("pointsman-openai", "pointsman-simulator"),
+    ),
     "command": Beginning(
         "command",
         "a command: pointsman NAME",

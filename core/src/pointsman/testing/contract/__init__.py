@@ -28,6 +28,7 @@ from pointsman.testing.contract.canned import (
     CannedStream,
 )
 from pointsman.testing.contract.dialect import DialectContract
+from pointsman.testing.contract.distribution import PluginContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
 from pointsman.testing.contract.guard import GuardContract
 from pointsman.testing.contract.provider import ProviderContract
@@ -51,6 +52,7 @@ __all__ = [
     "DialectContract",
     "FakeMember",
     "GuardContract",
+    "PluginContract",
     "ProviderContract",
     "RetryContract",
     "Rule",

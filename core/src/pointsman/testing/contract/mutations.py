@@ -72,12 +72,17 @@ def word_of(canned: CannedChat) -> str:
 
 
 def renamed(text: str, word: str, n: int) -> str:
-    """`text` with the nth variant of `word`."""
-    return text.replace(word, f"{word}{n}") if word else text
+    """`text` with the nth variant of `word`, n < 100."""
+    return text.replace(word, _variant(word, n)) if word else text
 
 
 def distinct(canned: CannedChat, word: str, n: int) -> CannedReply:
     """The canned answer with the nth variant of `word`."""
     if not word:
         return canned.reply
-    return replace(canned.reply, body=canned.body.replace(word.encode(), f"{word}{n}".encode()))
+    return replace(canned.reply, body=canned.body.replace(word.encode(), _variant(word, n).encode()))
+
+
+def _variant(word: str, n: int) -> str:
+    """As long as the word, whose length may stand in the body: so it does where a wire announces lengths."""
+    return f"{word[:-2]}{n:02}"

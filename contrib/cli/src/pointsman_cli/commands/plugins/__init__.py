@@ -1,4 +1,4 @@
-"""`pointsman plugins list|new|…`."""
+"""`pointsman plugins list|new|check`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pointsman_cli.subcommands import Subcommands
 COMMANDS = {
     "list": "List what is installed.",
     "new": "Write a new plugin of KIND, to be called NAME, as a package that works.",
+    "check": "Try the contracts of an installed plugin.",
 }
 """Every subcommand with its one line of help: the attribute `command` of the module of its name here."""
 

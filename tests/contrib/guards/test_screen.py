@@ -1,0 +1,187 @@
+"""A text in pieces comes out as the whole text would, and nothing that belongs to a match gets out before."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pointsman_guards.patterns import PERSONAL, REALLY, SECRETS
+from pointsman_guards.redact import _in_place_of
+from pointsman_guards.screen import LONGEST, Found, Held, Screen, checked
+
+OURS = Screen({}, {**SECRETS, **PERSONAL})
+KEYS = ("sk-" + "a1B2" * 6, "AKIAABCDEFGHIJKLMNOP", "ghp_" + "Zz9" * 12)
+MATCHES = (
+    *KEYS,
+    "anna.b+x@example.co.uk",
+    "4111 1111 1111 1111",
+    "DE89 3704 0044 0532 0130 00",
+    "+49 30 1234567",
+    "123-45-6789",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_def",
+    "Bearer abcdefghijklmnop12345",
+    "postgres://bob:hunter22@db/x",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n-----END RSA PRIVATE KEY-----",
+)
+ALMOST = (
+    "sk-",
+    "sk-abc",
+    "anna@",
+    "@example.org",
+    "4111 1111 1111 1112",
+    "DE00 1234",
+    "AKIA",
+    "://",
+    "+49",
+    "-----",
+)
+PIECES = st.one_of(
+    st.sampled_from(MATCHES),
+    st.sampled_from(ALMOST),
+    st.text("aA1 @.-+:/\n", max_size=6),
+    st.text(max_size=4),
+)
+TEXTS = st.lists(PIECES, max_size=8).map("".join)
+CUTS = st.lists(st.integers(1, 12), min_size=1, max_size=40)
+
+
+def cut(text: str, sizes: list[int]) -> list[str]:
+    pieces, at = [], 0
+    while at < len(text):
+        size = sizes[len(pieces) % len(sizes)]
+        pieces.append(text[at : at + size])
+        at += size
+    return pieces
+
+
+def through(screen: Screen, pieces: list[str], said=_in_place_of) -> list[str]:
+    held = Held(screen, said)
+    return [*map(held.feed, pieces), held.end()]
+
+
+@given(TEXTS, CUTS)
+@example("postgres://bob:hunter22@db", [1])
+@example("a" * 70 + "@b.de", [1])
+def test_a_text_in_pieces_comes_out_as_the_whole_text_would(text: str, sizes: list[int]) -> None:
+    assert "".join(through(OURS, cut(text, sizes))) == OURS.whole(text, _in_place_of)
+
+
+@given(
+    st.text("ab", max_size=12),
+    CUTS,
+    st.sampled_from(["a{1,3}b|a", "ab|abb", "(?<!a)b{2}(?!b)", "(a|b)\\1", "b(?=a)"]),
+)
+def test_so_it_does_with_patterns_whose_matches_depend_on_what_follows(
+    text: str, sizes: list[int], pattern: str
+) -> None:
+    screen = Screen({"x": pattern})
+
+    assert "".join(through(screen, cut(text, sizes), lambda found: "-")) == re.sub(pattern, "-", text)
+
+
+@given(st.sampled_from(KEYS), st.integers(1, 30), st.integers(1, 30))
+def test_no_part_of_a_key_gets_out_that_is_longer_than_how_any_word_could_begin(
+    key: str, before: int, size: int
+) -> None:
+    text = "x " * before + key + " and on"
+    sent = ""
+    for piece in through(OURS, cut(text, [size])):
+        sent += piece
+        assert key[:3] not in sent
+
+
+@pytest.mark.parametrize("match", MATCHES)
+def test_each_kind_is_found_in_a_sentence(match: str) -> None:
+    said = OURS.whole(f"It is {match}, I think.", _in_place_of)
+
+    assert match not in said
+    assert re.fullmatch(r"It is (postgres://)?\[\w+\](@db/x)?(, I think\.| I think\.|\.)", said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "call tools at 10:30 on 2024-05-01 and pay 1,299.00",
+        "4111 1111 1111 1112 is no card",
+        "DE00 3704 0044 0532 0130 00 is no account",
+        "the sk-learn package, version 1.2.3-rc4",
+        "me@localhost, @name, a@b",
+        "https://example.org/a:b?c=d@e",
+        "1234-5678-9012-3456-7890-1234",
+        "for (i = 0; i < 1000000; i += 128) x[i] = y[i + 1];",
+        "1000000000000000000000000",
+        "0000 0000 0000 0000",
+    ],
+)
+def test_what_only_looks_like_one_stays(text: str) -> None:
+    assert OURS.whole(text, _in_place_of) == text
+
+
+@given(st.text("ab @.", max_size=300))
+def test_no_more_is_held_back_than_what_could_become_a_match(text: str) -> None:
+    held = Held(OURS, _in_place_of)
+    held.feed(text)
+
+    assert len(held.end()) <= 64 + 1 + 8 * 64 + 24  # of the longest address
+
+
+def test_ordinary_words_go_out_as_soon_as_they_are_over() -> None:
+    held = Held(OURS, _in_place_of)
+
+    assert [held.feed(piece) for piece in ("The ", "sky ", "is", " blue", ".")] == [
+        "The ",
+        "sky ",
+        "",
+        "is ",
+        "",
+    ]
+
+
+def test_the_matches_of_ours_have_a_length() -> None:
+    for name, pattern in {**SECRETS, **PERSONAL}.items():
+        assert checked(pattern) == pattern, name
+    assert set(REALLY) <= set(PERSONAL)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("a*", "nothing"),
+        ("a+", "bound what repeats"),
+        ("(", "no regular expression"),
+        ("[", "no regular expression"),
+        ("a{1,99999}", f"more than {LONGEST:,}"),
+        ("(?=a)", "nothing"),
+        ("(?P<x>a)(?P<x>b)", "no regular expression"),
+    ],
+)
+def test_a_pattern_without_a_longest_match_is_refused(pattern: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        checked(pattern)
+
+
+def test_a_pattern_that_takes_for_ever_is_ended_and_named() -> None:
+    screen = Screen({"slow": "(a|a){1,40}(a|a){1,40}(a|a){1,40}b"}, patience=0.01)
+
+    with pytest.raises(RuntimeError, match="pattern 'slow' took longer than 0.0101 s"):
+        screen.whole("a" * 100, lambda found: "")
+
+
+def test_of_two_patterns_at_one_place_the_first_counts_and_of_two_places_the_earlier() -> None:
+    screen = Screen({"late": "cd", "long": "abc", "short": "ab"})
+    found: list[Found] = []
+
+    screen.whole("xabcd abx", lambda each: found.append(each) or "-")
+
+    assert [(each.name, each.start, each.end) for each in found] == [("long", 1, 4), ("short", 6, 8)]
+
+
+def test_the_package_takes_no_private_name_of_the_core() -> None:
+    sources = Path(__file__).parents[3] / "contrib" / "guards" / "src"
+
+    for path in sources.rglob("*.py"):
+        assert "pointsman._" not in path.read_text("utf-8"), path

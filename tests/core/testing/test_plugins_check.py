@@ -1,0 +1,418 @@
+"""A check of an installed distribution: what it finds, what it tells, and what it cannot try."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributions import write_distribution
+
+from pointsman.testing.checking import run
+from pointsman.testing.checking.import_time import CORE, ImportTime, import_time
+from pointsman.testing.checking.offered import Offered
+from pointsman.testing.checking.run import Checked, CheckImpossible, Progress, Remark, check
+from pointsman.testing.contract import PluginContract, rules_of
+
+pytest_plugins = ["pytester"]
+
+UNTIMED = [each.id for each in rules_of(PluginContract) if each.id != "PLUGIN-07"]
+"""Without that which measures: no test here hangs on how fast a machine is."""
+
+RUDE = """
+import atexit, logging, os, socket, subprocess, sys, threading
+from pydantic import BaseModel
+from pointsman.plugin import PointsmanSpec, RetryFactory, StrategyFactory, ProviderFactory, HttpProvider, hookimpl
+
+print("hello from rude")
+open("rude.log", "w").close()
+threading.Thread(target=lambda: None).start()
+threading.Thread(target=threading.Event().wait, name="for ever", daemon=True).start()
+subprocess.run([sys.executable, "-c", "pass"])
+os.environ["RUDE"] = "1"
+logging.basicConfig()
+try:
+    socket.create_connection(("127.0.0.1", 9), timeout=1)
+except OSError:
+    pass
+
+class Settings(BaseModel):
+    api_token: str = ""
+
+class Provider(HttpProvider):
+    default_base_url = "http://127.0.0.1:1"
+
+    def __init__(self, context):
+        super().__init__(context)
+        open("made.log", "a").close()
+
+    async def aclose(self):
+        raise RuntimeError("never opened")
+
+class Plugin(PointsmanSpec):
+    @hookimpl
+    def pointsman_providers(self):
+        socket.getaddrinfo("localhost", 80)
+        return [ProviderFactory("rude", Settings, Provider, default_base_url="http://127.0.0.1:1")]
+
+    @hookimpl
+    def pointsman_retry_policies(self):
+        return [RetryFactory("rude", None, lambda context: object())]
+
+plugin = Plugin()
+"""
+
+POLITE = """
+from pydantic import BaseModel, ConfigDict
+from pointsman.plugin import PointsmanSpec, RetryFactory, RetryPolicy, hookimpl
+
+class Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    attempts: int
+
+class Polite(RetryPolicy):
+    budget = None
+
+    def __init__(self, context):
+        self.attempts = context.settings.attempts
+
+    def delay(self, failure):
+        return 1.0 if failure.number < self.attempts else None
+
+class Plugin(PointsmanSpec):
+    @hookimpl
+    def pointsman_retry_policies(self):
+        return [RetryFactory("polite", Settings, Polite), RetryFactory("late", Settings, Polite)]
+
+plugin = Plugin()
+"""
+
+CONTRACTS = """
+from pointsman.plugin import system_rng
+from pointsman.testing import Contexts, SystemClock
+from pointsman.testing.contract import PluginContract, RetryContract
+from polite import Polite, Settings, plugin
+
+class OfPolite(RetryContract):
+    xfail = {"RETRY-02": "it is tried on Monday"}
+
+    def make(self, rng):
+        made = Polite(Contexts(SystemClock(), rng).retry("polite", Settings(attempts=3)))
+        made.delay = lambda failure: 1.0
+        return made
+
+class Whole(PluginContract):
+    settings = {"retry.late": {"attempts": 2}}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path, also on that of processes that are started."""
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    put_on_path(folder, monkeypatch)
+    return folder
+
+
+def put_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(folder)
+    known = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{known}" if known else str(folder))
+
+
+def results(told: Sequence[object], of: str = "TestPlugin") -> dict[str, Checked]:
+    return {each.id: each for each in told if isinstance(each, Checked) and each.of == of}
+
+
+# ── what is found ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def rude(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checked]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("rude")
+        put_on_path(folder, patch)
+        entry_points = {
+            "pointsman.providers": {"rude": "rude:plugin", "missing": "rude:plugin"},
+            "pointsman.retry": {"rude": "rude:plugin"},
+        }
+        requires = "pointsman>=7"
+        write_distribution(folder, "rude", {"rude.py": RUDE}, entry_points, requires=requires)
+        first = results([*check("rude", rules=UNTIMED)])
+        # What breaks these keeps the others from being tried.
+        (folder / "rude-1.0.dist-info" / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: rude\nVersion: 1.0\n"
+        )
+        points = folder / "rude-1.0.dist-info" / "entry_points.txt"
+        points.write_text(points.read_text().replace("missing = rude:plugin\n", ""))
+        return results([*check("rude", rules=UNTIMED)]) | {
+            name: first[name] for name in ("PLUGIN-01", "PLUGIN-02")
+        }
+
+
+@pytest.mark.parametrize(
+    ("id", "found"),
+    [
+        ("PLUGIN-01", "provider 'missing' cannot be used"),
+        ("PLUGIN-02", "rude requires pointsman>=7"),
+        ("PLUGIN-04", "writes the file 'rude.log', at "),
+        ("PLUGIN-04", "starts the program"),
+        ("PLUGIN-04", "connects to ('127.0.0.1', 9), at "),
+        ("PLUGIN-04", "rude.py:"),
+        ("PLUGIN-04", "changes the environment"),
+        ("PLUGIN-04", "changes the logging of the whole program"),
+        ("PLUGIN-04", "starts the thread 'Thread-"),
+        ("PLUGIN-04", "leaves the thread 'for ever'"),
+        ("PLUGIN-04", "prints 'hello from rude"),
+        ("PLUGIN-05", "in its hooks, it looks up 'localhost'"),
+        ("PLUGIN-06", "when what it offers is made, it writes the file 'made.log'"),
+        ("PLUGIN-08", "the factory of retry.rude made a object, which has no method delay()"),
+        ("PLUGIN-09", "provider.rude: Settings takes any key"),
+        ("PLUGIN-10", "provider.rude: add hide_input_in_errors=True to Settings"),
+        ("PLUGIN-11", "provider.rude: the repr of Settings shows `api_token`"),
+        ("PLUGIN-12", "provider.rude: closing it raised RuntimeError: never opened"),
+    ],
+)
+def test_a_rude_plugin_is_found_out(rude: Mapping[str, Checked], id: str, found: str) -> None:
+    assert rude[id].result == "broken"
+    assert found in rude[id].found
+
+
+def test_what_is_told_of_a_rule_explains_itself(rude: Mapping[str, Checked]) -> None:
+    told = rude["PLUGIN-09"]
+
+    assert told.sentence == "Unknown settings are refused"
+    assert told.why.startswith("A mistyped key")
+    assert told.link == "docs/plugins/rules.md#plugin-09"
+    assert 0 <= told.seconds < 60
+
+
+def test_a_plugin_that_ends_the_process_is_told_and_ends_nothing_else(path: Path) -> None:
+    files = {"deadly.py": "import os\nos._exit(7)\n"}
+    write_distribution(path, "deadly", files, {"pointsman.retry": {"deadly": "deadly:plugin"}})
+
+    (told,) = check("deadly")
+
+    assert told == Remark("the process in which it was tried ended with code 7 and said: nothing", fault=True)
+
+
+# ── what is tried ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_contract_classes_are_found_by_their_entry_points(path: Path) -> None:
+    entry_points = {
+        "pointsman.retry": {"polite": "polite:plugin", "late": "polite:plugin"},
+        "pointsman.contracts": {"polite": "polite_contracts:OfPolite", "plugin": "polite_contracts:Whole"},
+    }
+    write_distribution(path, "polite", {"polite.py": POLITE, "polite_contracts.py": CONTRACTS}, entry_points)
+
+    told = [*check("polite", rules=[*UNTIMED, "RETRY"])]
+
+    assert told[0] == Progress(len(UNTIMED) + 4 + 4)
+    of_plugin, of_polite, derived = (
+        results(told, name) for name in ("TestPlugin", "TestPolite", "TestRetryLate")
+    )
+    assert {each.result for each in of_plugin.values()} == {"held"}
+    assert {id: each.result for id, each in of_polite.items()} == {
+        "RETRY-01": "held", "RETRY-02": "expected", "RETRY-03": "held", "RETRY-04": "held",
+    }  # fmt: skip
+    assert of_polite["RETRY-02"].found == "it is tried on Monday"
+    assert {each.result for each in derived.values()} == {"held"}
+
+
+def test_what_cannot_be_made_is_said(path: Path) -> None:
+    entry_points = {"pointsman.retry": {"polite": "polite:plugin", "late": "polite:plugin"}}
+    write_distribution(path, "polite", {"polite.py": POLITE}, entry_points)
+
+    told = [*check("polite", rules=["PLUGIN-08"])]
+
+    said = [each.text for each in told if isinstance(each, Remark)]
+    assert [each.partition(";")[0] for each in said] == [
+        "retry.late: its settings need attempts",
+        "retry.polite: its settings need attempts",
+    ]
+    (skipped,) = results(told).values()
+    assert (skipped.result, skipped.found) == (
+        "skipped",
+        "retry.late: its settings need attempts; retry.polite: its settings need attempts",
+    )
+
+
+def test_contracts_may_stand_where_the_tests_are(path: Path, tmp_path: Path) -> None:
+    write_distribution(
+        path, "polite", {"polite.py": POLITE}, {"pointsman.retry": {"polite": "polite:plugin"}}
+    )
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_polite.py").write_text(
+        CONTRACTS.replace("OfPolite", "TestPolite") + "\ndef test_of_something_else(): raise ValueError\n"
+    )
+
+    told = [*check("polite", tests=[tests], rules=["RETRY-01", "RETRY-02"])]
+
+    assert [(each.id, each.of, each.result) for each in told if isinstance(each, Checked)] == [
+        ("RETRY-01", "TestPolite", "held"),
+        ("RETRY-02", "TestPolite", "expected"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import no_such_module_anywhere\n", "No module named 'no_such_module_anywhere'"),
+        ("def test_of_something_else(): pass\n", "is one of a contract"),
+    ],
+)
+def test_tests_that_hold_no_contract_are_a_fault(text: str, said: str, path: Path, tmp_path: Path) -> None:
+    write_distribution(
+        path, "polite", {"polite.py": POLITE}, {"pointsman.retry": {"polite": "polite:plugin"}}
+    )
+    (tmp_path / "test_it.py").write_text(text)
+
+    told = [*check("polite", tests=[tmp_path / "test_it.py"], rules=["PLUGIN-01"])]
+
+    assert any(isinstance(each, Remark) and each.fault and said in each.text for each in told)
+
+
+@pytest.mark.parametrize("name", ["pointsman-strategies", "pointsman-ollama"])
+def test_our_own_pass(name: str) -> None:
+    told = [*check(name, rules=[*UNTIMED, *(["STRATEGY"] if name == "pointsman-strategies" else [])])]
+
+    checked = [each for each in told if isinstance(each, Checked)]
+    assert len(checked) == (len(UNTIMED) + 5 * 8 if name == "pointsman-strategies" else len(UNTIMED))
+    assert [each for each in checked if each.result != "held"] == []
+
+
+# ── what cannot be tried ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_that_is_not_installed_is_refused_with_what_was_meant() -> None:
+    with pytest.raises(
+        CheckImpossible, match="no distribution 'pointsman-olama'.*did you mean 'pointsman-ollama'"
+    ):
+        next(check("pointsman-olama"))
+
+
+def test_an_unknown_rule_is_refused() -> None:
+    with pytest.raises(CheckImpossible, match="--rule: none of these tests is 'PLUGIN-99'"):
+        list(check("pointsman-ollama", rules=["PLUGIN-99"]))
+
+
+def test_tests_that_are_not_there_are_refused() -> None:
+    with pytest.raises(CheckImpossible, match="there is no 'nowhere'"):
+        next(check("pointsman-ollama", tests=[Path("nowhere")]))
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "find_spec", lambda name: None if name == "pytest" else object())
+
+    with pytest.raises(CheckImpossible, match=r"needs pytest, .*pip install 'pointsman\[testing\]'"):
+        next(check("pointsman-ollama"))
+
+
+def test_an_entry_point_that_names_no_contract_is_a_fault(path: Path) -> None:
+    entry_points = {
+        "pointsman.retry": {"polite": "polite:plugin"},
+        "pointsman.contracts": {"polite": "polite:Polite"},
+    }
+    write_distribution(path, "polite", {"polite.py": POLITE}, entry_points)
+
+    (told,) = [each for each in check("polite") if isinstance(each, Remark)]
+
+    assert told.fault
+    assert "polite:Polite, which pointsman.contracts has as 'polite', is no contract class" in told.text
+
+
+# ── how long an import takes ─────────────────────────────────────────────────────────────────────────
+
+
+class Machine:
+    """One that imports in the seconds it is told, the last for ever."""
+
+    def __init__(self, own: Sequence[float], core: Sequence[float]) -> None:
+        self._left = {False: list(own), True: list(core)}
+        self.asked = 0
+
+    def __call__(self, modules: Sequence[str]) -> float:
+        self.asked += 1
+        left = self._left[modules is CORE]
+        return left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_the_least_of_a_few_turns_counts() -> None:
+    machine = Machine(own=[9.0, 3.0, 1.0, 2.0], core=[5.0, 1.0, 2.0])
+
+    assert import_time(["acme"], machine) == ImportTime(1.0, 1.0)
+    assert machine.asked == 1 + 2 * 3
+
+
+def test_one_that_looks_too_slow_has_more_turns() -> None:
+    machine = Machine(own=[9.0, 9.0, 9.0, 9.0, 9.0, 1.4], core=[1.0])
+
+    took = import_time(["acme"], machine)
+
+    assert took.times == 1.4
+    assert machine.asked < 1 + 2 * 7
+    assert str(took) == "1.40 times that of the core (1.400 s, core 1.000 s)"
+
+
+def test_the_turns_come_to_an_end() -> None:
+    machine = Machine(own=[9.0], core=[1.0])
+
+    assert import_time(["acme"], machine).times == 9.0
+    assert machine.asked == 1 + 2 * 7
+
+
+@pytest.mark.parametrize(
+    ("times", "slow", "result"), [(1.4, "", "held"), (1.6, "", "broken"), (1.6, "grpc", "expected")]
+)
+def test_a_slow_import_needs_a_reason(
+    times: float, slow: str, result: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pointsman.testing.contract import distribution
+
+    monkeypatch.setattr(distribution, "import_time", lambda modules: ImportTime(times, 1.0))
+    pytester.makepyfile(
+        f"""
+        from pointsman.testing.contract import PluginContract
+
+        class TestPlugin(PluginContract):
+            distribution = "pointsman-ollama"
+            slow_import = {slow!r}
+        """
+    )
+
+    pytester.runpytest_inprocess(
+        "-p", "no:asyncio", "--pointsman-rule=PLUGIN-07", "--pointsman-report=report.json"
+    )
+
+    (told,) = json.loads(pytester.path.joinpath("report.json").read_text())["rules"]
+    assert told["result"] == result
+    assert f"{times:.2f} times that of the core" in told["found"]
+    assert slow in told["found"]
+
+
+def test_what_is_measured_is_what_is_imported_when_a_plugin_is_used(path: Path) -> None:
+    entry_points = {
+        "pointsman.retry": {"polite": "polite:plugin", "late": "polite:plugin"},
+        "pointsman.contracts": {"polite": "polite_contracts:OfPolite"},
+        "pointsman.providers": {"acme": "polite:provider.yaml"},
+        "console_scripts": {"polite": "polite.command:main"},
+    }
+    write_distribution(path, "polite", {}, entry_points)
+
+    assert Offered("polite").modules == ["polite", "polite.command"]
+
+
+def test_what_a_check_does_not_need_is_not_loaded_for_it() -> None:
+    ask = "import sys, pointsman.testing.checking.run; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=True)
+
+    loaded: set[Any] = set(done.stdout.split())
+    assert not loaded & {"pytest", "hypothesis", "pointsman.router", "pointsman.testing.contract"}

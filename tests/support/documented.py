@@ -19,7 +19,7 @@ def documented() -> list[str]:
 def settings_of_plugins(*more: object) -> Iterator[tuple[str, str, str]]:
     """(kind, name, field) of every setting of the plugins that are built in, installed, or among `more`."""
     plugins = Plugins(list(more))
-    for kind in ("provider", "auth", "retry", "strategy", "audit"):
+    for kind in ("provider", "auth", "retry", "strategy", "audit", "guard", "selector"):
         for name in plugins.names(kind):
             factory = plugins.get(kind, name)
             for part in ("settings", "options"):

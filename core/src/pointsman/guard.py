@@ -99,7 +99,13 @@ class GuardContext(Context, frozen=True, kw_only=True, eq=False):
 
 
 class GuardFactory(Struct, frozen=True):
-    """What a guard plugin offers: `make` returns a `Guard`, and opens nothing."""
+    """What a guard plugin offers.
+
+    Attributes:
+        name: as in `guards: [name]`.
+        settings: the pydantic model of what may stand beside `type` and `on_error`; None when nothing may.
+        make: returns a `Guard`, and opens nothing.
+    """
 
     name: str
     settings: type[BaseModel] | None

@@ -98,7 +98,13 @@ class SelectorContext(Context, frozen=True, kw_only=True, eq=False):
 
 
 class SelectorFactory(Struct, frozen=True):
-    """What a selector plugin offers: `make` returns a `Selector`, and opens nothing."""
+    """What a selector plugin offers.
+
+    Attributes:
+        name: as in `selector: name`.
+        settings: the pydantic model of what may stand beside `type`; None when nothing may.
+        make: returns a `Selector`, and opens nothing.
+    """
 
     name: str
     settings: type[BaseModel] | None

@@ -358,6 +358,8 @@ def with_plugin(kind: str, name: str, field: str, value: Any) -> dict[str, Any]:
             }
     elif kind == "auth":
         given["providers"]["a"]["auth"] = settings
+    elif kind == "selector":
+        given["models"]["auto"] = {"selector": settings, "of": ["m"]}
     elif kind == "audit":
         given["audit"] = [{**({} if name != "jsonl" else {"path": "audit"}), **settings}]
     else:
@@ -383,4 +385,5 @@ def test_the_walk_finds_the_settings_of_every_kind_of_plugin() -> None:
         ("retry", "exponential", "budget"),
         ("strategy", "peak_ewma", "decay"),
         ("audit", "jsonl", "buffer"),
+        ("selector", "rules", "rules"),
     } <= found

@@ -15,13 +15,16 @@ from routers import Heard, config
 
 from pointsman import (
     CallError,
+    ChatRequest,
     ChatResponse,
     Done,
+    Message,
     MidStreamError,
     PluginError,
     Refused,
     RequestStarted,
     Router,
+    SyncRouter,
     TextDelta,
     ToolCall,
     Unavailable,
@@ -516,3 +519,40 @@ def test_the_events_of_an_answer_say_all_of_it() -> None:
     assembly = Assembly()
     assembly.extend(list(events_of(answer)))
     assert assembly.response() == answer
+
+
+def test_what_a_guard_keeps_back_is_a_sign_of_life_of_the_upstream() -> None:
+    def drops_all_but_the_last(_call: GuardCall) -> Own:
+        return Own(lambda event: [] if event.text and "end" not in event.text else [event])
+
+    async def main() -> str:
+        upstream = says("word " * 20 + "end", gap=1)
+        given = {"upstream": upstream, "timeouts": {"idle": "2s"}}
+        async with made(Filtering(drops_all_but_the_last), **given) as r:
+            async with r.stream("m", "hi") as stream:
+                return "".join([event.text async for event in stream])
+
+    assert run(main()) == " end"
+
+
+def test_a_blocking_router_and_a_batch_go_through_guards() -> None:
+    async def batched() -> list[str]:
+        async with made(Filtering(lambda _call: Hiding(), before=refuses_plums)) as r:
+            requests = [ChatRequest("m", (Message.user(text),)) for text in ("hi", "plum")]
+            return [type(each.error).__name__ async for each in r.batch(requests, ordered=True)]
+
+    plugins = [says("my secret"), Guards(Filtering(lambda _call: Hiding(), before=refuses_plums))]
+    with SyncRouter.from_config(config("a", guards=["g0"]), plugins=plugins) as r:
+        with r.stream("m", "hi") as stream:
+            text = "".join(event.text for event in stream)
+        with pytest.raises(Refused, match="no plums"):
+            r.chat("m", "plum")
+
+    assert text == "my ***" == stream.text
+    assert run(batched()) == ["NoneType", "Refused"]
+
+
+def refuses_plums(request: Any, _call: GuardCall) -> Any:
+    if "plum" in request.messages[0].text:
+        raise Refused("no plums")
+    return request

@@ -434,6 +434,16 @@ async def test_what_the_upstream_sent_does_not_go_out_when_a_guard_changed_its_t
         assert reply.raw == (raw if goes_out else None)
 
 
+async def test_what_a_guard_makes_of_a_request_is_read_as_a_caller_s() -> None:
+    guard = Does(changed(messages=[{"role": "user", "content": "as a mapping"}]))
+    r, upstream = made(guard, guards=["does"])
+    async with r:
+        await r.chat("m", "hi")
+
+    ((_, request, _),) = upstream.calls
+    assert request.messages[0] == Message.user("as a mapping")
+
+
 async def test_a_reload_keeps_the_guards_that_stay_what_they_are() -> None:
     counted: dict[str, int] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -19,16 +20,21 @@ from pointsman.plugin import (
     AuditSink,
     AuthFactory,
     DialectFactory,
+    Guard,
+    GuardFactory,
     NotReady,
     PointsmanError,
     PointsmanSpec,
     Provider,
     ProviderFactory,
     RateLimited,
+    Refused,
     RetryFactory,
     RetryPolicy,
     Secret,
     SectionFactory,
+    Selector,
+    SelectorFactory,
     Service,
     ServiceFactory,
     SigningAuth,
@@ -36,13 +42,17 @@ from pointsman.plugin import (
     StrategyFactory,
     TransportFactory,
     Unavailable,
+    Usage,
     hookimpl,
+    replace,
 )
 from pointsman.plugins.kinds import KINDS
 from pointsman.testing import Scripted
 from pointsman_cli.app import cli
 from pointsman_openai import OpenAIProvider, OpenAISettings
 
+PATIENCE = 0.2
+"""Seconds that a call has: what answers here does so at once."""
 Made = tuple[dict[str, Any], Sequence[object]]
 """A configuration, and the plugins that it needs."""
 
@@ -150,6 +160,75 @@ def dialect(*names: str, **members: Any) -> Made:
     factories = [DialectFactory(name, None, lambda _context: kind()) for name in names or ("backends",)]
     plugins = [offering("pointsman_config_dialects", each) for each in factories]
     return {"backends": [{"serves": "m"}]}, plugins
+
+
+def guard(
+    *, name: str = "hide", settings: dict[str, Any] | None = None, allow: bool = False, **members: Any
+) -> Made:
+    members.setdefault("after", lambda self, response, call: passing(response))
+    kind = type("Hide", (Guard,), {k: v for k, v in members.items() if v is not ...})
+    said = {"type": name, "on_error": "allow" if allow else "refuse", **(settings or {})}
+    factory = GuardFactory("hide", None, lambda _context: kind())
+    return config(guards=[said]), [Scripted(), offering("pointsman_guards", factory)]
+
+
+async def passing(value: Any) -> Any:
+    return value
+
+
+async def refuses(self: Any, request: Any, call: Any) -> Any:
+    raise Refused("no names, please")
+
+
+async def without_usage(self: Any, response: Any, call: Any) -> Any:
+    return replace(response, usage=Usage())
+
+
+async def waits_too_long(self: Any, request: Any, call: Any) -> Any:
+    await asyncio.get_running_loop().create_future()
+
+
+class RefusesLater:
+    """Lets the first word pass, and no other one."""
+
+    first = True
+
+    def feed(self, event: Any) -> Any:
+        if not self.first:
+            raise Refused("no names, please")
+        self.first = False
+        return [event]
+
+    def end(self) -> Any:
+        return []
+
+
+def selector(*, name: str = "by_length", default: str = "m", **members: Any) -> Made:
+    members.setdefault("choose", picking("m"))
+    kind = type("ByLength", (Selector,), {k: v for k, v in members.items() if v is not ...})
+    given = config()
+    given["models"] = {
+        "auto": {"selector": name, "of": ["m", "n"], "default": default},
+        **given["models"],
+        "n": {"deployments": ["a/y"]},
+    }
+    factory = SelectorFactory("by_length", None, lambda _context: kind())
+    return given, [Scripted(), offering("pointsman_selectors", factory)]
+
+
+async def takes_two(self: Any, request: Any, candidates: Any) -> Any:
+    return "m"
+
+
+async def a_raising_choice(self: Any, request: Any, candidates: Any, call: Any) -> Any:
+    raise IndexError
+
+
+def picking(name: Any) -> Any:
+    async def choose(self: Any, request: Any, candidates: Any, call: Any) -> Any:
+        return name
+
+    return choose
 
 
 class EchoSettings(BaseModel):
@@ -286,6 +365,28 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: provider(needs_key=True),
         lambda: provider(keys={"shoot": True}),
     ),
+    "guard.md": (
+        lambda: guard(name="hid"),
+        lambda: guard(after=...),
+        lambda: guard(stream=awaited),
+        lambda: guard(settings={"word": "x"}),
+        lambda: guard(before=refuses),
+        lambda: guard(before=a_raising(KeyError)),
+        lambda: guard(before=awaited),
+        lambda: guard(after=without_usage),
+        lambda: guard(before=a_raising(KeyError), allow=True),
+        lambda: guard(stream=lambda self, call: RefusesLater()),
+        lambda: guard(before=waits_too_long),
+    ),
+    "selector.md": (
+        lambda: selector(name="by_lenght"),
+        lambda: selector(choose=...),
+        lambda: selector(choose=takes_two),
+        lambda: selector(choose=a_raising_choice),
+        lambda: selector(choose=picking("huge")),
+        lambda: selector(choose=picking(None)),
+        lambda: selector(default="huge"),
+    ),
     "openai-compatible.md": (
         lambda: openai(quirks={"max_token_field": "max_tokens"}),
         lambda: openai(chat_body=awaited),
@@ -298,16 +399,17 @@ async def seen(made: Made, log: pytest.LogCaptureFixture) -> list[str]:
     """What somebody sees who builds a router with these and calls it, in whole and as a stream."""
     log.clear()
     given, plugins = made
+    model = next(iter(given.get("models", {"m": None})))
     told = []
     try:
         async with Router.from_config(given, plugins=plugins) as router:
             for stream in (False, True):
                 try:
                     if stream:
-                        async with router.stream("m", "hello") as answer:
+                        async with router.stream(model, "hello", timeout=PATIENCE) as answer:
                             _ = [event async for event in answer]
                     else:
-                        await router.chat("m", "hello")
+                        await router.chat(model, "hello", timeout=PATIENCE)
                 except PointsmanError as error:
                     told.append(f"{type(error).__name__}: {error}")
     except PointsmanError as error:

@@ -161,3 +161,9 @@ def it_may_take_so_long(setting: Setting) -> None:
     for value, seconds in (("1s", 1), ("5s", 5)):
         took = during(setting.to(value, auto()), Guarded(), story)
         assert took == pytest.approx(seconds, abs=0.01)
+
+
+@proves("selector:rules.rules")
+def the_first_rule_that_holds_says_the_model(setting: Setting) -> None:
+    for word, found in (("hi", "b"), ("else", "a")):
+        assert answers(setting.to([{"contains": word, "use": "two"}], auto()), "auto") == [found]

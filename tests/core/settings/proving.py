@@ -91,7 +91,7 @@ def _put(target: Any, steps: list[str], value: object) -> None:
 
 
 def _plugin_setting(given: Given, kind: str, name: str, field: str, value: object) -> None:
-    model = given["models"]["m"]
+    model = given["models"].get("m", {})
     if kind == "provider":
         given["providers"]["a"] |= {"type": name, field: value}
     elif kind == "options":
@@ -103,6 +103,8 @@ def _plugin_setting(given: Given, kind: str, name: str, field: str, value: objec
             "type": name,
             field: value,
         }
+    elif kind == "selector":
+        given["models"]["auto"]["selector"] = {"type": name, field: value}
     elif kind == "audit":
         given["audit"] = [{**(given.get("audit") or [{}])[0], "type": name, field: value}]
     else:

@@ -147,16 +147,18 @@ async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and
 
 
 @pytest.mark.parametrize(
-    ("name", "deployment"),
+    ("name", "known"),
     [
         ("pointsman-echo", "here/alto"),
         ("pointsman-acme", "acme/acme-large"),
         ("pointsman-lightest", "right/llama3.2"),
         ("pointsman-owners", "here/llama3.2"),
+        ("pointsman-hide", "hide"),
+        ("pointsman-by-length", "by_length"),
     ],
 )
 def test_the_configuration_of_a_page_is_a_sound_one(
-    name: str, deployment: str, install: Install, tmp_path: Path
+    name: str, known: str, install: Install, tmp_path: Path
 ) -> None:
     install(name)
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGES[page_of(name)], flags=re.DOTALL)
@@ -164,7 +166,7 @@ def test_the_configuration_of_a_page_is_a_sound_one(
 
     router = Router.from_config(tmp_path / "pointsman.yaml")
 
-    assert deployment in str(router.status())
+    assert known in str(router.status())
 
 
 def test_a_program_reads_the_section_of_the_page(install: Install, tmp_path: Path) -> None:

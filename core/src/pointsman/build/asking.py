@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -21,20 +21,19 @@ class Asking:
 
     Args:
         router: None for nobody: then it cannot be asked.
-        selecting: the models that have a selector, which no selector may ask.
     """
 
-    def __init__(self, router: Any, clock: Clock, selecting: Set[str]) -> None:
+    def __init__(self, router: Any, clock: Clock) -> None:
         self._router = router
         self._clock = clock
-        self._selecting = selecting
 
     async def __call__(
         self, call: SelectorCall, model: str, messages: Any, /, **options: Any
     ) -> ChatResponse:
         if self._router is None:
             raise RuntimeError("there is no router here, which could be asked")
-        if model in self._selecting:
+        known = self._router.config.models.get(model)  # as it is now: a reload keeps selectors
+        if known is not None and known.selector is not None:
             raise InvalidRequest(f"a selector cannot ask {model!r}, which has a selector itself")
         left = call.deadline - self._clock.now()
         if left <= 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -80,7 +80,7 @@ class Entrances:
             return None
         factory, settings = configured
         default = model.chosen_by_default
-        ask = Asking(self._router, self._draft.clock, frozenset(_selecting(self._draft.config.models)))
+        ask = Asking(self._router, self._draft.clock)
         context = self._draft.contexts.selector(
             config.type, settings, model=name, models=model.of, default=default, ask=ask
         )
@@ -114,10 +114,6 @@ class Entrances:
                     hint = f"name them at {name!r} too, or under the general `guards`"
                     path = ("models", name, "fallback", n)
                     self._draft.warnings.append(config.problem(path, message, hint))
-
-
-def _selecting(models: Mapping[str, ModelConfig]) -> Iterator[str]:
-    return (name for name, model in models.items() if model.selector is not None)
 
 
 def _before(draft: Draft) -> tuple[list[ConfiguredGuard], list[ConfiguredSelector]]:

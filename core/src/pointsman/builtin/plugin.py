@@ -10,6 +10,7 @@ from pointsman.dialect import DialectFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
+from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
@@ -44,6 +45,12 @@ class BuiltinPlugin(PointsmanSpec):
         from pointsman.builtin import audit
 
         return audit.BUILT_IN
+
+    @hookimpl
+    def pointsman_selectors(self) -> Sequence[SelectorFactory]:
+        from pointsman.builtin import rules
+
+        return rules.BUILT_IN
 
     @hookimpl
     def pointsman_services(self) -> Sequence[ServiceFactory]:

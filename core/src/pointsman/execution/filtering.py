@@ -79,7 +79,7 @@ class Filters:
         did: BaseException | str | None
         try:
             out = ask()
-            did = _wrong(out, given)
+            did = wrong_events(out, given)
         except OWN as error:
             did = error
         if did is None:
@@ -90,7 +90,7 @@ class Filters:
             return self._lost(each, did)
         try:
             held = each.filter.end()
-            did = _wrong(held, ())
+            did = wrong_events(held, ())
         except OWN as error:
             did = error
         return [*held, *given] if did is None else self._lost(each, did)
@@ -120,7 +120,7 @@ def _made(execution: Execution, at_work: GuardAtWork) -> FilterAtWork | None:
     return None
 
 
-def _wrong(out: Any, given: Sequence[StreamEvent]) -> Wrong:
+def wrong_events(out: Any, given: Sequence[StreamEvent]) -> Wrong:
     """What is wrong with the events that a filter gave for those that it was `given`."""
     if not isinstance(out, list | tuple):
         _close(out)

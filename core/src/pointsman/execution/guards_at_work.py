@@ -41,13 +41,16 @@ async def before(execution: Execution, at_work: GuardAtWork) -> Request | Answer
     Raises: Refused, PluginError, DeadlineExceeded.
     """
     guard, request = at_work.configured.guard, execution.request
-    return await _asked(
+    given = await _asked(
         execution,
         at_work,
         "before",
         lambda: guard.before(request, at_work.call),
         lambda given: wrong_before(request, given),
     )
+    if given is None or given is request or isinstance(given, Answered):
+        return given
+    return checked(given)  # as a caller's: messages may be mappings
 
 
 async def after(execution: Execution, at_work: GuardAtWork, response: Response) -> Response:

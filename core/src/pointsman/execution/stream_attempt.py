@@ -155,7 +155,10 @@ class StreamAttempt:
                 self.take(events)
             if ready:
                 return
-            until = min(execution.now() + idle, began + idle * (1 + QUIET_GAPS), at_most)
+            now = execution.now()
+            if events:  # guards keep them from the caller, and the upstream is not silent all the same
+                began = now
+            until = min(now + idle, began + idle * (1 + QUIET_GAPS), at_most)
 
     async def complete(self) -> None:
         """The end marker was seen: the answer is whole, the lease ends, the connection goes back."""

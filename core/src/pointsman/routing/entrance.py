@@ -26,6 +26,9 @@ class ConfiguredGuard(Struct, frozen=True, eq=False):
     model: str | None
     allows: bool = False
 
+    def __repr__(self) -> str:
+        return f"<guard {self.name}>"  # settings may hold a secret
+
     def goes_on(self, other: ConfiguredGuard) -> bool:
         """Whether `other`, which runs, is what this one would be, and keeps what it has in memory."""
         mine, others = (self.name, self.model, type(self.guard)), (other.name, other.model, type(other.guard))
@@ -49,6 +52,9 @@ class ConfiguredSelector(Struct, frozen=True, eq=False):
     of: Sequence[str]
     default: str
     within: float
+
+    def __repr__(self) -> str:
+        return f"<selector {self.name}>"
 
     def goes_on(self, other: ConfiguredSelector) -> bool:
         """As of a guard."""

@@ -161,6 +161,8 @@ def _default(value: Any) -> str:
         return "a function"
     if isinstance(value, int) and not isinstance(value, bool) and value > 9999:
         return f"{value:_}"
+    if isinstance(value, frozenset) and value:  # whose order differs from run to run
+        return f"frozenset({{{', '.join(sorted(map(repr, value)))}}})"
     return re.sub(r" at 0x\w+", "", repr(value))
 
 

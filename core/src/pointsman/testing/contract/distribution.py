@@ -25,7 +25,10 @@ from pointsman.testing.contract.rules import rule
 
 _UNKNOWN = "no_plugin_has_this_setting"
 _CANARY = "canary-5c0ffee5"
-_SECRET_WORDS = ("key", "token", "secret", "password", "passphrase", "credential")
+_SECRET_WORDS = frozenset(
+    ["token", "secret", "secrets", "password", "passphrase", "credential", "credentials"]
+)
+_KEYS = ("key", "keys")
 _WITH_SECRETS = ("provider", "auth")
 _ENVIRON = dict(os.environ)
 """As it was before a plugin could change it; where Python looks for modules counts as it is."""
@@ -140,7 +143,9 @@ class PluginContract(Contract, terms=True):
     @rule("PLUGIN-10", "The error of a configuration lands in a terminal and a log, with what was put wrong.")
     def test_settings_are_refused_without_showing_what_they_hold(self) -> None:
         for each, model in self._models():
-            if each.kind not in _WITH_SECRETS and not any(map(_may_be_secret, model.model_fields)):
+            if each.kind not in _WITH_SECRETS and not any(
+                may_be_secret(name, each.kind) for name in model.model_fields
+            ):
                 continue
             said = ""
             for given in ({_UNKNOWN: _CANARY}, _CANARY):
@@ -154,7 +159,7 @@ class PluginContract(Contract, terms=True):
     def test_settings_show_no_secret(self) -> None:
         for each, model in self._models():
             for name, field in model.model_fields.items():
-                if not _may_be_secret(name):
+                if not may_be_secret(name, each.kind):
                     continue
                 kind: Any = field.annotation
                 try:
@@ -234,5 +239,7 @@ def _watched(distribution: str, settings: str) -> Mapping[str, Any]:
     return told
 
 
-def _may_be_secret(name: str) -> bool:
-    return any(word in name.lower().split("_") for word in _SECRET_WORDS)
+def may_be_secret(name: str, kind: str) -> bool:
+    """By the last of its words: a `key_id` or `token_url` is none. A bare `key` may be that of a mapping."""
+    *before, last = name.lower().split("_")
+    return last in _SECRET_WORDS or (last in _KEYS and (bool(before) or kind in _WITH_SECRETS))

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -63,7 +63,7 @@ class Live(Struct, frozen=True, kw_only=True):
     recording: str | Path
     key: str | None = None
     embed_model: str | None = None
-    can: frozenset[Capability] | set[Capability] = frozenset(("chat", "stream"))
+    can: Collection[Capability] = ("chat", "stream")
     max_tokens: int = 200
     patience: float = 60.0
 

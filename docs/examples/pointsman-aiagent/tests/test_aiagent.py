@@ -129,7 +129,7 @@ def test_ids_deadline_options_and_the_credential_reach_the_agent_each_in_its_pla
     assert metadata["x-pointsman-attempt"] == "2"
     assert [name for name, value in metadata.items() if "stamp" in value] == ["authorization"]
     assert "stamp" not in str(asked)
-    assert 15 < agent.left[0] <= 20
+    assert 15 < agent.left[0] < 21, "gRPC rounds it up"
     assert (asked.options.max_tokens, [*asked.options.stop]) == (7, ["END"])
     assert asked.options.HasField("temperature"), "0 is said, too"
     assert not asked.options.HasField("top_p")

@@ -15,7 +15,7 @@ CONFIGURATION = Path(__file__).parents[1] / "pointsman.yaml"
 def test_the_cheap_one_is_left_once_it_is_known_to_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> Counter[str]:
         async with Simulator(seed=1) as simulator:
-            far = await simulator.add("openai", name="far", models=["m"], latency=1.2)
+            far = await simulator.add("openai", name="far", models=["m"], latency=2.2)
             near = await simulator.add("openai", name="near", models=["m"])
             monkeypatch.setenv("FAR_URL", far.base_url)
             monkeypatch.setenv("NEAR_URL", near.base_url)

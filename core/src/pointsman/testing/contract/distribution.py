@@ -25,10 +25,9 @@ from pointsman.testing.contract.rules import rule
 
 _UNKNOWN = "no_plugin_has_this_setting"
 _CANARY = "canary-5c0ffee5"
-_SECRET_WORDS = frozenset(
-    ["token", "secret", "secrets", "password", "passphrase", "credential", "credentials"]
-)
-_KEYS = ("key", "keys")
+_SECRET_WORDS = frozenset(("key", "token", "secret", "password", "passphrase", "credential", "credentials"))
+_ABOUT_ONE = ("endpoint", "env", "file", "id", "name", "path", "url", "variable")
+"""Last words of settings that say where a secret is, or which: `key_file`, `token_url`, `key_id`."""
 _WITH_SECRETS = ("provider", "auth")
 _ENVIRON = dict(os.environ)
 """As it was before a plugin could change it; where Python looks for modules counts as it is."""
@@ -240,6 +239,8 @@ def _watched(distribution: str, settings: str) -> Mapping[str, Any]:
 
 
 def may_be_secret(name: str, kind: str) -> bool:
-    """By the last of its words: a `key_id` or `token_url` is none. A bare `key` may be that of a mapping."""
-    *before, last = name.lower().split("_")
-    return last in _SECRET_WORDS or (last in _KEYS and (bool(before) or kind in _WITH_SECRETS))
+    """By its words. A bare `key` may be that of a mapping, where nothing is sent anywhere."""
+    words = name.lower().split("_")
+    if words == ["key"] and kind not in _WITH_SECRETS:
+        return False
+    return words[-1] not in _ABOUT_ONE and not _SECRET_WORDS.isdisjoint(words)

@@ -18,6 +18,7 @@ from pointsman.testing.checking.import_time import CORE, ImportTime, import_time
 from pointsman.testing.checking.offered import Offered
 from pointsman.testing.checking.run import CheckBegun, Checked, CheckImpossible, CheckNote, check
 from pointsman.testing.contract import PluginContract, rules_of
+from pointsman.testing.contract.distribution import may_be_secret
 
 pytest_plugins = ["pytester"]
 
@@ -289,6 +290,23 @@ def test_our_own_pass(name: str) -> None:
     checked = [each for each in told if isinstance(each, Checked)]
     assert len(checked) == (len(UNTIMED) + 5 * 8 if name == "pointsman-strategies" else len(UNTIMED))
     assert [each for each in checked if each.result != "held"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "secret"),
+    [
+        ("auth", "key", True),
+        ("strategy", "key", False),
+        ("strategy", "api_key", True),
+        ("auth", "key_id", False),
+        ("auth", "token_url", False),
+        ("provider", "max_tokens", False),
+        ("provider", "clientSecret", False),
+        ("audit", "password", True),
+    ],
+)
+def test_what_may_be_a_secret_is_told_by_its_last_word(kind: str, name: str, secret: bool) -> None:
+    assert may_be_secret(name, kind) is secret
 
 
 # ── what cannot be tried ─────────────────────────────────────────────────────────────────────────────

@@ -31,7 +31,7 @@ from pointsman.testing.contract.dialect import DialectContract
 from pointsman.testing.contract.distribution import PluginContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
 from pointsman.testing.contract.guard import GuardContract
-from pointsman.testing.contract.live import Live, LiveTerms
+from pointsman.testing.contract.live import Live, LiveContract
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.rules import Rule, rule
@@ -54,7 +54,7 @@ __all__ = [
     "FakeMember",
     "GuardContract",
     "Live",
-    "LiveTerms",
+    "LiveContract",
     "PluginContract",
     "ProviderContract",
     "RetryContract",

@@ -23,7 +23,7 @@ from pointsman.testing.contract.cancelling import CancellationTerms
 from pointsman.testing.contract.enforcement import on_virtual_loop
 from pointsman.testing.contract.failures import EDGE_PAGE, FailureTerms
 from pointsman.testing.contract.harness import KEY, Bench, error_of
-from pointsman.testing.contract.live import Live, LiveTerms
+from pointsman.testing.contract.live import Live, LiveContract
 from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.sending import SendingTerms
 from pointsman.testing.contract.subject import PROMPT
@@ -46,7 +46,7 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, SendingTerm
 
     @classmethod
     def _more_terms(cls) -> Mapping[str, Any]:
-        return LiveTerms._terms if cls.live is not None else {}
+        return LiveContract._terms if cls.live is not None else {}
 
     # ── making one ──────────────────────────────────────────────────────────────────────────────────
 

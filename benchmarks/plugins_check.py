@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from pointsman.testing.checking.run import Checked, Remark, check
+from pointsman.testing.checking.run import Checked, CheckNote, check
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = [path.parent for each in ("plugins", "contrib") for path in ROOT.glob(f"{each}/*/pyproject.toml")]
@@ -34,7 +34,7 @@ def main(chosen: list[str]) -> int:
         took = next((each.found for each in checked if each.id == "PLUGIN-07"), "")
         print(f"{name:24} {dict(counts)}  import {took}", flush=True)
         bad = [f"{each.id}: {each.found}" for each in checked if each.result == "broken"]
-        bad += [each.text for each in told if isinstance(each, Remark) and each.fault]
+        bad += [each.text for each in told if isinstance(each, CheckNote) and each.fault]
         for each in bad:
             print(f"    {each}")
         code = code or int(bool(bad) or not checked)

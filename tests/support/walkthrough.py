@@ -27,6 +27,7 @@ _BLOCK = re.compile(
 _FILE = re.compile(r"^(?P<part>In )?\*\*`(?P<path>[^`]+)`\*\*")
 _VARIES = (
     (re.compile(r"\b\d+(\.\d+)? ?(s|ms)\b"), "0 s"),
+    (re.compile(r"\b\d+\.\d\d\b"), "0.00"),
     (re.compile(r"^[.FEsx]+ +\[ *\d+%\]$", re.MULTILINE), "[100%]"),
     (re.compile(r"\b\d+(?= (passed|failed|rules?|skipped)\b)|(?<=all )\d+|\b\d+ of (?=\d+ rules)"), "N"),
 )

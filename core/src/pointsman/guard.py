@@ -33,6 +33,7 @@ class GuardCall(Struct, frozen=True, eq=False):
         caller, tags: as the caller gave them.
         deadline: the instant on the clock at which the request ends, whatever its guards do.
         notes: empty at first; for what this guard wants to know again later. Nobody else sees it.
+        require: labels that whoever sees the request must carry, each with the values that will do.
     """
 
     request_id: str
@@ -42,6 +43,7 @@ class GuardCall(Struct, frozen=True, eq=False):
     tags: Mapping[str, str]
     deadline: float
     notes: dict[str, Any] = field(default_factory=dict)
+    require: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<{self.operation} {self.request_id}>"  # and nothing of what was asked

@@ -326,7 +326,7 @@ class Router:
             for name, pool in self._snapshot.pools.items()
         ]
         public += [
-            ModelInfo(name, capabilities=(), raw={"of": list(each.selector.of)})
+            ModelInfo(name, capabilities=(), raw={"deployments": [], "of": list(each.selector.of)})
             for name, each in self._snapshot.entrances.items()
             if each.selector is not None
         ]

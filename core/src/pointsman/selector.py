@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 from pydantic import BaseModel
 
 from pointsman.context import Context
@@ -42,6 +42,7 @@ class SelectorCall(Struct, frozen=True, eq=False):
         model: the public name that was asked for: that of the selector's model.
         caller, tags: as the caller gave them.
         deadline: the instant on the clock at which the choice must be there; later it counts as failed.
+        require: labels that whoever sees the request must carry, each with the values that will do.
     """
 
     request_id: str
@@ -50,6 +51,7 @@ class SelectorCall(Struct, frozen=True, eq=False):
     caller: str
     tags: Mapping[str, str]
     deadline: float
+    require: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<{self.operation} {self.request_id}>"  # and nothing of what was asked
@@ -75,6 +77,8 @@ class Ask(Protocol):
         self, call: SelectorCall, model: str, messages: Any, /, **options: Any
     ) -> ChatResponse:
         """As `Router.chat`: booked to the caller of `call`, under the tag `selector`, within its deadline.
+
+        Only deployments are asked that carry what the request requires.
 
         Raises: what `Router.chat` raises; InvalidRequest for a model that has a selector itself.
         """

@@ -16,8 +16,8 @@ from transports_by_name import open_transport
 from pointsman import AuthenticationFailed, CallError, Router, Unavailable
 from pointsman.plugin import AuthContext, BadResponse, Client, Endpoint, NotReady, RateLimited
 from pointsman.testing import CannedReply, ReplayTransport, SystemClock, client_for
-from pointsman.testing.contract import AuthContract
 from pointsman_auth_http import ClientCredentials, ClientCredentialsSettings
+from pointsman_auth_http.contracts import OfClientCredentials, OfHttpSignature, OfTheDistribution
 
 SECRET = "s3cret/of +the cl\xefent"
 GIVEN = {"token_url": "http://127.0.0.1:1/token", "client_id": "we & us", "client_secret": SECRET}
@@ -325,6 +325,13 @@ def test_nothing_shows_the_secret() -> None:
     assert SECRET not in f"{auth!r} {auth} {vars(auth)}"
 
 
-class TestClientCredentials(AuthContract):
-    def make(self) -> ClientCredentials:
-        return answering(200, b'{"access_token": "token-1", "expires_in": 3600}')
+class TestHttpSignature(OfHttpSignature):
+    pass
+
+
+class TestClientCredentials(OfClientCredentials):
+    pass
+
+
+def test_neither_settings_that_say_where_a_secret_is_nor_those_that_hold_one_show_it() -> None:
+    OfTheDistribution().test_settings_show_no_secret()

@@ -136,3 +136,37 @@ def test_status_ends_with_1_when_a_model_can_take_no_call(cli, servers) -> None:
     assert "no call can be taken for assistant" in text.err
     assert data.json["providers"]["gpu"]["ok"] is False
     assert data.err == ""
+
+
+AUTO = """
+  cloud: {deployments: [gpu/llama3.2]}
+  auto:
+    selector: {type: rules, rules: [{tools: true, use: cloud}]}
+    of: [assistant, cloud]
+"""
+
+
+def test_a_model_with_a_selector_is_listed_and_shown_with_what_that_can_pick(cli, servers) -> None:
+    servers.configure(servers.add("ollama", name="gpu"), more=AUTO)
+
+    table, listed = cli("models", "list").out, cli("models", "list", "--json").json
+    text, shown = cli("models", "show", "auto"), cli("models", "show", "auto", "--json").json
+
+    assert "auto\tpublic\t\t\tone of assistant, cloud" in table
+    assert [each["of"] for each in listed if each["id"] == "auto"] == [["assistant", "cloud"]]
+    assert text.err == "auto: the selector rules picks one of assistant, cloud; assistant by default\n"
+    assert (shown["selector"], shown["of"], shown["pick"]) == (
+        "rules",
+        ["assistant", "cloud"],
+        "gpu/llama3.2",
+    )
+
+
+def test_explain_says_what_a_selector_could_pick_and_where_its_default_goes(cli, servers) -> None:
+    servers.configure(servers.add("ollama", name="gpu"), more=AUTO)
+
+    assert cli("explain", "auto").err.splitlines() == [
+        "a call for auto goes to gpu/llama3.2",
+        "the selector rules, which was not asked, picks one of assistant, cloud; this is for its default, assistant",
+    ]
+    assert cli("ask", "-m", "auto", "hello").code == 0

@@ -10,7 +10,7 @@ import pytest
 from distributions import write_distribution
 
 from pointsman.testing.checking import run
-from pointsman.testing.checking.run import Checked, CheckImpossible, Progress, Remark
+from pointsman.testing.checking.run import CheckBegun, Checked, CheckImpossible, CheckNote
 
 WHY = {
     "why": "Nobody would know.",
@@ -42,11 +42,11 @@ def told(monkeypatch: pytest.MonkeyPatch):
 
 def test_rules_are_listed_and_those_that_are_broken_explained(cli, told) -> None:
     told(
-        Progress(3),
+        CheckBegun(3),
         checked("ACME-01", "held", "2 of 3"),
         checked("ACME-02", "broken", "one\n\x1b[31mtwo"),
         checked("ACME-03", "expected", "on Monday"),
-        Remark("provider.acme: its contract needs more"),
+        CheckNote("provider.acme: its contract needs more"),
     )
 
     ran = cli("plugins", "check", "acme")
@@ -76,7 +76,7 @@ def test_rules_are_listed_and_those_that_are_broken_explained(cli, told) -> None
         ([checked("ACME-01", "held"), checked("ACME-02", "skipped", "no answer")], 0),
         ([checked("ACME-01", "expected", "on Monday")], 0),
         ([checked("ACME-01", "broken")], 1),
-        ([checked("ACME-01", "held"), Remark("it crashed", fault=True)], 1),
+        ([checked("ACME-01", "held"), CheckNote("it crashed", fault=True)], 1),
         ([], 1),
         ([CheckImpossible("no distribution 'acme' is installed here")], 2),
     ],
@@ -88,7 +88,7 @@ def test_the_exit_code_says_whether_all_is_well(cli, told, events: list[object],
 
 
 def test_json_has_everything(cli, told) -> None:
-    told(Progress(1), checked("ACME-01", "broken", "one"), Remark("acme: no", fault=True))
+    told(CheckBegun(1), checked("ACME-01", "broken", "one"), CheckNote("acme: no", fault=True))
 
     ran = cli("plugins", "check", "acme", "--json", "--rule", "ACME-01", "--tests", str(Path(__file__)))
 
@@ -117,7 +117,7 @@ def test_why_nothing_can_be_tried_is_said(cli, told) -> None:
 def test_at_a_terminal_it_says_how_far_it_is(cli, told, monkeypatch: pytest.MonkeyPatch) -> None:
     from pointsman_cli.commands.plugins import check
 
-    told(Progress(2), checked("ACME-01", "held"), checked("ACME-02", "held"))
+    told(CheckBegun(2), checked("ACME-01", "held"), checked("ACME-02", "held"))
     said: list[str] = []
     monkeypatch.setattr(check, "say_over", said.append)
     monkeypatch.setattr(check, "_at_terminal", lambda: True)

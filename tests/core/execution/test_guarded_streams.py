@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -556,3 +557,70 @@ def refuses_plums(request: Any, _call: GuardCall) -> Any:
     if "plum" in request.messages[0].text:
         raise Refused("no plums")
     return request
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_however_requests_are_given_up_each_ends_once_and_nothing_is_left_in_flight(seed: int) -> None:
+    rng = random.Random(seed)
+
+    class Slow(Guard):
+        """Waits in each method, and sometimes refuses, answers or fails."""
+
+        async def before(self, request: Any, call: GuardCall, /) -> Any:
+            await asyncio.sleep(rng.random())
+            return self._does(Answered(ChatResponse("known secret"))) or request
+
+        async def after(self, response: Any, call: GuardCall, /) -> Any:
+            await asyncio.sleep(rng.random())
+            self._does(None)
+            return response
+
+        def stream(self, call: GuardCall, /) -> Any:
+            self._does(None)
+            return Hiding()
+
+        def _does(self, answer: Any) -> Any:
+            if (chance := rng.random()) < 0.1:
+                raise Refused("no")
+            if chance < 0.2:
+                raise ValueError
+            return answer if chance < 0.3 else None
+
+    async def one(r: Router, model: str) -> None:
+        if rng.random() < 0.5:
+            await r.chat(model, "hi")
+            return
+        async with r.stream(model, "hi") as stream:
+            async for _ in stream:
+                if rng.random() < 0.1:
+                    return
+
+    async def given_up(r: Router, model: str) -> None:
+        task = asyncio.ensure_future(one(r, model))
+        await asyncio.sleep(rng.random() * 8)
+        task.cancel()
+        await asyncio.wait([task])
+        error = None if task.cancelled() else task.exception()
+        assert error is None or isinstance(error, CallError), error
+
+    async def main() -> None:
+        upstream = says("my secret is not a secret", after=0.5, gap=0.3)
+        upstream.script("a", *[Unavailable("down")] * 10)
+        given = config("a", guards=["g0", "g1"], circuit_breaker={"enabled": False})
+        given["models"]["auto"] = {
+            "selector": {"type": "rules", "rules": [{"use": "m"}]},
+            "of": ["m"],
+            "guards": ["g0"],
+        }
+        async with Router.from_config(given, plugins=[upstream, Guards(Slow(), Slow())], rng=rng) as r:
+            heard, started = Heard(r), list[Any]()
+            r.listen(started.append, kinds=[RequestStarted])
+            await asyncio.gather(*(given_up(r, rng.choice(("m", "auto"))) for _ in range(150)))
+
+            assert r.status()["in_flight"] == 0 == upstream.in_flight["a"]
+            ended = [each.request_id for each in heard.requests]
+            assert sorted(ended) == sorted(each.request_id for each in started)
+            assert len(set(ended)) == len(ended) == 150
+            assert len({each.result for each in heard.requests}) >= 4
+
+    run(main())

@@ -108,7 +108,10 @@ def made(
     """A router with `marks` and, as `does`, the guard that is given."""
     upstream = upstream or Scripted()
     plugins = [upstream, Guards(marks=Marks, does=lambda _context: guard or Does())]
-    return Router.from_config(config("ab", retry="none", **changes), plugins=plugins), upstream
+    given = config("ab", retry="none", **changes)
+    for each in given["providers"].values():
+        each["labels"] = {"local": True}
+    return Router.from_config(given, plugins=plugins), upstream
 
 
 def marks(name: str) -> Mapping[str, str]:
@@ -432,6 +435,25 @@ async def test_what_the_upstream_sent_does_not_go_out_when_a_guard_changed_its_t
             reply = await r.chat("m", "hi")
 
         assert reply.raw == (raw if goes_out else None)
+
+
+async def test_a_guard_is_told_whose_request_it_is_and_what_it_requires() -> None:
+    calls: list[GuardCall] = []
+
+    def note(value: Any, call: GuardCall) -> Any:
+        calls.append(call)
+        return value
+
+    r, _ = made(Does(note, note), guards=["does"])
+    async with r:
+        said = {"caller": "me", "tags": {"a": "b"}, "request_id": "mine", "require": {"local": True}}
+        await r.chat("m", "hi", **said)
+
+    first, second = calls
+    assert first is second
+    assert (first.request_id, first.operation, first.model, first.caller) == ("mine", "chat", "m", "me")
+    assert (first.tags, first.require, first.notes) == ({"a": "b"}, {"local": ("true",)}, {})
+    assert "hi" not in repr(first)
 
 
 async def test_what_a_guard_makes_of_a_request_is_read_as_a_caller_s() -> None:

@@ -296,12 +296,33 @@ async def test_what_a_selector_asks_is_booked_to_the_caller_under_its_label() ->
     assert (context.model, tuple(context.models), context.default) == ("auto", ("small", "large"), "small")
 
 
+async def test_what_a_selector_asks_goes_only_where_the_request_may_go() -> None:
+    picking: Picking
+
+    async def choose(_request: Any, _candidates: Any, call: SelectorCall) -> str:
+        seen.append(call.require)
+        (context,) = picking.contexts
+        return (await context.ask(call, "small", "which?", require={"size": "s"})).text
+
+    seen: list[Any] = []
+    picking, upstream = Picking(choose), Scripted()
+    setting = given(default="large")
+    setting["providers"]["b"]["labels"] = {"local": True}
+    async with Router.from_config(setting, plugins=[upstream, picking]) as r:
+        told = selected(r)
+        reply = await r.chat("auto", "hi", require={"local": True})
+
+    assert seen == [{"local": ("true",)}]
+    assert upstream.count("a") == 0  # it has no such label, so not even the selector may ask it
+    assert (reply.deployment, told[0].reason) == ("b/x", "the selector failed: RuleNotMet")
+
+
 async def test_a_selector_s_model_is_listed_and_can_be_asked_for_as_any_other() -> None:
     async with made(lambda *_given: "small") as r:
         listed = {each.id: each.raw for each in await r.models()}
         results = [each async for each in r.batch([])]
 
-    assert listed["auto"] == {"of": ["small", "large"]}
+    assert listed["auto"] == {"deployments": [], "of": ["small", "large"]}
     assert results == []
 
 

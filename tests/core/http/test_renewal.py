@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pointsman._internal.scrubber import Scrubber
 from pointsman.auth import Auth, RefreshingAuth, Secret
@@ -30,7 +32,7 @@ from pointsman.errors import (
 from pointsman.http.client import CallTimeouts, Client, Endpoint
 from pointsman.http.failures import Used
 from pointsman.http.renewal import AHEAD, LONGEST_PAUSE, WITHIN, Renewal
-from pointsman.testing import run
+from pointsman.testing import ShuffleLoop, run
 
 LONG = CallTimeouts(deadline=1e9)
 
@@ -632,6 +634,54 @@ def test_a_provider_that_sends_by_itself_can_await_the_same_refresh() -> None:
         assert len(auth.refreshes) == 1
 
     run(work())
+
+
+CALLERS = st.lists(
+    st.tuples(st.floats(0, 40), st.none() | st.floats(0, 12), st.booleans()), min_size=1, max_size=12
+)
+SCRIPTS = st.lists(st.floats(0, 15) | st.sampled_from([*FAILURES]), max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(callers=CALLERS, script=SCRIPTS, life=st.none() | st.floats(0.1, 30), seed=st.integers(0, 99))
+def test_however_calls_come_and_go_one_refresh_runs_at_a_time_and_every_call_ends(
+    callers: list[tuple[float, float | None, bool]], script: list[Any], life: float | None, seed: int
+) -> None:
+    class Watched(Tokens):
+        running = most = 0
+
+        async def refresh(self) -> None:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            try:
+                await super().refresh()
+            finally:
+                self.running -= 1
+
+    async def call(made: Client, begins: float, leaves: float | None) -> object:
+        await asyncio.sleep(begins)
+        try:
+            return await asyncio.wait_for(status(made), leaves)
+        except (CallError, TimeoutError) as error:
+            return error
+
+    async def work() -> None:
+        does = [FAILURES[each][0] if isinstance(each, str) else each for each in script]
+        auth = Watched(*does, life=life)
+        made = client(auth, Guard(*(f"t-{number}" for number in range(1, 9, 2)), wait=0.01))
+        calls = [asyncio.create_task(call(made, begins, leaves)) for begins, leaves, _ in callers]
+        for begins, _, cancelled in callers:
+            if cancelled:
+                asyncio.get_running_loop().call_later(begins + 1, calls[-1].cancel)
+        ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 1000)
+        await made.aclose()
+
+        kinds = (int, CallError, TimeoutError, asyncio.CancelledError)
+        assert all(isinstance(each, kinds) for each in ends), ends
+        assert auth.most <= 1
+        assert (auth.running, others()) == (0, set())
+
+    run(work(), lambda: ShuffleLoop(seed))
 
 
 @pytest.mark.parametrize("ends", [float("nan"), float("inf"), "soon"])

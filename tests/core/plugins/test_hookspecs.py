@@ -48,9 +48,9 @@ def asked_for() -> set[str]:
 
 
 def example(hook: str) -> Any:
-    """The plugin that has `hook`, on the page of its kind."""
+    """The first plugin that has `hook` on the page of its kind."""
     (kind,) = [kind.name for kind in KINDS.values() if kind.hook == hook]
-    (text,) = [each for each in blocks(f"{kind}.md") if f"def {hook}(" in each and "plugin = " in each]
+    text = next(each for each in blocks(f"{kind}.md") if f"def {hook}(" in each and "plugin = " in each)
     module = sys.modules[f"example_of_{hook}"] = ModuleType(f"example_of_{hook}")
     exec(compile(text, f"docs/plugins {hook}", "exec", dont_inherit=True), vars(module))
     return vars(module)["plugin"]

@@ -26,7 +26,7 @@ FORM = (
     "The contract test",
     "What goes wrong, and what you will see",
 )
-NOT_YET = {"auth.md", "data.md", "control.md"}
+NOT_YET = {"data.md", "control.md"}
 """Pages that are being written, and come into the form when they are there."""
 OF_KINDS = sorted(({f"{kind}.md" for kind in KINDS} | {"openai-compatible.md"}) - NOT_YET)
 NAMES = {each.name: each for each in public_names("pointsman.plugin")}
@@ -77,8 +77,9 @@ def written(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 def true(public: Public) -> dict[str, str]:
-    """The same of the class itself."""
-    found = {field.name: _plain(field.type) for field in public.fields}
+    """The same of the class itself, with what it has of others."""
+    found = {name: what for base in reversed(public.bases) for name, what in true(NAMES[base]).items()}
+    found |= {field.name: _plain(field.type) for field in public.fields}
     found |= {member.name: _of(member) for member in public.members}
     if public.takes is not None and not public.fields:
         found["__init__"] = f"({_parameters(public.takes)}) -> None"

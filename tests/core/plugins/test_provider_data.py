@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_a_folder_without_init_does(install: Install) -> None:
     assert plugins().provider("acme").name == "acme"
 
 
-@pytest.mark.parametrize("by", ["pth", "finder"])
+@pytest.mark.parametrize("by", ["pth", "finder", "project"])
 def test_an_editable_install_does(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
@@ -122,8 +123,11 @@ def test_an_editable_install_does(
     if by == "pth":
         (info.parent / "_acme.pth").write_text(f"import os\n{source}\n")
         (info / "RECORD").write_text("_acme.pth,,\n")
-    else:
+    elif by == "finder":
         monkeypatch.syspath_prepend(source)
+    else:
+        url = {"url": source.parent.as_uri(), "dir_info": {"editable": True}}
+        (info / "direct_url.json").write_text(json.dumps(url))
 
     assert plugins().provider("acme").name == "acme"
     assert "pointsman_acme" not in sys.modules

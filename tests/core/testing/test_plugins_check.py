@@ -16,7 +16,7 @@ from distributions import write_distribution
 from pointsman.testing.checking import run
 from pointsman.testing.checking.import_time import CORE, ImportTime, import_time
 from pointsman.testing.checking.offered import Offered
-from pointsman.testing.checking.run import Checked, CheckImpossible, Progress, Remark, check
+from pointsman.testing.checking.run import CheckBegun, Checked, CheckImpossible, CheckNote, check
 from pointsman.testing.contract import PluginContract, rules_of
 
 pytest_plugins = ["pytester"]
@@ -199,7 +199,9 @@ def test_a_plugin_that_ends_the_process_is_told_and_ends_nothing_else(path: Path
 
     (told,) = check("deadly")
 
-    assert told == Remark("the process in which it was tried ended with code 7 and said: nothing", fault=True)
+    assert told == CheckNote(
+        "the process in which it was tried ended with code 7 and said: nothing", fault=True
+    )
 
 
 # ── what is tried ────────────────────────────────────────────────────────────────────────────────────
@@ -214,7 +216,7 @@ def test_contract_classes_are_found_by_their_entry_points(path: Path) -> None:
 
     told = [*check("polite", rules=[*UNTIMED, "RETRY"])]
 
-    assert told[0] == Progress(len(UNTIMED) + 4 + 4)
+    assert told[0] == CheckBegun(len(UNTIMED) + 4 + 4)
     of_plugin, of_polite, derived = (
         results(told, name) for name in ("TestPlugin", "TestPolite", "TestRetryLate")
     )
@@ -232,7 +234,7 @@ def test_what_cannot_be_made_is_said(path: Path) -> None:
 
     told = [*check("polite", rules=["PLUGIN-08"])]
 
-    said = [each.text for each in told if isinstance(each, Remark)]
+    said = [each.text for each in told if isinstance(each, CheckNote)]
     assert [each.partition(";")[0] for each in said] == [
         "retry.late: its settings need attempts",
         "retry.polite: its settings need attempts",
@@ -277,7 +279,7 @@ def test_tests_that_hold_no_contract_are_a_fault(text: str, said: str, path: Pat
 
     told = [*check("polite", tests=[tmp_path / "test_it.py"], rules=["PLUGIN-01"])]
 
-    assert any(isinstance(each, Remark) and each.fault and said in each.text for each in told)
+    assert any(isinstance(each, CheckNote) and each.fault and said in each.text for each in told)
 
 
 @pytest.mark.parametrize("name", ["pointsman-strategies", "pointsman-ollama"])
@@ -323,7 +325,7 @@ def test_an_entry_point_that_names_no_contract_is_a_fault(path: Path) -> None:
     }
     write_distribution(path, "polite", {"polite.py": POLITE}, entry_points)
 
-    (told,) = [each for each in check("polite") if isinstance(each, Remark)]
+    (told,) = [each for each in check("polite") if isinstance(each, CheckNote)]
 
     assert told.fault
     assert "polite:Polite, which pointsman.contracts has as 'polite', is no contract class" in told.text

@@ -22,6 +22,7 @@ from pointsman.plugins.registry import Plugins
 from pointsman.testing import CannedReply, ReplayTransport, Scripted
 from pointsman.testing.contract import (
     AuditContract,
+    AuthContract,
     Contract,
     DialectContract,
     GuardContract,
@@ -41,7 +42,7 @@ Install = Callable[[str], dict[str, str]]
 OF_THE_PAGES = (
     "pointsman_acme", "pointsman_echo", "pointsman_lightest", "pointsman_spending", "pointsman_backends",
     "pointsman_once", "pointsman_tally", "pointsman_told", "pointsman_hello", "pointsman_owners",
-    "pointsman_hide", "pointsman_by_length",
+    "pointsman_hide", "pointsman_by_length", "pointsman_keys",
 )  # fmt: skip
 
 
@@ -237,6 +238,7 @@ async def test_the_service_of_the_page_lives_with_its_router(install: Install, t
     [
         ("pointsman-echo", ProviderContract),
         ("pointsman-acme", ProviderContract),
+        ("pointsman-keys", AuthContract),
         ("pointsman-lightest", StrategyContract),
         ("pointsman-once", RetryContract),
         ("pointsman-tally", AuditContract),

@@ -8,6 +8,7 @@ from typing import Any
 
 from pointsman.clock import Clock
 from pointsman.errors import DeadlineExceeded, InvalidRequest
+from pointsman.requests.requirements import as_rule, merged
 from pointsman.selector import SelectorCall
 from pointsman.types import ChatResponse
 
@@ -39,6 +40,8 @@ class Asking:
         if left <= 0:
             raise DeadlineExceeded("the time for the choice was over before a model was asked")
         options = {"timeout": left, "caller": call.caller, "tags": _labelled(call), **options}
+        # Whatever the selector says besides: what may not leave the house does not leave it for a choice.
+        options["require"] = merged(as_rule(call.require), as_rule(options.get("require") or {}))
         answer: ChatResponse = await self._router.chat(model, messages, **options)
         return answer
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from msgspec import Struct
@@ -29,13 +29,16 @@ from pointsman.clock import Clock, Rng
 from pointsman.config import Config, ModelConfig, Named
 from pointsman.config.findings import Finding
 from pointsman.config.problems import KeyPath, Problem
-from pointsman.errors import ConfigError, UnknownModel
+from pointsman.errors import ConfigError, PluginError, UnknownModel
 from pointsman.events import Events
 from pointsman.plugins.registry import Plugins
 from pointsman.retry import RetryPolicy
 from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.routing.snapshot import Snapshot, Upstream
+
+if TYPE_CHECKING:
+    from pointsman.build.tracing import MadeObject
 
 
 def build(
@@ -87,6 +90,33 @@ def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequen
     draft = _for_nothing(config, plugins, clock, rng)
     Plan(draft).pools()
     return draft.warnings
+
+
+def traced(
+    config: Config, plugins: Plugins, *, clock: Clock, rng: Rng, timer: Callable[[], float]
+) -> tuple[Sequence[MadeObject], ConfigError | None]:
+    """What plugins make of `config`, as `check` has them make it, and the error that this ends with."""
+    from pointsman.build.tracing import Trace  # for whoever wants to see it
+
+    draft = _for_nothing(config, plugins, clock, rng)
+    draft.trace = trace = Trace(timer)
+    error: ConfigError | None = None
+    try:
+        Plan(draft).pools()
+    except ConfigError as found:
+        error = found
+    for n, sink in enumerate(config.audit):  # they open files
+        trace.note("audit", sink.type, ("audit", n), None)
+    return trace.all(_origin_in(plugins)), error
+
+
+def _origin_in(plugins: Plugins) -> Callable[[str, str], str]:
+    def origin(kind: str, name: str) -> str:
+        with suppress(PluginError):
+            return plugins.origin(kind, name)
+        return ""
+
+    return origin
 
 
 def wrong_for_plugins(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequence[Finding]:

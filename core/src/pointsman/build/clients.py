@@ -25,7 +25,7 @@ class Clients:
     def __init__(self, draft: Draft, factories: Factories) -> None:
         self._draft = draft
         self._factories = factories
-        self._transports = Transports(draft.plugins, draft.contexts, draft.scrubber)
+        self._transports = Transports(draft.plugins, draft.contexts, draft.scrubber, draft.trace)
         self._configured: dict[int, tuple[Any, Any] | None] = {}
         """Transports' factories and settings, by the identity of the `Named`, which the draft keeps."""
 
@@ -62,7 +62,15 @@ class Clients:
         named = self._named(config)
         configured = self._settings_of(named)
         assert configured is not None, "`can_be_made` said that it is sound"
-        return self._transports.open(named.type, self.options(config, deployment), configured[1])
+        options, place = self.options(config, deployment), self._place(config)
+        return self._transports.open(named.type, options, configured[1], place=place)
+
+    def _place(self, config: ProviderConfig) -> KeyPath:
+        """Where a provider stands, for whoever traces what is made."""
+        if self._draft.trace is None:
+            return ()
+        providers = self._draft.config.providers.items()
+        return next((("providers", name) for name, each in providers if each is config), ())
 
     def _named(self, config: ProviderConfig) -> Named:
         return config.transport or self._draft.config.transport

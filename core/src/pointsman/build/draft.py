@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pointsman._internal.scrubber import Scrubber
 from pointsman.build.contexts import Contexts
@@ -22,6 +23,9 @@ from pointsman.plugins.registry import Plugins
 from pointsman.routing.deployment_state import Readiness
 from pointsman.routing.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from pointsman.build.tracing import Trace
+
 
 class Draft:
     """What is built from, on top of which snapshot, and what was found.
@@ -31,6 +35,7 @@ class Draft:
         warnings: what is allowed and probably not meant.
         adoptions: what kept state takes over from the configuration, once all of it is known to be right.
         now: seconds; minus infinity for a first build, which may come before any loop runs.
+        trace: sees what plugins make, where somebody wants to.
         listed: false for what no model lists: it shares one client with its like, and nobody has it warm up.
     """
 
@@ -60,6 +65,7 @@ class Draft:
         self.kept = Kept(previous)
         self.readiness = Readiness() if previous is None else previous.readiness
         self.listed = True
+        self.trace: Trace | None = None
 
     def apart(self) -> Draft:
         """One of its own, for what is built later and no model lists."""

@@ -100,8 +100,9 @@ class Factories:
 
     def make(self, kind: str, name: str, path: KeyPath, make: Callable[[], Any]) -> Any:
         """What the factory `name` of that kind makes; None with problems."""
+        trace = self._draft.trace
         try:
-            made = make()
+            made = make() if trace is None else trace.timed(kind, name, path, make)
         except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
             self._draft.problem(path, self._draft.scrubber.shown(error))
             return None

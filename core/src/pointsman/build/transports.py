@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pointsman._internal.plugin_errors import OWN, fault
 from pointsman._internal.scrubber import Scrubber
 from pointsman.build.contexts import Contexts
+from pointsman.config.problems import KeyPath
 from pointsman.errors import ConfigError, PluginError
 from pointsman.events import log
 from pointsman.plugins.interfaces import lack
 from pointsman.plugins.registry import Plugins
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 
+if TYPE_CHECKING:
+    from pointsman.build.tracing import Trace
+
 
 class Transports:
     """Makes transports of what plugins offer."""
 
-    def __init__(self, plugins: Plugins, contexts: Contexts, scrubber: Scrubber) -> None:
+    def __init__(
+        self, plugins: Plugins, contexts: Contexts, scrubber: Scrubber, trace: Trace | None = None
+    ) -> None:
+        self._trace = trace
         self._plugins = plugins
         self._contexts = contexts
         self._scrubber = scrubber
 
-    def open(self, name: str, options: TransportOptions, settings: Any = None) -> Any:
+    def open(self, name: str, options: TransportOptions, settings: Any = None, *, place: KeyPath = ()) -> Any:
         """The transport of that name; one that is given no settings has the defaults of its model.
 
         Raises: TransportUnavailable.
@@ -39,10 +46,11 @@ class Transports:
                 name,
                 settings,
                 options=options,
-                inner=partial(self.open, options=options),
+                inner=partial(self.open, options=options, place=place),
                 candidates=partial(self.candidates, options),
             )
-            made = factory.make(context)
+            make = partial(factory.make, context)
+            made = make() if self._trace is None else self._trace.timed("transport", name, place, make)
         except PluginError as error:
             raise TransportUnavailable(error.message) from error
         except (ConfigError, ValueError, TransportUnavailable) as error:

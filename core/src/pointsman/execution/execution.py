@@ -7,7 +7,7 @@ outcome, one release of its lease and one event; every request in one event.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -78,10 +78,8 @@ class Execution(Struct, eq=False):
         refusal: the deployment that was chosen last cannot do what is asked, so that it was passed over.
         usage: tokens, as the upstream of `last` counted them.
         is_over: its end was told.
-        ends_with_answer: it is over where an upstream has answered.
+        ends_with_answer: it is over where an upstream has answered; false where guards have a say then.
     """
-
-    ends_with_answer: ClassVar[bool] = True
 
     setting: Setting
     chain: Sequence[Pool]
@@ -104,6 +102,7 @@ class Execution(Struct, eq=False):
     refusal: Unsupported | None = None
     usage: Usage | None = None
     is_over: bool = False
+    ends_with_answer: bool = True
 
     def __repr__(self) -> str:
         return f"<{self.operation} {self.request_id}>"  # and nothing of what was asked

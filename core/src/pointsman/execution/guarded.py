@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import field
 from msgspec.structs import replace
@@ -40,8 +40,6 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
     Attributes:
         passed: the guards that it has passed, in that order.
     """
-
-    ends_with_answer: ClassVar[bool] = False
 
     snapshot: Snapshot
     entrance: Entrance
@@ -104,6 +102,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
                 options.caller,
                 options.tags,
                 self.deadline,
+                require=options.require,
             )
             at_work = GuardAtWork(guard, call)
             given = await before(self, at_work)
@@ -156,6 +155,7 @@ def begin_guarded(
         now,
         snapshot=snapshot,
         entrance=entrance,
+        ends_with_answer=operation == "stream",  # whose guards have had their say by then
     )
     setting.running.requests.add(execution)
     if setting.events.detailed:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from pointsman.errors import CallError, Outcome
-from pointsman.execution.accounting import end_attempt, end_request, succeeded
+from pointsman.execution.accounting import end_attempt
 from pointsman.execution.execution import Execution
 from pointsman.execution.filtering import Filters
 from pointsman.execution.guards_at_work import GuardAtWork, without_old_raw
@@ -71,20 +71,15 @@ class FilteredAttempt(StreamAttempt):
         return committed
 
     async def complete(self) -> None:
-        """As of an attempt, as soon as there are filters."""
-        if self._filters is not None:
-            await super().complete()
-
-    def _answered(self, upstream_request_id: str) -> ChatResponse:
-        execution, lease, usage = self._execution, self.lease, self.assembly.usage
+        """As of an attempt, as soon as there are filters, with what they still hold back."""
+        if self._filters is None:
+            return
         # First: whatever the guards say, the upstream has done its part.
-        end_attempt(execution, lease, Outcome.OK, None, usage, upstream_request_id)
-        assert self._filters is not None
+        usage, id = self.assembly.usage, getattr(self.source, "upstream_request_id", "")
+        end_attempt(self._execution, self.lease, Outcome.OK, None, usage, id if isinstance(id, str) else "")
         self._pass_on(self._filters.end())
         self.told.usage = usage
-        whole = succeeded(execution, lease, self.told.response(upstream_request_id), usage)
-        end_request(execution, "ok")
-        return whole
+        await super().complete()
 
     def _pass_on(self, events: Sequence[StreamEvent]) -> None:
         self.told.extend(events)

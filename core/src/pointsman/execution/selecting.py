@@ -57,7 +57,13 @@ async def _chosen(
     options, scrub = execution.options, execution.setting.scrubber.text
     until = min(began + selector.within, execution.deadline)
     call = SelectorCall(
-        execution.request_id, execution.operation, selector.model, options.caller, options.tags, until
+        execution.request_id,
+        execution.operation,
+        selector.model,
+        options.caller,
+        options.tags,
+        until,
+        options.require,
     )
     limit = TimeLimit(until, TimeoutError, execution.setting.alarms)
     try:

@@ -168,7 +168,8 @@ class StreamAttempt:
         upstream_id = getattr(source, "upstream_request_id", "")
         if not isinstance(upstream_id, str):
             upstream_id = ""
-        self.response = self._answered(upstream_id)
+        whole = self.told.response(upstream_id)
+        self.response = succeeded(execution, self.lease, whole, self.assembly.usage)
         # After the books: to close may take `GRACE` or fail, and neither is to count against the answer.
         try:
             with time.until(execution.now() + GRACE, TimeoutError):
@@ -180,11 +181,6 @@ class StreamAttempt:
                 raise
         time.close()
         self.ready.append(Done(self.response))
-
-    def _answered(self, upstream_request_id: str) -> ChatResponse:
-        """The whole answer, with the lease ended."""
-        whole = self.assembly.response(upstream_request_id)
-        return succeeded(self._execution, self.lease, whole, self.assembly.usage)
 
     def take(self, events: Sequence[StreamEvent]) -> bool:
         """Keep `events` for the caller; whether there has been content by now."""

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from pointsman._internal.regular_files import read_regular
+from pointsman.plugins.records import installation
 
 _VALUE = r"(?P<package>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<file>(?:[\w-]+/)*[\w-]+\.ya?ml)"
 _LARGEST_BYTES = 256 * 1024
@@ -36,8 +37,8 @@ class Unreadable(Exception):
 def data_of(name: str, value: str, distribution: Any) -> DataFile:
     """The file that the entry point `name` with that value names. Raises Unreadable.
 
-    It is looked for where `distribution` is installed; where that is an editable install, in the folders
-    that this adds to the path.
+    It is looked for where `distribution` is installed; where that is an editable install, in the folders of
+    its project and in those that it adds to the path.
     """
     found = re.fullmatch(_VALUE, value)
     if found is None:
@@ -76,7 +77,13 @@ def _places(distribution: Any, below: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _added_folders(distribution: Any) -> Iterator[Path]:
-    """The folders that the `.pth` files of an editable install add to the path."""
+    """The folders that the `.pth` files of an editable install add to the path, and those of its project.
+
+    A builder may see no reason to add any for a package without a module.
+    """
+    where = installation(distribution)
+    if where.editable:
+        yield from (Path(where.path, "src"), Path(where.path))
     for each in distribution.files or ():
         if each.suffix == ".pth":
             text = distribution.locate_file(each).read_text("utf-8", "replace")

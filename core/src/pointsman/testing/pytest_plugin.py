@@ -31,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="only this rule, as in PROVIDER-07, or all of a kind, as in PROVIDER; may be given again",
     )
     group.addoption(
+        "--pointsman-live",
+        action="store_true",
+        default=False,
+        help="ask the real upstreams of `live`, and record what they answer",
+    )
+    group.addoption(
         "--pointsman-report",
         default=None,
         metavar="FILE",

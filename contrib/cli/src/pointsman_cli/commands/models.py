@@ -55,12 +55,16 @@ async def _list(asked: Asked) -> None:
 def _entry(info: Any) -> dict[str, Any]:
     entry: dict[str, Any] = plain(info)
     if not info.provider:
-        entry["deployments"] = info.raw["deployments"]
+        entry.update(info.raw)
     return entry
 
 
 def _goes_to(info: Any) -> str:
-    return "" if info.provider else ", ".join(info.raw["deployments"])
+    if info.provider:
+        return ""
+    if "of" in info.raw:
+        return f"one of {', '.join(info.raw['of'])}"
+    return ", ".join(info.raw["deployments"])
 
 
 # ── show ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,8 +83,11 @@ def show_model(asked: Asked, name: str) -> None:
 
 async def _show(asked: Asked, name: str) -> None:
     async with router_for(asked) as router:
-        choice = router.explain(name)["chain"][0]
-        shown = router.status()["models"].get(name)
+        choice, status = router.explain(name)["chain"][0], router.status()
+        selector, shown = status["selectors"].get(name), status["models"].get(name)
+        if selector is not None:
+            _show_selector(asked, {"model": name, **selector, "pick": choice["pick"]})
+            return
         if shown is None:
             provider, _, model = name.partition("/")
             shown = {"strategy": "", "fallback": [], "deployments": [_ad_hoc(name, provider, model)]}
@@ -94,6 +101,14 @@ async def _show(asked: Asked, name: str) -> None:
         print_json(found)
     else:
         _print_model(found)
+
+
+def _show_selector(asked: Asked, found: Mapping[str, Any]) -> None:
+    if asked.json:
+        print_json(found)
+        return
+    picks = f"the selector {found['selector']} picks one of {', '.join(found['of'])}"
+    say(f"{found['model']}: {picks}; {found['default']} by default")
 
 
 def _ad_hoc(id: str, provider: str, model: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,12 +10,15 @@ from typing import Any, ClassVar
 from pointsman.clock import Rng
 from pointsman.errors import PluginError
 from pointsman.router import Router
+from pointsman.selector import Ask
 from pointsman.testing.checking.offered import GROUP, NotMade, Offer, Offered
 from pointsman.testing.contract.audit import AuditContract
 from pointsman.testing.contract.auth import AuthContract
 from pointsman.testing.contract.distribution import PluginContract
 from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.guard import GuardContract
 from pointsman.testing.contract.retry import RetryContract
+from pointsman.testing.contract.selector import SelectorContract
 from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.strategy import StrategyContract
 from pointsman.testing.contract.transport import TransportContract
@@ -111,6 +114,16 @@ class _DerivedAudit(_Derived, AuditContract):
         return self.offered.make(self.offer, directory=directory)
 
 
+class _DerivedGuard(_Derived, GuardContract):
+    def make(self) -> Any:
+        return self.offered.make(self.offer)
+
+
+class _DerivedSelector(_Derived, SelectorContract):
+    def make(self, models: Sequence[str], ask: Ask) -> Any:
+        return self.offered.make(self.offer, models=models, ask=ask)
+
+
 class _DerivedService(_Derived, ServiceContract):
     def make(self, router: Router, directory: Path) -> Any:
         return self.offered.make(self.offer, router=router, directory=directory)
@@ -126,6 +139,8 @@ _DERIVED: Mapping[str, type[_Derived]] = {
     "retry": _DerivedRetry,
     "auth": _DerivedAuth,
     "audit": _DerivedAudit,
+    "guard": _DerivedGuard,
+    "selector": _DerivedSelector,
     "service": _DerivedService,
     "transport": _DerivedTransport,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from pointsman._internal.scrubber import Scrubber
 from pointsman.build.contexts import Contexts
 from pointsman.build.transports import Transports
 from pointsman.plugins.registry import Plugins
+from pointsman.selector import Ask
 from pointsman.testing.replay import CannedReply, ReplayTransport, client_for, provider_for
 from pointsman.transports.options import TransportOptions
 
@@ -27,6 +29,8 @@ class Making(Struct, frozen=True):
     plugins: Plugins
     router: Any = None
     options: TransportOptions = TransportOptions()
+    models: Sequence[str] = ("small", "large")
+    ask: Ask | None = None
 
     @property
     def name(self) -> str:
@@ -52,6 +56,13 @@ class Making(Struct, frozen=True):
 
     def audit(self) -> Any:
         return self.maker.make(self.contexts.audit(self.name, self.settings))
+
+    def guard(self) -> Any:
+        return self.maker.make(self.contexts.guard(self.name, self.settings))
+
+    def selector(self) -> Any:
+        asked: dict[str, Any] = {} if self.ask is None else {"ask": self.ask}
+        return self.maker.make(self.contexts.selector(self.name, self.settings, models=self.models, **asked))
 
     def service(self) -> Any:
         scrub = Scrubber().text

@@ -128,7 +128,7 @@ class Offered:
             raise NotMade(f"its settings need {needed}") from None
 
     def make(self, offer: Offer, *, rng: Rng | None = None, directory: Path = Path(), **more: Any) -> Any:
-        """What its factory makes; `more` is the `router` of a service or the `options` of a transport.
+        """What its factory makes; `more` is what `Making` has beside the rest.
 
         Raises: NotMade.
         """

@@ -50,23 +50,25 @@ class Checked(Struct, frozen=True):
     seconds: float
 
 
-class Progress(Struct, frozen=True):
+class CheckBegun(Struct, frozen=True):
     """How many rules will be tried."""
 
     count: int
 
 
-class Remark(Struct, frozen=True):
+class CheckNote(Struct, frozen=True):
     """What was not tried and why, or what kept something from being tried: that is a fault."""
 
     text: str
     fault: bool = False
 
 
-Told = Checked | Progress | Remark
+CheckEvent = Checked | CheckBegun | CheckNote
 
 
-def check(distribution: str, *, tests: Sequence[Path] = (), rules: Sequence[str] = ()) -> Iterator[Told]:
+def check(
+    distribution: str, *, tests: Sequence[Path] = (), rules: Sequence[str] = ()
+) -> Iterator[CheckEvent]:
     """What becomes of each rule of `distribution`, as it is tried.
 
     Args:
@@ -105,7 +107,7 @@ def check(distribution: str, *, tests: Sequence[Path] = (), rules: Sequence[str]
             raise CheckImpossible(last.removeprefix("ERROR: ").replace("--pointsman-rule", "--rule"))
         if process.returncode not in _TO_ITS_END:
             how = f"the process in which it was tried ended with code {process.returncode}"
-            yield Remark(f"{how} and said: {last}", fault=True)
+            yield CheckNote(f"{how} and said: {last}", fault=True)
 
 
 def _refuse_what_cannot_be(distribution: str, tests: Sequence[Path]) -> None:
@@ -133,13 +135,13 @@ def _environ(*, own: bool) -> dict[str, str]:
     return kept | ({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if own else {})
 
 
-def _as_told(told: dict[str, Any]) -> Iterator[Told]:
+def _as_told(told: dict[str, Any]) -> Iterator[CheckEvent]:
     match told.pop("event"):
         case "rule":
             yield convert(told, Checked)
         case "collected":
-            yield Progress(told["count"])
+            yield CheckBegun(told["count"])
         case "note":
-            yield Remark(told["text"])
+            yield CheckNote(told["text"])
         case "error":
-            yield Remark(told["text"], fault=True)
+            yield CheckNote(told["text"], fault=True)

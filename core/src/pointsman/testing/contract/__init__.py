@@ -31,6 +31,7 @@ from pointsman.testing.contract.dialect import DialectContract
 from pointsman.testing.contract.distribution import PluginContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
 from pointsman.testing.contract.guard import GuardContract
+from pointsman.testing.contract.live import Live, LiveTerms
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.rules import Rule, rule
@@ -52,6 +53,8 @@ __all__ = [
     "DialectContract",
     "FakeMember",
     "GuardContract",
+    "Live",
+    "LiveTerms",
     "PluginContract",
     "ProviderContract",
     "RetryContract",

@@ -26,6 +26,8 @@ from pointsman.testing.contract.rules import rule
 _UNKNOWN = "no_plugin_has_this_setting"
 _CANARY = "canary-5c0ffee5"
 _SECRET_WORDS = ("key", "token", "secret", "password", "passphrase", "credential")
+_ABOUT_ONE = ("endpoint", "env", "file", "id", "name", "path", "url", "variable")
+"""Last words of settings that say where a secret is, or which: `key_file`, `token_url`, `key_id`."""
 _WITH_SECRETS = ("provider", "auth")
 _ENVIRON = dict(os.environ)
 """As it was before a plugin could change it; where Python looks for modules counts as it is."""
@@ -235,4 +237,5 @@ def _watched(distribution: str, settings: str) -> Mapping[str, Any]:
 
 
 def _may_be_secret(name: str) -> bool:
-    return any(word in name.lower().split("_") for word in _SECRET_WORDS)
+    words = name.lower().split("_")
+    return words[-1] not in _ABOUT_ONE and any(word in words for word in _SECRET_WORDS)

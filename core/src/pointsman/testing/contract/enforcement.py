@@ -38,7 +38,10 @@ class Contract:
             cls._terms = {name: each for name, each in vars(cls).items() if name.startswith("test_")}
             refuse_unruly(cls.__name__, _terms_of(cls))
             return
-        own = _terms_of(cls)
+        own = _all_terms(cls)
+        for name in own.keys() - _terms_of(cls).keys():
+            if inspect.getattr_static(cls, name, None) is None:
+                setattr(cls, name, own[name])
         _refuse_replaced(cls, own)
         _refuse_switched_off(cls)
         marks = _marks(cls, own)
@@ -51,10 +54,15 @@ class Contract:
 
     _terms: ClassVar[Mapping[str, Any]] = {}
 
+    @classmethod
+    def _more_terms(cls) -> Mapping[str, Any]:
+        """The tests that it has besides, for what its attributes say."""
+        return {}
+
 
 def rules_of(contract: type[Contract]) -> list[Rule]:
     """All rules of a contract, in order."""
-    return in_order(each for each in map(rule_of, _terms_of(contract).values()) if each is not None)
+    return in_order(each for each in map(rule_of, _all_terms(contract).values()) if each is not None)
 
 
 def on_virtual_loop(test: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
@@ -79,6 +87,10 @@ def _terms_of(cls: type) -> dict[str, Any]:
     for base in reversed(cls.__mro__):
         terms |= vars(base).get("_terms", {})
     return terms
+
+
+def _all_terms(cls: type[Contract]) -> dict[str, Any]:
+    return {**_terms_of(cls), **cls._more_terms()}
 
 
 def _refuse_replaced(cls: type, terms: Mapping[str, Any]) -> None:

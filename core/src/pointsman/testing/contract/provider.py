@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import socket
 import traceback
-from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ from pointsman.testing.contract.cancelling import CancellationTerms
 from pointsman.testing.contract.enforcement import on_virtual_loop
 from pointsman.testing.contract.failures import EDGE_PAGE, FailureTerms
 from pointsman.testing.contract.harness import KEY, Bench, error_of
+from pointsman.testing.contract.live import Live, LiveTerms
 from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.sending import SendingTerms
 from pointsman.testing.contract.subject import PROMPT
@@ -34,8 +35,18 @@ from pointsman.types import EmbedRequest, GenerateRequest, Request
 class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, SendingTerms, terms=True):
     """What every provider owes the router, for providers that call through `call.client`.
 
-    What a class of tests says of its provider are the attributes of `subject.ProviderSubject`.
+    What a class of tests says of its provider are the attributes of `subject.ProviderSubject`, and:
+
+    Attributes:
+        live: a real upstream. It brings the rules LIVE-01 and on, tried with a recording, which
+            `pytest --pointsman-live` makes anew.
     """
+
+    live: ClassVar[Live | None] = None
+
+    @classmethod
+    def _more_terms(cls) -> Mapping[str, Any]:
+        return LiveTerms._terms if cls.live is not None else {}
 
     # ── making one ──────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""`pointsman plugins list|new|check`."""
+"""`pointsman plugins list|new|check|…`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pointsman_cli.options import Asked, json_option, pass_asked
 from pointsman_cli.output import print_json, print_table, print_text, say, say_over
 
 if TYPE_CHECKING:
-    from pointsman.testing.checking.run import Checked, Remark, Told
+    from pointsman.testing.checking.run import Checked, CheckEvent, CheckNote
 
 _RESULTS = {"held": "held", "broken": "broken", "expected": "expected to fail", "skipped": "not tried"}
 
@@ -42,18 +42,18 @@ def command(asked: Asked, distribution: str, tests: Sequence[Path], rules: Seque
     """Try the contracts of an installed plugin.
 
     That runs in a process of its own. Its contract classes are the entry points of the group
-    `pointsman.contracts`; without them, what needs no answers of an upstream is tried. The exit code is 1 when
-    a rule is broken, and 2 when nothing can be tried.
+    `pointsman.contracts`; without them, what needs no answers of an upstream is tried. The exit code is 1
+    when a rule is broken, and 2 when nothing can be tried.
     """
-    from pointsman.testing.checking.run import Checked, CheckImpossible, Remark, check
+    from pointsman.testing.checking.run import Checked, CheckImpossible, CheckNote, check
 
     checked: list[Checked] = []
-    remarks: list[Remark] = []
+    remarks: list[CheckNote] = []
     try:
         for told in _shown(check(distribution, tests=tests, rules=rules)):
             if isinstance(told, Checked):
                 checked.append(told)
-            elif isinstance(told, Remark):
+            elif isinstance(told, CheckNote):
                 remarks.append(told)
     except CheckImpossible as error:
         raise Failed(str(error), code=USAGE) from None
@@ -71,15 +71,15 @@ def command(asked: Asked, distribution: str, tests: Sequence[Path], rules: Seque
     return None if ok else FAILED
 
 
-def _shown(told: Iterator[Told]) -> Iterator[Told]:
+def _shown(told: Iterator[CheckEvent]) -> Iterator[CheckEvent]:
     """The same, with a line on the terminal that says how far it is."""
-    from pointsman.testing.checking.run import Checked, Progress
+    from pointsman.testing.checking.run import CheckBegun, Checked
 
     at_terminal = _at_terminal()
     count = done = 0
     try:
         for each in told:
-            if isinstance(each, Progress):
+            if isinstance(each, CheckBegun):
                 count = each.count
             elif isinstance(each, Checked):
                 done += 1

@@ -159,6 +159,8 @@ def _default(value: Any) -> str:
         return f"{factory.__name__}()"
     if inspect.isfunction(value):
         return "a function"
+    if isinstance(value, set | frozenset) and value:  # in an order that is always the same
+        return f"{type(value).__name__}({{{', '.join(sorted(map(repr, value)))}}})"
     if isinstance(value, int) and not isinstance(value, bool) and value > 9999:
         return f"{value:_}"
     return re.sub(r" at 0x\w+", "", repr(value))

@@ -80,6 +80,7 @@ SHOWN: Mapping[str, str] = {
     "Audio.url": "what the caller says to the model",
     "Endpoint.authorize": "a function",
     "ProviderContext.auth": "an Auth, whose credentials are Secrets",
+    "ProviderContext.credential": "a function, which gives a Secret",
     "Used.auth": "the name of a plugin",
     "Upstream.auth": "an Auth, whose credentials are Secrets",
     "Snapshot.credentials": "cool-downs, known by Secrets",

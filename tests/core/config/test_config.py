@@ -595,7 +595,9 @@ def test_a_validator_of_a_plugin_that_repeats_a_secret_is_cut_short() -> None:
 
 def test_the_examples_of_the_page_are_what_they_say() -> None:
     page = PAGE.read_text("utf-8")
-    example, wrong = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[:2]
+    example, wrong = (
+        re.findall(r"```yaml\n(.*?)```", part, re.DOTALL)[0] for part in page.split("## What goes wrong")
+    )
     answer = re.findall(r"```text\n(.*?)```", page, re.DOTALL)[0]
 
     config = load(example, OPENAI_API_KEY="sk-1234567890")

@@ -559,7 +559,7 @@ def refuses_plums(request: Any, _call: GuardCall) -> Any:
     return request
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_however_requests_are_given_up_each_ends_once_and_nothing_is_left_in_flight(seed: int) -> None:
     rng = random.Random(seed)
 
@@ -615,12 +615,12 @@ def test_however_requests_are_given_up_each_ends_once_and_nothing_is_left_in_fli
         async with Router.from_config(given, plugins=[upstream, Guards(Slow(), Slow())], rng=rng) as r:
             heard, started = Heard(r), list[Any]()
             r.listen(started.append, kinds=[RequestStarted])
-            await asyncio.gather(*(given_up(r, rng.choice(("m", "auto"))) for _ in range(150)))
+            await asyncio.gather(*(given_up(r, rng.choice(("m", "auto"))) for _ in range(80)))
 
             assert r.status()["in_flight"] == 0 == upstream.in_flight["a"]
             ended = [each.request_id for each in heard.requests]
             assert sorted(ended) == sorted(each.request_id for each in started)
-            assert len(set(ended)) == len(ended) == 150
+            assert len(set(ended)) == len(ended) == 80
             assert len({each.result for each in heard.requests}) >= 4
 
     run(main())

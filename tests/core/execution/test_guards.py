@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from pydantic import BaseModel
@@ -491,3 +493,20 @@ async def test_a_reload_keeps_the_guards_that_stay_what_they_are() -> None:
         await r.chat("m", "hi")
 
     assert counted == {"1": 1, "2": 2, "3": 1}
+
+
+async def test_a_guard_that_a_reload_takes_away_is_freed() -> None:
+    alive = WeakSet[Guard]()
+
+    def make(context: GuardContext) -> Guard:
+        alive.add(guard := Marks(context))
+        return guard
+
+    async with Router.from_config(
+        config("a", guards=[marks("1")]), plugins=[Scripted(), Guards(marks=make)]
+    ) as r:
+        await r.chat("m", "hi")
+        await r.reload(config("a"))
+        await asyncio.sleep(0)
+        gc.collect()
+        assert not alive

@@ -26,9 +26,7 @@ FORM = (
     "The contract test",
     "What goes wrong, and what you will see",
 )
-NOT_YET = {"data.md", "control.md"}
-"""Pages that are being written, and come into the form when they are there."""
-OF_KINDS = sorted(({f"{kind}.md" for kind in KINDS} | {"openai-compatible.md"}) - NOT_YET)
+OF_KINDS = sorted({f"{kind}.md" for kind in KINDS} | {"openai-compatible.md"})
 NAMES = {each.name: each for each in public_names("pointsman.plugin")}
 OF_OTHERS = {"Quirks": Quirks}
 """Values in the tables that come with a plugin of ours."""
@@ -46,7 +44,7 @@ def test_a_page_of_a_kind_answers_the_same_questions_in_the_same_order(page: str
 def test_the_index_leads_to_every_page() -> None:
     linked = set(re.findall(r"\]\(([\w-]+\.md)", PAGES["index.md"]))
 
-    assert linked | NOT_YET == (set(PAGES) | NOT_YET) - {"index.md"}
+    assert linked == set(PAGES) - {"index.md"}
 
 
 # ── protocols ────────────────────────────────────────────────────────────────────────────────────────
@@ -163,11 +161,7 @@ def test_a_table_of_defaults_has_every_field_with_its_default(
 
 
 def test_each_factory_has_its_table() -> None:
-    factories = {
-        kind.factory.__name__
-        for kind in KINDS.values()
-        if kind.factory is not None and f"{kind.name}.md" not in NOT_YET
-    }
+    factories = {kind.factory.__name__ for kind in KINDS.values() if kind.factory is not None}
 
     assert factories <= {name for _, name, _ in TABLES}
 

@@ -89,6 +89,15 @@ def check(config: Config, plugins: Plugins, *, clock: Clock, rng: Rng) -> Sequen
     """
     draft = _for_nothing(config, plugins, clock, rng)
     Plan(draft).pools()
+    if config.plugins.model_fields_set:
+        from pointsman.config.plugin_rules import misnamed
+
+        for path, meant in misnamed(config.plugins, plugins.distributions()):
+            message, hint = (
+                "no such distribution is installed, so this does nothing",
+                f"did you mean {meant!r}?",
+            )
+            draft.warnings.append(config.problem(path, message, hint))
     return draft.warnings
 
 

@@ -50,6 +50,7 @@ class Entrances:
             if own or around_all or selector is not None:
                 guards = (*around_all, *own)
                 by_name[name] = Entrance(guards, len(own), model.timeouts.total or total, selector)
+        self._kept_guards, self._kept_selectors = [], []  # what does not go on is not kept in memory
         return MadeEntrances(by_name, Entrance(around_all, 0, total) if around_all else None)
 
     def _guards(

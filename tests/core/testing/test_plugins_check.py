@@ -297,15 +297,9 @@ def test_one_of_our_own_passes() -> None:
     told = [*check("pointsman-strategies", rules=[*UNTIMED, "STRATEGY"])]
 
     checked = [each for each in told if isinstance(each, Checked)]
-<<<<<<< HEAD
     assert {each.of for each in checked if each.id == "STRATEGY-01"} == {
         f"TestStrategy{name}" for name in ("Affinity", "Cheapest", "PeakEwma", "PowerOfTwo", "Warm")
     }
-=======
-    assert len(checked) == (
-        len(UNTIMED) + 5 * len(rules_of(StrategyContract)) if name == "pointsman-strategies" else len(UNTIMED)
-    )
->>>>>>> wt/rules
     assert [each for each in checked if each.result != "held"] == []
 
 

@@ -17,7 +17,7 @@ from pointsman.testing.checking import run
 from pointsman.testing.checking.import_time import CORE, ImportTime, import_time
 from pointsman.testing.checking.offered import Offered
 from pointsman.testing.checking.run import CheckBegun, Checked, CheckImpossible, CheckNote, check
-from pointsman.testing.contract import PluginContract, RetryContract, StrategyContract, rules_of
+from pointsman.testing.contract import PluginContract, RetryContract, rules_of
 from pointsman.testing.contract.distribution import may_be_secret
 
 pytest_plugins = ["pytester"]

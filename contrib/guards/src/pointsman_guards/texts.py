@@ -35,7 +35,7 @@ from pointsman_guards.screen import Held
 Change = Callable[[str], str]
 V = TypeVar("V")
 
-_LONG = 100_000
+_LONG = 20_000
 """Characters."""
 
 _FIELDS: Mapping[type, tuple[str, ...]] = {

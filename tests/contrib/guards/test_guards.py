@@ -430,6 +430,42 @@ def test_vectors_are_kept() -> None:
     ).response.vectors == [[0.5]]
 
 
+def test_what_a_caller_does_to_an_answer_changes_none_that_others_get() -> None:
+    it, asked = guard("cache", shared=True), EmbedRequest("m", ("a",))
+    given = EmbedResponse([[0.5]])
+    got = asked_twice(it, asked, EmbedRequest("m", ("a",)), given).response
+    chatted = asked_twice(it, chat("sky?"), chat("sky?"), replace(ANSWER, extra={"x": [1]})).response
+
+    given.vectors[0][0] = got.vectors[0][0] = 9.0  # type: ignore[index]
+    chatted.extra["x"].append(2)
+
+    assert before(it, asked).response.vectors == [[0.5]]
+    assert before(it, chat("sky?")).response.extra == {"x": [1]}
+
+
+def test_calls_of_tools_and_signed_reasoning_are_kept_as_they_were() -> None:
+    answer = replace(
+        ANSWER,
+        text="",
+        tool_calls=(ToolCall("c1", "look", "{}", 0, {"a": [1]}),),
+        reasoning_blocks=({"type": "thinking", "signature": "x"},),
+        finish_reason="tool_calls",
+    )
+
+    got = asked_twice(guard("cache"), chat("sky?"), chat("sky?"), answer)
+
+    assert got.response == replace(answer, raw=None)
+
+
+@pytest.mark.parametrize("odd", [{1: 2}, 2**70, object(), "\ud800"])
+def test_what_is_no_json_is_neither_kept_nor_an_error(odd: Any) -> None:
+    asked, plain = chat("sky?", extra={"odd": odd}), chat("sea?")
+
+    assert asked_twice(guard("cache"), asked, asked) is asked
+    if not isinstance(odd, dict):
+        assert asked_twice(guard("cache"), plain, plain, replace(ANSWER, extra={"odd": odd})) is plain
+
+
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────
 
 

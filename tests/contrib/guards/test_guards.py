@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import pytest
@@ -250,6 +251,24 @@ def test_a_request_with_a_forbidden_word_is_refused_and_the_word_is_not_said(tex
 @pytest.mark.parametrize("text", ["projectchimera", "project chimeras", "my-project chim era"])
 def test_a_word_is_a_whole_word(text: str) -> None:
     assert before(guard("words", words=["project chimera"]), chat(text)).messages[0].text == text
+
+
+def test_of_many_words_that_begin_alike_each_is_found() -> None:
+    listed = ["a" * n for n in range(1, 201)] + ["c++", "a b", "a\tc", "Straße", ".net", "a|b"]
+    it = guard("words", words=listed)
+
+    for word in listed:
+        for said in {word, word.upper() if word != "Straße" else word}:
+            with pytest.raises(Refused):
+                before(it, chat(f"so {said} is"))
+    assert before(it, chat("ab c+ net aac")).messages[0].text == "ab c+ net aac"
+
+
+def test_ten_thousand_words_are_looked_for_in_a_long_prompt_without_losing_patience() -> None:
+    listed = ["".join(each) for each in product("abcdefghij", repeat=4)]
+    prompt = chat("dead beefs feed cafes " * 10_000)
+
+    assert before(guard("words", words=[f"{each}x" for each in listed]), prompt) is prompt
 
 
 def test_callers_are_told_what_the_configuration_says() -> None:

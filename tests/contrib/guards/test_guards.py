@@ -300,6 +300,11 @@ def test_a_forbidden_word_at_the_very_end_of_a_stream_is_found() -> None:
         ({"messages": 1}, chat("a", "b"), "2 messages; the guard `size` lets 1 through"),
         ({"prompt_characters": 5}, chat("abc", "def"), "6 characters; the guard `size` lets 5 through"),
         ({"prompt_characters": 5}, GenerateRequest("m", "abc", suffix="def"), "6 characters"),
+        (
+            {"prompt_characters": 5},
+            chat(replace(Message.assistant("abc"), reasoning="def")),
+            "6 characters",
+        ),
         ({"messages": 1}, EmbedRequest("m", ("a", "b")), "2 messages"),
         ({"attachments": "1KiB"}, chat(Message.user([Image(data=b"x" * 1025)])), "1,025 bytes"),
         ({"attachments": 8}, chat(Message.user([Image(url="data:image/png;base64,AAAA")])), "19 bytes"),

@@ -253,6 +253,20 @@ def test_a_word_is_a_whole_word(text: str) -> None:
     assert before(guard("words", words=["project chimera"]), chat(text)).messages[0].text == text
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("秘密", "これは秘密です"),
+        ("chimera", "这是chimera计划"),
+        ("ลับ", "นี่คือความลับของเรา"),
+        ("비밀", "비밀은 없다"),
+    ],
+)
+def test_a_word_is_found_where_no_spaces_stand_between_words(word: str, text: str) -> None:
+    with pytest.raises(Refused):
+        before(guard("words", words=[word]), chat(text))
+
+
 def test_of_many_words_that_begin_alike_each_is_found() -> None:
     listed = ["a" * n for n in range(1, 201)] + ["c++", "a b", "a\tc", "Straße", ".net", "a|b"]
     it = guard("words", words=listed)

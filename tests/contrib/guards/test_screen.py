@@ -127,6 +127,22 @@ def test_in_json_it_is_found_behind_every_escape_and_the_json_stays_sound(
         assert re.fullmatch(r"x?[\n\t<\"\u00e9]?(postgres://)?\[\w+\](@db/x)?([\n\t>\"\u00e9]? y)?", value)
 
 
+@pytest.mark.parametrize("around", ["卡号{}在这里", "これは{}です", "คือ{}ครับ", "번호는 {}입니다"])
+@pytest.mark.parametrize("match", MATCHES)
+def test_it_is_found_where_no_spaces_stand_between_words(match: str, around: str) -> None:
+    said = OURS.whole(around.format(match), _in_place_of)
+
+    before, after = around.split("{}")
+    assert match not in said
+    assert said.startswith(before)
+    assert said.endswith(after)
+
+
+@pytest.mark.parametrize("text", ["jörg@example.org", "anna@münchen.de", "иван@пример.рф"])
+def test_an_address_has_letters_of_many_scripts(text: str) -> None:
+    assert OURS.whole(f"an {text}, bitte", _in_place_of) == "an [email], bitte"
+
+
 def test_what_follows_a_private_key_stays() -> None:
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc+/\nX==\n-----END RSA PRIVATE KEY-----"
 

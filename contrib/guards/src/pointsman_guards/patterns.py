@@ -15,11 +15,23 @@ _ESCAPE_ENDS = r"(?<!\\[bfnrt])(?<!\\u[0-9A-Fa-f]{4})"
 _IN_ESCAPE = r"(?<!\\(?=[bfnrtu]))"
 
 
+# Chinese, Japanese, Thai and their like put no space between words, Korean none before what it adds to them:
+# there anything can stand right beside a letter.
+_UNSPACED = (
+    r"[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ud7af\uf900-\ufaff\uff66-\uffdc"
+    r"\U00020000-\U0003ffff]"
+)
+WORD_BEGINS = rf"(?<!\w(?<!{_UNSPACED}))"
+"""Where no word goes on."""
+WORD_ENDS = rf"(?!(?!{_UNSPACED})\w)"
+
+
 def _begins(after: str) -> str:
     """Where no character of the class `after` stands before, unless it ends an escape of JSON."""
-    return rf"(?<!{after}{_ESCAPE_ENDS})"
+    return rf"(?<!{after}{_ESCAPE_ENDS}(?<!{_UNSPACED}))"
 
 
+_LETTERS = r"A-Za-z\u00c0-\u08ff"  # from Latin to Arabic, of whom all put spaces between words
 _KEY_BEGINS = _begins("[A-Za-z0-9_-]")
 _NO_USER = r"\s/@\"'<>\\?#{}|^`"  # ends what may hold a password in a URL, also where that stands in JSON
 
@@ -35,16 +47,19 @@ SECRETS = {
     "password": rf"(?:(?<=://)|(?<=:\\/\\/))[^:,;()\[\]{_NO_USER}]{{1,100}}:[^{_NO_USER}]{{1,200}}(?=@)",
 }
 PERSONAL = {
-    "email": _begins(r"[\w.+-]") + _IN_ESCAPE + r"[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}",
+    "email": _begins(r"[\w.+-]")
+    + _IN_ESCAPE
+    + rf"[{_LETTERS}0-9_.+-]{{1,64}}@(?:[{_LETTERS}0-9-]{{1,63}}\.){{1,8}}[{_LETTERS}]{{2,24}}",
     # As they are written: in one, or in the groups that stand on them. Rows of numbers have other groups, and
     # what follows a point is the fraction of one.
     "card": _begins(r"[\w-]")
-    + r"(?<!\d\.)[2-6](?:\d{12,18}|\d{3}(?:[ -]\d{4}){3}(?:[ -]\d{3})?|\d{3}[ -]\d{6}[ -]\d{4,5})(?!\w|-\w)",
-    "iban": _begins(r"\w") + r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)",
+    + r"(?<!\d\.)[2-6](?:\d{12,18}|\d{3}(?:[ -]\d{4}){3}(?:[ -]\d{3})?|\d{3}[ -]\d{6}[ -]\d{4,5})(?!-\w)"
+    + WORD_ENDS,
+    "iban": _begins(r"\w") + r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?" + WORD_ENDS,
     "phone": _begins(r"[\w+]")
     + r"(?:\+[1-9]\d{0,2}[ ./-]?(?:\(\d{1,5}\)[ ./-]?)?\d{1,5}(?:[ ./-]?\d{2,5}){1,4}"
-    r"|\(\d{3}\) ?\d{3}-\d{4}|\d{3}-\d{3}-\d{4})(?!\w)",
-    "social_security_number": _begins(r"[\w-]") + r"\d{3}-\d{2}-\d{4}(?![\w-])",
+    r"|\(\d{3}\) ?\d{3}-\d{4}|\d{3}-\d{3}-\d{4})" + WORD_ENDS,
+    "social_security_number": _begins(r"[\w-]") + r"\d{3}-\d{2}-\d{4}(?!-)" + WORD_ENDS,
 }
 
 

@@ -19,6 +19,7 @@ from pointsman.plugin import (
     Refused,
     StreamFilter,
 )
+from pointsman_guards.patterns import WORD_BEGINS, WORD_ENDS
 from pointsman_guards.redact import Pattern
 from pointsman_guards.screen import Found, Held, Screen
 from pointsman_guards.texts import HeldStream, aside, changed
@@ -63,7 +64,7 @@ class Words(Guard):
         self._say = settings.say
         patterns = {f"patterns[{n}]": text for n, text in enumerate(settings.patterns)}
         if settings.words:
-            patterns["words"] = rf"(?<!\w)(?:{_any_of(settings.words)})(?!\w)"
+            patterns["words"] = f"{WORD_BEGINS}(?:{_any_of(settings.words)}){WORD_ENDS}"
         self._screen = Screen(patterns, ignore_case=True, patience=settings.patience)
 
     async def before(self, request: Any, call: GuardCall, /) -> Any:

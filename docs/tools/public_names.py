@@ -163,8 +163,6 @@ def _default(value: Any) -> str:
         return f"{type(value).__name__}({{{', '.join(sorted(map(repr, value)))}}})"
     if isinstance(value, int) and not isinstance(value, bool) and value > 9999:
         return f"{value:_}"
-    if isinstance(value, set | frozenset):  # whose own order is another one in every process
-        return f"{type(value).__name__}({{{', '.join(sorted(map(repr, value)))}}})"
     return re.sub(r" at 0x\w+", "", repr(value))
 
 

@@ -14,7 +14,7 @@ import pointsman_claude
 import pointsman_localai
 import pointsman_ollama
 import pointsman_openai
-from pointsman.testing.contract import Live, LiveTerms, ProviderContract, rules_of
+from pointsman.testing.contract import Live, LiveContract, ProviderContract, rules_of
 from pointsman_simulator import Reply, Simulator, Upstream, Usage
 
 pytest_plugins = ["pytester"]
@@ -29,9 +29,9 @@ CAN = {
 PLUGINS = (pointsman_claude, pointsman_localai, pointsman_ollama, pointsman_openai)
 TEST = """
 import pointsman_{wire}
-from pointsman.testing.contract import Live, LiveTerms
+from pointsman.testing.contract import Live, LiveContract
 
-class TestLive(LiveTerms):
+class TestLive(LiveContract):
     factory = pointsman_{wire}.plugin.pointsman_providers()[0]
     live = Live(
         base_url={base_url!r},
@@ -214,7 +214,7 @@ def test_the_live_rules_come_with_an_upstream_and_cannot_be_replaced() -> None:
 
     assert not hasattr(Real, "test_a_real_model_calls_a_tool")
     ids = {each.id for each in rules_of(with_live)}
-    assert ids == {each.id for each in (*rules_of(ProviderContract), *rules_of(LiveTerms))}
+    assert ids == {each.id for each in (*rules_of(ProviderContract), *rules_of(LiveContract))}
     marks = [mark.name for mark in with_live.test_a_real_model_calls_a_tool.pytestmark]  # type: ignore[attr-defined]
     assert marks == ["xfail"]
     with pytest.raises(TypeError, match="replaces test_a_real_model_calls_a_tool"):

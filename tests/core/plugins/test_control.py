@@ -336,6 +336,24 @@ def test_the_section_shows_and_dumps_what_it_says() -> None:
     assert config.plugins.rules.chosen("ollama") == "pointsman-ollama"
 
 
+def test_a_rule_about_what_is_not_installed_is_a_warning_where_another_was_probably_meant(
+    install: Install,
+) -> None:
+    install("acme-nosy", HOSTILE, offers="nosy")
+    given = {"providers": {"a": {"type": "openai", "base_url": "http://127.0.0.1:1"}}}
+
+    config = Router.check(
+        {**given, "plugins": {"deny": ["acme-nosey", "something-else"], "pin": {"acme_nosy": "1"}}}
+    )
+    misspelt = Router.check({**given, "plugins": {"deny": ["acme-nosey", "something-else"]}})
+
+    assert config.warnings == ()
+    (warning,) = misspelt.warnings
+    assert str(warning) == (
+        "plugins.deny[0]: no such distribution is installed, so this does nothing; did you mean 'acme-nosy'?"
+    )
+
+
 def test_two_routers_of_one_process_with_different_rules_do_not_see_each_other(install: Install) -> None:
     install("acme-one")
     install("acme-two")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, GetJsonSchemaHandler, ValidationError
@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from pointsman._internal.settings import setting
 from pointsman.config.kinds import Word
+from pointsman.config.problems import KeyPath
 from pointsman.config.sections import Open
 
 if TYPE_CHECKING:
@@ -82,6 +83,24 @@ class PluginsConfig(Open):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = super().__get_pydantic_json_schema__(core, handler)
         return {**schema, "additionalProperties": {"type": "string", "minLength": 1}}
+
+
+def misnamed(said: PluginsConfig, installed: Iterable[str]) -> Iterator[tuple[KeyPath, str]]:
+    """Where a distribution is named that is not installed, and the installed one that was probably meant."""
+    from pointsman._internal.suggest import nearest
+    from pointsman.plugins.versions import canonical
+
+    known = {canonical(each): each for each in installed}
+    lists = {"allow": said.allow or (), "deny": said.deny}
+    names: list[tuple[KeyPath, str]] = [
+        ((key, n), each) for key, some in lists.items() for n, each in enumerate(some)
+    ]
+    names += [(("pin", each), each) for each in said.pin]
+    named = {canonical(each) for _place, each in names}
+    for place, each in names:
+        meant = None if canonical(each) in known else nearest(canonical(each), known.keys() - named)
+        if meant is not None:
+            yield ("plugins", *place), known[meant]
 
 
 def rules_said(document: object) -> Rules | None:

@@ -187,6 +187,11 @@ class Plugins:
                 found |= set(loaded.offers(KINDS[kind]))
         return sorted(found)
 
+    def distributions(self) -> set[str]:
+        """Those that are installed and offer something, let in or not."""
+        claims = (claim for some in self._installed.claims.values() for claim in some)
+        return {claim.distribution for claim in (*claims, *self._installed.left_out)}
+
     def listing(self) -> list[PluginInfo]:
         """Everything there is, by kind and name. Imports nothing that was not used before."""
         infos = [info for each in self._passed for info in self._object_infos(each, None, "loaded")]

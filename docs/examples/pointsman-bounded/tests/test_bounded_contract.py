@@ -1,11 +1,5 @@
-"""The kit: what every strategy owes the router."""
+"""What pointsman-bounded owes the router; the tests stand in pointsman_bounded/contract.py."""
 
-from pointsman.plugin import Rng, Strategy
-from pointsman.testing import SystemClock
-from pointsman.testing.contract import StrategyContract
-from pointsman_bounded.strategy import BoundedSettings, CheapestWithin
+from pointsman_bounded.contract import TestCheapestWithin
 
-
-class TestCheapestWithin(StrategyContract):
-    def make(self, rng: Rng | None) -> Strategy:
-        return CheapestWithin(BoundedSettings(bound=1.0), SystemClock())
+__all__ = ["TestCheapestWithin"]

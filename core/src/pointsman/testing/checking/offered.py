@@ -124,7 +124,7 @@ class Offered:
         try:
             return model.model_validate(dict(given))
         except ValidationError as error:
-            needed = ", ".join(".".join(map(str, each["loc"])) or each["type"] for each in error.errors())
+            needed = ", ".join(".".join(map(str, each["loc"])) or each["msg"] for each in error.errors())
             raise NotMade(f"its settings need {needed}") from None
 
     def make(self, offer: Offer, *, rng: Rng | None = None, directory: Path = Path(), **more: Any) -> Any:

@@ -25,7 +25,7 @@ from pointsman.testing.contract.rules import rule
 
 _UNKNOWN = "no_plugin_has_this_setting"
 _CANARY = "canary-5c0ffee5"
-_SECRET_WORDS = ("key", "token", "secret", "password", "passphrase", "credential")
+_SECRET_WORDS = frozenset(("key", "token", "secret", "password", "passphrase", "credential", "credentials"))
 _ABOUT_ONE = ("endpoint", "env", "file", "id", "name", "path", "url", "variable")
 """Last words of settings that say where a secret is, or which: `key_file`, `token_url`, `key_id`."""
 _WITH_SECRETS = ("provider", "auth")
@@ -142,7 +142,9 @@ class PluginContract(Contract, terms=True):
     @rule("PLUGIN-10", "The error of a configuration lands in a terminal and a log, with what was put wrong.")
     def test_settings_are_refused_without_showing_what_they_hold(self) -> None:
         for each, model in self._models():
-            if each.kind not in _WITH_SECRETS and not any(map(_may_be_secret, model.model_fields)):
+            if each.kind not in _WITH_SECRETS and not any(
+                may_be_secret(name, each.kind) for name in model.model_fields
+            ):
                 continue
             said = ""
             for given in ({_UNKNOWN: _CANARY}, _CANARY):
@@ -156,7 +158,7 @@ class PluginContract(Contract, terms=True):
     def test_settings_show_no_secret(self) -> None:
         for each, model in self._models():
             for name, field in model.model_fields.items():
-                if not _may_be_secret(name):
+                if not may_be_secret(name, each.kind):
                     continue
                 kind: Any = field.annotation
                 try:
@@ -236,6 +238,9 @@ def _watched(distribution: str, settings: str) -> Mapping[str, Any]:
     return told
 
 
-def _may_be_secret(name: str) -> bool:
+def may_be_secret(name: str, kind: str) -> bool:
+    """By its words. A bare `key` may be that of a mapping, where nothing is sent anywhere."""
     words = name.lower().split("_")
-    return words[-1] not in _ABOUT_ONE and any(word in words for word in _SECRET_WORDS)
+    if words == ["key"] and kind not in _WITH_SECRETS:
+        return False
+    return words[-1] not in _ABOUT_ONE and not _SECRET_WORDS.isdisjoint(words)

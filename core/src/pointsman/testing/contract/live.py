@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -54,7 +54,7 @@ class Live(Struct, frozen=True, kw_only=True):
         key: the environment variable that holds the key; None: it needs none.
         can: what is tried. `usage` says that it counts tokens, `unknown_model` that it refuses a model that
             is not there, `keys` that it refuses a wrong key.
-        max_tokens: of an answer.
+        max_tokens: of an answer; None: nothing is said of it.
         patience: seconds that each call has.
     """
 
@@ -63,8 +63,8 @@ class Live(Struct, frozen=True, kw_only=True):
     recording: str | Path
     key: str | None = None
     embed_model: str | None = None
-    can: frozenset[Capability] | set[Capability] = frozenset(("chat", "stream"))
-    max_tokens: int = 200
+    can: Collection[Capability] = ("chat", "stream")
+    max_tokens: int | None = 200
     patience: float = 60.0
 
 
@@ -115,8 +115,11 @@ class _Upstream:
 _LiveWork = Callable[[_Upstream], Awaitable[None]]
 
 
-class LiveTerms(ProviderSubject, terms=True):
-    """What a real upstream answers, checked for its shape and its sense."""
+class LiveContract(ProviderSubject, terms=True):
+    """What a real upstream answers, checked for its shape and its sense. Write `factory` and `live`.
+
+    A `ProviderContract` with `live` has these rules as well.
+    """
 
     live: ClassVar[Live | None] = None
 

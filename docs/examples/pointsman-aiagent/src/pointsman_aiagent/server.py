@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -68,20 +69,24 @@ class Agent:
             await self._server.wait_for_termination()
 
     async def _whole(self, request: Any, context: Context) -> pb.Reply:
-        words = [word async for word in self._words(request, context)]
+        with self._watched():
+            words = [word async for word in self._words(request, context)]
         usage = pb.Usage(prompt_tokens=len(words), completion_tokens=len(words))
         return pb.Reply(model=self.name, text="".join(words), finish_reason="stop", usage=usage)
 
-    async def _pieces(self, request: Any, context: Context) -> AsyncIterator[pb.Piece]:
+    async def _pieces(self, request: Any, context: Context) -> None:
+        # Written, and not yielded: between two pieces no generator would hear that the caller has gone.
         count = 0
-        async for word in self._words(request, context):
-            count += 1
-            yield pb.Piece(text=word)
-            if request.model == "torn":
-                return
-            if request.model == "stalls":
-                await self._hang()
-        yield pb.Piece(finish_reason="stop", usage=pb.Usage(prompt_tokens=count, completion_tokens=count))
+        with self._watched():
+            async for word in self._words(request, context):
+                count += 1
+                await context.write(pb.Piece(text=word))
+                if request.model == "torn":
+                    return
+                if request.model == "stalls":
+                    await self._hang()
+            usage = pb.Usage(prompt_tokens=count, completion_tokens=count)
+            await context.write(pb.Piece(finish_reason="stop", usage=usage))
 
     async def _words(self, request: Any, context: Context) -> AsyncIterator[str]:
         self.asked.append(request)
@@ -112,10 +117,15 @@ class Agent:
             await context.abort(grpc.StatusCode[model.upper()], f"as asked: {model}")
 
     async def _hang(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
         try:
-            await asyncio.get_running_loop().create_future()
-        finally:
+            yield
+        except asyncio.CancelledError:
             self.cancelled.set()
+            raise
 
     async def _healthy(self, _request: pb.HealthCheckRequest, _context: Context) -> pb.HealthCheckReply:
         return pb.HealthCheckReply(serving=True, models=["echo", "slow"])

@@ -64,9 +64,12 @@ class SyslogSink(AuditSink):
         self._closing = threading.Event()
         self._trouble = ""
         self._thread = threading.Thread(target=self._send_all, name="pointsman-syslog", daemon=True)
-        self._thread.start()
+        self._begun = False
 
     def __call__(self, event: Event) -> None:
+        if not self._begun:  # not when it is made: to check a configuration starts nothing
+            self._begun = True
+            self._thread.start()
         if self._waiting.qsize() < self._room:
             self._waiting.put((self._wall(), event))
         else:
@@ -75,7 +78,8 @@ class SyslogSink(AuditSink):
     def close(self) -> None:
         self._closing.set()
         self._waiting.put(None)
-        self._thread.join()
+        if self._begun:
+            self._thread.join()
 
     # ── in the thread ────────────────────────────────────────────────────────────────────────────────
 

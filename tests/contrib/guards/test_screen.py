@@ -138,6 +138,12 @@ def test_it_is_found_where_no_spaces_stand_between_words(match: str, around: str
     assert said.endswith(after)
 
 
+def test_a_phone_is_found_where_another_number_follows_it() -> None:
+    text = "+49 30 1234567 4111 1111 1111 1111"
+
+    assert "1234567" not in OURS.whole(text, _in_place_of)
+
+
 @pytest.mark.parametrize("text", ["jörg@example.org", "anna@münchen.de", "иван@пример.рф"])
 def test_an_address_has_letters_of_many_scripts(text: str) -> None:
     assert OURS.whole(f"an {text}, bitte", _in_place_of) == "an [email], bitte"

@@ -86,10 +86,10 @@ def is_iban(text: str) -> bool:
 
 
 def is_phone(text: str) -> bool:
-    """Whether there are as many digits as a number with `+` has, and it is none with a fraction."""
+    """Whether there are as many digits as a number with `+` has at least, and it is none with a fraction."""
     if text[0] != "+":
         return True
-    return 8 <= sum(map(str.isdecimal, text)) <= 15 and re.fullmatch(r"\+\d+\.\d+", text) is None
+    return sum(map(str.isdecimal, text)) >= 8 and re.fullmatch(r"\+\d+\.\d+", text) is None
 
 
 def is_email(text: str) -> bool:

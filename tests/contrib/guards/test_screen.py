@@ -250,6 +250,7 @@ def test_the_matches_of_ours_have_a_length() -> None:
         ("[", "no regular expression"),
         ("a{1,99999}", f"more than {LONGEST:,}"),
         ("(?=a)", "nothing"),
+        ("(?<=a{300})b", "looks back over more than 256"),
         ("(?P<x>a)(?P<x>b)", "no regular expression"),
     ],
 )

@@ -39,7 +39,8 @@ Said = Callable[[Found], str | None]
 def checked(pattern: str) -> str:
     """`pattern`, when its matches have a length, from 1 to `LONGEST` characters. Raises ValueError."""
     try:
-        least, most = _parser.parse(pattern).getwidth()
+        parsed = _parser.parse(pattern)
+        least, most = parsed.getwidth()
         regex.compile(pattern)
     except (regex.error, OverflowError, RecursionError, ValueError) as error:
         raise ValueError(f"is no regular expression: {error}") from None
@@ -49,6 +50,8 @@ def checked(pattern: str) -> str:
         raise ValueError("it can match nothing, and so would match everywhere")
     if most > LONGEST:
         raise ValueError(f"its longest match has more than {LONGEST:,} characters: {_UNBOUNDED}")
+    if _looks(parsed, _BACK) > _CONTEXT:
+        raise ValueError(f"it looks back over more than {_CONTEXT} characters")
     return pattern
 
 
@@ -193,17 +196,22 @@ class Held:
 def _reach(pattern: str) -> int:
     """How far from its beginning `pattern` looks at most, with what its lookaheads do."""
     parsed = _parser.parse(pattern)
-    return int(parsed.getwidth()[1]) + _ahead(parsed) + 2  # `$` looks at the end of the line behind it
+    return (
+        int(parsed.getwidth()[1]) + _looks(parsed, _AHEAD) + 2
+    )  # `$` looks at the end of the line behind it
 
 
-def _ahead(said: Any) -> int:
-    """How far all that looks ahead in `said`, a part of a parsed pattern, does together."""
+_AHEAD, _BACK = 1, -1
+
+
+def _looks(said: Any, way: int) -> int:
+    """How far all that looks ahead, or back, in `said`, a part of a parsed pattern, does together."""
     if isinstance(said, _parser.SubPattern):
-        return sum(_ahead(each) for each in said.data)
+        return sum(_looks(each, way) for each in said.data)
     if not isinstance(said, tuple | list):
         return 0
-    within = sum(map(_ahead, said))
+    within = sum(_looks(each, way) for each in said)
     match said:
-        case (kind, (1, part)) if str(kind).startswith("ASSERT"):
+        case (kind, (looks, part)) if looks == way and str(kind).startswith("ASSERT"):
             within += int(part.getwidth()[1])
     return within

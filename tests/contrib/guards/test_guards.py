@@ -237,6 +237,13 @@ def test_a_call_of_a_tool_is_told_at_once_though_its_arguments_are_held_back() -
     assert events == [ToolCallDelta(0, "c1", "mail", ""), ToolCallDelta(0, arguments="[email]")]
 
 
+def test_what_a_call_of_a_tool_has_besides_is_redacted_also_where_it_comes_in_pieces() -> None:
+    pieces = [{"note": "anna@exa"}, {"note": "mple.org", "n": 1}]
+    got = whole(streamed(guard("redact"), *(ToolCallDelta(0, "c1", "f", "", each) for each in pieces)))
+
+    assert got.tool_calls == (ToolCall("c1", "f", "", 0, {"note": "[email]", "n": 1}),)
+
+
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────
 
 

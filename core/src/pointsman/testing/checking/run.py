@@ -21,6 +21,7 @@ _CHILD = Path(__file__).with_name("child.py")
 _TO_ITS_END = (0, 1, 2, 5)
 """Exit codes of pytest: all passed, some failed, something could not be collected, there was nothing."""
 _USAGE = 4
+_INTERNAL = "INTERNALERROR> "
 
 
 class CheckImpossible(Exception):
@@ -102,7 +103,8 @@ def check(
             process.stdout.close()
         said.seek(0)
         lines = said.read().decode("utf-8", "replace").strip().splitlines()
-        last = lines[-1][-500:] if lines else "nothing"
+        lines = [each for each in lines if each.startswith(_INTERNAL)] or lines
+        last = lines[-1].removeprefix(_INTERNAL)[-500:] if lines else "nothing"
         if process.returncode == _USAGE:
             raise CheckImpossible(last.removeprefix("ERROR: ").replace("--pointsman-rule", "--rule"))
         if process.returncode not in _TO_ITS_END:

@@ -98,6 +98,7 @@ def main(arguments: Sequence[str]) -> int:
         (Path(folder) / "pytest.ini").write_text("[pytest]\n", "utf-8")
         options = [*_OPTIONS, *(f"--pointsman-rule={each}" for each in asked.rule)]
         code = int(pytest.main([*options, *asked.tests, str(file)], plugins=[teller]))
+    teller.tell("ended", code=code)  # nobody else says that it was all
     out.close()
     return code
 

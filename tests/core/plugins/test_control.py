@@ -429,6 +429,7 @@ def test_a_reload_that_denies_what_runs_is_refused(install: Install, tmp_path: P
         ({"deny": ["acme-one"]}, False),
         ({"allow": []}, False),
         ({"allow": 3}, False),
+        ({"deny": ["${WHOM}"]}, False),
         ({"deny": ["other"]}, True),
         (["of another program"], True),
         ({"theirs": 1}, True),

@@ -400,6 +400,7 @@ HEAD = "from pointsman.plugin import PointsmanSpec, hookimpl\n"
             "--force-reinstall",
         ),
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero", "--force-reinstall"),
+        ("raise SystemExit('no licence')", "cannot be imported: SystemExit: no licence", "--force-reinstall"),
         (
             "x = 1",
             "cannot be imported: AttributeError: module 'acme' has no attribute 'plugin'",

@@ -276,7 +276,7 @@ class Plugins:
             return self._data(claim, upgrade)
         try:
             plugin = claim.entry_point.load()
-        except Exception as error:  # somebody else's module: anything can happen
+        except (Exception, SystemExit) as error:  # somebody else's module: anything can happen
             return _Broken(f"cannot be imported: {short(error)}", error, reinstall)
         loaded = self._register(plugin, claim.entry_point.value)
         kind = KINDS[claim.kind]

@@ -77,7 +77,7 @@ class Loaded:
             factories = [factory for answer in answers for factory in answer]
         except PluginFault:
             raise
-        except Exception as error:  # somebody else's code: anything can happen
+        except (Exception, SystemExit) as error:  # somebody else's code: anything can happen
             raise PluginFault(f"fails in its hook {kind.hook}: {short(error)}", error) from error
         offered: dict[str, Any] = {}
         for factory in factories:

@@ -9,6 +9,7 @@ import shlex
 import tomllib
 import zipfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pointsman_cli.scaffold.naming import Names
 from pointsman_cli.scaffold.writing import distribution_of, write
 
 WORDS = sorted(BEGINNINGS)
+IN_PYTHON = [word for word in WORDS if not BEGINNINGS[word].data]
 SAID = re.compile(r"^(?P<word>[\w-]+)/(?P<test>\S+) (?P<outcome>[A-Z]+)", re.MULTILINE)
 TYPE = """
 import asyncio, json, os, runpy, sys, threading
@@ -45,7 +47,9 @@ for word, wire, variables, commands in json.loads(sys.argv[1]):
     os.chdir("..")
 """
 WIRES = {"auth": "openai", "auth-signing": "openai", "provider": "own", "provider-openai": "openai"}
+WIRES["provider-data"] = "openai"
 REFUSED = 4
+WATCHED = ("provider", "strategy")
 
 
 class Made(Struct, frozen=True):
@@ -76,13 +80,16 @@ def made(wheelhouse: Wheelhouse) -> Made:
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_its_wheel_holds_a_typed_package_and_no_tests(made: Made, word: str) -> None:
+def test_its_wheel_holds_a_typed_package_or_data_and_no_tests(made: Made, word: str) -> None:
     names = made.names[word]
 
     inside = zipfile.ZipFile(made.wheels[word]).namelist()
 
-    assert f"{names.package}/__init__.py" in inside
-    assert f"{names.package}/py.typed" in inside
+    if BEGINNINGS[word].data:
+        assert f"{names.package}/{BEGINNINGS[word].data}" in inside
+        assert not [each for each in inside if each.endswith(".py")]
+    else:
+        assert {f"{names.package}/__init__.py", f"{names.package}/py.typed"} <= set(inside)
     assert not [each for each in inside if each.startswith("tests/")]
 
 
@@ -170,6 +177,46 @@ def test_what_its_readme_says_to_type_works_with_the_installed_command(
     assert typed[word] == expected
 
 
+@pytest.fixture(scope="module")
+def kit(made: Made) -> dict[str, dict[str, Any]]:
+    """What `pointsman plugins check` says of each, two at a time.
+
+    What is watched while it is imported and made takes processes of its own, and so is of two of them only.
+    """
+    quick = [f"--rule=PLUGIN-{n:02}" for n in range(1, 13) if n not in range(4, 8)]
+
+    def check(word: str) -> dict[str, Any]:
+        options = ["--tests", f"{word}/tests"] if BEGINNINGS[word].data else []
+        if word not in WATCHED:
+            options += [*quick, f"--rule={BEGINNINGS[word].contract.upper()}"]
+        check = ("pointsman", "plugins", "check", made.names[word].distribution, "--json")
+        try:
+            found: dict[str, Any] = json.loads(made.output(*check, *options))
+        except AssertionError as error:
+            return {"ok": False, "said": str(error)}
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(WORDS, pool.map(check, WORDS), strict=True))
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_no_rule_is_broken_where_its_wheel_is_installed(kit: dict[str, dict[str, Any]], word: str) -> None:
+    contract = BEGINNINGS[word].contract.upper()
+    told = kit[word]
+
+    assert told["ok"], told
+    held = {each["id"].rpartition("-")[0] for each in told["rules"] if each["result"] == "held"}
+    assert held == {"PLUGIN", *([contract] if contract else [])}
+
+
+@pytest.mark.parametrize("word", WATCHED)
+def test_importing_and_making_it_does_nothing_else(kit: dict[str, dict[str, Any]], word: str) -> None:
+    results = {each["id"]: each["result"] for each in kit[word]["rules"]}
+
+    assert [results[f"PLUGIN-{n:02}"] for n in range(4, 8)] == ["held"] * 4
+
+
 def lines_of_code(path: Path) -> int:
     """Lines that are neither empty nor comments nor docstrings."""
     tree = ast.parse(text := path.read_text("utf-8"))
@@ -195,7 +242,7 @@ def test_a_small_plugin_is_small(made: Made, word: str, plugin: int, with_contra
 
 
 def test_all_that_is_written_has_types_and_style(made: Made) -> None:
-    packages = [made.folder / word / "src" / made.names[word].package for word in WORDS]
+    packages = [made.folder / word / "src" / made.names[word].package for word in IN_PYTHON]
     tests = [made.folder / word / "tests" for word in WORDS]
 
     made.output("mypy", "--strict", "--cache-dir", made.folder / ".mypy_cache", *packages, *tests)
@@ -219,18 +266,18 @@ def test_it_says_which_versions_it_goes_with_and_claims_its_name_where_its_kind_
 @pytest.mark.parametrize("word", WORDS)
 def test_nothing_that_was_to_be_filled_in_is_left(made: Made, word: str) -> None:
     for file in (made.folder / word).rglob("*"):
-        if file.is_file():
+        if file.is_file() and file.suffix != ".pyc":
             left = re.findall(r"__[A-Z]+__", file.read_text("utf-8"))
             assert not left, f"{file} has {left}"
 
 
 def test_what_is_installed_is_what_was_tried(made: Made) -> None:
-    packages = [made.names[word].package for word in WORDS]
+    packages = [made.names[word].package for word in IN_PYTHON]
     program = (
         "import importlib, sys; [print(importlib.import_module(each).__file__) for each in sys.argv[1:]]"
     )
 
     found = made.output("python", "-c", program, *packages).splitlines()
 
-    assert len(found) == len(WORDS)
+    assert len(found) == len(IN_PYTHON)
     assert all(Path(each).is_relative_to(made.python.parents[1]) for each in found)

@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE = [ROOT / "core", *sorted(ROOT.glob("plugins/*/")), *sorted(ROOT.glob("contrib/*/"))]
 
+_OF_ANOTHER = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
+"""Of the environment of the tests; without bytecode each process would compile all that it imports."""
 _BUILD = """
 import json, os, sys
 from hatchling.build import build_wheel
@@ -79,7 +81,7 @@ def third_party() -> list[str]:
 
 def output_of(*command: object, cwd: Path, **environ: str) -> str:
     """What `command` prints. Raises: AssertionError with all that it has said when it fails."""
-    inherited = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    inherited = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}
     done = subprocess.run(
         [str(each) for each in command],
         cwd=cwd,

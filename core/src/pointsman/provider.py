@@ -20,7 +20,6 @@ from pointsman.types import (
     ModelInfo,
     Request,
 )
-from pointsman.wire.unsent import said_besides
 
 if TYPE_CHECKING:
     from pointsman.http.client import CallTimeouts, Client, Endpoint
@@ -127,6 +126,8 @@ class Provider:
         `message_extra` for what messages, their parts and calls, and tools have in `extra`. `user` and
         `metadata`, which are labels, may go unsent.
         """
+        from pointsman.wire.unsent import said_besides  # for those that ask
+
         more = said_besides(request, names)
         if more is not None:
             raise self._unsupported(more)

@@ -26,7 +26,6 @@ from pointsman.config import Config
 from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, UnknownModel, writable
 from pointsman.events import Event, Events, Listener, Progress, RequestEnded
 from pointsman.execution.execution import Execution, begin_request
-from pointsman.execution.guarded import begin_guarded
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
 from pointsman.lifecycle import Lifecycle, shutting_down
@@ -253,6 +252,8 @@ class Router:
             # The first request for its model, one by a full name, or one that something stands before.
             try:
                 if snapshot.entrance(request.model) is not None:
+                    from pointsman.execution.guarded import begin_guarded  # for those that have some
+
                     return begin_guarded(snapshot, request, operation, options)
                 chain = snapshot.chain(request.model)
             except UnknownModel as error:

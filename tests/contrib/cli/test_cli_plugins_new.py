@@ -62,7 +62,7 @@ def test_what_to_type_next_can_be_typed(cli, workdir: Path) -> None:
     ]
 
     assert shlex.split(next[0]) == ["cd", "a folder; echo/$HOME"]
-    assert [shlex.split(each)[0] for each in next[2:]] == ["pytest", "pointsman"]
+    assert [shlex.split(each)[0] for each in next[2:]] == ["pytest", "pointsman", "pointsman"]
     assert next[1].endswith('pip install --editable ".[test]"')
 
 
@@ -204,7 +204,7 @@ def test_what_fails_halfway_leaves_nothing(tmp_path: Path, is_there: bool) -> No
         (tmp_path / "target").mkdir()
     before = everything(tmp_path)
 
-    with pytest.raises(OSError, match="first"):
+    with pytest.raises(Failed, match="target cannot be written: .*; name another folder"):
         write(tmp_path / "target", {"first": "a file", "first/second": "cannot be in a file"})
 
     assert everything(tmp_path) == before
@@ -279,7 +279,8 @@ def test_a_name_that_somebody_has_is_told_and_taken(cli, kind: str, name: str, s
 
     assert ran.code == 0
     assert said in ran.err
-    assert Path(f"pointsman-{name}", "pyproject.toml").is_file()
+    written = Path(f"pointsman-{name}", "pointsman.yaml").read_text("utf-8")
+    assert (f"plugins: {{{name}: pointsman-{name}}}" in written) == ("too: where both" in ran.err)
 
 
 def test_a_name_that_nobody_has_is_taken_without_a_word(cli) -> None:

@@ -121,12 +121,18 @@ class TestClaude(ProviderContract):
         text="The",
         kind=Overloaded,
     )
+    finish_words: ClassVar = {
+        b'"end_turn"': "stop",
+        b'"max_tokens"': "length",
+        b'"refusal"': "content_filter",
+    }
     models_ok = CannedModels(
         body=b'{"data":[{"type":"model","id":"claude-sonnet-4-5","display_name":"S","created_at":'
         b'"2025-09-29T00:00:00Z"},{"type":"model","id":"claude-haiku-4-5"}],"has_more":false,'
         b'"first_id":"claude-sonnet-4-5","last_id":"claude-haiku-4-5"}',
         ids=("claude-sonnet-4-5", "claude-haiku-4-5"),
     )
+    statuses: ClassVar = {529: Overloaded}
     errors = (
         refusal("001-429-rate-limit", RateLimited, 42.0),
         refusal("003-429-enforced-spend-limit", QuotaExhausted),

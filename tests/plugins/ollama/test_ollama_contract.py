@@ -17,6 +17,7 @@ from pointsman.errors import (
 from pointsman.testing.contract import (
     CannedBreak,
     CannedChat,
+    CannedEmbeddings,
     CannedError,
     CannedModels,
     CannedStream,
@@ -92,6 +93,13 @@ class TestOllama(ProviderContract):
     )
     mid_stream_error = CannedBreak(
         body=exchange("constructed/ollama/010-stream-error-line").body, text="The sky", kind=Unavailable
+    )
+    finish_words: ClassVar = {b'"done_reason":"stop"': "stop", b'"done_reason":"length"': "length"}
+    embed_ok = CannedEmbeddings(
+        body=b'{"model":"qwen3:4b","embeddings":[[0.5,1],[2,3]],"prompt_eval_count":7}',
+        texts=("one", "two"),
+        vectors=((0.5, 1.0), (2.0, 3.0)),
+        usage=Usage(prompt=7),
     )
     models_ok = CannedModels(
         body=b'{"models":[{"name":"qwen3:4b","model":"qwen3:4b","size":2620788260},{"name":"nomic:latest"}]}',

@@ -19,6 +19,7 @@ from pointsman.errors import (
 from pointsman.testing.contract import (
     CannedBreak,
     CannedChat,
+    CannedEmbeddings,
     CannedError,
     CannedModels,
     CannedStream,
@@ -101,6 +102,19 @@ class TestOpenAI(ProviderContract):
         body=exchange("constructed/openai/013-stream-error-frame").body,
         text="The sky",
         kind=Unavailable,
+    )
+    finish_words: ClassVar = {b'"stop"': "stop", b'"length"': "length", b'"content_filter"': "content_filter"}
+    generate_ok = CannedChat(
+        body=b'{"object":"text_completion","choices":[{"index":0,"text":" is blue","finish_reason":"length"}]}',
+        text=" is blue",
+        finish_reason="length",
+    )
+    embed_ok = CannedEmbeddings(
+        body=b'{"object":"list","data":[{"index":1,"embedding":[2,3]},{"index":0,"embedding":[0.5,1]}],'
+        b'"usage":{"prompt_tokens":7,"total_tokens":7}}',
+        texts=("one", "two"),
+        vectors=((0.5, 1.0), (2.0, 3.0)),
+        usage=Usage(prompt=7),
     )
     models_ok = CannedModels(
         body=b'{"object":"list","data":[{"id":"gpt-5-mini","object":"model","created":1},{"id":"other"}]}',

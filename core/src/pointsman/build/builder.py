@@ -20,7 +20,6 @@ from pointsman.audit import AuditSink
 from pointsman.build.clients import Clients
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
-from pointsman.build.entrances import Entrances, MadeEntrances
 from pointsman.build.factories import Factories
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.providers import Providers
@@ -39,6 +38,10 @@ from pointsman.routing.snapshot import Snapshot, Upstream
 
 if TYPE_CHECKING:
     from pointsman.build.tracing import MadeObject
+
+if TYPE_CHECKING:
+    from pointsman.build.entrances import Entrances
+    from pointsman.routing.entrance import Entrance
 
 
 def build(
@@ -149,6 +152,16 @@ def _for_nothing(config: Config, plugins: Plugins, clock: Clock, rng: Rng) -> Dr
     )
 
 
+def _entrances(draft: Draft, factories: Factories, router: Any) -> Entrances | None:
+    """Makes what stands before models; None where nothing does, as in most configurations."""
+    config = draft.config
+    if not config.guards and not any(each.guards or each.selector for each in config.models.values()):
+        return None
+    from pointsman.build.entrances import Entrances
+
+    return Entrances(draft, factories, router)
+
+
 def _with_deployments(config: Config) -> dict[str, ModelConfig]:
     """The models that calls can go to: those with a selector have no deployments."""
     return {name: each for name, each in config.public_models().items() if each.selector is None}
@@ -163,7 +176,8 @@ class _Parts(Struct, frozen=True):
     choices: Mapping[str, Choice]
     pools: Pools
     services: Sequence[ConfiguredService]
-    entrances: MadeEntrances
+    entrances: Mapping[str, Entrance]
+    general_entrance: Entrance | None
 
 
 class Plan:
@@ -181,7 +195,7 @@ class Plan:
         self._providers = Providers(draft, self._factories, self._clients)
         self._deployments = Deployments(draft, self._clients)
         self._services = Services(draft, self._factories, router)
-        self._entrances = Entrances(draft, self._factories, router)
+        self._entrances = _entrances(draft, self._factories, router)
         self._parts = self._made()
         self.services = self._parts.services
 
@@ -216,8 +230,8 @@ class Plan:
             alive=alive,
             readiness=draft.readiness,
             unlisted=self._unlisted,
-            entrances=parts.entrances.by_name,
-            general_entrance=parts.entrances.general,
+            entrances=parts.entrances,
+            general_entrance=parts.general_entrance,
         )
         for name in () if previous is None else previous.called_by_full_name:
             with suppress(UnknownModel):
@@ -259,7 +273,8 @@ class Plan:
         if all(model.strategy is not None for model in models.values()):
             self._factories.strategy(config.strategy, ("strategy",))  # nobody's, and checked all the same
         choices = {name: pools.choice(name, model) for name, model in models.items()}
-        services, entrances = self._services.made(), self._entrances.made()
+        services = self._services.made()
+        entrances, general = ({}, None) if self._entrances is None else self._entrances.made()
         self._draft.refuse()
         assert retry is not None
         return _Parts(
@@ -270,6 +285,7 @@ class Plan:
             pools,
             services,
             entrances,
+            general,
         )
 
     def pools(self) -> Mapping[str, Pool]:
@@ -282,7 +298,8 @@ class Plan:
         self._draft.refuse()
         pools = {name: pool for name, pool in made.items() if pool is not None}
         self._warn_of_long_chains(pools, parts.retry)
-        self._entrances.warn()
+        if self._entrances is not None:
+            self._entrances.warn()
         return pools
 
     def _warn_of_long_chains(self, pools: Mapping[str, Pool], general: RetryPolicy) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from msgspec import Struct
-
 from pointsman.build.asking import Asking
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
@@ -16,13 +14,6 @@ from pointsman.config.sections import GuardConfig, ModelConfig
 from pointsman.routing.entrance import ConfiguredGuard, ConfiguredSelector, Entrance
 
 C = TypeVar("C", ConfiguredGuard, ConfiguredSelector)
-
-
-class MadeEntrances(Struct, frozen=True):
-    """By public name what stands before it, and `general` what stands before all that no model lists."""
-
-    by_name: Mapping[str, Entrance]
-    general: Entrance | None
 
 
 class Entrances:
@@ -38,8 +29,11 @@ class Entrances:
         self._router = router
         self._kept_guards, self._kept_selectors = _before(draft)
 
-    def made(self) -> MadeEntrances:
-        """All of them; whatever is wrong is a problem of the draft."""
+    def made(self) -> tuple[Mapping[str, Entrance], Entrance | None]:
+        """By public name what stands before it, and what stands before all that no model lists.
+
+        Whatever is wrong is a problem of the draft.
+        """
         config = self._draft.config
         around_all = self._guards(config.guards, ("guards",), None)
         total = config.timeouts.total
@@ -51,7 +45,7 @@ class Entrances:
                 guards = (*around_all, *own)
                 by_name[name] = Entrance(guards, len(own), model.timeouts.total or total, selector)
         self._kept_guards, self._kept_selectors = [], []  # what does not go on is not kept in memory
-        return MadeEntrances(by_name, Entrance(around_all, 0, total) if around_all else None)
+        return by_name, Entrance(around_all, 0, total) if around_all else None
 
     def _guards(
         self, configs: Sequence[GuardConfig], path: KeyPath, model: str | None

@@ -37,7 +37,6 @@ from pointsman.config.sections import (
     ProviderConfig,
     TimeoutSettings,
 )
-from pointsman.config.selecting import selector_findings
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
 from pointsman.resilience.circuit_breaker import BreakerSettings
@@ -243,9 +242,17 @@ class Config(Open):
         """What is wrong between the sections; `data` is what they were made from."""
         return [
             *reference_findings(self.providers, self.models, data),
-            *selector_findings(self.providers, self.models, data),
+            *self._wrong_selectors(data),
             *specific_findings(self._general(), self.outliers, self.models),
         ]
+
+    def _wrong_selectors(self, data: Mapping[str, Any]) -> Sequence[Finding]:
+        keys = {"selector", "of", "default", "select_within"}
+        if all(keys.isdisjoint(model.model_fields_set) for model in self.models.values()):
+            return ()
+        from pointsman.config.selecting import selector_findings  # for those that have some
+
+        return selector_findings(self.providers, self.models, data)
 
     def _general(self) -> dict[str, Section]:
         return {name: getattr(self, name) for name in SPECIFIC}

@@ -11,16 +11,18 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.errors import CallError, MidStreamError, Outcome
 from pointsman.execution.accounting import end_attempt, end_request, fail_request
 from pointsman.execution.execution import Execution
-from pointsman.execution.guarded import GuardedExecution
-from pointsman.execution.guarded_stream import AnsweredStream
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.execution.time_limits import deadline_passed, is_over
 from pointsman.types import ChatResponse, StreamEvent
+
+if TYPE_CHECKING:
+    from pointsman.execution.guarded import GuardedExecution
+    from pointsman.execution.guarded_stream import AnsweredStream
 
 log = logging.getLogger("pointsman")
 
@@ -175,10 +177,10 @@ class ChatStream:
         self._opener = opener = asyncio.current_task()
         cancelling = 0 if opener is None else opener.cancelling()
         try:
-            if isinstance(execution, GuardedExecution):
-                attempt: StreamAttempt | AnsweredStream = await execution.open()
+            if type(execution) is Execution:  # and no guard before it
+                attempt: StreamAttempt | AnsweredStream = await execution.run(StreamAttempt)
             else:
-                attempt = await execution.run(StreamAttempt)
+                attempt = await cast("GuardedExecution", execution).open()
             self._attempt = attempt
         except BaseException as error:
             closed, self._closed = self._closed, True  # an error closes it, too; who did so first matters

@@ -32,13 +32,13 @@ from pointsman.resilience.rate_limit import RateLimitScope
 from pointsman.resilience.token_estimate import Estimator
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState, Readiness
-from pointsman.routing.entrance import Entrance
 from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
 
 if TYPE_CHECKING:
     from pointsman.http.renewal import Renewal
+    from pointsman.routing.entrance import Entrance
 
 log = logging.getLogger("pointsman")
 

@@ -86,6 +86,15 @@ BEGINNINGS = {
         requires=("pointsman-h1", _PYDANTIC),
         for_tests=(),
     ),
+    "provider-data": Beginning(
+        "provider",
+        "a server that speaks the API of OpenAI, as data: no code",
+        ("pointsman.providers",),
+        "provider",
+        requires=("pointsman-openai",),
+        for_tests=("pointsman-simulator",),
+        data="provider.yaml",
+    ),
     "provider-openai": Beginning(
         "provider",
         "a server that speaks the API of OpenAI",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pointsman.config import Config
-from pointsman.plugins.known_names import PACKAGES
+from pointsman.plugins.known_names import PACKAGES, what_to_write
 from pointsman.plugins.registry import Plugins
 from pointsman_cli.scaffold.kinds import Beginning
 from pointsman_cli.scaffold.naming import Names
@@ -16,22 +16,23 @@ _OTHERS_OF_OURS = frozenset(
 """Beside those that are known by what they offer."""
 
 
-def hidden(beginning: Beginning, names: Names, commands: Mapping[str, str]) -> str | None:
-    """Why a plugin of these names could never be used, as a sentence; None when it could.
+def hidden(beginning: Beginning, name: str, commands: Mapping[str, str]) -> str | None:
+    """Why a plugin of that name could never be used, as a sentence; None when it could.
 
     Args:
         commands: those that the command `pointsman` has of its own.
     """
-    if names.distribution in of_ours():
+    distribution = Names(name, "").distribution
+    if distribution in of_ours():
         return (
-            f"{names.distribution} is a package of pointsman itself: installing yours would replace it; "
-            f"choose another name, such as {_other(names.name)!r}"
+            f"{distribution} is a package of pointsman itself: installing yours would replace it; "
+            f"choose another name, such as {_other(name)!r}"
         )
     kinds = {beginning.kind, *beginning.names}
-    if "section" in kinds and names.name in Config.model_fields:
-        return f"every configuration has a key {names.name!r} of its own; choose another name"
-    if "command" in kinds and names.name in commands:
-        return f"there is a command `pointsman {names.name}`, and it goes first; choose another name"
+    if "section" in kinds and name in Config.model_fields:
+        return f"every configuration has a key {name!r} of its own; choose another name"
+    if "command" in kinds and name in commands:
+        return f"there is a command `pointsman {name}`, and it goes first; choose another name"
     return None
 
 
@@ -40,19 +41,26 @@ def of_ours() -> set[str]:
     return {package for packages in PACKAGES.values() for package in packages.values()} | _OTHERS_OF_OURS
 
 
-def remarks(beginning: Beginning, names: Names, plugins: Plugins) -> Iterator[str]:
+def shared(beginning: Beginning, name: str, plugins: Plugins) -> dict[str, str]:
+    """The distributions that offer something of that name, too, by the kind of what they offer."""
+    owners = {kind: _owners(kind, plugins) for kind in (beginning.kind, *beginning.names)}
+    return {kind: found[name] for kind, found in owners.items() if name in found}
+
+
+def remarks(beginning: Beginning, name: str, plugins: Plugins) -> Iterator[str]:
     """What is to be said about plugins that have such a name, each as a sentence."""
-    for kind in (beginning.kind, *beginning.names):
-        owners = _owners(kind, plugins)
-        if names.name in owners:
-            yield (
-                f"{owners[names.name]} offers a {kind} {names.name!r}, too: where both are installed, a "
-                f"configuration has to say which; another name saves that, such as {_other(names.name)!r}"
-            )
-        elif close := _close(names.name, owners):
-            yield f"{owners[close]} offers a {kind} {close!r}: did you mean that one?"
-        elif (hint := _known_by_its_word(kind, names.name)) and beginning.kind == "provider":
-            yield f"this may need no plugin. {hint}"
+    for kind, owner in (found := shared(beginning, name, plugins)).items():
+        yield (
+            f"{owner} offers a {kind} {name!r}, too: where both are installed, a configuration has to say "
+            f"which, as pointsman.yaml does; another name saves that, such as {_other(name)!r}"
+        )
+    if found:
+        return
+    owners = _owners(beginning.kind, plugins)
+    if close := _close(name, owners):
+        yield f"{owners[close]} offers a {beginning.kind} {close!r}: did you mean that one?"
+    elif beginning.kind == "provider" and (hint := what_to_write("provider", name, ()).strip()):
+        yield f"this may need no plugin. {hint}"
 
 
 def _owners(kind: str, plugins: Plugins) -> dict[str, str]:
@@ -68,12 +76,6 @@ def _close(name: str, known: Mapping[str, str]) -> str | None:
 
     found = get_close_matches(name, [each for each in known if each], n=1, cutoff=0.85)
     return found[0] if found else None
-
-
-def _known_by_its_word(kind: str, name: str) -> str:
-    from pointsman.plugins.known_names import what_to_write
-
-    return what_to_write(kind, name, ()).strip()
 
 
 def _other(name: str) -> str:

@@ -25,6 +25,7 @@ _PLACES = {
     "ci.yml": ".github/workflows/ci.yml",
     "plugin.py": "src/__PACKAGE__/__init__.py",
     "wire.py": "src/__PACKAGE__/wire.py",
+    "provider.yaml": "src/__PACKAGE__/provider.yaml",
     "contract.py": "src/__PACKAGE__/contract.py",
     "test_contract.py": "tests/test___KEY___contract.py",
     "test_router.py": "tests/test___KEY__.py",
@@ -32,18 +33,23 @@ _PLACES = {
 """Where the file that is made from a template stands, if not under its own name."""
 
 
-def distribution_of(word: str, name: str, version: str) -> tuple[Names, dict[str, str]]:
+def distribution_of(
+    word: str, name: str, version: str, *, shared: bool = False
+) -> tuple[Names, dict[str, str]]:
     """The names of a new plugin, and its files by their paths.
 
     Args:
         word: a key of `BEGINNINGS`.
         version: of pointsman; what is written goes with this one and the next minor version.
+        shared: another distribution offers something of that name, too.
     """
-    templates = _templates(word)
+    templates = dict(_templates(word))
+    if shared and BEGINNINGS[word].kind != "dialect":  # that has a file of another program
+        templates["pointsman.yaml"] += "plugins: {__NAME__: __DIST__} # others have that name, too\n"
     names = names_of(name, templates.values())
     values = _values(word, names, version)
     texts = {_filled(_PLACES.get(each, each), values): text for each, text in templates.items()}
-    if any(each.endswith(".py") for each in texts):
+    if not BEGINNINGS[word].data:
         texts[f"src/{names.package}/py.typed"] = ""
     values |= {
         "__CONFIGURATION__": _filled(texts["pointsman.yaml"], values).rstrip("\n"),
@@ -56,12 +62,20 @@ def distribution_of(word: str, name: str, version: str) -> tuple[Names, dict[str
 def write(target: Path, texts: Mapping[str, str]) -> None:
     """Write the files below `target`, a folder that is not there or empty but for `.git`.
 
-    Raises: Failed when there is something; OSError. Then nothing was written.
+    Raises: Failed when there is something, or it cannot be written. Then nothing was written.
     """
     target = target.resolve()  # a link to an empty folder is as good as the folder
     refuse_full(target)
     if not target.parent.is_dir():
         raise Failed(f"there is no folder {target.parent} to put it in; make that first", code=USAGE)
+    try:
+        _write(target, texts)
+    except OSError as error:
+        why = error.strerror or error
+        raise Failed(f"{target} cannot be written: {why}; name another folder with --directory") from error
+
+
+def _write(target: Path, texts: Mapping[str, str]) -> None:
     is_there = target.is_dir()
     with _aside(target if is_there else target.parent) as aside:
         for path, text in texts.items():
@@ -125,8 +139,9 @@ def _move_into(target: Path, aside: Path) -> None:
 def _templates(word: str) -> dict[str, str]:
     """The texts that make up a distribution, by the names of their files."""
     folder = files("pointsman_cli.scaffold") / _TEMPLATES
-    found = {**_texts(folder / "common"), **_texts(folder / word)}
-    if "contract.py" not in found:
+    own = _texts(folder / word)
+    found = {**_texts(folder / "common"), **own}
+    if not {"contract.py", "test_contract.py"} & set(own):
         del found["test_contract.py"]
     found.pop("about.md")
     return found
@@ -158,6 +173,8 @@ def _values(word: str, names: Names, version: str) -> dict[str, str]:
         "__DEPENDENCIES__": _listed(sorted(requires)),
         "__TEST__": _listed(sorted({*for_tests, *tools})),
         "__ENTRY_POINTS__": "\n".join(_entry_points(word, names)),
+        "__TYPED__": _listed(["tests"] if beginning.data else ["src", "tests"]),
+        "__TESTS__": " --tests tests" if beginning.data else "",
     }
 
 
@@ -183,10 +200,10 @@ def _entry_points(word: str, names: Names) -> Iterator[str]:
     leads_to = f"{names.package}:{beginning.data or 'plugin'}"
     for group in beginning.groups:
         yield f'\n[project.entry-points."{group}"]\n{names.name} = "{leads_to}"'
-    if beginning.contract:
+    if beginning.contract and not beginning.data:
         tests = f"{names.package}.contract:Test{names.classes}"
         yield (
-            "\n# The tests of its contract."
+            "\n# `pointsman plugins check` finds the tests of its contract here."
             f'\n[project.entry-points."pointsman.contracts"]\n"{beginning.contract}.{names.name}" = "{tests}"'
         )
     yield ""
@@ -199,6 +216,7 @@ def _rows(names: Names, paths: Mapping[str, str]) -> Iterator[str]:
         "wire.py": "what goes over the wire",
         "provider.yaml": "the plugin: addresses, models, quirks",
         "contract.py": "the tests of its contract, with what it is tried with",
+        f"test_{names.key}_contract.py": "the tests of its contract",
         f"test_{names.key}.py": "tests of `pointsman.yaml` at work",
         "pointsman.yaml": "an example of a configuration",
         "ci.yml": "the same tests for three versions of Python",

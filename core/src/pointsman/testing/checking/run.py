@@ -25,6 +25,7 @@ _CHILD = Path(__file__).with_name("child.py")
 _TO_ITS_END = (0, 1, 2, 5)
 """Exit codes of pytest: all passed, some failed, something could not be collected, there was nothing."""
 _INTERRUPTED, _USAGE = 2, 4
+_INTERNAL = "INTERNALERROR> "
 _NOT_ASKED_RIGHT = "was not asked right"
 PATIENCE = 300.0
 """Seconds that one rule may take: a real upstream may be asked by it, and a machine may be busy."""
@@ -115,7 +116,8 @@ def check(
         if wrong is not None:
             said.seek(0)
             lines = said.read().decode("utf-8", "replace").strip().splitlines()
-            last = lines[-1][-500:] if lines else "nothing"
+            lines = [each for each in lines if each.startswith(_INTERNAL)] or lines
+            last = lines[-1].removeprefix(_INTERNAL)[-500:] if lines else "nothing"
             if wrong == _NOT_ASKED_RIGHT:
                 raise CheckImpossible(last.removeprefix("ERROR: ").replace("--pointsman-rule", "--rule"))
             yield CheckNote(f"the process in which it was tried {wrong}, and said: {last}", fault=True)

@@ -27,6 +27,7 @@ from pointsman.testing.contract.canned import (
     CannedModels,
     CannedStream,
 )
+from pointsman.testing.contract.command import CommandContract
 from pointsman.testing.contract.dialect import DialectContract
 from pointsman.testing.contract.distribution import PluginContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
@@ -35,6 +36,7 @@ from pointsman.testing.contract.live import Live, LiveContract
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.rules import Rule, rule
+from pointsman.testing.contract.section import SectionContract
 from pointsman.testing.contract.selector import SelectorContract
 from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
@@ -49,6 +51,7 @@ __all__ = [
     "CannedError",
     "CannedModels",
     "CannedStream",
+    "CommandContract",
     "Contract",
     "DialectContract",
     "FakeMember",
@@ -59,6 +62,7 @@ __all__ = [
     "ProviderContract",
     "RetryContract",
     "Rule",
+    "SectionContract",
     "SelectorContract",
     "ServiceContract",
     "StrategyContract",

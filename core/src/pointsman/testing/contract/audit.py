@@ -6,14 +6,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from pointsman.audit import AuditSink
 from pointsman.errors import Outcome
 from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.watching import open_files
 from pointsman.types import Usage
 
 _TEXTS = ("", "x", "\u00e9\n\r\0", "half a pair: \ud800", "y" * 100_000)
@@ -96,6 +100,39 @@ class AuditContract(Contract, terms=True):
         assert _returns(sink.close, self.patience), f"`close` has not returned after {self.patience:g} s"
         left = [each.name for each in threading.enumerate() if each not in before]
         assert not left, f"threads that go on: {left}"
+
+    @rule("AUDIT-06", "An update of the router would break every record.")
+    def test_an_event_of_a_kind_that_it_does_not_know_is_no_fault(self, tmp_path: Path) -> None:
+        sink = self.make(tmp_path)
+        sink(_Newer("x", 1, {"a": "b"}))  # type: ignore[arg-type]
+        sink.close()
+
+    @rule("AUDIT-07", "Others are told the same event, and would be told something else.")
+    def test_events_stay_as_they_were(self, tmp_path: Path) -> None:
+        sink = self.make(tmp_path)
+        for event in _events("x"):
+            before = deepcopy(event)
+            sink(event)
+            assert event == before, f"it changes a {type(event).__name__}; copy its tags"
+        sink.close()
+
+    @rule("AUDIT-08", "Each reload opens another file, until the process may open no more.")
+    def test_no_file_is_left_open_when_it_is_closed(self, tmp_path: Path) -> None:
+        before = open_files()
+        sink = self.make(tmp_path)
+        for event in _events("x"):
+            sink(event)
+        assert _returns(sink.close, self.patience), f"`close` has not returned after {self.patience:g} s"
+        left = sorted(open_files() - before)
+        assert not left, f"open after `close`: {', '.join(left)}"
+
+
+class _Newer(Struct, frozen=True):
+    """An event of a later version."""
+
+    request_id: str
+    count: int
+    tags: dict[str, str]
 
 
 def _returns(work: Callable[[], object], seconds: float) -> bool:

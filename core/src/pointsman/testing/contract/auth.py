@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from pointsman.http.attaching import FRAMING
 from pointsman.http.headers import raw_fields
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.watching import blocks_kept_by
 
 _LONGEST = 0.05
 _ENOUGH = 1000
@@ -34,7 +36,7 @@ _CALLS = (
     Outgoing("GET", "https://api.example:8443/v1/models?a=1&b=%2F", {"host": "api.example:8443"}, b""),
     Outgoing("POST", "https://api.example/caf%C3%A9/x?", {**_HEADERS, "x-odd": "caf\xe9"}, bytes(range(256))),
 )
-_LARGE = Outgoing("POST", "https://api.example/v1/chat", _HEADERS, b"x" * (1 << 20))
+_LARGE = Outgoing("POST", "https://api.example/v1/chat", {**_HEADERS}, b"x" * (1 << 20))
 
 
 class AuthContract(Contract, terms=True):
@@ -185,15 +187,67 @@ class AuthContract(Contract, terms=True):
     @rule("AUTH-15", "What is sent would differ from what was signed.")
     def test_signing_does_not_change_the_call(self) -> None:
         auth: Any = self._ready()[0]
-        for call in _CALLS if hasattr(auth, "sign") else ():
-            given = Outgoing(call.method, call.url, dict(call.headers), call.body)
+        for call, given in zip(_calls(), _calls(), strict=True) if hasattr(auth, "sign") else ():
             auth.sign(given)
             assert given == call, "sign() changes the headers that it is given; return them instead"
+
+    @rule("AUTH-16", "The line end of a file in a header fails every call, or is another header.")
+    def test_a_secret_can_stand_in_a_header(self) -> None:
+        _auth, secret = self._ready()
+        if secret is not None:
+            value = secret.reveal()
+            assert isinstance(value, str), f"a secret holds a {type(value).__name__}"
+            assert value, "a secret is empty; None says that there is none"
+            assert value == value.strip(), "a secret begins or ends with white space: strip it"
+            assert value.isascii(), "a secret is not of ASCII letters, which a header takes"
+            assert value.isprintable(), "a secret holds what cannot be printed, such as a line end"
+
+    @rule("AUTH-17", "Two calls that fail together would use up two credentials, and then all of them.")
+    def test_a_secret_that_is_rejected_twice_is_replaced_once(self) -> None:
+        auth, first = self._ready()
+        if first is None or not auth.rejected(first):
+            return
+        with suppress(NotReady):
+            second = auth.current()
+            if second is not None and second != first:
+                auth.rejected(first)
+                assert auth.current() == second, "a second rejection of the old secret replaced the new one"
+
+    @rule("AUTH-18", "A log is read by more people than may know the key.")
+    def test_nothing_that_it_says_or_logs_holds_the_secret(
+        self, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        auth, secret = self._ready()
+        if secret is None:
+            return
+        auth.rejected(secret)
+        with suppress(NotReady):
+            auth.current()
+        said = capsys.readouterr()
+        for where, text in (("its output", said.out + said.err), ("the log", caplog.text)):
+            assert secret.reveal() not in text, f"the secret is in {where}"
+
+    @rule("AUTH-19", "It is asked in every attempt, and the process would grow with each.")
+    def test_asking_leaves_nothing_behind_in_memory(self) -> None:
+        auth, _ = self._ready()
+
+        def ask(_turn: int) -> None:
+            with suppress(NotReady):
+                auth.current()
+
+        kept = blocks_kept_by(ask)
+        assert kept < 0.5, f"each time it leaves {kept:.1f} blocks of memory behind"
 
     def _signed(self, auth: Any = None) -> list[tuple[Outgoing, Any]]:
         """What is returned for each call; none where it does not sign."""
         auth = auth or self._ready()[0]
-        return [(each, auth.sign(each)) for each in _CALLS] if hasattr(auth, "sign") else []
+        return [(each, auth.sign(each)) for each in _calls()] if hasattr(auth, "sign") else []
+
+
+def _calls() -> tuple[Outgoing, ...]:
+    """What is signed, as new: one that changes its headers would change them for every rule."""
+    return tuple(Outgoing(each.method, each.url, dict(each.headers), each.body) for each in _CALLS)
 
 
 def _refresh(auth: Any) -> None:

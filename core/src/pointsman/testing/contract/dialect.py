@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
+
+import pytest
 
 from pointsman.build.loading import as_config
 from pointsman.clock import LoopClock, system_rng
@@ -14,6 +18,7 @@ from pointsman.errors import ConfigError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.watching import Quiet
 
 _OTHERS: dict[str, Mapping[str, Any]] = {
     "": {},
@@ -109,6 +114,29 @@ class DialectContract(Contract, terms=True):
             first, second = self._read(given), self._read(given)
             assert given == document, "it changes what it reads"
             assert first.data == second.data, "the same document says something else the second time"
+
+    @rule("DIALECT-08", "A check of a file would open others, or ask a server that is not up yet.")
+    def test_reading_opens_nothing_and_says_nothing(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened: list[str] = []
+
+        def refuse(*given: object, **_named: object) -> NoReturn:
+            opened.append(repr(given[0]))
+            raise OSError("this contract lets no dialect open a file")
+
+        capsys.readouterr()
+        with Quiet() as quiet, monkeypatch.context() as patch:
+            patch.setattr(builtins, "open", refuse)
+            patch.setattr(io, "open", refuse)
+            try:
+                for document in self._own():
+                    self._read(document)
+            except OSError:
+                assert opened, "it fails with an OSError"
+        assert not opened, f"it opens {opened[0]}"
+        quiet.check()
+        assert not (said := capsys.readouterr().out), f"it prints {said[:80]!r}"
 
     def _own(self) -> Iterator[Mapping[str, Any]]:
         """Copies: a dialect that changes what it reads would change it for every test."""

@@ -49,7 +49,7 @@ REQUESTS: tuple[Request, ...] = (
     GenerateRequest("public", _TEXT, stop=["."]),
     EmbedRequest("public", [_TEXT, "and another"]),
 )
-"""What is asked of every guard, and of every selector."""
+"""What is asked of every guard, and of every selector: as copies, for one may change them."""
 
 
 class GuardContract(Contract, terms=True):
@@ -78,7 +78,7 @@ class GuardContract(Contract, terms=True):
     @rule("GUARD-02", "What it makes of a request goes to an upstream, or to the caller as the answer.")
     @on_virtual_loop
     async def test_a_request_goes_on_as_one_of_its_class_or_is_answered_or_refused(self) -> None:
-        for request in REQUESTS:
+        for request in requests():
             given = await passed(self.make(), request)
             wrong = None if isinstance(given, Refused) else wrong_before(request, given)
             assert wrong is None, f"before() {wrong}"
@@ -86,7 +86,7 @@ class GuardContract(Contract, terms=True):
     @rule("GUARD-03", "Books, records and bills go by what an answer says of where it came from.")
     @on_virtual_loop
     async def test_an_answer_goes_out_as_one_of_its_class_with_its_origin_and_usage(self) -> None:
-        for request in REQUESTS:
+        for request in requests():
             guard, call, response = self.make(), call_of(request), answer_to(request)
             if isinstance(await passed(guard, request, call), Answered | Refused):
                 continue
@@ -100,7 +100,7 @@ class GuardContract(Contract, terms=True):
     @rule("GUARD-04", "A caller sends the same messages again, and would find others in them.")
     @on_virtual_loop
     async def test_what_it_is_given_stays_as_it_was(self) -> None:
-        for request in REQUESTS:
+        for request in requests():
             guard, call, response = self.make(), call_of(request), answer_to(request)
             asked, answered = deepcopy(request), deepcopy(response)
             if isinstance(await passed(guard, asked, call), Answered | Refused):
@@ -139,7 +139,7 @@ class GuardContract(Contract, terms=True):
     @on_virtual_loop
     async def test_a_stream_comes_to_what_a_whole_answer_comes_to(self) -> None:
         for text in self.texts:
-            request = REQUESTS[0]
+            request = requests()[0]
             guard, call, response = self.make(), call_of(request), ChatResponse(text)
             if isinstance(await passed(guard, request, call), Answered | Refused):
                 continue
@@ -159,7 +159,7 @@ class GuardContract(Contract, terms=True):
     async def test_a_stream_filter_holds_back_no_more_than_it_must(self) -> None:
         text = "It is raining in Paris. " * (self.look_behind // 12 + 10)
         for whole in (text[: len(text) // 2], text):
-            filtering = self.make().stream(call_of(REQUESTS[0], "stream"))
+            filtering = self.make().stream(call_of(requests()[0], "stream"))
             if filtering is None:
                 return
             try:
@@ -176,7 +176,7 @@ class GuardContract(Contract, terms=True):
     @rule("GUARD-09", "Callers go by calls of tools, by usage and by why an answer ends.")
     @on_virtual_loop
     async def test_what_is_no_text_passes_a_stream_filter_as_a_whole_answer_would(self) -> None:
-        filtering = self.make().stream(call_of(REQUESTS[0], "stream"))
+        filtering = self.make().stream(call_of(requests()[0], "stream"))
         if filtering is None:
             return
         try:
@@ -195,7 +195,7 @@ class GuardContract(Contract, terms=True):
         guard = self.make()
         for text, other in itertools.pairwise((*self.texts, *self.texts)):
             alone = self._streamed(list(text))
-            filters = [guard.stream(call_of(REQUESTS[0], "stream")) for _ in range(2)]
+            filters = [guard.stream(call_of(requests()[0], "stream")) for _ in range(2)]
             if None in filters:
                 return
             found: list[str | None] = ["", ""]
@@ -219,7 +219,7 @@ class GuardContract(Contract, terms=True):
     @on_virtual_loop
     async def test_nothing_is_left_at_work(self) -> None:
         tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
-        for request in REQUESTS:
+        for request in requests():
             guard, call = self.make(), call_of(request)
             if not isinstance(await passed(guard, request, call), Answered | Refused):
                 with suppress(Refused):
@@ -230,7 +230,7 @@ class GuardContract(Contract, terms=True):
     @rule("GUARD-13", "A representation stands in logs and in reports of errors, where no prompt belongs.")
     @on_virtual_loop
     async def test_its_representation_says_nothing_of_what_was_asked_or_answered(self) -> None:
-        for request in REQUESTS:
+        for request in requests():
             guard, call = self.make(), call_of(request)
             if not isinstance(await passed(guard, request, call), Answered | Refused):
                 with suppress(Refused):
@@ -239,7 +239,7 @@ class GuardContract(Contract, terms=True):
 
     def _streamed(self, pieces: Sequence[str]) -> str | None:
         """The text that a stream of `pieces` comes to; None where it is refused."""
-        filtering = self.make().stream(call_of(REQUESTS[0], "stream"))
+        filtering = self.make().stream(call_of(requests()[0], "stream"))
         found: str | None = ""
         for piece in pieces:
             found = _more(found, filtering, piece)
@@ -327,6 +327,11 @@ async def passed(
         return await guard.before(request, call or call_of(request))
     except Refused as error:
         return error
+
+
+def requests() -> tuple[Request, ...]:
+    """What is asked of every guard, and of every selector, as new each time: one may change them."""
+    return deepcopy(REQUESTS)
 
 
 def answer_to(request: Request) -> ChatResponse | EmbedResponse:

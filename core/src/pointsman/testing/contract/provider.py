@@ -24,16 +24,30 @@ from pointsman.testing.contract.enforcement import on_virtual_loop
 from pointsman.testing.contract.failures import EDGE_PAGE, FailureTerms
 from pointsman.testing.contract.harness import KEY, Bench, error_of
 from pointsman.testing.contract.live import Live, LiveContract
+from pointsman.testing.contract.meanings import MeaningTerms
 from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.secrecy import SecrecyTerms
 from pointsman.testing.contract.sending import SendingTerms
+from pointsman.testing.contract.shapes import ShapeTerms
 from pointsman.testing.contract.subject import PROMPT
+from pointsman.testing.contract.tidiness import TidinessTerms
 from pointsman.testing.loop import run
 from pointsman.testing.replay import CannedReply, ReplayStep, ReplayTransport, provider_for
 from pointsman.types import EmbedRequest, GenerateRequest, Request
 
 
-class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, SendingTerms, terms=True):
-    """What every provider owes the router, for providers that call through `call.client`.
+class ProviderContract(
+    AnswerTerms,
+    MeaningTerms,
+    SendingTerms,
+    FailureTerms,
+    ShapeTerms,
+    CancellationTerms,
+    TidinessTerms,
+    SecrecyTerms,
+    terms=True,
+):
+    """What every provider owes the router. Rules about HTTP leave one without an endpoint alone.
 
     What a class of tests says of its provider are the attributes of `subject.ProviderSubject`, and:
 
@@ -68,7 +82,6 @@ class ProviderContract(AnswerTerms, FailureTerms, CancellationTerms, SendingTerm
 
         assert isinstance(provider, Provider), f"the factory made {provider!r}, which is no Provider"
         assert provider.name == "gpu1", "the provider does not know its configured name"
-        assert provider.endpoint is not None, "this contract is for providers that have an endpoint"
         assert transport.requests == [], "making the provider sent a request"
 
     @rule(

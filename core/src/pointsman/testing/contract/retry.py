@@ -22,9 +22,13 @@ from pointsman.errors import (
     Unavailable,
 )
 from pointsman.retry import Failure, RetryPolicy
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.watching import Quiet, blocks_kept_by, least_seconds
 
+_LONGEST = 0.002
+_LONGEST_DELAY = 86_400.0
+_MOST_ATTEMPTS = 100
 _ERRORS: tuple[CallError, ...] = (
     Unavailable("down", status=500),
     RateLimited("slow down", status=429, retry_after=7.0),
@@ -93,6 +97,51 @@ class RetryContract(Contract, terms=True):
         finally:
             random.setstate(before)
         assert first == second, "the same failures and the same chance gave other delays"
+
+    @rule("RETRY-05", "The first failure would end with another in place of the start.")
+    def test_it_has_the_interface_of_its_kind(self) -> None:
+        check_made("retry", self.make(random.Random(1)))  # noqa: S311 - a test's chance
+
+    @rule("RETRY-06", "One request keeps an upstream that is down busy, or its caller waiting, for ever.")
+    def test_attempts_and_delays_have_bounds(self) -> None:
+        for rng in (random.Random(4), _Extreme(1.0 - 2**-53)):  # noqa: S311 - a test's chance
+            policy = self.make(rng)
+            attempts = policy.attempts
+            assert type(attempts) is int, f"attempts is the {type(attempts).__name__} {attempts!r}"
+            assert attempts <= _MOST_ATTEMPTS, f"{attempts} attempts; more than {_MOST_ATTEMPTS} help nobody"
+            for failure in _failures(seed=7):
+                delay = policy.delay(failure)
+                assert delay is None or type(delay) is not bool, f"a delay is {delay!r} after {failure}"
+                assert delay is None or delay <= _LONGEST_DELAY, (
+                    f"{delay:g} s after {failure}; bound it: what an upstream asks for, the router sees to"
+                )
+            assert policy.attempts == attempts, "attempts is another number after some failures"
+
+    @rule("RETRY-07", "All other calls wait while it decides about one.")
+    def test_deciding_takes_no_time(self) -> None:
+        policy = self.make(random.Random(1))  # noqa: S311 - a test's chance
+        for error in _ERRORS:
+            failure = Failure(1, error, True, 1, 0.1)
+            took = least_seconds(lambda f=failure: policy.delay(f), 5)  # type: ignore[misc]
+            assert took < _LONGEST, f"delay() takes {took * 1000:.1f} ms, and may take 2"
+
+    @rule("RETRY-08", "The process grows with each failure, when there are most of them.")
+    def test_decisions_leave_nothing_behind_in_memory(self) -> None:
+        policy = self.make(random.Random(1))  # noqa: S311 - a test's chance
+
+        def decide(turn: int) -> None:
+            policy.delay(Failure(1 + turn % 3, Unavailable(f"down {turn}"), True, 1, float(turn)))
+
+        kept = blocks_kept_by(decide)
+        assert kept < 0.5, f"each failure leaves {kept:.1f} blocks of memory behind"
+
+    @rule("RETRY-09", "What it does besides happens in the midst of an outage.")
+    def test_deciding_starts_nothing_and_asks_nobody(self, capsys: pytest.CaptureFixture[str]) -> None:
+        capsys.readouterr()
+        with Quiet() as quiet:
+            self._delays()
+            quiet.check()
+        assert not (said := capsys.readouterr().out), f"it prints {said[:80]!r}"
 
     def _delays(self) -> list[float | None]:
         policy = self.make(random.Random(5))  # noqa: S311 - a test's chance

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pointsman.errors import Unavailable
 from pointsman.selector import Ask, Candidate, Selection, Selector, SelectorCall
 from pointsman.testing.contract.enforcement import Contract, check_made, on_virtual_loop
-from pointsman.testing.contract.guard import CANARY, REQUESTS, call_of
+from pointsman.testing.contract.guard import CANARY, call_of, requests
 from pointsman.testing.contract.rules import rule
 from pointsman.types import ChatRequest, ChatResponse, Message, Request
 
@@ -40,14 +40,14 @@ class SelectorContract(Contract, terms=True):
     @rule("SELECTOR-02", "Any other name counts as a failure, and each request goes to the default.")
     @on_virtual_loop
     async def test_it_picks_one_of_the_candidates_for_every_kind_of_request(self) -> None:
-        for request in REQUESTS:
+        for request in requests():
             for ready in (True, False):
                 await self._pick(request, ready=ready)
 
     @rule("SELECTOR-03", "Reasons stand in events and records, where no prompt belongs.")
     @on_virtual_loop
     async def test_its_reason_says_nothing_of_what_was_asked(self) -> None:
-        for request in REQUESTS:
+        for request in requests():
             reason = (await self._pick(request)).reason
             assert isinstance(reason, str), f"the reason is a {type(reason).__name__}, expected text"
             assert CANARY not in reason, f"the reason says what was asked: {reason}"
@@ -55,7 +55,7 @@ class SelectorContract(Contract, terms=True):
     @rule("SELECTOR-04", "What it changed would go to the model that it picks.")
     @on_virtual_loop
     async def test_what_it_is_given_stays_as_it_was(self) -> None:
-        for request in REQUESTS:
+        for request in requests():
             asked = deepcopy(request)
             await self._pick(asked)
             assert asked == request, "the request that it was given was changed"
@@ -65,7 +65,7 @@ class SelectorContract(Contract, terms=True):
     async def test_whatever_it_is_told_it_picks_one_of_the_candidates_or_raises(self) -> None:
         for ask in (*map(answers, _NO_NAMES), fails):
             selector = self.make(MODELS, ask)
-            request = REQUESTS[0]
+            request = requests()[0]
             try:
                 given = await selector.choose(request, candidates(), selector_call(request))
             except Exception:  # noqa: S112 - then the default is taken, and the log says why
@@ -82,7 +82,7 @@ class SelectorContract(Contract, terms=True):
             return ChatResponse("small")
 
         selector, calls = self.make(MODELS, ask), []
-        for request in REQUESTS:
+        for request in requests():
             calls.append(selector_call(request))
             picked(await selector.choose(request, candidates(), calls[-1]))
         for call, model in asked:
@@ -105,7 +105,7 @@ class SelectorContract(Contract, terms=True):
     @on_virtual_loop
     async def test_nothing_is_left_at_work(self) -> None:
         tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
-        for request in REQUESTS:
+        for request in requests():
             await self._pick(request)
         left = [*(asyncio.all_tasks() - tasks), *(set(threading.enumerate()) - threads)]
         assert not left, f"still at work: {left!r:.300}"
@@ -113,7 +113,7 @@ class SelectorContract(Contract, terms=True):
     @rule("SELECTOR-09", "Requests run at the same time, and one would go where another should.")
     @on_virtual_loop
     async def test_two_choices_at_the_same_time_know_nothing_of_each_other(self) -> None:
-        alone = [(await self._pick(request)).name for request in REQUESTS]
+        alone = [(await self._pick(request)).name for request in requests()]
         gate = asyncio.Event()
 
         async def ask(_call: SelectorCall, _model: str, _messages: Any, /, **_options: Any) -> ChatResponse:
@@ -123,7 +123,7 @@ class SelectorContract(Contract, terms=True):
         selector = self.make(MODELS, ask)
         choices = [
             asyncio.ensure_future(selector.choose(request, candidates(), selector_call(request)))
-            for request in REQUESTS
+            for request in requests()
         ]
         await asyncio.sleep(0)
         gate.set()

@@ -14,9 +14,11 @@ from pointsman.router import Router
 from pointsman.service import Service
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
+from pointsman.testing.contract.watching import open_files
 from pointsman.testing.scripted import Scripted
 
 _CONFIGURATION = {"providers": {"a": {"type": "scripted"}}, "models": {"m": {"deployments": ["a/x"]}}}
+_LONGEST = 0.05
 _WORKER = "a thread of asyncio.to_thread"
 
 
@@ -96,6 +98,47 @@ class ServiceContract(Contract, terms=True):
 
         self._try(work)
 
+    @rule("SERVICE-06", "All calls stand still while it begins, also at a reload.")
+    def test_the_loop_goes_on_while_it_begins_and_ends(self, tmp_path: Path) -> None:
+        async def work(host: _Host) -> None:
+            lags = [await host.lag(self.make(host.router, tmp_path)) for _ in range(3)]
+            assert min(lags) < _LONGEST, f"it keeps the event loop for {min(lags):.3f} s; use a thread"
+
+        self._try(work)
+
+    @rule("SERVICE-07", "Each reload leaves a file or a socket, until the process may open no more.")
+    def test_nothing_is_left_open_when_it_is_closed(self, tmp_path: Path) -> None:
+        async def work(host: _Host) -> None:
+            before = open_files()
+            for _ in range(2):
+                service = self.make(host.router, tmp_path)
+                await host.start(service)
+                await host.close(service)
+            await asyncio.sleep(0)
+            left = sorted(open_files() - before)
+            assert not left, f"open after `aclose`: {', '.join(left)}"
+
+        self._try(work)
+
+    @rule("SERVICE-08", "A router that is closed while it begins would leave half a service behind.")
+    def test_a_start_that_is_given_up_leaves_nothing_when_it_is_closed(self, tmp_path: Path) -> None:
+        async def work(host: _Host) -> None:
+            for turns in (1, 2, 5):
+                service = self.make(host.router, tmp_path)
+                starting = asyncio.ensure_future(service.start())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                starting.cancel()
+                await asyncio.wait([starting], timeout=self.patience)
+                assert starting.done(), "`start` goes on although it was cancelled"
+                await host.close(service)
+            left = host.at_work()
+            assert not left, f"it goes on after `aclose`: {left}"
+            told = host.router.told()
+            assert not told, f"it still listens after `aclose`: {told}"
+
+        self._try(work)
+
     def _try(self, work: Callable[[_Host], Awaitable[None]]) -> None:
         """`work` beside a fresh router, on a loop of real time: in that of tests an hour passes while a
         thread works.
@@ -153,6 +196,26 @@ class _Host:
 
     async def close(self, service: Service) -> None:
         await self._in_time("aclose", service.aclose)
+
+    async def lag(self, service: Service) -> float:
+        """How long the loop was kept at most while the service began and ended."""
+        loop, longest = asyncio.get_running_loop(), 0.0
+
+        async def beat() -> None:
+            nonlocal longest
+            while True:
+                before = loop.time()
+                await asyncio.sleep(0)
+                longest = max(longest, loop.time() - before)
+
+        beating = asyncio.ensure_future(beat())
+        try:
+            await asyncio.sleep(0)
+            await self.start(service)
+            await self.close(service)
+        finally:
+            beating.cancel()
+        return longest
 
     def at_work(self) -> list[str]:
         """The names of the tasks and threads that have come since, but for workers that wait for work."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import random
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +16,13 @@ import pytest
 from pointsman.clock import Rng
 from pointsman.errors import Outcome
 from pointsman.strategy import Member, Sample, Strategy, observes
-from pointsman.testing.contract.enforcement import Contract
+from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
-from pointsman.types import ChatRequest, Message
+from pointsman.testing.contract.watching import Quiet, blocks_kept_by, least_seconds, quick_collections
+from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Image, Message
 
 _REQUEST = ChatRequest("public", (Message.user("hello"),))
+_LONGEST_PICK = 0.002
 _SEEDS = range(20)
 _NO_STATES: tuple[object, ...] = (
     *(None, True, -1, 0, 0.5, "x", [], [None], {}),
@@ -143,6 +147,86 @@ class StrategyContract(Contract, terms=True):
             everyone = tuple(_members(3, seed=1))
             strategy.members(everyone)
             assert strategy.pick(everyone, _REQUEST) in everyone, f"picked a stranger after {each!r}"
+
+    @rule("STRATEGY-09", "The first call to the model would fail in place of the start.")
+    def test_it_has_the_interface_of_its_kind(self) -> None:
+        check_made("strategy", self.make(None))
+
+    @rule("STRATEGY-10", "Every call of the process waits for each pick.")
+    def test_a_pick_takes_no_time(self) -> None:
+        strategy, everyone = self._fresh(50)
+        ready = tuple(everyone)
+        took = least_seconds(lambda: strategy.pick(ready, _REQUEST), 20)
+        assert took < _LONGEST_PICK, f"a pick of {len(ready)} takes {took * 1000:.1f} ms, and may take 2"
+        if observes(strategy):
+            sample = Sample(Outcome.OK, 0.2, 0.1, None, 1.0)
+            took = least_seconds(lambda: strategy.observed(everyone[0], sample), 20)
+            assert took < _LONGEST_PICK, f"observed() takes {took * 1000:.1f} ms, and may take 2"
+
+    @rule("STRATEGY-11", "The process grows with each call until it is ended.")
+    def test_picks_leave_nothing_behind_in_memory(self) -> None:
+        strategy, everyone = self._fresh(3)
+        ready, tell = tuple(everyone), observes(strategy)
+
+        def pick(turn: int) -> None:
+            said = ChatRequest("public", (Message.user(f"question {turn}"),))
+            picked = strategy.pick(ready, said)
+            if tell:
+                sample = Sample(Outcome.OK, 0.2, 0.1, None, float(turn))
+                strategy.observed(picked, sample)
+
+        kept = blocks_kept_by(pick)
+        assert kept < 0.5, f"each pick leaves {kept:.1f} blocks of memory behind"
+
+    @rule("STRATEGY-12", "Who is ready, and how busy, is the router's to say: its counts would be wrong.")
+    def test_picking_changes_nothing_that_it_is_given(self) -> None:
+        strategy, everyone = self._fresh(5)
+        for _ in range(20):
+            ready = list(everyone)
+            before = [(each.id, each.weight, each.in_flight, len(vars(each))) for each in everyone]
+            strategy.pick(ready, _REQUEST)
+            assert ready == everyone, "it changes the sequence of those that are ready; sort a copy"
+            after = [(each.id, each.weight, each.in_flight, len(vars(each))) for each in everyone]
+            assert after == before, "it writes on the members; keep what you need by their ids"
+
+    @rule("STRATEGY-13", "Deployments that a reload removed stay in memory, with their connections.")
+    def test_members_that_have_left_are_not_kept(self) -> None:
+        with quick_collections():
+            strategy, everyone = self._fresh(3)
+            for _ in range(10):
+                strategy.pick(tuple(everyone), _REQUEST)
+            gone = [weakref.ref(each) for each in everyone]
+            del everyone
+            others = _members(4, seed=9)
+            strategy.members(tuple(others))
+            for _ in range(10):
+                strategy.pick(tuple(others), _REQUEST)
+            gc.collect()
+        left = sum(each() is not None for each in gone)
+        assert not left, (
+            f"it holds {left} of {len(gone)} members that have left; `members` names all there are"
+        )
+
+    @rule("STRATEGY-14", "The model answers chats, and fails every other kind of request.")
+    def test_it_picks_for_every_kind_of_request(self) -> None:
+        strategy, everyone = self._fresh(3)
+        for request in (
+            ChatRequest("public", ()),
+            ChatRequest("public", (Message.user((Image(b"x"),)),), extra={"a": 1}),
+            GenerateRequest("public", ""),
+            EmbedRequest("public", ("a", "b")),
+        ):
+            assert strategy.pick(tuple(everyone), request) in everyone
+
+    @rule("STRATEGY-15", "What a choice needs from elsewhere makes every call depend on it.")
+    def test_choosing_starts_nothing_and_asks_nobody(self, capsys: pytest.CaptureFixture[str]) -> None:
+        capsys.readouterr()
+        with Quiet() as quiet:
+            strategy, everyone = self._fresh(3)
+            for _ in range(5):
+                strategy.pick(tuple(everyone), _REQUEST)
+            quiet.check()
+        assert not (said := capsys.readouterr().out), f"it prints {said[:80]!r}"
 
     def _fresh(self, size: int, rng: Rng | None = None) -> tuple[Strategy, list[FakeMember]]:
         strategy, everyone = self.make(rng), _members(size, seed=size)

@@ -71,6 +71,7 @@ class ProviderSubject(Contract):
         errors: refusals and what they mean.
         statuses: what statuses mean whatever the body says, where that is not what the default table says.
         unsupported: requests that the upstream cannot do; chats are tried in whole and as a stream.
+        examples: how many bodies that make no sense are tried.
     """
 
     factory: ProviderFactory
@@ -92,6 +93,7 @@ class ProviderSubject(Contract):
     errors: Sequence[CannedError] = ()
     statuses: ClassVar[Mapping[int, type[CallError]]] = {}
     unsupported: Sequence[Request] = ()
+    examples: int = 100
 
     def _chat(self) -> CannedChat:
         return self.chat_ok or pytest.skip("the provider has no whole answers")

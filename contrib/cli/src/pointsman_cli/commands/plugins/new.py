@@ -36,8 +36,8 @@ def command(asked: Asked, kind: str, name: str, directory: Path | None) -> None:
 
     from pointsman_cli.scaffold.writing import distribution_of, write
 
-    names, texts = distribution_of(kind, _checked(name), version("pointsman"))
-    warnings = _warnings(kind, names)
+    warnings, shared = _remarks(kind, _checked(name))
+    names, texts = distribution_of(kind, name, version("pointsman"), shared=shared)
     target = directory or Path(names.distribution)
     write(target, texts)
     written = {
@@ -48,7 +48,7 @@ def command(asked: Asked, kind: str, name: str, directory: Path | None) -> None:
         "directory": str(target.resolve()),
         "files": list(texts),
         "warnings": warnings,
-        "next": _next(target),
+        "next": _next(target, f"{names.distribution}{' --tests tests' if BEGINNINGS[kind].data else ''}"),
     }
     _tell(asked, written, target)
 
@@ -61,18 +61,22 @@ def _checked(name: str) -> str:
     return name
 
 
-def _warnings(kind: str, names: Any) -> list[str]:
+def _remarks(kind: str, name: str) -> tuple[list[str], bool]:
+    """What is to be said about others that have such a name, and whether some have the same.
+
+    Raises: Failed when the plugin could never be used.
+    """
     from pointsman.plugins.registry import Plugins
     from pointsman_cli.app import COMMANDS
-    from pointsman_cli.scaffold.taken import hidden, remarks
+    from pointsman_cli.scaffold.taken import hidden, remarks, shared
 
-    beginning = BEGINNINGS[kind]
-    if why := hidden(beginning, names, COMMANDS):
+    beginning, plugins = BEGINNINGS[kind], Plugins()
+    if why := hidden(beginning, name, COMMANDS):
         raise Failed(why, code=USAGE)
-    return list(remarks(beginning, names, Plugins()))
+    return list(remarks(beginning, name, plugins)), bool(shared(beginning, name, plugins))
 
 
-def _next(target: Path) -> list[str]:
+def _next(target: Path, checked: str) -> list[str]:
     """Commands that can be typed as they are."""
     from importlib.util import find_spec
 
@@ -82,6 +86,7 @@ def _next(target: Path) -> list[str]:
         f'{pip} install --editable ".[test]"',
         "pytest",
         "pointsman config check pointsman.yaml",
+        f"pointsman plugins check {checked}",
     ]
 
 

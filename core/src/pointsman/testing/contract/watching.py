@@ -1,0 +1,160 @@
+"""What code of others does beside its work: what it opens, starts, keeps, and how long it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+_LONG = 3600.0
+_LOOKED_AT = ("connect", "connect_ex", "bind")
+
+
+@contextmanager
+def network_refused() -> Iterator[list[str]]:
+    """No connection is made meanwhile; gives where somebody wanted to go."""
+    wanted: list[str] = []
+
+    def refuse(*given: Any, **_named: Any) -> NoReturn:
+        wanted.append(repr(given[-1] if isinstance(given[0], socket.socket) else given[0]))
+        raise OSError("this contract lets nothing out but by the client")
+
+    names = [(socket.socket, name) for name in _LOOKED_AT] + [(socket, "getaddrinfo")]
+    before = [(owner, name, getattr(owner, name)) for owner, name in names]
+    for owner, name, _ in before:
+        setattr(owner, name, refuse)
+    try:
+        yield wanted
+    finally:
+        for owner, name, method in before:
+            if owner is socket:
+                setattr(owner, name, method)
+            else:
+                delattr(owner, name)  # it is inherited
+
+
+class Company:
+    """The tasks and threads that there are, and those that have come since."""
+
+    def __init__(self) -> None:
+        self._threads = set(threading.enumerate())
+        self._tasks = asyncio.all_tasks() if _in_a_loop() else set()
+
+    def newcomers(self) -> list[str]:
+        """What has come since and is still at work, but for the workers of `asyncio.to_thread`."""
+        tasks = asyncio.all_tasks() - self._tasks if _in_a_loop() else set()
+        threads = set(threading.enumerate()) - self._threads
+        workers = ("asyncio_", "ThreadPoolExecutor-asyncio")
+        return [
+            *(f"task {each.get_name()}" for each in tasks if not each.done()),
+            *(f"thread {each.name}" for each in threads if not each.name.startswith(workers)),
+        ]
+
+
+def least_seconds(work: Callable[[], object], times: int = 5) -> float:
+    """How long `work` takes at least; a machine that is busy may stop it any time."""
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return min(took)
+
+
+async def least_seconds_of(work: Callable[[], Awaitable[object]], times: int = 5) -> float:
+    """As `least_seconds`, on a loop whose waits take no time."""
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await work()
+        took.append(time.perf_counter() - began)
+    return min(took)
+
+
+async def blocks_kept(
+    work: Callable[[int], Awaitable[object]], *, first: int = 150, times: int = 25
+) -> float:
+    """Blocks of memory that each turn of `work` leaves behind, after so many `first` ones.
+
+    What keeps a bounded number of things has them all by then. `work` is given the number of the turn.
+    """
+    with quick_collections():
+        kept, turn = list[int](), 0
+        for count in (first, times, times, times):
+            for _ in range(count):
+                await work(turn)
+                turn += 1
+            await asyncio.sleep(_LONG)  # for timers that nobody needs any more
+            gc.collect()
+            kept.append(sys.getallocatedblocks())
+    return min(after - before for before, after in pairwise(kept)) / times
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def blocks_kept_by(work: Callable[[int], object], *, first: int = 200, times: int = 50) -> float:
+    """As `blocks_kept`, of work that nobody awaits."""
+    with quick_collections():
+        kept, turn = list[int](), 0
+        for count in (first, times, times, times):
+            for _ in range(count):
+                work(turn)
+                turn += 1
+            gc.collect()
+            kept.append(sys.getallocatedblocks())
+    return min(after - before for before, after in pairwise(kept)) / times
+
+
+@contextmanager
+def quick_collections() -> Iterator[None]:
+    """Only what is made meanwhile is looked at: all that a test process holds takes a tenth of a second."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def open_files() -> set[str]:
+    """The files and sockets that this process has open; none where the system does not say."""
+    found = set()
+    for each in Path("/proc/self/fd").glob("*"):
+        with suppress(OSError):
+            name = os.readlink(each)
+            if name.startswith(("/", "socket:")) and not name.startswith("/proc/"):
+                found.add(f"{name} ({each.name})")
+    return found
+
+
+class Quiet:
+    """What a plugin does while it is made and asked: threads, connections. Use it as a context."""
+
+    def __enter__(self) -> Quiet:
+        self._network = network_refused()
+        self._wanted = self._network.__enter__()
+        self._company = Company()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._network.__exit__(*error)
+
+    def check(self) -> None:
+        """Assert that nothing was opened and nobody is at work."""
+        assert not self._wanted, f"it wants to go to {self._wanted[0]}"
+        newcomers = self._company.newcomers()
+        assert not newcomers, f"it starts {', '.join(newcomers)}"

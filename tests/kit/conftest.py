@@ -1,0 +1,46 @@
+"""Fixtures of the suite that tries the kit."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+
+
+@pytest.fixture
+def fixtures(
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[[str], Any]:
+    """The fixtures that rules want, by name; each rule has a directory of its own."""
+    count = itertools.count()
+
+    def give(name: str) -> Any:
+        if name == "tmp_path":
+            path = tmp_path / str(next(count))
+            path.mkdir()
+            return path
+        if name == "caplog":
+            caplog.clear()
+        if name == "capsys":
+            capsys.readouterr()
+        return {"monkeypatch": monkeypatch, "caplog": caplog, "capsys": capsys}[name]
+
+    return give
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_shrinking() -> Iterator[None]:
+    """A fault is found here, not explained."""
+    before = settings.get_current_profile_name()
+    settings.register_profile(
+        "no shrinking", settings(), phases=[Phase.explicit, Phase.generate], database=None
+    )
+    settings.load_profile("no shrinking")
+    yield
+    settings.load_profile(before)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from msgspec import Struct
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from pointsman.http.client import Client, Endpoint
 
 _MASK = "***"
+_FOREVER = 1e100
+"""Seconds. A whole number beyond what a float can hold would fail where it is reckoned with."""
 
 
 class Secret:
@@ -33,8 +34,8 @@ class Secret:
     __slots__ = ("_value", "ends")
 
     def __init__(self, value: str, ends: float | None = None) -> None:
-        if ends is not None and not -inf < ends < inf:
-            raise ValueError(f"a secret ends at an instant of the clock, not at {ends!r}")
+        if ends is not None and not -_FOREVER < ends < _FOREVER:
+            raise ValueError("a secret ends at an instant of the clock, a number of seconds; None: not known")
         self._value = value
         self.ends = ends
 

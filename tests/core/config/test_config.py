@@ -369,6 +369,15 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
             "character in its value",
         ),
         (
+            "providers: {a: {type: x, headers: {Transfer-Encoding: chunked}}}\n",
+            ":1:35: providers.a.headers: the header Transfer-Encoding says where a request ends, and each "
+            "has its own",
+        ),
+        (
+            'providers: {a: {type: x, base_url: "http://a.test/\\nb"}}\n',
+            ":1:36: providers.a.base_url: has a line break or another control character in it",
+        ),
+        (
             "providers: {a: {type: x, models: [m, m]}}\n",
             ":1:38: providers.a.models[1]: model 'm' is listed twice",
         ),

@@ -224,6 +224,8 @@ def test_what_installers_add_does_not_change_the_digest(install: Install) -> Non
         ),
         (lambda info: (info / "RECORD").write_text("acme_one.py,md5=AA,\n"), "its RECORD has no hash of"),
         (lambda info: (info / "RECORD").write_text("a/../../x,sha256=AA,\n"), "names files outside of it"),
+        (lambda info: (info / "RECORD").write_bytes(b"\xff,,"), "its RECORD cannot be read"),
+        (lambda info: (info / "RECORD").write_text("x" * 200_000), "its RECORD cannot be read"),
         (lambda info: (info.parent / "acme_one.py").unlink(), "its file acme_one.py is not as"),
         (
             lambda info: (info / "direct_url.json").write_text(
@@ -242,6 +244,42 @@ def test_what_cannot_be_verified_has_no_digest(
     with pytest.raises(Unverified, match=said):
         fingerprint(distribution("acme-one"))
     assert said in refused(Rules(pin={"acme-one": "sha256:" + "0" * 64}))
+
+
+def test_a_module_that_another_wheel_put_into_its_package_is_found_before_it_runs(install: Install) -> None:
+    installed = install("acme-one", more={"acme_one/__init__.py": GOOD, "acme_one/part.py": ""})
+    site = installed.parent
+    pin = Rules(pin={"acme-one": f"sha256:{fingerprint(distribution('acme-one'))}"})
+    (site / "acme_one" / "part").mkdir()
+    (site / "acme_one" / "part" / "__init__.py").write_text(HOSTILE)  # goes before part.py
+
+    assert "there is a file acme_one/part/__init__.py, which its RECORD does not list" in refused(pin)
+
+
+def test_a_module_of_that_name_elsewhere_on_the_path_is_not_taken_for_the_one_that_is_pinned(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme-one")
+    pin = Rules(pin={"acme-one": f"sha256:{fingerprint(distribution('acme-one'))}"})
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "acme_one.py").write_text(HOSTILE)
+    monkeypatch.syspath_prepend(tmp_path / "here")
+
+    said = refused(pin)
+
+    assert (
+        f"acme_one is imported from {tmp_path / 'here' / 'acme_one.py'}, which is none of its files" in said
+    )
+
+
+def test_a_file_of_data_that_came_in_no_wheel_is_not_what_was_pinned(install: Install) -> None:
+    points = "[pointsman.providers]\nacme = acme_one:provider.yaml\n"
+    more = {"acme_one/__init__.py": "", "acme_one-1.2.0.dist-info/entry_points.txt": points}
+    installed = install("acme-one", more=more)
+    (installed.parent / "acme_one" / "provider.yaml").write_text("like: openai\n")
+
+    with pytest.raises(Unverified, match="does not list the file of acme_one:provider.yaml"):
+        fingerprint(distribution("acme-one"))
 
 
 def test_where_a_distribution_is_and_whether_it_is_worked_on(install: Install) -> None:
@@ -456,6 +494,7 @@ def test_a_reload_that_denies_what_runs_is_refused(install: Install, tmp_path: P
         ({"deny": ["acme-one"]}, False),
         ({"allow": []}, False),
         ({"allow": 3}, False),
+        ({"deny": ["${WHOM}"]}, False),
         ({"deny": ["other"]}, True),
         (["of another program"], True),
         ({"theirs": 1}, True),

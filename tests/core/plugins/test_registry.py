@@ -400,6 +400,7 @@ HEAD = "from pointsman.plugin import PointsmanSpec, hookimpl\n"
             "--force-reinstall",
         ),
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero", "--force-reinstall"),
+        ("raise SystemExit('no licence')", "cannot be imported: SystemExit: no licence", "--force-reinstall"),
         (
             "x = 1",
             "cannot be imported: AttributeError: module 'acme' has no attribute 'plugin'",
@@ -440,7 +441,7 @@ def test_a_broken_plugin_is_an_error_with_its_cause_and_a_remedy_only_when_used(
         "provider 'acme' cannot be used: acme:plugin of the distribution acme "
         f"{fault}. Try: pip install {help} acme"
     )
-    named = re.search(r": (\w+Error): ", fault)
+    named = re.search(r": (\w+Error|SystemExit): ", fault)
     assert type(caught.value.__cause__).__name__ == (named[1] if named else "NoneType")
     info = find(plugins, "acme")
     assert (info.state, info.error) == ("broken", fault)

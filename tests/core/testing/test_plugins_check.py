@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -192,22 +193,26 @@ def test_what_is_told_of_a_rule_explains_itself(rude: Mapping[str, Checked]) -> 
     assert 0 <= told.seconds < 60
 
 
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("import os\nos._exit(7)\n", "ended with code 7 and said: nothing"),
-        ("raise SystemExit('bye')\n", "ended with code 3 and said: SystemExit: bye"),
-    ],
-)
-def test_a_plugin_that_ends_the_process_is_told_and_ends_nothing_else(
-    source: str, said: str, path: Path
-) -> None:
-    files = {"deadly.py": source}
+def test_a_plugin_that_ends_the_process_is_told_and_ends_nothing_else(path: Path) -> None:
+    files = {"deadly.py": "import os\nos._exit(7)\n"}
     write_distribution(path, "deadly", files, {"pointsman.retry": {"deadly": "deadly:plugin"}})
 
     (told,) = check("deadly")
 
-    assert told == CheckNote(f"the process in which it was tried {said}", fault=True)
+    assert told == CheckNote(
+        "the process in which it was tried ended with code 7 after 0 of 0 rules, and said: nothing",
+        fault=True,
+    )
+
+
+def test_a_plugin_that_exits_when_it_is_imported_breaks_a_rule(path: Path) -> None:
+    files = {"deadly.py": "raise SystemExit('bye')\n"}
+    write_distribution(path, "deadly", files, {"pointsman.retry": {"deadly": "deadly:plugin"}})
+
+    told = results([*check("deadly", rules=["PLUGIN-01", "PLUGIN-04"])])
+
+    assert "cannot be imported: SystemExit: bye" in told["PLUGIN-01"].found
+    assert "it ends the process" in told["PLUGIN-04"].found
 
 
 def test_a_thread_that_never_ends_keeps_no_check_from_its_end(path: Path) -> None:
@@ -222,6 +227,51 @@ def test_a_thread_that_never_ends_keeps_no_check_from_its_end(path: Path) -> Non
 
 
 # ── what is tried ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("top", "said"),
+    [
+        ("os._exit(0)", "ended with code 0 after 0 of 0 rules"),
+        ("raise KeyboardInterrupt", "was interrupted"),
+        ("threading.Event().wait()", "was silent for 5 s, was ended after 0 of 0 rules"),
+        (
+            "for fd in range(3, 20):\n    try: os.write(fd, b'[1]\\n')\n    except OSError: pass",
+            "nobody understands",
+        ),
+    ],
+)
+def test_a_contract_that_keeps_the_rest_from_being_told_is_a_fault(top: str, said: str, path: Path) -> None:
+    write_distribution(
+        path,
+        "pointsman-rough",
+        {"rough.py": POLITE, "rough_contracts.py": f"import os, threading\n{top}\n"},
+        entry_points={
+            "pointsman.retry": {"polite": "rough:plugin"},
+            "pointsman.contracts": {"polite": "rough_contracts:OfPolite"},
+        },
+    )
+    (note,) = (each for each in check("pointsman-rough", patience=5) if isinstance(each, CheckNote))
+    assert note.fault
+    assert said in note.text
+
+
+def test_what_a_plugin_leaves_running_does_not_keep_a_check_from_its_end(path: Path) -> None:
+    leaves = "import os, time\nif os.fork() == 0:\n    time.sleep(60)\n    os._exit(0)\nos._exit(7)\n"
+    write_distribution(
+        path,
+        "pointsman-rough",
+        {"rough.py": POLITE, "rough_contracts.py": leaves},
+        entry_points={
+            "pointsman.retry": {"polite": "rough:plugin"},
+            "pointsman.contracts": {"polite": "rough_contracts:OfPolite"},
+        },
+    )
+    begun = time.monotonic()
+    (note,) = check("pointsman-rough")
+    assert isinstance(note, CheckNote)
+    assert "ended with code 7" in note.text
+    assert time.monotonic() - begun < 30
 
 
 def test_contract_classes_are_found_by_their_entry_points(path: Path) -> None:

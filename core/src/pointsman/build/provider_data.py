@@ -57,6 +57,18 @@ def _header(name: str) -> str:
     return name
 
 
+def _of_credential(name: str) -> str:
+    if _header(name).lower() in _NOT_FREE:
+        raise ValueError(f"the header {name} has a meaning of its own in every request")
+    return name
+
+
+def _printable(prefix: str) -> str:
+    if not (prefix.isascii() and prefix.isprintable()):
+        raise ValueError("expected printable ASCII, such as 'Key '")
+    return prefix
+
+
 def _variable(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError("expected the name of an environment variable, such as ACME_API_KEY")
@@ -64,7 +76,8 @@ def _variable(name: str) -> str:
 
 
 Meaning = Annotated[str, AfterValidator(_meaning)]
-HeaderName = Annotated[str, AfterValidator(_header)]
+HeaderName = Annotated[str, AfterValidator(_of_credential)]
+Prefix = Annotated[str, AfterValidator(_printable)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -74,8 +87,12 @@ class CredentialData(Section):
 
     variable: Variable | None = setting(default=None)
     header: HeaderName | None = setting(default=None)
-    prefix: str = setting(default="", max_length=50)
+    prefix: Prefix = setting(default="", max_length=50)
     needed: bool = setting(default=True)
+
+    def check(self, _context: object) -> None:
+        if self.prefix and self.header is None:
+            raise ValueError("says a prefix and no header for it; name both")
 
 
 class ErrorData(Section):
@@ -157,8 +174,10 @@ _SECTIONS: Mapping[str, type[Section]] = {
     "models": ModelData,
 }
 _KEYS = ("api_key", "apikey", "key", "token", "secret", "password", "auth")
-_CARRIES_CREDENTIAL = r"authorization|cookie|(?:.*[-_])?(?:key|token|secret|password)"
+_CARRIES_CREDENTIAL = r"(?:.*[-_])?(?:auth|authorization|cookie|key|token|secret|password)"
 """Names of headers whose values are nobody's to publish."""
+_NOT_FREE = ("connection", "content-length", "content-type", "host", "transfer-encoding")
+"""Names of headers that are no place for a credential."""
 _LIKE_CREDENTIAL = (
     r"(?:bearer|basic|token)\s+\S{8}|(?:sk|pk|rk|key)[-_][\w-]{12}|gh[pousr]_\w{20}|xox[abps]-|AKIA[0-9A-Z]{12}"
     r"|AIza[\w-]{20}|eyJ[\w-]{10,}\.[\w-]{4}|-----BEGIN"

@@ -27,6 +27,8 @@ def _without_slash(name: str) -> str:
 
 def _url(url: str) -> str:
     """An http or https URL without a trailing slash. The message never repeats it: it may hold a password."""
+    if not url.strip().isprintable():  # urlsplit leaves line breaks out, and what sends does not
+        raise ValueError("has a line break or another control character in it")
     try:
         parts = urlsplit(url.strip())
         port_is_wrong = parts.port == 0
@@ -88,6 +90,8 @@ def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
             raise ValueError("the name of a header is made of letters, digits and dashes")
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value.get_secret_value()):
             raise ValueError(f"the header {name} has a line break or another control character in its value")
+        if name.lower() in ("content-length", "transfer-encoding"):
+            raise ValueError(f"the header {name} says where a request ends, and each has its own")
     return headers
 
 

@@ -109,9 +109,11 @@ def rules_said(document: object) -> Rules | None:
     if not isinstance(said, Mapping) or {"allow", "deny", "pin"}.isdisjoint(said):
         return None  # in the document of another program the key may mean anything
     try:
-        return PluginsConfig.model_validate(said).rules
+        read = PluginsConfig.model_validate(said)
     except ValidationError:
         return PluginsConfig(allow=[]).rules
+    # References are not followed here, and one may stand for whom it keeps out.
+    return PluginsConfig(allow=[]).rules if any("${" in each for each in read.deny) else read.rules
 
 
 def _wrong(message: str, place: tuple[str | int, ...], value: object) -> InitErrorDetails:

@@ -98,11 +98,12 @@ def main(arguments: Sequence[str]) -> int:
         (Path(folder) / "pytest.ini").write_text("[pytest]\n", "utf-8")
         options = [*_OPTIONS, *(f"--pointsman-rule={each}" for each in asked.rule)]
         code = int(pytest.main([*options, *asked.tests, str(file)], plugins=[teller]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    teller.tell("ended", code=code)  # nobody else says that it was all
     out.close()
     return code
 
 
 if __name__ == "__main__":
-    ended = main(sys.argv[1:])
-    sys.stderr.flush()
-    os._exit(ended)  # threads that a plugin has started may never end
+    os._exit(main(sys.argv[1:]))  # threads that a plugin has started may never end

@@ -160,15 +160,23 @@ def callers_are_told_what_it_says(setting: Setting) -> None:
         assert value in during(setting.to(value, around(words=["plum"])), Scripted(), story)
 
 
+class Heard(logging.Handler):
+    """What the log says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text += self.format(record)
+
+
 @proves("guard:words.patience")
 def a_search_takes_no_longer(setting: Setting) -> None:
     for value, named in (("10ms", "longer than 0.0101 s"), ("50ms", "longer than 0.0501 s")):
-        heard: list[str] = []
-        handler = logging.Handler()
-        handler.emit = lambda record, heard=heard: heard.append(handler.format(record))  # type: ignore[method-assign]
-        logging.getLogger("pointsman").addHandler(handler)
+        logging.getLogger("pointsman").addHandler(heard := Heard())
         try:
             assert asked(setting.to(value, around(patterns=[SLOW])), "a" * 60)[0] == "PluginError"
         finally:
-            logging.getLogger("pointsman").removeHandler(handler)
-        assert named in "".join(heard)
+            logging.getLogger("pointsman").removeHandler(heard)
+        assert named in heard.text

@@ -13,6 +13,8 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
+from functools import cache
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,6 +35,7 @@ from pointsman.plugin import (
     SelectorFactory,
     hookimpl,
 )
+from pointsman.plugins import discovery
 from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.transports.factory import TransportFactory
 from pointsman_cli.config_schema import config_table
@@ -228,6 +231,29 @@ def upstream() -> Scripted:
     )
     it.script("b", Unavailable("down"), ScriptedAnswer("two words", after=0.1, gap=0.1))
     return it
+
+
+class ReadOnce(Distribution):
+    """An installed distribution whose files are read once."""
+
+    def __init__(self, installed: Distribution) -> None:
+        self._read = cache(installed.read_text)
+        self.locate_file = installed.locate_file  # type: ignore[method-assign]
+
+    def read_text(self, filename: str) -> str | None:
+        return self._read(filename)
+
+    def locate_file(self, path: Any) -> Any:
+        raise NotImplementedError  # that of the other one hides it
+
+
+INSTALLED = [ReadOnce(each) for each in distributions()]
+
+
+@pytest.fixture(autouse=True)
+def what_is_installed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a quarter of these 14,000 checks is reading the same metadata."""
+    monkeypatch.setattr(discovery, "distributions", lambda: INSTALLED)
 
 
 @contextmanager

@@ -106,7 +106,7 @@ class Factories:
         except (ConfigError, InvalidRequest, ValueError, TransportUnavailable) as error:
             self._draft.problem(path, self._draft.scrubber.shown(error))
             return None
-        except OWN as error:  # somebody else's code: anything can happen
+        except (*OWN, SystemExit) as error:  # somebody else's code: anything can happen
             fault(kind, name, "make", error, scrub=self._draft.scrubber.text)
             did: str | None = f"failed: {type(error).__name__}; the log says more"
         else:

@@ -55,7 +55,7 @@ class Transports:
             raise TransportUnavailable(error.message) from error
         except (ConfigError, ValueError, TransportUnavailable) as error:
             raise TransportUnavailable(self._scrubber.shown(error)) from error
-        except OWN as error:  # somebody else's code: anything can happen
+        except (*OWN, SystemExit) as error:  # somebody else's code: anything can happen
             fault("transport", name, "make", error, scrub=self._scrubber.text)
             did = f"failed: {type(error).__name__}; the log says more"
         else:
@@ -80,7 +80,7 @@ class Transports:
                 # Somebody's broken plugin must not stop a router that can do without.
                 log.warning("transport 'auto' passes over one: %s", self._scrubber.text(error.message))
                 continue
-            except OWN as error:
+            except (*OWN, SystemExit) as error:
                 fault("transport", name, "refuses", error, scrub=self._scrubber.text)
                 continue
             if factory.rank > 0:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pointsman.http.client import Client, Endpoint
 
 _MASK = "***"
-_FOREVER = 1e100
+_FOREVER = 1.7e308
 """Seconds. A whole number beyond what a float can hold would fail where it is reckoned with."""
 
 

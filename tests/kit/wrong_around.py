@@ -300,6 +300,13 @@ class QuotesItsReason(Small):
         return Selection(candidates[0].name, f"because of {request!r}")
 
 
+@wrong("SELECTOR-03", "Its reason is what a model answered, which may quote the question.")
+class QuotesItsJudge(Small):
+    async def choose(self, request: Any, candidates: Any, call: Any, /) -> Any:
+        answer = await self.ask(call, "small", [{"role": "user", "content": repr(request)}])
+        return Selection(candidates[0].name, answer.text)
+
+
 @wrong("SELECTOR-04", "It writes into what the caller gave.")
 class WritesIntoIt(Small):
     async def choose(self, request: Any, candidates: Any, call: Any, /) -> Any:

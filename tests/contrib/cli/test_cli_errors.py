@@ -53,6 +53,7 @@ def test_no_error_of_the_tree_was_forgotten() -> None:
         )
 
     special = {errors.PointsmanError, errors.CallError, errors.MidStreamError}
+    special |= {errors.NotReady}  # no caller sees it
     special |= {errors.NoDeploymentAvailable, errors.RuleNotMet}
     assert below(errors.PointsmanError) - special == set(CODES)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import pytest
@@ -236,6 +237,13 @@ def test_a_call_of_a_tool_is_told_at_once_though_its_arguments_are_held_back() -
     assert events == [ToolCallDelta(0, "c1", "mail", ""), ToolCallDelta(0, arguments="[email]")]
 
 
+def test_what_a_call_of_a_tool_has_besides_is_redacted_also_where_it_comes_in_pieces() -> None:
+    pieces = [{"note": "anna@exa"}, {"note": "mple.org", "n": 1}]
+    got = whole(streamed(guard("redact"), *(ToolCallDelta(0, "c1", "f", "", each) for each in pieces)))
+
+    assert got.tool_calls == (ToolCall("c1", "f", "", 0, {"note": "[email]", "n": 1}),)
+
+
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -250,6 +258,38 @@ def test_a_request_with_a_forbidden_word_is_refused_and_the_word_is_not_said(tex
 @pytest.mark.parametrize("text", ["projectchimera", "project chimeras", "my-project chim era"])
 def test_a_word_is_a_whole_word(text: str) -> None:
     assert before(guard("words", words=["project chimera"]), chat(text)).messages[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("秘密", "これは秘密です"),
+        ("chimera", "这是chimera计划"),
+        ("ลับ", "นี่คือความลับของเรา"),
+        ("비밀", "비밀은 없다"),
+    ],
+)
+def test_a_word_is_found_where_no_spaces_stand_between_words(word: str, text: str) -> None:
+    with pytest.raises(Refused):
+        before(guard("words", words=[word]), chat(text))
+
+
+def test_of_many_words_that_begin_alike_each_is_found() -> None:
+    listed = ["a" * n for n in range(1, 201)] + ["c++", "a b", "a\tc", "Straße", ".net", "a|b"]
+    it = guard("words", words=listed)
+
+    for word in listed:
+        for said in {word, word.upper() if word != "Straße" else word}:
+            with pytest.raises(Refused):
+                before(it, chat(f"so {said} is"))
+    assert before(it, chat("ab c+ net aac")).messages[0].text == "ab c+ net aac"
+
+
+def test_ten_thousand_words_are_looked_for_in_a_long_prompt_without_losing_patience() -> None:
+    listed = ["".join(each) for each in product("abcdefghij", repeat=4)]
+    prompt = chat("dead beefs feed cafes " * 10_000)
+
+    assert before(guard("words", words=[f"{each}x" for each in listed]), prompt) is prompt
 
 
 def test_callers_are_told_what_the_configuration_says() -> None:
@@ -281,6 +321,11 @@ def test_a_forbidden_word_at_the_very_end_of_a_stream_is_found() -> None:
         ({"messages": 1}, chat("a", "b"), "2 messages; the guard `size` lets 1 through"),
         ({"prompt_characters": 5}, chat("abc", "def"), "6 characters; the guard `size` lets 5 through"),
         ({"prompt_characters": 5}, GenerateRequest("m", "abc", suffix="def"), "6 characters"),
+        (
+            {"prompt_characters": 5},
+            chat(replace(Message.assistant("abc"), reasoning="def")),
+            "6 characters",
+        ),
         ({"messages": 1}, EmbedRequest("m", ("a", "b")), "2 messages"),
         ({"attachments": "1KiB"}, chat(Message.user([Image(data=b"x" * 1025)])), "1,025 bytes"),
         ({"attachments": 8}, chat(Message.user([Image(url="data:image/png;base64,AAAA")])), "19 bytes"),
@@ -428,6 +473,42 @@ def test_vectors_are_kept() -> None:
     assert asked_twice(
         guard("cache"), asked, EmbedRequest("m", ("a",)), EmbedResponse([[0.5]])
     ).response.vectors == [[0.5]]
+
+
+def test_what_a_caller_does_to_an_answer_changes_none_that_others_get() -> None:
+    it, asked = guard("cache", shared=True), EmbedRequest("m", ("a",))
+    given = EmbedResponse([[0.5]])
+    got = asked_twice(it, asked, EmbedRequest("m", ("a",)), given).response
+    chatted = asked_twice(it, chat("sky?"), chat("sky?"), replace(ANSWER, extra={"x": [1]})).response
+
+    given.vectors[0][0] = got.vectors[0][0] = 9.0  # type: ignore[index]
+    chatted.extra["x"].append(2)
+
+    assert before(it, asked).response.vectors == [[0.5]]
+    assert before(it, chat("sky?")).response.extra == {"x": [1]}
+
+
+def test_calls_of_tools_and_signed_reasoning_are_kept_as_they_were() -> None:
+    answer = replace(
+        ANSWER,
+        text="",
+        tool_calls=(ToolCall("c1", "look", "{}", 0, {"a": [1]}),),
+        reasoning_blocks=({"type": "thinking", "signature": "x"},),
+        finish_reason="tool_calls",
+    )
+
+    got = asked_twice(guard("cache"), chat("sky?"), chat("sky?"), answer)
+
+    assert got.response == replace(answer, raw=None)
+
+
+@pytest.mark.parametrize("odd", [{1: 2}, 2**70, object(), "\ud800"])
+def test_what_is_no_json_is_neither_kept_nor_an_error(odd: Any) -> None:
+    asked, plain = chat("sky?", extra={"odd": odd}), chat("sea?")
+
+    assert asked_twice(guard("cache"), asked, asked) is asked
+    if not isinstance(odd, dict):
+        assert asked_twice(guard("cache"), plain, plain, replace(ANSWER, extra={"odd": odd})) is plain
 
 
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,7 @@ from pointsman import (
     Refused,
     RequestStarted,
     Router,
+    ToolCall,
     Unavailable,
     Usage,
 )
@@ -243,6 +244,18 @@ WRONG_BEFORE = {
     "returned a request for 'other'": changed(model="other"),
     "returned a request that is none": changed(messages=("hi", 5)),
     "expected a ChatResponse": lambda _request, _call: Answered(EmbedResponse([[0.0]])),
+    **{
+        says: lambda _request, _call, members=members: Answered(ChatResponse("known", **members))
+        for says, members in {
+            "`tool_calls` is a NoneType": {"tool_calls": None},
+            "a tool call that is none, a str": {"tool_calls": ("look",)},
+            "a tool call that is none, a ToolCall": {"tool_calls": (ToolCall("c", "f", None),)},  # type: ignore[arg-type]
+            "`reasoning_blocks` is a int": {"reasoning_blocks": 5},
+            "`extra` is a list": {"extra": [1]},
+            "`id` is a int": {"id": 5},
+            "usage is a NoneType": {"usage": None},
+        }.items()
+    },
     "ValueError": raises(ValueError("my own")),
     "CancelledError": raises(asyncio.CancelledError()),
     "Unavailable": raises(Unavailable("not mine to say")),
@@ -256,6 +269,7 @@ WRONG_AFTER = {
     "another `request_id`": changed(request_id="mine"),
     "another `usage`": changed(usage=Usage(0, 0)),
     "`text` is a NoneType": changed(text=None),
+    "`tool_calls` is a str": changed(tool_calls="look"),
     "StopAsyncIteration": raises(StopAsyncIteration()),
     "CancelledError": raises(asyncio.CancelledError()),
 }
@@ -273,6 +287,15 @@ async def test_what_a_guard_does_wrong_before_is_its_error_and_asks_nobody(did: 
     assert (error.kind, error.plugin, error.method) == ("guard", "does", "before")
     assert upstream.calls == []
     assert [(each.result, each.error) for each in heard.requests] == [("error", "plugin")]
+
+
+@pytest.mark.parametrize("did", [each for each in WRONG_BEFORE if "is a" in each or "is none" in each])
+async def test_a_stream_that_is_answered_with_what_is_no_answer_is_the_guard_s_error_too(did: str) -> None:
+    r, _ = made(Does(WRONG_BEFORE[did]), guards=["does"])
+    async with r:
+        with pytest.raises(PluginError, match=did):
+            async with r.stream("m", "hi"):
+                pass
 
 
 @pytest.mark.parametrize("did", WRONG_AFTER)

@@ -279,6 +279,8 @@ async def test_what_a_selector_asks_is_booked_to_the_caller_under_its_label() ->
         (context,) = picking.contexts
         with pytest.raises(InvalidRequest, match="has a selector itself"):
             await context.ask(call, "auto", "which?")
+        said = {"caller": "another", "tags": {"selector": "none", "step": "1"}, "timeout": 3600}
+        assert (await context.ask(call, "small", "which?", **said)).text == "large"
         return (await context.ask(call, "small", "which?")).text
 
     picking = Picking(choose)
@@ -289,8 +291,10 @@ async def test_what_a_selector_asks_is_booked_to_the_caller_under_its_label() ->
         reply = await r.chat("auto", "hi", caller="me", tags={f"t{n}": "" for n in range(16)})
 
     assert reply.deployment == "b/x"
-    asked, own = heard.requests
-    assert (asked.model, asked.caller, asked.tags["selector"], len(asked.tags)) == ("small", "me", "auto", 16)
+    *asks, own = heard.requests
+    for asked in asks:
+        booked = asked.model, asked.caller, asked.tags["selector"], len(asked.tags)
+        assert booked == ("small", "me", "auto", 16)
     assert (own.model, own.pool, "selector" in own.tags) == ("auto", "large", False)
     (context,) = picking.contexts
     assert (context.model, tuple(context.models), context.default) == ("auto", ("small", "large"), "small")

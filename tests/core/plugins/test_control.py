@@ -295,6 +295,60 @@ def test_where_a_distribution_is_and_whether_it_is_worked_on(install: Install) -
     assert (found.path, found.editable) == ("/src/a b", True)
 
 
+# ── odd packages ─────────────────────────────────────────────────────────────────────────────────────
+
+UNSPEAKABLE = """
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+raise Unspeakable
+"""
+LEAVING = "import sys; sys.exit(0)"
+LEAVING_LATER = """
+import sys
+from pointsman.plugin import PointsmanSpec, StrategyFactory, hookimpl
+
+class Acme(PointsmanSpec):
+    @hookimpl
+    def pointsman_strategies(self):
+        return [StrategyFactory("acme", None, lambda context: sys.exit(0))]
+
+plugin = Acme()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(LEAVING, "SystemExit: 0"), (UNSPEAKABLE, "Unspeakable")], ids=["leaves", "wordless"]
+)
+def test_an_import_ends_no_program_and_says_who_it_was(install: Install, code: str, said: str) -> None:
+    install("acme-one", code)
+
+    with pytest.raises(PluginError) as caught:
+        Plugins().provider("acme")
+
+    assert f"acme_one:plugin of the distribution acme-one cannot be imported: {said}" in caught.value.message
+
+
+def test_a_factory_that_leaves_is_a_problem_of_the_configuration(install: Install) -> None:
+    install("acme-one", LEAVING_LATER, group="pointsman.strategies")
+    config = {
+        "providers": {"a": {"type": "ollama", "base_url": "http://127.0.0.1:1"}},
+        "models": {"m": {"deployments": ["a/x"], "strategy": "acme"}},
+    }
+
+    with pytest.raises(ConfigError, match="the factory of strategy 'acme' from .* failed: SystemExit"):
+        Router.check(config)
+
+
+def test_what_an_uninstall_left_behind_goes_by_the_name_of_its_folder(install: Install) -> None:
+    folder = install("acme-one", HOSTILE)
+    (folder / "METADATA").unlink()
+
+    info = info_of(Plugins(), "acme_one")
+
+    assert (info.kind, info.name, info.version) == ("provider", "acme", "unknown")
+
+
 # ── groups ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -317,6 +371,17 @@ def test_the_groups_that_the_kit_looks_for_are_no_plugins(install: Install) -> N
     install("acme-one", HOSTILE, group="pointsman.contracts")
 
     assert [each for each in Plugins().listing() if each.distribution == "acme-one"] == []
+
+
+@pytest.mark.parametrize("group", ["pointsman_providers", "pointsman-providers", "pointsman"])
+def test_a_group_that_only_looks_like_ours_is_named_too(install: Install, group: str) -> None:
+    install("acme-one", HOSTILE, group=group)
+
+    info = info_of(Plugins(), "acme-one")
+
+    assert (info.kind, info.name, info.state) == (group, "acme", "broken")
+    assert info.error is not None
+    assert f"there is no group {group} of entry points" in info.error
 
 
 # ── in a configuration ───────────────────────────────────────────────────────────────────────────────

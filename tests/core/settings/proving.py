@@ -105,6 +105,8 @@ def _plugin_setting(given: Given, kind: str, name: str, field: str, value: objec
         }
     elif kind == "selector":
         given["models"]["auto"]["selector"] = {"type": name, field: value}
+    elif kind == "guard":
+        given["guards"] = [{**(given.get("guards") or [{}])[0], "type": name, field: value}]
     elif kind == "audit":
         given["audit"] = [{**(given.get("audit") or [{}])[0], "type": name, field: value}]
     else:

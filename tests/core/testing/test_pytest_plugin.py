@@ -94,6 +94,38 @@ def test_an_error_of_the_plugin_is_told_with_its_own_line_and_drives_no_terminal
     assert "\x1b[31m" not in said
 
 
+def test_what_ended_a_thread_of_the_plugin_is_told_in_place_of_the_warning(pytester: pytest.Pytester) -> None:
+    thread = "threading.Thread(target=int, args=('seven',))"
+    again = (
+        f"import threading\n        each = {thread}\n        each.start(); each.join()\n        return 1.0"
+    )
+    pytester.makepyfile(test_them=CONTRACTS.replace("return 1.0", again))
+    result = pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-p", "no:asyncio", "-k", "TestLate and RETRY-04", "-W", "error"
+    )
+
+    said = result.stdout.str()
+    assert "- Exception in thread" in said
+    assert "ValueError: invalid literal for int() with base 10: 'seven'" in said
+    assert "_multicall" not in said
+
+
+def test_a_traceback_that_pytest_cannot_make_ends_no_session(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makes = pytest.ExceptionInfo.getrepr
+
+    def cannot(self: Any, *args: Any, style: Any = "long", **options: Any) -> Any:
+        if style == "short":  # as of a rule
+            raise SystemError("AST constructor recursion depth mismatch")
+        return makes(self, *args, style=style, **options)
+
+    monkeypatch.setattr(pytest.ExceptionInfo, "getrepr", cannot)
+    result = run(pytester, "-k", "TestRaising and RETRY-04")
+
+    result.stdout.fnmatch_lines(["RETRY-04 *", "   found  ValueError: *", "no traceback: SystemError: AST *"])
+
+
 def test_the_thorough_see_the_traceback_of_pytest_as_well(pytester: pytest.Pytester) -> None:
     result = run(pytester, "-k", "TestLate", "--tb=long")
 

@@ -66,10 +66,13 @@ class Cache(Guard):
             (request.tools and not self._settings.tools) or has_large_parts(request.messages)
         ):
             return request
-        key = _key(request, "" if self._settings.shared else call.caller)
+        try:
+            key = _key(request, "" if self._settings.shared else call.caller)
+        except _NOT_PLAIN:
+            return request  # its `extra` holds what only its provider understands
         kept = self._answers.get(key)
         if kept is not None:
-            return Answered(kept.response, "cached")
+            return Answered(kept.response(), "cached")
         call.notes["key"] = key
         return request
 
@@ -88,20 +91,41 @@ class Cache(Guard):
         key = call.notes.get("key")
         if key is None or not _can_be_given_again(response):
             return
-        kept = _Kept(response)
+        try:
+            kept = _Kept(response)
+        except _NOT_PLAIN:
+            return
         if len(kept) <= self._settings.size:
             self._answers[key] = kept
 
 
+_NOT_PLAIN = (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError)
+"""What the encoder raises for what is no JSON: numbers without end, half a character, objects."""
+_BESIDE = 600
+"""Bytes that an answer takes in memory beside its own: key, links, objects."""
+
+
 class _Kept:
-    """An answer without what the upstream sent, which would be its size once more; its length is in bytes."""
+    """An answer without what the upstream sent, which would be its size once more; its length is in bytes.
+
+    As bytes: whoever gets it may change the lists in it, and as objects it would take several times as much.
+    """
 
     def __init__(self, response: ChatResponse | EmbedResponse) -> None:
-        self.response = replace(response, raw=None)
-        self._size = len(msgspec.msgpack.encode(self.response, enc_hook=_plain))
+        self._kind = type(response)
+        self._encoded = msgspec.msgpack.encode(replace(response, raw=None), enc_hook=_plain)
+        self.response()  # or it is not kept
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._encoded) + _BESIDE
+
+    def response(self) -> ChatResponse | EmbedResponse:
+        """The answer, another one each time."""
+        made: Any = msgspec.msgpack.decode(self._encoded, type=self._kind)
+        if isinstance(made, ChatResponse):
+            calls, blocks = tuple(made.tool_calls), tuple(made.reasoning_blocks)
+            return replace(made, tool_calls=calls, reasoning_blocks=blocks)
+        return made  # type: ignore[no-any-return]
 
 
 class _Recorder:

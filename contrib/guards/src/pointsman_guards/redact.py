@@ -18,7 +18,7 @@ from pointsman.plugin import (
     GuardFactory,
     StreamFilter,
 )
-from pointsman_guards.patterns import PERSONAL, REALLY, SECRETS
+from pointsman_guards.patterns import BEGINS, PERSONAL, REALLY, SECRETS
 from pointsman_guards.screen import Found, Held, Screen, checked
 from pointsman_guards.texts import HeldStream, answer_changed, aside, changed
 
@@ -62,7 +62,7 @@ class Redact(Guard):
             **(SECRETS if "secrets" in settings.find else {}),
             **(PERSONAL if "personal" in settings.find else {}),
         }
-        self._screen = Screen(settings.patterns, known)
+        self._screen = Screen(settings.patterns, known, BEGINS)
 
     async def before(self, request: Any, call: GuardCall, /) -> Any:
         """The request without what was found."""

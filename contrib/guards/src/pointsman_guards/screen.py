@@ -17,6 +17,9 @@ LONGEST = 16_384
 """Characters of the longest match that a pattern may have."""
 _CONTEXT = 256
 """Characters before what is judged that stay, for a pattern that looks back."""
+_SHORT = 700
+"""How far nearly all of the patterns that are ours reach, in characters."""
+_ANY = regex.compile(r"(?s:.)")
 _UNBOUNDED = "it can match any number of characters; bound what repeats, as in {1,200}"
 
 
@@ -36,7 +39,8 @@ Said = Callable[[Found], str | None]
 def checked(pattern: str) -> str:
     """`pattern`, when its matches have a length, from 1 to `LONGEST` characters. Raises ValueError."""
     try:
-        least, most = _parser.parse(pattern).getwidth()
+        parsed = _parser.parse(pattern)
+        least, most = parsed.getwidth()
         regex.compile(pattern)
     except (regex.error, OverflowError, RecursionError, ValueError) as error:
         raise ValueError(f"is no regular expression: {error}") from None
@@ -46,7 +50,18 @@ def checked(pattern: str) -> str:
         raise ValueError("it can match nothing, and so would match everywhere")
     if most > LONGEST:
         raise ValueError(f"its longest match has more than {LONGEST:,} characters: {_UNBOUNDED}")
+    if _looks(parsed, _BACK) > _CONTEXT:
+        raise ValueError(f"it looks back over more than {_CONTEXT} characters")
     return pattern
+
+
+class _Open(NamedTuple):
+    """A pattern that may go on past the end: from where on, and at which characters it can begin."""
+
+    name: str
+    pattern: Any
+    reach: int
+    begins: Any = _ANY
 
 
 class Screen:
@@ -55,6 +70,7 @@ class Screen:
     Args:
         patterns: by name; all of them `checked`.
         ours: more of them, without groups and back references, so that they can also be looked for as one.
+        begins: with which characters those of `ours` begin whose matches are long.
         patience: seconds that one search of a text may take, and a microsecond for each of its characters.
     """
 
@@ -62,6 +78,7 @@ class Screen:
         self,
         patterns: Mapping[str, str],
         ours: Mapping[str, str] = MappingProxyType({}),
+        begins: Mapping[str, str] = MappingProxyType({}),
         *,
         ignore_case: bool = False,
         patience: float = 0.1,
@@ -71,9 +88,14 @@ class Screen:
         # Each by itself where all matches are wanted: the engine skips to what a pattern must have, and is
         # five times as fast. As one where it is only asked whether some pattern goes on.
         self._patterns = {**theirs, **{name: regex.compile(text, flags) for name, text in ours.items()}}
-        self._open = dict(theirs)
+        self._open = [_Open(name, theirs[name], _reach(text)) for name, text in patterns.items()]
+        for name, text in ours.items():
+            if (reach := _reach(text)) > _SHORT:
+                first = regex.compile(begins[name]) if name in begins else _ANY
+                self._open.append(_Open(name, self._patterns[name], reach, first))
         if ours:
-            self._open["ours"] = regex.compile("|".join(f"(?:{text})" for text in ours.values()), flags)
+            as_one = regex.compile("|".join(f"(?:{text})" for text in ours.values()), flags)
+            self._open.append(_Open("ours", as_one, _SHORT))
         self._patience = patience
 
     def searching(self, text: str) -> Callable[[int], Found | None]:
@@ -99,11 +121,14 @@ class Screen:
 
     def open_at(self, text: str, start: int) -> int:
         """The first position, `start` or later, from which more text could make a match; else the length."""
-        for position in range(start, len(text)):
-            for name, pattern in self._open.items():
-                if self._within(name, pattern.fullmatch, text, position, partial=True) is not None:
-                    return position
-        return len(text)
+        first = len(text)
+        for name, pattern, reach, begins in self._open:
+            # What begins before that is over: a piece may be long, and each position costs its time.
+            for at in begins.finditer(text, max(start, len(text) - reach), first):
+                if self._within(name, pattern.fullmatch, text, at.start(), partial=True) is not None:
+                    first = at.start()
+                    break
+        return first
 
     def _within(self, name: str, find: Callable[..., Any], text: str, start: int, **more: Any) -> Any:
         patience = self._patience + len(text) * 1e-6
@@ -144,6 +169,8 @@ class Held:
     def _released(self, *, at_end: bool) -> str:
         text, out, pieces = self._text, self._out, list[str]()
         limit = self._limit(out, at_end=at_end)
+        if limit == out:
+            return ""
         # What begins before the limit is not changed by what follows: from there no pattern gets to the end.
         search = self._screen.searching(text)
         while (found := search(out)) is not None and found.start < limit:
@@ -164,3 +191,27 @@ class Held:
 
     def _limit(self, start: int, *, at_end: bool) -> int:
         return len(self._text) if at_end else self._screen.open_at(self._text, start)
+
+
+def _reach(pattern: str) -> int:
+    """How far from its beginning `pattern` looks at most, with what its lookaheads do."""
+    parsed = _parser.parse(pattern)
+    return (
+        int(parsed.getwidth()[1]) + _looks(parsed, _AHEAD) + 2
+    )  # `$` looks at the end of the line behind it
+
+
+_AHEAD, _BACK = 1, -1
+
+
+def _looks(said: Any, way: int) -> int:
+    """How far all that looks ahead, or back, in `said`, a part of a parsed pattern, does together."""
+    if isinstance(said, _parser.SubPattern):
+        return sum(_looks(each, way) for each in said.data)
+    if not isinstance(said, tuple | list):
+        return 0
+    within = sum(_looks(each, way) for each in said)
+    match said:
+        case (kind, (looks, part)) if looks == way and str(kind).startswith("ASSERT"):
+            within += int(part.getwidth()[1])
+    return within

@@ -105,6 +105,7 @@ def _sizes(request: object) -> tuple[int, int, int]:
             calls = [call for message in messages for call in message.tool_calls]
             characters = sum(len(part.text) for part in parts if not isinstance(part, Image | File | Audio))
             characters += sum(len(call.arguments) for call in calls)
+            characters += sum(len(message.reasoning or "") for message in messages)
             return len(messages), characters, sum(map(_bytes, parts))
         case GenerateRequest():
             characters = len(request.prompt) + len(request.suffix or "") + len(request.system or "")

@@ -35,7 +35,7 @@ from pointsman_guards.screen import Held
 Change = Callable[[str], str]
 V = TypeVar("V")
 
-_LONG = 100_000
+_LONG = 20_000
 """Characters."""
 
 _FIELDS: Mapping[type, tuple[str, ...]] = {
@@ -104,7 +104,8 @@ async def aside(value: object, work: Callable[[], V]) -> V:
 class HeldStream:
     """A `StreamFilter` that has each text of a streamed answer go through a `Held` of its own.
 
-    What has no place in the answer (`RawDelta`) is joined and told at the end: its texts come in pieces, too.
+    What has no place in the answer (`RawDelta`, and `extra` of calls) is joined and told at the end: its
+    texts come in pieces, too.
     """
 
     def __init__(self, held: Callable[[], Held], whole: Change) -> None:
@@ -113,6 +114,7 @@ class HeldStream:
         self._held: dict[str | int, Held] = {}
         self._raw: dict[str, Any] = {}
         self._extra: dict[str, Any] = {}
+        self._of_calls: dict[int, dict[str, Any]] = {}
 
     def feed(self, event: StreamEvent, /) -> Sequence[StreamEvent]:
         """What can be told, now that `event` is there."""
@@ -135,16 +137,19 @@ class HeldStream:
     def end(self) -> Sequence[StreamEvent]:
         """What was held back."""
         events = [_delta(of, text) for of, held in self._held.items() if (text := held.end())]
+        for index, extra in self._of_calls.items():
+            events.append(ToolCallDelta(index, extra=changed(extra, self._whole)))
         if self._raw or self._extra:
             events.append(RawDelta(changed(self._raw, self._whole), changed(self._extra, self._whole)))
-        self._held, self._raw, self._extra = {}, {}, {}
+        self._held, self._raw, self._extra, self._of_calls = {}, {}, {}, {}
         return events
 
     def _of_call(self, event: ToolCallDelta) -> Sequence[StreamEvent]:
         arguments = self._through(event.index, event.arguments)
-        extra = changed(event.extra, self._whole)
-        if arguments or event.id or event.name or extra:
-            return [replace(event, arguments=arguments, extra=extra)]
+        if event.extra:
+            self._of_calls[event.index] = joined_extra(self._of_calls.get(event.index, {}), event.extra)
+        if arguments or event.id or event.name:
+            return [ToolCallDelta(event.index, event.id, event.name, arguments)]
         return []
 
     def _through(self, of: str | int, text: str) -> str:

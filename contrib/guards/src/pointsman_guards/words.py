@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import regex
@@ -18,10 +19,12 @@ from pointsman.plugin import (
     Refused,
     StreamFilter,
 )
+from pointsman_guards.patterns import WORD_BEGINS, WORD_ENDS
 from pointsman_guards.redact import Pattern
 from pointsman_guards.screen import Found, Held, Screen
 from pointsman_guards.texts import HeldStream, aside, changed
 
+_SPACE = r"\s{1,10}"
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 
@@ -61,9 +64,7 @@ class Words(Guard):
         self._say = settings.say
         patterns = {f"patterns[{n}]": text for n, text in enumerate(settings.patterns)}
         if settings.words:
-            # The longest first: where one begins another, either refuses, and the list is one pattern.
-            listed = sorted(map(_spaced, settings.words), key=len, reverse=True)
-            patterns["words"] = rf"(?<!\w)(?:{'|'.join(listed)})(?!\w)"
+            patterns["words"] = f"{WORD_BEGINS}(?:{_any_of(settings.words)}){WORD_ENDS}"
         self._screen = Screen(patterns, ignore_case=True, patience=settings.patience)
 
     async def before(self, request: Any, call: GuardCall, /) -> Any:
@@ -97,9 +98,30 @@ class Words(Guard):
         raise Refused(self._say or "the answer holds what the guard `words` does not let through")
 
 
-def _spaced(word: str) -> str:
-    """`word` as a pattern, in which any white space, up to 10 characters of it, will do for a space."""
-    return r"\s{1,10}".join(map(regex.escape, word.split()))
+_LEVELS = 8
+
+
+def _any_of(words: Sequence[str]) -> str:
+    """A pattern for each of `words`; any white space, up to 10 characters of it, will do for a space."""
+    spelled = (" ".join(word.split()) for word in words)
+    return _alike([[_SPACE if each == " " else regex.escape(each) for each in word] for word in spelled])
+
+
+def _alike(words: Sequence[Sequence[str]], levels: int = _LEVELS) -> str:
+    """A pattern for each of `words`, where those that begin alike are one branch.
+
+    In a row each of 10,000 words would be tried at every place of a text, which took 10 us a character.
+    """
+    if levels == 0 or len(words) == 1:
+        # The longest first: where one begins another, either refuses.
+        return "|".join("".join(word) for word in sorted(words, key=len, reverse=True))
+    branches: dict[str, list[Sequence[str]]] = {}
+    for word in words:
+        branches.setdefault(word[0] if word else "", []).append(word[1:])
+    longest_first = sorted(branches.items(), reverse=True)
+    return "|".join(
+        f"{begins}(?:{_alike(rest, levels - 1)})" if begins else "" for begins, rest in longest_first
+    )
 
 
 FACTORY = GuardFactory("words", WordsSettings, Words)

@@ -39,14 +39,18 @@ class Asking:
         left = call.deadline - self._clock.now()
         if left <= 0:
             raise DeadlineExceeded("the time for the choice was over before a model was asked")
-        options = {"timeout": left, "caller": call.caller, "tags": _labelled(call), **options}
-        # Whatever the selector says besides: what may not leave the house does not leave it for a choice.
+        # Whatever the selector says besides: it pays for nobody else, has no more time than the choice, and
+        # what may not leave the house does not leave it for a choice.
+        options["caller"] = call.caller
+        options["tags"] = _labelled(call, options.get("tags") or {})
+        if (wanted := options.get("timeout")) is None or (isinstance(wanted, int | float) and wanted > left):
+            options["timeout"] = left
         options["require"] = merged(as_rule(call.require), as_rule(options.get("require") or {}))
         answer: ChatResponse = await self._router.chat(model, messages, **options)
         return answer
 
 
-def _labelled(call: SelectorCall) -> Mapping[str, str]:
-    """The tags of the request and that of the selector, in place of the last one where there are too many."""
-    kept = islice(call.tags.items(), _TAGS_AT_MOST - 1) if LABEL not in call.tags else call.tags.items()
-    return {**dict(kept), LABEL: call.model}
+def _labelled(call: SelectorCall, more: Mapping[str, str]) -> Mapping[str, str]:
+    """The tags of the request, `more`, and that of the selector, without the last ones that are too many."""
+    others = {name: text for name, text in {**call.tags, **more}.items() if name != LABEL}
+    return {**dict(islice(others.items(), _TAGS_AT_MOST - 1)), LABEL: call.model}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
@@ -16,7 +16,8 @@ from pointsman.execution.time_limits import deadline_passed
 from pointsman.guard import Answered, GuardCall
 from pointsman.requests.parsing import checked
 from pointsman.routing.entrance import ConfiguredGuard
-from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Request
+from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Request, ToolCall
+from pointsman.wire.token_usage import unsound
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
@@ -141,6 +142,8 @@ def wrong_answer(request: Request, answered: Answered) -> Wrong:
         return f"returned a {type(response).__name__} as the answer, expected a {kind.__name__}"
     if answered.result not in ("answered", "cached"):
         return f"returned an answer whose result is {answered.result!r:.50}, expected 'answered' or 'cached'"
+    if (wrong := unsound(response.usage)) is not None:
+        return f"returned an answer whose usage {wrong}"
     return _other_count(_count(request), _count(response)) or _unsound(response)
 
 
@@ -174,14 +177,28 @@ def _other_count(wanted: int, got: int) -> Wrong:
     return None if got == wanted else f"returned {got} texts or vectors in place of {wanted}"
 
 
-_TEXTS = {"text": str, "reasoning": str | None, "refusal": str | None}
+_SOUND = {
+    "text": str,
+    "reasoning": str | None,
+    "refusal": str | None,
+    "tool_calls": list | tuple,
+    "reasoning_blocks": list | tuple,
+    "extra": Mapping,
+    "model": str,
+    "id": str,
+}
 
 
 def _unsound(response: Response) -> Wrong:
-    """What is wrong with the texts of an answer."""
-    for name, kind in _TEXTS.items() if isinstance(response, ChatResponse) else ():
+    """What is wrong with the members of an answer that its events would say, too."""
+    if not isinstance(response, ChatResponse):
+        return None
+    for name, kind in _SOUND.items():
         if not isinstance(value := getattr(response, name), kind):
             return f"returned an answer whose `{name}` is a {type(value).__name__}"
+    for call in response.tool_calls:
+        if type(call) is not ToolCall or {type(call.id), type(call.name), type(call.arguments)} != {str}:
+            return f"returned an answer with a tool call that is none, a {type(call).__name__}"
     return None
 
 

@@ -28,6 +28,7 @@ _PREFIX = f"{PROJECT}."
 
 OTHER_GROUPS = frozenset({"pointsman.contracts"})
 """Groups of ours that no plugins are in: what the kit looks for."""
+_TAKEN_FOR_OURS = {PROJECT}.union(*((kind.group.replace(".", "_"), kind.hook) for kind in KINDS.values()))
 
 StateOfOthers = Literal["left out", "denied", "not allowed"]
 
@@ -170,10 +171,10 @@ def _allowed(environ: Mapping[str, str]) -> frozenset[str] | None:
 
 def _claims_of(distribution: Distribution) -> Iterator[Claim]:
     # Parsing the entry points of all that is installed would take as long as the rest of a build.
-    if _PREFIX not in (distribution.read_text("entry_points.txt") or ""):
+    if PROJECT not in (distribution.read_text("entry_points.txt") or ""):
         return
     kinds = {kind.group: kind.name for kind in KINDS.values()}
-    ours = [each for each in distribution.entry_points if each.group.startswith(_PREFIX)]
+    ours = [each for each in distribution.entry_points if _is_meant(each.group)]
     if ours := [each for each in ours if each.group not in OTHER_GROUPS]:
         about = _about(distribution)
         for entry_point in ours:
@@ -185,6 +186,13 @@ def _claims_of(distribution: Distribution) -> Iterator[Claim]:
                 entry_point,
                 about.requires,
             )
+
+
+def _is_meant(group: str) -> bool:
+    """Whether it is a group of ours, or what is taken for one: `pointsman-auth`, the name of a hook."""
+    if group.startswith(_PREFIX):
+        return True
+    return group.startswith(PROJECT) and group.replace("-", "_") in _TAKEN_FOR_OURS
 
 
 class _About(Struct, frozen=True):
@@ -208,7 +216,9 @@ def _about(distribution: Distribution) -> _About:
     if "Name" in said and "Version" in said:
         return _About(said["Name"], said["Version"], requires)
     about = distribution.metadata  # parsed anew each time that it is asked for
-    return _About(about["Name"], about["Version"], requires)
+    # An uninstall that was broken off leaves entry points without the rest.
+    name = about["Name"] or _directory(distribution).partition("-")[0]
+    return _About(name, about["Version"] or "unknown", requires)
 
 
 _OF_THE_CORE = rf"{CORE}\b *(?![-_.\w])."
@@ -221,6 +231,9 @@ def _directory(distribution: Distribution) -> str:
 
 
 def short(error: BaseException) -> str:
-    """The kind of `error` and the first line of its text."""
-    lines = str(error).strip().splitlines()
+    """The kind of `error` and the first line of its text, where it has one."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # somebody else's exception: it may not even say what it is
+        lines = []
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -168,7 +168,7 @@ class RuleReports:
         error = call.excinfo.value
         plain = isinstance(error, AssertionError | pytest.fail.Exception)
         thorough = self._config.get_verbosity() > 1 or self._config.getoption("tbstyle") in ("long", "native")
-        traceback = "" if plain else str(call.excinfo.getrepr(style="short", tbfilter=_from_the_rule_on))
+        traceback = "" if plain else _traceback_of(error, call.excinfo)
         return Broken(
             rule,
             found_by(error),
@@ -191,16 +191,46 @@ def _chosen(asked: set[str], items: Sequence[pytest.Item]) -> list[pytest.Item]:
     ]
 
 
+_MOST_SHOWN = 5
+
+
 def found_by(error: BaseException) -> str:
     """What an exception says was found, with what is noted on it, such as an example of hypothesis."""
     if isinstance(error, BaseExceptionGroup):
-        said = "\n".join([str(error), *(f"- {found_by(each)}" for each in error.exceptions)])
+        first = error.exceptions[:_MOST_SHOWN]
+        more = [f"- and {left} more"] if (left := len(error.exceptions) - len(first)) else []
+        said = "\n".join([str(error), *(f"- {found_by(each)}" for each in first), *more])
     elif isinstance(error, AssertionError | pytest.fail.Exception):
         # What pytest makes of the expression helps where nobody wrote what is wrong.
         said = str(error).partition("\nassert ")[0] or "what it asserts is not so"
     else:
-        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        said = f"{type(error).__name__}: {_text_of(error)}".rstrip(": ")
+        if (
+            isinstance(error, Warning) and error.__cause__ is not None
+        ):  # what ended a thread, what nobody raised
+            said = f"{_text_of(error).partition(chr(10))[0]}: {found_by(error.__cause__)}"
     return "\n".join([said, *getattr(error, "__notes__", ())])
+
+
+def _text_of(error: BaseException) -> str:
+    """What it says; the text of a plugin's own exception may raise."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def _traceback_of(error: BaseException, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+    """That of the plugin, from the rule on."""
+    first: BaseException = error
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, Warning) and first.__cause__ is not None:  # its own is all of pytest
+        excinfo = pytest.ExceptionInfo.from_exception(first.__cause__)
+    try:
+        return str(excinfo.getrepr(style="short", tbfilter=_from_the_rule_on))
+    except Exception as failure:  # pytest parses the source anew, and may not be able to
+        return f"no traceback: {type(failure).__name__}: {failure}"
 
 
 def _place(excinfo: pytest.ExceptionInfo[BaseException]) -> str:

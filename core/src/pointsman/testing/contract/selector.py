@@ -48,6 +48,12 @@ class SelectorContract(Contract, terms=True):
     @on_virtual_loop
     async def test_its_reason_says_nothing_of_what_was_asked(self) -> None:
         for request in requests():
+            selector = self.make(MODELS, quotes)
+            try:  # where a model that was asked says again what it was told
+                quoted = picked(await selector.choose(request, candidates(), selector_call(request))).reason
+            except Exception:  # then the default is taken
+                quoted = ""
+            assert CANARY not in quoted, f"the reason says what a model made of the question: {quoted:.200}"
             reason = (await self._pick(request)).reason
             assert isinstance(reason, str), f"the reason is a {type(reason).__name__}, expected text"
             assert CANARY not in reason, f"the reason says what was asked: {reason}"
@@ -159,6 +165,11 @@ def picked(given: object) -> Selection:
     assert made.name in MODELS, f"picked {made.name!r:.100}, which is none of {', '.join(MODELS)}"
     assert isinstance(made, Selection)
     return made
+
+
+async def quotes(_call: SelectorCall, _model: str, messages: Any, /, **_options: Any) -> ChatResponse:
+    """An `ask` that is answered with what it was asked."""
+    return ChatResponse(f"small, for it says: {messages}")
 
 
 def answers(text: str) -> Ask:

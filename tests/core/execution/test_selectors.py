@@ -176,6 +176,28 @@ def test_a_selector_that_is_late_leaves_the_default_after_its_own_time() -> None
     run(main())
 
 
+def test_a_selector_that_keeps_the_loop_to_itself_for_longer_is_late_too() -> None:
+    def slow(*_given: object) -> str:
+        asyncio.get_running_loop().now += 3.0  # type: ignore[attr-defined]  # and no timer of it rings
+        return "small"
+
+    async def main() -> None:
+        async with made(slow, default="large", select_within="500ms") as r:
+            told = selected(r)
+            assert (await r.chat("auto", "hi")).deployment == "b/x"
+            assert (told[0].failed, told[0].reason) == (True, "the selector did not pick within 0.5 s")
+
+    run(main())
+
+
+async def test_the_reason_of_a_selector_steers_no_terminal() -> None:
+    async with made(lambda *_given: Selection("small", "\x1b[2Jeasy\n")) as r:
+        told = selected(r)
+        await r.chat("auto", "hi")
+
+    assert told[0].reason == r"\x1b[2Jeasy\n"
+
+
 async def test_a_caller_that_is_cancelled_while_the_selector_works_ends_as_cancelled() -> None:
     waiting = asyncio.Event()
 

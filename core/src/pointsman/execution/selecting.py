@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from pointsman._internal.plugin_errors import fault, is_own
+from pointsman._internal.printable import printable_line
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import writable
 from pointsman.events import ModelSelected
@@ -75,7 +76,8 @@ async def _chosen(
             raise
         fault("selector", selector.name, "choose", error, scrub=scrub)
         return Picked(selector.default, f"the selector failed: {type(error).__name__}", failed=True)
-    if limit.over():
+    # The clock is asked, too: a selector that kept the loop to itself was not interrupted.
+    if limit.over() or execution.now() >= until:
         return _late(selector)
     choice = verdict(given, selector)
     if choice.failed:
@@ -99,5 +101,5 @@ def verdict(given: object, selector: ConfiguredSelector) -> Picked:
     elif name not in selector.of:
         did = f"picked {name!r:.100}, which is none of {', '.join(selector.of)}"
     else:
-        return Picked(name, writable(reason[:_LONGEST_REASON]))
+        return Picked(name, printable_line(writable(reason[:_LONGEST_REASON])))
     return Picked(selector.default, f"the selector {did}", failed=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.contrib.guards.test_guards import guard
 
 from pointsman import ConfigError, MidStreamError, Refused, RequestEnded, Router
 from pointsman.testing import Scripted, ScriptedAnswer
-from pointsman.testing.contract import GuardContract
+from pointsman_guards.contracts import OfCache, OfRedact, OfSize, OfWords
 
 KEY = "sk-" + "a1B2" * 6
 MAIL = "anna@example.org"
@@ -148,21 +147,17 @@ def test_wrong_settings_are_named_at_their_place() -> None:
     assert "bounds nothing" in said
 
 
-class TestCache(GuardContract):
-    def make(self):
-        return guard("cache")
+class TestCache(OfCache):
+    pass
 
 
-class TestRedact(GuardContract):
-    def make(self):
-        return guard("redact")
+class TestRedact(OfRedact):
+    pass
 
 
-class TestWords(GuardContract):
-    def make(self):
-        return guard("words", words=["forbidden"])
+class TestSize(OfSize):
+    pass
 
 
-class TestSize(GuardContract):
-    def make(self):
-        return guard("size", messages=100)
+class TestWords(OfWords):
+    pass

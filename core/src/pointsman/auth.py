@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pointsman.http.client import Client, Endpoint
 
 _MASK = "***"
-_FOREVER = 1e100
-"""Seconds. A whole number beyond what a float can hold would fail where it is reckoned with."""
 
 
 class Secret:
@@ -34,7 +32,7 @@ class Secret:
     __slots__ = ("_value", "ends")
 
     def __init__(self, value: str, ends: float | None = None) -> None:
-        if ends is not None and not -_FOREVER < ends < _FOREVER:
+        if ends is not None and not -1.7e308 < ends < 1.7e308:  # what a float can hold
             raise ValueError("a secret ends at an instant of the clock, a number of seconds; None: not known")
         self._value = value
         self.ends = ends

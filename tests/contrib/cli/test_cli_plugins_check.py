@@ -79,6 +79,7 @@ def test_rules_are_listed_and_those_that_are_broken_explained(cli, told) -> None
         ([checked("ACME-01", "held"), CheckNote("it crashed", fault=True)], 1),
         ([], 1),
         ([CheckImpossible("no distribution 'acme' is installed here")], 2),
+        ([checked("ACME-01", "skipped", "not today")], 2),
     ],
 )
 def test_the_exit_code_says_whether_all_is_well(cli, told, events: list[object], code: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,7 @@ async def test_a_router_that_is_not_entered_goes_on_without_services_that_cannot
         ),
         (lambda _context: object(), "made a object, which has no method start()"),
         (lambda _context: 1 / 0, "test_services:Offering failed: ZeroDivisionError; the log says more"),
+        (lambda _context: sys.exit(1), "test_services:Offering failed: SystemExit; the log says more"),
     ],
 )
 def test_what_a_factory_makes_is_checked_when_the_configuration_is(make: Make, said: str) -> None:

@@ -88,11 +88,14 @@ def test_auto_takes_the_transport_of_the_highest_rank_that_refuses_nothing_whoev
     assert taken or isinstance(made, H1Transport)
 
 
-def test_a_transport_that_fails_when_it_is_asked_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [KeyError("nothing here"), SystemExit("nothing here")])
+def test_a_transport_that_fails_when_it_is_asked_is_passed_over(
+    caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
     class Failing(Offered):
         @property
         def why(self) -> str | None:
-            raise KeyError("nothing here")
+            raise error
 
         @why.setter
         def why(self, why: str | None) -> None:

@@ -80,7 +80,7 @@ class Transports:
                 # Somebody's broken plugin must not stop a router that can do without.
                 log.warning("transport 'auto' passes over one: %s", self._scrubber.text(error.message))
                 continue
-            except OWN as error:
+            except (*OWN, SystemExit) as error:
                 fault("transport", name, "refuses", error, scrub=self._scrubber.text)
                 continue
             if factory.rank > 0:

@@ -59,7 +59,8 @@ def command(asked: Asked, distribution: str, tests: Sequence[Path], rules: Seque
         raise Failed(str(error), code=USAGE) from None
     broken = [each for each in checked if each.result == "broken"]
     faults = [each.text for each in remarks if each.fault]
-    ok = not broken and not faults and bool(checked)
+    tried = [each for each in checked if each.result != "skipped"]  # a contract may skip all of its rules
+    ok = not broken and not faults and bool(tried)
     if asked.json:
         told_as = {"distribution": distribution, "ok": ok, "rules": checked, "remarks": remarks}
         print_json(told_as)
@@ -68,6 +69,8 @@ def command(asked: Asked, distribution: str, tests: Sequence[Path], rules: Seque
         for remark in remarks:
             say(f"{'error' if remark.fault else 'not tried'}: {remark.text}")
         say(f"{distribution}: {_summary(checked)}")
+    if checked and not tried and not faults:
+        return USAGE
     return None if ok else FAILED
 
 

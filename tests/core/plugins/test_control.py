@@ -423,6 +423,7 @@ def test_a_section_of_a_denied_plugin_is_refused_with_the_reason(install: Instal
         ({"deny": ["pointsman-ollama"]}, "plugins.deny[0]: is one of pointsman's own"),
         ({"pin": {"x": 1.2}}, "plugins.pin.x: expected text, not a number; write it in quotes"),
         ({"pin": {"x": ">=1"}}, "plugins.pin.x: expected one version, such as 1.2.0"),
+        ({"pin": {"x": "0a" * 32}}, f"plugins.pin.x: is what stands after sha256:; write sha256:{'0a' * 32}"),
         ({"pin": {"x": "sha256:12"}}, "plugins.pin.x: expected sha256: and 64 digits"),
     ],
 )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def _pin(pin: str) -> str:
     from pointsman.plugins.control import HASH
 
+    if re.fullmatch(r"[0-9a-f]{64}", pin):  # as the list shows it; it may look like a version
+        raise ValueError(f"is what stands after {HASH}; write {HASH}{pin}")
     if pin.startswith(HASH):
         if not re.fullmatch(r"[0-9a-f]{64}", pin.removeprefix(HASH)):
             raise ValueError(

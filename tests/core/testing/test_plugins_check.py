@@ -380,6 +380,15 @@ def test_one_that_is_not_installed_is_refused_with_what_was_meant() -> None:
         next(check("pointsman-olama"))
 
 
+def test_so_it_is_beside_what_an_uninstall_left_that_was_broken_off(path: Path) -> None:
+    left = path / "left-1.0.dist-info"
+    left.mkdir()
+    (left / "entry_points.txt").write_text("[pointsman.providers]\nleft = left:plugin\n")
+
+    with pytest.raises(CheckImpossible, match="did you mean 'pointsman-ollama'"):
+        next(check("pointsman-olama"))
+
+
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(CheckImpossible, match="--rule: none of these tests is 'PLUGIN-99'"):
         list(check("pointsman-ollama", rules=["PLUGIN-99"]))

@@ -155,9 +155,11 @@ def _found(name: str) -> Distribution:
         return distribution(name)
     except (PackageNotFoundError, ValueError):
         offering = {
-            each.metadata["Name"]
+            known
             for each in distributions()
             if "pointsman." in (each.read_text("entry_points.txt") or "")
+            # An uninstall that was broken off leaves entry points and no name.
+            and (known := each.metadata["Name"])
         }
         hint = did_you_mean(name, offering, what="those with plugins")
         raise LookupError(

@@ -162,6 +162,14 @@ def test_a_model_with_a_selector_is_listed_and_shown_with_what_that_can_pick(cli
     )
 
 
+def test_the_status_says_what_a_selector_picks(cli, servers) -> None:
+    servers.configure(servers.add("ollama", name="gpu"), more=AUTO)
+
+    told = cli("status").out.splitlines()
+
+    assert told[-1] == "auto: the selector rules picks one of assistant, cloud; assistant by default"
+
+
 def test_explain_says_what_a_selector_could_pick_and_where_its_default_goes(cli, servers) -> None:
     servers.configure(servers.add("ollama", name="gpu"), more=AUTO)
 

@@ -74,6 +74,19 @@ def test_its_settings_reach_its_factory_which_may_stand_around_another(given: di
     assert {(each.over, each.path) for each in plugin.made} == {("canned", Path("calls"))}
 
 
+class Mirror(PointsmanSpec):
+    """Stands around itself."""
+
+    @hookimpl
+    def pointsman_transports(self) -> list[TransportFactory]:
+        return [TransportFactory("mirror", None, lambda context: context.inner("mirror"))]
+
+
+def test_a_transport_that_stands_around_itself_is_said_to_have_no_end() -> None:
+    with pytest.raises(ConfigError, match="around each other without end: mirror > mirror > mirror"):
+        Router.from_config(configuration("mirror"), plugins=[Mirror()])
+
+
 @pytest.mark.parametrize(
     ("transport", "said"),
     [

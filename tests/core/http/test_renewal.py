@@ -582,6 +582,11 @@ class Raising(Tokens):
         raise ZeroDivisionError
 
 
+class Broken(Tokens):
+    def current(self) -> Secret:
+        return Secret("two\nlines")
+
+
 class Sync(Tokens):
     def refresh(self) -> Any:  # type: ignore[override]
         return None
@@ -593,6 +598,7 @@ class Sync(Tokens):
         (NoneAtAll(), "raised NotReady from current(), and has no refresh()"),
         (Numbers(), "returned a int from current(), expected a Secret or None"),
         (Raising(), "failed in current(): ZeroDivisionError"),
+        (Broken(), "gave what no header can hold: the value of header 'authorization' has a line break"),
         (Sync(), "returned a NoneType from refresh(), which cannot be awaited: make it async"),
     ],
 )

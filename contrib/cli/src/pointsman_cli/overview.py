@@ -72,6 +72,14 @@ def print_deployments(
             print_text(f"{name}: {queue['waiting']} waiting for room, one goes every {queue['pace']:.1f} s")
 
 
+def print_selectors(selectors: Mapping[str, Facts]) -> None:
+    """A line for each model whose requests go to others, as a selector picks."""
+    for name, each in selectors.items():
+        of = ", ".join(each["of"])
+        picks = f"the selector {each['selector']} picks one of {of}"
+        print_text(f"{name}: {picks}; {each['default']} by default")
+
+
 def _print_groups(models: Mapping[str, Facts], health: Mapping[str, Facts], *, wide: bool) -> None:
     deployments = [each for model in models.values() for each in model["deployments"]]
     columns = {

@@ -18,6 +18,9 @@ from pointsman.transports.options import TransportOptions, TransportUnavailable
 if TYPE_CHECKING:
     from pointsman.build.tracing import Trace
 
+_DEEPEST = 16
+"""Transports around each other; who stands around itself has no end."""
+
 
 class Transports:
     """Makes transports of what plugins offer."""
@@ -30,12 +33,26 @@ class Transports:
         self._contexts = contexts
         self._scrubber = scrubber
 
-    def open(self, name: str, options: TransportOptions, settings: Any = None, *, place: KeyPath = ()) -> Any:
+    def open(
+        self,
+        name: str,
+        options: TransportOptions,
+        settings: Any = None,
+        *,
+        place: KeyPath = (),
+        around: tuple[str, ...] = (),
+    ) -> Any:
         """The transport of that name; one that is given no settings has the defaults of its model.
+
+        Args:
+            around: those that it is to stand within, the outermost first.
 
         Raises: TransportUnavailable.
         """
         did: str | None
+        if len(around) > _DEEPEST:
+            chain = " > ".join(around[:3])
+            raise TransportUnavailable(f"transports stand around each other without end: {chain} > …")
         try:
             factory = self._plugins.transport(name)
             if (refusal := factory.refuses(options)) is not None:
@@ -46,7 +63,7 @@ class Transports:
                 name,
                 settings,
                 options=options,
-                inner=partial(self.open, options=options, place=place),
+                inner=partial(self.open, options=options, place=place, around=(*around, name)),
                 candidates=partial(self.candidates, options),
             )
             make = partial(factory.make, context)

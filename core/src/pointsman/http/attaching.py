@@ -82,7 +82,7 @@ class Attaching:
         if self._renewal.sign is not None:
             return self._signed(self._renewal.sign, template, values, content), ()
         if secret is not self._secret:
-            self._fields = {} if secret is None else raw_fields(self._authorize(secret.reveal()))
+            self._fields = {} if secret is None else self._attached(secret)
             self._secret = secret
             self._made.clear()
         if not self._fields.keys().isdisjoint(template.own):
@@ -93,6 +93,14 @@ class Attaching:
                 self._made.clear()
             made = self._made[template] = self._with(template, self._fields)
         return made, values
+
+    def _attached(self, secret: Secret) -> dict[bytes, bytes]:
+        """The fields that carry `secret`. Raises PluginError: nobody who asked is to blame for it."""
+        try:
+            return raw_fields(self._authorize(secret.reveal()))
+        except InvalidRequest as error:
+            did = f"gave what no header can hold: {error.message}"
+        raise self._errors.auth_fault("current", did)
 
     def _signed(
         self,

@@ -50,9 +50,7 @@ class Transports:
         Raises: TransportUnavailable.
         """
         did: str | None
-        if len(around) > _DEEPEST:
-            chain = " > ".join(around[:3])
-            raise TransportUnavailable(f"transports stand around each other without end: {chain} > …")
+        _refuse_endless(around)
         try:
             factory = self._plugins.transport(name)
             if (refusal := factory.refuses(options)) is not None:
@@ -105,3 +103,9 @@ class Transports:
         if not able:
             raise TransportUnavailable(max(why)[1] if why else "no transport is installed that can be chosen")
         return [name for _, name in sorted(able)]
+
+
+def _refuse_endless(around: tuple[str, ...]) -> None:
+    if len(around) > _DEEPEST:
+        chain = " > ".join(around[:3])
+        raise TransportUnavailable(f"transports stand around each other without end: {chain} > …")

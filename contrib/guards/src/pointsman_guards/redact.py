@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pointsman.plugin import (
     ChatRequest,
@@ -19,12 +19,11 @@ from pointsman.plugin import (
     StreamFilter,
 )
 from pointsman_guards.patterns import BEGINS, PERSONAL, REALLY, SECRETS
-from pointsman_guards.screen import Found, Held, Screen, checked
+from pointsman_guards.screen import Found, Held, Pattern, Screen
 from pointsman_guards.texts import HeldStream, answer_changed, aside, changed
 
 Request = ChatRequest | GenerateRequest | EmbedRequest
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Pattern = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(checked)]
 
 
 class RedactSettings(BaseModel):

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from re import _parser  # type: ignore[attr-defined]  # the one that says how long a match can be
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import regex
+from pydantic import AfterValidator, Field
 
 LONGEST = 16_384
 """Characters of the longest match that a pattern may have."""
@@ -42,9 +43,7 @@ def checked(pattern: str) -> str:
         parsed = _parser.parse(pattern)
         least, most = parsed.getwidth()
         regex.compile(pattern)
-    except (regex.error, OverflowError, RecursionError, ValueError) as error:
-        raise ValueError(f"is no regular expression: {error}") from None
-    except Exception as error:  # `re.error` has two names, and one of them is deprecated
+    except Exception as error:  # `re.error` has two names, one of them deprecated, and there are others
         raise ValueError(f"is no regular expression: {error}") from None
     if least == 0:
         raise ValueError("it can match nothing, and so would match everywhere")
@@ -62,6 +61,10 @@ class _Open(NamedTuple):
     pattern: Any
     reach: int
     begins: Any = _ANY
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(checked)]
+"""A pattern in settings."""
 
 
 class Screen:

@@ -20,8 +20,7 @@ from pointsman.plugin import (
     StreamFilter,
 )
 from pointsman_guards.patterns import WORD_BEGINS, WORD_ENDS
-from pointsman_guards.redact import Pattern
-from pointsman_guards.screen import Found, Held, Screen
+from pointsman_guards.screen import Found, Held, Pattern, Screen
 from pointsman_guards.texts import HeldStream, aside, changed
 
 _SPACE = r"\s{1,10}"

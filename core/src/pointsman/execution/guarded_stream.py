@@ -9,7 +9,7 @@ from pointsman.errors import CallError, Outcome
 from pointsman.execution.accounting import end_attempt
 from pointsman.execution.execution import Execution
 from pointsman.execution.filtering import Filters
-from pointsman.execution.guards_at_work import GuardAtWork, without_old_raw
+from pointsman.execution.guards_at_work import SAID, GuardAtWork, without_old_raw
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.routing.lease import Lease
 from pointsman.types import (
@@ -86,10 +86,6 @@ class FilteredAttempt(StreamAttempt):
         self.ready.extend(events)
 
 
-_TOLD = ("text", "reasoning", "reasoning_blocks", "refusal", "tool_calls", "extra")
-"""What of an answer its events say, and guards may change."""
-
-
 class AnsweredStream:
     """The answer that a guard had, told as a stream. It is whole from the start.
 
@@ -104,7 +100,7 @@ class AnsweredStream:
         self.told = Assembly()
         events = [*filters.feed(events_of(response)), *filters.end()]
         self.told.extend(events)
-        told, names = self.told.response(), (*_TOLD, "finish_reason", "native_finish_reason")
+        told, names = self.told.response(), (*SAID, "finish_reason", "native_finish_reason")
         given = replace(response, **{name: getattr(told, name) for name in names})
         self.response = without_old_raw(response, given)
         self.ready = deque([*events, Done(self.response)])

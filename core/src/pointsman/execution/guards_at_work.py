@@ -202,14 +202,14 @@ def _unsound(response: Response) -> Wrong:
     return None
 
 
-_SAID = ("text", "reasoning", "reasoning_blocks", "refusal", "tool_calls", "extra", "vectors")
-"""What of an answer its `raw` says, too."""
+SAID = ("text", "reasoning", "reasoning_blocks", "refusal", "tool_calls", "extra")
+"""What of an answer its events say, and its `raw`, and what guards may change."""
 
 
 def without_old_raw(response: R, given: R) -> R:
     """`given`, without what the upstream sent where a guard changed what that says."""
     if given is response or given.raw is None or given.raw is not response.raw:
         return given
-    names = [name for name in _SAID if name in given.__struct_fields__]
+    names = SAID if isinstance(given, ChatResponse) else ("vectors",)
     changed = any(getattr(given, name) != getattr(response, name) for name in names)
     return replace(given, raw=None) if changed else given

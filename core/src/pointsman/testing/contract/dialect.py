@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
-import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,7 +16,7 @@ from pointsman.errors import ConfigError
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
-from pointsman.testing.contract.watching import Quiet
+from pointsman.testing.contract.watching import Quiet, files_refused
 
 _OTHERS: dict[str, Mapping[str, Any]] = {
     "": {},
@@ -116,19 +114,9 @@ class DialectContract(Contract, terms=True):
             assert first.data == second.data, "the same document says something else the second time"
 
     @rule("DIALECT-08", "A check of a file would open others, or ask a server that is not up yet.")
-    def test_reading_opens_nothing_and_says_nothing(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        opened: list[str] = []
-
-        def refuse(*given: object, **_named: object) -> NoReturn:
-            opened.append(repr(given[0]))
-            raise OSError("this contract lets no dialect open a file")
-
+    def test_reading_opens_nothing_and_says_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         capsys.readouterr()
-        with Quiet() as quiet, monkeypatch.context() as patch:
-            patch.setattr(builtins, "open", refuse)
-            patch.setattr(io, "open", refuse)
+        with Quiet() as quiet, files_refused() as opened:
             try:
                 for document in self._own():
                     self._read(document)

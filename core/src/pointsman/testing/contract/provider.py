@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import socket
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -31,6 +30,7 @@ from pointsman.testing.contract.sending import SendingTerms
 from pointsman.testing.contract.shapes import ShapeTerms
 from pointsman.testing.contract.subject import PROMPT
 from pointsman.testing.contract.tidiness import TidinessTerms
+from pointsman.testing.contract.watching import network_refused
 from pointsman.testing.loop import run
 from pointsman.testing.replay import CannedReply, ReplayStep, ReplayTransport, provider_for
 from pointsman.types import EmbedRequest, GenerateRequest, Request
@@ -68,18 +68,15 @@ class ProviderContract(
         "PROVIDER-01",
         "A router is built where no event loop runs, and a check of a configuration must reach nobody.",
     )
-    def test_the_factory_makes_a_provider_without_a_loop_and_without_touching_the_network(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for name in ("connect", "connect_ex"):
-            monkeypatch.setattr(socket.socket, name, _no_network)
-        monkeypatch.setattr(socket, "getaddrinfo", _no_network)
+    def test_the_factory_makes_a_provider_without_a_loop_and_without_touching_the_network(self) -> None:
         transport = ReplayTransport()
 
-        provider = provider_for(
-            self.factory, transport, settings=self.settings, base_url=self.base_url, name="gpu1", key=KEY
-        )
+        with network_refused() as wanted:
+            provider = provider_for(
+                self.factory, transport, settings=self.settings, base_url=self.base_url, name="gpu1", key=KEY
+            )
 
+        assert wanted == [], f"making the provider touched the network: {wanted[0]}"
         assert isinstance(provider, Provider), f"the factory made {provider!r}, which is no Provider"
         assert provider.name == "gpu1", "the provider does not know its configured name"
         assert transport.requests == [], "making the provider sent a request"
@@ -283,7 +280,3 @@ class ProviderContract(
                     chain = "".join(traceback.format_exception(error))
                     shown[where] = f"{error} {error!r} {vars(error)!r} {chain}"
         return shown
-
-
-def _no_network(*_: Any, **__: Any) -> NoReturn:
-    raise AssertionError("making the provider touched the network")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
-import io
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -18,7 +16,7 @@ from pointsman.testing.contract.enforcement import Contract
 from pointsman.testing.contract.harness import KEY
 from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.secrecy import secrets
-from pointsman.testing.contract.watching import Quiet
+from pointsman.testing.contract.watching import Quiet, files_refused
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ODD: Sequence[Any] = (None, True, -1, 0.5, "", "other", [], [None], [[]], {}, {"a": None}, {"a": {"a": []}})
@@ -88,19 +86,9 @@ class SectionContract(Contract, terms=True):
             assert first == second, f"{value!r:.200} means something else the second time"
 
     @rule("SECTION-08", "A check of a configuration would do what a start does.")
-    def test_reading_it_opens_nothing_and_says_nothing(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        opened: list[str] = []
-
-        def refuse(*given: object, **_named: object) -> NoReturn:
-            opened.append(repr(given[0]))
-            raise OSError("this contract lets no settings open a file")
-
+    def test_reading_it_opens_nothing_and_says_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         capsys.readouterr()
-        with Quiet() as quiet, monkeypatch.context() as patch:
-            patch.setattr(builtins, "open", refuse)
-            patch.setattr(io, "open", refuse)
+        with Quiet() as quiet, files_refused() as opened:
             for value in self.values:
                 try:
                     self.factory.settings.model_validate(deepcopy(value))

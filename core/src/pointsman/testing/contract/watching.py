@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import gc
+import io
 import os
 import socket
 import sys
@@ -40,6 +42,23 @@ def network_refused() -> Iterator[list[str]]:
                 setattr(owner, name, method)
             else:
                 delattr(owner, name)  # it is inherited
+
+
+@contextmanager
+def files_refused() -> Iterator[list[str]]:
+    """No file is opened meanwhile; gives which ones somebody wanted to open."""
+    wanted: list[str] = []
+
+    def refuse(*given: object, **_named: object) -> NoReturn:
+        wanted.append(repr(given[0]))
+        raise OSError("this contract lets nobody open a file here")
+
+    before = builtins.open, io.open
+    builtins.open = io.open = refuse
+    try:
+        yield wanted
+    finally:
+        builtins.open, io.open = before
 
 
 class Company:

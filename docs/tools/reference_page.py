@@ -26,7 +26,7 @@ WITHDRAW = f"what no release has had may change: remove its lines from {RECORD.n
 
 TOPICS: dict[str, tuple[str, ...]] = {
     "Hooks": ("pointsman.hookspecs", "pointsman.context"),
-    "Providers": ("pointsman.provider", "pointsman.http.provider_base"),
+    "Providers": ("pointsman.provider", "pointsman.original", "pointsman.http.provider_base"),
     "Sources of credentials": ("pointsman.auth",),
     "Retry policies": ("pointsman.retry", "pointsman.resilience.retry_budget"),
     "Strategies": ("pointsman.strategy", "pointsman.builtin.strategies"),
@@ -34,6 +34,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Selectors": ("pointsman.selector",),
     "Audit sinks": ("pointsman.audit",),
     "Transports": ("pointsman.transports",),
+    "Surfaces": ("pointsman.surface",),
     "Services": ("pointsman.service",),
     "Sections": ("pointsman.section", "pointsman.units"),
     "Dialects": ("pointsman.dialect",),

@@ -22,8 +22,8 @@ ORDER = """
     _internal types text_messages
     events event_log wire
     auth strategy resilience retry
-    requests
-    provider transports http audit guard selector service section dialect hookspecs
+    original requests
+    provider transports http audit guard selector service surface section dialect hookspecs
     control builtin plugins
     config
     routing execution build

@@ -89,7 +89,7 @@ SHOWN: Mapping[str, str] = {
     "ProviderFactory.key_variable": "the name of a variable",
 }
 SECRETIVE = re.compile(r"url|proxy|headers|cookie|secret|passw|credential|auth|(?:^|_)key")
-PRIVATE = ("Outgoing.body",)
+PRIVATE = ("Original.body", "Original.query", "Outgoing.body", "SurfaceRequest.body", "SurfaceRequest.query")
 """What holds no secret of ours, and is shown to nobody all the same."""
 
 
@@ -122,10 +122,16 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
     assert hidden == {
         "Endpoint.base_url",
         "Endpoint.headers",
+        "Original.body",
+        "Original.headers",
+        "Original.query",
         "Outgoing.body",
         "Outgoing.headers",
         "Outgoing.url",
         "ProviderContext.base_url",
+        "SurfaceRequest.body",
+        "SurfaceRequest.headers",
+        "SurfaceRequest.query",
         "TransportOptions.proxy",
     }
 

@@ -39,6 +39,7 @@ _HOMES = {
     "pointsman.http.framing": "JsonLineFramer LineFramer MAX_LINE SseEvent SseFramer",
     "pointsman.http.headers": "bearer",
     "pointsman.http.provider_base": "HttpProvider PerOptions",
+    "pointsman.original": "Original",
     "pointsman.provider": "Call Provider ProviderContext ProviderFactory",
     "pointsman.resilience.retry_budget": "BudgetSettings",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
@@ -51,6 +52,10 @@ _HOMES = {
         ConfiguredMember Member Price Residency RichMember Sample Strategy StrategyContext
         StrategyFactory
     """,
+    "pointsman.surface": """
+        SurfaceRequest Caller Calls FaultDomain ProblemDetails ProblemKind Route StreamReply Surface
+        SurfaceContext SurfaceFactory Understood WholeReply Writer
+    """,
     "pointsman.text_messages": "TextMessages",
     "pointsman.transports.factory": "TransportContext TransportFactory",
     "pointsman.transports.fair_semaphore": "Slots",
@@ -62,7 +67,7 @@ _HOMES = {
     "pointsman.types": """
         Audio ChatRequest ChatResponse Done EmbedRequest EmbedResponse File FinishReason Finished
         GenerateRequest Image JsonObject Message ModelInfo NOTHING Part RawDelta ReasoningBlock Request
-        ReasoningDelta ReasoningEffort RefusalDelta ResponseFormat Started StreamEvent Text
+        ReasoningDelta ReasoningEffort RefusalDelta Relayed ResponseFormat Started StreamEvent Text
         TextDelta Tool ToolCall ToolCallDelta ToolChoice Usage UsageUpdate replace
     """,
     "pointsman.units": "Duration Percent Rate",

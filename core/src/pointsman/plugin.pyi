@@ -248,6 +248,7 @@ from pointsman.http.framing import (
 from pointsman.http.headers import bearer as bearer
 from pointsman.http.provider_base import HttpProvider as HttpProvider
 from pointsman.http.provider_base import PerOptions as PerOptions
+from pointsman.original import Original as Original
 from pointsman.provider import (
     Call as Call,
 )
@@ -316,6 +317,48 @@ from pointsman.strategy import (
 )
 from pointsman.strategy import (
     StrategyFactory as StrategyFactory,
+)
+from pointsman.surface import (
+    Caller as Caller,
+)
+from pointsman.surface import (
+    Calls as Calls,
+)
+from pointsman.surface import (
+    FaultDomain as FaultDomain,
+)
+from pointsman.surface import (
+    ProblemDetails as ProblemDetails,
+)
+from pointsman.surface import (
+    ProblemKind as ProblemKind,
+)
+from pointsman.surface import (
+    Route as Route,
+)
+from pointsman.surface import (
+    StreamReply as StreamReply,
+)
+from pointsman.surface import (
+    Surface as Surface,
+)
+from pointsman.surface import (
+    SurfaceContext as SurfaceContext,
+)
+from pointsman.surface import (
+    SurfaceFactory as SurfaceFactory,
+)
+from pointsman.surface import (
+    SurfaceRequest as SurfaceRequest,
+)
+from pointsman.surface import (
+    Understood as Understood,
+)
+from pointsman.surface import (
+    WholeReply as WholeReply,
+)
+from pointsman.surface import (
+    Writer as Writer,
 )
 from pointsman.text_messages import TextMessages as TextMessages
 from pointsman.transports.factory import (
@@ -419,6 +462,9 @@ from pointsman.types import (
 )
 from pointsman.types import (
     RefusalDelta as RefusalDelta,
+)
+from pointsman.types import (
+    Relayed as Relayed,
 )
 from pointsman.types import Request as Request
 from pointsman.types import (

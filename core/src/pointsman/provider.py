@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pointsman.auth import Auth, Secret
 from pointsman.context import Context
 from pointsman.errors import Unsupported
+from pointsman.original import Original
 from pointsman.types import (
     ChatRequest,
     ChatResponse,
@@ -36,6 +37,7 @@ class Call(Struct, frozen=True):
         request_id: ours, the same for all attempts of a request.
         attempt: 1 for the first.
         options: the deployment's `options`, for what only this provider type knows.
+        original: the request as its caller wrote it, for `relay` and `relay_stream`; None for other methods.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Call(Struct, frozen=True):
     request_id: str
     attempt: int
     options: Mapping[str, Any]
+    original: Original | None = None
 
     @property
     def client(self) -> Client:
@@ -84,6 +87,8 @@ class Provider:
 
     endpoint: Endpoint | None = None
     """Where the calls go; the router opens one client per deployment for it. None: not over HTTP."""
+    wires: Sequence[str] = ()
+    """The wires in which it takes requests as their callers wrote them: those of `Original.wire`."""
 
     def __init__(self, context: ProviderContext) -> None:
         self.name = context.name
@@ -103,6 +108,18 @@ class Provider:
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         """One vector for each text: n lists of dim floats, in the order of the texts."""
         raise self._unsupported("embedding")
+
+    async def relay(self, request: Request, call: Call) -> ChatResponse | EmbedResponse:
+        """The whole answer to `call.original`, which is in one of `wires`, with its body in `relayed`.
+
+        `request` is what it says now, defaults and what guards made of it included. An error of the caller's
+        making carries the upstream's own words in `body`.
+        """
+        raise self._unsupported("relaying")
+
+    async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
+        """As `relay`, as it comes: the events of each read follow a `Relayed` with its frames."""
+        raise self._unsupported("relaying streams")
 
     async def models(self) -> Sequence[ModelInfo]:
         """The models that the upstream offers, by its own names."""

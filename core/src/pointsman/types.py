@@ -336,7 +336,8 @@ class ChatResponse(Struct, frozen=True):
     The provider fills everything down to `raw`, and `extra`; the router adds where it came from. `model` is
     what the upstream says answered. `native_finish_reason` is the upstream's own word for `finish_reason`.
     `raw` is what the upstream sent; of a stream only what has no place elsewhere, such as citations or
-    pictures. `extra` is what the upstream wants back with the message.
+    pictures. `extra` is what the upstream wants back with the message. `relayed` is the body in the caller's
+    own wire, fit to be sent on, where the provider speaks it and no guard has changed the answer.
     """
 
     text: str = ""
@@ -355,6 +356,7 @@ class ChatResponse(Struct, frozen=True):
     attempts: int = 1
     request_id: str = ""
     extra: JsonObject = NOTHING
+    relayed: bytes = b""
 
     @property
     def message(self) -> Message:
@@ -373,7 +375,10 @@ decoded_when_read(ChatResponse, "raw")
 
 
 class EmbedResponse(Struct, frozen=True):
-    """`vectors`: n lists of dim floats, in the order of the texts; the router adds where they came from."""
+    """`vectors`: n lists of dim floats, in the order of the texts; the router adds where they came from.
+
+    `relayed`: as of `ChatResponse`.
+    """
 
     vectors: Sequence[Sequence[float]]
     usage: Usage = field(default_factory=Usage)
@@ -383,6 +388,7 @@ class EmbedResponse(Struct, frozen=True):
     deployment: str = ""
     attempts: int = 1
     request_id: str = ""
+    relayed: bytes = b""
 
 
 decoded_when_read(EmbedResponse, "raw")
@@ -483,6 +489,17 @@ class RawDelta(StreamEvent, frozen=True):
     kind = "raw"
     raw: JsonObject = NOTHING
     extra: JsonObject = NOTHING
+
+
+class Relayed(StreamEvent, frozen=True, gc=False):
+    """What one read brought of an answer in the caller's own wire: whole frames, fit to be sent on.
+
+    It comes before the events that were read from it, which say the same. Where guards filter the stream
+    there is none.
+    """
+
+    kind = "relayed"
+    data: bytes = b""
 
 
 class UsageUpdate(StreamEvent, frozen=True):

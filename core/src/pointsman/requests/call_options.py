@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from msgspec import Struct, field
 
 from pointsman.errors import InvalidRequest
+from pointsman.original import Original
 from pointsman.requests.checks import expect, expect_one_of, number
 from pointsman.requests.requirements import Requirements, as_rule
 
@@ -32,6 +33,9 @@ class CallOptions(Struct, frozen=True):
         tags: what else events and records are to say of the request: at most 16, names of up to 64 characters
             and values of up to 256. They do not go to the upstream; `metadata` of the request does.
         require: labels that a deployment must carry. What cannot be met is refused, never bent.
+        affinity: the conversation that it belongs to, for strategies that keep one where it was. At most 256
+            characters; "" when nobody says.
+        original: the request as its caller wrote it, for providers that speak its wire.
     """
 
     timeout: float | None = None
@@ -42,6 +46,8 @@ class CallOptions(Struct, frozen=True):
     request_id: str = ""
     tags: Tags = field(default_factory=dict)
     require: Requirements = field(default_factory=dict)
+    affinity: str = ""
+    original: Original | None = None
 
 
 DEFAULT = CallOptions()
@@ -117,4 +123,6 @@ _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "request_id": _id,
     "tags": _tags,
     "require": lambda given, _: as_rule(given),
+    "affinity": _text,
+    "original": lambda given, where: expect(given, where, Original, "an Original, or None"),
 }

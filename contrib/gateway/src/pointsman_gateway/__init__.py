@@ -1,0 +1,1 @@
+"""The router behind an HTTP address, for programs in any language."""

@@ -1,0 +1,1 @@
+"""Limits and openings that several pointsman routers share through Redis."""

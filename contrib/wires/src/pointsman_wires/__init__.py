@@ -1,0 +1,1 @@
+"""The wires of OpenAI, Anthropic and Ollama from the side of the server, for pointsman."""

@@ -1,0 +1,247 @@
+"""Surfaces: APIs that callers speak to a gateway; each is the mirror image of a provider.
+
+A surface is routes whose handlers take a `SurfaceRequest` and give a `WholeReply`, or hand a request that
+they understood to `Calls`, which routes it and answers in the surface's own shape. Sockets, limits of size
+and time, who may ask, headers, callers that go away and shutting down are the gateway's business alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct
+from pydantic import BaseModel
+
+from pointsman.auth import Discreet
+from pointsman.context import Context
+from pointsman.types import ChatResponse, EmbedResponse, Request, StreamEvent
+
+if TYPE_CHECKING:
+    from pointsman.router import Router
+
+FaultDomain = Literal["gateway", "policy", "upstream", "caller"]
+"""Whose doing it is that a call failed: ours, a rule's, an upstream's, or that of whoever called."""
+ProblemKind = Literal[
+    "authentication",
+    "forbidden",
+    "no_route",
+    "method",
+    "unknown_model",
+    "invalid",
+    "unsupported",
+    "context",
+    "content",
+    "refused",
+    "too_large",
+    "rate_limit",
+    "budget",
+    "overloaded",
+    "upstream",
+    "timeout",
+    "internal",
+]
+"""What went wrong, as surfaces tell it apart."""
+
+
+class Caller(Struct, frozen=True):
+    """Who asks.
+
+    Attributes:
+        name: as configured, or as a token says; "" for nobody known.
+        models: the public names that may be asked for; None for all.
+        operator: may run the router, too.
+        labels: what records are to say of its calls.
+    """
+
+    name: str = ""
+    models: frozenset[str] | None = None
+    operator: bool = False
+    labels: Mapping[str, str] = {}
+
+    def may_use(self, model: str) -> bool:
+        """Whether it may ask for `model`."""
+        return self.models is None or model in self.models
+
+
+class ProblemDetails(Struct, frozen=True):
+    """Why there is no answer, for a surface to say in its own shape.
+
+    Attributes:
+        code: the stable code of our error.
+        message: fit for the caller: without addresses and secrets.
+        param: the member of the body that is to blame; "" for none.
+        retry_after: seconds after which it may be different; None when nobody knows.
+        should_retry: whether asking again can help; None where the status says so well enough.
+        body: the upstream's own words, where it speaks the caller's wire and the fault is the caller's.
+        status: the upstream's status that came with `body`.
+    """
+
+    kind: ProblemKind
+    message: str
+    code: str
+    domain: FaultDomain
+    request_id: str = ""
+    param: str = ""
+    retry_after: float | None = None
+    should_retry: bool | None = None
+    body: bytes = b""
+    status: int = 0
+
+
+class SurfaceRequest(Discreet, frozen=True):
+    """One HTTP request, checked: it is complete, within its limits, and from somebody who may ask.
+
+    Attributes:
+        path: as it was asked for, without prefix and query.
+        params: the parts of the path that the route names.
+        headers: by name in lower case.
+        body: as it came; JSON that was found sound where the route expects it.
+        request_id: ours, or the caller's own where that is fit.
+    """
+
+    unshown = ("query", "headers", "body")
+    method: str
+    path: str
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    caller: Caller
+    request_id: str
+
+
+class WholeReply(Struct, frozen=True):
+    """A whole answer; `fields` are those of its head beside the usual ones."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    fields: Mapping[str, str] = {}
+
+
+class StreamReply(Struct, frozen=True, eq=False):
+    """An answer in pieces, each of which is written when it comes.
+
+    Attributes:
+        pieces: closed when the caller has gone away, too.
+        fields: those of its head beside the usual ones.
+        heartbeat: what is written when nothing comes for a while; b"" for nothing.
+        lasting: it never ends by itself, so that it is ended at once when the gateway shuts down.
+    """
+
+    pieces: AsyncIterator[bytes]
+    content_type: str = "text/event-stream; charset=utf-8"
+    status: int = 200
+    fields: Mapping[str, str] = {}
+    heartbeat: bytes = b""
+    lasting: bool = False
+
+
+class Writer(Protocol):
+    """Writes one answer in the caller's wire. Pure: no I/O, no clock; one object for each answer."""
+
+    content_type: str
+    stream_type: str
+
+    def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
+        """The body of a whole answer."""
+
+    def events(self, events: Sequence[StreamEvent]) -> bytes:
+        """What `events`, those that one read brought, are in this wire, whole frames; b"" for nothing.
+
+        `Done`, the last one, brings whatever ends a stream in this wire.
+        """
+
+    def failure(self, problem: ProblemDetails) -> bytes:
+        """What ends a stream that has begun and cannot be finished."""
+
+    def heartbeat(self) -> bytes:
+        """What tells that a silent stream is alive; b"" where the wire has nothing for that."""
+
+
+class Understood(Struct, frozen=True):
+    """A body as a surface read it.
+
+    Attributes:
+        request: in our own words.
+        writer: of its answer.
+        stream: whether it is to be answered as it comes.
+        wire: the name of the wire that the body is in, for providers that speak the same; "" for none.
+        needs_wire: members that no other wire can say and without which the answer would be another: the
+            request goes to providers that speak this wire, or is refused.
+        ignored: members that are left out for others, because the answer is the same without them.
+        opaque: removes from the body what was made by another upstream and is of no use elsewhere: takes the
+            body and the mark of an upstream, and returns the body that may go there. None: there is no such.
+    """
+
+    request: Request
+    writer: Writer
+    stream: bool = False
+    wire: str = ""
+    needs_wire: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+    opaque: Callable[[bytes, str], bytes] | None = None
+
+
+class Calls(Protocol):
+    """What routes requests for surfaces."""
+
+    async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
+        """The answer of a model, or why there is none, in the shape of the surface.
+
+        It never raises for what is wrong with the request, the rules or an upstream.
+        """
+
+
+Handler = Callable[[SurfaceRequest], Awaitable[WholeReply | StreamReply]]
+
+
+class Route(Struct, frozen=True):
+    """One thing that can be asked for.
+
+    Attributes:
+        path: with `{name}` for one part of it and `{name:path}` for what may hold slashes.
+        operator: only for those who may run the router.
+        public: for everybody, without a key.
+        json: its body must be a JSON object.
+        aliases: other paths of the same.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    operator: bool = False
+    public: bool = False
+    json: bool = True
+    aliases: Sequence[str] = ()
+
+
+class SurfaceContext(Context, frozen=True, kw_only=True, eq=False):
+    """What a surface is made from.
+
+    Attributes:
+        router: for what `calls` does not do, such as management; not before the first request.
+        calls: what routes requests.
+    """
+
+    router: Router
+    calls: Calls
+
+
+class Surface(Protocol):
+    """One API."""
+
+    def routes(self) -> Sequence[Route]:
+        """All that can be asked for; called once."""
+
+    def problem(self, problem: ProblemDetails) -> WholeReply:
+        """`problem` in the shape of this API: also for what never reached a handler."""
+
+
+class SurfaceFactory(Struct, frozen=True):
+    """What a surface plugin offers: `make` returns a `Surface`, and opens nothing."""
+
+    name: str
+    settings: type[BaseModel] | None
+    make: Callable[[SurfaceContext], Surface]

@@ -25,6 +25,7 @@ from pointsman_wires.answer_ids import call_id
 from pointsman_wires.encoding import COMMENT, EVENT_STREAM, JSON, data_frame, json_bytes, text_json
 from pointsman_wires.openai_errors import error_frame
 from pointsman_wires.openai_usage import usage_object
+from pointsman_wires.origins import origin
 
 _DONE = b"data: [DONE]\n\n"
 _FINISH: Mapping[FinishReason, str] = {
@@ -229,13 +230,6 @@ _WRITES: Mapping[type[StreamEvent], Callable[[ChatWriter, Any, list[bytes]], Non
     Done: ChatWriter._done,
 }
 _ARGUMENTS = {"function": "arguments", "custom": "input"}
-
-
-def origin(answer: ChatResponse | EmbedResponse) -> dict[str, Any]:
-    """The member `pointsman` of a translated answer: where it came from, when that is known."""
-    if not answer.deployment:
-        return {}
-    return {"pointsman": {"deployment": answer.deployment, "attempts": answer.attempts}}
 
 
 def _mapping(value: Any) -> JsonObject:

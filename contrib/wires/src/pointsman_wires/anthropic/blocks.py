@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import DecodeError
-from msgspec.json import Decoder
-
 from pointsman.plugin import (
     ReasoningBlock,
     ReasoningDelta,
@@ -17,13 +14,12 @@ from pointsman.plugin import (
     ToolCallDelta,
 )
 from pointsman_wires.answer_ids import call_id
+from pointsman_wires.arguments import is_object
 from pointsman_wires.encoding import named_frame, text_json
 
 _TEXT, _THINKING = "text", "thinking"
 _END = b"}}\n\n"
 _CONTENT = (TextDelta, ReasoningDelta, ReasoningBlock, RefusalDelta, ToolCallDelta)
-
-_decode = Decoder().decode
 
 
 class BlockWriter:
@@ -77,12 +73,7 @@ class BlockWriter:
 
     def _may_close(self) -> bool:
         """Whether nothing more can come for the open block: a JSON object that is whole has an end."""
-        if type(self._open) is not int:
-            return True
-        try:
-            return isinstance(_decode("".join(self._arguments)), dict)
-        except (DecodeError, ValueError, RecursionError):
-            return False
+        return type(self._open) is not int or is_object("".join(self._arguments))
 
     def _write(self, event: StreamEvent, out: list[bytes]) -> None:
         _WRITES[type(event)](self, event, out)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import DecodeError, Raw
-from msgspec.json import Decoder, Encoder
+from msgspec.json import Encoder
 
 from pointsman.plugin import (
     ChatResponse,
@@ -20,9 +19,11 @@ from pointsman.plugin import (
     UsageUpdate,
     well_formed,
 )
+from pointsman_wires.answer_ids import call_id
 from pointsman_wires.anthropic.blocks import BlockWriter
 from pointsman_wires.anthropic.problems import error_frame
 from pointsman_wires.anthropic.usages import usage_object
+from pointsman_wires.arguments import as_object
 from pointsman_wires.encoding import EVENT_STREAM, JSON, named_frame
 from pointsman_wires.origins import origin
 
@@ -45,7 +46,6 @@ _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _STOP = named_frame("message_stop", {"type": "message_stop"})
 
 _encode = Encoder().encode
-_decode = Decoder().decode
 
 
 class MessageWriter:
@@ -72,7 +72,7 @@ class MessageWriter:
         return _encode(
             {
                 **self._head(answer.id),
-                "content": _content(answer),
+                "content": _content(answer, self._id),
                 **_ending(answer),
                 "usage": usage_object(answer.usage),
                 **origin(answer),
@@ -134,14 +134,14 @@ def _message_delta(answer: ChatResponse) -> bytes:
     return named_frame("message_delta", {"type": "message_delta", **delta})
 
 
-def _content(answer: ChatResponse) -> list[Any]:
+def _content(answer: ChatResponse, message_id: str) -> list[Any]:
     """Reasoning first, then what was said, then the calls."""
     blocks: list[Any] = [block for block in answer.reasoning_blocks if _is_anthropics(block)]
     if not blocks and answer.reasoning:
         blocks = [{"type": "thinking", "thinking": well_formed(answer.reasoning), "signature": ""}]
     if said := answer.text or answer.refusal:
         blocks.append({"type": "text", "text": well_formed(said)})
-    blocks += map(_tool_use, answer.tool_calls)
+    blocks += (_tool_use(call, message_id) for call in answer.tool_calls)
     return blocks
 
 
@@ -149,20 +149,9 @@ def _is_anthropics(block: JsonObject) -> bool:
     return block.get("type") in ("thinking", "redacted_thinking")
 
 
-def _tool_use(call: ToolCall) -> dict[str, Any]:
-    return {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call.arguments)}
-
-
-def _input(arguments: str) -> Any:
-    """The arguments, as they were written; what is no object is put into one."""
-    text = well_formed(arguments)
-    if not text.strip():
-        return {}
-    try:
-        is_object = isinstance(_decode(text), dict)
-    except (DecodeError, ValueError, RecursionError):
-        is_object = False
-    return Raw(text.encode()) if is_object else {"INVALID_JSON": text}
+def _tool_use(call: ToolCall, message_id: str) -> dict[str, Any]:
+    id = call.id or call_id(message_id, call.index)
+    return {"type": "tool_use", "id": id, "name": call.name, "input": as_object(call.arguments)}
 
 
 def _ending(answer: ChatResponse) -> dict[str, Any]:

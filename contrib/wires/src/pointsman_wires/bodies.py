@@ -63,3 +63,21 @@ def flag_member(given: Mapping[str, Any], name: str, *, default: bool = False) -
     if not isinstance(value, bool):
         raise invalid(f"{name} is no boolean; expected true or false", name)
     return value
+
+
+def count_member(given: Mapping[str, Any], name: str) -> int | None:
+    """The member `name`, a whole number of 1 or more; None where nobody says. Raises InvalidBody."""
+    value = given.get(name)
+    if value is not None and (type(value) is not int or value < 1):
+        raise invalid(f"{name} is no whole number of 1 or more", name)
+    return value
+
+
+def object_member(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The member `name`, an object; an empty one where nobody says. Raises InvalidBody."""
+    value = given.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise invalid(f"{name} is no object", name)
+    return value

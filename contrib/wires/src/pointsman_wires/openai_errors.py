@@ -56,11 +56,11 @@ def problem(details: ProblemDetails) -> WholeReply:
 
 
 def error_object(details: ProblemDetails) -> dict[str, Any]:
-    """The `error` member: all four keys, `code` a text or null; the message names the fault domain."""
+    """The `error` member: all four keys, `code` a text or null."""
     words = _WORDS[details.kind]
     code = details.code if words.code is None else words.code
     return {
-        "message": f"{details.domain}: {details.message}",
+        "message": details.message,
         "type": words.type,
         "param": details.param or words.param or None,
         "code": code or None,

@@ -25,7 +25,7 @@ from pointsman_wires.anthropic.problems import error_frame
 from pointsman_wires.anthropic.usages import usage_object
 from pointsman_wires.arguments import as_object
 from pointsman_wires.encoding import EVENT_STREAM, JSON, named_frame
-from pointsman_wires.origins import origin
+from pointsman_wires.origin import origin
 
 _FINISH = {
     "stop": "end_turn",

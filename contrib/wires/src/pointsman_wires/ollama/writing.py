@@ -26,7 +26,7 @@ from pointsman.plugin import (
 from pointsman_wires.arguments import as_object
 from pointsman_wires.encoding import text_json
 from pointsman_wires.ollama.problems import JSON, error_line
-from pointsman_wires.origins import origin
+from pointsman_wires.origin import origin
 
 LINES = "application/x-ndjson"
 

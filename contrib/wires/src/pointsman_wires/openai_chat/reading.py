@@ -7,7 +7,15 @@ from typing import Any, get_args
 
 from pointsman.plugin import ChatRequest, InvalidRequest, ReasoningEffort, Understood, chat_request
 from pointsman_wires.answer_ids import hex_of
-from pointsman_wires.bodies import blamed, flag_member, invalid, object_of, text_member
+from pointsman_wires.bodies import (
+    blamed,
+    count_member,
+    flag_member,
+    invalid,
+    object_member,
+    object_of,
+    text_member,
+)
 from pointsman_wires.openai_chat.foreign import with_stand_ins
 from pointsman_wires.openai_chat.writing import ChatWriter
 
@@ -63,7 +71,7 @@ def read_members(given: Mapping[str, Any], *, request_id: str, wall: float) -> U
         id=f"chatcmpl-{hex_of(request_id, wall)}",
         created=int(wall),
         model=request.model,
-        include_usage=stream and _include_usage(given),
+        include_usage=stream and object_member(given, "stream_options").get("include_usage") is True,
         logprobs=bool(request.logprobs),
     )
     return Understood(request, writer, stream, WIRE, needs, ignored)
@@ -100,9 +108,7 @@ def _request(given: Mapping[str, Any], needs: list[str], ignored: list[str]) -> 
 
 def _limits(given: Mapping[str, Any], options: dict[str, Any]) -> None:
     for name in ("max_completion_tokens", "max_tokens"):
-        if (limit := given.get(name)) is not None:
-            if type(limit) is not int or limit < 1:
-                raise invalid(f"{name} is not a whole number of 1 or more", name)
+        if (limit := count_member(given, name)) is not None:
             options.setdefault("max_tokens", limit)
     if given.get("repetition_penalty") is not None:
         options.setdefault("repeat_penalty", given["repetition_penalty"])
@@ -148,19 +154,10 @@ def _allowed(choice: Mapping[str, Any], functions: list[Any]) -> tuple[list[Any]
     tools = allowed.get("tools") if isinstance(allowed, dict) else None
     if not isinstance(allowed, dict) or not isinstance(tools, list):
         raise invalid("tool_choice.allowed_tools is not an object with tools", "tool_choice.allowed_tools")
-    names = {_name(each) for each in tools}
+    names = [_name(each) for each in tools]
     return [each for each in functions if _name(each) in names], allowed.get("mode") or "auto"
 
 
 def _name(tool: Any) -> Any:
     function = tool.get("function") if isinstance(tool, dict) else None
     return function.get("name") if isinstance(function, dict) else None
-
-
-def _include_usage(given: Mapping[str, Any]) -> bool:
-    options = given.get("stream_options")
-    if options is None:
-        return False
-    if not isinstance(options, dict):
-        raise invalid("stream_options is not an object", "stream_options")
-    return options.get("include_usage") is True

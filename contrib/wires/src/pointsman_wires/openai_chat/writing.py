@@ -10,7 +10,6 @@ from pointsman.plugin import (
     ChatResponse,
     Done,
     EmbedResponse,
-    FinishReason,
     JsonObject,
     ProblemDetails,
     RawDelta,
@@ -24,18 +23,11 @@ from pointsman.plugin import (
 from pointsman_wires.answer_ids import call_id
 from pointsman_wires.encoding import COMMENT, EVENT_STREAM, JSON, data_frame, json_bytes, text_json
 from pointsman_wires.openai_errors import error_frame
+from pointsman_wires.openai_finish import FINISH
 from pointsman_wires.openai_usage import usage_object
-from pointsman_wires.origins import origin
+from pointsman_wires.origin import origin
 
 _DONE = b"data: [DONE]\n\n"
-_FINISH: Mapping[FinishReason, str] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "content_filter": "content_filter",
-    "error": "stop",
-    "other": "stop",
-}
 
 
 class ChatWriter:
@@ -83,7 +75,7 @@ class ChatWriter:
         choice = {
             "message": self._message(answer),
             "logprobs": _logprobs_of(answer.raw) if self._logprobs else None,
-            "finish_reason": _FINISH[answer.finish_reason],
+            "finish_reason": FINISH[answer.finish_reason],
         }
         body: dict[str, Any] = {
             "id": self._id,
@@ -201,9 +193,7 @@ class ChatWriter:
         if not self._opened:
             self._open(out, content="")
         answer = event.response
-        out.append(
-            self._frame(b"{}", told=None, finish=_FINISH[answer.finish_reason], members=origin(answer))
-        )
+        out.append(self._frame(b"{}", told=None, finish=FINISH[answer.finish_reason], members=origin(answer)))
         if self._include_usage and (usage := usage_object(answer.usage)) is not None:
             out.append(
                 data_frame(

@@ -1,4 +1,4 @@
-"""Where a translated answer came from, as a further member of its body. Pure."""
+"""Where a translated answer came from, told beside it. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pointsman.plugin import ChatResponse, EmbedResponse
 
 
 def origin(answer: ChatResponse | EmbedResponse) -> dict[str, Any]:
-    """The member `pointsman` of a translated answer: where it came from, when that is known."""
+    """The member `pointsman` of an answer; nothing when that is not known. SDKs keep it."""
     if not answer.deployment:
         return {}
     return {"pointsman": {"deployment": answer.deployment, "attempts": answer.attempts}}

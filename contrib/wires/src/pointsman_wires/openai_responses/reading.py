@@ -11,7 +11,6 @@ from pointsman.plugin import (
     Message,
     ReasoningEffort,
     Understood,
-    Writer,
     chat_request,
 )
 from pointsman_wires.answer_ids import hex_of
@@ -63,8 +62,7 @@ def read(
     given = object_of(body)
     if previous:
         given["previous_response_id"] = previous
-    toolbox = Toolbox()
-    reading = _Reading(given, toolbox)
+    reading = Reading(given)
     request = reading.request(previous=previous)
     envelope = Envelope(
         given,
@@ -75,7 +73,7 @@ def read(
     )
     return Understood(
         request,
-        ResponsesWriter(envelope, toolbox),
+        ResponsesWriter(envelope, reading.toolbox),
         flag_member(given, "stream"),
         WIRE,
         reading.needs,
@@ -98,33 +96,30 @@ def read_compact(body: bytes, *, request_id: str, wall: float) -> Understood:
     )
 
 
-def read_for(writer: Writer, body: bytes) -> Understood:
-    """As `read`, of a body that came by a path of another wire, in which it is to be answered."""
-    given = object_of(body)
-    reading = _Reading(given, Toolbox())
-    request = reading.request(previous="")
-    return Understood(request, writer, flag_member(given, "stream"), "", reading.needs, reading.ignored)
+class Reading:
+    """One body on its way to a request.
 
+    Attributes:
+        needs, ignored: as `Understood` has them, once the request is made.
+        toolbox: the tools.
+    """
 
-class _Reading:
-    """One body on its way to a request; `needs` and `ignored` as `Understood` has them."""
-
-    def __init__(self, given: dict[str, Any], toolbox: Toolbox) -> None:
+    def __init__(self, given: dict[str, Any]) -> None:
         self.needs: list[str] = []
         self.ignored: list[str] = []
         self._given = given
-        self._toolbox = toolbox
+        self.toolbox = Toolbox()
         self._options: dict[str, Any] = {}
 
-    def request(self, *, previous: str) -> ChatRequest:
-        """Raises InvalidRequest."""
+    def request(self, *, previous: str = "") -> ChatRequest:
+        """The request. Raises InvalidRequest."""
         model = text_member(self._given, "model")
         for name, value in self._given.items():
             if name not in _READ and value is not None and value not in _SAYS_NOTHING.get(name, ()):
                 self.ignored.append(name)
         self.needs += [name for name in _OURS_ALONE if self._given.get(name) not in (None, False, previous)]
         if self._given.get("tools") is not None:
-            self._toolbox.add(self._given["tools"], "tools")
+            self.toolbox.add(self._given["tools"], "tools")
         messages = self._messages()
         try:
             self._say_options()
@@ -142,7 +137,7 @@ class _Reading:
             return (*messages, Message.user(given))
         if type(given) is not list:
             refuse("input", "a text or a list of items", given)
-        conversation = Conversation(self._toolbox)
+        conversation = Conversation(self.toolbox)
         for n, item in enumerate(given):
             conversation.take(item, f"input[{n}]")
         messages += conversation.finish()
@@ -186,13 +181,13 @@ class _Reading:
             self._options["response_format"] = {"type": kind, "json_schema": wanted}
 
     def _say_tools(self) -> None:
-        choice, need = self._toolbox.choice(self._given.get("tool_choice"))
-        self.ignored += self._toolbox.left_out
-        if need or (choice is not None and choice.mode == "required" and self._toolbox.left_out):
+        choice, need = self.toolbox.choice(self._given.get("tool_choice"))
+        self.ignored += self.toolbox.left_out
+        if need or (choice is not None and choice.mode == "required" and self.toolbox.left_out):
             self.needs.append(need or "tool_choice")
             choice = None
-        if self._toolbox.tools:
-            self._options["tools"] = tuple(self._toolbox.tools)
+        if self.toolbox.tools:
+            self._options["tools"] = tuple(self.toolbox.tools)
             self._options["tool_choice"] = choice
         elif choice is not None and choice.mode in ("required", "tool"):
             refuse("tool_choice", "tools to choose from", self._given.get("tool_choice"))

@@ -46,6 +46,7 @@ class Gateway:
         self._rng = rng or system_rng()
         factories = built_in() if surfaces is None else surfaces
         made = mounted(factories, settings, router, clock=clock or LoopClock(), rng=self._rng)
+        self._surfaces = [each.surface for each in made.values()]
         self._tables = tables(made, settings)
         self._access = access or OnThisMachine()
         self._apps: list[App] = []
@@ -97,6 +98,9 @@ class Gateway:
             each.stop()
         finished = await self._router.shutdown()
         await asyncio.gather(*(each.ended() for each in self._listening))
+        for surface in self._surfaces:
+            if (close := getattr(surface, "aclose", None)) is not None:  # of those that keep something
+                await close()
         return finished
 
     async def __aenter__(self) -> Gateway:

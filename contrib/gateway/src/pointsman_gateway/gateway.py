@@ -80,6 +80,7 @@ class Gateway:
         made = mounted(self._factories, settings, self._router, clock=self._clock, rng=self._rng)
         certificate = None if settings.tls is None else Certificate(settings.tls, self._directory)
         self._tables = tables(made, settings)
+        self._surfaces = [each.surface for each in made.values()]
         self._settings, self._certificate = settings, certificate
         for place, app in self._apps.items():
             if place.scope in self._tables:
@@ -195,6 +196,9 @@ class Gateway:
         finished = await self._router.shutdown()
         await asyncio.gather(*(each.ended() for each in serving), *self._ending)
         await self._close_rest()
+        for surface in self._surfaces:
+            if (close := getattr(surface, "aclose", None)) is not None:  # of those that keep something
+                await close()
         return finished
 
     async def _close_rest(self) -> None:

@@ -1,0 +1,205 @@
+"""The ASGI application: one request from its head to the last byte of its answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+from pointsman.plugin import (
+    CallError,
+    FaultDomain,
+    ProblemDetails,
+    ProblemKind,
+    Route,
+    StreamReply,
+    Surface,
+    SurfaceRequest,
+    WholeReply,
+)
+from pointsman_gateway.admission import Access, Denied, Head
+from pointsman_gateway.answers import answer_fields, refusal
+from pointsman_gateway.bodies import (
+    BodyGone,
+    BodySilent,
+    BodyTooLarge,
+    BodyWrong,
+    Receive,
+    check_object,
+    read_body,
+)
+from pointsman_gateway.caller_watch import CallerWatch
+from pointsman_gateway.head import Networks, Scope, head_of, own_id
+from pointsman_gateway.problems import problem_of
+from pointsman_gateway.sending import Send, send_stream, send_whole
+from pointsman_gateway.settings import HeaderChoice
+from pointsman_gateway.table import Found, Table
+
+log = logging.getLogger("pointsman.gateway")
+
+ABORT = "pointsman.abort"
+"""The extension of a server of ours that ends a connection at once."""
+BODY_IDLE = 30.0
+"""Seconds without any of a body that is still to come."""
+
+
+class Exchange:
+    """What the server gives for one request."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self.receive = receive
+        self.send = send
+
+    def abort(self) -> None:
+        """End the connection although not all is written, for nobody reads it."""
+        abort = self._scope.get("extensions", {}).get(ABORT)
+        if abort is not None:
+            abort()
+
+
+class App:
+    """Answers what comes to one listener.
+
+    Args:
+        request_id: makes an id.
+        body_limit: bytes.
+        heartbeat: seconds.
+        listener: as of `Head.scope`.
+
+    Attributes:
+        draining: nothing further is taken.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        access: Access,
+        *,
+        request_id: Callable[[], str],
+        body_limit: int,
+        heartbeat: float,
+        headers: HeaderChoice = "full",
+        trusted: Networks = (),
+        listener: str = "",
+    ) -> None:
+        self.table = table
+        self.draining = False
+        self._access = access
+        self._request_id = request_id
+        self._body_limit = body_limit
+        self._heartbeat = heartbeat
+        self._headers = headers
+        self._trusted = trusted
+        self._listener = listener
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, Exchange(scope, receive, send))
+
+    async def _http(self, scope: Scope, exchange: Exchange) -> None:
+        head = head_of(scope, trusted=self._trusted, listener=self._listener)
+        id = own_id(head.headers) or self._request_id()
+        found = self.table.find(head.method, head.path)
+        if found is None:
+            await send_whole(exchange.send, WholeReply(404), bare=True)
+            return
+        surface = found.mounted.surface
+        try:
+            route = self._route(head, found)
+            asked = await self._asked(head, found, route, exchange.receive, id)
+        except BodyGone:
+            return
+        except Denied as denied:
+            # What is left of its body is not read: the connection goes with it.
+            reply = refusal(surface, denied.problem, id, {"connection": "close", **denied.fields})
+            fields = answer_fields(reply.fields, id, self._headers)
+            await send_whole(exchange.send, reply, fields, bare=head.method == "HEAD")
+            return
+        await self._answer(asked, surface, route, exchange)
+
+    def _route(self, head: Head, found: Found) -> Route:
+        """The route that is asked for. Raises Denied."""
+        if self.draining:
+            raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
+        if found.route is not None:
+            return found.route
+        if found.allowed:
+            message = f"caller: {head.method} is not for this path; it takes {', '.join(found.allowed)}"
+            problem = ProblemDetails("method", message, code="method_not_allowed", domain="caller")
+            raise Denied(problem, {"allow": ", ".join(found.allowed)})
+        raise _denied("no_route", f"caller: there is no {head.path[:200]!r} here", "no_route")
+
+    async def _asked(
+        self, head: Head, found: Found, route: Route, receive: Receive, id: str
+    ) -> SurfaceRequest:
+        """The request, once it is complete. Raises Denied, BodyGone."""
+        caller = await self._access.admit(head, route)
+        body = b""
+        if "content-length" in head.headers or "transfer-encoding" in head.headers:
+            body = await self._body(head, receive)
+        if route.json and head.method not in ("GET", "HEAD"):
+            self._check(body)
+        return SurfaceRequest(
+            head.method,
+            found.path,
+            found.params,
+            dict(parse_qsl(head.query, keep_blank_values=True)) if head.query else {},
+            head.headers,
+            body,
+            caller,
+            id,
+        )
+
+    async def _body(self, head: Head, receive: Receive) -> bytes:
+        declared = head.headers.get("content-length", "")
+        try:
+            if declared.isdigit() and int(declared) > self._body_limit:
+                raise BodyTooLarge
+            return await read_body(receive, limit=self._body_limit, idle=BODY_IDLE)
+        except BodyTooLarge:
+            message = f"caller: the body is larger than {self._body_limit} bytes"
+            raise _denied("too_large", message, "body_too_large") from None
+        except BodySilent:
+            raise _denied("timeout", "caller: the body did not come in time", "body_timeout") from None
+
+    def _check(self, body: bytes) -> None:
+        try:
+            check_object(body)
+        except BodyWrong as wrong:
+            raise _denied("invalid", f"caller: the body {wrong}", "invalid_request") from None
+
+    # ── answering ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _answer(
+        self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
+    ) -> None:
+        unread = False
+        with CallerWatch(exchange.receive) as watch:
+            reply = await self._reply(asked, surface, route)
+            fields = answer_fields(reply.fields, asked.request_id, self._headers)
+            if isinstance(reply, StreamReply):
+                unread = await send_stream(exchange.send, reply, watch, fields, heartbeat=self._heartbeat)
+            else:
+                watch.over()
+                await send_whole(exchange.send, reply, fields, bare=asked.method == "HEAD")
+        if unread:
+            exchange.abort()
+
+    async def _reply(self, asked: SurfaceRequest, surface: Surface, route: Route) -> WholeReply | StreamReply:
+        try:
+            return await route.handler(asked)
+        except Denied as denied:
+            return refusal(surface, denied.problem, asked.request_id, denied.fields)
+        except CallError as error:
+            return refusal(surface, problem_of(error, asked.request_id), asked.request_id)
+        except Exception:
+            log.exception("request %s failed in its surface", asked.request_id)
+            message = "gateway: this is a mistake of ours; the log has it by the id of the request"
+            problem = ProblemDetails("internal", message, code="internal", domain="gateway")
+            return refusal(surface, problem, asked.request_id)
+
+
+def _denied(kind: ProblemKind, message: str, code: str, *, retry_after: float | None = None) -> Denied:
+    domain: FaultDomain = "gateway" if message.startswith("gateway") else "caller"
+    return Denied(ProblemDetails(kind, message, code=code, domain=domain, retry_after=retry_after))

@@ -1,0 +1,59 @@
+"""Our errors as the problems that surfaces tell their callers: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pointsman.plugin import CallError, FaultDomain, MidStreamError, ProblemDetails, ProblemKind
+
+_KINDS: Mapping[str, tuple[ProblemKind, FaultDomain]] = {
+    "invalid_request": ("invalid", "caller"),
+    "unknown_model": ("unknown_model", "caller"),
+    "context_window_exceeded": ("context", "caller"),
+    "content_filtered": ("content", "upstream"),
+    "refused": ("refused", "policy"),
+    "unsupported": ("unsupported", "caller"),
+    "rule_not_met": ("refused", "policy"),
+    "rate_limited": ("rate_limit", "upstream"),
+    "overloaded": ("overloaded", "upstream"),
+    "no_deployment_available": ("overloaded", "gateway"),
+    "queue_full": ("overloaded", "gateway"),
+    "no_connection_free": ("overloaded", "gateway"),
+    "out_of_resources": ("overloaded", "gateway"),
+    "quota_exhausted": ("budget", "upstream"),
+    "timeout": ("timeout", "upstream"),
+    "first_token_timeout": ("timeout", "upstream"),
+    "idle_timeout": ("timeout", "upstream"),
+    "deadline_exceeded": ("timeout", "gateway"),
+    "plugin": ("internal", "gateway"),
+}
+"""By the stable code of an error; every other one of a call is the upstream's failure."""
+_IN_VAIN: frozenset[ProblemKind] = frozenset(("budget", "refused"))
+"""Asking again changes nothing, whatever the status says."""
+
+
+def problem_of(error: CallError, request_id: str, *, param: str = "") -> ProblemDetails:
+    """Why there is no answer, as far as its caller may know.
+
+    The credential, the address and the words of an upstream are nobody's business but the operator's: of what
+    went wrong there the caller hears what it was, and the log the rest.
+    """
+    cause = error.cause if isinstance(error, MidStreamError) else error
+    kind, domain = _KINDS.get(cause.code, ("upstream", "upstream"))
+    return ProblemDetails(
+        kind,
+        message_of(error, domain),
+        code=error.code,
+        domain=domain,
+        request_id=request_id or error.request_id,
+        param=param or getattr(cause, "param", "") or "",
+        retry_after=error.retry_after,
+        should_retry=False if kind in _IN_VAIN else None,
+        body=getattr(cause, "body", b"") or b"",
+        status=(cause.status or 0) if getattr(cause, "body", b"") else 0,
+    )
+
+
+def message_of(error: CallError, domain: FaultDomain) -> str:
+    """Whose doing it is, and what happened."""
+    return f"{domain}: {error.message}"

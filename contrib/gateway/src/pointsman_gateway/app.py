@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
+
 from pointsman.plugin import (
     CallError,
     FaultDomain,
@@ -30,6 +32,7 @@ from pointsman_gateway.bodies import (
 )
 from pointsman_gateway.caller_watch import CallerWatch
 from pointsman_gateway.head import Networks, Scope, head_of, own_id
+from pointsman_gateway.health import Health
 from pointsman_gateway.problems import problem_of
 from pointsman_gateway.sending import Send, send_stream, send_whole
 from pointsman_gateway.settings import HeaderChoice
@@ -58,51 +61,72 @@ class Exchange:
             abort()
 
 
+class Serving(Struct, frozen=True, eq=False):
+    """What requests are answered by; a reload replaces it, and requests that run keep theirs.
+
+    Attributes:
+        body_limit: bytes of a body.
+        heartbeat: seconds of silence of a stream.
+        headers: which fields of ours answers have.
+        trusted: the proxies that are believed.
+    """
+
+    table: Table
+    access: Access
+    body_limit: int
+    heartbeat: float
+    headers: HeaderChoice = "full"
+    trusted: Networks = ()
+
+
 class App:
     """Answers what comes to one listener.
 
     Args:
         request_id: makes an id.
-        body_limit: bytes.
-        heartbeat: seconds.
+        health: what is told of it here; None where it has a listener of its own.
         listener: as of `Head.scope`.
 
     Attributes:
+        serving: what new requests are answered by.
         draining: nothing further is taken.
     """
 
     def __init__(
         self,
-        table: Table,
-        access: Access,
+        serving: Serving,
         *,
         request_id: Callable[[], str],
-        body_limit: int,
-        heartbeat: float,
-        headers: HeaderChoice = "full",
-        trusted: Networks = (),
+        health: Health | None = None,
         listener: str = "",
     ) -> None:
-        self.table = table
+        self.serving = serving
         self.draining = False
-        self._access = access
         self._request_id = request_id
-        self._body_limit = body_limit
-        self._heartbeat = heartbeat
-        self._headers = headers
-        self._trusted = trusted
+        self._health = health
         self._listener = listener
+        self._lasting: set[CallerWatch] = set()
+
+    def drain(self) -> None:
+        """Take nothing further, and end the streams that would never end by themselves."""
+        self.draining = True
+        for each in tuple(self._lasting):
+            each.cancel_owner()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._http(scope, Exchange(scope, receive, send))
 
     async def _http(self, scope: Scope, exchange: Exchange) -> None:
-        head = head_of(scope, trusted=self._trusted, listener=self._listener)
+        serving = self.serving
+        head = head_of(scope, trusted=serving.trusted, listener=self._listener)
         id = own_id(head.headers) or self._request_id()
-        found = self.table.find(head.method, head.path)
+        aside = self._aside(head)
+        found = None if aside is not None else serving.table.find(head.method, head.path)
         if found is None:
-            await send_whole(exchange.send, WholeReply(404), bare=True)
+            reply = aside or WholeReply(404)
+            fields = answer_fields(reply.fields, id, serving.headers)
+            await send_whole(exchange.send, reply, fields, bare=head.method == "HEAD")
             return
         surface = found.mounted.surface
         try:
@@ -113,10 +137,16 @@ class App:
         except Denied as denied:
             # What is left of its body is not read: the connection goes with it.
             reply = refusal(surface, denied.problem, id, {"connection": "close", **denied.fields})
-            fields = answer_fields(reply.fields, id, self._headers)
+            fields = answer_fields(reply.fields, id, serving.headers)
             await send_whole(exchange.send, reply, fields, bare=head.method == "HEAD")
             return
-        await self._answer(asked, surface, route, exchange)
+        await self._answer(asked, surface, route, exchange, serving)
+
+    def _aside(self, head: Head) -> WholeReply | None:
+        """The answer to what no surface is asked; None for all else."""
+        if head.path == "/favicon.ico":
+            return WholeReply(204)
+        return None if self._health is None else self._health.reply(head.method, head.path)
 
     def _route(self, head: Head, found: Found) -> Route:
         """The route that is asked for. Raises Denied."""
@@ -134,7 +164,7 @@ class App:
         self, head: Head, found: Found, route: Route, receive: Receive, id: str
     ) -> SurfaceRequest:
         """The request, once it is complete. Raises Denied, BodyGone."""
-        caller = await self._access.admit(head, route)
+        caller = await self.serving.access.admit(head, route)
         body = b""
         if "content-length" in head.headers or "transfer-encoding" in head.headers:
             body = await self._body(head, receive)
@@ -154,11 +184,11 @@ class App:
     async def _body(self, head: Head, receive: Receive) -> bytes:
         declared = head.headers.get("content-length", "")
         try:
-            if declared.isdigit() and int(declared) > self._body_limit:
+            if declared.isdigit() and int(declared) > self.serving.body_limit:
                 raise BodyTooLarge
-            return await read_body(receive, limit=self._body_limit, idle=BODY_IDLE)
+            return await read_body(receive, limit=self.serving.body_limit, idle=BODY_IDLE)
         except BodyTooLarge:
-            message = f"caller: the body is larger than {self._body_limit} bytes"
+            message = f"caller: the body is larger than {self.serving.body_limit} bytes"
             raise _denied("too_large", message, "body_too_large") from None
         except BodySilent:
             raise _denied("timeout", "caller: the body did not come in time", "body_timeout") from None
@@ -172,19 +202,26 @@ class App:
     # ── answering ────────────────────────────────────────────────────────────────────────────────────
 
     async def _answer(
-        self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
+        self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange, serving: Serving
     ) -> None:
         unread = False
         with CallerWatch(exchange.receive) as watch:
             reply = await self._reply(asked, surface, route)
-            fields = answer_fields(reply.fields, asked.request_id, self._headers)
-            if isinstance(reply, StreamReply):
-                unread = await send_stream(exchange.send, reply, watch, fields, heartbeat=self._heartbeat)
-            else:
+            fields = answer_fields(reply.fields, asked.request_id, serving.headers)
+            if isinstance(reply, WholeReply):
                 watch.over()
                 await send_whole(exchange.send, reply, fields, bare=asked.method == "HEAD")
+                return
+            if reply.lasting:
+                self._lasting.add(watch)
+            try:
+                unread = await send_stream(exchange.send, reply, watch, fields, heartbeat=serving.heartbeat)
+            finally:
+                self._lasting.discard(watch)
         if unread:
             exchange.abort()
+        elif watch.gone and self.draining:
+            await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _reply(self, asked: SurfaceRequest, surface: Surface, route: Route) -> WholeReply | StreamReply:
         try:

@@ -50,10 +50,11 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        state = self.server_state
-        now = asyncio.get_running_loop().time
+        state, now = self.server_state, asyncio.get_running_loop().time
         until = now() + self.last_words
-        while (state.connections or state.tasks) and now() < until:  # noqa: ASYNC110 - nobody is told
+        while (state.connections or state.tasks) and now() < until:
+            if self.force_exit:
+                break
             await asyncio.sleep(_LOOK_EVERY)
         for task in state.tasks:
             task.cancel()
@@ -108,17 +109,29 @@ class Listening:
                 await self._task
                 return
 
+    def close(self) -> None:
+        """Give back the socket, which nothing was taken from yet."""
+        self._socket.close()
+        self._unlink()
+
     def stop(self) -> None:
         """Take no further connections; idle ones are closed, the others when they have their answer."""
+        self._server.stopping.set()
+
+    def hurry(self) -> None:
+        """Wait for nobody any more."""
+        self._server.force_exit = True
         self._server.stopping.set()
 
     async def ended(self) -> None:
         """Return when all connections are closed."""
         if self._task is not None:
             await self._task
+        self._unlink()
+
+    def _unlink(self) -> None:
         if self._at.path is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._at.path)
+            self._at.path.unlink(missing_ok=True)
 
 
 def opened(at: Address) -> socket.socket:

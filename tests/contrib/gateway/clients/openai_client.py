@@ -32,7 +32,7 @@ class Journey(BaseModel):
 def chat(client: Any, model: str) -> None:
     """A whole answer with its token counts and ids."""
     said = client.chat.completions.create(model=model, messages=MESSAGES, max_completion_tokens=50)
-    assert said.id.startswith("chatcmpl-")
+    assert said.id
     assert said.model == model
     assert said.object == "chat.completion"
     assert said.choices[0].message.content

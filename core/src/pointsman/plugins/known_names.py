@@ -24,6 +24,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "surface": {"openai": "pointsman-gateway"},
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
+    "command": {"serve": "pointsman-gateway"},
     "section": {
         "assistants": "pointsman-assistants",
         "gateway": "pointsman-gateway",

@@ -48,6 +48,12 @@ const features = {
     assert.deepEqual(data.map((each) => each.index), [0, 1]);
     assert(data[0].embedding.length > 1);
   },
+  async models(client, model) {
+    const names = [];
+    for await (const each of client.models.list()) names.push(each.id);
+    assert(names.includes(model));
+    for (const name of names) assert.equal((await client.models.retrieve(name)).id, name);
+  },
   async errors(client, model) {
     const asked = client.chat.completions.create({ model: `${model}-none`, messages });
     const error = await asked.then(() => null, (raised) => raised);

@@ -32,7 +32,7 @@ class Journey(BaseModel):
 def chat(client: Any, model: str) -> None:
     """A whole answer with its token counts and ids."""
     said = client.chat.completions.create(model=model, messages=MESSAGES, max_completion_tokens=50)
-    assert said.id.startswith("chatcmpl-")
+    assert said.id
     assert said.model == model
     assert said.object == "chat.completion"
     assert said.choices[0].message.content
@@ -134,9 +134,17 @@ def completions(client: Any, model: str) -> None:
 
 
 def models(client: Any, model: str) -> None:
-    """The list of models, and one of them."""
-    assert model in [each.id for each in client.models.list()]
-    assert client.models.retrieve(model).id == model
+    """The list of models, and each of them: the name of one has a slash in it."""
+    names = [each.id for each in client.models.list()]
+    assert model in names
+    assert any("/" in name for name in names)
+    assert [client.models.retrieve(name).id for name in names] == names
+    try:
+        client.models.retrieve(f"{model}/none")
+    except openai.NotFoundError as error:
+        assert (error.code, error.param) == ("model_not_found", "model")
+    else:
+        raise AssertionError("no NotFoundError")
 
 
 def errors(client: Any, model: str) -> None:
@@ -166,6 +174,7 @@ FEATURES: tuple[Callable[[Any, str], None], ...] = (
     stream_helper,
     embeddings,
     completions,
+    models,
     errors,
 )
 

@@ -55,8 +55,9 @@ _HOMES = {
         StrategyFactory
     """,
     "pointsman.surface": """
-        SurfaceRequest Caller Calls FaultDomain ProblemDetails ProblemKind Route StreamReply Surface
-        SurfaceContext SurfaceFactory Understood WholeReply Writer
+        Caller Calls Capabilities Catalogue CatalogueEntry FaultDomain ProblemDetails ProblemKind Route
+        Socket SocketRoute StreamReply Surface SurfaceContext SurfaceFactory SurfaceRequest Tickets
+        Understood WholeReply Writer
     """,
     "pointsman.text_messages": "TextMessages",
     "pointsman.transports.factory": "TransportContext TransportFactory",

@@ -330,6 +330,15 @@ from pointsman.surface import (
     Calls as Calls,
 )
 from pointsman.surface import (
+    Capabilities as Capabilities,
+)
+from pointsman.surface import (
+    Catalogue as Catalogue,
+)
+from pointsman.surface import (
+    CatalogueEntry as CatalogueEntry,
+)
+from pointsman.surface import (
     FaultDomain as FaultDomain,
 )
 from pointsman.surface import (
@@ -340,6 +349,12 @@ from pointsman.surface import (
 )
 from pointsman.surface import (
     Route as Route,
+)
+from pointsman.surface import (
+    Socket as Socket,
+)
+from pointsman.surface import (
+    SocketRoute as SocketRoute,
 )
 from pointsman.surface import (
     StreamReply as StreamReply,
@@ -355,6 +370,9 @@ from pointsman.surface import (
 )
 from pointsman.surface import (
     SurfaceRequest as SurfaceRequest,
+)
+from pointsman.surface import (
+    Tickets as Tickets,
 )
 from pointsman.surface import (
     Understood as Understood,

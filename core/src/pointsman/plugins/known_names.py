@@ -23,6 +23,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     ),
     "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
+    "command": {"serve": "pointsman-gateway"},
     "section": {
         "assistants": "pointsman-assistants",
         "gateway": "pointsman-gateway",

@@ -84,7 +84,8 @@ class OpenAIProvider(HttpProvider):
         self._quirks = self.make_quirks(context.settings)
         self._expect("make_quirks", self._quirks, Quirks)
         self.quirks_of = PerOptions(self.name, self._quirks, self._with_options)
-        if self._quirks.official if context.settings.responses is None else context.settings.responses:
+        has_responses = getattr(context.settings, "responses", None)  # not every type of server is asked
+        if self._quirks.official if has_responses is None else has_responses:
             self.wires = (*self.wires, *self.responses_wires)
         self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
         # Bound here, so that a body of ours is not looked at in every call.

@@ -261,6 +261,7 @@ from pointsman.provider import (
 from pointsman.provider import (
     ProviderFactory as ProviderFactory,
 )
+from pointsman.resilience.rate_limit import Gcra as Gcra
 from pointsman.resilience.retry_budget import BudgetSettings as BudgetSettings
 from pointsman.retry import (
     Failure as Failure,

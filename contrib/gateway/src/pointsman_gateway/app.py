@@ -149,6 +149,7 @@ class App:
             body,
             caller,
             id,
+            head.secure,
         )
 
     async def _body(self, head: Head, receive: Receive) -> bytes:

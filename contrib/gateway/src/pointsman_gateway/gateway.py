@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
-from pointsman.plugin import SurfaceFactory
+from pointsman.plugin import Caller, SurfaceFactory
+from pointsman_gateway.access.gate import Gate
+from pointsman_gateway.access.rules import Built, build
+from pointsman_gateway.access.settings import AccessSettings
 from pointsman_gateway.addresses import Address
-from pointsman_gateway.admission import Access, OnThisMachine
+from pointsman_gateway.admission import Access
 from pointsman_gateway.app import App
 from pointsman_gateway.mounting import built_in, mounted, tables
 from pointsman_gateway.server import Listening
-from pointsman_gateway.settings import GatewaySettings
+from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 
 if TYPE_CHECKING:
     from pointsman import Router
@@ -44,10 +49,12 @@ class Gateway:
         self._router = router
         self._settings = settings = settings or GatewaySettings()
         self._rng = rng or system_rng()
+        clock = clock or LoopClock()
+        self._rules = rules_of(settings, router, clock)
+        self._access = access or Gate(self._rules.rules, clock)
         factories = built_in() if surfaces is None else surfaces
-        made = mounted(factories, settings, router, clock=clock or LoopClock(), rng=self._rng)
+        made = mounted(factories, settings, router, clock=clock, rng=self._rng)
         self._tables = tables(made, settings)
-        self._access = access or OnThisMachine()
         self._apps: list[App] = []
         self._listening: list[Listening] = []
 
@@ -97,6 +104,7 @@ class Gateway:
             each.stop()
         finished = await self._router.shutdown()
         await asyncio.gather(*(each.ended() for each in self._listening))
+        await self._rules.aclose()
         return finished
 
     async def __aenter__(self) -> Gateway:
@@ -110,3 +118,27 @@ class Gateway:
         _traceback: TracebackType | None,
     ) -> None:
         await self.stop()
+
+
+_ANYWHERE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - not to listen there, but never to be called so
+
+
+def rules_of(settings: GatewaySettings, router: Router, clock: Clock) -> Built:
+    """What `settings` say of access. Raises ConfigError."""
+    file = router.config.file
+    surfaces = (settings.surfaces or {}).items()
+    return build(
+        settings.access or AccessSettings(),
+        pepper=secrets.token_bytes(32),
+        clock=clock,
+        directory=Path(file).parent if file else Path(),
+        hosts=[*settings.hosts, *(each.host for each in settings.listen if each.host not in _ANYWHERE)],
+        origins=settings.cors,
+        behind_proxy=bool(settings.trusted_proxies),
+        keyless={name: _scope(each) for name, each in surfaces if each.listen},
+    )
+
+
+def _scope(surface: SurfaceSettings) -> Caller:
+    """What may be done at a listener of its own, where nobody brings a key."""
+    return Caller(models=None if surface.models is None else frozenset(surface.models))

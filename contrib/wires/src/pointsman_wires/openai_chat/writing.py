@@ -1,0 +1,235 @@
+"""Answers as chat completions, whole and in chunks. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pointsman.plugin import (
+    NOTHING,
+    ChatResponse,
+    Done,
+    EmbedResponse,
+    JsonObject,
+    ProblemDetails,
+    RawDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+)
+from pointsman_wires.answer_ids import call_id
+from pointsman_wires.encoding import COMMENT, EVENT_STREAM, JSON, data_frame, json_bytes, text_json
+from pointsman_wires.openai_errors import error_frame
+from pointsman_wires.openai_finish import FINISH
+from pointsman_wires.openai_usage import usage_object
+from pointsman_wires.origin import origin
+
+_DONE = b"data: [DONE]\n\n"
+
+
+class ChatWriter:
+    """Writes one answer.
+
+    Args:
+        model: as the caller calls it.
+        include_usage: whether a stream ends with a chunk of the token counts.
+        logprobs: whether to look for them in what the upstream sent.
+        members: further ones of the answer and of each chunk.
+        choices: how often the answer is given.
+    """
+
+    content_type = JSON
+    stream_type = EVENT_STREAM
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        created: int,
+        model: str,
+        include_usage: bool = False,
+        logprobs: bool = False,
+        members: JsonObject = NOTHING,
+        choices: int = 1,
+    ) -> None:
+        self._id = id
+        self._created = created
+        self._model = model
+        self._include_usage = include_usage
+        self._logprobs = logprobs
+        self._members = members
+        self._choices = range(choices)
+        self._opened = False
+        self._calls: dict[int, str] = {}
+        """The kind of each call that has begun, by its index."""
+        self._chunk: tuple[bytes, bytes] | None = None
+
+    # ── whole ────────────────────────────────────────────────────────────────────────────────────────
+
+    def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
+        """The body of a whole answer."""
+        assert isinstance(answer, ChatResponse)
+        choice = {
+            "message": self._message(answer),
+            "logprobs": _logprobs_of(answer.raw) if self._logprobs else None,
+            "finish_reason": FINISH[answer.finish_reason],
+        }
+        body: dict[str, Any] = {
+            "id": self._id,
+            "object": "chat.completion",
+            "created": self._created,
+            "model": self._model,
+            "choices": [{"index": index, **choice} for index in self._choices],
+        }
+        if (usage := usage_object(answer.usage)) is not None:
+            body["usage"] = usage
+        return json_bytes(body | dict(self._members) | origin(answer))
+
+    def _message(self, answer: ChatResponse) -> dict[str, Any]:
+        nothing_said = not answer.text and (answer.tool_calls or answer.refusal)
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None if nothing_said else answer.text,
+            "refusal": answer.refusal,
+            "annotations": [],
+        }
+        if answer.reasoning:
+            message["reasoning_content"] = answer.reasoning
+        if answer.tool_calls:
+            message["tool_calls"] = [self._call(each) for each in answer.tool_calls]
+        return {**answer.extra, **message}
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        begun = self._begun(call.index, call.id, call.name, call.arguments, call.extra)
+        return {name: value for name, value in begun.items() if name != "index"}
+
+    # ── streamed ─────────────────────────────────────────────────────────────────────────────────────
+
+    def events(self, events: Sequence[StreamEvent]) -> bytes:
+        """The chunks of `events`; `Done` brings the finish reason, the token counts and the end marker."""
+        out: list[bytes] = []
+        before, after = self._chunk or self._head()
+        for event in events:
+            if type(event) is TextDelta and self._opened and len(self._choices) == 1 and not self._logprobs:
+                out += (before, text_json(event.text), after)  # as nearly all are
+            elif (write := _WRITES.get(type(event))) is not None:
+                write(self, event, out)
+        return b"".join(out)
+
+    def failure(self, problem: ProblemDetails) -> bytes:
+        """The error as an event."""
+        return error_frame(problem)
+
+    def heartbeat(self) -> bytes:
+        """A comment."""
+        return COMMENT
+
+    def _head(self) -> tuple[bytes, bytes]:
+        """What stands before and after the text of a chunk that says nothing else."""
+        before, after = self._frame(b"\0", told=None, finish=None).split(b"\0")
+        self._chunk = before + b'{"content":', b"}" + after
+        return self._chunk
+
+    def _frame(self, delta: bytes, *, told: Any, finish: str | None, members: JsonObject = NOTHING) -> bytes:
+        """A chunk for each choice."""
+        head = {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+            **self._members,
+            **members,
+        }
+        begin = b"data: " + json_bytes(head)[:-1] + b',"choices":[{"index":'
+        end = b',"logprobs":' + json_bytes(told) + b',"finish_reason":' + json_bytes(finish) + b"}]"
+        end += b',"usage":null}\n\n' if self._include_usage else b"}\n\n"
+        return b"".join([b'%b%d,"delta":%b%b' % (begin, index, delta, end) for index in self._choices])
+
+    def _delta(self, members: JsonObject, out: list[bytes], told: Any = None) -> None:
+        if not self._opened:
+            self._open(out, content="" if "tool_calls" not in members and "refusal" not in members else None)
+        out.append(self._frame(json_bytes(members), told=told, finish=None))
+
+    def _open(self, out: list[bytes], *, content: str | None) -> None:
+        self._opened = True
+        first = {"role": "assistant", "content": content, "refusal": None}
+        out.append(self._frame(json_bytes(first), told=None, finish=None))
+
+    def _text(self, event: TextDelta, out: list[bytes]) -> None:
+        self._delta({"content": event.text}, out)
+
+    def _reasoning(self, event: ReasoningDelta, out: list[bytes]) -> None:
+        self._delta({"reasoning_content": event.reasoning}, out)
+
+    def _refusal(self, event: RefusalDelta, out: list[bytes]) -> None:
+        self._delta({"refusal": event.refusal}, out)
+
+    def _raw(self, event: RawDelta, out: list[bytes]) -> None:
+        told = event.raw.get("logprobs") if self._logprobs else None
+        if told or event.extra:
+            self._delta(event.extra, out, told)
+
+    def _tool_call(self, event: ToolCallDelta, out: list[bytes]) -> None:
+        """The first piece of a call has its id and name and no arguments, the others arguments alone."""
+        if event.index not in self._calls:
+            begun = self._begun(event.index, event.id, event.name, "", event.extra)
+            self._calls[event.index] = begun["type"]
+            self._delta({"tool_calls": [begun]}, out)
+        if event.arguments:
+            kind = self._calls[event.index]
+            piece = {_ARGUMENTS.get(kind, "arguments"): event.arguments}
+            self._delta({"tool_calls": [{"index": event.index, kind: piece}]}, out)
+
+    def _begun(self, index: int, id: str, name: str, arguments: str, extra: JsonObject) -> dict[str, Any]:
+        kind = "custom" if extra.get("type") == "custom" else "function"
+        inside = {**_mapping(extra.get(kind)), "name": name, _ARGUMENTS[kind]: arguments}
+        ours = {"index": index, "id": id or call_id(self._id, index), "type": kind, kind: inside}
+        return {**ours, **{key: value for key, value in extra.items() if key not in ours}}
+
+    def _done(self, event: Done, out: list[bytes]) -> None:
+        if not self._opened:
+            self._open(out, content="")
+        answer = event.response
+        out.append(self._frame(b"{}", told=None, finish=FINISH[answer.finish_reason], members=origin(answer)))
+        if self._include_usage and (usage := usage_object(answer.usage)) is not None:
+            out.append(
+                data_frame(
+                    {
+                        "id": self._id,
+                        "object": "chat.completion.chunk",
+                        "created": self._created,
+                        "model": self._model,
+                        **self._members,
+                        "choices": [],
+                        "usage": usage,
+                    }
+                )
+            )
+        out.append(_DONE)
+
+
+_WRITES: Mapping[type[StreamEvent], Callable[[ChatWriter, Any, list[bytes]], None]] = {
+    TextDelta: ChatWriter._text,
+    ReasoningDelta: ChatWriter._reasoning,
+    RefusalDelta: ChatWriter._refusal,
+    RawDelta: ChatWriter._raw,
+    ToolCallDelta: ChatWriter._tool_call,
+    Done: ChatWriter._done,
+}
+_ARGUMENTS = {"function": "arguments", "custom": "input"}
+
+
+def _mapping(value: Any) -> JsonObject:
+    return value if isinstance(value, Mapping) else NOTHING
+
+
+def _logprobs_of(raw: Any) -> Any:
+    """Those of the first choice: of a whole answer of this wire, or of a stream's pieces."""
+    raw = _mapping(raw)
+    choices = raw.get("choices")
+    if isinstance(choices, list) and choices:
+        raw = _mapping(choices[0])
+    return raw.get("logprobs")

@@ -42,7 +42,7 @@ from pointsman_gateway.sending import Send, send_stream, send_whole
 from pointsman_gateway.settings import HeaderChoice
 from pointsman_gateway.sockets import deny_socket, speak
 from pointsman_gateway.table import Found, Table
-from pointsman_gateway.tickets import TicketBox
+from pointsman_gateway.tickets import SocketTickets
 
 log = logging.getLogger("pointsman.gateway")
 
@@ -91,7 +91,7 @@ class Serving(Struct, frozen=True, eq=False):
     headers: HeaderChoice = "full"
     trusted: Networks = ()
     origins: frozenset[str] = frozenset()
-    tickets: TicketBox | None = None
+    tickets: SocketTickets | None = None
 
 
 class App:
@@ -176,7 +176,7 @@ class App:
         """The route that is asked for. Raises Denied."""
         if self.draining:
             raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
-        if found.route is not None:
+        if isinstance(found.route, Route):
             return found.route
         if found.allowed:
             message = f"caller: {head.method} is not for this path; it takes {', '.join(found.allowed)}"

@@ -19,13 +19,13 @@ from pointsman_gateway.access.settings import AccessSettings
 from pointsman_gateway.addresses import Address
 from pointsman_gateway.admission import Access
 from pointsman_gateway.app import App, Serving
+from pointsman_gateway.catalogue import GatewayCatalogue
 from pointsman_gateway.health import Health
-from pointsman_gateway.known_models import KnownModels
 from pointsman_gateway.mounting import Mounting, Mounts
 from pointsman_gateway.places import Listeners, Place
 from pointsman_gateway.reading import directory_of
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
-from pointsman_gateway.tickets import TicketBox
+from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ class Gateway:
         self._rng = rng or system_rng()
         self._plugins = tuple(plugins)
         self._pepper = secrets.token_bytes(32)
-        self._tickets = TicketBox(clock)
+        self._tickets = SocketTickets(clock)
         self._mounting = Mounting(
-            router, KnownModels(router, clock), self._tickets, clock=clock, rng=self._rng
+            router, GatewayCatalogue(router, clock), self._tickets, clock=clock, rng=self._rng
         )
         self._health = Health()
         self._apps: dict[Place, App] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.plugin import (
@@ -27,6 +27,7 @@ from pointsman.plugin import (
 )
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
+from pointsman_gateway.field_values import listed, shown
 from pointsman_gateway.problems import problem_of
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class RoutedCalls:
         return StreamReply(
             Pieces(stream, writer, asked.request_id),
             writer.stream_type,
-            fields={"x-pointsman-deployment": stream.deployment},
+            fields={"x-pointsman-deployment": shown(stream.deployment)},
             heartbeat=writer.heartbeat(),
         )
 
@@ -123,23 +124,24 @@ class Pieces(AsyncIterator[bytes]):
     async def __anext__(self) -> bytes:
         while not self._over:
             try:
-                event = await self._stream.__anext__()
-            except StopAsyncIteration:
-                self._over = True
-                break
+                events = await self._stream.batch()
             except CallError as error:
                 self._over = True
                 return self._writer.failure(problem_of(error, self._request_id))
-            written = self._written([event])
+            if not events:
+                break
+            written = self._written(events)
             if written:
                 return written
         raise StopAsyncIteration
 
-    def _written(self, events: list[StreamEvent]) -> bytes:
-        relayed = [each.data for each in events if isinstance(each, Relayed)]
-        if relayed:
-            self._relayed = True
-        return b"".join(relayed) if self._relayed else self._writer.events(events)
+    def _written(self, events: Sequence[StreamEvent]) -> bytes:
+        """What one read brought, as it came where the upstream speaks the caller's wire."""
+        if not self._relayed:
+            self._relayed = any(isinstance(each, Relayed) for each in events)
+            if not self._relayed:
+                return self._writer.events(events)
+        return b"".join([each.data for each in events if isinstance(each, Relayed)])
 
     async def aclose(self) -> None:
         """End the call, wherever it is."""
@@ -178,7 +180,10 @@ def _said(request: Request, blank: Request) -> dict[str, Any]:
 
 
 def _about(answer: ChatResponse | EmbedResponse, understood: Understood) -> dict[str, str]:
-    fields = {"x-pointsman-deployment": answer.deployment, "x-pointsman-attempts": str(answer.attempts)}
+    fields = {
+        "x-pointsman-deployment": shown(answer.deployment),
+        "x-pointsman-attempts": str(answer.attempts),
+    }
     if understood.ignored and not answer.relayed:
-        fields["x-pointsman-ignored"] = ",".join(understood.ignored)
+        fields["x-pointsman-ignored"] = listed(understood.ignored)
     return fields

@@ -330,8 +330,13 @@ class Surface(Protocol):
 
 
 class SurfaceFactory(Struct, frozen=True):
-    """What a surface plugin offers: `make` returns a `Surface`, and opens nothing."""
+    """What a surface plugin offers: `make` returns a `Surface`, and opens nothing.
+
+    Attributes:
+        prefix: what stands before its paths where the configuration names nothing else.
+    """
 
     name: str
     settings: type[BaseModel] | None
     make: Callable[[SurfaceContext], Surface]
+    prefix: str = ""

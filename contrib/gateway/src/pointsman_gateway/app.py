@@ -152,7 +152,7 @@ class App:
         """The route that is asked for. Raises Denied."""
         if self.draining:
             raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
-        if found.route is not None:
+        if isinstance(found.route, Route):
             return found.route
         if found.allowed:
             message = f"caller: {head.method} is not for this path; it takes {', '.join(found.allowed)}"

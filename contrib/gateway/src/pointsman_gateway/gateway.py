@@ -17,10 +17,12 @@ from pointsman.plugin import ConfigError, SurfaceFactory
 from pointsman_gateway.addresses import Address
 from pointsman_gateway.admission import Access, OnThisMachine
 from pointsman_gateway.app import App, Serving
+from pointsman_gateway.catalogue import GatewayCatalogue
 from pointsman_gateway.health import Health
-from pointsman_gateway.mounting import built_in, mounted, tables
+from pointsman_gateway.mounting import Mounting, tables
 from pointsman_gateway.server import Listening
 from pointsman_gateway.settings import GatewaySettings
+from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
 
 if TYPE_CHECKING:
@@ -66,7 +68,16 @@ class Gateway:
         self._directory = directory
         self._clock = clock or LoopClock()
         self._rng = rng or system_rng()
-        self._factories = built_in() if surfaces is None else surfaces
+        catalogue = GatewayCatalogue(router, self._clock)
+        self._tickets = SocketTickets(self._clock)
+        self._mounting = Mounting(
+            router,
+            surfaces,
+            catalogue=catalogue,
+            tickets=self._tickets,
+            clock=self._clock,
+            rng=self._rng,
+        )
         self._access = access or OnThisMachine()
         self._health = Health()
         self._apps: dict[Place, App] = {}
@@ -77,7 +88,7 @@ class Gateway:
 
     def _use(self, settings: GatewaySettings) -> None:
         """Answer new requests by `settings`. Raises ConfigError; then all stays as it was."""
-        made = mounted(self._factories, settings, self._router, clock=self._clock, rng=self._rng)
+        made = self._mounting.mounted(settings)
         certificate = None if settings.tls is None else Certificate(settings.tls, self._directory)
         self._tables = tables(made, settings)
         self._surfaces = [each.surface for each in made.values()]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pointsman.plugin import ConfigError
 from pointsman_gateway.gateway import Gateway
-from pointsman_gateway.mounting import built_in
+from pointsman_gateway.mounting import installed_surfaces
 from pointsman_gateway.notify import notify, reloading
 from pointsman_gateway.reading import directory_of, gateway_settings
 from pointsman_gateway.settings import GatewaySettings
@@ -66,7 +66,7 @@ class Process:
             return await self._drained()
 
     def _settings(self, config: Config) -> GatewaySettings:
-        return self._override(gateway_settings(config, known_surfaces()))
+        return self._override(gateway_settings(config, installed_surfaces(config)))
 
     async def _drained(self) -> bool:
         stopping = asyncio.create_task(self._gateway.stop())
@@ -118,8 +118,3 @@ class Process:
         await self._router.reload(config)
         await self._gateway.reload(settings)
         self._config = config
-
-
-def known_surfaces() -> Sequence[str]:
-    """The names of the surfaces that are installed."""
-    return [each.name for each in built_in()]

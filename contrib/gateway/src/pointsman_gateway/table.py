@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
-from starlette.routing import compile_path
 
-from pointsman.plugin import Route, Surface
+from pointsman.plugin import Route, SocketRoute, Surface
+from pointsman.plugins.routes import pattern
+
+SOCKET = ""
+"""In place of the method of an upgrade to a WebSocket."""
 
 
 class Mounted(Struct, frozen=True, eq=False):
@@ -21,6 +24,7 @@ class Mounted(Struct, frozen=True, eq=False):
 
     name: str
     surface: Surface
+    routes: Sequence[Route | SocketRoute]
     prefix: str = ""
 
 
@@ -35,7 +39,7 @@ class Found(Struct, frozen=True, eq=False):
 
     mounted: Mounted
     path: str
-    route: Route | None = None
+    route: Route | SocketRoute | None = None
     params: Mapping[str, str] = {}
     allowed: Sequence[str] = ()
 
@@ -45,7 +49,7 @@ class _Place(Struct, eq=False):
 
     mounted: Mounted
     path: str
-    routes: dict[str, Route]
+    routes: dict[str, Route | SocketRoute]
 
 
 class Table:
@@ -56,33 +60,33 @@ class Table:
         self._exact: dict[str, _Place] = {}
         self._patterns: list[tuple[re.Pattern[str], str, _Place]] = []
         for each in mounted:
-            for route in each.surface.routes():
+            for route in each.routes:
                 for path in (route.path, *route.aliases):
                     self._add(each, route, path)
         self._segments = [(path.split("/"), place.mounted) for path, place in self._places()]
 
-    def _add(self, mounted: Mounted, route: Route, path: str) -> None:
+    def _add(self, mounted: Mounted, route: Route | SocketRoute, path: str) -> None:
         # At its usual place, and below the name of its surface: `/openai/v1/models`.
         own = f"{mounted.prefix}{path}"
         below = f"/{mounted.name}{path}"
         for full in dict.fromkeys((own, below) if path.startswith("/") else (own,)):
             place = self._place(mounted, full, path)
             if place.mounted is mounted:
-                place.routes.setdefault(route.method, route)
+                place.routes.setdefault(_method(route), route)
 
     def _place(self, mounted: Mounted, full: str, path: str) -> _Place:
         if "{" not in full:
             return self._exact.setdefault(full, _Place(mounted, path, {}))
-        for _pattern, known, place in self._patterns:
+        for _form, known, place in self._patterns:
             if known == full:
                 return place
         place = _Place(mounted, path, {})
-        self._patterns.append((compile_path(full)[0], full, place))
+        self._patterns.append((pattern(full), full, place))
         return place
 
     def _places(self) -> Iterator[tuple[str, _Place]]:
         yield from self._exact.items()
-        yield from ((full, place) for _pattern, full, place in self._patterns)
+        yield from ((full, place) for _form, full, place in self._patterns)
 
     def find(self, method: str, path: str) -> Found | None:
         """What `method` and `path` ask for; None where there is no surface at all."""
@@ -96,8 +100,8 @@ class Table:
     def _at(self, method: str, path: str) -> Found | None:
         place, params = self._exact.get(path), {}
         if place is None:
-            for pattern, _full, candidate in self._patterns:
-                matched = pattern.match(path)
+            for form, _full, candidate in self._patterns:
+                matched = form.fullmatch(path)
                 if matched is not None:
                     place, params = candidate, matched.groupdict()
                     break
@@ -137,8 +141,12 @@ def _filled(path: str, params: Mapping[str, str]) -> str:
     return path
 
 
-def _methods(routes: Mapping[str, Route]) -> Sequence[str]:
-    return sorted({*routes, *(["HEAD"] if "GET" in routes else [])})
+def _method(route: Route | SocketRoute) -> str:
+    return route.method if isinstance(route, Route) else SOCKET
+
+
+def _methods(routes: Mapping[str, Route | SocketRoute]) -> Sequence[str]:
+    return sorted({*routes, *(["HEAD"] if "GET" in routes else [])} - {SOCKET})
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

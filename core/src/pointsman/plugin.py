@@ -44,6 +44,7 @@ _HOMES = {
     "pointsman.provider": "Call Provider ProviderContext ProviderFactory",
     "pointsman.requests.parsing": "chat_request embed_request generate_request",
     "pointsman.resilience.retry_budget": "BudgetSettings",
+    "pointsman.resilience.token_estimate": "input_estimate",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
     "pointsman.section": "SectionFactory",
     "pointsman.selector": """

@@ -25,6 +25,8 @@ from pointsman.plugin import (
     OpenAnswer,
     PerOptions,
     ProviderContext,
+    Relaying,
+    Request,
     has_large_parts,
     written_in_thread,
 )
@@ -42,6 +44,7 @@ _LONGEST_PULL_SECONDS = 7 * 86_400.0
 class OllamaProvider(HttpProvider):
     """One Ollama server, or ollama.com, through its native API."""
 
+    wires: Sequence[str] = ("ollama",)
     default_base_url = "http://127.0.0.1:11434"
     address_hint = NOT_OLLAMA
 
@@ -83,16 +86,9 @@ class OllamaProvider(HttpProvider):
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         """One vector for each text, in order, each of length 1 in the Euclidean norm."""
         body = wire.embed_body(request, call.model, self._defaults(call))
-
-        def read(content: bytes, answer: Answer) -> EmbedResponse:
-            count, dimensions = len(request.texts), request.dimensions
-            usual = decode.usual_embed_response(content, count=count, dimensions=dimensions)
-            if usual is not None:
-                return usual
-            value = self.value(answer, content)
-            return decode.embed_response(value, count=count, dimensions=dimensions)
-
-        return await self._ask(call, "/api/embed", body, read)
+        return await self._ask(
+            call, "/api/embed", body, lambda content, answer: self._vectors(request, answer, content)
+        )
 
     # ── management ───────────────────────────────────────────────────────────────────────────────────
 
@@ -152,8 +148,20 @@ class OllamaProvider(HttpProvider):
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────
 
+    def relaying(self, request: Request, call: Call) -> Relaying:
+        from pointsman_ollama import relaying  # for those that are
+
+        return relaying.of(request, call, self._defaults(call), seed=_seed(call), vectors=self._vectors)
+
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
         return error_for(answer.status, answer.headers, content, wall=self.context.clock.wall(), model=model)
+
+    def _vectors(self, request: EmbedRequest, answer: Answer, content: bytes) -> EmbedResponse:
+        count, dimensions = len(request.texts), request.dimensions
+        usual = decode.usual_embed_response(content, count=count, dimensions=dimensions)
+        if usual is not None:
+            return usual
+        return decode.embed_response(self.value(answer, content), count=count, dimensions=dimensions)
 
     async def _whole(self, call: Call, path: str, body: Any, *, prompted: bool, stream: bool) -> ChatResponse:
         """A whole answer, asked for as a `stream` or in one piece."""

@@ -25,6 +25,7 @@ from pointsman.plugin import (
     HttpProvider,
     InvalidRequest,
     ModelInfo,
+    Original,
     Outcome,
     PerOptions,
     PluginError,
@@ -34,6 +35,7 @@ from pointsman.plugin import (
     Request,
     SseFramer,
     TextMessages,
+    Unsupported,
     bearer,
     has_large_parts,
     json_or_none,
@@ -154,6 +156,21 @@ class OpenAIProvider(HttpProvider):
 
         value = await self.manage("GET", self.prefix + "/models")
         return answers.model_infos(value, provider=self.name)
+
+    async def count_tokens(self, request: ChatRequest, original: Original | None = None) -> int:
+        """How many tokens the prompt of `request` has, as OpenAI counts; free of charge.
+
+        `request.model` is the upstream's own name of the model here. Raises Unsupported at another server.
+
+        Args: original: of no use here, as no caller's wire is that of this call.
+        """
+        if not self._quirks.official:
+            raise Unsupported(f"provider {self.name!r}: only api.openai.com counts tokens")
+        from pointsman_openai import counting
+
+        return counting.input_tokens(
+            await self.manage("POST", self.prefix + counting.PATH, counting.count_body(request))
+        )
 
     # ── what another server may say otherwise ────────────────────────────────────────────────────────
 

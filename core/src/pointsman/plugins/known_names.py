@@ -23,10 +23,13 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     ),
     "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
+    "service": dict.fromkeys(("opentelemetry", "prometheus"), "pointsman-telemetry"),
     "section": {
         "assistants": "pointsman-assistants",
         "gateway": "pointsman-gateway",
         "knowledge": "pointsman-knowledge",
+        "opentelemetry": "pointsman-telemetry",
+        "prometheus": "pointsman-telemetry",
         "sessions": "pointsman-assistants",
     },
 }

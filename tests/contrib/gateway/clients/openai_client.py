@@ -218,8 +218,6 @@ FEATURES: tuple[Callable[[Any, str], None], ...] = (
     embeddings,
     completions,
     models,
-
-
     responses,
     responses_tools,
     responses_parse,

@@ -44,6 +44,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "HTTP: clients, answers, streams": ("pointsman.http",),
     "What many wires share": ("pointsman.wire", "pointsman._internal"),
     "Time and chance": ("pointsman.clock",),
+    "Rates": ("pointsman.resilience.rate_limit",),
     "For tests": ("pointsman.testing", "pointsman.build.contexts"),
     "Contracts": ("pointsman.testing.contract",),
 }

@@ -42,6 +42,7 @@ _HOMES = {
     "pointsman.original": "Original",
     "pointsman.provider": "Call Provider ProviderContext ProviderFactory",
     "pointsman.requests.parsing": "chat_request embed_request generate_request",
+    "pointsman.resilience.rate_limit": "Gcra",
     "pointsman.resilience.retry_budget": "BudgetSettings",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
     "pointsman.section": "SectionFactory",

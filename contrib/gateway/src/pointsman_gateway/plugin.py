@@ -12,7 +12,7 @@ SECTION = SectionFactory("gateway", GatewaySettings)
 
 
 class GatewayPlugin(PointsmanSpec):
-    """Offers the section `gateway`, and the command that serves it."""
+    """Offers the section `gateway`, the surfaces of it, and the command that serves them."""
 
     @hookimpl
     def pointsman_sections(self) -> Sequence[SectionFactory]:
@@ -21,10 +21,10 @@ class GatewayPlugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_surfaces(self) -> Sequence[SurfaceFactory]:
-        """The APIs that callers speak."""
-        from pointsman_gateway import surfaces  # with all wires: for nothing but a gateway
+        """The APIs that come with it."""
+        from pointsman_gateway.surfaces import openai  # a router that embeds itself needs none
 
-        return surfaces.built_in()
+        return [openai.FACTORY]
 
     @hookimpl
     def pointsman_commands(self) -> Sequence[Any]:

@@ -125,7 +125,8 @@ class GatewayCatalogue:
         return Facts(frozenset(able.can), able.context_length, able.family, entry.created)
 
     def _upstream(self, provider: str, model: str) -> Facts:
-        listed = self._listed.get(f"{provider}/{model}", Facts())
+        id = f"{provider}/{model}"
+        listed = self._listed.get(id) or self._listed.get(f"{id}:latest", Facts())
         known = known_model(model)
         if known is None:
             return listed

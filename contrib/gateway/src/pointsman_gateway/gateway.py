@@ -45,6 +45,9 @@ class Gateway:
         plugins: objects that offer surfaces and need not be installed.
         access: who may ask, in place of what the settings say of that.
 
+    Attributes:
+        catalogue: the models that it lists.
+
     Raises: ConfigError for what cannot be served so.
     """
 
@@ -64,8 +67,8 @@ class Gateway:
         self._plugins = tuple(plugins)
         self._pepper = secrets.token_bytes(32)
         self._tickets = TicketBox(clock)
-        self._catalogue = GatewayCatalogue(router, clock)
-        self._mounting = Mounting(router, self._catalogue, self._tickets, clock=clock, rng=self._rng)
+        self.catalogue = GatewayCatalogue(router, clock)
+        self._mounting = Mounting(router, self.catalogue, self._tickets, clock=clock, rng=self._rng)
         self._health = Health()
         self._apps: dict[Place, App] = {}
         self._listeners = Listeners()
@@ -139,7 +142,6 @@ class Gateway:
     async def start(self) -> None:
         """Listen everywhere, or nowhere. Raises ConfigError."""
         await self._listen(_places(self._settings))
-        self._catalogue.look()
         self._looking = asyncio.create_task(self._look_at_certificates())
 
     async def _listen(self, wanted: Sequence[Place]) -> None:
@@ -191,7 +193,7 @@ class Gateway:
         for app in self._apps.values():
             app.drain()
         self._listeners.stop()
-        await self._catalogue.aclose()
+        await self.catalogue.aclose()
         finished = await self._router.shutdown()
         await self._listeners.ended()
         if self._looking is not None:

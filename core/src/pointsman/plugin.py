@@ -39,6 +39,7 @@ _HOMES = {
     "pointsman.http.framing": "JsonLineFramer LineFramer MAX_LINE SseEvent SseFramer",
     "pointsman.http.headers": "bearer",
     "pointsman.http.provider_base": "HttpProvider PerOptions",
+    "pointsman.http.relaying": "Relaying original_of",
     "pointsman.original": "Original",
     "pointsman.provider": "Call Provider ProviderContext ProviderFactory",
     "pointsman.requests.parsing": "chat_request embed_request generate_request",

@@ -248,6 +248,8 @@ from pointsman.http.framing import (
 from pointsman.http.headers import bearer as bearer
 from pointsman.http.provider_base import HttpProvider as HttpProvider
 from pointsman.http.provider_base import PerOptions as PerOptions
+from pointsman.http.relaying import Relaying as Relaying
+from pointsman.http.relaying import original_of as original_of
 from pointsman.original import Original as Original
 from pointsman.provider import (
     Call as Call,

@@ -27,6 +27,7 @@ from pointsman.plugin import (
 )
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
+from pointsman_gateway.field_values import listed, shown
 from pointsman_gateway.problems import problem_of
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class RoutedCalls:
         return StreamReply(
             Pieces(stream, writer, asked.request_id),
             writer.stream_type,
-            fields={"x-pointsman-deployment": stream.deployment},
+            fields={"x-pointsman-deployment": shown(stream.deployment)},
             heartbeat=writer.heartbeat(),
         )
 
@@ -178,7 +179,10 @@ def _said(request: Request, blank: Request) -> dict[str, Any]:
 
 
 def _about(answer: ChatResponse | EmbedResponse, understood: Understood) -> dict[str, str]:
-    fields = {"x-pointsman-deployment": answer.deployment, "x-pointsman-attempts": str(answer.attempts)}
+    fields = {
+        "x-pointsman-deployment": shown(answer.deployment),
+        "x-pointsman-attempts": str(answer.attempts),
+    }
     if understood.ignored and not answer.relayed:
-        fields["x-pointsman-ignored"] = ",".join(understood.ignored)
+        fields["x-pointsman-ignored"] = listed(understood.ignored)
     return fields

@@ -90,7 +90,7 @@ class ResponseStore:
     def __init__(
         self, path: Path, *, max_age: float, max_bytes: int, wall: Callable[[], float], log: Logger
     ) -> None:
-        self._path = path
+        self.path = path
         self._max_age = max_age
         self._max_bytes = max_bytes
         self._wall = wall
@@ -172,7 +172,7 @@ class ResponseStore:
             self._failing = False
         except (OSError, sqlite3.Error) as error:
             if not self._failing:  # once for each time that it begins to fail
-                self._log.warning("responses cannot be kept in %s: %s", self._path.name, error)
+                self._log.warning("responses cannot be kept in %s: %s", self.path.name, error)
             self._failing = True
             if self._file is not None:  # opened anew, and counted, the next time
                 self._file.close()
@@ -215,10 +215,10 @@ class ResponseStore:
     def _opened(self) -> sqlite3.Connection:
         if self._file is None:
             # Conversations are in it: it is made for its owner alone, before anything is written.
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            file = sqlite3.connect(self._path)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            file = sqlite3.connect(self.path)
             try:
-                self._bytes = _prepared(file, self._path)
+                self._bytes = _prepared(file, self.path)
             except BaseException:
                 file.close()
                 raise

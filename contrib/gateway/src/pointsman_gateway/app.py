@@ -42,7 +42,7 @@ from pointsman_gateway.sending import Send, send_stream, send_whole
 from pointsman_gateway.settings import HeaderChoice
 from pointsman_gateway.sockets import deny_socket, speak
 from pointsman_gateway.table import Found, Table
-from pointsman_gateway.tickets import TicketBox
+from pointsman_gateway.tickets import SocketTickets
 
 log = logging.getLogger("pointsman.gateway")
 
@@ -91,7 +91,7 @@ class Serving(Struct, frozen=True, eq=False):
     headers: HeaderChoice = "full"
     trusted: Networks = ()
     origins: frozenset[str] = frozenset()
-    tickets: TicketBox | None = None
+    tickets: SocketTickets | None = None
 
 
 class App:

@@ -25,7 +25,7 @@ from pointsman_gateway.mounting import Mounting, Mounts
 from pointsman_gateway.places import Listeners, Place
 from pointsman_gateway.reading import directory_of
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
-from pointsman_gateway.tickets import TicketBox
+from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Gateway:
         self._rng = rng or system_rng()
         self._plugins = tuple(plugins)
         self._pepper = secrets.token_bytes(32)
-        self._tickets = TicketBox(clock)
+        self._tickets = SocketTickets(clock)
         self.catalogue = GatewayCatalogue(router, clock)
         self._mounting = Mounting(router, self.catalogue, self._tickets, clock=clock, rng=self._rng)
         self._health = Health()

@@ -19,14 +19,14 @@ from pointsman_gateway.table import Mounted, Table
 if TYPE_CHECKING:
     from pointsman import Config, Router
 
-_FIRST = ("openai", "anthropic", "ollama", "ai")
-"""Where two surfaces claim a path and nobody says in which order they stand, these come first."""
+_ORDER = ("openai", "anthropic", "ollama", "ai")
+"""Of two surfaces that claim one path the first has it; others come after these, by name."""
 
 
 def installed(plugins: Plugins) -> Sequence[str]:
-    """The names of all surfaces that there are."""
+    """The names of all surfaces that there are, in the order in which they get their places."""
     names = plugins.names("surface")
-    return [*(each for each in _FIRST if each in names), *(each for each in names if each not in _FIRST)]
+    return sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
 
 def wanted(settings: GatewaySettings, plugins: Plugins) -> Mapping[str, SurfaceSettings]:
@@ -106,11 +106,9 @@ class Mounting:
         )
         for each in made:
             calls[each.name].surface = each.surface
-        return {
-            each.name: Mounted(each.name, each.surface, each.routes, _prefix(each, asked_for[each.name]))
-            for each in made
-        }
+        return {each.name: _at_its_place(each, asked_for[each.name]) for each in made}
 
 
-def _prefix(made: MadeSurface, settings: SurfaceSettings) -> str:
-    return made.prefix if settings.prefix is None else settings.prefix
+def _at_its_place(made: MadeSurface, settings: SurfaceSettings) -> Mounted:
+    prefix = made.prefix if settings.prefix is None else settings.prefix
+    return Mounted(made.name, made.surface, made.routes, prefix)

@@ -12,7 +12,7 @@ SECTION = SectionFactory("gateway", GatewaySettings)
 
 
 class GatewayPlugin(PointsmanSpec):
-    """Offers the section `gateway`, the surfaces of it, and the command that serves them."""
+    """Offers the section `gateway`, and the command that serves it."""
 
     @hookimpl
     def pointsman_sections(self) -> Sequence[SectionFactory]:
@@ -21,10 +21,10 @@ class GatewayPlugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_surfaces(self) -> Sequence[SurfaceFactory]:
-        """The APIs that come with it."""
-        from pointsman_gateway.surfaces import openai  # a router that embeds itself needs none
+        """The APIs that callers speak."""
+        from pointsman_gateway import surfaces  # with all wires: for nothing but a gateway
 
-        return [openai.FACTORY]
+        return surfaces.built_in()
 
     @hookimpl
     def pointsman_commands(self) -> Sequence[Any]:

@@ -1,34 +1,46 @@
-"""Tickets: what a browser opens a WebSocket with, since it can send no header there."""
+"""Tickets: what a browser, which can send no header with an upgrade, opens one WebSocket with."""
 
 from __future__ import annotations
 
+import hashlib
 import secrets
+from collections import OrderedDict
 
-from pointsman.plugin import Caller, Clock
+from msgspec import Struct
 
-GOOD_FOR = 30.0
-"""Seconds."""
-_AT_MOST = 10_000
+from pointsman.clock import Clock
+from pointsman.plugin import Caller
+
+LASTS = 30.0
+"""Seconds from its issue to the end of a ticket that nobody used."""
+_MOST = 10_000
 
 
-class TicketBox:
-    """The tickets that have been issued and not used; each is good for one WebSocket."""
+class _Ticket(Struct, frozen=True):
+    caller: Caller
+    until: float
+
+
+class SocketTickets:
+    """Those that are out, each good once, known by a digest. The oldest gives way when there are too many."""
 
     def __init__(self, clock: Clock) -> None:
-        self._now = clock.now
-        self._issued: dict[str, tuple[Caller, float]] = {}
+        self._clock = clock
+        self._out: OrderedDict[bytes, _Ticket] = OrderedDict()
 
     def issue(self, caller: Caller) -> tuple[str, float]:
-        """As `Tickets.issue`."""
-        now = self._now()
-        # In the order in which they end; with too many of them the oldest goes, too.
-        while self._issued and (len(self._issued) >= _AT_MOST or next(iter(self._issued.values()))[1] <= now):
-            del self._issued[next(iter(self._issued))]
-        ticket = secrets.token_urlsafe(32)
-        self._issued[ticket] = (caller, now + GOOD_FOR)
-        return ticket, GOOD_FOR
+        """As of `Tickets`."""
+        secret = secrets.token_urlsafe(32)
+        self._out[_digest(secret)] = _Ticket(caller, self._clock.now() + LASTS)
+        if len(self._out) > _MOST:
+            self._out.popitem(last=False)
+        return secret, LASTS
 
-    def redeem(self, ticket: str) -> Caller | None:
-        """Whose it is; None for one that is nobody's, was used, or is too old."""
-        caller, until = self._issued.pop(ticket, (None, 0.0))
-        return caller if self._now() < until else None
+    def redeem(self, secret: str) -> Caller | None:
+        """Whose it is, for the one time that it can be used; None for one that is worth nothing."""
+        ticket = self._out.pop(_digest(secret), None)
+        return None if ticket is None or self._clock.now() >= ticket.until else ticket.caller
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

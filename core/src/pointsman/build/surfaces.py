@@ -17,15 +17,16 @@ from pointsman.config.problems import KeyPath
 from pointsman.events import Events
 from pointsman.plugins.registry import Plugins
 from pointsman.plugins.routes import wrong_routes
-from pointsman.surface import Calls, Catalogue, Route, SocketRoute, Surface, Tickets
+from pointsman.surface import Calls, Catalogue, Route, SocketRoute, Surface, SurfaceFactory, Tickets
 
 
 class MadeSurface(Struct, frozen=True, eq=False):
-    """One surface, with its routes as it gave them."""
+    """One surface, with its routes as it gave them, and what stands before their paths of itself."""
 
     name: str
     surface: Surface
     routes: Sequence[Route | SocketRoute]
+    prefix: str
 
 
 class SurfaceParts(Struct, frozen=True, eq=False):
@@ -96,9 +97,10 @@ class _Surfaces:
             tickets=parts.tickets,
         )
         surface = self._factories.make("surface", name, path, lambda: factory.make(context))
-        return None if surface is None else self._with_routes(name, surface, path)
+        return None if surface is None else self._with_routes(factory, surface, path)
 
-    def _with_routes(self, name: str, surface: Surface, path: KeyPath) -> MadeSurface | None:
+    def _with_routes(self, factory: SurfaceFactory, surface: Surface, path: KeyPath) -> MadeSurface | None:
+        name = factory.name
         try:
             routes = surface.routes()
         except OWN as error:  # somebody else's code: anything can happen
@@ -107,7 +109,7 @@ class _Surfaces:
         else:
             wrong = wrong_routes(routes)
             if wrong is None:
-                return MadeSurface(name, surface, tuple(routes))
+                return MadeSurface(name, surface, tuple(routes), factory.prefix)
         origin = self._draft.plugins.origin("surface", name)
         made = f"made a {type(surface).__name__}, {wrong}"
         self._draft.problem(path, f"the factory of surface {name!r} from {origin} {made}")

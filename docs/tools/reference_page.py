@@ -34,7 +34,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Selectors": ("pointsman.selector",),
     "Audit sinks": ("pointsman.audit",),
     "Transports": ("pointsman.transports",),
-    "Surfaces": ("pointsman.surface", "pointsman.requests.parsing"),
+    "Surfaces": ("pointsman.surface", "pointsman.requests.parsing", "pointsman.resilience.token_estimate"),
     "Services": ("pointsman.service",),
     "Sections": ("pointsman.section", "pointsman.units"),
     "Dialects": ("pointsman.dialect",),
@@ -44,6 +44,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "HTTP: clients, answers, streams": ("pointsman.http",),
     "What many wires share": ("pointsman.wire", "pointsman._internal"),
     "Time and chance": ("pointsman.clock",),
+    "Rates": ("pointsman.resilience.rate_limit",),
     "For tests": ("pointsman.testing", "pointsman.build.contexts"),
     "Contracts": ("pointsman.testing.contract",),
 }

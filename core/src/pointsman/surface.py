@@ -98,6 +98,7 @@ class SurfaceRequest(Discreet, frozen=True):
         headers: by name in lower case.
         body: as it came; JSON that was found sound where the route expects it.
         request_id: ours, or the caller's own where that is fit.
+        secure: it came by TLS, as far as from whom we heard it is believed.
     """
 
     unshown = ("query", "headers", "body")
@@ -109,6 +110,7 @@ class SurfaceRequest(Discreet, frozen=True):
     body: bytes
     caller: Caller
     request_id: str
+    secure: bool = False
 
 
 class WholeReply(Struct, frozen=True):

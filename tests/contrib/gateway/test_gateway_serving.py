@@ -66,7 +66,8 @@ async def test_a_body_that_is_read_in_two_ways_or_not_at_all_is_refused(
     upstream = await simulator.add("openai")
 
     async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
-        answer = await client.post(f"{served.url}/v1/say", content=body)
+        said = {"content-type": "application/json"}
+        answer = await client.post(f"{served.url}/v1/say", content=body, headers=said)
 
     assert answer.status_code == 400
     assert says in json.decode(answer.content)["message"]

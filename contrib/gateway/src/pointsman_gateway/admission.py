@@ -18,7 +18,7 @@ class Head(Discreet, frozen=True):
         headers: by name in lower case; of one that came twice, the values joined by a comma.
         repeated: the names of those that came more than once.
         peer: the address of who connected, or of whom a trusted proxy speaks for; "" for a Unix socket.
-        proxied: a trusted proxy speaks for somebody, who is never "on this machine".
+        local: the address at which it came in; "" for a Unix socket.
         secure: it came by TLS, or a trusted proxy says so.
         scope: the surface whose own listener it came to; "" for the main one.
     """
@@ -30,14 +30,9 @@ class Head(Discreet, frozen=True):
     headers: Mapping[str, str]
     repeated: frozenset[str] = frozenset()
     peer: str = ""
-    proxied: bool = False
+    local: str = ""
     secure: bool = False
     scope: str = ""
-
-    @property
-    def on_this_machine(self) -> bool:
-        """Whether who asks is a process of this machine, as far as can be known."""
-        return not self.proxied and (self.peer in ("", "::1") or self.peer.startswith("127."))
 
 
 class Denied(Exception):
@@ -59,18 +54,3 @@ class Access(Protocol):
 
     async def admit(self, head: Head, route: Route) -> Caller:
         """Who asks. Raises Denied."""
-
-
-class OnThisMachine:
-    """Lets in whoever is on this machine, for everything."""
-
-    async def admit(self, head: Head, route: Route) -> Caller:
-        if route.public:
-            return Caller()
-        if head.on_this_machine:
-            return Caller(operator=True)
-        raise Denied(
-            ProblemDetails(
-                "forbidden", "who asks must be on this machine", code="access_denied", domain="policy"
-            )
-        )

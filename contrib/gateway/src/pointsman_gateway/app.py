@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from urllib.parse import parse_qsl
+from functools import partial
+from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
 
 from pointsman.plugin import (
+    Caller,
     CallError,
     FaultDomain,
     ProblemDetails,
     ProblemKind,
     Route,
+    SocketRoute,
     StreamReply,
     Surface,
     SurfaceRequest,
     WholeReply,
 )
+from pointsman_gateway.access.origins import is_foreign
 from pointsman_gateway.admission import Access, Denied, Head
 from pointsman_gateway.answers import answer_fields, refusal
 from pointsman_gateway.bodies import (
@@ -36,12 +40,19 @@ from pointsman_gateway.health import Health
 from pointsman_gateway.problems import problem_of
 from pointsman_gateway.sending import Send, send_stream, send_whole
 from pointsman_gateway.settings import HeaderChoice
+from pointsman_gateway.sockets import deny_socket, speak
 from pointsman_gateway.table import Found, Table
+from pointsman_gateway.tickets import SocketTickets
 
 log = logging.getLogger("pointsman.gateway")
 
 ABORT = "pointsman.abort"
 """The extension of a server of ours that ends a connection at once."""
+_NO_WEBSOCKET = WholeReply(
+    426,
+    b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
+    fields={"upgrade": "HTTP/1.1", "connection": "close"},
+)
 BODY_IDLE = 30.0
 """Seconds without any of a body that is still to come."""
 
@@ -69,6 +80,8 @@ class Serving(Struct, frozen=True, eq=False):
         heartbeat: seconds of silence of a stream.
         headers: which fields of ours answers have.
         trusted: the proxies that are believed.
+        origins: of web pages that may ask.
+        tickets: with which browsers open WebSockets.
     """
 
     table: Table
@@ -77,6 +90,8 @@ class Serving(Struct, frozen=True, eq=False):
     heartbeat: float
     headers: HeaderChoice = "full"
     trusted: Networks = ()
+    origins: frozenset[str] = frozenset()
+    tickets: SocketTickets | None = None
 
 
 class App:
@@ -105,17 +120,24 @@ class App:
         self._request_id = request_id
         self._health = health
         self._listener = listener
-        self._lasting: set[CallerWatch] = set()
+        self._lasting: set[Callable[[], object]] = set()
 
     def drain(self) -> None:
         """Take nothing further, and end the streams that would never end by themselves."""
         self.draining = True
-        for each in tuple(self._lasting):
-            each.cancel_owner()
+        for end in tuple(self._lasting):
+            end()
+
+    def speaks_websocket(self, target: bytes) -> bool:
+        """Whether a WebSocket can be opened at that target of a request."""
+        found = self.serving.table.find("GET", unquote(target.partition(b"?")[0].decode("latin-1")))
+        return found is not None and found.socket is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._http(scope, Exchange(scope, receive, send))
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
 
     async def _http(self, scope: Scope, exchange: Exchange) -> None:
         serving = self.serving
@@ -146,6 +168,8 @@ class App:
         """The answer to what no surface is asked; None for all else."""
         if head.path == "/favicon.ico":
             return WholeReply(204)
+        if head.headers.get("upgrade", "").lower() == "websocket":
+            return _NO_WEBSOCKET  # one that is spoken here never comes this way
         return None if self._health is None else self._health.reply(head.method, head.path)
 
     def _route(self, head: Head, found: Found) -> Route:
@@ -179,6 +203,7 @@ class App:
             body,
             caller,
             id,
+            head.secure,
         )
 
     async def _body(self, head: Head, receive: Receive) -> bytes:
@@ -212,12 +237,12 @@ class App:
                 watch.over()
                 await send_whole(exchange.send, reply, fields, bare=asked.method == "HEAD")
                 return
-            if reply.lasting:
-                self._lasting.add(watch)
+            forget = self._ended_by_drain(watch.cancel_owner) if reply.lasting else None
             try:
                 unread = await send_stream(exchange.send, reply, watch, fields, heartbeat=serving.heartbeat)
             finally:
-                self._lasting.discard(watch)
+                if forget is not None:
+                    forget()
         if unread:
             exchange.abort()
         elif watch.gone and self.draining:
@@ -235,6 +260,52 @@ class App:
             message = "gateway: this is a mistake of ours; the log has it by the id of the request"
             problem = ProblemDetails("internal", message, code="internal", domain="gateway")
             return refusal(surface, problem, asked.request_id)
+
+    def _ended_by_drain(self, end: Callable[[], object]) -> Callable[[], None]:
+        """Have `end` called when nothing is to be served any more; returns what takes that back."""
+        if self.draining:
+            end()
+        self._lasting.add(end)
+        return partial(self._lasting.discard, end)
+
+    # ── WebSockets ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        serving = self.serving
+        head = head_of(scope, trusted=serving.trusted, listener=self._listener)
+        id = own_id(head.headers) or self._request_id()
+        found = serving.table.find("GET", head.path)
+        await receive()  # that it is to be opened
+        if found is None or found.socket is None:
+            await send({"type": "websocket.close"})
+            return
+        query = dict(parse_qsl(head.query, keep_blank_values=True))
+        try:
+            caller = await self._speaker(head, found.socket, query.pop("ticket", ""), serving)
+        except Denied as denied:
+            await deny_socket(send, refusal(found.mounted.surface, denied.problem, id, denied.fields))
+            return
+        asked = SurfaceRequest("GET", found.path, found.params, query, head.headers, b"", caller, id)
+        await speak(asked, found.socket, receive, send, ending=self._ended_by_drain)
+
+    async def _speaker(self, head: Head, socket: SocketRoute, ticket: str, serving: Serving) -> Caller:
+        """Who opens a WebSocket. Raises Denied."""
+        if self.draining:
+            raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
+        as_route = Route("GET", socket.path, _nothing, socket.operator, socket.public or bool(ticket), False)
+        caller = await serving.access.admit(head, as_route)
+        if not ticket:
+            return caller
+        if is_foreign(head.headers, secure=head.secure, origins=serving.origins):
+            raise _denied("forbidden", "caller: a page of this origin may not", "origin_not_allowed")
+        redeemed = None if serving.tickets is None else serving.tickets.redeem(ticket)
+        if redeemed is None or (socket.operator and not redeemed.operator):
+            raise _denied("authentication", "caller: the ticket is not good (any more)", "invalid_ticket")
+        return redeemed
+
+
+async def _nothing(_asked: SurfaceRequest) -> WholeReply:
+    return WholeReply(404)
 
 
 def _denied(kind: ProblemKind, message: str, code: str, *, retry_after: float | None = None) -> Denied:

@@ -4,51 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
+from pointsman.build.loading import plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
-from pointsman.plugin import ConfigError, SurfaceFactory
+from pointsman.plugin import Caller, ConfigError
+from pointsman_gateway.access.gate import Gate
+from pointsman_gateway.access.rules import Built, build
+from pointsman_gateway.access.settings import AccessSettings
 from pointsman_gateway.addresses import Address
-from pointsman_gateway.admission import Access, OnThisMachine
+from pointsman_gateway.admission import Access
 from pointsman_gateway.app import App, Serving
 from pointsman_gateway.catalogue import GatewayCatalogue
 from pointsman_gateway.health import Health
-from pointsman_gateway.mounting import Mounting, tables
-from pointsman_gateway.server import Listening
-from pointsman_gateway.settings import GatewaySettings
+from pointsman_gateway.mounting import Mounting, Mounts
+from pointsman_gateway.places import Listeners, Place
+from pointsman_gateway.reading import directory_of
+from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
 
 if TYPE_CHECKING:
-    from pointsman import Router
+    from pointsman import Config, Router
 
 log = logging.getLogger("pointsman.gateway")
 
 _LOOK_EVERY = 5.0
 """Seconds between looks at the files of a certificate."""
-
-
-class Place(Struct, frozen=True):
-    """Where something listens: the surface `scope` alone, "" for all; or health."""
-
-    at: Address
-    scope: str = ""
-    health: bool = False
+_ANYWHERE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - not to listen there, but never to be called so
 
 
 class Gateway:
-    """Serves a router, which must have begun, at the addresses of `settings`. Use it with `async with`.
+    """Serves a router, which must have begun, as `settings` say. Use it with `async with`.
 
     Args:
-        surfaces: in place of those that are installed.
-        access: who may ask.
-        directory: what paths in the settings are relative to.
+        plugins: objects that offer surfaces and need not be installed.
+        access: who may ask, in place of what the settings say of that.
+
+    Attributes:
+        catalogue: the models that it lists.
 
     Raises: ConfigError for what cannot be served so.
     """
@@ -58,127 +56,120 @@ class Gateway:
         router: Router,
         settings: GatewaySettings | None = None,
         *,
-        surfaces: Sequence[SurfaceFactory] | None = None,
+        plugins: Iterable[object] = (),
         access: Access | None = None,
-        directory: Path = Path(),
         clock: Clock | None = None,
         rng: Rng | None = None,
     ) -> None:
         self._router = router
-        self._directory = directory
-        self._clock = clock or LoopClock()
+        self._clock = clock = clock or LoopClock()
         self._rng = rng or system_rng()
-        catalogue = GatewayCatalogue(router, self._clock)
-        self._tickets = SocketTickets(self._clock)
-        self._mounting = Mounting(
-            router,
-            surfaces,
-            catalogue=catalogue,
-            tickets=self._tickets,
-            clock=self._clock,
-            rng=self._rng,
-        )
-        self._access = access or OnThisMachine()
+        self._plugins = tuple(plugins)
+        self._pepper = secrets.token_bytes(32)
+        self._tickets = SocketTickets(clock)
+        self.catalogue = GatewayCatalogue(router, clock)
+        self._mounting = Mounting(router, self.catalogue, self._tickets, clock=clock, rng=self._rng)
         self._health = Health()
         self._apps: dict[Place, App] = {}
-        self._listening: dict[Place, Listening] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._listeners = Listeners()
         self._looking: asyncio.Task[None] | None = None
-        self._use(settings or GatewaySettings())
+        self._left: list[Mounts | Built] = []
+        self._given = access
+        self._gate: Gate | None = None
+        self._mounts: Mounts | None = None
+        self._rules: Built | None = None
+        self._certificate: Certificate | None = None
+        self._use(settings or GatewaySettings(), router.config)
 
-    def _use(self, settings: GatewaySettings) -> None:
+    def _use(self, settings: GatewaySettings, config: Config) -> None:
         """Answer new requests by `settings`. Raises ConfigError; then all stays as it was."""
-        made = self._mounting.mounted(settings)
-        certificate = None if settings.tls is None else Certificate(settings.tls, self._directory)
-        self._tables = tables(made, settings)
-        self._surfaces = [each.surface for each in made.values()]
-        self._settings, self._certificate = settings, certificate
+        directory = directory_of(config)
+        plugins = plugins_for(config, self._plugins)
+        mounts = self._mounting.make(config, settings, plugins, self._mounts)
+        certificate = None if settings.tls is None else Certificate(settings.tls, directory)
+        rules = self._rules_of(settings, config)
+        self._left += [each for each in (self._mounts, self._rules) if each is not None]
+        self._mounts, self._rules, self._certificate = mounts, rules, certificate
+        self._settings, self._tables = settings, mounts.tables()
+        if self._gate is None:
+            self._gate = Gate(rules.rules, self._clock)
+        else:
+            self._gate.rules = rules.rules
         for place, app in self._apps.items():
             if place.scope in self._tables:
                 app.serving = self._serving(place.scope)
 
+    def _rules_of(self, settings: GatewaySettings, config: Config) -> Built:
+        surfaces = (settings.surfaces or {}).items()
+        return build(
+            settings.access or AccessSettings(),
+            pepper=self._pepper,
+            clock=self._clock,
+            directory=directory_of(config),
+            hosts=[*settings.hosts, *(each.host for each in settings.listen if each.host not in _ANYWHERE)],
+            origins=settings.cors,
+            behind_proxy=bool(settings.trusted_proxies),
+            keyless={name: _scope(each) for name, each in surfaces if each.listen},
+        )
+
     def _serving(self, scope: str) -> Serving:
-        settings = self._settings
+        settings, access = self._settings, self._given or self._gate
+        assert access is not None
         return Serving(
             self._tables[scope],
-            self._access,
+            access,
             settings.body_limit,
             settings.heartbeat,
             settings.headers,
             settings.trusted_proxies,
+            frozenset(settings.cors),
+            self._tickets,
         )
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def addresses(self) -> Sequence[Address]:
-        """Where it listens, in the order of the settings."""
-        return [each.address for each in self._listening.values()]
-
-    @property
     def listeners(self) -> Mapping[Place, Address]:
-        """The same, with what is behind each."""
-        return {place: each.address for place, each in self._listening.items()}
+        """Where it listens, in the order of the settings, and with what behind."""
+        return self._listeners.addresses
 
     @property
     def url(self) -> str:
         """The first of them, for a client."""
         scheme = "http" if self._certificate is None else "https"
-        return f"{scheme}://{self.addresses[0]}"
+        return f"{scheme}://{next(iter(self.listeners.values()))}"
 
     async def start(self) -> None:
         """Listen everywhere, or nowhere. Raises ConfigError."""
-        for each in self._opened(places(self._settings)):
-            await each.start()
+        await self._listen(_places(self._settings))
         self._looking = asyncio.create_task(self._look_at_certificates())
 
-    def _opened(self, wanted: Sequence[Place]) -> Sequence[Listening]:
-        """The sockets of those of `wanted` that are not open yet, all or none. Raises ConfigError."""
-        opened: dict[Place, Listening] = {}
-        for place in wanted:
-            if place in self._listening:
-                continue
-            try:
-                opened[place] = self._open(place)
-            except OSError as error:
-                for other, each in opened.items():
-                    each.close()
-                    self._apps.pop(other, None)
-                raise ConfigError(f"gateway: cannot listen at {place.at}: {error.strerror}") from error
-        self._listening.update(opened)
-        return list(opened.values())
-
-    def _open(self, place: Place) -> Listening:
+    async def _listen(self, wanted: Sequence[Place]) -> None:
         drain = self._router.config.timeouts.drain
+        context = None if self._certificate is None else self._certificate.context
+        await self._listeners.open(
+            wanted, self._app_at, drain=drain, tls=context, largest=self._settings.body_limit
+        )
+        self._apps = {place: app for place, app in self._apps.items() if place in wanted}
+
+    def _app_at(self, place: Place) -> App | Health:
         if place.health:
-            return Listening(self._health, place.at, drain=drain)
-        app = App(
+            return self._health
+        self._apps[place] = App(
             self._serving(place.scope),
             request_id=partial(request_id, self._rng),
             health=None if self._settings.health is not None else self._health,
             listener=place.scope,
         )
-        tls = None if self._certificate is None or place.scope else self._certificate.context
-        listening = Listening(app, place.at, drain=drain, tls=tls)
-        self._apps[place] = app
-        return listening
+        return self._apps[place]
 
-    async def reload(self, settings: GatewaySettings) -> None:
-        """Go by `settings` from now on; what runs is not disturbed.
+    async def reload(self, settings: GatewaySettings, config: Config) -> None:
+        """Go by `settings`, of `config`, from now on; what runs is not disturbed.
 
-        Raises: ConfigError; then all stays as it was.
+        Raises: ConfigError; then all stays as it was, but for addresses that could not be had.
         """
-        self._use(settings)
-        wanted = places(settings)
-        for each in self._opened(wanted):
-            await each.start()
-        for place in [each for each in self._listening if each not in wanted]:
-            left = self._listening.pop(place)
-            self._apps.pop(place, None)
-            left.stop()
-            task = asyncio.create_task(left.ended())
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+        self._use(settings, config)
+        await self._listen(_places(settings))
 
     async def _look_at_certificates(self) -> None:
         while True:
@@ -201,29 +192,30 @@ class Gateway:
         self._health.draining = True
         for app in self._apps.values():
             app.drain()
-        serving = [each for place, each in self._listening.items() if not place.health]
-        for each in serving:
-            each.stop()
+        self._listeners.stop()
+        await self.catalogue.aclose()
         finished = await self._router.shutdown()
-        await asyncio.gather(*(each.ended() for each in serving), *self._ending)
-        await self._close_rest()
-        for surface in self._surfaces:
-            if (close := getattr(surface, "aclose", None)) is not None:  # of those that keep something
-                await close()
-        return finished
-
-    async def _close_rest(self) -> None:
-        health = [each for place, each in self._listening.items() if place.health]
-        for each in health:
-            each.hurry()
-        await asyncio.gather(*(each.ended() for each in health))
+        await self._listeners.ended()
         if self._looking is not None:
             self._looking.cancel()
+        await self._close_parts()
+        return finished
+
+    async def _close_parts(self) -> None:
+        """Close what surfaces and rules have opened, those of before a reload, too."""
+        closed: set[int] = set()
+        for part in (*self._left, self._mounts, self._rules):
+            if isinstance(part, Built):
+                await part.aclose()
+            for mounted in part.mounted.values() if isinstance(part, Mounts) else ():
+                close = getattr(mounted.surface, "aclose", None)
+                if close is not None and id(mounted.surface) not in closed:
+                    closed.add(id(mounted.surface))
+                    await close()
 
     async def hurry(self) -> None:
         """Wait for nobody any more: a `stop` that runs comes to its end."""
-        for each in self._listening.values():
-            each.hurry()
+        self._listeners.hurry()
         await self._router.aclose()
 
     async def __aenter__(self) -> Gateway:
@@ -239,7 +231,7 @@ class Gateway:
         await self.stop()
 
 
-def places(settings: GatewaySettings) -> Sequence[Place]:
+def _places(settings: GatewaySettings) -> Sequence[Place]:
     """Everywhere that `settings` want it to listen."""
     found = [Place(at) for at in settings.listen]
     for name, surface in (settings.surfaces or {}).items():
@@ -247,3 +239,8 @@ def places(settings: GatewaySettings) -> Sequence[Place]:
     if settings.health is not None:
         found.append(Place(settings.health.listen, health=True))
     return found
+
+
+def _scope(surface: SurfaceSettings) -> Caller:
+    """What may be done at a listener of its own, where nobody brings a key."""
+    return Caller(models=None if surface.models is None else frozenset(surface.models))

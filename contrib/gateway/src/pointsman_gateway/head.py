@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
+from pointsman_gateway.access.peers import Network, origin
 from pointsman_gateway.admission import Head
 
 Scope = MutableMapping[str, Any]
-Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
+Networks = Sequence[Network]
 
 LONGEST_ID = 128
 """Characters of a caller's own id of its request."""
@@ -25,45 +25,20 @@ def head_of(scope: Scope, *, trusted: Networks = (), listener: str = "") -> Head
             repeated.add(name)
             value = f"{headers[name]}, {value}"
         headers[name] = value
-    client = scope.get("client")
-    peer, proxied, secure = (client[0] if client else ""), False, scope.get("scheme") in ("https", "wss")
-    if trusted and _is_of(peer, trusted):
-        peer, proxied = _client_behind(headers, peer, trusted), True
-        secure = headers.get("x-forwarded-proto", "").strip().lower() == "https"
+    client, server = scope.get("client"), scope.get("server")
+    tls = scope.get("scheme") in ("https", "wss")
+    asked_by = origin(client[0] if client else "", headers, trusted, tls=tls)
     return Head(
         scope.get("method", "GET"),
         scope["path"],
         scope.get("query_string", b"").decode("latin-1"),
         headers,
         frozenset(repeated),
-        peer,
-        proxied,
-        secure,
-        listener,
+        peer=asked_by.address,
+        local=server[0] if server and server[1] is not None else "",
+        secure=asked_by.secure,
+        scope=listener,
     )
-
-
-def _is_of(peer: str, networks: Networks) -> bool:
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    return any(address.version == each.version and address in each for each in networks)
-
-
-def _client_behind(headers: Mapping[str, str], proxy: str, trusted: Networks) -> str:
-    """The last address that no trusted proxy has: what stands before it anybody can have written."""
-    said = [each.strip() for each in headers.get("x-forwarded-for", "").split(",")]
-    client = proxy
-    for each in reversed(said):
-        try:
-            ipaddress.ip_address(each)
-        except ValueError:
-            break
-        client = each
-        if not _is_of(each, trusted):
-            break
-    return client
 
 
 def own_id(headers: Mapping[str, str]) -> str:

@@ -1,15 +1,16 @@
-"""Surfaces, made and put into their places."""
+"""Surfaces, made of what a configuration says of them, and put into their places."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from pointsman._internal.scrubber import Scrubber
-from pointsman.build.loading import plugins_for
 from pointsman.build.surfaces import MadeSurface, SurfaceParts, made_surfaces
 from pointsman.clock import Clock, Rng
-from pointsman.plugin import Catalogue, PointsmanSpec, SurfaceFactory, Tickets, hookimpl
+from pointsman.plugin import Catalogue, Tickets
 from pointsman.plugins.registry import Plugins
 from pointsman_gateway.calls import RoutedCalls
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
@@ -22,90 +23,92 @@ _ORDER = ("openai", "anthropic", "ollama", "ai")
 """Of two surfaces that claim one path the first has it; others come after these, by name."""
 
 
-class _Given(PointsmanSpec):
-    """Surfaces that were handed over in place of being installed."""
-
-    def __init__(self, factories: Sequence[SurfaceFactory]) -> None:
-        self._factories = factories
-
-    @hookimpl
-    def pointsman_surfaces(self) -> Sequence[SurfaceFactory]:
-        return self._factories
-
-
-def installed_surfaces(config: Config) -> Sequence[str]:
-    """The names of the surfaces that are installed, and let in by `config`."""
-    return in_order(plugins_for(config).names("surface"))
-
-
-def in_order(names: Sequence[str]) -> Sequence[str]:
-    """`names` in the order in which they get their places."""
+def installed(plugins: Plugins) -> Sequence[str]:
+    """The names of all surfaces that there are, in the order in which they get their places."""
+    names = plugins.names("surface")
     return sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
 
-class Mounting:
-    """Makes surfaces for one gateway.
+def wanted(settings: GatewaySettings, plugins: Plugins) -> Mapping[str, SurfaceSettings]:
+    """The surfaces that `settings` ask for: all when they say nothing."""
+    if settings.surfaces is not None:
+        return settings.surfaces
+    return {name: SurfaceSettings() for name in installed(plugins)}
 
-    Args:
-        given: in place of those that are installed.
+
+class Mounts(Struct, frozen=True, eq=False):
+    """The surfaces of one configuration.
+
+    Attributes:
+        settings: what each was made of.
     """
 
+    settings: Mapping[str, SurfaceSettings]
+    mounted: Mapping[str, Mounted]
+
+    def tables(self) -> Mapping[str, Table]:
+        """The routes of each listener: by the name of a surface that has one of its own, of "" for all."""
+        own = {name: Table([self.mounted[name]]) for name, each in self.settings.items() if each.listen}
+        return {"": Table(list(self.mounted.values())), **own}
+
+
+class Mounting:
+    """Makes surfaces in front of one router."""
+
     def __init__(
-        self,
-        router: Router,
-        given: Sequence[SurfaceFactory] | None,
-        *,
-        catalogue: Catalogue,
-        tickets: Tickets,
-        clock: Clock,
-        rng: Rng,
+        self, router: Router, catalogue: Catalogue, tickets: Tickets, *, clock: Clock, rng: Rng
     ) -> None:
         self._router = router
-        self._given = given
-        self._catalogue, self._tickets = catalogue, tickets
-        self._clock, self._rng = clock, rng
+        self._catalogue = catalogue
+        self._tickets = tickets
+        self._clock = clock
+        self._rng = rng
 
-    def mounted(self, settings: GatewaySettings) -> dict[str, Mounted]:
-        """The surfaces that `settings` ask for by name; all that there are when they say nothing.
+    def make(
+        self, config: Config, settings: GatewaySettings, plugins: Plugins, before: Mounts | None = None
+    ) -> Mounts:
+        """Those that `settings` ask for; of `before` those stay whose settings do.
 
         Raises: ConfigError with all that is wrong, each with its place.
         """
-        config, calls = self._router.config, dict[str, RoutedCalls]()
+        asked_for = wanted(settings, plugins)
+        kept = (
+            {}
+            if before is None
+            else {
+                name: before.mounted[name]
+                for name, each in asked_for.items()
+                if before.settings.get(name) == each
+            }
+        )
+        made = {**kept, **self._made(config, {n: e for n, e in asked_for.items() if n not in kept}, plugins)}
+        return Mounts(asked_for, {name: made[name] for name in asked_for})
+
+    def _made(
+        self, config: Config, asked_for: Mapping[str, SurfaceSettings], plugins: Plugins
+    ) -> Mapping[str, Mounted]:
+        calls: dict[str, RoutedCalls] = {}
 
         def calls_of(name: str) -> RoutedCalls:
-            return calls.setdefault(name, RoutedCalls(self._router))
+            calls[name] = RoutedCalls(self._router)
+            return calls[name]
 
-        wanted = settings.surfaces
-        if wanted is None:
-            wanted = dict.fromkeys(self._names(config), SurfaceSettings())
+        parts = SurfaceParts(self._router, calls_of, self._catalogue, self._tickets)
         made = made_surfaces(
             config,
-            self._plugins(config),
-            {name: each.own for name, each in wanted.items()},
+            plugins,
+            {name: each.own for name, each in asked_for.items()},
             ("gateway", "surfaces"),
-            SurfaceParts(self._router, calls_of, self._catalogue, self._tickets),
+            parts,
             clock=self._clock,
             rng=self._rng,
             scrubber=Scrubber(),
         )
         for each in made:
             calls[each.name].surface = each.surface
-        return {each.name: _at_its_place(each, wanted[each.name]) for each in made}
-
-    def _plugins(self, config: Config) -> Plugins:
-        return plugins_for(config, () if self._given is None else (_Given(self._given),))
-
-    def _names(self, config: Config) -> Sequence[str]:
-        given = self._given
-        return installed_surfaces(config) if given is None else [each.name for each in given]
+        return {each.name: _at_its_place(each, asked_for[each.name]) for each in made}
 
 
 def _at_its_place(made: MadeSurface, settings: SurfaceSettings) -> Mounted:
     prefix = made.prefix if settings.prefix is None else settings.prefix
     return Mounted(made.name, made.surface, made.routes, prefix)
-
-
-def tables(surfaces: Mapping[str, Mounted], settings: GatewaySettings) -> dict[str, Table]:
-    """The routes of each listener: by the name of the surface that has one of its own, and of "" for all."""
-    own = {name: Table([surfaces[name]]) for name, each in (settings.surfaces or {}).items() if each.listen}
-    return {"": Table(list(surfaces.values())), **own}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from pointsman import Config
+from pointsman._internal.suggest import did_you_mean
 from pointsman.config.findings import Finding, unknown_key
+from pointsman_gateway.access.listening import keyless_refusal, refusal
 from pointsman_gateway.addresses import Address
 from pointsman_gateway.settings import GatewaySettings
 
@@ -30,7 +33,7 @@ def gateway_settings(config: Config, known: Sequence[str]) -> GatewaySettings:
 
 def check_reach(settings: GatewaySettings, config: Config) -> None:
     """Raises ConfigError where it would listen to other machines without a word on who may ask."""
-    found = [_beyond_this_machine(at) for at in settings.listen if not at.is_local]
+    found = list(_beyond_this_machine(settings))
     if found:
         raise config.error(found)
 
@@ -41,24 +44,26 @@ def directory_of(config: Config) -> Path:
 
 
 def _wrong(settings: GatewaySettings, config: Config, known: Sequence[str]) -> Iterator[Finding]:
-    for at in settings.listen:
-        if not at.is_local:
-            yield _beyond_this_machine(at)
+    yield from _beyond_this_machine(settings)
     public = config.public_models()
     for name, surface in (settings.surfaces or {}).items():
         path = (SECTION, "surfaces", name)
         if name not in known:
             yield unknown_key(path, known)
         for at in surface.listen:
-            if not at.is_local:
-                message = f"takes no key, so it cannot listen at {at}, which other machines can reach"
-                yield Finding((*path, "listen"), message, "use 127.0.0.1")
+            if (refused := keyless_refusal(_host(at))) is not None:
+                yield Finding((*path, "listen"), refused)
         for number, model in enumerate(surface.models or ()):
             if model not in public:
-                yield Finding((*path, "models", number), f"there is no model {model!r}")
+                hint = partial(did_you_mean, model, public, what="there are")
+                yield Finding((*path, "models", number), f"there is no model {model!r}", hint)
 
 
-def _beyond_this_machine(at: Address) -> Finding:
-    message = f"other machines can reach {at}, and nothing says who may ask"
-    hint = 'say so: access: {keys: [{name: me, key: "${POINTSMAN_KEY}"}]}, or listen at 127.0.0.1'
-    return Finding((SECTION, "listen"), message, hint)
+def _beyond_this_machine(settings: GatewaySettings) -> Iterator[Finding]:
+    for at in settings.listen:
+        if (refused := refusal(_host(at), settings.access)) is not None:
+            yield Finding((SECTION, "listen"), refused)
+
+
+def _host(at: Address) -> str:
+    return "" if at.path is not None else at.host

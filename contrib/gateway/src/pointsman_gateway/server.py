@@ -68,9 +68,11 @@ class _Server(uvicorn.Server):
 
 
 class Listening:
-    """An application behind one open socket."""
+    """An application behind one open socket; messages of WebSockets have `largest` bytes at most."""
 
-    def __init__(self, app: Any, at: Address, *, drain: float, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, app: Any, at: Address, *, drain: float, tls: ssl.SSLContext | None = None, largest: int
+    ) -> None:
         self._socket = opened(at)
         self._at = at
         config = uvicorn.Config(
@@ -78,6 +80,8 @@ class Listening:
             http=LimitedProtocol,
             ws="websockets-sansio",
             ws_per_message_deflate=False,
+            ws_max_size=largest,
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             access_log=False,

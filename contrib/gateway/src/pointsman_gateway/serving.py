@@ -8,11 +8,12 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pointsman.build.loading import plugins_for
 from pointsman.plugin import ConfigError
 from pointsman_gateway.gateway import Gateway
-from pointsman_gateway.mounting import installed_surfaces
+from pointsman_gateway.mounting import installed
 from pointsman_gateway.notify import notify, reloading
-from pointsman_gateway.reading import directory_of, gateway_settings
+from pointsman_gateway.reading import gateway_settings
 from pointsman_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ class Process:
 
         settings = self._settings(self._config)
         async with Router.from_config(self._config) as router:
-            gateway = Gateway(router, settings, directory=directory_of(self._config))
+            gateway = Gateway(router, settings)
             self._router, self._gateway = router, gateway
             await gateway.start()
+            gateway.catalogue.look()
             self._take_signals()
             self._announce(gateway, router)
             notify("READY=1")
@@ -66,7 +68,7 @@ class Process:
             return await self._drained()
 
     def _settings(self, config: Config) -> GatewaySettings:
-        return self._override(gateway_settings(config, installed_surfaces(config)))
+        return self._override(gateway_settings(config, installed(plugins_for(config))))
 
     async def _drained(self) -> bool:
         stopping = asyncio.create_task(self._gateway.stop())
@@ -116,5 +118,5 @@ class Process:
         config = await asyncio.to_thread(Router.check, file)
         settings = self._settings(config)
         await self._router.reload(config)
-        await self._gateway.reload(settings)
+        await self._gateway.reload(settings, config)
         self._config = config

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from pointsman.plugin import Duration
+from pointsman_gateway.access.listening import keyless_refusal, refusal
+from pointsman_gateway.access.origins import host_name
+from pointsman_gateway.access.settings import AccessSettings
 from pointsman_gateway.addresses import Address, parse_address
 
 _SIZE_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20}
@@ -62,6 +65,13 @@ def _origin(value: object) -> str:
     raise ValueError("expected an origin such as 'https://app.example.com', without a path")
 
 
+def _host_name(value: object) -> str:
+    name = host_name(value.strip()) if isinstance(value, str) else None
+    if name is None or (isinstance(value, str) and value.strip().strip("[]").lower().rstrip(".") != name):
+        raise ValueError("expected the name of a host such as 'gateway.example.com', without port and path")
+    return name
+
+
 _TEXT = WithJsonSchema({"type": "string"})
 Addresses = Annotated[
     tuple[Address, ...],
@@ -70,6 +80,7 @@ Addresses = Annotated[
 ]
 OneAddress = Annotated[Address, BeforeValidator(_address), _TEXT]
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_network), _TEXT]
+HostName = Annotated[str, BeforeValidator(_host_name)]
 Origin = Annotated[str, BeforeValidator(_origin)]
 Size = Annotated[
     int,
@@ -132,6 +143,9 @@ class GatewaySettings(_Settings):
         tls: for all of `listen`.
         surfaces: the APIs that callers speak, each with its settings; None: all that are installed.
         health: where health is told to whoever asks; on the main address when there is none.
+        access: who may ask; None: whoever is on this machine.
+        hosts: names that we are known under, beside those of this machine.
+        requests_kept: how many of the latest requests operators can look at.
         trusted_proxies: whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
         cors: origins whose pages may ask from a browser.
         headers: which headers of ours answers carry.
@@ -144,6 +158,9 @@ class GatewaySettings(_Settings):
     surfaces: Annotated[dict[str, SurfaceSettings], BeforeValidator(_mapping_of_names)] | None = None
     health: HealthSettings | None = None
     trusted_proxies: tuple[Network, ...] = ()
+    access: AccessSettings | None = None
+    hosts: tuple[HostName, ...] = ()
+    requests_kept: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     cors: tuple[Origin, ...] = ()
     headers: HeaderChoice = "full"
     body_limit: Size = 32 * 2**20
@@ -156,6 +173,17 @@ class GatewaySettings(_Settings):
             if str(address) in taken and address.port != 0:
                 raise ValueError(f"{address} is to be listened at twice")
             taken.append(str(address))
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_unknown_from_elsewhere(self) -> GatewaySettings:
+        for at in self.listen:
+            if (said := refusal(at.host, self.access)) is not None:
+                raise ValueError(said)
+        for surface in (self.surfaces or {}).values():
+            for at in surface.listen:
+                if (said := keyless_refusal(at.host)) is not None:
+                    raise ValueError(said)
         return self
 
     def addresses(self) -> Sequence[Address]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -124,17 +124,18 @@ class OllamaProvider(HttpProvider):
             idle: seconds without any progress after which to give up; checking the digest of a large
                 model is silent for minutes.
         """
-        client = self.client
+        body = {"model": model, **({"insecure": True} if insecure else {})}
+        return self._progress("/api/pull", body, model, idle=idle)
 
-        async def begin() -> OpenAnswer:
-            body = {"model": model, "stream": True, **({"insecure": True} if insecure else {})}
-            timeouts = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
-            answer = await client.send("POST", "/api/pull", body, timeouts=timeouts, stream=True)
-            if answer.status >= 400:
-                raise self.refused(answer, await answer.read(), model=model)
-            return answer
+    def create(self, model: str, *, idle: float = 300.0, **members: Any) -> Pull:
+        """Make a model: an async iterator of PullProgress that begins with its first step.
 
-        return Pull(begin, client, idle=idle)
+        Args:
+            idle: as of `pull`; to quantize a large model is silent for minutes.
+            members: what it is made of, in Ollama's words: `from`, `files`, `adapters`, `template`, `system`,
+                `parameters`, `messages`, `quantize`, `license`.
+        """
+        return self._progress("/api/create", {**members, "model": model}, model, idle=idle)
 
     async def copy(self, source: str, destination: str) -> None:
         """Give a model a second name. Raises ModelNotFound."""
@@ -186,6 +187,19 @@ class OllamaProvider(HttpProvider):
             error.upstream_request_id = answer.request_id
             raise
         return replace(response, upstream_request_id=answer.request_id) if answer.request_id else response
+
+    def _progress(self, path: str, body: Mapping[str, Any], model: str, *, idle: float) -> Pull:
+        """What takes long and tells of its steps."""
+        client = self.client
+
+        async def begin() -> OpenAnswer:
+            timeouts = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
+            answer = await client.send("POST", path, {**body, "stream": True}, timeouts=timeouts, stream=True)
+            if answer.status >= 400:
+                raise self.refused(answer, await answer.read(), model=model)
+            return answer
+
+        return Pull(begin, client, idle=idle)
 
     async def _version(self, seconds: float | None = None) -> str:
         return manage.version(await self.manage("GET", "/api/version", seconds=seconds))

@@ -1,0 +1,147 @@
+"""The latest requests, as operators look at them: without anything of their content."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from pointsman.plugin import AttemptEnded, RequestEnded
+
+_MOST_UNENDED = 10_000
+"""Requests whose attempts are known while they still run."""
+SEARCHED_BY = ("caller", "model", "deployment", "result")
+
+
+class Recent:
+    """A ring of requests that have ended, each with its attempts."""
+
+    def __init__(self, listen: Callable[..., Callable[[], None]], kept: int) -> None:
+        self._kept = kept
+        self._ended: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._attempts: OrderedDict[str, list[Mapping[str, Any]]] = OrderedDict()
+        self._stop = listen(self._hear, kinds=(AttemptEnded, RequestEnded)) if kept else _nothing
+
+    def find(self, id: str) -> Mapping[str, Any] | None:
+        """The request of that id; None for one that is not kept."""
+        return self._ended.get(id)
+
+    def search(self, wanted: Mapping[str, str], most: int) -> list[Mapping[str, Any]]:
+        """The latest that are so, at most so many, the last one first."""
+        found = []
+        for each in reversed(self._ended.values()):
+            if all(each[name] == value for name, value in wanted.items()):
+                found.append(each)
+                if len(found) >= most:
+                    break
+        return found
+
+    def close(self) -> None:
+        """Hear of nothing any more."""
+        self._stop()
+
+    def _hear(self, event: AttemptEnded | RequestEnded) -> None:
+        if isinstance(event, AttemptEnded):
+            self._attempts.setdefault(event.request_id, []).append(_attempt(event))
+            if len(self._attempts) > _MOST_UNENDED:
+                self._attempts.popitem(last=False)
+            return
+        self._ended.pop(event.request_id, None)  # a caller may use one id again
+        self._ended[event.request_id] = _request(event, self._attempts.pop(event.request_id, []))
+        if len(self._ended) > self._kept:
+            self._ended.popitem(last=False)
+
+
+class _Running(Struct, eq=False):
+    model: str
+    caller: str
+    began: float
+    task: asyncio.Task[Any]
+    ended: bool = False
+
+
+class RunningRequests:
+    """Those that run now, so that operators see them and can end one.
+
+    Args:
+        now: seconds on a clock that only moves forward.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._by_id: dict[str, list[_Running]] = {}
+
+    @contextmanager
+    def holding(self, id: str, *, model: str, caller: str) -> Iterator[_Running]:
+        """For as long as it lasts, the present task is known as the one of that request."""
+        task = asyncio.current_task()
+        assert task is not None, "requests run in tasks"
+        running = _Running(model, caller, self._now(), task)
+        same = self._by_id.setdefault(id, [])
+        same.append(running)
+        try:
+            yield running
+        finally:
+            same.remove(running)
+            if not same:
+                self._by_id.pop(id, None)
+
+    def cancel(self, id: str) -> bool:
+        """End the request of that id; whether there was one."""
+        found = self._by_id.get(id, ())
+        for each in found:
+            if not each.ended:
+                each.ended = True
+                each.task.cancel()
+        return bool(found)
+
+    def listed(self) -> list[Mapping[str, Any]]:
+        """What runs, the oldest first."""
+        now = self._now()
+        return [
+            {"id": id, "model": each.model, "caller": each.caller, "seconds": round(now - each.began, 3)}
+            for id, same in self._by_id.items()
+            for each in same
+        ]
+
+
+def _nothing() -> None:
+    """There is nothing to stop."""
+
+
+def _attempt(event: AttemptEnded) -> Mapping[str, Any]:
+    return {
+        "deployment": event.deployment,
+        "model": event.model,
+        "outcome": str(event.outcome),
+        "error": event.error,
+        "detail": event.detail,
+        "status": event.status,
+        "seconds": round(event.seconds, 6),
+        "first_token": event.first_token,
+        "hedge": event.hedge,
+    }
+
+
+def _request(event: RequestEnded, attempts: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return {
+        "id": event.request_id,
+        "at": datetime.fromtimestamp(event.wall, UTC).isoformat(timespec="milliseconds"),
+        "operation": event.operation,
+        "caller": event.caller,
+        "model": event.model,
+        "pool": event.pool,
+        "deployment": event.deployment,
+        "result": event.result,
+        "error": event.error,
+        "detail": event.detail,
+        "seconds": round(event.seconds, 6),
+        "usage": event.usage,
+        "tags": event.tags,
+        "attempts": attempts,
+    }

@@ -47,6 +47,9 @@ class Gateway:
         access: who may ask, in place of what the settings say of that.
         write_within: seconds in which a caller has to make room for an event of a stream.
 
+    Attributes:
+        catalogue: the models that it lists.
+
     Raises: ConfigError for what cannot be served so.
     """
 
@@ -67,9 +70,8 @@ class Gateway:
         self._plugins = tuple(plugins)
         self._pepper = secrets.token_bytes(32)
         self._tickets = SocketTickets(clock)
-        self._mounting = Mounting(
-            router, GatewayCatalogue(router, clock), self._tickets, clock=clock, rng=self._rng
-        )
+        self.catalogue = GatewayCatalogue(router, clock)
+        self._mounting = Mounting(router, self.catalogue, self._tickets, clock=clock, rng=self._rng)
         self._health = Health()
         self._apps: dict[Place, App] = {}
         self._listeners = Listeners()
@@ -196,6 +198,7 @@ class Gateway:
         for app in self._apps.values():
             app.drain()
         self._listeners.stop()
+        await self.catalogue.aclose()
         finished = await self._router.shutdown()
         await self._listeners.ended()
         if self._looking is not None:

@@ -22,6 +22,7 @@ from wrong_around import Open, Small
 from wrong_beside import Fresh, Keys, Lodger, Old, Sink
 from wrong_deciding import First, Forgetful, Thrice
 from wrong_offered import CommandTests, SectionTests, Spending, command
+from wrong_surface import Asks, Joins, Prompts
 from wrong_transport import Around
 
 from cases import right
@@ -406,3 +407,16 @@ class Judged(Small):
     async def choose(self, request: Any, candidates: Any, call: Any, /) -> Any:
         said = (await self.ask(call, candidates[0].name, "which one?")).text
         return said if said in {each.name for each in candidates} else candidates[0].name
+
+
+# ── surfaces ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@right("It asks for plain completions.")
+class Completes(Prompts):
+    pass
+
+
+@right("It joins what came together, and says all of it again at the end.")
+class SaysItTwice(Asks):
+    writer = Joins

@@ -23,6 +23,7 @@ from pointsman.plugin import (
     EmbedResponse,
     InvalidRequest,
     Message,
+    PointsmanSpec,
     ProblemDetails,
     Route,
     StreamEvent,
@@ -32,6 +33,7 @@ from pointsman.plugin import (
     SurfaceRequest,
     Understood,
     WholeReply,
+    hookimpl,
 )
 from pointsman_gateway.admission import Access
 from pointsman_gateway.gateway import Gateway
@@ -84,12 +86,29 @@ async def gateway_for(
         settings: of the section `gateway`.
         changes: top-level keys of the configuration of its router, such as `models`.
     """
-    asked = GatewaySettings.model_validate({"listen": "127.0.0.1:0", **(settings or {})})
+    asked = {"listen": "127.0.0.1:0", **(settings or {})}
+    plugins: Sequence[object] = ()
+    if surfaces is not None:
+        asked["surfaces"] = {each.name: {} for each in surfaces} | asked.get("surfaces", {})
+        plugins = [Offers(surfaces)]
     rng = random.Random(seed)
     async with Router.from_config(configuration(*upstreams, **changes), rng=rng) as router:
-        gateway = Gateway(router, asked, surfaces=surfaces, access=access, rng=rng)
+        gateway = Gateway(
+            router, GatewaySettings.model_validate(asked), plugins=plugins, access=access, rng=rng
+        )
         async with gateway:
             yield Served(gateway.url, gateway, router)
+
+
+class Offers(PointsmanSpec):
+    """A plugin that offers surfaces."""
+
+    def __init__(self, surfaces: Sequence[SurfaceFactory]) -> None:
+        self._surfaces = surfaces
+
+    @hookimpl
+    def pointsman_surfaces(self) -> Sequence[SurfaceFactory]:
+        return self._surfaces
 
 
 # ── the smallest surface ─────────────────────────────────────────────────────────────────────────────

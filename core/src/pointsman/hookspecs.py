@@ -22,6 +22,7 @@ from pointsman.section import SectionFactory
 from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
 from pointsman.strategy import StrategyFactory
+from pointsman.surface import SurfaceFactory
 from pointsman.transports.factory import TransportFactory
 
 PROJECT = "pointsman"
@@ -72,6 +73,11 @@ class PointsmanSpec:
     @hookspec
     def pointsman_selectors(self) -> Sequence[SelectorFactory]:
         """What picks the model of a request. Entry-point group `pointsman.selectors`."""
+        return ()
+
+    @hookspec
+    def pointsman_surfaces(self) -> Sequence[SurfaceFactory]:
+        """APIs that callers speak to a gateway. Entry-point group `pointsman.surfaces`."""
         return ()
 
     @hookspec

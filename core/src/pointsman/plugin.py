@@ -39,6 +39,7 @@ _HOMES = {
     "pointsman.http.framing": "JsonLineFramer LineFramer MAX_LINE SseEvent SseFramer",
     "pointsman.http.headers": "bearer",
     "pointsman.http.provider_base": "HttpProvider PerOptions",
+    "pointsman.http.relaying": "Relaying original_of",
     "pointsman.original": "Original",
     "pointsman.provider": "Call Provider ProviderContext ProviderFactory",
     "pointsman.requests.parsing": "chat_request embed_request generate_request",
@@ -55,8 +56,9 @@ _HOMES = {
         StrategyFactory
     """,
     "pointsman.surface": """
-        SurfaceRequest Caller Calls FaultDomain ProblemDetails ProblemKind Route StreamReply Surface
-        SurfaceContext SurfaceFactory Understood WholeReply Writer
+        Caller Calls Capabilities Catalogue CatalogueEntry FaultDomain ProblemDetails ProblemKind Route
+        Socket SocketRoute StreamReply Surface SurfaceContext SurfaceFactory SurfaceRequest Tickets
+        Understood WholeReply Writer
     """,
     "pointsman.text_messages": "TextMessages",
     "pointsman.transports.factory": "TransportContext TransportFactory",

@@ -248,6 +248,8 @@ from pointsman.http.framing import (
 from pointsman.http.headers import bearer as bearer
 from pointsman.http.provider_base import HttpProvider as HttpProvider
 from pointsman.http.provider_base import PerOptions as PerOptions
+from pointsman.http.relaying import Relaying as Relaying
+from pointsman.http.relaying import original_of as original_of
 from pointsman.original import Original as Original
 from pointsman.provider import (
     Call as Call,
@@ -329,6 +331,15 @@ from pointsman.surface import (
     Calls as Calls,
 )
 from pointsman.surface import (
+    Capabilities as Capabilities,
+)
+from pointsman.surface import (
+    Catalogue as Catalogue,
+)
+from pointsman.surface import (
+    CatalogueEntry as CatalogueEntry,
+)
+from pointsman.surface import (
     FaultDomain as FaultDomain,
 )
 from pointsman.surface import (
@@ -339,6 +350,12 @@ from pointsman.surface import (
 )
 from pointsman.surface import (
     Route as Route,
+)
+from pointsman.surface import (
+    Socket as Socket,
+)
+from pointsman.surface import (
+    SocketRoute as SocketRoute,
 )
 from pointsman.surface import (
     StreamReply as StreamReply,
@@ -354,6 +371,9 @@ from pointsman.surface import (
 )
 from pointsman.surface import (
     SurfaceRequest as SurfaceRequest,
+)
+from pointsman.surface import (
+    Tickets as Tickets,
 )
 from pointsman.surface import (
     Understood as Understood,

@@ -20,7 +20,7 @@ from pointsman.plugin import (
     Understood,
     WholeReply,
 )
-from pointsman_gateway.surfaces.openai import FACTORY
+from pointsman_gateway.surfaces.openai import FACTORY, OpenAISettings
 
 
 class Recorded:
@@ -37,7 +37,7 @@ class Recorded:
 def made() -> tuple[dict[str, Route], Recorded]:
     """The routes by path, aliases included, and the calls that they make."""
     calls = Recorded()
-    context = SimpleNamespace(calls=calls, clock=SimpleNamespace(wall=lambda: 1.5))
+    context = SimpleNamespace(calls=calls, settings=OpenAISettings(), clock=SimpleNamespace(wall=lambda: 1.5))
     routes = FACTORY.make(cast("SurfaceContext", context)).routes()
     return {path: route for route in routes for path in (route.path, *route.aliases)}, calls
 

@@ -73,6 +73,19 @@ def test_the_upstreams_own_words_go_on_as_they_came() -> None:
     assert (reply.status, reply.body) == (422, b'{"error":{"message":"as it came"}}')
 
 
+@pytest.mark.parametrize("body", [b"<html>", b'"no"', b'{"error":"no"}', b'{"error":{"message":1}}'])
+def test_words_of_another_shape_are_told_in_this_one(body: bytes) -> None:
+    reply = problem(details("invalid", body=body, status=422))
+
+    assert (reply.status, json.loads(reply.body)["error"]["message"]) == (400, "gateway: no")
+
+
+def test_a_code_that_is_a_number_becomes_a_text() -> None:
+    reply = problem(details("invalid", body=b'{"error":{"code":400,"message":"no","type":""}}', status=400))
+
+    assert json.loads(reply.body) == {"error": {"code": "400", "message": "no", "type": ""}}
+
+
 def test_an_error_in_a_stream_is_an_event_without_an_end_marker() -> None:
     frame = error_frame(details("upstream"))
 

@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from pointsman.build.loading import plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
-from pointsman.plugin import Caller, SurfaceFactory
+from pointsman.plugin import ConfigError
+from pointsman_gateway.access.configured import rules_of
 from pointsman_gateway.access.gate import Gate
-from pointsman_gateway.access.rules import Built, build
-from pointsman_gateway.access.settings import AccessSettings
+from pointsman_gateway.access.rules import Built
 from pointsman_gateway.addresses import Address
 from pointsman_gateway.admission import Access
-from pointsman_gateway.app import App
-from pointsman_gateway.mounting import built_in, mounted, tables
-from pointsman_gateway.server import Listening
-from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
+from pointsman_gateway.app import App, Serving
+from pointsman_gateway.catalogue import GatewayCatalogue
+from pointsman_gateway.health import Health
+from pointsman_gateway.mounting import Mounting, Mounts
+from pointsman_gateway.operator.operating import Operating
+from pointsman_gateway.places import Listeners, Place
+from pointsman_gateway.reading import directory_of
+from pointsman_gateway.settings import GatewaySettings
+from pointsman_gateway.tickets import SocketTickets
+from pointsman_gateway.tls import Certificate
 
 if TYPE_CHECKING:
-    from pointsman import Router
+    from pointsman import Config, Router
+
+log = logging.getLogger("pointsman.gateway")
+
+_LOOK_EVERY = 5.0
+"""Seconds between looks at the files of a certificate."""
 
 
 class Gateway:
-    """Serves a router, which must have begun, at the addresses of `settings`. Use it with `async with`.
+    """Serves a router, which must have begun, as `settings` say. Use it with `async with`.
 
     Args:
-        surfaces: in place of those that are installed.
-        access: who may ask.
+        plugins: objects that offer surfaces and need not be installed.
+        access: who may ask, in place of what the settings say of that.
+        reload: reads the configuration anew, for operators who ask for that; what the router does when None.
 
     Raises: ConfigError for what cannot be served so.
     """
@@ -41,71 +54,163 @@ class Gateway:
         router: Router,
         settings: GatewaySettings | None = None,
         *,
-        surfaces: Sequence[SurfaceFactory] | None = None,
+        plugins: Iterable[object] = (),
         access: Access | None = None,
+        reload: Callable[[], Awaitable[None]] | None = None,
         clock: Clock | None = None,
         rng: Rng | None = None,
     ) -> None:
         self._router = router
-        self._settings = settings = settings or GatewaySettings()
+        self._clock = clock = clock or LoopClock()
         self._rng = rng or system_rng()
-        clock = clock or LoopClock()
-        self._rules = rules_of(settings, router, clock)
-        self._access = access or Gate(self._rules.rules, clock)
-        factories = built_in() if surfaces is None else surfaces
-        made = mounted(factories, settings, router, clock=clock, rng=self._rng)
-        self._tables = tables(made, settings)
-        self._apps: list[App] = []
-        self._listening: list[Listening] = []
+        self._plugins = tuple(plugins)
+        self._pepper = secrets.token_bytes(32)
+        self._tickets = SocketTickets(clock)
+        settings = settings or GatewaySettings()
+        self._rules = self._rules_of(settings, router.config)
+        self._gate = Gate(self._rules.rules, clock)
+        self._operating = Operating(
+            router, self._gate, reload or router.reload, clock, kept=settings.requests_kept
+        )
+        self._mounting = Mounting(
+            router,
+            self._operating.running,
+            GatewayCatalogue(router, clock),
+            self._tickets,
+            clock=clock,
+            rng=self._rng,
+        )
+        self._health = Health()
+        self._apps: dict[Place, App] = {}
+        self._listeners = Listeners()
+        self._looking: asyncio.Task[None] | None = None
+        self._left: list[Mounts | Built] = []
+        self._given = access
+        self._mounts: Mounts | None = None
+        self._certificate: Certificate | None = None
+        self._use(settings, router.config, self._rules)
+
+    def _use(self, settings: GatewaySettings, config: Config, rules: Built) -> None:
+        """Answer new requests by `settings`. Raises ConfigError; then all stays as it was."""
+        directory = directory_of(config)
+        plugins = plugins_for(config, self._plugins)
+        mounts = self._mounting.make(config, settings, plugins, self._mounts)
+        certificate = None if settings.tls is None else Certificate(settings.tls, directory)
+        self._left += [each for each in (self._mounts, self._rules) if each not in (None, rules)]
+        self._mounts, self._rules, self._certificate = mounts, rules, certificate
+        self._settings, self._tables = settings, mounts.tables(self._operating.mounted(settings))
+        self._gate.rules = rules.rules
+        for place, app in self._apps.items():
+            if place.scope in self._tables:
+                app.serving = self._serving(place.scope)
+
+    def _rules_of(self, settings: GatewaySettings, config: Config) -> Built:
+        return rules_of(settings, pepper=self._pepper, clock=self._clock, directory=directory_of(config))
+
+    def _serving(self, scope: str) -> Serving:
+        settings, access = self._settings, self._given or self._gate
+        return Serving(
+            self._tables[scope],
+            access,
+            settings.body_limit,
+            settings.heartbeat,
+            settings.headers,
+            settings.trusted_proxies,
+            frozenset(settings.cors),
+            self._tickets,
+        )
+
+    # ── listening ────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def addresses(self) -> Sequence[Address]:
-        """Where it listens, in the order of the settings."""
-        return [each.address for each in self._listening]
+    def listeners(self) -> Mapping[Place, Address]:
+        """Where it listens, in the order of the settings, and with what behind."""
+        return self._listeners.addresses
 
     @property
     def url(self) -> str:
         """The first of them, for a client."""
-        return f"http://{self.addresses[0]}"
+        scheme = "http" if self._certificate is None else "https"
+        return f"{scheme}://{next(iter(self.listeners.values()))}"
 
     async def start(self) -> None:
-        """Listen everywhere, or nowhere. Raises OSError."""
-        settings = self._settings
-        for at in settings.listen:
-            self._open(at, "")
-        for name, surface in (settings.surfaces or {}).items():
-            for at in surface.listen:
-                self._open(at, name)
-        await asyncio.gather(*(each.start() for each in self._listening))
+        """Listen everywhere, or nowhere. Raises ConfigError."""
+        await self._listen(_places(self._settings))
+        self._looking = asyncio.create_task(self._look_at_certificates())
 
-    def _open(self, at: Address, scope: str) -> None:
-        settings = self._settings
-        app = App(
-            self._tables[scope],
-            self._access,
-            request_id=partial(request_id, self._rng),
-            body_limit=settings.body_limit,
-            heartbeat=settings.heartbeat,
-            headers=settings.headers,
-            trusted=settings.trusted_proxies,
-            listener=scope,
+    async def _listen(self, wanted: Sequence[Place]) -> None:
+        drain = self._router.config.timeouts.drain
+        context = None if self._certificate is None else self._certificate.context
+        await self._listeners.open(
+            wanted, self._app_at, drain=drain, tls=context, largest=self._settings.body_limit
         )
-        self._apps.append(app)
-        self._listening.append(Listening(app, at, drain=self._router.config.timeouts.drain))
+        self._apps = {place: app for place, app in self._apps.items() if place in wanted}
+
+    def _app_at(self, place: Place) -> App | Health:
+        if place.health:
+            return self._health
+        self._apps[place] = App(
+            self._serving(place.scope),
+            request_id=partial(request_id, self._rng),
+            health=None if self._settings.health is not None else self._health,
+            listener=place.scope,
+        )
+        return self._apps[place]
+
+    async def reload(self, settings: GatewaySettings, config: Config) -> None:
+        """Go by `settings`, of `config`, from now on; what runs is not disturbed.
+
+        Raises: ConfigError; then all stays as it was, but for addresses that could not be had.
+        """
+        self._use(settings, config, self._rules_of(settings, config))
+        await self._listen(_places(settings))
+
+    async def _look_at_certificates(self) -> None:
+        while True:
+            await self._clock.sleep(_LOOK_EVERY)
+            try:
+                if self._certificate is not None and await asyncio.to_thread(self._certificate.reread):
+                    log.info("the certificate was read again")
+            except ConfigError as error:
+                log.warning("%s; the one before stays", error)
+
+    # ── ending ───────────────────────────────────────────────────────────────────────────────────────
 
     async def stop(self) -> bool:
         """Take nothing further, let what runs finish within `timeouts.drain`, end the rest, close.
 
+        Health is told until the end: that it is not ready from now on.
+
         Returns: whether none had to be ended.
         """
-        for app in self._apps:
-            app.draining = True
-        for each in self._listening:
-            each.stop()
+        self._health.draining = True
+        for app in self._apps.values():
+            app.drain()
+        self._listeners.stop()
         finished = await self._router.shutdown()
-        await asyncio.gather(*(each.ended() for each in self._listening))
-        await self._rules.aclose()
+        await self._listeners.ended()
+        if self._looking is not None:
+            self._looking.cancel()
+        self._operating.close()
+        await self._close_parts()
         return finished
+
+    async def _close_parts(self) -> None:
+        """Close what surfaces and rules have opened, those of before a reload, too."""
+        closed: set[int] = set()
+        for part in (*self._left, self._mounts, self._rules):
+            if isinstance(part, Built):
+                await part.aclose()
+            for mounted in part.mounted.values() if isinstance(part, Mounts) else ():
+                close = getattr(mounted.surface, "aclose", None)
+                if close is not None and id(mounted.surface) not in closed:
+                    closed.add(id(mounted.surface))
+                    await close()
+
+    async def hurry(self) -> None:
+        """Wait for nobody any more: a `stop` that runs comes to its end."""
+        self._listeners.hurry()
+        await self._router.aclose()
 
     async def __aenter__(self) -> Gateway:
         await self.start()
@@ -120,25 +225,11 @@ class Gateway:
         await self.stop()
 
 
-_ANYWHERE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - not to listen there, but never to be called so
-
-
-def rules_of(settings: GatewaySettings, router: Router, clock: Clock) -> Built:
-    """What `settings` say of access. Raises ConfigError."""
-    file = router.config.file
-    surfaces = (settings.surfaces or {}).items()
-    return build(
-        settings.access or AccessSettings(),
-        pepper=secrets.token_bytes(32),
-        clock=clock,
-        directory=Path(file).parent if file else Path(),
-        hosts=[*settings.hosts, *(each.host for each in settings.listen if each.host not in _ANYWHERE)],
-        origins=settings.cors,
-        behind_proxy=bool(settings.trusted_proxies),
-        keyless={name: _scope(each) for name, each in surfaces if each.listen},
-    )
-
-
-def _scope(surface: SurfaceSettings) -> Caller:
-    """What may be done at a listener of its own, where nobody brings a key."""
-    return Caller(models=None if surface.models is None else frozenset(surface.models))
+def _places(settings: GatewaySettings) -> Sequence[Place]:
+    """Everywhere that `settings` want it to listen."""
+    found = [Place(at) for at in settings.listen]
+    for name, surface in (settings.surfaces or {}).items():
+        found += [Place(at, name) for at in surface.listen]
+    if settings.health is not None:
+        found.append(Place(settings.health.listen, health=True))
+    return found

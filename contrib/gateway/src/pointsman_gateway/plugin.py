@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from pointsman.plugin import PointsmanSpec, SectionFactory, hookimpl
+from pointsman.plugin import PointsmanSpec, SectionFactory, SurfaceFactory, hookimpl
 from pointsman_gateway.settings import GatewaySettings
 
 SECTION = SectionFactory("gateway", GatewaySettings)
 
 
 class GatewayPlugin(PointsmanSpec):
-    """Offers the section `gateway`."""
+    """Offers the section `gateway`, and the command that serves it."""
 
     @hookimpl
     def pointsman_sections(self) -> Sequence[SectionFactory]:
         """The one that `pointsman serve` reads."""
         return [SECTION]
+
+    @hookimpl
+    def pointsman_surfaces(self) -> Sequence[SurfaceFactory]:
+        """The APIs that callers speak."""
+        from pointsman_gateway import surfaces  # with all wires: for nothing but a gateway
+
+        return surfaces.built_in()
+
+    @hookimpl
+    def pointsman_commands(self) -> Sequence[Any]:
+        """`pointsman serve`."""
+        from pointsman_gateway.commands.serve import command  # only the command line has click
+
+        return [command]

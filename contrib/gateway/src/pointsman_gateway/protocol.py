@@ -57,6 +57,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(*(self._wrong or (400, "this is no HTTP request")))
 
+    def _should_upgrade(self) -> bool:
+        # Only where a WebSocket is spoken; elsewhere the application says what is.
+        speaks = getattr(self.app, "speaks_websocket", None)
+        return speaks is not None and super()._should_upgrade() and speaks(self.url)
+
     def _head_begins(self) -> None:
         self._head_ends()
         self._in_head, self._head_bytes = True, 0

@@ -50,10 +50,11 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        state = self.server_state
-        now = asyncio.get_running_loop().time
+        state, now = self.server_state, asyncio.get_running_loop().time
         until = now() + self.last_words
-        while (state.connections or state.tasks) and now() < until:  # noqa: ASYNC110 - nobody is told
+        while (state.connections or state.tasks) and now() < until:
+            if self.force_exit:
+                break
             await asyncio.sleep(_LOOK_EVERY)
         for task in state.tasks:
             task.cancel()
@@ -67,9 +68,11 @@ class _Server(uvicorn.Server):
 
 
 class Listening:
-    """An application behind one open socket."""
+    """An application behind one open socket; messages of WebSockets have `largest` bytes at most."""
 
-    def __init__(self, app: Any, at: Address, *, drain: float, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, app: Any, at: Address, *, drain: float, tls: ssl.SSLContext | None = None, largest: int
+    ) -> None:
         self._socket = opened(at)
         self._at = at
         config = uvicorn.Config(
@@ -77,6 +80,8 @@ class Listening:
             http=LimitedProtocol,
             ws="websockets-sansio",
             ws_per_message_deflate=False,
+            ws_max_size=largest,
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -108,17 +113,29 @@ class Listening:
                 await self._task
                 return
 
+    def close(self) -> None:
+        """Give back the socket, which nothing was taken from yet."""
+        self._socket.close()
+        self._unlink()
+
     def stop(self) -> None:
         """Take no further connections; idle ones are closed, the others when they have their answer."""
+        self._server.stopping.set()
+
+    def hurry(self) -> None:
+        """Wait for nobody any more."""
+        self._server.force_exit = True
         self._server.stopping.set()
 
     async def ended(self) -> None:
         """Return when all connections are closed."""
         if self._task is not None:
             await self._task
+        self._unlink()
+
+    def _unlink(self) -> None:
         if self._at.path is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._at.path)
+            self._at.path.unlink(missing_ok=True)
 
 
 def opened(at: Address) -> socket.socket:

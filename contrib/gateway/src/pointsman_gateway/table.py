@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
-from starlette.routing import compile_path
 
-from pointsman.plugin import Route, Surface
+from pointsman.plugin import Route, SocketRoute, Surface
+from pointsman.plugins.routes import pattern
+
+AnyRoute = Route | SocketRoute
 
 
 class Mounted(Struct, frozen=True, eq=False):
@@ -21,6 +24,7 @@ class Mounted(Struct, frozen=True, eq=False):
 
     name: str
     surface: Surface
+    routes: Sequence[AnyRoute]
     prefix: str = ""
 
 
@@ -30,12 +34,14 @@ class Found(Struct, frozen=True, eq=False):
     Attributes:
         path: without the prefix of the surface, as its route names it.
         route: None when the path has none for this method.
+        socket: what a WebSocket there speaks with; None when there is none.
         allowed: the methods of the path; () when there is no such path.
     """
 
     mounted: Mounted
     path: str
     route: Route | None = None
+    socket: SocketRoute | None = None
     params: Mapping[str, str] = {}
     allowed: Sequence[str] = ()
 
@@ -46,6 +52,7 @@ class _Place(Struct, eq=False):
     mounted: Mounted
     path: str
     routes: dict[str, Route]
+    socket: SocketRoute | None = None
 
 
 class Table:
@@ -54,60 +61,50 @@ class Table:
     def __init__(self, mounted: Sequence[Mounted]) -> None:
         self.mounted = mounted
         self._exact: dict[str, _Place] = {}
-        self._patterns: list[tuple[re.Pattern[str], str, _Place]] = []
+        self._patterns: dict[str, tuple[re.Pattern[str], _Place]] = {}
         for each in mounted:
-            for route in each.surface.routes():
+            for route in each.routes:
                 for path in (route.path, *route.aliases):
                     self._add(each, route, path)
-        self._segments = [(path.split("/"), place.mounted) for path, place in self._places()]
+        places = [*self._exact.items(), *((path, place) for path, (_, place) in self._patterns.items())]
+        self._segments = [(path.split("/"), place.mounted) for path, place in places]
 
-    def _add(self, mounted: Mounted, route: Route, path: str) -> None:
+    def _add(self, mounted: Mounted, route: AnyRoute, path: str) -> None:
         # At its usual place, and below the name of its surface: `/openai/v1/models`.
-        own = f"{mounted.prefix}{path}"
-        below = f"/{mounted.name}{path}"
-        for full in dict.fromkeys((own, below) if path.startswith("/") else (own,)):
+        for full in dict.fromkeys((f"{mounted.prefix}{path}", f"/{mounted.name}{path}")):
             place = self._place(mounted, full, path)
-            if place.mounted is mounted:
+            if place.mounted is not mounted:
+                continue
+            if isinstance(route, SocketRoute):
+                place.socket = route
+            else:
                 place.routes.setdefault(route.method, route)
 
     def _place(self, mounted: Mounted, full: str, path: str) -> _Place:
         if "{" not in full:
             return self._exact.setdefault(full, _Place(mounted, path, {}))
-        for _pattern, known, place in self._patterns:
-            if known == full:
-                return place
-        place = _Place(mounted, path, {})
-        self._patterns.append((compile_path(full)[0], full, place))
-        return place
-
-    def _places(self) -> Iterator[tuple[str, _Place]]:
-        yield from self._exact.items()
-        yield from ((full, place) for _pattern, full, place in self._patterns)
+        if full not in self._patterns:
+            self._patterns[full] = (pattern(full), _Place(mounted, path, {}))
+        return self._patterns[full][1]
 
     def find(self, method: str, path: str) -> Found | None:
         """What `method` and `path` ask for; None where there is no surface at all."""
         for each in _spellings(path):
-            found = self._at(method, each)
-            if found is not None:
-                return found
+            place, params = self._at(each)
+            if place is not None:
+                return _found(place, method, params)
         nearest = self._nearest(path)
         return None if nearest is None else Found(nearest, path)
 
-    def _at(self, method: str, path: str) -> Found | None:
-        place, params = self._exact.get(path), {}
-        if place is None:
-            for pattern, _full, candidate in self._patterns:
-                matched = pattern.match(path)
-                if matched is not None:
-                    place, params = candidate, matched.groupdict()
-                    break
-            else:
-                return None
-        route = place.routes.get(method)
-        if route is None and method == "HEAD":
-            route = place.routes.get("GET")
-        shown = _filled(place.path, params) if params else place.path
-        return Found(place.mounted, shown, route, params, () if route else _methods(place.routes))
+    def _at(self, path: str) -> tuple[_Place | None, Mapping[str, str]]:
+        place = self._exact.get(path)
+        if place is not None:
+            return place, {}
+        for known, candidate in self._patterns.values():
+            matched = known.fullmatch(path)
+            if matched is not None:
+                return candidate, matched.groupdict()
+        return None, {}
 
     def _nearest(self, path: str) -> Mounted | None:
         """The surface with the path that has most of its beginning in common with `path`."""
@@ -118,6 +115,14 @@ class Table:
             if common > best:
                 best, nearest = common, mounted
         return nearest
+
+
+def _found(place: _Place, method: str, params: Mapping[str, str]) -> Found:
+    routes = place.routes
+    route = routes.get(method) or (routes.get("GET") if method == "HEAD" else None)
+    allowed = () if route else sorted({*routes, *(["HEAD"] if "GET" in routes else [])})
+    shown = _filled(place.path, params) if params else place.path
+    return Found(place.mounted, shown, route, place.socket, params, allowed)
 
 
 def _spellings(path: str) -> Iterator[str]:
@@ -133,12 +138,12 @@ def _spellings(path: str) -> Iterator[str]:
 
 def _filled(path: str, params: Mapping[str, str]) -> str:
     for name, value in params.items():
-        path = re.sub(rf"{{{name}(:path)?}}", lambda _, value=value: value, path)  # type: ignore[misc]
+        path = re.sub(rf"{{{name}(:path)?}}", partial(_said, value), path)
     return path
 
 
-def _methods(routes: Mapping[str, Route]) -> Sequence[str]:
-    return sorted({*routes, *(["HEAD"] if "GET" in routes else [])})
+def _said(value: str, _found: re.Match[str]) -> str:
+    return value
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -13,6 +13,8 @@ JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 COMMENT = b": ping\n\n"
 """An event of a stream that says nothing: what tells that it is alive."""
+DONE = b"data: [DONE]\n\n"
+"""What ends a stream of OpenAI's chunks."""
 
 _encode = Encoder().encode
 
@@ -26,8 +28,11 @@ def text_json(text: str) -> bytes:
 
 
 def json_bytes(value: Any) -> bytes:
-    """A value as compact JSON. Raises TypeError and ValueError for what JSON cannot hold."""
-    return jsonio.dumps(value)
+    """A value as compact JSON; what is no number is null. Raises TypeError for what JSON cannot hold."""
+    try:
+        return _encode(value)
+    except (ValueError, OverflowError):  # half a surrogate pair, a number of more than 64 bits
+        return jsonio.dumps(value)
 
 
 def data_frame(value: Any) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pointsman.plugin import (
+    NOTHING,
     ChatResponse,
     EmbedResponse,
     GenerateRequest,
@@ -19,7 +20,7 @@ from pointsman.plugin import (
 )
 from pointsman_wires.answer_ids import hex_of
 from pointsman_wires.bodies import blamed, count_member, flag_member, object_member, object_of, text_member
-from pointsman_wires.encoding import COMMENT, EVENT_STREAM, JSON, data_frame, json_bytes
+from pointsman_wires.encoding import COMMENT, DONE, EVENT_STREAM, JSON, data_frame, json_bytes
 from pointsman_wires.openai_embeddings import texts_of
 from pointsman_wires.openai_errors import error_frame
 from pointsman_wires.openai_finish import FINISH
@@ -28,7 +29,6 @@ from pointsman_wires.origin import origin
 
 WIRE = "openai.completions"
 
-_DONE = b"data: [DONE]\n\n"
 _SAME = frozenset(
     ("temperature", "top_p", "top_k", "seed", "stop", "presence_penalty", "frequency_penalty", "suffix")
 )
@@ -103,24 +103,32 @@ class CompletionWriter:
         self.content_type = EVENT_STREAM if stream else JSON
         self._head = {"id": id, "object": "text_completion", "created": created, "model": model}
         self._stream = stream
-        self._include_usage = include_usage
+        self._uncounted: JsonObject = {"usage": None} if include_usage else NOTHING
+
+    def reason(self, answer: ChatResponse) -> str:
+        """Why the answer ended, in a word that clients know."""
+        return FINISH[answer.finish_reason]
 
     def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
         """All of the answer."""
         assert isinstance(answer, ChatResponse)
-        reason, usage = FINISH[answer.finish_reason], usage_object(answer.usage)
-        if not self._stream:
-            body = self._chunk(answer.text, reason, origin(answer))
-            return json_bytes(body if usage is None else {**body, "usage": usage})
-        told: JsonObject = {"usage": None} if self._include_usage else {}
-        frames = [self.piece(answer.text), data_frame(self._chunk("", reason, {**told, **origin(answer)}))]
-        if self._include_usage and usage is not None:
-            frames.append(data_frame({**self._head, "choices": [], "usage": usage}))
-        return b"".join((*frames, _DONE))
+        if self._stream:
+            return self.piece(answer.text) + self.end(answer)
+        body = self._chunk(answer.text, self.reason(answer), origin(answer))
+        usage = usage_object(answer.usage)
+        return json_bytes(body if usage is None else {**body, "usage": usage})
 
     def piece(self, text: str) -> bytes:
-        """A chunk of the text."""
-        return data_frame(self._chunk(text, None, {"usage": None} if self._include_usage else {}))
+        """A chunk of a stream with a piece of its text."""
+        return data_frame(self._chunk(text, None, self._uncounted))
+
+    def end(self, answer: ChatResponse) -> bytes:
+        """The chunks of a stream after its text, and the end marker."""
+        members = {**self._uncounted, **origin(answer)}
+        frames = [data_frame(self._chunk("", self.reason(answer), members))]
+        if self._uncounted and (usage := usage_object(answer.usage)) is not None:
+            frames.append(data_frame({**self._head, "choices": [], "usage": usage}))
+        return b"".join((*frames, DONE))
 
     def events(self, events: Sequence[StreamEvent]) -> bytes:
         """Nothing: there is no stream of events."""

@@ -91,7 +91,12 @@ class EmbeddingsWriter:
             for index, vector in enumerate(answer.vectors)
         ]
         body: dict[str, Any] = {"object": "list", "data": data, "model": self._model}
-        return json_bytes(body | _counted(answer.usage) | origin(answer))
+        return json_bytes(body | self.counted(answer.usage) | origin(answer))
+
+    def counted(self, usage: Usage) -> dict[str, Any]:
+        """The member `usage`: SDKs read that of an embedding without looking whether it is there."""
+        tokens = usage.prompt or 0
+        return {"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
 
     def events(self, events: Sequence[StreamEvent]) -> bytes:
         """Nothing: vectors are not streamed."""
@@ -115,9 +120,3 @@ def base64_vector(vector: Sequence[float]) -> str:
     if sys.byteorder == "big":
         numbers.byteswap()
     return base64.b64encode(numbers.tobytes()).decode()
-
-
-def _counted(usage: Usage) -> dict[str, Any]:
-    """SDKs read `usage` of an embedding without looking whether it is there."""
-    tokens = usage.prompt or 0
-    return {"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman.plugin import ProblemDetails, ProblemKind, WholeReply
+from pointsman.plugin import ProblemDetails, ProblemKind, WholeReply, jsonio
 from pointsman_wires.encoding import data_frame, json_bytes
 from pointsman_wires.retry_fields import retry_fields
 
@@ -49,10 +49,24 @@ def problem(details: ProblemDetails) -> WholeReply:
     fields = retry_fields(details)
     if details.kind == "budget":
         fields = {"x-should-retry": "false"}
-    if details.body:
-        return WholeReply(details.status, details.body, fields=fields)
+    if details.body and (said := _in_this_wire(details.body)):
+        return WholeReply(details.status, said, fields=fields)
     body = json_bytes({"error": error_object(details)})
     return WholeReply(_WORDS[details.kind].status, body, fields=fields)
+
+
+def _in_this_wire(body: bytes) -> bytes:
+    """An upstream's body as SDKs can read it; b"" where it is of another shape."""
+    try:
+        said = jsonio.loads(body)
+    except ValueError:
+        return b""
+    error = said.get("error") if isinstance(said, dict) else None
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return b""
+    if isinstance(error.get("code"), str | None):
+        return body
+    return json_bytes({**said, "error": {**error, "code": str(error["code"])}})  # a number, as some have it
 
 
 def error_object(details: ProblemDetails) -> dict[str, Any]:

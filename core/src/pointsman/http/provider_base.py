@@ -17,6 +17,9 @@ from pointsman.wire import retry_after
 from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, snippet
 
 if TYPE_CHECKING:
+    from pointsman.http.event_stream import EventStream
+    from pointsman.http.relaying import Relaying
+    from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, Request
     from pointsman.wire.error_patterns import ErrorPattern
 
 T = TypeVar("T")
@@ -38,6 +41,7 @@ class HttpProvider(Provider):
         "client_of",
         "value",
         "error_of",
+        "relaying",
     )
     """The methods that this class adds and that others may override; each class names those that it adds.
 
@@ -107,6 +111,21 @@ class HttpProvider(Provider):
         if answer.status >= 400:
             raise self.refused(answer, await answer.read(), model=call.model)
         return answer
+
+    async def relay(self, request: Request, call: Call) -> ChatResponse | EmbedResponse:
+        from pointsman.http.relaying import answered, body_for, original_of  # for those that do
+
+        how = self.relaying(request, call)
+        answer, content = await self.fetch(how.path, body_for(how, request, call), call, headers=how.headers)
+        response = how.read(answer, content)
+        return replace(response, relayed=answered(content, original_of(call).request.model))
+
+    async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
+        from pointsman.http.relaying import body_for, relayed_events
+
+        how = self.relaying(request, call)
+        answer = await self.send(how.path, body_for(how, request, call), call, headers=how.headers)
+        return relayed_events(how, answer, call)
 
     async def exchange(
         self,
@@ -198,6 +217,10 @@ class HttpProvider(Provider):
         """The client that makes a call. Raises when the call must not be made with its credential."""
         http = call.http
         return call.client if http is None else http  # `client` says why there is none
+
+    def relaying(self, request: Request, call: Call) -> Relaying:
+        """How `call.original`, which is in one of `wires`, goes on as it was written. Raises Unsupported."""
+        raise self._unsupported("relaying")
 
     def value(self, answer: Answer, content: bytes) -> Any:
         """The JSON value of a success. Raises BadResponse."""

@@ -18,6 +18,7 @@ from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import RetryPolicy
 from pointsman.selector import Selector
 from pointsman.strategy import Strategy
+from pointsman.surface import Surface
 from pointsman.wire.retry_after import RateHeaders
 
 
@@ -54,6 +55,7 @@ INTERFACES = {
     "audit": _Interface(plain=("__call__", "close"), whole=AuditSink, own=("__call__",)),
     "guard": _Interface(awaited=("before", "after"), plain=("stream",), whole=Guard),
     "selector": _Interface(awaited=("choose",), whole=Selector, own=("choose",)),
+    "surface": _Interface(plain=("routes", "problem"), whole=Surface, own=("routes", "problem")),
     "dialect": _Interface(plain=("matches", "read")),
     "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),

@@ -30,6 +30,8 @@ from pointsman.plugin import (
     PluginError,
     ProviderContext,
     RateHeaders,
+    Relaying,
+    Request,
     SseFramer,
     TextMessages,
     bearer,
@@ -61,6 +63,7 @@ class OpenAIProvider(HttpProvider):
     """
 
     to_override = ("make_quirks", "chat_body")
+    wires: Sequence[str] = ("openai.chat", "openai.completions", "openai.embeddings")
     default_base_url = "https://api.openai.com/v1"
     management_seconds = 15.0
     prefix: ClassVar[str] = ""
@@ -78,7 +81,7 @@ class OpenAIProvider(HttpProvider):
             _check_quirks(self.quirks, f"provider {self.name!r}: quirks of {type(self).__name__}")
         self._quirks = self.make_quirks(context.settings)
         self._expect("make_quirks", self._quirks, Quirks)
-        self._quirks_of = PerOptions(self.name, self._quirks, self._with_options)
+        self.quirks_of = PerOptions(self.name, self._quirks, self._with_options)
         self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
         # Bound here, so that a body of ours is not looked at in every call.
         self._chat_body = self.chat_body if self._bodies_are_ours else self._written_body
@@ -112,8 +115,7 @@ class OpenAIProvider(HttpProvider):
                 raise self.refused(answer, content, model=call.model)
         else:
             answer, content = await self.fetch(self._chats, body, call)
-        request_id = answer.request_id
-        usual: ChatResponse | None = self._usual.chat_response(content, request_id=request_id)
+        usual: ChatResponse | None = self._usual.chat_response(content, request_id=answer.request_id)
         if usual is not None:
             return usual
         return self._unusual_chat(answer, content)
@@ -131,32 +133,16 @@ class OpenAIProvider(HttpProvider):
             body = self._chat_body(request, call, stream=True)
         answer = await self.send(self._chats, body, call, timely=timely)
         return HttpEventStream(
-            answer, SseFramer(), ChatDecoder(request_id=answer.request_id, address=self._address())
+            answer, SseFramer(), ChatDecoder(request_id=answer.request_id, address=self.address())
         )
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
-        from pointsman_openai import answers
-
-        body = wire.completion_body(request, call.model, self._quirks_of(call))
-        answer, content = await self.fetch(self.prefix + "/completions", body, call)
-        try:
-            return answers.completion_response(self.value(answer, content), request_id=answer.request_id)
-        except CallError as error:
-            raise answer.meant(error) from None
+        body = wire.completion_body(request, call.model, self.quirks_of(call))
+        return self.completion(*await self.fetch(self.prefix + "/completions", body, call))
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
-        body = wire.embed_body(request, call.model, self._quirks_of(call))
-        answer, content = await self.fetch(self.prefix + "/embeddings", body, call)
-        request_id = answer.request_id
-        usual: EmbedResponse | None = self._usual.embed_response(content, request, request_id=request_id)
-        if usual is not None:
-            return usual
-        from pointsman_openai import answers
-
-        try:
-            return answers.embed_response(self.value(answer, content), request, request_id=request_id)
-        except CallError as error:
-            raise answer.meant(error) from None
+        body = wire.embed_body(request, call.model, self.quirks_of(call))
+        return self.vectors(request, *await self.fetch(self.prefix + "/embeddings", body, call))
 
     async def models(self) -> Sequence[ModelInfo]:
         from pointsman_openai import answers
@@ -195,7 +181,7 @@ class OpenAIProvider(HttpProvider):
 
     def chat_body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
         """The body of a chat call. Raises Unsupported, InvalidRequest."""
-        quirks = self._quirks_of(call) if call.options else self._quirks
+        quirks = self.quirks_of(call) if call.options else self._quirks
         return wire.chat_body(request, call.model, quirks, stream=stream)
 
     def value(self, answer: Answer, content: bytes) -> Any:
@@ -204,7 +190,7 @@ class OpenAIProvider(HttpProvider):
         except ValueError:
             from pointsman_openai.address import not_json
 
-            error = not_json(content, answer.status, self._address(), request_id=answer.request_id)
+            error = not_json(content, answer.status, self.address(), request_id=answer.request_id)
             raise answer.mask(error) from None
 
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
@@ -215,12 +201,44 @@ class OpenAIProvider(HttpProvider):
             from pointsman_openai.address import is_wrong_address, wrong_address
 
             if is_wrong_address(value):
-                return wrong_address(status, value, content, self._address(), request_id=answer.request_id)
+                return wrong_address(status, value, content, self.address(), request_id=answer.request_id)
         fallback = "" if value is not None else snippet(content)
         wall = self.context.clock.wall()
         return error_of_answer(status, answer.headers, value, wall=wall, fallback=fallback)
 
+    def relaying(self, request: Request, call: Call) -> Relaying:
+        from pointsman_openai import relaying
+
+        return relaying.of(self, request, call)
+
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
+
+    def completion(self, answer: Answer, content: bytes) -> ChatResponse:
+        """The answer of POST /completions. Raises the error that it holds."""
+        from pointsman_openai import answers
+
+        try:
+            return answers.completion_response(self.value(answer, content), request_id=answer.request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
+
+    def vectors(self, request: EmbedRequest, answer: Answer, content: bytes) -> EmbedResponse:
+        """The answer of POST /embeddings. Raises the error that it holds."""
+        request_id = answer.request_id
+        usual: EmbedResponse | None = self._usual.embed_response(content, request, request_id=request_id)
+        if usual is not None:
+            return usual
+        from pointsman_openai import answers
+
+        try:
+            return answers.embed_response(self.value(answer, content), request, request_id=request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
+
+    def chat_answer(self, answer: Answer, content: bytes) -> ChatResponse:
+        """The answer of POST /chat/completions. Raises the error that it holds."""
+        usual: ChatResponse | None = self._usual.chat_response(content, request_id=answer.request_id)
+        return self._unusual_chat(answer, content) if usual is None else usual
 
     def _unusual_chat(self, answer: Answer, content: bytes) -> ChatResponse:
         """The answer in a body that is not as usual. Raises the error that it holds."""
@@ -238,7 +256,7 @@ class OpenAIProvider(HttpProvider):
         """The body of a conversation of plain text, as it is sent where nobody wants to see it before."""
         content = None
         if self._bodies_are_ours:
-            quirks = self._quirks_of(call) if call.options else self._quirks
+            quirks = self.quirks_of(call) if call.options else self._quirks
             content = wire.text_content(request, call.model, quirks, stream=stream)
         return self._chat_body(request, call, stream=stream) if content is None else content
 
@@ -277,7 +295,7 @@ class OpenAIProvider(HttpProvider):
         error.retry_elsewhere = error.try_fallback = True
         return error
 
-    def _address(self) -> str:
+    def address(self) -> str:
         """What the base URL should look like."""
         return "https://host" + ("" if self.prefix else "/v1")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from hmac import compare_digest
 
-from pointsman.plugin import Caller, Clock, Route
+from pointsman.plugin import Caller, Clock, Route, SurfaceRequest
 from pointsman_gateway.access.credentials import presented, session
 from pointsman_gateway.access.denials import denied
 from pointsman_gateway.access.fields import check_fields
@@ -62,15 +63,7 @@ class Gate:
         Raises: Denied for one that is worth nothing, and for two that are worth something.
         """
         credentials = presented(head.headers)
-        grants, refusal = list[Grant](), None
-        for each in credentials:
-            try:
-                found = self.rules.keys.find(each) or await self._from_sources(each)
-            except Denied as error:
-                refusal = error
-                continue
-            if found is not None:
-                grants.append(found)
+        grants, refusal = await self._shown(credentials)
         if secret := session(head.headers):
             grants += self._of_session(secret, head)
         if len(grants) > 1:
@@ -84,6 +77,36 @@ class Gate:
         if credentials and self._asks_for_keys(head):
             raise denied("authentication", "invalid_api_key", "the key that was sent is not known here")
         return None
+
+    async def login(self, asked: SurfaceRequest) -> str:
+        """Begin a session for who has shown a key or a token, or is on this machine: its secret.
+
+        Raises: Denied for who is nobody, and where a session is all that was shown.
+        """
+        grants, _refusal = await self._shown(presented(asked.headers))
+        if grants:
+            return self.sessions.begin(grants[0])
+        if asked.caller == LOCAL.caller:
+            return self.sessions.begin(LOCAL)
+        raise denied("authentication", "missing_api_key", "a login takes a key: Authorization: Bearer …")
+
+    def session_of(self, fields: Mapping[str, str]) -> str:
+        """The secret of the session that a request brings, "" for none that is open. Raises Denied."""
+        secret = session(fields)
+        return secret if secret and self.sessions.find(secret) is not None else ""
+
+    async def _shown(self, credentials: Sequence[str]) -> tuple[list[Grant], Denied | None]:
+        """What those of `credentials` are worth that are ours, and why another one is not."""
+        grants, refusal = list[Grant](), None
+        for each in credentials:
+            try:
+                found = self.rules.keys.find(each) or await self._from_sources(each)
+            except Denied as error:
+                refusal = error
+                continue
+            if found is not None:
+                grants.append(found)
+        return grants, refusal
 
     async def _from_sources(self, credential: str) -> Grant | None:
         for source in self.rules.sources:

@@ -21,13 +21,11 @@ from pointsman.plugin import (
     ToolCallDelta,
 )
 from pointsman_wires.answer_ids import call_id
-from pointsman_wires.encoding import COMMENT, EVENT_STREAM, JSON, data_frame, json_bytes, text_json
+from pointsman_wires.encoding import COMMENT, DONE, EVENT_STREAM, JSON, data_frame, json_bytes, text_json
 from pointsman_wires.openai_errors import error_frame
 from pointsman_wires.openai_finish import FINISH
 from pointsman_wires.openai_usage import usage_object
 from pointsman_wires.origin import origin
-
-_DONE = b"data: [DONE]\n\n"
 
 
 class ChatWriter:
@@ -62,10 +60,15 @@ class ChatWriter:
         self._logprobs = logprobs
         self._members = members
         self._choices = range(choices)
+        self._plain = choices == 1 and not logprobs
         self._opened = False
         self._calls: dict[int, str] = {}
         """The kind of each call that has begun, by its index."""
         self._chunk: tuple[bytes, bytes] | None = None
+
+    def reason(self, answer: ChatResponse) -> str:
+        """Why the answer ended, in a word that clients know."""
+        return FINISH[answer.finish_reason]
 
     # ── whole ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -75,7 +78,7 @@ class ChatWriter:
         choice = {
             "message": self._message(answer),
             "logprobs": _logprobs_of(answer.raw) if self._logprobs else None,
-            "finish_reason": FINISH[answer.finish_reason],
+            "finish_reason": self.reason(answer),
         }
         body: dict[str, Any] = {
             "id": self._id,
@@ -108,12 +111,21 @@ class ChatWriter:
 
     # ── streamed ─────────────────────────────────────────────────────────────────────────────────────
 
+    def begin(self, *, content: str | None) -> bytes:
+        """The first chunk, which `events` puts before the first content unless it was written before.
+
+        Args: content: "", or None where the answer begins with a call or a refusal.
+        """
+        self._opened = True
+        first = {"role": "assistant", "content": content, "refusal": None}
+        return self._frame(json_bytes(first), told=None, finish=None)
+
     def events(self, events: Sequence[StreamEvent]) -> bytes:
         """The chunks of `events`; `Done` brings the finish reason, the token counts and the end marker."""
         out: list[bytes] = []
         before, after = self._chunk or self._head()
         for event in events:
-            if type(event) is TextDelta and self._opened and len(self._choices) == 1 and not self._logprobs:
+            if type(event) is TextDelta and self._opened and self._plain:
                 out += (before, text_json(event.text), after)  # as nearly all are
             elif (write := _WRITES.get(type(event))) is not None:
                 write(self, event, out)
@@ -150,13 +162,8 @@ class ChatWriter:
 
     def _delta(self, members: JsonObject, out: list[bytes], told: Any = None) -> None:
         if not self._opened:
-            self._open(out, content="" if "tool_calls" not in members and "refusal" not in members else None)
+            out.append(self.begin(content=None if "tool_calls" in members or "refusal" in members else ""))
         out.append(self._frame(json_bytes(members), told=told, finish=None))
-
-    def _open(self, out: list[bytes], *, content: str | None) -> None:
-        self._opened = True
-        first = {"role": "assistant", "content": content, "refusal": None}
-        out.append(self._frame(json_bytes(first), told=None, finish=None))
 
     def _text(self, event: TextDelta, out: list[bytes]) -> None:
         self._delta({"content": event.text}, out)
@@ -191,9 +198,9 @@ class ChatWriter:
 
     def _done(self, event: Done, out: list[bytes]) -> None:
         if not self._opened:
-            self._open(out, content="")
+            out.append(self.begin(content=""))
         answer = event.response
-        out.append(self._frame(b"{}", told=None, finish=FINISH[answer.finish_reason], members=origin(answer)))
+        out.append(self._frame(b"{}", told=None, finish=self.reason(answer), members=origin(answer)))
         if self._include_usage and (usage := usage_object(answer.usage)) is not None:
             out.append(
                 data_frame(
@@ -208,7 +215,7 @@ class ChatWriter:
                     }
                 )
             )
-        out.append(_DONE)
+        out.append(DONE)
 
 
 _WRITES: Mapping[type[StreamEvent], Callable[[ChatWriter, Any, list[bytes]], None]] = {

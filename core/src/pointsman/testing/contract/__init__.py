@@ -40,11 +40,13 @@ from pointsman.testing.contract.section import SectionContract
 from pointsman.testing.contract.selector import SelectorContract
 from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
+from pointsman.testing.contract.surface import CannedAsk, SurfaceContract
 from pointsman.testing.contract.transport import TransportContract
 
 __all__ = [
     "AuditContract",
     "AuthContract",
+    "CannedAsk",
     "CannedBreak",
     "CannedChat",
     "CannedEmbeddings",
@@ -66,6 +68,7 @@ __all__ = [
     "SelectorContract",
     "ServiceContract",
     "StrategyContract",
+    "SurfaceContract",
     "TransportContract",
     "rule",
     "rules_of",

@@ -1,0 +1,427 @@
+"""Requests that go to the upstream as their callers wrote them, and answers that come back as they were sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman import Router
+from pointsman.errors import InvalidRequest, MidStreamError, Unsupported
+from pointsman.original import Original
+from pointsman.plugin import PointsmanSpec, TransportFactory, hookimpl
+from pointsman.testing import CannedReply, ReplayTransport, run
+from pointsman.types import (
+    ChatRequest,
+    Done,
+    EmbedRequest,
+    GenerateRequest,
+    Message,
+    Relayed,
+    Request,
+    StreamEvent,
+    TextDelta,
+)
+
+
+class Canned(PointsmanSpec):
+    """A transport for all providers."""
+
+    def __init__(self, transport: ReplayTransport) -> None:
+        self._transport = transport
+
+    @hookimpl
+    def pointsman_transports(self) -> Sequence[TransportFactory]:
+        return [TransportFactory("canned", None, lambda _context: self._transport)]
+
+
+def router_for(transport: ReplayTransport, *types: str, **model: Any) -> Router:
+    """One model `public` with a deployment `<type>/up-1` at each of these, in order of priority."""
+    providers = {
+        name: {
+            "type": name,
+            "auth": {"type": "static", "value": "sk-upstream-0123456789"},
+            "transport": "canned",
+        }
+        for name in types
+    }
+    deployments = [{"provider": name, "model": "up-1", "priority": n} for n, name in enumerate(types)]
+    given = {"providers": providers, "models": {"public": {"deployments": deployments, **model}}}
+    return Router.from_config(given, plugins=[Canned(transport)])
+
+
+def asked(**changes: Any) -> ChatRequest:
+    return ChatRequest("public", (Message.user("why?"),), **changes)
+
+
+def original(wire: str, body: object, request: Request, **more: Any) -> Original:
+    return Original(wire, json.dumps(body).encode(), request, **more)
+
+
+def sent(transport: ReplayTransport, n: int = -1) -> Any:
+    return json.loads(transport.requests[n].content)
+
+
+OPENAI = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "up-1-2026",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+    "novelty": {"model": "inner", "x": [1, 2.50]},
+}
+CLAUDE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "up-1-2026",
+    "content": [{"type": "text", "text": "ok"}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 3, "output_tokens": 1},
+    "novelty": {"model": "inner"},
+}
+
+
+def reply(value: object, **more: Any) -> CannedReply:
+    return CannedReply(200, json.dumps(value).encode(), **more)
+
+
+# ── whole answers ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kind", "wire", "answer"), [("openai", "openai.chat", OPENAI), ("claude", "anthropic", CLAUDE)]
+)
+def test_body_and_answer_are_the_same_but_for_the_model(kind: str, wire: str, answer: Any) -> None:
+    body = {
+        "model": "public",
+        "messages": [{"role": "user", "content": "why?", "novelty": 1}],
+        "max_tokens": 7,
+        "unknown": {"model": "inner", "n": 1.50},
+        "metadata": {"user_id": "u"},
+    }
+    transport = ReplayTransport(reply(answer))
+
+    async def main() -> None:
+        async with router_for(transport, kind) as r:
+            request = asked(max_tokens=7)
+            got = await r.chat(request, original=original(wire, body, request))
+        assert sent(transport) == {**body, "model": "up-1"}
+        assert json.loads(got.relayed) == {**answer, "model": "public"}
+        assert (got.text, got.usage.total, got.deployment) == ("ok", 4, f"{kind}/up-1")
+
+    run(main())
+
+
+def test_a_provider_of_another_wire_gets_the_request_and_its_answer_is_not_relayed() -> None:
+    transport = ReplayTransport(reply(CLAUDE))
+
+    async def main() -> None:
+        async with router_for(transport, "claude") as r:
+            request = asked()
+            got = await r.chat(request, original=original("openai.chat", {"model": "public"}, request))
+        assert got.relayed == b""
+        assert sent(transport)["max_tokens"] == 4096
+
+    run(main())
+
+
+def test_what_only_its_wire_can_say_passes_over_the_others() -> None:
+    transport = ReplayTransport(reply(OPENAI))
+    body = {"model": "public", "messages": [], "audio": {"voice": "a"}}
+
+    async def main() -> None:
+        async with router_for(transport, "claude", "openai") as r:
+            request = asked()
+            got = await r.chat(request, original=original("openai.chat", body, request, needs_wire=["audio"]))
+        assert (got.deployment, got.attempts) == ("openai/up-1", 1)
+        assert sent(transport)["audio"] == {"voice": "a"}
+
+    run(main())
+
+
+def test_without_a_provider_of_its_wire_it_is_refused_by_name() -> None:
+    async def main() -> None:
+        async with router_for(ReplayTransport(), "claude") as r:
+            request = asked()
+            given = original("openai.chat", {"model": "public"}, request, needs_wire=["audio", "modalities"])
+            with pytest.raises(Unsupported, match="`audio`, `modalities`.*'openai.chat'"):
+                await r.chat(request, original=given)
+            with pytest.raises(Unsupported, match="`audio`, `modalities`.*'openai.chat'"):
+                async with r.stream(request, original=given):
+                    pass
+
+    run(main())
+
+
+def test_defaults_are_written_beside_what_the_caller_wrote() -> None:
+    transport = ReplayTransport(reply(OPENAI))
+    body = {"model": "public", "messages": [{"role": "user", "content": [{"type": "novelty"}]}], "seed": 1}
+
+    async def main() -> None:
+        async with router_for(transport, "openai", defaults={"temperature": 0.5, "max_tokens": 9}) as r:
+            request = asked(seed=1)
+            await r.chat(request, original=original("openai.chat", body, request))
+        assert sent(transport) == {**body, "model": "up-1", "temperature": 0.5, "max_completion_tokens": 9}
+
+    run(main())
+
+
+def test_of_a_member_that_is_there_twice_the_upstream_gets_one() -> None:
+    transport = ReplayTransport(reply(OPENAI))
+    body = b'{"model":"secret-1","messages":[],"model":"public"}'
+
+    async def main() -> None:
+        async with router_for(transport, "openai") as r:
+            request = asked()
+            await r.chat(request, original=Original("openai.chat", body, request))
+        assert transport.requests[0].content == b'{"model":"up-1","messages":[]}'
+
+    run(main())
+
+
+def test_a_body_that_is_no_object_is_refused_before_anything_is_sent() -> None:
+    transport = ReplayTransport()
+
+    async def main() -> None:
+        async with router_for(transport, "openai") as r:
+            request = asked()
+            with pytest.raises(InvalidRequest, match="not a JSON object"):
+                await r.chat(request, original=Original("openai.chat", b"[1]", request))
+        assert transport.requests == []
+
+    run(main())
+
+
+def test_embeddings_and_plain_completions_are_relayed_too() -> None:
+    vectors = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}],
+        "model": "up-1",
+        "usage": {"prompt_tokens": 1, "total_tokens": 1},
+    }
+    completion = {
+        "id": "cmpl-1",
+        "model": "up-1",
+        "choices": [{"text": "ok", "index": 0, "finish_reason": "stop"}],
+    }
+    transport = ReplayTransport(reply(vectors), reply(completion))
+
+    async def main() -> None:
+        async with router_for(transport, "openai") as r:
+            texts = EmbedRequest("public", ("a",))
+            body = {"model": "public", "input": "a", "novelty": 1}
+            got = await r.embed(texts, original=original("openai.embeddings", body, texts))
+            assert (got.vectors, json.loads(got.relayed)) == ([[0.5, 0.25]], {**vectors, "model": "public"})
+            assert sent(transport) == {**body, "model": "up-1"}
+
+            prompt = GenerateRequest("public", "a")
+            body = {"model": "public", "prompt": "a", "best_of": 2}
+            done = await r.generate(prompt, original=original("openai.completions", body, prompt))
+            assert (done.text, json.loads(done.relayed)) == ("ok", {**completion, "model": "public"})
+            assert sent(transport) == {**body, "model": "up-1"}
+        assert [request.url.path for request in transport.requests] == ["/v1/embeddings", "/v1/completions"]
+
+    run(main())
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def chunk(content: str | None, model: str = "up-1-2026", **more: Any) -> bytes:
+    delta = {} if content is None else {"content": content}
+    choice = {"index": 0, "delta": delta, "finish_reason": "stop" if content is None else None}
+    value = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": model,
+        "choices": [choice],
+    }
+    return b"data: " + json.dumps({**value, **more}, separators=(",", ":")).encode() + b"\n\n"
+
+
+HELD = '{"model":"up-1-2026"} "model":"up-1-2026"'
+OPENAI_STREAM = b"".join(
+    (
+        chunk("", novelty={"model": "up-1-2026"}),
+        chunk("why "),
+        chunk(HELD),
+        b": a comment\n\n",
+        chunk(" not"),
+        chunk(None),
+        b"data: [DONE]\n\n",
+    )
+)
+
+
+def frame(name: str, **value: Any) -> bytes:
+    return f"event: {name}\ndata: {json.dumps({'type': name, **value})}\n\n".encode()
+
+
+START = {**CLAUDE, "content": [], "stop_reason": None}
+CLAUDE_STREAM = b"".join(
+    (
+        frame("message_start", message=START),
+        frame("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        frame("ping"),
+        frame("content_block_delta", index=0, delta={"type": "text_delta", "text": "why "}),
+        frame("novelty", model="up-1-2026"),
+        frame("content_block_delta", index=0, delta={"type": "text_delta", "text": HELD + " not"}),
+        frame("content_block_stop", index=0),
+        frame("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 3}),
+        frame("message_stop"),
+    )
+)
+
+
+def values(stream: bytes) -> list[Any]:
+    """What the frames of a stream say, without comments and pings."""
+    found = []
+    for each in stream.decode().split("\n\n"):
+        data = [line[6:] for line in each.split("\n") if line.startswith("data: ")]
+        if data and "event: ping" not in each:
+            found.append(data[0] if data[0] == "[DONE]" else json.loads(data[0]))
+    return found
+
+
+def named(value: Any) -> Any:
+    """A frame with the public name where the upstream's stood."""
+    if isinstance(value, dict) and value.get("object") == "chat.completion.chunk":
+        return {**value, "model": "public"}
+    if isinstance(value, dict) and "message" in value:
+        return {**value, "message": {**value["message"], "model": "public"}}
+    return value
+
+
+async def relayed(r: Router, wire: str) -> tuple[list[list[StreamEvent]], bytes]:
+    """The batches of a stream, and what was sent on."""
+    request, batches = asked(), []
+    body = {"model": "public", "messages": [], "stream": True}
+    async with r.stream(request, original=original(wire, body, request)) as stream:
+        while batch := await stream.batch():
+            batches.append(batch)
+    return batches, b"".join(each.data for batch in batches for each in batch if isinstance(each, Relayed))
+
+
+STREAMS = [("openai", "openai.chat", OPENAI_STREAM), ("claude", "anthropic", CLAUDE_STREAM)]
+
+
+@pytest.mark.parametrize(("kind", "wire", "body"), STREAMS)
+@given(seed=st.integers(0, 200))
+def test_however_a_stream_is_cut_its_frames_come_back_as_they_were_but_for_the_model(
+    kind: str, wire: str, body: bytes, seed: int
+) -> None:
+    transport = ReplayTransport(CannedReply(200, body).cut_by(seed))
+
+    async def main() -> None:
+        async with router_for(transport, kind) as r:
+            batches, came = await relayed(r, wire)
+        assert values(came) == [named(each) for each in values(body)]
+        done = batches[-1][-1]
+        assert isinstance(done, Done)
+        assert done.response.text == f"why {HELD} not"
+        assert "".join(each.text for batch in batches for each in batch) == done.response.text
+        for batch in batches:
+            assert sum(isinstance(each, Relayed) for each in batch) <= len(batch)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("kind", "wire", "body"), STREAMS)
+def test_lines_may_end_as_in_other_systems(kind: str, wire: str, body: bytes) -> None:
+    transport = ReplayTransport(CannedReply(200, body.replace(b"\n", b"\r\n")).cut_by(1))
+
+    async def main() -> None:
+        async with router_for(transport, kind) as r:
+            _, came = await relayed(r, wire)
+        assert values(came) == [named(each) for each in values(body)]
+
+    run(main())
+
+
+@pytest.mark.parametrize(("kind", "wire", "body"), STREAMS)
+def test_what_follows_the_end_marker_is_not_sent_on(kind: str, wire: str, body: bytes) -> None:
+    transport = ReplayTransport(CannedReply(200, body + b"event: data\ndata: [DONE]\n\ndata: more\n\n"))
+
+    async def main() -> None:
+        async with router_for(transport, kind) as r:
+            _, came = await relayed(r, wire)
+        assert values(came) == [named(each) for each in values(body)]
+
+    run(main())
+
+
+def test_an_end_without_its_marker_gets_one_where_the_answer_is_whole() -> None:
+    body = OPENAI_STREAM.removesuffix(b"data: [DONE]\n\n")
+    transport = ReplayTransport(CannedReply(200, body))
+
+    async def main() -> None:
+        async with router_for(transport, "openai") as r:
+            _, came = await relayed(r, "openai.chat")
+        assert came.endswith(b"\n\ndata: [DONE]\n\n")
+
+    run(main())
+
+
+@pytest.mark.parametrize(("kind", "wire", "body"), STREAMS)
+@pytest.mark.parametrize(
+    "frame_of_error",
+    [
+        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"full"}}\n\n',
+        b"data: {no JSON\n\n",
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_frame_with_an_error_is_not_sent_on_and_all_before_it_are(
+    kind: str, wire: str, body: bytes, frame_of_error: bytes, seed: int
+) -> None:
+    before = body[: body.index(b"not") - 30]
+    before = before[: before.rindex(b"\n\n") + 2]
+    reply = CannedReply(200, before + frame_of_error + before)
+    transport = ReplayTransport(reply.cut_by(1) if seed else reply)
+    events: list[StreamEvent] = []
+
+    async def main() -> None:
+        async with router_for(transport, kind) as r:
+            request = asked()
+            given = original(wire, {"model": "public", "stream": True}, request)
+            with pytest.raises(MidStreamError):
+                async with r.stream(request, original=given) as stream:
+                    while batch := await stream.batch():
+                        events.extend(batch)
+        came = b"".join(each.data for each in events if isinstance(each, Relayed))
+        assert values(came) == [named(each) for each in values(before)]
+        assert any(isinstance(each, TextDelta) for each in events)
+
+    run(main())
+
+
+def test_a_truncated_stream_is_an_error_also_where_it_is_relayed() -> None:
+    transport = ReplayTransport(CannedReply(200, chunk("why ")))
+
+    async def main() -> None:
+        async with router_for(transport, "openai") as r:
+            with pytest.raises(MidStreamError):
+                await relayed(r, "openai.chat")
+
+    run(main())
+
+
+def test_a_stream_that_is_whole_json_is_not_sent_on_in_that_shape() -> None:
+    transport = ReplayTransport(reply(OPENAI))
+
+    async def main() -> None:
+        async with router_for(transport, "openai") as r:
+            batches, came = await relayed(r, "openai.chat")
+        assert came == b""
+        assert isinstance(batches[-1][-1], Done)
+        assert batches[-1][-1].response.text == "ok"
+
+    run(main())

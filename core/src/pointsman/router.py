@@ -353,15 +353,9 @@ class Router:
         A provider that does not answer is left out here; `health` says why.
         """
         self._lifecycle.bind()
-        public = [
-            ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
-            for name, pool in self._snapshot.pools.items()
-        ]
-        public += [
-            ModelInfo(name, capabilities=(), raw={"deployments": [], "of": list(each.selector.of)})
-            for name, each in self._snapshot.entrances.items()
-            if each.selector is not None
-        ]
+        from pointsman.status import public_models
+
+        public = public_models(self._snapshot)
         upstreams = self._snapshot.upstreams
         listed = await asyncio.gather(*map(self._list, upstreams, upstreams.values()))
         known = {each.id for each in public}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.plugin import (
@@ -173,7 +173,8 @@ def test_pictures_and_documents_are_parts() -> None:
         ({"thinking": {"type": "enabled", "budget_tokens": 9000}}, "medium"),
         ({"thinking": {"type": "enabled", "budget_tokens": 32000}}, "high"),
         ({"thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "max"}}, "max"),
-        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}, None),
+        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}, "high"),
+        ({"thinking": {"type": "adaptive"}}, None),
     ],
 )
 def test_a_budget_for_thinking_is_an_effort(members: dict[str, Any], effort: str | None) -> None:
@@ -460,6 +461,7 @@ PIECES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(PIECES, st.integers(1, 5))
 def test_streams_say_the_same_whatever_is_interleaved(pieces: list[Any], batch: int) -> None:
     arguments = [f'{{"n": "{n}{{}}"}}' for n in range(3)]

@@ -25,6 +25,7 @@ from pointsman_gateway.mounting import Mounting, Mounts
 from pointsman_gateway.operator.operating import Operating
 from pointsman_gateway.places import Listeners, Place
 from pointsman_gateway.reading import directory_of
+from pointsman_gateway.sending import WRITE_WITHIN
 from pointsman_gateway.settings import GatewaySettings
 from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
@@ -45,6 +46,10 @@ class Gateway:
         plugins: objects that offer surfaces and need not be installed.
         access: who may ask, in place of what the settings say of that.
         reload: reads the configuration anew, for operators who ask for that; what the router does when None.
+        write_within: seconds in which a caller has to make room for an event of a stream.
+
+    Attributes:
+        catalogue: the models that it lists.
 
     Raises: ConfigError for what cannot be served so.
     """
@@ -57,6 +62,7 @@ class Gateway:
         plugins: Iterable[object] = (),
         access: Access | None = None,
         reload: Callable[[], Awaitable[None]] | None = None,
+        write_within: float = WRITE_WITHIN,
         clock: Clock | None = None,
         rng: Rng | None = None,
     ) -> None:
@@ -66,6 +72,7 @@ class Gateway:
         self._plugins = tuple(plugins)
         self._pepper = secrets.token_bytes(32)
         self._tickets = SocketTickets(clock)
+        self.catalogue = GatewayCatalogue(router, clock)
         settings = settings or GatewaySettings()
         self._rules = self._rules_of(settings, router.config)
         self._gate = Gate(self._rules.rules, clock)
@@ -75,7 +82,7 @@ class Gateway:
         self._mounting = Mounting(
             router,
             self._operating.running,
-            GatewayCatalogue(router, clock),
+            self.catalogue,
             self._tickets,
             clock=clock,
             rng=self._rng,
@@ -86,6 +93,7 @@ class Gateway:
         self._looking: asyncio.Task[None] | None = None
         self._left: list[Mounts | Built] = []
         self._given = access
+        self._write_within = write_within
         self._mounts: Mounts | None = None
         self._certificate: Certificate | None = None
         self._use(settings, router.config, self._rules)
@@ -118,6 +126,7 @@ class Gateway:
             settings.trusted_proxies,
             frozenset(settings.cors),
             self._tickets,
+            self._write_within,
         )
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────
@@ -187,6 +196,7 @@ class Gateway:
         for app in self._apps.values():
             app.drain()
         self._listeners.stop()
+        await self.catalogue.aclose()
         finished = await self._router.shutdown()
         await self._listeners.ended()
         if self._looking is not None:

@@ -50,7 +50,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # what it may be
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # What follows a body must not be taken for the head: whoever looks at heads before us has not seen it.
+        # What follows a body is none of the head: whoever looks at heads before us has not seen it.
         if not self._trailers:
             super().on_header(name, value)
 
@@ -116,8 +116,8 @@ def _wrong_with(headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, st
         hosts += name == b"host"
     if size > HEAD_BYTES:
         return 431, "the head is larger than 32 KiB"
-    if hosts > 1:
-        return 400, "there is more than one Host"
+    if hosts != 1:
+        return 400, "there must be one Host"
     if not url.startswith(b"/"):
         return 400, "the target must be a path"
     return None

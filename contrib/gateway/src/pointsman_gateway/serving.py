@@ -59,6 +59,7 @@ class Process:
             gateway = Gateway(router, settings, reload=self.reload)
             self._router, self._gateway = router, gateway
             await gateway.start()
+            gateway.catalogue.look()
             self._take_signals()
             self._announce(gateway, router)
             notify("READY=1")

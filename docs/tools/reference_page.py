@@ -34,7 +34,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Selectors": ("pointsman.selector",),
     "Audit sinks": ("pointsman.audit",),
     "Transports": ("pointsman.transports",),
-    "Surfaces": ("pointsman.surface", "pointsman.requests.parsing"),
+    "Surfaces": ("pointsman.surface", "pointsman.requests.parsing", "pointsman.resilience.token_estimate"),
     "Services": ("pointsman.service",),
     "Sections": ("pointsman.section", "pointsman.units"),
     "Dialects": ("pointsman.dialect",),

@@ -76,4 +76,4 @@ def test_the_readme_names_every_built_in_strategy_and_every_provider_type() -> N
 
 def test_the_two_commands_of_the_readme_stand_in_it() -> None:
     assert "pip install uv && uv run pointsman demo" in README
-    assert "pip install uv && uv run pytest" in README
+    assert "pip install uv && uv run pytest -n 2" in README

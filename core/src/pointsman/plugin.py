@@ -45,6 +45,7 @@ _HOMES = {
     "pointsman.requests.parsing": "chat_request embed_request generate_request",
     "pointsman.resilience.rate_limit": "Gcra",
     "pointsman.resilience.retry_budget": "BudgetSettings",
+    "pointsman.resilience.token_estimate": "input_estimate",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
     "pointsman.section": "SectionFactory",
     "pointsman.selector": """

@@ -268,6 +268,7 @@ from pointsman.requests.parsing import embed_request as embed_request
 from pointsman.requests.parsing import generate_request as generate_request
 from pointsman.resilience.rate_limit import Gcra as Gcra
 from pointsman.resilience.retry_budget import BudgetSettings as BudgetSettings
+from pointsman.resilience.token_estimate import input_estimate as input_estimate
 from pointsman.retry import (
     Failure as Failure,
 )

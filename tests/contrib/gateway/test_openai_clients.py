@@ -25,11 +25,12 @@ BEYOND = {("claude", "embeddings"): "embedding", ("claude", "completions"): "pla
 
 @pytest.fixture
 async def url(simulator: Simulator) -> AsyncIterator[str]:
-    """A gateway with a model for each kind of upstream, of its name."""
+    """A gateway with a model for each kind of upstream, of its name, and one with a slash in it."""
     upstreams = [await simulator.add(wire, name=wire, default=Reply(call_first_tool=True)) for wire in WIRES]
     models = {
         each.wire: {"deployments": [f"{each.name}/{next(iter(each.site.models))}"]} for each in upstreams
     }
+    models["org/other"] = models["openai"]
     async with gateway_for(*upstreams, models=models) as served:
         yield served.url
 

@@ -118,8 +118,8 @@ async def test_a_failure_before_the_answer_has_a_status(
     assert "127.0.0.1" not in answer.text
 
 
-async def test_what_does_not_matter_is_taken_as_it_comes(simulator: Simulator) -> None:
-    upstream = await simulator.add("openai")
+async def test_what_nobody_knows_is_taken_as_it_comes(simulator: Simulator) -> None:
+    upstream = await simulator.add("claude")
     headers = {"OpenAI-Organization": "org", "x-stainless-retry-count": "1", "accept": "text/html"}
 
     async with gateway_for(upstream) as served, httpx.AsyncClient(headers=headers) as client:

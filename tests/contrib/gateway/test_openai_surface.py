@@ -3,47 +3,13 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from pointsman.plugin import (
-    Caller,
-    ChatRequest,
-    EmbedRequest,
-    GenerateRequest,
-    InvalidRequest,
-    Route,
-    SurfaceContext,
-    SurfaceRequest,
-    Understood,
-    WholeReply,
-)
+from pointsman.plugin import Caller, ChatRequest, EmbedRequest, GenerateRequest
+from pointsman.testing import SurfaceHost
 from pointsman_gateway.surfaces.openai import FACTORY, OpenAISettings
-
-
-class Recorded:
-    """Calls that are kept and answered with nothing."""
-
-    def __init__(self) -> None:
-        self.understood: list[Understood] = []
-
-    async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply:
-        self.understood.append(understood)
-        return WholeReply()
-
-
-def made() -> tuple[dict[str, Route], Recorded]:
-    """The routes by path, aliases included, and the calls that they make."""
-    calls = Recorded()
-    context = SimpleNamespace(calls=calls, settings=OpenAISettings(), clock=SimpleNamespace(wall=lambda: 1.5))
-    routes = FACTORY.make(cast("SurfaceContext", context)).routes()
-    return {path: route for route in routes for path in (route.path, *route.aliases)}, calls
-
-
-def asked(path: str, body: Any) -> SurfaceRequest:
-    return SurfaceRequest("POST", path, {}, {}, {}, json.dumps(body).encode(), Caller(), "r")
 
 
 @pytest.mark.parametrize(
@@ -57,19 +23,45 @@ def asked(path: str, body: Any) -> SurfaceRequest:
     ],
 )
 async def test_a_body_is_read_by_what_its_path_says(path: str, body: Any, kind: type, wire: str) -> None:
-    routes, calls = made()
+    host = SurfaceHost()
+    host.make(FACTORY, OpenAISettings())
 
-    await routes[path].handler(asked(path, {"model": "m", **body}))
+    await host.ask("POST", path, json.dumps({"model": "m", **body}).encode())
 
-    (understood,) = calls.understood
-    assert isinstance(understood.request, kind)
-    assert understood.wire == f"openai.{wire}"
+    (call,) = host.calls
+    assert isinstance(call.understood.request, kind)
+    assert call.understood.wire == f"openai.{wire}"
 
 
 async def test_a_body_that_cannot_be_read_never_reaches_the_router() -> None:
-    routes, calls = made()
+    host = SurfaceHost()
+    host.make(FACTORY, OpenAISettings())
 
-    with pytest.raises(InvalidRequest, match="messages"):
-        await routes["/v1/chat/completions"].handler(asked("/v1/chat/completions", {"model": "m"}))
+    served = await host.ask("POST", "/v1/chat/completions", b'{"model": "m"}')
 
-    assert calls.understood == []
+    assert (served.status, host.calls) == (400, [])
+    assert "messages" in json.loads(served.body)["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["small", "org/large"])
+async def test_a_model_is_told_by_its_name_whatever_that_holds(name: str) -> None:
+    host = SurfaceHost(models=["small", "org/large"])
+    host.make(FACTORY, OpenAISettings())
+
+    one = json.loads((await host.ask("GET", f"/v1/models/{name}")).body)
+    page = json.loads((await host.ask("GET", "/v1/models")).body)
+
+    assert one["id"] == name
+    assert one in page["data"]
+
+
+async def test_a_model_that_a_caller_may_not_use_is_not_there() -> None:
+    host = SurfaceHost(models=["small", "large"])
+    host.make(FACTORY, OpenAISettings())
+    caller = Caller("somebody", frozenset(["small"]))
+
+    page = json.loads((await host.ask("GET", "/v1/models", caller=caller)).body)
+    served = await host.ask("GET", "/v1/models/large", caller=caller)
+
+    assert [each["id"] for each in page["data"]] == ["small"]
+    assert served.status == 400  # as the host tells all that a handler raises

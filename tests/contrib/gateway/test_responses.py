@@ -145,6 +145,18 @@ async def test_what_is_left_out_is_named(simulator: Simulator) -> None:
     assert "tools[3] (web_search)" in raw.headers["x-pointsman-ignored"]
 
 
+async def test_what_no_other_wire_can_say_is_refused_by_name(simulator: Simulator) -> None:
+    upstream = await simulator.add("ollama")
+
+    async with serving(upstream) as (client, _):
+        with pytest.raises(openai.BadRequestError, match="conversation"):
+            await client.responses.create(model=MODEL, input="Hi", conversation="conv_1")
+        with pytest.raises(openai.BadRequestError, match=f"compaction.*|{MODEL}"):
+            await client.responses.compact(model=MODEL, input="Hi")
+
+    assert upstream.requests == []
+
+
 async def test_an_error_before_the_first_event_has_a_status(simulator: Simulator) -> None:
     upstream = await simulator.add("ollama", default=Reply(fault=Fault.status(429)))
 
@@ -236,6 +248,8 @@ async def test_without_a_store_nothing_is_kept_and_the_answer_says_so(simulator:
         made = await client.responses.create(model=MODEL, input="Hi", store=True)
         with pytest.raises(openai.NotFoundError, match="none are kept"):
             await client.responses.retrieve(made.id)
+        with pytest.raises(openai.BadRequestError, match="previous_response_id"):
+            await client.responses.create(model=MODEL, input="Hi", previous_response_id=made.id)
 
     assert made.store is False
 

@@ -173,7 +173,8 @@ def test_pictures_and_documents_are_parts() -> None:
         ({"thinking": {"type": "enabled", "budget_tokens": 9000}}, "medium"),
         ({"thinking": {"type": "enabled", "budget_tokens": 32000}}, "high"),
         ({"thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "max"}}, "max"),
-        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}, None),
+        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}, "high"),
+        ({"thinking": {"type": "adaptive"}}, None),
     ],
 )
 def test_a_budget_for_thinking_is_an_effort(members: dict[str, Any], effort: str | None) -> None:

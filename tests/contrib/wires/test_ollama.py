@@ -194,14 +194,14 @@ def test_what_is_wrong_is_named(members: dict[str, Any], param: str) -> None:
     assert getattr(caught.value, "param", "") == param
 
 
-def test_a_completion_is_plain_as_a_whole_and_a_turn_of_a_chat_as_a_stream() -> None:
-    whole = generate(stream=False, system="s", suffix="end")
-    stream = generate(system="s", context=[])
+def test_a_completion_is_the_turn_of_a_chat_unless_it_goes_on_before_a_text() -> None:
+    turn = generate(system="s", context=[])
+    between = generate(stream=False, system="s", suffix="end")
 
-    assert whole.request == GenerateRequest("m", "Hi", "end", "s", [])
-    assert (whole.stream, whole.wire) == (False, "ollama")
-    assert stream.request == ChatRequest("m", (Message.system("s"), Message.user("Hi")))
-    assert (stream.stream, stream.wire) == (True, "")
+    assert turn.request == ChatRequest("m", (Message.system("s"), Message.user("Hi")))
+    assert (turn.stream, turn.wire) == (True, "")
+    assert between.request == GenerateRequest("m", "Hi", "end", "s", [])
+    assert (between.stream, between.wire) == (False, "ollama")
 
 
 def test_what_stands_between_two_texts_comes_at_once_in_the_shape_of_a_stream() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.plugin import (
@@ -124,23 +124,24 @@ class Pieces(AsyncIterator[bytes]):
     async def __anext__(self) -> bytes:
         while not self._over:
             try:
-                event = await self._stream.__anext__()
-            except StopAsyncIteration:
-                self._over = True
-                break
+                events = await self._stream.batch()
             except CallError as error:
                 self._over = True
                 return self._writer.failure(problem_of(error, self._request_id))
-            written = self._written([event])
+            if not events:
+                break
+            written = self._written(events)
             if written:
                 return written
         raise StopAsyncIteration
 
-    def _written(self, events: list[StreamEvent]) -> bytes:
-        relayed = [each.data for each in events if isinstance(each, Relayed)]
-        if relayed:
-            self._relayed = True
-        return b"".join(relayed) if self._relayed else self._writer.events(events)
+    def _written(self, events: Sequence[StreamEvent]) -> bytes:
+        """What one read brought, as it came where the upstream speaks the caller's wire."""
+        if not self._relayed:
+            self._relayed = any(isinstance(each, Relayed) for each in events)
+            if not self._relayed:
+                return self._writer.events(events)
+        return b"".join([each.data for each in events if isinstance(each, Relayed)])
 
     async def aclose(self) -> None:
         """End the call, wherever it is."""

@@ -40,8 +40,8 @@ class RelayedAnswer(WholeAnswer[R]):
         handed = replace(call(execution, lease, time), original=original)
         try:
             answer = await told(execution, lease, "relay", deployment.provider.relay(asked, handed))
-        except Unsupported:
-            if original.needs_wire:
+        except Unsupported as error:
+            if original.needs_wire or error.status is not None:  # the upstream's own word is its last
                 raise
         else:
             return answer
@@ -89,8 +89,8 @@ async def opened(execution: Execution, lease: Lease, asked: ChatRequest, handed:
         try:
             relayed = provider.relay_stream(asked, replace(handed, original=original))
             source: EventStream = await told(execution, lease, "relay_stream", relayed)
-        except Unsupported:
-            if original.needs_wire:
+        except Unsupported as error:
+            if original.needs_wire or error.status is not None:  # the upstream's own word is its last
                 raise
         else:
             return source

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from pointsman.errors import CallError, ConfigError, InvalidRequest
+from pointsman.errors import CallError, ConfigError, InvalidRequest, Outcome
 from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
@@ -89,7 +89,7 @@ class HttpProvider(Provider):
         more = {**call.headers, **headers} if headers else call.headers
         answer, content = await client.fetch("POST", path, body, timeouts=call.timeouts, headers=more)
         if answer.status >= 400:
-            raise self.refused(answer, content, model=call.model)
+            raise self._refused(answer, content, call)
         return answer, content
 
     async def send(
@@ -109,7 +109,7 @@ class HttpProvider(Provider):
         more = {**call.headers, **headers} if headers else call.headers
         answer = await client.send("POST", path, body, timeouts=call.timeouts, headers=more, stream=timely)
         if answer.status >= 400:
-            raise self.refused(answer, await answer.read(), model=call.model)
+            raise self._refused(answer, await answer.read(), call)
         return answer
 
     async def relay(self, request: Request, call: Call) -> ChatResponse | EmbedResponse:
@@ -187,6 +187,14 @@ class HttpProvider(Provider):
             kind=kind,
             wait=error.retry_after,
         )
+
+    def _refused(self, answer: Answer, content: bytes, call: Call) -> CallError:
+        error = self.refused(answer, content, model=call.model)
+        if call.original is not None and error.outcome is Outcome.CLIENT_FAULT:
+            from pointsman.http.relaying import quoted
+
+            error.body = quoted(content, self.endpoint.base_url)
+        return error
 
     def _expect(self, method: str, made: object, kind: type) -> None:
         """Raise ConfigError unless what `method` made, when the provider was made, is a `kind`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import length_hint
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -37,7 +38,8 @@ class Relaying(Discreet, frozen=True, kw_only=True):
     Attributes:
         path: where it goes.
         write: what we would write of a request; of two of them, what differs is written anew.
-        configured: the same with what the configuration of the provider adds, where that adds anything.
+        configured: the same with what the configuration of the provider says where callers do not, if it
+            says anything.
         read: a whole answer.
         events: framer and decoder of a streamed one.
         headers: those of the caller's that go along, and ours.
@@ -81,9 +83,12 @@ def body_for(how: Relaying, request: Request, call: Call) -> bytes:
     if given is None:
         raise InvalidRequest("the body is not a JSON object")
     given["model"] = rewriting.written(call.model)
-    if request is not original.request or how.configured is not None:
+    if request is not original.request:
         before, after = _told_apart(original.request, request)
-        _change(given, how.write(before), (how.configured or how.write)(after), how.synonyms)
+        _change(given, how.write(before), how.write(after), how.synonyms)
+    if how.configured is not None:
+        blank = _blank(request)
+        rewriting.fill(given, how.write(blank), how.configured(blank))
     return rewriting.joined(given)
 
 
@@ -153,6 +158,14 @@ def answered(content: bytes, model: str) -> bytes:
         return content
     given["model"] = rewriting.written(model)
     return rewriting.joined(given)
+
+
+def quoted(content: bytes, base_url: str) -> bytes:
+    """The body of an error as its caller may see it; b"" for what is no JSON object."""
+    if rewriting.members(content) is None:
+        return b""
+    host = urlsplit(base_url).netloc.encode()
+    return content.replace(base_url.encode(), b"upstream").replace(host, b"upstream") if host else content
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────
@@ -277,10 +290,12 @@ class RelayedFrames:
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended; where the wire has an end marker, the caller gets one."""
+        if frames := _Frames(self._framer.close()):
+            last: list[StreamEvent] = []
+            self._decode(frames, last)
+            return [Relayed(self._named(self._rewritten(frames))), *last]
         events = self._decoder.close()
-        if self._ends and self._relays:
-            return [Relayed(self._ends), *events]
-        return events
+        return [Relayed(self._ends), *events] if self._ends and self._relays else events
 
     def _take(self, whole: bytes, events: list[StreamEvent]) -> None:
         at, frames = len(events), _Frames()
@@ -338,8 +353,8 @@ class Renaming:
     """Puts the public name of the model into frames, and touches nothing else of them.
 
     Frames of one answer begin alike: where one was read with care and its beginning holds the name, the same
-    beginning is replaced in the following ones unread. It cannot stand anywhere else: within a text its
-    quotes would be escaped.
+    beginning is replaced in the following ones unread. With `data: ` before it, it cannot stand anywhere
+    else: within a text its quotes would be escaped. Lines of JSON are looked at one by one.
     """
 
     __slots__ = ("_end", "_holder", "_new", "_old", "_public")
@@ -355,7 +370,7 @@ class Renaming:
         count = whole.count(_NAME)
         if not count:
             return whole
-        if self._old and whole.count(self._old) == count:
+        if self._old and len(self._end) == 2 and whole.count(self._old) == count:
             return whole.replace(self._old, self._new)
         return self._end.join(map(self._frame, whole.split(self._end)))
 
@@ -368,6 +383,8 @@ class Renaming:
         at = line.find(b"{")
         if at < 0 or _NAME not in line:
             return line
+        if self._old and line.startswith(self._old) and line.count(_NAME) == 1:
+            return self._new + line[len(self._old) :]
         given = rewriting.members(line[at:])
         if given is None:
             return line
@@ -385,8 +402,7 @@ class Renaming:
             return line
         name = bytes(given["model"])
         given["model"] = self._public
-        if at and len(self._end) == 2:  # with `data: ` before it; a mere object could be within another one
-            self._learn(line, at, name)
+        self._learn(line, at, name)
         return line[:at] + rewriting.joined(given)
 
     def _learn(self, line: bytes, at: int, name: bytes) -> None:

@@ -41,7 +41,10 @@ class _Interface(Struct, frozen=True):
 
 INTERFACES = {
     "provider": _Interface(
-        awaited=("chat", "stream", "generate", "embed", "models", "in_memory", "probe", "aclose"),
+        awaited=(
+            *("chat", "stream", "generate", "embed", "relay", "relay_stream"),
+            *("models", "in_memory", "probe", "aclose"),
+        ),
         whole=Provider,
     ),
     "auth": _Interface(
@@ -185,6 +188,11 @@ def _is_called_like(found: Any, described: Any, *, bound: bool) -> bool:
 def _of_provider(made: Any) -> str | None:
     if not isinstance(getattr(made, "name", None), str):
         return "which has no `name`: call super().__init__(context)"
+    wires = getattr(made, "wires", ())
+    if isinstance(wires, str) or not (
+        isinstance(wires, Sequence) and all(isinstance(each, str) for each in wires)
+    ):
+        return "whose `wires` are no sequence of names"
     endpoint = getattr(made, "endpoint", None)
     if endpoint is not None and not isinstance(endpoint, Endpoint):
         return f"whose `endpoint` is a {type(endpoint).__name__}; expected an Endpoint or None"

@@ -25,10 +25,13 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "surface": dict.fromkeys(("ai", "openai"), "pointsman-gateway"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
     "command": {"serve": "pointsman-gateway"},
+    "service": dict.fromkeys(("opentelemetry", "prometheus"), "pointsman-telemetry"),
     "section": {
         "assistants": "pointsman-assistants",
         "gateway": "pointsman-gateway",
         "knowledge": "pointsman-knowledge",
+        "opentelemetry": "pointsman-telemetry",
+        "prometheus": "pointsman-telemetry",
         "sessions": "pointsman-assistants",
     },
 }

@@ -29,6 +29,7 @@ from pointsman.surface import (
 from pointsman.types import (
     ChatResponse,
     Done,
+    EmbedRequest,
     EmbedResponse,
     Finished,
     ReasoningDelta,
@@ -42,6 +43,8 @@ from pointsman.types import (
 SOMEBODY = Caller("somebody")
 _PIECE = 5
 """Characters of a text that one event brings."""
+_VECTOR = (0.5, -1.0)
+"""What texts are turned into where the answer is a text, which no embedding is."""
 _SEED = 20
 _NOW = 1_764_547_200.0
 
@@ -144,9 +147,11 @@ class SurfaceHost:
     async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
         """As of `Calls`."""
         self.calls.append(AskedCall(asked, understood))
-        answer, writer = self.answer_with, understood.writer
+        answer, request, writer = self.answer_with, understood.request, understood.writer
         if isinstance(answer, CallError):
             return self.surface.problem(problem_of(answer))
+        if isinstance(answer, ChatResponse) and isinstance(request, EmbedRequest):
+            answer = EmbedResponse([_VECTOR] * len(request.texts), answer.usage, answer.model)
         if understood.stream and isinstance(answer, ChatResponse):
             return StreamReply(_pieces(answer, understood), writer.stream_type, heartbeat=writer.heartbeat())
         return WholeReply(200, writer.whole(answer), writer.content_type)

@@ -51,17 +51,41 @@ def change(given: dict[str, Raw], before: Mapping[str, Any], after: Mapping[str,
         old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
         if old == new:
             continue
-        if new is _ABSENT:
+        there = jsonio.loads(bytes(given[name])) if name in given else _ABSENT
+        made = _changed(there, old, new)
+        if made is _ABSENT:
             given.pop(name, None)
         else:
-            there = jsonio.loads(bytes(given[name])) if name in given else _ABSENT
-            given[name] = written(_changed(there, old, new))
+            given[name] = written(made)
+
+
+def fill(given: dict[str, Raw], before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Write in `given` what `after` says beside `before`, as far as `given` does not say it."""
+    for name, new in after.items():
+        if before.get(name, _ABSENT) == new:
+            continue
+        there = jsonio.loads(bytes(given[name])) if name in given else None
+        if there is None:
+            given[name] = written(new)
+        elif isinstance(there, dict) and isinstance(new, Mapping):
+            given[name] = written({**new, **there})
 
 
 def _changed(given: Any, before: Any, after: Any) -> Any:
     """`given` with the differences of `after` from `before`, as deep as all three are alike."""
-    if isinstance(given, dict) and isinstance(before, Mapping) and isinstance(after, Mapping):
-        return _object(given, before, after)
+    if isinstance(given, dict) and _is_object(before) and _is_object(after):
+        made = dict(given)
+        old, new = _object(before), _object(after)
+        for name in {**old, **new}:
+            was, now = old.get(name, _ABSENT), new.get(name, _ABSENT)
+            if was == now:
+                continue
+            value = _changed(made.get(name, _ABSENT), was, now)
+            if value is _ABSENT:
+                made.pop(name, None)
+            else:
+                made[name] = value
+        return made if made or after is not _ABSENT else _ABSENT
     if _are_lists(given, before, after) and len(given) == len(before) == len(after):
         return [
             each if old == new else _changed(each, old, new)
@@ -70,17 +94,12 @@ def _changed(given: Any, before: Any, after: Any) -> Any:
     return after
 
 
-def _object(given: dict[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(given)
-    for name in {**before, **after}:
-        old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
-        if old == new:
-            continue
-        if new is _ABSENT:
-            result.pop(name, None)
-        else:
-            result[name] = _changed(result.get(name, _ABSENT), old, new)
-    return result
+def _is_object(value: Any) -> bool:
+    return value is _ABSENT or isinstance(value, Mapping)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return {} if value is _ABSENT else value
 
 
 def _are_lists(*values: Any) -> bool:

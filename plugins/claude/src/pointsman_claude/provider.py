@@ -22,6 +22,7 @@ from pointsman.plugin import (
     HttpEventStream,
     HttpProvider,
     ModelInfo,
+    Original,
     PerOptions,
     ProviderContext,
     RateHeaders,
@@ -29,6 +30,7 @@ from pointsman.plugin import (
     Request,
     has_large_parts,
     json_or_none,
+    jsonio,
     original_of,
     snippet,
     written_in_thread,
@@ -138,14 +140,21 @@ class ClaudeProvider(HttpProvider):
             path = f"/v1/models?limit=1000&after_id={quote(after, safe='')}"
         raise BadResponse(f"the upstream's list of models does not end within {_PAGES} pages")
 
-    async def count_tokens(self, request: ChatRequest) -> int:
+    async def count_tokens(self, request: ChatRequest, original: Original | None = None) -> int:
         """How many tokens the prompt of `request` has, as Claude counts; free of charge.
 
         `request.model` is the upstream's own name of the model here. Options that are no part of the prompt
         do not matter.
+
+        Args: original: the same as a caller wrote it for this API, who then gets an answer to just that.
         """
-        body = count_body(request, model=request.model, wire=self._manner.wire)
-        return input_tokens(await self._asked("POST", "/v1/messages/count_tokens", body))
+        headers = self._manner.headers
+        if original is not None and original.wire in self.wires:
+            body = {**jsonio.loads(original.body), "model": request.model}
+            headers = _with_theirs(headers, original.headers)
+        else:
+            body = count_body(request, model=request.model, wire=self._manner.wire)
+        return input_tokens(await self.manage("POST", "/v1/messages/count_tokens", body, headers=headers))
 
     async def probe(self) -> None:
         await self._asked("GET", "/v1/models?limit=1")

@@ -25,6 +25,7 @@ from pointsman.plugin import (
     HttpProvider,
     InvalidRequest,
     ModelInfo,
+    Original,
     Outcome,
     PerOptions,
     PluginError,
@@ -34,6 +35,7 @@ from pointsman.plugin import (
     Request,
     SseFramer,
     TextMessages,
+    Unsupported,
     bearer,
     has_large_parts,
     json_or_none,
@@ -64,6 +66,8 @@ class OpenAIProvider(HttpProvider):
 
     to_override = ("make_quirks", "chat_body")
     wires: Sequence[str] = ("openai.chat", "openai.completions", "openai.embeddings")
+    responses_wires: ClassVar[Sequence[str]] = ("openai.responses", "openai.responses.compact")
+    """Those of the Responses API, which few other servers have."""
     default_base_url = "https://api.openai.com/v1"
     management_seconds = 15.0
     prefix: ClassVar[str] = ""
@@ -82,6 +86,9 @@ class OpenAIProvider(HttpProvider):
         self._quirks = self.make_quirks(context.settings)
         self._expect("make_quirks", self._quirks, Quirks)
         self.quirks_of = PerOptions(self.name, self._quirks, self._with_options)
+        has_responses = getattr(context.settings, "responses", None)  # not every type of server is asked
+        if self._quirks.official if has_responses is None else has_responses:
+            self.wires = (*self.wires, *self.responses_wires)
         self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
         # Bound here, so that a body of ours is not looked at in every call.
         self._chat_body = self.chat_body if self._bodies_are_ours else self._written_body
@@ -149,6 +156,21 @@ class OpenAIProvider(HttpProvider):
 
         value = await self.manage("GET", self.prefix + "/models")
         return answers.model_infos(value, provider=self.name)
+
+    async def count_tokens(self, request: ChatRequest, original: Original | None = None) -> int:
+        """How many tokens the prompt of `request` has, as OpenAI counts; free of charge.
+
+        `request.model` is the upstream's own name of the model here. Raises Unsupported at another server.
+
+        Args: original: of no use here, as no caller's wire is that of this call.
+        """
+        if not self._quirks.official:
+            raise Unsupported(f"provider {self.name!r}: only api.openai.com counts tokens")
+        from pointsman_openai import counting
+
+        return counting.input_tokens(
+            await self.manage("POST", self.prefix + counting.PATH, counting.count_body(request))
+        )
 
     # ── what another server may say otherwise ────────────────────────────────────────────────────────
 
@@ -219,6 +241,15 @@ class OpenAIProvider(HttpProvider):
 
         try:
             return answers.completion_response(self.value(answer, content), request_id=answer.request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
+
+    def response(self, answer: Answer, content: bytes) -> ChatResponse:
+        """The answer of POST /responses. Raises the error that it holds."""
+        from pointsman_openai import responses
+
+        try:
+            return responses.response(self.value(answer, content), request_id=answer.request_id)
         except CallError as error:
             raise answer.meant(error) from None
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pointsman.plugin import (
     Answer,
     Call,
+    ChatRequest,
     Decoder,
     EmbedRequest,
     Framer,
+    Original,
     Relaying,
     Request,
     SseFramer,
     StreamEvent,
     Unsupported,
+    json_or_none,
     original_of,
 )
 from pointsman_openai import wire
 from pointsman_openai.decode import ChatDecoder
+from pointsman_openai.responses import ResponsesDecoder
+from pointsman_openai.responses_body import responses_body
+from pointsman_openai.values import as_object
+from pointsman_openai.wire import Body, Quirks
 
 if TYPE_CHECKING:
     from pointsman_openai.provider import OpenAIProvider
@@ -62,6 +69,16 @@ def of(provider: OpenAIProvider, request: Request, call: Call) -> Relaying:
                 read=partial(provider.vectors, request),
                 headers=headers,
             )
+        case "openai.responses" | "openai.responses.compact" if isinstance(request, ChatRequest):
+            path = "/responses/compact" if original.wire.endswith("compact") else "/responses"
+            return Relaying(
+                path=provider.prefix + path,
+                write=_responses_writer(original, quirks),
+                read=provider.response,
+                events=_responses_events,
+                headers=headers,
+                holder="response",
+            )
     raise Unsupported(f"provider {provider.name!r} does not speak the wire {original.wire!r}")
 
 
@@ -77,6 +94,24 @@ class CompletionDecoder(ChatDecoder):
 
 def _events(provider: OpenAIProvider, decoder: type[ChatDecoder], answer: Answer) -> tuple[Framer, Decoder]:
     return SseFramer(), decoder(request_id=answer.request_id, address=provider.address())
+
+
+def _responses_events(answer: Answer) -> tuple[Framer, Decoder]:
+    return SseFramer(), ResponsesDecoder(request_id=answer.request_id)
+
+
+def _responses_writer(original: Original, quirks: Quirks) -> Callable[[ChatRequest], Body]:
+    given = as_object(json_or_none(original.body))
+    instructions, plain = bool(given.get("instructions")), isinstance(given.get("input"), str)
+    unwritten = [name for name in original.needs_wire if name.startswith("input")]
+
+    def write(asked: ChatRequest) -> Body:
+        # Messages are only compared where a guard has changed them.
+        if unwritten and asked.messages is getattr(original.request, "messages", None):
+            raise quirks.cannot(f"other messages beside {', '.join(unwritten)}")
+        return responses_body(asked, quirks, instructions=instructions, plain=plain)
+
+    return write
 
 
 def _object(body: Any) -> Mapping[str, Any]:

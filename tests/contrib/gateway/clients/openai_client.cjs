@@ -48,6 +48,26 @@ const features = {
     assert.deepEqual(data.map((each) => each.index), [0, 1]);
     assert(data[0].embedding.length > 1);
   },
+  async models(client, model) {
+    const names = [];
+    for await (const each of client.models.list()) names.push(each.id);
+    assert(names.includes(model));
+    for (const name of names) assert.equal((await client.models.retrieve(name)).id, name);
+  },
+  async responses(client, model) {
+    const said = await client.responses.create({ model, input: "Where do the points lie?" });
+    assert(said.output_text);
+    assert.equal(said.model, model);
+    assert.equal(said.status, "completed");
+  },
+  async responses_helper(client, model) {
+    const flat = { type: "function", name: "forecast", parameters, strict: false };
+    const helper = client.responses.stream({ model, input: "Where do the points lie?", tools: [flat] });
+    const final = await helper.finalResponse();
+    const call = final.output.find((each) => each.type === "function_call");
+    assert.equal(call.name, "forecast");
+    assert.equal(typeof JSON.parse(call.arguments).city, "string");
+  },
   async errors(client, model) {
     const asked = client.chat.completions.create({ model: `${model}-none`, messages });
     const error = await asked.then(() => null, (raised) => raised);

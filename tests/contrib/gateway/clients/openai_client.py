@@ -32,7 +32,7 @@ class Journey(BaseModel):
 def chat(client: Any, model: str) -> None:
     """A whole answer with its token counts and ids."""
     said = client.chat.completions.create(model=model, messages=MESSAGES, max_completion_tokens=50)
-    assert said.id.startswith("chatcmpl-")
+    assert said.id
     assert said.model == model
     assert said.object == "chat.completion"
     assert said.choices[0].message.content
@@ -133,10 +133,61 @@ def completions(client: Any, model: str) -> None:
     assert chunks[-1].choices[0].finish_reason == said.choices[0].finish_reason
 
 
+FLAT: Any = [{"type": "function", "name": "forecast", "parameters": PARAMETERS, "strict": False}]
+
+
+def responses(client: Any, model: str) -> None:
+    """A whole response with its token counts."""
+    said = client.responses.create(model=model, instructions="Be brief.", input="Where do the points lie?")
+    assert said.id.startswith("resp_")
+    assert (said.object, said.status, said.model) == ("response", "completed", model)
+    assert said.output_text
+    assert said.usage.total_tokens == said.usage.input_tokens + said.usage.output_tokens
+    assert said._request_id
+
+
+def responses_tools(client: Any, model: str) -> None:
+    """A call, and the response that follows its result."""
+    asked = [{"role": "user", "content": "Where do the points lie?"}]
+    first = client.responses.create(model=model, input=asked, tools=FLAT)
+    (call,) = [each for each in first.output if each.type == "function_call"]
+    assert call.name == "forecast"
+    assert isinstance(json.loads(call.arguments)["city"], str)
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}
+    output = [each.model_dump(exclude_none=True) for each in first.output]
+    second = client.responses.create(model=model, input=[*asked, *output, result], tools=FLAT)
+    assert second.status == "completed"
+
+
+def responses_parse(client: Any, model: str) -> None:
+    """A response of a schema, as an object."""
+    said = client.responses.parse(model=model, input="Where do the points lie?", text_format=Journey)
+    assert isinstance(said.output_parsed, Journey)
+
+
+def responses_helper(client: Any, model: str) -> None:
+    """The helper that demands all events in their order, with a text and with a call."""
+    for tools_ in (FLAT, []):
+        with client.responses.stream(model=model, input="Where do the points lie?", tools=tools_) as helper:
+            seen = [each.type for each in helper]
+            final = helper.get_final_response()
+        assert (seen[0], seen[-1]) == ("response.created", "response.completed")
+        assert final.output
+    assert final.output_text
+
+
 def models(client: Any, model: str) -> None:
-    """The list of models, and one of them."""
-    assert model in [each.id for each in client.models.list()]
-    assert client.models.retrieve(model).id == model
+    """The list of models, and each of them: the name of one has a slash in it."""
+    names = [each.id for each in client.models.list()]
+    assert model in names
+    assert any("/" in name for name in names)
+    assert [client.models.retrieve(name).id for name in names] == names
+    try:
+        client.models.retrieve(f"{model}/none")
+    except openai.NotFoundError as error:
+        assert (error.code, error.param) == ("model_not_found", "model")
+    else:
+        raise AssertionError("no NotFoundError")
 
 
 def errors(client: Any, model: str) -> None:
@@ -166,6 +217,11 @@ FEATURES: tuple[Callable[[Any, str], None], ...] = (
     stream_helper,
     embeddings,
     completions,
+    models,
+    responses,
+    responses_tools,
+    responses_parse,
+    responses_helper,
     errors,
 )
 

@@ -1,4 +1,4 @@
-"""OpenAI's API: chat completions, plain completions, embeddings, responses."""
+"""OpenAI's API: chat completions, plain completions, embeddings, responses, models."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from pointsman.plugin import (
     SurfaceFactory,
     SurfaceRequest,
     Understood,
+    UnknownModel,
     WholeReply,
 )
 from pointsman_gateway.surfaces.openai_responses import Responses, ResponsesSettings
 from pointsman_wires import (
+    model_list,
     openai_chat,
     openai_completions,
     openai_embeddings,
     openai_errors,
     openai_responses,
 )
+
+_SHOWN = 100
+"""Characters of a name that somebody asked for."""
 
 Read = Callable[..., Understood]
 """Reads a body in one of the wires."""
@@ -41,6 +46,7 @@ class OpenAISurface:
 
     def __init__(self, context: SurfaceContext) -> None:
         self._calls = context.calls
+        self._catalogue = context.catalogue
         self._wall = context.clock.wall
         settings: OpenAISettings = context.settings
         self._responses = Responses(context, settings.responses)
@@ -52,6 +58,8 @@ class OpenAISurface:
             Route("POST", "/v1/completions", self._completion),
             Route("POST", "/v1/embeddings", self._embeddings, aliases=("/embeddings",)),
             *self._responses.routes(),
+            Route("GET", "/v1/models", self._models, aliases=("/models",)),
+            Route("GET", "/v1/models/{model:path}", self._model),
         )
 
     def problem(self, problem: ProblemDetails) -> WholeReply:
@@ -72,6 +80,16 @@ class OpenAISurface:
 
     async def _embeddings(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
         return await self._answered(asked, openai_embeddings.read)
+
+    async def _models(self, asked: SurfaceRequest) -> WholeReply:
+        return WholeReply(200, model_list.listing(self._catalogue.listed(asked.caller)))
+
+    async def _model(self, asked: SurfaceRequest) -> WholeReply:
+        name = asked.params["model"]
+        entry = self._catalogue.entry(name, asked.caller)
+        if entry is None:
+            raise UnknownModel(f"there is no model {name[:_SHOWN]!r} here")
+        return WholeReply(200, model_list.single(entry))
 
     async def _answered(self, asked: SurfaceRequest, read: Read) -> WholeReply | StreamReply:
         understood = read(asked.body, request_id=asked.request_id, wall=self._wall())

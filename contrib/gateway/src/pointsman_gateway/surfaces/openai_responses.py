@@ -26,7 +26,7 @@ from pointsman_wires import openai_errors, openai_responses
 from pointsman_wires.bodies import invalid
 from pointsman_wires.openai_responses.history import previous_answer, with_history
 
-_ENDS = (b"event: response.completed\n", b"event: response.incomplete\n")
+_ENDS = ("response.completed", "response.incomplete")
 _AFFINITY = "x-pointsman-affinity"
 
 
@@ -50,12 +50,13 @@ class _Asked(Struct):
     store: bool | None = None
 
 
-class _Ended(Struct):
-    response: msgspec.Raw
+class _Event(Struct):
+    type: str = ""
+    response: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _asked = msgspec.json.Decoder(_Asked).decode
-_ended = msgspec.json.Decoder(_Ended).decode
+_event = msgspec.json.Decoder(_Event).decode
 
 
 class Responses:
@@ -176,12 +177,13 @@ class _Keeper:
 
     def look(self, piece: bytes) -> None:
         """Keep the answer that ends in `piece`, where one does."""
-        for end in _ENDS:
-            at = piece.rfind(end)
-            if at >= 0:
-                line = piece[at + len(end) :].partition(b"\n")[0]
-                with suppress(msgspec.MsgspecError):  # what an upstream wrote there may be no answer
-                    self.keep(bytes(_ended(line.removeprefix(b"data:")).response))
+        if b"response.completed" not in piece and b"response.incomplete" not in piece:
+            return
+        for line in piece.split(b"\n"):
+            with suppress(msgspec.MsgspecError):  # what an upstream wrote there may be no event
+                event = _event(line.removeprefix(b"data:")) if line.startswith(b"data:") else _Event()
+                if event.type in _ENDS:
+                    self.keep(bytes(event.response))
 
 
 class _Watched(AsyncIterator[bytes]):

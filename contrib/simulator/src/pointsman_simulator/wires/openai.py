@@ -17,6 +17,7 @@ from pointsman.plugin import Usage as Counted
 from pointsman_simulator.compose import cut
 from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
 from pointsman_simulator.site import Site
+from pointsman_simulator.wires import openai_responses
 from pointsman_simulator.wires.answers import answer_of, vectors_of
 from pointsman_simulator.wires.base import (
     EDGE_PAGE,
@@ -37,6 +38,7 @@ _INFERENCE = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "text",
     "/v1/embeddings": "embeddings",
+    **dict.fromkeys(openai_responses.PATHS, "responses"),
 }
 
 
@@ -73,6 +75,8 @@ class OpenAI:
         if call.broken:
             return self._bad(call, "We could not parse the JSON body of your request.", code=None)
         kind = _INFERENCE[call.path]
+        if kind == "responses":
+            return self._understand_responses(call, site)
         mistake = problem(kind, call.body, lenient=site.lenient)
         if mistake is not None:
             message, param, code = mistake
@@ -81,7 +85,19 @@ class OpenAI:
             return self._unknown_model(call, call.body["model"])
         return openai_ask(kind, call.body)
 
+    def _understand_responses(self, call: Call, site: Site) -> Ask | Answer:
+        asked = openai_responses.ask_of(call)
+        if not isinstance(asked, Ask):
+            message, param, code = asked
+            return self._bad(call, message, param=param, code=code)
+        return asked if asked.model in site.models else self._unknown_model(call, asked.model)
+
     def answer(self, call: Call, ask: Ask, completion: Completion) -> Answer:
+        if call.path in openai_responses.PATHS:
+            if call.path.endswith("/compact"):
+                return self._json(call, 200, openai_responses.compacted(call, completion))
+            body = openai_responses.whole(call, completion, _call_ids(call, completion))
+            return Answer(200, body, headers=self._headers(call))
         if ask.kind == "embeddings":
             encoded = call.body.get("encoding_format") == "base64"
             body = _EmbeddingsWriter(model=ask.model, encoded=encoded).whole(vectors_of(completion))
@@ -93,6 +109,9 @@ class OpenAI:
         return Answer(200, body, headers=self._headers(call))
 
     def stream(self, call: Call, ask: Ask, completion: Completion) -> Stream:
+        if call.path in openai_responses.PATHS:
+            ids = _call_ids(call, completion)
+            return openai_responses.frames(call, completion, ids, self._headers(call))
         render = _text_stream if ask.kind == "text" else _chat_stream
         opening, content, closing = render(call, ask, completion)
         return Stream(
@@ -112,6 +131,8 @@ class OpenAI:
         return self._json(call, status, {"error": error_object(kind)})
 
     def error_frames(self, call: Call, ask: Ask, kind: str) -> bytes:
+        if call.path in openai_responses.PATHS:
+            return openai_responses.failed(error_object(kind))
         return f"data: {dumps({'error': error_object(kind)})}\n\n".encode()
 
     def loading(self, call: Call, model: str, seconds: float) -> Answer | None:

@@ -153,27 +153,21 @@ def _choice(choice: Mapping[str, Any], tools: tuple[Tool, ...], unsaid: Unsaid) 
 
 
 def _effort(given: JsonObject, unsaid: Unsaid) -> ReasoningEffort | None:
-    """How much is to be thought.
-
-    An effort alone is none: it says how many words an answer may cost, and programs send it whatever the
-    model, so that those which cannot think would refuse every call.
-    """
+    """How much is to be thought: as it is said, or by the tokens that it may take."""
     thinking = mapping_or_empty(given, "thinking")
     effort = text_or_none(mapping_or_empty(given, "output_config"), "effort", "output_config")
     kind = text(thinking, "type", "thinking") if thinking else ""
     if kind == "disabled":
         return "none"
-    if kind != "enabled":
-        if effort is not None:
-            unsaid.ignores("output_config.effort")
-        if kind:
-            unsaid.ignores("thinking")
-        return None
     for each in _EFFORTS:
         if each == effort:
             return each
-    budget = whole_number(thinking, "budget_tokens", "thinking", least=1) or 0
-    return "low" if budget <= _LITTLE else "medium" if budget <= _MUCH else "high"
+    if kind == "enabled":
+        budget = whole_number(thinking, "budget_tokens", "thinking", least=1) or 0
+        return "low" if budget <= _LITTLE else "medium" if budget <= _MUCH else "high"
+    if effort or kind:
+        unsaid.ignores("thinking")
+    return None
 
 
 def _format(given: JsonObject) -> ResponseFormat | None:

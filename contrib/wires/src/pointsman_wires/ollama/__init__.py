@@ -1,7 +1,8 @@
 """Ollama's own API: requests as ours, our answers, errors and models as its."""
 
 from pointsman_wires.ollama.models import ModelCard, listed, running, shown
-from pointsman_wires.ollama.problems import problem
+from pointsman_wires.ollama.options import streams
+from pointsman_wires.ollama.problems import error_line, problem
 from pointsman_wires.ollama.reading import (
     WIRE,
     only_loads,
@@ -27,6 +28,7 @@ __all__ = [
     "EmbeddingsWriter",
     "LinesAtOnce",
     "ModelCard",
+    "error_line",
     "listed",
     "loaded",
     "only_loads",
@@ -39,4 +41,5 @@ __all__ = [
     "read_generate",
     "running",
     "shown",
+    "streams",
 ]

@@ -76,8 +76,8 @@ def read_chat(given: JsonObject, *, wall: float, elapsed: Elapsed | None = None)
 def read_generate(given: JsonObject, *, wall: float, elapsed: Elapsed | None = None) -> Understood:
     """What `POST /api/generate` asks for, of a body that was decoded before. Raises InvalidRequest.
 
-    As a stream it is the turn of a chat where it can be one, for others stream nothing else; what stands
-    between two texts is given at once, in the shape of a stream.
+    It is the turn of a chat, which all upstreams have, but for what no turn can be: text between two others,
+    and prompts of the caller's own making. These are given at once where a stream is asked for.
     """
     unsaid, model, stream = Unsaid(), _model(given), streams(given)
     given = {name: value for name, value in given.items() if value not in ("", [], None)}
@@ -92,16 +92,17 @@ def read_generate(given: JsonObject, *, wall: float, elapsed: Elapsed | None = N
         **sampling(given, unsaid),
     }
     unsaid.ignores_others(given, (*_GENERATE, *_RAW))
-    prompt, suffix = text_or_none(given, "prompt") or "", text_or_none(given, "suffix")
-    if stream and suffix is None:
-        return _understood(ChatRequest(model, _turns(given), **options), writer, unsaid, stream=True, wire="")
+    if not needed and "suffix" not in given:
+        return _understood(
+            ChatRequest(model, _turns(given), **options), writer, unsaid, stream=stream, wire=""
+        )
     for name in ("min_p", "repeat_penalty"):  # which a plain completion of ours has not
         if options.pop(name, None) is not None:
             unsaid.ignores(f"options.{name}")
     request = GenerateRequest(
         model,
-        prompt,
-        suffix,
+        text_or_none(given, "prompt") or "",
+        text_or_none(given, "suffix"),
         text_or_none(given, "system"),
         [picture(each, "images") for each in items(given, "images")],
         **options,

@@ -53,18 +53,14 @@ class ChatWriter:
         members: JsonObject = NOTHING,
         choices: int = 1,
     ) -> None:
-        self._id = id
-        self._created = created
-        self._model = model
+        self._head: dict[str, Any] = {"id": id, "object": "", "created": created, "model": model, **members}
         self._include_usage = include_usage
         self._logprobs = logprobs
-        self._members = members
         self._choices = range(choices)
-        self._plain = choices == 1 and not logprobs
         self._opened = False
         self._calls: dict[int, str] = {}
         """The kind of each call that has begun, by its index."""
-        self._chunk: tuple[bytes, bytes] | None = None
+        self._around: tuple[bytes, bytes] | None = None
 
     def reason(self, answer: ChatResponse) -> str:
         """Why the answer ended, in a word that clients know."""
@@ -80,16 +76,14 @@ class ChatWriter:
             "logprobs": _logprobs_of(answer.raw) if self._logprobs else None,
             "finish_reason": self.reason(answer),
         }
-        body: dict[str, Any] = {
-            "id": self._id,
+        body = {
+            **self._head,
             "object": "chat.completion",
-            "created": self._created,
-            "model": self._model,
             "choices": [{"index": index, **choice} for index in self._choices],
         }
         if (usage := usage_object(answer.usage)) is not None:
             body["usage"] = usage
-        return json_bytes(body | dict(self._members) | origin(answer))
+        return json_bytes({**body, **origin(answer)})
 
     def _message(self, answer: ChatResponse) -> dict[str, Any]:
         nothing_said = not answer.text and (answer.tool_calls or answer.refusal)
@@ -117,15 +111,17 @@ class ChatWriter:
         Args: content: "", or None where the answer begins with a call or a refusal.
         """
         self._opened = True
-        first = {"role": "assistant", "content": content, "refusal": None}
-        return self._frame(json_bytes(first), told=None, finish=None)
+        return self._chunk({"role": "assistant", "content": content, "refusal": None})
 
     def events(self, events: Sequence[StreamEvent]) -> bytes:
         """The chunks of `events`; `Done` brings the finish reason, the token counts and the end marker."""
         out: list[bytes] = []
-        before, after = self._chunk or self._head()
+        if self._logprobs:
+            events = _with_logprobs(events)
+        before, after = self._around or self._learned()
+        single = len(self._choices) == 1
         for event in events:
-            if type(event) is TextDelta and self._opened and self._plain:
+            if type(event) is TextDelta and self._opened and single:
                 out += (before, text_json(event.text), after)  # as nearly all are
             elif (write := _WRITES.get(type(event))) is not None:
                 write(self, event, out)
@@ -139,34 +135,44 @@ class ChatWriter:
         """A comment."""
         return COMMENT
 
-    def _head(self) -> tuple[bytes, bytes]:
-        """What stands before and after the text of a chunk that says nothing else."""
-        before, after = self._frame(b"\0", told=None, finish=None).split(b"\0")
-        self._chunk = before + b'{"content":', b"}" + after
-        return self._chunk
+    def _learned(self) -> tuple[bytes, bytes]:
+        """What stands before and after the text of a chunk that says nothing else.
 
-    def _frame(self, delta: bytes, *, told: Any, finish: str | None, members: JsonObject = NOTHING) -> bytes:
-        """A chunk for each choice."""
-        head = {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._model,
-            **self._members,
-            **members,
-        }
-        begin = b"data: " + json_bytes(head)[:-1] + b',"choices":[{"index":'
-        end = b',"logprobs":' + json_bytes(told) + b',"finish_reason":' + json_bytes(finish) + b"}]"
-        end += b',"usage":null}\n\n' if self._include_usage else b"}\n\n"
-        return b"".join([b'%b%d,"delta":%b%b' % (begin, index, delta, end) for index in self._choices])
+        A null byte stands for the text: within texts JSON has none.
+        """
+        before, after = self._frame(0, b'{"content":\0}').split(b"\0")
+        self._around = before, after
+        return self._around
+
+    def _chunk(self, delta: JsonObject, **more: Any) -> bytes:
+        """A chunk of `delta` for each choice."""
+        written = json_bytes(delta)
+        return b"".join([self._frame(index, written, **more) for index in self._choices])
+
+    def _frame(
+        self, index: int, delta: bytes, *, told: Any = None, finish: str | None = None, **members: Any
+    ) -> bytes:
+        head = json_bytes({**self._head, "object": "chat.completion.chunk", **members})[:-1]
+        ends = b'"usage":null}\n\n' if self._include_usage else b"}\n\n"
+        return b'data: %b,"choices":[{"index":%d,"delta":%b,"logprobs":%b,"finish_reason":%b}]%b' % (
+            head,
+            index,
+            delta,
+            json_bytes(told),
+            json_bytes(finish),
+            b"," + ends if self._include_usage else ends,
+        )
 
     def _delta(self, members: JsonObject, out: list[bytes], told: Any = None) -> None:
         if not self._opened:
             out.append(self.begin(content=None if "tool_calls" in members or "refusal" in members else ""))
-        out.append(self._frame(json_bytes(members), told=told, finish=None))
+        out.append(self._chunk(members, told=told))
 
     def _text(self, event: TextDelta, out: list[bytes]) -> None:
         self._delta({"content": event.text}, out)
+
+    def _told_text(self, event: _ToldText, out: list[bytes]) -> None:
+        self._delta({"content": event.text}, out, event.told)
 
     def _reasoning(self, event: ReasoningDelta, out: list[bytes]) -> None:
         self._delta({"reasoning_content": event.reasoning}, out)
@@ -185,6 +191,8 @@ class ChatWriter:
             begun = self._begun(event.index, event.id, event.name, "", event.extra)
             self._calls[event.index] = begun["type"]
             self._delta({"tool_calls": [begun]}, out)
+        elif event.extra:
+            self._delta({"tool_calls": [{"index": event.index, **event.extra}]}, out)
         if event.arguments:
             kind = self._calls[event.index]
             piece = {_ARGUMENTS.get(kind, "arguments"): event.arguments}
@@ -193,33 +201,43 @@ class ChatWriter:
     def _begun(self, index: int, id: str, name: str, arguments: str, extra: JsonObject) -> dict[str, Any]:
         kind = "custom" if extra.get("type") == "custom" else "function"
         inside = {**_mapping(extra.get(kind)), "name": name, _ARGUMENTS[kind]: arguments}
-        ours = {"index": index, "id": id or call_id(self._id, index), "type": kind, kind: inside}
+        ours = {"index": index, "id": id or call_id(self._head["id"], index), "type": kind, kind: inside}
         return {**ours, **{key: value for key, value in extra.items() if key not in ours}}
 
     def _done(self, event: Done, out: list[bytes]) -> None:
         if not self._opened:
             out.append(self.begin(content=""))
         answer = event.response
-        out.append(self._frame(b"{}", told=None, finish=self.reason(answer), members=origin(answer)))
+        out.append(self._chunk({}, finish=self.reason(answer), **origin(answer)))
         if self._include_usage and (usage := usage_object(answer.usage)) is not None:
-            out.append(
-                data_frame(
-                    {
-                        "id": self._id,
-                        "object": "chat.completion.chunk",
-                        "created": self._created,
-                        "model": self._model,
-                        **self._members,
-                        "choices": [],
-                        "usage": usage,
-                    }
-                )
-            )
+            counted = {"object": "chat.completion.chunk", "choices": [], "usage": usage}
+            out.append(data_frame({**self._head, **counted}))
         out.append(DONE)
+
+
+class _ToldText(StreamEvent, frozen=True):
+    """A piece of text with what is told of its tokens, for one chunk."""
+
+    text: str = ""
+    told: Any = None
+
+
+def _with_logprobs(events: Sequence[StreamEvent]) -> list[StreamEvent]:
+    """`events` with each piece of text and the logprobs that came with it as one."""
+    joined: list[StreamEvent] = []
+    for event in events:
+        before = joined[-1] if joined else None
+        told = event.raw.get("logprobs") if isinstance(event, RawDelta) else None
+        if told is None or not isinstance(before, TextDelta):
+            joined.append(event)
+        else:
+            joined[-1] = _ToldText(before.text, told)
+    return joined
 
 
 _WRITES: Mapping[type[StreamEvent], Callable[[ChatWriter, Any, list[bytes]], None]] = {
     TextDelta: ChatWriter._text,
+    _ToldText: ChatWriter._told_text,
     ReasoningDelta: ChatWriter._reasoning,
     RefusalDelta: ChatWriter._refusal,
     RawDelta: ChatWriter._raw,

@@ -12,6 +12,7 @@ from pointsman.plugin import (
     ReasoningEffort,
     Understood,
     chat_request,
+    replace,
 )
 from pointsman_wires.answer_ids import hex_of
 from pointsman_wires.bodies import blamed, flag_member, object_of, text_member
@@ -124,7 +125,8 @@ class Reading:
         try:
             self._say_options()
             self._say_tools()
-            return chat_request(model, messages, self._options)
+            # All in the messages was looked at as they were made; a router looks at it again.
+            return replace(chat_request(model, "", self._options), messages=messages)
         except InvalidRequest as error:
             raise blamed(error) from error
 

@@ -13,19 +13,32 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from pointsman.plugin import JsonObject, Unsupported, jsonio
+from pointsman.plugin import ChatResponse, JsonObject, Unsupported, jsonio, replace
 
 _OURS = "pm."
 _BLOCKS = "pm.blocks."
 _SIGN = b'"pm.'
+_SEALED = "openai.encrypted_content"
 
 _members = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 _item = msgspec.json.Decoder(dict[str, Any])
 
 
+def sealed(blob: str) -> JsonObject:
+    """A piece of reasoning that is a blob of this wire, as its maker wrote it."""
+    return {"type": _SEALED, "encrypted_content": blob}
+
+
+def seal_in(answer: ChatResponse, blob: str) -> ChatResponse:
+    """`answer` with such a piece."""
+    return replace(answer, reasoning_blocks=(*answer.reasoning_blocks, sealed(blob)))
+
+
 def blob_of(blocks: Sequence[JsonObject]) -> str:
     """`blocks` as the text that a caller hands back."""
+    if len(blocks) == 1 and blocks[0].get("type") == _SEALED:
+        return str(blocks[0].get("encrypted_content"))
     return _BLOCKS + b64encode(jsonio.dumps([dict(each) for each in blocks])).decode()
 
 

@@ -24,6 +24,7 @@ from pointsman_gateway.health import Health
 from pointsman_gateway.mounting import Mounting, Mounts
 from pointsman_gateway.places import Listeners, Place
 from pointsman_gateway.reading import directory_of
+from pointsman_gateway.sending import WRITE_WITHIN
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
@@ -44,6 +45,7 @@ class Gateway:
     Args:
         plugins: objects that offer surfaces and need not be installed.
         access: who may ask, in place of what the settings say of that.
+        write_within: seconds in which a caller has to make room for an event of a stream.
 
     Attributes:
         catalogue: the models that it lists.
@@ -58,6 +60,7 @@ class Gateway:
         *,
         plugins: Iterable[object] = (),
         access: Access | None = None,
+        write_within: float = WRITE_WITHIN,
         clock: Clock | None = None,
         rng: Rng | None = None,
     ) -> None:
@@ -75,6 +78,7 @@ class Gateway:
         self._looking: asyncio.Task[None] | None = None
         self._left: list[Mounts | Built] = []
         self._given = access
+        self._write_within = write_within
         self._gate: Gate | None = None
         self._mounts: Mounts | None = None
         self._rules: Built | None = None
@@ -124,6 +128,7 @@ class Gateway:
             settings.trusted_proxies,
             frozenset(settings.cors),
             self._tickets,
+            self._write_within,
         )
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────

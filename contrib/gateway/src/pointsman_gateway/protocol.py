@@ -108,8 +108,8 @@ def _wrong_with(headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, st
         hosts += name == b"host"
     if size > HEAD_BYTES:
         return 431, "the head is larger than 32 KiB"
-    if hosts > 1:
-        return 400, "there is more than one Host"
+    if hosts != 1:
+        return 400, "there must be one Host"
     if not url.startswith(b"/"):
         return 400, "the target must be a path"
     return None

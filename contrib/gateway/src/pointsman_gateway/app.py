@@ -303,7 +303,9 @@ class App:
         except Denied as denied:
             await deny_socket(send, refusal(found.mounted.surface, denied.problem, id, denied.fields))
             return
-        asked = SurfaceRequest("GET", found.path, found.params, query, head.headers, b"", caller, id, head.secure)
+        asked = SurfaceRequest(
+            "GET", found.path, found.params, query, head.headers, b"", caller, id, head.secure
+        )
         await speak(asked, found.socket, receive, send, ending=self._ended_by_drain)
 
     async def _speaker(self, head: Head, socket: SocketRoute, ticket: str, serving: Serving) -> Caller:

@@ -1,6 +1,4 @@
-"""What becomes of each call that runs, from the router's events: for the head of its answer, its line in the log
-and the time that was ours.
-"""
+"""What becomes of each call that runs, from the router's events: for the head of its answer and the log."""
 
 from __future__ import annotations
 
@@ -16,6 +14,7 @@ class Account(Struct, eq=False):
     """One call.
 
     Attributes:
+        began: the instant at which it came.
         pool: the public name whose deployment is at work; another than was asked for after a fallback.
         attempts: how many have begun.
         busy: seconds in which attempts ran that are over.
@@ -24,6 +23,7 @@ class Account(Struct, eq=False):
         ended: how it ended; None before that.
     """
 
+    began: float
     pool: str = ""
     deployment: str = ""
     attempts: int = 0
@@ -39,7 +39,7 @@ class Account(Struct, eq=False):
         return None if self.ended is None else self.ended.usage
 
     def ours(self, seconds: float, now: float) -> float:
-        """Of the `seconds` that a request has taken, those in which no attempt ran and nobody waited in line."""
+        """Of the `seconds` that it has taken, those in which no attempt ran and nobody waited in line."""
         running = 0.0 if self.since is None else now - self.since
         return max(0.0, seconds - self.busy - running - (self.queued or 0.0))
 
@@ -61,9 +61,9 @@ class Accounts:
             router.listen(self._ended, kinds=[RequestEnded]),
         ]
 
-    def open(self, request_id: str) -> Account:
-        """Keep an account of the request of that id, until it is closed."""
-        account = self._open[request_id] = Account()
+    def open(self, request_id: str, now: float) -> Account:
+        """Keep an account of the request of that id, which came `now`, until it is closed."""
+        account = self._open[request_id] = Account(now)
         return account
 
     def of(self, request_id: str) -> Account | None:

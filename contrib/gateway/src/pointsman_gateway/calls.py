@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from pointsman.plugin import (
     Caller,
     CallError,
@@ -27,12 +29,14 @@ from pointsman.plugin import (
 )
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
-from pointsman_gateway.field_values import listed, shown
+from pointsman_gateway.field_values import listed
+from pointsman_gateway.observing import Observer
 from pointsman_gateway.problems import problem_of
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Router
 
+_LONGEST_TRACEPARENT = 256
 _WIRE_HEADERS = ("anthropic-", "openai-", "x-stainless-")
 """What the names of headers begin with that belong to a wire."""
 
@@ -40,14 +44,19 @@ _WIRE_HEADERS = ("anthropic-", "openai-", "x-stainless-")
 class RoutedCalls:
     """Routes the calls of one surface.
 
+    Args:
+        name: of the surface, for records.
+
     Attributes:
         surface: whose shapes answers have; set once it is made, for it is made from this.
     """
 
     surface: Surface
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, name: str, router: Router, observer: Observer) -> None:
+        self._name = name
         self._router = router
+        self._observer = observer
 
     async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
         """As `Calls.answer`."""
@@ -68,8 +77,10 @@ class RoutedCalls:
         options["caller"] = caller.name
         options["request_id"] = asked.request_id
         options["affinity"] = affinity_of(asked.headers, asked.body)
-        if caller.labels:
-            options["tags"] = {**options.get("tags", {}), **caller.labels}
+        tags = {**options.get("tags", {}), **caller.labels, "surface": self._name}
+        if traceparent := asked.headers.get("traceparent", ""):
+            tags["traceparent"] = traceparent[:_LONGEST_TRACEPARENT]
+        options["tags"] = tags
         if understood.wire:
             options["original"] = _original(asked, understood)
         return options
@@ -78,8 +89,31 @@ class RoutedCalls:
         self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
     ) -> WholeReply:
         answer = await self._asked(understood.request, options)
-        body = answer.relayed or understood.writer.whole(answer)
-        return WholeReply(200, body, understood.writer.content_type, _about(answer, understood))
+        fields = self._about(asked, understood, relayed=bool(answer.relayed))
+        body = answer.relayed or self._with_origin(understood.writer.whole(answer), fields)
+        return WholeReply(200, body, understood.writer.content_type, fields)
+
+    def _about(
+        self, asked: SurfaceRequest, understood: Understood, *, relayed: bool = False
+    ) -> dict[str, str]:
+        """How the answer came about, for its head."""
+        account = self._observer.of(asked.request_id)
+        fields = self._observer.about(account, understood.request.model)
+        if understood.ignored and not relayed:
+            fields["x-pointsman-ignored"] = listed(understood.ignored)
+        return fields
+
+    def _with_origin(self, body: bytes, fields: Mapping[str, str]) -> bytes:
+        """`body`, a JSON object that we wrote, with one more member, which SDKs keep."""
+        if not (self._observer.full and body.endswith(b"}") and "x-pointsman-deployment" in fields):
+            return body
+        said: dict[str, Any] = {
+            "deployment": fields["x-pointsman-deployment"],
+            "attempts": int(fields["x-pointsman-attempts"]),
+        }
+        if "x-pointsman-cost-usd" in fields:
+            said["cost"] = float(fields["x-pointsman-cost-usd"])
+        return b'%s,"pointsman":%s}' % (body[:-1], msgspec.json.encode(said))
 
     async def _asked(self, request: Request, options: Mapping[str, Any]) -> ChatResponse | EmbedResponse:
         router = self._router
@@ -106,7 +140,7 @@ class RoutedCalls:
         return StreamReply(
             Pieces(stream, writer, asked.request_id),
             writer.stream_type,
-            fields={"x-pointsman-deployment": shown(stream.deployment)},
+            fields=self._about(asked, understood),
             heartbeat=writer.heartbeat(),
         )
 
@@ -177,13 +211,3 @@ def _said(request: Request, blank: Request) -> dict[str, Any]:
     """The members of `request` that say something, beside those that the router takes by position."""
     names = [each for each in request.__struct_fields__ if each not in ("model", "prompt", "texts")]
     return {name: getattr(request, name) for name in names if getattr(request, name) != getattr(blank, name)}
-
-
-def _about(answer: ChatResponse | EmbedResponse, understood: Understood) -> dict[str, str]:
-    fields = {
-        "x-pointsman-deployment": shown(answer.deployment),
-        "x-pointsman-attempts": str(answer.attempts),
-    }
-    if understood.ignored and not answer.relayed:
-        fields["x-pointsman-ignored"] = listed(understood.ignored)
-    return fields

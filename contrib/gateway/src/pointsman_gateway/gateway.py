@@ -22,12 +22,14 @@ from pointsman_gateway.app import App, Serving
 from pointsman_gateway.catalogue import GatewayCatalogue
 from pointsman_gateway.health import Health
 from pointsman_gateway.mounting import Mounting, Mounts
+from pointsman_gateway.observing import Observer
 from pointsman_gateway.places import Listeners, Place
 from pointsman_gateway.reading import directory_of
 from pointsman_gateway.sending import WRITE_WITHIN
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
+from pointsman_telemetry.request_log import RequestLog
 
 if TYPE_CHECKING:
     from pointsman import Config, Router
@@ -45,6 +47,7 @@ class Gateway:
     Args:
         plugins: objects that offer surfaces and need not be installed.
         access: who may ask, in place of what the settings say of that.
+        log: where a line goes for each request; None for nowhere.
         write_within: seconds in which a caller has to make room for an event of a stream.
 
     Attributes:
@@ -60,6 +63,7 @@ class Gateway:
         *,
         plugins: Iterable[object] = (),
         access: Access | None = None,
+        log: RequestLog | None = None,
         write_within: float = WRITE_WITHIN,
         clock: Clock | None = None,
         rng: Rng | None = None,
@@ -71,7 +75,10 @@ class Gateway:
         self._pepper = secrets.token_bytes(32)
         self._tickets = SocketTickets(clock)
         self.catalogue = GatewayCatalogue(router, clock)
-        self._mounting = Mounting(router, self.catalogue, self._tickets, clock=clock, rng=self._rng)
+        self._observer = Observer(router, clock, log)
+        self._mounting = Mounting(
+            router, self.catalogue, self._tickets, self._observer, clock=clock, rng=self._rng
+        )
         self._health = Health()
         self._apps: dict[Place, App] = {}
         self._listeners = Listeners()
@@ -95,6 +102,9 @@ class Gateway:
         self._left += [each for each in (self._mounts, self._rules) if each is not None]
         self._mounts, self._rules, self._certificate = mounts, rules, certificate
         self._settings, self._tables = settings, mounts.tables()
+        self._observer.know(mounts.mounted, full=settings.headers == "full")
+        told = settings.health is not None and settings.health.metrics
+        self._health.metrics = self._observer if told else None
         if self._gate is None:
             self._gate = Gate(rules.rules, self._clock)
         else:
@@ -163,6 +173,7 @@ class Gateway:
         self._apps[place] = App(
             self._serving(place.scope),
             request_id=partial(request_id, self._rng),
+            observer=self._observer,
             health=None if self._settings.health is not None else self._health,
             listener=place.scope,
         )
@@ -204,6 +215,7 @@ class Gateway:
         if self._looking is not None:
             self._looking.cancel()
         await self._close_parts()
+        self._observer.end()
         return finished
 
     async def _close_parts(self) -> None:

@@ -13,6 +13,7 @@ from pointsman.clock import Clock, Rng
 from pointsman.plugin import Catalogue, Tickets
 from pointsman.plugins.registry import Plugins
 from pointsman_gateway.calls import RoutedCalls
+from pointsman_gateway.observing import Observer
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 from pointsman_gateway.table import Mounted, Table
 
@@ -56,11 +57,19 @@ class Mounting:
     """Makes surfaces in front of one router."""
 
     def __init__(
-        self, router: Router, catalogue: Catalogue, tickets: Tickets, *, clock: Clock, rng: Rng
+        self,
+        router: Router,
+        catalogue: Catalogue,
+        tickets: Tickets,
+        observer: Observer,
+        *,
+        clock: Clock,
+        rng: Rng,
     ) -> None:
         self._router = router
         self._catalogue = catalogue
         self._tickets = tickets
+        self._observer = observer
         self._clock = clock
         self._rng = rng
 
@@ -90,7 +99,7 @@ class Mounting:
         calls: dict[str, RoutedCalls] = {}
 
         def calls_of(name: str) -> RoutedCalls:
-            calls[name] = RoutedCalls(self._router)
+            calls[name] = RoutedCalls(name, self._router, self._observer)
             return calls[name]
 
         parts = SurfaceParts(self._router, calls_of, self._catalogue, self._tickets)

@@ -1,4 +1,4 @@
-"""One line a request: JSON for machines, colours for a terminal. Nothing of what was asked or answered is in it."""
+"""One line a request: JSON for machines, colours for a terminal, nothing of what was asked or answered."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from functools import partial
 from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.plugin import (
-    Caller,
     CallError,
     FaultDomain,
     ProblemDetails,
@@ -317,29 +317,41 @@ class App:
             return
         query = dict(parse_qsl(head.query, keep_blank_values=True))
         try:
-            caller = await self._speaker(head, found.socket, query.pop("ticket", ""), serving)
+            head = self._with_credential(head, query.pop("ticket", ""), serving)
+            caller = await serving.access.admit(head, _as_route("GET", found.socket))
         except Denied as denied:
             await deny_socket(send, refusal(found.mounted.surface, denied.problem, id, denied.fields))
             return
         asked = SurfaceRequest(
             "GET", found.path, found.params, query, head.headers, b"", caller, id, head.secure
         )
-        await speak(asked, found.socket, receive, send, ending=self._ended_by_drain)
 
-    async def _speaker(self, head: Head, socket: SocketRoute, ticket: str, serving: Serving) -> Caller:
-        """Who opens a WebSocket. Raises Denied."""
+        async def admit() -> ProblemDetails | None:
+            try:
+                await serving.access.admit(head, _as_route("POST", socket))
+            except Denied as denied:
+                return denied.problem
+            return None
+
+        socket = found.socket
+        await speak(asked, socket, receive, send, admit=admit, ending=self._ended_by_drain)
+
+    def _with_credential(self, head: Head, ticket: str, serving: Serving) -> Head:
+        """`head` with the credential that a ticket stands for, if there is one. Raises Denied."""
         if self.draining:
             raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
-        as_route = Route("GET", socket.path, _nothing, socket.operator, socket.public or bool(ticket), False)
-        caller = await serving.access.admit(head, as_route)
         if not ticket:
-            return caller
+            return head
         if is_foreign(head.headers, secure=head.secure, origins=serving.origins):
             raise _denied("forbidden", "caller: a page of this origin may not", "origin_not_allowed")
         redeemed = None if serving.tickets is None else serving.tickets.redeem(ticket)
-        if redeemed is None or (socket.operator and not redeemed.operator):
+        if redeemed is None:
             raise _denied("authentication", "caller: the ticket is not good (any more)", "invalid_ticket")
-        return redeemed
+        return replace(head, headers=redeemed)
+
+
+def _as_route(method: str, socket: SocketRoute) -> Route:
+    return Route(method, socket.path, _nothing, socket.operator, socket.public, False)
 
 
 def _check(body: bytes) -> None:

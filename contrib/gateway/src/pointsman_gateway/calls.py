@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from pointsman.plugin import (
     Caller,
     CallError,
     ChatRequest,
     ChatResponse,
+    Done,
     EmbedRequest,
     EmbedResponse,
     GenerateRequest,
@@ -32,6 +35,7 @@ from pointsman_gateway.call_headers import affinity_of, call_options
 from pointsman_gateway.field_values import listed
 from pointsman_gateway.observing import Observer
 from pointsman_gateway.problems import problem_of
+from pointsman_gateway.running import ENDED, Running, RunningRequests
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Router
@@ -53,9 +57,10 @@ class RoutedCalls:
 
     surface: Surface
 
-    def __init__(self, name: str, router: Router, observer: Observer) -> None:
+    def __init__(self, name: str, router: Router, running: RunningRequests, observer: Observer) -> None:
         self._name = name
         self._router = router
+        self._running = running
         self._observer = observer
 
     async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
@@ -63,13 +68,21 @@ class RoutedCalls:
         request = understood.request
         if not asked.caller.may_use(request.model):
             return refusal(self.surface, _not_for(asked.caller, request.model), asked.request_id)
-        try:
-            options = self._options(asked, understood)
-            if understood.stream:
-                return await self._streamed(asked, understood, options)
-            return await self._whole(asked, understood, options)
-        except CallError as error:
-            return refusal(self.surface, problem_of(error, asked.request_id), asked.request_id)
+        with self._begin(asked, request) as running:
+            try:
+                options = self._options(asked, understood)
+                if understood.stream:
+                    return await self._streamed(asked, understood, options)
+                return await self._whole(asked, understood, options)
+            except CallError as error:
+                return refusal(self.surface, problem_of(error, asked.request_id), asked.request_id)
+            except asyncio.CancelledError:
+                if not running.was_ended():
+                    raise
+                return refusal(self.surface, ENDED, asked.request_id)
+
+    def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
+        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller.name)
 
     def _options(self, asked: SurfaceRequest, understood: Understood) -> dict[str, Any]:
         options = call_options(asked.headers)
@@ -90,7 +103,10 @@ class RoutedCalls:
     ) -> WholeReply:
         answer = await self._asked(understood.request, options)
         fields = self._about(asked, understood, relayed=bool(answer.relayed))
-        body = answer.relayed or self._with_origin(understood.writer.whole(answer), fields)
+        body = answer.relayed
+        if not body:
+            # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
+            body = self._with_origin(understood.writer.whole(replace(answer, deployment="")), fields)
         return WholeReply(200, body, understood.writer.content_type, fields)
 
     def _about(
@@ -138,7 +154,7 @@ class RoutedCalls:
             raise
         writer = understood.writer
         return StreamReply(
-            Pieces(stream, writer, asked.request_id),
+            Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
             writer.stream_type,
             fields=self._about(asked, understood),
             heartbeat=writer.heartbeat(),
@@ -146,12 +162,17 @@ class RoutedCalls:
 
 
 class Pieces(AsyncIterator[bytes]):
-    """What a stream brings, written; closed before its end it ends the call."""
+    """What a stream brings, written; closed before its end it ends the call.
 
-    def __init__(self, stream: ChatStream, writer: Writer, request_id: str) -> None:
+    Args:
+        with_origin: its end may say where it came from.
+    """
+
+    def __init__(self, stream: ChatStream, writer: Writer, running: Running, *, with_origin: bool) -> None:
         self._stream = stream
+        self._with_origin = with_origin
         self._writer = writer
-        self._request_id = request_id
+        self._running = running
         self._relayed = False
         self._over = False
 
@@ -161,7 +182,13 @@ class Pieces(AsyncIterator[bytes]):
                 events = await self._stream.batch()
             except CallError as error:
                 self._over = True
-                return self._writer.failure(problem_of(error, self._request_id))
+                return self._writer.failure(problem_of(error, self._running.id))
+            except asyncio.CancelledError:
+                if not self._running.was_ended():
+                    raise
+                self._over = True
+                await self._stream.aclose()
+                return self._writer.failure(replace(ENDED, request_id=self._running.id))
             if not events:
                 break
             written = self._written(events)
@@ -174,13 +201,20 @@ class Pieces(AsyncIterator[bytes]):
         if not self._relayed:
             self._relayed = any(isinstance(each, Relayed) for each in events)
             if not self._relayed:
-                return self._writer.events(events)
+                return self._writer.events(events if self._with_origin else _without_origin(events))
         return b"".join([each.data for each in events if isinstance(each, Relayed)])
 
     async def aclose(self) -> None:
         """End the call, wherever it is."""
         self._over = True
+        self._running.end()
         await self._stream.aclose()
+
+
+def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
+    return [
+        Done(replace(each.response, deployment="")) if isinstance(each, Done) else each for each in events
+    ]
 
 
 def _not_for(caller: Caller, model: str) -> ProblemDetails:

@@ -14,6 +14,7 @@ from pointsman.plugin import Catalogue, Tickets
 from pointsman.plugins.registry import Plugins
 from pointsman_gateway.calls import RoutedCalls
 from pointsman_gateway.observing import Observer
+from pointsman_gateway.running import RunningRequests
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 from pointsman_gateway.table import Mounted, Table
 
@@ -47,10 +48,13 @@ class Mounts(Struct, frozen=True, eq=False):
     settings: Mapping[str, SurfaceSettings]
     mounted: Mapping[str, Mounted]
 
-    def tables(self) -> Mapping[str, Table]:
-        """The routes of each listener: by the name of a surface that has one of its own, of "" for all."""
+    def tables(self, *further: Mounted) -> Mapping[str, Table]:
+        """The routes of each listener: by the name of a surface that has one of its own, of "" for all.
+
+        `further`: what comes after all others, where all are.
+        """
         own = {name: Table([self.mounted[name]]) for name, each in self.settings.items() if each.listen}
-        return {"": Table(list(self.mounted.values())), **own}
+        return {"": Table([*self.mounted.values(), *further]), **own}
 
 
 class Mounting:
@@ -59,14 +63,16 @@ class Mounting:
     def __init__(
         self,
         router: Router,
+        running: RunningRequests,
+        observer: Observer,
         catalogue: Catalogue,
         tickets: Tickets,
-        observer: Observer,
         *,
         clock: Clock,
         rng: Rng,
     ) -> None:
         self._router = router
+        self._running = running
         self._catalogue = catalogue
         self._tickets = tickets
         self._observer = observer
@@ -99,7 +105,7 @@ class Mounting:
         calls: dict[str, RoutedCalls] = {}
 
         def calls_of(name: str) -> RoutedCalls:
-            calls[name] = RoutedCalls(name, self._router, self._observer)
+            calls[name] = RoutedCalls(name, self._router, self._running, self._observer)
             return calls[name]
 
         parts = SurfaceParts(self._router, calls_of, self._catalogue, self._tickets)

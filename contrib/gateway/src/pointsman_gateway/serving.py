@@ -15,6 +15,7 @@ from pointsman_gateway.mounting import installed
 from pointsman_gateway.notify import notify, reloading
 from pointsman_gateway.reading import gateway_settings
 from pointsman_gateway.settings import GatewaySettings
+from pointsman_telemetry.request_log import RequestLog, Style
 
 if TYPE_CHECKING:
     from pointsman import Config, Router
@@ -28,6 +29,7 @@ class Process:
     Args:
         override: what the command line says in place of the configuration, after each reload too.
         announce: is told that everything listens.
+        style: of the line that each request has on standard error.
     """
 
     def __init__(
@@ -36,12 +38,14 @@ class Process:
         *,
         override: Callable[[GatewaySettings], GatewaySettings] = lambda settings: settings,
         announce: Callable[[Gateway, Router], None] = lambda _gateway, _router: None,
+        style: Style = "off",
     ) -> None:
         self._config = config
         self._override = override
         self._announce = announce
+        self._style: Style = style
         self._stop = asyncio.Event()
-        self._signals = 0
+        self._reload_again = False
         self._hurry = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
         self._gateway: Gateway
@@ -56,7 +60,7 @@ class Process:
 
         settings = self._settings(self._config)
         async with Router.from_config(self._config) as router:
-            gateway = Gateway(router, settings)
+            gateway = Gateway(router, settings, reload=self.reload, log=RequestLog(style=self._style))
             self._router, self._gateway = router, gateway
             await gateway.start()
             gateway.catalogue.look()
@@ -65,6 +69,7 @@ class Process:
             notify("READY=1")
             await self._stop.wait()
             notify("STOPPING=1")
+            log.info("draining: nothing further is taken, what runs may finish")
             return await self._drained()
 
     def _settings(self, config: Config) -> GatewaySettings:
@@ -93,8 +98,14 @@ class Process:
         self._stop.set()
 
     def _begin_reload(self) -> None:
+        self._reload_again = True
         if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.create_task(self._reload())
+            self._reloading = asyncio.create_task(self._reloads())
+
+    async def _reloads(self) -> None:
+        while self._reload_again:
+            self._reload_again = False  # a signal that comes meanwhile may be about what was read already
+            await self._reload()
 
     async def _reload(self) -> None:
         """Read the configuration again; when it has a mistake, nothing changes."""
@@ -102,6 +113,7 @@ class Process:
         try:
             await self.reload()
         except ConfigError as error:
+            self._gateway.observer.metrics.reload_failed()
             log.error("the configuration was not taken: %s", error)
         else:
             log.info("the configuration was read again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from pointsman.types import (
     TextDelta,
     Tool,
 )
+from pointsman_wires.anthropic import for_upstream
 
 
 class Canned(PointsmanSpec):
@@ -535,6 +537,120 @@ def test_completions_and_embeddings_of_ollama_are_relayed_too() -> None:
             assert (made.vectors, json.loads(made.relayed)) == ([[0.5, 0.25]], {**vectors, "model": "public"})
             assert sent(transport) == {**body, "model": "up-1"}
         assert [request.url.path for request in transport.requests] == ["/api/generate", "/api/embed"]
+
+    run(main())
+
+
+# ── reasoning that only its maker can read ───────────────────────────────────────────────────────────
+
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "sig=="}
+HIDDEN = {"type": "redacted_thinking", "data": "blob=="}
+THINKING = {**CLAUDE, "content": [THOUGHT, HIDDEN, *CLAUDE["content"]]}
+THINKING_STREAM = b"".join(
+    (
+        frame("message_start", message=START),
+        frame("content_block_start", index=0, content_block={**THOUGHT, "thinking": "", "signature": ""}),
+        frame("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"}),
+        frame("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "sig=="}),
+        frame("content_block_stop", index=0),
+        frame("content_block_start", index=1, content_block=HIDDEN),
+        frame("content_block_stop", index=1),
+        frame("content_block_start", index=2, content_block={"type": "text", "text": ""}),
+        frame("content_block_delta", index=2, delta={"type": "text_delta", "text": "ok"}),
+        frame("content_block_stop", index=2),
+        frame("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 3}),
+        frame("message_stop"),
+    )
+)
+
+
+def two_accounts(transport: ReplayTransport) -> Router:
+    providers = {
+        name: {
+            "type": "claude",
+            "transport": "canned",
+            "auth": {"type": "static", "value": f"sk-{name}-0123456789"},
+        }
+        for name in ("one", "two")
+    }
+    models = {name: {"deployments": [{"provider": name, "model": "up-1"}]} for name in providers}
+    return Router.from_config({"providers": providers, "models": models}, plugins=[Canned(transport)])
+
+
+def assistant_turns(body: Any) -> list[Any]:
+    return [each["content"] for each in body["messages"] if each["role"] == "assistant"]
+
+
+@pytest.mark.parametrize("lane", ["same wire", "another wire"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_opaque_reasoning_goes_back_to_its_maker_only(lane: str, stream: bool) -> None:
+    transport = ReplayTransport(
+        CannedReply(200, THINKING_STREAM) if stream else reply(THINKING), reply(CLAUDE)
+    )
+
+    def given(body: Any, request: ChatRequest) -> Original:
+        wire, opaque = ("anthropic", for_upstream) if lane == "same wire" else ("another", None)
+        return original(wire, body, request, opaque=opaque)
+
+    async def main() -> None:
+        async with two_accounts(transport) as r:
+            request = ChatRequest("one", (Message.user("why?"),))
+            first = given({"model": "one", "max_tokens": 9, "messages": []}, request)
+            if stream:
+                async with r.stream(request, original=first) as answer:
+                    events = [event async for event in answer]
+                got = answer.response
+                came = b"".join(each.data for each in events if isinstance(each, Relayed))
+            else:
+                got = await r.chat(request, original=first)
+                came = got.relayed
+            mark = r.provider("one").mark
+            assert mark != r.provider("two").mark
+            blocks = [
+                {**THOUGHT, "signature": f"pm.{mark}.sig=="},
+                {**HIDDEN, "data": f"pm.{mark}.blob=="},
+            ]
+            assert [dict(each) for each in got.reasoning_blocks] == blocks
+            assert (came.count(b"sig=="), came.count(f"pm.{mark}.".encode())) == (
+                (1, 2) if lane == "same wire" else (0, 0)
+            )
+
+            said = {"type": "text", "text": "ok"}
+            turns = [
+                {"role": "user", "content": "why?"},
+                {"role": "assistant", "content": [*blocks, said]},
+                {"role": "user", "content": "and?"},
+            ]
+            for name, expected in (("one", [THOUGHT, HIDDEN, said]), ("two", [said])):
+                request = ChatRequest(name, (Message.user("why?"), got.message, Message.user("and?")))
+                body = {"model": name, "max_tokens": 9, "messages": turns}
+                await r.chat(request, original=given(body, request))
+                (turn,) = assistant_turns(sent(transport))
+                assert turn in (expected, said["text"]), name
+
+    run(main())
+
+
+def test_blobs_that_bear_no_mark_go_on_as_they_came() -> None:
+    transport = ReplayTransport(reply(CLAUDE))
+    turns = [{"role": "user", "content": "why?"}, {"role": "assistant", "content": [THOUGHT, HIDDEN]}]
+
+    async def main() -> None:
+        async with two_accounts(transport) as r:
+            request = ChatRequest("one", (Message.user("why?"),))
+            body = {"model": "one", "max_tokens": 9, "messages": turns}
+            await r.chat(request, original=original("anthropic", body, request, opaque=for_upstream))
+        assert sent(transport)["messages"] == turns
+
+    run(main())
+
+
+def test_a_mark_stays_the_same_and_tells_neither_name_nor_credential() -> None:
+    async def main() -> None:
+        async with two_accounts(ReplayTransport()) as r, two_accounts(ReplayTransport()) as again:
+            mark = r.provider("one").mark
+            assert mark == again.provider("one").mark
+            assert re.fullmatch("[0-9a-f]{12}", mark)
 
     run(main())
 

@@ -77,6 +77,7 @@ async def gateway_for(
     access: Access | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 1,
+    write_within: float = 60.0,
     **changes: Any,
 ) -> AsyncIterator[Served]:
     """A gateway on a free port of 127.0.0.1 in front of `upstreams`.
@@ -94,7 +95,12 @@ async def gateway_for(
     rng = random.Random(seed)
     async with Router.from_config(configuration(*upstreams, **changes), rng=rng) as router:
         gateway = Gateway(
-            router, GatewaySettings.model_validate(asked), plugins=plugins, access=access, rng=rng
+            router,
+            GatewaySettings.model_validate(asked),
+            plugins=plugins,
+            access=access,
+            write_within=write_within,
+            rng=rng,
         )
         async with gateway:
             yield Served(gateway.url, gateway, router)

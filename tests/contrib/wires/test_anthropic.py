@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.plugin import (
@@ -461,6 +461,7 @@ PIECES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(PIECES, st.integers(1, 5))
 def test_streams_say_the_same_whatever_is_interleaved(pieces: list[Any], batch: int) -> None:
     arguments = [f'{{"n": "{n}{{}}"}}' for n in range(3)]

@@ -166,6 +166,7 @@ def test_nothing_of_a_recorded_exchange_is_lost(kind: str) -> None:
                 sent = recording.transport.requests[-1]
                 assert json.loads(sent.content) == {**exchange.request, "model": "up-1"}, exchange.id
                 check_head(exchange, sent)
+                came = came.replace(b"pm.%b." % r.provider("up").mark.encode(), b"")  # of opaque reasoning
                 assert parts(came) == parts(exchange.body), exchange.id
                 done += 1
         assert done >= LEAST[kind]

@@ -184,7 +184,7 @@ def one_way_each() -> dict[str, Way]:
     for way in ways(full(FOLDER)):
         if key_of(way) in rows:
             found.setdefault(key_of(way), way)
-    for key in NOT_SAID:
+    for key in sorted(NOT_SAID):
         found[key] = ("providers", "b", key.rpartition(".")[2])
     return found
 

@@ -74,12 +74,12 @@ def test_the_pages_have_an_example_of_each_kind_that_offers_what_its_hook_should
         assert plugins.get(kind, info.name) is not None
 
 
-@pytest.mark.parametrize("kind", KINDS.keys() - NOTHING_MADE)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - NOTHING_MADE))
 def test_what_a_factory_of_each_kind_makes_is_checked(kind: str) -> None:
     assert kind in INTERFACES
 
 
-@pytest.mark.parametrize("kind", KINDS.keys() - NOTHING_MADE)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - NOTHING_MADE))
 def test_a_plugin_of_each_kind_can_be_tested_against_a_contract_that_the_pages_name(kind: str) -> None:
     contract = getattr(pointsman.testing.contract, f"{kind.capitalize()}Contract", None)
 

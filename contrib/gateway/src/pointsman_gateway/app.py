@@ -22,7 +22,7 @@ from pointsman.plugin import (
     SurfaceRequest,
     WholeReply,
 )
-from pointsman_gateway.access.origins import is_foreign
+from pointsman_gateway.access.origins import has_body, is_foreign
 from pointsman_gateway.admission import Access, Denied, Head
 from pointsman_gateway.answers import answer_fields, refusal
 from pointsman_gateway.bodies import (
@@ -35,10 +35,11 @@ from pointsman_gateway.bodies import (
     read_body,
 )
 from pointsman_gateway.caller_watch import CallerWatch
+from pointsman_gateway.cors import cors_fields, is_preflight, preflight
 from pointsman_gateway.head import Networks, Scope, head_of, own_id
 from pointsman_gateway.health import Health
 from pointsman_gateway.problems import problem_of
-from pointsman_gateway.sending import Send, send_stream, send_whole
+from pointsman_gateway.sending import WRITE_WITHIN, Send, send_stream, send_whole
 from pointsman_gateway.settings import HeaderChoice
 from pointsman_gateway.sockets import deny_socket, speak
 from pointsman_gateway.table import Found, Table
@@ -57,21 +58,6 @@ BODY_IDLE = 30.0
 """Seconds without any of a body that is still to come."""
 
 
-class Exchange:
-    """What the server gives for one request."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._scope = scope
-        self.receive = receive
-        self.send = send
-
-    def abort(self) -> None:
-        """End the connection although not all is written, for nobody reads it."""
-        abort = self._scope.get("extensions", {}).get(ABORT)
-        if abort is not None:
-            abort()
-
-
 class Serving(Struct, frozen=True, eq=False):
     """What requests are answered by; a reload replaces it, and requests that run keep theirs.
 
@@ -82,6 +68,7 @@ class Serving(Struct, frozen=True, eq=False):
         trusted: the proxies that are believed.
         origins: of web pages that may ask.
         tickets: with which browsers open WebSockets.
+        write_within: seconds in which a caller has to make room for an event of a stream.
     """
 
     table: Table
@@ -92,6 +79,38 @@ class Serving(Struct, frozen=True, eq=False):
     trusted: Networks = ()
     origins: frozenset[str] = frozenset()
     tickets: SocketTickets | None = None
+    write_within: float = WRITE_WITHIN
+
+
+class Exchange:
+    """One request, with what the server gives for it and what it is answered by."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, head: Head, id: str, serving: Serving
+    ) -> None:
+        self._scope = scope
+        self.receive = receive
+        self.send = send
+        self.head = head
+        self.id = id
+        self.serving = serving
+
+    def fields(self, reply: WholeReply | StreamReply) -> list[tuple[bytes, bytes]]:
+        """Those of the head of `reply`."""
+        fields = answer_fields(reply.fields, self.id, self.serving.headers)
+        if self.serving.origins:
+            fields += cors_fields(self.head.headers, self.serving.origins)
+        return fields
+
+    async def write(self, reply: WholeReply) -> None:
+        """Answer with `reply`."""
+        await send_whole(self.send, reply, self.fields(reply), bare=self.head.method == "HEAD")
+
+    def abort(self) -> None:
+        """End the connection although not all is written, for nobody reads it."""
+        abort = self._scope.get("extensions", {}).get(ABORT)
+        if abort is not None:
+            abort()
 
 
 class App:
@@ -135,39 +154,42 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(scope, Exchange(scope, receive, send))
+            await self._http(self._exchange(scope, receive, send))
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
 
-    async def _http(self, scope: Scope, exchange: Exchange) -> None:
+    def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
         serving = self.serving
         head = head_of(scope, trusted=serving.trusted, listener=self._listener)
-        id = own_id(head.headers) or self._request_id()
-        aside = self._aside(head)
-        found = None if aside is not None else serving.table.find(head.method, head.path)
+        return Exchange(scope, receive, send, head, own_id(head.headers) or self._request_id(), serving)
+
+    async def _http(self, exchange: Exchange) -> None:
+        head = exchange.head
+        aside = self._aside(exchange)
+        found = None if aside is not None else exchange.serving.table.find(head.method, head.path)
         if found is None:
-            reply = aside or WholeReply(404)
-            fields = answer_fields(reply.fields, id, serving.headers)
-            await send_whole(exchange.send, reply, fields, bare=head.method == "HEAD")
+            await exchange.write(aside or WholeReply(404))
             return
         surface = found.mounted.surface
         try:
             route = self._route(head, found)
-            asked = await self._asked(head, found, route, exchange.receive, id)
+            asked = await self._asked(exchange, found, route)
         except BodyGone:
             return
         except Denied as denied:
             # What is left of its body is not read: the connection goes with it.
-            reply = refusal(surface, denied.problem, id, {"connection": "close", **denied.fields})
-            fields = answer_fields(reply.fields, id, serving.headers)
-            await send_whole(exchange.send, reply, fields, bare=head.method == "HEAD")
+            close = {"connection": "close"} if has_body(head.headers) else {}
+            await exchange.write(refusal(surface, denied.problem, exchange.id, {**close, **denied.fields}))
             return
-        await self._answer(asked, surface, route, exchange, serving)
+        await self._answer(asked, surface, route, exchange)
 
-    def _aside(self, head: Head) -> WholeReply | None:
+    def _aside(self, exchange: Exchange) -> WholeReply | None:
         """The answer to what no surface is asked; None for all else."""
+        head = exchange.head
         if head.path == "/favicon.ico":
             return WholeReply(204)
+        if is_preflight(head.method, head.headers):
+            return preflight(head.headers, exchange.serving.origins)
         if head.headers.get("upgrade", "").lower() == "websocket":
             return _NO_WEBSOCKET  # one that is spoken here never comes this way
         return None if self._health is None else self._health.reply(head.method, head.path)
@@ -184,16 +206,13 @@ class App:
             raise Denied(problem, {"allow": ", ".join(found.allowed)})
         raise _denied("no_route", f"caller: there is no {head.path[:200]!r} here", "no_route")
 
-    async def _asked(
-        self, head: Head, found: Found, route: Route, receive: Receive, id: str
-    ) -> SurfaceRequest:
+    async def _asked(self, exchange: Exchange, found: Found, route: Route) -> SurfaceRequest:
         """The request, once it is complete. Raises Denied, BodyGone."""
-        caller = await self.serving.access.admit(head, route)
-        body = b""
-        if "content-length" in head.headers or "transfer-encoding" in head.headers:
-            body = await self._body(head, receive)
+        head = exchange.head
+        caller = await exchange.serving.access.admit(head, route)
+        body = await self._body(exchange) if has_body(head.headers) else b""
         if route.json and head.method not in ("GET", "HEAD"):
-            self._check(body)
+            _check(body)
         return SurfaceRequest(
             head.method,
             found.path,
@@ -202,50 +221,50 @@ class App:
             head.headers,
             body,
             caller,
-            id,
+            exchange.id,
             head.secure,
         )
 
-    async def _body(self, head: Head, receive: Receive) -> bytes:
-        declared = head.headers.get("content-length", "")
+    async def _body(self, exchange: Exchange) -> bytes:
+        limit = exchange.serving.body_limit
+        declared = exchange.head.headers.get("content-length", "")
         try:
-            if declared.isdigit() and int(declared) > self.serving.body_limit:
+            if declared.isdigit() and int(declared) > limit:
                 raise BodyTooLarge
-            return await read_body(receive, limit=self.serving.body_limit, idle=BODY_IDLE)
+            return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE)
         except BodyTooLarge:
-            message = f"caller: the body is larger than {self.serving.body_limit} bytes"
+            message = f"caller: the body is larger than {limit} bytes"
             raise _denied("too_large", message, "body_too_large") from None
         except BodySilent:
             raise _denied("timeout", "caller: the body did not come in time", "body_timeout") from None
 
-    def _check(self, body: bytes) -> None:
-        try:
-            check_object(body)
-        except BodyWrong as wrong:
-            raise _denied("invalid", f"caller: the body {wrong}", "invalid_request") from None
-
     # ── answering ────────────────────────────────────────────────────────────────────────────────────
 
     async def _answer(
-        self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange, serving: Serving
+        self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
     ) -> None:
-        unread = False
         with CallerWatch(exchange.receive) as watch:
             reply = await self._reply(asked, surface, route)
-            fields = answer_fields(reply.fields, asked.request_id, serving.headers)
             if isinstance(reply, WholeReply):
                 watch.over()
-                await send_whole(exchange.send, reply, fields, bare=asked.method == "HEAD")
+                await exchange.write(reply)
                 return
-            forget = self._ended_by_drain(watch.cancel_owner) if reply.lasting else None
+            forget = self._ended_by_drain(partial(watch.cancel_owner, "ending")) if reply.lasting else None
             try:
-                unread = await send_stream(exchange.send, reply, watch, fields, heartbeat=serving.heartbeat)
+                await send_stream(
+                    exchange.send,
+                    reply,
+                    watch,
+                    exchange.fields(reply),
+                    heartbeat=exchange.serving.heartbeat,
+                    write_within=exchange.serving.write_within,
+                )
             finally:
                 if forget is not None:
                     forget()
-        if unread:
+        if watch.why == "unread":
             exchange.abort()
-        elif watch.gone and self.draining:
+        elif watch.why == "ending":
             await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _reply(self, asked: SurfaceRequest, surface: Surface, route: Route) -> WholeReply | StreamReply:
@@ -271,9 +290,8 @@ class App:
     # ── WebSockets ───────────────────────────────────────────────────────────────────────────────────
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        serving = self.serving
-        head = head_of(scope, trusted=serving.trusted, listener=self._listener)
-        id = own_id(head.headers) or self._request_id()
+        exchange = self._exchange(scope, receive, send)
+        head, id, serving = exchange.head, exchange.id, exchange.serving
         found = serving.table.find("GET", head.path)
         await receive()  # that it is to be opened
         if found is None or found.socket is None:
@@ -286,7 +304,9 @@ class App:
         except Denied as denied:
             await deny_socket(send, refusal(found.mounted.surface, denied.problem, id, denied.fields))
             return
-        asked = SurfaceRequest("GET", found.path, found.params, query, head.headers, b"", caller, id)
+        asked = SurfaceRequest(
+            "GET", found.path, found.params, query, head.headers, b"", caller, id, head.secure
+        )
 
         async def admit() -> ProblemDetails | None:
             try:
@@ -314,6 +334,13 @@ class App:
 
 def _as_route(method: str, socket: SocketRoute) -> Route:
     return Route(method, socket.path, _nothing, socket.operator, socket.public, False)
+
+
+def _check(body: bytes) -> None:
+    try:
+        check_object(body)
+    except BodyWrong as wrong:
+        raise _denied("invalid", f"caller: the body {wrong}", "invalid_request") from None
 
 
 async def _nothing(_asked: SurfaceRequest) -> WholeReply:

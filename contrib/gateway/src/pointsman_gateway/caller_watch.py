@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import Literal
 
 from pointsman_gateway.bodies import Receive
+
+Why = Literal["", "left", "unread", "ending"]
+"""The caller went away, does not read, or is told that the gateway ends; "" for none of that."""
 
 
 class CallerWatch:
@@ -15,14 +19,14 @@ class CallerWatch:
     A cancellation of its making ends at the end of the `with`: what follows runs on.
 
     Attributes:
-        gone: the caller went away.
+        why: what it has cancelled its owner for.
     """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._owner: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self.gone = False
+        self.why: Why = ""
 
     def __enter__(self) -> CallerWatch:
         self._owner = asyncio.current_task()
@@ -32,13 +36,13 @@ class CallerWatch:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.cancel_owner()
+        self.cancel_owner("left")
 
-    def cancel_owner(self) -> None:
-        """As if the caller had gone away: for one that does not read what it asked for."""
+    def cancel_owner(self, why: Why) -> None:
+        """End what the owner does, once, as if the caller had gone away."""
         owner, self._owner = self._owner, None
         if owner is not None:
-            self.gone = True
+            self.why = why
             owner.cancel()
 
     def over(self) -> None:
@@ -54,7 +58,7 @@ class CallerWatch:
         traceback: TracebackType | None,
     ) -> bool:
         self.over()
-        if not self.gone:
+        if not self.why:
             return False
         task = asyncio.current_task()
         assert task is not None

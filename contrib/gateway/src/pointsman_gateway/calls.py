@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec.structs import replace
 
 from pointsman.plugin import (
     Caller,
@@ -29,6 +32,7 @@ from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
 from pointsman_gateway.field_values import listed, shown
 from pointsman_gateway.problems import problem_of
+from pointsman_gateway.running import ENDED, Running, RunningRequests
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Router
@@ -46,21 +50,30 @@ class RoutedCalls:
 
     surface: Surface
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, running: RunningRequests) -> None:
         self._router = router
+        self._running = running
 
     async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
         """As `Calls.answer`."""
         request = understood.request
         if not asked.caller.may_use(request.model):
             return refusal(self.surface, _not_for(asked.caller, request.model), asked.request_id)
-        try:
-            options = self._options(asked, understood)
-            if understood.stream:
-                return await self._streamed(asked, understood, options)
-            return await self._whole(asked, understood, options)
-        except CallError as error:
-            return refusal(self.surface, problem_of(error, asked.request_id), asked.request_id)
+        with self._begin(asked, request) as running:
+            try:
+                options = self._options(asked, understood)
+                if understood.stream:
+                    return await self._streamed(asked, understood, options)
+                return await self._whole(asked, understood, options)
+            except CallError as error:
+                return refusal(self.surface, problem_of(error, asked.request_id), asked.request_id)
+            except asyncio.CancelledError:
+                if not running.was_ended():
+                    raise
+                return refusal(self.surface, ENDED, asked.request_id)
+
+    def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
+        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller.name)
 
     def _options(self, asked: SurfaceRequest, understood: Understood) -> dict[str, Any]:
         options = call_options(asked.headers)
@@ -104,7 +117,7 @@ class RoutedCalls:
             raise
         writer = understood.writer
         return StreamReply(
-            Pieces(stream, writer, asked.request_id),
+            Pieces(stream, writer, self._begin(asked, understood.request)),
             writer.stream_type,
             fields={"x-pointsman-deployment": shown(stream.deployment)},
             heartbeat=writer.heartbeat(),
@@ -114,10 +127,10 @@ class RoutedCalls:
 class Pieces(AsyncIterator[bytes]):
     """What a stream brings, written; closed before its end it ends the call."""
 
-    def __init__(self, stream: ChatStream, writer: Writer, request_id: str) -> None:
+    def __init__(self, stream: ChatStream, writer: Writer, running: Running) -> None:
         self._stream = stream
         self._writer = writer
-        self._request_id = request_id
+        self._running = running
         self._relayed = False
         self._over = False
 
@@ -127,7 +140,13 @@ class Pieces(AsyncIterator[bytes]):
                 events = await self._stream.batch()
             except CallError as error:
                 self._over = True
-                return self._writer.failure(problem_of(error, self._request_id))
+                return self._writer.failure(problem_of(error, self._running.id))
+            except asyncio.CancelledError:
+                if not self._running.was_ended():
+                    raise
+                self._over = True
+                await self._stream.aclose()
+                return self._writer.failure(replace(ENDED, request_id=self._running.id))
             if not events:
                 break
             written = self._written(events)
@@ -146,6 +165,7 @@ class Pieces(AsyncIterator[bytes]):
     async def aclose(self) -> None:
         """End the call, wherever it is."""
         self._over = True
+        self._running.end()
         await self._stream.aclose()
 
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pointsman.build.loading import plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
-from pointsman.plugin import Caller, ConfigError
+from pointsman.plugin import ConfigError
+from pointsman_gateway.access.configured import rules_of
 from pointsman_gateway.access.gate import Gate
-from pointsman_gateway.access.rules import Built, build
-from pointsman_gateway.access.settings import AccessSettings
+from pointsman_gateway.access.rules import Built
 from pointsman_gateway.addresses import Address
 from pointsman_gateway.admission import Access
 from pointsman_gateway.app import App, Serving
 from pointsman_gateway.catalogue import GatewayCatalogue
 from pointsman_gateway.health import Health
 from pointsman_gateway.mounting import Mounting, Mounts
+from pointsman_gateway.operator.operating import Operating
 from pointsman_gateway.places import Listeners, Place
 from pointsman_gateway.reading import directory_of
-from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
+from pointsman_gateway.sending import WRITE_WITHIN
+from pointsman_gateway.settings import GatewaySettings
 from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
 
@@ -35,7 +37,6 @@ log = logging.getLogger("pointsman.gateway")
 
 _LOOK_EVERY = 5.0
 """Seconds between looks at the files of a certificate."""
-_ANYWHERE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - not to listen there, but never to be called so
 
 
 class Gateway:
@@ -44,6 +45,8 @@ class Gateway:
     Args:
         plugins: objects that offer surfaces and need not be installed.
         access: who may ask, in place of what the settings say of that.
+        reload: reads the configuration anew, for operators who ask for that; what the router does when None.
+        write_within: seconds in which a caller has to make room for an event of a stream.
 
     Attributes:
         catalogue: the models that it lists.
@@ -58,6 +61,8 @@ class Gateway:
         *,
         plugins: Iterable[object] = (),
         access: Access | None = None,
+        reload: Callable[[], Awaitable[None]] | None = None,
+        write_within: float = WRITE_WITHIN,
         clock: Clock | None = None,
         rng: Rng | None = None,
     ) -> None:
@@ -68,53 +73,50 @@ class Gateway:
         self._pepper = secrets.token_bytes(32)
         self._tickets = SocketTickets(clock)
         self.catalogue = GatewayCatalogue(router, clock)
-        self._mounting = Mounting(router, self.catalogue, self._tickets, clock=clock, rng=self._rng)
+        settings = settings or GatewaySettings()
+        self._rules = self._rules_of(settings, router.config)
+        self._gate = Gate(self._rules.rules, clock)
+        self._operating = Operating(
+            router, self._gate, reload or router.reload, clock, kept=settings.requests_kept
+        )
+        self._mounting = Mounting(
+            router,
+            self._operating.running,
+            self.catalogue,
+            self._tickets,
+            clock=clock,
+            rng=self._rng,
+        )
         self._health = Health()
         self._apps: dict[Place, App] = {}
         self._listeners = Listeners()
         self._looking: asyncio.Task[None] | None = None
         self._left: list[Mounts | Built] = []
         self._given = access
-        self._gate: Gate | None = None
+        self._write_within = write_within
         self._mounts: Mounts | None = None
-        self._rules: Built | None = None
         self._certificate: Certificate | None = None
-        self._use(settings or GatewaySettings(), router.config)
+        self._use(settings, router.config, self._rules)
 
-    def _use(self, settings: GatewaySettings, config: Config) -> None:
+    def _use(self, settings: GatewaySettings, config: Config, rules: Built) -> None:
         """Answer new requests by `settings`. Raises ConfigError; then all stays as it was."""
         directory = directory_of(config)
         plugins = plugins_for(config, self._plugins)
         mounts = self._mounting.make(config, settings, plugins, self._mounts)
         certificate = None if settings.tls is None else Certificate(settings.tls, directory)
-        rules = self._rules_of(settings, config)
-        self._left += [each for each in (self._mounts, self._rules) if each is not None]
+        self._left += [each for each in (self._mounts, self._rules) if each not in (None, rules)]
         self._mounts, self._rules, self._certificate = mounts, rules, certificate
-        self._settings, self._tables = settings, mounts.tables()
-        if self._gate is None:
-            self._gate = Gate(rules.rules, self._clock)
-        else:
-            self._gate.rules = rules.rules
+        self._settings, self._tables = settings, mounts.tables(self._operating.mounted(settings))
+        self._gate.rules = rules.rules
         for place, app in self._apps.items():
             if place.scope in self._tables:
                 app.serving = self._serving(place.scope)
 
     def _rules_of(self, settings: GatewaySettings, config: Config) -> Built:
-        surfaces = (settings.surfaces or {}).items()
-        return build(
-            settings.access or AccessSettings(),
-            pepper=self._pepper,
-            clock=self._clock,
-            directory=directory_of(config),
-            hosts=[*settings.hosts, *(each.host for each in settings.listen if each.host not in _ANYWHERE)],
-            origins=settings.cors,
-            behind_proxy=bool(settings.trusted_proxies),
-            keyless={name: _scope(each) for name, each in surfaces if each.listen},
-        )
+        return rules_of(settings, pepper=self._pepper, clock=self._clock, directory=directory_of(config))
 
     def _serving(self, scope: str) -> Serving:
         settings, access = self._settings, self._given or self._gate
-        assert access is not None
         return Serving(
             self._tables[scope],
             access,
@@ -124,6 +126,7 @@ class Gateway:
             settings.trusted_proxies,
             frozenset(settings.cors),
             self._tickets,
+            self._write_within,
         )
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────
@@ -168,7 +171,7 @@ class Gateway:
 
         Raises: ConfigError; then all stays as it was, but for addresses that could not be had.
         """
-        self._use(settings, config)
+        self._use(settings, config, self._rules_of(settings, config))
         await self._listen(_places(settings))
 
     async def _look_at_certificates(self) -> None:
@@ -198,6 +201,7 @@ class Gateway:
         await self._listeners.ended()
         if self._looking is not None:
             self._looking.cancel()
+        self._operating.close()
         await self._close_parts()
         return finished
 
@@ -239,8 +243,3 @@ def _places(settings: GatewaySettings) -> Sequence[Place]:
     if settings.health is not None:
         found.append(Place(settings.health.listen, health=True))
     return found
-
-
-def _scope(surface: SurfaceSettings) -> Caller:
-    """What may be done at a listener of its own, where nobody brings a key."""
-    return Caller(models=None if surface.models is None else frozenset(surface.models))

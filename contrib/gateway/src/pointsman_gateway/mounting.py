@@ -13,6 +13,7 @@ from pointsman.clock import Clock, Rng
 from pointsman.plugin import Catalogue, Tickets
 from pointsman.plugins.registry import Plugins
 from pointsman_gateway.calls import RoutedCalls
+from pointsman_gateway.running import RunningRequests
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 from pointsman_gateway.table import Mounted, Table
 
@@ -46,19 +47,30 @@ class Mounts(Struct, frozen=True, eq=False):
     settings: Mapping[str, SurfaceSettings]
     mounted: Mapping[str, Mounted]
 
-    def tables(self) -> Mapping[str, Table]:
-        """The routes of each listener: by the name of a surface that has one of its own, of "" for all."""
+    def tables(self, *further: Mounted) -> Mapping[str, Table]:
+        """The routes of each listener: by the name of a surface that has one of its own, of "" for all.
+
+        `further`: what comes after all others, where all are.
+        """
         own = {name: Table([self.mounted[name]]) for name, each in self.settings.items() if each.listen}
-        return {"": Table(list(self.mounted.values())), **own}
+        return {"": Table([*self.mounted.values(), *further]), **own}
 
 
 class Mounting:
     """Makes surfaces in front of one router."""
 
     def __init__(
-        self, router: Router, catalogue: Catalogue, tickets: Tickets, *, clock: Clock, rng: Rng
+        self,
+        router: Router,
+        running: RunningRequests,
+        catalogue: Catalogue,
+        tickets: Tickets,
+        *,
+        clock: Clock,
+        rng: Rng,
     ) -> None:
         self._router = router
+        self._running = running
         self._catalogue = catalogue
         self._tickets = tickets
         self._clock = clock
@@ -90,7 +102,7 @@ class Mounting:
         calls: dict[str, RoutedCalls] = {}
 
         def calls_of(name: str) -> RoutedCalls:
-            calls[name] = RoutedCalls(self._router)
+            calls[name] = RoutedCalls(self._router, self._running)
             return calls[name]
 
         parts = SurfaceParts(self._router, calls_of, self._catalogue, self._tickets)

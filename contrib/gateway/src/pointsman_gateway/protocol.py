@@ -23,6 +23,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = False
+        self._trailers = False
         self._wrong: tuple[int, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -44,10 +45,17 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(431, "the head is larger than 32 KiB")
 
     def on_message_begin(self) -> None:
+        self._trailers = False
         super().on_message_begin()
         self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # what it may be
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What follows a body is none of the head: whoever looks at heads before us has not seen it.
+        if not self._trailers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        self._trailers = True
         self._head_ends()
         self._wrong = _wrong_with(self.headers, self.url)
         if self._wrong is not None:
@@ -108,8 +116,8 @@ def _wrong_with(headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, st
         hosts += name == b"host"
     if size > HEAD_BYTES:
         return 431, "the head is larger than 32 KiB"
-    if hosts > 1:
-        return 400, "there is more than one Host"
+    if hosts != 1:
+        return 400, "there must be one Host"
     if not url.startswith(b"/"):
         return 400, "the target must be a path"
     return None

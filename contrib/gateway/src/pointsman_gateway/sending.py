@@ -28,18 +28,26 @@ async def send_whole(send: Send, reply: WholeReply, fields: Fields = (), *, bare
 
 
 async def send_stream(
-    send: Send, reply: StreamReply, watch: CallerWatch, fields: Fields = (), *, heartbeat: float
-) -> bool:
+    send: Send,
+    reply: StreamReply,
+    watch: CallerWatch,
+    fields: Fields = (),
+    *,
+    heartbeat: float,
+    write_within: float = WRITE_WITHIN,
+) -> None:
     """Write `reply` piece by piece, with `fields` in its head. Its pieces are closed, whatever happens.
 
-    Returns: whether its caller had not read for so long that it was given up.
+    Args:
+        heartbeat: seconds of silence after which the caller is told that it lives.
+        write_within: seconds in which the caller has to make room for an event, or be given up as unread.
     """
     head = [
         *fields,
         (b"content-type", reply.content_type.encode("latin-1")),
         *_STREAM_FIELDS,
     ]
-    pulse = _Pulse(send, reply.heartbeat, heartbeat, watch)
+    pulse = _Pulse(send, reply.heartbeat, heartbeat, write_within, watch)
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": head})
         async for piece in reply.pieces:
@@ -50,7 +58,6 @@ async def send_stream(
     finally:
         pulse.end()
         await _closed(reply.pieces)
-    return pulse.unread
 
 
 async def _closed(pieces: AsyncIterator[bytes]) -> None:
@@ -64,22 +71,22 @@ class _Pulse:
 
     Where nothing comes, the caller is told that the stream is alive. Where the caller does not read, the
     stream is ended.
-
-    Attributes:
-        unread: that has happened.
     """
 
-    def __init__(self, send: Send, heartbeat: bytes, every: float, watch: CallerWatch) -> None:
+    def __init__(
+        self, send: Send, heartbeat: bytes, every: float, write_within: float, watch: CallerWatch
+    ) -> None:
         self._send = send
         self._heartbeat = heartbeat
-        self._every = every if heartbeat else WRITE_WITHIN
+        self._every = every if heartbeat else write_within
+        self._write_within = write_within
+        self._soonest = min(self._every, write_within)
         self._watch = watch
         self._loop = loop = asyncio.get_running_loop()
         self._since = loop.time()
         self._writing = False
         self._beating: asyncio.Task[None] | None = None
-        self._timer = loop.call_at(self._since + self._every, self._look)
-        self.unread = False
+        self._timer = loop.call_at(self._since + self._soonest, self._look)
 
     async def write(self, piece: bytes) -> None:
         """Write one piece."""
@@ -97,17 +104,16 @@ class _Pulse:
 
     def _look(self) -> None:
         now = self._loop.time()
-        silent = self._since + (WRITE_WITHIN if self._writing else self._every)
-        if now < silent:
-            self._timer = self._loop.call_at(silent, self._look)
+        due = self._since + (self._write_within if self._writing else self._every)
+        if now < due:
+            self._timer = self._loop.call_at(min(due, now + self._soonest), self._look)
         elif self._writing:
-            self.unread = True
-            self._watch.cancel_owner()
+            self._watch.cancel_owner("unread")
         else:
             if self._heartbeat and self._beating is None:
                 self._beating = self._loop.create_task(self._beat())
             self._since = now
-            self._timer = self._loop.call_at(now + self._every, self._look)
+            self._timer = self._loop.call_at(now + self._soonest, self._look)
 
     async def _beat(self) -> None:
         self._writing, self._since = True, self._loop.time()

@@ -41,7 +41,7 @@ class Process:
         self._override = override
         self._announce = announce
         self._stop = asyncio.Event()
-        self._signals = 0
+        self._reload_again = False
         self._hurry = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
         self._gateway: Gateway
@@ -56,7 +56,7 @@ class Process:
 
         settings = self._settings(self._config)
         async with Router.from_config(self._config) as router:
-            gateway = Gateway(router, settings)
+            gateway = Gateway(router, settings, reload=self.reload)
             self._router, self._gateway = router, gateway
             await gateway.start()
             gateway.catalogue.look()
@@ -65,6 +65,7 @@ class Process:
             notify("READY=1")
             await self._stop.wait()
             notify("STOPPING=1")
+            log.info("draining: nothing further is taken, what runs may finish")
             return await self._drained()
 
     def _settings(self, config: Config) -> GatewaySettings:
@@ -93,8 +94,14 @@ class Process:
         self._stop.set()
 
     def _begin_reload(self) -> None:
+        self._reload_again = True
         if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.create_task(self._reload())
+            self._reloading = asyncio.create_task(self._reloads())
+
+    async def _reloads(self) -> None:
+        while self._reload_again:
+            self._reload_again = False  # a signal that comes meanwhile may be about what was read already
+            await self._reload()
 
     async def _reload(self) -> None:
         """Read the configuration again; when it has a mistake, nothing changes."""

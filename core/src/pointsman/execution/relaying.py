@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -16,7 +16,8 @@ from pointsman.http.event_stream import EventStream
 from pointsman.original import Original
 from pointsman.provider import Call, Provider
 from pointsman.routing.lease import Lease
-from pointsman.types import ChatRequest, ChatResponse, EmbedResponse
+from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, StreamEvent
+from pointsman.wire.opaque import answer_marked, events_marked, for_maker
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
@@ -26,27 +27,22 @@ class RelayedAnswer(WholeAnswer[R]):
 
     __slots__ = ()
 
-    def ask(self, execution: Execution, lease: Lease) -> Awaitable[Any]:
-        original = original_of(execution)
-        if not speaks(lease.deployment.provider, original):
-            return super().ask(execution, lease)
-        return self._relayed(execution, lease, original)
-
-    async def _relayed(self, execution: Execution, lease: Lease, original: Original) -> Any:
-        deployment = lease.deployment
+    async def ask(self, execution: Execution, lease: Lease) -> Any:
+        deployment, original = lease.deployment, original_of(execution)
+        provider = deployment.provider
         until = execution.deadline if deployment.attempt is None else ends(execution, lease)
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request.with_defaults(deployment.defaults)
-        handed = replace(call(execution, lease, time), original=original)
-        try:
-            answer = await told(execution, lease, "relay", deployment.provider.relay(asked, handed))
-        except Unsupported as error:
-            if original.needs_wire or error.status is not None:  # the upstream's own word is its last
-                raise
-        else:
-            return answer
-        time.close()
-        return await super().ask(execution, lease)
+        handed = call(execution, lease, time)
+        if speaks(provider, original):
+            try:
+                relayed = provider.relay(asked, replace(handed, original=original))
+                return await told(execution, lease, "relay", relayed)
+            except Unsupported as error:
+                if original.needs_wire or error.status is not None:  # the upstream's own word is its last
+                    raise
+        answer = await getattr(provider, self.name)(for_maker(asked, provider.mark), handed)
+        return answer_marked(answer, provider.mark) if isinstance(answer, ChatResponse) else answer
 
 
 def original_of(execution: Execution) -> Original:
@@ -94,7 +90,31 @@ async def opened(execution: Execution, lease: Lease, asked: ChatRequest, handed:
                 raise
         else:
             return source
-    return await provider.stream(asked, handed)
+    return MarkedEvents(await provider.stream(for_maker(asked, provider.mark), handed), provider.mark)
+
+
+class MarkedEvents:
+    """The events of a stream, with the mark of its upstream on what only that can read."""
+
+    __slots__ = ("_mark", "_source", "upstream_request_id")
+
+    def __init__(self, source: EventStream, mark: str) -> None:
+        self._source = source
+        self._mark = mark
+        self.upstream_request_id = getattr(source, "upstream_request_id", "")  # a plugin's may lack it
+
+    async def next(self, until: float) -> Sequence[StreamEvent] | None:
+        """As of an `EventStream`."""
+        events = await self._source.next(until)
+        return events_marked(events, self._mark) if events else events
+
+    def abort(self) -> None:
+        """As of an `EventStream`."""
+        self._source.abort()
+
+    async def aclose(self) -> None:
+        """As of an `EventStream`."""
+        await self._source.aclose()
 
 
 RELAYED_CHAT = RelayedAnswer(Provider.chat, ChatResponse)

@@ -13,13 +13,14 @@ from pointsman.errors import CallError, ConfigError, InvalidRequest, Outcome
 from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.types import ChatResponse
 from pointsman.wire import retry_after
 from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, snippet
 
 if TYPE_CHECKING:
     from pointsman.http.event_stream import EventStream
     from pointsman.http.relaying import Relaying
-    from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, Request
+    from pointsman.types import ChatRequest, EmbedResponse, Request
     from pointsman.wire.error_patterns import ErrorPattern
 
 T = TypeVar("T")
@@ -113,19 +114,24 @@ class HttpProvider(Provider):
         return answer
 
     async def relay(self, request: Request, call: Call) -> ChatResponse | EmbedResponse:
-        from pointsman.http.relaying import answered, body_for, original_of  # for those that do
+        from pointsman.http import relaying  # for those that do
+        from pointsman.wire.opaque import answer_marked
 
-        how = self.relaying(request, call)
-        answer, content = await self.fetch(how.path, body_for(how, request, call), call, headers=how.headers)
+        how, public, mark = self.relaying(request, call), relaying.original_of(call).request.model, self.mark
+        body = relaying.body_for(how, request, call, mark=mark)
+        answer, content = await self.fetch(how.path, body, call, headers=how.headers)
         response = how.read(answer, content)
-        return replace(response, relayed=answered(content, original_of(call).request.model))
+        if how.opaque and isinstance(response, ChatResponse):
+            response = answer_marked(response, mark)
+        return replace(response, relayed=relaying.answered(how, content, public, mark=mark))
 
     async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
-        from pointsman.http.relaying import body_for, relayed_events
+        from pointsman.http import relaying
 
         how = self.relaying(request, call)
-        answer = await self.send(how.path, body_for(how, request, call), call, headers=how.headers)
-        return relayed_events(how, answer, call)
+        body = relaying.body_for(how, request, call, mark=self.mark)
+        answer = await self.send(how.path, body, call, headers=how.headers)
+        return relaying.relayed_events(how, answer, call, mark=self.mark)
 
     async def exchange(
         self,

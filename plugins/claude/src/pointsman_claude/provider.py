@@ -178,6 +178,7 @@ class ClaudeProvider(HttpProvider):
             events=lambda answer: (Frames(), MessagesDecoder(request_id=answer.request_id)),
             headers=headers,
             holder="message",
+            opaque=(b'"signature', b'"redacted_thinking"'),
         )
 
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:

@@ -15,6 +15,7 @@ from pointsman.plugin import (
     Finished,
     FinishReason,
     JsonObject,
+    ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
     SseEvent,
@@ -50,6 +51,7 @@ def response(body: Any, *, request_id: str = "") -> ChatResponse:
     _check(body, request_id)
     said: dict[str, list[str]] = {"output_text": [], "refusal": [], "reasoning": []}
     calls: list[ToolCall] = []
+    blocks: list[JsonObject] = []
     for item in map(as_object, body["output"]):
         match item.get("type"):
             case "message":
@@ -58,6 +60,7 @@ def response(body: Any, *, request_id: str = "") -> ChatResponse:
                     said[kind].append(as_text(part.get("refusal" if kind == "refusal" else "text")))
             case "reasoning":
                 said["reasoning"] += _thoughts(item)
+                blocks += _sealed(item)
             case "function_call" | "custom_tool_call":
                 calls.append(_call(item, len(calls)))
     reason, native = _finish(body, calls=bool(calls))
@@ -69,7 +72,7 @@ def response(body: Any, *, request_id: str = "") -> ChatResponse:
         as_text(body.get("model")),
         as_text(body.get("id")),
         well_formed("\n\n".join(said["reasoning"])) or None,
-        (),
+        tuple(blocks),
         well_formed("".join(said["refusal"])) or None,
         native,
         request_id,
@@ -168,9 +171,9 @@ class ResponsesDecoder:
         return (ToolCallDelta(index, arguments=well_formed(piece)),)
 
     def _item_done(self, given: JsonObject) -> Sequence[StreamEvent]:
-        """Of a call whose arguments did not come in pieces, they are here."""
+        """What only its maker can read of reasoning; arguments of a call that did not come in pieces."""
         item, place = as_object(given.get("item")), given.get("output_index")
-        events: list[StreamEvent] = []
+        events: list[StreamEvent] = [ReasoningBlock(each) for each in _sealed(item)]
         if item.get("type") in _CALLS and place not in self._calls:
             events += self._item(given)
         index = self._calls.get(place)
@@ -234,6 +237,11 @@ def _call(item: JsonObject, index: int) -> ToolCall:
     arguments = well_formed(as_text(item.get("input" if custom else "arguments")))
     given_id, name = as_text(item.get("call_id")), as_text(item.get("name"))
     return ToolCall(given_id, name, arguments, index, _CUSTOM if custom else {})
+
+
+def _sealed(item: JsonObject) -> list[JsonObject]:
+    blob = as_text(item.get("encrypted_content")) if item.get("type") == "reasoning" else ""
+    return [{"type": "reasoning", "encrypted_content": blob}] if blob else []
 
 
 def _thoughts(item: JsonObject) -> list[str]:

@@ -85,9 +85,13 @@ def _items(message: Message, where: str, quirks: Quirks) -> list[Body]:
         return [{"type": "function_call_output", "call_id": message.tool_call_id, "output": output}]
     if message.role != "assistant":
         return [{"role": message.role, "content": _content(message, where, quirks, "input_text")}]
-    said: list[Body] = []
+    said: list[Body] = [
+        {"type": "reasoning", "summary": [], "encrypted_content": each["encrypted_content"]}
+        for each in message.reasoning_blocks
+        if each.get("type") == "reasoning" and each.get("encrypted_content")
+    ]
     if message.parts:
-        said = [{"role": "assistant", "content": _content(message, where, quirks, "output_text")}]
+        said += [{"role": "assistant", "content": _content(message, where, quirks, "output_text")}]
     return [*said, *map(_call, message.tool_calls)]
 
 

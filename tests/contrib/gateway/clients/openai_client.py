@@ -183,7 +183,7 @@ def models(client: Any, model: str) -> None:
     assert any("/" in name for name in names)
     assert [client.models.retrieve(name).id for name in names] == names
     try:
-        client.models.retrieve(f"{model}/none")
+        client.models.retrieve(f"no-{model}")
     except openai.NotFoundError as error:
         assert (error.code, error.param) == ("model_not_found", "model")
     else:

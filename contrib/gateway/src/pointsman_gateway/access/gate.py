@@ -48,7 +48,7 @@ class Gate:
             raise denied(
                 "forbidden",
                 "not_an_operator",
-                "this is for operators, and the key is none's",
+                "this is for operators, and whoever asks is none",
                 domain="policy",
             )
         if grant.limits is not None and route.method == "POST" and not route.operator:

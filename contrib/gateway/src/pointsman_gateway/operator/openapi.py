@@ -162,7 +162,7 @@ ROUTES: Sequence[Described] = (
         "Where a request would go now",
         "Explanation",
         takes="Question",
-        statuses=(404, 408, 413),
+        statuses=(404,),
     ),
     Described(
         "GET",
@@ -203,15 +203,17 @@ _USUAL: Mapping[str, Sequence[int]] = {
     "operator": (400, 401, 403, 503),
 }
 """Refusals that every route can answer with, by whom it is open to; 503 while the gateway shuts down."""
+_OF_BODIES = (413, 504)
+"""Those of requests that may have a body, whether it is looked at or not."""
 _MEANINGS = {
     400: "the request is wrong; the message says what",
     401: "a key is needed, or the one that was sent is not known",
     403: "whoever asks may not",
     404: "there is no such thing",
-    408: "the body did not come in time",
     409: "the configuration is wrong; `problems` says where",
     413: "the body is too large",
     503: "not now",
+    504: "the body did not come in time",
 }
 
 
@@ -241,7 +243,7 @@ def document() -> Mapping[str, Any]:
 
 
 def _operation(route: Described) -> Mapping[str, Any]:
-    refusals = sorted({*_USUAL[route.open], *route.statuses})
+    refusals = sorted({*_USUAL[route.open], *(_OF_BODIES if route.method == "POST" else ()), *route.statuses})
     said: dict[str, Any] = {
         "summary": route.summary,
         "operationId": _operation_id(route),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-
-from msgspec import Struct
 
 from pointsman.plugin import AttemptEnded, RequestEnded
 
@@ -55,59 +51,6 @@ class Recent:
         self._ended[event.request_id] = _request(event, self._attempts.pop(event.request_id, []))
         if len(self._ended) > self._kept:
             self._ended.popitem(last=False)
-
-
-class _Running(Struct, eq=False):
-    model: str
-    caller: str
-    began: float
-    task: asyncio.Task[Any]
-    ended: bool = False
-
-
-class RunningRequests:
-    """Those that run now, so that operators see them and can end one.
-
-    Args:
-        now: seconds on a clock that only moves forward.
-    """
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._by_id: dict[str, list[_Running]] = {}
-
-    @contextmanager
-    def holding(self, id: str, *, model: str, caller: str) -> Iterator[_Running]:
-        """For as long as it lasts, the present task is known as the one of that request."""
-        task = asyncio.current_task()
-        assert task is not None, "requests run in tasks"
-        running = _Running(model, caller, self._now(), task)
-        same = self._by_id.setdefault(id, [])
-        same.append(running)
-        try:
-            yield running
-        finally:
-            same.remove(running)
-            if not same:
-                self._by_id.pop(id, None)
-
-    def cancel(self, id: str) -> bool:
-        """End the request of that id; whether there was one."""
-        found = self._by_id.get(id, ())
-        for each in found:
-            if not each.ended:
-                each.ended = True
-                each.task.cancel()
-        return bool(found)
-
-    def listed(self) -> list[Mapping[str, Any]]:
-        """What runs, the oldest first."""
-        now = self._now()
-        return [
-            {"id": id, "model": each.model, "caller": each.caller, "seconds": round(now - each.began, 3)}
-            for id, same in self._by_id.items()
-            for each in same
-        ]
 
 
 def _nothing() -> None:

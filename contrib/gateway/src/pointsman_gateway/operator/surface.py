@@ -28,8 +28,9 @@ from pointsman_gateway.access.gate import Gate
 from pointsman_gateway.access.sessions import cookie, token_of
 from pointsman_gateway.operator import openapi, page
 from pointsman_gateway.operator.journal import Journal, TooManyReaders
-from pointsman_gateway.operator.recent import SEARCHED_BY, Recent, RunningRequests
+from pointsman_gateway.operator.recent import SEARCHED_BY, Recent
 from pointsman_gateway.operator.written import written_config
+from pointsman_gateway.running import RunningRequests
 
 if TYPE_CHECKING:
     from pointsman import Router
@@ -57,7 +58,7 @@ class Operated(Struct, frozen=True, eq=False):
     """What operators look at and change.
 
     Attributes:
-        gate: whose sessions a login begins; None where somebody else decides who may ask.
+        gate: whose sessions a login begins.
         settings: of the gateway, as plain data without secrets.
         reload: reads the configuration anew, that of the gateway included.
     """
@@ -66,7 +67,7 @@ class Operated(Struct, frozen=True, eq=False):
     journal: Journal
     recent: Recent
     running: RunningRequests
-    gate: Gate | None
+    gate: Gate
     settings: Mapping[str, Any]
     reload: Reload
 
@@ -251,13 +252,12 @@ class OperatorSurface:
 
     async def session(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        gate = self._gate()
-        secret = gate.session_of(asked.headers)
+        secret = self._operated.gate.session_of(asked.headers)
         return _json({**_who(asked), "csrf": token_of(secret) if secret else None})
 
     async def login(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        secret = await self._gate().login(asked)
+        secret = await self._operated.gate.login(asked)
         return _json(
             {**_who(asked), "csrf": token_of(secret)},
             fields={"set-cookie": cookie(secret, secure=asked.secure), "cache-control": "no-store"},
@@ -265,14 +265,9 @@ class OperatorSurface:
 
     async def logout(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        gate = self._gate()
+        gate = self._operated.gate
         gate.sessions.end(gate.session_of(asked.headers))
         return _json({}, fields={"set-cookie": cookie("", secure=asked.secure)})
-
-    def _gate(self) -> Gate:
-        if self._operated.gate is None:
-            raise denied("unsupported", "no_sessions", "there are no sessions here", domain="gateway")
-        return self._operated.gate
 
     # ── reading about it ─────────────────────────────────────────────────────────────────────────────
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pointsman.config import Config
+from pointsman_gateway.settings import GatewaySettings
 
 Path = tuple[str | int, ...]
+_MASK = "**********"
 
 
 def written_config(config: Config, gateway: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -25,6 +27,14 @@ def written_config(config: Config, gateway: Mapping[str, Any]) -> Mapping[str, A
         if found.line is not None:
             origins[found.path] = f"{found.line}:{found.column}"
     return {"file": config.file, "values": values, "origins": origins}
+
+
+def written_settings(settings: GatewaySettings) -> Mapping[str, Any]:
+    """What holds of the section `gateway`. What only a surface knows may be a secret, and is masked."""
+    said = settings.model_dump(mode="json", exclude_none=True, fallback=str)
+    for name, surface in (settings.surfaces or {}).items():
+        said["surfaces"][name].update(dict.fromkeys(surface.own, _MASK))
+    return said
 
 
 def _leaves(value: Any, path: Path = ()) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from pointsman.plugin import (
     Started,
     StreamEvent,
     ToolCall,
+    Usage,
     UsageUpdate,
     well_formed,
 )
@@ -72,9 +73,9 @@ class MessageWriter:
         return _encode(
             {
                 **self._head(answer.id),
-                "content": _content(answer, self._id),
-                **_ending(answer),
-                "usage": usage_object(answer.usage),
+                "content": self._content(answer),
+                **self.ending(answer),
+                **self.counted(answer.usage),
                 **origin(answer),
             }
         )
@@ -90,7 +91,7 @@ class MessageWriter:
             if type(event) is Done:
                 assert blocks is not None
                 blocks.finish(out)
-                out += (_message_delta(event.response), _STOP)
+                out += (self._message_delta(event.response), _STOP)
             elif blocks is not None:
                 blocks.add(event, out)
         return b"".join(out)
@@ -103,6 +104,38 @@ class MessageWriter:
         """A ping."""
         return _PING
 
+    # ── what a server that is imitated may say otherwise ─────────────────────────────────────────────
+
+    def counted(self, usage: Usage) -> dict[str, Any]:
+        """The member that holds the counts of a whole answer."""
+        return {"usage": usage_object(usage)}
+
+    def counted_at_start(self, usage: Usage) -> dict[str, Any]:
+        """The same of what is known when a stream begins."""
+        return self.counted(usage)
+
+    def counted_at_end(self, usage: Usage) -> dict[str, Any]:
+        """The same when a stream ends."""
+        return self.counted(usage)
+
+    def ending(self, answer: ChatResponse) -> dict[str, Any]:
+        """Why it ended, in the API's own word where the answer is from there."""
+        native = answer.native_finish_reason
+        reason = native if native in _NATIVE else _FINISH[answer.finish_reason]
+        if answer.refusal and reason == "end_turn":
+            reason = "refusal"
+        raw = answer.raw if reason == "stop_sequence" and isinstance(answer.raw, Mapping) else {}
+        ending: dict[str, Any] = {"stop_reason": reason, "stop_sequence": raw.get("stop_sequence")}
+        if answer.refusal:
+            ending["stop_details"] = {"type": "refusal", "category": None, "explanation": answer.refusal}
+        return ending
+
+    def input_of(self, call: ToolCall) -> Any:
+        """The arguments of a call, for an encoder."""
+        return as_object(call.arguments)
+
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────
+
     def _head(self, id: str) -> dict[str, Any]:
         return {
             "id": id if id.startswith("msg_") else self._id,
@@ -113,55 +146,39 @@ class MessageWriter:
 
     def _start(self, events: Sequence[StreamEvent]) -> bytes:
         """How a message begins, with what is known of it by then."""
-        id, usage = "", usage_object(ChatResponse().usage)
+        id, usage = "", Usage()
         for event in events:
             if type(event) is Started:
                 id = id or event.id
             elif type(event) is UsageUpdate:
-                usage = usage_object(event.usage)
+                usage = event.usage
         message = {
             **self._head(id),
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": usage,
+            **self.counted_at_start(usage),
         }
         return named_frame("message_start", {"type": "message_start", "message": message})
 
+    def _message_delta(self, answer: ChatResponse) -> bytes:
+        told = {"delta": self.ending(answer), **self.counted_at_end(answer.usage), **origin(answer)}
+        return named_frame("message_delta", {"type": "message_delta", **told})
 
-def _message_delta(answer: ChatResponse) -> bytes:
-    delta = {"delta": _ending(answer), "usage": usage_object(answer.usage), **origin(answer)}
-    return named_frame("message_delta", {"type": "message_delta", **delta})
+    def _content(self, answer: ChatResponse) -> list[Any]:
+        """Reasoning first, then what was said, then the calls."""
+        blocks: list[Any] = [block for block in answer.reasoning_blocks if _is_anthropics(block)]
+        if not blocks and answer.reasoning:
+            blocks = [{"type": "thinking", "thinking": well_formed(answer.reasoning), "signature": ""}]
+        if said := answer.text or answer.refusal:
+            blocks.append({"type": "text", "text": well_formed(said)})
+        blocks += map(self._tool_use, answer.tool_calls)
+        return blocks
 
-
-def _content(answer: ChatResponse, message_id: str) -> list[Any]:
-    """Reasoning first, then what was said, then the calls."""
-    blocks: list[Any] = [block for block in answer.reasoning_blocks if _is_anthropics(block)]
-    if not blocks and answer.reasoning:
-        blocks = [{"type": "thinking", "thinking": well_formed(answer.reasoning), "signature": ""}]
-    if said := answer.text or answer.refusal:
-        blocks.append({"type": "text", "text": well_formed(said)})
-    blocks += (_tool_use(call, message_id) for call in answer.tool_calls)
-    return blocks
+    def _tool_use(self, call: ToolCall) -> dict[str, Any]:
+        id = call.id or call_id(self._id, call.index)
+        return {"type": "tool_use", "id": id, "name": call.name, "input": self.input_of(call)}
 
 
 def _is_anthropics(block: JsonObject) -> bool:
     return block.get("type") in ("thinking", "redacted_thinking")
-
-
-def _tool_use(call: ToolCall, message_id: str) -> dict[str, Any]:
-    id = call.id or call_id(message_id, call.index)
-    return {"type": "tool_use", "id": id, "name": call.name, "input": as_object(call.arguments)}
-
-
-def _ending(answer: ChatResponse) -> dict[str, Any]:
-    """Why it ended, in the API's own word where the answer is from there."""
-    native = answer.native_finish_reason
-    reason = native if native in _NATIVE else _FINISH[answer.finish_reason]
-    if answer.refusal and reason == "end_turn":
-        reason = "refusal"
-    raw = answer.raw if reason == "stop_sequence" and isinstance(answer.raw, Mapping) else {}
-    ending: dict[str, Any] = {"stop_reason": reason, "stop_sequence": raw.get("stop_sequence")}
-    if answer.refusal:
-        ending["stop_details"] = {"type": "refusal", "category": None, "explanation": answer.refusal}
-    return ending

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Raw
 from msgspec.json import Encoder
 
 from pointsman.plugin import (
@@ -98,7 +97,7 @@ class AnswerWriter:
 
     def _finish(self, answer: ChatResponse, out: list[bytes]) -> None:
         for call in answer.tool_calls if self._chat else ():
-            out += (self._head, b'"","tool_calls":', _encode([_tool_call(call)]), self._tail)
+            out += (self._head, b'"","tool_calls":', _encode([self._tool_call(call)]), self._tail)
         out += (self._object(answer, "", None, ()), b"\n")
 
     def _object(
@@ -110,13 +109,28 @@ class AnswerWriter:
         if self._chat:
             message: dict[str, Any] = {"role": "assistant", "content": well_formed(text), **thought}
             if calls:
-                message["tool_calls"] = [_tool_call(each) for each in calls]
+                message["tool_calls"] = [self._tool_call(each) for each in calls]
             said = {"message": message}
         if self._logprobs and (found := _logprobs_of(answer.raw)):
             said["logprobs"] = found
-        ending = {"done": True, "done_reason": _reason(answer)}
         head = {"model": self._model, "created_at": self._created}
-        return _encode({**head, **said, **ending, **self._counts(answer), **origin(answer)})
+        return _encode({**head, **said, **self.ending(answer), **origin(answer)})
+
+    # ── what a server that is imitated may say otherwise ─────────────────────────────────────────────
+
+    def ending(self, answer: ChatResponse) -> dict[str, Any]:
+        """Why it ended, and what it cost."""
+        return {"done": True, "done_reason": _reason(answer), **self._counts(answer)}
+
+    def arguments_of(self, call: ToolCall) -> Any:
+        """The arguments of a call, for an encoder."""
+        return as_object(call.arguments)
+
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tool_call(self, call: ToolCall) -> dict[str, Any]:
+        function = {"index": call.index, "name": call.name, "arguments": self.arguments_of(call)}
+        return {"id": call.id, "function": function} if call.id else {"function": function}
 
     def _counts(self, answer: ChatResponse) -> dict[str, int]:
         """Tokens and times; those of the upstream's own where it is one of these. A zero is left out."""
@@ -173,9 +187,13 @@ class EmbeddingsWriter:
     def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
         """The vectors, and what they cost."""
         assert isinstance(answer, EmbedResponse)
-        times = {} if self._elapsed is None else {"total_duration": self._elapsed()}
-        body = {"model": self._model, "embeddings": answer.vectors, **times, **_counted(answer.usage)}
+        body = {"model": self._model, "embeddings": answer.vectors, **self.counts(answer)}
         return _encode({**body, **origin(answer)})
+
+    def counts(self, answer: EmbedResponse) -> dict[str, Any]:
+        """What it cost; a server that is imitated may say it otherwise."""
+        times = {} if self._elapsed is None else {"total_duration": self._elapsed()}
+        return {**times, **_counted(answer.usage)}
 
     def events(self, events: Sequence[StreamEvent]) -> bytes:
         """Nothing: vectors do not come in pieces."""
@@ -234,12 +252,6 @@ def _reason(answer: ChatResponse) -> str:
     if answer.native_finish_reason in ("load", "unload"):
         return answer.native_finish_reason
     return "length" if answer.finish_reason == "length" else "stop"
-
-
-def _tool_call(call: ToolCall) -> dict[str, Any]:
-    arguments: Raw | dict[str, str] = as_object(call.arguments)
-    function = {"index": call.index, "name": call.name, "arguments": arguments}
-    return {"id": call.id, "function": function} if call.id else {"function": function}
 
 
 def _logprobs_of(raw: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pointsman.plugin import ChatResponse, JsonObject, ToolCall
 from pointsman_wires.answer_ids import call_id
-from pointsman_wires.openai_responses.reasoning import blob_of
+from pointsman_wires.openai_responses.reasoning import blob_of, is_sealed
 from pointsman_wires.openai_responses.tools import Callee, Toolbox, custom_input
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -62,6 +62,10 @@ class Thought:
     def text(self) -> str:
         """All that can be read."""
         return "".join(self.pieces)
+
+    def is_full(self, block: JsonObject) -> bool:
+        """Whether `block` needs an item of its own, since one has room for a single blob."""
+        return bool(self.blocks) and (is_sealed(block) or is_sealed(self.blocks[-1]))
 
     def value(self, status: Status) -> dict[str, Any]:
         """As JSON has it; one that has begun is empty."""
@@ -143,7 +147,9 @@ class Output:
         if answer.reasoning or answer.reasoning_blocks:
             thought = self.thought()
             thought.pieces += [answer.reasoning] if answer.reasoning else []
-            thought.blocks += answer.reasoning_blocks
+            for block in answer.reasoning_blocks:
+                thought = self.thought() if thought.is_full(block) else thought
+                thought.blocks.append(block)
         if answer.text or answer.refusal or not answer.tool_calls:
             said = self.said()
             if answer.text or not answer.refusal:

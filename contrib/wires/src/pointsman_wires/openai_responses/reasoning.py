@@ -18,7 +18,8 @@ from pointsman.plugin import ChatResponse, JsonObject, Unsupported, jsonio, repl
 _OURS = "pm."
 _BLOCKS = "pm.blocks."
 _SIGN = b'"pm.'
-_SEALED = "openai.encrypted_content"
+_SEALED = "reasoning"
+"""The type of a piece that is nothing but a blob of this wire."""
 
 _members = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
@@ -26,8 +27,13 @@ _item = msgspec.json.Decoder(dict[str, Any])
 
 
 def sealed(blob: str) -> JsonObject:
-    """A piece of reasoning that is a blob of this wire, as its maker wrote it."""
+    """A piece of reasoning that is a blob of this wire."""
     return {"type": _SEALED, "encrypted_content": blob}
+
+
+def is_sealed(block: JsonObject) -> bool:
+    """Whether a piece of reasoning is such a one."""
+    return block.get("type") == _SEALED
 
 
 def seal_in(answer: ChatResponse, blob: str) -> ChatResponse:
@@ -37,15 +43,17 @@ def seal_in(answer: ChatResponse, blob: str) -> ChatResponse:
 
 def blob_of(blocks: Sequence[JsonObject]) -> str:
     """`blocks` as the text that a caller hands back."""
-    if len(blocks) == 1 and blocks[0].get("type") == _SEALED:
+    if len(blocks) == 1 and is_sealed(blocks[0]):
         return str(blocks[0].get("encrypted_content"))
     return _BLOCKS + b64encode(jsonio.dumps([dict(each) for each in blocks])).decode()
 
 
 def blocks_of(blob: Any) -> tuple[JsonObject, ...]:
-    """The pieces in a text of ours; () when it is none, or was made by an upstream of this wire."""
-    if type(blob) is not str or not blob.startswith(_BLOCKS):
+    """The pieces of reasoning in a text that was handed back; () for none."""
+    if type(blob) is not str or not blob:
         return ()
+    if not blob.startswith(_BLOCKS):
+        return (sealed(blob),)
     try:
         blocks = jsonio.loads(b64decode(blob[len(_BLOCKS) :], validate=True))
     except ValueError:

@@ -124,7 +124,10 @@ class ResponsesWriter:
         self._frame("response.reasoning_summary_text.delta", self._place(thought) + delta)
 
     def _block(self, event: ReasoningBlock) -> None:
-        self._thought().blocks.append(event.block)
+        thought = self._thought()
+        if thought.is_full(event.block):
+            thought = self._opened(self._output.thought())
+        thought.blocks.append(event.block)
 
     def _thought(self) -> Thought:
         return self._open if type(self._open) is Thought else self._opened(self._output.thought())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hmac import compare_digest
 
+from msgspec.structs import replace
+
 from pointsman.plugin import Caller, Clock, Route, SurfaceRequest
 from pointsman_gateway.access.credentials import presented, session
 from pointsman_gateway.access.denials import denied
@@ -34,7 +36,9 @@ class Gate:
 
     async def admit(self, head: Head, route: Route) -> Caller:
         """Who asks. Raises Denied."""
-        return (await self.grant(head, route)).caller
+        grant = await self.grant(head, route)
+        # Only who is metered need be told apart afterwards.
+        return grant.caller if grant.limits is None else replace(grant.caller, source=grant.source)
 
     async def grant(self, head: Head, route: Route) -> Grant:
         """What whoever asks may do, one request of its limits taken. Raises Denied."""

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from one_at_a_time import one_at_a_time
 
 PACKAGES = ("openai@6.49.0", "@anthropic-ai/sdk@1.14.0")
 
@@ -28,13 +29,14 @@ def node_sdks(config: pytest.Config) -> Path:
 @cache
 def _made(folder: Path) -> Path:
     complete = folder / "complete"
-    if complete.exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
     options = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
-    try:
-        subprocess.run(("npm", "install", *options, *PACKAGES), cwd=folder, check=True, timeout=120)
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"the SDKs for Node ({', '.join(PACKAGES)}) cannot be had here: {error}")
-    complete.touch()
+    with one_at_a_time(folder):
+        if complete.exists():
+            return folder
+        folder.mkdir(exist_ok=True)
+        try:
+            subprocess.run(("npm", "install", *options, *PACKAGES), cwd=folder, check=True, timeout=120)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"the SDKs for Node ({', '.join(PACKAGES)}) cannot be had here: {error}")
+        complete.touch()
     return folder

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from one_at_a_time import one_at_a_time
 
 REQUIREMENTS = ("anthropic==0.76.0", "ollama==0.4.7", "openai==1.109.1")
 
@@ -27,15 +28,15 @@ def older_sdks(config: pytest.Config) -> Path:
 @cache
 def _made(folder: Path) -> Path:
     interpreter, complete = folder / "bin" / "python", folder / "complete"
-    if complete.exists():
-        return interpreter
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _uv("venv", "--clear", "--python", sys.executable, folder, within=folder.parent)
-        _uv("pip", "install", "--python", interpreter, *REQUIREMENTS, within=folder)
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"the older SDKs ({', '.join(REQUIREMENTS)}) cannot be had here: {error}")
-    complete.touch()
+    with one_at_a_time(folder):
+        if complete.exists():
+            return interpreter
+        try:
+            _uv("venv", "--clear", "--python", sys.executable, folder, within=folder.parent)
+            _uv("pip", "install", "--python", interpreter, *REQUIREMENTS, within=folder)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"the older SDKs ({', '.join(REQUIREMENTS)}) cannot be had here: {error}")
+        complete.touch()
     return interpreter
 
 

@@ -234,6 +234,12 @@ class Socket(Protocol):
     async def send(self, text: str) -> None:
         """Send a message. Waits where the caller reads slowly; does nothing when it has gone."""
 
+    async def admit(self) -> ProblemDetails | None:
+        """Count one more request of the caller's, as each one over HTTP is; for each call of a model.
+
+        Returns: why the caller may not ask now; None when it may.
+        """
+
 
 SocketHandler = Callable[[SurfaceRequest, Socket], Awaitable[None]]
 """Speaks with one caller over one WebSocket, which is closed when it returns. It is cancelled when the caller
@@ -260,8 +266,11 @@ class SocketRoute(Struct, frozen=True):
 class Tickets(Protocol):
     """Credentials that are good for one WebSocket, soon."""
 
-    def issue(self, caller: Caller) -> tuple[str, float]:
-        """A ticket for `caller`, to be sent as `ticket` in the query; and for how many seconds it is good."""
+    def issue(self, asked: SurfaceRequest) -> tuple[str, float]:
+        """A ticket, to be sent as `ticket` in the query, and for how many seconds it is good.
+
+        It stands for the credential of `asked`: who opens a WebSocket with it may do what that one may.
+        """
 
 
 class Capabilities(Struct, frozen=True):

@@ -15,7 +15,6 @@ from gateways import MODEL, Served, gateway_for
 from pointsman_gateway.surfaces.anthropic import FACTORY
 from pointsman_simulator import Fault, Reply, Simulator
 
-WIRES = ("claude", "openai", "ollama", "localai")
 ASKED: Any = {"model": MODEL, "max_tokens": 50, "messages": [{"role": "user", "content": "Why?"}]}
 TOOL: Any = {
     "name": "forecast",
@@ -33,48 +32,6 @@ async def asking(
     async with gateway_for(upstream, surfaces=[FACTORY], **changes) as served:
         async with anthropic.AsyncAnthropic(base_url=served.url, api_key="none", max_retries=0) as client:
             yield client, served, upstream
-
-
-@pytest.mark.parametrize("wire", WIRES)
-async def test_a_message_is_answered(simulator: Simulator, wire: str) -> None:
-    async with asking(simulator, wire, Reply(text="one two three")) as (client, _, _):
-        message = await client.messages.create(system="be brief", **ASKED)
-
-    assert [block.type for block in message.content] == ["text"]
-    assert message.content[0].text == "one two three"  # type: ignore[union-attr]
-    assert (message.stop_reason, message.usage.output_tokens) == ("end_turn", 3)
-    assert message._request_id
-
-
-@pytest.mark.parametrize("wire", WIRES)
-async def test_the_stream_helper_sees_a_whole_message(simulator: Simulator, wire: str) -> None:
-    reply = Reply(text="one two three", chunks=3, tool_calls=[("forecast", {"city": "Bern"})])
-
-    async with asking(simulator, wire, reply) as (client, _, _):
-        async with client.messages.stream(tools=[TOOL], **ASKED) as stream:
-            pieces = [piece async for piece in stream.text_stream]
-            message = await stream.get_final_message()
-
-    assert len(pieces) == 3
-    assert "".join(pieces) == "one two three"
-    assert message.content[-1].input == {"city": "Bern"}  # type: ignore[union-attr]
-    assert (message.stop_reason, message.usage.output_tokens > 0) == ("tool_use", True)
-
-
-@pytest.mark.parametrize("wire", WIRES)
-async def test_a_turn_with_a_tool_goes_through(simulator: Simulator, wire: str) -> None:
-    async with asking(simulator, wire, Reply(call_first_tool=True)) as (client, _, upstream):
-        called = await client.messages.create(tools=[TOOL], **ASKED)
-        [call] = [block for block in called.content if block.type == "tool_use"]
-        result = {"type": "tool_result", "tool_use_id": call.id, "content": "rain"}
-        turns = [{"role": "assistant", "content": called.content}, {"role": "user", "content": [result]}]
-        upstream.script(Reply(text="It rains."))
-        message = await client.messages.create(
-            **{**ASKED, "messages": [*ASKED["messages"], *turns], "tools": [TOOL]}
-        )
-
-    assert isinstance(call.input["city"], str)
-    assert message.content[0].text == "It rains."  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("wire", ["claude", "openai"])
@@ -101,18 +58,43 @@ async def test_nobody_counts_for_a_model_with_guards(simulator: Simulator) -> No
     assert len(upstream.requests) == before
 
 
+@pytest.mark.parametrize("wire", ["claude", "ollama"])
+async def test_reasoning_goes_back_to_who_signed_it_and_as_plain_text_to_others(
+    simulator: Simulator, wire: str
+) -> None:
+    async with asking(simulator, wire, Reply(text="So.", reasoning="one two")) as (client, _, upstream):
+        async with client.messages.stream(**ASKED) as stream:
+            message = await stream.get_final_message()
+        said = [*ASKED["messages"], {"role": "assistant", "content": message.content}, *ASKED["messages"]]
+        await client.messages.create(**{**ASKED, "messages": said})
+        await client.messages.count_tokens(model=MODEL, messages=said)
+
+    thought = message.content[0]
+    assert isinstance(thought, anthropic.types.ThinkingBlock)
+    assert thought.thinking == "one two"
+    _, *sent = [each.body for each in upstream.requests if each.method == "POST"]
+    if wire == "ollama":
+        assert thought.signature == ""
+        assert [body["messages"][1]["thinking"] for body in sent] == ["one two"]
+        return
+    assert thought.signature.startswith("pm.")
+    signatures = [body["messages"][1]["content"][0]["signature"] for body in sent]
+    assert signatures == [thought.signature.split(".", 2)[2]] * 2
+
+
 async def test_how_much_to_think_is_not_said_to_a_model_that_cannot(simulator: Simulator) -> None:
     asked = {**ASKED, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
 
-    async with asking(simulator, "ollama", Reply()) as (client, _, upstream):
+    async with asking(simulator, "openai", Reply()) as (client, _, upstream):
         answer = await client.messages.with_raw_response.create(**asked)
 
-    assert "think" not in upstream.requests[-1].body
+    [sent] = [each.body for each in upstream.requests if each.method == "POST"]
+    assert "reasoning_effort" not in sent
     assert answer.headers["x-pointsman-ignored"] == "thinking"
 
 
 async def test_models_are_listed_and_looked_up(simulator: Simulator) -> None:
-    async with asking(simulator, "ollama", Reply()) as (client, _, upstream):
+    async with asking(simulator, "ollama", Reply()) as (client, _, _):
         models = [model.id async for model in await client.models.list(limit=1000)]
         one = await client.models.retrieve(MODEL)
         with pytest.raises(anthropic.NotFoundError):
@@ -120,7 +102,6 @@ async def test_models_are_listed_and_looked_up(simulator: Simulator) -> None:
 
     assert models == [MODEL]
     assert one.display_name == MODEL
-    assert not upstream.requests
 
 
 async def test_errors_are_those_of_the_official_client(simulator: Simulator) -> None:

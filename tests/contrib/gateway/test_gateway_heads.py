@@ -81,13 +81,15 @@ async def test_a_connection_that_rests_between_requests_is_no_slow_head(
     monkeypatch.setattr(protocol, "HEAD_WITHIN", 0.05)
     upstream = await simulator.add("openai", default=Reply(text="Because."))
 
-    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
         for _ in range(2):
-            answer = await client.post(f"{served.url}/v1/say", json=ASKED)
-            assert answer.text == "Because."
-            await asyncio.sleep(0.1)
-
-        assert len(client._transport._pool.connections) == 1  # type: ignore[attr-defined]
+            caller.send(HEAD + WHOLE)
+            assert (await caller.read_until(b"Because.")).startswith(b"HTTP/1.1 200 ")
+            with pytest.raises(TimeoutError):  # nothing comes, not even the end
+                async with asyncio.timeout(0.1):
+                    await caller.read_until(b"!")
+        caller.leave()
 
 
 async def test_a_body_that_does_not_come_ends_the_request(

@@ -188,6 +188,25 @@ async def test_a_body_of_this_api_on_the_path_of_chats_is_answered_as_a_chat(sim
     assert streamed.endswith("data: [DONE]\n\n")
 
 
+async def test_a_websocket_is_refused_at_once_so_that_the_client_speaks_http(simulator: Simulator) -> None:
+    upgrade = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "sec-websocket-version": "13",
+    }
+
+    async with (
+        serving(await simulator.add("ollama")) as (_, served),
+        httpx.AsyncClient(base_url=served.url) as client,
+    ):
+        answer = await client.get("/v1/responses", headers=upgrade)
+        plain = await client.get("/v1/responses")
+
+    assert (answer.status_code, plain.status_code) == (426, 405)
+    assert answer.json()["error"]["message"]
+
+
 # ── what is kept ─────────────────────────────────────────────────────────────────────────────────────
 
 

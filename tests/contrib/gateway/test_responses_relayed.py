@@ -176,3 +176,56 @@ async def test_defaults_of_the_configuration_change_their_own_members_only(simul
         "max_output_tokens": 100,
         "reasoning": {"summary": "auto", "effort": "low"},
     }
+
+
+async def test_sealed_reasoning_goes_back_to_who_made_it_and_to_nobody_else(simulator: Simulator) -> None:
+    reply = Reply(text="Hello", reasoning="Hm")
+    first = await simulator.add("openai", name="first", api_key="sk-first-0123456789", default=reply)
+    second = await simulator.add("openai", name="second", api_key="sk-second-0123456789", default=reply)
+    again: Any = [{"role": "user", "content": "And?"}]
+
+    async with serving(first, second, strategy="round_robin") as (client, _):
+        whole = await client.responses.create(model=MODEL, input="Hi")
+        async with client.responses.stream(model=MODEL, input="Hi") as stream:
+            streamed = await stream.get_final_response()
+        for made in (whole, streamed):
+            output = [each.model_dump(exclude_none=True) for each in made.output]
+            assert output[0]["encrypted_content"].startswith("pm.")
+            asked = [{"role": "user", "content": "Hi"}, *output, *again]
+            for _ in range(2):
+                answer = await client.responses.create(model=MODEL, input=asked)
+                assert answer.output_text == "Hello"
+
+    sent = [sorted(map(kind, each.requests[-1].body["input"])) for each in (first, second)]
+    assert sent[0] != sent[1]
+    assert ["message", "message", "message", "reasoning"] in sent
+
+
+def kind(item: Any) -> str:
+    return str(item.get("type", "message"))
+
+
+async def test_a_guard_that_changes_the_question_leaves_sealed_reasoning_in_its_place(
+    simulator: Simulator,
+) -> None:
+    upstream = await simulator.add(
+        "openai", api_key="sk-first-0123456789", default=Reply(text="Hello", reasoning="Hm")
+    )
+    guards = [{"type": "redact", "find": ["personal"]}]
+
+    async with serving(upstream, guards=guards) as (client, _):
+        made = await client.responses.create(model=MODEL, input="Hi")
+        output = [each.model_dump(exclude_none=True) for each in made.output]
+        asked: Any = [
+            {"role": "user", "content": "Hi"},
+            *output,
+            {"role": "user", "content": "I am a@b.example"},
+        ]
+        async with client.responses.stream(model=MODEL, input=asked) as stream:
+            answer = await stream.get_final_response()
+
+    sent = upstream.requests[-1].body["input"]
+    assert [kind(each) for each in sent] == ["message", "reasoning", "message", "message"]
+    assert sent[1]["id"] == output[0]["id"]
+    assert "a@b.example" not in json.dumps(sent)
+    assert answer.output_text == "Hello"

@@ -12,6 +12,7 @@ from pointsman.plugin import (
     ChatResponse,
     Done,
     InvalidRequest,
+    ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
     StreamEvent,
@@ -259,3 +260,52 @@ def test_half_a_character_is_written_as_its_escape() -> None:
     _, delta = deltas(read(stream=True), TextDelta("\ud83d"))
 
     assert delta == {"content": "\ud83d"}
+
+
+# ── reasoning that only its maker can read ───────────────────────────────────────────────────────────
+
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "pm.aaaaaaaaaaaa.sig"}
+
+
+def test_blocks_are_told_whole_and_numbered_in_streams() -> None:
+    whole = json.loads(read().writer.whole(ChatResponse("a", reasoning_blocks=(THOUGHT,))))
+    _, first, second = deltas(read(stream=True), ReasoningBlock(THOUGHT), ReasoningBlock(THOUGHT))
+
+    assert whole["choices"][0]["message"]["reasoning_details"] == [THOUGHT]
+    assert first["reasoning_details"] == [{**THOUGHT, "index": 0}]
+    assert second["reasoning_details"] == [{**THOUGHT, "index": 1}]
+
+
+def test_blocks_are_read_as_they_were_before_they_were_numbered() -> None:
+    said = {"role": "assistant", "content": "a", "reasoning_details": [{**THOUGHT, "index": 0}]}
+
+    asked = request(messages=[said])
+
+    assert list(asked.messages[0].reasoning_blocks) == [THOUGHT]
+
+
+@pytest.mark.parametrize(
+    ("block", "sent"),
+    [
+        (THOUGHT, None),
+        (
+            {"type": "reasoning.encrypted", "data": "pm.aaaaaaaaaaaa.x"},
+            {"type": "reasoning.encrypted", "data": "x"},
+        ),
+        ({"type": "reasoning.encrypted", "data": "pm.bbbbbbbbbbbb.x"}, None),
+        ({"type": "reasoning.text", "text": "hm"}, {"type": "reasoning.text", "text": "hm"}),
+    ],
+)
+def test_an_upstream_gets_of_blocks_what_it_can_read(block: dict[str, Any], sent: Any) -> None:
+    body = {**ASKED, "unheard": 2**70, "messages": [{"role": "assistant", "reasoning_details": [block]}]}
+    understood = openai_chat.read(json.dumps(body).encode(), request_id="r", wall=0)
+
+    assert understood.opaque is not None
+    given = json.loads(understood.opaque(json.dumps(body).encode(), "a" * 12))
+
+    assert given["messages"][0].get("reasoning_details") == (None if sent is None else [sent])
+    assert given["unheard"] == 2**70
+
+
+def test_a_body_without_blocks_is_not_looked_at_again() -> None:
+    assert read().opaque is None

@@ -8,6 +8,7 @@ from routers import config
 from pointsman import Router
 from pointsman.plugin import ModelInfo
 from pointsman.testing import Scripted
+from pointsman_cli.running import default_model
 
 KEY = "models.<name>.capabilities"
 
@@ -17,6 +18,18 @@ def listed(given: Given) -> ModelInfo:
         return next(each for each in await r.models() if each.id == "m")
 
     return during(given, Scripted(), story)
+
+
+@proves("default_model")
+def it_is_the_one_for_who_names_none(setting: Setting) -> None:
+    given = config("a")
+    given["models"]["n"] = {"deployments": ["a/x"]}
+    for value in ("m", "n"):
+
+        async def story(r: Router) -> str:
+            return default_model(r)
+
+        assert during(setting.to(value, given), Scripted(), story) == value
 
 
 def base() -> Given:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pointsman.plugin import CallError, FaultDomain, MidStreamError, ProblemDetails, ProblemKind
+from pointsman.plugin import (
+    CallError,
+    FaultDomain,
+    MidStreamError,
+    PluginError,
+    ProblemDetails,
+    ProblemKind,
+    ProviderError,
+)
 
 _KINDS: Mapping[str, tuple[ProblemKind, FaultDomain]] = {
     "invalid_request": ("invalid", "caller"),
@@ -28,6 +36,24 @@ _KINDS: Mapping[str, tuple[ProblemKind, FaultDomain]] = {
     "plugin": ("internal", "gateway"),
 }
 """By the stable code of an error; every other one of a call is the upstream's failure."""
+_SAID: Mapping[str, str] = {
+    "authentication_failed": "the upstream refused the credential of the gateway",
+    "permission_denied": "the credential of the gateway may not do this at the upstream",
+    "model_not_found": "the upstream does not have this model",
+    "quota_exhausted": "the quota of the gateway at the upstream is used up",
+    "rate_limited": "the upstream takes no more requests for now",
+    "overloaded": "the upstream has no capacity now",
+    "connection_failed": "the connection to the upstream failed",
+    "no_connection_free": "no connection to the upstream came free in time",
+    "out_of_resources": "there are no connections left for now",
+    "timeout": "the upstream took too long",
+    "first_token_timeout": "nothing of the upstream's answer came in time",
+    "idle_timeout": "the upstream fell silent in the midst of its answer",
+    "bad_response": "the upstream's answer is not what its API allows",
+    "truncated": "the upstream's answer ended before its end mark",
+    "plugin": "a part of the gateway failed",
+}
+"""Of what went wrong at an upstream: its address, its words and what the operator configured stay here."""
 _IN_VAIN: frozenset[ProblemKind] = frozenset(("budget", "refused"))
 """Asking again changes nothing, whatever the status says."""
 
@@ -56,4 +82,12 @@ def problem_of(error: CallError, request_id: str, *, param: str = "") -> Problem
 
 def message_of(error: CallError, domain: FaultDomain) -> str:
     """Whose doing it is, and what happened."""
-    return f"{domain}: {error.message}"
+    if isinstance(error, MidStreamError):
+        return f"{domain}: the stream broke after {error.events} events: {_what(error.cause)}"
+    return f"{domain}: {_what(error)}"
+
+
+def _what(error: CallError) -> str:
+    if isinstance(error, ProviderError | PluginError):
+        return _SAID.get(error.code, "the upstream failed")
+    return error.message

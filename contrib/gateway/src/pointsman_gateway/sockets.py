@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pointsman.plugin import SocketRoute, SurfaceRequest, WholeReply
+from pointsman.plugin import ProblemDetails, SocketRoute, SurfaceRequest, WholeReply
 from pointsman_gateway.bodies import Receive
 from pointsman_gateway.sending import WRITE_WITHIN, Send
 
@@ -20,11 +20,15 @@ GOING_AWAY = 1001
 MISTAKE = 1011
 
 
+Admit = Callable[[], Awaitable[ProblemDetails | None]]
+
+
 class OpenSocket:
     """One WebSocket that was accepted."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, admit: Admit) -> None:
         self._send = send
+        self._admit = admit
         self._messages: asyncio.Queue[str | None] = asyncio.Queue(_AHEAD)
         self._over = False
 
@@ -37,6 +41,10 @@ class OpenSocket:
         if not self._over:
             async with asyncio.timeout(WRITE_WITHIN):
                 await self._send({"type": "websocket.send", "text": text})
+
+    async def admit(self) -> ProblemDetails | None:
+        """As `Socket.admit`."""
+        return await self._admit()
 
     async def pump(self, receive: Receive) -> None:
         """Read until the caller goes away."""
@@ -62,15 +70,17 @@ async def speak(
     receive: Receive,
     send: Send,
     *,
+    admit: Admit,
     ending: Callable[[Callable[[], Any]], Callable[[], None]],
 ) -> None:
     """Accept, and let the surface speak until it has ended, the caller has gone, or we end.
 
     Args:
+        admit: counts one more request of the caller's, or says why it may not ask.
         ending: is told what ends it when the gateway does; returns what takes that back.
     """
     await send({"type": "websocket.accept"})
-    socket = OpenSocket(send)
+    socket = OpenSocket(send, admit)
     reading = asyncio.create_task(socket.pump(receive))
     speaking = asyncio.create_task(_handled(route, asked, socket))
     ended = asyncio.Event()

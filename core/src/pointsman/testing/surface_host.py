@@ -102,11 +102,11 @@ class SurfaceHost:
         self.surface: Surface
         self._models = [CatalogueEntry(name, Capabilities(), 1_700_000_000) for name in models]
 
-    def make(self, factory: SurfaceFactory, settings: Any = None) -> Surface:
-        """What `factory` makes, which it serves from then on."""
+    def make(self, factory: SurfaceFactory, settings: Any = None, *, router: Any = None) -> Surface:
+        """What `factory` makes, which it serves from then on; `router` is for one that looks at it."""
         contexts = Contexts(StillClock(), system_rng(_SEED))
         context = contexts.surface(
-            factory.name, settings, router=None, calls=self, catalogue=self, tickets=self
+            factory.name, settings, router=router, calls=self, catalogue=self, tickets=self
         )
         self.surface = factory.make(context)
         return self.surface
@@ -164,9 +164,9 @@ class SurfaceHost:
         """As of `Catalogue`."""
         return next((each for each in self.listed(caller) if each.name == name), None)
 
-    def issue(self, caller: Caller) -> tuple[str, float]:
+    def issue(self, asked: SurfaceRequest) -> tuple[str, float]:
         """As of `Tickets`."""
-        return f"ticket-of-{caller.name}", 30.0
+        return f"ticket-of-{asked.caller.name}", 30.0
 
 
 def problem_of(error: CallError) -> ProblemDetails:

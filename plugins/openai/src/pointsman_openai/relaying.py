@@ -78,6 +78,7 @@ def of(provider: OpenAIProvider, request: Request, call: Call) -> Relaying:
                 events=_responses_events,
                 headers=headers,
                 holder="response",
+                opaque=(b'"encrypted_content"',),
             )
     raise Unsupported(f"provider {provider.name!r} does not speak the wire {original.wire!r}")
 

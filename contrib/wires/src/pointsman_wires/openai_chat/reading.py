@@ -16,6 +16,7 @@ from pointsman_wires.bodies import (
     object_of,
     text_member,
 )
+from pointsman_wires.openai_chat.details import as_made, for_upstream, has_details
 from pointsman_wires.openai_chat.foreign import with_stand_ins
 from pointsman_wires.openai_chat.writing import ChatWriter
 
@@ -74,7 +75,8 @@ def read_members(given: Mapping[str, Any], *, request_id: str, wall: float) -> U
         include_usage=stream and object_member(given, "stream_options").get("include_usage") is True,
         logprobs=bool(request.logprobs),
     )
-    return Understood(request, writer, stream, WIRE, needs, ignored)
+    opaque = for_upstream if has_details(given["messages"]) else None
+    return Understood(request, writer, stream, WIRE, needs, ignored, opaque)
 
 
 def _request(given: Mapping[str, Any], needs: list[str], ignored: list[str]) -> ChatRequest:
@@ -97,13 +99,16 @@ def _request(given: Mapping[str, Any], needs: list[str], ignored: list[str]) -> 
         _response_format(wanted, options, needs)
     if given.get("tools") or given.get("tool_choice") is not None:
         _tools(given, options, needs, ignored)
+    messages = given["messages"]
+    if has_details(messages):
+        messages = as_made(messages)
     try:
-        return chat_request(model, given["messages"], options)
+        return chat_request(model, messages, options)
     except InvalidRequest:
-        messages = with_stand_ins(given["messages"], needs)
-        if messages is None:
+        stand_ins = with_stand_ins(messages, needs)
+        if stand_ins is None:
             raise
-    return chat_request(model, messages, options)
+    return chat_request(model, stand_ins, options)
 
 
 def _limits(given: Mapping[str, Any], options: dict[str, Any]) -> None:

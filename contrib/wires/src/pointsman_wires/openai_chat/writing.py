@@ -13,6 +13,7 @@ from pointsman.plugin import (
     JsonObject,
     ProblemDetails,
     RawDelta,
+    ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
     StreamEvent,
@@ -22,6 +23,7 @@ from pointsman.plugin import (
 )
 from pointsman_wires.answer_ids import call_id
 from pointsman_wires.encoding import COMMENT, DONE, EVENT_STREAM, JSON, data_frame, json_bytes, text_json
+from pointsman_wires.openai_chat.details import DETAILS, numbered
 from pointsman_wires.openai_errors import error_frame
 from pointsman_wires.openai_finish import FINISH
 from pointsman_wires.openai_usage import usage_object
@@ -58,6 +60,7 @@ class ChatWriter:
         self._logprobs = logprobs
         self._choices = range(choices)
         self._opened = False
+        self._blocks = 0
         self._calls: dict[int, str] = {}
         """The kind of each call that has begun, by its index."""
         self._around: tuple[bytes, bytes] | None = None
@@ -95,6 +98,8 @@ class ChatWriter:
         }
         if answer.reasoning:
             message["reasoning_content"] = answer.reasoning
+        if answer.reasoning_blocks:
+            message[DETAILS] = list(answer.reasoning_blocks)
         if answer.tool_calls:
             message["tool_calls"] = [self._call(each) for each in answer.tool_calls]
         return {**answer.extra, **message}
@@ -177,6 +182,10 @@ class ChatWriter:
     def _reasoning(self, event: ReasoningDelta, out: list[bytes]) -> None:
         self._delta({"reasoning_content": event.reasoning}, out)
 
+    def _block(self, event: ReasoningBlock, out: list[bytes]) -> None:
+        self._delta({DETAILS: [numbered(event.block, self._blocks)]}, out)
+        self._blocks += 1
+
     def _refusal(self, event: RefusalDelta, out: list[bytes]) -> None:
         self._delta({"refusal": event.refusal}, out)
 
@@ -239,6 +248,7 @@ _WRITES: Mapping[type[StreamEvent], Callable[[ChatWriter, Any, list[bytes]], Non
     TextDelta: ChatWriter._text,
     _ToldText: ChatWriter._told_text,
     ReasoningDelta: ChatWriter._reasoning,
+    ReasoningBlock: ChatWriter._block,
     RefusalDelta: ChatWriter._refusal,
     RawDelta: ChatWriter._raw,
     ToolCallDelta: ChatWriter._tool_call,

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def block(language: str) -> str:
-    """The one fenced block of `language` in the README."""
+    """The first fenced block of `language` in the README."""
     (found, *_of_clients) = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
     return str(found)
 

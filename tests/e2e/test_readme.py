@@ -16,8 +16,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def block(language: str) -> str:
-    """The one fenced block of `language` in the README."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    """The first fenced block of `language` in the README."""
+    (found, *_of_clients) = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
     return str(found)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
+import msgspec
 from msgspec.structs import replace
 
 from pointsman.plugin import (
@@ -13,6 +15,7 @@ from pointsman.plugin import (
     CallError,
     ChatRequest,
     ChatResponse,
+    Done,
     EmbedRequest,
     EmbedResponse,
     GenerateRequest,
@@ -30,13 +33,15 @@ from pointsman.plugin import (
 )
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
-from pointsman_gateway.field_values import listed, shown
+from pointsman_gateway.field_values import listed
+from pointsman_gateway.observing import Observer
 from pointsman_gateway.problems import problem_of
 from pointsman_gateway.running import ENDED, Running, RunningRequests
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Router
 
+_LONGEST_TRACEPARENT = 256
 _WIRE_HEADERS = ("anthropic-", "openai-", "x-stainless-")
 """What the names of headers begin with that belong to a wire."""
 
@@ -44,15 +49,20 @@ _WIRE_HEADERS = ("anthropic-", "openai-", "x-stainless-")
 class RoutedCalls:
     """Routes the calls of one surface.
 
+    Args:
+        name: of the surface, for records.
+
     Attributes:
         surface: whose shapes answers have; set once it is made, for it is made from this.
     """
 
     surface: Surface
 
-    def __init__(self, router: Router, running: RunningRequests) -> None:
+    def __init__(self, name: str, router: Router, running: RunningRequests, observer: Observer) -> None:
+        self._name = name
         self._router = router
         self._running = running
+        self._observer = observer
 
     async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
         """As `Calls.answer`."""
@@ -73,7 +83,7 @@ class RoutedCalls:
                 return refusal(self.surface, ENDED, asked.request_id)
 
     def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
-        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller.name)
+        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller)
 
     def _options(self, asked: SurfaceRequest, understood: Understood) -> dict[str, Any]:
         options = call_options(asked.headers)
@@ -81,8 +91,10 @@ class RoutedCalls:
         options["caller"] = caller.name
         options["request_id"] = asked.request_id
         options["affinity"] = affinity_of(asked.headers, asked.body)
-        if caller.labels:
-            options["tags"] = {**options.get("tags", {}), **caller.labels}
+        tags = {**options.get("tags", {}), **caller.labels, "surface": self._name}
+        if traceparent := asked.headers.get("traceparent", ""):
+            tags["traceparent"] = traceparent[:_LONGEST_TRACEPARENT]
+        options["tags"] = tags
         if understood.wire:
             options["original"] = _original(asked, understood)
         return options
@@ -91,8 +103,34 @@ class RoutedCalls:
         self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
     ) -> WholeReply:
         answer = await self._asked(understood.request, options)
-        body = answer.relayed or understood.writer.whole(answer)
-        return WholeReply(200, body, understood.writer.content_type, _about(answer, understood))
+        fields = self._about(asked, understood, relayed=bool(answer.relayed))
+        body = answer.relayed
+        if not body:
+            # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
+            body = self._with_origin(understood.writer.whole(replace(answer, deployment="")), fields)
+        return WholeReply(200, body, understood.writer.content_type, fields)
+
+    def _about(
+        self, asked: SurfaceRequest, understood: Understood, *, relayed: bool = False
+    ) -> dict[str, str]:
+        """How the answer came about, for its head."""
+        account = self._observer.of(asked.request_id)
+        fields = self._observer.about(account, understood.request.model)
+        if understood.ignored and not relayed:
+            fields["x-pointsman-ignored"] = listed(understood.ignored)
+        return fields
+
+    def _with_origin(self, body: bytes, fields: Mapping[str, str]) -> bytes:
+        """`body`, a JSON object that we wrote, with one more member, which SDKs keep."""
+        if not (self._observer.full and body.endswith(b"}") and "x-pointsman-deployment" in fields):
+            return body
+        said: dict[str, Any] = {
+            "deployment": fields["x-pointsman-deployment"],
+            "attempts": int(fields["x-pointsman-attempts"]),
+        }
+        if "x-pointsman-cost-usd" in fields:
+            said["cost"] = float(fields["x-pointsman-cost-usd"])
+        return b'%s,"pointsman":%s}' % (body[:-1], msgspec.json.encode(said))
 
     async def _asked(self, request: Request, options: Mapping[str, Any]) -> ChatResponse | EmbedResponse:
         router = self._router
@@ -100,11 +138,9 @@ class RoutedCalls:
             case ChatRequest():
                 return await router.chat(request, **options)
             case GenerateRequest():
-                said = _said(request, GenerateRequest("", ""))
-                return await router.generate(request.model, request.prompt, **said, **options)
+                return await router.generate(request, **options)
             case EmbedRequest():
-                said = _said(request, EmbedRequest("", ()))
-                return await router.embed(request.model, request.texts, **said, **options)
+                return await router.embed(request, **options)
 
     async def _streamed(
         self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
@@ -117,18 +153,23 @@ class RoutedCalls:
             raise
         writer = understood.writer
         return StreamReply(
-            Pieces(stream, writer, self._begin(asked, understood.request)),
+            Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
             writer.stream_type,
-            fields={"x-pointsman-deployment": shown(stream.deployment)},
+            fields=self._about(asked, understood),
             heartbeat=writer.heartbeat(),
         )
 
 
 class Pieces(AsyncIterator[bytes]):
-    """What a stream brings, written; closed before its end it ends the call."""
+    """What a stream brings, written; closed before its end it ends the call.
 
-    def __init__(self, stream: ChatStream, writer: Writer, running: Running) -> None:
+    Args:
+        with_origin: its end may say where it came from.
+    """
+
+    def __init__(self, stream: ChatStream, writer: Writer, running: Running, *, with_origin: bool) -> None:
         self._stream = stream
+        self._with_origin = with_origin
         self._writer = writer
         self._running = running
         self._relayed = False
@@ -159,14 +200,20 @@ class Pieces(AsyncIterator[bytes]):
         if not self._relayed:
             self._relayed = any(isinstance(each, Relayed) for each in events)
             if not self._relayed:
-                return self._writer.events(events)
+                return self._writer.events(events if self._with_origin else _without_origin(events))
         return b"".join([each.data for each in events if isinstance(each, Relayed)])
 
     async def aclose(self) -> None:
         """End the call, wherever it is."""
         self._over = True
-        self._running.end()
-        await self._stream.aclose()
+        with self._running:
+            await self._stream.aclose()
+
+
+def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
+    return [
+        Done(replace(each.response, deployment="")) if isinstance(each, Done) else each for each in events
+    ]
 
 
 def _not_for(caller: Caller, model: str) -> ProblemDetails:
@@ -187,23 +234,7 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         asked.body,
         understood.request,
         headers,
-        "",
+        urlencode(asked.query),
         understood.needs_wire,
         understood.opaque,
     )
-
-
-def _said(request: Request, blank: Request) -> dict[str, Any]:
-    """The members of `request` that say something, beside those that the router takes by position."""
-    names = [each for each in request.__struct_fields__ if each not in ("model", "prompt", "texts")]
-    return {name: getattr(request, name) for name in names if getattr(request, name) != getattr(blank, name)}
-
-
-def _about(answer: ChatResponse | EmbedResponse, understood: Understood) -> dict[str, str]:
-    fields = {
-        "x-pointsman-deployment": shown(answer.deployment),
-        "x-pointsman-attempts": str(answer.attempts),
-    }
-    if understood.ignored and not answer.relayed:
-        fields["x-pointsman-ignored"] = listed(understood.ignored)
-    return fields

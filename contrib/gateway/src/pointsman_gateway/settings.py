@@ -122,9 +122,14 @@ HeaderChoice = Literal["full", "id", "none"]
 
 
 class HealthSettings(_Settings):
-    """A listener of its own for health, without access."""
+    """A listener of its own for health, without access.
+
+    Attributes:
+        metrics: `/metrics` is told there, too, to whoever asks.
+    """
 
     listen: OneAddress
+    metrics: bool = False
 
 
 def _mapping_of_names(value: object) -> object:

@@ -28,9 +28,10 @@ from pointsman.plugin import (
     WholeReply,
     Writer,
 )
+from pointsman_gateway.about import Origins, about_fields, cost, with_member
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
-from pointsman_gateway.field_values import listed, shown
+from pointsman_gateway.field_values import listed
 from pointsman_gateway.problems import problem_of
 from pointsman_gateway.running import ENDED, Running, RunningRequests
 
@@ -53,6 +54,7 @@ class RoutedCalls:
     def __init__(self, router: Router, running: RunningRequests) -> None:
         self._router = router
         self._running = running
+        self._origins = Origins()
 
     async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
         """As `Calls.answer`."""
@@ -90,9 +92,19 @@ class RoutedCalls:
     async def _whole(
         self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
     ) -> WholeReply:
-        answer = await self._asked(understood.request, options)
-        body = answer.relayed or understood.writer.whole(answer)
-        return WholeReply(200, body, understood.writer.content_type, _about(answer, understood))
+        request, writer = understood.request, understood.writer
+        answer = await self._asked(request, options)
+        origin = self._origins.of(self._router.config, request.model, answer.deployment)
+        fields = about_fields(origin, request.model, answer.deployment, answer.attempts)
+        charged = cost(origin.price, answer.usage)
+        if charged is not None:
+            fields["x-pointsman-cost-usd"] = f"{charged:.9f}".rstrip("0").rstrip(".")
+        body = answer.relayed
+        if not body:
+            body = with_member(writer.whole(answer), answer.deployment, answer.attempts, charged)
+            if understood.ignored:
+                fields["x-pointsman-ignored"] = listed(understood.ignored)
+        return WholeReply(200, body, writer.content_type, fields)
 
     async def _asked(self, request: Request, options: Mapping[str, Any]) -> ChatResponse | EmbedResponse:
         router = self._router
@@ -115,11 +127,12 @@ class RoutedCalls:
         except BaseException:
             await stream.aclose()
             raise
-        writer = understood.writer
+        model, writer = understood.request.model, understood.writer
+        origin = self._origins.of(self._router.config, model, stream.deployment)
         return StreamReply(
             Pieces(stream, writer, self._begin(asked, understood.request)),
             writer.stream_type,
-            fields={"x-pointsman-deployment": shown(stream.deployment)},
+            fields=about_fields(origin, model, stream.deployment, stream.attempts),
             heartbeat=writer.heartbeat(),
         )
 
@@ -197,13 +210,3 @@ def _said(request: Request, blank: Request) -> dict[str, Any]:
     """The members of `request` that say something, beside those that the router takes by position."""
     names = [each for each in request.__struct_fields__ if each not in ("model", "prompt", "texts")]
     return {name: getattr(request, name) for name in names if getattr(request, name) != getattr(blank, name)}
-
-
-def _about(answer: ChatResponse | EmbedResponse, understood: Understood) -> dict[str, str]:
-    fields = {
-        "x-pointsman-deployment": shown(answer.deployment),
-        "x-pointsman-attempts": str(answer.attempts),
-    }
-    if understood.ignored and not answer.relayed:
-        fields["x-pointsman-ignored"] = listed(understood.ignored)
-    return fields

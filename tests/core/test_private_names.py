@@ -24,7 +24,7 @@ LEFT = {
 """By file, how often a test reaches into a router; why there is no other way."""
 PUBLISHED = {"_request_id"}
 """Names of others that begin like private ones and are not: OpenAI's and Anthropic's SDKs document this one."""
-ELSEWHERE = 126
+ELSEWHERE = 127
 """How often tests reach into all else: transports, sinks, queues, the event loop."""
 
 

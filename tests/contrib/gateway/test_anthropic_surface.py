@@ -58,6 +58,30 @@ async def test_nobody_counts_for_a_model_with_guards(simulator: Simulator) -> No
     assert len(upstream.requests) == before
 
 
+@pytest.mark.parametrize("wire", ["claude", "ollama"])
+async def test_reasoning_goes_back_to_who_signed_it_and_as_plain_text_to_others(
+    simulator: Simulator, wire: str
+) -> None:
+    async with asking(simulator, wire, Reply(text="So.", reasoning="one two")) as (client, _, upstream):
+        async with client.messages.stream(**ASKED) as stream:
+            message = await stream.get_final_message()
+        said = [*ASKED["messages"], {"role": "assistant", "content": message.content}, *ASKED["messages"]]
+        await client.messages.create(**{**ASKED, "messages": said})
+        await client.messages.count_tokens(model=MODEL, messages=said)
+
+    thought = message.content[0]
+    assert isinstance(thought, anthropic.types.ThinkingBlock)
+    assert thought.thinking == "one two"
+    _, *sent = [each.body for each in upstream.requests if each.method == "POST"]
+    if wire == "ollama":
+        assert thought.signature == ""
+        assert [body["messages"][1]["thinking"] for body in sent] == ["one two"]
+        return
+    assert thought.signature.startswith("pm.")
+    signatures = [body["messages"][1]["content"][0]["signature"] for body in sent]
+    assert signatures == [thought.signature.split(".", 2)[2]] * 2
+
+
 async def test_how_much_to_think_is_not_said_to_a_model_that_cannot(simulator: Simulator) -> None:
     asked = {**ASKED, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
 

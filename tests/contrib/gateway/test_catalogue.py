@@ -127,6 +127,8 @@ async def test_what_an_upstream_lists_is_known_a_little_later_and_asked_for_agai
     async with Router.from_config(configuration(upstream)) as router:
         catalogue = GatewayCatalogue(router, clock)
         at_first = catalogue.entry("assistant", ANYBODY)
+        assert upstream.requests == []
+        catalogue.look()
         await looked()
         then = catalogue.entry("assistant", ANYBODY)
         clock.at = STALE - 1

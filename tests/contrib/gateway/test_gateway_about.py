@@ -7,8 +7,6 @@ from typing import Any
 import httpx
 from gateways import MODEL, PLAIN, gateway_for
 
-from pointsman.plugin import Price, Usage
-from pointsman_gateway.about import cost, with_member
 from pointsman_simulator import Fault, Reply, Simulator
 from pointsman_simulator.script import Usage as Tokens
 
@@ -67,18 +65,3 @@ async def test_a_refusal_says_when_to_come_back_and_never_after_hours(simulator:
                 served.router.reset(f"{upstream.name}/{next(iter(upstream.site.models))}")
 
     assert waits == [("7", None), (None, "false")]
-
-
-def test_what_was_in_the_cache_has_its_own_price() -> None:
-    price = Price(input=2, output=10, cached=1)
-
-    assert cost(price, Usage(prompt=1_000_000, completion=100_000, cached=500_000)) == 2.5
-    assert cost(price, Usage(prompt=10)) is None
-    assert cost(None, Usage(prompt=10, completion=1)) is None
-
-
-def test_a_body_gets_one_more_member_and_stays_what_it_was() -> None:
-    assert with_member(b'{"a":1}', "gpu/m", 2, None) == (
-        b'{"a":1,"pointsman":{"deployment":"gpu/m","attempts":2}}'
-    )
-    assert with_member(b"Because.", "gpu/m", 1, 0.5) == b"Because."

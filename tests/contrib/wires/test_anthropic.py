@@ -301,6 +301,14 @@ def test_only_what_an_upstream_made_itself_goes_to_it_and_without_our_mark() -> 
     assert read().opaque is None
 
 
+def test_a_turn_of_which_nothing_may_be_sent_is_left_out() -> None:
+    said = turns("Hi", [{"type": "redacted_thinking", "data": "pm.bbb.y"}], "and?")
+
+    body = read(messages=said).opaque(json.dumps(ASKED | {"messages": said}).encode(), "aaa")  # type: ignore[misc]
+
+    assert [turn["content"] for turn in json.loads(body)["messages"]] == ["Hi", "and?"]
+
+
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
 
 

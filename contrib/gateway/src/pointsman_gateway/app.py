@@ -36,8 +36,11 @@ from pointsman_gateway.bodies import (
 )
 from pointsman_gateway.caller_watch import CallerWatch
 from pointsman_gateway.cors import cors_fields, is_preflight, preflight
+from pointsman_gateway.exposing import PATH as METRICS
+from pointsman_gateway.exposing import metrics_reply
 from pointsman_gateway.head import Networks, Scope, head_of, own_id
 from pointsman_gateway.health import Health
+from pointsman_gateway.observing import GONE, Observer
 from pointsman_gateway.problems import problem_of
 from pointsman_gateway.sending import WRITE_WITHIN, Send, send_stream, send_whole
 from pointsman_gateway.settings import HeaderChoice
@@ -94,9 +97,11 @@ class Exchange:
         self.head = head
         self.id = id
         self.serving = serving
+        self.status = 0
 
     def fields(self, reply: WholeReply | StreamReply) -> list[tuple[bytes, bytes]]:
-        """Those of the head of `reply`."""
+        """Those of the head of `reply`, with which the answer begins."""
+        self.status = reply.status
         fields = answer_fields(reply.fields, self.id, self.serving.headers)
         if self.serving.origins:
             fields += cors_fields(self.head.headers, self.serving.origins)
@@ -118,6 +123,7 @@ class App:
 
     Args:
         request_id: makes an id.
+        observer: what is told of its requests.
         health: what is told of it here; None where it has a listener of its own.
         listener: as of `Head.scope`.
 
@@ -131,12 +137,14 @@ class App:
         serving: Serving,
         *,
         request_id: Callable[[], str],
+        observer: Observer,
         health: Health | None = None,
         listener: str = "",
     ) -> None:
         self.serving = serving
         self.draining = False
         self._request_id = request_id
+        self._observer = observer
         self._health = health
         self._listener = listener
         self._lasting: set[Callable[[], object]] = set()
@@ -154,7 +162,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(self._exchange(scope, receive, send))
+            await self._observed(self._exchange(scope, receive, send))
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
 
@@ -163,8 +171,18 @@ class App:
         head = head_of(scope, trusted=serving.trusted, listener=self._listener)
         return Exchange(scope, receive, send, head, own_id(head.headers) or self._request_id(), serving)
 
+    async def _observed(self, exchange: Exchange) -> None:
+        account = self._observer.begin(exchange.id)
+        try:
+            await self._http(exchange)
+        finally:
+            self._observer.over(exchange.head, exchange.id, account, exchange.status or GONE)
+
     async def _http(self, exchange: Exchange) -> None:
         head = exchange.head
+        if head.path == METRICS:
+            await exchange.write(await metrics_reply(head, exchange.serving.access, self._observer))
+            return
         aside = self._aside(exchange)
         found = None if aside is not None else exchange.serving.table.find(head.method, head.path)
         if found is None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from msgspec.structs import replace
 
 from pointsman.plugin import (
@@ -13,6 +14,7 @@ from pointsman.plugin import (
     CallError,
     ChatRequest,
     ChatResponse,
+    Done,
     EmbedRequest,
     EmbedResponse,
     GenerateRequest,
@@ -28,16 +30,17 @@ from pointsman.plugin import (
     WholeReply,
     Writer,
 )
-from pointsman_gateway.about import Origins, about_fields, cost, with_member
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
 from pointsman_gateway.field_values import listed
+from pointsman_gateway.observing import Observer
 from pointsman_gateway.problems import problem_of
 from pointsman_gateway.running import ENDED, Running, RunningRequests
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Router
 
+_LONGEST_TRACEPARENT = 256
 _WIRE_HEADERS = ("anthropic-", "openai-", "x-stainless-")
 """What the names of headers begin with that belong to a wire."""
 
@@ -45,16 +48,20 @@ _WIRE_HEADERS = ("anthropic-", "openai-", "x-stainless-")
 class RoutedCalls:
     """Routes the calls of one surface.
 
+    Args:
+        name: of the surface, for records.
+
     Attributes:
         surface: whose shapes answers have; set once it is made, for it is made from this.
     """
 
     surface: Surface
 
-    def __init__(self, router: Router, running: RunningRequests) -> None:
+    def __init__(self, name: str, router: Router, running: RunningRequests, observer: Observer) -> None:
+        self._name = name
         self._router = router
         self._running = running
-        self._origins = Origins()
+        self._observer = observer
 
     async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
         """As `Calls.answer`."""
@@ -83,8 +90,10 @@ class RoutedCalls:
         options["caller"] = caller.name
         options["request_id"] = asked.request_id
         options["affinity"] = affinity_of(asked.headers, asked.body)
-        if caller.labels:
-            options["tags"] = {**options.get("tags", {}), **caller.labels}
+        tags = {**options.get("tags", {}), **caller.labels, "surface": self._name}
+        if traceparent := asked.headers.get("traceparent", ""):
+            tags["traceparent"] = traceparent[:_LONGEST_TRACEPARENT]
+        options["tags"] = tags
         if understood.wire:
             options["original"] = _original(asked, understood)
         return options
@@ -92,19 +101,35 @@ class RoutedCalls:
     async def _whole(
         self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
     ) -> WholeReply:
-        request, writer = understood.request, understood.writer
-        answer = await self._asked(request, options)
-        origin = self._origins.of(self._router.config, request.model, answer.deployment)
-        fields = about_fields(origin, request.model, answer.deployment, answer.attempts)
-        charged = cost(origin.price, answer.usage)
-        if charged is not None:
-            fields["x-pointsman-cost-usd"] = f"{charged:.9f}".rstrip("0").rstrip(".")
+        answer = await self._asked(understood.request, options)
+        fields = self._about(asked, understood, relayed=bool(answer.relayed))
         body = answer.relayed
         if not body:
-            body = with_member(writer.whole(answer), answer.deployment, answer.attempts, charged)
-            if understood.ignored:
-                fields["x-pointsman-ignored"] = listed(understood.ignored)
-        return WholeReply(200, body, writer.content_type, fields)
+            # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
+            body = self._with_origin(understood.writer.whole(replace(answer, deployment="")), fields)
+        return WholeReply(200, body, understood.writer.content_type, fields)
+
+    def _about(
+        self, asked: SurfaceRequest, understood: Understood, *, relayed: bool = False
+    ) -> dict[str, str]:
+        """How the answer came about, for its head."""
+        account = self._observer.of(asked.request_id)
+        fields = self._observer.about(account, understood.request.model)
+        if understood.ignored and not relayed:
+            fields["x-pointsman-ignored"] = listed(understood.ignored)
+        return fields
+
+    def _with_origin(self, body: bytes, fields: Mapping[str, str]) -> bytes:
+        """`body`, a JSON object that we wrote, with one more member, which SDKs keep."""
+        if not (self._observer.full and body.endswith(b"}") and "x-pointsman-deployment" in fields):
+            return body
+        said: dict[str, Any] = {
+            "deployment": fields["x-pointsman-deployment"],
+            "attempts": int(fields["x-pointsman-attempts"]),
+        }
+        if "x-pointsman-cost-usd" in fields:
+            said["cost"] = float(fields["x-pointsman-cost-usd"])
+        return b'%s,"pointsman":%s}' % (body[:-1], msgspec.json.encode(said))
 
     async def _asked(self, request: Request, options: Mapping[str, Any]) -> ChatResponse | EmbedResponse:
         router = self._router
@@ -127,21 +152,25 @@ class RoutedCalls:
         except BaseException:
             await stream.aclose()
             raise
-        model, writer = understood.request.model, understood.writer
-        origin = self._origins.of(self._router.config, model, stream.deployment)
+        writer = understood.writer
         return StreamReply(
-            Pieces(stream, writer, self._begin(asked, understood.request)),
+            Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
             writer.stream_type,
-            fields=about_fields(origin, model, stream.deployment, stream.attempts),
+            fields=self._about(asked, understood),
             heartbeat=writer.heartbeat(),
         )
 
 
 class Pieces(AsyncIterator[bytes]):
-    """What a stream brings, written; closed before its end it ends the call."""
+    """What a stream brings, written; closed before its end it ends the call.
 
-    def __init__(self, stream: ChatStream, writer: Writer, running: Running) -> None:
+    Args:
+        with_origin: its end may say where it came from.
+    """
+
+    def __init__(self, stream: ChatStream, writer: Writer, running: Running, *, with_origin: bool) -> None:
         self._stream = stream
+        self._with_origin = with_origin
         self._writer = writer
         self._running = running
         self._relayed = False
@@ -172,7 +201,7 @@ class Pieces(AsyncIterator[bytes]):
         if not self._relayed:
             self._relayed = any(isinstance(each, Relayed) for each in events)
             if not self._relayed:
-                return self._writer.events(events)
+                return self._writer.events(events if self._with_origin else _without_origin(events))
         return b"".join([each.data for each in events if isinstance(each, Relayed)])
 
     async def aclose(self) -> None:
@@ -180,6 +209,12 @@ class Pieces(AsyncIterator[bytes]):
         self._over = True
         self._running.end()
         await self._stream.aclose()
+
+
+def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
+    return [
+        Done(replace(each.response, deployment="")) if isinstance(each, Done) else each for each in events
+    ]
 
 
 def _not_for(caller: Caller, model: str) -> ProblemDetails:

@@ -50,7 +50,11 @@ class Facts(Struct, frozen=True):
 
 
 class GatewayCatalogue:
-    """The catalogue of one router. What upstreams list is asked for in the background, and kept."""
+    """The catalogue of one router.
+
+    What upstreams list is asked for by the first `look`, and again when somebody reads what has become old:
+    beside all else, and kept. Without a `look` no upstream is asked.
+    """
 
     def __init__(self, router: Router, clock: Clock) -> None:
         self._router = router
@@ -100,7 +104,8 @@ class GatewayCatalogue:
 
     def _known(self) -> Mapping[str, CatalogueEntry]:
         """The entry of each public name, made once for what is known now."""
-        self.look()
+        if self._looked is not None:
+            self.look()
         config = self._router.config
         if self._of is not config:
             self._of = config

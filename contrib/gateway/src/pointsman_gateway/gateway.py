@@ -22,6 +22,7 @@ from pointsman_gateway.app import App, Serving
 from pointsman_gateway.catalogue import GatewayCatalogue
 from pointsman_gateway.health import Health
 from pointsman_gateway.mounting import Mounting, Mounts
+from pointsman_gateway.observing import Observer
 from pointsman_gateway.operator.operating import Operating
 from pointsman_gateway.places import Listeners, Place
 from pointsman_gateway.reading import directory_of
@@ -29,6 +30,7 @@ from pointsman_gateway.sending import WRITE_WITHIN
 from pointsman_gateway.settings import GatewaySettings
 from pointsman_gateway.tickets import SocketTickets
 from pointsman_gateway.tls import Certificate
+from pointsman_telemetry.request_log import RequestLog
 
 if TYPE_CHECKING:
     from pointsman import Config, Router
@@ -45,11 +47,13 @@ class Gateway:
     Args:
         plugins: objects that offer surfaces and need not be installed.
         access: who may ask, in place of what the settings say of that.
+        log: where a line goes for each request; None for nowhere.
         reload: reads the configuration anew, for operators who ask for that; what the router does when None.
         write_within: seconds in which a caller has to make room for an event of a stream.
 
     Attributes:
         catalogue: the models that it lists.
+        observer: what is told of its requests.
 
     Raises: ConfigError for what cannot be served so.
     """
@@ -61,6 +65,7 @@ class Gateway:
         *,
         plugins: Iterable[object] = (),
         access: Access | None = None,
+        log: RequestLog | None = None,
         reload: Callable[[], Awaitable[None]] | None = None,
         write_within: float = WRITE_WITHIN,
         clock: Clock | None = None,
@@ -76,12 +81,14 @@ class Gateway:
         settings = settings or GatewaySettings()
         self._rules = self._rules_of(settings, router.config)
         self._gate = Gate(self._rules.rules, clock)
+        self.observer = Observer(router, clock, log)
         self._operating = Operating(
             router, self._gate, reload or router.reload, clock, kept=settings.requests_kept
         )
         self._mounting = Mounting(
             router,
             self._operating.running,
+            self.observer,
             self.catalogue,
             self._tickets,
             clock=clock,
@@ -107,6 +114,9 @@ class Gateway:
         self._left += [each for each in (self._mounts, self._rules) if each not in (None, rules)]
         self._mounts, self._rules, self._certificate = mounts, rules, certificate
         self._settings, self._tables = settings, mounts.tables(self._operating.mounted(settings))
+        self.observer.know(mounts.mounted, full=settings.headers == "full")
+        told = settings.health is not None and settings.health.metrics
+        self._health.metrics = self.observer if told else None
         self._gate.rules = rules.rules
         for place, app in self._apps.items():
             if place.scope in self._tables:
@@ -161,6 +171,7 @@ class Gateway:
         self._apps[place] = App(
             self._serving(place.scope),
             request_id=partial(request_id, self._rng),
+            observer=self.observer,
             health=None if self._settings.health is not None else self._health,
             listener=place.scope,
         )
@@ -203,6 +214,7 @@ class Gateway:
             self._looking.cancel()
         self._operating.close()
         await self._close_parts()
+        self.observer.end()
         return finished
 
     async def _close_parts(self) -> None:

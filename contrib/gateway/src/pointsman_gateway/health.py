@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from pointsman.plugin import WholeReply
 from pointsman_gateway.bodies import Receive
+from pointsman_gateway.exposing import PATH as METRICS
+from pointsman_gateway.exposing import told
 from pointsman_gateway.head import Scope
+from pointsman_gateway.observing import Observer
 from pointsman_gateway.sending import Send, send_whole
 
 _NOT_FOUND = WholeReply(404, b'{"error":"there is /health/live and /health/ready"}\n')
@@ -19,10 +22,12 @@ class Health:
 
     Attributes:
         draining: nothing further is taken, so that it is not ready.
+        metrics: who tells them to whoever asks at the listener of its own; None for nobody.
     """
 
     def __init__(self) -> None:
         self.draining = False
+        self.metrics: Observer | None = None
 
     def reply(self, method: str, path: str) -> WholeReply | None:
         """The answer; None where the path is none of its."""
@@ -39,6 +44,10 @@ class Health:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        reply = self.reply(scope["method"], scope["path"]) or _NOT_FOUND
+        if scope["path"] == METRICS and self.metrics is not None:
+            said = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            reply = told(scope["method"], said, self.metrics)
+        else:
+            reply = self.reply(scope["method"], scope["path"]) or _NOT_FOUND
         fields = [(name.encode(), value.encode()) for name, value in reply.fields.items()]
         await send_whole(send, reply, fields, bare=scope["method"] == "HEAD")

@@ -13,6 +13,7 @@ from pointsman.clock import Clock, Rng
 from pointsman.plugin import Catalogue, Tickets
 from pointsman.plugins.registry import Plugins
 from pointsman_gateway.calls import RoutedCalls
+from pointsman_gateway.observing import Observer
 from pointsman_gateway.running import RunningRequests
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 from pointsman_gateway.table import Mounted, Table
@@ -63,6 +64,7 @@ class Mounting:
         self,
         router: Router,
         running: RunningRequests,
+        observer: Observer,
         catalogue: Catalogue,
         tickets: Tickets,
         *,
@@ -73,6 +75,7 @@ class Mounting:
         self._running = running
         self._catalogue = catalogue
         self._tickets = tickets
+        self._observer = observer
         self._clock = clock
         self._rng = rng
 
@@ -102,7 +105,7 @@ class Mounting:
         calls: dict[str, RoutedCalls] = {}
 
         def calls_of(name: str) -> RoutedCalls:
-            calls[name] = RoutedCalls(self._router, self._running)
+            calls[name] = RoutedCalls(name, self._router, self._running, self._observer)
             return calls[name]
 
         parts = SurfaceParts(self._router, calls_of, self._catalogue, self._tickets)

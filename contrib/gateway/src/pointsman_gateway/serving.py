@@ -15,6 +15,7 @@ from pointsman_gateway.mounting import installed
 from pointsman_gateway.notify import notify, reloading
 from pointsman_gateway.reading import gateway_settings
 from pointsman_gateway.settings import GatewaySettings
+from pointsman_telemetry.request_log import RequestLog, Style
 
 if TYPE_CHECKING:
     from pointsman import Config, Router
@@ -28,6 +29,7 @@ class Process:
     Args:
         override: what the command line says in place of the configuration, after each reload too.
         announce: is told that everything listens.
+        style: of the line that each request has on standard error.
     """
 
     def __init__(
@@ -36,10 +38,12 @@ class Process:
         *,
         override: Callable[[GatewaySettings], GatewaySettings] = lambda settings: settings,
         announce: Callable[[Gateway, Router], None] = lambda _gateway, _router: None,
+        style: Style = "off",
     ) -> None:
         self._config = config
         self._override = override
         self._announce = announce
+        self._style: Style = style
         self._stop = asyncio.Event()
         self._reload_again = False
         self._hurry = asyncio.Event()
@@ -56,7 +60,7 @@ class Process:
 
         settings = self._settings(self._config)
         async with Router.from_config(self._config) as router:
-            gateway = Gateway(router, settings, reload=self.reload)
+            gateway = Gateway(router, settings, reload=self.reload, log=RequestLog(style=self._style))
             self._router, self._gateway = router, gateway
             await gateway.start()
             gateway.catalogue.look()
@@ -109,6 +113,7 @@ class Process:
         try:
             await self.reload()
         except ConfigError as error:
+            self._gateway.observer.metrics.reload_failed()
             log.error("the configuration was not taken: %s", error)
         else:
             log.info("the configuration was read again")

@@ -122,9 +122,14 @@ HeaderChoice = Literal["full", "id", "none"]
 
 
 class HealthSettings(_Settings):
-    """A listener of its own for health, without access."""
+    """A listener of its own for health, without access.
+
+    Attributes:
+        metrics: `/metrics` is told there, too, to whoever asks.
+    """
 
     listen: OneAddress
+    metrics: bool = False
 
 
 def _mapping_of_names(value: object) -> object:
@@ -165,15 +170,6 @@ class GatewaySettings(_Settings):
     headers: HeaderChoice = "full"
     body_limit: Size = 32 * 2**20
     heartbeat: Annotated[Duration, Field(ge=0.001)] = 15.0
-
-    @model_validator(mode="after")
-    def _no_address_twice(self) -> GatewaySettings:
-        taken: list[str] = []
-        for address in self.addresses():
-            if str(address) in taken and address.port != 0:
-                raise ValueError(f"{address} is to be listened at twice")
-            taken.append(str(address))
-        return self
 
     @model_validator(mode="after")
     def _nobody_unknown_from_elsewhere(self) -> GatewaySettings:

@@ -52,7 +52,7 @@ class Metrics:
         self._router = router
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._surfaces = frozenset({"", *surfaces})
+        self.know(surfaces)
         self._waiting: dict[str, float] = {}
         self._of = {each: Children(each, self.registry) for each in INSTRUMENTS}
         self._of[table.REJECTED]()  # there from the beginning, as a rate needs it
@@ -79,6 +79,10 @@ class Metrics:
         for end in self._ends:
             end()
         self._ends.clear()
+
+    def know(self, surfaces: Iterable[str]) -> None:
+        """From now on these are the names that the label `surface` may have."""
+        self._surfaces = frozenset({"", *surfaces})
 
     # ── what only a gateway knows ────────────────────────────────────────────────────────────────────
 

@@ -35,10 +35,12 @@ class Topology(Struct, frozen=True):
     Attributes:
         models: the public names.
         deployments: by id.
+        strategies: of each public name, the type of its strategy.
     """
 
     models: frozenset[str]
     deployments: Mapping[str, Deployed]
+    strategies: Mapping[str, str]
 
     def model(self, name: str) -> str:
         """`name` where it is a public one, else `other`."""
@@ -77,7 +79,8 @@ def topology_of(router: Router) -> Topology:
             provider = config.providers.get(each["provider"])
             kind = each["provider"] if provider is None else provider.type
             deployments[each["id"]] = Deployed(provider_name(kind), each["model"], _price(config, each["id"]))
-    return Topology(frozenset(config.public_models()), deployments)
+    strategies = {name: pool["strategy"] for name, pool in status["models"].items()}
+    return Topology(frozenset(config.public_models()), deployments, strategies)
 
 
 def _price(config: Any, id: str) -> Price | None:

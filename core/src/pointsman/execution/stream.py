@@ -89,11 +89,6 @@ class ChatStream:
             return ""
         return self._execution.last.deployment.id
 
-    @property
-    def attempts(self) -> int:
-        """How many attempts were made so far."""
-        return 0 if self._execution is None else self._execution.made
-
     async def __aenter__(self) -> ChatStream:
         if self._execution is None:
             if self._closed:

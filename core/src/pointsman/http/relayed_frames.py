@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import Any, cast
@@ -34,11 +33,11 @@ class WholeFrames:
 
         Raises: BadResponse for one that is too long.
         """
+        end, rest = self._end, self._rest
+        if data.endswith(end) and not (rest or self._after_cr):  # as nearly every read brings them
+            return (data,)
         if self._after_cr or b"\r" in data:
             data = self._with_line_feeds(data)
-        end, rest = self._end, self._rest
-        if not rest and data.endswith(end):  # as nearly every read brings them
-            return (data,)
         rest += data
         at = rest.rfind(end, self._searched)
         if at < 0:
@@ -74,6 +73,10 @@ class _Frames(list[Any]):
 
     __slots__ = ("_taking",)
 
+    def __init__(self, frames: Sequence[Any]) -> None:
+        super().__init__(frames)
+        self._taking: Iterator[Any] = super().__iter__()
+
     def __iter__(self) -> Iterator[Any]:
         self._taking = super().__iter__()
         return self._taking
@@ -90,21 +93,33 @@ class RelayedFrames:
     sends frames on gives his own.
     """
 
-    __slots__ = ("_decoder", "_end", "_ends", "_framer", "_marking", "_named", "_plain", "_relays")
+    __slots__ = (
+        "_decode_plain",
+        "_decoder",
+        "_end",
+        "_ends",
+        "_feed_plain",
+        "_framer",
+        "_marking",
+        "_named",
+        "_relays",
+    )
 
     def __init__(
         self,
         framer: Framer,
         decoder: Decoder,
         named: Renaming,
-        marking: Marking,
+        marking: Marking | None,
         *,
         end: bytes,
         ends: bytes,
     ) -> None:
         self._framer = framer
         self._decoder = decoder
-        self._plain = has_plain(framer, decoder)
+        plain = has_plain(framer, decoder)
+        self._feed_plain = cast("PlainFramer", framer).feed_plain if plain else None
+        self._decode_plain = cast("PlainDecoder", decoder).decode_plain if plain else None
         self._named = named
         self._marking = marking
         self._end = end
@@ -138,48 +153,58 @@ class RelayedFrames:
         if frames := _Frames(self._framer.close()):
             last: list[StreamEvent] = []
             self._decode(frames, last)
-            return [Relayed(self._fit(self._rewritten(frames))), *last]
+            self._send_on(self._rewritten(frames), last, 0)
+            return last
         events = self._decoder.close()
         return [Relayed(self._ends), *events] if self._ends and self._relays else events
 
     def _take(self, whole: bytes, events: list[StreamEvent]) -> None:
-        at, frames = len(events), _Frames()
-        is_cut = not whole.endswith(self._end)
+        at = len(events)
+        frames: Sequence[Any] | None = None if self._feed_plain is None else self._feed_plain(whole)
+        if frames is None:
+            frames = self._framer.feed(whole)
+        if len(frames) == 1 and whole.endswith(self._end):  # as nearly every read
+            self._decode(frames, events)
+        else:
+            whole = self._several(frames, whole, events)
+        if whole and (len(events) > at or _say_something(frames)):
+            self._send_on(whole, events, at)
+
+    def _several(self, given: Sequence[Any], whole: bytes, events: list[StreamEvent]) -> bytes:
+        """Add the events of any number of frames to `events`; what of `whole`, which they are, is sent on."""
+        at, frames = len(events), _Frames(given)
         try:
-            if self._plain and (values := cast("PlainFramer", self._framer).feed_plain(whole)) is not None:
-                frames = _Frames(values)
-                cast("PlainDecoder", self._decoder).decode_plain(frames, events)
-            else:
-                frames = _Frames(self._framer.feed(whole))
-                self._decode(frames, events)
-            if is_cut:  # the last frame of the body
+            self._decode(frames, events)
+            if not whole.endswith(self._end):  # the last frame of the body, cut off
                 frames = _Frames(self._framer.close())
                 self._decode(frames, events)
+                sound = self._end == b"\n" or whole.startswith(_FIELDS)  # and no whole answer in its place
+                return self._rewritten(frames) if sound else b""
         except CallError:
-            whole = self._rewritten(frames[: frames.taken - 1])
+            if sound_frames := frames[: frames.taken - 1]:
+                self._send_on(self._rewritten(sound_frames), events, at)
             raise
-        else:
-            if is_cut:
-                whole = self._rewritten(frames) if whole.startswith(_FIELDS) or self._end == b"\n" else b""
-            elif frames.taken < len(frames):
-                whole = self._rewritten(frames[: frames.taken])
-        finally:
-            if whole and (len(events) > at or _say_something(frames)):
-                self._relays = True
-                events.insert(at, Relayed(self._fit(whole)))
-                if self._marking.seen:
-                    events[at:] = events_marked(events[at:], self._marking.mark)
+        return whole if frames.taken == len(frames) else self._rewritten(frames[: frames.taken])
 
-    def _decode(self, frames: _Frames, events: list[StreamEvent]) -> None:
+    def _send_on(self, whole: bytes, events: list[StreamEvent], at: int) -> None:
+        """Have the caller get `whole` frames before the events from `at` on."""
+        self._relays, marking = True, self._marking
+        whole = self._named(whole)
+        if marking is not None:
+            whole = marking(whole)
+        events.insert(at, Relayed(whole))
+        if marking is not None and marking.seen:
+            events[at:] = events_marked(events[at:], marking.mark)
+
+    def _decode(self, frames: Sequence[Any], events: list[StreamEvent]) -> None:
+        if self._decode_plain is not None and frames and type(frames[0]) is bytes:
+            self._decode_plain(frames, events)
+            return
         decoder = self._decoder
         for frame in frames:
             events += decoder.decode(frame)
             if decoder.done:
                 return
-
-    def _fit(self, whole: bytes) -> bytes:
-        """Frames as the caller gets them."""
-        return self._marking(self._named(whole))
 
     def _rewritten(self, frames: Sequence[bytes | SseEvent]) -> bytes:
         return b"".join(_frame(each, self._end) for each in frames)
@@ -218,11 +243,14 @@ class Renaming:
 
     def __call__(self, whole: bytes) -> bytes:
         """`whole` frames with that name."""
+        old = self._old
+        if old and whole.startswith(old) and whole.find(_NAME, len(old)) < 0:  # one frame, like those before
+            return self._new + whole[len(old) :]
         count = whole.count(_NAME)
         if not count:
             return whole
-        if self._old and len(self._end) == 2 and whole.count(self._old) == count:
-            return whole.replace(self._old, self._new)
+        if old and len(self._end) == 2 and whole.count(old) == count:
+            return whole.replace(old, self._new)
         return self._end.join(map(self._frame, whole.split(self._end)))
 
     def _frame(self, frame: bytes) -> bytes:
@@ -280,7 +308,7 @@ class Marking:
     def __init__(self, mark: str, signs: Sequence[bytes]) -> None:
         self.mark = mark
         self.seen = False
-        self._signs = re.compile(b"|".join(map(re.escape, signs))) if signs else None
+        self._signs = signs
 
     def __call__(self, whole: bytes) -> bytes:
         """`whole` frames with it."""
@@ -304,4 +332,7 @@ class Marking:
         return line if given is None else line[:at] + rewriting.joined(self.members(given))
 
     def _holds(self, data: bytes) -> bool:
-        return self._signs is not None and self._signs.search(data) is not None
+        held = False
+        for sign in self._signs:  # not `any`, which makes a generator for each read
+            held = held or sign in data
+        return held

@@ -184,6 +184,6 @@ def relayed_events(how: Relaying, answer: OpenAnswer, call: Call, *, mark: str) 
     framer, decoder = how.events(answer)
     end = b"\n" if how.lines else b"\n\n"
     named = Renaming(original_of(call).request.model, holder=how.holder, end=end)
-    marking = Marking(mark, how.opaque)
+    marking = Marking(mark, how.opaque) if how.opaque else None
     frames = RelayedFrames(framer, decoder, named, marking, end=end, ends=how.ends)
     return HttpEventStream(answer, WholeFrames(end), frames)

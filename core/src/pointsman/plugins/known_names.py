@@ -22,7 +22,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         ("affinity", "cheapest", "peak_ewma", "power_of_two", "warm"), "pointsman-strategies"
     ),
     "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
-    "surface": dict.fromkeys(("ai", "openai"), "pointsman-gateway"),
+    "surface": dict.fromkeys(("ai", "anthropic", "ollama", "openai"), "pointsman-gateway"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
     "command": {"serve": "pointsman-gateway"},
     "service": dict.fromkeys(("opentelemetry", "prometheus"), "pointsman-telemetry"),

@@ -150,7 +150,8 @@ class ClaudeProvider(HttpProvider):
         """
         headers = self._manner.headers
         if original is not None and original.wire in self.wires:
-            body = {**jsonio.loads(original.body), "model": request.model}
+            written = original.body if original.opaque is None else original.opaque(original.body, self.mark)
+            body = {**jsonio.loads(written), "model": request.model}
             headers = _with_theirs(headers, original.headers)
         else:
             body = count_body(request, model=request.model, wire=self._manner.wire)

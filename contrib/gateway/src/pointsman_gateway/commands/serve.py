@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pointsman import Config, Router
     from pointsman_gateway.gateway import Gateway
     from pointsman_gateway.settings import GatewaySettings
+    from pointsman_telemetry.request_log import Style
 
 T = TypeVar("T")
 
@@ -27,11 +29,18 @@ T = TypeVar("T")
 )
 @click.option("--demo", is_flag=True, help="Serve simulated upstreams; needs nothing.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Only 1; run replicas for more.")
+@click.option(
+    "--log",
+    "style",
+    type=click.Choice(["auto", "json", "console", "off"]),
+    default="auto",
+    help="One line a request on standard error; auto: for people on a terminal, else JSON.",
+)
 @config_option
 @json_option
 @verbose_option
 @pass_asked
-def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int) -> None:
+def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, style: str) -> None:
     """Serve the router to programs in any language, until Ctrl-C or SIGTERM.
 
     Without a configuration it serves what is found on this machine, as the other commands do. SIGTERM lets
@@ -43,7 +52,9 @@ def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int) 
             "them. Run replicas, each with `--workers 1`, behind a load balancer",
             code=USAGE,
         )
-    run(_serve(asked, listen, demo=demo))
+    if style == "auto":
+        style = "console" if sys.stderr.isatty() else "json"
+    run(_serve(asked, listen, cast("Style", style), demo=demo))
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -56,7 +67,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def _serve(asked: Asked, listen: tuple[str, ...], *, demo: bool) -> None:
+async def _serve(asked: Asked, listen: tuple[str, ...], style: Style, *, demo: bool) -> None:
     from pointsman_cli.configured import configuration
     from pointsman_gateway.serving import Process
 
@@ -71,7 +82,7 @@ async def _serve(asked: Asked, listen: tuple[str, ...], *, demo: bool) -> None:
         def announce(gateway: Gateway, router: Router) -> None:
             _announce(asked, gateway, router, demo=demo)
 
-        process = Process(config, override=_ListeningAt(listen, config), announce=announce)
+        process = Process(config, override=_ListeningAt(listen, config), announce=announce, style=style)
         finished = await process.run()
     if not asked.json:
         say("stopped" if finished else "stopped; some calls had to be ended")

@@ -1,16 +1,19 @@
-"""Reasoning that only its maker can read: which of it may go to an upstream."""
+"""Reasoning that only its maker can read: which of it may go to an upstream. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from msgspec.json import encode
-
-from pointsman_wires.members import json_object
+from msgspec import Raw
+from msgspec.json import Decoder, Encoder
 
 _SECRETS = {"thinking": "signature", "redacted_thinking": "data"}
 """The member of a block that tells who made it."""
 _OURS = "pm."
+
+_members = Decoder(dict[str, Raw]).decode
+_decode = Decoder().decode
+_encode = Encoder().encode
 
 
 def for_upstream(body: bytes, mark: str) -> bytes:
@@ -19,16 +22,18 @@ def for_upstream(body: bytes, mark: str) -> bytes:
     Our marks are taken off what it made. What others made is left out, as is what is not signed: it would be
     refused. What bears no mark of ours stays, as its caller had it from somewhere else.
     """
-    given = json_object(body)
-    changed = False
-    for turn in given.get("messages") or ():
-        content = turn.get("content")
-        if turn.get("role") == "assistant" and isinstance(content, list):
-            kept = [block for each in content if (block := _block(each, mark)) is not None]
-            if kept != content:
-                changed = True
-                turn["content"] = kept
-    return encode(given) if changed else body
+    given = _members(body)
+    turns = [turn for each in _decode(given["messages"]) if (turn := _turn(each, mark)) is not None]
+    return _encode({**given, "messages": turns})
+
+
+def _turn(turn: Any, mark: str) -> Any:
+    """A turn with the blocks that the upstream may have; None when it has none then."""
+    content = turn.get("content")
+    if turn.get("role") != "assistant" or not isinstance(content, list):
+        return turn
+    kept = [block for each in content if (block := _block(each, mark)) is not None]
+    return {**turn, "content": kept} if kept or not content else None
 
 
 def _block(block: Any, mark: str) -> Any:

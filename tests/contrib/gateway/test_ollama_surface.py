@@ -139,7 +139,7 @@ async def test_operators_pull_make_copy_and_delete(simulator: Simulator) -> None
     assert (whole.status, made.status) == ("success", "success")
     assert {"qwen3", "mine", "twin"} < set(upstream.site.models)
     assert "qwen3:4b" not in upstream.site.models
-    assert "does not have this model" in failed.value.error
+    assert "file does not exist" in failed.value.error
 
 
 async def test_of_several_upstreams_that_have_models_one_must_be_named(simulator: Simulator) -> None:

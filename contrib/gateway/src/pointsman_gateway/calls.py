@@ -83,7 +83,7 @@ class RoutedCalls:
                 return refusal(self.surface, ENDED, asked.request_id)
 
     def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
-        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller.name)
+        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller)
 
     def _options(self, asked: SurfaceRequest, understood: Understood) -> dict[str, Any]:
         options = call_options(asked.headers)
@@ -206,8 +206,8 @@ class Pieces(AsyncIterator[bytes]):
     async def aclose(self) -> None:
         """End the call, wherever it is."""
         self._over = True
-        self._running.end()
-        await self._stream.aclose()
+        with self._running:
+            await self._stream.aclose()
 
 
 def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:

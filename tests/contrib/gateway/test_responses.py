@@ -151,7 +151,7 @@ async def test_what_no_other_wire_can_say_is_refused_by_name(simulator: Simulato
     async with serving(upstream) as (client, _):
         with pytest.raises(openai.BadRequestError, match="conversation"):
             await client.responses.create(model=MODEL, input="Hi", conversation="conv_1")
-        with pytest.raises(openai.BadRequestError, match=f"compaction.*|{MODEL}"):
+        with pytest.raises(openai.BadRequestError, match=f"compaction with the model {MODEL}"):
             await client.responses.compact(model=MODEL, input="Hi")
 
     assert upstream.requests == []

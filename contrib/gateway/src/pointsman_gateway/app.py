@@ -291,7 +291,8 @@ class App:
         except Denied as denied:
             return refusal(surface, denied.problem, asked.request_id, denied.fields)
         except CallError as error:
-            return refusal(surface, problem_of(error, asked.request_id), asked.request_id)
+            problem = problem_of(error, asked.request_id, to_operator=route.operator)
+            return refusal(surface, problem, asked.request_id)
         except Exception:
             log.exception("request %s failed in its surface", asked.request_id)
             message = "gateway: this is a mistake of ours; the log has it by the id of the request"

@@ -122,7 +122,7 @@ class _Steps(AsyncIterator[bytes]):
             step = step or await anext(self._progress)
         except CallError as error:
             self._over = True
-            return error_line(problem_of(error, self._request_id))
+            return error_line(problem_of(error, self._request_id, to_operator=True))
         return progress_line(
             step.status, digest=step.digest, total=step.total_bytes, completed=step.completed_bytes
         )

@@ -58,21 +58,21 @@ _IN_VAIN: frozenset[ProblemKind] = frozenset(("budget", "refused"))
 """Asking again changes nothing, whatever the status says."""
 
 
-def problem_of(error: CallError, request_id: str, *, param: str = "") -> ProblemDetails:
+def problem_of(error: CallError, request_id: str, *, to_operator: bool = False) -> ProblemDetails:
     """Why there is no answer, as far as its caller may know.
 
     The credential, the address and the words of an upstream are nobody's business but the operator's: of what
-    went wrong there the caller hears what it was, and the log the rest.
+    went wrong there the caller hears what it was, and the log the rest; who runs the router hears all of it.
     """
     cause = error.cause if isinstance(error, MidStreamError) else error
     kind, domain = _KINDS.get(cause.code, ("upstream", "upstream"))
     return ProblemDetails(
         kind,
-        message_of(error, domain),
+        f"{domain}: {error.message}" if to_operator else message_of(error, domain),
         code=error.code,
         domain=domain,
         request_id=request_id or error.request_id,
-        param=param or getattr(cause, "param", "") or "",
+        param=getattr(cause, "param", "") or "",
         retry_after=error.retry_after,
         should_retry=False if kind in _IN_VAIN else None,
         body=getattr(cause, "body", b"") or b"",

@@ -9,7 +9,7 @@ from pathlib import Path
 from pointsman import Config
 from pointsman._internal.suggest import did_you_mean
 from pointsman.config.findings import Finding, unknown_key
-from pointsman_gateway.access.listening import keyless_refusal, refusal
+from pointsman_gateway.access.listening import refusal
 from pointsman_gateway.addresses import Address
 from pointsman_gateway.settings import GatewaySettings
 
@@ -44,15 +44,14 @@ def directory_of(config: Config) -> Path:
 
 
 def _wrong(settings: GatewaySettings, config: Config, known: Sequence[str]) -> Iterator[Finding]:
-    yield from _beyond_this_machine(settings)
+    addresses = [str(each) for each in settings.addresses() if each.path is not None or each.port]
+    for twice in sorted({each for each in addresses if addresses.count(each) > 1}):
+        yield Finding((SECTION, "listen"), f"{twice} is to be listened at twice")
     public = config.public_models()
     for name, surface in (settings.surfaces or {}).items():
         path = (SECTION, "surfaces", name)
         if name not in known:
             yield unknown_key(path, known)
-        for at in surface.listen:
-            if (refused := keyless_refusal(_host(at))) is not None:
-                yield Finding((*path, "listen"), refused)
         for number, model in enumerate(surface.models or ()):
             if model not in public:
                 hint = partial(did_you_mean, model, public, what="there are")

@@ -172,15 +172,6 @@ class GatewaySettings(_Settings):
     heartbeat: Annotated[Duration, Field(ge=0.001)] = 15.0
 
     @model_validator(mode="after")
-    def _no_address_twice(self) -> GatewaySettings:
-        taken: list[str] = []
-        for address in self.addresses():
-            if str(address) in taken and address.port != 0:
-                raise ValueError(f"{address} is to be listened at twice")
-            taken.append(str(address))
-        return self
-
-    @model_validator(mode="after")
     def _nobody_unknown_from_elsewhere(self) -> GatewaySettings:
         for at in self.listen:
             if (said := refusal(at.host, self.access)) is not None:

@@ -828,3 +828,42 @@ def test_a_stream_is_relayed_unless_a_guard_filters_it(filters: bool) -> None:
         assert bool(came) is not filters
 
     run(main())
+
+
+# ── what a provider of OpenAI's API says otherwise ───────────────────────────────────────────────────
+
+
+def test_what_the_configuration_says_that_a_model_cannot_do_is_not_relayed_to_it() -> None:
+    transport = ReplayTransport(reply(OPENAI))
+
+    async def main() -> None:
+        provider = {
+            "type": "openai",
+            "transport": "canned",
+            "base_url": "http://127.0.0.1:9/v1",
+            "unsupported": ["tools"],
+        }
+        given = {
+            "providers": {"up": provider},
+            "models": {"public": {"deployments": [{"provider": "up", "model": "up-1"}]}},
+        }
+        async with Router.from_config(given, plugins=[Canned(transport)]) as r:
+            request = asked(tools=(Tool("f"),))
+            with pytest.raises(Unsupported, match="tools"):
+                await r.chat(request, original=original("openai.chat", {"model": "public"}, request))
+        assert transport.requests == []
+
+    run(main())
+
+
+def test_what_a_provider_adds_to_bodies_is_added_to_those_of_callers() -> None:
+    transport = ReplayTransport(reply(OPENAI))
+    body = {"model": "public", "messages": [{"role": "user", "content": "why?"}], "reasoning_effort": "none"}
+
+    async def main() -> None:
+        async with router_for(transport, "localai") as r:
+            request = asked(reasoning_effort="none")
+            await r.chat(request, original=original("openai.chat", body, request))
+        assert sent(transport) == {**body, "model": "up-1", "metadata": {"enable_thinking": "false"}}
+
+    run(main())

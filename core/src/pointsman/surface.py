@@ -52,12 +52,14 @@ class Caller(Struct, frozen=True):
         models: the public names that may be asked for; None for all.
         operator: may run the router, too.
         labels: what records are to say of its calls.
+        source: what it goes back to, such as a key or an issuer; unlike names, of two callers never the same.
     """
 
     name: str = ""
     models: frozenset[str] | None = None
     operator: bool = False
     labels: Mapping[str, str] = {}
+    source: str = ""
 
     def may_use(self, model: str) -> bool:
         """Whether it may ask for `model`."""

@@ -14,11 +14,12 @@ from gateways import Served, gateway_for
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from pointsman.plugin import RateLimited, SurfaceFactory, ToolCall, Usage
+from pointsman.plugin import RateLimited, SurfaceFactory, ToolCall, Usage, WholeReply
 from pointsman.testing import SurfaceHost
 from pointsman.testing.contract import CannedAsk, SurfaceContract
 from pointsman.types import ChatResponse
 from pointsman_gateway.surfaces.ai import FACTORY
+from pointsman_gateway.surfaces.ai.socket import AT_A_TIME, Conversation
 from pointsman_gateway.surfaces.ai.surface import health_of
 from pointsman_simulator import Reply, Simulator
 
@@ -45,6 +46,20 @@ class TestAi(SurfaceContract):
         CannedAsk(
             path="/chat",
             body=body(messages=[{"role": "user", "content": "Rain?"}], model="small-7f", sessionId="s"),
+            model="small-7f",
+            text="Rain?",
+        ),
+        CannedAsk(
+            path="/chat",
+            body=body(
+                messages=[{"role": "user", "content": "Rain?"}],
+                model="small-7f",
+                tools=[{"name": "look"}],
+                options={"topP": 0.5},
+                metadata={"a": "b"},
+                stop=["x"],
+                maxTokens=3,
+            ),
             model="small-7f",
             text="Rain?",
         ),
@@ -324,6 +339,55 @@ async def test_a_cancel_or_a_lost_connection_ends_the_calls_upstream(simulator: 
         await upstream.idle(timeout=WITHIN)
         assert upstream.requests[-1].outcome == "aborted by client"
         assert served.router.status()["in_flight"] == 0
+
+
+async def test_a_line_break_that_is_none_splits_no_message(simulator: Simulator) -> None:
+    upstream = await simulator.add("ollama")
+    odd = "one\u2028two\u0085three\x0cfour\nfive"
+    upstream.script(Reply(odd, chunks=(odd,)))
+
+    async with gateway_for(upstream) as served, opened(served) as socket:
+        await socket.send(json.dumps({"id": "a", "type": "generate", "prompt": "Rain?"}))
+        said = await told(socket)
+
+    assert [each["delta"] for each in said if each["type"] == "delta"] == [odd]
+
+
+async def test_an_id_is_for_one_call_at_a_time_and_a_connection_for_so_many(simulator: Simulator) -> None:
+    upstream = await simulator.add("ollama")
+    upstream.script(*[Reply("word " * 500, tokens_per_second=20)] * AT_A_TIME)
+
+    async with gateway_for(upstream) as served, opened(served) as socket:
+        for n in range(AT_A_TIME):
+            await socket.send(json.dumps({"id": str(n), "type": "generate", "prompt": "x"}))
+        await socket.send(json.dumps({"id": "0", "type": "generate", "prompt": "x"}))
+        await socket.send(json.dumps({"id": "more", "type": "generate", "prompt": "x"}))
+        wrong = [each for each in await told(socket, 2) if each["type"] == "error"]
+
+    assert [(each["id"], each["code"]) for each in wrong] == [("0", "id_in_use"), ("more", "too_many_calls")]
+
+
+async def test_a_caller_that_does_not_read_loses_its_connection() -> None:
+    class Stuck:
+        async def receive(self) -> str | None:
+            if not self.asked:
+                self.asked = True
+                return '{"id": "a", "type": "generate", "prompt": "x"}'
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+        asked = False
+
+        async def send(self, text: str) -> None:
+            raise TimeoutError
+
+        async def admit(self) -> None:
+            """It may."""
+
+    async def ask(*_call: Any) -> WholeReply:
+        return WholeReply(200, b"{}")
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(Conversation(Stuck(), ask).run(), WITHIN)
 
 
 @pytest.mark.parametrize(

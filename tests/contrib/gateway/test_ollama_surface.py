@@ -92,6 +92,17 @@ async def test_whoever_asks_for_nothing_is_told_that_the_model_is_loaded(simulat
     assert all(each.method == "GET" for each in upstream.requests)
 
 
+@pytest.mark.parametrize("think", [True, False])
+async def test_how_much_to_think_is_not_said_to_a_model_that_cannot(
+    simulator: Simulator, think: bool
+) -> None:
+    async with asking(simulator, "openai", Reply()) as (client, _, upstream):
+        await client.chat(MODEL, MESSAGES, think=think)
+
+    [sent] = [each.body for each in upstream.requests if each.method == "POST"]
+    assert "reasoning_effort" not in sent
+
+
 async def test_errors_are_texts_with_a_status(simulator: Simulator) -> None:
     async with asking(simulator, "openai", Reply(fault=Fault.status(503))) as (client, _, _):
         with pytest.raises(ollama.ResponseError) as failed:

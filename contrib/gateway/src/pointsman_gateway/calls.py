@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec.structs import replace
@@ -82,7 +83,7 @@ class RoutedCalls:
                 return refusal(self.surface, ENDED, asked.request_id)
 
     def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
-        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller.name)
+        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller)
 
     def _options(self, asked: SurfaceRequest, understood: Understood) -> dict[str, Any]:
         options = call_options(asked.headers)
@@ -137,11 +138,9 @@ class RoutedCalls:
             case ChatRequest():
                 return await router.chat(request, **options)
             case GenerateRequest():
-                said = _said(request, GenerateRequest("", ""))
-                return await router.generate(request.model, request.prompt, **said, **options)
+                return await router.generate(request, **options)
             case EmbedRequest():
-                said = _said(request, EmbedRequest("", ()))
-                return await router.embed(request.model, request.texts, **said, **options)
+                return await router.embed(request, **options)
 
     async def _streamed(
         self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
@@ -207,8 +206,8 @@ class Pieces(AsyncIterator[bytes]):
     async def aclose(self) -> None:
         """End the call, wherever it is."""
         self._over = True
-        self._running.end()
-        await self._stream.aclose()
+        with self._running:
+            await self._stream.aclose()
 
 
 def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
@@ -235,13 +234,7 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         asked.body,
         understood.request,
         headers,
-        "",
+        urlencode(asked.query),
         understood.needs_wire,
         understood.opaque,
     )
-
-
-def _said(request: Request, blank: Request) -> dict[str, Any]:
-    """The members of `request` that say something, beside those that the router takes by position."""
-    names = [each for each in request.__struct_fields__ if each not in ("model", "prompt", "texts")]
-    return {name: getattr(request, name) for name in names if getattr(request, name) != getattr(blank, name)}

@@ -28,7 +28,7 @@ class GatewayPlugin(PointsmanSpec):
 
     @hookimpl
     def pointsman_commands(self) -> Sequence[Any]:
-        """`pointsman serve`."""
-        from pointsman_gateway.commands.serve import command  # only the command line has click
+        """`pointsman serve`, and `pointsman env` for its callers."""
+        from pointsman_gateway.commands import env, serve  # only the command line has click
 
-        return [command]
+        return [serve.command, env.command]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from pointsman.plugin import ProblemDetails
+from pointsman.plugin import Caller, ProblemDetails
 
 ENDED = ProblemDetails(
     "refused", "policy: an operator ended this request", code="ended_by_operator", domain="policy"
@@ -26,7 +26,7 @@ class RunningRequests:
         self._now = now
         self._by_id: dict[str, list[Running]] = {}
 
-    def begin(self, id: str, *, model: str, caller: str) -> Running:
+    def begin(self, id: str, *, model: str, caller: Caller) -> Running:
         """From now on the present task is known as the one of that request, until `end`."""
         task = asyncio.current_task()
         assert task is not None, "requests run in tasks"
@@ -42,6 +42,15 @@ class RunningRequests:
             if not same:
                 del self._by_id[running.id]
 
+    def source(self, id: str, caller: str) -> str:
+        """What the caller goes back to whose request has that id and that name; "" for none.
+
+        Callers can choose ids, also those of each other.
+        """
+        return next(
+            (each.caller.source for each in self._by_id.get(id, ()) if each.caller.name == caller), ""
+        )
+
     def cancel(self, id: str) -> bool:
         """End the requests of that id, which callers can choose alike; whether there was one."""
         found = self._by_id.get(id, ())
@@ -53,7 +62,7 @@ class RunningRequests:
         """What runs, the oldest first."""
         now = self._now()
         return [
-            {"id": id, "model": each.model, "caller": each.caller, "seconds": round(now - each.began, 3)}
+            {"id": id, "model": each.model, "caller": each.caller.name, "seconds": round(now - each.began, 3)}
             for id, same in self._by_id.items()
             for each in same
         ]
@@ -65,7 +74,7 @@ class Running:
     __slots__ = ("_all", "_ended", "_task", "began", "caller", "id", "model")
 
     def __init__(
-        self, all: RunningRequests, id: str, model: str, caller: str, began: float, task: asyncio.Task[Any]
+        self, all: RunningRequests, id: str, model: str, caller: Caller, began: float, task: asyncio.Task[Any]
     ) -> None:
         self._all = all
         self._task = task

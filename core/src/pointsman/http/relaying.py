@@ -10,7 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from pointsman.auth import Discreet
-from pointsman.errors import InvalidRequest
+from pointsman.errors import CallError, InvalidRequest
 from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.event_stream import Decoder, Framer, HttpEventStream
 from pointsman.http.relayed_frames import Marking, RelayedFrames, Renaming, WholeFrames
@@ -91,9 +91,22 @@ def body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> bytes
             before, after = (for_maker(each, mark) for each in (before, after))
         _change(given, how.write(before), how.write(after), how.synonyms)
     if how.configured is not None:
-        blank = _blank(request)
-        rewriting.fill(given, how.write(blank), how.configured(blank))
+        rewriting.fill(given, *_configured(how.write, how.configured, request))
     return rewriting.joined(given)
+
+
+def _configured(
+    write: Callable[[Any], Body], configured: Callable[[Any], Body], request: Request
+) -> tuple[Body, Body]:
+    """What is written of a request, and what with what the configuration adds; its messages do not matter."""
+    blank = _blank(request)
+    if isinstance(request, ChatRequest):
+        try:
+            lean = replace(request, messages=_SOMETHING)
+            return write(lean), configured(lean)
+        except CallError:  # there is something in it that we would not write, and that the caller did
+            pass
+    return write(blank), configured(blank)
 
 
 def _change(given: dict[str, Raw], before: Body, after: Body, synonyms: Sequence[Sequence[str]]) -> None:

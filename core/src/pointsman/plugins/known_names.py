@@ -24,7 +24,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "surface": dict.fromkeys(("ai", "anthropic", "ollama", "openai"), "pointsman-gateway"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
-    "command": {"serve": "pointsman-gateway"},
+    "command": dict.fromkeys(("env", "serve"), "pointsman-gateway"),
     "service": dict.fromkeys(("opentelemetry", "prometheus"), "pointsman-telemetry"),
     "section": {
         "assistants": "pointsman-assistants",

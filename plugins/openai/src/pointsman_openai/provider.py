@@ -89,9 +89,9 @@ class OpenAIProvider(HttpProvider):
         has_responses = getattr(context.settings, "responses", None)  # not every type of server is asked
         if self._quirks.official if has_responses is None else has_responses:
             self.wires = (*self.wires, *self.responses_wires)
-        self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
+        self.writes_as_we_do = type(self).chat_body is OpenAIProvider.chat_body
         # Bound here, so that a body of ours is not looked at in every call.
-        self._chat_body = self.chat_body if self._bodies_are_ours else self._written_body
+        self._chat_body = self.chat_body if self.writes_as_we_do else self._written_body
         self._fetch_is_ours = type(self).fetch is OpenAIProvider.fetch
         self._chats = self.prefix + "/chat/completions"
         self._stream_underneath: bool = context.settings.stream_underneath
@@ -286,7 +286,7 @@ class OpenAIProvider(HttpProvider):
     def _text_body(self, request: ChatRequest, call: Call, *, stream: bool) -> Any:
         """The body of a conversation of plain text, as it is sent where nobody wants to see it before."""
         content = None
-        if self._bodies_are_ours:
+        if self.writes_as_we_do:
             quirks = self.quirks_of(call) if call.options else self._quirks
             content = wire.text_content(request, call.model, quirks, stream=stream)
         return self._chat_body(request, call, stream=stream) if content is None else content

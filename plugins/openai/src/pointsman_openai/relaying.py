@@ -43,10 +43,14 @@ def of(provider: OpenAIProvider, request: Request, call: Call) -> Relaying:
     original, quirks = original_of(call), provider.quirks_of(call)
     headers = {name: original.headers[name] for name in _PASSED_ON if name in original.headers}
     match original.wire:
-        case "openai.chat":
+        case "openai.chat" if isinstance(request, ChatRequest):
+            wire.refuse(request, quirks)
             return Relaying(
                 path=provider.prefix + "/chat/completions",
-                write=lambda asked: _object(provider.chat_body(asked, call, stream=False)),
+                write=lambda asked: wire.chat_body(asked, call.model, quirks, stream=False),
+                configured=None
+                if provider.writes_as_we_do
+                else lambda asked: _object(provider.chat_body(asked, call, stream=False)),
                 read=provider.chat_answer,
                 events=partial(_events, provider, ChatDecoder),
                 headers=headers,

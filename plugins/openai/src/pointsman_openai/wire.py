@@ -142,7 +142,7 @@ def chat_body(
     Args: turns: makes the messages out of those that are all plain text.
     """
     if quirks.unsupported:
-        _refuse(request, quirks)
+        refuse(request, quirks)
     given, system = request.messages, quirks.system_role
     if system == "auto":
         system = "developer" if quirks.official and is_newer(model) else "system"
@@ -198,7 +198,7 @@ def _messages(given: Sequence[Message], system: str, quirks: Quirks) -> list[Bod
     return bodies
 
 
-def _refuse(request: ChatRequest, quirks: Quirks) -> None:
+def refuse(request: ChatRequest, quirks: Quirks) -> None:
     """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
     parts = set()
     if not isinstance(request.messages, TextMessages):

@@ -75,16 +75,18 @@ async def answer_to(served: Served, sent: bytes) -> bytes:
     try:
         writer.write(sent)
         async with asyncio.timeout(WITHIN):
-            return await _all(reader)
+            return await _all(reader, bare=sent.startswith(b"HEAD "))
+    except TimeoutError:
+        return b"HTTP/1.1 200 not within the time"
     except ConnectionError:
         return b""
     finally:
         writer.close()
 
 
-async def _all(reader: asyncio.StreamReader) -> bytes:
+async def _all(reader: asyncio.StreamReader, *, bare: bool) -> bytes:
     got = b""
-    while not _complete(got):
+    while not (_complete(got) or (bare and b"\r\n\r\n" in got)):
         more = await reader.read(65_536)
         if not more:
             break
@@ -129,7 +131,8 @@ async def test_none_of_a_hundred_attacks_gets_through(
         for attack in attacks:
             sent = attack.bytes if isinstance(attack.bytes, bytes) else attack.bytes(*session)
             answer = await answer_to(served[attack.at], sent)
-            if got_through(attack, answer) or upstream.requests:
+            asked = [each for each in upstream.requests if each.method == "POST"]  # and not for its models
+            if got_through(attack, answer) or asked:
                 got[f"{attack.at}: {attack.name}"] = answer
                 upstream.requests.clear()
 

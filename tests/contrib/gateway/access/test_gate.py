@@ -83,6 +83,22 @@ async def test_an_operator_without_a_key_needs_a_header_of_ours() -> None:
     assert await code(gate(), head(RELOAD, x_pointsman_csrf="1", origin="http://evil.example"), RELOAD) != ""
 
 
+async def test_a_body_declared_as_json_says_as_much_as_that_header() -> None:
+    pull = Route("POST", "/api/pull", handler, operator=True)
+    json = {"content_length": "2", "content_type": "application/json"}
+
+    assert await code(gate(), head(pull, **json), pull) == ""
+    assert await code(gate(), head(pull), pull) == "csrf"
+    assert await code(gate(), head(pull, **{**json, "content_type": "text/plain"}), pull) == "content_type"
+
+
+async def test_pages_that_may_ask_models_may_not_run_the_router() -> None:
+    at, page = gate(origins=["https://app.example.com"]), {"origin": "https://app.example.com"}
+
+    assert await code(at, head(CHAT, **page), CHAT) == ""
+    assert await code(at, head(RELOAD, x_pointsman_csrf="1", **page), RELOAD) == "origin_not_allowed"
+
+
 @pytest.mark.parametrize(
     "fields",
     [

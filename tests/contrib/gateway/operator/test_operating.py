@@ -304,3 +304,17 @@ def test_what_was_said_has_its_place_and_what_was_not_has_none(tmp_path: Path) -
     assert not any(each.startswith("timeouts") for each in said["origins"])
     assert said["values"]["timeouts"]["connect"] == 5.0
     assert "sk-secret-of-mine" not in str(said)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_caller_uses_counts_against_its_limit(simulator: Simulator, stream: bool) -> None:
+    keys = [{"name": "ci", "key": CI, "limits": {"tokens": "1/h"}}, KEYS[0]]
+    async with operated(simulator, headers={}, access={"keys": keys}) as (_, client, _deployment):
+        said = {**SAY, "stream": stream}
+        answers = [
+            await client.post("/v1/say", json=said, headers={"x-api-key": key, "x-request-id": "same"})
+            for key in (CI, CI, ROOT)
+        ]
+
+    assert [each.status_code for each in answers] == [200, 429, 200]
+    assert answers[1].json()["code"] == "caller_rate_limited"

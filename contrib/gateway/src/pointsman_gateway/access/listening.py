@@ -5,11 +5,8 @@ from __future__ import annotations
 from pointsman_gateway.access.peers import is_loopback
 from pointsman_gateway.access.settings import AccessSettings
 
-_LINES = """\
-gateway:
-  access:
-    keys:
-      - {name: me, key: "${POINTSMAN_KEY}", operator: true}   # a key: openssl rand -hex 32"""
+_LINE = 'access: {keys: [{name: me, key: "${POINTSMAN_KEY}", operator: true}]}'
+"""On one line: problems of a configuration have one each."""
 
 
 def refusal(host: str, access: AccessSettings | None) -> str | None:
@@ -21,8 +18,8 @@ def refusal(host: str, access: AccessSettings | None) -> str | None:
     if host == "" or is_loopback(host) or (access is not None and access.lets_somebody_in):
         return None
     return (
-        f"{host} can be reached from other machines, and nothing says who may ask. Say so:\n\n{_LINES}\n\n"
-        "or listen on 127.0.0.1, which takes no key"
+        f"{host} can be reached from other machines, and nothing says who may ask. Add to gateway: {_LINE}"
+        " (openssl rand -hex 32 makes a key), or listen on 127.0.0.1, which takes none"
     )
 
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from pointsman.plugin import Clock
+from pointsman.plugin import Clock, RequestEnded
 from pointsman_gateway.access.gate import Gate
 from pointsman_gateway.operator.journal import Journal
 from pointsman_gateway.operator.recent import Recent
@@ -36,6 +36,8 @@ class Operating:
         self._journal = Journal(router.listen, clock.wall, secrets.token_hex(4))
         self._recent = Recent(router.listen, kept)
         self.running = RunningRequests(clock.now)
+        self._now = clock.now
+        self._stop = router.listen(self._count_tokens, kinds=[RequestEnded])
 
     def mounted(self, settings: GatewaySettings) -> Mounted:
         """The operators' routes, for a gateway with `settings`."""
@@ -51,7 +53,14 @@ class Operating:
         surface = OperatorSurface(operated)
         return Mounted("operator", surface, surface.routes())
 
+    def _count_tokens(self, event: RequestEnded) -> None:
+        """What a request has used counts against the limit of its caller."""
+        usage = event.usage
+        if usage is not None and (source := self.running.source(event.request_id, event.caller)):
+            self._gate.limits.used(source, (usage.prompt or 0) + (usage.completion or 0), self._now())
+
     def close(self) -> None:
         """Listen no more."""
+        self._stop()
         self._journal.close()
         self._recent.close()

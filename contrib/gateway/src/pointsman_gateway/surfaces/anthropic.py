@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec.json import encode
-from msgspec.structs import replace
 
 from pointsman.plugin import (
-    Caller,
     ChatRequest,
     Original,
     ProblemDetails,
@@ -17,9 +15,9 @@ from pointsman.plugin import (
     SurfaceContext,
     SurfaceFactory,
     SurfaceRequest,
-    Understood,
     WholeReply,
 )
+from pointsman_gateway.efforts import as_it_can_think
 from pointsman_gateway.public_names import named
 from pointsman_gateway.token_counts import count_tokens
 from pointsman_wires import anthropic, model_list
@@ -41,7 +39,6 @@ class AnthropicSurface:
             Route("POST", "/v1/messages/count_tokens", self._count),
             Route("GET", "/v1/models", self._models, json=False),
             Route("GET", "/v1/models/{id:path}", self._model, json=False),
-            Route("GET", "/api/hello", self._hello, public=True, json=False),
         )
 
     def problem(self, problem: ProblemDetails) -> WholeReply:
@@ -50,7 +47,7 @@ class AnthropicSurface:
 
     async def _messages(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
         understood = anthropic.read(asked.body, request_id=asked.request_id, wall=self._wall())
-        return await self._calls.answer(asked, self._without_effort(understood, asked.caller))
+        return await self._calls.answer(asked, as_it_can_think(understood, self._catalogue, asked.caller))
 
     async def _count(self, asked: SurfaceRequest) -> WholeReply:
         understood = anthropic.read_count(asked.body, request_id=asked.request_id, wall=self._wall())
@@ -68,27 +65,6 @@ class AnthropicSurface:
 
     async def _model(self, asked: SurfaceRequest) -> WholeReply:
         return WholeReply(200, model_list.single(named(self._catalogue, asked.params["id"], asked.caller)))
-
-    async def _hello(self, _asked: SurfaceRequest) -> WholeReply:
-        """What some programs ask first, to see whether anybody is there."""
-        return WholeReply(200, encode({"message": "hello"}))
-
-    def _without_effort(self, understood: Understood, caller: Caller) -> Understood:
-        """`understood` without a word about thinking for a model that cannot.
-
-        Programs say how much is to be thought whatever the model, and others than Anthropic refuse that.
-        """
-        request = understood.request
-        assert isinstance(request, ChatRequest)
-        if request.reasoning_effort is None:
-            return understood
-        entry = self._catalogue.entry(request.model, caller)
-        if entry is None or "thinking" in entry.capabilities.can:
-            return understood
-        ignored = (
-            understood.ignored if request.reasoning_effort == "none" else (*understood.ignored, "thinking")
-        )
-        return replace(understood, request=replace(request, reasoning_effort=None), ignored=ignored)
 
 
 FACTORY = SurfaceFactory("anthropic", None, AnthropicSurface)

@@ -18,6 +18,7 @@ from pointsman.plugin import (
     Understood,
     WholeReply,
 )
+from pointsman_gateway.efforts import as_it_can_think
 from pointsman_gateway.model_operations import ModelOperations
 from pointsman_gateway.public_names import named, without_tag
 from pointsman_wires import ollama
@@ -91,6 +92,7 @@ class OllamaSurface:
         return await self._answer(asked, ollama.read_embeddings(self._given(asked)))
 
     async def _answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
+        understood = as_it_can_think(understood, self._catalogue, asked.caller)
         return await self._calls.answer(asked, understood)
 
     def _given(self, asked: SurfaceRequest) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pointsman_wires.members import items, mapping, text, text_or_none, wrong
 from pointsman_wires.unsaid import Unsaid
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+_TEXT_ROLES = ("user", "assistant", "system")
 _KNOWN = ("role", "content", "images", "thinking", "tool_calls", "tool_name", "tool_call_id", "name")
 _BEGINNINGS = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 """How the base64 of a picture begins, and what it is then."""
@@ -47,18 +48,28 @@ class _Pairs:
 def conversation(given: JsonObject, unsaid: Unsaid) -> Sequence[Message]:
     """The messages. Raises InvalidRequest that names the message and the member."""
     turns = items(given, "messages")
+    if (plain := _plain(turns)) is not None:
+        return plain
     pairs = _Pairs()
-    said = tuple(
+    return tuple(
         _message(mapping(turn, f"messages[{n}]"), f"messages[{n}]", pairs, unsaid)
         for n, turn in enumerate(turns)
     )
-    if all(_is_text(each) for each in said):
-        return TextMessages(tuple(each.role for each in said), tuple(each.text for each in said))
-    return said
 
 
-def _is_text(message: Message) -> bool:
-    return message == Message(message.role, message.content) and isinstance(message.content, str)
+def _plain(turns: list[Any]) -> TextMessages | None:
+    """Messages that all are a role and a text and nothing else; None of others."""
+    roles: list[Any] = []
+    texts: list[str] = []
+    for turn in turns:
+        if type(turn) is not dict or len(turn) != 2 or type(said := turn.get("content")) is not str:
+            return None
+        role = turn.get("role")
+        if role not in _TEXT_ROLES:
+            return None
+        roles.append(role)
+        texts.append(said)
+    return TextMessages(tuple(roles), tuple(texts))
 
 
 def _message(given: JsonObject, where: str, pairs: _Pairs, unsaid: Unsaid) -> Message:

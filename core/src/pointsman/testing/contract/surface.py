@@ -48,6 +48,7 @@ class CannedAsk(Struct, frozen=True, kw_only=True):
     stream: bool = False
     method: str = "POST"
     headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
 
 
 class SurfaceContract(Contract, terms=True):
@@ -145,7 +146,7 @@ class SurfaceContract(Contract, terms=True):
             for body in _variants(ask.body):
                 surface = self.make(host := SurfaceHost(_ANSWER, models=_MODELS))
                 try:
-                    served = await host.ask(ask.method, ask.path, body)
+                    served = await host.ask(ask.method, ask.path, body, query=ask.query)
                 except RequestError:  # then the gateway says why
                     continue
                 except Exception as error:
@@ -160,7 +161,7 @@ class SurfaceContract(Contract, terms=True):
             host = SurfaceHost(Unavailable("nobody minds the rain"), models=_MODELS)
             surface = self.make(host)
             said = _reply(surface.problem(_problem("invalid", "nobody minds the rain")))
-            served = await host.ask(ask.method, ask.path, ask.body, headers=ask.headers)
+            served = await _sent(host, ask)
             assert served.status == said.status, f"{ask.path}: it answers {served.status} in its place"
 
     # ── what it must not do ─────────────────────────────────────────────────────────────────────────
@@ -168,29 +169,29 @@ class SurfaceContract(Contract, terms=True):
     @rule("SURFACE-11", "Keys would stand in answers, and from there in logs and caches.")
     @on_virtual_loop
     async def test_no_credential_of_a_caller_stands_in_an_answer(self) -> None:
-        for method, path, body in self._everything():
+        for ask in self._everything():
             self.make(host := SurfaceHost(_ANSWER, models=_MODELS))
-            served = await _asked(host, method, path, body, Caller("somebody"))
+            served = await _asked(host, ask, Caller("somebody"))
             told = f"{served.fields!r} {served.body.decode('utf-8', 'replace')}"
-            assert _KEY not in told, f"{method} {path}: the answer holds the caller's credential"
+            assert _KEY not in told, f"{ask.method} {ask.path}: the answer holds the caller's credential"
 
     @rule("SURFACE-12", "Who may use one model would learn of all the others.")
     @on_virtual_loop
     async def test_nobody_learns_of_models_that_he_may_not_use(self) -> None:
-        for method, path, body in self._everything():
-            if method == "GET":
+        for ask in self._everything():
+            if ask.method == "GET":
                 self.make(host := SurfaceHost(_ANSWER, models=_MODELS))
                 caller = Caller("somebody", frozenset(_MODELS[:1]))
-                served = await _asked(host, method, path, body, caller)
-                assert _MODELS[1].encode() not in served.body, f"{path}: it names a model of others"
+                served = await _asked(host, ask, caller)
+                assert _MODELS[1].encode() not in served.body, f"{ask.path}: it names a model of others"
 
     @rule("SURFACE-13", "What is left at work goes on when nobody waits for it, and costs what it asks for.")
     @on_virtual_loop
     async def test_nothing_is_left_at_work(self) -> None:
         tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
-        for method, path, body in self._everything():
+        for ask in self._everything():
             self.make(host := SurfaceHost(_ANSWER, models=_MODELS))
-            await _asked(host, method, path, body, Caller("somebody"))
+            await _asked(host, ask, Caller("somebody"))
         left = [*(asyncio.all_tasks() - tasks), *(set(threading.enumerate()) - threads)]
         assert not left, f"still at work: {left!r:.300}"
 
@@ -205,10 +206,10 @@ class SurfaceContract(Contract, terms=True):
     async def _ask(self, ask: CannedAsk) -> tuple[Served, list[AskedCall]]:
         answer = _ANSWER
         self.make(host := SurfaceHost(answer, models=_MODELS))
-        served = await host.ask(ask.method, ask.path, ask.body, headers=ask.headers)
+        served = await _sent(host, ask)
         if [type(each.understood.request) for each in host.calls] == [EmbedRequest]:
             self.make(host := SurfaceHost(_VECTORS, models=_MODELS))
-            served = await host.ask(ask.method, ask.path, ask.body, headers=ask.headers)
+            served = await _sent(host, ask)
         assert len(host.calls) == 1, f"{ask.path}: it asked {len(host.calls)} times: {served.body!r:.200}"
         return served, host.calls
 
@@ -216,13 +217,12 @@ class SurfaceContract(Contract, terms=True):
         _, (call,) = await self._ask(ask)
         return call.understood
 
-    def _everything(self) -> Iterator[tuple[str, str, bytes]]:
+    def _everything(self) -> Iterator[CannedAsk]:
         """Whatever can be asked for without knowing more: the canned requests, and what takes no body."""
-        for ask in self.asks:
-            yield ask.method, ask.path, ask.body
+        yield from self.asks
         for route in self.make(SurfaceHost()).routes():
             if isinstance(route, Route) and route.method == "GET" and "{" not in route.path:
-                yield route.method, route.path, b""
+                yield CannedAsk(method=route.method, path=route.path, body=b"", model="", text="")
 
 
 def _problem(kind: Any, message: str = "no") -> ProblemDetails:
@@ -287,8 +287,15 @@ def _variants(body: bytes) -> Iterator[bytes]:
     yield json.dumps({**value, "member_that_nobody_knows": 1}).encode()
 
 
-async def _asked(host: SurfaceHost, method: str, path: str, body: bytes, caller: Caller) -> Served:
+async def _sent(host: SurfaceHost, ask: CannedAsk) -> Served:
+    return await host.ask(ask.method, ask.path, ask.body, query=ask.query, headers=ask.headers)
+
+
+async def _asked(host: SurfaceHost, ask: CannedAsk, caller: Caller) -> Served:
+    carriers = {**ask.headers, **_CARRIERS}
     try:
-        return await host.ask(method, path, body, headers=_CARRIERS, caller=caller)
+        return await host.ask(
+            ask.method, ask.path, ask.body, query=ask.query, headers=carriers, caller=caller
+        )
     except RequestError as error:
         return Served(400, error.message.encode(), "text/plain")

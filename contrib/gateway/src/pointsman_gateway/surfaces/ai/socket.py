@@ -23,20 +23,23 @@ class Conversation:
         self._socket = socket
         self._ask = ask
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: set[str] = set()
         self._count = 0
 
     async def run(self) -> None:
-        """Answer until the caller has gone."""
+        """Answer until the caller has gone, or does not read what it asked for."""
         try:
-            while (text := await self._socket.receive()) is not None:
-                await self._take(text)
-        finally:
-            for task in self._running.values():
-                task.cancel()
-            if self._running:
-                await asyncio.wait([*self._running.values()])
+            async with asyncio.TaskGroup() as calls:
+                try:
+                    while (text := await self._socket.receive()) is not None:
+                        await self._take(text, calls)
+                finally:
+                    for task in self._running.values():
+                        task.cancel()
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
 
-    async def _take(self, text: str) -> None:
+    async def _take(self, text: str, calls: asyncio.TaskGroup) -> None:
         try:
             said = jsonio.loads(text.encode("utf-8", "replace"))
         except ValueError:
@@ -54,18 +57,21 @@ class Conversation:
         elif len(self._running) >= AT_A_TIME:
             await self._fail(id, "too_many_calls", f"{AT_A_TIME} calls run on this connection")
         else:
-            self._begin(id, kind, said)
+            self._begin(id, kind, said, calls)
 
-    def _begin(self, id: str, kind: str, body: Mapping[str, Any]) -> None:
+    def _begin(self, id: str, kind: str, body: Mapping[str, Any], calls: asyncio.TaskGroup) -> None:
         self._count += 1
-        task = asyncio.create_task(self._answer(id, kind, body, self._count))
-        self._running[id] = task
-        task.add_done_callback(lambda _task: self._running.pop(id, None))
+        task = self._running[id] = calls.create_task(self._answer(id, kind, body, self._count))
+        task.add_done_callback(lambda _task: self._over(id))
+
+    def _over(self, id: str) -> None:
+        self._running.pop(id, None)
+        self._cancelled.discard(id)
 
     def _cancel(self, id: str) -> None:
-        task = self._running.get(id)
-        if task is not None:
-            task.cancel()
+        if id in self._running and id not in self._cancelled:
+            self._cancelled.add(id)
+            self._running[id].cancel()
 
     async def _answer(self, id: str, kind: str, body: Mapping[str, Any], number: int) -> None:
         try:
@@ -81,15 +87,16 @@ class Conversation:
             else:
                 await self._say(id, "error", _without(jsonio.loads(reply.body), "requestId"))
         except asyncio.CancelledError:
-            # The connection may be over, too: then nobody hears it.
-            await self._say(id, "done", {"finishReason": "cancelled"})
+            if id in self._cancelled:  # else the connection is over, too
+                await self._say(id, "done", {"finishReason": "cancelled"})
             raise
 
     async def _stream(self, reply: StreamReply) -> None:
         try:
             async for piece in reply.pieces:
-                for line in piece.decode().splitlines():
-                    await self._socket.send(line)
+                for line in piece.split(b"\n"):
+                    if line:
+                        await self._socket.send(line.decode())
         finally:
             await reply.pieces.aclose()  # type: ignore[attr-defined]  # those of `Calls` have it
 

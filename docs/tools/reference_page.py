@@ -35,6 +35,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Audit sinks": ("pointsman.audit",),
     "Transports": ("pointsman.transports",),
     "Surfaces": ("pointsman.surface",),
+    "State stores": ("pointsman.state", "pointsman.builtin.memory"),
     "Services": ("pointsman.service",),
     "Sections": ("pointsman.section", "pointsman.units"),
     "Dialects": ("pointsman.dialect",),

@@ -22,6 +22,7 @@ from pointsman.plugin import (
     DialectFactory,
     Guard,
     GuardFactory,
+    MemoryStore,
     NotReady,
     PointsmanError,
     PointsmanSpec,
@@ -38,6 +39,8 @@ from pointsman.plugin import (
     Service,
     ServiceFactory,
     SigningAuth,
+    StateFactory,
+    StateStore,
     Strategy,
     StrategyFactory,
     TransportFactory,
@@ -79,7 +82,7 @@ def raising(error: type[Exception]) -> Callable[..., Any]:
     return method
 
 
-def a_raising(error: type[Exception]) -> Callable[..., Any]:
+def a_raising(error: Exception | type[Exception]) -> Callable[..., Any]:
     async def method(*_args: Any) -> Any:
         raise error
 
@@ -138,9 +141,9 @@ def section(value: Any, *, installed: bool = True, starts: str | None = None) ->
 
 
 def transport(make: Callable[..., Any], **more: Any) -> Made:
-    here = {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key": "k", "transport": "told"}
+    here = {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key": "k", "transport": "outspoken"}
     given = {"providers": {"a": here}, "models": {"m": {"deployments": ["a/x"]}}}
-    return given, [offering("pointsman_transports", TransportFactory("told", None, make, **more))]
+    return given, [offering("pointsman_transports", TransportFactory("outspoken", None, make, **more))]
 
 
 class Raising(httpx.AsyncBaseTransport):
@@ -216,6 +219,26 @@ def selector(*, name: str = "by_length", default: str = "m", **members: Any) -> 
     return given, [Scripted(), offering("pointsman_selectors", factory)]
 
 
+def state(*, name: str = "outspoken", **members: Any) -> Made:
+    """A store in memory but for `members`; one without any method where `admit` is `...`."""
+    bases = (StateStore,) if members.get("admit") is ... else (MemoryStore,)
+    kind: Any = type("Wrong", bases, {each: made for each, made in members.items() if made is not ...})
+    given = config(queue=None, state=name)
+    given["providers"]["a"]["limits"] = {"requests": "9/min"}
+    factory = StateFactory(
+        "outspoken", None, lambda context: kind() if bases == (StateStore,) else kind(context.clock)
+    )
+    return given, [Scripted(), offering("pointsman_state_stores", factory)]
+
+
+async def takes_nothing_else(self: Any) -> Any:
+    return None
+
+
+async def says_yes(self: Any, admission: Any, /) -> Any:
+    return "yes"
+
+
 async def takes_two(self: Any, request: Any, candidates: Any) -> Any:
     return "m"
 
@@ -284,10 +307,10 @@ def auth(**members: Any) -> Made:
         "type": "openai",
         "base_url": "http://127.0.0.1:9/v1",
         "auth": {"type": "keys"},
-        "transport": "told",
+        "transport": "outspoken",
     }
     given = {"providers": {"a": here}, "models": {"m": {"deployments": ["a/x"]}}, "retry": "none"}
-    silent = TransportFactory("told", None, lambda _context: httpx.MockTransport(answer))
+    silent = TransportFactory("outspoken", None, lambda _context: httpx.MockTransport(answer))
     factory = AuthFactory("keys", BaseModel, lambda _context: kind())
     return given, [offering("pointsman_auth", factory), offering("pointsman_transports", silent)]
 
@@ -386,6 +409,13 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: selector(choose=picking("huge")),
         lambda: selector(choose=picking(None)),
         lambda: selector(default="huge"),
+    ),
+    "state.md": (
+        lambda: state(name="outspokn"),
+        lambda: state(admit=...),
+        lambda: state(admit=takes_nothing_else),
+        lambda: state(admit=a_raising(OSError("down")), renew=a_raising(OSError("down"))),
+        lambda: state(admit=says_yes),
     ),
     "openai-compatible.md": (
         lambda: openai(quirks={"max_token_field": "max_tokens"}),

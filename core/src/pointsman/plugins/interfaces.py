@@ -17,6 +17,7 @@ from pointsman.provider import Provider
 from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import RetryPolicy
 from pointsman.selector import Selector
+from pointsman.state import StateStore
 from pointsman.strategy import Strategy
 from pointsman.wire.retry_after import RateHeaders
 
@@ -55,6 +56,11 @@ INTERFACES = {
     "guard": _Interface(awaited=("before", "after"), plain=("stream",), whole=Guard),
     "selector": _Interface(awaited=("choose",), whole=Selector, own=("choose",)),
     "dialect": _Interface(plain=("matches", "read")),
+    "state": _Interface(
+        awaited=("admit", "settle", "renew", "publish", "watch", "aclose"),
+        whole=StateStore,
+        own=("admit", "settle", "renew", "publish", "watch"),
+    ),
     "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
 }

@@ -34,8 +34,8 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Selectors": ("pointsman.selector",),
     "Audit sinks": ("pointsman.audit",),
     "Transports": ("pointsman.transports",),
-    "Surfaces": ("pointsman.surface",),
     "State stores": ("pointsman.state", "pointsman.builtin.memory"),
+    "Surfaces": ("pointsman.surface", "pointsman.requests.parsing", "pointsman.resilience.token_estimate"),
     "Services": ("pointsman.service",),
     "Sections": ("pointsman.section", "pointsman.units"),
     "Dialects": ("pointsman.dialect",),
@@ -45,6 +45,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "HTTP: clients, answers, streams": ("pointsman.http",),
     "What many wires share": ("pointsman.wire", "pointsman._internal"),
     "Time and chance": ("pointsman.clock",),
+    "Rates": ("pointsman.resilience.rate_limit",),
     "For tests": ("pointsman.testing", "pointsman.build.contexts"),
     "Contracts": ("pointsman.testing.contract",),
 }

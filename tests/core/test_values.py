@@ -131,6 +131,7 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
         "Outgoing.headers",
         "Outgoing.url",
         "ProviderContext.base_url",
+        "Relaying.headers",
         "SurfaceRequest.body",
         "SurfaceRequest.headers",
         "SurfaceRequest.query",

@@ -34,6 +34,7 @@ KIND_OF = {
     "pointsman.strategies": "strategy",
     "pointsman.audit": "audit",
     "pointsman.guards": "guard",
+    "pointsman.surfaces": "surface",
 }
 
 

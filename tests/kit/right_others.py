@@ -23,6 +23,7 @@ from wrong_beside import Fresh, Keys, Lodger, Old, Sink
 from wrong_deciding import First, Forgetful, Thrice
 from wrong_offered import CommandTests, SectionTests, Spending, command
 from wrong_state import StoreTests
+from wrong_surface import Asks, Joins, Prompts
 from wrong_transport import Around
 
 from cases import right
@@ -429,3 +430,16 @@ class Front(StateStore):
         self.renew = behind.renew  # type: ignore[method-assign]
         self.publish = behind.publish  # type: ignore[method-assign]
         self.watch = behind.watch  # type: ignore[method-assign]
+
+
+# ── surfaces ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@right("It asks for plain completions.")
+class Completes(Prompts):
+    pass
+
+
+@right("It joins what came together, and says all of it again at the end.")
+class SaysItTwice(Asks):
+    writer = Joins

@@ -60,6 +60,7 @@ GROUPS = (
     "sections",
     "guards",
     "selectors",
+    "surfaces",
     "commands",
 )
 

@@ -135,12 +135,15 @@ class CallError(PointsmanError):
         request_id: ours; it stands in the audit log.
         upstream_request_id: the upstream's own id of the failed call, "" when it gave none.
         upstream_code: the upstream's own code of the error, "" when it gave none.
+        body: what the upstream said to a request that went on as its caller wrote it, where that is to
+            blame: JSON without our secrets and addresses; b"" for anything else.
         attempts: how many attempts the request had made by then.
         failures: what the attempts before this one ended with; () for none.
         budget_exhausted: another attempt would have been made, had the retry budget allowed it.
     """
 
     failures: tuple[FailedAttempt, ...] = ()
+    body: bytes = b""
     outcome: Outcome = Outcome.NEUTRAL
     """What it says about the deployment."""
     refusal: Refusal | None = None

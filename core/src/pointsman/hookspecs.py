@@ -23,6 +23,7 @@ from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
 from pointsman.state import StateFactory
 from pointsman.strategy import StrategyFactory
+from pointsman.surface import SurfaceFactory
 from pointsman.transports.factory import TransportFactory
 
 PROJECT = "pointsman"
@@ -73,6 +74,11 @@ class PointsmanSpec:
     @hookspec
     def pointsman_selectors(self) -> Sequence[SelectorFactory]:
         """What picks the model of a request. Entry-point group `pointsman.selectors`."""
+        return ()
+
+    @hookspec
+    def pointsman_surfaces(self) -> Sequence[SurfaceFactory]:
+        """APIs that callers speak to a gateway. Entry-point group `pointsman.surfaces`."""
         return ()
 
     @hookspec

@@ -40,9 +40,13 @@ _HOMES = {
     "pointsman.http.framing": "JsonLineFramer LineFramer MAX_LINE SseEvent SseFramer",
     "pointsman.http.headers": "bearer",
     "pointsman.http.provider_base": "HttpProvider PerOptions",
+    "pointsman.http.relaying": "Relaying original_of",
     "pointsman.original": "Original",
     "pointsman.provider": "Call Provider ProviderContext ProviderFactory",
+    "pointsman.requests.parsing": "chat_request embed_request generate_request",
+    "pointsman.resilience.rate_limit": "Gcra",
     "pointsman.resilience.retry_budget": "BudgetSettings",
+    "pointsman.resilience.token_estimate": "input_estimate",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
     "pointsman.section": "SectionFactory",
     "pointsman.selector": """
@@ -58,8 +62,9 @@ _HOMES = {
         StrategyFactory
     """,
     "pointsman.surface": """
-        SurfaceRequest Caller Calls FaultDomain ProblemDetails ProblemKind Route StreamReply Surface
-        SurfaceContext SurfaceFactory Understood WholeReply Writer
+        Caller Calls Capabilities Catalogue CatalogueEntry FaultDomain ProblemDetails ProblemKind Route
+        Socket SocketRoute StreamReply Surface SurfaceContext SurfaceFactory SurfaceRequest Tickets
+        Understood WholeReply Writer
     """,
     "pointsman.text_messages": "TextMessages",
     "pointsman.transports.factory": "TransportContext TransportFactory",

@@ -252,6 +252,8 @@ from pointsman.http.framing import (
 from pointsman.http.headers import bearer as bearer
 from pointsman.http.provider_base import HttpProvider as HttpProvider
 from pointsman.http.provider_base import PerOptions as PerOptions
+from pointsman.http.relaying import Relaying as Relaying
+from pointsman.http.relaying import original_of as original_of
 from pointsman.original import Original as Original
 from pointsman.provider import (
     Call as Call,
@@ -265,7 +267,12 @@ from pointsman.provider import (
 from pointsman.provider import (
     ProviderFactory as ProviderFactory,
 )
+from pointsman.requests.parsing import chat_request as chat_request
+from pointsman.requests.parsing import embed_request as embed_request
+from pointsman.requests.parsing import generate_request as generate_request
+from pointsman.resilience.rate_limit import Gcra as Gcra
 from pointsman.resilience.retry_budget import BudgetSettings as BudgetSettings
+from pointsman.resilience.token_estimate import input_estimate as input_estimate
 from pointsman.retry import (
     Failure as Failure,
 )
@@ -362,6 +369,15 @@ from pointsman.surface import (
     Calls as Calls,
 )
 from pointsman.surface import (
+    Capabilities as Capabilities,
+)
+from pointsman.surface import (
+    Catalogue as Catalogue,
+)
+from pointsman.surface import (
+    CatalogueEntry as CatalogueEntry,
+)
+from pointsman.surface import (
     FaultDomain as FaultDomain,
 )
 from pointsman.surface import (
@@ -372,6 +388,12 @@ from pointsman.surface import (
 )
 from pointsman.surface import (
     Route as Route,
+)
+from pointsman.surface import (
+    Socket as Socket,
+)
+from pointsman.surface import (
+    SocketRoute as SocketRoute,
 )
 from pointsman.surface import (
     StreamReply as StreamReply,
@@ -387,6 +409,9 @@ from pointsman.surface import (
 )
 from pointsman.surface import (
     SurfaceRequest as SurfaceRequest,
+)
+from pointsman.surface import (
+    Tickets as Tickets,
 )
 from pointsman.surface import (
     Understood as Understood,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from pydantic import BaseModel
 
-from pointsman.auth import Auth, Secret
+from pointsman.auth import Auth, Fixed, Secret
 from pointsman.context import Context
 from pointsman.errors import Unsupported
 from pointsman.original import Original
@@ -92,6 +92,18 @@ class Provider:
 
     def __init__(self, context: ProviderContext) -> None:
         self.name = context.name
+        self._maker: Auth | str = context.auth
+
+    @property
+    def mark(self) -> str:
+        """Tells reasoning that only this upstream can read from that of others; of name and credential."""
+        if not isinstance(self._maker, str):
+            from pointsman.wire.opaque import mark_of
+
+            auth = self._maker
+            secret = auth.current() if type(auth) is Fixed else None  # what is renewed is none that stays
+            self._maker = mark_of(self.name, "" if secret is None else secret.reveal())
+        return self._maker
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
         """The whole answer."""

@@ -36,7 +36,15 @@ from pointsman.requests.parsing import chat_request, embed_request, generate_req
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
 from pointsman.routing.snapshot import Snapshot, Upstream
-from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, Request
+from pointsman.types import (
+    ChatRequest,
+    ChatResponse,
+    EmbedRequest,
+    EmbedResponse,
+    GenerateRequest,
+    ModelInfo,
+    Request,
+)
 
 if TYPE_CHECKING:
     from cachetools import TTLCache
@@ -172,6 +180,10 @@ class Router:
         """
         if options or not isinstance(model, str):
             request, call_options = self._asked("chat", chat_request, model, messages, options)
+            if call_options.original is not None:
+                from pointsman.execution.relaying import RELAYED_CHAT
+
+                return await self._begin("chat", request, call_options).run(RELAYED_CHAT)
         else:  # as nearly all calls are: nothing more to read
             try:
                 request, call_options = ChatRequest(model, as_messages(messages)), DEFAULT
@@ -187,20 +199,36 @@ class Router:
         request, call_options = self._asked("stream", chat_request, model, messages, options)
         return ChatStream(lambda: self._begin("stream", request, call_options))
 
-    async def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
+    async def generate(self, model: str | GenerateRequest, prompt: str = "", **options: Any) -> ChatResponse:
         """A plain completion of `prompt`, where the upstream has one.
+
+        Args:
+            model: as of `chat`, or a complete GenerateRequest and nothing else.
 
         Options: the fields of `GenerateRequest` and of `CallOptions`. Raises: as `chat`.
         """
         request, call_options = self._asked("generate", generate_request, model, prompt, options)
+        if call_options.original is not None:
+            from pointsman.execution.relaying import RELAYED_GENERATE
+
+            return await self._begin("generate", request, call_options).run(RELAYED_GENERATE)
         return await self._begin("generate", request, call_options).run(GENERATE)
 
-    async def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
+    async def embed(
+        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Any
+    ) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`.
+
+        Args:
+            model: as of `chat`, or a complete EmbedRequest and nothing else.
 
         Options: the fields of `EmbedRequest` and of `CallOptions`. Raises: as `chat`.
         """
         request, call_options = self._asked("embed", embed_request, model, texts, options)
+        if call_options.original is not None:
+            from pointsman.execution.relaying import RELAYED_EMBED
+
+            return await self._begin("embed", request, call_options).run(RELAYED_EMBED)
         return await self._begin("embed", request, call_options).run(EMBED)
 
     def batch(
@@ -234,7 +262,10 @@ class Router:
         """The request that `read` makes of what a caller handed in, and how it is to be treated."""
         try:
             call_options, rest = split_options(options)
-            return read(model, given, rest), call_options
+            request, original = read(model, given, rest), call_options.original
+            if original is not None and original.request is model:  # which is as written until it is changed
+                call_options = replace(call_options, original=replace(original, request=request))
+            return request, call_options
         except InvalidRequest as error:
             # From its cause, not from itself: the caller sees one error, and what it was refused for.
             raise self._refused(operation, model, error) from error.__cause__
@@ -262,7 +293,7 @@ class Router:
 
     def _refused(self, operation: str, model: object, error: E, options: CallOptions = DEFAULT) -> E:
         """`error`, of a request that never came to an attempt: it is still one request, with one event."""
-        if isinstance(model, ChatRequest):
+        if isinstance(model, Request):
             model = model.model
         error.request_id = options.request_id or request_id(self._lifecycle.rng)
         self._events.report(
@@ -322,15 +353,9 @@ class Router:
         A provider that does not answer is left out here; `health` says why.
         """
         self._lifecycle.bind()
-        public = [
-            ModelInfo(name, capabilities=(), raw={"deployments": [each.id for each in pool.deployments]})
-            for name, pool in self._snapshot.pools.items()
-        ]
-        public += [
-            ModelInfo(name, capabilities=(), raw={"deployments": [], "of": list(each.selector.of)})
-            for name, each in self._snapshot.entrances.items()
-            if each.selector is not None
-        ]
+        from pointsman.status import public_models
+
+        public = public_models(self._snapshot)
         upstreams = self._snapshot.upstreams
         listed = await asyncio.gather(*map(self._list, upstreams, upstreams.values()))
         known = {each.id for each in public}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pointsman.config import ModelConfig
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
@@ -12,7 +13,7 @@ from pointsman.routing.pool import Pool
 from pointsman.routing.reasons import Reason
 from pointsman.routing.snapshot import Snapshot
 from pointsman.transports import name_of
-from pointsman.types import Request
+from pointsman.types import ModelInfo, Request
 
 
 def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
@@ -47,6 +48,26 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
         },
         "in_flight": snapshot.in_flight,
     }
+
+
+def public_models(snapshot: Snapshot) -> list[ModelInfo]:
+    """The public names, with what the configuration says that they can do."""
+    named: dict[str, dict[str, Any]] = {
+        name: {"deployments": [each.id for each in pool.deployments]} for name, pool in snapshot.pools.items()
+    }
+    for name, each in snapshot.entrances.items():
+        if each.selector is not None:
+            named[name] = {"deployments": [], "of": list(each.selector.of)}
+    return [_public(name, raw, snapshot.config.models.get(name)) for name, raw in named.items()]
+
+
+def _public(name: str, raw: dict[str, Any], configured: ModelConfig | None) -> ModelInfo:
+    if configured is None:  # a provider lists it
+        return ModelInfo(name, raw=raw)
+    said = configured.capabilities
+    if said.family is not None:
+        raw["family"] = said.family
+    return ModelInfo(name, context_window=said.context_length, capabilities=said.can or (), raw=raw)
 
 
 def explain(snapshot: Snapshot, request: Request, now: float) -> dict[str, Any]:

@@ -52,12 +52,14 @@ class Caller(Struct, frozen=True):
         models: the public names that may be asked for; None for all.
         operator: may run the router, too.
         labels: what records are to say of its calls.
+        source: what it goes back to, such as a key or an issuer; unlike names, of two callers never the same.
     """
 
     name: str = ""
     models: frozenset[str] | None = None
     operator: bool = False
     labels: Mapping[str, str] = {}
+    source: str = ""
 
     def may_use(self, model: str) -> bool:
         """Whether it may ask for `model`."""
@@ -98,6 +100,7 @@ class SurfaceRequest(Discreet, frozen=True):
         headers: by name in lower case.
         body: as it came; JSON that was found sound where the route expects it.
         request_id: ours, or the caller's own where that is fit.
+        secure: it came by TLS, as far as from whom we heard it is believed.
     """
 
     unshown = ("query", "headers", "body")
@@ -109,6 +112,7 @@ class SurfaceRequest(Discreet, frozen=True):
     body: bytes
     caller: Caller
     request_id: str
+    secure: bool = False
 
 
 class WholeReply(Struct, frozen=True):
@@ -195,13 +199,17 @@ class Calls(Protocol):
 
 
 Handler = Callable[[SurfaceRequest], Awaitable[WholeReply | StreamReply]]
+"""Answers one request. A CallError that it raises, such as InvalidRequest for a body that it cannot read,
+becomes a `Surface.problem`.
+"""
 
 
 class Route(Struct, frozen=True):
     """One thing that can be asked for.
 
     Attributes:
-        path: with `{name}` for one part of it and `{name:path}` for what may hold slashes.
+        path: with `{name}` for one part of it and `{name:path}` for what may hold slashes; either may stand
+            beside other text, as in `/models/{model:path}:ask`.
         operator: only for those who may run the router.
         public: for everybody, without a key.
         json: its body must be a JSON object.
@@ -217,22 +225,117 @@ class Route(Struct, frozen=True):
     aliases: Sequence[str] = ()
 
 
+class Socket(Protocol):
+    """One WebSocket, open for as long as its handler runs."""
+
+    async def receive(self) -> str | None:
+        """The next message; None when there will be no other, because the caller has gone."""
+
+    async def send(self, text: str) -> None:
+        """Send a message. Waits where the caller reads slowly; does nothing when it has gone."""
+
+    async def admit(self) -> ProblemDetails | None:
+        """Count one more request of the caller's, as each one over HTTP is; for each call of a model.
+
+        Returns: why the caller may not ask now; None when it may.
+        """
+
+
+SocketHandler = Callable[[SurfaceRequest, Socket], Awaitable[None]]
+"""Speaks with one caller over one WebSocket, which is closed when it returns. It is cancelled when the caller
+has gone and when the gateway shuts down; the request is that of the upgrade, with an empty body.
+"""
+
+
+class SocketRoute(Struct, frozen=True):
+    """A WebSocket that can be opened.
+
+    A path of a `Route` that is no `SocketRoute` as well answers an upgrade with 426. Browsers can send no
+    header with an upgrade: they send a ticket, in the query, and their `Origin` must be one that may ask.
+
+    Attributes: as of `Route`.
+    """
+
+    path: str
+    handler: SocketHandler
+    operator: bool = False
+    public: bool = False
+    aliases: Sequence[str] = ()
+
+
+class Tickets(Protocol):
+    """Credentials that are good for one WebSocket, soon."""
+
+    def issue(self, asked: SurfaceRequest) -> tuple[str, float]:
+        """A ticket, to be sent as `ticket` in the query, and for how many seconds it is good.
+
+        It stands for the credential of `asked`: who opens a WebSocket with it may do what that one may.
+        """
+
+
+class Capabilities(Struct, frozen=True):
+    """What a model can do.
+
+    Attributes:
+        can: of `completion`, `tools`, `vision`, `thinking`, `embedding` and `insert`, what applies, and
+            what else an upstream says.
+        context_length: tokens that question and answer may have together.
+        family: such as `llama`; "" where nobody knows.
+    """
+
+    can: Sequence[str] = ("completion",)
+    context_length: int = 8192
+    family: str = ""
+
+
+class CatalogueEntry(Struct, frozen=True):
+    """A model as surfaces list it.
+
+    Attributes:
+        name: the public name.
+        created: seconds since 1970 UTC: of the upstream's model, where it says, else of the gateway.
+        size_bytes: of its weights; 0 where nobody knows.
+        parameter_size, quantization: as an upstream says them, such as `8.0B` and `Q4_K_M`; "" for none.
+    """
+
+    name: str
+    capabilities: Capabilities
+    created: int
+    size_bytes: int = 0
+    parameter_size: str = ""
+    quantization: str = ""
+
+
+class Catalogue(Protocol):
+    """The models that can be asked for. It answers from memory, and knows each public name."""
+
+    def listed(self, caller: Caller) -> Sequence[CatalogueEntry]:
+        """Those that `caller` may ask for, in the order of the configuration."""
+
+    def entry(self, name: str, caller: Caller) -> CatalogueEntry | None:
+        """The one of that public name, or of a deployment's full one; None where `caller` may not ask."""
+
+
 class SurfaceContext(Context, frozen=True, kw_only=True, eq=False):
     """What a surface is made from.
 
     Attributes:
         router: for what `calls` does not do, such as management; not before the first request.
         calls: what routes requests.
+        catalogue: the models that there are.
+        tickets: with which browsers open a `SocketRoute`.
     """
 
     router: Router
     calls: Calls
+    catalogue: Catalogue
+    tickets: Tickets
 
 
 class Surface(Protocol):
     """One API."""
 
-    def routes(self) -> Sequence[Route]:
+    def routes(self) -> Sequence[Route | SocketRoute]:
         """All that can be asked for; called once."""
 
     def problem(self, problem: ProblemDetails) -> WholeReply:
@@ -240,8 +343,13 @@ class Surface(Protocol):
 
 
 class SurfaceFactory(Struct, frozen=True):
-    """What a surface plugin offers: `make` returns a `Surface`, and opens nothing."""
+    """What a surface plugin offers: `make` returns a `Surface`, and opens nothing.
+
+    Attributes:
+        prefix: what stands before its paths where the configuration names nothing else.
+    """
 
     name: str
     settings: type[BaseModel] | None
     make: Callable[[SurfaceContext], Surface]
+    prefix: str = ""

@@ -21,7 +21,15 @@ from pointsman.execution.stream import ChatStream
 from pointsman.loop_thread import Engine, Handover
 from pointsman.requests.messages import Messages
 from pointsman.router import Router
-from pointsman.types import ChatRequest, ChatResponse, EmbedResponse, ModelInfo, StreamEvent
+from pointsman.types import (
+    ChatRequest,
+    ChatResponse,
+    EmbedRequest,
+    EmbedResponse,
+    GenerateRequest,
+    ModelInfo,
+    StreamEvent,
+)
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Event | Progress)
@@ -114,11 +122,13 @@ class SyncRouter:
         """As `Router.stream`, to be used with `with` and iterated over with `for`."""
         return SyncStream(self, self._router.stream(model, messages, **options))
 
-    def generate(self, model: str, prompt: str, **options: Any) -> ChatResponse:
+    def generate(self, model: str | GenerateRequest, prompt: str = "", **options: Any) -> ChatResponse:
         """As `Router.generate`."""
         return self._run(self._router.generate(model, prompt, **options))
 
-    def embed(self, model: str, texts: str | Sequence[str], **options: Any) -> EmbedResponse:
+    def embed(
+        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Any
+    ) -> EmbedResponse:
         """As `Router.embed`."""
         return self._run(self._router.embed(model, texts, **options))
 

@@ -387,3 +387,32 @@ def test_usage_that_was_counted_before_the_break_is_in_the_error() -> None:
     ]
     assert response.usage == Usage(prompt=3, completion=9)
     assert (response.finish_reason, response.native_finish_reason) == ("tool_calls", "tool_use")
+
+
+def test_a_batch_is_what_one_read_brought_and_the_last_one_is_empty() -> None:
+    class InTwo:
+        upstream_request_id = ""
+
+        def __init__(self) -> None:
+            self._reads = [[TextDelta("a"), TextDelta("b")], [], [TextDelta("c"), Finished()]]
+
+        async def next(self, until: float) -> list[StreamEvent] | None:
+            return self._reads.pop(0) if self._reads else None  # type: ignore[return-value]
+
+        def abort(self) -> None: ...
+
+        async def aclose(self) -> None: ...
+
+    async def in_two(_request: object, _call: object) -> InTwo:
+        return InTwo()
+
+    async def main() -> None:
+        async with router(Scripted(), config("a")) as r:
+            r.provider("a").stream = in_two
+            async with r.stream("m", "hi") as stream:
+                assert await stream.batch() == [TextDelta("a"), TextDelta("b")]
+                assert await stream.batch() == [TextDelta("c"), Finished()]
+                assert [type(event) for event in await stream.batch()] == [Done]
+                assert await stream.batch() == []
+
+    run(main())

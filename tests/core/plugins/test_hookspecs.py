@@ -21,7 +21,7 @@ from pointsman.plugin import PointsmanSpec, Secret, TransportFactory, hookimpl
 from pointsman.plugins.interfaces import INTERFACES
 from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
-from pointsman.testing import Contexts, Scripted
+from pointsman.testing import Contexts, Scripted, SurfaceHost
 from pointsman.testing.contract import Contract
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -74,12 +74,12 @@ def test_the_pages_have_an_example_of_each_kind_that_offers_what_its_hook_should
         assert plugins.get(kind, info.name) is not None
 
 
-@pytest.mark.parametrize("kind", KINDS.keys() - NOTHING_MADE)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - NOTHING_MADE))
 def test_what_a_factory_of_each_kind_makes_is_checked(kind: str) -> None:
     assert kind in INTERFACES
 
 
-@pytest.mark.parametrize("kind", KINDS.keys() - NOTHING_MADE)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - NOTHING_MADE))
 def test_a_plugin_of_each_kind_can_be_tested_against_a_contract_that_the_pages_name(kind: str) -> None:
     contract = getattr(pointsman.testing.contract, f"{kind.capitalize()}Contract", None)
 
@@ -170,6 +170,18 @@ async def test_the_selector_of_the_example_sends_what_is_long_to_the_last_model(
         ("m", "at most 3 words"),
         ("n", "more than 3 words"),
     ]
+
+
+async def test_the_surface_of_the_example_answers_in_plain_text() -> None:
+    (factory,) = example("pointsman_surfaces").pointsman_surfaces()
+    host = SurfaceHost()
+    host.make(factory, factory.settings(at="/ask"))
+
+    said = await host.ask("POST", "/ask", b'{"model": "small", "question": "Rain?", "stream": true}')
+    refused = await host.ask("POST", "/ask", b'{"model": "small"}')
+
+    assert (said.status, said.body) == (200, b"It is raining.")
+    assert (refused.status, refused.body) == (400, b"'question' is missing, or no text")
 
 
 async def test_the_sink_of_the_example_tells_how_requests_ended(caplog: pytest.LogCaptureFixture) -> None:

@@ -247,6 +247,8 @@ async def generator(*_: Any) -> Any:
         ("provider", changed(Provider(type("C", (), {"name": "a"})()), stream=generator), "is a generator"),  # type: ignore[arg-type]
         ("provider", changed(Provider(type("C", (), {"name": "a"})())), "which has no `name`: call super"),  # type: ignore[arg-type]
         ("provider", changed(Provider(type("C", (), {"name": "a"})()), name="a", endpoint="http://x"), "whose `endpoint` is a str"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a"})()), name="a", wires="openai.chat"), "whose `wires` are no sequence of names"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a"})()), name="a", wires=None), "whose `wires` are no sequence of names"),  # type: ignore[arg-type]
         ("provider", at(base_url=None), "whose `endpoint.base_url` is a NoneType; expected text"),
         ("provider", at(headers="x-a: b"), "whose `endpoint.headers` is a str; expected a mapping of text"),
         ("provider", at(headers={"x-a": 1}), "whose `endpoint.headers` has a int for 'x-a'; expected text"),

@@ -10,10 +10,10 @@ import httpx
 from proving import Given, Setting, ask, listen, proves
 
 from pointsman import Router
-from pointsman.plugin import PointsmanSpec, hookimpl
+from pointsman.plugin import Original, PointsmanSpec, hookimpl
 from pointsman.testing import CannedReply, ReplayTransport, run
 from pointsman.transports.factory import TransportFactory
-from pointsman.types import Message, Tool
+from pointsman.types import ChatRequest, Message, Tool
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
@@ -218,6 +218,19 @@ def in_that_field_earlier_reasoning_goes_back(setting: Setting) -> None:
 def it_is_sent_in_its_header(setting: Setting) -> None:
     name = f"openai-{setting.key.rpartition('.')[2]}"
     assert [head(setting, each, name) for each in (None, "one", "two")] == [None, "one", "two"]
+
+
+@proves("provider:openai.responses")
+def requests_in_the_responses_api_go_on_as_they_came(setting: Setting) -> None:
+    request = ChatRequest("m", [Message.user("hi")])
+    original = Original("openai.responses", b'{"model":"m","input":"hi"}', request)
+    official = at("openai", base_url="https://api.openai.com/v1")
+    for value, base, member in (
+        (True, None, "input"), (False, None, "messages"), (None, None, "messages"), (None, official, "input"),
+    ):  # fmt: skip
+        found = sent(setting, value, base=base, original=original).body
+        assert found is not None
+        assert member in found
 
 
 @proves("provider:openai.key_header")

@@ -33,6 +33,7 @@ from pointsman.testing.contract import (
     SelectorContract,
     ServiceContract,
     StrategyContract,
+    SurfaceContract,
     TransportContract,
     rules_of,
 )
@@ -44,7 +45,7 @@ Install = Callable[[str], dict[str, str]]
 OF_THE_PAGES = (
     "pointsman_acme", "pointsman_echo", "pointsman_lightest", "pointsman_spending", "pointsman_backends",
     "pointsman_once", "pointsman_tally", "pointsman_told", "pointsman_hello", "pointsman_owners",
-    "pointsman_hide", "pointsman_by_length", "pointsman_keys",
+    "pointsman_hide", "pointsman_by_length", "pointsman_keys", "pointsman_plain",
 )  # fmt: skip
 
 
@@ -249,6 +250,7 @@ async def test_the_service_of_the_page_lives_with_its_router(install: Install, t
         ("pointsman-backends", DialectContract),
         ("pointsman-hide", GuardContract),
         ("pointsman-by-length", SelectorContract),
+        ("pointsman-plain", SurfaceContract),
         ("pointsman-owners", SectionContract),
         ("pointsman-hello", CommandContract),
     ],

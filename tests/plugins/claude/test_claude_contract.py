@@ -23,6 +23,7 @@ from pointsman.testing.contract import (
     CannedStream,
     ProviderContract,
 )
+from pointsman.testing.contract.subject import PROMPT
 from pointsman.types import Audio, ChatRequest, EmbedRequest, GenerateRequest, Message, ToolCall, Usage
 from pointsman_claude import plugin
 
@@ -74,6 +75,9 @@ USAGE = Usage(prompt=14, completion=6, cached=4, cache_write=0)
 
 class TestClaude(ProviderContract):
     (factory,) = plugin.pointsman_providers()
+    relays: ClassVar = {
+        "anthropic": {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 9, "top_k": 3}
+    }
     settings: ClassVar = {"beta": ["some-beta-2026-01-01"], "workspace": "wrk_1"}
     model = "claude-sonnet-4-5"
     chat_ok = CannedChat(body=CHAT, text="The sky is blue", reasoning="Rayleigh.", usage=USAGE)

@@ -22,6 +22,7 @@ from pointsman.testing.contract import (
     CannedStream,
     ProviderContract,
 )
+from pointsman.testing.contract.subject import PROMPT
 from pointsman.types import ChatRequest, EmbedRequest, File, Message, Tool, ToolCall, Usage
 from pointsman_localai import plugin
 
@@ -39,6 +40,7 @@ def refusal(name: str, kind: type[CallError], retry_after: float | None = None) 
 
 class TestLocalAI(ProviderContract):
     (factory,) = plugin.pointsman_providers()
+    relays: ClassVar = {"openai.chat": {"messages": [{"role": "user", "content": PROMPT}], "grammar": "a"}}
     model = "qwen3-4b"
     chat_ok = CannedChat(
         body=body("017-chat"),

@@ -23,6 +23,7 @@ from pointsman.testing.contract import (
     CannedStream,
     ProviderContract,
 )
+from pointsman.testing.contract.subject import PROMPT
 from pointsman.testing.replay import CannedReply
 from pointsman.types import (
     ChatRequest,
@@ -68,6 +69,13 @@ def chat(**more: object) -> ChatRequest:
 
 class TestOllama(ProviderContract):
     (factory,) = plugin.pointsman_providers()
+    relays: ClassVar = {  # with what `settings` fill in
+        "ollama": {
+            "messages": [{"role": "user", "content": PROMPT}],
+            "keep_alive": "10m",
+            "options": {"num_ctx": 8192, "novelty": 1},
+        }
+    }
     settings: ClassVar = {"keep_alive": "10m", "options": {"num_ctx": 8192}}
     model = "qwen3:4b"
     chat_ok = CannedChat(

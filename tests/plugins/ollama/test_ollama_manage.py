@@ -71,6 +71,16 @@ async def test_a_pull_sends_nothing_before_its_first_step_and_can_be_left() -> N
     assert [step async for step in pull] == []
 
 
+async def test_a_model_is_made_of_what_is_said_and_tells_its_steps() -> None:
+    transport = Scripted([(200, lines(STEPS[0], STEPS[-1]))])
+
+    steps = [step.status async for step in made(transport).create("mine", **{"from": "base", "system": "s"})]
+
+    assert steps == ["pulling manifest", "success"]
+    assert transport.requests[0].url.path == "/api/create"
+    assert transport.sent() == {"from": "base", "system": "s", "model": "mine", "stream": True}
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [

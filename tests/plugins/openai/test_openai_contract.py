@@ -25,6 +25,7 @@ from pointsman.testing.contract import (
     CannedStream,
     ProviderContract,
 )
+from pointsman.testing.contract.subject import PROMPT
 from pointsman.types import ChatRequest, Image, Message, ToolCall, Usage
 from pointsman_openai import plugin
 
@@ -61,6 +62,7 @@ def refusal(name: str, kind: type[CallError], retry_after: float | None = None) 
 
 class TestOpenAI(ProviderContract):
     (factory,) = plugin.pointsman_providers()
+    relays: ClassVar = {"openai.chat": {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 9}}
     settings: ClassVar = {"organization": "org-1"}
     base_url = "https://api.openai.com/v1"
     model = "gpt-5-mini"

@@ -22,7 +22,16 @@ from pointsman.errors import (
 )
 from pointsman.provider import Call
 from pointsman.text_messages import TextMessages
-from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Message
+from pointsman.types import (
+    ChatRequest,
+    EmbedRequest,
+    GenerateRequest,
+    Image,
+    Message,
+    Text,
+    Tool,
+    ToolCall,
+)
 from pointsman_openai import OpenAIProvider, OpenAISettings, plugin
 
 HELLO = ChatRequest("public", (Message.user("hello"),))
@@ -310,3 +319,49 @@ def test_the_plugin_offers_one_type_of_its_entry_points_name() -> None:
     (factory,) = plugin.pointsman_providers()
     assert (factory.name, factory.needs_key, factory.key_variable) == ("openai", True, "OPENAI_API_KEY")
     assert factory.default_base_url == "https://api.openai.com/v1"
+
+
+async def test_openai_counts_the_tokens_of_a_prompt() -> None:
+    upstream = Scripted([(200, {"object": "response.input_tokens", "input_tokens": 42})])
+    asked = ChatRequest(
+        "gpt-5",
+        (
+            Message.system("be brief"),
+            Message.user((Text("see"), Image(url="https://a.example/b.png"))),
+            Message.assistant(tool_calls=(ToolCall("c1", "f", "{}"),)),
+            Message.tool("c1", "4"),
+        ),
+        tools=(Tool("f"),),
+        temperature=0.5,
+    )
+
+    assert await made(upstream, base_url=None).count_tokens(asked) == 42
+
+    assert str(upstream.requests[0].url) == "https://api.openai.com/v1/responses/input_tokens"
+    assert upstream.sent() == {
+        "model": "gpt-5",
+        "input": [
+            {"role": "system", "content": "be brief"},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "see"},
+                    {"type": "input_image", "image_url": "https://a.example/b.png", "detail": "auto"},
+                ],
+            },
+            {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "4"},
+        ],
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}],
+    }
+
+
+async def test_only_openai_itself_counts() -> None:
+    with pytest.raises(Unsupported, match="counts tokens"):
+        await made(Scripted([])).count_tokens(HELLO)
+
+
+@pytest.mark.parametrize("answer", [{}, {"input_tokens": "42"}])
+async def test_an_answer_without_a_count_is_malformed(answer: Any) -> None:
+    with pytest.raises(BadResponse, match="input_tokens"):
+        await made(Scripted([(200, answer)]), base_url=None).count_tokens(HELLO)

@@ -150,7 +150,7 @@ def _nothing(_number: int, _frame: object) -> None:
 
 
 def default_model(router: Router) -> str:
-    """The first configured model. Raises Failed (2) when there is none."""
-    for name in router.config.public_models():
+    """The model for who names none. Raises Failed (2) when there is none."""
+    if (name := router.config.model_by_default) is not None:
         return name
     raise Failed("the configuration has no model; add one under `models`", code=USAGE)

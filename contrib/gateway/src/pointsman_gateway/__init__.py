@@ -1,1 +1,7 @@
-"""The router behind an HTTP address, for programs in any language."""
+"""The router behind an HTTP address."""
+
+from pointsman_gateway.plugin import GatewayPlugin
+
+__all__ = ["GatewayPlugin", "plugin"]
+
+plugin = GatewayPlugin()

@@ -21,6 +21,7 @@ from pointsman.selector import Ask, SelectorContext
 from pointsman.service import ServiceContext
 from pointsman.state import StateContext
 from pointsman.strategy import ConfiguredMember, RichMember, StrategyContext
+from pointsman.surface import Calls, Catalogue, SurfaceContext, Tickets
 from pointsman.transports.factory import TransportContext
 from pointsman.transports.options import TransportOptions, TransportUnavailable
 
@@ -114,6 +115,20 @@ class Contexts:
         common = self._common("selector", type, settings)
         chosen = models[0] if default is None else default
         return SelectorContext(**common, model=model, models=tuple(models), default=chosen, ask=ask)
+
+    def surface(
+        self,
+        type: str,
+        settings: Any = None,
+        *,
+        router: Any,
+        calls: Calls,
+        catalogue: Catalogue,
+        tickets: Tickets,
+    ) -> SurfaceContext:
+        """That of a surface of a gateway in front of `router`."""
+        common = self._common("surface", type, settings)
+        return SurfaceContext(**common, router=router, calls=calls, catalogue=catalogue, tickets=tickets)
 
     def service(self, type: str, settings: Any = None, *, router: Any, scrub: Scrub) -> ServiceContext:
         """That of a service of `router`."""

@@ -87,14 +87,18 @@ class Factories:
     def configured(self, kind: str, named: Named, path: KeyPath) -> tuple[Any, BaseModel | None] | None:
         """The factory `named.type` of that kind and its settings, if it has any; None with problems."""
         factory = self.offered(kind, named.type, (*path, "type"))
-        if factory is None:
-            return None
+        return None if factory is None else self.with_settings(factory, named.settings, path)
+
+    def with_settings(
+        self, factory: Any, given: Mapping[str, Any], path: KeyPath
+    ) -> tuple[Any, BaseModel | None] | None:
+        """`factory` and what it is to be given, if it has any settings; None with problems."""
         if factory.settings is not None:
-            settings = self.validated(factory.settings, named.settings, path)
+            settings = self.validated(factory.settings, given, path)
             return None if settings is None else (factory, settings)
-        if named.settings:
-            place = (*path, next(iter(named.settings)))
-            self._draft.found.append(Finding(place, f"{named.type} takes no settings", at_key=True))
+        if given:
+            place = (*path, next(iter(given)))
+            self._draft.found.append(Finding(place, f"{factory.name} takes no settings", at_key=True))
             return None
         return factory, None
 

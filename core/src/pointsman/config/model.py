@@ -66,6 +66,10 @@ class Config(Open):
     models: dict[ModelName, ModelConfig] = setting(
         default_factory=dict, description="what callers can ask for, by public name"
     )
+    default_model: ModelName | None = setting(
+        default=None,
+        description="for callers of the gateway and commands that name none; without it the first",
+    )
     strategy: Named = setting(
         default=Named.model_construct(type="round_robin"), description="how models that name none choose"
     )
@@ -329,6 +333,11 @@ class Config(Open):
             return made if model is not None and isinstance(made, model) else None
         found += [structs.replace(each, path=(*path, *each.path)) for each in wrong]
         return None
+
+    @property
+    def model_by_default(self) -> str | None:
+        """The public name for callers that name none; None where there is no model at all."""
+        return self.default_model or next(iter(self.public_models()), None)
 
     def public_models(self) -> dict[str, ModelConfig]:
         """Every public name: those under `models`, then those that providers list."""

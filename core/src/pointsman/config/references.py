@@ -32,6 +32,7 @@ def reference_findings(
         *_disagreements(providers, models),
         *_wrong_limits(providers, models, _names(data, "limits")),
         *_wrong_fallbacks(models, model_names),
+        *_wrong_default(data, model_names),
         *_loops(models),
     ]
 
@@ -163,6 +164,13 @@ def _wrong_fallbacks(models: Mapping[str, ModelConfig], names: Set[str]) -> Iter
 
 def _other(fallback: str, names: Set[str], name: str) -> str | None:
     return did_you_mean(fallback, names - {name}, what="configured")
+
+
+def _wrong_default(data: Mapping[str, Any], known: Set[str]) -> Iterator[Finding]:
+    name = data.get("default_model")
+    if isinstance(name, str) and name not in known:
+        hint = partial(did_you_mean, name, known, what="configured")
+        yield Finding(("default_model",), f"no model is named {name!r}", hint)
 
 
 def _loops(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:

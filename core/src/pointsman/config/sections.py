@@ -317,6 +317,22 @@ class FallbackConfig(Section):
         return _or_text(super().__get_pydantic_json_schema__(core, handler))
 
 
+class CapabilityConfig(Section):
+    """What a model can do, as callers are told where upstreams do not say it, or say it wrongly."""
+
+    can: list[Literal["completion", "tools", "vision", "thinking", "embedding", "insert"]] | None = setting(
+        default=None,
+        description="of `completion`, `tools`, `vision`, `thinking`, `embedding`, `insert`, what it can do",
+    )
+    context_length: Count | None = setting(
+        default=None,
+        ge=1,
+        description="how long question and answer may be together",
+        json_schema_extra={"unit": "tokens"},
+    )
+    family: Word | None = setting(default=None, description="its kin, such as `llama`")
+
+
 class ModelConfig(Section):
     """One public name: the deployments behind it, how to choose among them, and what follows them."""
 
@@ -369,6 +385,10 @@ class ModelConfig(Section):
     require: RuleMap = setting(
         default_factory=dict,
         description="labels that a deployment must carry to get a call, fallbacks too: `{local: true}`",
+    )
+    capabilities: CapabilityConfig = setting(
+        default=CapabilityConfig.model_construct(),
+        description="what lists of models say of it, in place of what is known otherwise",
     )
 
     @property

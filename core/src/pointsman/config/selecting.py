@@ -12,7 +12,7 @@ from pointsman.config.problems import KeyPath
 from pointsman.config.sections import ModelConfig, ProviderConfig
 
 _OF_SELECTORS = ("of", "default", "select_within")
-_BESIDE = frozenset(("selector", *_OF_SELECTORS, "guards", "timeouts"))
+_BESIDE = frozenset(("selector", *_OF_SELECTORS, "guards", "timeouts", "capabilities"))
 """What a model with a selector can say; all else is for those that it picks."""
 
 

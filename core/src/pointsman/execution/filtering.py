@@ -10,7 +10,7 @@ from pointsman._internal.plugin_errors import OWN
 from pointsman.execution.guards_at_work import GuardAtWork, Wrong, failed
 from pointsman.guard import StreamFilter
 from pointsman.routing.entrance import ConfiguredGuard
-from pointsman.types import Done, Finished, StreamEvent, TextDelta
+from pointsman.types import Done, Finished, Relayed, StreamEvent, TextDelta
 from pointsman.wire.assembly import Assembly
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Filters:
         """What the caller gets for `events`. Raises: Refused, PluginError."""
         if not self._filters:
             return list(events)
-        passing = list(events)
+        # Frames as they came say what the filters may have something against.
+        passing = [event for event in events if not isinstance(event, Relayed)]
         for each in self._filters:
             passing = [out for event in passing for out in self._fed(each, event)]
         self._ending += [event for event in passing if isinstance(event, Finished)]
@@ -128,7 +129,7 @@ def wrong_events(out: Any, given: Sequence[StreamEvent]) -> Wrong:
     for event in out:
         if event in given or (type(event) is TextDelta and type(event.text) is str):
             continue
-        if not isinstance(event, StreamEvent) or isinstance(event, Done):
+        if not isinstance(event, StreamEvent) or isinstance(event, Done | Relayed):
             return f"gave a {type(event).__name__}, expected events of an answer"
         try:
             Assembly().add(event)

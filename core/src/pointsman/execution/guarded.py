@@ -15,7 +15,7 @@ from pointsman.execution.accounting import end_request, fail_request
 from pointsman.execution.execution import Execution, Operation
 from pointsman.execution.filtering import Filters
 from pointsman.execution.guarded_stream import AnsweredStream, FilteredAttempt
-from pointsman.execution.guards_at_work import GuardAtWork, Response, after, before
+from pointsman.execution.guards_at_work import GuardAtWork, Response, after, before, says_the_same
 from pointsman.execution.retry_state import NO_FAILURES
 from pointsman.execution.selecting import select
 from pointsman.execution.stream_attempt import StreamAttempt
@@ -54,8 +54,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
         else:
             result, answer = answered.result, own_answer(self, answered)
         with _ended(self):
-            for each in reversed(self.passed):
-                answer = await after(self, each, answer)
+            answer = await self._leave(answer)
         end_request(self, result)
         return cast("T", answer)
 
@@ -91,6 +90,18 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
                 return answered
         self._route(model)
         return None
+
+    async def _leave(self, answer: Response) -> Response:
+        """The answer as the guards let it go out; as it was written only where they changed nothing."""
+        relayed, given = answer.relayed, answer
+        if relayed and self.passed:
+            given = replace(answer, relayed=b"")  # what they keep may be another caller's answer one day
+        left = given
+        for each in reversed(self.passed):
+            left = await after(self, each, left)
+        if left is given:
+            return answer
+        return replace(left, relayed=relayed) if relayed and says_the_same(given, left) else left
 
     async def _pass(self, guards: Sequence[ConfiguredGuard]) -> Answered | None:
         options = self.options
@@ -166,7 +177,7 @@ def begin_guarded(
 def own_answer(execution: Execution, answered: Answered) -> Response:
     """The answer that a guard had, as that to this request: a copy, for others may get it too."""
     response, id = answered.response, execution.request_id
-    changes: dict[str, Any] = {"deployment": "", "attempts": 0, "request_id": id}
+    changes: dict[str, Any] = {"deployment": "", "attempts": 0, "request_id": id, "relayed": b""}
     if "id" in response.__struct_fields__ and getattr(response, "id", "") in ("", response.request_id):
         changes["id"] = id
     return replace(response, **changes)

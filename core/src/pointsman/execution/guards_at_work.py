@@ -206,6 +206,12 @@ SAID = ("text", "reasoning", "reasoning_blocks", "refusal", "tool_calls", "extra
 """What of an answer its events say, and its `raw`, and what guards may change."""
 
 
+def says_the_same(response: Response, given: Response) -> bool:
+    """Whether `given`, which guards made of `response`, is the same answer."""
+    names = [name for name in response.__struct_fields__ if name not in ("raw", "relayed")]
+    return all(getattr(given, name) == getattr(response, name) for name in names)
+
+
 def without_old_raw(response: R, given: R) -> R:
     """`given`, without what the upstream sent where a guard changed what that says."""
     if given is response or given.raw is None or given.raw is not response.raw:

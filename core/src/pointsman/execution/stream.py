@@ -133,6 +133,16 @@ class ChatStream:
             broken = None  # else the frame that it holds would hold it, and with it the caller's stream
         return attempt.ready.popleft()
 
+    async def batch(self) -> list[StreamEvent]:
+        """The events that one read brought, in order; none at the end of the stream. Raises: as a step."""
+        try:
+            events = [await self.__anext__()]
+        except StopAsyncIteration:
+            return []
+        events += self._ready
+        self._ready.clear()
+        return events
+
     async def aclose(self) -> None:
         """End the call if it still runs: the connection is closed at once and the lease given back.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 
 from pointsman._internal.plugin_errors import OWN, is_own
@@ -113,7 +113,7 @@ class StreamAttempt:
         try:
             asked = request.with_defaults(deployment.defaults)
             with time.until(until, late):
-                self.source = source = await deployment.provider.stream(asked, self._call)
+                self.source = source = await self._opened(asked)
             while True:
                 # One wait at a time: the end of each says whether it was late.
                 with time.until(self.ends if lease.slow else until, late):
@@ -133,6 +133,14 @@ class StreamAttempt:
             raise
         finally:
             time.later = fault = None  # else the frame that it holds would hold it, and what called it
+
+    def _opened(self, asked: ChatRequest) -> Awaitable[EventStream]:
+        """What the provider answers with."""
+        if self._execution.options.original is None:
+            return self.lease.deployment.provider.stream(asked, self._call)
+        from pointsman.execution.relaying import opened  # for those whose callers wrote them themselves
+
+        return opened(self._execution, self.lease, asked, self._call)
 
     async def read(self) -> None:
         """Read until there is something for the caller, be it the end: `ready` is not empty then."""

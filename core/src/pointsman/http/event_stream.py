@@ -93,6 +93,11 @@ def _has(kind: type, plain: str, usual: str) -> bool:
     return False
 
 
+def has_plain(framer: Framer, decoder: Decoder) -> bool:
+    """Whether both take frames without names many at a time."""
+    return _has(type(framer), "feed_plain", "feed") and _has(type(decoder), "decode_plain", "decode")
+
+
 _NAME, _DATA = itemgetter(0), itemgetter(1)
 """Of an SseEvent."""
 
@@ -117,7 +122,7 @@ class HttpEventStream:
         self._answer = answer
         self._framer = framer
         self._decoder = decoder
-        plain = _has(type(framer), "feed_plain", "feed") and _has(type(decoder), "decode_plain", "decode")
+        plain = has_plain(framer, decoder)
         self._feed_plain = cast("PlainFramer", framer).feed_plain if plain else None
         self._decode_plain = cast("PlainDecoder", decoder).decode_plain if plain else None
         self._too_late: Callable[[], Exception] = answer.errors.no_first_token

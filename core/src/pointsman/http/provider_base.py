@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from pointsman.errors import CallError, ConfigError, InvalidRequest
+from pointsman.errors import CallError, ConfigError, InvalidRequest, Outcome
 from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Call, Provider, ProviderContext
+from pointsman.types import ChatResponse
 from pointsman.wire import retry_after
 from pointsman.wire.status_errors import error_for_status, in_vain, json_or_none, snippet
 
 if TYPE_CHECKING:
+    from pointsman.http.event_stream import EventStream
+    from pointsman.http.relaying import Relaying
+    from pointsman.types import ChatRequest, EmbedResponse, Request
     from pointsman.wire.error_patterns import ErrorPattern
 
 T = TypeVar("T")
@@ -38,6 +42,7 @@ class HttpProvider(Provider):
         "client_of",
         "value",
         "error_of",
+        "relaying",
     )
     """The methods that this class adds and that others may override; each class names those that it adds.
 
@@ -85,7 +90,7 @@ class HttpProvider(Provider):
         more = {**call.headers, **headers} if headers else call.headers
         answer, content = await client.fetch("POST", path, body, timeouts=call.timeouts, headers=more)
         if answer.status >= 400:
-            raise self.refused(answer, content, model=call.model)
+            raise self._refused(answer, content, call)
         return answer, content
 
     async def send(
@@ -105,8 +110,28 @@ class HttpProvider(Provider):
         more = {**call.headers, **headers} if headers else call.headers
         answer = await client.send("POST", path, body, timeouts=call.timeouts, headers=more, stream=timely)
         if answer.status >= 400:
-            raise self.refused(answer, await answer.read(), model=call.model)
+            raise self._refused(answer, await answer.read(), call)
         return answer
+
+    async def relay(self, request: Request, call: Call) -> ChatResponse | EmbedResponse:
+        from pointsman.http import relaying  # for those that do
+        from pointsman.wire.opaque import answer_marked
+
+        how, public, mark = self.relaying(request, call), relaying.original_of(call).request.model, self.mark
+        body = relaying.body_for(how, request, call, mark=mark)
+        answer, content = await self.fetch(how.path, body, call, headers=how.headers)
+        response = how.read(answer, content)
+        if how.opaque and isinstance(response, ChatResponse):
+            response = answer_marked(response, mark)
+        return replace(response, relayed=relaying.answered(how, content, public, mark=mark))
+
+    async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
+        from pointsman.http import relaying
+
+        how = self.relaying(request, call)
+        body = relaying.body_for(how, request, call, mark=self.mark)
+        answer = await self.send(how.path, body, call, headers=how.headers)
+        return relaying.relayed_events(how, answer, call, mark=self.mark)
 
     async def exchange(
         self,
@@ -169,6 +194,14 @@ class HttpProvider(Provider):
             wait=error.retry_after,
         )
 
+    def _refused(self, answer: Answer, content: bytes, call: Call) -> CallError:
+        error = self.refused(answer, content, model=call.model)
+        if call.original is not None and error.outcome is Outcome.CLIENT_FAULT:
+            from pointsman.http.relaying import quoted
+
+            error.body = quoted(content, self.endpoint.base_url)
+        return error
+
     def _expect(self, method: str, made: object, kind: type) -> None:
         """Raise ConfigError unless what `method` made, when the provider was made, is a `kind`."""
         if not isinstance(made, kind):
@@ -198,6 +231,10 @@ class HttpProvider(Provider):
         """The client that makes a call. Raises when the call must not be made with its credential."""
         http = call.http
         return call.client if http is None else http  # `client` says why there is none
+
+    def relaying(self, request: Request, call: Call) -> Relaying:
+        """How `call.original`, which is in one of `wires`, goes on as it was written. Raises Unsupported."""
+        raise self._unsupported("relaying")
 
     def value(self, answer: Answer, content: bytes) -> Any:
         """The JSON value of a success. Raises BadResponse."""

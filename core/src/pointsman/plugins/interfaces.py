@@ -19,6 +19,7 @@ from pointsman.retry import RetryPolicy
 from pointsman.selector import Selector
 from pointsman.state import StateStore
 from pointsman.strategy import Strategy
+from pointsman.surface import Surface
 from pointsman.wire.retry_after import RateHeaders
 
 
@@ -41,7 +42,10 @@ class _Interface(Struct, frozen=True):
 
 INTERFACES = {
     "provider": _Interface(
-        awaited=("chat", "stream", "generate", "embed", "models", "in_memory", "probe", "aclose"),
+        awaited=(
+            *("chat", "stream", "generate", "embed", "relay", "relay_stream"),
+            *("models", "in_memory", "probe", "aclose"),
+        ),
         whole=Provider,
     ),
     "auth": _Interface(
@@ -55,6 +59,7 @@ INTERFACES = {
     "audit": _Interface(plain=("__call__", "close"), whole=AuditSink, own=("__call__",)),
     "guard": _Interface(awaited=("before", "after"), plain=("stream",), whole=Guard),
     "selector": _Interface(awaited=("choose",), whole=Selector, own=("choose",)),
+    "surface": _Interface(plain=("routes", "problem"), whole=Surface, own=("routes", "problem")),
     "dialect": _Interface(plain=("matches", "read")),
     "state": _Interface(
         awaited=("admit", "settle", "renew", "publish", "watch", "aclose"),
@@ -189,6 +194,11 @@ def _is_called_like(found: Any, described: Any, *, bound: bool) -> bool:
 def _of_provider(made: Any) -> str | None:
     if not isinstance(getattr(made, "name", None), str):
         return "which has no `name`: call super().__init__(context)"
+    wires = getattr(made, "wires", ())
+    if isinstance(wires, str) or not (
+        isinstance(wires, Sequence) and all(isinstance(each, str) for each in wires)
+    ):
+        return "whose `wires` are no sequence of names"
     endpoint = getattr(made, "endpoint", None)
     if endpoint is not None and not isinstance(endpoint, Endpoint):
         return f"whose `endpoint` is a {type(endpoint).__name__}; expected an Endpoint or None"

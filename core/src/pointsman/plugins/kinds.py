@@ -15,6 +15,7 @@ from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
 from pointsman.state import StateFactory
 from pointsman.strategy import StrategyFactory
+from pointsman.surface import SurfaceFactory
 from pointsman.transports.factory import TransportFactory
 
 
@@ -41,6 +42,7 @@ KINDS = {
         Kind("transport", "pointsman.transports", "pointsman_transports", TransportFactory),
         Kind("guard", "pointsman.guards", "pointsman_guards", GuardFactory),
         Kind("selector", "pointsman.selectors", "pointsman_selectors", SelectorFactory),
+        Kind("surface", "pointsman.surfaces", "pointsman_surfaces", SurfaceFactory),
         Kind("service", "pointsman.services", "pointsman_services", ServiceFactory),
         Kind("section", "pointsman.sections", "pointsman_sections", SectionFactory),
         Kind("state", "pointsman.state", "pointsman_state_stores", StateFactory),

@@ -23,11 +23,16 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     ),
     "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
     "state": dict.fromkeys(("redis", "rediss"), "pointsman-redis"),
+    "surface": dict.fromkeys(("ai", "anthropic", "ollama", "openai"), "pointsman-gateway"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},
+    "command": dict.fromkeys(("env", "serve"), "pointsman-gateway"),
+    "service": dict.fromkeys(("opentelemetry", "prometheus"), "pointsman-telemetry"),
     "section": {
         "assistants": "pointsman-assistants",
         "gateway": "pointsman-gateway",
         "knowledge": "pointsman-knowledge",
+        "opentelemetry": "pointsman-telemetry",
+        "prometheus": "pointsman-telemetry",
         "sessions": "pointsman-assistants",
     },
 }

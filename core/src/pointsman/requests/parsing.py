@@ -54,9 +54,17 @@ def checked(request: Request) -> Request:
         case ChatRequest():
             return checked_request(request)
         case GenerateRequest():
-            return generate_request(request.model, request.prompt, _said(request, GenerateRequest("", "")))
+            return generate_request(request, "", {})
         case _:
-            return embed_request(request.model, request.texts, _said(request, EmbedRequest("", ())))
+            return embed_request(request, (), {})
+
+
+def _expect_alone(
+    request: GenerateRequest | EmbedRequest, given: str | Sequence[str], options: Mapping[str, Any]
+) -> None:
+    if options or len(given):
+        surplus = ", ".join(options) or "what it is about"
+        raise InvalidRequest(f"a complete {type(request).__name__} takes no further options: {surplus}")
 
 
 def _said(request: GenerateRequest | EmbedRequest, blank: GenerateRequest | EmbedRequest) -> dict[str, Any]:
@@ -64,15 +72,26 @@ def _said(request: GenerateRequest | EmbedRequest, blank: GenerateRequest | Embe
     return {name: each for name, each in options.items() if each != getattr(blank, name)}
 
 
-def generate_request(model: str, prompt: str, options: Mapping[str, Any]) -> GenerateRequest:
+def generate_request(
+    model: str | GenerateRequest, prompt: str, options: Mapping[str, Any]
+) -> GenerateRequest:
     """A GenerateRequest of what `Router.generate` was given."""
+    if isinstance(model, GenerateRequest):
+        _expect_alone(model, prompt, options)
+        said = _said(model, GenerateRequest("", ""))
+        return generate_request(model.model, model.prompt, said)
     expect(model, "model", str, _NAME)
     expect(prompt, "prompt", str, "text")
     return GenerateRequest(model, prompt, **read_options(options, OPTIONS_OF[GenerateRequest]))
 
 
-def embed_request(model: str, texts: str | Sequence[str], options: Mapping[str, Any]) -> EmbedRequest:
+def embed_request(
+    model: str | EmbedRequest, texts: str | Sequence[str], options: Mapping[str, Any]
+) -> EmbedRequest:
     """An EmbedRequest of what `Router.embed` was given; a single string is a list of one."""
+    if isinstance(model, EmbedRequest):
+        _expect_alone(model, texts, options)
+        return embed_request(model.model, model.texts, _said(model, EmbedRequest("", ())))
     expect(model, "model", str, _NAME)
     if not (given := as_texts(texts, "texts")):
         raise InvalidRequest("texts is empty; give at least one")

@@ -21,6 +21,7 @@ _HOMES = {
     """,
     "pointsman.testing.scripted": "Scripted ScriptedAnswer",
     "pointsman.testing.shuffle": "ShuffleLoop explore seeded",
+    "pointsman.testing.surface_host": "AskedCall Served SurfaceHost",
 }
 """The names, by the module that they are imported from when they are first used."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -24,8 +24,12 @@ from pointsman.testing.scripted import ScriptedAnswer as ScriptedAnswer
 from pointsman.testing.shuffle import ShuffleLoop as ShuffleLoop
 from pointsman.testing.shuffle import explore as explore
 from pointsman.testing.shuffle import seeded as seeded
+from pointsman.testing.surface_host import AskedCall as AskedCall
+from pointsman.testing.surface_host import Served as Served
+from pointsman.testing.surface_host import SurfaceHost as SurfaceHost
 
 __all__ = [
+    "AskedCall",
     "CannedReply",
     "Contexts",
     "Fault",
@@ -35,7 +39,9 @@ __all__ = [
     "ReplyBody",
     "Scripted",
     "ScriptedAnswer",
+    "Served",
     "ShuffleLoop",
+    "SurfaceHost",
     "SystemClock",
     "VirtualLoop",
     "call_for",

@@ -16,6 +16,7 @@ from pointsman.types import (
     ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
+    Relayed,
     Started,
     StreamEvent,
     TextDelta,
@@ -163,6 +164,7 @@ _TAKES: Mapping[type, Callable[[Assembly, Any], None]] = {
     Finished: Assembly._finished,
     UsageUpdate: Assembly._usage_update,
     RawDelta: Assembly._raw_delta,
+    Relayed: Assembly._nothing,
     StreamEvent: Assembly._nothing,
 }
 

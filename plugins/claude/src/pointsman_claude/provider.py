@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pointsman.plugin import (
@@ -21,11 +22,16 @@ from pointsman.plugin import (
     HttpEventStream,
     HttpProvider,
     ModelInfo,
+    Original,
     PerOptions,
     ProviderContext,
     RateHeaders,
+    Relaying,
+    Request,
     has_large_parts,
     json_or_none,
+    jsonio,
+    original_of,
     snippet,
     written_in_thread,
 )
@@ -93,6 +99,7 @@ _RATES = RateHeaders(
 class ClaudeProvider(HttpProvider):
     """One account at Anthropic, or a server that speaks its Messages API."""
 
+    wires: Sequence[str] = ("anthropic",)
     default_base_url = "https://api.anthropic.com"
     address_hint = NOT_CLAUDE
 
@@ -133,14 +140,22 @@ class ClaudeProvider(HttpProvider):
             path = f"/v1/models?limit=1000&after_id={quote(after, safe='')}"
         raise BadResponse(f"the upstream's list of models does not end within {_PAGES} pages")
 
-    async def count_tokens(self, request: ChatRequest) -> int:
+    async def count_tokens(self, request: ChatRequest, original: Original | None = None) -> int:
         """How many tokens the prompt of `request` has, as Claude counts; free of charge.
 
         `request.model` is the upstream's own name of the model here. Options that are no part of the prompt
         do not matter.
+
+        Args: original: the same as a caller wrote it for this API, who then gets an answer to just that.
         """
-        body = count_body(request, model=request.model, wire=self._manner.wire)
-        return input_tokens(await self._asked("POST", "/v1/messages/count_tokens", body))
+        headers = self._manner.headers
+        if original is not None and original.wire in self.wires:
+            written = original.body if original.opaque is None else original.opaque(original.body, self.mark)
+            body = {**jsonio.loads(written), "model": request.model}
+            headers = _with_theirs(headers, original.headers)
+        else:
+            body = count_body(request, model=request.model, wire=self._manner.wire)
+        return input_tokens(await self.manage("POST", "/v1/messages/count_tokens", body, headers=headers))
 
     async def probe(self) -> None:
         await self._asked("GET", "/v1/models?limit=1")
@@ -150,6 +165,22 @@ class ClaudeProvider(HttpProvider):
         headers = {"anthropic-workspace-id": settings.workspace} if settings.workspace else {}
         base_url = super().make_endpoint().base_url.removesuffix("/v1")
         return Endpoint(base_url, headers, _api_key, _RATES)
+
+    def relaying(self, request: Request, call: Call) -> Relaying:
+        manner = self._manners(call)
+        headers = _with_theirs(manner.headers, original_of(call).headers)
+        # What the caller may say is for the version of the API that he wrote for.
+        wire = replace(manner.wire, api_version=cast("ApiVersion", headers["anthropic-version"]))
+        beta = "?beta=true" if original_of(call).query == "beta=true" else ""
+        return Relaying(
+            path="/v1/messages" + beta,
+            write=partial(messages_body, model=call.model, wire=wire, stream=False),
+            read=lambda answer, content: whole_answer(content, request_id=answer.request_id),
+            events=lambda answer: (Frames(), MessagesDecoder(request_id=answer.request_id)),
+            headers=headers,
+            holder="message",
+            opaque=(b'"signature', b'"redacted_thinking"'),
+        )
 
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
         return failure(
@@ -175,6 +206,15 @@ class ClaudeProvider(HttpProvider):
         if beta := dict.fromkeys([*settings.beta, *(options.beta or ())]):
             headers["anthropic-beta"] = ",".join(beta)
         return _Manner(wire, headers)
+
+
+def _with_theirs(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    """Our headers, with what a caller says of the API that he wrote for."""
+    betas = [each.strip() for said in (ours, theirs) for each in said.get("anthropic-beta", "").split(",")]
+    headers = {**ours, "anthropic-version": theirs.get("anthropic-version") or ours["anthropic-version"]}
+    if beta := ",".join(dict.fromkeys(filter(None, betas))):
+        headers["anthropic-beta"] = beta
+    return headers
 
 
 def _api_key(secret: str) -> dict[str, str]:

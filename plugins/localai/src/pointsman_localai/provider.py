@@ -14,8 +14,11 @@ from pointsman.plugin import (
     Client,
     Endpoint,
     Overloaded,
+    Relaying,
+    Request,
     Secret,
     Unavailable,
+    Unsupported,
     json_or_none,
 )
 from pointsman_localai import management
@@ -25,6 +28,7 @@ from pointsman_openai import OpenAIProvider
 
 _PROBE_SECONDS = 5.0
 _LOAD_SECONDS = 600.0
+_OF_TOOLS = frozenset(("tools", "functions"))
 
 
 class LocalAIProvider(OpenAIProvider):
@@ -136,6 +140,12 @@ class LocalAIProvider(OpenAIProvider):
             if isinstance(given, Mapping):
                 body["metadata"] = {"enable_thinking": "false", **given}
         return body
+
+    def relaying(self, request: Request, call: Call) -> Relaying:
+        if isinstance(request, ChatRequest) and (request.tools or not _OF_TOOLS.isdisjoint(request.extra)):
+            # Its chunks repeat the ids of calls, which clients then join, and several calls may share one id.
+            raise Unsupported(f"provider {self.name!r} (LocalAI) cannot do this: relaying calls of tools")
+        return super().relaying(request, call)
 
     def client_of(self, call: Call) -> Client:
         key = self.context.auth.current()

@@ -57,7 +57,8 @@ class ModelDetails(Struct, frozen=True):
 
 
 class Pull:
-    """A pull under way: iterate over its progress. It begins with the first step and can be had once.
+    """A pull, or the making of a model, under way: iterate over its progress. It begins with the first step
+    and can be had once.
 
     Leave it early with `async with` or `aclose`: the server then stops, and keeps what it has for later.
 
@@ -115,7 +116,7 @@ class Pull:
             data = await self._answer.chunk(self._client.now() + self._idle, self._client.errors.silent)
             self._frames = self._framer.close() if data is None else self._framer.feed(data)
             if data is None and not self._frames:
-                raise Truncated("the pull ended without success; pull again, what has arrived is kept")
+                raise Truncated("it ended without success; try again, what has arrived is kept")
         return self._frames.pop(0).data
 
 

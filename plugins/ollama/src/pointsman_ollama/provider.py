@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,6 +25,8 @@ from pointsman.plugin import (
     OpenAnswer,
     PerOptions,
     ProviderContext,
+    Relaying,
+    Request,
     has_large_parts,
     written_in_thread,
 )
@@ -42,6 +44,7 @@ _LONGEST_PULL_SECONDS = 7 * 86_400.0
 class OllamaProvider(HttpProvider):
     """One Ollama server, or ollama.com, through its native API."""
 
+    wires: Sequence[str] = ("ollama",)
     default_base_url = "http://127.0.0.1:11434"
     address_hint = NOT_OLLAMA
 
@@ -83,16 +86,9 @@ class OllamaProvider(HttpProvider):
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         """One vector for each text, in order, each of length 1 in the Euclidean norm."""
         body = wire.embed_body(request, call.model, self._defaults(call))
-
-        def read(content: bytes, answer: Answer) -> EmbedResponse:
-            count, dimensions = len(request.texts), request.dimensions
-            usual = decode.usual_embed_response(content, count=count, dimensions=dimensions)
-            if usual is not None:
-                return usual
-            value = self.value(answer, content)
-            return decode.embed_response(value, count=count, dimensions=dimensions)
-
-        return await self._ask(call, "/api/embed", body, read)
+        return await self._ask(
+            call, "/api/embed", body, lambda content, answer: self._vectors(request, answer, content)
+        )
 
     # ── management ───────────────────────────────────────────────────────────────────────────────────
 
@@ -128,17 +124,18 @@ class OllamaProvider(HttpProvider):
             idle: seconds without any progress after which to give up; checking the digest of a large
                 model is silent for minutes.
         """
-        client = self.client
+        body = {"model": model, **({"insecure": True} if insecure else {})}
+        return self._progress("/api/pull", body, model, idle=idle)
 
-        async def begin() -> OpenAnswer:
-            body = {"model": model, "stream": True, **({"insecure": True} if insecure else {})}
-            timeouts = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
-            answer = await client.send("POST", "/api/pull", body, timeouts=timeouts, stream=True)
-            if answer.status >= 400:
-                raise self.refused(answer, await answer.read(), model=model)
-            return answer
+    def create(self, model: str, *, idle: float = 300.0, **members: Any) -> Pull:
+        """Make a model: an async iterator of PullProgress that begins with its first step.
 
-        return Pull(begin, client, idle=idle)
+        Args:
+            idle: as of `pull`; to quantize a large model is silent for minutes.
+            members: what it is made of, in Ollama's words: `from`, `files`, `adapters`, `template`, `system`,
+                `parameters`, `messages`, `quantize`, `license`.
+        """
+        return self._progress("/api/create", {**members, "model": model}, model, idle=idle)
 
     async def copy(self, source: str, destination: str) -> None:
         """Give a model a second name. Raises ModelNotFound."""
@@ -151,8 +148,20 @@ class OllamaProvider(HttpProvider):
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────
 
+    def relaying(self, request: Request, call: Call) -> Relaying:
+        from pointsman_ollama import relaying  # for those that are
+
+        return relaying.of(request, call, self._defaults(call), seed=_seed(call), vectors=self._vectors)
+
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
         return error_for(answer.status, answer.headers, content, wall=self.context.clock.wall(), model=model)
+
+    def _vectors(self, request: EmbedRequest, answer: Answer, content: bytes) -> EmbedResponse:
+        count, dimensions = len(request.texts), request.dimensions
+        usual = decode.usual_embed_response(content, count=count, dimensions=dimensions)
+        if usual is not None:
+            return usual
+        return decode.embed_response(self.value(answer, content), count=count, dimensions=dimensions)
 
     async def _whole(self, call: Call, path: str, body: Any, *, prompted: bool, stream: bool) -> ChatResponse:
         """A whole answer, asked for as a `stream` or in one piece."""
@@ -178,6 +187,19 @@ class OllamaProvider(HttpProvider):
             error.upstream_request_id = answer.request_id
             raise
         return replace(response, upstream_request_id=answer.request_id) if answer.request_id else response
+
+    def _progress(self, path: str, body: Mapping[str, Any], model: str, *, idle: float) -> Pull:
+        """What takes long and tells of its steps."""
+        client = self.client
+
+        async def begin() -> OpenAnswer:
+            timeouts = replace(client.within(_LONGEST_PULL_SECONDS), first_token=idle, idle=idle)
+            answer = await client.send("POST", path, {**body, "stream": True}, timeouts=timeouts, stream=True)
+            if answer.status >= 400:
+                raise self.refused(answer, await answer.read(), model=model)
+            return answer
+
+        return Pull(begin, client, idle=idle)
 
     async def _version(self, seconds: float | None = None) -> str:
         return manage.version(await self.manage("GET", "/api/version", seconds=seconds))

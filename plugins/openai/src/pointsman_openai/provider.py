@@ -25,13 +25,17 @@ from pointsman.plugin import (
     HttpProvider,
     InvalidRequest,
     ModelInfo,
+    Original,
     Outcome,
     PerOptions,
     PluginError,
     ProviderContext,
     RateHeaders,
+    Relaying,
+    Request,
     SseFramer,
     TextMessages,
+    Unsupported,
     bearer,
     has_large_parts,
     json_or_none,
@@ -61,6 +65,9 @@ class OpenAIProvider(HttpProvider):
     """
 
     to_override = ("make_quirks", "chat_body")
+    wires: Sequence[str] = ("openai.chat", "openai.completions", "openai.embeddings")
+    responses_wires: ClassVar[Sequence[str]] = ("openai.responses", "openai.responses.compact")
+    """Those of the Responses API, which few other servers have."""
     default_base_url = "https://api.openai.com/v1"
     management_seconds = 15.0
     prefix: ClassVar[str] = ""
@@ -78,10 +85,13 @@ class OpenAIProvider(HttpProvider):
             _check_quirks(self.quirks, f"provider {self.name!r}: quirks of {type(self).__name__}")
         self._quirks = self.make_quirks(context.settings)
         self._expect("make_quirks", self._quirks, Quirks)
-        self._quirks_of = PerOptions(self.name, self._quirks, self._with_options)
-        self._bodies_are_ours = type(self).chat_body is OpenAIProvider.chat_body
+        self.quirks_of = PerOptions(self.name, self._quirks, self._with_options)
+        has_responses = getattr(context.settings, "responses", None)  # not every type of server is asked
+        if self._quirks.official if has_responses is None else has_responses:
+            self.wires = (*self.wires, *self.responses_wires)
+        self.writes_as_we_do = type(self).chat_body is OpenAIProvider.chat_body
         # Bound here, so that a body of ours is not looked at in every call.
-        self._chat_body = self.chat_body if self._bodies_are_ours else self._written_body
+        self._chat_body = self.chat_body if self.writes_as_we_do else self._written_body
         self._fetch_is_ours = type(self).fetch is OpenAIProvider.fetch
         self._chats = self.prefix + "/chat/completions"
         self._stream_underneath: bool = context.settings.stream_underneath
@@ -112,8 +122,7 @@ class OpenAIProvider(HttpProvider):
                 raise self.refused(answer, content, model=call.model)
         else:
             answer, content = await self.fetch(self._chats, body, call)
-        request_id = answer.request_id
-        usual: ChatResponse | None = self._usual.chat_response(content, request_id=request_id)
+        usual: ChatResponse | None = self._usual.chat_response(content, request_id=answer.request_id)
         if usual is not None:
             return usual
         return self._unusual_chat(answer, content)
@@ -131,38 +140,37 @@ class OpenAIProvider(HttpProvider):
             body = self._chat_body(request, call, stream=True)
         answer = await self.send(self._chats, body, call, timely=timely)
         return HttpEventStream(
-            answer, SseFramer(), ChatDecoder(request_id=answer.request_id, address=self._address())
+            answer, SseFramer(), ChatDecoder(request_id=answer.request_id, address=self.address())
         )
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
-        from pointsman_openai import answers
-
-        body = wire.completion_body(request, call.model, self._quirks_of(call))
-        answer, content = await self.fetch(self.prefix + "/completions", body, call)
-        try:
-            return answers.completion_response(self.value(answer, content), request_id=answer.request_id)
-        except CallError as error:
-            raise answer.meant(error) from None
+        body = wire.completion_body(request, call.model, self.quirks_of(call))
+        return self.completion(*await self.fetch(self.prefix + "/completions", body, call))
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
-        body = wire.embed_body(request, call.model, self._quirks_of(call))
-        answer, content = await self.fetch(self.prefix + "/embeddings", body, call)
-        request_id = answer.request_id
-        usual: EmbedResponse | None = self._usual.embed_response(content, request, request_id=request_id)
-        if usual is not None:
-            return usual
-        from pointsman_openai import answers
-
-        try:
-            return answers.embed_response(self.value(answer, content), request, request_id=request_id)
-        except CallError as error:
-            raise answer.meant(error) from None
+        body = wire.embed_body(request, call.model, self.quirks_of(call))
+        return self.vectors(request, *await self.fetch(self.prefix + "/embeddings", body, call))
 
     async def models(self) -> Sequence[ModelInfo]:
         from pointsman_openai import answers
 
         value = await self.manage("GET", self.prefix + "/models")
         return answers.model_infos(value, provider=self.name)
+
+    async def count_tokens(self, request: ChatRequest, original: Original | None = None) -> int:
+        """How many tokens the prompt of `request` has, as OpenAI counts; free of charge.
+
+        `request.model` is the upstream's own name of the model here. Raises Unsupported at another server.
+
+        Args: original: of no use here, as no caller's wire is that of this call.
+        """
+        if not self._quirks.official:
+            raise Unsupported(f"provider {self.name!r}: only api.openai.com counts tokens")
+        from pointsman_openai import counting
+
+        return counting.input_tokens(
+            await self.manage("POST", self.prefix + counting.PATH, counting.count_body(request))
+        )
 
     # ── what another server may say otherwise ────────────────────────────────────────────────────────
 
@@ -195,7 +203,7 @@ class OpenAIProvider(HttpProvider):
 
     def chat_body(self, request: ChatRequest, call: Call, *, stream: bool) -> dict[str, Any]:
         """The body of a chat call. Raises Unsupported, InvalidRequest."""
-        quirks = self._quirks_of(call) if call.options else self._quirks
+        quirks = self.quirks_of(call) if call.options else self._quirks
         return wire.chat_body(request, call.model, quirks, stream=stream)
 
     def value(self, answer: Answer, content: bytes) -> Any:
@@ -204,7 +212,7 @@ class OpenAIProvider(HttpProvider):
         except ValueError:
             from pointsman_openai.address import not_json
 
-            error = not_json(content, answer.status, self._address(), request_id=answer.request_id)
+            error = not_json(content, answer.status, self.address(), request_id=answer.request_id)
             raise answer.mask(error) from None
 
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
@@ -215,12 +223,53 @@ class OpenAIProvider(HttpProvider):
             from pointsman_openai.address import is_wrong_address, wrong_address
 
             if is_wrong_address(value):
-                return wrong_address(status, value, content, self._address(), request_id=answer.request_id)
+                return wrong_address(status, value, content, self.address(), request_id=answer.request_id)
         fallback = "" if value is not None else snippet(content)
         wall = self.context.clock.wall()
         return error_of_answer(status, answer.headers, value, wall=wall, fallback=fallback)
 
+    def relaying(self, request: Request, call: Call) -> Relaying:
+        from pointsman_openai import relaying
+
+        return relaying.of(self, request, call)
+
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
+
+    def completion(self, answer: Answer, content: bytes) -> ChatResponse:
+        """The answer of POST /completions. Raises the error that it holds."""
+        from pointsman_openai import answers
+
+        try:
+            return answers.completion_response(self.value(answer, content), request_id=answer.request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
+
+    def response(self, answer: Answer, content: bytes) -> ChatResponse:
+        """The answer of POST /responses. Raises the error that it holds."""
+        from pointsman_openai import responses
+
+        try:
+            return responses.response(self.value(answer, content), request_id=answer.request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
+
+    def vectors(self, request: EmbedRequest, answer: Answer, content: bytes) -> EmbedResponse:
+        """The answer of POST /embeddings. Raises the error that it holds."""
+        request_id = answer.request_id
+        usual: EmbedResponse | None = self._usual.embed_response(content, request, request_id=request_id)
+        if usual is not None:
+            return usual
+        from pointsman_openai import answers
+
+        try:
+            return answers.embed_response(self.value(answer, content), request, request_id=request_id)
+        except CallError as error:
+            raise answer.meant(error) from None
+
+    def chat_answer(self, answer: Answer, content: bytes) -> ChatResponse:
+        """The answer of POST /chat/completions. Raises the error that it holds."""
+        usual: ChatResponse | None = self._usual.chat_response(content, request_id=answer.request_id)
+        return self._unusual_chat(answer, content) if usual is None else usual
 
     def _unusual_chat(self, answer: Answer, content: bytes) -> ChatResponse:
         """The answer in a body that is not as usual. Raises the error that it holds."""
@@ -237,8 +286,8 @@ class OpenAIProvider(HttpProvider):
     def _text_body(self, request: ChatRequest, call: Call, *, stream: bool) -> Any:
         """The body of a conversation of plain text, as it is sent where nobody wants to see it before."""
         content = None
-        if self._bodies_are_ours:
-            quirks = self._quirks_of(call) if call.options else self._quirks
+        if self.writes_as_we_do:
+            quirks = self.quirks_of(call) if call.options else self._quirks
             content = wire.text_content(request, call.model, quirks, stream=stream)
         return self._chat_body(request, call, stream=stream) if content is None else content
 
@@ -277,7 +326,7 @@ class OpenAIProvider(HttpProvider):
         error.retry_elsewhere = error.try_fallback = True
         return error
 
-    def _address(self) -> str:
+    def address(self) -> str:
         """What the base URL should look like."""
         return "https://host" + ("" if self.prefix else "/v1")
 

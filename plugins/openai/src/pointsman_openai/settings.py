@@ -76,6 +76,11 @@ class OpenAISettings(WireSettings):
         default="authorization",
         description="where the credential goes: `Authorization: Bearer …`, or bare in another header (Azure)",
     )
+    responses: bool | None = Field(
+        default=None,
+        description="whether the server has the Responses API, so that requests in it go there as they came; "
+        "by default only api.openai.com",
+    )
     stream_underneath: bool = Field(
         default=False,
         description="ask for whole chats as streams, too, and put them together: for servers such as "

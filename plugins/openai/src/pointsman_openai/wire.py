@@ -142,7 +142,7 @@ def chat_body(
     Args: turns: makes the messages out of those that are all plain text.
     """
     if quirks.unsupported:
-        _refuse(request, quirks)
+        refuse(request, quirks)
     given, system = request.messages, quirks.system_role
     if system == "auto":
         system = "developer" if quirks.official and is_newer(model) else "system"
@@ -198,7 +198,7 @@ def _messages(given: Sequence[Message], system: str, quirks: Quirks) -> list[Bod
     return bodies
 
 
-def _refuse(request: ChatRequest, quirks: Quirks) -> None:
+def refuse(request: ChatRequest, quirks: Quirks) -> None:
     """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
     parts = set()
     if not isinstance(request.messages, TextMessages):
@@ -293,7 +293,7 @@ def _only_text(message: Message, where: str, quirks: Quirks) -> str | list[Body]
             what = f"{where} of role {message.role} has a part of type {type(part).__name__}"
             raise quirks.cannot(what, "only user messages may hold more than text")
     if len(message.parts) > 1 or any(part.extra for part in message.parts):
-        return [_part(part, where, quirks) for part in message.parts]
+        return [part_body(part, where, quirks) for part in message.parts]
     return message.text
 
 
@@ -303,10 +303,11 @@ def _user_content(message: Message, where: str, quirks: Quirks) -> str | list[Bo
     parts = message.parts
     if not parts or (len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].extra):
         return message.text
-    return [_part(part, f"{where}.content[{n}]", quirks) for n, part in enumerate(parts)]
+    return [part_body(part, f"{where}.content[{n}]", quirks) for n, part in enumerate(parts)]
 
 
-def _part(part: Part, where: str, quirks: Quirks) -> Body:
+def part_body(part: Part, where: str, quirks: Quirks) -> Body:
+    """One part of a message. Raises Unsupported, InvalidRequest."""
     return _with(part.extra, _own_part(part, where, quirks))
 
 

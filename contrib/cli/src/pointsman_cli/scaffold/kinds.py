@@ -147,6 +147,14 @@ BEGINNINGS = {
         "strategy",
         requires=(_PYDANTIC,),
     ),
+    "surface": Beginning(
+        "surface",
+        "an API that callers speak to the gateway",
+        ("pointsman.surfaces",),
+        "surface",
+        requires=(_PYDANTIC,),
+        for_tests=("pointsman-ollama",),
+    ),
     "transport": Beginning(
         "transport",
         "what carries a call over the network",

@@ -11,7 +11,8 @@ from pointsman_cli.scaffold.kinds import Beginning
 from pointsman_cli.scaffold.naming import Names
 
 _OTHERS_OF_OURS = frozenset(
-    f"pointsman-{name}" for name in ("auth-http", "cli", "control", "guards", "simulator", "telemetry")
+    f"pointsman-{name}"
+    for name in ("auth-http", "cli", "control", "guards", "redis", "simulator", "telemetry", "wires")
 )
 """Beside those that are known by what they offer."""
 

@@ -1,24 +1,38 @@
 """The Anthropic API: messages, token counting, models."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
+
+from pointsman.plugin import (
+    ChatResponse,
+    Done,
+    ReasoningBlock,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    UsageUpdate,
+)
 from pointsman_simulator.compose import cut
 from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
-from pointsman_simulator.script import Usage
 from pointsman_simulator.site import Site
+from pointsman_simulator.wires.answers import answer_of, usage_of
 from pointsman_simulator.wires.base import (
     EDGE_PAGE,
     arguments_text,
     bearer,
     dumps,
-    encoded,
     json_answer,
     seconds_text,
     text_of,
 )
 from pointsman_simulator.wires.claude_checks import choice_of, problem
+from pointsman_wires.anthropic import MessageWriter
+from pointsman_wires.anthropic.usages import usage_object
 
 _BAD = "invalid_request_error"
 
@@ -124,39 +138,20 @@ class Claude:
         )
 
     def answer(self, call: Call, ask: Ask, completion: Completion) -> Answer:
-        blocks: list[dict[str, Any]] = []
-        if completion.reasoning:
-            blocks.append(
-                {"type": "thinking", "thinking": completion.thinking, "signature": _signature(call)}
-            )
-        if completion.pieces:
-            blocks.append({"type": "text", "text": completion.text})
-        for i, tool in enumerate(completion.tool_calls):
-            blocks.append(_tool_block(call, i, tool.name) | {"input": tool.arguments})
-        body = _message(call, ask.model) | {"content": blocks} | _stopped(completion)
-        if completion.usage is not None:
-            body["usage"] = _usage(completion.usage)
-        return self._json(call, 200, body)
+        body = _Writer(call, ask, completion).whole(_answer(call, completion))
+        return Answer(200, body, headers=self._headers(call))
 
     def stream(self, call: Call, ask: Ask, completion: Completion) -> Stream:
-        message = _message(call, ask.model) | {"content": [], "stop_reason": None, "stop_sequence": None}
-        if completion.usage is not None:
-            message["usage"] = _usage(replace(completion.usage, reasoning=0)) | {"output_tokens": 1}
-        else:
-            message["usage"] = {"input_tokens": 0, "output_tokens": 0}
-        content, last = _content(call, completion)
-        ending: dict[str, Any] = {"delta": _stopped(completion)}
-        if completion.usage is not None:
-            ending["usage"] = {"output_tokens": completion.usage.completion}
-        closing = [_frame("message_delta", **ending)]
-        if last >= 0:
-            closing.insert(0, _frame("content_block_stop", index=last))
+        writer = _Writer(call, ask, completion)
+        opening = writer.events([UsageUpdate(usage_of(completion.usage))])
+        content = tuple(writer.events(events) for events in _events(call, completion))
+        closing, marker, terminator = writer.events([Done(_answer(call, completion))]).partition(_MARKER)
         return Stream(
             "text/event-stream; charset=utf-8",
-            encoded([_frame("message_start", message=message)]),
-            encoded(content),
-            encoded(closing),
-            _frame("message_stop").encode(),
+            (opening,),
+            content,
+            (closing,),
+            marker + terminator,
             self._headers(call),
         )
 
@@ -257,12 +252,6 @@ def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None if wanted is None else dict(wanted["schema"])
 
 
-def _stopped(completion: Completion) -> dict[str, Any]:
-    if completion.stopped_by:
-        return {"stop_reason": "stop_sequence", "stop_sequence": completion.stopped_by}
-    return {"stop_reason": _FINISH.get(completion.finish, completion.finish), "stop_sequence": None}
-
-
 def _prompt(body: Mapping[str, Any]) -> str:
     parts = [text_of(body.get("system"))]
     for message in body["messages"]:
@@ -290,61 +279,67 @@ def _model(name: str) -> dict[str, Any]:
     return {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
 
 
-def _message(call: Call, model: str) -> dict[str, Any]:
-    return {"id": f"msg_{call.ids.hex[:24]}", "type": "message", "role": "assistant", "model": model}
+class _Writer(MessageWriter):
+    """Ends with the word that is scripted, whatever it is; arguments that are no object stay so."""
+
+    def __init__(self, call: Call, ask: Ask, completion: Completion) -> None:
+        super().__init__(ask.model, message_id=f"msg_{call.ids.hex[:24]}")
+        self._completion = completion
+
+    def ending(self, answer: ChatResponse) -> dict[str, Any]:
+        completion = self._completion
+        if completion.stopped_by:
+            return {"stop_reason": "stop_sequence", "stop_sequence": completion.stopped_by}
+        return {"stop_reason": _FINISH.get(completion.finish, completion.finish), "stop_sequence": None}
+
+    def counted(self, usage: Usage) -> dict[str, Any]:
+        if usage.prompt is None:
+            return {}
+        told = usage_object(replace(usage, reasoning=usage.reasoning or None))
+        return {"usage": {**told, "service_tier": "standard"}}
+
+    def counted_at_start(self, usage: Usage) -> dict[str, Any]:
+        told = self.counted(replace(usage, completion=1, reasoning=None))
+        return told or {"usage": {"input_tokens": 0, "output_tokens": 0}}
+
+    def counted_at_end(self, usage: Usage) -> dict[str, Any]:
+        return {} if usage.prompt is None else {"usage": {"output_tokens": usage.completion}}
+
+    def input_of(self, call: ToolCall) -> Any:
+        return self._completion.tool_calls[call.index].arguments
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    counts: dict[str, Any] = {
-        "input_tokens": usage.prompt - usage.cached,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": usage.cached,
-        "output_tokens": usage.completion,
-    }
-    if usage.reasoning:
-        counts["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    return counts | {"service_tier": "standard"}
+_MARKER = b"event: message_stop\n"
 
 
-def _tool_block(call: Call, index: int, name: str) -> dict[str, Any]:
-    return {"type": "tool_use", "id": f"toolu_{call.ids.hex_of(index)[:24]}", "name": name, "input": {}}
+def _answer(call: Call, completion: Completion) -> ChatResponse:
+    ids = [_call_id(call, index) for index in range(len(completion.tool_calls))]
+    answer = answer_of(completion, ids)
+    if completion.reasoning:
+        answer = replace(answer, reasoning_blocks=(_thinking(call, completion),))
+    return answer
+
+
+def _thinking(call: Call, completion: Completion) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": completion.thinking, "signature": _signature(call)}
+
+
+def _call_id(call: Call, index: int) -> str:
+    return f"toolu_{call.ids.hex_of(index)[:24]}"
+
+
+def _events(call: Call, completion: Completion) -> Iterator[list[StreamEvent]]:
+    """What happens at once."""
+    for n, piece in enumerate(completion.reasoning, 1):
+        ends = n == len(completion.reasoning)
+        yield [ReasoningDelta(piece), *([ReasoningBlock(_thinking(call, completion))] if ends else ())]
+    for piece in completion.pieces:
+        yield [TextDelta(piece)]
+    for index, tool in enumerate(completion.tool_calls):
+        yield [ToolCallDelta(index, _call_id(call, index), tool.name)]
+        for fragment in cut(arguments_text(tool.arguments), 3):
+            yield [ToolCallDelta(index, arguments=fragment)]
 
 
 def _frame(name: str, **fields: Any) -> str:
     return f"event: {name}\ndata: {dumps({'type': name} | fields)}\n\n"
-
-
-def _content(call: Call, completion: Completion) -> tuple[list[str], int]:
-    """The content events and the index of the block that is still open at their end (-1: none)."""
-    blocks: list[tuple[dict[str, Any], list[str]]] = []
-    if completion.reasoning:
-        deltas = list(_deltas("thinking_delta", "thinking", completion.reasoning))
-        deltas[-1] += _PLACE + _delta("signature_delta", "signature", _signature(call))
-        blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, deltas))
-    if completion.pieces:
-        blocks.append(({"type": "text", "text": ""}, list(_deltas("text_delta", "text", completion.pieces))))
-    for i, tool in enumerate(completion.tool_calls):
-        fragments = ("", *cut(arguments_text(tool.arguments), 3))
-        deltas = list(_deltas("input_json_delta", "partial_json", fragments))
-        blocks.append((_tool_block(call, i, tool.name), deltas))
-    events: list[str] = []
-    for index, (block, deltas) in enumerate(blocks):
-        start = _frame("content_block_start", index=index, content_block=block)
-        if index:
-            start = _frame("content_block_stop", index=index - 1) + start
-        head = f'event: content_block_delta\ndata: {{"type":"content_block_delta","index":{index},"delta":'
-        framed = [head + delta.replace(_PLACE, "}\n\n" + head) + "}\n\n" for delta in deltas]
-        framed[0] = start + framed[0]
-        events.extend(framed)
-    return events, len(blocks) - 1
-
-
-_PLACE = "\x00"  # between two deltas of one content event; JSON never contains it unescaped
-
-
-def _deltas(type_: str, key: str, pieces: tuple[str, ...]) -> Iterator[str]:
-    return (_delta(type_, key, piece) for piece in pieces)
-
-
-def _delta(type_: str, key: str, piece: str) -> str:
-    return f'{{"type":"{type_}","{key}":{dumps(piece)}}}'

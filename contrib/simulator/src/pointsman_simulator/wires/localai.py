@@ -17,7 +17,8 @@ from pointsman_simulator.wires.base import (
     seconds_text,
     whole_seconds,
 )
-from pointsman_simulator.wires.openai import base64_vector, openai_ask
+from pointsman_simulator.wires.openai import openai_ask
+from pointsman_wires.openai_embeddings import base64_vector
 
 _ERRORS: dict[str, tuple[int, str, str]] = {
     # kind: status, type, message

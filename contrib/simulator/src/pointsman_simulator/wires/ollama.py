@@ -1,25 +1,35 @@
 """The Ollama API: chat, generate, embed."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pointsman.plugin import (
+    ChatResponse,
+    Done,
+    EmbedResponse,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+)
 from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
 from pointsman_simulator.site import Site
 from pointsman_simulator.wires import ollama_models, ollama_v1
+from pointsman_simulator.wires.answers import answer_of, vectors_of
 from pointsman_simulator.wires.base import (
     EDGE_PAGE,
     bearer,
     dumps,
-    encoded,
     json_answer,
     seconds_text,
     text_of,
 )
+from pointsman_wires.ollama import AnswerWriter, EmbeddingsWriter, EmbeddingWriter
 
 _JSON = "application/json; charset=utf-8"
 _NDJSON = "application/x-ndjson"
+_FRACTION = 0.123456  # seconds: instants have more digits than some programs read
 _SMALL_NS = 41_000_000  # what a server reports for a model that was in memory already
 
 _ERRORS: dict[str, tuple[int, str]] = {
@@ -99,27 +109,19 @@ class Ollama:
         if call.path.startswith(_OPENAI):
             return ollama_v1.answer(call, ask, completion)
         if ask.kind == "embeddings":
-            return json_answer(200, _embeddings(call, completion), content_type=_JSON)
-        text, thinking = completion.text, completion.thinking
-        tools = [_tool(call, i, completion) for i in range(len(completion.tool_calls))]
-        if call.path == "/api/generate":
-            said: dict[str, Any] = {"response": text} | ({"thinking": thinking} if thinking else {})
-        else:
-            message: dict[str, Any] = {"role": "assistant", "content": text}
-            message |= {"thinking": thinking} if thinking else {}
-            said = {"message": message | ({"tool_calls": tools} if tools else {})}
-        head = {"model": call.body["model"], "created_at": _created_at(call)}
-        return json_answer(200, head | said | _end(ask, call, completion), content_type=_JSON)
+            return Answer(200, _embeddings(call, completion), _JSON)
+        return Answer(200, _Writer(call, ask, completion).whole(_answer(call, completion)), _JSON)
 
     def stream(self, call: Call, ask: Ask, completion: Completion) -> Stream:
         if call.path.startswith(_OPENAI):
             return ollama_v1.stream(call, ask, completion)
-        head = f'{{"model":{dumps(call.body["model"])},"created_at":"{_created_at(call)}",'
-        chat = call.path == "/api/chat"
-        empty = '"message":{"role":"assistant","content":""}' if chat else '"response":""'
-        last = f"{head}{empty},{dumps(_end(ask, call, completion))[1:]}\n"
-        lines = [f'{head}{said},"done":false}}\n' for said in _said(call, completion, chat)]
-        return Stream(_NDJSON, content=encoded(lines), terminator=last.encode())
+        writer = _Writer(call, ask, completion)
+        said = [
+            *(writer.events([ReasoningDelta(piece)]) for piece in completion.reasoning),
+            *(writer.events([TextDelta(piece)]) for piece in completion.pieces),
+        ]
+        *calls, last = writer.events([Done(_answer(call, completion))]).splitlines(keepends=True)
+        return Stream(_NDJSON, content=(*said, *calls), terminator=last)
 
     def error(self, call: Call, status: int, kind: str, model: str) -> Answer:
         if kind == "edge":
@@ -268,34 +270,39 @@ def _nanoseconds(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-def _said(call: Call, completion: Completion, chat: bool) -> Iterator[str]:
-    if not chat:
-        yield from (f'"response":"","thinking":{dumps(piece)}' for piece in completion.reasoning)
-        yield from (f'"response":{dumps(piece)}' for piece in completion.pieces)
-        return
-    head = '"message":{"role":"assistant","content":'
-    yield from (f'{head}"","thinking":{dumps(piece)}}}' for piece in completion.reasoning)
-    yield from (f"{head}{dumps(piece)}}}" for piece in completion.pieces)
-    for i in range(len(completion.tool_calls)):
-        yield f'{head}"","tool_calls":[{dumps(_tool(call, i, completion))}]}}'
+class _Writer(AnswerWriter):
+    """Ends with the word that is scripted, whatever it is; arguments that are no object stay so."""
+
+    def __init__(self, call: Call, ask: Ask, completion: Completion) -> None:
+        super().__init__(call.body["model"], wall=call.ids.created + _FRACTION, chat=call.path == "/api/chat")
+        self._told = call, ask, completion
+
+    def ending(self, answer: ChatResponse) -> dict[str, Any]:
+        call, ask, completion = self._told
+        return _end(ask, call, completion)
+
+    def arguments_of(self, call: ToolCall) -> Any:
+        return self._told[2].tool_calls[call.index].arguments
 
 
-def _tool(call: Call, index: int, completion: Completion) -> dict[str, Any]:
-    tool = completion.tool_calls[index]
-    function = {"index": index, "name": tool.name, "arguments": tool.arguments}
-    return {"id": f"call_{call.ids.hex_of(index)[:8]}", "function": function}
+def _answer(call: Call, completion: Completion) -> ChatResponse:
+    ids = [f"call_{call.ids.hex_of(index)[:8]}" for index in range(len(completion.tool_calls))]
+    return answer_of(completion, ids)
 
 
-def _embeddings(call: Call, completion: Completion) -> dict[str, Any]:
-    vectors = [list(vector) for vector in completion.vectors]
-    if call.path == "/api/embeddings":
-        return {"embedding": vectors[0] if vectors else []}
-    load = _nanoseconds(completion.load_s) or _SMALL_NS
-    body: dict[str, Any] = {
-        "model": call.body["model"],
-        "embeddings": vectors,
-        "total_duration": load + _nanoseconds(completion.wait_s),
-        "load_duration": load,
-    }
-    counted = completion.usage is not None and completion.usage.prompt
-    return body | {"prompt_eval_count": counted} if counted else body
+class _Embeddings(EmbeddingsWriter):
+    """Tells what it took."""
+
+    def __init__(self, call: Call, completion: Completion) -> None:
+        super().__init__(call.body["model"])
+        self._completion = completion
+
+    def counts(self, answer: EmbedResponse) -> dict[str, Any]:
+        load = _nanoseconds(self._completion.load_s) or _SMALL_NS
+        told = {"total_duration": load + _nanoseconds(self._completion.wait_s), "load_duration": load}
+        return told | ({"prompt_eval_count": answer.usage.prompt} if answer.usage.prompt else {})
+
+
+def _embeddings(call: Call, completion: Completion) -> bytes:
+    writer = EmbeddingWriter() if call.path == "/api/embeddings" else _Embeddings(call, completion)
+    return writer.whole(vectors_of(completion))

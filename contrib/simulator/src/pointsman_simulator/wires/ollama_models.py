@@ -28,6 +28,7 @@ def manage(call: Call, site: Site) -> Answer | Stream:
     handlers = {
         ("POST", "/api/show"): _show,
         ("POST", "/api/pull"): _pull,
+        ("POST", "/api/create"): _create,
         ("POST", "/api/copy"): _copy,
         ("DELETE", "/api/delete"): _delete,
     }
@@ -157,6 +158,23 @@ def _pull(call: Call, site: Site) -> Answer | Stream:
         lines += [line, *(line | {"completed": total * part // 4} for part in range(1, 5))]
     lines += [{"status": "verifying sha256 digest"}, {"status": "writing manifest"}]
     return _progress(lines, {"status": "success"}, site.pull_s / len(lines), find(name, site) or name)
+
+
+def _create(call: Call, site: Site) -> Answer | Stream:
+    name, base = _named(call), str(call.body.get("from") or "")
+    if not name:
+        return _error(400, "model is required")
+    if not base and not call.body.get("files"):
+        return _error(400, "neither 'from' or 'files' was specified")
+    if base and find(base, site) is None:
+        return _error(404, f"model '{base}' not found")
+    if call.body.get("stream") is False:
+        site.models.setdefault(name)
+        return _json(200, {"status": "success"})
+    digest = hashlib.sha256(_full(name).encode()).hexdigest()
+    layers = [f"using existing layer sha256:{digest}", f"creating new layer sha256:{digest[::-1]}"]
+    lines: list[dict[str, Any]] = [{"status": status} for status in (*layers, "writing manifest")]
+    return _progress(lines, {"status": "success"}, 0.0, name)
 
 
 def _progress(

@@ -9,7 +9,8 @@ from pointsman_simulator.script import Usage
 from pointsman_simulator.site import Site
 from pointsman_simulator.wires import ollama_models
 from pointsman_simulator.wires.base import arguments_text, dumps, encoded, json_answer
-from pointsman_simulator.wires.openai import base64_vector, openai_ask
+from pointsman_simulator.wires.openai import openai_ask
+from pointsman_wires.openai_embeddings import base64_vector
 
 _INFERENCE = {
     "/v1/chat/completions": "chat",

@@ -1,31 +1,44 @@
 """The OpenAI API: chat completions, completions, embeddings, models."""
 
-import base64
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
+from pointsman.plugin import (
+    ChatResponse,
+    Done,
+    RawDelta,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+)
+from pointsman.plugin import Usage as Counted
 from pointsman_simulator.compose import cut
 from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
-from pointsman_simulator.script import Usage
 from pointsman_simulator.site import Site
+from pointsman_simulator.wires import openai_responses
+from pointsman_simulator.wires.answers import answer_of, vectors_of
 from pointsman_simulator.wires.base import (
     EDGE_PAGE,
     arguments_text,
     bearer,
     dumps,
-    encoded,
     json_answer,
     seconds_text,
     text_of,
 )
 from pointsman_simulator.wires.openai_checks import BAD, ERRORS, error_object, problem
+from pointsman_wires.encoding import DONE
+from pointsman_wires.openai_chat import ChatWriter
+from pointsman_wires.openai_completions import CompletionWriter
+from pointsman_wires.openai_embeddings import EmbeddingsWriter
 
 _INFERENCE = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "text",
     "/v1/embeddings": "embeddings",
+    **dict.fromkeys(openai_responses.PATHS, "responses"),
 }
 
 
@@ -62,6 +75,8 @@ class OpenAI:
         if call.broken:
             return self._bad(call, "We could not parse the JSON body of your request.", code=None)
         kind = _INFERENCE[call.path]
+        if kind == "responses":
+            return self._understand_responses(call, site)
         mistake = problem(kind, call.body, lenient=site.lenient)
         if mistake is not None:
             message, param, code = mistake
@@ -70,23 +85,41 @@ class OpenAI:
             return self._unknown_model(call, call.body["model"])
         return openai_ask(kind, call.body)
 
+    def _understand_responses(self, call: Call, site: Site) -> Ask | Answer:
+        asked = openai_responses.ask_of(call)
+        if not isinstance(asked, Ask):
+            message, param, code = asked
+            return self._bad(call, message, param=param, code=code)
+        return asked if asked.model in site.models else self._unknown_model(call, asked.model)
+
     def answer(self, call: Call, ask: Ask, completion: Completion) -> Answer:
+        if call.path in openai_responses.PATHS:
+            if call.path.endswith("/compact"):
+                return self._json(call, 200, openai_responses.compacted(call, completion))
+            body = openai_responses.whole(call, completion, _call_ids(call, completion))
+            return Answer(200, body, headers=self._headers(call))
         if ask.kind == "embeddings":
-            return self._json(call, 200, _embeddings(call, ask, completion))
-        if ask.kind == "text":
-            return self._json(call, 200, _text_body(call, ask, completion))
-        return self._json(call, 200, _chat_body(call, ask, completion))
+            encoded = call.body.get("encoding_format") == "base64"
+            body = _EmbeddingsWriter(model=ask.model, encoded=encoded).whole(vectors_of(completion))
+        elif ask.kind == "text":
+            body = _text_writer(call, ask).whole(answer_of(completion))
+        else:
+            told = {"logprobs": logprobs(ask, completion.pieces)}
+            body = _chat_writer(call, ask).whole(answer_of(completion, _call_ids(call, completion), told))
+        return Answer(200, body, headers=self._headers(call))
 
     def stream(self, call: Call, ask: Ask, completion: Completion) -> Stream:
-        with_usage = bool((call.body.get("stream_options") or {}).get("include_usage"))
+        if call.path in openai_responses.PATHS:
+            ids = _call_ids(call, completion)
+            return openai_responses.frames(call, completion, ids, self._headers(call))
         render = _text_stream if ask.kind == "text" else _chat_stream
-        opening, content, closing = render(call, ask, completion, with_usage)
+        opening, content, closing = render(call, ask, completion)
         return Stream(
             "text/event-stream; charset=utf-8",
-            encoded(opening),
-            encoded(content),
-            encoded(closing),
-            b"data: [DONE]\n\n",
+            opening,
+            content,
+            (closing.removesuffix(DONE),),
+            DONE,
             self._headers(call),
         )
 
@@ -98,6 +131,8 @@ class OpenAI:
         return self._json(call, status, {"error": error_object(kind)})
 
     def error_frames(self, call: Call, ask: Ask, kind: str) -> bytes:
+        if call.path in openai_responses.PATHS:
+            return openai_responses.failed(error_object(kind))
         return f"data: {dumps({'error': error_object(kind)})}\n\n".encode()
 
     def loading(self, call: Call, model: str, seconds: float) -> Answer | None:
@@ -186,11 +221,6 @@ def _schema(wanted: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def base64_vector(vector: tuple[float, ...]) -> str:
-    """Little-endian float32 in base64."""
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-
-
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 1700000000, "owned_by": "system"}
 
@@ -204,135 +234,83 @@ def _inputs(value: Any) -> tuple[str, ...]:
     return tuple(item if isinstance(item, str) else " ".join(map(str, item)) for item in value or ())
 
 
-def _embeddings(call: Call, ask: Ask, completion: Completion) -> dict[str, Any]:
-    as_base64 = call.body.get("encoding_format") == "base64"
-    data = [
-        {"object": "embedding", "index": i, "embedding": base64_vector(v) if as_base64 else list(v)}
-        for i, v in enumerate(completion.vectors)
-    ]
-    body: dict[str, Any] = {"object": "list", "data": data, "model": ask.model}
-    if completion.usage is not None:
-        tokens = completion.usage.prompt
-        body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return body
+class _ChatWriter(ChatWriter):
+    """Ends with the word that is scripted, whatever it is."""
+
+    def reason(self, answer: ChatResponse) -> str:
+        return answer.native_finish_reason or ""
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.completion,
-        "total_tokens": usage.prompt + usage.completion,
-        "prompt_tokens_details": {"cached_tokens": usage.cached, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": usage.reasoning,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
+class _CompletionWriter(CompletionWriter):
+    """The same."""
+
+    def reason(self, answer: ChatResponse) -> str:
+        return answer.native_finish_reason or ""
 
 
-def _call_id(call: Call, index: int) -> str:
-    return f"call_{call.ids.hex_of(index)[:24]}"
+class _EmbeddingsWriter(EmbeddingsWriter):
+    """Leaves out what is not counted."""
+
+    def counted(self, usage: Counted) -> dict[str, Any]:
+        return {} if usage.prompt is None else super().counted(usage)
 
 
-def _chat_body(call: Call, ask: Ask, completion: Completion) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": completion.text if completion.pieces or not completion.tool_calls else None,
-        "refusal": None,
-        "annotations": [],
-    }
-    if completion.reasoning:
-        message["reasoning_content"] = completion.thinking
-    if completion.tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": _call_id(call, i),
-                "type": "function",
-                "function": {"name": tool.name, "arguments": arguments_text(tool.arguments)},
-            }
-            for i, tool in enumerate(completion.tool_calls)
-        ]
-    choices = [
-        {
-            "index": i,
-            "message": message,
-            "logprobs": logprobs(ask, completion.pieces),
-            "finish_reason": completion.finish,
-        }
-        for i in range(ask.n)
-    ]
-    body: dict[str, Any] = {
-        "id": f"chatcmpl-{call.ids.hex}",
-        "object": "chat.completion",
-        "created": call.ids.created,
-        "model": ask.model,
-        "choices": choices,
-    }
-    if completion.usage is not None:
-        body["usage"] = _usage(completion.usage)
-    return body | {"service_tier": "default", "system_fingerprint": None}
-
-
-def _text_body(call: Call, ask: Ask, completion: Completion) -> dict[str, Any]:
-    choice = {"text": completion.text, "index": 0, "logprobs": None, "finish_reason": completion.finish}
-    body: dict[str, Any] = {
-        "id": f"cmpl-{call.ids.hex}",
-        "object": "text_completion",
-        "created": call.ids.created,
-        "model": ask.model,
-        "choices": [choice],
-    }
-    if completion.usage is not None:
-        body["usage"] = _usage(completion.usage)
-    return body
-
-
-_Frames = tuple[list[str], list[str], list[str]]
-
-
-def _chat_stream(call: Call, ask: Ask, completion: Completion, with_usage: bool) -> _Frames:
-    head = (
-        f'data: {{"id":"chatcmpl-{call.ids.hex}","object":"chat.completion.chunk",'
-        f'"created":{call.ids.created},'
-        f'"model":{dumps(ask.model)},"service_tier":"default","system_fingerprint":null,"choices":['
+def _chat_writer(call: Call, ask: Ask) -> ChatWriter:
+    return _ChatWriter(
+        id=f"chatcmpl-{call.ids.hex}",
+        created=call.ids.created,
+        model=ask.model,
+        include_usage=_include_usage(call),
+        logprobs=ask.logprobs is not None,
+        members={"service_tier": "default", "system_fingerprint": None},
+        choices=ask.n,
     )
-    tail = '],"usage":null}\n\n' if with_usage else "]}\n\n"
-    choices = range(ask.n)
-
-    def chunk(index: int, delta: str, finish: str = "null", told: str = "null") -> str:
-        return f'{head}{{"index":{index},"delta":{delta},"logprobs":{told},"finish_reason":{finish}}}{tail}'
-
-    first = dumps({"role": "assistant", "content": None if _only_tools(completion) else "", "refusal": None})
-    opening = [chunk(i, first) for i in choices]
-    content = [
-        chunk(i, delta, told=dumps(logprobs(ask, (piece,))) if piece else "null")
-        for delta, piece in _deltas(call, completion)
-        for i in choices
-    ]
-    closing = [chunk(i, "{}", dumps(completion.finish)) for i in choices]
-    if with_usage and completion.usage is not None:
-        closing.append(f'{head}],"usage":{dumps(_usage(completion.usage))}}}\n\n')
-    return opening, content, closing
 
 
-def _only_tools(completion: Completion) -> bool:
-    return bool(completion.tool_calls) and not completion.pieces
+def _text_writer(call: Call, ask: Ask) -> CompletionWriter:
+    return _CompletionWriter(
+        id=f"cmpl-{call.ids.hex}",
+        created=call.ids.created,
+        model=ask.model,
+        include_usage=_include_usage(call),
+    )
 
 
-def _deltas(call: Call, completion: Completion) -> Iterator[tuple[str, str]]:
-    """Each delta, and the piece of text in it."""
+def _include_usage(call: Call) -> bool:
+    return bool((call.body.get("stream_options") or {}).get("include_usage"))
+
+
+def _call_ids(call: Call, completion: Completion) -> list[str]:
+    return [f"call_{call.ids.hex_of(index)[:24]}" for index in range(len(completion.tool_calls))]
+
+
+_Frames = tuple[tuple[bytes, ...], tuple[bytes, ...], bytes]
+"""Before the content, with it, and after it."""
+
+
+def _chat_stream(call: Call, ask: Ask, completion: Completion) -> _Frames:
+    writer, ids = _chat_writer(call, ask), _call_ids(call, completion)
+    opening = writer.begin(content=None if completion.tool_calls and not completion.pieces else "")
+    content = tuple(writer.events(events) for events in _events(ask, completion, ids))
+    return (opening,), content, writer.events([Done(answer_of(completion, ids))])
+
+
+def _events(ask: Ask, completion: Completion, ids: Sequence[str]) -> Iterator[list[StreamEvent]]:
+    """What happens at once."""
     for piece in completion.reasoning:
-        yield f'{{"reasoning_content":{dumps(piece)}}}', ""
+        yield [ReasoningDelta(piece)]
     for piece in completion.pieces:
-        yield f'{{"content":{dumps(piece)}}}', piece
-    for i, tool in enumerate(completion.tool_calls):
-        named = {"name": tool.name, "arguments": ""}
-        start = {"index": i, "id": _call_id(call, i), "type": "function", "function": named}
-        yield dumps({"tool_calls": [start]}), ""
+        told = logprobs(ask, (piece,))
+        yield [TextDelta(piece), *([RawDelta({"logprobs": told})] if told else ())]
+    for index, tool in enumerate(completion.tool_calls):
+        yield [ToolCallDelta(index, ids[index], tool.name)]
         for fragment in cut(arguments_text(tool.arguments), 3):
-            yield dumps({"tool_calls": [{"index": i, "function": {"arguments": fragment}}]}), ""
+            yield [ToolCallDelta(index, arguments=fragment)]
+
+
+def _text_stream(call: Call, ask: Ask, completion: Completion) -> _Frames:
+    writer = _text_writer(call, ask)
+    return (), tuple(map(writer.piece, completion.pieces)), writer.end(answer_of(completion))
 
 
 def logprobs(ask: Ask, pieces: Sequence[str]) -> dict[str, Any] | None:
@@ -353,20 +331,3 @@ def logprobs(ask: Ask, pieces: Sequence[str]) -> dict[str, Any] | None:
         for piece in pieces
     ]
     return {"content": content, "refusal": None}
-
-
-def _text_stream(call: Call, ask: Ask, completion: Completion, with_usage: bool) -> _Frames:
-    head = (
-        f'data: {{"id":"cmpl-{call.ids.hex}","object":"text_completion","created":{call.ids.created},'
-        f'"model":{dumps(ask.model)},"choices":['
-    )
-    tail = '],"usage":null}\n\n' if with_usage else "]}\n\n"
-
-    def chunk(text: str, finish: str) -> str:
-        return f'{head}{{"text":{dumps(text)},"index":0,"logprobs":null,"finish_reason":{finish}}}{tail}'
-
-    content = [chunk(piece, "null") for piece in completion.pieces]
-    closing = [chunk("", dumps(completion.finish))]
-    if with_usage and completion.usage is not None:
-        closing.append(f'{head}],"usage":{dumps(_usage(completion.usage))}}}\n\n')
-    return [], content, closing

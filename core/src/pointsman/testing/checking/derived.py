@@ -21,7 +21,9 @@ from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.selector import SelectorContract
 from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.strategy import StrategyContract
+from pointsman.testing.contract.surface import SurfaceContract
 from pointsman.testing.contract.transport import TransportContract
+from pointsman.testing.surface_host import SurfaceHost
 from pointsman.transports.options import TransportOptions
 
 _HOW = f"name its contract in the entry points of {GROUP}, or where its tests are"
@@ -129,6 +131,11 @@ class _DerivedService(_Derived, ServiceContract):
         return self.offered.make(self.offer, router=router, directory=directory)
 
 
+class _DerivedSurface(_Derived, SurfaceContract):
+    def make(self, host: SurfaceHost) -> Any:
+        return self.offered.make(self.offer, host=host)
+
+
 class _DerivedTransport(_Derived, TransportContract):
     def make(self, options: TransportOptions) -> Any:
         return self.offered.make(self.offer, options=options)
@@ -142,6 +149,7 @@ _DERIVED: Mapping[str, type[_Derived]] = {
     "guard": _DerivedGuard,
     "selector": _DerivedSelector,
     "service": _DerivedService,
+    "surface": _DerivedSurface,
     "transport": _DerivedTransport,
 }
 """Kinds of which anything that can be made can be tried."""

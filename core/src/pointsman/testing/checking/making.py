@@ -14,6 +14,7 @@ from pointsman.build.transports import Transports
 from pointsman.plugins.registry import Plugins
 from pointsman.selector import Ask
 from pointsman.testing.replay import CannedReply, ReplayTransport, client_for, provider_for
+from pointsman.testing.surface_host import SurfaceHost
 from pointsman.transports.options import TransportOptions
 
 KEY = "canary-key-5c0ffee5"
@@ -31,6 +32,7 @@ class Making(Struct, frozen=True):
     options: TransportOptions = TransportOptions()
     models: Sequence[str] = ("small", "large")
     ask: Ask | None = None
+    host: SurfaceHost | None = None
 
     @property
     def name(self) -> str:
@@ -63,6 +65,9 @@ class Making(Struct, frozen=True):
     def selector(self) -> Any:
         asked: dict[str, Any] = {} if self.ask is None else {"ask": self.ask}
         return self.maker.make(self.contexts.selector(self.name, self.settings, models=self.models, **asked))
+
+    def surface(self) -> Any:
+        return (self.host or SurfaceHost()).make(self.maker, self.settings)
 
     def service(self) -> Any:
         scrub = Scrubber().text

@@ -41,11 +41,13 @@ from pointsman.testing.contract.selector import SelectorContract
 from pointsman.testing.contract.service import ServiceContract
 from pointsman.testing.contract.state import StateContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
+from pointsman.testing.contract.surface import CannedAsk, SurfaceContract
 from pointsman.testing.contract.transport import TransportContract
 
 __all__ = [
     "AuditContract",
     "AuthContract",
+    "CannedAsk",
     "CannedBreak",
     "CannedChat",
     "CannedEmbeddings",
@@ -68,6 +70,7 @@ __all__ = [
     "ServiceContract",
     "StateContract",
     "StrategyContract",
+    "SurfaceContract",
     "TransportContract",
     "rule",
     "rules_of",

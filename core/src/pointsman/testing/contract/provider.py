@@ -24,6 +24,7 @@ from pointsman.testing.contract.failures import EDGE_PAGE, FailureTerms
 from pointsman.testing.contract.harness import KEY, Bench, error_of
 from pointsman.testing.contract.live import Live, LiveContract
 from pointsman.testing.contract.meanings import MeaningTerms
+from pointsman.testing.contract.relaying import RelayTerms
 from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.secrecy import SecrecyTerms
 from pointsman.testing.contract.sending import SendingTerms
@@ -45,6 +46,7 @@ class ProviderContract(
     CancellationTerms,
     TidinessTerms,
     SecrecyTerms,
+    RelayTerms,
     terms=True,
 ):
     """What every provider owes the router. Rules about HTTP leave one without an endpoint alone.

@@ -71,6 +71,8 @@ class ProviderSubject(Contract):
         errors: refusals and what they mean.
         statuses: what statuses mean whatever the body says, where that is not what the default table says.
         unsupported: requests that the upstream cannot do; chats are tried in whole and as a stream.
+        relays: bodies that ask for `request` in a wire of the provider's, without the model, by the name of
+            the wire; `chat_ok` and `stream_ok` are the answers to them, too.
         examples: how many bodies that make no sense are tried.
     """
 
@@ -93,6 +95,7 @@ class ProviderSubject(Contract):
     errors: Sequence[CannedError] = ()
     statuses: ClassVar[Mapping[int, type[CallError]]] = {}
     unsupported: Sequence[Request] = ()
+    relays: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     examples: int = 100
 
     def _chat(self) -> CannedChat:

@@ -1,0 +1,1 @@
+"""Who may ask: keys, tokens, sessions, places; for what, and how often."""

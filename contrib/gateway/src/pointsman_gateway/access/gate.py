@@ -1,0 +1,184 @@
+"""The one place that says who asks, and whether they may: for each request, before its body is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hmac import compare_digest
+
+from msgspec.structs import replace
+
+from pointsman.plugin import Caller, Clock, Route, SurfaceRequest
+from pointsman_gateway.access.credentials import presented, session
+from pointsman_gateway.access.denials import denied
+from pointsman_gateway.access.fields import check_fields
+from pointsman_gateway.access.grants import Grant
+from pointsman_gateway.access.limits import Limits
+from pointsman_gateway.access.origins import check_host, check_unsent_by_pages, has_body
+from pointsman_gateway.access.peers import is_on_this_machine
+from pointsman_gateway.access.rules import LOCAL, Rules
+from pointsman_gateway.access.sessions import Sessions, token_of
+from pointsman_gateway.admission import Denied, Head
+
+OURS = "x-pointsman-csrf"
+"""A header that an operator's request carries which brings no key: pages of others cannot send it."""
+_SAFE = frozenset(("GET", "HEAD"))
+_NOBODY = Grant(Caller(), "")
+
+
+class Gate:
+    """Admits requests. What it remembers, of limits and sessions, outlives a reload of the rules."""
+
+    def __init__(self, rules: Rules, clock: Clock) -> None:
+        self.rules = rules
+        self.limits = Limits()
+        self.sessions = Sessions(clock)
+        self._now = clock.now
+
+    async def admit(self, head: Head, route: Route) -> Caller:
+        """Who asks. Raises Denied."""
+        grant = await self.grant(head, route)
+        # Only who is metered need be told apart afterwards.
+        return grant.caller if grant.limits is None else replace(grant.caller, source=grant.source)
+
+    async def grant(self, head: Head, route: Route) -> Grant:
+        """What whoever asks may do, one request of its limits taken. Raises Denied."""
+        rules = self.rules
+        check_fields(head.headers, head.repeated)
+        check_host(head.headers, rules.hosts, head.local)
+        if route.public:
+            return _NOBODY
+        grant = await self.known(head) or self._unknown(head, route)
+        if route.operator and not grant.caller.operator:
+            raise denied(
+                "forbidden",
+                "not_an_operator",
+                "this is for operators, and whoever asks is none",
+                domain="policy",
+            )
+        if grant.limits is not None and route.method == "POST" and not route.operator:
+            self.limits.take(grant.source, grant.limits, self._now())
+        return grant
+
+    async def known(self, head: Head) -> Grant | None:
+        """What the one credential is worth that the request brings; None for one without.
+
+        Some clients send two, of which one is meant for somebody else: then ours counts.
+
+        Raises: Denied for one that is worth nothing, and for two that are worth something.
+        """
+        credentials = presented(head.headers)
+        grants, refusal = await self._shown(credentials)
+        if secret := session(head.headers):
+            grants += self._of_session(secret, head)
+        if len(grants) > 1:
+            raise denied(
+                "invalid", "two_credentials", "the request brings two keys; send the one that is meant"
+            )
+        if grants:
+            return grants[0]
+        if refusal is not None:
+            raise refusal
+        if credentials and self._asks_for_keys(head):
+            raise denied("authentication", "invalid_api_key", "the key that was sent is not known here")
+        return None
+
+    async def login(self, asked: SurfaceRequest) -> str:
+        """Begin a session for who has shown a key or a token, or is on this machine: its secret.
+
+        Raises: Denied for who is nobody, and where a session is all that was shown.
+        """
+        grants, _refusal = await self._shown(presented(asked.headers))
+        if grants:
+            return self.sessions.begin(grants[0])
+        if asked.caller == LOCAL.caller:
+            return self.sessions.begin(LOCAL)
+        raise denied("authentication", "missing_api_key", "a login takes a key: Authorization: Bearer …")
+
+    def session_of(self, fields: Mapping[str, str]) -> str:
+        """The secret of the session that a request brings, "" for none that is open. Raises Denied."""
+        secret = session(fields)
+        return secret if secret and self.sessions.find(secret) is not None else ""
+
+    async def _shown(self, credentials: Sequence[str]) -> tuple[list[Grant], Denied | None]:
+        """What those of `credentials` are worth that are ours, and why another one is not."""
+        grants, refusal = list[Grant](), None
+        for each in credentials:
+            try:
+                found = self.rules.keys.find(each) or await self._from_sources(each)
+            except Denied as error:
+                refusal = error
+                continue
+            if found is not None:
+                grants.append(found)
+        return grants, refusal
+
+    async def _from_sources(self, credential: str) -> Grant | None:
+        for source in self.rules.sources:
+            found = await source.find(credential)
+            if found is not None:
+                return found
+        return None
+
+    def _of_session(self, secret: str, head: Head) -> list[Grant]:
+        """What a session allows, unless it was not its owner who sent the request. Raises Denied."""
+        begun = self.sessions.find(secret)
+        found = None if begun is None else self.rules.still(begun)
+        if found is None:
+            return []
+        check_unsent_by_pages(head.headers, secure=head.secure, origins=())
+        said = head.headers.get(OURS, "").encode("utf-8", "surrogatepass")
+        if head.method not in _SAFE and not compare_digest(said, token_of(secret).encode()):
+            raise _lacks_header("the token of the session")
+        return [found]
+
+    def _unknown(self, head: Head, route: Route) -> Grant:
+        """What somebody may do who shows no credential. Raises Denied."""
+        rules = self.rules
+        # Pages that may ask models something may not run the router.
+        origins = () if route.operator else rules.origins
+        check_unsent_by_pages(head.headers, secure=head.secure, origins=origins)
+        if head.scope in rules.keyless:
+            return Grant(rules.keyless[head.scope], f"listener:{head.scope}")
+        if rules.access.loopback and self._is_local(head):
+            if route.operator and not (OURS in head.headers or _has_json(head, route)):
+                raise _lacks_header("1")
+            return LOCAL
+        anonymous = rules.access.anonymous
+        if anonymous is None or route.operator:
+            raise denied(
+                "authentication",
+                "missing_api_key",
+                "a key is needed here: Authorization: Bearer …, or x-api-key",
+            )
+        models = None if anonymous.models is None else frozenset(anonymous.models)
+        caller = Caller(models=models, labels=dict(anonymous.labels))
+        return Grant(caller, f"anonymous:{head.peer}", anonymous.limits)
+
+    def _asks_for_keys(self, head: Head) -> bool:
+        """Whether a key that nobody knows is a mistake: many clients send one wherever they are."""
+        if head.scope in self.rules.keyless:
+            return False
+        access = self.rules.access
+        if access.keys or access.jwt:
+            return True
+        return access.anonymous is None and not self._is_local(head)
+
+    def _is_local(self, head: Head) -> bool:
+        return is_on_this_machine(head.peer, head.local, head.headers, behind_proxy=self.rules.behind_proxy)
+
+
+def _has_json(head: Head, route: Route) -> bool:
+    """Whether it brings a body that was found to be declared as JSON, which says as much as a header of ours.
+
+    The clients of other APIs, which have routes for operators, know of no header of ours.
+    """
+    return route.json and head.method not in _SAFE and has_body(head.headers)
+
+
+def _lacks_header(value: str) -> Denied:
+    return denied(
+        "forbidden",
+        "csrf",
+        f"without a key this needs the header {OURS}: {value}; no web page of others can send that",
+        domain="policy",
+    )

@@ -1,0 +1,43 @@
+"""Keys of the configuration, found by a digest: the table holds none that would open anything."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+
+from pointsman.plugin import Caller
+from pointsman_gateway.access.grants import Grant
+from pointsman_gateway.access.settings import KeySettings
+
+
+class KeyTable:
+    """HMAC-SHA-256 of each key, under a pepper of this process, and what it is worth."""
+
+    def __init__(self, keys: Iterable[KeySettings], pepper: bytes) -> None:
+        self._pepper = pepper
+        self._grants: dict[bytes, Grant] = {}
+        for each in keys:
+            digest = self._digest(each.key.get_secret_value())
+            self._grants[digest] = _grant(each, digest)
+
+    def find(self, credential: str) -> Grant | None:
+        """What `credential` is worth; None for one that is not here."""
+        return self.again(self._digest(credential))
+
+    def again(self, digest: bytes) -> Grant | None:
+        """What the key of that digest is worth now, if it is still here."""
+        found = self._grants.get(digest)
+        # The look-up has seen the digest only, and says nothing of a key by how long it takes.
+        return found if found is not None and hmac.compare_digest(found.digest, digest) else None
+
+    def _digest(self, credential: str) -> bytes:
+        return hmac.digest(self._pepper, credential.encode("utf-8", "surrogatepass"), "sha256")
+
+    def __repr__(self) -> str:
+        return f"KeyTable({len(self._grants)} keys)"
+
+
+def _grant(key: KeySettings, digest: bytes) -> Grant:
+    models = None if key.models is None else frozenset(key.models)
+    caller = Caller(name=key.name, models=models, operator=key.operator, labels=dict(key.labels))
+    return Grant(caller, f"key:{key.name}", key.limits, digest=digest)

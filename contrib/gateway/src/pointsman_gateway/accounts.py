@@ -1,0 +1,111 @@
+"""What becomes of each call that runs, from the router's events: for the head of its answer and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from pointsman import Router
+from pointsman.plugin import AttemptEnded, AttemptStarted, Queued, RequestEnded, Usage
+
+
+class Account(Struct, eq=False):
+    """One call.
+
+    Attributes:
+        began: the instant at which it came.
+        pool: the public name whose deployment is at work; another than was asked for after a fallback.
+        attempts: how many have begun.
+        busy: seconds in which attempts ran that are over.
+        since: the instant at which the one that runs began; None while none does.
+        queued: seconds that it waited in line; None when it did not.
+        ended: how it ended; None before that.
+    """
+
+    began: float
+    pool: str = ""
+    deployment: str = ""
+    attempts: int = 0
+    busy: float = 0.0
+    since: float | None = None
+    waits: float | None = None
+    queued: float | None = None
+    ended: RequestEnded | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Its tokens, as far as they are known."""
+        return None if self.ended is None else self.ended.usage
+
+    def ours(self, seconds: float, now: float) -> float:
+        """Of the `seconds` that it has taken, those in which no attempt ran and nobody waited in line."""
+        running = 0.0 if self.since is None else now - self.since
+        return max(0.0, seconds - self.busy - running - (self.queued or 0.0))
+
+
+class Accounts:
+    """The calls that run, by their ids.
+
+    Args:
+        now: the instant, on one clock for all.
+    """
+
+    def __init__(self, router: Router, now: Callable[[], float]) -> None:
+        self._now = now
+        self._open: dict[str, Account] = {}
+        self._ends = [
+            router.listen(self._queued, kinds=[Queued]),
+            router.listen(self._began, kinds=[AttemptStarted]),
+            router.listen(self._attempted, kinds=[AttemptEnded]),
+            router.listen(self._ended, kinds=[RequestEnded]),
+        ]
+
+    def open(self, request_id: str, now: float) -> Account:
+        """Keep an account of the request of that id, which came `now`, until it is closed."""
+        account = self._open[request_id] = Account(now)
+        return account
+
+    def of(self, request_id: str) -> Account | None:
+        """The account of a request that runs."""
+        return self._open.get(request_id)
+
+    def close(self, request_id: str) -> None:
+        """It is over."""
+        self._open.pop(request_id, None)
+
+    def end(self) -> None:
+        """Listen no longer."""
+        for each in self._ends:
+            each()
+        self._ends.clear()
+
+    def _queued(self, event: Queued) -> None:
+        account = self._open.get(event.request_id)
+        if account is not None:
+            account.waits = self._now()
+
+    def _began(self, event: AttemptStarted) -> None:
+        account = self._open.get(event.request_id)
+        if account is None:
+            return
+        account.since = now = self._now()
+        account.pool, account.deployment = event.model, event.deployment
+        account.attempts = max(account.attempts, event.number)
+        if account.waits is not None:
+            account.queued = (account.queued or 0.0) + now - account.waits
+            account.waits = None
+
+    def _attempted(self, event: AttemptEnded) -> None:
+        account = self._open.get(event.request_id)
+        if account is not None and not event.hedge:  # two at once are one time
+            account.busy += event.seconds
+            account.since = None
+
+    def _ended(self, event: RequestEnded) -> None:
+        account = self._open.get(event.request_id)
+        if account is not None:
+            account.ended = event
+            if account.waits is not None:
+                account.queued = (account.queued or 0.0) + self._now() - account.waits
+                account.waits = None

@@ -1,0 +1,67 @@
+"""Where to listen, as people write it."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from msgspec import Struct
+
+_EXAMPLE = "'127.0.0.1:4000', '[::1]:4000' or 'unix:./gateway.sock'"
+
+
+class Address(Struct, frozen=True):
+    """An address to listen at: a host with a port (0: a free one), or the path of a Unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.path is not None or is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is this machine and nothing else."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_address(value: object) -> Address:
+    """An `Address` from text such as `127.0.0.1:4000`. Raises ValueError saying what was expected."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected an address such as {_EXAMPLE}")
+    text = value.strip()
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path or "\0" in path or len(path.encode()) > 100:
+            raise ValueError("expected the path of a socket behind 'unix:', at most 100 bytes long")
+        return Address(path=Path(path))
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"expected an address with a port, such as {_EXAMPLE}")
+    return Address(_host(host), int(port))
+
+
+def _host(text: str) -> str:
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(text[1:-1]))
+        except ValueError:
+            raise ValueError("expected an IPv6 address between [ and ]") from None
+    if ":" in text:
+        raise ValueError("an IPv6 address stands between [ and ], such as '[::1]:4000'")
+    if not text or not text.isprintable() or any(each.isspace() or each in "/@%" for each in text):
+        raise ValueError(f"expected a host in front of the port, such as {_EXAMPLE}")
+    return text

@@ -1,0 +1,371 @@
+"""The ASGI application: one request from its head to the last byte of its answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import parse_qsl, unquote
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pointsman.plugin import (
+    CallError,
+    FaultDomain,
+    ProblemDetails,
+    ProblemKind,
+    Route,
+    SocketRoute,
+    StreamReply,
+    Surface,
+    SurfaceRequest,
+    WholeReply,
+)
+from pointsman_gateway.access.origins import has_body, is_foreign
+from pointsman_gateway.admission import Access, Denied, Head
+from pointsman_gateway.answers import answer_fields, refusal
+from pointsman_gateway.bodies import (
+    BodyGone,
+    BodySilent,
+    BodyTooLarge,
+    BodyWrong,
+    Receive,
+    check_object,
+    read_body,
+)
+from pointsman_gateway.caller_watch import CallerWatch
+from pointsman_gateway.cors import cors_fields, is_preflight, preflight
+from pointsman_gateway.exposing import PATH as METRICS
+from pointsman_gateway.exposing import metrics_reply
+from pointsman_gateway.head import Networks, Scope, head_of, own_id
+from pointsman_gateway.health import Health
+from pointsman_gateway.observing import GONE, Observer
+from pointsman_gateway.problems import problem_of
+from pointsman_gateway.sending import WRITE_WITHIN, Send, send_stream, send_whole
+from pointsman_gateway.settings import HeaderChoice
+from pointsman_gateway.sockets import deny_socket, speak
+from pointsman_gateway.table import Found, Table
+from pointsman_gateway.tickets import SocketTickets
+
+log = logging.getLogger("pointsman.gateway")
+
+ABORT = "pointsman.abort"
+"""The extension of a server of ours that ends a connection at once."""
+_NO_WEBSOCKET = WholeReply(
+    426,
+    b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
+    fields={"upgrade": "HTTP/1.1", "connection": "close"},
+)
+BODY_IDLE = 30.0
+"""Seconds without any of a body that is still to come."""
+
+
+class Serving(Struct, frozen=True, eq=False):
+    """What requests are answered by; a reload replaces it, and requests that run keep theirs.
+
+    Attributes:
+        body_limit: bytes of a body.
+        heartbeat: seconds of silence of a stream.
+        headers: which fields of ours answers have.
+        trusted: the proxies that are believed.
+        origins: of web pages that may ask.
+        tickets: with which browsers open WebSockets.
+        write_within: seconds in which a caller has to make room for an event of a stream.
+    """
+
+    table: Table
+    access: Access
+    body_limit: int
+    heartbeat: float
+    headers: HeaderChoice = "full"
+    trusted: Networks = ()
+    origins: frozenset[str] = frozenset()
+    tickets: SocketTickets | None = None
+    write_within: float = WRITE_WITHIN
+
+
+class Exchange:
+    """One request, with what the server gives for it and what it is answered by."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, head: Head, id: str, serving: Serving
+    ) -> None:
+        self._scope = scope
+        self.receive = receive
+        self.send = send
+        self.head = head
+        self.id = id
+        self.serving = serving
+        self.status = 0
+
+    def fields(self, reply: WholeReply | StreamReply) -> list[tuple[bytes, bytes]]:
+        """Those of the head of `reply`, with which the answer begins."""
+        self.status = reply.status
+        fields = answer_fields(reply.fields, self.id, self.serving.headers)
+        if self.serving.origins:
+            fields += cors_fields(self.head.headers, self.serving.origins)
+        return fields
+
+    async def write(self, reply: WholeReply) -> None:
+        """Answer with `reply`."""
+        await send_whole(self.send, reply, self.fields(reply), bare=self.head.method == "HEAD")
+
+    def abort(self) -> None:
+        """End the connection although not all is written, for nobody reads it."""
+        abort = self._scope.get("extensions", {}).get(ABORT)
+        if abort is not None:
+            abort()
+
+
+class App:
+    """Answers what comes to one listener.
+
+    Args:
+        request_id: makes an id.
+        observer: what is told of its requests.
+        health: what is told of it here; None where it has a listener of its own.
+        listener: as of `Head.scope`.
+
+    Attributes:
+        serving: what new requests are answered by.
+        draining: nothing further is taken.
+    """
+
+    def __init__(
+        self,
+        serving: Serving,
+        *,
+        request_id: Callable[[], str],
+        observer: Observer,
+        health: Health | None = None,
+        listener: str = "",
+    ) -> None:
+        self.serving = serving
+        self.draining = False
+        self._request_id = request_id
+        self._observer = observer
+        self._health = health
+        self._listener = listener
+        self._lasting: set[Callable[[], object]] = set()
+
+    def drain(self) -> None:
+        """Take nothing further, and end the streams that would never end by themselves."""
+        self.draining = True
+        for end in tuple(self._lasting):
+            end()
+
+    def speaks_websocket(self, target: bytes) -> bool:
+        """Whether a WebSocket can be opened at that target of a request."""
+        found = self.serving.table.find("GET", unquote(target.partition(b"?")[0].decode("latin-1")))
+        return found is not None and found.socket is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._observed(self._exchange(scope, receive, send))
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+
+    def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
+        serving = self.serving
+        head = head_of(scope, trusted=serving.trusted, listener=self._listener)
+        return Exchange(scope, receive, send, head, own_id(head.headers) or self._request_id(), serving)
+
+    async def _observed(self, exchange: Exchange) -> None:
+        account = self._observer.begin(exchange.id)
+        try:
+            await self._http(exchange)
+        finally:
+            self._observer.over(exchange.head, exchange.id, account, exchange.status or GONE)
+
+    async def _http(self, exchange: Exchange) -> None:
+        head = exchange.head
+        if head.path == METRICS:
+            await exchange.write(await metrics_reply(head, exchange.serving.access, self._observer))
+            return
+        aside = self._aside(exchange)
+        found = None if aside is not None else exchange.serving.table.find(head.method, head.path)
+        if found is None:
+            await exchange.write(aside or WholeReply(404))
+            return
+        surface = found.mounted.surface
+        try:
+            route = self._route(head, found)
+            asked = await self._asked(exchange, found, route)
+        except BodyGone:
+            return
+        except Denied as denied:
+            # What is left of its body is not read: the connection goes with it.
+            close = {"connection": "close"} if has_body(head.headers) else {}
+            await exchange.write(refusal(surface, denied.problem, exchange.id, {**close, **denied.fields}))
+            return
+        await self._answer(asked, surface, route, exchange)
+
+    def _aside(self, exchange: Exchange) -> WholeReply | None:
+        """The answer to what no surface is asked; None for all else."""
+        head = exchange.head
+        if head.path == "/favicon.ico":
+            return WholeReply(204)
+        if is_preflight(head.method, head.headers):
+            return preflight(head.headers, exchange.serving.origins)
+        if head.headers.get("upgrade", "").lower() == "websocket":
+            return _NO_WEBSOCKET  # one that is spoken here never comes this way
+        return None if self._health is None else self._health.reply(head.method, head.path)
+
+    def _route(self, head: Head, found: Found) -> Route:
+        """The route that is asked for. Raises Denied."""
+        if self.draining:
+            raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
+        if isinstance(found.route, Route):
+            return found.route
+        if found.allowed:
+            message = f"caller: {head.method} is not for this path; it takes {', '.join(found.allowed)}"
+            problem = ProblemDetails("method", message, code="method_not_allowed", domain="caller")
+            raise Denied(problem, {"allow": ", ".join(found.allowed)})
+        raise _denied("no_route", f"caller: there is no {head.path[:200]!r} here", "no_route")
+
+    async def _asked(self, exchange: Exchange, found: Found, route: Route) -> SurfaceRequest:
+        """The request, once it is complete. Raises Denied, BodyGone."""
+        head = exchange.head
+        caller = await exchange.serving.access.admit(head, route)
+        body = await self._body(exchange) if has_body(head.headers) else b""
+        if route.json and head.method not in ("GET", "HEAD"):
+            _check(body)
+        return SurfaceRequest(
+            head.method,
+            found.path,
+            found.params,
+            dict(parse_qsl(head.query, keep_blank_values=True)) if head.query else {},
+            head.headers,
+            body,
+            caller,
+            exchange.id,
+            head.secure,
+        )
+
+    async def _body(self, exchange: Exchange) -> bytes:
+        limit = exchange.serving.body_limit
+        declared = exchange.head.headers.get("content-length", "")
+        try:
+            if declared.isdigit() and int(declared) > limit:
+                raise BodyTooLarge
+            return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE)
+        except BodyTooLarge:
+            message = f"caller: the body is larger than {limit} bytes"
+            raise _denied("too_large", message, "body_too_large") from None
+        except BodySilent:
+            raise _denied("timeout", "caller: the body did not come in time", "body_timeout") from None
+
+    # ── answering ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _answer(
+        self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
+    ) -> None:
+        with CallerWatch(exchange.receive) as watch:
+            reply = await self._reply(asked, surface, route)
+            if isinstance(reply, WholeReply):
+                watch.over()
+                await exchange.write(reply)
+                return
+            forget = self._ended_by_drain(partial(watch.cancel_owner, "ending")) if reply.lasting else None
+            try:
+                await send_stream(
+                    exchange.send,
+                    reply,
+                    watch,
+                    exchange.fields(reply),
+                    heartbeat=exchange.serving.heartbeat,
+                    write_within=exchange.serving.write_within,
+                )
+            finally:
+                if forget is not None:
+                    forget()
+        if watch.why == "unread":
+            exchange.abort()
+        elif watch.why == "ending":
+            await exchange.send({"type": "http.response.body", "body": b""})
+
+    async def _reply(self, asked: SurfaceRequest, surface: Surface, route: Route) -> WholeReply | StreamReply:
+        try:
+            return await route.handler(asked)
+        except Denied as denied:
+            return refusal(surface, denied.problem, asked.request_id, denied.fields)
+        except CallError as error:
+            problem = problem_of(error, asked.request_id, to_operator=route.operator)
+            return refusal(surface, problem, asked.request_id)
+        except Exception:
+            log.exception("request %s failed in its surface", asked.request_id)
+            message = "gateway: this is a mistake of ours; the log has it by the id of the request"
+            problem = ProblemDetails("internal", message, code="internal", domain="gateway")
+            return refusal(surface, problem, asked.request_id)
+
+    def _ended_by_drain(self, end: Callable[[], object]) -> Callable[[], None]:
+        """Have `end` called when nothing is to be served any more; returns what takes that back."""
+        if self.draining:
+            end()
+        self._lasting.add(end)
+        return partial(self._lasting.discard, end)
+
+    # ── WebSockets ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = self._exchange(scope, receive, send)
+        head, id, serving = exchange.head, exchange.id, exchange.serving
+        found = serving.table.find("GET", head.path)
+        await receive()  # that it is to be opened
+        if found is None or found.socket is None:
+            await send({"type": "websocket.close"})
+            return
+        query = dict(parse_qsl(head.query, keep_blank_values=True))
+        try:
+            head = self._with_credential(head, query.pop("ticket", ""), serving)
+            caller = await serving.access.admit(head, _as_route("GET", found.socket))
+        except Denied as denied:
+            await deny_socket(send, refusal(found.mounted.surface, denied.problem, id, denied.fields))
+            return
+        asked = SurfaceRequest(
+            "GET", found.path, found.params, query, head.headers, b"", caller, id, head.secure
+        )
+
+        async def admit() -> ProblemDetails | None:
+            try:
+                await serving.access.admit(head, _as_route("POST", socket))
+            except Denied as denied:
+                return denied.problem
+            return None
+
+        socket = found.socket
+        await speak(asked, socket, receive, send, admit=admit, ending=self._ended_by_drain)
+
+    def _with_credential(self, head: Head, ticket: str, serving: Serving) -> Head:
+        """`head` with the credential that a ticket stands for, if there is one. Raises Denied."""
+        if self.draining:
+            raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
+        if not ticket:
+            return head
+        if is_foreign(head.headers, secure=head.secure, origins=serving.origins):
+            raise _denied("forbidden", "caller: a page of this origin may not", "origin_not_allowed")
+        redeemed = None if serving.tickets is None else serving.tickets.redeem(ticket)
+        if redeemed is None:
+            raise _denied("authentication", "caller: the ticket is not good (any more)", "invalid_ticket")
+        return replace(head, headers=redeemed)
+
+
+def _as_route(method: str, socket: SocketRoute) -> Route:
+    return Route(method, socket.path, _nothing, socket.operator, socket.public, False)
+
+
+def _check(body: bytes) -> None:
+    try:
+        check_object(body)
+    except BodyWrong as wrong:
+        raise _denied("invalid", f"caller: the body {wrong}", "invalid_request") from None
+
+
+async def _nothing(_asked: SurfaceRequest) -> WholeReply:
+    return WholeReply(404)
+
+
+def _denied(kind: ProblemKind, message: str, code: str, *, retry_after: float | None = None) -> Denied:
+    domain: FaultDomain = "gateway" if message.startswith("gateway") else "caller"
+    return Denied(ProblemDetails(kind, message, code=code, domain=domain, retry_after=retry_after))

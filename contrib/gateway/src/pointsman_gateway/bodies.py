@@ -1,0 +1,131 @@
+"""The body of a request: read within its limits, and found to be sound JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+DEPTH = 64
+"""Arrays and objects within one another, at most."""
+LONGEST_ARRAY = 10_000
+_CONTAINERS = 1_000_000
+"""Arrays and objects of one body; to look at more would keep everybody else waiting."""
+
+
+class BodyGone(Exception):
+    """The caller went away before the body was complete."""
+
+
+class BodyTooLarge(Exception):
+    """The body is larger than allowed."""
+
+
+class BodySilent(Exception):
+    """The body did not come in time."""
+
+
+class BodyWrong(Exception):
+    """The body is no sound JSON object; the message says what is wrong with it."""
+
+
+async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
+    """The whole body.
+
+    Args:
+        limit: bytes, at most.
+        idle: seconds that may pass without any of it.
+
+    Raises: BodyGone, BodyTooLarge, BodySilent.
+    """
+    pieces, size = [], 0
+    while True:
+        try:
+            async with asyncio.timeout(idle):
+                message = await receive()
+        except TimeoutError:
+            raise BodySilent from None
+        if message["type"] == "http.disconnect":
+            raise BodyGone
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise BodyTooLarge
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+_decode = msgspec.json.Decoder().decode
+_members = msgspec.json.Decoder(dict[str, Raw]).decode
+_KEY = re.compile(rb'[\s{,]*("(?:[^"\\]++|\\.)*+")\s*:\s*')
+
+
+def check_object(body: bytes) -> None:
+    """Raises BodyWrong unless `body` is a JSON object that everybody reads the same way.
+
+    A member that stands there twice would be read one way here and another way elsewhere. What is nested
+    too deeply is for nobody to read, and neither is half a character.
+    """
+    try:
+        value, members = _decode(body), _members(body)
+    except RecursionError:
+        raise BodyWrong(f"is nested more than {DEPTH} levels deep") from None
+    except msgspec.ValidationError as error:
+        raise BodyWrong(_what_is_wrong(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BodyWrong(f"is no valid JSON: {error}") from None
+    _check_repeated(body, members)
+    if body.count(b"[") + body.count(b"{") > DEPTH or len(body) > LONGEST_ARRAY:
+        _check_nesting(body, value)
+
+
+def _what_is_wrong(error: msgspec.ValidationError) -> str:
+    said = str(error)
+    return "must be a JSON object" if said.startswith("Expected `object`") else f"is no valid JSON: {said}"
+
+
+def _check_repeated(body: bytes, members: Mapping[str, Raw]) -> None:
+    """Step over one member after the other, by the values that the decoder found: the last one of a name."""
+    at, seen = 0, set()
+    for _ in range(len(members)):
+        key = _KEY.match(body, at)
+        assert key is not None, "the decoder found more members"
+        name = _decode(key[1])
+        value = bytes(members[name])
+        if name in seen or not body.startswith(value, key.end()):
+            raise BodyWrong(f"has {_shown(name)} twice")
+        seen.add(name)
+        at = key.end() + len(value)
+    repeated = _KEY.match(body, at)
+    if repeated is not None:
+        raise BodyWrong(f"has {_shown(_decode(repeated[1]))} twice")
+
+
+def _shown(name: str) -> str:
+    return f"the member {name[:64]!r}"
+
+
+def _check_nesting(body: bytes, value: Any) -> None:
+    if body.count(b"[") + body.count(b"{") > _CONTAINERS:
+        raise BodyWrong(f"has more than {_CONTAINERS} arrays and objects")
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > DEPTH:
+            raise BodyWrong(f"is nested more than {DEPTH} levels deep")
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, list):
+                if len(each) > LONGEST_ARRAY:
+                    raise BodyWrong(f"has an array of more than {LONGEST_ARRAY} values")
+                below += [one for one in each if isinstance(one, list | dict)]
+            elif isinstance(each, dict):
+                below += [one for one in each.values() if isinstance(one, list | dict)]
+        level = below

@@ -1,0 +1,240 @@
+"""Requests that surfaces understood, handed to the router, and its answers in the shape of the surface."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec.structs import replace
+
+from pointsman.plugin import (
+    Caller,
+    CallError,
+    ChatRequest,
+    ChatResponse,
+    Done,
+    EmbedRequest,
+    EmbedResponse,
+    GenerateRequest,
+    Original,
+    ProblemDetails,
+    Relayed,
+    Request,
+    StreamEvent,
+    StreamReply,
+    Surface,
+    SurfaceRequest,
+    Understood,
+    WholeReply,
+    Writer,
+)
+from pointsman_gateway.answers import refusal
+from pointsman_gateway.call_headers import affinity_of, call_options
+from pointsman_gateway.field_values import listed
+from pointsman_gateway.observing import Observer
+from pointsman_gateway.problems import problem_of
+from pointsman_gateway.running import ENDED, Running, RunningRequests
+
+if TYPE_CHECKING:
+    from pointsman import ChatStream, Router
+
+_LONGEST_TRACEPARENT = 256
+_WIRE_HEADERS = ("anthropic-", "openai-", "x-stainless-")
+"""What the names of headers begin with that belong to a wire."""
+
+
+class RoutedCalls:
+    """Routes the calls of one surface.
+
+    Args:
+        name: of the surface, for records.
+
+    Attributes:
+        surface: whose shapes answers have; set once it is made, for it is made from this.
+    """
+
+    surface: Surface
+
+    def __init__(self, name: str, router: Router, running: RunningRequests, observer: Observer) -> None:
+        self._name = name
+        self._router = router
+        self._running = running
+        self._observer = observer
+
+    async def answer(self, asked: SurfaceRequest, understood: Understood) -> WholeReply | StreamReply:
+        """As `Calls.answer`."""
+        request = understood.request
+        if not asked.caller.may_use(request.model):
+            return refusal(self.surface, _not_for(asked.caller, request.model), asked.request_id)
+        with self._begin(asked, request) as running:
+            try:
+                options = self._options(asked, understood)
+                if understood.stream:
+                    return await self._streamed(asked, understood, options)
+                return await self._whole(asked, understood, options)
+            except CallError as error:
+                return refusal(self.surface, problem_of(error, asked.request_id), asked.request_id)
+            except asyncio.CancelledError:
+                if not running.was_ended():
+                    raise
+                return refusal(self.surface, ENDED, asked.request_id)
+
+    def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
+        return self._running.begin(asked.request_id, model=request.model, caller=asked.caller)
+
+    def _options(self, asked: SurfaceRequest, understood: Understood) -> dict[str, Any]:
+        options = call_options(asked.headers)
+        caller = asked.caller
+        options["caller"] = caller.name
+        options["request_id"] = asked.request_id
+        options["affinity"] = affinity_of(asked.headers, asked.body)
+        tags = {**options.get("tags", {}), **caller.labels, "surface": self._name}
+        if traceparent := asked.headers.get("traceparent", ""):
+            tags["traceparent"] = traceparent[:_LONGEST_TRACEPARENT]
+        options["tags"] = tags
+        if understood.wire:
+            options["original"] = _original(asked, understood)
+        return options
+
+    async def _whole(
+        self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
+    ) -> WholeReply:
+        answer = await self._asked(understood.request, options)
+        fields = self._about(asked, understood, relayed=bool(answer.relayed))
+        body = answer.relayed
+        if not body:
+            # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
+            body = self._with_origin(understood.writer.whole(replace(answer, deployment="")), fields)
+        return WholeReply(200, body, understood.writer.content_type, fields)
+
+    def _about(
+        self, asked: SurfaceRequest, understood: Understood, *, relayed: bool = False
+    ) -> dict[str, str]:
+        """How the answer came about, for its head."""
+        account = self._observer.of(asked.request_id)
+        fields = self._observer.about(account, understood.request.model)
+        if understood.ignored and not relayed:
+            fields["x-pointsman-ignored"] = listed(understood.ignored)
+        return fields
+
+    def _with_origin(self, body: bytes, fields: Mapping[str, str]) -> bytes:
+        """`body`, a JSON object that we wrote, with one more member, which SDKs keep."""
+        if not (self._observer.full and body.endswith(b"}") and "x-pointsman-deployment" in fields):
+            return body
+        said: dict[str, Any] = {
+            "deployment": fields["x-pointsman-deployment"],
+            "attempts": int(fields["x-pointsman-attempts"]),
+        }
+        if "x-pointsman-cost-usd" in fields:
+            said["cost"] = float(fields["x-pointsman-cost-usd"])
+        return b'%s,"pointsman":%s}' % (body[:-1], msgspec.json.encode(said))
+
+    async def _asked(self, request: Request, options: Mapping[str, Any]) -> ChatResponse | EmbedResponse:
+        router = self._router
+        match request:
+            case ChatRequest():
+                return await router.chat(request, **options)
+            case GenerateRequest():
+                return await router.generate(request, **options)
+            case EmbedRequest():
+                return await router.embed(request, **options)
+
+    async def _streamed(
+        self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
+    ) -> StreamReply:
+        stream = self._router.stream(cast("ChatRequest", understood.request), **options)
+        try:
+            await stream.__aenter__()  # until the first content, or the error
+        except BaseException:
+            await stream.aclose()
+            raise
+        writer = understood.writer
+        return StreamReply(
+            Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
+            writer.stream_type,
+            fields=self._about(asked, understood),
+            heartbeat=writer.heartbeat(),
+        )
+
+
+class Pieces(AsyncIterator[bytes]):
+    """What a stream brings, written; closed before its end it ends the call.
+
+    Args:
+        with_origin: its end may say where it came from.
+    """
+
+    def __init__(self, stream: ChatStream, writer: Writer, running: Running, *, with_origin: bool) -> None:
+        self._stream = stream
+        self._with_origin = with_origin
+        self._writer = writer
+        self._running = running
+        self._relayed = False
+        self._over = False
+
+    async def __anext__(self) -> bytes:
+        while not self._over:
+            try:
+                events = await self._stream.batch()
+            except CallError as error:
+                self._over = True
+                return self._writer.failure(problem_of(error, self._running.id))
+            except asyncio.CancelledError:
+                if not self._running.was_ended():
+                    raise
+                self._over = True
+                await self._stream.aclose()
+                return self._writer.failure(replace(ENDED, request_id=self._running.id))
+            if not events:
+                break
+            written = self._written(events)
+            if written:
+                return written
+        raise StopAsyncIteration
+
+    def _written(self, events: Sequence[StreamEvent]) -> bytes:
+        """What one read brought, as it came where the upstream speaks the caller's wire."""
+        if not self._relayed:
+            self._relayed = any(isinstance(each, Relayed) for each in events)
+            if not self._relayed:
+                return self._writer.events(events if self._with_origin else _without_origin(events))
+        return b"".join([each.data for each in events if isinstance(each, Relayed)])
+
+    async def aclose(self) -> None:
+        """End the call, wherever it is."""
+        self._over = True
+        with self._running:
+            await self._stream.aclose()
+
+
+def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
+    return [
+        Done(replace(each.response, deployment="")) if isinstance(each, Done) else each for each in events
+    ]
+
+
+def _not_for(caller: Caller, model: str) -> ProblemDetails:
+    who = f"{caller.name!r} may" if caller.name else "who is not known may"
+    return ProblemDetails(
+        "forbidden",
+        f"policy: {who} not use the model {model[:200]!r}",
+        code="model_not_allowed",
+        domain="policy",
+        param="model",
+    )
+
+
+def _original(asked: SurfaceRequest, understood: Understood) -> Original:
+    headers = {name: value for name, value in asked.headers.items() if name.startswith(_WIRE_HEADERS)}
+    return Original(
+        understood.wire,
+        asked.body,
+        understood.request,
+        headers,
+        urlencode(asked.query),
+        understood.needs_wire,
+        understood.opaque,
+    )

@@ -1,0 +1,229 @@
+"""The models that callers can ask for, with what each can do: in memory, for every public name.
+
+Each fact comes from the first of these that has it: the configuration, the upstreams' lists, the table of
+well-known models, a default that is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from pointsman.clock import Clock
+from pointsman.plugin import Caller, Capabilities, CatalogueEntry, ModelInfo
+from pointsman_gateway.well_known import known_model
+
+if TYPE_CHECKING:
+    from pointsman import Config, Router
+
+STALE = 60.0
+"""Seconds after which what upstreams list is asked for again, when somebody looks."""
+_DEFAULT = Capabilities()
+_ORDER = ("completion", "tools", "vision", "thinking", "embedding", "insert")
+_MEANT = {
+    "chat": "completion",
+    "embeddings": "embedding",
+    "image_input": "vision",
+    "reasoning": "thinking",
+    "fim": "insert",
+}
+"""What upstreams say in place of the names that we go by."""
+
+
+class Facts(Struct, frozen=True):
+    """What is known of one model; None and 0 for what is not.
+
+    Attributes:
+        can: what upstreams say besides is left out.
+    """
+
+    can: frozenset[str] | None = None
+    context_length: int | None = None
+    family: str | None = None
+    created: int | None = None
+    size_bytes: int = 0
+    parameter_size: str = ""
+    quantization: str = ""
+
+
+class GatewayCatalogue:
+    """The catalogue of one router.
+
+    What upstreams list is asked for by the first `look`, and again when somebody reads what has become old:
+    beside all else, and kept. Without a `look` no upstream is asked.
+    """
+
+    def __init__(self, router: Router, clock: Clock) -> None:
+        self._router = router
+        self._clock = clock
+        self._began = int(clock.wall())
+        self._listed: Mapping[str, Facts] = {}
+        self._looked: float | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._of: Config | None = None
+        self._entries: dict[str, CatalogueEntry] = {}
+
+    def listed(self, caller: Caller) -> Sequence[CatalogueEntry]:
+        """As of `Catalogue`."""
+        return [each for name, each in self._known().items() if caller.may_use(name)]
+
+    def entry(self, name: str, caller: Caller) -> CatalogueEntry | None:
+        """As of `Catalogue`."""
+        if not caller.may_use(name):
+            return None
+        entry = self._known().get(name)
+        return self._of_full_name(name) if entry is None else entry
+
+    # ── what upstreams list ──────────────────────────────────────────────────────────────────────────
+
+    def look(self) -> None:
+        """Have upstreams asked what they have, beside all else, unless that is known or under way."""
+        now = self._clock.now()
+        fresh = self._looked is not None and now - self._looked < STALE
+        if fresh or (self._looking is not None and not self._looking.done()):
+            return
+        self._looked = now
+        self._looking = asyncio.create_task(self._look(), name="pointsman.gateway.catalogue")
+
+    async def _look(self) -> None:
+        models = await self._router.models()
+        # One that does not answer now had what it had before.
+        self._listed = {**self._listed, **{each.id: facts_of(each) for each in models if each.provider}}
+        self._of = None
+
+    async def aclose(self) -> None:
+        """Ask nobody any more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+
+    # ── entries ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _known(self) -> Mapping[str, CatalogueEntry]:
+        """The entry of each public name, made once for what is known now."""
+        if self._looked is not None:
+            self.look()
+        config = self._router.config
+        if self._of is not config:
+            self._of = config
+            self._entries = {name: self._entry(name, config) for name in config.public_models()}
+        return self._entries
+
+    def _entry(self, name: str, config: Config) -> CatalogueEntry:
+        model = config.public_models()[name]
+        if model.selector is None:
+            facts = common([self._upstream(each.provider, each.model) for each in model.deployments])
+        else:
+            facts = common([self._facts_of(each, config) for each in model.of])
+        said = model.capabilities
+        configured = Facts(
+            None if said.can is None else frozenset(said.can), said.context_length, said.family
+        )
+        return self._written(name, first_said([configured, facts]))
+
+    def _facts_of(self, name: str, config: Config) -> Facts:
+        entry = self._entry(name, config)
+        able = entry.capabilities
+        return Facts(frozenset(able.can), able.context_length, able.family, entry.created)
+
+    def _upstream(self, provider: str, model: str) -> Facts:
+        id = f"{provider}/{model}"
+        listed = self._listed.get(id) or self._listed.get(f"{id}:latest", Facts())
+        known = known_model(model)
+        if known is None:
+            return listed
+        table = Facts(frozenset(known.can), known.context_length, known.family)
+        if (
+            listed.can is not None
+            and table.can is not None
+            and listed.can.isdisjoint(("completion", "embedding"))
+        ):
+            listed = _with_can(listed, listed.can | table.can)  # it lists extras alone
+        return first_said([listed, table])
+
+    def _of_full_name(self, name: str) -> CatalogueEntry | None:
+        provider, slash, model = name.partition("/")
+        if not slash or not model or provider not in self._router.config.providers:
+            return None
+        return self._written(name, self._upstream(provider, model))
+
+    def _written(self, name: str, facts: Facts) -> CatalogueEntry:
+        can = _DEFAULT.can if facts.can is None else [each for each in _ORDER if each in facts.can]
+        return CatalogueEntry(
+            name,
+            Capabilities(can, facts.context_length or _DEFAULT.context_length, facts.family or ""),
+            self._began if facts.created is None else facts.created,
+            facts.size_bytes,
+            facts.parameter_size,
+            facts.quantization,
+        )
+
+
+def facts_of(listed: ModelInfo) -> Facts:
+    """What an upstream says of a model in its list."""
+    said = frozenset(_MEANT.get(each.lower(), each.lower()) for each in listed.capabilities)
+    details = listed.raw.get("details") if isinstance(listed.raw, Mapping) else None
+    texts: Mapping[str, Any] = details if isinstance(details, Mapping) else {}
+    return Facts(
+        said & frozenset(_ORDER) or None,
+        listed.context_window,
+        _text(texts, "family") or None,
+        listed.created,
+        listed.size_bytes or 0,
+        _text(texts, "parameter_size"),
+        _text(texts, "quantization_level"),
+    )
+
+
+def first_said(sources: Sequence[Facts]) -> Facts:
+    """Each fact from the first of `sources` that has it."""
+    return Facts(
+        **{name: _first(getattr(each, name) for each in sources) for name in Facts.__struct_fields__}
+    )
+
+
+def common(members: Sequence[Facts]) -> Facts:
+    """What holds wherever a call goes: what all can do, the shortest context; texts where all have the same.
+
+    Members of which nothing is known have no say.
+    """
+    abilities = [each.can for each in members if each.can is not None]
+    lengths = [each.context_length for each in members if each.context_length is not None]
+    created = [each.created for each in members if each.created is not None]
+    return Facts(
+        # Where they have nothing in common, some of what is asked would be refused, whatever is said here.
+        (frozenset.intersection(*abilities) or abilities[0]) if abilities else None,
+        min(lengths, default=None),
+        _same(each.family for each in members) or None,
+        min(created, default=None),
+        max((each.size_bytes for each in members), default=0),
+        _same(each.parameter_size for each in members) or "",
+        _same(each.quantization for each in members) or "",
+    )
+
+
+def _with_can(facts: Facts, can: frozenset[str]) -> Facts:
+    return first_said([Facts(can), facts])
+
+
+def _first(values: Iterable[Any]) -> Any:
+    """The first that says something, else the last."""
+    value = None
+    for value in values:
+        if value:
+            break
+    return value
+
+
+def _same(values: Iterable[str | None]) -> str | None:
+    """The one text that there is among them, where there is one."""
+    different = {each for each in values if each}
+    return different.pop() if len(different) == 1 else None
+
+
+def _text(details: Mapping[str, Any], name: str) -> str:
+    value = details.get(name)
+    return value if isinstance(value, str) else ""

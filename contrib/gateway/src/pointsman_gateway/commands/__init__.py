@@ -1,0 +1,1 @@
+"""The commands that come with the gateway; each is loaded when it is asked for."""

@@ -1,0 +1,136 @@
+"""`pointsman serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from pointsman_cli.errors import USAGE, Failed
+from pointsman_cli.options import Asked, config_option, json_option, pass_asked, verbose_option
+from pointsman_cli.output import print_json_line, say
+
+if TYPE_CHECKING:
+    from pointsman import Config, Router
+    from pointsman_gateway.gateway import Gateway
+    from pointsman_gateway.settings import GatewaySettings
+    from pointsman_telemetry.request_log import Style
+
+T = TypeVar("T")
+
+
+@click.command("serve")
+@click.option(
+    "--listen", multiple=True, metavar="ADDRESS", help="In place of `gateway.listen`; port 0: a free one."
+)
+@click.option("--demo", is_flag=True, help="Serve simulated upstreams; needs nothing.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Only 1; run replicas for more.")
+@click.option(
+    "--log",
+    "style",
+    type=click.Choice(["auto", "json", "console", "off"]),
+    default="auto",
+    help="One line a request on standard error; auto: for people on a terminal, else JSON.",
+)
+@config_option
+@json_option
+@verbose_option
+@pass_asked
+def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, style: str) -> None:
+    """Serve the router to programs in any language, until Ctrl-C or SIGTERM.
+
+    Without a configuration it serves what is found on this machine, as the other commands do. SIGTERM lets
+    running calls finish; SIGHUP reads the configuration again.
+    """
+    if workers > 1:
+        raise Failed(
+            "one process owns leases, limits and breakers: several beside each other would each grant all of "
+            "them. Run replicas, each with `--workers 1`, behind a load balancer",
+            code=USAGE,
+        )
+    if style == "auto":
+        style = "console" if sys.stderr.isatty() else "json"
+    run(_serve(asked, listen, cast("Style", style), demo=demo))
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, on the fastest event loop that there is."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # there is none for Windows
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def _serve(asked: Asked, listen: tuple[str, ...], style: Style, *, demo: bool) -> None:
+    from pointsman_cli.configured import configuration
+    from pointsman_gateway.serving import Process
+
+    async with AsyncExitStack() as stack:
+        if demo:
+            from pointsman_gateway.demo import demo_configuration
+
+            config = await stack.enter_async_context(demo_configuration())
+        else:
+            config = await configuration(asked)
+
+        def announce(gateway: Gateway, router: Router) -> None:
+            _announce(asked, gateway, router, demo=demo)
+
+        process = Process(config, override=_ListeningAt(listen, config), announce=announce, style=style)
+        finished = await process.run()
+    if not asked.json:
+        say("stopped" if finished else "stopped; some calls had to be ended")
+
+
+class _ListeningAt:
+    """Puts the addresses of the command line in place of those of the configuration."""
+
+    def __init__(self, listen: tuple[str, ...], config: Config) -> None:
+        self._listen = listen
+        self._config = config
+
+    def __call__(self, settings: GatewaySettings) -> GatewaySettings:
+        if not self._listen:
+            return settings
+        from pointsman_gateway.addresses import parse_address
+        from pointsman_gateway.reading import check_reach
+
+        try:
+            addresses = tuple(map(parse_address, self._listen))
+        except ValueError as error:
+            raise click.UsageError(f"--listen: {error}") from None
+        changed = settings.model_copy(update={"listen": addresses})
+        check_reach(changed, self._config)
+        return changed
+
+
+def _announce(asked: Asked, gateway: Gateway, router: Router, *, demo: bool) -> None:
+    models = list(router.config.public_models())
+    if asked.json:
+        print_json_line(
+            {
+                "url": gateway.url,
+                "listeners": [
+                    {"address": str(at), "for": "health" if place.health else place.scope or "all"}
+                    for place, at in gateway.listeners.items()
+                ],
+                "models": models,
+            }
+        )
+        return
+    for place, at in gateway.listeners.items():
+        what = "health" if place.health else f"{place.scope}, without keys" if place.scope else ""
+        say(f"listening at {at}{f' ({what})' if what else ''}")
+    say(f"models: {', '.join(models[:10])}{f' and {len(models) - 10} more' if len(models) > 10 else ''}")
+    if demo:
+        from pointsman_gateway.demo import curl_lines
+
+        for line in curl_lines(gateway.url):
+            say(line)
+    say("Ctrl-C ends it")

@@ -1,0 +1,257 @@
+"""The gateway: a router behind addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pointsman.build.loading import plugins_for
+from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
+from pointsman.plugin import ConfigError
+from pointsman_gateway.access.configured import rules_of
+from pointsman_gateway.access.gate import Gate
+from pointsman_gateway.access.rules import Built
+from pointsman_gateway.addresses import Address
+from pointsman_gateway.admission import Access
+from pointsman_gateway.app import App, Serving
+from pointsman_gateway.catalogue import GatewayCatalogue
+from pointsman_gateway.health import Health
+from pointsman_gateway.mounting import Mounting, Mounts
+from pointsman_gateway.observing import Observer
+from pointsman_gateway.operator.operating import Operating
+from pointsman_gateway.places import Listeners, Place
+from pointsman_gateway.reading import directory_of
+from pointsman_gateway.sending import WRITE_WITHIN
+from pointsman_gateway.settings import GatewaySettings
+from pointsman_gateway.tickets import SocketTickets
+from pointsman_gateway.tls import Certificate
+from pointsman_telemetry.request_log import RequestLog
+
+if TYPE_CHECKING:
+    from pointsman import Config, Router
+
+log = logging.getLogger("pointsman.gateway")
+
+_LOOK_EVERY = 5.0
+"""Seconds between looks at the files of a certificate."""
+
+
+class Gateway:
+    """Serves a router, which must have begun, as `settings` say. Use it with `async with`.
+
+    Args:
+        plugins: objects that offer surfaces and need not be installed.
+        access: who may ask, in place of what the settings say of that.
+        log: where a line goes for each request; None for nowhere.
+        reload: reads the configuration anew, for operators who ask for that; what the router does when None.
+        write_within: seconds in which a caller has to make room for an event of a stream.
+
+    Attributes:
+        catalogue: the models that it lists.
+        observer: what is told of its requests.
+
+    Raises: ConfigError for what cannot be served so.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        settings: GatewaySettings | None = None,
+        *,
+        plugins: Iterable[object] = (),
+        access: Access | None = None,
+        log: RequestLog | None = None,
+        reload: Callable[[], Awaitable[None]] | None = None,
+        write_within: float = WRITE_WITHIN,
+        clock: Clock | None = None,
+        rng: Rng | None = None,
+    ) -> None:
+        self._router = router
+        self._clock = clock = clock or LoopClock()
+        self._rng = rng or system_rng()
+        self._plugins = tuple(plugins)
+        self._pepper = secrets.token_bytes(32)
+        self._tickets = SocketTickets(clock)
+        self.catalogue = GatewayCatalogue(router, clock)
+        settings = settings or GatewaySettings()
+        self._rules = self._rules_of(settings, router.config)
+        self._gate = Gate(self._rules.rules, clock)
+        self.observer = Observer(router, clock, log)
+        self._operating = Operating(
+            router, self._gate, reload or router.reload, clock, kept=settings.requests_kept
+        )
+        self._mounting = Mounting(
+            router,
+            self._operating.running,
+            self.observer,
+            self.catalogue,
+            self._tickets,
+            clock=clock,
+            rng=self._rng,
+        )
+        self._health = Health()
+        self._apps: dict[Place, App] = {}
+        self._listeners = Listeners()
+        self._looking: asyncio.Task[None] | None = None
+        self._left: list[Mounts | Built] = []
+        self._given = access
+        self._write_within = write_within
+        self._mounts: Mounts | None = None
+        self._certificate: Certificate | None = None
+        self._use(settings, router.config, self._rules)
+
+    def _use(self, settings: GatewaySettings, config: Config, rules: Built) -> None:
+        """Answer new requests by `settings`. Raises ConfigError; then all stays as it was."""
+        directory = directory_of(config)
+        plugins = plugins_for(config, self._plugins)
+        mounts = self._mounting.make(config, settings, plugins, self._mounts)
+        certificate = None if settings.tls is None else Certificate(settings.tls, directory)
+        self._left += [each for each in (self._mounts, self._rules) if each not in (None, rules)]
+        self._mounts, self._rules, self._certificate = mounts, rules, certificate
+        self._settings, self._tables = settings, mounts.tables(self._operating.mounted(settings))
+        self.observer.know(mounts.mounted, full=settings.headers == "full")
+        told = settings.health is not None and settings.health.metrics
+        self._health.metrics = self.observer if told else None
+        self._gate.rules = rules.rules
+        for place, app in self._apps.items():
+            if place.scope in self._tables:
+                app.serving = self._serving(place.scope)
+
+    def _rules_of(self, settings: GatewaySettings, config: Config) -> Built:
+        return rules_of(settings, pepper=self._pepper, clock=self._clock, directory=directory_of(config))
+
+    def _serving(self, scope: str) -> Serving:
+        settings, access = self._settings, self._given or self._gate
+        return Serving(
+            self._tables[scope],
+            access,
+            settings.body_limit,
+            settings.heartbeat,
+            settings.headers,
+            settings.trusted_proxies,
+            frozenset(settings.cors),
+            self._tickets,
+            self._write_within,
+        )
+
+    # ── listening ────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def listeners(self) -> Mapping[Place, Address]:
+        """Where it listens, in the order of the settings, and with what behind."""
+        return self._listeners.addresses
+
+    @property
+    def url(self) -> str:
+        """The first of them, for a client."""
+        scheme = "http" if self._certificate is None else "https"
+        return f"{scheme}://{next(iter(self.listeners.values()))}"
+
+    async def start(self) -> None:
+        """Listen everywhere, or nowhere. Raises ConfigError."""
+        await self._listen(_places(self._settings))
+        self._looking = asyncio.create_task(self._look_at_certificates())
+
+    async def _listen(self, wanted: Sequence[Place]) -> None:
+        drain = self._router.config.timeouts.drain
+        context = None if self._certificate is None else self._certificate.context
+        await self._listeners.open(
+            wanted, self._app_at, drain=drain, tls=context, largest=self._settings.body_limit
+        )
+        self._apps = {place: app for place, app in self._apps.items() if place in wanted}
+
+    def _app_at(self, place: Place) -> App | Health:
+        if place.health:
+            return self._health
+        self._apps[place] = App(
+            self._serving(place.scope),
+            request_id=partial(request_id, self._rng),
+            observer=self.observer,
+            health=None if self._settings.health is not None else self._health,
+            listener=place.scope,
+        )
+        return self._apps[place]
+
+    async def reload(self, settings: GatewaySettings, config: Config) -> None:
+        """Go by `settings`, of `config`, from now on; what runs is not disturbed.
+
+        Raises: ConfigError; then all stays as it was, but for addresses that could not be had.
+        """
+        self._use(settings, config, self._rules_of(settings, config))
+        await self._listen(_places(settings))
+
+    async def _look_at_certificates(self) -> None:
+        while True:
+            await self._clock.sleep(_LOOK_EVERY)
+            try:
+                if self._certificate is not None and await asyncio.to_thread(self._certificate.reread):
+                    log.info("the certificate was read again")
+            except ConfigError as error:
+                log.warning("%s; the one before stays", error)
+
+    # ── ending ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def stop(self) -> bool:
+        """Take nothing further, let what runs finish within `timeouts.drain`, end the rest, close.
+
+        Health is told until the end: that it is not ready from now on.
+
+        Returns: whether none had to be ended.
+        """
+        self._health.draining = True
+        for app in self._apps.values():
+            app.drain()
+        self._listeners.stop()
+        await self.catalogue.aclose()
+        finished = await self._router.shutdown()
+        await self._listeners.ended()
+        if self._looking is not None:
+            self._looking.cancel()
+        self._operating.close()
+        await self._close_parts()
+        self.observer.end()
+        return finished
+
+    async def _close_parts(self) -> None:
+        """Close what surfaces and rules have opened, those of before a reload, too."""
+        closed: set[int] = set()
+        for part in (*self._left, self._mounts, self._rules):
+            if isinstance(part, Built):
+                await part.aclose()
+            for mounted in part.mounted.values() if isinstance(part, Mounts) else ():
+                close = getattr(mounted.surface, "aclose", None)
+                if close is not None and id(mounted.surface) not in closed:
+                    closed.add(id(mounted.surface))
+                    await close()
+
+    async def hurry(self) -> None:
+        """Wait for nobody any more: a `stop` that runs comes to its end."""
+        self._listeners.hurry()
+        await self._router.aclose()
+
+    async def __aenter__(self) -> Gateway:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+def _places(settings: GatewaySettings) -> Sequence[Place]:
+    """Everywhere that `settings` want it to listen."""
+    found = [Place(at) for at in settings.listen]
+    for name, surface in (settings.surfaces or {}).items():
+        found += [Place(at, name) for at in surface.listen]
+    if settings.health is not None:
+        found.append(Place(settings.health.listen, health=True))
+    return found

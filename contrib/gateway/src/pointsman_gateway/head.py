@@ -1,0 +1,47 @@
+"""From what a server says of a request to the `Head` that we go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from pointsman_gateway.access.peers import Network, origin
+from pointsman_gateway.admission import Head
+
+Scope = MutableMapping[str, Any]
+Networks = Sequence[Network]
+
+LONGEST_ID = 128
+"""Characters of a caller's own id of its request."""
+
+
+def head_of(scope: Scope, *, trusted: Networks = (), listener: str = "") -> Head:
+    """What the head of a request says. `trusted` are the proxies that are believed."""
+    headers: dict[str, str] = {}
+    repeated: set[str] = set()
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name in headers:
+            repeated.add(name)
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
+    client, server = scope.get("client"), scope.get("server")
+    tls = scope.get("scheme") in ("https", "wss")
+    asked_by = origin(client[0] if client else "", headers, trusted, tls=tls)
+    return Head(
+        scope.get("method", "GET"),
+        scope["path"],
+        scope.get("query_string", b"").decode("latin-1"),
+        headers,
+        frozenset(repeated),
+        peer=asked_by.address,
+        local=server[0] if server and server[1] is not None else "",
+        secure=asked_by.secure,
+        scope=listener,
+    )
+
+
+def own_id(headers: Mapping[str, str]) -> str:
+    """The caller's own id of its request; "" where there is none that is fit."""
+    given = headers.get("x-request-id", "")
+    return given if 0 < len(given) <= LONGEST_ID and all("!" <= each <= "~" for each in given) else ""

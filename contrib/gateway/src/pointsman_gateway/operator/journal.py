@@ -1,0 +1,158 @@
+"""What happened lately, with numbers, for readers who come, fall behind, and come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import get_args
+
+import msgspec
+
+from pointsman.events import PROGRESS, Event, Progress
+
+_KEPT = 2_000
+"""Events; a reader who comes back later than that hears that there was more."""
+_AT_ONCE = 100
+"""Events that are written in one piece, so that a reader who is behind catches up in steps."""
+_MOST_READERS = 100
+
+_encode = msgspec.json.Encoder().encode
+
+
+class TooManyReaders(Exception):
+    """No further one can follow for now."""
+
+
+class Journal:
+    """Keeps the latest events, and wakes who waits for the next one.
+
+    What of a request happens on its way is only heard of while somebody reads: to tell it costs every call.
+
+    Args:
+        listen: `Router.listen`.
+        wall: seconds since 1970.
+        run: distinguishes the numbers of this process from those of the one before.
+    """
+
+    def __init__(
+        self, listen: Callable[..., Callable[[], None]], wall: Callable[[], float], run: str
+    ) -> None:
+        self._listen = listen
+        self._wall = wall
+        self._run = run
+        self._entries: deque[tuple[float, Event | Progress]] = deque(maxlen=_KEPT)
+        self._number = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._readers = 0
+        self._stop = listen(self.add, kinds=get_args(Event))
+        self._stop_details: Callable[[], None] | None = None
+
+    def add(self, event: Event | Progress) -> None:
+        """Take note of `event`."""
+        self._number += 1
+        self._entries.append((self._wall(), event))  # written when somebody reads it
+        if self._waiting:
+            waiting, self._waiting = self._waiting, set()
+            for each in waiting:
+                if not each.done():
+                    each.set_result(None)
+
+    def follow(self, last_id: str) -> AsyncIterator[bytes]:
+        """Server-sent events from behind the one with that id; "" for from now on. Close it after use.
+
+        Raises: TooManyReaders.
+        """
+        if self._readers >= _MOST_READERS:
+            raise TooManyReaders
+        return _Reader(self, self._position(last_id))
+
+    def _position(self, last_id: str) -> int | None:
+        """The number behind which a reader goes on; None for one of another process."""
+        if not last_id:
+            return self._number
+        run, _, number = last_id.partition("-")
+        if run != self._run or not (number.isascii() and number.isdigit()) or int(number) > self._number:
+            return None
+        return int(number)
+
+    def read_behind(self, number: int | None) -> tuple[bytes, int] | None:
+        """Frames of what happened behind `number`, and the number they end with; None for nothing yet."""
+        entries = self._entries
+        first = self._number - len(entries) + 1
+        missed = number is None or number + 1 < first
+        start = first if missed or number is None else number + 1
+        end = min(self._number, start + _AT_ONCE - 1)
+        if end < start and not missed:
+            return None
+        frames = [b"event: gap\ndata: {}\n\n"] if missed else []
+        frames += [self._frame(at, *entries[at - first]) for at in range(start, end + 1)]
+        return b"".join(frames), end
+
+    def _frame(self, number: int, wall: float, event: Event | Progress) -> bytes:
+        kind = _name_of(type(event))
+        said = {name: getattr(event, name) for name in event.__struct_fields__}
+        data = _encode({"type": kind, "at": wall, **said})
+        return f"id: {self._run}-{number}\nevent: {kind}\ndata: ".encode() + data + b"\n\n"
+
+    async def more(self) -> None:
+        """Return when something further has happened."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
+
+    def came(self) -> None:
+        """A reader has come."""
+        self._readers += 1
+        if self._stop_details is None:
+            self._stop_details = self._listen(self.add, kinds=PROGRESS)
+
+    def went(self) -> None:
+        """One has gone."""
+        self._readers -= 1
+        if self._readers == 0 and self._stop_details is not None:
+            self._stop_details()
+            self._stop_details = None
+
+    def close(self) -> None:
+        """Hear of nothing any more."""
+        self._stop()
+        if self._stop_details is not None:
+            self._stop_details()
+
+
+class _Reader(AsyncIterator[bytes]):
+    def __init__(self, journal: Journal, position: int | None) -> None:
+        self._journal = journal
+        self._position = position
+        self._began = self._closed = False
+        journal.came()
+
+    async def __anext__(self) -> bytes:
+        if self._closed:
+            raise StopAsyncIteration
+        if not self._began:
+            self._began = True
+            return b": events\n\nretry: 2000\n\n"  # so that the reader knows at once that it is one
+        while (found := self._journal.read_behind(self._position)) is None:
+            await self._journal.more()
+        frames, self._position = found
+        return frames
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._journal.went()
+
+
+def _name_of(kind: type) -> str:
+    name = kind.__name__
+    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name).lstrip("_")
+
+
+def kinds() -> Sequence[str]:
+    """The names of all events that are told of."""
+    return [*map(_name_of, (*get_args(Event), *PROGRESS)), "gap"]

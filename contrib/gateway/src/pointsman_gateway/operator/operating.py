@@ -1,0 +1,66 @@
+"""What operators work with, made once for the life of a gateway."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from pointsman.plugin import Clock, RequestEnded
+from pointsman_gateway.access.gate import Gate
+from pointsman_gateway.operator.journal import Journal
+from pointsman_gateway.operator.recent import Recent
+from pointsman_gateway.operator.surface import Operated, OperatorSurface
+from pointsman_gateway.operator.written import written_settings
+from pointsman_gateway.running import RunningRequests
+from pointsman_gateway.settings import GatewaySettings
+from pointsman_gateway.table import Mounted
+
+if TYPE_CHECKING:
+    from pointsman import Router
+
+
+class Operating:
+    """Listens to the router from its making until it is closed.
+
+    Attributes:
+        running: the requests that run, for whoever runs them to say so.
+    """
+
+    def __init__(
+        self, router: Router, gate: Gate, reload: Callable[[], Awaitable[None]], clock: Clock, *, kept: int
+    ) -> None:
+        self._router = router
+        self._gate = gate
+        self._reload = reload
+        self._journal = Journal(router.listen, clock.wall, secrets.token_hex(4))
+        self._recent = Recent(router.listen, kept)
+        self.running = RunningRequests(clock.now)
+        self._now = clock.now
+        self._stop = router.listen(self._count_tokens, kinds=[RequestEnded])
+
+    def mounted(self, settings: GatewaySettings) -> Mounted:
+        """The operators' routes, for a gateway with `settings`."""
+        operated = Operated(
+            self._router,
+            self._journal,
+            self._recent,
+            self.running,
+            self._gate,
+            written_settings(settings),
+            self._reload,
+        )
+        surface = OperatorSurface(operated)
+        return Mounted("operator", surface, surface.routes())
+
+    def _count_tokens(self, event: RequestEnded) -> None:
+        """What a request has used counts against the limit of its caller."""
+        usage = event.usage
+        if usage is not None and (source := self.running.source(event.request_id, event.caller)):
+            self._gate.limits.used(source, (usage.prompt or 0) + (usage.completion or 0), self._now())
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._stop()
+        self._journal.close()
+        self._recent.close()

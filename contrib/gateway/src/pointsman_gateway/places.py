@@ -1,0 +1,95 @@
+"""The listeners of a gateway: opened all or none, changed by a reload, ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from pointsman.plugin import ConfigError
+from pointsman_gateway.addresses import Address
+from pointsman_gateway.server import Listening
+
+
+class Place(Struct, frozen=True):
+    """Where something listens: the surface `scope` alone, "" for all; or health."""
+
+    at: Address
+    scope: str = ""
+    health: bool = False
+
+
+class Listeners:
+    """All of them, by their place."""
+
+    def __init__(self) -> None:
+        self._open: dict[Place, Listening] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def addresses(self) -> Mapping[Place, Address]:
+        """Where each listens, with the port that it got."""
+        return {place: each.address for place, each in self._open.items()}
+
+    async def open(
+        self,
+        wanted: Sequence[Place],
+        app: Callable[[Place], Any],
+        *,
+        drain: float,
+        tls: ssl.SSLContext | None,
+        largest: int,
+    ) -> None:
+        """Listen at `wanted` and nowhere else; what is open there already stays as it is.
+
+        Args:
+            app: what answers at a place.
+            tls: of those that are for all surfaces.
+            largest: bytes of a message of a WebSocket.
+
+        Raises: ConfigError when one cannot be had; then nothing changes.
+        """
+        opened: dict[Place, Listening] = {}
+        for place in wanted:
+            if place in self._open:
+                continue
+            own = None if place.scope or place.health else tls
+            try:
+                opened[place] = Listening(app(place), place.at, drain=drain, tls=own, largest=largest)
+            except OSError as error:
+                for each in opened.values():
+                    each.close()
+                raise ConfigError(f"gateway: cannot listen at {place.at}: {error.strerror}") from error
+        for each in opened.values():
+            await each.start()
+        left = [self._open[place] for place in self._open if place not in wanted]
+        both = {**self._open, **opened}
+        self._open = {place: both[place] for place in wanted}
+        for each in left:
+            each.stop()
+            task = asyncio.create_task(each.ended())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    def stop(self) -> None:
+        """Take no further connections, but for health."""
+        for place, each in self._open.items():
+            if not place.health:
+                each.stop()
+
+    async def ended(self) -> None:
+        """Return when all connections are closed, those of health last."""
+        serving = [each.ended() for place, each in self._open.items() if not place.health]
+        await asyncio.gather(*serving, *self._ending)
+        for place, each in self._open.items():
+            if place.health:
+                each.hurry()
+                await each.ended()
+
+    def hurry(self) -> None:
+        """Wait for no connection any more."""
+        for each in self._open.values():
+            each.hurry()

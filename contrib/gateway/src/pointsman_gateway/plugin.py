@@ -1,0 +1,34 @@
+"""What the gateway offers to a router and to the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pointsman.plugin import PointsmanSpec, SectionFactory, SurfaceFactory, hookimpl
+from pointsman_gateway.settings import GatewaySettings
+
+SECTION = SectionFactory("gateway", GatewaySettings)
+
+
+class GatewayPlugin(PointsmanSpec):
+    """Offers the section `gateway`, and the command that serves it."""
+
+    @hookimpl
+    def pointsman_sections(self) -> Sequence[SectionFactory]:
+        """The one that `pointsman serve` reads."""
+        return [SECTION]
+
+    @hookimpl
+    def pointsman_surfaces(self) -> Sequence[SurfaceFactory]:
+        """The APIs that callers speak."""
+        from pointsman_gateway import surfaces  # with all wires: for nothing but a gateway
+
+        return surfaces.built_in()
+
+    @hookimpl
+    def pointsman_commands(self) -> Sequence[Any]:
+        """`pointsman serve`, and `pointsman env` for its callers."""
+        from pointsman_gateway.commands import env, serve  # only the command line has click
+
+        return [serve.command, env.command]

@@ -1,0 +1,123 @@
+"""HTTP as uvicorn reads it, with limits on heads: their size, their fields, and how long they take."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from pointsman_gateway.app import ABORT
+
+HEAD_WITHIN = 10.0
+"""Seconds from the first byte of a connection, or of a request, to the end of its head."""
+HEAD_BYTES = 32 * 1024
+FIELDS = 100
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection. What is too large, too slow or ambiguous ends it before the application hears of it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._in_head = False
+        self._trailers = False
+        self._wrong: tuple[int, str] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_begins()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_ends()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        elif self.timeout_keep_alive_task is not None:  # the first of another request
+            self._head_begins()
+            self._head_bytes = len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self._refuse(431, "the head is larger than 32 KiB")
+
+    def on_message_begin(self) -> None:
+        self._trailers = False
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # what it may be
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What follows a body is none of the head: whoever looks at heads before us has not seen it.
+        if not self._trailers:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._trailers = True
+        self._head_ends()
+        self._wrong = _wrong_with(self.headers, self.url)
+        if self._wrong is not None:
+            raise ValueError  # the parser stops at once, and has a 400 sent
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(*(self._wrong or (400, "this is no HTTP request")))
+
+    def _should_upgrade(self) -> bool:
+        # Only where a WebSocket is spoken; elsewhere the application says what is.
+        speaks = getattr(self.app, "speaks_websocket", None)
+        return speaks is not None and super()._should_upgrade() and speaks(self.url)
+
+    def _head_begins(self) -> None:
+        self._head_ends()
+        self._in_head, self._head_bytes = True, 0
+        self._head_timer = self.loop.call_later(HEAD_WITHIN, self._head_late)
+
+    def _head_ends(self) -> None:
+        self._in_head = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_late(self) -> None:
+        if self._head_bytes:
+            self._refuse(408, "the head did not come in time")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer in a few words and end the connection."""
+        self._head_ends()
+        if self.transport.is_closing():
+            return
+        body = message.encode("ascii")
+        self.transport.write(
+            b"".join(
+                (
+                    STATUS_LINE[status],
+                    b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: ",
+                    b"%d\r\n\r\n" % len(body),
+                    body,
+                )
+            )
+        )
+        self.transport.close()
+
+
+def _wrong_with(headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, str] | None:
+    """The status and the words for a head that is not taken; None for one that is."""
+    if len(headers) > FIELDS:
+        return 431, f"the head has more than {FIELDS} fields"
+    size, hosts = len(url), 0
+    for name, value in headers:
+        size += len(name) + len(value) + 4
+        hosts += name == b"host"
+    if size > HEAD_BYTES:
+        return 431, "the head is larger than 32 KiB"
+    if hosts != 1:
+        return 400, "there must be one Host"
+    if not url.startswith(b"/"):
+        return 400, "the target must be a path"
+    return None

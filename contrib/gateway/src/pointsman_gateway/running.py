@@ -1,0 +1,110 @@
+"""Requests that run, so that operators see them, and can end one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from pointsman.plugin import Caller, ProblemDetails
+
+ENDED = ProblemDetails(
+    "refused", "policy: an operator ended this request", code="ended_by_operator", domain="policy"
+)
+"""What its caller hears."""
+
+
+class RunningRequests:
+    """Those that run now.
+
+    Args:
+        now: seconds on a clock that only moves forward.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._by_id: dict[str, list[Running]] = {}
+
+    def begin(self, id: str, *, model: str, caller: Caller) -> Running:
+        """From now on the present task is known as the one of that request, until `end`."""
+        task = asyncio.current_task()
+        assert task is not None, "requests run in tasks"
+        running = Running(self, id, model, caller, self._now(), task)
+        self._by_id.setdefault(id, []).append(running)
+        return running
+
+    def remove(self, running: Running) -> None:
+        """It runs no more."""
+        same = self._by_id.get(running.id, [])
+        if running in same:
+            same.remove(running)
+            if not same:
+                del self._by_id[running.id]
+
+    def source(self, id: str, caller: str) -> str:
+        """What the caller goes back to whose request has that id and that name; "" for none.
+
+        Callers can choose ids, also those of each other.
+        """
+        return next(
+            (each.caller.source for each in self._by_id.get(id, ()) if each.caller.name == caller), ""
+        )
+
+    def cancel(self, id: str) -> bool:
+        """End the requests of that id, which callers can choose alike; whether there was one."""
+        found = self._by_id.get(id, ())
+        for each in found:
+            each.cancel()
+        return bool(found)
+
+    def listed(self) -> list[Mapping[str, Any]]:
+        """What runs, the oldest first."""
+        now = self._now()
+        return [
+            {"id": id, "model": each.model, "caller": each.caller.name, "seconds": round(now - each.began, 3)}
+            for id, same in self._by_id.items()
+            for each in same
+        ]
+
+
+class Running:
+    """One of them; `with` ends it."""
+
+    __slots__ = ("_all", "_ended", "_task", "began", "caller", "id", "model")
+
+    def __init__(
+        self, all: RunningRequests, id: str, model: str, caller: Caller, began: float, task: asyncio.Task[Any]
+    ) -> None:
+        self._all = all
+        self._task = task
+        self._ended = False
+        self.id, self.model, self.caller, self.began = id, model, caller, began
+
+    def cancel(self) -> None:
+        """End it, once."""
+        if not self._ended:
+            self._ended = True
+            self._task.cancel()
+
+    def was_ended(self) -> bool:
+        """Whether the cancellation that has just arrived is an operator's and nobody else's.
+
+        Then it goes no further: the task has an answer to write.
+        """
+        return self._ended and self._task.uncancel() == 0
+
+    def end(self) -> None:
+        """It runs no more."""
+        self._all.remove(self)
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.end()

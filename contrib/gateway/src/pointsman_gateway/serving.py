@@ -1,0 +1,134 @@
+"""A gateway as a process: what signals mean, what systemd hears, how it is reloaded and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pointsman.build.loading import plugins_for
+from pointsman.plugin import ConfigError
+from pointsman_gateway.gateway import Gateway
+from pointsman_gateway.mounting import installed
+from pointsman_gateway.notify import notify, reloading
+from pointsman_gateway.reading import gateway_settings
+from pointsman_gateway.settings import GatewaySettings
+from pointsman_telemetry.request_log import RequestLog, Style
+
+if TYPE_CHECKING:
+    from pointsman import Config, Router
+
+log = logging.getLogger("pointsman.gateway")
+
+
+class Process:
+    """One gateway from its start to its end. The first SIGTERM or SIGINT drains it, the second ends it.
+
+    Args:
+        override: what the command line says in place of the configuration, after each reload too.
+        announce: is told that everything listens.
+        style: of the line that each request has on standard error.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        override: Callable[[GatewaySettings], GatewaySettings] = lambda settings: settings,
+        announce: Callable[[Gateway, Router], None] = lambda _gateway, _router: None,
+        style: Style = "off",
+    ) -> None:
+        self._config = config
+        self._override = override
+        self._announce = announce
+        self._style: Style = style
+        self._stop = asyncio.Event()
+        self._reload_again = False
+        self._hurry = asyncio.Event()
+        self._reloading: asyncio.Task[None] | None = None
+        self._gateway: Gateway
+        self._router: Router
+
+    async def run(self) -> bool:
+        """Serve until a signal comes, and drain then.
+
+        Returns: whether no call had to be ended. Raises: ConfigError.
+        """
+        from pointsman import Router
+
+        settings = self._settings(self._config)
+        async with Router.from_config(self._config) as router:
+            gateway = Gateway(router, settings, reload=self.reload, log=RequestLog(style=self._style))
+            self._router, self._gateway = router, gateway
+            await gateway.start()
+            gateway.catalogue.look()
+            self._take_signals()
+            self._announce(gateway, router)
+            notify("READY=1")
+            await self._stop.wait()
+            notify("STOPPING=1")
+            log.info("draining: nothing further is taken, what runs may finish")
+            return await self._drained()
+
+    def _settings(self, config: Config) -> GatewaySettings:
+        return self._override(gateway_settings(config, installed(plugins_for(config))))
+
+    async def _drained(self) -> bool:
+        stopping = asyncio.create_task(self._gateway.stop())
+        hurrying = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait([stopping, hurrying], return_when=asyncio.FIRST_COMPLETED)
+        hurrying.cancel()
+        if not stopping.done():
+            await self._gateway.hurry()
+        return await stopping
+
+    # ── signals ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+
+    def _end(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    def _begin_reload(self) -> None:
+        self._reload_again = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reloads())
+
+    async def _reloads(self) -> None:
+        while self._reload_again:
+            self._reload_again = False  # a signal that comes meanwhile may be about what was read already
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Read the configuration again; when it has a mistake, nothing changes."""
+        notify(reloading())
+        try:
+            await self.reload()
+        except ConfigError as error:
+            self._gateway.observer.metrics.reload_failed()
+            log.error("the configuration was not taken: %s", error)
+        else:
+            log.info("the configuration was read again")
+        finally:
+            notify("READY=1")
+
+    async def reload(self) -> None:
+        """Go by what the file says now. Raises ConfigError, and nothing changes."""
+        from pointsman import Router
+
+        file = self._config.file
+        if file is None:
+            raise ConfigError("there is no file to read again: this runs on what was found on this machine")
+        config = await asyncio.to_thread(Router.check, file)
+        settings = self._settings(config)
+        await self._router.reload(config)
+        await self._gateway.reload(settings, config)
+        self._config = config

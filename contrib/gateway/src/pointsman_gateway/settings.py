@@ -1,0 +1,189 @@
+"""The section `gateway` of a configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from pointsman.plugin import Duration
+from pointsman_gateway.access.listening import keyless_refusal, refusal
+from pointsman_gateway.access.origins import host_name
+from pointsman_gateway.access.settings import AccessSettings
+from pointsman_gateway.addresses import Address, parse_address
+
+_SIZE_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20}
+_SIZE_UNITS |= {"GB": 10**9, "GiB": 2**30}
+_SIZE_EXAMPLE = "a size such as '32MiB', '500kB' or a number of bytes"
+_LARGEST = 2**31
+
+
+def parse_size(value: object) -> int:
+    """Bytes, from a number or from text such as `32MiB`. Raises ValueError saying what was expected."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"expected {_SIZE_EXAMPLE}")
+    found = re.fullmatch(r"\s*(\d{1,12})\s*([A-Za-z]{0,3})\s*", str(value), flags=re.ASCII)
+    if found is None or found[2] not in _SIZE_UNITS:
+        raise ValueError(f"expected {_SIZE_EXAMPLE}")
+    size = int(found[1]) * _SIZE_UNITS[found[2]]
+    if not 1 <= size <= _LARGEST:
+        raise ValueError("expected a size from 1 byte to 2GiB")
+    return size
+
+
+def _addresses(value: object) -> tuple[Address, ...]:
+    if isinstance(value, str):
+        return (parse_address(value),)
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("expected an address such as '127.0.0.1:4000', or a list of some")
+    return tuple(each if isinstance(each, Address) else parse_address(each) for each in value)
+
+
+def _address(value: object) -> Address:
+    return value if isinstance(value, Address) else parse_address(value)
+
+
+def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
+        return value
+    try:
+        if isinstance(value, str):
+            return ipaddress.ip_network(value.strip())
+    except ValueError:
+        pass
+    raise ValueError("expected an address or a network such as '10.0.0.7' or '10.0.0.0/8'")
+
+
+def _origin(value: object) -> str:
+    """An origin as browsers write it: scheme, host and port, and nothing behind them."""
+    if isinstance(value, str) and re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", value.strip().lower()):
+        return value.strip().lower()
+    raise ValueError("expected an origin such as 'https://app.example.com', without a path")
+
+
+def _host_name(value: object) -> str:
+    name = host_name(value.strip()) if isinstance(value, str) else None
+    if name is None or (isinstance(value, str) and value.strip().strip("[]").lower().rstrip(".") != name):
+        raise ValueError("expected the name of a host such as 'gateway.example.com', without port and path")
+    return name
+
+
+_TEXT = WithJsonSchema({"type": "string"})
+Addresses = Annotated[
+    tuple[Address, ...],
+    BeforeValidator(_addresses),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+OneAddress = Annotated[Address, BeforeValidator(_address), _TEXT]
+Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_network), _TEXT]
+HostName = Annotated[str, BeforeValidator(_host_name)]
+Origin = Annotated[str, BeforeValidator(_origin)]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}], "examples": ["32MiB"]}),
+]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+
+class TlsSettings(_Settings):
+    """A certificate with its key, PEM files relative to the configuration; read again when they change."""
+
+    cert: Path
+    key: Path
+
+
+class SurfaceSettings(_Settings):
+    """One surface; what only it knows stands beside these keys."""
+
+    model_config = ConfigDict(
+        extra="allow", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+    prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] | None = None
+    listen: Addresses = ()
+    models: tuple[str, ...] | None = None
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """What the surface's own settings are made of."""
+        return self.model_extra or {}
+
+
+HeaderChoice = Literal["full", "id", "none"]
+
+
+class HealthSettings(_Settings):
+    """A listener of its own for health, without access.
+
+    Attributes:
+        metrics: `/metrics` is told there, too, to whoever asks.
+    """
+
+    listen: OneAddress
+    metrics: bool = False
+
+
+def _mapping_of_names(value: object) -> object:
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return {name: {} for name in value}  # `[openai, anthropic]`, for those without settings
+    if isinstance(value, dict):
+        return {name: {} if each is None else each for name, each in value.items()}
+    return value
+
+
+class GatewaySettings(_Settings):
+    """The router behind an HTTP address; read by `pointsman serve`, and by nothing else.
+
+    Attributes:
+        listen: where; several in a list.
+        tls: for all of `listen`.
+        surfaces: the APIs that callers speak, each with its settings; None: all that are installed.
+        health: where health is told to whoever asks; on the main address when there is none.
+        access: who may ask; None: whoever is on this machine.
+        hosts: names that we are known under, beside those of this machine.
+        requests_kept: how many of the latest requests operators can look at.
+        trusted_proxies: whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+        cors: origins whose pages may ask from a browser.
+        headers: which headers of ours answers carry.
+        body_limit: bytes of a request's body.
+        heartbeat: seconds of silence of a stream after which callers are told that it lives.
+    """
+
+    listen: Addresses = (Address("127.0.0.1", 4000),)
+    tls: TlsSettings | None = None
+    surfaces: Annotated[dict[str, SurfaceSettings], BeforeValidator(_mapping_of_names)] | None = None
+    health: HealthSettings | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    access: AccessSettings | None = None
+    hosts: tuple[HostName, ...] = ()
+    requests_kept: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    cors: tuple[Origin, ...] = ()
+    headers: HeaderChoice = "full"
+    body_limit: Size = 32 * 2**20
+    heartbeat: Annotated[Duration, Field(ge=0.001)] = 15.0
+
+    @model_validator(mode="after")
+    def _nobody_unknown_from_elsewhere(self) -> GatewaySettings:
+        for at in self.listen:
+            if (said := refusal(at.host, self.access)) is not None:
+                raise ValueError(said)
+        for surface in (self.surfaces or {}).values():
+            for at in surface.listen:
+                if (said := keyless_refusal(at.host)) is not None:
+                    raise ValueError(said)
+        return self
+
+    def addresses(self) -> Sequence[Address]:
+        """Everywhere it listens."""
+        own = [each for surface in (self.surfaces or {}).values() for each in surface.listen]
+        health = [] if self.health is None else [self.health.listen]
+        return [*self.listen, *own, *health]

@@ -1,0 +1,111 @@
+"""WebSockets: opened for whom may, spoken with by a surface, and closed when either side goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pointsman.plugin import ProblemDetails, SocketRoute, SurfaceRequest, WholeReply
+from pointsman_gateway.bodies import Receive
+from pointsman_gateway.sending import WRITE_WITHIN, Send
+
+log = logging.getLogger("pointsman.gateway")
+
+_AHEAD = 16
+"""Messages that are read before somebody asks for them."""
+NORMAL = 1000
+GOING_AWAY = 1001
+MISTAKE = 1011
+
+
+Admit = Callable[[], Awaitable[ProblemDetails | None]]
+
+
+class OpenSocket:
+    """One WebSocket that was accepted."""
+
+    def __init__(self, send: Send, admit: Admit) -> None:
+        self._send = send
+        self._admit = admit
+        self._messages: asyncio.Queue[str | None] = asyncio.Queue(_AHEAD)
+        self._over = False
+
+    async def receive(self) -> str | None:
+        """As `Socket.receive`."""
+        return None if self._over else await self._messages.get()
+
+    async def send(self, text: str) -> None:
+        """As `Socket.send`."""
+        if not self._over:
+            async with asyncio.timeout(WRITE_WITHIN):
+                await self._send({"type": "websocket.send", "text": text})
+
+    async def admit(self) -> ProblemDetails | None:
+        """As `Socket.admit`."""
+        return await self._admit()
+
+    async def pump(self, receive: Receive) -> None:
+        """Read until the caller goes away."""
+        while (message := await receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            if text is None:
+                text = (message.get("bytes") or b"").decode("utf-8", "replace")
+            await self._messages.put(text)
+        self._over = True
+
+
+async def deny_socket(send: Send, reply: WholeReply) -> None:
+    """Answer the upgrade with `reply` in place of a WebSocket."""
+    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.fields.items()]
+    fields.append((b"content-type", reply.content_type.encode("latin-1")))
+    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": fields})
+    await send({"type": "websocket.http.response.body", "body": reply.body})
+
+
+async def speak(
+    asked: SurfaceRequest,
+    route: SocketRoute,
+    receive: Receive,
+    send: Send,
+    *,
+    admit: Admit,
+    ending: Callable[[Callable[[], Any]], Callable[[], None]],
+) -> None:
+    """Accept, and let the surface speak until it has ended, the caller has gone, or we end.
+
+    Args:
+        admit: counts one more request of the caller's, or says why it may not ask.
+        ending: is told what ends it when the gateway does; returns what takes that back.
+    """
+    await send({"type": "websocket.accept"})
+    socket = OpenSocket(send, admit)
+    reading = asyncio.create_task(socket.pump(receive))
+    speaking = asyncio.create_task(_handled(route, asked, socket))
+    ended = asyncio.Event()
+    waiting = asyncio.create_task(ended.wait())
+    forget = ending(ended.set)
+    try:
+        await asyncio.wait([reading, speaking, waiting], return_when=asyncio.FIRST_COMPLETED)
+        gone = reading.done()
+        failed = speaking.done() and not speaking.cancelled() and speaking.result() is not None
+    finally:
+        forget()
+        for each in (reading, speaking, waiting):
+            each.cancel()
+        await asyncio.wait([reading, speaking, waiting])
+    if not gone:
+        code = MISTAKE if failed else GOING_AWAY if ended.is_set() else NORMAL
+        await send({"type": "websocket.close", "code": code})
+
+
+async def _handled(route: SocketRoute, asked: SurfaceRequest, socket: OpenSocket) -> Exception | None:
+    try:
+        await route.handler(asked, socket)
+    except TimeoutError:
+        return None  # of a caller that does not read
+    except Exception as error:
+        log.exception("WebSocket %s failed in its surface", asked.request_id)
+        return error
+    return None

@@ -1,0 +1,99 @@
+"""OpenAI's API: chat completions, plain completions, embeddings, responses, models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from pointsman.plugin import (
+    ProblemDetails,
+    Route,
+    StreamReply,
+    SurfaceContext,
+    SurfaceFactory,
+    SurfaceRequest,
+    Understood,
+    UnknownModel,
+    WholeReply,
+)
+from pointsman_gateway.surfaces.openai_responses import Responses, ResponsesSettings
+from pointsman_wires import (
+    model_list,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_errors,
+    openai_responses,
+)
+
+_SHOWN = 100
+"""Characters of a name that somebody asked for."""
+
+Read = Callable[..., Understood]
+"""Reads a body in one of the wires."""
+
+
+class OpenAISettings(BaseModel):
+    """What is kept for callers of the Responses API; nothing when it is not said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    responses: ResponsesSettings | None = None
+
+
+class OpenAISurface:
+    """What programs that speak with OpenAI find here."""
+
+    def __init__(self, context: SurfaceContext) -> None:
+        self._calls = context.calls
+        self._catalogue = context.catalogue
+        self._wall = context.clock.wall
+        settings: OpenAISettings = context.settings
+        self._responses = Responses(context, settings.responses)
+
+    def routes(self) -> Sequence[Route]:
+        """All that can be asked for."""
+        return (
+            Route("POST", "/v1/chat/completions", self._chat, aliases=("/chat/completions",)),
+            Route("POST", "/v1/completions", self._completion),
+            Route("POST", "/v1/embeddings", self._embeddings, aliases=("/embeddings",)),
+            *self._responses.routes(),
+            Route("GET", "/v1/models", self._models, aliases=("/models",)),
+            Route("GET", "/v1/models/{model:path}", self._model),
+        )
+
+    def problem(self, problem: ProblemDetails) -> WholeReply:
+        """As OpenAI says it."""
+        return openai_errors.problem(problem)
+
+    async def aclose(self) -> None:
+        """Write what is to be kept."""
+        await self._responses.aclose()
+
+    async def _chat(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
+        if openai_responses.is_responses_body(asked.body):
+            return await self._answered(asked, openai_responses.read_on_chat_path)
+        return await self._answered(asked, openai_chat.read)
+
+    async def _completion(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
+        return await self._answered(asked, openai_completions.read)
+
+    async def _embeddings(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
+        return await self._answered(asked, openai_embeddings.read)
+
+    async def _models(self, asked: SurfaceRequest) -> WholeReply:
+        return WholeReply(200, model_list.listing(self._catalogue.listed(asked.caller)))
+
+    async def _model(self, asked: SurfaceRequest) -> WholeReply:
+        name = asked.params["model"]
+        entry = self._catalogue.entry(name, asked.caller)
+        if entry is None:
+            raise UnknownModel(f"there is no model {name[:_SHOWN]!r} here")
+        return WholeReply(200, model_list.single(entry))
+
+    async def _answered(self, asked: SurfaceRequest, read: Read) -> WholeReply | StreamReply:
+        understood = read(asked.body, request_id=asked.request_id, wall=self._wall())
+        return await self._calls.answer(asked, understood)
+
+
+FACTORY = SurfaceFactory("openai", OpenAISettings, OpenAISurface)

@@ -1,0 +1,51 @@
+"""How many tokens a prompt has: as an upstream counts that would answer it, or about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
+
+from pointsman.plugin import CallError, ChatRequest, Outcome, Unsupported, input_estimate
+
+if TYPE_CHECKING:
+    from pointsman import Router
+    from pointsman.plugin import Original
+
+
+class TokenCount(NamedTuple):
+    """`counted_by` is the deployment whose upstream counted; "" for an estimate of ours."""
+
+    tokens: int
+    counted_by: str = ""
+
+
+async def count_tokens(router: Router, request: ChatRequest, original: Original | None = None) -> TokenCount:
+    """The tokens of the prompt of `request`.
+
+    The first deployment counts that would be asked and can. Nobody is asked about a model with guards, which
+    see requests before upstreams do. Raises UnknownModel; and the upstream's error when the request is wrong.
+    """
+    plan = router.explain(request.model)
+    if not plan.get("guards"):
+        for deployment in _deployments(router, plan):
+            count = getattr(router.provider(deployment["provider"]), "count_tokens", None)
+            if count is None:
+                continue
+            try:
+                tokens = await count(replace(request, model=deployment["model"]), original)
+            except CallError as error:
+                if not isinstance(error, Unsupported) and error.outcome is Outcome.CLIENT_FAULT:
+                    raise
+            else:
+                return TokenCount(tokens, deployment["id"])
+    return TokenCount(input_estimate(request))
+
+
+def _deployments(router: Router, plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those that are ready, the one first that would be picked."""
+    first = plan["chain"][0]
+    ready = sorted(first["ready"], key=lambda id: id != first["pick"])
+    pools = router.status()["models"]
+    known = {each["id"]: each for each in pools.get(first["model"], {"deployments": ()})["deployments"]}
+    return [known[id] for id in ready if id in known]

@@ -1,0 +1,232 @@
+"""A router's metrics for Prometheus, in a registry of their own.
+
+Counters and histograms come from events. What is a state (in flight, queues, breakers, limits) is read when
+somebody scrapes. Labels come from the configuration alone: what callers make up is `other`, so that nobody
+can make series.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from pointsman import Router
+from pointsman.plugin import AttemptEnded, Clock, Queued, Reloaded, RequestEnded
+from pointsman_telemetry import instruments as table
+from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, Children, Instrument
+from pointsman_telemetry.names import OPERATIONS
+from pointsman_telemetry.topology import OTHER, Topology, topology_of
+
+BREAKER = {"closed": 0, "half_open": 1, "open": 2, "forced_open": 2, "disabled": 0}
+"""The number of a breaker's state."""
+LIMITED = frozenset({"rate_limited", "queue_full", "no_deployment_available"})
+"""Codes of errors of requests that came too often."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_TOKENS = ("prompt", "completion", "cached", "cache_write", "reasoning")
+_WAITING_AT_MOST = 10_000
+"""Requests in queues of which the beginning is remembered."""
+_STATES_WITHIN = 2.0
+"""Seconds for which a scrape from another thread waits for the router's."""
+
+
+class Metrics:
+    """The metrics of one router, from now until `close`. Make it in the loop of the router.
+
+    Args:
+        surfaces: the names that the label `surface` may have, beside "" for calls of the program itself. A
+            gateway says it of its requests by the tag `surface`.
+        clock: of the router.
+    """
+
+    def __init__(self, router: Router, *, clock: Clock, surfaces: Iterable[str] = ()) -> None:
+        self.registry = CollectorRegistry()
+        self._router = router
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.know(surfaces)
+        self._waiting: dict[str, float] = {}
+        self._of = {each: Children(each, self.registry) for each in INSTRUMENTS}
+        self._of[table.REJECTED]()  # there from the beginning, as a rate needs it
+        self.registry.register(_States(self))
+        self._ends = [
+            router.listen(self._ended, kinds=[RequestEnded]),
+            router.listen(self._attempted, kinds=[AttemptEnded]),
+            router.listen(self._queued, kinds=[Queued]),
+            router.listen(self._reloaded, kinds=[Reloaded]),
+        ]
+
+    @cached_property
+    def topology(self) -> Topology:
+        """The names of the configuration that runs; forgotten with each reload."""
+        return topology_of(self._router)
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All of it as a body and its content type: OpenMetrics where `accept` asks for that."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def close(self) -> None:
+        """Count nothing further."""
+        for end in self._ends:
+            end()
+        self._ends.clear()
+
+    def know(self, surfaces: Iterable[str]) -> None:
+        """From now on these are the names that the label `surface` may have."""
+        self._surfaces = frozenset({"", *surfaces})
+
+    # ── what only a gateway knows ────────────────────────────────────────────────────────────────────
+
+    def answered(self, method: str, status: int, seconds: float) -> None:
+        """A request over HTTP was answered; an unknown `method` counts as `other`."""
+        method = method if method in METHODS else OTHER
+        self._child(table.HTTP, method, str(status)).inc()
+        self._child(table.HTTP_DURATION, method).observe(seconds)
+        if status == 429:
+            self._child(table.REJECTED).inc()
+
+    def overhead(self, surface: str, seconds: float) -> None:
+        """Of a request, `seconds` were ours and not an upstream's."""
+        self._child(table.OVERHEAD, self._surface(surface)).observe(seconds)
+
+    def reload_failed(self) -> None:
+        """A reload was refused, so that the router runs on as it was."""
+        self._child(table.RELOADS, "failed").inc()
+
+    # ── what happened ────────────────────────────────────────────────────────────────────────────────
+
+    def _child(self, instrument: Instrument, *labels: str) -> Any:
+        return self._of[instrument](*labels)
+
+    def _surface(self, name: str) -> str:
+        return name if name in self._surfaces else OTHER
+
+    def _ended(self, event: RequestEnded) -> None:
+        topology, usage = self.topology, event.usage
+        surface, model = self._surface(event.tags.get("surface", "")), topology.model(event.model)
+        self._child(table.REQUESTS, surface, model, event.result, event.error).inc()
+        self._child(table.DURATION, surface, model).observe(event.seconds)
+        self._waiting.pop(event.request_id, None)
+        if not event.deployment:
+            return
+        said = (OPERATIONS.get(event.operation, OTHER), *topology.upstream(event.deployment))
+        self._child(table.GEN_AI_DURATION, *said, event.error).observe(event.seconds)
+        if usage is not None:
+            for type, count in (("input", usage.prompt), ("output", usage.completion)):
+                if count is not None:
+                    self._child(table.GEN_AI_TOKENS, *said, type).observe(count)
+
+    def _attempted(self, event: AttemptEnded) -> None:
+        topology, usage = self.topology, event.usage
+        model, deployment = topology.model(event.model), topology.deployment(event.deployment)
+        queued = self._waiting.pop(event.request_id, None)
+        if queued is not None:
+            self._child(table.QUEUE, model).observe(max(0.0, event.wall - queued))
+        self._child(table.ATTEMPTS, deployment, str(event.outcome), event.error).inc()
+        if event.first_token is not None:
+            self._child(table.FIRST_TOKEN, model, deployment).observe(event.first_token)
+            said = topology.upstream(event.deployment)
+            self._child(table.GEN_AI_FIRST, "chat", *said).observe(event.first_token)
+        if usage is None:
+            return
+        for type in _TOKENS:
+            if count := getattr(usage, type):
+                self._child(table.TOKENS, model, deployment, type).inc(count)
+        if cost := topology.cost(event.deployment, usage):
+            self._child(table.COST, model, deployment).inc(cost)
+
+    def _queued(self, event: Queued) -> None:
+        if len(self._waiting) < _WAITING_AT_MOST:
+            self._waiting[event.request_id] = self._clock.wall()
+
+    def _reloaded(self, _event: Reloaded) -> None:
+        self.__dict__.pop("topology", None)
+        self._child(table.RELOADS, "ok").inc()
+
+    # ── what is so now ───────────────────────────────────────────────────────────────────────────────
+
+    def states(self) -> Iterator[Metric]:
+        """The gauges, read from the router."""
+        found = {
+            name: GaugeMetricFamily(name, says, labels=labels.split())
+            for name, (says, labels) in GAUGES.items()
+        }
+        found["pointsman_build_info"].add_metric([version("pointsman")], 1)
+        remaining = dict[tuple[str, str], float]()  # several deployments may share a limit
+        seen = set[str]()  # and several models a deployment
+        for name, pool in self._router.status()["models"].items():
+            if pool["queue"] is not None:
+                found["pointsman_queue_length"].add_metric([name], pool["queue"]["waiting"])
+            for each in pool["deployments"]:
+                if each["id"] not in seen:
+                    seen.add(each["id"])
+                    _add_deployment(found, each)
+                    remaining |= _remaining(each["limits"])
+        for labels, value in remaining.items():
+            found["pointsman_limit_remaining"].add_metric(labels, value)
+        return iter(found.values())
+
+    def states_from_anywhere(self) -> Iterable[Metric]:
+        """The same, also from another thread than the router's; nothing when that does not answer in time."""
+        if _running() is self._loop:
+            return self.states()
+        asked: Future[list[Metric]] = Future()
+
+        def answer() -> None:
+            if asked.set_running_or_notify_cancel():
+                try:
+                    asked.set_result(list(self.states()))
+                except Exception as error:
+                    asked.set_exception(error)
+
+        self._loop.call_soon_threadsafe(answer)
+        try:
+            return asked.result(_STATES_WITHIN)
+        except TimeoutError:
+            asked.cancel()
+            return ()
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _add_deployment(found: dict[str, GaugeMetricFamily], state: dict[str, Any]) -> None:
+    id, breaker = state["id"], BREAKER[state["breaker"]["state"]]
+    found["pointsman_in_flight"].add_metric([id], state["in_flight"])
+    found["pointsman_breaker_state"].add_metric([id], breaker)
+    found["ai_proxy_circuit_breaker_state"].add_metric([id], breaker)
+
+
+def _remaining(limits: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    return {
+        (limit["name"], unit): limit[unit]["remaining"]
+        for limit in limits
+        for unit in ("requests", "tokens")
+        if limit.get(unit) is not None
+    }
+
+
+class _States(Collector):
+    """What a scrape asks for what is so now."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics.states_from_anywhere()
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # or registering would scrape, of a router that may not have begun

@@ -1,0 +1,25 @@
+"""Ids of answers and of what is in them, made out of what makes a request unique. Pure."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+_DIGITS = 16
+"""Bytes of an id; two hex digits each."""
+
+
+def hex_of(request_id: str, wall: float, part: str = "") -> str:
+    """32 hex digits, the same whenever the request and the part of its answer are the same.
+
+    The time is in it because callers may give ids of their own, and give one twice.
+
+    Args: wall: seconds since 1970 at which the request came.
+    """
+    seed = f"{request_id}\0{wall!r}\0{part}".encode("utf-8", "surrogatepass")
+    return blake2b(seed, digest_size=_DIGITS).hexdigest()
+
+
+def call_id(answer_id: str, index: int) -> str:
+    """An id for tool call number `index` of an answer, where the upstream gave none."""
+    seed = f"{answer_id}\0{index}".encode("utf-8", "surrogatepass")
+    return f"call_{blake2b(seed, digest_size=_DIGITS).hexdigest()[:24]}"

@@ -1,0 +1,202 @@
+"""Requests and answers that go on as they were written, for upstreams that speak the caller's wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from pointsman.auth import Discreet
+from pointsman.errors import CallError, InvalidRequest
+from pointsman.http.answer import Answer, OpenAnswer
+from pointsman.http.event_stream import Decoder, Framer, HttpEventStream
+from pointsman.http.relayed_frames import Marking, RelayedFrames, Renaming, WholeFrames
+from pointsman.original import Original
+from pointsman.provider import Call
+from pointsman.types import (
+    ChatRequest,
+    ChatResponse,
+    EmbedResponse,
+    GenerateRequest,
+    Message,
+    Request,
+)
+from pointsman.wire import rewriting
+from pointsman.wire.opaque import for_maker
+
+Body = Mapping[str, Any]
+
+
+class Relaying(Discreet, frozen=True, kw_only=True):
+    """How one request goes on as it was written, and how its answer is read for the books.
+
+    Attributes:
+        path: where it goes.
+        write: what we would write of a request; of two of them, what differs is written anew.
+        configured: the same with what the configuration of the provider says where callers do not, if it
+            says anything.
+        read: a whole answer.
+        events: framer and decoder of a streamed one.
+        headers: those of the caller's that go along, and ours.
+        synonyms: names of members that say the same, so that only one of them may be there.
+        holder: the member of frames that holds the name of the model; "" for the frame itself.
+        lines: frames are lines of JSON, not server-sent events.
+        ends: the frame that ends a stream, for one that came without.
+        opaque: what stands in every frame that holds reasoning which only its maker can read, so that it
+            goes out with the mark of the upstream; () where the wire has no such.
+    """
+
+    unshown = ("headers",)
+    path: str
+    write: Callable[[Any], Body]
+    configured: Callable[[Any], Body] | None = None
+    read: Callable[[Answer, bytes], ChatResponse | EmbedResponse]
+    events: Callable[[Answer], tuple[Framer, Decoder]] | None = None
+    headers: Mapping[str, str] = {}
+    synonyms: Sequence[Sequence[str]] = ()
+    holder: str = ""
+    lines: bool = False
+    ends: bytes = b""
+    opaque: Sequence[bytes] = ()
+
+
+def original_of(call: Call) -> Original:
+    """The request of `call` as its caller wrote it."""
+    if call.original is None:
+        raise RuntimeError("this call is not to be relayed: it has no original")
+    return call.original
+
+
+# ── requests ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> bytes:
+    """The body that goes to the upstream of that mark: the caller's, but for the model and what was changed.
+
+    Raises: InvalidRequest for one that is no object; what `how.write` raises for a change that the upstream
+        cannot take.
+    """
+    original = original_of(call)
+    body = original.body if original.opaque is None else original.opaque(original.body, mark)
+    given = rewriting.members(body)
+    if given is None:
+        raise InvalidRequest("the body is not a JSON object")
+    given["model"] = rewriting.written(call.model)
+    if request is not original.request:
+        before, after = _told_apart(original.request, request)
+        if original.opaque is not None:
+            before, after = (for_maker(each, mark) for each in (before, after))
+        _change(given, how.write(before), how.write(after), how.synonyms)
+    if how.configured is not None:
+        rewriting.fill(given, *_configured(how.write, how.configured, request))
+    return rewriting.joined(given)
+
+
+def _configured(
+    write: Callable[[Any], Body], configured: Callable[[Any], Body], request: Request
+) -> tuple[Body, Body]:
+    """What is written of a request, and what with what the configuration adds; its messages do not matter."""
+    blank = _blank(request)
+    if isinstance(request, ChatRequest):
+        try:
+            lean = replace(request, messages=_SOMETHING)
+            return write(lean), configured(lean)
+        except CallError:  # there is something in it that we would not write, and that the caller did
+            pass
+    return write(blank), configured(blank)
+
+
+def _change(given: dict[str, Raw], before: Body, after: Body, synonyms: Sequence[Sequence[str]]) -> None:
+    for names in synonyms:
+        spelled = next((name for name in names if name in given), None)
+        before, after = (_spelled(body, names, spelled) for body in (before, after))
+    rewriting.change(given, before, after)
+
+
+def _spelled(body: Body, names: Sequence[str], spelled: str | None) -> Body:
+    """`body` with the one of `names` that it has as the caller spelled it."""
+    ours = next((name for name in names if name in body), None)
+    if spelled is None or ours is None or ours == spelled:
+        return body
+    return {(spelled if name == ours else name): value for name, value in body.items()}
+
+
+_TOGETHER = {"tool_choice", "parallel_tool_calls"}
+"""Options that are written only where there are tools."""
+
+
+def _told_apart(before: Any, after: Any) -> tuple[Any, Any]:
+    """Two requests that differ in what these differ in, and say nothing else.
+
+    So what is the same costs nothing, and cannot be in the way because we would not write it.
+    """
+    if type(before) is not type(after):
+        return before, after
+    changed = {name for name in before.__struct_fields__ if name != "model" and _differ(before, after, name)}
+    if changed & _TOGETHER:
+        changed.add("tools")
+    blank = _blank(after)
+    return tuple(  # type: ignore[return-value]  # two of them
+        replace(blank, **{name: getattr(each, name) for name in changed}) for each in (before, after)
+    )
+
+
+def _differ(before: Any, after: Any, name: str) -> bool:
+    old, new = getattr(before, name), getattr(after, name)
+    return old is not new and bool(old != new)
+
+
+def _blank(request: Request) -> Request:
+    match request:
+        case ChatRequest():
+            return ChatRequest(request.model, _SOMETHING)
+        case GenerateRequest():
+            return GenerateRequest(request.model, ".")
+        case _:
+            return type(request)(request.model, (".",))
+
+
+_SOMETHING = (Message("user", "."),)
+"""Messages that any upstream can be sent."""
+
+
+# ── whole answers ────────────────────────────────────────────────────────────────────────────────────
+
+
+def answered(how: Relaying, content: bytes, model: str, *, mark: str) -> bytes:
+    """The body of an answer with the public name of the model, and the mark on what only its maker can read.
+
+    b"" for what is no JSON object.
+    """
+    given = rewriting.members(content)
+    if given is None:
+        return b""
+    if "model" in given:
+        given["model"] = rewriting.written(model)
+    return rewriting.joined(Marking(mark, how.opaque).members(given))
+
+
+def quoted(content: bytes, base_url: str) -> bytes:
+    """The body of an error as its caller may see it; b"" for what is no JSON object."""
+    if rewriting.members(content) is None:
+        return b""
+    host = urlsplit(base_url).netloc.encode()
+    return content.replace(base_url.encode(), b"upstream").replace(host, b"upstream") if host else content
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def relayed_events(how: Relaying, answer: OpenAnswer, call: Call, *, mark: str) -> HttpEventStream:
+    """The events of a streamed answer, each read's after a `Relayed` with its frames."""
+    if how.events is None:
+        raise RuntimeError("this is not answered as a stream")
+    framer, decoder = how.events(answer)
+    end = b"\n" if how.lines else b"\n\n"
+    named = Renaming(original_of(call).request.model, holder=how.holder, end=end)
+    marking = Marking(mark, how.opaque) if how.opaque else None
+    frames = RelayedFrames(framer, decoder, named, marking, end=end, ends=how.ends)
+    return HttpEventStream(answer, WholeFrames(end), frames)

@@ -1,0 +1,106 @@
+"""A JSON object as it was written, but for a few members; the rest stays byte for byte. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Raw
+from msgspec.json import Decoder, encode
+
+from pointsman._internal import jsonio
+
+_members = Decoder(dict[str, Raw]).decode
+"""Values stay as they were written, so that this costs a look at the text and one copy."""
+
+
+class _Absent:
+    """What a member is that is not there."""
+
+
+_ABSENT = _Absent()
+
+
+def members(body: bytes) -> dict[str, Raw] | None:
+    """The members of a JSON object, each as it was written; None for what is no object.
+
+    Of members with the same name the last one counts, as for whoever else reads the body.
+    """
+    try:
+        return _members(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def written(value: Any) -> Raw:
+    """`value` as a member is written."""
+    return Raw(jsonio.dumps(value))
+
+
+def joined(given: Mapping[str, Raw]) -> bytes:
+    """A JSON object of these members."""
+    return encode(given)
+
+
+def change(given: dict[str, Raw], before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Write in `given` what `after` says otherwise than `before`, and nothing else.
+
+    Both are what we would write; `given` says the same as `before`, and perhaps more.
+    """
+    for name in {**before, **after}:
+        old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
+        if old == new:
+            continue
+        there = jsonio.loads(bytes(given[name])) if name in given else _ABSENT
+        made = _changed(there, old, new)
+        if made is _ABSENT:
+            given.pop(name, None)
+        else:
+            given[name] = written(made)
+
+
+def fill(given: dict[str, Raw], before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Write in `given` what `after` says beside `before`, as far as `given` does not say it."""
+    for name, new in after.items():
+        if before.get(name, _ABSENT) == new:
+            continue
+        there = jsonio.loads(bytes(given[name])) if name in given else None
+        if there is None:
+            given[name] = written(new)
+        elif isinstance(there, dict) and isinstance(new, Mapping):
+            given[name] = written({**new, **there})
+
+
+def _changed(given: Any, before: Any, after: Any) -> Any:
+    """`given` with the differences of `after` from `before`, as deep as all three are alike."""
+    if isinstance(given, dict) and _is_object(before) and _is_object(after):
+        made = dict(given)
+        old, new = _object(before), _object(after)
+        for name in {**old, **new}:
+            was, now = old.get(name, _ABSENT), new.get(name, _ABSENT)
+            if was == now:
+                continue
+            value = _changed(made.get(name, _ABSENT), was, now)
+            if value is _ABSENT:
+                made.pop(name, None)
+            else:
+                made[name] = value
+        return made if made or after is not _ABSENT else _ABSENT
+    if _are_lists(given, before, after) and len(given) == len(before) == len(after):
+        return [
+            each if old == new else _changed(each, old, new)
+            for each, old, new in zip(given, before, after, strict=True)
+        ]
+    return after
+
+
+def _is_object(value: Any) -> bool:
+    return value is _ABSENT or isinstance(value, Mapping)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return {} if value is _ABSENT else value
+
+
+def _are_lists(*values: Any) -> bool:
+    return all(isinstance(each, Sequence) and not isinstance(each, str) for each in values)

@@ -1,0 +1,81 @@
+"""Bodies that callers wrote for this API: where they go, and how their answers are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from pointsman.plugin import (
+    Answer,
+    Call,
+    ChatRequest,
+    ChatResponse,
+    EmbedRequest,
+    EmbedResponse,
+    GenerateRequest,
+    Relaying,
+    Request,
+)
+from pointsman_ollama import decode, wire
+
+R = TypeVar("R", ChatResponse, EmbedResponse)
+
+_NOTHING = wire.Defaults({}, {})
+
+
+def of(
+    request: Request,
+    call: Call,
+    defaults: wire.Defaults,
+    *,
+    seed: str,
+    vectors: Callable[[EmbedRequest, Answer, bytes], EmbedResponse],
+) -> Relaying:
+    """How a request goes on.
+
+    Args:
+        defaults: what the configuration says where callers do not.
+        vectors: reads the answer of /api/embed.
+    """
+    says_something = defaults.fields or defaults.options
+
+    def decoder(*, prompted: bool) -> decode.StreamDecoder:
+        return decode.StreamDecoder(seed, prompted=prompted)
+
+    match request:
+        case ChatRequest():
+            prompted = bool(request.messages)
+            return Relaying(
+                path="/api/chat",
+                write=lambda asked: wire.chat_body(asked, call.model, _NOTHING, stream=True),
+                configured=(lambda asked: wire.chat_body(asked, call.model, defaults, stream=True))
+                if says_something
+                else None,
+                read=lambda answer, content: _read(answer, content, decoder(prompted=prompted)),
+                events=lambda _answer: (decode.Lines(), decoder(prompted=prompted)),
+                lines=True,
+            )
+        case GenerateRequest():
+            return Relaying(
+                path="/api/generate",
+                write=lambda asked: wire.generate_body(asked, call.model, _NOTHING, stream=True),
+                configured=(lambda asked: wire.generate_body(asked, call.model, defaults, stream=True))
+                if says_something
+                else None,
+                read=lambda answer, content: _read(answer, content, decoder(prompted=bool(request.prompt))),
+            )
+        case EmbedRequest():
+            return Relaying(
+                path="/api/embed",
+                write=lambda asked: wire.embed_body(asked, call.model, _NOTHING),
+                configured=(lambda asked: wire.embed_body(asked, call.model, defaults))
+                if says_something
+                else None,
+                read=lambda answer, content: vectors(request, answer, content),
+            )
+
+
+def _read(answer: Answer, content: bytes, decoder: decode.StreamDecoder) -> ChatResponse:
+    return replace(decode.chat_response(content, decoder), upstream_request_id=answer.request_id)

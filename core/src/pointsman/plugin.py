@@ -58,7 +58,7 @@ _HOMES = {
         Take WantedPlace
     """,
     "pointsman.strategy": """
-        ConfiguredMember Member Price Residency RichMember Sample Strategy StrategyContext
+        ConfiguredMember Member Placing Price Residency RichMember Sample Strategy StrategyContext
         StrategyFactory
     """,
     "pointsman.surface": """

@@ -342,6 +342,9 @@ from pointsman.strategy import (
     Member as Member,
 )
 from pointsman.strategy import (
+    Placing as Placing,
+)
+from pointsman.strategy import (
     Price as Price,
 )
 from pointsman.strategy import (

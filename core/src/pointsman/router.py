@@ -333,19 +333,22 @@ class Router:
 
         return status(self._snapshot, self._now())
 
-    def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
+    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> dict[str, Any]:
         """A dry run that calls nobody: candidates, why each other one is out, the pick, the fallbacks.
 
+        Args: affinity: the conversation, as in `chat`.
+
         Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each model in
-            the order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason.
-            Besides, where there are any, `guards` in order, and `selector`: what it could pick, and which of
-            them is the default, whose `pick` and `chain` are told.
+            the order of fallbacks its `model`, `strategy`, `degraded` (why that would choose without its
+            signal, None when it has it), `pick`, `ready` ids and `refused`: id → reason. Besides, where there
+            are any, `guards` in order, and `selector`: what it could pick, and which of them is the default,
+            whose `pick` and `chain` are told.
         Raises: UnknownModel, InvalidRequest.
         """
         from pointsman.status import explain
 
         request = chat_request(model, messages or "…", {})
-        return explain(self._snapshot, request, self._now())
+        return explain(self._snapshot, request, self._now(), affinity)
 
     async def models(self) -> list[ModelInfo]:
         """The public names, and `provider/upstream-model` for what each provider lists.

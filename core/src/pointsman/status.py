@@ -19,7 +19,8 @@ from pointsman.types import ModelInfo, Request
 def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
     """The live state at `now`.
 
-    Returns: `models`: name → `strategy`, `fallback`, `guards` (those that its requests pass, in order, by the
+    Returns: `models`: name → `strategy`, `degraded` (why that chose the last time without the signal that it
+        goes by, None when it had that), `fallback`, `guards` (those that its requests pass, in order, by the
         names of their plugins), `queue` (who waits for room, None without one), `retries` and `hedges` (what
         is left of their budgets, in thousandths of one, and how many there were; None without one) and
         `deployments`; `selectors`: name of a model that has one → `selector` (the plugin), `of`, `default`,
@@ -70,15 +71,15 @@ def _public(name: str, raw: dict[str, Any], configured: ModelConfig | None) -> M
     return ModelInfo(name, context_window=said.context_length, capabilities=said.can or (), raw=raw)
 
 
-def explain(snapshot: Snapshot, request: Request, now: float) -> dict[str, Any]:
-    """Where `request` would go at `now`, without anything being called, taken or changed.
+def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = "") -> dict[str, Any]:
+    """Where `request` of the conversation `affinity` would go at `now`; nothing is called, taken or changed.
 
     Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each pool in the
-        order of fallbacks its `model`, `strategy`, `pick`, `ready` ids and `refused`: id → reason. Where
-        guards stand before it, `guards`: the names of their plugins in order. Of a model with a selector,
-        which is not asked, `selector`: its plugin as `selector`, `default`, `within` (seconds) and
-        `candidates`, each with its `model`, whether it is `ready` and its `guards`; `pick` and `chain` are
-        those of the default.
+        order of fallbacks its `model`, `strategy`, `degraded` (why that would choose without the signal that
+        it goes by, None when it has it), `pick`, `ready` ids and `refused`: id → reason. Where guards stand
+        before it, `guards`: the names of their plugins in order. Of a model with a selector, which is not
+        asked, `selector`: its plugin as `selector`, `default`, `within` (seconds) and `candidates`, each with
+        its `model`, whether it is `ready` and its `guards`; `pick` and `chain` are those of the default.
     Raises: UnknownModel.
     """
     model, before = request.model, dict[str, Any]()
@@ -90,7 +91,7 @@ def explain(snapshot: Snapshot, request: Request, now: float) -> dict[str, Any]:
         said = _selector(selector)
         candidates = [_candidate(snapshot, name, now) for name in said.pop("of")]
         before["selector"] = {**said, "candidates": candidates}
-    chain = [_choice(pool, request, now) for pool in snapshot.chain(model)]
+    chain = [_choice(pool, request, now, affinity) for pool in snapshot.chain(model)]
     pick = next((pool["pick"] for pool in chain if pool["pick"] is not None), None)
     return {"model": request.model, **before, "pick": pick, "chain": chain}
 
@@ -115,14 +116,15 @@ def _selector(selector: ConfiguredSelector) -> dict[str, Any]:
     }
 
 
-def _choice(pool: Pool, request: Request, now: float) -> dict[str, Any]:
+def _choice(pool: Pool, request: Request, now: float, affinity: str) -> dict[str, Any]:
     refused: dict[str, Reason] = {}
     ready = pool.ready(now, refused=refused.__setitem__)
-    pick = pool.preview(ready, request).id if ready else None
+    pick, degraded = pool.preview(ready, request, affinity) if ready else (None, "")
     return {
         "model": pool.name,
         "strategy": pool.strategy_name,
-        "pick": pick,
+        "degraded": degraded or None,
+        "pick": None if pick is None else pick.id,
         "ready": [each.id for each in ready],
         "refused": {id: str(reason) for id, reason in refused.items()},
     }
@@ -132,6 +134,7 @@ def _pool(pool: Pool, now: float) -> dict[str, Any]:
     refused = _refused(pool, now)
     return {
         "strategy": pool.strategy_name,
+        "degraded": pool.degraded() or None,
         "fallback": [each.to for each in pool.fallback],
         "queue": None if pool.queue is None else pool.queue.line.snapshot(),
         "retries": None if pool.budget is None else pool.budget.snapshot(now),

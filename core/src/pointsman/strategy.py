@@ -104,6 +104,27 @@ class Sample(Struct, frozen=True):
     now: float
 
 
+class Placing(Struct, eq=False):
+    """One request on its way to a deployment, for a strategy that follows requests: see `Strategy.place`.
+
+    Attributes:
+        request: what the caller asked for.
+        affinity: the conversation that it belongs to, as its caller names it; "" when nobody says. It may
+            tell who asks: keep nothing but a keyed hash of it, and show no more than a few digits of that.
+        notes: whatever the strategy wants to find again when it hears of the same request.
+    """
+
+    request: object
+    affinity: str = ""
+    notes: object = None
+
+    def __repr__(self) -> str:
+        return "<a request on its way>"  # and nothing of what was asked
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return []
+
+
 class Strategy(Protocol):
     """Chooses one deployment among the ready ones. Inherit it and write `pick`; the rest has defaults."""
 
@@ -122,6 +143,26 @@ class Strategy(Protocol):
         that the deployment then refused is not given back.
         """
         ...
+
+    def place(self, ready: Sequence[Member], placing: Placing, /) -> Member:
+        """Choose one of `ready`, as `pick` does, and hear of the request later.
+
+        Called in place of `pick`, and only when the class overrides it: see `follows`. A request whose
+        deployment fails is placed once more as another `Placing`.
+        """
+        return self.pick(ready, placing.request)
+
+    def answered(self, member: Member, placing: Placing, now: float, /) -> None:
+        """An answer of `member` has begun, or is complete: called with the first content of a stream, and
+        when an attempt has succeeded.
+
+        Only for a strategy that follows requests.
+        """
+        return
+
+    def degraded(self) -> str:
+        """Why it chose the last time without the signal that it goes by; "" when it had that."""
+        return ""
 
     def members(self, everyone: Sequence[Member], /) -> None:
         """Take note of all deployments of the pool, ready or not, in configuration order.
@@ -154,6 +195,12 @@ def observes(strategy: Strategy) -> bool:
     """Whether `strategy` wants to be told of samples; ask once, when the pool is built."""
     method: object = getattr(type(strategy), "observed", Strategy.observed)
     return method is not Strategy.observed
+
+
+def follows(strategy: Strategy) -> bool:
+    """Whether `strategy` places requests and hears of their answers; ask once, when the pool is built."""
+    method: object = getattr(type(strategy), "place", Strategy.place)
+    return method is not Strategy.place
 
 
 class ConfiguredMember(Struct, frozen=True):

@@ -199,7 +199,7 @@ async def test_a_pool_as_the_router_builds_it_picks_what_it_previews_with_every_
     pool = built({"providers": providers, "models": models}, plugin, Scripted()).pools["m"]
 
     for _ in range(4):
-        expected = pool.preview(pool.deployments, request)
+        expected, _ = pool.preview(pool.deployments, request)
         assert pool.strategy.pick(pool.deployments, request) is expected
 
 

@@ -333,7 +333,7 @@ def begin_request(
         now,
         setting.clock.wall(),
         now + (options.timeout or first.total),
-        Demand(require, tokens),
+        Demand(require, tokens, options.affinity),
         first.budget,
         NO_FAILURES,
         now,

@@ -28,7 +28,7 @@ def lease_for(execution: Execution, now: float, *, back: bool = True) -> Lease |
         return None
     for pool in execution.chain:
         for deployment in failures.fewest_first(pool.ready(now, demand.again())):
-            lease = pool.hold(deployment, now, execution.deadline, demand)
+            lease = pool.hold(deployment, execution.request, now, execution.deadline, demand)
             if lease is not None:
                 return _charged(execution, lease, now)
     return None

@@ -138,7 +138,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
             first.budget.request(now)
         if self.operation == "stream" and setting.hedging is not None and first.hedges is not None:
             first.hedges.request(now)
-        self.demand = Demand(merged(first.require, self.options.require), tokens)
+        self.demand = Demand(merged(first.require, self.options.require), tokens, self.options.affinity)
         self.chain, self.budget, self.routed_at = chain, first.budget, now
 
 

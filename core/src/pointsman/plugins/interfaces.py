@@ -55,7 +55,11 @@ INTERFACES = {
         optional={"refresh": RefreshingAuth, "sign": SigningAuth},
     ),
     "retry": _Interface(plain=("delay",), whole=RetryPolicy, own=("delay",)),
-    "strategy": _Interface(plain=("pick", "members", "state", "restore"), whole=Strategy, own=("pick",)),
+    "strategy": _Interface(
+        plain=("pick", "place", "answered", "degraded", "members", "state", "restore"),
+        whole=Strategy,
+        own=("pick",),
+    ),
     "audit": _Interface(plain=("__call__", "close"), whole=AuditSink, own=("__call__",)),
     "guard": _Interface(awaited=("before", "after"), plain=("stream",), whole=Guard),
     "selector": _Interface(awaited=("choose",), whole=Selector, own=("choose",)),

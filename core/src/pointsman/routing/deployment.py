@@ -33,10 +33,12 @@ class Demand(Struct):
         tokens: the estimate of what the request will use, for limits by tokens.
         tried: ids of those that the request has tried; filled as it goes.
         well_only: the retry budget bears no further call to what fails.
+        affinity: the conversation that the request belongs to, for strategies.
     """
 
     require: Requirements = field(default_factory=dict)
     tokens: int = 0
+    affinity: str = ""
     tried: set[str] = field(default_factory=set)
     well_only: bool = False
 

@@ -13,7 +13,7 @@ from pointsman.errors import Outcome, Refusal
 from pointsman.resilience.circuit_breaker import Permit
 from pointsman.resilience.rate_limit import Reservation
 from pointsman.resilience.retry_budget import RetryBudget
-from pointsman.strategy import Sample
+from pointsman.strategy import Placing, Sample, Strategy
 
 if TYPE_CHECKING:
     from pointsman.routing.deployment import Deployment
@@ -60,6 +60,9 @@ class Observer:
         self.failures = 0
         self._plugin = plugin
 
+    def began(self, lease: Lease, now: float) -> None:
+        """The first content is there."""
+
     def tell(self, lease: Lease, outcome: Outcome, now: float, retry_after: float | None) -> None:
         """How an attempt ended. Learning costs nobody an answer."""
         started, first_at = lease.started_at, lease.first_event_at
@@ -67,9 +70,42 @@ class Observer:
         try:
             self.observed(lease.deployment, Sample(outcome, now - started, first, retry_after, now))
         except OWN as error:
-            self.failures += 1
-            if self.failures == 1:
-                fault("strategy", self._plugin, "observed", error, scrub=self._scrub)
+            self.failed("observed", error)
+
+    def failed(self, method: str, error: BaseException) -> None:
+        """Count what went wrong there."""
+        self.failures += 1
+        if self.failures == 1:
+            fault("strategy", self._plugin, method, error, scrub=self._scrub)
+
+
+class Follower(Observer):
+    """What a strategy that follows requests hears of one of them, and how its attempt ends.
+
+    Args:
+        everyone: hears of the attempts of all requests.
+        learns: whether that wants to hear of them.
+    """
+
+    __slots__ = ("_everyone", "_learns", "_placing", "_strategy")
+
+    def __init__(self, strategy: Strategy, placing: Placing, everyone: Observer, *, learns: bool) -> None:
+        self._strategy = strategy
+        self._placing = placing
+        self._everyone = everyone
+        self._learns = learns
+
+    def began(self, lease: Lease, now: float) -> None:
+        try:
+            self._strategy.answered(lease.deployment, self._placing, now)
+        except OWN as error:
+            self._everyone.failed("answered", error)
+
+    def tell(self, lease: Lease, outcome: Outcome, now: float, retry_after: float | None) -> None:
+        if outcome is _OK:
+            self.began(lease, now)
+        if self._learns:
+            self._everyone.tell(lease, outcome, now, retry_after)
 
 
 class Lease(Struct, eq=False):
@@ -106,6 +142,8 @@ class Lease(Struct, eq=False):
         """The first content is here. Only the first call counts."""
         if self.first_event_at is None:
             self.first_event_at = now
+            if self.observer is not None:
+                self.observer.began(self, now)
 
     def release(
         self, outcome: Outcome, now: float, tokens: int | None = None, ending: FailureDetails = USUAL

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from math import inf
+from typing import TypeVar
 
 from msgspec import Struct, field
 
@@ -22,12 +23,18 @@ from pointsman.resilience.warm_up import admitted
 from pointsman.retry import RetryPolicy
 from pointsman.routing.deployment import ANYTHING, Demand, Deployment
 from pointsman.routing.deployment_state import Readiness
-from pointsman.routing.lease import Lease, Observer
+from pointsman.routing.lease import Follower, Lease, Observer
 from pointsman.routing.reasons import Reason, Why
-from pointsman.strategy import Strategy, observes
+from pointsman.strategy import Placing, Strategy, follows, observes
 from pointsman.types import Request
 
 Refusals = Callable[[str, Reason], None]
+T = TypeVar("T", Request, Placing)
+
+
+def _method(asked: Request | Placing) -> str:
+    """By which a strategy is asked with that."""
+    return "place" if isinstance(asked, Placing) else "pick"
 
 
 class Fallback(Struct, frozen=True):
@@ -109,6 +116,7 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
     readiness: Readiness = field(default_factory=Readiness)
     remembered: Remembered = Remembered()
     observer: Observer | None = None
+    follows: bool = False
 
     def __post_init__(self) -> None:
         self.deployments = tuple(sorted(self.deployments, key=lambda each: each.priority))
@@ -117,7 +125,8 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         if self.queue is not None:
             for each in self.deployments:
                 each.live.wakes(self.queue)
-        if observes(self.strategy):
+        self.follows = follows(self.strategy)
+        if self.follows or observes(self.strategy):
             self.observer = Observer(self.strategy.observed, self.strategy_name, scrub=self.scrub)
         try:
             self.strategy.members(self.deployments)
@@ -146,18 +155,41 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
             ready = known.ready
         else:
             ready = self.search(now, demand)
+        if self.follows:
+            return self._lease_followed(ready, Placing(request, demand.affinity), now, expires, tokens)
         while ready:
             # Strategies see ids, weights and loads; what they give back is one of what they were given.
-            chosen = self._picked(self.strategy, ready, request)
+            chosen = self._picked(self.strategy.pick, ready, request)
             lease = chosen.acquire(now, expires, tokens, self.name, self.observer)
             if lease is not None:
                 return lease
             ready = [each for each in ready if each is not chosen]
         return None
 
-    def hold(self, chosen: Deployment, now: float, expires: float, demand: Demand) -> Lease | None:
+    def _lease_followed(
+        self, ready: Sequence[Deployment], placing: Placing, now: float, expires: float, tokens: int
+    ) -> Lease | None:
+        """As `lease`, for a strategy that hears how the request goes on."""
+        observer = self._follower(placing)
+        while ready:
+            chosen = self._picked(self.strategy.place, ready, placing)
+            lease = chosen.acquire(now, expires, tokens, self.name, observer)
+            if lease is not None:
+                return lease
+            ready = [each for each in ready if each is not chosen]
+        return None
+
+    def _follower(self, placing: Placing) -> Observer | None:
+        if self.observer is None:
+            return None
+        return Follower(self.strategy, placing, self.observer, learns=observes(self.strategy))
+
+    def hold(
+        self, chosen: Deployment, request: Request, now: float, expires: float, demand: Demand
+    ) -> Lease | None:
         """A lease on `chosen`, of which the strategy will hear; None when it is not to be had."""
-        return chosen.acquire(now, expires, demand.tokens, self.name, self.observer)
+        observer = self._follower(Placing(request, demand.affinity)) if self.follows else self.observer
+        return chosen.acquire(now, expires, demand.tokens, self.name, observer)
 
     def search(self, now: float, demand: Demand) -> Sequence[Deployment]:
         """Those ready of which the strategy may pick: some that warm up have their share already.
@@ -270,25 +302,41 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
             until, tokens = min(until, steady[0]), min(tokens, steady[1])
         return until, tokens
 
-    def preview(self, ready: Sequence[Deployment], request: Request) -> Deployment:
-        """What the strategy would pick of `ready`, without it taking a step."""
+    def preview(
+        self, ready: Sequence[Deployment], request: Request, affinity: str = ""
+    ) -> tuple[Deployment, str]:
+        """What the strategy would pick of `ready`, without it taking a step, and why it is `degraded`."""
         try:
             # The memo has the copy keep the deployments themselves: it picks one of those it is shown.
             strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
         except OWN as error:
             raise self._fault("__deepcopy__", error) from error
-        return self._picked(strategy, ready, request)
+        if self.follows:
+            chosen = self._picked(strategy.place, ready, Placing(request, affinity))
+        else:
+            chosen = self._picked(strategy.pick, ready, request)
+        return chosen, self.degraded(strategy)
 
-    def _picked(self, strategy: Strategy, ready: Sequence[Deployment], request: Request) -> Deployment:
+    def degraded(self, strategy: Strategy | None = None) -> str:
+        """Why the strategy, or that one, chose the last time without its signal; "" when it had that."""
+        try:
+            why: object = (strategy or self.strategy).degraded()
+        except OWN as error:
+            raise self._fault("degraded", error) from error
+        return why if isinstance(why, str) else ""
+
+    def _picked(
+        self, pick: Callable[[Sequence[Deployment], T], object], ready: Sequence[Deployment], asked: T
+    ) -> Deployment:
         """The strategy's pick. Raises PluginError when it raises, or picks what it was not offered."""
         try:
-            chosen = strategy.pick(ready, request)
+            chosen = pick(ready, asked)
         except OWN as error:
-            raise self._fault("pick", error) from error
+            raise self._fault(_method(asked), error) from error
         if not isinstance(chosen, Deployment) or chosen not in ready:
             picked = repr(chosen.id) if isinstance(chosen, Deployment) else f"a {type(chosen).__name__}"
             raise self._fault(
-                "pick", f"picked {picked}, which is none of {[each.id for each in ready]}"[:500]
+                _method(asked), f"picked {picked}, which is none of {[each.id for each in ready]}"[:500]
             )
         return chosen
 

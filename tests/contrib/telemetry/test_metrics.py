@@ -134,6 +134,7 @@ def test_the_first_token_and_the_wait_in_line_are_measured() -> None:
         await asyncio.sleep(0.5)
         now = samples(metrics)
         assert value(now, "pointsman_queue_length", model="narrow") == 1
+        assert value(now, "pointsman_strategy_degraded", model="narrow", strategy="round_robin") == 0
         assert value(now, "pointsman_in_flight", deployment="b/z") == 1
         assert value(now, "pointsman_limit_remaining", scope="deployment b/z", unit="requests") == 59
         await begun

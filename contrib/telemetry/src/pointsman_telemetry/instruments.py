@@ -69,6 +69,7 @@ INSTRUMENTS = (
 )  # fmt: skip
 GAUGES: Mapping[str, tuple[str, str]] = {
     "pointsman_queue_length": ("Requests that wait for room", "model"),
+    "pointsman_strategy_degraded": ("1 where the last choice lacked the signal it goes by", "model strategy"),
     "pointsman_in_flight": ("Attempts that run now", "deployment"),
     "pointsman_breaker_state": ("0 closed, 1 half open, 2 open", "deployment"),
     "ai_proxy_circuit_breaker_state": ("0 closed, 1 half open, 2 open", "service"),

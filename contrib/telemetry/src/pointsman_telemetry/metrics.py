@@ -164,6 +164,8 @@ class Metrics:
         remaining = dict[tuple[str, str], float]()  # several deployments may share a limit
         seen = set[str]()  # and several models a deployment
         for name, pool in self._router.status()["models"].items():
+            lacks = float(pool["degraded"] is not None)
+            found["pointsman_strategy_degraded"].add_metric([name, pool["strategy"]], lacks)
             if pool["queue"] is not None:
                 found["pointsman_queue_length"].add_metric([name], pool["queue"]["waiting"])
             for each in pool["deployments"]:

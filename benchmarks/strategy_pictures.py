@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pointsman.builtin.strategies import LeastConnections, RoundRobin, Weighted
 from pointsman.errors import Outcome
-from pointsman.strategy import Price, Residency, Sample, Strategy
+from pointsman.strategy import Placing, Price, Residency, Sample, Strategy
 from pointsman.types import ChatRequest, Message
 from pointsman_strategies import Affinity, Cheapest, PeakEwma, PowerOfTwo
 from warm_fleet import HOSTS, MODELS, STRATEGIES, Clock, Simulation, zipf
@@ -64,26 +64,28 @@ def scene(make: Callable[[Clock], Strategy], *, sessions: int = 0) -> tuple[Sequ
     strategy = make(clock)
     strategy.members(members)
     limited = isinstance(strategy, Cheapest)
-    ends: list[tuple[float, int, Member, float]] = []
+    ends: list[tuple[float, int, Member, float, Placing]] = []
     dots: list[Dot] = []
     order = count()
     while len(dots) < COUNTED:
         clock.time += rng.expovariate(8.0)
         while ends and ends[0][0] <= clock.time:
-            at, _, member, seconds = heappop(ends)
+            at, _, member, seconds, placing = heappop(ends)
             member.in_flight -= 1
+            strategy.answered(member, placing, at)
             strategy.observed(member, Sample(Outcome.OK, seconds, None, None, at))
         session = int(rng.random() * sessions) if sessions else 0
-        request = ChatRequest("m", [Message.user("?")], user=f"session {session}" if sessions else None)
+        request = ChatRequest("m", [Message.user("?")])
+        placing = Placing(request, f"conversation {session}" if sessions else "")
         ready = [
             each
             for each in members
             if not limited or each.max_in_flight is None or each.in_flight < each.max_in_flight
         ]
-        member = strategy.pick(members if len(ready) == len(members) else ready, request)  # type: ignore[assignment]
+        member = strategy.place(members if len(ready) == len(members) else ready, placing)  # type: ignore[assignment]
         member.in_flight += 1
         seconds = member.seconds * rng.lognormvariate(-0.02, 0.2)
-        heappush(ends, (clock.time + seconds, next(order), member, seconds))
+        heappush(ends, (clock.time + seconds, next(order), member, seconds, placing))
         row = members.index(member)
         dots.append(Dot(row, session if sessions else row))
     return members, dots
@@ -161,9 +163,9 @@ def pictures() -> dict[str, str]:
             "d is asked now and then to see whether it is quick by now",
         ),
         "affinity": (
-            lambda _clock: Affinity(),
+            lambda clock: Affinity(clock=clock),
             8,
-            "a colour is a session: it stays, unless its place is too busy",
+            "a colour is a conversation: it stays, unless its place is too busy",
         ),
         "cheapest": (
             lambda _clock: Cheapest(),

@@ -61,7 +61,7 @@ def test_peak_ewma_hears_how_attempts_end_and_leaves_the_slow_one_alone() -> Non
     assert upstream.count("fast") >= 50
 
 
-def test_a_session_stays_with_its_deployment() -> None:
+def test_a_conversation_stays_with_its_deployment() -> None:
     upstream = Scripted()
     names = "abcde"
     given = {
@@ -74,7 +74,7 @@ def test_a_session_stays_with_its_deployment() -> None:
             homes = {}
             for turn in range(5):
                 for user in range(20):
-                    reply = await r.chat("m", "hi", user=f"user-{user}")
+                    reply = await r.chat("m", "hi", affinity=f"user-{user}")
                     assert homes.setdefault(user, reply.deployment) == reply.deployment, turn
             assert len(set(homes.values())) >= 4
 

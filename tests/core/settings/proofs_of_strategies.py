@@ -43,12 +43,8 @@ def placed(given: Given, calls: Sequence[dict[str, Any]], *, together: bool = Fa
 # ── affinity ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sessions(count: int, key: str = "session") -> list[dict[str, Any]]:
-    return [{"metadata": {key: f"s{n}"}} for n in range(count)]
-
-
-def together(*calls: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each for each in calls for _ in range(6)]
+def talks(count: int) -> list[dict[str, Any]]:
+    return [{"affinity": f"s{n}"} for n in range(count)]
 
 
 def spread(given: Given, calls: Sequence[dict[str, Any]]) -> int:
@@ -56,47 +52,74 @@ def spread(given: Given, calls: Sequence[dict[str, Any]]) -> int:
     return len(set(placed(given, calls)))
 
 
-@proves("strategy:affinity.by")
-def sessions_or_beginnings_stay_together(setting: Setting) -> None:
-    same_text, same_session = (
-        sessions(12),
-        [{"text": f"{n}", "metadata": {"session": "s"}} for n in range(12)],
-    )
-    by_session, by_prefix = (setting.to(each, config()) for each in ("session", "prefix"))
-    assert (spread(by_session, same_text), spread(by_session, same_session)) == (3, 1)
-    assert (spread(by_prefix, same_text), spread(by_prefix, same_session)) == (1, 3)
+@proves("strategy:affinity.life")
+def a_binding_lives_that_long_after_the_last_answer(setting: Setting) -> None:
+    def comes_home(life: float) -> bool:
+        """Whether a conversation whose deployment was out for 100 s goes back there."""
+
+        async def story(r: Router) -> bool:
+            async def turn() -> str:
+                return (await r.chat("m", "hi", affinity="one")).deployment
+
+            home = await turn()
+            r.disable(home)
+            await asyncio.sleep(100)
+            assert await turn() != home
+            r.enable(home)
+            return await turn() == home
+
+        return during(setting.to(life, config()), Scripted(), story)
+
+    assert [comes_home(life) for life in (50, 200)] == [False, True]
 
 
 @proves("strategy:affinity.metadata")
-def that_key_of_the_metadata_names_the_session(setting: Setting) -> None:
-    calls = [{"metadata": {"chat": "one", "session": f"s{n}"}} for n in range(12)]
+def that_key_of_the_metadata_names_the_conversation(setting: Setting) -> None:
+    calls = [{"text": f"{n}", "metadata": {"chat": "one", "session": f"s{n}"}} for n in range(12)]
     assert [spread(setting.to(each, config()), calls) for each in ("session", "chat")] == [3, 1]
 
 
-@proves("strategy:affinity.messages")
-def so_many_messages_belong_to_the_beginning(setting: Setting) -> None:
-    def said(*texts: str) -> dict[str, Any]:
-        roles = ("system", "user", "assistant", "user")
-        return {"text": [{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)]}
+@proves("strategy:affinity.block")
+def prompts_with_the_first_blocks_in_common_stay_together(setting: Setting) -> None:
+    calls = [{"text": "be kind" * 50 + str(n)} for n in range(12)]  # 350 bytes in common
+    assert [spread(setting.to(each, config()), calls) for each in (128, 1024)] == [1, 3]
 
-    calls = [said("be kind", "hi", "hello", f"question {n}") for n in range(12)]
-    base = config() | {"strategy": {"by": "prefix"}}
-    assert [spread(setting.to(each, base), calls) for each in (2, 3)] == [1, 3]
+
+@proves("strategy:affinity.memory")
+def so_many_mebibytes_are_kept_of_prompts(setting: Setting) -> None:
+    def found_again(value: int) -> bool:
+        """Whether a prompt that was taken elsewhere is found there after 4 MB of others."""
+
+        async def story(r: Router) -> bool:
+            async def turn(text: str) -> str:
+                return (await r.chat("m", text)).deployment
+
+            first = r.explain("m", "x" * 2_000)["pick"]
+            r.disable(first)
+            refuge = await turn("x" * 2_000)
+            r.enable(first)
+            for n in range(10):
+                await turn(f"{n}" * 400_000)
+            return await turn("x" * 2_000) == refuge
+
+        return during(setting.to(value, config()), Scripted(), story)
+
+    assert [found_again(value) for value in (1, 2)] == [False, True]
 
 
 @proves("strategy:affinity.max_load")
 def a_deployment_above_that_load_is_passed_over(setting: Setting) -> None:
     def most(value: float) -> int:
-        found = placed(setting.to(value, config()), sessions(1) * 30, together=True)
+        found = placed(setting.to(value, config()), talks(1) * 30, together=True)
         return max(found.count(each) for each in found)
 
     assert [most(each) for each in (1.2, 100)] == [12, 30]
 
 
 @proves("strategy:affinity.key")
-def who_does_not_know_the_secret_cannot_tell_which_sessions_meet(setting: Setting) -> None:
+def who_does_not_know_the_secret_cannot_tell_which_conversations_meet(setting: Setting) -> None:
     def found(value: str) -> list[str]:
-        return placed(setting.to(value, config()), sessions(30))
+        return placed(setting.to(value, config()), [{**each, "text": each["affinity"]} for each in talks(30)])
 
     assert found("one secret") == found("one secret")
     assert found("one secret") != found("another secret")

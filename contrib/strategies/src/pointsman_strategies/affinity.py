@@ -1,4 +1,6 @@
-"""`affinity`: calls of one session, or with one beginning, go to the same deployment, within bounds of load.
+"""`affinity`: a conversation stays where its prompt is in the cache, for as long as load allows.
+
+A preference and never a filter: whoever is not ready is passed by, and nobody waits for the preferred one.
 
 Sources: D. Thaler and C. Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM ToN 6(1),
 1998 (rendezvous hashing; with weights: J. Schindelhauer and G. Schomaker, SPAA 2005); V. Mirrokni,
@@ -12,49 +14,56 @@ from copy import deepcopy
 from fractions import Fraction
 from hashlib import blake2b
 from math import log
-from typing import Any, Literal
+from typing import Any
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from pointsman.plugin import (
-    Audio,
-    ChatRequest,
-    File,
-    GenerateRequest,
-    Image,
+    Clock,
+    Duration,
     LeastConnections,
     Member,
-    Message,
-    Part,
+    Placing,
     Rng,
     Strategy,
     StrategyFactory,
-    Text,
 )
+from pointsman_strategies.prompt_blocks import HASH_BYTES, blocks_of, prompt_of
+from pointsman_strategies.warm_places import BINDING_COST, BLOCK_COST, Bindings, PrefixIndex, of_state
 
-_HASH_BYTES = 16
 _STEP = 2.0**-53
+_FOR_BINDINGS = 8
+"""One part in so many of the memory is for bindings, the rest for blocks."""
 
 
 class AffinitySettings(BaseModel):
-    """`{type: affinity, by: session}`."""
+    """`{type: affinity, life: 10m}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    by: Literal["session", "prefix"] = Field(
-        default="session",
-        description="what stays together: calls of one session, or calls whose prompts begin alike",
+    life: Duration = Field(
+        default=600.0,
+        gt=0,
+        description="how long a conversation is bound after its last answer: as long as the upstream keeps "
+        "a prompt in its cache",
     )
     metadata: str = Field(
         default="session",
         min_length=1,
-        description="the key of a request's `metadata` that names its session",
+        description="the key of a request's `metadata` that names its conversation where `affinity` does not",
     )
-    messages: int = Field(
-        default=2,
-        ge=0,
-        le=100,
-        description="how many messages after the system prompt belong to the beginning",
+    block: int = Field(
+        default=1_024,
+        ge=64,
+        le=65_536,
+        description="bytes of a block; prompts that have the first ones in common are kept together",
+    )
+    memory: int = Field(
+        default=64,
+        ge=1,
+        le=65_536,
+        description="MiB for what is remembered of conversations and prompts; the oldest is forgotten",
     )
     max_load: float = Field(
         default=1.25,
@@ -66,79 +75,159 @@ class AffinitySettings(BaseModel):
         default=SecretStr(""),
         max_length=64,
         description="a secret of up to 64 characters, the same in all processes that should agree; without "
-        "it a caller who picks names of sessions can tell which ones meet",
+        "it a caller who picks names of conversations can tell which ones meet",
     )
 
 
-class Affinity(Strategy):
-    """The highest weight / -ln(hash of key and member) among those within their load; O(n).
+class _Notes(Struct):
+    """What is known of one request: the hash of its key; once somebody asked, the hashes of its whole blocks,
+    and of the first one or what there is of that.
+    """
 
-    A call without a key goes where the fewest are. Nothing of a request is kept.
+    key: bytes | None
+    blocks: Sequence[bytes] | None = None
+    first: bytes | None = None
+
+
+class Affinity(Strategy):
+    """Where the conversation is bound, else who has had the longest beginning of the prompt, else the highest
+    weight / -ln(hash of key and member): each time among those within their load.
+
+    A call that says neither goes where the fewest are. Of a request only keyed hashes are kept.
 
     Args:
+        clock: tells how old bindings are.
         rng: for the calls without a key, as for `LeastConnections`.
     """
 
-    def __init__(self, settings: AffinitySettings | None = None, *, rng: Rng | None = None) -> None:
+    def __init__(
+        self, settings: AffinitySettings | None = None, *, clock: Clock, rng: Rng | None = None
+    ) -> None:
         self._settings = settings or AffinitySettings()
+        self._clock = clock
         self._secret = _secret(self._settings.key.get_secret_value())
         load = Fraction(self._settings.max_load).limit_denominator(1_000)
         self._load, self._per = load.numerator, load.denominator
+        memory = self._settings.memory << 20
+        self._bindings = Bindings(self._settings.life, memory // _FOR_BINDINGS // BINDING_COST)
+        self._index = PrefixIndex((memory - memory // _FOR_BINDINGS) // BLOCK_COST)
         self._least = LeastConnections(rng)
         self._begun: dict[str, blake2b] = {}  # by id: the hash of a member, to be copied and continued
+        self._degraded = ""
+        self._is_preview = False
 
     def pick(self, ready: Sequence[Member], request: object, /) -> Member:
-        if len(ready) == 1:
-            return ready[0]
-        key = self._key(request)
-        if key is None:
-            return self._least.pick(ready, request)
-        scores = self._scores(key, ready)
-        loads = [member.in_flight for member in ready]
-        total = sum(loads)
-        if not total:
-            return ready[scores.index(max(scores))]
-        weights = [member.weight for member in ready]
-        # in_flight >= ceil(max_load * (total + 1) * weight / all weights), in integers. The bounds add up
-        # to more than `total`, so that somebody is always below.
-        room = self._load * (total + 1)
-        measure = self._per * sum(weights)
-        while True:
-            best = scores.index(max(scores))
-            if loads[best] * measure < room * weights[best]:
-                return ready[best]
-            scores[best] = -1.0
+        return self.place(ready, Placing(request))
+
+    def place(self, ready: Sequence[Member], placing: Placing, /) -> Member:
+        notes = self._notes(placing)
+        if notes.key is None and not self._blocks(notes, placing) and notes.first is None:
+            self._degraded = "the call had no key and no prompt"
+            return self._least.pick(ready, placing.request)
+        self._degraded = ""
+        chosen = ready[0] if len(ready) == 1 else self._chosen(self._within_load(ready), notes, placing)
+        if notes.key is not None and not self._is_preview:
+            self._bindings.sent(notes.key, chosen.id)
+        return chosen
+
+    def _chosen(self, room: Sequence[Member], notes: _Notes, placing: Placing) -> Member:
+        """The one of those with room where the conversation is, or its prompt, or where both are to be."""
+        home = None
+        if notes.key is not None:
+            home = self._bindings.home(notes.key, self._clock.now())
+            for member in room:
+                if member.id == home:
+                    return member
+        blocks = self._blocks(notes, placing)
+        known = self._index.longest(blocks, [member.id for member in room])
+        if known:
+            room = [member for member in room if member.id in known]
+            room = self._least_crowded(room, lent=home is not None)
+        scores = self._scores(notes.key or notes.first or b"", room)
+        return room[scores.index(max(scores))]
+
+    def answered(self, member: Member, placing: Placing, now: float, /) -> None:
+        notes = self._notes(placing)
+        if notes.key is not None:
+            self._bindings.answered(notes.key, member.id, now)
+        self._index.add(self._blocks(notes, placing), member.id)
+
+    def degraded(self) -> str:
+        return self._degraded
 
     def members(self, everyone: Sequence[Member], /) -> None:
-        self._begun = {member.id: self._begin(member.id) for member in everyone}
+        ids = [member.id for member in everyone]
+        self._begun = {id: self._begin(id) for id in ids}
+        self._bindings.keep(ids)
+        self._index.keep(ids)
         self._least.members(everyone)
 
     def state(self) -> Mapping[str, object]:
-        return self._least.state()
+        """Besides what is remembered, a hash of the key under which it was: under another it says nothing."""
+        return {
+            "key": self._mark(),
+            "bindings": self._bindings.state(),
+            "prefixes": self._index.state(),
+            "ties": dict(self._least.state()),
+        }
 
     def restore(self, state: Mapping[str, object], /) -> None:
-        self._least.restore(state)
+        ties = of_state(state, "ties")
+        if not isinstance(ties, Mapping):
+            raise ValueError("a state of affinity holds `ties`, a mapping")
+        self._least.restore(ties)
+        bindings, prefixes = of_state(state, "bindings"), of_state(state, "prefixes")
+        if of_state(state, "key") == self._mark():
+            self._bindings.restore(bindings)
+            self._index.restore(prefixes)
 
-    def fingerprint(self, request: object) -> str | None:
-        """Eight hexadecimal digits of the key's hash, fit for a log; None when `request` has no key."""
-        key = self._key(request)
+    def fingerprint(self, request: object, affinity: str = "") -> str | None:
+        """Eight hexadecimal digits of the key's hash, fit for a log; None when there is no key."""
+        key = self._key(request, affinity)
         return None if key is None else key.hex()[:8]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Affinity:
-        """For a preview. The begun hashes can be shared: they are copied before each use."""
+        """For a preview, which is only asked to choose: what is remembered can be shared."""
         twin: Affinity = object.__new__(Affinity)
         twin.__dict__.update(self.__dict__)
         twin._least = deepcopy(self._least, memo)
+        twin._is_preview = True
         return twin
 
+    # ── who could ────────────────────────────────────────────────────────────────────────────────────
+
+    def _within_load(self, ready: Sequence[Member]) -> Sequence[Member]:
+        """Those whose load is below its bound; never none.
+
+        in_flight >= ceil(max_load * (total + 1) * weight / all weights) is too much, in integers. The bounds
+        add up to more than `total`, so that somebody is always below.
+        """
+        total = sum([member.in_flight for member in ready])
+        if not total:
+            return ready
+        room = self._load * (total + 1)
+        measure = self._per * sum([member.weight for member in ready])
+        return [member for member in ready if member.in_flight * measure < room * member.weight]
+
+    def _least_crowded(self, members: Sequence[Member], *, lent: bool) -> Sequence[Member]:
+        """Those with the fewest conversations for their weight, and calls: those that are new count nowhere
+        else before they are answered. Who is `lent` counts at once; then the calls would only be noise.
+        """
+        if len(members) == 1:
+            return members
+        at = self._bindings.at
+        crowds = [(at(each.id) + (0 if lent else each.in_flight)) / each.weight for each in members]
+        least = min(crowds)
+        return [each for each, crowd in zip(members, crowds, strict=True) if crowd == least]
+
     def _begin(self, id: str) -> blake2b:
-        name = blake2b(id.encode(), digest_size=_HASH_BYTES).digest()  # of one length, whatever the id
+        name = blake2b(id.encode(), digest_size=HASH_BYTES).digest()  # of one length, whatever the id
         return blake2b(name, digest_size=8, key=self._secret)
 
-    def _scores(self, key: bytes, ready: Sequence[Member]) -> list[float]:
+    def _scores(self, key: bytes, among: Sequence[Member]) -> list[float]:
         begun = self._begun
         scores = []
-        for member in ready:
+        for member in among:
             known = begun.get(member.id)
             if known is None:
                 known = begun[member.id] = self._begin(member.id)
@@ -149,38 +238,37 @@ class Affinity(Strategy):
             scores.append(member.weight / -log(u))
         return scores
 
-    def _key(self, request: object) -> bytes | None:
-        """A keyed hash of what `request` belongs to; None when it does not say."""
-        parts = self._session(request) if self._settings.by == "session" else self._prefix(request)
-        if parts is None:
+    # ── what a request says ──────────────────────────────────────────────────────────────────────────
+
+    def _notes(self, placing: Placing) -> _Notes:
+        notes = placing.notes
+        if not isinstance(notes, _Notes):
+            placing.notes = notes = _Notes(self._key(placing.request, placing.affinity))
+        return notes
+
+    def _blocks(self, notes: _Notes, placing: Placing) -> Sequence[bytes]:
+        blocks = notes.blocks
+        if blocks is None:
+            prompt, size = prompt_of(placing.request), self._settings.block
+            blocks = blocks_of(prompt, size=size, secret=self._secret)
+            notes.first = blocks[0] if blocks else None
+            if len(prompt) < size:
+                blocks = []  # no cache is the warmer for it, and many calls have such a one in common
+            notes.blocks = blocks
+        return blocks
+
+    def _key(self, request: object, affinity: str) -> bytes | None:
+        """A keyed hash of the name of the conversation; None when nobody says it."""
+        metadata = None if affinity else getattr(request, "metadata", None)
+        named = affinity or (metadata.get(self._settings.metadata) if metadata else None)
+        if not named:
             return None
-        hashed = blake2b(digest_size=_HASH_BYTES, key=self._secret)
-        for part in parts:
-            hashed.update(len(part).to_bytes(8))  # so that ab, c and a, bc differ
-            hashed.update(part)
-        return hashed.digest()
+        name = str(named).encode("utf-8", "surrogatepass")
+        return blake2b(name, digest_size=HASH_BYTES, key=self._secret, person=b"conversation").digest()
 
-    def _session(self, request: object) -> list[bytes] | None:
-        metadata = getattr(request, "metadata", None)
-        session = metadata.get(self._settings.metadata) if metadata else None
-        session = session or getattr(request, "user", None)
-        return [str(session).encode("utf-8", "surrogatepass")] if session else None
-
-    def _prefix(self, request: object) -> list[bytes] | None:
-        if isinstance(request, ChatRequest):
-            parts = [request.model.encode()]
-            left = self._settings.messages
-            for message in request.messages:
-                if message.role != "system":
-                    left -= 1
-                    if left < 0:
-                        break
-                _add(parts, message)
-            return parts
-        if isinstance(request, GenerateRequest):
-            texts = (request.model, request.system or "", request.prompt)
-            return [each.encode("utf-8", "surrogatepass") for each in texts]
-        return None
+    def _mark(self) -> str:
+        said = str(self._settings.block).encode()
+        return blake2b(said, digest_size=HASH_BYTES, key=self._secret, person=b"state").hexdigest()
 
 
 def _secret(key: str) -> bytes:
@@ -189,28 +277,8 @@ def _secret(key: str) -> bytes:
     return secret if 0 < len(secret) <= 64 else blake2b(secret, person=b"pointsman").digest()
 
 
-def _add(parts: list[bytes], message: Message) -> None:
-    parts.append(message.role.encode())
-    if isinstance(message.content, str):
-        parts.append(message.content.encode("utf-8", "surrogatepass"))
-        return
-    for part in message.content:
-        parts.append(type(part).__name__.encode())
-        parts.append(_bytes(part))
-
-
-def _bytes(part: Part) -> bytes:
-    match part:
-        case Text(text):
-            return text.encode("utf-8", "surrogatepass")
-        case Image():
-            return part.data or (part.url or "").encode()
-        case File():
-            return part.data or (part.url or part.id or "").encode()
-        case Audio():
-            return part.data or (part.url or "").encode()
-
-
 FACTORY = StrategyFactory(
-    "affinity", AffinitySettings, lambda context: Affinity(context.settings, rng=context.rng)
+    "affinity",
+    AffinitySettings,
+    lambda context: Affinity(context.settings, clock=context.clock, rng=context.rng),
 )

@@ -1,0 +1,220 @@
+"""What `affinity` remembers: where conversations are bound, and who has had which beginning of a prompt."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from math import isfinite
+from typing import Any
+
+from msgspec import Struct
+
+from pointsman_strategies.prompt_blocks import HASH_BYTES
+
+BLOCK_COST = 256
+"""Bytes that a remembered block takes, measured and rounded up."""
+BINDING_COST = 512
+
+
+class Binding(Struct):
+    """Where a conversation is bound, when it was last answered there, and where it is while it cannot be."""
+
+    member: str
+    at: float
+    lent: str | None = None
+
+    @property
+    def whereabouts(self) -> str:
+        return self.lent or self.member
+
+
+class Bindings:
+    """Conversations by the hash of their key, in the order in which they were last answered at home.
+
+    Args:
+        life: seconds after that for which a binding holds.
+        most: how many are kept.
+    """
+
+    def __init__(self, life: float, most: int) -> None:
+        self._life = life
+        self._most = most
+        self._bound: OrderedDict[bytes, Binding] = OrderedDict()
+        self._at = Counter[str]()
+
+    def __len__(self) -> int:
+        return len(self._bound)
+
+    def home(self, key: bytes, now: float) -> str | None:
+        """The id of the member that the conversation is bound to; None when it is to none."""
+        bound = self._bound.get(key)
+        return None if bound is None or now >= bound.at + self._life else bound.member
+
+    def at(self, member: str) -> int:
+        """How many conversations are there now, bound or lent."""
+        return self._at[member]
+
+    def sent(self, key: bytes, member: str) -> None:
+        """A call of the conversation goes to `member`: where it is bound, that is where it is now."""
+        bound = self._bound.get(key)
+        if bound is not None:
+            self._at[bound.whereabouts] -= 1
+            bound.lent = None if bound.member == member else member
+            self._at[member] += 1
+
+    def answered(self, key: bytes, member: str, now: float) -> None:
+        """A call of the conversation was answered by `member`, which binds it where it is not bound.
+
+        Elsewhere it was a loan, which renews nothing: it is what lets the conversation go home, and what
+        leaves the binding to expire when it cannot.
+        """
+        self._expire(now)
+        bound = self._bound.get(key)
+        if bound is None:
+            self._bound[key] = Binding(member, now)
+            self._at[member] += 1
+            self._shrink()
+        elif bound.member == member:
+            bound.at = now
+            self._bound.move_to_end(key)
+
+    def keep(self, members: Iterable[str]) -> None:
+        """Forget what is bound to others than these."""
+        known = set(members)
+        for key, each in list(self._bound.items()):
+            if each.member not in known:
+                self._drop(key)
+            elif each.lent is not None and each.lent not in known:
+                self._at[each.lent] -= 1
+                each.lent = None
+                self._at[each.member] += 1
+
+    def state(self) -> list[list[Any]]:
+        """Plain data, in their order."""
+        return [[key.hex(), each.member, each.at, each.lent] for key, each in self._bound.items()]
+
+    def restore(self, state: object) -> None:
+        """Continue from `state()`. Raises ValueError."""
+        for key, member, at, lent in _rows(state, (str, str, int | float, str | None)):
+            if not isfinite(at):
+                raise ValueError("the instant of a binding is a number")
+            if _hash(key) not in self._bound:
+                self._bound[_hash(key)] = bound = Binding(member, float(at), lent)
+                self._at[bound.whereabouts] += 1
+        self._shrink()
+
+    def _expire(self, now: float) -> None:
+        while self._bound and next(iter(self._bound.values())).at + self._life <= now:
+            self._drop(next(iter(self._bound)))
+
+    def _shrink(self) -> None:
+        while len(self._bound) > self._most:
+            self._drop(next(iter(self._bound)))
+
+    def _drop(self, key: bytes) -> None:
+        self._at[self._bound.pop(key).whereabouts] -= 1
+
+
+class PrefixIndex:
+    """By the hash of a block, the members that have had a prompt with it; the blocks seen last kept longest.
+
+    Args:
+        most: how many blocks are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._had: OrderedDict[bytes, int] = OrderedDict()  # by block: who, as bits
+        self._bits: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._had)
+
+    def longest(self, blocks: Sequence[bytes], among: Iterable[str]) -> frozenset[str]:
+        """Those of `among` that have had more of a prompt with these `blocks` than the others; none when
+        nobody has had its first block.
+        """
+        bits = {id: self._bits.get(id, 0) for id in among}
+        wanted = sum(bits.values())  # no two share one
+        had = self._had
+        for block in reversed(blocks):
+            found = had.get(block, 0) & wanted
+            if found:
+                return frozenset(id for id, bit in bits.items() if bit & found)
+        return frozenset()
+
+    def add(self, blocks: Sequence[bytes], member: str) -> None:
+        """`member` has had a prompt with these `blocks`."""
+        bit = self._bits.get(member)
+        if bit is None:
+            return  # it left while it answered
+        had, move = self._had, self._had.move_to_end
+        for block in reversed(blocks):  # so that the end of a prompt is forgotten before its beginning
+            had[block] = had.get(block, 0) | bit
+            move(block)
+        while len(had) > self._most:
+            had.popitem(last=False)
+
+    def keep(self, members: Iterable[str]) -> None:
+        """Know these members, and forget of all others what they have had."""
+        ids = list(members)
+        bits = {id: bit for id, bit in self._bits.items() if id in ids}
+        if len(bits) < len(self._bits):
+            left = sum(bits.values())
+            self._had = OrderedDict((block, who & left) for block, who in self._had.items() if who & left)
+        free = (1 << n for n in range(len(ids) + len(bits)) if 1 << n not in bits.values())
+        self._bits = {id: bits[id] if id in bits else next(free) for id in ids}
+
+    def state(self) -> list[list[Any]]:
+        """Plain data: runs of blocks with those who have had them, those seen first at the front."""
+        names = {bit: id for id, bit in self._bits.items()}
+        return [
+            [[names[bit] for bit in names if bit & who], b"".join(block for block, _ in run).hex()]
+            for who, run in groupby(self._had.items(), key=lambda each: each[1])
+        ]
+
+    def restore(self, state: object) -> None:
+        """Continue from `state()`. Raises ValueError."""
+        for ids, blocks in _rows(state, (list, str)):
+            if not all(isinstance(id, str) for id in ids):
+                raise ValueError("who has had a block is told by ids")
+            for id in ids:
+                self._bits.setdefault(id, 1 << len(self._bits))
+            who = sum(self._bits[id] for id in set(ids))
+            found = _bytes(blocks)
+            if len(found) % HASH_BYTES:
+                raise ValueError("a run of blocks is a run of hashes")
+            for start in range(0, len(found), HASH_BYTES):
+                self._had[found[start : start + HASH_BYTES]] = who
+        while len(self._had) > self._most:
+            self._had.popitem(last=False)
+
+
+def _rows(state: object, kinds: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    if not isinstance(state, list):
+        raise ValueError("expected a list of rows")
+    for row in state:
+        if not isinstance(row, list | tuple) or len(row) != len(kinds):
+            raise ValueError(f"expected rows of {len(kinds)}")
+        if not all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True)):
+            raise ValueError("a row holds something else than it should")
+        yield row
+
+
+def _hash(text: str) -> bytes:
+    found = _bytes(text)
+    if len(found) != HASH_BYTES:
+        raise ValueError(f"a hash has {HASH_BYTES} bytes")
+    return found
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text)  # raises ValueError
+
+
+def of_state(state: Mapping[str, object], name: str) -> object:
+    """What `state` holds under `name`. Raises ValueError when that is nothing."""
+    if name not in state:
+        raise ValueError(f"a state of affinity holds `{name}`")
+    return state[name]

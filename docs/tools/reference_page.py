@@ -34,6 +34,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Selectors": ("pointsman.selector",),
     "Audit sinks": ("pointsman.audit",),
     "Transports": ("pointsman.transports",),
+    "State stores": ("pointsman.state", "pointsman.builtin.memory"),
     "Surfaces": ("pointsman.surface", "pointsman.requests.parsing", "pointsman.resilience.token_estimate"),
     "Services": ("pointsman.service",),
     "Sections": ("pointsman.section", "pointsman.units"),

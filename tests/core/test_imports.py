@@ -21,12 +21,12 @@ ORDER = """
     errors clock units context
     _internal types text_messages
     events event_log wire
-    auth strategy resilience retry
+    auth strategy state resilience retry
     original requests
     provider transports http audit guard selector service surface section dialect hookspecs
     control builtin plugins
     config
-    routing execution build
+    shared routing execution build
     plugin
     status service_runner lifecycle batch router loop_thread sync
 """.split()  # noqa: SIM905 - it is read as a row

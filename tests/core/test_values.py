@@ -27,6 +27,7 @@ from pointsman.routing.deployment import Demand, Deployment
 from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Pool
 from pointsman.routing.snapshot import Snapshot
+from pointsman.shared.limits import SharedReservation
 from pointsman.text_messages import TextMessages
 from pointsman.transports.options import TransportOptions
 from pointsman.transports.raw import Whole
@@ -66,6 +67,7 @@ CHANGE = (
     OpenAnswer,
     Pool,
     Reservation,
+    SharedReservation,
     RetryState,
     Whole,
 )

@@ -22,6 +22,7 @@ from wrong_around import Open, Small
 from wrong_beside import Fresh, Keys, Lodger, Old, Sink
 from wrong_deciding import First, Forgetful, Thrice
 from wrong_offered import CommandTests, SectionTests, Spending, command
+from wrong_state import StoreTests
 from wrong_surface import Asks, Joins, Prompts
 from wrong_transport import Around
 
@@ -34,14 +35,17 @@ from pointsman.plugin import (
     Failure,
     ForeignDocument,
     Member,
+    MemoryStore,
     NativeDocument,
     RateLimited,
     Refused,
     Secret,
     SectionFactory,
     Selection,
+    StateStore,
     TextDelta,
 )
+from pointsman.testing import SystemClock
 from pointsman.testing.contract import TransportContract
 
 # ── strategies and policies ──────────────────────────────────────────────────────────────────────────
@@ -407,6 +411,25 @@ class Judged(Small):
     async def choose(self, request: Any, candidates: Any, call: Any, /) -> Any:
         said = (await self.ask(call, candidates[0].name, "which one?")).text
         return said if said in {each.name for each in candidates} else candidates[0].name
+
+
+# ── state stores ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@right("It gives each router another object, which all lead to one store.")
+class Fronts(StoreTests):
+    def make(self) -> Any:
+        store = MemoryStore(SystemClock())
+        return Front(store), Front(store)
+
+
+class Front(StateStore):
+    def __init__(self, behind: StateStore) -> None:
+        self.admit = behind.admit  # type: ignore[method-assign]
+        self.settle = behind.settle  # type: ignore[method-assign]
+        self.renew = behind.renew  # type: ignore[method-assign]
+        self.publish = behind.publish  # type: ignore[method-assign]
+        self.watch = behind.watch  # type: ignore[method-assign]
 
 
 # ── surfaces ─────────────────────────────────────────────────────────────────────────────────────────

@@ -730,8 +730,10 @@ class Hides:
         self._asked = asked
         self._answered = answered
         self.seen: list[Any] = []
+        self.unsaid: Sequence[str] = ()
 
-    async def before(self, request: Any, _call: GuardCall) -> Any:
+    async def before(self, request: Any, call: GuardCall) -> Any:
+        self.unsaid = call.unsaid
         if not self._asked:
             return request
         messages = [replace(each, content=each.text.replace("secret", "…")) for each in request.messages]
@@ -794,7 +796,8 @@ def test_of_what_a_guard_changes_only_that_is_written_anew(kind: str, wire: str,
     async def main() -> None:
         async with guarded(transport, guard := Hides(asked=True), kind) as r:
             request = ChatRequest("public", messages, max_tokens=5)
-            got = await r.chat(request, original=original(wire, body, request))
+            got = await r.chat(request, original=original(wire, body, request, needs_wire=["novelty"]))
+        assert guard.unsaid == ["novelty"]
         assert sent(transport) == {
             **body,
             "model": "up-1",

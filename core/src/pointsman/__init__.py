@@ -27,7 +27,7 @@ _HOMES = {
     """,
     "pointsman.events": """
         AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
-        Reloaded RequestEnded RequestStarted RetryPlanned
+        Reloaded RequestEnded RequestStarted RetryPlanned StateChanged
     """,
     "pointsman.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",

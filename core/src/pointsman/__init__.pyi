@@ -221,3 +221,4 @@ from pointsman.events import Reloaded as Reloaded
 from pointsman.events import RequestEnded as RequestEnded
 from pointsman.events import RequestStarted as RequestStarted
 from pointsman.events import RetryPlanned as RetryPlanned
+from pointsman.events import StateChanged as StateChanged

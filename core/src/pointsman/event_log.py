@@ -19,6 +19,7 @@ from pointsman.events import (
     HealthChanged,
     Reloaded,
     RequestEnded,
+    StateChanged,
     log,
 )
 
@@ -90,8 +91,10 @@ def level_of(event: Event) -> int:
     match event:
         case BreakerChanged(new="half_open") | Reloaded():
             return logging.INFO
-        case BreakerChanged() | HealthChanged():
+        case BreakerChanged() | HealthChanged() | StateChanged(available=False):
             return logging.WARNING
+        case StateChanged():
+            return logging.INFO
         case _:
             return logging.INFO if event.error else logging.DEBUG
 
@@ -110,6 +113,9 @@ def _words(event: Event) -> str:
         case Reloaded():
             counts = f"{event.kept} deployments kept, {event.added} added, {event.removed} removed"
             return f"runs on a new configuration: {counts}"
+        case StateChanged():
+            how = "is back" if event.available else f"is away; {event.replicas} routers shared it"
+            return f"the shared state in {event.store} {how}: {event.reason}"
         case AttemptEnded():
             return _attempt(event)
         case RequestEnded():

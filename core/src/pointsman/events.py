@@ -211,7 +211,22 @@ class Reloaded(Struct, frozen=True, gc=False):
     removed: int
 
 
-Event = AttemptEnded | RequestEnded | BreakerChanged | HealthChanged | Reloaded
+class StateChanged(Struct, frozen=True, gc=False):
+    """The store of what routers share went away, or answers again.
+
+    Attributes:
+        store: the type that is configured, such as `redis`.
+        available: as it is from now on.
+        replicas: routers that shared it when it last answered, this one included.
+    """
+
+    store: str
+    available: bool
+    replicas: int
+    reason: str
+
+
+Event = AttemptEnded | RequestEnded | BreakerChanged | HealthChanged | Reloaded | StateChanged
 """What a listener hears that names no kinds: what is over, or has changed."""
 Progress = RequestStarted | ModelSelected | Queued | AttemptStarted | FirstToken | RetryPlanned
 """What is told only to who asks for it: how far a request has come."""

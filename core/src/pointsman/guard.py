@@ -34,6 +34,8 @@ class GuardCall(Struct, frozen=True, eq=False):
         deadline: the instant on the clock at which the request ends, whatever its guards do.
         notes: empty at first; for what this guard wants to know again later. Nobody else sees it.
         require: labels that whoever sees the request must carry, each with the values that will do.
+        unsaid: members of a request that goes on as its caller wrote it which the request that guards see
+            cannot say, and with which the answer is another one.
     """
 
     request_id: str
@@ -44,6 +46,7 @@ class GuardCall(Struct, frozen=True, eq=False):
     deadline: float
     notes: dict[str, Any] = field(default_factory=dict)
     require: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unsaid: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"<{self.operation} {self.request_id}>"  # and nothing of what was asked

@@ -21,6 +21,7 @@ from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
 from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
+from pointsman.state import StateFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.surface import SurfaceFactory
 from pointsman.transports.factory import TransportFactory
@@ -88,6 +89,11 @@ class PointsmanSpec:
     @hookspec
     def pointsman_sections(self) -> Sequence[SectionFactory]:
         """Further keys at the top of the configuration. Entry-point group `pointsman.sections`."""
+        return ()
+
+    @hookspec
+    def pointsman_state_stores(self) -> Sequence[StateFactory]:
+        """What several routers share. Entry-point group `pointsman.state`."""
         return ()
 
     @hookspec

@@ -15,6 +15,7 @@ _HOMES = {
     "pointsman._internal.undecoded": "Undecoded",
     "pointsman.audit": "AuditContext AuditFactory AuditSink",
     "pointsman.auth": "Auth AuthContext AuthFactory Outgoing RefreshingAuth Secret SigningAuth",
+    "pointsman.builtin.memory": "MemoryStore",
     "pointsman.builtin.strategies": "LeastConnections RoundRobin Weighted",
     "pointsman.clock": "Clock Rng system_rng",
     "pointsman.context": "Context",
@@ -29,7 +30,7 @@ _HOMES = {
     """,
     "pointsman.events": """
         AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
-        Reloaded RequestEnded RequestStarted RetryPlanned
+        Reloaded RequestEnded RequestStarted RetryPlanned StateChanged
     """,
     "pointsman.guard": "Answered Guard GuardCall GuardContext GuardFactory StreamFilter",
     "pointsman.hookspecs": "PointsmanSpec hookimpl",
@@ -52,6 +53,10 @@ _HOMES = {
         Ask Candidate Selection Selector SelectorCall SelectorContext SelectorFactory
     """,
     "pointsman.service": "Service ServiceContext ServiceFactory",
+    "pointsman.state": """
+        Admission Admitted HeldPlace NoRoom Notice Settlement StateContext StateFactory StateStore
+        Take WantedPlace
+    """,
     "pointsman.strategy": """
         ConfiguredMember Member Price Residency RichMember Sample Strategy StrategyContext
         StrategyFactory

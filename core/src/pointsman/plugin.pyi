@@ -25,6 +25,7 @@ from pointsman.auth import (
 from pointsman.auth import (
     SigningAuth as SigningAuth,
 )
+from pointsman.builtin.memory import MemoryStore as MemoryStore
 from pointsman.builtin.strategies import (
     LeastConnections as LeastConnections,
 )
@@ -198,6 +199,9 @@ from pointsman.events import (
 from pointsman.events import (
     RetryPlanned as RetryPlanned,
 )
+from pointsman.events import (
+    StateChanged as StateChanged,
+)
 from pointsman.guard import Answered as Answered
 from pointsman.guard import Guard as Guard
 from pointsman.guard import GuardCall as GuardCall
@@ -297,6 +301,39 @@ from pointsman.service import (
 )
 from pointsman.service import (
     ServiceFactory as ServiceFactory,
+)
+from pointsman.state import (
+    Admission as Admission,
+)
+from pointsman.state import (
+    Admitted as Admitted,
+)
+from pointsman.state import (
+    HeldPlace as HeldPlace,
+)
+from pointsman.state import (
+    NoRoom as NoRoom,
+)
+from pointsman.state import (
+    Notice as Notice,
+)
+from pointsman.state import (
+    Settlement as Settlement,
+)
+from pointsman.state import (
+    StateContext as StateContext,
+)
+from pointsman.state import (
+    StateFactory as StateFactory,
+)
+from pointsman.state import (
+    StateStore as StateStore,
+)
+from pointsman.state import (
+    Take as Take,
+)
+from pointsman.state import (
+    WantedPlace as WantedPlace,
 )
 from pointsman.strategy import (
     ConfiguredMember as ConfiguredMember,

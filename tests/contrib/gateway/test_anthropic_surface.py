@@ -118,6 +118,23 @@ async def test_errors_are_those_of_the_official_client(simulator: Simulator) -> 
     assert wrong.value.body["error"]["message"].endswith("messages: at least one message is required")  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    ("wire", "words"), [("claude", "prompt is too long: 210000"), ("openai", "prompt is too long")]
+)
+async def test_a_prompt_that_is_too_long_is_refused_in_the_words_that_programs_look_for(
+    simulator: Simulator, wire: str, words: str
+) -> None:
+    reply = Reply(fault=Fault.status(400, kind="context_length"))
+
+    async with asking(simulator, wire, reply) as (client, _, _):
+        with pytest.raises(anthropic.BadRequestError) as refused:
+            await client.messages.create(**ASKED)
+
+    error = refused.value.body["error"]  # type: ignore[index]
+    assert error["type"] == "invalid_request_error"
+    assert error["message"].startswith(words) if wire == "claude" else words in error["message"]
+
+
 async def test_a_stream_that_breaks_ends_with_an_error_event(simulator: Simulator) -> None:
     reply = Reply(text="one two three", fault=Fault.truncate_after(1))
 

@@ -32,11 +32,8 @@ async def asking(
     """The client of a gateway before one upstream, which answers with `reply`, and `more` of other wires."""
     upstreams = [await simulator.add(each, default=reply) for each in (wire, *more)]
     async with gateway_for(*upstreams, surfaces=[FACTORY]) as served:
-        client = ollama.AsyncClient(host=served.url, headers={"x-pointsman-csrf": "1"})
-        try:
+        async with ollama.AsyncClient(host=served.url, headers={"x-pointsman-csrf": "1"}) as client:
             yield client, served, upstreams[0]
-        finally:
-            await client._client.aclose()
 
 
 async def test_a_chat_is_answered_whole_and_in_pieces(simulator: Simulator) -> None:

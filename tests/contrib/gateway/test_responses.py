@@ -151,7 +151,7 @@ async def test_what_no_other_wire_can_say_is_refused_by_name(simulator: Simulato
     async with serving(upstream) as (client, _):
         with pytest.raises(openai.BadRequestError, match="conversation"):
             await client.responses.create(model=MODEL, input="Hi", conversation="conv_1")
-        with pytest.raises(openai.BadRequestError, match=f"compaction.*|{MODEL}"):
+        with pytest.raises(openai.BadRequestError, match=f"compaction with the model {MODEL}"):
             await client.responses.compact(model=MODEL, input="Hi")
 
     assert upstream.requests == []
@@ -291,3 +291,29 @@ async def test_a_stream_of_what_is_kept_is_refused_by_name(simulator: Simulator,
         made = await client.responses.create(model=MODEL, input="Hi")
         with pytest.raises(openai.BadRequestError, match="stream"):
             await client.responses.retrieve(made.id, stream=True)
+
+
+async def test_nobody_goes_on_from_what_another_caller_was_answered(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    upstream = await simulator.add("ollama", default=Reply(text="Hello there"))
+    keys = {name: f"pm-{name}-0123456789abcdef0123456789" for name in ("a", "b")}
+    access = {"keys": [{"name": name, "key": key} for name, key in keys.items()]}
+    own = {"openai": {"responses": {"path": str(tmp_path / "kept.db")}}}
+
+    async with gateway_for(upstream, settings={"surfaces": own, "access": access}) as served:
+        async with openai.AsyncOpenAI(
+            base_url=f"{served.url}/v1", api_key=keys["a"], max_retries=0
+        ) as client:
+            made = await client.responses.create(model=MODEL, input="Hi")
+            other = client.with_options(api_key=keys["b"])
+            with pytest.raises(openai.NotFoundError):
+                await other.responses.retrieve(made.id)
+            with pytest.raises(openai.NotFoundError):
+                await other.responses.delete(made.id)
+            with pytest.raises(openai.BadRequestError) as refused:
+                await other.responses.create(model=MODEL, input="And?", previous_response_id=made.id)
+            assert (await client.responses.retrieve(made.id)).output_text == "Hello there"
+
+    assert refused.value.param == "previous_response_id"
+    assert len(upstream.requests) == 1

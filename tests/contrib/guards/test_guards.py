@@ -406,6 +406,17 @@ def test_what_asks_something_else_is_asked(first: Any, second: Any) -> None:
     assert asked_twice(guard("cache"), first, second) is second
 
 
+def test_a_request_of_which_guards_do_not_see_all_is_asked_and_its_answer_is_not_kept() -> None:
+    it, request = guard("cache"), chat("sky?")
+    told = call(unsaid=("modalities",))
+
+    assert before(it, request, told) is request
+    after(it, ANSWER, told)
+    assert it.stream(told) is None
+    assert asked_twice(it, request, chat("sky?"))
+    assert before(it, request, told) is request
+
+
 def test_callers_have_answers_of_their_own_unless_they_are_shared() -> None:
     one, two = chat("sky?"), chat("sky?")
 

@@ -189,7 +189,6 @@ def test_what_only_this_wire_can_say_is_named(members: dict[str, Any], needs: li
     [
         ({"type": "item_reference", "id": "msg_1"}, "input[1] (item_reference)"),
         ({"type": "compaction", "encrypted_content": "x"}, "input[1] (compaction)"),
-        ({"type": "compaction_trigger"}, "input[1] (compaction_trigger)"),
         ({"type": "computer_call_output", "call_id": "c", "output": {}}, "input[1] (computer_call_output)"),
         ({"role": "user", "content": [{"type": "input_video"}]}, "input[1].content[0] (input_video)"),
         (
@@ -200,6 +199,28 @@ def test_what_only_this_wire_can_say_is_named(members: dict[str, Any], needs: li
 )
 def test_an_item_that_only_this_wire_has_is_named(item: Any, needs: str) -> None:
     assert read([{"role": "user", "content": "Hi"}, item]).needs_wire == [needs]
+
+
+def test_what_only_an_upstream_of_this_wire_can_look_up_is_left_to_one() -> None:
+    for body in (
+        {"input": [{"type": "item_reference", "id": "msg_1"}]},
+        {"input": [{"type": "computer_call_output", "call_id": "c", "output": {}}]},
+        {"prompt": {"id": "pmpt_1"}},
+        {"previous_response_id": "resp_1", "input": []},
+    ):
+        data = json.dumps({"model": "m", **body}).encode()
+        assert openai_responses.read(data, request_id="r", wall=1.5).needs_wire
+
+
+def test_a_conversation_that_is_to_be_made_shorter_names_the_model() -> None:
+    body = b'{"model":"m","input":"Hi"}'
+    compact = openai_responses.read_compact(body, request_id="r", wall=1.5)
+
+    assert compact.needs_wire == ["compaction with the model m"]
+    assert read([{"role": "user", "content": "Hi"}, {"type": "compaction_trigger"}]).needs_wire == [
+        "input[1] (compaction_trigger)",
+        "compaction with the model m",
+    ]
 
 
 def test_what_changes_nothing_for_others_is_named_as_ignored() -> None:

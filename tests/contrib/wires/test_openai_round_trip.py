@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -88,6 +88,7 @@ def cut(events: Sequence[StreamEvent], sizes: Sequence[int]) -> list[Sequence[St
     return [*batches, events[at:]]
 
 
+@settings(max_examples=60)
 @given(streams(), st.lists(st.integers(0, 4), max_size=6), st.booleans())
 def test_a_stream_says_the_same_however_it_comes(
     stream: tuple[list[StreamEvent], ChatResponse], sizes: list[int], logprobs: bool
@@ -100,6 +101,7 @@ def test_a_stream_says_the_same_however_it_comes(
     same(chat_of_events(written, request_id=""), answer)
 
 
+@settings(max_examples=40)
 @given(streams())
 def test_a_whole_answer_says_the_same(stream: tuple[list[StreamEvent], ChatResponse]) -> None:
     _, answer = stream
@@ -109,6 +111,7 @@ def test_a_whole_answer_says_the_same(stream: tuple[list[StreamEvent], ChatRespo
     same(chat_response(json.loads(written)), answer)
 
 
+@settings(max_examples=40)
 @given(TEXTS, USAGES)
 def test_a_plain_completion_says_the_same(text: str, usage: Usage) -> None:
     answer = ChatResponse(text, finish_reason="length", usage=usage)

@@ -70,6 +70,7 @@ def full(folder: Path) -> dict[str, Any]:
         "burst_requests": 50,
         "burst_tokens": 90000,
         "oversize": "full",
+        "fail": "local",
     }
     breaker = {
         "enabled": True, "failure_threshold": 2, "window": "30s", "minimum_calls": 3, "failure_rate": "50%", "slow_rate": "80%",
@@ -92,6 +93,7 @@ def full(folder: Path) -> dict[str, Any]:
         "overload": dict(cool_down), "refusal": dict(cool_down),
     }  # fmt: skip
     return {
+        "state": {"type": "memory", "url": "memory://here", "fail": "local", "lease": "15s", "timeout": "50ms"},
         "providers": {"a": provider, "b": {"type": "scripted", "api_key": "another-key"}},
         "models": {
             "m": {

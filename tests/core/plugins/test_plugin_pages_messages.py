@@ -22,6 +22,7 @@ from pointsman.plugin import (
     DialectFactory,
     Guard,
     GuardFactory,
+    MemoryStore,
     NotReady,
     PointsmanError,
     PointsmanSpec,
@@ -38,6 +39,8 @@ from pointsman.plugin import (
     Service,
     ServiceFactory,
     SigningAuth,
+    StateFactory,
+    StateStore,
     Strategy,
     StrategyFactory,
     TransportFactory,
@@ -79,7 +82,7 @@ def raising(error: type[Exception]) -> Callable[..., Any]:
     return method
 
 
-def a_raising(error: type[Exception]) -> Callable[..., Any]:
+def a_raising(error: Exception | type[Exception]) -> Callable[..., Any]:
     async def method(*_args: Any) -> Any:
         raise error
 
@@ -214,6 +217,26 @@ def selector(*, name: str = "by_length", default: str = "m", **members: Any) -> 
     }
     factory = SelectorFactory("by_length", None, lambda _context: kind())
     return given, [Scripted(), offering("pointsman_selectors", factory)]
+
+
+def state(*, name: str = "outspoken", **members: Any) -> Made:
+    """A store in memory but for `members`; one without any method where `admit` is `...`."""
+    bases = (StateStore,) if members.get("admit") is ... else (MemoryStore,)
+    kind: Any = type("Wrong", bases, {each: made for each, made in members.items() if made is not ...})
+    given = config(queue=None, state=name)
+    given["providers"]["a"]["limits"] = {"requests": "9/min"}
+    factory = StateFactory(
+        "outspoken", None, lambda context: kind() if bases == (StateStore,) else kind(context.clock)
+    )
+    return given, [Scripted(), offering("pointsman_state_stores", factory)]
+
+
+async def takes_nothing_else(self: Any) -> Any:
+    return None
+
+
+async def says_yes(self: Any, admission: Any, /) -> Any:
+    return "yes"
 
 
 async def takes_two(self: Any, request: Any, candidates: Any) -> Any:
@@ -386,6 +409,13 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: selector(choose=picking("huge")),
         lambda: selector(choose=picking(None)),
         lambda: selector(default="huge"),
+    ),
+    "state.md": (
+        lambda: state(name="outspokn"),
+        lambda: state(admit=...),
+        lambda: state(admit=takes_nothing_else),
+        lambda: state(admit=a_raising(OSError("down")), renew=a_raising(OSError("down"))),
+        lambda: state(admit=says_yes),
     ),
     "openai-compatible.md": (
         lambda: openai(quirks={"max_token_field": "max_tokens"}),

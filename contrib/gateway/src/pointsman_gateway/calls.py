@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -31,6 +31,7 @@ from pointsman.plugin import (
     WholeReply,
     Writer,
 )
+from pointsman_gateway.admission import Denied
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
 from pointsman_gateway.field_values import listed
@@ -46,11 +47,15 @@ _WIRE_HEADERS = ("anthropic-", "openai-", "x-stainless-")
 """What the names of headers begin with that belong to a wire."""
 
 
+Meter = Callable[[SurfaceRequest], None]
+
+
 class RoutedCalls:
     """Routes the calls of one surface.
 
     Args:
         name: of the surface, for records.
+        meter: counts each against the limits of its caller. Raises Denied.
 
     Attributes:
         surface: whose shapes answers have; set once it is made, for it is made from this.
@@ -58,8 +63,11 @@ class RoutedCalls:
 
     surface: Surface
 
-    def __init__(self, name: str, router: Router, running: RunningRequests, observer: Observer) -> None:
+    def __init__(
+        self, name: str, router: Router, running: RunningRequests, observer: Observer, meter: Meter
+    ) -> None:
         self._name = name
+        self._meter = meter
         self._router = router
         self._running = running
         self._observer = observer
@@ -69,6 +77,10 @@ class RoutedCalls:
         request = understood.request
         if not asked.caller.may_use(request.model):
             return refusal(self.surface, _not_for(asked.caller, request.model), asked.request_id)
+        try:
+            self._meter(asked)
+        except Denied as denied:
+            return refusal(self.surface, denied.problem, asked.request_id)
         with self._begin(asked, request) as running:
             try:
                 options = self._options(asked, understood)

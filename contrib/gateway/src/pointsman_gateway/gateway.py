@@ -89,6 +89,7 @@ class Gateway:
             router,
             self._operating.running,
             self.observer,
+            self._gate.meter,
             self.catalogue,
             self._tickets,
             clock=clock,

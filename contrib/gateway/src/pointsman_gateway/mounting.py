@@ -12,7 +12,7 @@ from pointsman.build.surfaces import MadeSurface, SurfaceParts, made_surfaces
 from pointsman.clock import Clock, Rng
 from pointsman.plugin import Catalogue, Tickets
 from pointsman.plugins.registry import Plugins
-from pointsman_gateway.calls import RoutedCalls
+from pointsman_gateway.calls import Meter, RoutedCalls
 from pointsman_gateway.observing import Observer
 from pointsman_gateway.running import RunningRequests
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
@@ -65,6 +65,7 @@ class Mounting:
         router: Router,
         running: RunningRequests,
         observer: Observer,
+        meter: Meter,
         catalogue: Catalogue,
         tickets: Tickets,
         *,
@@ -73,6 +74,7 @@ class Mounting:
     ) -> None:
         self._router = router
         self._running = running
+        self._meter = meter
         self._catalogue = catalogue
         self._tickets = tickets
         self._observer = observer
@@ -105,7 +107,7 @@ class Mounting:
         calls: dict[str, RoutedCalls] = {}
 
         def calls_of(name: str) -> RoutedCalls:
-            calls[name] = RoutedCalls(name, self._router, self._running, self._observer)
+            calls[name] = RoutedCalls(name, self._router, self._running, self._observer, self._meter)
             return calls[name]
 
         parts = SurfaceParts(self._router, calls_of, self._catalogue, self._tickets)

@@ -62,6 +62,8 @@ class Cache(Guard):
 
     async def before(self, request: Any, call: GuardCall, /) -> Any:
         """What was answered before; else the request."""
+        if call.unsaid:
+            return request  # two that look the same may ask for something else
         if isinstance(request, ChatRequest) and (
             (request.tools and not self._settings.tools) or has_large_parts(request.messages)
         ):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from pointsman.build.entrances import Entrances
     from pointsman.routing.entrance import Entrance
+    from pointsman.shared.store import SharedState
 
 
 def build(
@@ -162,6 +163,15 @@ def _entrances(draft: Draft, factories: Factories, router: Any) -> Entrances | N
     return Entrances(draft, factories, router)
 
 
+def _shared(draft: Draft, factories: Factories) -> SharedState | None:
+    """What is shared with other routers; None where nothing is, as in most configurations."""
+    if draft.config.state is None:
+        return None
+    from pointsman.build.shared import shared_state
+
+    return shared_state(draft.config.state, draft, factories)
+
+
 def _with_deployments(config: Config) -> dict[str, ModelConfig]:
     """The models that calls can go to: those with a selector have no deployments."""
     return {name: each for name, each in config.public_models().items() if each.selector is None}
@@ -193,7 +203,8 @@ class Plan:
         self._factories = Factories(draft)
         self._clients = Clients(draft, self._factories)
         self._providers = Providers(draft, self._factories, self._clients)
-        self._deployments = Deployments(draft, self._clients)
+        self._state = _shared(draft, self._factories)
+        self._deployments = Deployments(draft, self._clients, self._state)
         self._services = Services(draft, self._factories, router)
         self._entrances = _entrances(draft, self._factories, router)
         self._parts = self._made()
@@ -218,6 +229,7 @@ class Plan:
                 hedging=draft.config.hedging,
                 scrubber=draft.scrubber,
                 alarms=TimerHeap() if previous is None else previous.setting.alarms,
+                state=self._state,
             ),
             upstreams=parts.upstreams,
             pools=pools,

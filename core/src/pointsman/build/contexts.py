@@ -19,6 +19,7 @@ from pointsman.provider import ProviderContext
 from pointsman.retry import RetryContext
 from pointsman.selector import Ask, SelectorContext
 from pointsman.service import ServiceContext
+from pointsman.state import StateContext
 from pointsman.strategy import ConfiguredMember, RichMember, StrategyContext
 from pointsman.surface import Calls, Catalogue, SurfaceContext, Tickets
 from pointsman.transports.factory import TransportContext
@@ -133,6 +134,10 @@ class Contexts:
         """That of a service of `router`."""
         common = self._common("service", type, settings)
         return ServiceContext(**common, router=router, directory=self._directory, scrub=scrub)
+
+    def state(self, type: str, settings: Any = None, *, address: Secret | None = None) -> StateContext:
+        """That of a store of what routers share."""
+        return StateContext(**self._common("state", type, settings), address=address)
 
     def transport(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pointsman._internal.plugin_errors import OWN
 from pointsman.auth import Secret, is_plain
@@ -33,6 +33,9 @@ from pointsman.transports.options import TransportUnavailable
 from pointsman.units import Rate
 from pointsman.wire.retry_after import left
 
+if TYPE_CHECKING:
+    from pointsman.shared.store import SharedState
+
 
 class Deployments:
     """Makes the deployments of models.
@@ -44,9 +47,10 @@ class Deployments:
         hosts: the servers that strategies want to know about, by the name of the provider.
     """
 
-    def __init__(self, draft: Draft, clients: Clients) -> None:
+    def __init__(self, draft: Draft, clients: Clients, state: SharedState | None = None) -> None:
         self._draft = draft
         self._clients = clients
+        self._state = state
         self._specific = draft.config.specific()
         self.lives: dict[str, DeploymentState] = {}
         self.clients: dict[str, Client] = {}
@@ -230,17 +234,28 @@ class Deployments:
         shared = (*config.shared_limits, *upstream.config.shared_limits)
         named += [(f"limit {name}", self._draft.config.limits[name]) for name in shared]
         scopes = [self._scope(name, limits) for name, limits in named if limits is not None]
+        state = self._draft.config.state
+        if self._state is not None and state is not None:
+            from pointsman.build.shared import shared_limits
+
+            return shared_limits(scopes, self._state, config, fail=state.fail)
         return RateLimits(scopes) if scopes else None
 
     def _scope(self, name: str, config: LimitsConfig) -> RateLimitScope:
         if name not in self.scopes:
             before = {} if self._draft.previous is None else self._draft.previous.scopes
             old = before.get(name) or RateLimitScope()
-            self.scopes[name] = RateLimitScope(
+            meters = (
                 _meter(config.requests, config.burst_requests, config.oversize, old.requests),
                 _meter(config.tokens, config.burst_tokens, config.oversize, old.tokens),
-                name,
             )
+            state = self._draft.config.state
+            if state is None:
+                self.scopes[name] = RateLimitScope(*meters, name)
+            else:
+                from pointsman.shared.limits import SharedScope
+
+                self.scopes[name] = SharedScope(*meters, name, fail=config.fail or state.fail)
         return self.scopes[name]
 
     def _credential(self, upstream: Upstream) -> Credential:

@@ -20,6 +20,7 @@ from pointsman.events import (
     HealthChanged,
     Reloaded,
     RequestEnded,
+    StateChanged,
 )
 
 VERSION = 1
@@ -92,6 +93,7 @@ MAKERS: dict[type[Event | Gap], Callable[[Any, int, str], Struct]] = {
     BreakerChanged: _whole(BreakerChanged, "breaker"),
     HealthChanged: _whole(HealthChanged, "health"),
     Reloaded: _whole(Reloaded, "reload"),
+    StateChanged: _whole(StateChanged, "state"),
     Gap: _whole(Gap, "gap"),
 }
 

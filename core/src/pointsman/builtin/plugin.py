@@ -12,6 +12,7 @@ from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
 from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
+from pointsman.state import StateFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.transports.factory import TransportFactory
 
@@ -51,6 +52,12 @@ class BuiltinPlugin(PointsmanSpec):
         from pointsman.builtin import rules
 
         return rules.BUILT_IN
+
+    @hookimpl
+    def pointsman_state_stores(self) -> Sequence[StateFactory]:
+        from pointsman.builtin import memory
+
+        return memory.BUILT_IN
 
     @hookimpl
     def pointsman_services(self) -> Sequence[ServiceFactory]:

@@ -76,6 +76,18 @@ def _proxy(proxy: SecretStr) -> SecretStr:
     return proxy
 
 
+def _store(address: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(address.get_secret_value())
+        fits = bool(parts.scheme) and bool(parts.hostname or parts.path)
+        _ = parts.port
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("expected the URL of a store, such as redis://127.0.0.1:6379/0")
+    return address
+
+
 def _not_blank(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().strip():
         raise ValueError("is empty; set the variable it comes from, or leave the key out")
@@ -127,6 +139,7 @@ ProviderName = Annotated[str, AfterValidator(_without_slash)]
 Word = Annotated[str, Field(min_length=1)]
 BaseUrl = Annotated[str, AfterValidator(_url)]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
+StoreUrl = Annotated[SecretStr, AfterValidator(_store)]
 ApiKey = Annotated[SecretStr, AfterValidator(_not_blank)]
 Headers = Annotated[dict[str, SecretStr], AfterValidator(_headers)]
 LabelMap = Annotated[dict[str, str], BeforeValidator(_labels)]

@@ -37,6 +37,7 @@ from pointsman.config.sections import (
     ProviderConfig,
     TimeoutSettings,
 )
+from pointsman.config.shared import StateConfig
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
 from pointsman.resilience.circuit_breaker import BreakerSettings
@@ -118,6 +119,10 @@ class Config(Open):
     panic_threshold: Percent = setting(
         default=0.5,
         description="with a smaller share of a level healthy, its health is not believed; 0: always believed",
+    )
+    state: StateConfig | None = setting(
+        default=None,
+        description="where routers keep what they share, as `redis://…`; without it each is by itself",
     )
     audit: list[Named] = setting(default_factory=list, description="where records of requests go")
     transport: Named = setting(
@@ -315,6 +320,8 @@ class Config(Open):
             if is_provider
             else GuardConfig.model_fields
             if is_guard
+            else StateConfig.model_fields
+            if path == ("state",)
             else ("type",)
         )
         checked: Any = _no_settings() if model is None or model is BaseModel else model

@@ -134,6 +134,9 @@ class LimitsConfig(Section):
     oversize: Literal["refuse", "full"] = setting(
         default="refuse", description="a request above the burst: `refuse` it, or wait for a `full` bucket"
     )
+    fail: Literal["local", "closed"] | None = setting(
+        default=None, description="in place of the `fail` of `state`: while that is away"
+    )
 
     def check(self, _context: object) -> None:
         if self.requests is None and self.tokens is None:

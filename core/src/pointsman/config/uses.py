@@ -17,6 +17,7 @@ _KINDS = {
     "transport": "transport",
     "guards": "guard",
     "selector": "selector",
+    "state": "state",
 }
 """The kind of what is named at a key."""
 

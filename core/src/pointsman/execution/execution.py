@@ -26,7 +26,7 @@ from pointsman.event_log import begun
 from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
 from pointsman.execution.failover import lease_for, none_available, refund_unused
-from pointsman.execution.queueing import queued_lease, worth_a_place
+from pointsman.execution.queueing import admitted_lease, queued_lease, worth_a_place
 from pointsman.execution.retry_state import NO_FAILURES, RetryState
 from pointsman.execution.retrying import TenacityWaits, plan, plan_longer_wait
 from pointsman.execution.time_limits import deadline_passed, late
@@ -118,7 +118,10 @@ class Execution(Struct, eq=False):
             while True:
                 lease = None  # anew: what fails before there is one must not end the attempt before
                 try:
-                    self.last = lease = self._next_lease() or await queued_lease(self)
+                    if self.setting.state is None:
+                        self.last = lease = self.next_lease() or await queued_lease(self)
+                    else:
+                        self.last = lease = await admitted_lease(self)
                     self.made = lease.number = number = self.made + 1
                     self.demand.tried.add(lease.deployment.id)
                     if number > 1 or self.setting.events.detailed:
@@ -143,7 +146,7 @@ class Execution(Struct, eq=False):
         finally:
             del failure  # as in `_failed`: error and frame would hold each other
 
-    def _next_lease(self) -> Lease | None:
+    def next_lease(self) -> Lease | None:
         """The lease of the next attempt, at once; None when it has to wait in line for room.
 
         Raises: why there is none.

@@ -114,6 +114,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
                 options.tags,
                 self.deadline,
                 require=options.require,
+                unsaid=() if options.original is None else options.original.needs_wire,
             )
             at_work = GuardAtWork(guard, call)
             given = await before(self, at_work)

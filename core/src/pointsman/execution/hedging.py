@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pointsman.errors import CallError, DeadlineExceeded, Outcome, Unsupported
 from pointsman.execution.accounting import attempt_failed, end_attempt
+from pointsman.execution.admission import is_admitted
 from pointsman.routing.lease import Lease
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ async def race(execution: Execution, first: StreamAttempt, late: float) -> Strea
     failure: BaseException | None = None
     try:
         done, _ = await asyncio.wait(running, timeout=late)
-        lease = None if done else _hedge(execution, first.lease)
+        lease = None if done else await _hedge(execution, first.lease)
         if lease is not None:
             second = first.beside(lease)
             running[asyncio.ensure_future(second.read_to_content())] = second
@@ -81,7 +82,7 @@ def _heard(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-def _hedge(execution: Execution, beside: Lease) -> Lease | None:
+async def _hedge(execution: Execution, beside: Lease) -> Lease | None:
     """A lease for the second attempt, elsewhere in the same pool; None when there is to be none.
 
     It counts as an attempt and is paid from the budgets of hedges and of retries. It overtakes nobody
@@ -98,7 +99,7 @@ def _hedge(execution: Execution, beside: Lease) -> Lease | None:
         return None
     demand.well_only = False
     lease = pool.lease(execution.request, now=now, expires=execution.deadline, demand=demand)
-    if lease is None:
+    if lease is None or not await is_admitted(execution, lease):
         return None
     for each in budgets:
         each.retry(now)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from pointsman.errors import CallError, Outcome
 from pointsman.events import Queued
+from pointsman.execution.admission import AskingInLine, is_admitted
 from pointsman.execution.failover import lease_for, none_available, open_pools
 from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
@@ -20,6 +22,22 @@ if TYPE_CHECKING:
 _PRIORITIES = {"high": QueuePriority.HIGH, "normal": QueuePriority.NORMAL, "low": QueuePriority.LOW}
 
 
+async def admitted_lease(execution: Execution) -> Lease:
+    """The lease of the next attempt, which the store that routers share has admitted.
+
+    Raises: as `Execution.next_lease` and `queued_lease`.
+    """
+    for _ in range(sum(len(pool.deployments) for pool in execution.chain)):
+        lease = execution.next_lease()
+        if lease is None:
+            return await queued_lease(execution)
+        if await is_admitted(execution, lease):
+            return lease
+    if execution.chain[0].queue is None:
+        raise none_available(execution, execution.now()) from execution.failures.last
+    return await queued_lease(execution)
+
+
 async def queued_lease(execution: Execution) -> Lease:
     """The lease of the next attempt, after its turn in the queue of the model has come.
 
@@ -31,24 +49,11 @@ async def queued_lease(execution: Execution) -> Lease:
     if execution.setting.events.detailed:
         execution.tell(Queued, execution.request.model)
 
-    def attempt(now: float) -> Lease | NotYet:
-        lease = lease_for(execution, now)
-        if lease is not None:
-            return lease
-        lacking = _lacking_room(execution, now)
-        if min(lacking.values(), default=inf) >= until:
-            raise none_available(execution, now)
-        instants = [each.available_at(now, demand.tokens) for each in lacking]
-        return NotYet(
-            min((at for at in instants if at is not None), default=inf),
-            # A picky caller must not hold up those behind it, who can use what it cannot.
-            pass_on=bool(demand.require or demand.tried),
-            closed=all(each.live.cooling_until > now for each in lacking),
-        )
-
+    attempt = partial(_attempt, execution, until)
+    asking = None if execution.setting.state is None else AskingInLine(execution, attempt, queue.wake)
     try:
         lease = await queue.wait(
-            attempt,
+            asking or attempt,
             key=execution.options.caller,
             priority=_PRIORITIES[execution.options.priority],
             deadline=execution.deadline,
@@ -62,12 +67,36 @@ async def queued_lease(execution: Execution) -> Lease:
         )
     except CallError as error:
         raise execution.complete(error) from execution.failures.last
+    finally:
+        if asking is not None:
+            asking.end()
     now = execution.now()
     if now >= execution.deadline:
         # Its turn came before the deadline, and the loop came round to it after.
         lease.release(Outcome.NEUTRAL, now, ending=NEVER_SENT)
         raise deadline_passed(execution, "when its turn in the queue had come") from execution.failures.last
     return lease
+
+
+def _attempt(execution: Execution, until: float, now: float) -> Lease | NotYet:
+    """The lease of the next attempt, or why whoever waits `until` then has none yet.
+
+    Raises: NoDeploymentAvailable when there will be none by then.
+    """
+    demand = execution.demand
+    lease = lease_for(execution, now)
+    if lease is not None:
+        return lease
+    lacking = _lacking_room(execution, now)
+    if min(lacking.values(), default=inf) >= until:
+        raise none_available(execution, now)
+    instants = [each.available_at(now, demand.tokens) for each in lacking]
+    return NotYet(
+        min((at for at in instants if at is not None), default=inf),
+        # A picky caller must not hold up those behind it, who can use what it cannot.
+        pass_on=bool(demand.require or demand.tried),
+        closed=all(each.live.cooling_until > now for each in lacking),
+    )
 
 
 def worth_a_place(execution: Execution, now: float) -> bool:

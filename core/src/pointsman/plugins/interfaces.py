@@ -17,6 +17,7 @@ from pointsman.provider import Provider
 from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import RetryPolicy
 from pointsman.selector import Selector
+from pointsman.state import StateStore
 from pointsman.strategy import Strategy
 from pointsman.surface import Surface
 from pointsman.wire.retry_after import RateHeaders
@@ -60,6 +61,11 @@ INTERFACES = {
     "selector": _Interface(awaited=("choose",), whole=Selector, own=("choose",)),
     "surface": _Interface(plain=("routes", "problem"), whole=Surface, own=("routes", "problem")),
     "dialect": _Interface(plain=("matches", "read")),
+    "state": _Interface(
+        awaited=("admit", "settle", "renew", "publish", "watch", "aclose"),
+        whole=StateStore,
+        own=("admit", "settle", "renew", "publish", "watch"),
+    ),
     "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
 }

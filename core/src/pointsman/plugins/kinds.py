@@ -13,6 +13,7 @@ from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
 from pointsman.selector import SelectorFactory
 from pointsman.service import ServiceFactory
+from pointsman.state import StateFactory
 from pointsman.strategy import StrategyFactory
 from pointsman.surface import SurfaceFactory
 from pointsman.transports.factory import TransportFactory
@@ -44,6 +45,7 @@ KINDS = {
         Kind("surface", "pointsman.surfaces", "pointsman_surfaces", SurfaceFactory),
         Kind("service", "pointsman.services", "pointsman_services", ServiceFactory),
         Kind("section", "pointsman.sections", "pointsman_sections", SectionFactory),
+        Kind("state", "pointsman.state", "pointsman_state_stores", StateFactory),
         Kind("dialect", "pointsman.dialects", "pointsman_config_dialects", DialectFactory),
         Kind("command", "pointsman.commands", "pointsman_commands"),
     )

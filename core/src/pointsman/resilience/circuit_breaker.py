@@ -154,10 +154,7 @@ class Breaker:
         self.state = BreakerState.CLOSED if settings.enabled else BreakerState.DISABLED
         self.epoch = 0
         self.opens_in_row = 0
-        self.refused = 0
-        self.late_results = 0
-        self.lost_leases = 0
-        self.listener_errors = 0
+        self.refused = self.late_results = self.lost_leases = self.listener_errors = 0
         self.on_change = on_change
         self._settings = settings.in_order()
         self._rng = rng
@@ -298,6 +295,12 @@ class Breaker:
             self.late_results += 1
         elif self.standing is None:
             self._takes_back(permit, now)
+
+    def open_until(self, until: float, now: float, reason: str) -> None:
+        """Others found it failing: leave it alone until then. No effect unless it is closed."""
+        if self.state is BreakerState.CLOSED and until > now:
+            self._open_until = until
+            self._change(BreakerState.OPEN, now, reason)
 
     def force_open(self, now: float) -> None:
         """Refuse everything until `reset`."""

@@ -299,6 +299,11 @@ class RateLimits:
 
     __slots__ = ("_requests", "_tokens", "late", "refused", "scopes")
 
+    @property
+    def stuck(self) -> bool:
+        """Whether it lets nothing through for want of what it has to know, rather than of room."""
+        return False
+
     def __init__(self, scopes: Sequence[RateLimitScope]) -> None:
         self.scopes = tuple(dict.fromkeys(scopes))
         self._requests = tuple(each.requests for each in self.scopes if each.requests is not None)

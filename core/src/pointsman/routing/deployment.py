@@ -135,8 +135,9 @@ class Deployment(Struct, frozen=True, eq=False):
         if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
             never = live.limits.too_large(tokens)
             at = now + wait
+            lacking = Why.STATE if live.limits.stuck else Why.LIMIT
             found.append(
-                Reason(Why.LIMIT, (wait,), at, at) if never is None else Reason(Why.TOO_LARGE, (never,))
+                Reason(lacking, (wait,), at, at) if never is None else Reason(Why.TOO_LARGE, (never,))
             )
         return found
 

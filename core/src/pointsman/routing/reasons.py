@@ -24,6 +24,7 @@ class Why(StrEnum):
     FULL = "full"
     LIMIT = "limit"
     TOO_LARGE = "too_large"
+    STATE = "shared_state"
     LATER = "later"
 
     @property
@@ -34,7 +35,7 @@ class Why(StrEnum):
     @property
     def is_load(self) -> bool:
         """Whether a deployment lacks nothing but room. That is no illness: what is full works."""
-        return self in (Why.FULL, Why.LIMIT, Why.TOO_LARGE)
+        return self in (Why.FULL, Why.LIMIT, Why.TOO_LARGE, Why.STATE)
 
 
 _WORDS = {
@@ -51,6 +52,7 @@ _WORDS = {
     Why.FULL: "full: {} of {} in flight",
     Why.LIMIT: "rate limit: room in {:.1f} s",
     Why.TOO_LARGE: "{}",
+    Why.STATE: "the store of shared limits is away, and they fail closed; it is asked again in {:.1f} s",
     Why.LATER: "priority {} comes after {}",
 }
 

@@ -17,6 +17,7 @@ from pointsman.retry import RetryPolicy
 if TYPE_CHECKING:
     from pointsman.config.sections import HedgeSettings
     from pointsman.execution.execution import Execution
+    from pointsman.shared.store import SharedState
 
 
 class Running:
@@ -56,3 +57,5 @@ class Setting(Struct, frozen=True):
     scrubber: Scrubber = field(default_factory=Scrubber)
     alarms: TimerHeap = field(default_factory=TimerHeap)
     """One timer for the time limits of all attempts."""
+    state: SharedState | None = None
+    """What is shared with other routers; None where nothing is."""

@@ -216,6 +216,9 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         for id, client in self.clients.items():
             if new.clients.get(id) is not client:
                 retired.append(([live] if (live := self.lives[id]) not in gone_on else [], client.aclose))
+        state = self.setting.state
+        if state is not None and new.setting.state is not state:
+            retired.append(((), state.aclose))
         gone = [each for each in self._checkers() if each not in new._checkers()]
         retired += [((), each.aclose) for each in gone]
         for name, upstream in self.upstreams.items():
@@ -259,6 +262,8 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         self.prepare()
         for each in self._checkers():
             each.start()
+        if self.setting.state is not None:
+            self.setting.state.start(self.lives)
 
     async def aclose(self) -> None:
         """Close all connections and end the checks. The audit sinks stay open for the last records."""
@@ -269,6 +274,8 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
             await _closed("transport", "", client.aclose, scrub)
         for upstream in self.upstreams.values():
             await _close(upstream, scrub)
+        if self.setting.state is not None:
+            await _closed("state", "", self.setting.state.aclose, scrub)
         self.setting.alarms.close()
 
     async def close_sinks(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.plugin import Caller, Route, WholeReply
+from pointsman.plugin import Caller, Route, SurfaceRequest, WholeReply, replace
 from pointsman_gateway.access import rules
 from pointsman_gateway.access.gate import OURS, Gate
 from pointsman_gateway.access.sessions import token_of
@@ -153,6 +153,20 @@ async def test_limits_count_what_is_asked_of_models() -> None:
 
     assert await code(at, head(CHAT, x_api_key=CI), CHAT) == "caller_rate_limited"
     assert await code(at, head(CHAT, x_api_key=ROOT), CHAT) == ""
+
+
+async def test_limits_count_what_comes_by_a_socket_that_was_opened_once() -> None:
+    at = gate({"keys": KEYS})
+    caller = await at.admit(head(MODELS, x_api_key=CI), MODELS)
+    asked = SurfaceRequest("GET", "/ws", {}, {}, {}, b"", caller, "id")
+    at.meter(asked)
+    at.meter(asked)
+
+    with pytest.raises(Denied, match="60|3600"):
+        at.meter(asked)
+
+    at.meter(replace(asked, method="POST"))
+    at.meter(replace(asked, caller=Caller(name="ci")))
 
 
 async def test_those_without_a_key_have_each_their_own_share() -> None:

@@ -115,7 +115,6 @@ def tried(feature: Callable[[Any, str], None], client: Any, model: str) -> str:
 def main(host: str, *names: str) -> None:
     client = ollama.Client(host=host, timeout=10)
     found = {name: {feature.__name__: tried(feature, client, name) for feature in FEATURES} for name in names}
-    client._client.close()
     json.dump({"version": version("ollama"), "found": found}, sys.stdout)
 
 

@@ -73,6 +73,17 @@ async def test_a_reader_waits_for_what_comes_next() -> None:
     assert "gpu/0" not in said
 
 
+async def test_events_of_every_kind_can_be_written() -> None:
+    at, _heard = journal()
+    reader = at.follow("")
+    at.add(RequestStarted("r", "chat", "assistant", 1.0))
+
+    said = await read(reader, pieces=2)
+
+    assert '"request_id":"r"' in said
+    assert '"tags":{}' in said
+
+
 async def test_a_reader_who_was_away_too_long_hears_that_there_was_more() -> None:
     at, _heard = journal()
     for n in range(2_500):

@@ -133,6 +133,13 @@ BEGINNINGS = {
         requires=(_PYDANTIC,),
         names=("section",),
     ),
+    "state": Beginning(
+        "state",
+        "where several routers keep what they share",
+        ("pointsman.state",),
+        "state",
+        requires=(_PYDANTIC,),
+    ),
     "strategy": Beginning(
         "strategy",
         "which deployment gets a call",

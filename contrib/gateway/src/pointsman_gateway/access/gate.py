@@ -55,9 +55,19 @@ class Gate:
                 "this is for operators, and whoever asks is none",
                 domain="policy",
             )
-        if grant.limits is not None and route.method == "POST" and not route.operator:
-            self.limits.take(grant.source, grant.limits, self._now())
+        if grant.limits is not None and not route.operator:
+            self.limits.know(grant.source, grant.limits)
+            if route.method == "POST":
+                self.limits.take_known(grant.source, self._now())
         return grant
+
+    def meter(self, asked: SurfaceRequest) -> None:
+        """A request of a model goes to the router. Raises Denied when its caller has had its share.
+
+        A POST was counted when it was admitted. By a WebSocket, which was opened by a GET, come many.
+        """
+        if asked.method == "GET" and asked.caller.source:
+            self.limits.take_known(asked.caller.source, self._now())
 
     async def known(self, head: Head) -> Grant | None:
         """What the one credential is worth that the request brings; None for one without.

@@ -28,7 +28,27 @@ class Limits:
 
     def take(self, source: str, settings: CallerLimits, now: float) -> None:
         """One request of `source`. Raises Denied, with a time, when it has had its share."""
-        meters = self._of(source, settings)
+        self.know(source, settings)
+        self.take_known(source, now)
+
+    def know(self, source: str, settings: CallerLimits) -> None:
+        """From now on `source` is metered by `settings`."""
+        meters = self._meters.get(source)
+        if meters is None or meters.settings != settings:
+            self._meters[source] = _Meters(
+                settings,
+                _meter(settings.requests, settings.burst_requests),
+                _meter(settings.tokens, settings.burst_tokens),
+            )
+        self._meters.move_to_end(source)
+        if len(self._meters) > _MOST:
+            self._meters.popitem(last=False)
+
+    def take_known(self, source: str, now: float) -> None:
+        """One request of a `source` that is metered, if it is. Raises: as `take`."""
+        meters = self._meters.get(source)
+        if meters is None:
+            return
         for unit, meter in ("requests", meters.requests), ("tokens", meters.tokens):
             if meter is not None and (wait := meter.wait(1, now)):
                 raise denied(
@@ -46,19 +66,6 @@ class Limits:
         meters = self._meters.get(source)
         if meters is not None and meters.tokens is not None and tokens > 0:
             meters.tokens.take(tokens, now)
-
-    def _of(self, source: str, settings: CallerLimits) -> _Meters:
-        meters = self._meters.get(source)
-        if meters is None or meters.settings != settings:
-            meters = self._meters[source] = _Meters(
-                settings,
-                _meter(settings.requests, settings.burst_requests),
-                _meter(settings.tokens, settings.burst_tokens),
-            )
-        self._meters.move_to_end(source)
-        if len(self._meters) > _MOST:
-            self._meters.popitem(last=False)
-        return meters
 
 
 def _meter(rate: Rate | None, burst: int | None) -> Gcra | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import get_args
 
 import msgspec
@@ -17,7 +17,13 @@ _AT_ONCE = 100
 """Events that are written in one piece, so that a reader who is behind catches up in steps."""
 _MOST_READERS = 100
 
-_encode = msgspec.json.Encoder().encode
+
+def _plain(value: object) -> object:
+    """What JSON has for it; tags may be a mapping that nobody can change."""
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 class TooManyReaders(Exception):

@@ -85,6 +85,6 @@ def _request(event: RequestEnded, attempts: list[Mapping[str, Any]]) -> Mapping[
         "detail": event.detail,
         "seconds": round(event.seconds, 6),
         "usage": event.usage,
-        "tags": event.tags,
+        "tags": dict(event.tags),
         "attempts": attempts,
     }

@@ -165,8 +165,10 @@ class OperatorSurface:
             raise _unknown("no request of that id is kept, or it still runs", "unknown_request")
         return _json(found)
 
-    async def events(self, asked: SurfaceRequest) -> StreamReply:
+    async def events(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
         _takes_nothing(asked)
+        if asked.method == "HEAD":
+            return WholeReply(200, content_type="text/event-stream")
         try:
             pieces = self._operated.journal.follow(asked.headers.get("last-event-id", ""))
         except TooManyReaders:

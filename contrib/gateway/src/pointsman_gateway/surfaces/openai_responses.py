@@ -153,7 +153,7 @@ class Responses:
         return replace(asked, body=with_history(asked.body, history.turns), headers=headers), id
 
     def _unknown(self, asked: SurfaceRequest) -> WholeReply:
-        message = f"there is no response {asked.params['id'][:100]!r}"
+        message = f"caller: there is no response {asked.params['id'][:100]!r}"
         if self._store is None:
             message += "; none are kept here"
         problem = ProblemDetails("no_route", message, "unknown_response", "caller", asked.request_id)

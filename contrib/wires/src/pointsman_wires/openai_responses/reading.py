@@ -44,6 +44,9 @@ _SAYS_NOTHING: Mapping[str, Sequence[Any]] = {
 }
 """Values that are what happens anyway."""
 _LOGPROBS = "message.output_text.logprobs"
+_TRIGGER = "(compaction_trigger)"
+_STAND_IN = Message.user("")
+"""What is asked where only an upstream of this wire can tell what that is."""
 _KEPT = ("reasoning.encrypted_content",)
 _FORMATS = ("text", "json_object", "json_schema")
 _EFFORTS: Sequence[str] = get_args(ReasoningEffort)
@@ -91,10 +94,14 @@ def read_compact(body: bytes, *, request_id: str, wall: float) -> Understood:
         understood.writer,
         False,
         COMPACT_WIRE,
-        ["compaction", *understood.needs_wire],
+        [_compaction(understood.request.model), *understood.needs_wire],
         (),
         understood.opaque,
     )
+
+
+def _compaction(model: str) -> str:
+    return f"compaction with the model {model}"
 
 
 class Reading:
@@ -135,6 +142,8 @@ class Reading:
         if (told := self._given.get("instructions")) is not None and as_text(told, "instructions"):
             messages.append(Message.system(told))
         given = self._given.get("input")
+        if given is None and self.needs:  # what is said stands elsewhere, such as in a stored prompt
+            return (*messages, _STAND_IN)
         if isinstance(given, str):
             return (*messages, Message.user(given))
         if type(given) is not list:
@@ -144,7 +153,11 @@ class Reading:
             conversation.take(item, f"input[{n}]")
         messages += conversation.finish()
         self.needs += conversation.needs
+        if any(each.endswith(_TRIGGER) for each in conversation.needs):
+            self.needs.append(_compaction(self._given["model"]))
         self.ignored += conversation.ignored
+        if not messages and self.needs:
+            return (_STAND_IN,)
         if not messages:
             refuse("input", "at least one message", given)
         return tuple(messages)

@@ -39,6 +39,7 @@ from pointsman.testing.contract.rules import Rule, rule
 from pointsman.testing.contract.section import SectionContract
 from pointsman.testing.contract.selector import SelectorContract
 from pointsman.testing.contract.service import ServiceContract
+from pointsman.testing.contract.state import StateContract
 from pointsman.testing.contract.strategy import FakeMember, StrategyContract
 from pointsman.testing.contract.surface import CannedAsk, SurfaceContract
 from pointsman.testing.contract.transport import TransportContract
@@ -67,6 +68,7 @@ __all__ = [
     "SectionContract",
     "SelectorContract",
     "ServiceContract",
+    "StateContract",
     "StrategyContract",
     "SurfaceContract",
     "TransportContract",

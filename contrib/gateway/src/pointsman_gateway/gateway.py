@@ -138,6 +138,7 @@ class Gateway:
             frozenset(settings.cors),
             self._tickets,
             self._write_within,
+            None if settings.health is not None else self._health,
         )
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────
@@ -173,7 +174,6 @@ class Gateway:
             self._serving(place.scope),
             request_id=partial(request_id, self._rng),
             observer=self.observer,
-            health=None if self._settings.health is not None else self._health,
             listener=place.scope,
         )
         return self._apps[place]
@@ -181,7 +181,7 @@ class Gateway:
     async def reload(self, settings: GatewaySettings, config: Config) -> None:
         """Go by `settings`, of `config`, from now on; what runs is not disturbed.
 
-        Raises: ConfigError; then all stays as it was, but for addresses that could not be had.
+        Raises: ConfigError; then all stays as it was. Where only an address could not be had, the rest holds.
         """
         self._use(settings, config, self._rules_of(settings, config))
         await self._listen(_places(settings))

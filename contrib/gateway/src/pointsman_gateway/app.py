@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
@@ -31,8 +32,8 @@ from pointsman_gateway.bodies import (
     BodyTooLarge,
     BodyWrong,
     Receive,
-    check_object,
     read_body,
+    read_object,
 )
 from pointsman_gateway.caller_watch import CallerWatch
 from pointsman_gateway.cors import cors_fields, is_preflight, preflight
@@ -229,8 +230,7 @@ class App:
         head = exchange.head
         caller = await exchange.serving.access.admit(head, route)
         body = await self._body(exchange) if has_body(head.headers) else b""
-        if route.json and head.method not in ("GET", "HEAD"):
-            _check(body)
+        document = _object_in(body) if route.json and head.method not in ("GET", "HEAD") else None
         return SurfaceRequest(
             head.method,
             found.path,
@@ -241,6 +241,7 @@ class App:
             caller,
             exchange.id,
             head.secure,
+            document,
         )
 
     async def _body(self, exchange: Exchange) -> bytes:
@@ -355,9 +356,9 @@ def _as_route(method: str, socket: SocketRoute) -> Route:
     return Route(method, socket.path, _nothing, socket.operator, socket.public, False)
 
 
-def _check(body: bytes) -> None:
+def _object_in(body: bytes) -> dict[str, Any]:
     try:
-        check_object(body)
+        return read_object(body)
     except BodyWrong as wrong:
         raise _denied("invalid", f"caller: the body {wrong}", "invalid_request") from None
 

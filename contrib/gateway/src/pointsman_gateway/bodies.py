@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
@@ -64,11 +64,12 @@ async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
 
 _decode = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
 _KEY = re.compile(rb'[\s{,]*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 
 
-def check_object(body: bytes) -> None:
-    """Raises BodyWrong unless `body` is a JSON object that everybody reads the same way.
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`. Raises BodyWrong unless it is one that everybody reads the same way.
 
     A member that stands there twice would be read one way here and another way elsewhere. What is nested
     too deeply is for nobody to read, and neither is half a character.
@@ -81,9 +82,11 @@ def check_object(body: bytes) -> None:
         raise BodyWrong(_what_is_wrong(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BodyWrong(f"is no valid JSON: {error}") from None
-    _check_repeated(body, members)
+    if _encode(members) != body:  # else it stands there as it would be written, so nothing twice
+        _check_repeated(body, members)
     if body.count(b"[") + body.count(b"{") > DEPTH or len(body) > LONGEST_ARRAY:
         _check_nesting(body, value)
+    return cast("dict[str, Any]", value)
 
 
 def _what_is_wrong(error: msgspec.ValidationError) -> str:

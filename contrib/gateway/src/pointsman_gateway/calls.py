@@ -107,7 +107,7 @@ class RoutedCalls:
             caller=caller.name,
             request_id=asked.request_id,
             tags=tags,
-            affinity=affinity_of(asked.headers, asked.body),
+            affinity=affinity_of(asked.headers, asked.document or {}),
             original=_original(asked, understood) if understood.wire else None,
         )
         said = call_options(asked.headers)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pointsman._internal.timeouts import TimerHeap
 from pointsman.plugin import (
     CallError,
     FaultDomain,
@@ -148,6 +149,7 @@ class App:
         self._observer = observer
         self._listener = listener
         self._lasting: set[Callable[[], object]] = set()
+        self._alarms = TimerHeap()
 
     def drain(self) -> None:
         """Take nothing further, and end the streams that would never end by themselves."""
@@ -250,7 +252,7 @@ class App:
         try:
             if declared.isdigit() and int(declared) > limit:
                 raise BodyTooLarge
-            return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE)
+            return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE, alarms=self._alarms)
         except BodyTooLarge:
             message = f"caller: the body is larger than {limit} bytes"
             raise _denied("too_large", message, "body_too_large") from None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec import Raw
+
+from pointsman._internal.timeouts import TimeLimit, TimerHeap
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -35,22 +37,21 @@ class BodyWrong(Exception):
     """The body is no sound JSON object; the message says what is wrong with it."""
 
 
-async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
+async def read_body(receive: Receive, *, limit: int, idle: float, alarms: TimerHeap) -> bytes:
     """The whole body.
 
     Args:
         limit: bytes, at most.
         idle: seconds that may pass without any of it.
+        alarms: what rings then.
 
     Raises: BodyGone, BodyTooLarge, BodySilent.
     """
     pieces, size = [], 0
+    loop = asyncio.get_running_loop()
     while True:
-        try:
-            async with asyncio.timeout(idle):
-                message = await receive()
-        except TimeoutError:
-            raise BodySilent from None
+        with TimeLimit(loop.time() + idle, BodySilent, alarms):
+            message = await receive()
         if message["type"] == "http.disconnect":
             raise BodyGone
         piece = message.get("body", b"")
@@ -62,7 +63,7 @@ async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-_decode = msgspec.json.Decoder().decode
+_decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
 _KEY = re.compile(rb'[\s{,]*("(?:[^"\\]++|\\.)*+")\s*:\s*')
@@ -75,7 +76,8 @@ def read_object(body: bytes) -> dict[str, Any]:
     too deeply is for nobody to read, and neither is half a character.
     """
     try:
-        value, members = _decode(body), _members(body)
+        value: dict[str, Any] = _decode(body)
+        members = _members(body)
     except RecursionError:
         raise BodyWrong(f"is nested more than {DEPTH} levels deep") from None
     except msgspec.ValidationError as error:
@@ -86,7 +88,7 @@ def read_object(body: bytes) -> dict[str, Any]:
         _check_repeated(body, members)
     if body.count(b"[") + body.count(b"{") > DEPTH or len(body) > LONGEST_ARRAY:
         _check_nesting(body, value)
-    return cast("dict[str, Any]", value)
+    return value
 
 
 def _what_is_wrong(error: msgspec.ValidationError) -> str:

@@ -13,7 +13,6 @@ router alone, and `beyond` is what comes on top of that.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import sys
@@ -28,6 +27,7 @@ from pointsman.original import Original
 from pointsman.requests.parsing import chat_request
 from pointsman.testing import run
 from pointsman_gateway.addresses import Address
+from pointsman_gateway.app import ON_GONE
 from pointsman_gateway.gateway import Gateway
 from pointsman_gateway.places import Place
 from pointsman_gateway.settings import GatewaySettings
@@ -98,13 +98,12 @@ async def answered(app: App) -> Mapping[str, str]:
     coming = [{"type": "http.request", "body": _BODY, "more_body": False}]
 
     async def receive() -> Any:
-        return coming.pop() if coming else await asyncio.get_running_loop().create_future()
+        return coming.pop()
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
     await app(_scope(), receive, send)
-    await asyncio.sleep(0)  # whoever waited for the caller to leave ends
     start, body = sent
     assert start["status"] == 200, sent
     assert body["body"]
@@ -121,7 +120,16 @@ def _scope() -> dict[str, Any]:
         "headers": list(_FIELDS),
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 4000),
+        "extensions": {ON_GONE: _on_gone},
     }
+
+
+def _on_gone(_tell: Callable[[], None]) -> Callable[[], None]:
+    return _nothing  # the caller stays
+
+
+def _nothing() -> None:
+    """There is nothing to take back."""
 
 
 async def _with_gateway(use: Callable[[Router, App], Awaitable[Any]]) -> Any:

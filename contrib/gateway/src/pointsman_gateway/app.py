@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -54,6 +54,8 @@ log = logging.getLogger("pointsman.gateway")
 
 ABORT = "pointsman.abort"
 """The extension of a server of ours that ends a connection at once."""
+ON_GONE = "pointsman.on_gone"
+"""Another one, which tells that a connection was lost: an `OnGone`."""
 _NO_WEBSOCKET = WholeReply(
     426,
     b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
@@ -95,7 +97,7 @@ class Exchange:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, head: Head, id: str, serving: Serving
     ) -> None:
-        self._scope = scope
+        self._extensions: Mapping[str, Any] = scope.get("extensions", {})
         self.receive = receive
         self.send = send
         self.head = head
@@ -115,9 +117,13 @@ class Exchange:
         """Answer with `reply`."""
         await send_whole(self.send, reply, self.fields(reply), bare=self.head.method == "HEAD")
 
+    def watch(self) -> CallerWatch:
+        """What sees to it that nobody answers a caller who has gone away."""
+        return CallerWatch(self.receive, self._extensions.get(ON_GONE))
+
     def abort(self) -> None:
         """End the connection although not all is written, for nobody reads it."""
-        abort = self._scope.get("extensions", {}).get(ABORT)
+        abort = self._extensions.get(ABORT)
         if abort is not None:
             abort()
 
@@ -264,7 +270,7 @@ class App:
     async def _answer(
         self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
     ) -> None:
-        with CallerWatch(exchange.receive) as watch:
+        with exchange.watch() as watch:
             reply = await self._reply(asked, surface, route)
             if isinstance(reply, WholeReply):
                 watch.over()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from pointsman_gateway.app import ABORT
+from pointsman_gateway.app import ABORT, ON_GONE
 
 HEAD_WITHIN = 10.0
 """Seconds from the first byte of a connection, or of a request, to the end of its head."""
@@ -25,6 +27,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._trailers = False
         self._wrong: tuple[int, str] | None = None
+        self._lost = False
+        self._watching: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -32,7 +36,16 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ends()
+        self._lost = True
+        for tell in tuple(self._watching):
+            tell()
         super().connection_lost(exc)
+
+    def _on_gone(self, tell: Callable[[], None]) -> Callable[[], None]:
+        if self._lost:
+            tell()
+        self._watching.add(tell)
+        return partial(self._watching.discard, tell)
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
@@ -47,7 +60,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._trailers = False
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # what it may be
+        told: dict[str, Any] = {ABORT: self.transport.abort, ON_GONE: self._on_gone}
+        self.scope["extensions"] = told
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What follows a body is none of the head: whoever looks at heads before us has not seen it.

@@ -167,7 +167,7 @@ class RoutedCalls:
         return StreamReply(
             Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
             writer.stream_type,
-            fields=self._about(asked, understood),
+            fields=self._about(asked, understood, relayed=stream.relayed),
             heartbeat=writer.heartbeat(),
         )
 

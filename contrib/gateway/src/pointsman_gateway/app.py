@@ -72,6 +72,7 @@ class Serving(Struct, frozen=True, eq=False):
         origins: of web pages that may ask.
         tickets: with which browsers open WebSockets.
         write_within: seconds in which a caller has to make room for an event of a stream.
+        health: what is told of it here; None where it has a listener of its own.
     """
 
     table: Table
@@ -83,6 +84,7 @@ class Serving(Struct, frozen=True, eq=False):
     origins: frozenset[str] = frozenset()
     tickets: SocketTickets | None = None
     write_within: float = WRITE_WITHIN
+    health: Health | None = None
 
 
 class Exchange:
@@ -124,7 +126,6 @@ class App:
     Args:
         request_id: makes an id.
         observer: what is told of its requests.
-        health: what is told of it here; None where it has a listener of its own.
         listener: as of `Head.scope`.
 
     Attributes:
@@ -138,14 +139,12 @@ class App:
         *,
         request_id: Callable[[], str],
         observer: Observer,
-        health: Health | None = None,
         listener: str = "",
     ) -> None:
         self.serving = serving
         self.draining = False
         self._request_id = request_id
         self._observer = observer
-        self._health = health
         self._listener = listener
         self._lasting: set[Callable[[], object]] = set()
 
@@ -210,7 +209,8 @@ class App:
             return preflight(head.headers, exchange.serving.origins)
         if head.headers.get("upgrade", "").lower() == "websocket":
             return _NO_WEBSOCKET  # one that is spoken here never comes this way
-        return None if self._health is None else self._health.reply(head.method, head.path)
+        health = exchange.serving.health
+        return None if health is None else health.reply(head.method, head.path)
 
     def _route(self, head: Head, found: Found) -> Route:
         """The route that is asked for. Raises Denied."""

@@ -214,7 +214,8 @@ CLIENTS: Mapping[str, Client] = {
         "from pydantic_ai.models.openai import OpenAIChatModel\n"
         "from pydantic_ai.providers.openai import OpenAIProvider\n"
         "\n"
-        'provider = OpenAIProvider(base_url="{url}/v1", api_key=os.environ.get("{key}", "none"))\n'
+        'key = os.environ.get("{key}", "none")\n'
+        'provider = OpenAIProvider(base_url="{url}/v1", api_key=key)\n'
         'agent = Agent(OpenAIChatModel("{model}", provider=provider))\n',
         "openai",
     ),

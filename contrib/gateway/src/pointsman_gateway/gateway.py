@@ -204,7 +204,7 @@ class Gateway:
     async def reload(self, settings: GatewaySettings, config: Config) -> None:
         """Go by `config`, and by `settings` of it, from now on, the router too; what runs is not disturbed.
 
-        Raises: ConfigError; then all stays as it was, but for addresses that could not be had.
+        Raises: ConfigError; then all stays as it was. Where only an address could not be had, the rest holds.
         """
         self._check_open()
         change = self._change_to(settings, config, self._rules_of(settings, config))

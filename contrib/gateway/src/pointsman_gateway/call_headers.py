@@ -58,6 +58,12 @@ def _pairs(value: str, name: str) -> dict[str, Any]:
     return pairs
 
 
+_SIGNS = frozenset(
+    ("x-claude-code-session-id", "session-id", "thread-id", "x-session-affinity", "x-openwebui-chat-id")
+)
+_MEMBERS = frozenset(("conversation", "previous_response_id", "prompt_cache_key", "metadata"))
+
+
 def affinity_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
     """The conversation of a request, by the first of the signs that clients give; "" where there is none.
 
@@ -67,6 +73,8 @@ def affinity_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
     said = headers.get("x-pointsman-affinity")
     if said:
         return _short(said)
+    if _SIGNS.isdisjoint(headers) and _MEMBERS.isdisjoint(body):  # as of programs that hold no conversation
+        return ""
     conversation, metadata = body.get("conversation"), body.get("metadata")
     for each in (
         conversation.get("id") if isinstance(conversation, dict) else conversation,

@@ -18,6 +18,7 @@ from pointsman.plugin import (
     Done,
     EmbedRequest,
     EmbedResponse,
+    EndsRelayed,
     GenerateRequest,
     Original,
     ProblemDetails,
@@ -174,7 +175,7 @@ class RoutedCalls:
         return StreamReply(
             Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
             writer.stream_type,
-            fields=self._about(asked, understood),
+            fields=self._about(asked, understood, relayed=stream.relayed),
             heartbeat=writer.heartbeat(),
         )
 
@@ -192,6 +193,8 @@ class Pieces(AsyncIterator[bytes]):
         self._writer = writer
         self._running = running
         self._relayed = False
+        self._first = self._latest = b""
+        """What was sent on of an answer that is relayed."""
         self._over = False
 
     async def __anext__(self) -> bytes:
@@ -200,13 +203,13 @@ class Pieces(AsyncIterator[bytes]):
                 events = await self._stream.batch()
             except CallError as error:
                 self._over = True
-                return self._writer.failure(problem_of(error, self._running.id))
+                return self._failure(problem_of(error, self._running.id))
             except asyncio.CancelledError:
                 if not self._running.was_ended():
                     raise
                 self._over = True
                 await self._stream.aclose()
-                return self._writer.failure(replace(ENDED, request_id=self._running.id))
+                return self._failure(replace(ENDED, request_id=self._running.id))
             if not events:
                 break
             written = self._written(events)
@@ -220,7 +223,17 @@ class Pieces(AsyncIterator[bytes]):
             self._relayed = any(isinstance(each, Relayed) for each in events)
             if not self._relayed:
                 return self._writer.events(events if self._with_origin else _without_origin(events))
-        return b"".join([each.data for each in events if isinstance(each, Relayed)])
+        frames = b"".join([each.data for each in events if isinstance(each, Relayed)])
+        if frames:
+            self._first, self._latest = self._first or frames, frames
+        return frames
+
+    def _failure(self, problem: ProblemDetails) -> bytes:
+        """What ends the stream, in place of its end."""
+        writer = self._writer
+        if self._first and isinstance(writer, EndsRelayed):
+            return writer.failure_after(self._first, self._latest, problem)
+        return writer.failure(problem)
 
     async def aclose(self) -> None:
         """End the call, wherever it is."""

@@ -34,6 +34,7 @@ WHOLE = b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
         (HEAD + b" folded: 1\r\n" + WHOLE, 400),
         (b"GET http://other/v1/things/a HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", 400),
         (b"GET /v1/things/a HTTP/1.1\r\n\r\n", 400),
+        (b"CONNECT / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", 400),
         (b"SAY HELLO\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     ],
@@ -52,6 +53,70 @@ async def test_what_servers_read_in_two_ways_or_not_at_all_ends_the_connection(
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert answer.count(b"HTTP/1.1 ") == 1
     assert not upstream.requests
+
+
+@pytest.mark.parametrize("sent_at_once", [True, False])
+async def test_who_offers_to_go_on_in_another_protocol_is_answered_in_this_one(
+    simulator: Simulator, *, sent_at_once: bool
+) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("Because."), Reply("Therefore."))
+    offer = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQ\r\n"
+    body = WHOLE.partition(b"\r\n\r\n")
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        if sent_at_once:
+            caller.send(HEAD + offer + WHOLE)
+        else:
+            caller.send(HEAD + offer + b"expect: 100-continue\r\n" + body[0] + body[1])
+            await caller.read_until(b"HTTP/1.1 100 Continue\r\n\r\n")
+            caller.send(body[2])
+        first = await caller.read_until(b"Because.")
+        caller.send(HEAD + WHOLE)
+        second = await caller.read_until(b"Therefore.")
+        caller.leave()
+
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert second.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_is_wrong_behind_a_request_never_stands_in_its_answer(
+    simulator: Simulator, *, stream: bool
+) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("One two three four five six.", tokens_per_second=20.0))
+    body = json.encode({**ASKED, "stream": stream})
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body))
+        before = await caller.read_until(b"One") if stream else b""
+        caller.send(b"SAY HELLO\r\n\r\n")
+        after = await caller.rest()
+        caller.leave()
+
+    assert (before + after).count(b"HTTP/1.1 ") == stream
+    assert not (before + after).endswith(b"0\r\n\r\n")
+
+
+async def test_a_head_behind_a_request_that_runs_is_no_larger_than_others(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("One two three four five six.", tokens_per_second=20.0))
+    body = json.encode({**ASKED, "stream": True})
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body))
+        await caller.read_until(b"One")
+        caller.send(HEAD + b"x: ")
+        await caller.read_until(b"two")
+        caller.send(b"a" * 34_000)
+        rest = await caller.rest()
+        caller.leave()
+
+    assert not rest.endswith(b"0\r\n\r\n")
 
 
 async def test_a_head_that_takes_too_long_ends_the_connection(

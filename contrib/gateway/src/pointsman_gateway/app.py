@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import parse_qsl, unquote
 
@@ -23,6 +23,7 @@ from pointsman.plugin import (
     WholeReply,
 )
 from pointsman_gateway.access.origins import has_body, is_foreign
+from pointsman_gateway.accounts import Account
 from pointsman_gateway.admission import Access, Denied, Head
 from pointsman_gateway.answers import answer_fields, refusal
 from pointsman_gateway.bodies import (
@@ -72,6 +73,7 @@ class Serving(Struct, frozen=True, eq=False):
         origins: of web pages that may ask.
         tickets: with which browsers open WebSockets.
         write_within: seconds in which a caller has to make room for an event of a stream.
+        health: what is told of it here; None where it has a listener of its own.
     """
 
     table: Table
@@ -83,6 +85,7 @@ class Serving(Struct, frozen=True, eq=False):
     origins: frozenset[str] = frozenset()
     tickets: SocketTickets | None = None
     write_within: float = WRITE_WITHIN
+    health: Health | None = None
 
 
 class Exchange:
@@ -98,6 +101,7 @@ class Exchange:
         self.id = id
         self.serving = serving
         self.status = 0
+        self.account = Account(0.0)
 
     def fields(self, reply: WholeReply | StreamReply) -> list[tuple[bytes, bytes]]:
         """Those of the head of `reply`, with which the answer begins."""
@@ -124,7 +128,6 @@ class App:
     Args:
         request_id: makes an id.
         observer: what is told of its requests.
-        health: what is told of it here; None where it has a listener of its own.
         listener: as of `Head.scope`.
 
     Attributes:
@@ -138,14 +141,12 @@ class App:
         *,
         request_id: Callable[[], str],
         observer: Observer,
-        health: Health | None = None,
         listener: str = "",
     ) -> None:
         self.serving = serving
         self.draining = False
         self._request_id = request_id
         self._observer = observer
-        self._health = health
         self._listener = listener
         self._lasting: set[Callable[[], object]] = set()
 
@@ -172,7 +173,7 @@ class App:
         return Exchange(scope, receive, send, head, own_id(head.headers) or self._request_id(), serving)
 
     async def _observed(self, exchange: Exchange) -> None:
-        account = self._observer.begin(exchange.id)
+        account = exchange.account = self._observer.begin(exchange.id)
         try:
             await self._http(exchange)
         finally:
@@ -188,13 +189,15 @@ class App:
         if found is None:
             await exchange.write(aside or WholeReply(404))
             return
-        surface = found.mounted.surface
+        surface, exchange.account.surface = found.mounted.surface, found.mounted.name
         try:
             route = self._route(head, found)
             asked = await self._asked(exchange, found, route)
         except BodyGone:
             return
         except Denied as denied:
+            exchange.account.refused = denied.problem.code
+            exchange.account.caller = exchange.account.caller or denied.caller
             # What is left of its body is not read: the connection goes with it.
             close = {"connection": "close"} if has_body(head.headers) else {}
             await exchange.write(refusal(surface, denied.problem, exchange.id, {**close, **denied.fields}))
@@ -210,7 +213,8 @@ class App:
             return preflight(head.headers, exchange.serving.origins)
         if head.headers.get("upgrade", "").lower() == "websocket":
             return _NO_WEBSOCKET  # one that is spoken here never comes this way
-        return None if self._health is None else self._health.reply(head.method, head.path)
+        health = exchange.serving.health
+        return None if health is None else health.reply(head.method, head.path)
 
     def _route(self, head: Head, found: Found) -> Route:
         """The route that is asked for. Raises Denied."""
@@ -228,6 +232,7 @@ class App:
         """The request, once it is complete. Raises Denied, BodyGone."""
         head = exchange.head
         caller = await exchange.serving.access.admit(head, route)
+        exchange.account.caller = caller.name
         body = await self._body(exchange) if has_body(head.headers) else b""
         if route.json and head.method not in ("GET", "HEAD"):
             _check(body)
@@ -262,7 +267,7 @@ class App:
         self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
     ) -> None:
         with CallerWatch(exchange.receive) as watch:
-            reply = await self._reply(asked, surface, route)
+            reply = await self._reply(asked, surface, route, exchange.account)
             if isinstance(reply, WholeReply):
                 watch.over()
                 await exchange.write(reply)
@@ -285,19 +290,22 @@ class App:
         elif watch.why == "ending":
             await exchange.send({"type": "http.response.body", "body": b""})
 
-    async def _reply(self, asked: SurfaceRequest, surface: Surface, route: Route) -> WholeReply | StreamReply:
+    async def _reply(
+        self, asked: SurfaceRequest, surface: Surface, route: Route, account: Account
+    ) -> WholeReply | StreamReply:
+        fields: Mapping[str, str] = {}
         try:
             return await route.handler(asked)
         except Denied as denied:
-            return refusal(surface, denied.problem, asked.request_id, denied.fields)
+            problem, fields = denied.problem, denied.fields
         except CallError as error:
             problem = problem_of(error, asked.request_id, to_operator=route.operator)
-            return refusal(surface, problem, asked.request_id)
         except Exception:
             log.exception("request %s failed in its surface", asked.request_id)
             message = "gateway: this is a mistake of ours; the log has it by the id of the request"
             problem = ProblemDetails("internal", message, code="internal", domain="gateway")
-            return refusal(surface, problem, asked.request_id)
+        account.refused = problem.code
+        return refusal(surface, problem, asked.request_id, fields)
 
     def _ended_by_drain(self, end: Callable[[], object]) -> Callable[[], None]:
         """Have `end` called when nothing is to be served any more; returns what takes that back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -15,8 +15,12 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 DEPTH = 64
 """Arrays and objects within one another, at most."""
 LONGEST_ARRAY = 10_000
-_CONTAINERS = 1_000_000
-"""Arrays and objects of one body; to look at more would keep everybody else waiting."""
+LONGEST_OBJECT = 10_000
+"""Members; to look at more would keep everybody else waiting."""
+CONTAINERS = 100_000
+"""Arrays and objects of one body."""
+_BRACKETS = 10 * CONTAINERS
+"""What can open one, in texts too: to find out which of so many do takes too long."""
 
 
 class BodyGone(Exception):
@@ -62,6 +66,8 @@ async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+_TOO_WIDE = f"has an object of more than {LONGEST_OBJECT} members"
+_TOO_MANY = f"has more than {CONTAINERS} arrays and objects"
 _decode = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _KEY = re.compile(rb'[\s{,]*("(?:[^"\\]++|\\.)*+")\s*:\s*')
@@ -81,6 +87,8 @@ def check_object(body: bytes) -> None:
         raise BodyWrong(_what_is_wrong(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BodyWrong(f"is no valid JSON: {error}") from None
+    if len(members) > LONGEST_OBJECT:
+        raise BodyWrong(_TOO_WIDE)
     _check_repeated(body, members)
     if body.count(b"[") + body.count(b"{") > DEPTH or len(body) > LONGEST_ARRAY:
         _check_nesting(body, value)
@@ -113,19 +121,25 @@ def _shown(name: str) -> str:
 
 
 def _check_nesting(body: bytes, value: Any) -> None:
-    if body.count(b"[") + body.count(b"{") > _CONTAINERS:
-        raise BodyWrong(f"has more than {_CONTAINERS} arrays and objects")
-    level, depth = [value], 0
+    if body.count(b"[") + body.count(b"{") > _BRACKETS:
+        raise BodyWrong(f"has more than {_BRACKETS} brackets")
+    level, depth, count = [value], 0, 0
     while level:
         depth += 1
+        count += len(level)
+        if count > CONTAINERS:
+            raise BodyWrong(_TOO_MANY)
         if depth > DEPTH:
             raise BodyWrong(f"is nested more than {DEPTH} levels deep")
-        below: list[Any] = []
-        for each in level:
-            if isinstance(each, list):
-                if len(each) > LONGEST_ARRAY:
-                    raise BodyWrong(f"has an array of more than {LONGEST_ARRAY} values")
-                below += [one for one in each if isinstance(one, list | dict)]
-            elif isinstance(each, dict):
-                below += [one for one in each.values() if isinstance(one, list | dict)]
-        level = below
+        level = [one for each in level for one in _inside(each) if isinstance(one, list | dict)]
+
+
+def _inside(container: list[Any] | dict[str, Any]) -> Iterable[Any]:
+    """The values of an array or object. Raises BodyWrong for too many."""
+    if isinstance(container, list):
+        if len(container) > LONGEST_ARRAY:
+            raise BodyWrong(f"has an array of more than {LONGEST_ARRAY} values")
+        return container
+    if len(container) > LONGEST_OBJECT:
+        raise BodyWrong(_TOO_WIDE)
+    return container.values()

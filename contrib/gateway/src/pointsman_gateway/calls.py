@@ -77,11 +77,11 @@ class RoutedCalls:
         """As `Calls.answer`."""
         request = understood.request
         if not asked.caller.may_use(request.model):
-            return refusal(self.surface, _not_for(asked.caller, request.model), asked.request_id)
+            return self._refusal(_not_for(asked.caller, request.model), asked)
         try:
             self._meter(asked)
         except Denied as denied:
-            return refusal(self.surface, denied.problem, asked.request_id)
+            return self._refusal(denied.problem, asked)
         with self._begin(asked, request) as running:
             try:
                 options = self._options(asked, understood)
@@ -89,11 +89,16 @@ class RoutedCalls:
                     return await self._streamed(asked, understood, options)
                 return await self._whole(asked, understood, options)
             except CallError as error:
-                return refusal(self.surface, problem_of(error, asked.request_id), asked.request_id)
+                return self._refusal(problem_of(error, asked.request_id), asked)
             except asyncio.CancelledError:
                 if not running.was_ended():
                     raise
-                return refusal(self.surface, ENDED, asked.request_id)
+                return self._refusal(ENDED, asked)
+
+    def _refusal(self, problem: ProblemDetails, asked: SurfaceRequest) -> WholeReply:
+        if (account := self._observer.of(asked.request_id)) is not None:
+            account.refused = problem.code
+        return refusal(self.surface, problem, asked.request_id)
 
     def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
         return self._running.begin(asked.request_id, model=request.model, caller=asked.caller)
@@ -120,7 +125,9 @@ class RoutedCalls:
         body = answer.relayed
         if not body:
             # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
-            body = self._with_origin(understood.writer.whole(replace(answer, deployment="")), fields)
+            named = self._observer.full and getattr(understood.writer, "names_deployment", False)
+            written = understood.writer.whole(answer if named else replace(answer, deployment=""))
+            body = self._with_origin(written, fields)
         return WholeReply(200, body, understood.writer.content_type, fields)
 
     def _about(

@@ -1,10 +1,16 @@
-"""HTTP as uvicorn reads it, with limits on heads: their size, their fields, and how long they take."""
+"""HTTP as uvicorn reads it, with limits on heads: their size, their fields, and how long they take.
+
+Two things are done in another way. Whoever offers to go on in another protocol, as clients do that know
+HTTP/2, is answered in this one, and its body is read. And what is wrong about a request that came behind
+one which still runs never stands in the answer to that one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pointsman_gateway.app import ABORT
@@ -24,6 +30,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = False
         self._trailers = False
+        self._declined = False
         self._wrong: tuple[int, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -40,12 +47,34 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is not None:  # the first of another request
             self._head_begins()
             self._head_bytes = len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._in_head and self._head_bytes > HEAD_BYTES:
             self._refuse(431, "the head is larger than 32 KiB")
 
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse(*(self._wrong or (400, "this is no HTTP request")))
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self._declined:
+                self._feed_without_offer(data[upgrade.args[0] :])
+
+    def _feed_without_offer(self, rest: bytes) -> None:
+        """Read the request once more as if it had offered nothing, for the parser passes over its body."""
+        version = self.parser.get_http_version().encode()
+        head = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
+        head += [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(b"".join((*head, b"\r\n", rest)))
+
     def on_message_begin(self) -> None:
-        self._trailers = False
+        self._trailers = self._declined = False
+        if not self._in_head:  # behind a request that still runs
+            self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
         self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # what it may be
 
@@ -57,13 +86,16 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._trailers = True
         self._head_ends()
-        self._wrong = _wrong_with(self.headers, self.url)
+        self._wrong = _wrong_with(self.parser.get_method(), self.headers, self.url)
         if self._wrong is not None:
-            raise ValueError  # the parser stops at once, and has a 400 sent
-        super().on_headers_complete()
+            raise ValueError  # the parser stops at once
+        self._declined = self.parser.should_upgrade() and not _offers_websocket(self.headers)
+        if not self._declined:
+            super().on_headers_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(*(self._wrong or (400, "this is no HTTP request")))
+    def on_message_complete(self) -> None:
+        if not self._declined:
+            super().on_message_complete()
 
     def _should_upgrade(self) -> bool:
         # Only where a WebSocket is spoken; elsewhere the application says what is.
@@ -87,10 +119,20 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _is_answering(self) -> bool:
+        """Whether an earlier request runs, so that what is written now would be taken for its answer."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return bool(self.pipeline) or cycle.response_started or not cycle.more_body
+
     def _refuse(self, status: int, message: str) -> None:
         """Answer in a few words and end the connection."""
         self._head_ends()
         if self.transport.is_closing():
+            return
+        if self._is_answering():
+            self.transport.close()
             return
         body = message.encode("ascii")
         self.transport.write(
@@ -106,7 +148,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def _wrong_with(headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, str] | None:
+def _offers_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
+
+
+def _wrong_with(method: bytes, headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, str] | None:
     """The status and the words for a head that is not taken; None for one that is."""
     if len(headers) > FIELDS:
         return 431, f"the head has more than {FIELDS} fields"
@@ -118,6 +164,6 @@ def _wrong_with(headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, st
         return 431, "the head is larger than 32 KiB"
     if hosts != 1:
         return 400, "there must be one Host"
-    if not url.startswith(b"/"):
+    if method == b"CONNECT" or not url.startswith(b"/"):
         return 400, "the target must be a path"
     return None

@@ -15,6 +15,7 @@ import uvicorn
 
 from pointsman_gateway.addresses import Address
 from pointsman_gateway.protocol import LimitedProtocol
+from pointsman_gateway.socket_protocol import LimitedSocket
 
 KEEP_ALIVE = 75
 """Seconds for which a connection without a request stays open."""
@@ -78,7 +79,7 @@ class Listening:
         config = uvicorn.Config(
             app,
             http=LimitedProtocol,
-            ws="websockets-sansio",
+            ws=LimitedSocket,
             ws_per_message_deflate=False,
             ws_max_size=largest,
             interface="asgi3",

@@ -73,6 +73,7 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "pointsman_breaker_state": ("0 closed, 1 half open, 2 open", "deployment"),
     "ai_proxy_circuit_breaker_state": ("0 closed, 1 half open, 2 open", "service"),
     "pointsman_limit_remaining": ("What a limit lets through at once now", "scope unit"),
+    "pointsman_state_available": ("1 while the store of shared limits answers, 0 while it is away", "store"),
     "pointsman_build_info": ("Always 1", "version"),
 }
 """What is so now: name → what it says, labels."""

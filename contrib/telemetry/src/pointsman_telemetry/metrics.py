@@ -20,7 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from pointsman import Router
-from pointsman.plugin import AttemptEnded, Clock, Queued, Reloaded, RequestEnded
+from pointsman.plugin import AttemptEnded, Clock, Queued, Reloaded, RequestEnded, StateChanged
 from pointsman_telemetry import instruments as table
 from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, Children, Instrument
 from pointsman_telemetry.names import OPERATIONS
@@ -54,6 +54,7 @@ class Metrics:
         self._loop = asyncio.get_running_loop()
         self.know(surfaces)
         self._waiting: dict[str, float] = {}
+        self._stores: dict[str, bool] = {}
         self._of = {each: Children(each, self.registry) for each in INSTRUMENTS}
         self._of[table.REJECTED]()  # there from the beginning, as a rate needs it
         self.registry.register(_States(self))
@@ -62,6 +63,7 @@ class Metrics:
             router.listen(self._attempted, kinds=[AttemptEnded]),
             router.listen(self._queued, kinds=[Queued]),
             router.listen(self._reloaded, kinds=[Reloaded]),
+            router.listen(self._state_changed, kinds=[StateChanged]),
         ]
 
     @cached_property
@@ -152,6 +154,9 @@ class Metrics:
         self.__dict__.pop("topology", None)
         self._child(table.RELOADS, "ok").inc()
 
+    def _state_changed(self, event: StateChanged) -> None:
+        self._stores[event.store] = event.available
+
     # ── what is so now ───────────────────────────────────────────────────────────────────────────────
 
     def states(self) -> Iterator[Metric]:
@@ -161,6 +166,8 @@ class Metrics:
             for name, (says, labels) in GAUGES.items()
         }
         found["pointsman_build_info"].add_metric([version("pointsman")], 1)
+        for store, available in self._stores.items():
+            found["pointsman_state_available"].add_metric([store], int(available))
         remaining = dict[tuple[str, str], float]()  # several deployments may share a limit
         seen = set[str]()  # and several models a deployment
         for name, pool in self._router.status()["models"].items():

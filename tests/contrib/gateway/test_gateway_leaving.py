@@ -6,10 +6,14 @@ import asyncio
 from typing import TypeVar
 
 import pytest
+import uvicorn
 from gateways import MODEL, PLAIN, Served, gateway_for
 from raw_callers import WITHIN, RawCaller
+from uvicorn.server import ServerState
 
 from pointsman.plugin import Queued, RequestEnded
+from pointsman_gateway import protocol
+from pointsman_gateway.health import Health
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
 
 E = TypeVar("E", Queued, RequestEnded)
@@ -127,3 +131,44 @@ async def test_a_silent_stream_tells_that_it_lives(simulator: Simulator) -> None
         assert (await caller.read_until(b"~")).count(b"one") == 1
         await caller.read_until(b"~")
         caller.leave()
+
+
+class Unread(asyncio.Transport):
+    """A transport with less and less to be read, up to an end."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__()
+        self._sizes = iter(sizes)
+        self.aborted = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        return next(self._sizes)
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+    def is_closing(self) -> bool:
+        return self.aborted.is_set()
+
+    def close(self) -> None:
+        """It is."""
+
+
+async def test_a_connection_whose_answer_nobody_reads_is_ended_and_a_slow_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "READ_WITHIN", 0.01)
+    config = uvicorn.Config(Health(), log_config=None)
+    config.load()
+    connection = protocol.LimitedProtocol(config, ServerState(), {})
+    sizes = [300_000, 200_000, 100_000, 100_000]
+    transport = Unread(*sizes)
+    connection.connection_made(transport)
+
+    connection.pause_writing()
+    async with asyncio.timeout(WITHIN):
+        await transport.aborted.wait()
+
+    with pytest.raises(StopIteration):
+        transport.get_write_buffer_size()
+    connection.connection_lost(None)

@@ -19,6 +19,8 @@ HEAD_WITHIN = 10.0
 """Seconds from the first byte of a connection, or of a request, to the end of its head."""
 HEAD_BYTES = 32 * 1024
 FIELDS = 100
+READ_WITHIN = 60.0
+"""Seconds in which a caller has to read some of what waits for it."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -32,6 +34,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._trailers = False
         self._declined = False
         self._wrong: tuple[int, str] | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -39,7 +43,30 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ends()
+        self._reads_on()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._unread_timer = self.loop.call_later(READ_WITHIN, self._look_at_unread)
+
+    def resume_writing(self) -> None:
+        self._reads_on()
+        super().resume_writing()
+
+    def _look_at_unread(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread >= self._unread:
+            self.transport.abort()
+            return
+        self._unread = unread
+        self._unread_timer = self.loop.call_later(READ_WITHIN, self._look_at_unread)
+
+    def _reads_on(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:

@@ -8,7 +8,7 @@ and time, who may ask, headers, callers that go away and shutting down are the g
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 from pydantic import BaseModel
@@ -162,6 +162,14 @@ class Writer(Protocol):
 
     def heartbeat(self) -> bytes:
         """What tells that a silent stream is alive; b"" where the wire has nothing for that."""
+
+
+@runtime_checkable
+class EndsRelayed(Protocol):
+    """What a `Writer` has, too, where the end of a broken stream goes by what was sent before it."""
+
+    def failure_after(self, first: bytes, latest: bytes, problem: ProblemDetails) -> bytes:
+        """As `failure`, behind frames of the upstream's own: the first and the latest piece of them."""
 
 
 class Understood(Struct, frozen=True):

@@ -20,7 +20,10 @@ class Account(Struct, eq=False):
         busy: seconds in which attempts ran that are over.
         since: the instant at which the one that runs began; None while none does.
         queued: seconds that it waited in line; None when it did not.
-        ended: how it ended; None before that.
+        ended: how it ended; None before that, and for what no model was asked.
+        surface: whose shape its answer has; "" before that is known.
+        caller: the name of who asks; "" for nobody that is known.
+        refused: the code of why it was not answered.
     """
 
     began: float
@@ -32,6 +35,9 @@ class Account(Struct, eq=False):
     waits: float | None = None
     queued: float | None = None
     ended: RequestEnded | None = None
+    surface: str = ""
+    caller: str = ""
+    refused: str = ""
 
     @property
     def usage(self) -> Usage | None:

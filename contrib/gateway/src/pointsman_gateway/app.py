@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import parse_qsl, unquote
 
@@ -23,6 +23,7 @@ from pointsman.plugin import (
     WholeReply,
 )
 from pointsman_gateway.access.origins import has_body, is_foreign
+from pointsman_gateway.accounts import Account
 from pointsman_gateway.admission import Access, Denied, Head
 from pointsman_gateway.answers import answer_fields, refusal
 from pointsman_gateway.bodies import (
@@ -100,6 +101,7 @@ class Exchange:
         self.id = id
         self.serving = serving
         self.status = 0
+        self.account = Account(0.0)
 
     def fields(self, reply: WholeReply | StreamReply) -> list[tuple[bytes, bytes]]:
         """Those of the head of `reply`, with which the answer begins."""
@@ -174,7 +176,7 @@ class App:
         return Exchange(scope, receive, send, head, id, serving)
 
     async def _observed(self, exchange: Exchange) -> None:
-        account = self._observer.begin(exchange.id)
+        account = exchange.account = self._observer.begin(exchange.id)
         try:
             await self._http(exchange)
         finally:
@@ -190,13 +192,15 @@ class App:
         if found is None:
             await exchange.write(aside or WholeReply(404))
             return
-        surface = found.mounted.surface
+        surface, exchange.account.surface = found.mounted.surface, found.mounted.name
         try:
             route = self._route(head, found)
             asked = await self._asked(exchange, found, route)
         except BodyGone:
             return
         except Denied as denied:
+            exchange.account.refused = denied.problem.code
+            exchange.account.caller = exchange.account.caller or denied.caller
             # What is left of its body is not read: the connection goes with it.
             close = {"connection": "close"} if has_body(head.headers) else {}
             await exchange.write(refusal(surface, denied.problem, exchange.id, {**close, **denied.fields}))
@@ -231,6 +235,7 @@ class App:
         """The request, once it is complete. Raises Denied, BodyGone."""
         head = exchange.head
         caller = await exchange.serving.access.admit(head, route)
+        exchange.account.caller = caller.name
         body = await self._body(exchange) if has_body(head.headers) else b""
         if route.json and head.method not in ("GET", "HEAD"):
             _check(body)
@@ -265,7 +270,7 @@ class App:
         self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
     ) -> None:
         with CallerWatch(exchange.receive) as watch:
-            reply = await self._reply(asked, surface, route)
+            reply = await self._reply(asked, surface, route, exchange.account)
             if isinstance(reply, WholeReply):
                 watch.over()
                 await exchange.write(reply)
@@ -288,19 +293,22 @@ class App:
         elif watch.why == "ending":
             await exchange.send({"type": "http.response.body", "body": b""})
 
-    async def _reply(self, asked: SurfaceRequest, surface: Surface, route: Route) -> WholeReply | StreamReply:
+    async def _reply(
+        self, asked: SurfaceRequest, surface: Surface, route: Route, account: Account
+    ) -> WholeReply | StreamReply:
+        fields: Mapping[str, str] = {}
         try:
             return await route.handler(asked)
         except Denied as denied:
-            return refusal(surface, denied.problem, asked.request_id, denied.fields)
+            problem, fields = denied.problem, denied.fields
         except CallError as error:
             problem = problem_of(error, asked.request_id, to_operator=route.operator)
-            return refusal(surface, problem, asked.request_id)
         except Exception:
             log.exception("request %s failed in its surface", asked.request_id)
             message = "gateway: this is a mistake of ours; the log has it by the id of the request"
             problem = ProblemDetails("internal", message, code="internal", domain="gateway")
-            return refusal(surface, problem, asked.request_id)
+        account.refused = problem.code
+        return refusal(surface, problem, asked.request_id, fields)
 
     def _ended_by_drain(self, end: Callable[[], object]) -> Callable[[], None]:
         """Have `end` called when nothing is to be served any more; returns what takes that back."""

@@ -18,6 +18,7 @@ from pointsman.plugin import (
     Done,
     EmbedRequest,
     EmbedResponse,
+    EndsRelayed,
     GenerateRequest,
     Original,
     ProblemDetails,
@@ -76,11 +77,11 @@ class RoutedCalls:
         """As `Calls.answer`."""
         request = understood.request
         if not asked.caller.may_use(request.model):
-            return refusal(self.surface, _not_for(asked.caller, request.model), asked.request_id)
+            return self._refusal(_not_for(asked.caller, request.model), asked)
         try:
             self._meter(asked)
         except Denied as denied:
-            return refusal(self.surface, denied.problem, asked.request_id)
+            return self._refusal(denied.problem, asked)
         with self._begin(asked, request) as running:
             try:
                 options = self._options(asked, understood)
@@ -88,11 +89,16 @@ class RoutedCalls:
                     return await self._streamed(asked, understood, options)
                 return await self._whole(asked, understood, options)
             except CallError as error:
-                return refusal(self.surface, problem_of(error, asked.request_id), asked.request_id)
+                return self._refusal(problem_of(error, asked.request_id), asked)
             except asyncio.CancelledError:
                 if not running.was_ended():
                     raise
-                return refusal(self.surface, ENDED, asked.request_id)
+                return self._refusal(ENDED, asked)
+
+    def _refusal(self, problem: ProblemDetails, asked: SurfaceRequest) -> WholeReply:
+        if (account := self._observer.of(asked.request_id)) is not None:
+            account.refused = problem.code
+        return refusal(self.surface, problem, asked.request_id)
 
     def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
         return self._running.begin(asked.request_id, model=request.model, caller=asked.caller)
@@ -119,7 +125,9 @@ class RoutedCalls:
         body = answer.relayed
         if not body:
             # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
-            body = self._with_origin(understood.writer.whole(replace(answer, deployment="")), fields)
+            named = self._observer.full and getattr(understood.writer, "names_deployment", False)
+            written = understood.writer.whole(answer if named else replace(answer, deployment=""))
+            body = self._with_origin(written, fields)
         return WholeReply(200, body, understood.writer.content_type, fields)
 
     def _about(
@@ -167,7 +175,7 @@ class RoutedCalls:
         return StreamReply(
             Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
             writer.stream_type,
-            fields=self._about(asked, understood),
+            fields=self._about(asked, understood, relayed=stream.relayed),
             heartbeat=writer.heartbeat(),
         )
 
@@ -185,6 +193,8 @@ class Pieces(AsyncIterator[bytes]):
         self._writer = writer
         self._running = running
         self._relayed = False
+        self._first = self._latest = b""
+        """What was sent on of an answer that is relayed."""
         self._over = False
 
     async def __anext__(self) -> bytes:
@@ -193,13 +203,13 @@ class Pieces(AsyncIterator[bytes]):
                 events = await self._stream.batch()
             except CallError as error:
                 self._over = True
-                return self._writer.failure(problem_of(error, self._running.id))
+                return self._failure(problem_of(error, self._running.id))
             except asyncio.CancelledError:
                 if not self._running.was_ended():
                     raise
                 self._over = True
                 await self._stream.aclose()
-                return self._writer.failure(replace(ENDED, request_id=self._running.id))
+                return self._failure(replace(ENDED, request_id=self._running.id))
             if not events:
                 break
             written = self._written(events)
@@ -213,7 +223,17 @@ class Pieces(AsyncIterator[bytes]):
             self._relayed = any(isinstance(each, Relayed) for each in events)
             if not self._relayed:
                 return self._writer.events(events if self._with_origin else _without_origin(events))
-        return b"".join([each.data for each in events if isinstance(each, Relayed)])
+        frames = b"".join([each.data for each in events if isinstance(each, Relayed)])
+        if frames:
+            self._first, self._latest = self._first or frames, frames
+        return frames
+
+    def _failure(self, problem: ProblemDetails) -> bytes:
+        """What ends the stream, in place of its end."""
+        writer = self._writer
+        if self._first and isinstance(writer, EndsRelayed):
+            return writer.failure_after(self._first, self._latest, problem)
+        return writer.failure(problem)
 
     async def aclose(self) -> None:
         """End the call, wherever it is."""

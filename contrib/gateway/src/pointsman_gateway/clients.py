@@ -220,6 +220,8 @@ CLIENTS: Mapping[str, Client] = {
         "openai",
     ),
 }
+WITHOUT_KEY = frozenset(("vscode", "zed", "jetbrains"))
+"""Those that send none: they are pointed at the listener that takes none, where there is one."""
 """By the name that the command takes."""
 
 
@@ -240,7 +242,7 @@ _HEAD = f"""\
 on the same machine.
 
     eval "$(pointsman env openai)"
-    pointsman env codex > ~/.codex/config.toml
+    pointsman env codex        # goes into ~/.codex/config.toml
 
 Those marked *tested* are run against the gateway by this project; the others are written by their
 documentation.

@@ -72,6 +72,20 @@ async def test_a_caller_who_leaves_in_the_midst_of_a_stream_ends_the_call(simula
         assert served.router.status()["in_flight"] == 0
 
 
+async def test_a_caller_who_sent_several_at_once_ends_the_one_that_runs(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="one two", fault=Fault.stall_after(1)))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        for _ in range(3):
+            caller.post("/v1/say", {**ASKED, "stream": True})
+        await caller.read_until(b"one")
+        caller.leave()
+
+        assert await gone(upstream) == "aborted by client"
+        assert len(upstream.requests) == 1
+
+
 async def test_a_caller_who_leaves_the_queue_is_never_sent_on(simulator: Simulator) -> None:
     upstream = await simulator.add("openai", default=Reply(fault=Fault.stall()))
     model = next(iter(upstream.site.models))

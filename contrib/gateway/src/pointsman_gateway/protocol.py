@@ -11,7 +11,7 @@ import asyncio
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from pointsman_gateway.app import ABORT
 
@@ -36,6 +36,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._wrong: tuple[int, str] | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._unread = 0
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,6 +46,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_ends()
         self._reads_on()
         super().connection_lost(exc)
+        # Of several requests that were sent at once uvicorn tells the last one; it is the first that runs.
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -119,6 +125,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._declined = self.parser.should_upgrade() and not _offers_websocket(self.headers)
         if not self._declined:
             super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         if not self._declined:

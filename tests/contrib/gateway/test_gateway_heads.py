@@ -253,6 +253,22 @@ async def test_the_id_of_a_request_is_its_callers_where_that_is_fit(simulator: S
     assert upstream.requests[0].headers["x-pointsman-request-id"] == "mine-1"
 
 
+async def test_a_request_that_runs_shares_its_id_with_nobody(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("Because.", latency=0.3), Reply("Therefore."))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+        given = {"url": f"{served.url}/v1/say", "json": ASKED, "headers": {"x-request-id": "mine"}}
+        running = asyncio.create_task(client.post(**given))
+        await upstream.arrived()
+        second = await client.post(**given)
+        first = await running
+
+    assert first.headers["x-request-id"] == "mine"
+    assert first.headers["x-pointsman-attempts"] == "1"
+    assert second.headers["x-request-id"] != "mine"
+
+
 async def test_a_header_of_ours_that_there_is_not_is_refused_with_the_one_that_was_meant(
     simulator: Simulator,
 ) -> None:

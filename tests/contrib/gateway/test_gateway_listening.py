@@ -12,6 +12,9 @@ from certificates import certificate_in
 from gateways import MODEL, PLAIN, gateway_for
 
 from pointsman.plugin import ConfigError
+from pointsman_gateway.addresses import parse_address
+from pointsman_gateway.health import Health
+from pointsman_gateway.server import Listening
 from pointsman_gateway.settings import GatewaySettings, TlsSettings
 from pointsman_gateway.tls import Certificate
 from pointsman_simulator import Reply, Simulator
@@ -50,6 +53,23 @@ async def test_a_certificate_is_read_again_when_it_changes_and_one_without_its_k
     (tmp_path / "key.pem").write_bytes(key)
     with pytest.raises(ConfigError, match="no such pair"):
         certificate.reread()
+
+
+async def test_the_socket_of_a_successor_stays_when_the_one_before_has_drained(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    at = parse_address(f"unix:{path}")
+    first = Listening(Health(), at, drain=1.0, largest=1)
+    await first.start()
+
+    first.stop()
+    second = Listening(Health(), at, drain=1.0, largest=1)
+    await second.start()
+    await first.ended()
+
+    assert path.exists()
+    second.stop()
+    await second.ended()
+    assert not path.exists()
 
 
 async def test_a_socket_in_the_file_system_is_its_owners_alone_and_goes_with_the_gateway(

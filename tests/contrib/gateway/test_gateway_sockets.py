@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
+from pointsman_gateway.health import Health
 from pointsman_gateway.socket_protocol import MOST_FRAGMENTS, LimitedSocket
 from pointsman_simulator import Reply, Simulator
 
@@ -39,7 +40,7 @@ class Pausing(asyncio.Transport):
 
 
 async def test_who_does_not_read_the_answers_to_its_pings_is_not_read_from() -> None:
-    config = uvicorn.Config(lambda: None, ws=LimitedSocket, log_config=None)
+    config = uvicorn.Config(Health(), ws=LimitedSocket, log_config=None)
     config.load()
     socket = LimitedSocket(config, ServerState(), {})
     transport = Pausing()

@@ -179,7 +179,10 @@ class App:
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
         serving = self.serving
         head = head_of(scope, trusted=serving.trusted, listener=self._listener)
-        return Exchange(scope, receive, send, head, own_id(head.headers) or self._request_id(), serving)
+        id = own_id(head.headers)
+        if not id or self._observer.of(id) is not None:  # what is known of one that runs is not for another
+            id = self._request_id()
+        return Exchange(scope, receive, send, head, id, serving)
 
     async def _observed(self, exchange: Exchange) -> None:
         account = exchange.account = self._observer.begin(exchange.id)

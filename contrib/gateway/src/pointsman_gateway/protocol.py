@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from pointsman_gateway.app import ABORT, ON_GONE
 
@@ -21,6 +21,8 @@ HEAD_WITHIN = 10.0
 """Seconds from the first byte of a connection, or of a request, to the end of its head."""
 HEAD_BYTES = 32 * 1024
 FIELDS = 100
+READ_WITHIN = 60.0
+"""Seconds in which a caller has to read some of what waits for it."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -36,6 +38,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._wrong: tuple[int, str] | None = None
         self._lost = False
         self._watching: set[Callable[[], None]] = set()
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -46,7 +51,35 @@ class LimitedProtocol(HttpToolsProtocol):
         self._lost = True
         for tell in tuple(self._watching):
             tell()
+        self._reads_on()
         super().connection_lost(exc)
+        # Of several requests that were sent at once uvicorn tells the last one; it is the first that runs.
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._unread_timer = self.loop.call_later(READ_WITHIN, self._look_at_unread)
+
+    def resume_writing(self) -> None:
+        self._reads_on()
+        super().resume_writing()
+
+    def _look_at_unread(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread >= self._unread:
+            self.transport.abort()
+            return
+        self._unread = unread
+        self._unread_timer = self.loop.call_later(READ_WITHIN, self._look_at_unread)
+
+    def _reads_on(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _on_gone(self, tell: Callable[[], None]) -> Callable[[], None]:
         if self._lost:
@@ -106,6 +139,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._declined = self.parser.should_upgrade() and not _offers_websocket(self.headers)
         if not self._declined:
             super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         if not self._declined:

@@ -75,7 +75,7 @@ class Listening:
         self, app: Any, at: Address, *, drain: float, tls: ssl.SSLContext | None = None, largest: int
     ) -> None:
         self._socket = opened(at)
-        self._at = at
+        self._at, self._path = at, at.path
         config = uvicorn.Config(
             app,
             http=LimitedProtocol,
@@ -121,6 +121,7 @@ class Listening:
 
     def stop(self) -> None:
         """Take no further connections; idle ones are closed, the others when they have their answer."""
+        self._unlink()
         self._server.stopping.set()
 
     def hurry(self) -> None:
@@ -135,8 +136,10 @@ class Listening:
         self._unlink()
 
     def _unlink(self) -> None:
-        if self._at.path is not None:
-            self._at.path.unlink(missing_ok=True)
+        """Give back the path, once: while this one drains, its successor may have it already."""
+        path, self._path = self._path, None
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def opened(at: Address) -> socket.socket:

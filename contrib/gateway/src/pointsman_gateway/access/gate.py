@@ -14,7 +14,7 @@ from pointsman_gateway.access.fields import check_fields
 from pointsman_gateway.access.grants import Grant
 from pointsman_gateway.access.limits import Limits
 from pointsman_gateway.access.origins import check_host, check_unsent_by_pages, has_body
-from pointsman_gateway.access.peers import is_on_this_machine
+from pointsman_gateway.access.peers import is_on_this_machine, one_of
 from pointsman_gateway.access.rules import LOCAL, Rules
 from pointsman_gateway.access.sessions import Sessions, token_of
 from pointsman_gateway.admission import Denied, Head
@@ -163,7 +163,7 @@ class Gate:
             )
         models = None if anonymous.models is None else frozenset(anonymous.models)
         caller = Caller(models=models, labels=dict(anonymous.labels))
-        return Grant(caller, f"anonymous:{head.peer}", anonymous.limits)
+        return Grant(caller, f"anonymous:{one_of(head.peer)}", anonymous.limits)
 
     def _asks_for_keys(self, head: Head) -> bool:
         """Whether a key that nobody knows is a mistake: many clients send one wherever they are."""

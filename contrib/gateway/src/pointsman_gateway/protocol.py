@@ -36,11 +36,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._trailers = False
         self._declined = False
         self._wrong: tuple[int, str] | None = None
-        self._lost = False
-        self._watching: set[Callable[[], None]] = set()
         self._unread_timer: asyncio.TimerHandle | None = None
         self._unread = 0
         self._running: RequestResponseCycle | None = None
+        self._lost = False
+        self._watching: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -48,10 +48,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ends()
+        self._reads_on()
         self._lost = True
         for tell in tuple(self._watching):
             tell()
-        self._reads_on()
         super().connection_lost(exc)
         # Of several requests that were sent at once uvicorn tells the last one; it is the first that runs.
         running = self._running

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pointsman._internal.timeouts import TimerHeap
 from pointsman.plugin import (
     CallError,
     FaultDomain,
@@ -32,8 +34,8 @@ from pointsman_gateway.bodies import (
     BodyTooLarge,
     BodyWrong,
     Receive,
-    check_object,
     read_body,
+    read_object,
 )
 from pointsman_gateway.caller_watch import CallerWatch
 from pointsman_gateway.cors import cors_fields, is_preflight, preflight
@@ -53,6 +55,8 @@ log = logging.getLogger("pointsman.gateway")
 
 ABORT = "pointsman.abort"
 """The extension of a server of ours that ends a connection at once."""
+ON_GONE = "pointsman.on_gone"
+"""Another one, which tells that a connection was lost: an `OnGone`."""
 _NO_WEBSOCKET = WholeReply(
     426,
     b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
@@ -94,7 +98,7 @@ class Exchange:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, head: Head, id: str, serving: Serving
     ) -> None:
-        self._scope = scope
+        self._extensions: Mapping[str, Any] = scope.get("extensions", {})
         self.receive = receive
         self.send = send
         self.head = head
@@ -115,9 +119,13 @@ class Exchange:
         """Answer with `reply`."""
         await send_whole(self.send, reply, self.fields(reply), bare=self.head.method == "HEAD")
 
+    def watch(self) -> CallerWatch:
+        """What sees to it that nobody answers a caller who has gone away."""
+        return CallerWatch(self.receive, self._extensions.get(ON_GONE))
+
     def abort(self) -> None:
         """End the connection although not all is written, for nobody reads it."""
-        abort = self._scope.get("extensions", {}).get(ABORT)
+        abort = self._extensions.get(ABORT)
         if abort is not None:
             abort()
 
@@ -149,6 +157,7 @@ class App:
         self._observer = observer
         self._listener = listener
         self._lasting: set[Callable[[], object]] = set()
+        self._alarms = TimerHeap()
 
     def drain(self) -> None:
         """Take nothing further, and end the streams that would never end by themselves."""
@@ -237,8 +246,7 @@ class App:
         caller = await exchange.serving.access.admit(head, route)
         exchange.account.caller = caller.name
         body = await self._body(exchange) if has_body(head.headers) else b""
-        if route.json and head.method not in ("GET", "HEAD"):
-            _check(body)
+        document = _object_in(body) if route.json and head.method not in ("GET", "HEAD") else None
         return SurfaceRequest(
             head.method,
             found.path,
@@ -249,6 +257,7 @@ class App:
             caller,
             exchange.id,
             head.secure,
+            document,
         )
 
     async def _body(self, exchange: Exchange) -> bytes:
@@ -257,7 +266,7 @@ class App:
         try:
             if declared.isdigit() and int(declared) > limit:
                 raise BodyTooLarge
-            return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE)
+            return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE, alarms=self._alarms)
         except BodyTooLarge:
             message = f"caller: the body is larger than {limit} bytes"
             raise _denied("too_large", message, "body_too_large") from None
@@ -269,7 +278,7 @@ class App:
     async def _answer(
         self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
     ) -> None:
-        with CallerWatch(exchange.receive) as watch:
+        with exchange.watch() as watch:
             reply = await self._reply(asked, surface, route, exchange.account)
             if isinstance(reply, WholeReply):
                 watch.over()
@@ -366,9 +375,9 @@ def _as_route(method: str, socket: SocketRoute) -> Route:
     return Route(method, socket.path, _nothing, socket.operator, socket.public, False)
 
 
-def _check(body: bytes) -> None:
+def _object_in(body: bytes) -> dict[str, Any]:
     try:
-        check_object(body)
+        return read_object(body)
     except BodyWrong as wrong:
         raise _denied("invalid", f"caller: the body {wrong}", "invalid_request") from None
 

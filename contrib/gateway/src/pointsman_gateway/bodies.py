@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from pointsman._internal.timeouts import TimeLimit, TimerHeap
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 DEPTH = 64
@@ -39,22 +41,21 @@ class BodyWrong(Exception):
     """The body is no sound JSON object; the message says what is wrong with it."""
 
 
-async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
+async def read_body(receive: Receive, *, limit: int, idle: float, alarms: TimerHeap) -> bytes:
     """The whole body.
 
     Args:
         limit: bytes, at most.
         idle: seconds that may pass without any of it.
+        alarms: what rings then.
 
     Raises: BodyGone, BodyTooLarge, BodySilent.
     """
     pieces, size = [], 0
+    loop = asyncio.get_running_loop()
     while True:
-        try:
-            async with asyncio.timeout(idle):
-                message = await receive()
-        except TimeoutError:
-            raise BodySilent from None
+        with TimeLimit(loop.time() + idle, BodySilent, alarms):
+            message = await receive()
         if message["type"] == "http.disconnect":
             raise BodyGone
         piece = message.get("body", b"")
@@ -68,19 +69,21 @@ async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
 
 _TOO_WIDE = f"has an object of more than {LONGEST_OBJECT} members"
 _TOO_MANY = f"has more than {CONTAINERS} arrays and objects"
-_decode = msgspec.json.Decoder().decode
+_decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
 _KEY = re.compile(rb'[\s{,]*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 
 
-def check_object(body: bytes) -> None:
-    """Raises BodyWrong unless `body` is a JSON object that everybody reads the same way.
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`. Raises BodyWrong unless it is one that everybody reads the same way.
 
     A member that stands there twice would be read one way here and another way elsewhere. What is nested
     too deeply is for nobody to read, and neither is half a character.
     """
     try:
-        value, members = _decode(body), _members(body)
+        value: dict[str, Any] = _decode(body)
+        members = _members(body)
     except RecursionError:
         raise BodyWrong(f"is nested more than {DEPTH} levels deep") from None
     except msgspec.ValidationError as error:
@@ -89,9 +92,11 @@ def check_object(body: bytes) -> None:
         raise BodyWrong(f"is no valid JSON: {error}") from None
     if len(members) > LONGEST_OBJECT:
         raise BodyWrong(_TOO_WIDE)
-    _check_repeated(body, members)
+    if _encode(members) != body:  # else it stands there as it would be written, so nothing twice
+        _check_repeated(body, members)
     if body.count(b"[") + body.count(b"{") > DEPTH or len(body) > LONGEST_ARRAY:
         _check_nesting(body, value)
+    return value
 
 
 def _what_is_wrong(error: msgspec.ValidationError) -> str:

@@ -32,6 +32,7 @@ from pointsman.plugin import (
     WholeReply,
     Writer,
 )
+from pointsman.requests.call_options import CallOptions, split_options
 from pointsman_gateway.admission import Denied
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
@@ -103,23 +104,22 @@ class RoutedCalls:
     def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
         return self._running.begin(asked.request_id, model=request.model, caller=asked.caller)
 
-    def _options(self, asked: SurfaceRequest, understood: Understood) -> dict[str, Any]:
-        options = call_options(asked.headers)
+    def _options(self, asked: SurfaceRequest, understood: Understood) -> CallOptions:
         caller = asked.caller
-        options["caller"] = caller.name
-        options["request_id"] = asked.request_id
-        options["affinity"] = affinity_of(asked.headers, asked.body)
-        tags = {**options.get("tags", {}), **caller.labels, "surface": self._name}
+        tags = {**caller.labels, "surface": self._name}
         if traceparent := asked.headers.get("traceparent", ""):
             tags["traceparent"] = traceparent[:_LONGEST_TRACEPARENT]
-        options["tags"] = tags
-        if understood.wire:
-            options["original"] = _original(asked, understood)
-        return options
+        options = CallOptions(
+            caller=caller.name,
+            request_id=asked.request_id,
+            tags=tags,
+            affinity=affinity_of(asked.headers, asked.document or {}),
+            original=_original(asked, understood) if understood.wire else None,
+        )
+        said = call_options(asked.headers)
+        return _with(options, said) if said else options
 
-    async def _whole(
-        self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
-    ) -> WholeReply:
+    async def _whole(self, asked: SurfaceRequest, understood: Understood, options: CallOptions) -> WholeReply:
         answer = await self._asked(understood.request, options)
         fields = self._about(asked, understood, relayed=bool(answer.relayed))
         body = answer.relayed
@@ -152,20 +152,20 @@ class RoutedCalls:
             said["cost"] = float(fields["x-pointsman-cost-usd"])
         return b'%s,"pointsman":%s}' % (body[:-1], msgspec.json.encode(said))
 
-    async def _asked(self, request: Request, options: Mapping[str, Any]) -> ChatResponse | EmbedResponse:
+    async def _asked(self, request: Request, options: CallOptions) -> ChatResponse | EmbedResponse:
         router = self._router
         match request:
             case ChatRequest():
-                return await router.chat(request, **options)
+                return await router.chat(request, call_options=options)
             case GenerateRequest():
-                return await router.generate(request, **options)
+                return await router.generate(request, call_options=options)
             case EmbedRequest():
-                return await router.embed(request, **options)
+                return await router.embed(request, call_options=options)
 
     async def _streamed(
-        self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
+        self, asked: SurfaceRequest, understood: Understood, options: CallOptions
     ) -> StreamReply:
-        stream = self._router.stream(cast("ChatRequest", understood.request), **options)
+        stream = self._router.stream(cast("ChatRequest", understood.request), call_options=options)
         try:
             await stream.__aenter__()  # until the first content, or the error
         except BaseException:
@@ -242,6 +242,13 @@ class Pieces(AsyncIterator[bytes]):
             await self._stream.aclose()
 
 
+def _with(options: CallOptions, said: Mapping[str, Any]) -> CallOptions:
+    """`options` with what the caller says of them, which is checked. Raises InvalidRequest."""
+    affinity, tags = options.affinity, {**said.get("tags", {}), **options.tags}
+    checked, _ = split_options({**said, "affinity": affinity, "tags": tags})
+    return replace(checked, caller=options.caller, request_id=options.request_id, original=options.original)
+
+
 def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
     return [
         Done(replace(each.response, deployment="")) if isinstance(each, Done) else each for each in events
@@ -266,7 +273,7 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         asked.body,
         understood.request,
         headers,
-        urlencode(asked.query),
+        urlencode(asked.query) if asked.query else "",
         understood.needs_wire,
         understood.opaque,
     )

@@ -186,11 +186,11 @@ class Gateway:
         drain = self._router.config.timeouts.drain
         context = None if self._certificate is None else self._certificate.context
         await self._listeners.open(
-            wanted, self._app_at, drain=drain, tls=context, largest=self._settings.body_limit
+            wanted, self.app_at, drain=drain, tls=context, largest=self._settings.body_limit
         )
         self._apps = {place: app for place, app in self._apps.items() if place in wanted}
 
-    def _app_at(self, place: Place) -> App | Health:
+    def app_at(self, place: Place) -> App | Health:
         if place.health:
             return self._health
         self._apps[place] = App(

@@ -8,12 +8,14 @@ one which still runs never stands in the answer to that one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from pointsman_gateway.app import ABORT
+from pointsman_gateway.app import ABORT, ON_GONE
 
 HEAD_WITHIN = 10.0
 """Seconds from the first byte of a connection, or of a request, to the end of its head."""
@@ -37,6 +39,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unread_timer: asyncio.TimerHandle | None = None
         self._unread = 0
         self._running: RequestResponseCycle | None = None
+        self._lost = False
+        self._watching: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,6 +49,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ends()
         self._reads_on()
+        self._lost = True
+        for tell in tuple(self._watching):
+            tell()
         super().connection_lost(exc)
         # Of several requests that were sent at once uvicorn tells the last one; it is the first that runs.
         running = self._running
@@ -73,6 +80,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None
+
+    def _on_gone(self, tell: Callable[[], None]) -> Callable[[], None]:
+        if self._lost:
+            tell()
+        self._watching.add(tell)
+        return partial(self._watching.discard, tell)
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
@@ -109,7 +122,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._in_head:  # behind a request that still runs
             self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # what it may be
+        told: dict[str, Any] = {ABORT: self.transport.abort, ON_GONE: self._on_gone}
+        self.scope["extensions"] = told
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What follows a body is none of the head: whoever looks at heads before us has not seen it.

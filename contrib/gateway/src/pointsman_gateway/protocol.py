@@ -139,10 +139,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._declined = self.parser.should_upgrade() and not _offers_websocket(self.headers)
         if not self._declined:
             super().on_headers_complete()
+            if not self.pipeline:
+                self._running = self.cycle
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._running = self.pipeline[-1][0]
+        super().on_response_complete()
 
     def on_message_complete(self) -> None:
         if not self._declined:

@@ -15,6 +15,8 @@ _TOO_BIG = 1009
 class LimitedSocket(WebSocketsSansIOProtocol):
     """One WebSocket. Who does not read what answers its pings is not read from either."""
 
+    _fragments = 0
+
     def handle_ping(self) -> None:
         super().handle_ping()
         if not self.writable.is_set():
@@ -29,7 +31,8 @@ class LimitedSocket(WebSocketsSansIOProtocol):
         if self.close_sent:
             return
         super().handle_cont(event)
-        if len(self.frames) > MOST_FRAGMENTS:
+        self._fragments = 0 if event.fin else self._fragments + 1
+        if self._fragments > MOST_FRAGMENTS:
             self.conn.fail(_TOO_BIG, "too many fragments")
             self.handle_parser_exception()
 

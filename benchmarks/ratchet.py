@@ -45,7 +45,7 @@ MARGIN = 0.01
 """By this share a figure may exceed its baseline."""
 SLACK = {"kept_blocks": 1, "peak_bytes": 512}
 """And by so much in any case: what is near nothing has no share to speak of."""
-LIBRARIES = ("httpx", "msgspec", "orjson", "pluggy", "pydantic")
+LIBRARIES = ("httpx", "msgspec", "orjson", "pluggy", "prometheus-client", "pydantic")
 
 DEPLOYMENTS = 10
 CHUNKS = 100
@@ -57,6 +57,7 @@ KEEPING = 400
 
 Figures = dict[str, float]
 Call = Callable[[], Awaitable[None]]
+Several = Callable[[int], Awaitable[None]]
 
 
 def main() -> None:
@@ -92,9 +93,9 @@ def baseline() -> dict[str, Any] | None:
 
 
 def update(found: dict[str, Figures]) -> None:
-    """Write `found` into the baseline; what stands there for other interpreters stays."""
+    """Write `found` into the baseline; what else stands there stays."""
     known = json.loads(BASELINE.read_text("utf-8")) if BASELINE.exists() else {}
-    known[key()] = {"libraries": libraries(), **found}
+    known[key()] = {**known.get(key(), {}), "libraries": libraries(), **found}
     BASELINE.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n", "utf-8")
 
 
@@ -142,24 +143,21 @@ def measured(
                 assert text == TEXT
 
             return {
-                "chat": await _counted(chat, chats, keeping),
-                "stream": await _counted(stream, streams, keeping),
+                "chat": await counted(chat, chats, keeping),
+                "stream": await counted(stream, streams, keeping),
             }
 
     return run(both())
 
 
-async def _counted(call: Call, count: int, keeping: int) -> Figures:
-    async def several(times: int) -> None:
-        for _ in range(times):
-            await call()
-
+async def counted(call: Call, count: int, keeping: int) -> Figures:
+    """All figures of `call`."""
+    several = _several(call)
     await several(WARM_UP)
     gc.collect()
     gc.disable()  # when it comes by depends on everything else in the process
     try:
-        instructions = await _instructions(several, count)
-        calls, c_calls = await _calls(several, count)
+        work = await _work(several, count)
         peak = await _peak(call)
         gc.collect()
         before = sys.getallocatedblocks()
@@ -168,16 +166,36 @@ async def _counted(call: Call, count: int, keeping: int) -> Figures:
         kept = sys.getallocatedblocks() - before
     finally:
         gc.enable()
-    return {
-        "instructions": instructions / count,
-        "calls": calls / count,
-        "c_calls": c_calls / count,
-        "peak_bytes": peak,
-        "kept_blocks": kept / keeping,
-    }
+    return {**work, "peak_bytes": peak, "kept_blocks": kept / keeping}
 
 
-async def _instructions(several: Callable[[int], Awaitable[None]], count: int) -> int:
+async def work_of(call: Call, count: int) -> Figures:
+    """Of `call` the instructions and calls alone, as what it keeps is kept on purpose."""
+    several = _several(call)
+    await several(WARM_UP)
+    gc.collect()
+    gc.disable()
+    try:
+        return await _work(several, count)
+    finally:
+        gc.enable()
+
+
+def _several(call: Call) -> Several:
+    async def several(times: int) -> None:
+        for _ in range(times):
+            await call()
+
+    return several
+
+
+async def _work(several: Several, count: int) -> Figures:
+    instructions = await _instructions(several, count)
+    calls, c_calls = await _calls(several, count)
+    return {"instructions": instructions / count, "calls": calls / count, "c_calls": c_calls / count}
+
+
+async def _instructions(several: Several, count: int) -> int:
     seen = 0
 
     def trace(frame: Any, event: str, _argument: object) -> Any:
@@ -199,7 +217,7 @@ async def _instructions(several: Callable[[int], Awaitable[None]], count: int) -
     return seen
 
 
-async def _calls(several: Callable[[int], Awaitable[None]], count: int) -> tuple[int, int]:
+async def _calls(several: Several, count: int) -> tuple[int, int]:
     seen = {"call": 0, "c_call": 0, "return": 0, "c_return": 0, "c_exception": 0}
 
     def profile(_frame: Any, event: str, _argument: object) -> None:

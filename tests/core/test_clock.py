@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import threading
 import time
 
@@ -71,6 +72,24 @@ def test_on_a_real_loop_it_is_the_time_of_that_loop() -> None:
     for _ in range(2):
         before, now, after = asyncio.run(told())
         assert before <= now <= after
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere uvloop may begin at another instant")
+def test_on_a_uvloop_it_is_the_same_time_with_what_is_less_than_a_millisecond() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    clock = LoopClock()
+
+    async def told() -> list[float]:
+        loop = asyncio.get_running_loop()
+        clock.now()
+        within = [clock.now() - loop.time() for _ in range(3)]
+        assert all(abs(each) < 1 for each in within)
+        return [clock.now() for _ in range(20)]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        instants = runner.run(told())
+    assert any(abs(each * 1e3 - round(each * 1e3)) > 1e-3 for each in instants)
+    assert instants == sorted(instants)
 
 
 def test_another_thread_is_told_the_time_of_the_loop() -> None:

@@ -93,7 +93,14 @@ SHOWN: Mapping[str, str] = {
     "ProviderFactory.key_variable": "the name of a variable",
 }
 SECRETIVE = re.compile(r"url|proxy|headers|cookie|secret|passw|credential|auth|(?:^|_)key")
-PRIVATE = ("Original.body", "Original.query", "Outgoing.body", "SurfaceRequest.body", "SurfaceRequest.query")
+PRIVATE = (
+    "Original.body",
+    "Original.query",
+    "Outgoing.body",
+    "SurfaceRequest.body",
+    "SurfaceRequest.document",
+    "SurfaceRequest.query",
+)
 """What holds no secret of ours, and is shown to nobody all the same."""
 
 
@@ -135,6 +142,7 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
         "ProviderContext.base_url",
         "Relaying.headers",
         "SurfaceRequest.body",
+        "SurfaceRequest.document",
         "SurfaceRequest.headers",
         "SurfaceRequest.query",
         "TransportOptions.proxy",

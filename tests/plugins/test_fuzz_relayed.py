@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 from pointsman.http.relayed_frames import RelayedFrames, Renaming, WholeFrames
+from pointsman.plugin import SseFramer
 from pointsman.types import Relayed, StreamEvent
 from pointsman_ollama.decode import Lines
+from pointsman_openai.decode import ChatDecoder
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import stream_fuzz
@@ -37,6 +39,18 @@ def test_a_damaged_stream_is_read_as_it_is_otherwise_and_what_is_sent_on_says_wh
         if came:
             assert came.endswith(end), (n, given.name)
             assert text(stream_fuzz.decoded(*given.make(), [came])[0]) == text(read), (n, given.name)
+
+
+def test_an_end_marker_without_its_blank_line_goes_on_with_one() -> None:
+    named = Renaming("public", holder="", end=b"\n\n")
+    relaying = RelayedFrames(SseFramer(), ChatDecoder(), named, None, end=b"\n\n", ends=b"data: [DONE]\n\n")
+    said = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n'
+
+    events, error = stream_fuzz.decoded(WholeFrames(b"\n\n"), relaying, [said, b"data: [DO", b"NE]"])
+
+    assert error is None
+    came = b"".join(event.data for event in events if isinstance(event, Relayed))
+    assert came == said + b"data: [DONE]\n\n"
 
 
 def text(events: list[StreamEvent]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from asyncio import get_running_loop
 from collections.abc import Callable
@@ -43,7 +44,7 @@ class LoopClock:
     Each clock goes with one loop at a time: it keeps to the first one that it finds running for as long as
     that runs, in whatever thread it is asked. Where none runs (a look at the state afterwards) it is the time
     of the last one; before the first it raises RuntimeError. Asyncio's own loops all have the time of the
-    machine, and a clock that has found one of them keeps to that.
+    machine, as on Linux has uvloop's, and a clock that has found one of them keeps to that.
 
     Attributes:
         now: seconds on a clock that only moves forward. No method: a call reads it three times, and with the
@@ -66,7 +67,7 @@ class LoopClock:
         # Looking for the running one is dearer: in CPython 3.11 each look is a system call (getpid).
         if loop is None or not loop.is_running():
             loop = self._running()
-            if type(loop).time is asyncio.BaseEventLoop.time:
+            if type(loop).time is asyncio.BaseEventLoop.time or _cuts_to_milliseconds(loop):
                 self.now = time.monotonic
         return loop.time()
 
@@ -77,6 +78,11 @@ class LoopClock:
             if self._loop is None:
                 raise
         return self._loop
+
+
+def _cuts_to_milliseconds(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether its time is the machine's, without what is less than a millisecond."""
+    return sys.platform == "linux" and type(loop).__module__ == "uvloop"  # elsewhere it may begin otherwise
 
 
 def system_rng(seed: int | None = None) -> random.Random:

@@ -62,9 +62,9 @@ _HOMES = {
         StrategyFactory
     """,
     "pointsman.surface": """
-        Caller Calls Capabilities Catalogue CatalogueEntry FaultDomain ProblemDetails ProblemKind Route
-        Socket SocketRoute StreamReply Surface SurfaceContext SurfaceFactory SurfaceRequest Tickets
-        Understood WholeReply Writer
+        Caller Calls Capabilities Catalogue CatalogueEntry EndsRelayed FaultDomain ProblemDetails
+        ProblemKind Route Socket SocketRoute StreamReply Surface SurfaceContext SurfaceFactory
+        SurfaceRequest Tickets Understood WholeReply Writer
     """,
     "pointsman.text_messages": "TextMessages",
     "pointsman.transports.factory": "TransportContext TransportFactory",

@@ -381,6 +381,9 @@ from pointsman.surface import (
     CatalogueEntry as CatalogueEntry,
 )
 from pointsman.surface import (
+    EndsRelayed as EndsRelayed,
+)
+from pointsman.surface import (
     FaultDomain as FaultDomain,
 )
 from pointsman.surface import (

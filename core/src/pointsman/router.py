@@ -174,7 +174,8 @@ class Router:
             messages: a string, Message objects, or OpenAI-style mappings.
             options: the fields of `ChatRequest` and of `CallOptions` (`timeout=30`,
                 `require={"local": True}`);
-                what a provider alone knows goes into `extra={...}`.
+                what a provider alone knows goes into `extra={...}`. Programs that check what they are given
+                themselves may hand over a CallOptions as `call_options`, which is taken as it is.
 
         Raises: a RequestError, a ProviderError, NoDeploymentAvailable or DeadlineExceeded; see `errors`.
         """

@@ -8,7 +8,7 @@ and time, who may ask, headers, callers that go away and shutting down are the g
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 from pydantic import BaseModel
@@ -101,9 +101,11 @@ class SurfaceRequest(Discreet, frozen=True):
         body: as it came; JSON that was found sound where the route expects it.
         request_id: ours, or the caller's own where that is fit.
         secure: it came by TLS, as far as from whom we heard it is believed.
+        document: the object that is in the body, where whoever took the request has decoded it already; for
+            all to read and nobody to change.
     """
 
-    unshown = ("query", "headers", "body")
+    unshown = ("query", "headers", "body", "document")
     method: str
     path: str
     params: Mapping[str, str]
@@ -113,6 +115,7 @@ class SurfaceRequest(Discreet, frozen=True):
     caller: Caller
     request_id: str
     secure: bool = False
+    document: Mapping[str, Any] | None = None
 
 
 class WholeReply(Struct, frozen=True):
@@ -162,6 +165,14 @@ class Writer(Protocol):
 
     def heartbeat(self) -> bytes:
         """What tells that a silent stream is alive; b"" where the wire has nothing for that."""
+
+
+@runtime_checkable
+class EndsRelayed(Protocol):
+    """What a `Writer` has, too, where the end of a broken stream goes by what was sent before it."""
+
+    def failure_after(self, first: bytes, latest: bytes, problem: ProblemDetails) -> bytes:
+        """As `failure`, behind frames of the upstream's own: the first and the latest piece of them."""
 
 
 class Understood(Struct, frozen=True):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,14 @@ def test_help_lists_every_command(cli) -> None:
     for name, help in COMMANDS.items():
         assert f"  {name}" in ran.out
         assert help in ran.out
+
+
+def test_help_names_the_commands_of_plugins_and_whose_they_are(cli) -> None:
+    (listed,) = re.findall(r"Commands of plugins:\n((?:  .*\n)+)", cli("--help").out)
+
+    told = [line.split(maxsplit=1) for line in listed.splitlines()]
+    assert ["env", "From pointsman-gateway."] in told
+    assert ["serve", "From pointsman-gateway."] in told
 
 
 def test_the_help_of_the_table_is_the_commands_own() -> None:

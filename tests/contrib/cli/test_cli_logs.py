@@ -16,7 +16,10 @@ import click
 from pointsman.plugin import PointsmanSpec, hookimpl
 
 @click.command("speak")
-def speak():
+@click.option("--for-long", is_flag=True)
+@click.pass_obj
+def speak(asked, for_long):
+    asked.log_as_json = for_long
     for name in ("pointsman", "pointsman.audit", "h2"):
         log = logging.getLogger(name)
         for level in ("debug", "info", "warning", "error"):
@@ -102,3 +105,10 @@ def test_it_may_stand_before_or_behind_the_command(cli, gpu, words: tuple[str, .
 
     assert cli(*words).code == 0
     assert levels == [logging.INFO]
+
+
+@pytest.mark.parametrize("options", [("--json",), ()])
+def test_a_command_that_runs_for_long_logs_its_warnings_as_json_too(cli, speak, options) -> None:
+    lines = [json.loads(line) for line in cli(*options, "speak", "--for-long").err.splitlines()]
+
+    assert {each["log"] for each in lines} == {"warning", "error"}

@@ -33,7 +33,7 @@ def breaker(cli: Any) -> str:
 
 def test_the_example_does_what_the_page_shows(cli, servers, workdir: Path) -> None:
     gpu1, gpu2 = servers.add("ollama", name="gpu1"), servers.add("ollama", name="gpu2")
-    (config,), (program,) = blocks("yaml"), blocks("python")
+    (config, *_of_gateways), (program,) = blocks("yaml"), blocks("python")
     config = config.replace("http://127.0.0.1:11434", gpu1.base_url)
     (workdir / "pointsman.yaml").write_text(config.replace("http://127.0.0.1:11435", gpu2.base_url))
     (workdir / "app.py").write_text(program)

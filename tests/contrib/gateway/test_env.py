@@ -94,6 +94,26 @@ def test_the_address_and_the_model_are_those_of_the_configuration(tmp_path: Path
     assert 'ANTHROPIC_MODEL="second"' in told.output
 
 
+def test_the_secrets_of_the_gateway_need_not_be_known(tmp_path: Path) -> None:
+    access = "access: {keys: [{name: ci, key: '${CI_KEY}'}, {name: me, key: '${MY_KEY}'}]}"
+    (tmp_path / "pointsman.yaml").write_text(FILE.replace('4711"', f'4711", {access}'))
+
+    told = ran("claude-code")
+
+    assert told.exit_code == 0, told.exception
+    assert 'ANTHROPIC_BASE_URL="http://[::1]:4711"' in told.output
+
+
+@pytest.mark.parametrize(("client", "port"), [("vscode", 11435), ("zed", 11435), ("ollama", 4711)])
+def test_who_sends_no_key_is_pointed_at_the_listener_that_takes_none(
+    tmp_path: Path, client: str, port: int
+) -> None:
+    surfaces = 'surfaces: {ollama: {listen: "[::1]:11435"}}'
+    (tmp_path / "pointsman.yaml").write_text(FILE.replace('4711"', f'4711", {surfaces}'))
+
+    assert f"http://[::1]:{port}" in ran(client).output
+
+
 def test_what_the_command_line_says_counts_first() -> None:
     told = ran("aider", "--url", f"{URL}/", "--model", "big", "--key", "MY_KEY")
 

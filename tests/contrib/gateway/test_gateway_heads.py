@@ -34,6 +34,7 @@ WHOLE = b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
         (HEAD + b" folded: 1\r\n" + WHOLE, 400),
         (b"GET http://other/v1/things/a HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", 400),
         (b"GET /v1/things/a HTTP/1.1\r\n\r\n", 400),
+        (b"CONNECT / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", 400),
         (b"SAY HELLO\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     ],
@@ -52,6 +53,70 @@ async def test_what_servers_read_in_two_ways_or_not_at_all_ends_the_connection(
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert answer.count(b"HTTP/1.1 ") == 1
     assert not upstream.requests
+
+
+@pytest.mark.parametrize("sent_at_once", [True, False])
+async def test_who_offers_to_go_on_in_another_protocol_is_answered_in_this_one(
+    simulator: Simulator, *, sent_at_once: bool
+) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("Because."), Reply("Therefore."))
+    offer = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQ\r\n"
+    body = WHOLE.partition(b"\r\n\r\n")
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        if sent_at_once:
+            caller.send(HEAD + offer + WHOLE)
+        else:
+            caller.send(HEAD + offer + b"expect: 100-continue\r\n" + body[0] + body[1])
+            await caller.read_until(b"HTTP/1.1 100 Continue\r\n\r\n")
+            caller.send(body[2])
+        first = await caller.read_until(b"Because.")
+        caller.send(HEAD + WHOLE)
+        second = await caller.read_until(b"Therefore.")
+        caller.leave()
+
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert second.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_is_wrong_behind_a_request_never_stands_in_its_answer(
+    simulator: Simulator, *, stream: bool
+) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("One two three four five six.", tokens_per_second=20.0))
+    body = json.encode({**ASKED, "stream": stream})
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body))
+        before = await caller.read_until(b"One") if stream else b""
+        caller.send(b"SAY HELLO\r\n\r\n")
+        after = await caller.rest()
+        caller.leave()
+
+    assert (before + after).count(b"HTTP/1.1 ") == stream
+    assert not (before + after).endswith(b"0\r\n\r\n")
+
+
+async def test_a_head_behind_a_request_that_runs_is_no_larger_than_others(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("One two three four five six.", tokens_per_second=20.0))
+    body = json.encode({**ASKED, "stream": True})
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body))
+        await caller.read_until(b"One")
+        caller.send(HEAD + b"x: ")
+        await caller.read_until(b"two")
+        caller.send(b"a" * 34_000)
+        rest = await caller.rest()
+        caller.leave()
+
+    assert not rest.endswith(b"0\r\n\r\n")
 
 
 async def test_a_head_that_takes_too_long_ends_the_connection(
@@ -186,6 +251,22 @@ async def test_the_id_of_a_request_is_its_callers_where_that_is_fit(simulator: S
     assert len(ids[2]) < 129
     assert problem.json()["request_id"] == "mine-2"
     assert upstream.requests[0].headers["x-pointsman-request-id"] == "mine-1"
+
+
+async def test_a_request_that_runs_shares_its_id_with_nobody(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("Because.", latency=0.3), Reply("Therefore."))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
+        given = {"url": f"{served.url}/v1/say", "json": ASKED, "headers": {"x-request-id": "mine"}}
+        running = asyncio.create_task(client.post(**given))
+        await upstream.arrived()
+        second = await client.post(**given)
+        first = await running
+
+    assert first.headers["x-request-id"] == "mine"
+    assert first.headers["x-pointsman-attempts"] == "1"
+    assert second.headers["x-request-id"] != "mine"
 
 
 async def test_a_header_of_ours_that_there_is_not_is_refused_with_the_one_that_was_meant(

@@ -6,10 +6,14 @@ import asyncio
 from typing import TypeVar
 
 import pytest
+import uvicorn
 from gateways import MODEL, PLAIN, Served, gateway_for
 from raw_callers import WITHIN, RawCaller
+from uvicorn.server import ServerState
 
 from pointsman.plugin import Queued, RequestEnded
+from pointsman_gateway import protocol
+from pointsman_gateway.health import Health
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
 
 E = TypeVar("E", Queued, RequestEnded)
@@ -66,6 +70,20 @@ async def test_a_caller_who_leaves_in_the_midst_of_a_stream_ends_the_call(simula
 
         assert await gone(upstream) == "aborted by client"
         assert served.router.status()["in_flight"] == 0
+
+
+async def test_a_caller_who_sent_several_at_once_ends_the_one_that_runs(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="one two", fault=Fault.stall_after(1)))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        for _ in range(3):
+            caller.post("/v1/say", {**ASKED, "stream": True})
+        await caller.read_until(b"one")
+        caller.leave()
+
+        assert await gone(upstream) == "aborted by client"
+        assert len(upstream.requests) == 1
 
 
 async def test_a_caller_who_leaves_the_queue_is_never_sent_on(simulator: Simulator) -> None:
@@ -127,3 +145,44 @@ async def test_a_silent_stream_tells_that_it_lives(simulator: Simulator) -> None
         assert (await caller.read_until(b"~")).count(b"one") == 1
         await caller.read_until(b"~")
         caller.leave()
+
+
+class Unread(asyncio.Transport):
+    """A transport with less and less to be read, up to an end."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__()
+        self._sizes = iter(sizes)
+        self.aborted = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        return next(self._sizes)
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+    def is_closing(self) -> bool:
+        return self.aborted.is_set()
+
+    def close(self) -> None:
+        """It is."""
+
+
+async def test_a_connection_whose_answer_nobody_reads_is_ended_and_a_slow_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "READ_WITHIN", 0.01)
+    config = uvicorn.Config(Health(), log_config=None)
+    config.load()
+    connection = protocol.LimitedProtocol(config, ServerState(), {})
+    sizes = [300_000, 200_000, 100_000, 100_000]
+    transport = Unread(*sizes)
+    connection.connection_made(transport)
+
+    connection.pause_writing()
+    async with asyncio.timeout(WITHIN):
+        await transport.aborted.wait()
+
+    with pytest.raises(StopIteration):
+        transport.get_write_buffer_size()
+    connection.connection_lost(None)

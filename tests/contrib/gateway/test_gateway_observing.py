@@ -110,6 +110,22 @@ async def test_who_wants_less_in_the_head_has_less_in_the_body_too(simulator: Si
     assert "pointsman" not in json.loads(body)
 
 
+@pytest.mark.parametrize(("choice", "told"), [("full", True), ("id", False)])
+async def test_the_plain_api_names_the_deployment_where_heads_do(
+    simulator: Simulator, choice: str, told: bool
+) -> None:
+    upstream = await simulator.add("openai")
+    async with (
+        gateway_for(upstream, settings={"headers": choice}) as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+        asked = {"prompt": "Why?", "model": MODEL}
+        async with session.post(f"{gateway.url}/api/v1/ai/generate", json=asked) as answer:
+            data = (await answer.json())["data"]
+    assert data["deployment"].startswith(upstream.name) is told
+    assert bool(data["deployment"]) is told
+
+
 async def test_a_stream_says_where_it_comes_from(simulator: Simulator) -> None:
     upstream = await simulator.add("claude")
     async with gateway_for(upstream) as gateway:
@@ -133,9 +149,37 @@ async def test_a_request_is_one_line_of_json_without_what_was_asked(simulator: S
     assert first["deployment"].startswith(upstream.name)
     assert first["completion_tokens"] > 0
     assert first["ms"] >= first["ours_ms"] >= 0
-    assert second["status"] == 404
+    assert (second["status"], second["error"]) == (404, "no_route")
     assert "canary" not in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+async def test_a_line_says_why_a_request_was_refused_and_to_whom(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    stream = io.StringIO()
+    key = {"name": "ci", "key": "ci-0123456789abcdef", "models": [MODEL], "limits": {"requests": "3/min"}}
+    access = {"loopback": False, "keys": [key]}
+    known = {"authorization": "Bearer ci-0123456789abcdef"}
+    async with Router.from_config(configuration(upstream)) as router:
+        settings = GatewaySettings.model_validate({"listen": "127.0.0.1:0", "access": access})
+        async with Gateway(router, settings, log=RequestLog(stream)) as gateway:
+            await chat(gateway.url)
+            await chat(gateway.url, {**ASKED, "model": "another"}, **known)
+            await chat(gateway.url, {**ASKED, "messages": []}, **known)
+            await chat(gateway.url, **known)
+            await chat(gateway.url, **known)
+            await get(f"{gateway.url}/admin/v1/status", **known)
+            await get(f"{gateway.url}/v1/models", **known)
+    lines = map(json.loads, stream.getvalue().splitlines())
+    assert [(each["status"], each.get("caller"), each.get("error")) for each in lines] == [
+        (401, None, "missing_api_key"),
+        (403, "ci", "model_not_allowed"),
+        (400, "ci", "invalid_request"),
+        (200, "ci", None),
+        (429, "ci", "caller_rate_limited"),
+        (403, "ci", "not_an_operator"),
+        (200, "ci", None),
+    ]
 
 
 async def test_a_trace_goes_on_under_the_request(simulator: Simulator) -> None:

@@ -56,3 +56,4 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     assert f"silent for {app.BODY_IDLE:g} s" in text
     assert f"{bodies.DEPTH} levels deep" in text
     assert f"more than {bodies.LONGEST_ARRAY:,} values" in text
+    assert f"than {bodies.LONGEST_OBJECT:,} members or more than {bodies.CONTAINERS:,} of both" in text

@@ -223,6 +223,23 @@ async def test_a_second_signal_ends_at_once(simulator: Simulator, tmp_path: Path
         assert not is_whole(await stream)
 
 
+async def test_a_reload_that_comes_while_it_drains_opens_nothing(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="word " * 60, tokens_per_second=PACE))
+    file = configured(tmp_path / "pointsman.json", [upstream])
+    async with serving(file) as gateway:
+        stream = asyncio.create_task(streamed(gateway.url))
+        await upstream.arrived()
+        gateway.tell(signal.SIGTERM)
+        await gateway.said(b"draining")
+        file.write_text(file.read_text().replace('"listen": "127.0.0.1:0", ', '"listen": "[::1]:0", '))
+        gateway.tell(signal.SIGHUP)
+
+        assert await gateway.ended() == 0
+        assert is_whole(await stream)
+
+
 async def test_no_stream_is_cut_by_reloads_and_a_mistake_changes_nothing(
     simulator: Simulator, tmp_path: Path
 ) -> None:

@@ -57,6 +57,13 @@ async def test_a_stream_that_breaks_ends_with_an_error_in_its_wire(simulator: Si
         (b'{"a":' + b"[" * 70 + b"]" * 70 + b"}", "levels deep"),
         (b'{"a":' + b"[" * 9000 + b"]" * 9000 + b"}", "levels deep"),
         (b'{"a":[' + b"1," * 10_000 + b"1]}", "more than 10000 values"),
+        (b"{" + b",".join(b'"%d":1' % n for n in range(10_001)) + b"}", "more than 10000 members"),
+        (b'{"a":{' + b",".join(b'"%d":1' % n for n in range(10_001)) + b"}}", "more than 10000 members"),
+        (
+            b'{"a":[' + b",".join([b"[%s]" % (b"[]," * 9_999 + b"[]")] * 11) + b"]}",
+            "100000 arrays and objects",
+        ),
+        (b'{"a":"' + b"[" * 1_000_001 + b'"}', "1000000 brackets"),
         (b'{"a":"\\ud800"}', "no valid JSON"),
     ],
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -27,6 +30,22 @@ async def post(
         return await client.post(f"{served.url}{path}", json={**body, **members})
 
 
+@asynccontextmanager
+async def answering(body: dict[str, Any]) -> AsyncIterator[str]:
+    """The address of an upstream that always answers `body`."""
+    content = json.dumps(body).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        writer.write(head + b"content-length: %d\r\n\r\n" % len(content) + content)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
 async def test_the_same_wire_gets_the_body_as_it_was_written_but_for_the_model(simulator: Simulator) -> None:
     upstream = await simulator.add("openai", default=Reply(text="Hello"))
 
@@ -39,6 +58,40 @@ async def test_the_same_wire_gets_the_body_as_it_was_written_but_for_the_model(s
     assert (said["model"], said["service_tier"]) == (MODEL, "default")
     assert "pointsman" not in said
     assert "x-pointsman-ignored" not in answer.headers
+
+
+async def test_of_a_stream_that_is_relayed_nothing_is_called_ignored(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="Hello"))
+
+    answer = await post(upstream, stream=True)
+
+    assert upstream.requests[0].body["service_tier"] == "flex"
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert "x-pointsman-ignored" not in answer.headers
+
+
+async def test_a_guard_of_answers_lets_nothing_out_that_it_did_not_see() -> None:
+    said = [{"index": n, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            for n, text in enumerate(("Write to me", "Write to anna@example.com"))]  # fmt: skip
+    async with answering({"id": "c", "model": "m", "choices": said}) as url:
+        providers = {"o": {"type": "openai", "base_url": url, "api_key": "none"}}
+        models = {MODEL: {"deployments": ["o/m"]}}
+        async with gateway_for(providers=providers, models=models, guards=["redact"]) as served:
+            async with httpx.AsyncClient() as client:
+                answer = await client.post(f"{served.url}/v1/chat/completions", json={**ASKED, "n": 2})
+
+    assert answer.json()["choices"][0]["message"]["content"] == "Write to me"
+    assert "anna@" not in answer.text
+
+
+async def test_a_guard_of_requests_alone_leaves_answers_as_they_were_written(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="Hello"))
+    guards = [{"type": "redact", "answers": False}]
+
+    async with gateway_for(upstream, guards=guards) as served, httpx.AsyncClient() as client:
+        answer = await client.post(f"{served.url}/v1/chat/completions", json={**ASKED, "n": 2})
+
+    assert len(answer.json()["choices"]) == 2
 
 
 @pytest.mark.parametrize("wire", OTHERS)

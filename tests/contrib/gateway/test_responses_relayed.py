@@ -119,9 +119,14 @@ async def test_a_stream_that_breaks_is_no_answer(simulator: Simulator, fault: Fa
     upstream = await simulator.add("openai", default=Reply(text="a b c d", fault=fault))
 
     async with serving(upstream) as (client, _):
-        with pytest.raises(openai.APIError):
-            async for _ in await client.responses.create(model=MODEL, input="Hi", stream=True):
-                pass
+        events = [each async for each in await client.responses.create(model=MODEL, input="Hi", stream=True)]
+
+    first, *_, latest, failed = events
+    assert (first.type, failed.type) == ("response.created", "response.failed")
+    assert failed.response.id == first.response.id
+    assert failed.response.model == MODEL
+    assert (failed.response.status, failed.response.error.code) == ("failed", "stream_broken")
+    assert failed.sequence_number == latest.sequence_number + 1
 
 
 async def test_what_was_answered_so_is_kept_and_gone_on_from(simulator: Simulator, tmp_path: Path) -> None:

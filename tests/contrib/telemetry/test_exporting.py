@@ -15,7 +15,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from pointsman import ConfigError, Router, Unavailable
+from pointsman.clock import LoopClock
 from pointsman.testing import Scripted
+from pointsman_telemetry.metrics import Metrics
 
 CONFIG: dict[str, Any] = {
     "providers": {"a": {"type": "scripted"}, "b": {"type": "scripted"}},
@@ -169,3 +171,14 @@ def test_a_header_of_the_collector_is_shown_nowhere() -> None:
         Router.check(config, plugins=[Scripted()])
     assert "such as http://127.0.0.1:4318" in str(caught.value)
     assert "canary-4711" not in str(caught.value)
+
+
+async def test_a_store_that_is_away_is_a_metric() -> None:
+    limited = {"deployments": [{"provider": "a", "model": "x", "limits": {"requests": "600/min"}}]}
+    config = {"providers": {"a": {"type": "scripted"}}, "models": {"m": limited}}
+    away = {**config, "state": f"redis://127.0.0.1:{free_port()}"}
+    async with Router.from_config(away, plugins=[Scripted()]) as r:
+        metrics = Metrics(r, clock=LoopClock())
+        for _ in range(3):
+            assert (await r.chat("m", "hi")).text
+        assert b'pointsman_state_available{store="redis"} 0.0' in metrics.exposition()[0]

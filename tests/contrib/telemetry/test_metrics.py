@@ -10,13 +10,15 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from pointsman import Router, Unavailable
 from pointsman.clock import LoopClock
 from pointsman.testing import Scripted, ScriptedAnswer, run
-from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, SERIES_AT_MOST
+from pointsman_telemetry import instruments as table
+from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, SERIES_AT_MOST, Children
 from pointsman_telemetry.metrics import Metrics
 
 CONFIG: dict[str, Any] = {
@@ -239,3 +241,21 @@ def test_every_alert_says_what_to_do() -> None:
     groups = YAML(typ="safe").load((SHIPPED / "alerts.yaml").read_text("utf-8"))["groups"]
     for rule in groups[0]["rules"]:
         assert rule["annotations"].keys() == {"summary", "what_to_do"}
+
+
+def test_a_histogram_of_ours_counts_as_the_library_does() -> None:
+    registry, ours = CollectorRegistry(), Children(table.OVERHEAD)
+    theirs = Histogram(
+        table.OVERHEAD.name,
+        table.OVERHEAD.says,
+        ["surface"],
+        buckets=table.OVERHEAD_BUCKETS,
+        registry=registry,
+    )
+    for seconds in (0.0, *table.OVERHEAD_BUCKETS, 0.0003, 7.0):
+        ours["openai",].observe(seconds)
+        theirs.labels("openai").observe(seconds)
+
+    (family,) = registry.collect()
+
+    assert ours.family().samples == [each for each in family.samples if not each.name.endswith("_created")]

@@ -205,7 +205,7 @@ def changed(whole: Any, **members: Any) -> Any:
 def at(**wrong: Any) -> Any:
     """A provider with an endpoint that is wrong in one member."""
     endpoint = Endpoint(**{"base_url": "http://127.0.0.1:1", **wrong})
-    return changed(Provider(type("C", (), {"name": "a"})()), name="a", endpoint=endpoint)  # type: ignore[arg-type]
+    return changed(Provider(type("C", (), {"name": "a", "auth": ""})()), name="a", endpoint=endpoint)  # type: ignore[arg-type]
 
 
 async def coroutine(*_: Any) -> None: ...
@@ -244,11 +244,11 @@ async def generator(*_: Any) -> Any:
         ("auth", changed(Fixed(None), refresh=lambda self, when: None), r"write refresh\(self\)"),
         ("audit", lambda _event: None, r"which has no method close\(\)"),
         ("transport", changed(httpx.MockTransport(lambda _: httpx.Response(200)), aclose=None), r"aclose\(\)"),
-        ("provider", changed(Provider(type("C", (), {"name": "a"})()), stream=generator), "is a generator"),  # type: ignore[arg-type]
-        ("provider", changed(Provider(type("C", (), {"name": "a"})())), "which has no `name`: call super"),  # type: ignore[arg-type]
-        ("provider", changed(Provider(type("C", (), {"name": "a"})()), name="a", endpoint="http://x"), "whose `endpoint` is a str"),  # type: ignore[arg-type]
-        ("provider", changed(Provider(type("C", (), {"name": "a"})()), name="a", wires="openai.chat"), "whose `wires` are no sequence of names"),  # type: ignore[arg-type]
-        ("provider", changed(Provider(type("C", (), {"name": "a"})()), name="a", wires=None), "whose `wires` are no sequence of names"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a", "auth": ""})()), stream=generator), "is a generator"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a", "auth": ""})())), "which has no `name`: call super"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a", "auth": ""})()), name="a", endpoint="http://x"), "whose `endpoint` is a str"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a", "auth": ""})()), name="a", wires="openai.chat"), "whose `wires` are no sequence of names"),  # type: ignore[arg-type]
+        ("provider", changed(Provider(type("C", (), {"name": "a", "auth": ""})()), name="a", wires=None), "whose `wires` are no sequence of names"),  # type: ignore[arg-type]
         ("provider", at(base_url=None), "whose `endpoint.base_url` is a NoneType; expected text"),
         ("provider", at(headers="x-a: b"), "whose `endpoint.headers` is a str; expected a mapping of text"),
         ("provider", at(headers={"x-a": 1}), "whose `endpoint.headers` has a int for 'x-a'; expected text"),

@@ -12,7 +12,7 @@ from routers import config, router
 
 from pointsman import ConfigError, DeadlineExceeded, InvalidRequest, NoDeploymentAvailable, Router, RuleNotMet
 from pointsman.errors import MidStreamError, Unavailable
-from pointsman.requests.call_options import split_options
+from pointsman.requests.call_options import CallOptions, split_options
 from pointsman.requests.requirements import as_rule, merged, unmet
 from pointsman.testing import Scripted, ScriptedAnswer, run
 
@@ -141,9 +141,20 @@ def test_a_call_has_its_own_deadline_and_its_own_patience() -> None:
         ({"caller": 7}, "caller is 7; expected text"),
         ({"require": "local"}, "require must be a mapping"),
         ({"require": {"region": []}}, "require.region allows no value at all"),
+        ({"call_options": {"timeout": 3}}, "call_options is a dict; expected a CallOptions"),
+        ({"call_options": CallOptions(), "timeout": 3}, "takes no further ones: timeout"),
     ],
 )
 def test_options_that_cannot_be_right_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         split_options(options)
     assert said in caught.value.message
+
+
+def test_complete_options_are_taken_as_they_are() -> None:
+    complete = CallOptions(timeout=3.0, caller="ann")
+
+    options, rest = split_options({"call_options": complete, "temperature": 0.5})
+
+    assert options is complete
+    assert rest == {"temperature": 0.5}

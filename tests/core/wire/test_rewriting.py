@@ -69,6 +69,18 @@ def test_only_what_differs_is_written_anew(body: Any, before: Any, after: Any, e
     assert changed(body, before, after) == expected
 
 
+def test_what_we_have_in_another_kind_is_written_anew_as_a_whole() -> None:
+    document = {"type": "document", "source": {"type": "text", "data": "a@b.example"}}
+    body = {"content": [document, {"type": "text", "text": "Hi", "novelty": 1}]}
+    rest = {"type": "text", "text": "Hi"}
+    before = {"content": [{"type": "text", "text": "a@b.example"}, rest]}
+    after = {"content": [{"type": "text", "text": "[email]"}, rest]}
+
+    assert changed(body, before, after) == {
+        "content": [{"type": "text", "text": "[email]"}, {"type": "text", "text": "Hi", "novelty": 1}]
+    }
+
+
 def test_what_stays_is_byte_for_byte_the_same() -> None:
     members = rewriting.members(
         b'{"n": 1.50, "e": 1E3, "u": "\\u00e9", "a" : [ 1 ,2 ], "big": 123456789012345678901234567890}'

@@ -59,6 +59,9 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        if others := _offered():
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(others)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -67,6 +70,14 @@ class LazyGroup(click.Group):
         if name in COMMANDS or name.startswith("-"):
             return super().resolve_command(ctx, args)
         return name, _of_a_plugin(name, ctx), args[1:]
+
+
+def _offered() -> list[tuple[str, str]]:
+    """The commands of installed plugins, each with whose it is: what one knows without importing them."""
+    from importlib.metadata import entry_points
+
+    found = {each.name: each.dist.name for each in entry_points(group="pointsman.commands") if each.dist}
+    return [(name, f"From {found[name]}.") for name in sorted(found.keys() - COMMANDS)]
 
 
 def _of_a_plugin(name: str, ctx: click.Context) -> click.Command:
@@ -110,7 +121,7 @@ def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Begin with: pointsman demo. Installed plugins may offer more commands; see: pointsman plugins",
+    epilog="Begin with: pointsman demo",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."

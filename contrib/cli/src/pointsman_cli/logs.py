@@ -49,13 +49,14 @@ class _OnStderr(logging.Handler):
         self._asked = asked
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._asked.json and not self._asked.verbose and record.levelno < logging.ERROR:
+        asked = self._asked
+        if asked.json and not (asked.verbose or asked.log_as_json) and record.levelno < logging.ERROR:
             return  # programs that did not ask for a log expect the error of the command, and no more
         try:
-            if self._asked.json:
+            if asked.json or asked.log_as_json:
                 say_json({"log": record.levelname.lower(), "message": record.getMessage()})
             else:
-                self._asked.asides.tell(self._line(record))
+                asked.asides.tell(self._line(record))
         except Exception:  # as every handler does: a log line never ends what is logged
             self.handleError(record)
 

@@ -21,6 +21,7 @@ class Asked:
         config: the configuration file that was named, None when none was.
         json: data on stdout and errors on stderr as JSON.
         verbose: how much is logged on stderr: 0 warnings, 1 failed attempts and failover, 2 everything.
+        log_as_json: warnings are logged as JSON, too; of a command that runs for long, and whose log is JSON.
         terminated: SIGTERM came, and the command ends because of that.
         asides: what is said on stderr while an answer is printed.
     """
@@ -28,6 +29,7 @@ class Asked:
     config: str | None = None
     json: bool = False
     verbose: int = 0
+    log_as_json: bool = False
     terminated: bool = False
     asides: Asides = field(default_factory=Asides)
 

@@ -17,10 +17,14 @@ class Account(Struct, eq=False):
         began: the instant at which it came.
         pool: the public name whose deployment is at work; another than was asked for after a fallback.
         attempts: how many have begun.
-        busy: seconds in which attempts ran that are over.
+        busy: seconds in which attempts ran that are over, and of the pauses between them.
         since: the instant at which the one that runs began; None while none does.
+        idle: the instant at which the latest one ended.
         queued: seconds that it waited in line; None when it did not.
-        ended: how it ended; None before that.
+        ended: how it ended; None before that, and for what no model was asked.
+        surface: whose shape its answer has; "" before that is known.
+        caller: the name of who asks; "" for nobody that is known.
+        refused: the code of why it was not answered.
     """
 
     began: float
@@ -29,9 +33,13 @@ class Account(Struct, eq=False):
     attempts: int = 0
     busy: float = 0.0
     since: float | None = None
+    idle: float | None = None
     waits: float | None = None
     queued: float | None = None
     ended: RequestEnded | None = None
+    surface: str = ""
+    caller: str = ""
+    refused: str = ""
 
     @property
     def usage(self) -> Usage | None:
@@ -39,7 +47,7 @@ class Account(Struct, eq=False):
         return None if self.ended is None else self.ended.usage
 
     def ours(self, seconds: float, now: float) -> float:
-        """Of the `seconds` that it has taken, those in which no attempt ran and nobody waited in line."""
+        """Of the `seconds` that it has taken, those without attempts, pauses and waiting in line."""
         running = 0.0 if self.since is None else now - self.since
         return max(0.0, seconds - self.busy - running - (self.queued or 0.0))
 
@@ -92,6 +100,9 @@ class Accounts:
         account.since = now = self._now()
         account.pool, account.deployment = event.model, event.deployment
         account.attempts = max(account.attempts, event.number)
+        if account.idle is not None:
+            account.busy += (now if account.waits is None else account.waits) - account.idle
+            account.idle = None
         if account.waits is not None:
             account.queued = (account.queued or 0.0) + now - account.waits
             account.waits = None
@@ -100,7 +111,7 @@ class Accounts:
         account = self._open.get(event.request_id)
         if account is not None and not event.hedge:  # two at once are one time
             account.busy += event.seconds
-            account.since = None
+            account.since, account.idle = None, self._now()
 
     def _ended(self, event: RequestEnded) -> None:
         account = self._open.get(event.request_id)

@@ -50,7 +50,7 @@ def parse_address(value: object) -> Address:
         return Address(path=Path(path))
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError(f"expected an address with a port, such as {_EXAMPLE}")
+        raise ValueError("expected an address with a port behind it, such as ':4000'")
     return Address(_host(host), int(port))
 
 

@@ -41,7 +41,10 @@ class Denied(Exception):
     Attributes:
         problem: why, for the surface to say.
         fields: those of the answer's head beside the usual ones.
+        caller: the name of who may not; "" for nobody that is known.
     """
+
+    caller = ""
 
     def __init__(self, problem: ProblemDetails, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(problem.message)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pointsman._internal.timeouts import TimerHeap
 from pointsman.plugin import (
     CallError,
     FaultDomain,
@@ -23,6 +25,7 @@ from pointsman.plugin import (
     WholeReply,
 )
 from pointsman_gateway.access.origins import has_body, is_foreign
+from pointsman_gateway.accounts import Account
 from pointsman_gateway.admission import Access, Denied, Head
 from pointsman_gateway.answers import answer_fields, refusal
 from pointsman_gateway.bodies import (
@@ -31,8 +34,8 @@ from pointsman_gateway.bodies import (
     BodyTooLarge,
     BodyWrong,
     Receive,
-    check_object,
     read_body,
+    read_object,
 )
 from pointsman_gateway.caller_watch import CallerWatch
 from pointsman_gateway.cors import cors_fields, is_preflight, preflight
@@ -52,6 +55,8 @@ log = logging.getLogger("pointsman.gateway")
 
 ABORT = "pointsman.abort"
 """The extension of a server of ours that ends a connection at once."""
+ON_GONE = "pointsman.on_gone"
+"""Another one, which tells that a connection was lost: an `OnGone`."""
 _NO_WEBSOCKET = WholeReply(
     426,
     b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
@@ -72,6 +77,7 @@ class Serving(Struct, frozen=True, eq=False):
         origins: of web pages that may ask.
         tickets: with which browsers open WebSockets.
         write_within: seconds in which a caller has to make room for an event of a stream.
+        health: what is told of it here; None where it has a listener of its own.
     """
 
     table: Table
@@ -83,6 +89,7 @@ class Serving(Struct, frozen=True, eq=False):
     origins: frozenset[str] = frozenset()
     tickets: SocketTickets | None = None
     write_within: float = WRITE_WITHIN
+    health: Health | None = None
 
 
 class Exchange:
@@ -91,13 +98,14 @@ class Exchange:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, head: Head, id: str, serving: Serving
     ) -> None:
-        self._scope = scope
+        self._extensions: Mapping[str, Any] = scope.get("extensions", {})
         self.receive = receive
         self.send = send
         self.head = head
         self.id = id
         self.serving = serving
         self.status = 0
+        self.account = Account(0.0)
 
     def fields(self, reply: WholeReply | StreamReply) -> list[tuple[bytes, bytes]]:
         """Those of the head of `reply`, with which the answer begins."""
@@ -111,9 +119,13 @@ class Exchange:
         """Answer with `reply`."""
         await send_whole(self.send, reply, self.fields(reply), bare=self.head.method == "HEAD")
 
+    def watch(self) -> CallerWatch:
+        """What sees to it that nobody answers a caller who has gone away."""
+        return CallerWatch(self.receive, self._extensions.get(ON_GONE))
+
     def abort(self) -> None:
         """End the connection although not all is written, for nobody reads it."""
-        abort = self._scope.get("extensions", {}).get(ABORT)
+        abort = self._extensions.get(ABORT)
         if abort is not None:
             abort()
 
@@ -124,7 +136,6 @@ class App:
     Args:
         request_id: makes an id.
         observer: what is told of its requests.
-        health: what is told of it here; None where it has a listener of its own.
         listener: as of `Head.scope`.
 
     Attributes:
@@ -138,16 +149,15 @@ class App:
         *,
         request_id: Callable[[], str],
         observer: Observer,
-        health: Health | None = None,
         listener: str = "",
     ) -> None:
         self.serving = serving
         self.draining = False
         self._request_id = request_id
         self._observer = observer
-        self._health = health
         self._listener = listener
         self._lasting: set[Callable[[], object]] = set()
+        self._alarms = TimerHeap()
 
     def drain(self) -> None:
         """Take nothing further, and end the streams that would never end by themselves."""
@@ -169,10 +179,13 @@ class App:
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
         serving = self.serving
         head = head_of(scope, trusted=serving.trusted, listener=self._listener)
-        return Exchange(scope, receive, send, head, own_id(head.headers) or self._request_id(), serving)
+        id = own_id(head.headers)
+        if not id or self._observer.of(id) is not None:  # what is known of one that runs is not for another
+            id = self._request_id()
+        return Exchange(scope, receive, send, head, id, serving)
 
     async def _observed(self, exchange: Exchange) -> None:
-        account = self._observer.begin(exchange.id)
+        account = exchange.account = self._observer.begin(exchange.id)
         try:
             await self._http(exchange)
         finally:
@@ -188,13 +201,15 @@ class App:
         if found is None:
             await exchange.write(aside or WholeReply(404))
             return
-        surface = found.mounted.surface
+        surface, exchange.account.surface = found.mounted.surface, found.mounted.name
         try:
             route = self._route(head, found)
             asked = await self._asked(exchange, found, route)
         except BodyGone:
             return
         except Denied as denied:
+            exchange.account.refused = denied.problem.code
+            exchange.account.caller = exchange.account.caller or denied.caller
             # What is left of its body is not read: the connection goes with it.
             close = {"connection": "close"} if has_body(head.headers) else {}
             await exchange.write(refusal(surface, denied.problem, exchange.id, {**close, **denied.fields}))
@@ -210,7 +225,8 @@ class App:
             return preflight(head.headers, exchange.serving.origins)
         if head.headers.get("upgrade", "").lower() == "websocket":
             return _NO_WEBSOCKET  # one that is spoken here never comes this way
-        return None if self._health is None else self._health.reply(head.method, head.path)
+        health = exchange.serving.health
+        return None if health is None else health.reply(head.method, head.path)
 
     def _route(self, head: Head, found: Found) -> Route:
         """The route that is asked for. Raises Denied."""
@@ -228,9 +244,9 @@ class App:
         """The request, once it is complete. Raises Denied, BodyGone."""
         head = exchange.head
         caller = await exchange.serving.access.admit(head, route)
+        exchange.account.caller = caller.name
         body = await self._body(exchange) if has_body(head.headers) else b""
-        if route.json and head.method not in ("GET", "HEAD"):
-            _check(body)
+        document = _object_in(body) if route.json and head.method not in ("GET", "HEAD") else None
         return SurfaceRequest(
             head.method,
             found.path,
@@ -241,6 +257,7 @@ class App:
             caller,
             exchange.id,
             head.secure,
+            document,
         )
 
     async def _body(self, exchange: Exchange) -> bytes:
@@ -249,7 +266,7 @@ class App:
         try:
             if declared.isdigit() and int(declared) > limit:
                 raise BodyTooLarge
-            return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE)
+            return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE, alarms=self._alarms)
         except BodyTooLarge:
             message = f"caller: the body is larger than {limit} bytes"
             raise _denied("too_large", message, "body_too_large") from None
@@ -261,8 +278,8 @@ class App:
     async def _answer(
         self, asked: SurfaceRequest, surface: Surface, route: Route, exchange: Exchange
     ) -> None:
-        with CallerWatch(exchange.receive) as watch:
-            reply = await self._reply(asked, surface, route)
+        with exchange.watch() as watch:
+            reply = await self._reply(asked, surface, route, exchange.account)
             if isinstance(reply, WholeReply):
                 watch.over()
                 await exchange.write(reply)
@@ -285,19 +302,22 @@ class App:
         elif watch.why == "ending":
             await exchange.send({"type": "http.response.body", "body": b""})
 
-    async def _reply(self, asked: SurfaceRequest, surface: Surface, route: Route) -> WholeReply | StreamReply:
+    async def _reply(
+        self, asked: SurfaceRequest, surface: Surface, route: Route, account: Account
+    ) -> WholeReply | StreamReply:
+        fields: Mapping[str, str] = {}
         try:
             return await route.handler(asked)
         except Denied as denied:
-            return refusal(surface, denied.problem, asked.request_id, denied.fields)
+            problem, fields = denied.problem, denied.fields
         except CallError as error:
             problem = problem_of(error, asked.request_id, to_operator=route.operator)
-            return refusal(surface, problem, asked.request_id)
         except Exception:
             log.exception("request %s failed in its surface", asked.request_id)
             message = "gateway: this is a mistake of ours; the log has it by the id of the request"
             problem = ProblemDetails("internal", message, code="internal", domain="gateway")
-            return refusal(surface, problem, asked.request_id)
+        account.refused = problem.code
+        return refusal(surface, problem, asked.request_id, fields)
 
     def _ended_by_drain(self, end: Callable[[], object]) -> Callable[[], None]:
         """Have `end` called when nothing is to be served any more; returns what takes that back."""
@@ -355,9 +375,9 @@ def _as_route(method: str, socket: SocketRoute) -> Route:
     return Route(method, socket.path, _nothing, socket.operator, socket.public, False)
 
 
-def _check(body: bytes) -> None:
+def _object_in(body: bytes) -> dict[str, Any]:
     try:
-        check_object(body)
+        return read_object(body)
     except BodyWrong as wrong:
         raise _denied("invalid", f"caller: the body {wrong}", "invalid_request") from None
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
 from msgspec import Raw
+
+from pointsman._internal.timeouts import TimeLimit, TimerHeap
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 DEPTH = 64
 """Arrays and objects within one another, at most."""
 LONGEST_ARRAY = 10_000
-_CONTAINERS = 1_000_000
-"""Arrays and objects of one body; to look at more would keep everybody else waiting."""
+LONGEST_OBJECT = 10_000
+"""Members; to look at more would keep everybody else waiting."""
+CONTAINERS = 100_000
+"""Arrays and objects of one body."""
+_BRACKETS = 10 * CONTAINERS
+"""What can open one, in texts too: to find out which of so many do takes too long."""
 
 
 class BodyGone(Exception):
@@ -35,22 +41,21 @@ class BodyWrong(Exception):
     """The body is no sound JSON object; the message says what is wrong with it."""
 
 
-async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
+async def read_body(receive: Receive, *, limit: int, idle: float, alarms: TimerHeap) -> bytes:
     """The whole body.
 
     Args:
         limit: bytes, at most.
         idle: seconds that may pass without any of it.
+        alarms: what rings then.
 
     Raises: BodyGone, BodyTooLarge, BodySilent.
     """
     pieces, size = [], 0
+    loop = asyncio.get_running_loop()
     while True:
-        try:
-            async with asyncio.timeout(idle):
-                message = await receive()
-        except TimeoutError:
-            raise BodySilent from None
+        with TimeLimit(loop.time() + idle, BodySilent, alarms):
+            message = await receive()
         if message["type"] == "http.disconnect":
             raise BodyGone
         piece = message.get("body", b"")
@@ -62,28 +67,36 @@ async def read_body(receive: Receive, *, limit: int, idle: float) -> bytes:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-_decode = msgspec.json.Decoder().decode
+_TOO_WIDE = f"has an object of more than {LONGEST_OBJECT} members"
+_TOO_MANY = f"has more than {CONTAINERS} arrays and objects"
+_decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
 _KEY = re.compile(rb'[\s{,]*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 
 
-def check_object(body: bytes) -> None:
-    """Raises BodyWrong unless `body` is a JSON object that everybody reads the same way.
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`. Raises BodyWrong unless it is one that everybody reads the same way.
 
     A member that stands there twice would be read one way here and another way elsewhere. What is nested
     too deeply is for nobody to read, and neither is half a character.
     """
     try:
-        value, members = _decode(body), _members(body)
+        value: dict[str, Any] = _decode(body)
+        members = _members(body)
     except RecursionError:
         raise BodyWrong(f"is nested more than {DEPTH} levels deep") from None
     except msgspec.ValidationError as error:
         raise BodyWrong(_what_is_wrong(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BodyWrong(f"is no valid JSON: {error}") from None
-    _check_repeated(body, members)
+    if len(members) > LONGEST_OBJECT:
+        raise BodyWrong(_TOO_WIDE)
+    if _encode(members) != body:  # else it stands there as it would be written, so nothing twice
+        _check_repeated(body, members)
     if body.count(b"[") + body.count(b"{") > DEPTH or len(body) > LONGEST_ARRAY:
         _check_nesting(body, value)
+    return value
 
 
 def _what_is_wrong(error: msgspec.ValidationError) -> str:
@@ -113,19 +126,25 @@ def _shown(name: str) -> str:
 
 
 def _check_nesting(body: bytes, value: Any) -> None:
-    if body.count(b"[") + body.count(b"{") > _CONTAINERS:
-        raise BodyWrong(f"has more than {_CONTAINERS} arrays and objects")
-    level, depth = [value], 0
+    if body.count(b"[") + body.count(b"{") > _BRACKETS:
+        raise BodyWrong(f"has more than {_BRACKETS} brackets")
+    level, depth, count = [value], 0, 0
     while level:
         depth += 1
+        count += len(level)
+        if count > CONTAINERS:
+            raise BodyWrong(_TOO_MANY)
         if depth > DEPTH:
             raise BodyWrong(f"is nested more than {DEPTH} levels deep")
-        below: list[Any] = []
-        for each in level:
-            if isinstance(each, list):
-                if len(each) > LONGEST_ARRAY:
-                    raise BodyWrong(f"has an array of more than {LONGEST_ARRAY} values")
-                below += [one for one in each if isinstance(one, list | dict)]
-            elif isinstance(each, dict):
-                below += [one for one in each.values() if isinstance(one, list | dict)]
-        level = below
+        level = [one for each in level for one in _inside(each) if isinstance(one, list | dict)]
+
+
+def _inside(container: list[Any] | dict[str, Any]) -> Iterable[Any]:
+    """The values of an array or object. Raises BodyWrong for too many."""
+    if isinstance(container, list):
+        if len(container) > LONGEST_ARRAY:
+            raise BodyWrong(f"has an array of more than {LONGEST_ARRAY} values")
+        return container
+    if len(container) > LONGEST_OBJECT:
+        raise BodyWrong(_TOO_WIDE)
+    return container.values()

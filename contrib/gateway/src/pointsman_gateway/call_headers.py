@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
 from pointsman._internal.suggest import did_you_mean
 from pointsman.plugin import InvalidRequest
 from pointsman.units import parse_duration
@@ -23,6 +20,8 @@ _LONGEST_KEY = 256
 def call_options(headers: Mapping[str, str]) -> dict[str, Any]:
     """The options of `Router.chat` that `headers` ask for. Raises InvalidRequest naming the header."""
     said: dict[str, Any] = {}
+    if PREFIX not in "\n".join(headers):  # as nearly always
+        return said
     for name, value in headers.items():
         if not name.startswith(PREFIX):
             continue
@@ -59,34 +58,32 @@ def _pairs(value: str, name: str) -> dict[str, Any]:
     return pairs
 
 
-class _Keys(Struct):
-    conversation: Any = None
-    previous_response_id: Any = None
-    prompt_cache_key: Any = None
-    metadata: Any = None
+_SIGNS = frozenset(
+    ("x-claude-code-session-id", "session-id", "thread-id", "x-session-affinity", "x-openwebui-chat-id")
+)
+_MEMBERS = frozenset(("conversation", "previous_response_id", "prompt_cache_key", "metadata"))
 
 
-_keys = msgspec.json.Decoder(_Keys).decode
+def affinity_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
+    """The conversation of a request, by the first of the signs that clients give; "" where there is none.
 
-
-def affinity_of(headers: Mapping[str, str], body: bytes) -> str:
-    """The conversation of a request, by the first of the signs that clients give; "" where there is none."""
+    Args:
+        body: the object in it; an empty one for a body that holds none.
+    """
     said = headers.get("x-pointsman-affinity")
     if said:
         return _short(said)
-    try:
-        keys = _keys(body)
-    except (msgspec.DecodeError, RecursionError):
-        keys = _Keys()
-    conversation, metadata = keys.conversation, keys.metadata
+    if _SIGNS.isdisjoint(headers) and _MEMBERS.isdisjoint(body):  # as of programs that hold no conversation
+        return ""
+    conversation, metadata = body.get("conversation"), body.get("metadata")
     for each in (
         conversation.get("id") if isinstance(conversation, dict) else conversation,
-        keys.previous_response_id,
+        body.get("previous_response_id"),
         headers.get("x-claude-code-session-id"),
         headers.get("session-id"),
         headers.get("thread-id"),
         headers.get("x-session-affinity"),
-        keys.prompt_cache_key,
+        body.get("prompt_cache_key"),
         headers.get("x-openwebui-chat-id"),
         metadata.get("user_id") if isinstance(metadata, dict) else None,
     ):

@@ -18,6 +18,7 @@ from pointsman.plugin import (
     Done,
     EmbedRequest,
     EmbedResponse,
+    EndsRelayed,
     GenerateRequest,
     Original,
     ProblemDetails,
@@ -31,6 +32,7 @@ from pointsman.plugin import (
     WholeReply,
     Writer,
 )
+from pointsman.requests.call_options import CallOptions, split_options
 from pointsman_gateway.admission import Denied
 from pointsman_gateway.answers import refusal
 from pointsman_gateway.call_headers import affinity_of, call_options
@@ -76,11 +78,11 @@ class RoutedCalls:
         """As `Calls.answer`."""
         request = understood.request
         if not asked.caller.may_use(request.model):
-            return refusal(self.surface, _not_for(asked.caller, request.model), asked.request_id)
+            return self._refusal(_not_for(asked.caller, request.model), asked)
         try:
             self._meter(asked)
         except Denied as denied:
-            return refusal(self.surface, denied.problem, asked.request_id)
+            return self._refusal(denied.problem, asked)
         with self._begin(asked, request) as running:
             try:
                 options = self._options(asked, understood)
@@ -88,38 +90,44 @@ class RoutedCalls:
                     return await self._streamed(asked, understood, options)
                 return await self._whole(asked, understood, options)
             except CallError as error:
-                return refusal(self.surface, problem_of(error, asked.request_id), asked.request_id)
+                return self._refusal(problem_of(error, asked.request_id), asked)
             except asyncio.CancelledError:
                 if not running.was_ended():
                     raise
-                return refusal(self.surface, ENDED, asked.request_id)
+                return self._refusal(ENDED, asked)
+
+    def _refusal(self, problem: ProblemDetails, asked: SurfaceRequest) -> WholeReply:
+        if (account := self._observer.of(asked.request_id)) is not None:
+            account.refused = problem.code
+        return refusal(self.surface, problem, asked.request_id)
 
     def _begin(self, asked: SurfaceRequest, request: Request) -> Running:
         return self._running.begin(asked.request_id, model=request.model, caller=asked.caller)
 
-    def _options(self, asked: SurfaceRequest, understood: Understood) -> dict[str, Any]:
-        options = call_options(asked.headers)
+    def _options(self, asked: SurfaceRequest, understood: Understood) -> CallOptions:
         caller = asked.caller
-        options["caller"] = caller.name
-        options["request_id"] = asked.request_id
-        options["affinity"] = affinity_of(asked.headers, asked.body)
-        tags = {**options.get("tags", {}), **caller.labels, "surface": self._name}
+        tags = {**caller.labels, "surface": self._name}
         if traceparent := asked.headers.get("traceparent", ""):
             tags["traceparent"] = traceparent[:_LONGEST_TRACEPARENT]
-        options["tags"] = tags
-        if understood.wire:
-            options["original"] = _original(asked, understood)
-        return options
+        options = CallOptions(
+            caller=caller.name,
+            request_id=asked.request_id,
+            tags=tags,
+            affinity=affinity_of(asked.headers, asked.document or {}),
+            original=_original(asked, understood) if understood.wire else None,
+        )
+        said = call_options(asked.headers)
+        return _with(options, said) if said else options
 
-    async def _whole(
-        self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
-    ) -> WholeReply:
+    async def _whole(self, asked: SurfaceRequest, understood: Understood, options: CallOptions) -> WholeReply:
         answer = await self._asked(understood.request, options)
         fields = self._about(asked, understood, relayed=bool(answer.relayed))
         body = answer.relayed
         if not body:
             # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
-            body = self._with_origin(understood.writer.whole(replace(answer, deployment="")), fields)
+            named = self._observer.full and getattr(understood.writer, "names_deployment", False)
+            written = understood.writer.whole(answer if named else replace(answer, deployment=""))
+            body = self._with_origin(written, fields)
         return WholeReply(200, body, understood.writer.content_type, fields)
 
     def _about(
@@ -144,20 +152,20 @@ class RoutedCalls:
             said["cost"] = float(fields["x-pointsman-cost-usd"])
         return b'%s,"pointsman":%s}' % (body[:-1], msgspec.json.encode(said))
 
-    async def _asked(self, request: Request, options: Mapping[str, Any]) -> ChatResponse | EmbedResponse:
+    async def _asked(self, request: Request, options: CallOptions) -> ChatResponse | EmbedResponse:
         router = self._router
         match request:
             case ChatRequest():
-                return await router.chat(request, **options)
+                return await router.chat(request, call_options=options)
             case GenerateRequest():
-                return await router.generate(request, **options)
+                return await router.generate(request, call_options=options)
             case EmbedRequest():
-                return await router.embed(request, **options)
+                return await router.embed(request, call_options=options)
 
     async def _streamed(
-        self, asked: SurfaceRequest, understood: Understood, options: Mapping[str, Any]
+        self, asked: SurfaceRequest, understood: Understood, options: CallOptions
     ) -> StreamReply:
-        stream = self._router.stream(cast("ChatRequest", understood.request), **options)
+        stream = self._router.stream(cast("ChatRequest", understood.request), call_options=options)
         try:
             await stream.__aenter__()  # until the first content, or the error
         except BaseException:
@@ -167,7 +175,7 @@ class RoutedCalls:
         return StreamReply(
             Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
             writer.stream_type,
-            fields=self._about(asked, understood),
+            fields=self._about(asked, understood, relayed=stream.relayed),
             heartbeat=writer.heartbeat(),
         )
 
@@ -185,6 +193,8 @@ class Pieces(AsyncIterator[bytes]):
         self._writer = writer
         self._running = running
         self._relayed = False
+        self._first = self._latest = b""
+        """What was sent on of an answer that is relayed."""
         self._over = False
 
     async def __anext__(self) -> bytes:
@@ -193,13 +203,13 @@ class Pieces(AsyncIterator[bytes]):
                 events = await self._stream.batch()
             except CallError as error:
                 self._over = True
-                return self._writer.failure(problem_of(error, self._running.id))
+                return self._failure(problem_of(error, self._running.id))
             except asyncio.CancelledError:
                 if not self._running.was_ended():
                     raise
                 self._over = True
                 await self._stream.aclose()
-                return self._writer.failure(replace(ENDED, request_id=self._running.id))
+                return self._failure(replace(ENDED, request_id=self._running.id))
             if not events:
                 break
             written = self._written(events)
@@ -213,13 +223,30 @@ class Pieces(AsyncIterator[bytes]):
             self._relayed = any(isinstance(each, Relayed) for each in events)
             if not self._relayed:
                 return self._writer.events(events if self._with_origin else _without_origin(events))
-        return b"".join([each.data for each in events if isinstance(each, Relayed)])
+        frames = b"".join([each.data for each in events if isinstance(each, Relayed)])
+        if frames:
+            self._first, self._latest = self._first or frames, frames
+        return frames
+
+    def _failure(self, problem: ProblemDetails) -> bytes:
+        """What ends the stream, in place of its end."""
+        writer = self._writer
+        if self._first and isinstance(writer, EndsRelayed):
+            return writer.failure_after(self._first, self._latest, problem)
+        return writer.failure(problem)
 
     async def aclose(self) -> None:
         """End the call, wherever it is."""
         self._over = True
         with self._running:
             await self._stream.aclose()
+
+
+def _with(options: CallOptions, said: Mapping[str, Any]) -> CallOptions:
+    """`options` with what the caller says of them, which is checked. Raises InvalidRequest."""
+    affinity, tags = options.affinity, {**said.get("tags", {}), **options.tags}
+    checked, _ = split_options({**said, "affinity": affinity, "tags": tags})
+    return replace(checked, caller=options.caller, request_id=options.request_id, original=options.original)
 
 
 def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
@@ -246,7 +273,7 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         asked.body,
         understood.request,
         headers,
-        urlencode(asked.query),
+        urlencode(asked.query) if asked.query else "",
         understood.needs_wire,
         understood.opaque,
     )

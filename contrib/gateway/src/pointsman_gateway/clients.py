@@ -214,11 +214,14 @@ CLIENTS: Mapping[str, Client] = {
         "from pydantic_ai.models.openai import OpenAIChatModel\n"
         "from pydantic_ai.providers.openai import OpenAIProvider\n"
         "\n"
-        'provider = OpenAIProvider(base_url="{url}/v1", api_key=os.environ.get("{key}", "none"))\n'
+        'key = os.environ.get("{key}", "none")\n'
+        'provider = OpenAIProvider(base_url="{url}/v1", api_key=key)\n'
         'agent = Agent(OpenAIChatModel("{model}", provider=provider))\n',
         "openai",
     ),
 }
+WITHOUT_KEY = frozenset(("vscode", "zed", "jetbrains"))
+"""Those that send none: they are pointed at the listener that takes none, where there is one."""
 """By the name that the command takes."""
 
 
@@ -239,7 +242,7 @@ _HEAD = f"""\
 on the same machine.
 
     eval "$(pointsman env openai)"
-    pointsman env codex > ~/.codex/config.toml
+    pointsman env codex        # goes into ~/.codex/config.toml
 
 Those marked *tested* are run against the gateway by this project; the others are written by their
 documentation.

@@ -10,6 +10,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from pointsman.build.loading import plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.plugin import ConfigError
@@ -39,6 +41,15 @@ log = logging.getLogger("pointsman.gateway")
 
 _LOOK_EVERY = 5.0
 """Seconds between looks at the files of a certificate."""
+
+
+class _Change(Struct, frozen=True, eq=False):
+    """What a configuration comes to, made before anything goes by it."""
+
+    settings: GatewaySettings
+    rules: Built
+    mounts: Mounts
+    certificate: Certificate | None
 
 
 class Gateway:
@@ -104,16 +115,28 @@ class Gateway:
         self._write_within = write_within
         self._mounts: Mounts | None = None
         self._certificate: Certificate | None = None
-        self._use(settings, router.config, self._rules)
+        self._use(self._change_to(settings, router.config, self._rules))
 
-    def _use(self, settings: GatewaySettings, config: Config, rules: Built) -> None:
-        """Answer new requests by `settings`. Raises ConfigError; then all stays as it was."""
-        directory = directory_of(config)
+    def _change_to(self, settings: GatewaySettings, config: Config, rules: Built) -> _Change:
+        """All that may be wrong about `settings` comes up here. Raises ConfigError."""
         plugins = plugins_for(config, self._plugins)
         mounts = self._mounting.make(config, settings, plugins, self._mounts)
-        certificate = None if settings.tls is None else Certificate(settings.tls, directory)
+        if self._mounts is not None and (settings.tls is None) is not (self._certificate is None):
+            raise ConfigError(
+                "gateway.tls: comes and goes with a restart; open listeners cannot change to it"
+            )
+        certificate = None if settings.tls is None else Certificate(settings.tls, directory_of(config))
+        return _Change(settings, rules, mounts, certificate)
+
+    def _use(self, change: _Change) -> None:
+        """Answer new requests by what is made."""
+        settings, mounts, rules = change.settings, change.mounts, change.rules
         self._left += [each for each in (self._mounts, self._rules) if each not in (None, rules)]
-        self._mounts, self._rules, self._certificate = mounts, rules, certificate
+        self._mounts, self._rules = mounts, rules
+        if self._certificate is None or change.certificate is None:
+            self._certificate = change.certificate
+        else:
+            self._certificate.follow(change.certificate)  # whose context the open listeners have
         self._settings, self._tables = settings, mounts.tables(self._operating.mounted(settings))
         self.observer.know(mounts.mounted, full=settings.headers == "full")
         told = settings.health is not None and settings.health.metrics
@@ -138,6 +161,7 @@ class Gateway:
             frozenset(settings.cors),
             self._tickets,
             self._write_within,
+            None if settings.health is not None else self._health,
         )
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────
@@ -162,29 +186,41 @@ class Gateway:
         drain = self._router.config.timeouts.drain
         context = None if self._certificate is None else self._certificate.context
         await self._listeners.open(
-            wanted, self._app_at, drain=drain, tls=context, largest=self._settings.body_limit
+            wanted, self.app_at, drain=drain, tls=context, largest=self._settings.body_limit
         )
         self._apps = {place: app for place, app in self._apps.items() if place in wanted}
 
-    def _app_at(self, place: Place) -> App | Health:
+    def app_at(self, place: Place) -> App | Health:
         if place.health:
             return self._health
         self._apps[place] = App(
             self._serving(place.scope),
             request_id=partial(request_id, self._rng),
             observer=self.observer,
-            health=None if self._settings.health is not None else self._health,
             listener=place.scope,
         )
         return self._apps[place]
 
     async def reload(self, settings: GatewaySettings, config: Config) -> None:
-        """Go by `settings`, of `config`, from now on; what runs is not disturbed.
+        """Go by `config`, and by `settings` of it, from now on, the router too; what runs is not disturbed.
 
-        Raises: ConfigError; then all stays as it was, but for addresses that could not be had.
+        Raises: ConfigError; then all stays as it was. Where only an address could not be had, the rest holds.
         """
-        self._use(settings, config, self._rules_of(settings, config))
+        self._check_open()
+        change = self._change_to(settings, config, self._rules_of(settings, config))
+        try:
+            await self._router.reload(config)
+            self._check_open()
+        except BaseException:
+            self._left += [change.mounts, change.rules]
+            raise
+        self._use(change)
         await self._listen(_places(settings))
+
+    def _check_open(self) -> None:
+        """Raises ConfigError once it is about to end: what is opened then would never be closed."""
+        if self._health.draining:
+            raise ConfigError("the gateway is shutting down and takes no configuration any more")
 
     async def _look_at_certificates(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -17,14 +18,9 @@ LONGEST_ID = 128
 
 def head_of(scope: Scope, *, trusted: Networks = (), listener: str = "") -> Head:
     """What the head of a request says. `trusted` are the proxies that are believed."""
-    headers: dict[str, str] = {}
-    repeated: set[str] = set()
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if name in headers:
-            repeated.add(name)
-            value = f"{headers[name]}, {value}"
-        headers[name] = value
+    fields = scope["headers"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in fields}
+    repeated = frozenset[str]() if len(headers) == len(fields) else _join_repeated(headers, fields)
     client, server = scope.get("client"), scope.get("server")
     tls = scope.get("scheme") in ("https", "wss")
     asked_by = origin(client[0] if client else "", headers, trusted, tls=tls)
@@ -33,12 +29,23 @@ def head_of(scope: Scope, *, trusted: Networks = (), listener: str = "") -> Head
         scope["path"],
         scope.get("query_string", b"").decode("latin-1"),
         headers,
-        frozenset(repeated),
+        repeated,
         peer=asked_by.address,
         local=server[0] if server and server[1] is not None else "",
         secure=asked_by.secure,
         scope=listener,
     )
+
+
+def _join_repeated(headers: dict[str, str], fields: Sequence[tuple[bytes, bytes]]) -> frozenset[str]:
+    """Join in `headers` the values of names that came more than once; returns these."""
+    names = Counter(name.decode("latin-1") for name, _ in fields)
+    repeated = frozenset(name for name, times in names.items() if times > 1)
+    for each in repeated:
+        headers[each] = ", ".join(
+            value.decode("latin-1") for name, value in fields if name.decode("latin-1") == each
+        )
+    return repeated
 
 
 def own_id(headers: Mapping[str, str]) -> str:

@@ -1,18 +1,28 @@
-"""HTTP as uvicorn reads it, with limits on heads: their size, their fields, and how long they take."""
+"""HTTP as uvicorn reads it, with limits on heads: their size, their fields, and how long they take.
+
+Two things are done in another way. Whoever offers to go on in another protocol, as clients do that know
+HTTP/2, is answered in this one, and its body is read. And what is wrong about a request that came behind
+one which still runs never stands in the answer to that one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from pointsman_gateway.app import ABORT
+from pointsman_gateway.app import ABORT, ON_GONE
 
 HEAD_WITHIN = 10.0
 """Seconds from the first byte of a connection, or of a request, to the end of its head."""
 HEAD_BYTES = 32 * 1024
 FIELDS = 100
+READ_WITHIN = 60.0
+"""Seconds in which a caller has to read some of what waits for it."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -24,7 +34,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = False
         self._trailers = False
+        self._declined = False
         self._wrong: tuple[int, str] | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
+        self._running: RequestResponseCycle | None = None
+        self._lost = False
+        self._watching: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -32,7 +48,44 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ends()
+        self._reads_on()
+        self._lost = True
+        for tell in tuple(self._watching):
+            tell()
         super().connection_lost(exc)
+        # Of several requests that were sent at once uvicorn tells the last one; it is the first that runs.
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._unread_timer = self.loop.call_later(READ_WITHIN, self._look_at_unread)
+
+    def resume_writing(self) -> None:
+        self._reads_on()
+        super().resume_writing()
+
+    def _look_at_unread(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread >= self._unread:
+            self.transport.abort()
+            return
+        self._unread = unread
+        self._unread_timer = self.loop.call_later(READ_WITHIN, self._look_at_unread)
+
+    def _reads_on(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def _on_gone(self, tell: Callable[[], None]) -> Callable[[], None]:
+        if self._lost:
+            tell()
+        self._watching.add(tell)
+        return partial(self._watching.discard, tell)
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
@@ -40,14 +93,37 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is not None:  # the first of another request
             self._head_begins()
             self._head_bytes = len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._in_head and self._head_bytes > HEAD_BYTES:
             self._refuse(431, "the head is larger than 32 KiB")
 
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse(*(self._wrong or (400, "this is no HTTP request")))
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self._declined:
+                self._feed_without_offer(data[upgrade.args[0] :])
+
+    def _feed_without_offer(self, rest: bytes) -> None:
+        """Read the request once more as if it had offered nothing, for the parser passes over its body."""
+        version = self.parser.get_http_version().encode()
+        head = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
+        head += [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(b"".join((*head, b"\r\n", rest)))
+
     def on_message_begin(self) -> None:
-        self._trailers = False
+        self._trailers = self._declined = False
+        if not self._in_head:  # behind a request that still runs
+            self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]  # what it may be
+        told: dict[str, Any] = {ABORT: self.transport.abort, ON_GONE: self._on_gone}
+        self.scope["extensions"] = told
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What follows a body is none of the head: whoever looks at heads before us has not seen it.
@@ -57,13 +133,23 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._trailers = True
         self._head_ends()
-        self._wrong = _wrong_with(self.headers, self.url)
+        self._wrong = _wrong_with(self.parser.get_method(), self.headers, self.url)
         if self._wrong is not None:
-            raise ValueError  # the parser stops at once, and has a 400 sent
-        super().on_headers_complete()
+            raise ValueError  # the parser stops at once
+        self._declined = self.parser.should_upgrade() and not _offers_websocket(self.headers)
+        if not self._declined:
+            super().on_headers_complete()
+            if not self.pipeline:
+                self._running = self.cycle
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(*(self._wrong or (400, "this is no HTTP request")))
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._running = self.pipeline[-1][0]
+        super().on_response_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._declined:
+            super().on_message_complete()
 
     def _should_upgrade(self) -> bool:
         # Only where a WebSocket is spoken; elsewhere the application says what is.
@@ -87,10 +173,20 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _is_answering(self) -> bool:
+        """Whether an earlier request runs, so that what is written now would be taken for its answer."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return bool(self.pipeline) or cycle.response_started or not cycle.more_body
+
     def _refuse(self, status: int, message: str) -> None:
         """Answer in a few words and end the connection."""
         self._head_ends()
         if self.transport.is_closing():
+            return
+        if self._is_answering():
+            self.transport.close()
             return
         body = message.encode("ascii")
         self.transport.write(
@@ -106,7 +202,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def _wrong_with(headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, str] | None:
+def _offers_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
+
+
+def _wrong_with(method: bytes, headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, str] | None:
     """The status and the words for a head that is not taken; None for one that is."""
     if len(headers) > FIELDS:
         return 431, f"the head has more than {FIELDS} fields"
@@ -118,6 +218,6 @@ def _wrong_with(headers: list[tuple[bytes, bytes]], url: bytes) -> tuple[int, st
         return 431, "the head is larger than 32 KiB"
     if hosts != 1:
         return 400, "there must be one Host"
-    if not url.startswith(b"/"):
+    if method == b"CONNECT" or not url.startswith(b"/"):
         return 400, "the target must be a path"
     return None

@@ -47,9 +47,10 @@ class RunningRequests:
 
         Callers can choose ids, also those of each other.
         """
-        return next(
-            (each.caller.source for each in self._by_id.get(id, ()) if each.caller.name == caller), ""
-        )
+        for each in self._by_id.get(id, ()):
+            if each.caller.name == caller:
+                return each.caller.source
+        return ""
 
     def cancel(self, id: str) -> bool:
         """End the requests of that id, which callers can choose alike; whether there was one."""

@@ -15,6 +15,7 @@ import uvicorn
 
 from pointsman_gateway.addresses import Address
 from pointsman_gateway.protocol import LimitedProtocol
+from pointsman_gateway.socket_protocol import LimitedSocket
 
 KEEP_ALIVE = 75
 """Seconds for which a connection without a request stays open."""
@@ -74,11 +75,11 @@ class Listening:
         self, app: Any, at: Address, *, drain: float, tls: ssl.SSLContext | None = None, largest: int
     ) -> None:
         self._socket = opened(at)
-        self._at = at
+        self._at, self._path = at, at.path
         config = uvicorn.Config(
             app,
             http=LimitedProtocol,
-            ws="websockets-sansio",
+            ws=LimitedSocket,
             ws_per_message_deflate=False,
             ws_max_size=largest,
             interface="asgi3",
@@ -120,6 +121,7 @@ class Listening:
 
     def stop(self) -> None:
         """Take no further connections; idle ones are closed, the others when they have their answer."""
+        self._unlink()
         self._server.stopping.set()
 
     def hurry(self) -> None:
@@ -134,8 +136,10 @@ class Listening:
         self._unlink()
 
     def _unlink(self) -> None:
-        if self._at.path is not None:
-            self._at.path.unlink(missing_ok=True)
+        """Give back the path, once: while this one drains, its successor may have it already."""
+        path, self._path = self._path, None
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def opened(at: Address) -> socket.socket:

@@ -48,8 +48,8 @@ class Process:
         self._reload_again = False
         self._hurry = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
         self._gateway: Gateway
-        self._router: Router
 
     async def run(self) -> bool:
         """Serve until a signal comes, and drain then.
@@ -61,7 +61,7 @@ class Process:
         settings = self._settings(self._config)
         async with Router.from_config(self._config) as router:
             gateway = Gateway(router, settings, reload=self.reload, log=RequestLog(style=self._style))
-            self._router, self._gateway = router, gateway
+            self._gateway = gateway
             await gateway.start()
             gateway.catalogue.look()
             self._take_signals()
@@ -98,6 +98,8 @@ class Process:
         self._stop.set()
 
     def _begin_reload(self) -> None:
+        if self._stop.is_set():
+            return
         self._reload_again = True
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reloads())
@@ -127,8 +129,7 @@ class Process:
         file = self._config.file
         if file is None:
             raise ConfigError("there is no file to read again: this runs on what was found on this machine")
-        config = await asyncio.to_thread(Router.check, file)
-        settings = self._settings(config)
-        await self._router.reload(config)
-        await self._gateway.reload(settings, config)
-        self._config = config
+        async with self._turn:  # an operator and a signal can ask at once: the last one counts
+            config = await asyncio.to_thread(Router.check, file)
+            await self._gateway.reload(self._settings(config), config)
+            self._config = config

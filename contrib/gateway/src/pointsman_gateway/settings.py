@@ -62,7 +62,7 @@ def _origin(value: object) -> str:
     """An origin as browsers write it: scheme, host and port, and nothing behind them."""
     if isinstance(value, str) and re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", value.strip().lower()):
         return value.strip().lower()
-    raise ValueError("expected an origin such as 'https://app.example.com', without a path")
+    raise ValueError("expected an origin such as 'https://pages.test', without a path")
 
 
 def _host_name(value: object) -> str:
@@ -70,6 +70,15 @@ def _host_name(value: object) -> str:
     if name is None or (isinstance(value, str) and value.strip().strip("[]").lower().rstrip(".") != name):
         raise ValueError("expected the name of a host such as 'gateway.example.com', without port and path")
     return name
+
+
+_PREFIX = r"^(/[A-Za-z0-9._~-]+)*$"
+
+
+def _prefix(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(_PREFIX, value):
+        return value
+    raise ValueError("expected a path such as '/llm', without a slash at its end")
 
 
 _TEXT = WithJsonSchema({"type": "string"})
@@ -80,6 +89,7 @@ Addresses = Annotated[
 ]
 OneAddress = Annotated[Address, BeforeValidator(_address), _TEXT]
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_network), _TEXT]
+Prefix = Annotated[str, BeforeValidator(_prefix), WithJsonSchema({"type": "string", "pattern": _PREFIX})]
 HostName = Annotated[str, BeforeValidator(_host_name)]
 Origin = Annotated[str, BeforeValidator(_origin)]
 Size = Annotated[
@@ -108,7 +118,7 @@ class SurfaceSettings(_Settings):
     model_config = ConfigDict(
         extra="allow", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
     )
-    prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] | None = None
+    prefix: Prefix | None = None
     listen: Addresses = ()
     models: tuple[str, ...] | None = None
 

@@ -40,7 +40,10 @@ class OpenSocket:
         """As `Socket.send`."""
         if not self._over:
             async with asyncio.timeout(WRITE_WITHIN):
-                await self._send({"type": "websocket.send", "text": text})
+                try:
+                    await self._send({"type": "websocket.send", "text": text})
+                except OSError:  # the caller has gone; `pump` hears of it, too
+                    self._over = True
 
     async def admit(self) -> ProblemDetails | None:
         """As `Socket.admit`."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pointsman.plugin import Route, SocketRoute, Surface
 from pointsman.plugins.routes import pattern
@@ -47,12 +47,17 @@ class Found(Struct, frozen=True, eq=False):
 
 
 class _Place(Struct, eq=False):
-    """One path with its routes by method; `path` is without prefix."""
+    """One path with its routes by method; `path` is without prefix.
+
+    Attributes:
+        found: by method, what was found there before.
+    """
 
     mounted: Mounted
     path: str
     routes: dict[str, Route]
     socket: SocketRoute | None = None
+    found: dict[str, Found] = field(default_factory=dict)
 
 
 class Table:
@@ -89,10 +94,16 @@ class Table:
 
     def find(self, method: str, path: str) -> Found | None:
         """What `method` and `path` ask for; None where there is no surface at all."""
+        exact = self._exact.get(path)
+        if exact is not None and (known := exact.found.get(method)) is not None:
+            return known
         for each in _spellings(path):
             place, params = self._at(each)
             if place is not None:
-                return _found(place, method, params)
+                found = _found(place, method, params)
+                if place is exact and found.route is not None:  # so that methods made up by callers stay out
+                    place.found[method] = found
+                return found
         nearest = self._nearest(path)
         return None if nearest is None else Found(nearest, path)
 

@@ -41,6 +41,11 @@ class Certificate:
                 found.append((stat.st_mtime_ns, stat.st_ino))
         return found
 
+    def follow(self, other: Certificate) -> None:
+        """Be what `other` is, for new connections of what listens with this one."""
+        self._cert, self._key, self._seen = other._cert, other._key, other._seen
+        self._load(self.context)
+
     def reread(self) -> bool:
         """Read the files again if they have changed. Returns: whether they had. Raises ConfigError.
 

@@ -1,12 +1,16 @@
-"""The counters and histograms, as a table: name, what it says, labels; and their children, kept."""
+"""The counters and histograms, as a table: name, what it says, labels; and their series."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from math import inf
+from typing import Any, cast
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
 
 from pointsman_telemetry.names import DURATION_BUCKETS, TOKEN_BUCKETS
 from pointsman_telemetry.topology import OTHER
@@ -74,34 +78,72 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "pointsman_breaker_state": ("0 closed, 1 half open, 2 open", "deployment"),
     "ai_proxy_circuit_breaker_state": ("0 closed, 1 half open, 2 open", "service"),
     "pointsman_limit_remaining": ("What a limit lets through at once now", "scope unit"),
+    "pointsman_state_available": ("1 while the store of shared limits answers, 0 while it is away", "store"),
     "pointsman_build_info": ("Always 1", "version"),
 }
 """What is so now: name → what it says, labels."""
 
 
-class Children:
-    """The children of one instrument by their labels, each looked up once: half of what a sample costs."""
+class Counter:
+    """One series of a counter."""
 
-    __slots__ = ("_known", "_labels", "_metric")
+    __slots__ = ("value",)
 
-    def __init__(self, instrument: Instrument, registry: CollectorRegistry) -> None:
-        labels = instrument.labels.split()
-        self._labels = len(labels)
-        self._known: dict[tuple[str, ...], Any] = {}
-        self._metric: Any
-        if instrument.buckets:
-            self._metric = Histogram(
-                instrument.name, instrument.says, labels, buckets=instrument.buckets, registry=registry
-            )
-        else:
-            self._metric = Counter(instrument.name, instrument.says, labels, registry=registry)
+    def __init__(self) -> None:
+        self.value = 0.0
 
-    def __call__(self, *labels: str) -> Any:
-        """The child of these labels, in the order of the table."""
-        child = self._known.get(labels)
-        if child is None:
-            child = self._metric
-            if len(self._known) >= SERIES_AT_MOST:
-                return child.labels(*(OTHER,) * self._labels)
-            self._known[labels] = child = child.labels(*labels) if labels else child
-        return child
+    def write(self, family: CounterMetricFamily, labels: Sequence[str]) -> None:
+        """Add to `family` what there is."""
+        family.add_metric(labels, self.value)
+
+
+class Histogram:
+    """One series of a histogram."""
+
+    __slots__ = ("_buckets", "_counts", "_sum")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._buckets = instrument.buckets
+        self._counts = [0] * (len(instrument.buckets) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """One more, in the first bucket that holds it."""
+        self._counts[bisect_left(self._buckets, value)] += 1
+        self._sum += value
+
+    def write(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
+        """Add to `family` what there is."""
+        bounds = map(floatToGoString, (*self._buckets, inf))
+        family.add_metric(labels, list(zip(bounds, accumulate(self._counts), strict=True)), self._sum)
+
+
+class Children(dict[tuple[str, ...], Any]):
+    """The series of one instrument by their labels, in the order of the table; made when first asked for.
+
+    A dict, and series without locks, because each request counts in a dozen: the library's own take five
+    calls for each. Nothing but the loop of the router counts; whoever reads may be another thread.
+    """
+
+    def __init__(self, instrument: Instrument) -> None:
+        super().__init__()
+        self._instrument = instrument
+
+    def __missing__(self, labels: tuple[str, ...]) -> Counter | Histogram:
+        if len(self) >= SERIES_AT_MOST:
+            labels = (OTHER,) * len(labels)
+            if labels in self:
+                return cast("Counter | Histogram", self[labels])
+        made = Histogram(self._instrument) if self._instrument.buckets else Counter()
+        self[labels] = made
+        return made
+
+    def family(self) -> Metric:
+        """All of them as they stand now."""
+        of, labels = self._instrument, self._instrument.labels.split()
+        family: Any = (HistogramMetricFamily if of.buckets else CounterMetricFamily)(
+            of.name, of.says, labels=labels
+        )
+        for said, each in list(self.items()):
+            each.write(family, said)
+        return cast("Metric", family)

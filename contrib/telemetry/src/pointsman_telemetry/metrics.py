@@ -20,9 +20,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from pointsman import Router
-from pointsman.plugin import AttemptEnded, Clock, Queued, Reloaded, RequestEnded
+from pointsman.plugin import AttemptEnded, Clock, Queued, Reloaded, RequestEnded, StateChanged
 from pointsman_telemetry import instruments as table
-from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, Children, Instrument
+from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, Children
 from pointsman_telemetry.names import OPERATIONS
 from pointsman_telemetry.topology import OTHER, Topology, topology_of
 
@@ -54,14 +54,30 @@ class Metrics:
         self._loop = asyncio.get_running_loop()
         self.know(surfaces)
         self._waiting: dict[str, float] = {}
-        self._of = {each: Children(each, self.registry) for each in INSTRUMENTS}
-        self._of[table.REJECTED]()  # there from the beginning, as a rate needs it
-        self.registry.register(_States(self))
+        self._stores: dict[str, bool] = {}
+        self._of = of = {each: Children(each) for each in INSTRUMENTS}
+        self._requests = of[table.REQUESTS]
+        self._duration = of[table.DURATION]
+        self._first_token = of[table.FIRST_TOKEN]
+        self._attempts = of[table.ATTEMPTS]
+        self._tokens = of[table.TOKENS]
+        self._cost = of[table.COST]
+        self._queue = of[table.QUEUE]
+        self._overhead = of[table.OVERHEAD]
+        self._reloads = of[table.RELOADS]
+        self._http = of[table.HTTP]
+        self._http_duration = of[table.HTTP_DURATION]
+        self._rejected = of[table.REJECTED][()]  # there from the beginning, as a rate needs it
+        self._gen_ai_duration = of[table.GEN_AI_DURATION]
+        self._gen_ai_tokens = of[table.GEN_AI_TOKENS]
+        self._gen_ai_first = of[table.GEN_AI_FIRST]
+        self.registry.register(_Collected(self))
         self._ends = [
             router.listen(self._ended, kinds=[RequestEnded]),
             router.listen(self._attempted, kinds=[AttemptEnded]),
             router.listen(self._queued, kinds=[Queued]),
             router.listen(self._reloaded, kinds=[Reloaded]),
+            router.listen(self._state_changed, kinds=[StateChanged]),
         ]
 
     @cached_property
@@ -89,60 +105,56 @@ class Metrics:
     def answered(self, method: str, status: int, seconds: float) -> None:
         """A request over HTTP was answered; an unknown `method` counts as `other`."""
         method = method if method in METHODS else OTHER
-        self._child(table.HTTP, method, str(status)).inc()
-        self._child(table.HTTP_DURATION, method).observe(seconds)
+        self._http[method, str(status)].value += 1
+        self._http_duration[method,].observe(seconds)
         if status == 429:
-            self._child(table.REJECTED).inc()
+            self._rejected.value += 1
 
     def overhead(self, surface: str, seconds: float) -> None:
         """Of a request, `seconds` were ours and not an upstream's."""
-        self._child(table.OVERHEAD, self._surface(surface)).observe(seconds)
+        self._overhead[surface if surface in self._surfaces else OTHER,].observe(seconds)
 
     def reload_failed(self) -> None:
         """A reload was refused, so that the router runs on as it was."""
-        self._child(table.RELOADS, "failed").inc()
+        self._reloads["failed",].value += 1
 
     # ── what happened ────────────────────────────────────────────────────────────────────────────────
 
-    def _child(self, instrument: Instrument, *labels: str) -> Any:
-        return self._of[instrument](*labels)
-
-    def _surface(self, name: str) -> str:
-        return name if name in self._surfaces else OTHER
-
     def _ended(self, event: RequestEnded) -> None:
         topology, usage = self.topology, event.usage
-        surface, model = self._surface(event.tags.get("surface", "")), topology.model(event.model)
-        self._child(table.REQUESTS, surface, model, event.result, event.error).inc()
-        self._child(table.DURATION, surface, model).observe(event.seconds)
+        surface, model = event.tags.get("surface", ""), topology.model(event.model)
+        if surface not in self._surfaces:
+            surface = OTHER
+        self._requests[surface, model, event.result, event.error].value += 1
+        self._duration[surface, model].observe(event.seconds)
         self._waiting.pop(event.request_id, None)
         if not event.deployment:
             return
         said = (OPERATIONS.get(event.operation, OTHER), *topology.upstream(event.deployment))
-        self._child(table.GEN_AI_DURATION, *said, event.error).observe(event.seconds)
+        self._gen_ai_duration[*said, event.error].observe(event.seconds)
         if usage is not None:
             for type, count in (("input", usage.prompt), ("output", usage.completion)):
                 if count is not None:
-                    self._child(table.GEN_AI_TOKENS, *said, type).observe(count)
+                    self._gen_ai_tokens[*said, type].observe(count)
 
     def _attempted(self, event: AttemptEnded) -> None:
         topology, usage = self.topology, event.usage
         model, deployment = topology.model(event.model), topology.deployment(event.deployment)
         queued = self._waiting.pop(event.request_id, None)
         if queued is not None:
-            self._child(table.QUEUE, model).observe(max(0.0, event.wall - queued))
-        self._child(table.ATTEMPTS, deployment, str(event.outcome), event.error).inc()
+            self._queue[model,].observe(max(0.0, event.wall - queued))
+        self._attempts[deployment, str(event.outcome), event.error].value += 1
         if event.first_token is not None:
-            self._child(table.FIRST_TOKEN, model, deployment).observe(event.first_token)
+            self._first_token[model, deployment].observe(event.first_token)
             said = topology.upstream(event.deployment)
-            self._child(table.GEN_AI_FIRST, "chat", *said).observe(event.first_token)
+            self._gen_ai_first["chat", *said].observe(event.first_token)
         if usage is None:
             return
         for type in _TOKENS:
             if count := getattr(usage, type):
-                self._child(table.TOKENS, model, deployment, type).inc(count)
+                self._tokens[model, deployment, type].value += count
         if cost := topology.cost(event.deployment, usage):
-            self._child(table.COST, model, deployment).inc(cost)
+            self._cost[model, deployment].value += cost
 
     def _queued(self, event: Queued) -> None:
         if len(self._waiting) < _WAITING_AT_MOST:
@@ -150,7 +162,10 @@ class Metrics:
 
     def _reloaded(self, _event: Reloaded) -> None:
         self.__dict__.pop("topology", None)
-        self._child(table.RELOADS, "ok").inc()
+        self._reloads["ok",].value += 1
+
+    def _state_changed(self, event: StateChanged) -> None:
+        self._stores[event.store] = event.available
 
     # ── what is so now ───────────────────────────────────────────────────────────────────────────────
 
@@ -161,6 +176,8 @@ class Metrics:
             for name, (says, labels) in GAUGES.items()
         }
         found["pointsman_build_info"].add_metric([version("pointsman")], 1)
+        for store, available in self._stores.items():
+            found["pointsman_state_available"].add_metric([store], int(available))
         remaining = dict[tuple[str, str], float]()  # several deployments may share a limit
         seen = set[str]()  # and several models a deployment
         for name, pool in self._router.status()["models"].items():
@@ -177,7 +194,12 @@ class Metrics:
             found["pointsman_limit_remaining"].add_metric(labels, value)
         return iter(found.values())
 
-    def states_from_anywhere(self) -> Iterable[Metric]:
+    def collected(self) -> Iterator[Metric]:
+        """All of it, also from another thread."""
+        yield from [each.family() for each in self._of.values()]
+        yield from self._states_from_anywhere()
+
+    def _states_from_anywhere(self) -> Iterable[Metric]:
         """The same, also from another thread than the router's; nothing when that does not answer in time."""
         if _running() is self._loop:
             return self.states()
@@ -221,14 +243,14 @@ def _remaining(limits: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
     }
 
 
-class _States(Collector):
-    """What a scrape asks for what is so now."""
+class _Collected(Collector):
+    """What a scrape asks."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        return self._metrics.states_from_anywhere()
+        return self._metrics.collected()
 
     def describe(self) -> Iterable[Metric]:
         return ()  # or registering would scrape, of a router that may not have begun

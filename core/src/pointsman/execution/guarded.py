@@ -15,7 +15,14 @@ from pointsman.execution.accounting import end_request, fail_request
 from pointsman.execution.execution import Execution, Operation
 from pointsman.execution.filtering import Filters
 from pointsman.execution.guarded_stream import AnsweredStream, FilteredAttempt
-from pointsman.execution.guards_at_work import GuardAtWork, Response, after, before, says_the_same
+from pointsman.execution.guards_at_work import (
+    GuardAtWork,
+    Response,
+    after,
+    before,
+    looks_at_answers,
+    says_the_same,
+)
 from pointsman.execution.retry_state import NO_FAILURES
 from pointsman.execution.selecting import select
 from pointsman.execution.stream_attempt import StreamAttempt
@@ -92,10 +99,15 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
         return None
 
     async def _leave(self, answer: Response) -> Response:
-        """The answer as the guards let it go out; as it was written only where they changed nothing."""
+        """The answer as the guards let it go out; as it was written only where none has a say in it.
+
+        For what was written may say more than they are shown. Of vectors they see all.
+        """
         relayed, given = answer.relayed, answer
         if relayed and self.passed:
             given = replace(answer, relayed=b"")  # what they keep may be another caller's answer one day
+            if isinstance(answer, ChatResponse) and any(map(looks_at_answers, self.passed)):
+                relayed, answer = b"", given
         left = given
         for each in reversed(self.passed):
             left = await after(self, each, left)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman._internal.plugin_errors import fault, is_own, log_raised, misshapen
+from pointsman._internal.plugin_errors import OWN, fault, is_own, log_raised, misshapen
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import InvalidRequest, Refused
 from pointsman.events import log
 from pointsman.execution.time_limits import deadline_passed
-from pointsman.guard import Answered, GuardCall
+from pointsman.guard import Answered, Guard, GuardCall
 from pointsman.requests.parsing import checked
 from pointsman.routing.entrance import ConfiguredGuard
 from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Request, ToolCall
@@ -200,6 +200,19 @@ def _unsound(response: Response) -> Wrong:
         if type(call) is not ToolCall or {type(call.id), type(call.name), type(call.arguments)} != {str}:
             return f"returned an answer with a tool call that is none, a {type(call).__name__}"
     return None
+
+
+def looks_at_answers(at_work: GuardAtWork) -> bool:
+    """Whether a guard has a say in the answer to this request, whole or as a stream."""
+    guard = at_work.configured.guard
+    if getattr(type(guard), "after", None) is Guard.after:
+        return False
+    if getattr(type(guard), "stream", None) is Guard.stream:
+        return True
+    try:
+        return guard.stream(at_work.call) is not None
+    except OWN:  # it is asked again where it counts
+        return True
 
 
 SAID = ("text", "reasoning", "reasoning_blocks", "refusal", "tool_calls", "extra")

@@ -18,7 +18,7 @@ from pointsman.execution.accounting import end_attempt, end_request, fail_reques
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.execution.time_limits import deadline_passed, is_over
-from pointsman.types import ChatResponse, StreamEvent
+from pointsman.types import ChatResponse, Relayed, StreamEvent
 
 if TYPE_CHECKING:
     from pointsman.execution.guarded import GuardedExecution
@@ -76,6 +76,11 @@ class ChatStream:
     def text(self) -> str:
         """The text so far."""
         return "" if self._attempt is None else self._attempt.told.text
+
+    @property
+    def relayed(self) -> bool:
+        """Whether what is there to be read has its frames with it, as the upstream wrote them."""
+        return any(type(event) is Relayed for event in self._ready)
 
     @property
     def request_id(self) -> str:

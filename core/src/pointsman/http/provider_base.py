@@ -114,24 +114,25 @@ class HttpProvider(Provider):
         return answer
 
     async def relay(self, request: Request, call: Call) -> ChatResponse | EmbedResponse:
-        from pointsman.http import relaying  # for those that do
+        # For those that do; by names, for to import a module of a package is more work in each call.
+        from pointsman.http.relaying import answered, body_for, original_of
         from pointsman.wire.opaque import answer_marked
 
-        how, public, mark = self.relaying(request, call), relaying.original_of(call).request.model, self.mark
-        body = relaying.body_for(how, request, call, mark=mark)
+        how, public, mark = self.relaying(request, call), original_of(call).request.model, self.mark
+        body = body_for(how, request, call, mark=mark)
         answer, content = await self.fetch(how.path, body, call, headers=how.headers)
         response = how.read(answer, content)
         if how.opaque and isinstance(response, ChatResponse):
             response = answer_marked(response, mark)
-        return replace(response, relayed=relaying.answered(how, content, public, mark=mark))
+        return replace(response, relayed=answered(how, content, public, mark=mark))
 
     async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
-        from pointsman.http import relaying
+        from pointsman.http.relaying import body_for, relayed_events
 
         how = self.relaying(request, call)
-        body = relaying.body_for(how, request, call, mark=self.mark)
+        body = body_for(how, request, call, mark=self.mark)
         answer = await self.send(how.path, body, call, headers=how.headers)
-        return relaying.relayed_events(how, answer, call, mark=self.mark)
+        return relayed_events(how, answer, call, mark=self.mark)
 
     async def exchange(
         self,

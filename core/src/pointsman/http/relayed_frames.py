@@ -167,7 +167,7 @@ class RelayedFrames:
             self._decode(frames, events)
         else:
             whole = self._several(frames, whole, events)
-        if whole and (len(events) > at or _say_something(frames)):
+        if whole and (len(events) > at or self._decoder.done or _say_something(frames)):
             self._send_on(whole, events, at)
 
     def _several(self, given: Sequence[Any], whole: bytes, events: list[StreamEvent]) -> bytes:

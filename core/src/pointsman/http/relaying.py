@@ -176,7 +176,7 @@ def answered(how: Relaying, content: bytes, model: str, *, mark: str) -> bytes:
         return b""
     if "model" in given:
         given["model"] = rewriting.written(model)
-    return rewriting.joined(Marking(mark, how.opaque).members(given))
+    return rewriting.joined(Marking(mark, how.opaque).members(given) if how.opaque else given)
 
 
 def quoted(content: bytes, base_url: str) -> bytes:

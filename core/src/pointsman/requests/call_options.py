@@ -54,6 +54,8 @@ DEFAULT = CallOptions()
 """The options of a request that says nothing of them."""
 OPTION_NAMES = frozenset(CallOptions.__struct_fields__)
 """The names of the options that are about the treatment, and not about what is asked."""
+COMPLETE = "call_options"
+"""The name under which all of them are given at once."""
 _LONGEST_ID = 200
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 256
@@ -67,10 +69,20 @@ def split_options(options: Mapping[str, Any]) -> tuple[CallOptions, Mapping[str,
 
     Raises: InvalidRequest for one of them that cannot be right.
     """
+    if COMPLETE in options:
+        return _complete(options)
     if OPTION_NAMES.isdisjoint(options):
         return DEFAULT, options
     given = {name: _READERS[name](value, name) for name, value in options.items() if name in OPTION_NAMES}
     return CallOptions(**given), {name: options[name] for name in options if name not in given}
+
+
+def _complete(options: Mapping[str, Any]) -> tuple[CallOptions, Mapping[str, Any]]:
+    """As `split_options`, of a complete CallOptions, which is taken as it is: whoever made it has read it."""
+    made = expect(options[COMPLETE], COMPLETE, CallOptions, "a CallOptions")
+    if surplus := sorted(OPTION_NAMES.intersection(options)):
+        raise InvalidRequest(f"a complete CallOptions takes no further ones: {', '.join(surplus)}")
+    return made, {name: value for name, value in options.items() if name != COMPLETE}
 
 
 _LIMITS = {"total": "timeout", "first_token": "first_token_timeout", "idle": "idle_timeout"}

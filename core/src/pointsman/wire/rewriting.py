@@ -74,6 +74,8 @@ def fill(given: dict[str, Raw], before: Mapping[str, Any], after: Mapping[str, A
 def _changed(given: Any, before: Any, after: Any) -> Any:
     """`given` with the differences of `after` from `before`, as deep as all three are alike."""
     if isinstance(given, dict) and _is_object(before) and _is_object(after):
+        if _of_another_kind(given, _object(before)):
+            return after  # what has changed stands somewhere else in it
         made = dict(given)
         old, new = _object(before), _object(after)
         for name in {**old, **new}:
@@ -92,6 +94,12 @@ def _changed(given: Any, before: Any, after: Any) -> Any:
             for each, old, new in zip(given, before, after, strict=True)
         ]
     return after
+
+
+def _of_another_kind(given: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether what was written is not what we would write of it, such as a document that we have as text."""
+    kind = before.get("type", _ABSENT)
+    return kind is not _ABSENT and given.get("type", kind) != kind
 
 
 def _is_object(value: Any) -> bool:

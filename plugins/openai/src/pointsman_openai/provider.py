@@ -229,9 +229,9 @@ class OpenAIProvider(HttpProvider):
         return error_of_answer(status, answer.headers, value, wall=wall, fallback=fallback)
 
     def relaying(self, request: Request, call: Call) -> Relaying:
-        from pointsman_openai import relaying
+        from pointsman_openai.relaying import of
 
-        return relaying.of(self, request, call)
+        return of(self, request, call)
 
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -179,6 +179,16 @@ async def test_those_without_a_key_have_each_their_own_share() -> None:
     assert await code(at, head(STATUS, peer="10.0.0.9", x_pointsman_csrf="1"), STATUS) == "missing_api_key"
 
 
+async def test_a_network_of_addresses_has_one_share() -> None:
+    at = gate({"anonymous": {"models": ["assistant"], "limits": {"requests": "1/h"}}})
+
+    assert await code(at, head(CHAT, peer="2001:db8:0:1::7"), CHAT) == ""
+    assert await code(at, head(CHAT, peer="2001:db8:0:1:ffff::1"), CHAT) == "caller_rate_limited"
+    assert await code(at, head(CHAT, peer="2001:db8:0:2::7"), CHAT) == ""
+    assert await code(at, head(CHAT, peer="::ffff:10.0.0.8"), CHAT) == ""
+    assert await code(at, head(CHAT, peer="10.0.0.8"), CHAT) == "caller_rate_limited"
+
+
 async def test_a_listener_without_keys_has_a_scope_of_its_own() -> None:
     at = gate({"keys": KEYS, "loopback": False}, keyless={"ollama": Caller(models=frozenset(["assistant"]))})
 

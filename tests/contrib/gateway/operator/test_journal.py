@@ -57,6 +57,14 @@ async def test_details_are_heard_of_only_while_somebody_reads() -> None:
     assert heard.kinds == []
 
 
+@pytest.mark.parametrize("last_id", ["other-1", "run-", "run-x", "run-2", "run-" + "9" * 5000])
+async def test_who_comes_with_a_number_that_never_was_hears_that_there_was_more(last_id: str) -> None:
+    at, _heard = journal()
+    at.add(change(1))
+
+    assert "event: gap\n" in await read(at.follow(last_id), 2)
+
+
 async def test_a_reader_waits_for_what_comes_next() -> None:
     at, _heard = journal()
     at.add(change(0))

@@ -14,7 +14,7 @@ from pointsman_gateway.access.fields import check_fields
 from pointsman_gateway.access.grants import Grant
 from pointsman_gateway.access.limits import Limits
 from pointsman_gateway.access.origins import check_host, check_unsent_by_pages, has_body
-from pointsman_gateway.access.peers import is_on_this_machine
+from pointsman_gateway.access.peers import is_on_this_machine, one_of
 from pointsman_gateway.access.rules import LOCAL, Rules
 from pointsman_gateway.access.sessions import Sessions, token_of
 from pointsman_gateway.admission import Denied, Head
@@ -49,17 +49,18 @@ class Gate:
             return _NOBODY
         grant = await self.known(head) or self._unknown(head, route)
         if route.operator and not grant.caller.operator:
-            raise denied(
-                "forbidden",
-                "not_an_operator",
-                "this is for operators, and whoever asks is none",
-                domain="policy",
-            )
+            raise _by(grant, _not_an_operator())
         if grant.limits is not None and not route.operator:
             self.limits.know(grant.source, grant.limits)
             if route.method == "POST":
-                self.limits.take_known(grant.source, self._now())
+                self._take_one(grant)
         return grant
+
+    def _take_one(self, grant: Grant) -> None:
+        try:
+            self.limits.take_known(grant.source, self._now())
+        except Denied as refused:
+            raise _by(grant, refused) from None
 
     def meter(self, asked: SurfaceRequest) -> None:
         """A request of a model goes to the router. Raises Denied when its caller has had its share.
@@ -162,7 +163,7 @@ class Gate:
             )
         models = None if anonymous.models is None else frozenset(anonymous.models)
         caller = Caller(models=models, labels=dict(anonymous.labels))
-        return Grant(caller, f"anonymous:{head.peer}", anonymous.limits)
+        return Grant(caller, f"anonymous:{one_of(head.peer)}", anonymous.limits)
 
     def _asks_for_keys(self, head: Head) -> bool:
         """Whether a key that nobody knows is a mistake: many clients send one wherever they are."""
@@ -192,3 +193,14 @@ def _lacks_header(value: str) -> Denied:
         f"without a key this needs the header {OURS}: {value}; no web page of others can send that",
         domain="policy",
     )
+
+
+def _not_an_operator() -> Denied:
+    message = "this is for operators, and whoever asks is none"
+    return denied("forbidden", "not_an_operator", message, domain="policy")
+
+
+def _by(grant: Grant, refused: Denied) -> Denied:
+    """`refused`, with the name of who asked, for the log."""
+    refused.caller = grant.caller.name
+    return refused

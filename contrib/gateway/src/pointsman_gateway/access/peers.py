@@ -72,6 +72,14 @@ def is_on_this_machine(peer: str, local: str, fields: Mapping[str, str], *, behi
     return _is_loopback(peer) and _is_loopback(local)
 
 
+def one_of(address: str) -> str:
+    """What a single customer has of addresses: of IPv6 a whole /64, in which each is as good as another."""
+    if ":" not in address:
+        return address
+    found = _address(address)
+    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else str(found)
+
+
 def is_loopback(address: str) -> bool:
     """Whether only this machine can connect to `address`: one of a network, or a name that always is that."""
     return address.lower() == "localhost" or (address != "" and _is_loopback(address))

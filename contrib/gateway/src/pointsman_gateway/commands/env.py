@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +43,7 @@ def command(asked: Asked, /, client: str | None, url: str | None, model: str | N
         return
     _check(url=url, model=model, key=key)
     found = _configured(asked) if url is None or model is None else None
-    url = (url or (_URL if found is None else _url_of(found))).rstrip("/")
+    url = (url or (_URL if found is None else _url_of(found, client))).rstrip("/")
     model = model or (None if found is None else found.model_by_default) or _MODEL
     settings = _settings(client, url, model, key)
     known = CLIENTS[client]
@@ -88,22 +90,46 @@ def _settings(client: str, url: str, model: str, key: str) -> str:
 def _configured(asked: Asked) -> Config | None:
     """The configuration that there is. Raises ConfigError."""
     from pointsman.build.loading import as_config
+    from pointsman.plugin import ConfigError
     from pointsman_cli.configured import config_file
 
     file = config_file(asked, os.environ, Path())
-    return None if file is None else as_config(file)
+    if file is None:
+        return None
+    try:
+        return as_config(file)
+    except ConfigError as error:
+        if (found := _without_secrets(Path(file))) is None:
+            raise error from None
+        return found
 
 
-def _url_of(config: Config) -> str:
-    """Where the gateway of that configuration is asked on this machine. Raises ConfigError."""
+def _without_secrets(file: Path) -> Config | None:
+    """The configuration as it is where all variables are set; None for one that is wrong, too."""
+    from pointsman.config import Config
+    from pointsman.plugin import ConfigError
+
+    with suppress(OSError, UnicodeDecodeError, ConfigError):
+        names = re.findall(r"\$\{([A-Za-z_]\w*)\}", file.read_text("utf-8"))
+        return Config.load(
+            file, environ={**{each: f"{each}-is-not-set-here" for each in names}, **os.environ}
+        )
+    return None
+
+
+def _url_of(config: Config, client: str) -> str:
+    """Where `client` asks the gateway of that configuration on this machine. Raises ConfigError."""
     from pointsman.build.loading import plugins_for
+    from pointsman_gateway.clients import WITHOUT_KEY
     from pointsman_gateway.mounting import installed
     from pointsman_gateway.reading import gateway_settings
 
     settings = gateway_settings(config, installed(plugins_for(config)))
-    for at in settings.listen:
+    own = (settings.surfaces or {}).get("ollama")
+    keyless = own.listen if own is not None and client in WITHOUT_KEY else ()
+    for at in (*keyless, *settings.listen):
         if at.path is None:
-            scheme = "http" if settings.tls is None else "https"
+            scheme = "http" if settings.tls is None or at in keyless else "https"
             host = f"[{at.host}]" if ":" in at.host else at.host
             return f"{scheme}://{_ANYWHERE.get(at.host, host)}:{at.port}"
     return _URL

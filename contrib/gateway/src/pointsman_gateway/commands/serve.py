@@ -54,6 +54,7 @@ def command(asked: Asked, /, listen: tuple[str, ...], demo: bool, workers: int, 
         )
     if style == "auto":
         style = "console" if sys.stderr.isatty() else "json"
+    asked.log_as_json = asked.json or style == "json"  # who reads one line as JSON reads all so
     run(_serve(asked, listen, cast("Style", style), demo=demo))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import get_args
@@ -16,6 +17,7 @@ _KEPT = 2_000
 _AT_ONCE = 100
 """Events that are written in one piece, so that a reader who is behind catches up in steps."""
 _MOST_READERS = 100
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 def _plain(value: object) -> object:
@@ -78,7 +80,7 @@ class Journal:
         if not last_id:
             return self._number
         run, _, number = last_id.partition("-")
-        if run != self._run or not (number.isascii() and number.isdigit()) or int(number) > self._number:
+        if run != self._run or not _NUMBER.fullmatch(number) or int(number) > self._number:
             return None
         return int(number)
 

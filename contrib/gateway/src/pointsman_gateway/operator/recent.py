@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,20 +19,22 @@ class Recent:
 
     def __init__(self, listen: Callable[..., Callable[[], None]], kept: int) -> None:
         self._kept = kept
-        self._ended: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
-        self._attempts: OrderedDict[str, list[Mapping[str, Any]]] = OrderedDict()
+        # Events as they came: they are written when somebody reads them.
+        self._ended: OrderedDict[str, tuple[RequestEnded, Sequence[AttemptEnded]]] = OrderedDict()
+        self._attempts: OrderedDict[str, list[AttemptEnded]] = OrderedDict()
         self._stop = listen(self._hear, kinds=(AttemptEnded, RequestEnded)) if kept else _nothing
 
     def find(self, id: str) -> Mapping[str, Any] | None:
         """The request of that id; None for one that is not kept."""
-        return self._ended.get(id)
+        found = self._ended.get(id)
+        return None if found is None else _request(*found)
 
     def search(self, wanted: Mapping[str, str], most: int) -> list[Mapping[str, Any]]:
         """The latest that are so, at most so many, the last one first."""
         found = []
-        for each in reversed(self._ended.values()):
-            if all(each[name] == value for name, value in wanted.items()):
-                found.append(each)
+        for ended, attempts in reversed(self._ended.values()):
+            if all(getattr(ended, name) == value for name, value in wanted.items()):
+                found.append(_request(ended, attempts))
                 if len(found) >= most:
                     break
         return found
@@ -43,12 +45,12 @@ class Recent:
 
     def _hear(self, event: AttemptEnded | RequestEnded) -> None:
         if isinstance(event, AttemptEnded):
-            self._attempts.setdefault(event.request_id, []).append(_attempt(event))
+            self._attempts.setdefault(event.request_id, []).append(event)
             if len(self._attempts) > _MOST_UNENDED:
                 self._attempts.popitem(last=False)
             return
         self._ended.pop(event.request_id, None)  # a caller may use one id again
-        self._ended[event.request_id] = _request(event, self._attempts.pop(event.request_id, []))
+        self._ended[event.request_id] = (event, self._attempts.pop(event.request_id, ()))
         if len(self._ended) > self._kept:
             self._ended.popitem(last=False)
 
@@ -71,7 +73,7 @@ def _attempt(event: AttemptEnded) -> Mapping[str, Any]:
     }
 
 
-def _request(event: RequestEnded, attempts: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _request(event: RequestEnded, attempts: Iterable[AttemptEnded]) -> Mapping[str, Any]:
     return {
         "id": event.request_id,
         "at": datetime.fromtimestamp(event.wall, UTC).isoformat(timespec="milliseconds"),
@@ -86,5 +88,5 @@ def _request(event: RequestEnded, attempts: list[Mapping[str, Any]]) -> Mapping[
         "seconds": round(event.seconds, 6),
         "usage": event.usage,
         "tags": dict(event.tags),
-        "attempts": attempts,
+        "attempts": [_attempt(each) for each in attempts],
     }

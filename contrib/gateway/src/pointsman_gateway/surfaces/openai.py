@@ -26,6 +26,7 @@ from pointsman_wires import (
     openai_errors,
     openai_responses,
 )
+from pointsman_wires.bodies import object_of
 
 _SHOWN = 100
 """Characters of a name that somebody asked for."""
@@ -71,15 +72,16 @@ class OpenAISurface:
         await self._responses.aclose()
 
     async def _chat(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
-        if openai_responses.is_responses_body(asked.body):
-            return await self._answered(asked, openai_responses.read_on_chat_path)
-        return await self._answered(asked, openai_chat.read)
+        given = object_of(asked.body) if asked.document is None else asked.document
+        if openai_responses.is_responses_body(given):
+            return await self._answered(asked, openai_responses.read_on_chat_path, given)
+        return await self._answered(asked, openai_chat.read_members, given)
 
     async def _completion(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
-        return await self._answered(asked, openai_completions.read)
+        return await self._answered(asked, openai_completions.read, asked.body)
 
     async def _embeddings(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
-        return await self._answered(asked, openai_embeddings.read)
+        return await self._answered(asked, openai_embeddings.read, asked.body)
 
     async def _models(self, asked: SurfaceRequest) -> WholeReply:
         return WholeReply(200, model_list.listing(self._catalogue.listed(asked.caller)))
@@ -91,8 +93,8 @@ class OpenAISurface:
             raise UnknownModel(f"there is no model {name[:_SHOWN]!r} here")
         return WholeReply(200, model_list.single(entry))
 
-    async def _answered(self, asked: SurfaceRequest, read: Read) -> WholeReply | StreamReply:
-        understood = read(asked.body, request_id=asked.request_id, wall=self._wall())
+    async def _answered(self, asked: SurfaceRequest, read: Read, given: object) -> WholeReply | StreamReply:
+        understood = read(given, request_id=asked.request_id, wall=self._wall())
         return await self._calls.answer(asked, understood)
 
 

@@ -150,7 +150,8 @@ class Responses:
         headers = asked.headers
         if _AFFINITY not in headers:  # the conversation is called by its first answer
             headers = {**headers, _AFFINITY: history.root}
-        return replace(asked, body=with_history(asked.body, history.turns), headers=headers), id
+        body = with_history(asked.body, history.turns)
+        return replace(asked, body=body, document=None, headers=headers), id
 
     def _unknown(self, asked: SurfaceRequest) -> WholeReply:
         message = f"caller: there is no response {asked.params['id'][:100]!r}"

@@ -23,7 +23,11 @@ def numbered(block: JsonObject, number: int) -> JsonObject:
 
 def has_details(messages: Any) -> bool:
     """Whether one of the messages has some."""
-    return isinstance(messages, list) and any(type(each) is dict and each.get(DETAILS) for each in messages)
+    if isinstance(messages, list):
+        for each in messages:  # not `any`, which makes a generator and resumes it for each of many
+            if type(each) is dict and each.get(DETAILS):
+                return True
+    return False
 
 
 def as_made(messages: Sequence[Any]) -> list[Any]:

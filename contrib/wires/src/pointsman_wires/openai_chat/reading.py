@@ -63,9 +63,9 @@ def read_members(given: Mapping[str, Any], *, request_id: str, wall: float) -> U
     """As `read`, of a body that was decoded before."""
     needs: list[str] = []
     ignored: list[str] = []
-    stream = flag_member(given, "stream")
+    stream, detailed = flag_member(given, "stream"), has_details(given.get("messages"))
     try:
-        request = _request(given, needs, ignored)
+        request = _request(given, needs, ignored, detailed=detailed)
     except InvalidRequest as error:
         raise blamed(error) from error
     writer = ChatWriter(
@@ -75,11 +75,12 @@ def read_members(given: Mapping[str, Any], *, request_id: str, wall: float) -> U
         include_usage=stream and object_member(given, "stream_options").get("include_usage") is True,
         logprobs=bool(request.logprobs),
     )
-    opaque = for_upstream if has_details(given["messages"]) else None
-    return Understood(request, writer, stream, WIRE, needs, ignored, opaque)
+    return Understood(request, writer, stream, WIRE, needs, ignored, for_upstream if detailed else None)
 
 
-def _request(given: Mapping[str, Any], needs: list[str], ignored: list[str]) -> ChatRequest:
+def _request(
+    given: Mapping[str, Any], needs: list[str], ignored: list[str], *, detailed: bool
+) -> ChatRequest:
     model = text_member(given, "model")
     if not given.get("messages"):
         raise invalid("messages is missing or empty; give at least one", "messages")
@@ -99,9 +100,7 @@ def _request(given: Mapping[str, Any], needs: list[str], ignored: list[str]) -> 
         _response_format(wanted, options, needs)
     if given.get("tools") or given.get("tool_choice") is not None:
         _tools(given, options, needs, ignored)
-    messages = given["messages"]
-    if has_details(messages):
-        messages = as_made(messages)
+    messages = as_made(given["messages"]) if detailed else given["messages"]
     try:
         return chat_request(model, messages, options)
     except InvalidRequest:

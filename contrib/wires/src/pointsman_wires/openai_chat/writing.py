@@ -55,7 +55,9 @@ class ChatWriter:
         members: JsonObject = NOTHING,
         choices: int = 1,
     ) -> None:
-        self._head: dict[str, Any] = {"id": id, "object": "", "created": created, "model": model, **members}
+        self._head: dict[str, Any] = {"id": id, "object": "", "created": created, "model": model}
+        if members:
+            self._head |= members
         self._include_usage = include_usage
         self._logprobs = logprobs
         self._choices = range(choices)

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import Raw
+from collections.abc import Mapping
+from typing import Any
 
 from pointsman.plugin import Understood
 from pointsman_wires.answer_ids import hex_of
-from pointsman_wires.bodies import flag_member, object_of
+from pointsman_wires.bodies import flag_member
 from pointsman_wires.openai_chat import ChatWriter
 from pointsman_wires.openai_responses.reading import Reading
 
-_members = msgspec.json.Decoder(dict[str, Raw]).decode
+
+def is_responses_body(given: Mapping[str, Any]) -> bool:
+    """Whether a body has an `input` and no `messages`."""
+    return "input" in given and "messages" not in given
 
 
-def is_responses_body(body: bytes) -> bool:
-    """Whether `body` has an `input` and no `messages`."""
-    if b'"input"' not in body:
-        return False
-    try:
-        members = _members(body)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return "input" in members and "messages" not in members
-
-
-def read_on_chat_path(body: bytes, *, request_id: str, wall: float) -> Understood:
+def read_on_chat_path(given: dict[str, Any], *, request_id: str, wall: float) -> Understood:
     """What such a body asks for; its answer is a chat completion. Raises InvalidRequest."""
-    given = object_of(body)
     reading = Reading(given)
     request = reading.request()
     stream = flag_member(given, "stream")

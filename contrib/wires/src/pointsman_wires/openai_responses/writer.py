@@ -20,6 +20,7 @@ from pointsman.plugin import (
     StreamEvent,
     TextDelta,
     ToolCallDelta,
+    json_or_none,
 )
 from pointsman_wires.encoding import COMMENT, EVENT_STREAM, JSON, json_bytes, text_json
 from pointsman_wires.openai_errors import error_object
@@ -85,6 +86,20 @@ class ResponsesWriter:
             )
         written, self._written = self._written, []
         return b"".join(written)
+
+    def failure_after(self, first: bytes, latest: bytes, problem: ProblemDetails) -> bytes:
+        """`response.failed` of the answer that an upstream began, or an error where it began none."""
+        numbers = [each.get("sequence_number") for each in _told(latest)]
+        self._number = 1 + max((each for each in numbers if type(each) is int), default=-1)
+        for each in _told(first):
+            if each.get("type") == "response.created" and isinstance(each.get("response"), dict):
+                error = error_object(problem)
+                code = str(error.get("code") or error.get("type") or "server_error")
+                said = {"status": "failed", "error": {"code": code, "message": problem.message}}
+                self._frame("response.failed", b'"response":' + json_bytes({**each["response"], **said}))
+                written, self._written = self._written, []
+                return b"".join(written)
+        return self.failure(problem)
 
     def heartbeat(self) -> bytes:
         """A comment."""
@@ -214,6 +229,12 @@ class ResponsesWriter:
             % (kind, kind, members, self._number)
         )
         self._number += 1
+
+
+def _told(frames: bytes) -> list[dict[str, Any]]:
+    """What the frames say that an upstream has sent."""
+    values = [json_or_none(line[5:]) for line in frames.split(b"\n") if line.startswith(b"data:")]
+    return [each for each in values if isinstance(each, dict)]
 
 
 _WRITERS: dict[type[StreamEvent], Callable[[ResponsesWriter, Any], None]] = {

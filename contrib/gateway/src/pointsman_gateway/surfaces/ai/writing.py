@@ -25,6 +25,8 @@ class PlainWriter:
 
     content_type = "application/json"
     stream_type = "text/event-stream; charset=utf-8"
+    names_deployment = True
+    """The shape has a place for it, beside what the gateway says of where answers come from."""
 
     def __init__(
         self, model: str, request_id: str, *, chat: bool = False, session: str | None = None

@@ -12,7 +12,7 @@ strategy meets the same conversations.
 Printed are, over all calls, the share of their prompts that was in the cache, and what was not, against round
 robin; the most calls in flight at a host against the mean (averaged over time, the worst of before, during
 and after the outage); and cold turns, which found nothing of their own history in the cache: how many, and
-the most that one conversation had from the beginning of the outage on until 10 minutes after it.
+the most that a conversation had which was at the host when that went, until 10 minutes after it was back.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def simulate(name: str, load: Load) -> Result:
 async def _simulated(name: str, load: Load) -> Result:
     strategy, keyed = STRATEGIES[name]
     world, result, loop = World(), Result(), asyncio.get_running_loop()
-    cold = Counter[int]()
+    cold, places, struck = Counter[int](), dict[int, str](), set[int]()
     seconds, out = load.seconds, load.out
     given = {
         "providers": {host: {"type": "host"} for host in HOSTS},
@@ -222,9 +222,9 @@ async def _simulated(name: str, load: Load) -> Result:
             result.cached += usage.cached
             if had and usage.cached <= SHARED:
                 result.cold += 1
-                cold[number] += seconds / 3 <= began < seconds / 3 + out + KEPT
+                cold[number] += number in struck and began < seconds / 3 + out + KEPT
             messages.append({"role": "assistant", "content": answer.text})
-            had = True
+            had, places[number] = True, answer.deployment
             await asyncio.sleep(rng.expovariate(1 / load.pause))
 
     async def watch() -> None:
@@ -232,6 +232,8 @@ async def _simulated(name: str, load: Load) -> Result:
         begins = seconds / 3
         for down, until in ((False, begins), (True, begins + out), (False, seconds)):
             world.hosts[VICTIM].down = down
+            if down:
+                struck.update(number for number, place in places.items() if place == f"{VICTIM}/x")
             await asyncio.sleep(SETTLED)
             before = busy()
             await asyncio.sleep(until - loop.time())

@@ -14,6 +14,7 @@ DATA: dict[Why, tuple[object, ...]] = {
     Why.FULL: (4, 4),
     Why.LIMIT: (0.51,),
     Why.TOO_LARGE: ("9000 tokens are more than 1000 at once",),
+    Why.STATE: (4.2,),
     Why.LATER: (1, 0),
 }
 

@@ -52,7 +52,7 @@ _WORDS = {
     Why.FULL: "full: {} of {} in flight",
     Why.LIMIT: "rate limit: room in {:.1f} s",
     Why.TOO_LARGE: "{}",
-    Why.STATE: "the store of its limits is away; it is asked again in {:.1f} s",
+    Why.STATE: "its limits fail closed: their store is away; asked again in {:.1f} s",
     Why.LATER: "priority {} comes after {}",
 }
 

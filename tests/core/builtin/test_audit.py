@@ -29,7 +29,15 @@ from pointsman.builtin.audit_records import line, record_of
 from pointsman.builtin.line_file import LineFile
 from pointsman.clock import system_rng
 from pointsman.errors import ConfigError, Outcome
-from pointsman.events import AttemptEnded, BreakerChanged, Event, HealthChanged, Reloaded, RequestEnded
+from pointsman.events import (
+    AttemptEnded,
+    BreakerChanged,
+    Event,
+    HealthChanged,
+    Reloaded,
+    RequestEnded,
+    StateChanged,
+)
 from pointsman.types import Usage
 
 WALL = 1709208000.0625  # 2024-02-29T12:00:00.062500Z
@@ -96,6 +104,13 @@ GOLDEN: dict[str, tuple[Event, dict[str, Any]]] = {
     "reload": (
         Reloaded(kept=1, added=0, removed=2),
         {**HEAD, "event": "reload", "kept": 1, "added": 0, "removed": 2},
+    ),
+    "state": (
+        StateChanged("redis", False, 2, "no answer within 50 ms"),
+        {
+            **HEAD, "event": "state", "store": "redis", "available": False, "replicas": 2,
+            "reason": "no answer within 50 ms",
+        },
     ),
 }  # fmt: skip
 
@@ -168,6 +183,7 @@ CHANGES = (
     st.builds(BreakerChanged, TEXTS, TEXTS, TEXTS, TEXTS)
     | st.builds(HealthChanged, TEXTS, st.booleans(), TEXTS)
     | st.builds(Reloaded, st.integers(0), st.integers(0), st.integers(0))
+    | st.builds(StateChanged, TEXTS, st.booleans(), st.integers(0), TEXTS)
 )
 
 

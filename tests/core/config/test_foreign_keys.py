@@ -96,8 +96,9 @@ def test_a_key_of_another_program_is_answered_with_ours(key: str) -> None:
 
 
 def test_no_key_of_ours_is_taken_for_one_of_another_program() -> None:
-    """`timeout` is one of ours inside `health` alone."""
-    ours = {row.key.rpartition(".")[2] for row in config_table() if not row.key.startswith("health.")}
+    """`timeout` is one of ours inside `health` and `state` alone, and `url` in the latter."""
+    elsewhere = [row.key for row in config_table() if not row.key.startswith(("health.", "state."))]
+    ours = {key.rpartition(".")[2] for key in elsewhere}
     assert ours & KEYS.keys() == set()
 
 

@@ -145,11 +145,16 @@ def test_its_own_tests_pass_as_they_are_written(
 
 
 def to_type(folder: Path) -> list[list[str]]:
-    """What the README of a distribution says to type to try it, but for the simulator, and a check before."""
+    """What the README of a distribution says to type to try it, but for what goes on until it is stopped, and a
+    check before.
+    """
     text = (folder / "README.md").read_text("utf-8")
     section = text[text.index("## Try it") : text.index("## Make it yours")]
     lines = [shlex.split(line) for line in re.findall(r"^    pointsman (.*)$", section, re.MULTILINE)]
-    return [["config", "check", "pointsman.yaml"], *(each for each in lines if each[0] != "sim")]
+    return [
+        ["config", "check", "pointsman.yaml"],
+        *(each for each in lines if {"sim", "serve"}.isdisjoint(each)),
+    ]
 
 
 @pytest.fixture(scope="module")

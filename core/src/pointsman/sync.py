@@ -169,9 +169,9 @@ class SyncRouter:
         """As `Router.status`."""
         return self._run(_later(self._router.status))
 
-    def explain(self, model: str, messages: Messages = "") -> dict[str, Any]:
+    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> dict[str, Any]:
         """As `Router.explain`."""
-        return self._run(_later(lambda: self._router.explain(model, messages)))
+        return self._run(_later(lambda: self._router.explain(model, messages, affinity=affinity)))
 
     def provider(self, name: str) -> SyncProvider:
         """As `Router.provider`, with methods that block; see `SyncProvider`."""

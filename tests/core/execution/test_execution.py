@@ -45,8 +45,11 @@ def made_for_retries(upstream: Scripted, story: Callable[[Router], Awaitable[Non
 
 
 def retry_states() -> list[RetryState]:
-    """All that there are, but for the one that says of every call that nothing has failed."""
-    return [each for each in gc.get_objects() if isinstance(each, RetryState) and each is not NO_FAILURES]
+    """All that there are, but for the one that says of every call that nothing has failed.
+
+    By their type: `isinstance` asks what a weak proxy of another test stands for, which may be gone.
+    """
+    return [each for each in gc.get_objects() if type(each) is RetryState and each is not NO_FAILURES]
 
 
 def test_a_call_that_succeeds_at_once_has_nothing_made_for_retries() -> None:

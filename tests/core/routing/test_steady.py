@@ -182,7 +182,7 @@ def test_what_is_remembered_is_what_would_be_looked_up_after_any_history(
 
                     ids = [each.id for each in pool.deployments]
                     tried = set(rng.sample(ids, rng.randint(0, len(ids))))
-                    picky = Demand({}, demand.tokens, tried, rng.random() < 0.5)
+                    picky = Demand(tokens=demand.tokens, tried=tried, well_only=rng.random() < 0.5)
                     assert chosen_from(pool, now, picky) == looked_up(pool, now, picky), seed
             for lease in leases:
                 lease.release(Outcome.NEUTRAL, now)

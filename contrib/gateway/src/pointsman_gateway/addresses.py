@@ -22,21 +22,6 @@ class Address(Struct, frozen=True):
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    @property
-    def is_local(self) -> bool:
-        """Whether only this machine can reach it."""
-        return self.path is not None or is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address, is this machine and nothing else."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
 
 def parse_address(value: object) -> Address:
     """An `Address` from text such as `127.0.0.1:4000`. Raises ValueError saying what was expected."""

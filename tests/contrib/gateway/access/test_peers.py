@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from pointsman_gateway.access.listening import keyless_refusal, refusal
-from pointsman_gateway.access.peers import is_on_this_machine, networks, origin
+from pointsman_gateway.access.peers import is_on_this_machine, origin
 from pointsman_gateway.access.settings import AccessSettings
 
-PROXIES = networks(["10.0.0.0/8", "::1"])
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("::1"))
 
 
 @pytest.mark.parametrize(
@@ -63,11 +65,6 @@ def test_who_is_on_this_machine(peer: str, local: str, here: bool) -> None:
 @pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "via", "x-real-ip", "x-forwarded-host"])
 def test_a_proxy_that_nobody_told_us_of_gives_itself_away(name: str) -> None:
     assert not is_on_this_machine("127.0.0.1", "127.0.0.1", {name: "127.0.0.1"}, behind_proxy=False)
-
-
-def test_what_is_no_network_is_told_as_written() -> None:
-    with pytest.raises(ValueError, match=r"'10\.0\.0/8' is no address"):
-        networks(["10.0.0/8"])
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.example.com"])

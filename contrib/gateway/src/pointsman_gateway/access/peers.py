@@ -27,19 +27,6 @@ class Origin(Struct, frozen=True):
     secure: bool
 
 
-def networks(written: Sequence[str]) -> tuple[Network, ...]:
-    """Of addresses and networks such as `10.0.0.0/8`. Raises ValueError, in words for the configuration."""
-    found = []
-    for each in written:
-        try:
-            found.append(ip_network(each))
-        except ValueError:
-            raise ValueError(
-                f"{each!r} is no address or network; expected one such as 10.0.0.7 or 10.0.0.0/8"
-            ) from None
-    return tuple(found)
-
-
 def origin(peer: str, fields: Mapping[str, str], trusted: Sequence[Network], *, tls: bool) -> Origin:
     """Who asked: the last one of `X-Forwarded-For` that no trusted proxy is, if one has connected.
 

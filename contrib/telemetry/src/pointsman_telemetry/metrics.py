@@ -28,8 +28,6 @@ from pointsman_telemetry.topology import OTHER, Topology, topology_of
 
 BREAKER = {"closed": 0, "half_open": 1, "open": 2, "forced_open": 2, "disabled": 0}
 """The number of a breaker's state."""
-LIMITED = frozenset({"rate_limited", "queue_full", "no_deployment_available"})
-"""Codes of errors of requests that came too often."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TOKENS = ("prompt", "completion", "cached", "cache_write", "reasoning")
 _WAITING_AT_MOST = 10_000

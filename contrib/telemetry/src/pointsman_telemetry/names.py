@@ -34,7 +34,6 @@ OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
 REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens"
-TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105 - a name
 ERROR_TYPE = "error.type"
 
 OUR_DEPLOYMENT = "pointsman.deployment"

@@ -26,10 +26,10 @@ from pointsman import Router
 from pointsman.original import Original
 from pointsman.requests.parsing import chat_request
 from pointsman.testing import run
-from pointsman_gateway.addresses import Address
-from pointsman_gateway.app import ON_GONE
+from pointsman_gateway.exchange.app import ON_GONE
 from pointsman_gateway.gateway import Gateway
-from pointsman_gateway.places import Place
+from pointsman_gateway.listening.addresses import Address
+from pointsman_gateway.listening.places import Place
 from pointsman_gateway.settings import GatewaySettings
 
 REQUESTS = 200

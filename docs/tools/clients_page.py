@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pointsman_gateway.clients import page
+from pointsman_gateway.commands.clients import page
 
 PAGE = Path(__file__).parents[1] / "clients.md"
 

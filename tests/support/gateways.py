@@ -35,7 +35,7 @@ from pointsman.plugin import (
     WholeReply,
     hookimpl,
 )
-from pointsman_gateway.admission import Access
+from pointsman_gateway.access.admission import Access
 from pointsman_gateway.gateway import Gateway
 from pointsman_gateway.settings import GatewaySettings
 from pointsman_simulator import Upstream

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pointsman import Router
 from pointsman.plugin import AttemptEnded, AttemptStarted, Queued
-from pointsman_gateway.accounts import Accounts
+from pointsman_gateway.calls.accounts import Accounts
 
 
 class Told:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pointsman_gateway.call_headers import affinity_of
+from pointsman_gateway.calls.call_headers import affinity_of
 
 IN_ORDER: list[tuple[dict[str, str], dict[str, Any]]] = [
     ({"x-pointsman-affinity": "0"}, {}),

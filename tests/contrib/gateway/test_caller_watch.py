@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pointsman_gateway.caller_watch import CallerWatch
-from pointsman_gateway.head import head_of
+from pointsman_gateway.exchange.caller_watch import CallerWatch
+from pointsman_gateway.exchange.head import head_of
 
 
 async def never() -> Any:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pointsman import Router
 from pointsman.plugin import Caller, CatalogueEntry, ModelInfo, Unavailable
 from pointsman.testing import Scripted, SystemClock
-from pointsman_gateway.catalogue import STALE, Facts, GatewayCatalogue, common, facts_of
-from pointsman_gateway.well_known import known_model
+from pointsman_gateway.models.catalogue import STALE, Facts, GatewayCatalogue, common, facts_of
+from pointsman_gateway.models.well_known import known_model
 from pointsman_simulator import Simulator
 
 ANYBODY = Caller()

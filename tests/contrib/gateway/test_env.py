@@ -14,7 +14,7 @@ from clients_page import PAGE
 from ruamel.yaml import YAML
 
 from pointsman_cli.app import cli
-from pointsman_gateway.clients import CLIENTS, page, settings_for
+from pointsman_gateway.commands.clients import CLIENTS, page, settings_for
 
 URL = "https://gateway.test:8443"
 FILE = """

@@ -7,7 +7,7 @@ from gateways import MODEL, gateway_for
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman_gateway.field_values import listed, shown
+from pointsman_gateway.calls.field_values import listed, shown
 from pointsman_simulator import Simulator
 
 

@@ -10,7 +10,8 @@ from gateways import MODEL, PLAIN, gateway_for
 from msgspec import json
 from raw_callers import RawCaller
 
-from pointsman_gateway import app, protocol
+from pointsman_gateway.exchange import app
+from pointsman_gateway.listening import protocol
 from pointsman_simulator import Reply, Simulator
 
 ASKED = {"model": MODEL, "text": "Why?"}

@@ -12,8 +12,8 @@ from raw_callers import WITHIN, RawCaller
 from uvicorn.server import ServerState
 
 from pointsman.plugin import Queued, RequestEnded
-from pointsman_gateway import protocol
-from pointsman_gateway.health import Health
+from pointsman_gateway.exchange.health import Health
+from pointsman_gateway.listening import protocol
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
 
 E = TypeVar("E", Queued, RequestEnded)

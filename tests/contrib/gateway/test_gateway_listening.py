@@ -12,11 +12,11 @@ from certificates import certificate_in
 from gateways import MODEL, PLAIN, gateway_for
 
 from pointsman.plugin import ConfigError
-from pointsman_gateway.addresses import parse_address
-from pointsman_gateway.health import Health
-from pointsman_gateway.server import Listening
+from pointsman_gateway.exchange.health import Health
+from pointsman_gateway.listening.addresses import parse_address
+from pointsman_gateway.listening.server import Listening
+from pointsman_gateway.listening.tls import Certificate
 from pointsman_gateway.settings import GatewaySettings, TlsSettings
-from pointsman_gateway.tls import Certificate
 from pointsman_simulator import Reply, Simulator
 
 ASKED = {"model": MODEL, "text": "Why?"}

@@ -9,8 +9,9 @@ import pytest
 
 from pointsman import Router
 from pointsman.build.loading import plugins_for
-from pointsman_gateway import app, bodies, protocol
-from pointsman_gateway.call_headers import call_options
+from pointsman_gateway.calls.call_headers import call_options
+from pointsman_gateway.exchange import app, bodies
+from pointsman_gateway.listening import protocol
 from pointsman_gateway.mounting import installed
 from pointsman_gateway.reading import gateway_settings
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings

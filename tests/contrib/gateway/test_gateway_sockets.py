@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
-from pointsman_gateway.health import Health
-from pointsman_gateway.socket_protocol import MOST_FRAGMENTS, LimitedSocket
+from pointsman_gateway.exchange.health import Health
+from pointsman_gateway.listening.socket_protocol import MOST_FRAGMENTS, LimitedSocket
 from pointsman_simulator import Reply, Simulator
 
 WITHIN = 10.0

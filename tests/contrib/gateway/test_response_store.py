@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman_gateway.response_store import KeptAnswer, ResponseStore
+from pointsman_gateway.surfaces.response_store import KeptAnswer, ResponseStore
 
 Made = Callable[..., ResponseStore]
 

@@ -15,23 +15,23 @@ from msgspec import Struct
 from pointsman.build.loading import plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.plugin import ConfigError
+from pointsman_gateway.access.admission import Access
 from pointsman_gateway.access.configured import rules_of
 from pointsman_gateway.access.gate import Gate
 from pointsman_gateway.access.rules import Built
-from pointsman_gateway.addresses import Address
-from pointsman_gateway.admission import Access
-from pointsman_gateway.app import App, Serving
-from pointsman_gateway.catalogue import GatewayCatalogue
-from pointsman_gateway.health import Health
+from pointsman_gateway.calls.observing import Observer
+from pointsman_gateway.exchange.app import App, Serving
+from pointsman_gateway.exchange.health import Health
+from pointsman_gateway.exchange.sending import WRITE_WITHIN
+from pointsman_gateway.exchange.tickets import SocketTickets
+from pointsman_gateway.listening.addresses import Address
+from pointsman_gateway.listening.places import Listeners, Place
+from pointsman_gateway.listening.tls import Certificate
+from pointsman_gateway.models.catalogue import GatewayCatalogue
 from pointsman_gateway.mounting import Mounting, Mounts
-from pointsman_gateway.observing import Observer
 from pointsman_gateway.operator.operating import Operating
-from pointsman_gateway.places import Listeners, Place
 from pointsman_gateway.reading import directory_of
-from pointsman_gateway.sending import WRITE_WITHIN
 from pointsman_gateway.settings import GatewaySettings
-from pointsman_gateway.tickets import SocketTickets
-from pointsman_gateway.tls import Certificate
 from pointsman_telemetry.request_log import RequestLog
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from pointsman.build.surfaces import MadeSurface, SurfaceParts, made_surfaces
 from pointsman.clock import Clock, Rng
 from pointsman.plugin import Catalogue, Tickets
 from pointsman.plugins.registry import Plugins
-from pointsman_gateway.calls import Meter, RoutedCalls
-from pointsman_gateway.observing import Observer
-from pointsman_gateway.running import RunningRequests
+from pointsman_gateway.calls.observing import Observer
+from pointsman_gateway.calls.routed import Meter, RoutedCalls
+from pointsman_gateway.calls.running import RunningRequests
+from pointsman_gateway.exchange.table import Mounted, Table
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
-from pointsman_gateway.table import Mounted, Table
 
 if TYPE_CHECKING:
     from pointsman import Config, Router

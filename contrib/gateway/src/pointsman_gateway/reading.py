@@ -10,7 +10,7 @@ from pointsman import Config
 from pointsman._internal.suggest import did_you_mean
 from pointsman.config.findings import Finding, unknown_key
 from pointsman_gateway.access.listening import refusal
-from pointsman_gateway.addresses import Address
+from pointsman_gateway.listening.addresses import Address
 from pointsman_gateway.settings import GatewaySettings
 
 SECTION = "gateway"

@@ -14,7 +14,7 @@ from pointsman.plugin import Duration
 from pointsman_gateway.access.listening import keyless_refusal, refusal
 from pointsman_gateway.access.origins import host_name
 from pointsman_gateway.access.settings import AccessSettings
-from pointsman_gateway.addresses import Address, parse_address
+from pointsman_gateway.listening.addresses import Address, parse_address
 
 _SIZE_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20}
 _SIZE_UNITS |= {"GB": 10**9, "GiB": 2**30}

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from gateways import MODEL, PLAIN, Served, configuration, gateway_for
 
-from pointsman_gateway import app, protocol
+from pointsman_gateway.exchange import app
+from pointsman_gateway.listening import protocol
 from pointsman_simulator import Reply, Simulator, Upstream
 
 _spec = importlib.util.spec_from_file_location("attacks", Path(__file__).with_name("attacks.py"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pointsman_gateway.access.admission import Denied
 from pointsman_gateway.access.credentials import presented, session
 from pointsman_gateway.access.fields import check_fields
-from pointsman_gateway.admission import Denied
 
 
 @pytest.mark.parametrize(

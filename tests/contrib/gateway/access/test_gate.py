@@ -9,10 +9,10 @@ import pytest
 
 from pointsman.plugin import Caller, Route, SurfaceRequest, WholeReply, replace
 from pointsman_gateway.access import rules
+from pointsman_gateway.access.admission import Denied, Head
 from pointsman_gateway.access.gate import OURS, Gate
 from pointsman_gateway.access.sessions import token_of
 from pointsman_gateway.access.settings import AccessSettings
-from pointsman_gateway.admission import Denied, Head
 
 CI, ROOT = "ci-" + "k" * 32, "root-" + "k" * 32
 KEYS = [

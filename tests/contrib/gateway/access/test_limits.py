@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pointsman_gateway.access.admission import Denied
 from pointsman_gateway.access.limits import Limits
 from pointsman_gateway.access.settings import CallerLimits
-from pointsman_gateway.admission import Denied
 
 
 def test_a_caller_has_its_share_and_hears_when_there_is_more() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman_gateway.access.admission import Denied
 from pointsman_gateway.access.origins import check_host, check_unsent_by_pages, host_name, is_foreign
-from pointsman_gateway.admission import Denied
 
 ALLOWED = frozenset(("gateway.example.com",))
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from pointsman import Config
-from pointsman_gateway import access, protocol
+from pointsman_gateway import access
 from pointsman_gateway.access import claims, key_sets, sessions
 from pointsman_gateway.access.settings import (
     ALGORITHMS,
@@ -19,6 +19,7 @@ from pointsman_gateway.access.settings import (
     JwtSettings,
     KeySettings,
 )
+from pointsman_gateway.listening import protocol
 from pointsman_gateway.reading import gateway_settings
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "security.md").read_text("utf-8")
@@ -45,8 +46,7 @@ def test_every_setting_is_in_its_tables(model: type[BaseModel]) -> None:
 def test_every_refusal_is_in_its_table_and_no_other() -> None:
     folder = Path(str(access.__file__)).parent
     source = "".join(
-        each.read_text("utf-8")
-        for each in (*folder.glob("*.py"), folder.parent / "calls.py", folder.parent / "running.py")
+        each.read_text("utf-8") for each in (*folder.glob("*.py"), *(folder.parent / "calls").glob("*.py"))
     )
     raised = set(re.findall(r'denied\(\s*"\w+",\s*"(\w+)"', source)) | set(
         re.findall(r'code="(\w+)"', source)

@@ -16,10 +16,10 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from pointsman.plugin import ConnectionFailed
 from pointsman_gateway.access import key_sets
+from pointsman_gateway.access.admission import Denied
 from pointsman_gateway.access.key_sets import FixedKeys, PublishedKeys
 from pointsman_gateway.access.settings import JwtSettings
 from pointsman_gateway.access.tokens import Issuer, Tokens
-from pointsman_gateway.admission import Denied
 
 ISSUER = "https://id.example.com"
 SECRET = "s" * 32

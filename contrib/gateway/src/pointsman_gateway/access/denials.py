@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman.plugin import FaultDomain, ProblemDetails, ProblemKind
-from pointsman_gateway.admission import Denied
+from pointsman_gateway.access.admission import Denied
 
 
 def denied(

@@ -8,6 +8,7 @@ from hmac import compare_digest
 from msgspec.structs import replace
 
 from pointsman.plugin import Caller, Clock, Route, SurfaceRequest
+from pointsman_gateway.access.admission import Denied, Head
 from pointsman_gateway.access.credentials import presented, session
 from pointsman_gateway.access.denials import denied
 from pointsman_gateway.access.fields import check_fields
@@ -17,7 +18,6 @@ from pointsman_gateway.access.origins import check_host, check_unsent_by_pages, 
 from pointsman_gateway.access.peers import is_on_this_machine, one_of
 from pointsman_gateway.access.rules import LOCAL, Rules
 from pointsman_gateway.access.sessions import Sessions, token_of
-from pointsman_gateway.admission import Denied, Head
 
 OURS = "x-pointsman-csrf"
 """A header that an operator's request carries which brings no key: pages of others cannot send it."""

@@ -36,7 +36,7 @@ def command(asked: Asked, /, client: str | None, url: str | None, model: str | N
 
     Those for a shell go into it with: eval "$(pointsman env openai)"
     """
-    from pointsman_gateway.clients import CLIENTS
+    from pointsman_gateway.commands.clients import CLIENTS
 
     if client is None:
         _list(asked)
@@ -56,7 +56,7 @@ def command(asked: Asked, /, client: str | None, url: str | None, model: str | N
 
 
 def _list(asked: Asked) -> None:
-    from pointsman_gateway.clients import CLIENTS
+    from pointsman_gateway.commands.clients import CLIENTS
 
     if asked.json:
         print_json([{"client": name, "title": each.title} for name, each in sorted(CLIENTS.items())])
@@ -78,7 +78,7 @@ def _check(*, url: str | None, model: str | None, key: str) -> None:
 
 
 def _settings(client: str, url: str, model: str, key: str) -> str:
-    from pointsman_gateway.clients import settings_for
+    from pointsman_gateway.commands.clients import settings_for
 
     _check(url=url, model=model, key=key)
     try:
@@ -120,7 +120,7 @@ def _without_secrets(file: Path) -> Config | None:
 def _url_of(config: Config, client: str) -> str:
     """Where `client` asks the gateway of that configuration on this machine. Raises ConfigError."""
     from pointsman.build.loading import plugins_for
-    from pointsman_gateway.clients import WITHOUT_KEY
+    from pointsman_gateway.commands.clients import WITHOUT_KEY
     from pointsman_gateway.mounting import installed
     from pointsman_gateway.reading import gateway_settings
 

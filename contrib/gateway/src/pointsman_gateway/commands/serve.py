@@ -70,11 +70,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 async def _serve(asked: Asked, listen: tuple[str, ...], style: Style, *, demo: bool) -> None:
     from pointsman_cli.configured import configuration
-    from pointsman_gateway.serving import Process
+    from pointsman_gateway.process.serving import Process
 
     async with AsyncExitStack() as stack:
         if demo:
-            from pointsman_gateway.demo import demo_configuration
+            from pointsman_gateway.process.demo import demo_configuration
 
             config = await stack.enter_async_context(demo_configuration())
         else:
@@ -99,7 +99,7 @@ class _ListeningAt:
     def __call__(self, settings: GatewaySettings) -> GatewaySettings:
         if not self._listen:
             return settings
-        from pointsman_gateway.addresses import parse_address
+        from pointsman_gateway.listening.addresses import parse_address
         from pointsman_gateway.reading import check_reach
 
         try:
@@ -130,7 +130,7 @@ def _announce(asked: Asked, gateway: Gateway, router: Router, *, demo: bool) -> 
         say(f"listening at {at}{f' ({what})' if what else ''}")
     say(f"models: {', '.join(models[:10])}{f' and {len(models) - 10} more' if len(models) > 10 else ''}")
     if demo:
-        from pointsman_gateway.demo import curl_lines
+        from pointsman_gateway.process.demo import curl_lines
 
         for line in curl_lines(gateway.url):
             say(line)

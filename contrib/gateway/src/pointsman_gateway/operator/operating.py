@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from pointsman.plugin import Clock, RequestEnded
 from pointsman_gateway.access.gate import Gate
+from pointsman_gateway.calls.running import RunningRequests
+from pointsman_gateway.exchange.table import Mounted
 from pointsman_gateway.operator.journal import Journal
 from pointsman_gateway.operator.recent import Recent
 from pointsman_gateway.operator.surface import Operated, OperatorSurface
 from pointsman_gateway.operator.written import written_settings
-from pointsman_gateway.running import RunningRequests
 from pointsman_gateway.settings import GatewaySettings
-from pointsman_gateway.table import Mounted
 
 if TYPE_CHECKING:
     from pointsman import Router

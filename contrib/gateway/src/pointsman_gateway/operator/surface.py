@@ -26,11 +26,11 @@ from pointsman.units import parse_duration
 from pointsman_gateway.access.denials import denied
 from pointsman_gateway.access.gate import Gate
 from pointsman_gateway.access.sessions import cookie, token_of
+from pointsman_gateway.calls.running import RunningRequests
 from pointsman_gateway.operator import openapi, page
 from pointsman_gateway.operator.journal import Journal, TooManyReaders
 from pointsman_gateway.operator.recent import SEARCHED_BY, Recent
 from pointsman_gateway.operator.written import written_config
-from pointsman_gateway.running import RunningRequests
 
 if TYPE_CHECKING:
     from pointsman import Router

@@ -17,9 +17,9 @@ from pointsman.plugin import (
     SurfaceRequest,
     WholeReply,
 )
-from pointsman_gateway.efforts import as_it_can_think
-from pointsman_gateway.public_names import named
-from pointsman_gateway.token_counts import count_tokens
+from pointsman_gateway.calls.efforts import as_it_can_think
+from pointsman_gateway.calls.public_names import named
+from pointsman_gateway.calls.token_counts import count_tokens
 from pointsman_wires import anthropic, model_list
 
 

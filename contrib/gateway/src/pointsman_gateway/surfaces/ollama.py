@@ -18,9 +18,9 @@ from pointsman.plugin import (
     Understood,
     WholeReply,
 )
-from pointsman_gateway.efforts import as_it_can_think
-from pointsman_gateway.model_operations import ModelOperations
-from pointsman_gateway.public_names import named, without_tag
+from pointsman_gateway.calls.efforts import as_it_can_think
+from pointsman_gateway.calls.public_names import named, without_tag
+from pointsman_gateway.models.model_operations import ModelOperations
 from pointsman_wires import ollama
 from pointsman_wires.members import json_object, text_or_none, wrong
 

@@ -21,7 +21,7 @@ from pointsman.plugin import (
     WholeReply,
     replace,
 )
-from pointsman_gateway.response_store import KeptAnswer, ResponseStore
+from pointsman_gateway.surfaces.response_store import KeptAnswer, ResponseStore
 from pointsman_wires import openai_errors, openai_responses
 from pointsman_wires.bodies import invalid
 from pointsman_wires.openai_responses.history import previous_answer, with_history

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal
 
-from pointsman_gateway.bodies import Receive
+from pointsman_gateway.exchange.bodies import Receive
 
 OnGone = Callable[[Callable[[], None]], Callable[[], None]]
 """Takes what to call when the caller has gone away, at once if it has; returns what takes that back."""

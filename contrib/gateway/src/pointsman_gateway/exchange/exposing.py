@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pointsman.plugin import Route, SurfaceRequest, WholeReply
-from pointsman_gateway.admission import Access, Denied, Head
-from pointsman_gateway.observing import Observer
+from pointsman_gateway.access.admission import Access, Denied, Head
+from pointsman_gateway.calls.observing import Observer
 
 PATH = "/metrics"
 _STATUS = {"authentication": 401, "forbidden": 403, "rate_limit": 429}

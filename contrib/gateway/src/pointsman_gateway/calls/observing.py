@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pointsman.plugin import Clock, WholeReply
-from pointsman_gateway.accounts import Account, Accounts
-from pointsman_gateway.admission import Head
-from pointsman_gateway.field_values import shown
+from pointsman_gateway.access.admission import Head
+from pointsman_gateway.calls.accounts import Account, Accounts
+from pointsman_gateway.calls.field_values import shown
 from pointsman_telemetry.metrics import Metrics
 from pointsman_telemetry.request_log import RequestLog
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
+from pointsman_gateway.access.admission import Head
 from pointsman_gateway.access.peers import Network, origin
-from pointsman_gateway.admission import Head
 
 Scope = MutableMapping[str, Any]
 Networks = Sequence[Network]

@@ -14,7 +14,7 @@ from pointsman.plugin import (
     Unsupported,
     WholeReply,
 )
-from pointsman_gateway.problems import problem_of
+from pointsman_gateway.calls.problems import problem_of
 from pointsman_wires.members import flag, json_object, text_or_none, wrong
 from pointsman_wires.ollama import error_line, progress_line, streams
 

@@ -6,12 +6,12 @@ What upstreams do has no say in it: or all replicas would be taken away at once,
 from __future__ import annotations
 
 from pointsman.plugin import WholeReply
-from pointsman_gateway.bodies import Receive
-from pointsman_gateway.exposing import PATH as METRICS
-from pointsman_gateway.exposing import told
-from pointsman_gateway.head import Scope
-from pointsman_gateway.observing import Observer
-from pointsman_gateway.sending import Send, send_whole
+from pointsman_gateway.calls.observing import Observer
+from pointsman_gateway.exchange.bodies import Receive
+from pointsman_gateway.exchange.exposing import PATH as METRICS
+from pointsman_gateway.exchange.exposing import told
+from pointsman_gateway.exchange.head import Scope
+from pointsman_gateway.exchange.sending import Send, send_whole
 
 _NOT_FOUND = WholeReply(404, b'{"error":"there is /health/live and /health/ready"}\n')
 _NO_METHOD = WholeReply(405, b'{"error":"ask with GET or HEAD"}\n', fields={"allow": "GET, HEAD"})

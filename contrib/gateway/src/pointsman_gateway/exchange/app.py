@@ -24,11 +24,13 @@ from pointsman.plugin import (
     SurfaceRequest,
     WholeReply,
 )
+from pointsman_gateway.access.admission import Access, Denied, Head
 from pointsman_gateway.access.origins import has_body, is_foreign
-from pointsman_gateway.accounts import Account
-from pointsman_gateway.admission import Access, Denied, Head
-from pointsman_gateway.answers import answer_fields, refusal
-from pointsman_gateway.bodies import (
+from pointsman_gateway.calls.accounts import Account
+from pointsman_gateway.calls.answers import answer_fields, refusal
+from pointsman_gateway.calls.observing import GONE, Observer
+from pointsman_gateway.calls.problems import problem_of
+from pointsman_gateway.exchange.bodies import (
     BodyGone,
     BodySilent,
     BodyTooLarge,
@@ -37,19 +39,17 @@ from pointsman_gateway.bodies import (
     read_body,
     read_object,
 )
-from pointsman_gateway.caller_watch import CallerWatch
-from pointsman_gateway.cors import cors_fields, is_preflight, preflight
-from pointsman_gateway.exposing import PATH as METRICS
-from pointsman_gateway.exposing import metrics_reply
-from pointsman_gateway.head import Networks, Scope, head_of, own_id
-from pointsman_gateway.health import Health
-from pointsman_gateway.observing import GONE, Observer
-from pointsman_gateway.problems import problem_of
-from pointsman_gateway.sending import WRITE_WITHIN, Send, send_stream, send_whole
+from pointsman_gateway.exchange.caller_watch import CallerWatch
+from pointsman_gateway.exchange.cors import cors_fields, is_preflight, preflight
+from pointsman_gateway.exchange.exposing import PATH as METRICS
+from pointsman_gateway.exchange.exposing import metrics_reply
+from pointsman_gateway.exchange.head import Networks, Scope, head_of, own_id
+from pointsman_gateway.exchange.health import Health
+from pointsman_gateway.exchange.sending import WRITE_WITHIN, Send, send_stream, send_whole
+from pointsman_gateway.exchange.sockets import deny_socket, speak
+from pointsman_gateway.exchange.table import Found, Table
+from pointsman_gateway.exchange.tickets import SocketTickets
 from pointsman_gateway.settings import HeaderChoice
-from pointsman_gateway.sockets import deny_socket, speak
-from pointsman_gateway.table import Found, Table
-from pointsman_gateway.tickets import SocketTickets
 
 log = logging.getLogger("pointsman.gateway")
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mutabl
 from typing import Any
 
 from pointsman.plugin import StreamReply, WholeReply
-from pointsman_gateway.caller_watch import CallerWatch
+from pointsman_gateway.exchange.caller_watch import CallerWatch
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Fields = Iterable[tuple[bytes, bytes]]

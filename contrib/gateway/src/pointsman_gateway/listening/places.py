@@ -10,8 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from pointsman.plugin import ConfigError
-from pointsman_gateway.addresses import Address
-from pointsman_gateway.server import Listening
+from pointsman_gateway.listening.addresses import Address
+from pointsman_gateway.listening.server import Listening
 
 
 class Place(Struct, frozen=True):

@@ -33,13 +33,13 @@ from pointsman.plugin import (
     Writer,
 )
 from pointsman.requests.call_options import CallOptions, split_options
-from pointsman_gateway.admission import Denied
-from pointsman_gateway.answers import refusal
-from pointsman_gateway.call_headers import affinity_of, call_options
-from pointsman_gateway.field_values import listed
-from pointsman_gateway.observing import Observer
-from pointsman_gateway.problems import problem_of
-from pointsman_gateway.running import ENDED, Running, RunningRequests
+from pointsman_gateway.access.admission import Denied
+from pointsman_gateway.calls.answers import refusal
+from pointsman_gateway.calls.call_headers import affinity_of, call_options
+from pointsman_gateway.calls.field_values import listed
+from pointsman_gateway.calls.observing import Observer
+from pointsman_gateway.calls.problems import problem_of
+from pointsman_gateway.calls.running import ENDED, Running, RunningRequests
 
 if TYPE_CHECKING:
     from pointsman import ChatStream, Router

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from pointsman.clock import Clock
 from pointsman.plugin import Caller, Capabilities, CatalogueEntry, ModelInfo
-from pointsman_gateway.well_known import known_model
+from pointsman_gateway.models.well_known import known_model
 
 if TYPE_CHECKING:
     from pointsman import Config, Router

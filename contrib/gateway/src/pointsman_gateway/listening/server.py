@@ -13,9 +13,9 @@ from typing import Any
 
 import uvicorn
 
-from pointsman_gateway.addresses import Address
-from pointsman_gateway.protocol import LimitedProtocol
-from pointsman_gateway.socket_protocol import LimitedSocket
+from pointsman_gateway.listening.addresses import Address
+from pointsman_gateway.listening.protocol import LimitedProtocol
+from pointsman_gateway.listening.socket_protocol import LimitedSocket
 
 KEEP_ALIVE = 75
 """Seconds for which a connection without a request stays open."""

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pointsman.plugin import ProblemDetails, SocketRoute, SurfaceRequest, WholeReply
-from pointsman_gateway.bodies import Receive
-from pointsman_gateway.sending import WRITE_WITHIN, Send
+from pointsman_gateway.exchange.bodies import Receive
+from pointsman_gateway.exchange.sending import WRITE_WITHIN, Send
 
 log = logging.getLogger("pointsman.gateway")
 

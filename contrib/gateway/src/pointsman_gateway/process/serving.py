@@ -12,7 +12,7 @@ from pointsman.build.loading import plugins_for
 from pointsman.plugin import ConfigError
 from pointsman_gateway.gateway import Gateway
 from pointsman_gateway.mounting import installed
-from pointsman_gateway.notify import notify, reloading
+from pointsman_gateway.process.notify import notify, reloading
 from pointsman_gateway.reading import gateway_settings
 from pointsman_gateway.settings import GatewaySettings
 from pointsman_telemetry.request_log import RequestLog, Style

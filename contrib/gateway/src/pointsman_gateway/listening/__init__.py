@@ -1,0 +1,1 @@
+"""Listeners: addresses, with uvicorn behind them, whose protocols have limits of ours."""

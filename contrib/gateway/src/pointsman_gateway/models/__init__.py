@@ -1,0 +1,1 @@
+"""The models that callers can ask for, and what operators do with them."""

@@ -26,7 +26,7 @@ from pointsman import Router
 from pointsman.original import Original
 from pointsman.requests.parsing import chat_request
 from pointsman.testing import run
-from pointsman_gateway.exchange.app import ON_GONE
+from pointsman_gateway.exchange.shortcut import SHORTCUT
 from pointsman_gateway.gateway import Gateway
 from pointsman_gateway.listening.addresses import Address
 from pointsman_gateway.listening.places import Place
@@ -94,22 +94,38 @@ def measured(*, requests: int = REQUESTS) -> dict[str, ratchet.Figures]:
 
 async def answered(app: App) -> None:
     """Ask once."""
-    sent: list[dict[str, Any]] = []
-    coming = [{"type": "http.request", "body": _BODY, "more_body": False}]
-
-    async def receive() -> Any:
-        return coming.pop()
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    await app(_scope(), receive, send)
-    start, body = sent
-    assert start["status"] == 200, sent
-    assert body["body"]
+    server = _Server()
+    await app(_scope(server), _never, _never)
+    assert server.status == 200, server.answered
+    assert server.answered
 
 
-def _scope() -> dict[str, Any]:
+class _Server:
+    """The short way of a server whose callers stay."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.answered = b""
+
+    def body(self) -> bytes:
+        return _BODY
+
+    def answer(self, status: int, _fields: Any, body: bytes) -> bool:
+        self.status, self.answered = status, body
+        return True
+
+    def on_gone(self, _tell: Callable[[], None]) -> Callable[[], None]:
+        return _nothing
+
+    def abort(self) -> None:
+        raise AssertionError("a caller who reads is not left")
+
+
+async def _never(*_message: Any) -> Any:
+    raise AssertionError("all goes the short way")
+
+
+def _scope(server: _Server) -> dict[str, Any]:
     return {
         "type": "http",
         "method": "POST",
@@ -119,12 +135,8 @@ def _scope() -> dict[str, Any]:
         "headers": list(_FIELDS),
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 4000),
-        "extensions": {ON_GONE: _on_gone},
+        "extensions": {SHORTCUT: server},
     }
-
-
-def _on_gone(_tell: Callable[[], None]) -> Callable[[], None]:
-    return _nothing  # the caller stays
 
 
 def _nothing() -> None:

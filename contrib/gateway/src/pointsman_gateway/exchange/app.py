@@ -46,6 +46,7 @@ from pointsman_gateway.exchange.exposing import metrics_reply
 from pointsman_gateway.exchange.head import Networks, Scope, head_of, own_id
 from pointsman_gateway.exchange.health import Health
 from pointsman_gateway.exchange.sending import WRITE_WITHIN, Send, send_stream, send_whole
+from pointsman_gateway.exchange.shortcut import SHORTCUT, Shortcut
 from pointsman_gateway.exchange.sockets import deny_socket, speak
 from pointsman_gateway.exchange.table import Found, Table
 from pointsman_gateway.exchange.tickets import SocketTickets
@@ -53,10 +54,6 @@ from pointsman_gateway.settings import HeaderChoice
 
 log = logging.getLogger("pointsman.gateway")
 
-ABORT = "pointsman.abort"
-"""The extension of a server of ours that ends a connection at once."""
-ON_GONE = "pointsman.on_gone"
-"""Another one, which tells that a connection was lost: an `OnGone`."""
 _NO_WEBSOCKET = WholeReply(
     426,
     b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
@@ -98,7 +95,7 @@ class Exchange:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, head: Head, id: str, serving: Serving
     ) -> None:
-        self._extensions: Mapping[str, Any] = scope.get("extensions", {})
+        self.shortcut: Shortcut | None = scope.get("extensions", {}).get(SHORTCUT)
         self.receive = receive
         self.send = send
         self.head = head
@@ -117,17 +114,17 @@ class Exchange:
 
     async def write(self, reply: WholeReply) -> None:
         """Answer with `reply`."""
-        await send_whole(self.send, reply, self.fields(reply), bare=self.head.method == "HEAD")
+        bare = self.head.method == "HEAD"
+        await send_whole(self.send, reply, self.fields(reply), bare=bare, shortcut=self.shortcut)
 
     def watch(self) -> CallerWatch:
         """What sees to it that nobody answers a caller who has gone away."""
-        return CallerWatch(self.receive, self._extensions.get(ON_GONE))
+        return CallerWatch(self.receive, None if self.shortcut is None else self.shortcut.on_gone)
 
     def abort(self) -> None:
         """End the connection although not all is written, for nobody reads it."""
-        abort = self._extensions.get(ABORT)
-        if abort is not None:
-            abort()
+        if self.shortcut is not None:
+            self.shortcut.abort()
 
 
 class App:
@@ -262,6 +259,10 @@ class App:
 
     async def _body(self, exchange: Exchange) -> bytes:
         limit = exchange.serving.body_limit
+        if exchange.shortcut is not None:
+            body = exchange.shortcut.body()
+            if body is not None and len(body) <= limit:
+                return body
         declared = exchange.head.headers.get("content-length", "")
         try:
             if declared.isdigit() and int(declared) > limit:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pointsman.plugin import StreamReply, WholeReply
 from pointsman_gateway.exchange.caller_watch import CallerWatch
+from pointsman_gateway.exchange.shortcut import Shortcut
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Fields = Iterable[tuple[bytes, bytes]]
@@ -18,13 +19,22 @@ _STREAM_FIELDS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")
 """Proxies on the way are to pass each event on when it comes."""
 
 
-async def send_whole(send: Send, reply: WholeReply, fields: Fields = (), *, bare: bool = False) -> None:
+async def send_whole(
+    send: Send,
+    reply: WholeReply,
+    fields: Fields = (),
+    *,
+    bare: bool = False,
+    shortcut: Shortcut | None = None,
+) -> None:
     """Write `reply` with `fields` in its head; `bare`: all but its body, which a HEAD does not want."""
     head = [*fields, (b"content-length", b"%d" % len(reply.body))]
     if reply.body:
         head.append((b"content-type", reply.content_type.encode("latin-1")))
-    await send({"type": "http.response.start", "status": reply.status, "headers": head})
-    await send({"type": "http.response.body", "body": b"" if bare else reply.body})
+    body = b"" if bare else reply.body
+    if shortcut is None or not shortcut.answer(reply.status, head, body):
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
 
 
 async def send_stream(

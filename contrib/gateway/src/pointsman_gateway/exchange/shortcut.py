@@ -1,0 +1,31 @@
+"""What a server may offer beyond ASGI, for what nearly all requests are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+SHORTCUT = "pointsman.shortcut"
+"""The extension of a server that offers a `Shortcut` for a request. Without it all goes by ASGI."""
+
+
+class Shortcut(Protocol):
+    """For one request, from when its head is here until it is answered."""
+
+    def body(self) -> bytes | None:
+        """All of the body, where it is here; None where it has to be waited for."""
+
+    def answer(self, status: int, fields: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Write a whole answer at once; False, and nothing is written, where that has to wait.
+
+        Args:
+            fields: of its head, by names in lower case; among them is how long `body` is.
+
+        Raises: ValueError for a field that holds a control character.
+        """
+
+    def on_gone(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call `tell` when the connection is lost, at once if it is; returns what takes that back."""
+
+    def abort(self) -> None:
+        """End the connection although not all is written."""

@@ -242,13 +242,13 @@ class Events:
 
     Attributes:
         journal: hears of what is not everyday, whoever else listens.
-        attempt_ended, request_ended: somebody wants to hear of that.
+        attempt_ended, request_ended, request_started, attempt_started: somebody wants to hear of that.
         detailed: somebody wants to hear of a `Progress`; of which kind, `wants` tells.
     """
 
     __slots__ = (
-        "_complained", "_journal_detailed", "_scrub", "_told", "attempt_ended", "detailed", "failures",
-        "journal", "request_ended",
+        "_complained", "_journal_detailed", "_scrub", "_told", "attempt_ended", "attempt_started", "detailed",
+        "failures", "journal", "request_ended", "request_started",
     )  # fmt: skip
 
     def __init__(self, *, scrub: Scrub) -> None:
@@ -312,6 +312,9 @@ class Events:
     def _look(self) -> None:
         self.attempt_ended = self.wants(AttemptEnded)
         self.request_ended = self.wants(RequestEnded)
+        # Of those two each request asks, whoever else wants a detail.
+        self.request_started = self.wants(RequestStarted)
+        self.attempt_started = self._journal_detailed or self.wants(AttemptStarted)
         self.detailed = self._journal_detailed or any(map(self.wants, PROGRESS))
 
     def report(self, event: Event) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from pointsman import Router
-from pointsman.plugin import AttemptEnded, AttemptStarted, Queued
+from pointsman.plugin import AttemptEnded, FirstToken, Queued
 from pointsman_gateway.calls.accounts import Accounts
 
 
@@ -28,8 +28,8 @@ class Told:
                 listener(event)
 
 
-def began(number: int) -> AttemptStarted:
-    return AttemptStarted("r", "m", "gpu/m", number)
+def flows(number: int, seconds: float) -> FirstToken:
+    return FirstToken("r", "m", "gpu/m", number, seconds)
 
 
 def ended(number: int, seconds: float) -> AttemptEnded:
@@ -42,13 +42,12 @@ def test_neither_attempts_nor_pauses_nor_lines_are_the_gateways_own_time() -> No
     router = Told()
     account = Accounts(cast("Router", router), lambda: router.now).open("r", 0.0)
 
-    router.at(1.0, began(1))
     router.at(3.0, ended(1, 2.0))
-    router.at(8.0, began(2))  # after a pause
-    router.at(9.0, ended(2, 1.0))
+    router.at(9.0, ended(2, 1.0))  # after a pause
     router.at(10.0, Queued("r", "m"))  # after another one
-    router.at(30.0, began(3))
+    router.at(30.5, flows(3, 0.5))
 
     assert account.ours(31.0, 31.0) == 1.0
+    assert (account.queued, account.deployment, account.attempts) == (20.0, "gpu/m", 3)
     router.at(33.0, ended(3, 3.0))
     assert account.ours(34.0, 34.0) == 2.0

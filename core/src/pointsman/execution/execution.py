@@ -124,7 +124,7 @@ class Execution(Struct, eq=False):
                         self.last = lease = await admitted_lease(self)
                     self.made = lease.number = number = self.made + 1
                     self.demand.tried.add(lease.deployment.id)
-                    if number > 1 or self.setting.events.detailed:
+                    if number > 1 or self.setting.events.attempt_started:
                         self.tell_of_attempt(lease)
                     return operation.accepted(self, lease, await operation.ask(self, lease))
                 except BaseException as error:
@@ -174,7 +174,7 @@ class Execution(Struct, eq=False):
     def tell_of_attempt(self, lease: Lease) -> None:
         """Say that the attempt which holds `lease` begins."""
         begun(self.request_id, lease.deployment.id, lease.number)
-        if self.setting.events.detailed:
+        if self.setting.events.attempt_started:
             self.tell(AttemptStarted, lease.pool, lease.deployment.id, lease.number)
 
     def _failed(self, lease: Lease | None, error: BaseException) -> None:
@@ -339,6 +339,6 @@ def begin_request(
         now,
     )
     setting.running.requests.add(execution)
-    if setting.events.detailed:
+    if setting.events.request_started:
         execution.tell(RequestStarted, operation, request.model, execution.wall)
     return execution

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, ne
 from typing import Any
 
 from pointsman.errors import InvalidRequest
@@ -41,8 +42,9 @@ def checked_request(request: ChatRequest) -> ChatRequest:
     expect(request.model, "model", str, _NAME)
     options, said = _options_in(request), {}
     if options != _NO_OPTIONS:
-        each = zip(_CHAT, options, _NO_OPTIONS, strict=True)
-        said = {name: value for name, value, unsaid in each if value is not None and value != unsaid}
+        # The few that say something are picked by C: a comprehension would ask each of the others, too.
+        picked = compress(zip(_CHAT, options, strict=True), map(ne, options, _NO_OPTIONS))
+        said = {name: value for name, value in picked if value is not None}
     elif type(request.messages) is TextMessages:  # it was read before
         return request
     return chat_request(request.model, request.messages, said)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from pointsman import Router
-from pointsman.plugin import AttemptEnded, AttemptStarted, Queued, RequestEnded, Usage
+from pointsman.plugin import AttemptEnded, FirstToken, Queued, RequestEnded, Usage
 
 
 class Account(Struct, eq=False):
@@ -16,10 +16,11 @@ class Account(Struct, eq=False):
     Attributes:
         began: the instant at which it came.
         pool: the public name whose deployment is at work; another than was asked for after a fallback.
-        attempts: how many have begun.
+        attempts: how many have begun, as far as they have said anything.
         busy: seconds in which attempts ran that are over, and of the pauses between them.
-        since: the instant at which the one that runs began; None while none does.
+        since: the instant at which the one began whose stream is read; None for no such.
         idle: the instant at which the latest one ended.
+        waits: the instant from which on it waits in line; None while it does not.
         queued: seconds that it waited in line; None when it did not.
         ended: how it ended; None before that, and for what no model was asked.
         surface: whose shape its answer has; "" before that is known.
@@ -64,7 +65,7 @@ class Accounts:
         self._open: dict[str, Account] = {}
         self._ends = [
             router.listen(self._queued, kinds=[Queued]),
-            router.listen(self._began, kinds=[AttemptStarted]),
+            router.listen(self._flows, kinds=[FirstToken]),
             router.listen(self._attempted, kinds=[AttemptEnded]),
             router.listen(self._ended, kinds=[RequestEnded]),
         ]
@@ -93,30 +94,43 @@ class Accounts:
         if account is not None:
             account.waits = self._now()
 
-    def _began(self, event: AttemptStarted) -> None:
+    # An attempt says when it began at its first content, or when it ends. To be told when it begins would cost
+    # each call one more event, of which nobody would make anything before that.
+
+    def _flows(self, event: FirstToken) -> None:
         account = self._open.get(event.request_id)
-        if account is None:
-            return
-        account.since = now = self._now()
-        account.pool, account.deployment = event.model, event.deployment
-        account.attempts = max(account.attempts, event.number)
-        if account.idle is not None:
-            account.busy += (now if account.waits is None else account.waits) - account.idle
-            account.idle = None
-        if account.waits is not None:
-            account.queued = (account.queued or 0.0) + now - account.waits
-            account.waits = None
+        if account is not None:
+            account.since = self._now() - event.seconds
+            account.pool, account.deployment, account.attempts = event.model, event.deployment, event.number
+            _has_waited(account, account.since)
 
     def _attempted(self, event: AttemptEnded) -> None:
         account = self._open.get(event.request_id)
-        if account is not None and not event.hedge:  # two at once are one time
-            account.busy += event.seconds
-            account.since, account.idle = None, self._now()
+        if account is None or event.hedge:  # two at once are one time
+            return
+        now = self._now()
+        if account.since is None:
+            account.pool, account.deployment, account.attempts = event.model, event.deployment, event.number
+            _has_waited(account, now - event.seconds)
+        account.busy += event.seconds
+        account.since, account.idle = None, now
 
     def _ended(self, event: RequestEnded) -> None:
         account = self._open.get(event.request_id)
-        if account is not None:
-            account.ended = event
-            if account.waits is not None:
-                account.queued = (account.queued or 0.0) + self._now() - account.waits
-                account.waits = None
+        if account is None:
+            return
+        account.ended = event
+        if event.deployment:
+            account.pool, account.deployment, account.attempts = event.pool, event.deployment, event.attempts
+        if account.waits is not None:
+            _has_waited(account, self._now())
+
+
+def _has_waited(account: Account, until: float) -> None:
+    """From its latest attempt on it has paused, and from then on waited in line, `until` that instant."""
+    if account.idle is not None:
+        account.busy += (until if account.waits is None else account.waits) - account.idle
+        account.idle = None
+    if account.waits is not None:
+        account.queued = (account.queued or 0.0) + until - account.waits
+        account.waits = None

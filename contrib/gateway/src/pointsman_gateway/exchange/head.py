@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
+from itertools import chain
 from typing import Any
 
 from pointsman_gateway.access.admission import Head
@@ -19,7 +20,7 @@ LONGEST_ID = 128
 def head_of(scope: Scope, *, trusted: Networks = (), listener: str = "") -> Head:
     """What the head of a request says. `trusted` are the proxies that are believed."""
     fields = scope["headers"]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in fields}
+    headers = _decoded(fields)
     repeated = frozenset[str]() if len(headers) == len(fields) else _join_repeated(headers, fields)
     client, server = scope.get("client"), scope.get("server")
     tls = scope.get("scheme") in ("https", "wss")
@@ -35,6 +36,16 @@ def head_of(scope: Scope, *, trusted: Networks = (), listener: str = "") -> Head
         secure=asked_by.secure,
         scope=listener,
     )
+
+
+def _decoded(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """By name; of one that came twice, the last."""
+    # At once: one by one takes four times as long. No line of a head holds a line break, unless by a server
+    # that lets one through.
+    said = b"\n".join(chain.from_iterable(fields)).decode("latin-1").split("\n")
+    if len(said) == 2 * len(fields):
+        return dict(zip(said[::2], said[1::2], strict=True))
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in fields}
 
 
 def _join_repeated(headers: dict[str, str], fields: Sequence[tuple[bytes, bytes]]) -> frozenset[str]:

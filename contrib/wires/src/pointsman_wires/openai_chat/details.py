@@ -23,11 +23,13 @@ def numbered(block: JsonObject, number: int) -> JsonObject:
 
 def has_details(messages: Any) -> bool:
     """Whether one of the messages has some."""
-    if isinstance(messages, list):
-        for each in messages:  # not `any`, which makes a generator and resumes it for each of many
-            if type(each) is dict and each.get(DETAILS):
-                return True
-    return False
+    if not isinstance(messages, list):
+        return False
+    try:
+        names = set().union(*messages)  # by C: each request asks this of each of its messages
+    except TypeError:  # one of them is no object
+        names = {DETAILS}
+    return DETAILS in names and any(isinstance(each, dict) and each.get(DETAILS) for each in messages)
 
 
 def as_made(messages: Sequence[Any]) -> list[Any]:

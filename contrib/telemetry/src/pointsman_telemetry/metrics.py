@@ -12,8 +12,11 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from functools import cached_property
 from importlib.metadata import version
+from itertools import compress
+from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -36,6 +39,30 @@ _STATES_WITHIN = 2.0
 """Seconds for which a scrape from another thread waits for the router's."""
 
 
+_counts_in = attrgetter(*_TOKENS)
+
+
+class _OfRequest(Struct, frozen=True, eq=False):
+    """The labels of what is counted of requests that are alike: made once, for each counts in a dozen."""
+
+    ended: tuple[str, ...]
+    lasted: tuple[str, ...]
+    took: tuple[str, ...]
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+
+
+class _OfAttempt(Struct, frozen=True, eq=False):
+    """The same of attempts."""
+
+    model: str
+    ended: tuple[str, ...]
+    spent: tuple[str, ...]
+    first: tuple[str, ...]
+    tokens: tuple[tuple[str, ...], ...]
+    priced: bool
+
+
 class Metrics:
     """The metrics of one router, from now until `close`. Make it in the loop of the router.
 
@@ -50,6 +77,8 @@ class Metrics:
         self._router = router
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._requests_said: dict[tuple[str, ...], _OfRequest] = {}
+        self._attempts_said: dict[tuple[str, ...], _OfAttempt] = {}
         self.know(surfaces)
         self._waiting: dict[str, float] = {}
         self._stores: dict[str, bool] = {}
@@ -97,6 +126,7 @@ class Metrics:
     def know(self, surfaces: Iterable[str]) -> None:
         """From now on these are the names that the label `surface` may have."""
         self._surfaces = frozenset({"", *surfaces})
+        self._requests_said.clear()
 
     # ── what only a gateway knows ────────────────────────────────────────────────────────────────────
 
@@ -119,40 +149,69 @@ class Metrics:
     # ── what happened ────────────────────────────────────────────────────────────────────────────────
 
     def _ended(self, event: RequestEnded) -> None:
-        topology, usage = self.topology, event.usage
-        surface, model = event.tags.get("surface", ""), topology.model(event.model)
-        if surface not in self._surfaces:
-            surface = OTHER
-        self._requests[surface, model, event.result, event.error].value += 1
-        self._duration[surface, model].observe(event.seconds)
-        self._waiting.pop(event.request_id, None)
+        surface, usage = event.tags.get("surface", ""), event.usage
+        known = (event.operation, surface, event.model, event.deployment, event.result, event.error)
+        said = self._requests_said.get(known) or self._say_of_request(event, surface, known)
+        self._requests[said.ended].value += 1
+        self._duration[said.lasted].observe(event.seconds)
+        if self._waiting:
+            self._waiting.pop(event.request_id, None)
         if not event.deployment:
             return
-        said = (OPERATIONS.get(event.operation, OTHER), *topology.upstream(event.deployment))
-        self._gen_ai_duration[*said, event.error].observe(event.seconds)
+        self._gen_ai_duration[said.took].observe(event.seconds)
         if usage is not None:
-            for type, count in (("input", usage.prompt), ("output", usage.completion)):
-                if count is not None:
-                    self._gen_ai_tokens[*said, type].observe(count)
+            if usage.prompt is not None:
+                self._gen_ai_tokens[said.input].observe(usage.prompt)
+            if usage.completion is not None:
+                self._gen_ai_tokens[said.output].observe(usage.completion)
+
+    def _say_of_request(self, event: RequestEnded, surface: str, known: tuple[str, ...]) -> _OfRequest:
+        topology, model = self.topology, self.topology.model(event.model)
+        if surface not in self._surfaces:
+            surface = OTHER
+        upstream = (OPERATIONS.get(event.operation, OTHER), *topology.upstream(event.deployment))
+        said = _OfRequest(
+            (surface, model, event.result, event.error),
+            (surface, model),
+            (*upstream, event.error),
+            (*upstream, "input"),
+            (*upstream, "output"),
+        )
+        if model == event.model and len(self._requests_said) < table.SERIES_AT_MOST:
+            self._requests_said[known] = said
+        return said
 
     def _attempted(self, event: AttemptEnded) -> None:
-        topology, usage = self.topology, event.usage
-        model, deployment = topology.model(event.model), topology.deployment(event.deployment)
-        queued = self._waiting.pop(event.request_id, None)
-        if queued is not None:
-            self._queue[model,].observe(max(0.0, event.wall - queued))
-        self._attempts[deployment, str(event.outcome), event.error].value += 1
+        usage, known = event.usage, (event.model, event.deployment, event.outcome, event.error)
+        said = self._attempts_said.get(known) or self._say_of_attempt(event, known)
+        if self._waiting and (queued := self._waiting.pop(event.request_id, None)) is not None:
+            self._queue[said.model,].observe(max(0.0, event.wall - queued))
+        self._attempts[said.ended].value += 1
         if event.first_token is not None:
-            self._first_token[model, deployment].observe(event.first_token)
-            said = topology.upstream(event.deployment)
-            self._gen_ai_first["chat", *said].observe(event.first_token)
+            self._first_token[said.spent].observe(event.first_token)
+            self._gen_ai_first[said.first].observe(event.first_token)
         if usage is None:
             return
-        for type in _TOKENS:
-            if count := getattr(usage, type):
-                self._tokens[model, deployment, type].value += count
-        if cost := topology.cost(event.deployment, usage):
-            self._cost[model, deployment].value += cost
+        counts = _counts_in(usage)
+        for labels, count in compress(zip(said.tokens, counts, strict=True), counts):
+            self._tokens[labels].value += count
+        if said.priced and (cost := self.topology.cost(event.deployment, usage)):
+            self._cost[said.spent].value += cost
+
+    def _say_of_attempt(self, event: AttemptEnded, known: tuple[str, ...]) -> _OfAttempt:
+        topology = self.topology
+        model, deployment = topology.model(event.model), topology.deployment(event.deployment)
+        said = _OfAttempt(
+            model,
+            (deployment, str(event.outcome), event.error),
+            (model, deployment),
+            ("chat", *topology.upstream(event.deployment)),
+            tuple([(model, deployment, type) for type in _TOKENS]),
+            topology.is_priced(event.deployment),
+        )
+        if (model, deployment) == known[:2] and len(self._attempts_said) < table.SERIES_AT_MOST:
+            self._attempts_said[known] = said
+        return said
 
     def _queued(self, event: Queued) -> None:
         if len(self._waiting) < _WAITING_AT_MOST:
@@ -160,6 +219,8 @@ class Metrics:
 
     def _reloaded(self, _event: Reloaded) -> None:
         self.__dict__.pop("topology", None)
+        self._requests_said.clear()
+        self._attempts_said.clear()
         self._reloads["ok",].value += 1
 
     def _state_changed(self, event: StateChanged) -> None:

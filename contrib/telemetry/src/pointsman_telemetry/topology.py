@@ -57,6 +57,11 @@ class Topology(Struct, frozen=True):
         known = self.deployments.get(deployment)
         return (OTHER, OTHER) if known is None else (known.provider, known.model)
 
+    def is_priced(self, deployment: str) -> bool:
+        """Whether there is a price of what that takes."""
+        known = self.deployments.get(deployment)
+        return known is not None and known.price is not None
+
     def cost(self, deployment: str, usage: Usage | None) -> float:
         """What that took, in the currency of the prices; 0 where nobody knows."""
         known = self.deployments.get(deployment)

@@ -20,10 +20,8 @@ def presented(fields: Mapping[str, str]) -> tuple[str, ...]:
     Raises: Denied for what no credential can be.
     """
     found: dict[str, None] = {}
-    for carrier in CARRIERS:
-        value = fields.get(carrier)
-        if value is None:
-            continue
+    for carrier in [each for each in CARRIERS if each in fields]:
+        value = fields[carrier]
         value = _of_bearer(value) if carrier == "authorization" else value.strip()
         if len(value) > _LONGEST:
             raise denied(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 
 from pointsman_gateway.access.denials import denied
@@ -15,6 +16,7 @@ _OUR_SITE = frozenset(("same-origin", "none"))
 _WITHOUT_BODY = frozenset(("", "0"))
 
 
+@lru_cache(maxsize=64)  # clients of one gateway say the same few
 def host_name(authority: str) -> str | None:
     """The name or address in a `Host`, in lower case and without port; None for what is none."""
     found = _HOST.fullmatch(authority)
@@ -46,7 +48,7 @@ def check_host(fields: Mapping[str, str], allowed: Collection[str], own: str = "
     name = host_name(fields.get("host", ""))
     if name is None:
         raise denied("invalid", "invalid_host", "the request needs one header Host with a name and a port")
-    if not (name in allowed or name == own or is_loopback_name(name)):
+    if not (name == own or name in allowed or is_loopback_name(name)):
         raise denied(
             "forbidden",
             "host_not_allowed",

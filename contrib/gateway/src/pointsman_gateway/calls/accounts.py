@@ -94,8 +94,8 @@ class Accounts:
         if account is not None:
             account.waits = self._now()
 
-    # An attempt says when it began at its first content, or when it ends. To be told when it begins would cost
-    # each call one more event, of which nobody would make anything before that.
+    # An attempt says when it began at its first content, or when it ends. To be told when it begins would be
+    # one more event for each call, of which nobody would make anything before that.
 
     def _flows(self, event: FirstToken) -> None:
         account = self._open.get(event.request_id)

@@ -24,9 +24,10 @@ def answer_fields(
     if choice != "none":
         id = request_id.encode("latin-1")
         fields += [(b"x-request-id", id), (b"request-id", id)]
+    if choice != "full":
+        said = {name: value for name, value in said.items() if not name.startswith("x-pointsman-")}
     for name, value in said.items():
-        if choice == "full" or not name.startswith("x-pointsman-"):
-            fields.append((name.encode("latin-1"), value.encode("latin-1", "backslashreplace")))
+        fields.append((name.encode("latin-1"), value.encode("latin-1", "backslashreplace")))
     return fields
 
 

@@ -190,14 +190,12 @@ class App:
 
     async def _http(self, exchange: Exchange) -> None:
         head = exchange.head
-        if head.path == METRICS:
-            await exchange.write(await metrics_reply(head, exchange.serving.access, self._observer))
-            return
-        aside = self._aside(exchange)
-        found = None if aside is not None else exchange.serving.table.find(head.method, head.path)
-        if found is None:
-            await exchange.write(aside or WholeReply(404))
-            return
+        found = exchange.serving.table.find(head.method, head.path)
+        if found is None or found.route is None or "upgrade" in head.headers:
+            aside = await self._aside(exchange)
+            if aside is not None or found is None:
+                await exchange.write(aside or WholeReply(404))
+                return
         surface, exchange.account.surface = found.mounted.surface, found.mounted.name
         try:
             route = self._route(head, found)
@@ -213,9 +211,11 @@ class App:
             return
         await self._answer(asked, surface, route, exchange)
 
-    def _aside(self, exchange: Exchange) -> WholeReply | None:
+    async def _aside(self, exchange: Exchange) -> WholeReply | None:
         """The answer to what no surface is asked; None for all else."""
         head = exchange.head
+        if head.path == METRICS:
+            return await metrics_reply(head, exchange.serving.access, self._observer)
         if head.path == "/favicon.ico":
             return WholeReply(204)
         if is_preflight(head.method, head.headers):

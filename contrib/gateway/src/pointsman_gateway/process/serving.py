@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
     from pointsman import Config, Router
 
 log = logging.getLogger("pointsman.gateway")
+
+
+_YOUNG = 10_000
+"""Objects that are made before Python looks for circles among them; 700 is meant for short programs."""
+
+
+def _collect_seldom() -> None:
+    """Have the garbage collector pass over what is there for good, and look at more young objects at once.
+
+    A request leaves no circles behind; without this a tenth of what each takes is the search for some. As
+    `gc.freeze` was made for, by Instagram.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 20)
 
 
 class Process:
@@ -66,6 +82,7 @@ class Process:
             gateway.catalogue.look()
             self._take_signals()
             self._announce(gateway, router)
+            _collect_seldom()
             notify("READY=1")
             await self._stop.wait()
             notify("STOPPING=1")

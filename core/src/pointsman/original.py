@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Raw
+
 from pointsman.auth import Discreet
 from pointsman.types import Request
 
@@ -24,9 +26,10 @@ class Original(Discreet, frozen=True, eq=False):
             deployment that does not speak it is passed over, as one that cannot do what is asked.
         opaque: takes the body and the mark of an upstream; returns the body without what was made by others
             and is of no use there. None: there is no such.
+        members: those of `body`, each as it was written, where they are known already.
     """
 
-    unshown = ("query", "headers", "body")
+    unshown = ("query", "headers", "body", "members")
     wire: str
     body: bytes
     request: Request
@@ -34,3 +37,4 @@ class Original(Discreet, frozen=True, eq=False):
     query: str = ""
     needs_wire: Sequence[str] = ()
     opaque: Callable[[bytes, str], bytes] | None = None
+    members: Mapping[str, Raw] | None = None

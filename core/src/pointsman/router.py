@@ -6,7 +6,7 @@ import asyncio
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cachetools import TTLCache
 
     from pointsman.batch import Batch
+    from pointsman.execution.relaying import RelayedAnswers
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Request)
@@ -182,9 +183,7 @@ class Router:
         if options or not isinstance(model, str):
             request, call_options = self._asked("chat", chat_request, model, messages, options)
             if call_options.original is not None:
-                from pointsman.execution.relaying import RELAYED_CHAT
-
-                return await self._begin("chat", request, call_options).run(RELAYED_CHAT)
+                return await self._begin("chat", request, call_options).run(_relayed().chat)
         else:  # as nearly all calls are: nothing more to read
             try:
                 request, call_options = ChatRequest(model, as_messages(messages)), DEFAULT
@@ -210,9 +209,7 @@ class Router:
         """
         request, call_options = self._asked("generate", generate_request, model, prompt, options)
         if call_options.original is not None:
-            from pointsman.execution.relaying import RELAYED_GENERATE
-
-            return await self._begin("generate", request, call_options).run(RELAYED_GENERATE)
+            return await self._begin("generate", request, call_options).run(_relayed().generate)
         return await self._begin("generate", request, call_options).run(GENERATE)
 
     async def embed(
@@ -227,9 +224,7 @@ class Router:
         """
         request, call_options = self._asked("embed", embed_request, model, texts, options)
         if call_options.original is not None:
-            from pointsman.execution.relaying import RELAYED_EMBED
-
-            return await self._begin("embed", request, call_options).run(RELAYED_EMBED)
+            return await self._begin("embed", request, call_options).run(_relayed().embed)
         return await self._begin("embed", request, call_options).run(EMBED)
 
     def batch(
@@ -264,7 +259,7 @@ class Router:
         try:
             call_options, rest = split_options(options)
             request, original = read(model, given, rest), call_options.original
-            if original is not None and original.request is model:  # which is as written until it is changed
+            if original is not None and original.request is model is not request:  # as written, until changed
                 call_options = replace(call_options, original=replace(original, request=request))
             return request, call_options
         except InvalidRequest as error:
@@ -507,6 +502,13 @@ class Router:
             return self._clock.now()
         except RuntimeError:  # no loop runs yet; nothing has happened, so any instant will do
             return 0.0
+
+
+@cache  # a module is looked for anew by each import in a function, for 8,000 instructions
+def _relayed() -> RelayedAnswers:
+    from pointsman.execution.relaying import RelayedAnswers  # only gateways relay
+
+    return RelayedAnswers()
 
 
 def _full_name(model: ModelInfo, provider: str) -> ModelInfo:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from pydantic import BaseModel
 
 from pointsman.auth import Discreet
@@ -103,9 +103,10 @@ class SurfaceRequest(Discreet, frozen=True):
         secure: it came by TLS, as far as from whom we heard it is believed.
         document: the object that is in the body, where whoever took the request has decoded it already; for
             all to read and nobody to change.
+        members: those of that object, each as it was written.
     """
 
-    unshown = ("query", "headers", "body", "document")
+    unshown = ("query", "headers", "body", "document", "members")
     method: str
     path: str
     params: Mapping[str, str]
@@ -116,6 +117,7 @@ class SurfaceRequest(Discreet, frozen=True):
     request_id: str
     secure: bool = False
     document: Mapping[str, Any] | None = None
+    members: Mapping[str, Raw] | None = None
 
 
 class WholeReply(Struct, frozen=True):

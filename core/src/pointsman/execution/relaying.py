@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -32,15 +32,17 @@ class RelayedAnswer(WholeAnswer[R]):
         provider = deployment.provider
         until = execution.deadline if deployment.attempt is None else ends(execution, lease)
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
-        asked = execution.request.with_defaults(deployment.defaults)
-        handed = call(execution, lease, time)
+        asked = execution.request
+        if deployment.defaults:
+            asked = asked.with_defaults(deployment.defaults)
         if speaks(provider, original):
             try:
-                relayed = provider.relay(asked, replace(handed, original=original))
+                relayed = provider.relay(asked, call(execution, lease, time, original))
                 return await told(execution, lease, "relay", relayed)
             except Unsupported as error:
                 if original.needs_wire or error.status is not None:  # the upstream's own word is its last
                     raise
+        handed = call(execution, lease, time)
         answer = await getattr(provider, self.name)(for_maker(asked, provider.mark), handed)
         return answer_marked(answer, provider.mark) if isinstance(answer, ChatResponse) else answer
 
@@ -117,6 +119,9 @@ class MarkedEvents:
         await self._source.aclose()
 
 
-RELAYED_CHAT = RelayedAnswer(Provider.chat, ChatResponse)
-RELAYED_GENERATE = RelayedAnswer(Provider.generate, ChatResponse)
-RELAYED_EMBED = RelayedAnswer(Provider.embed, EmbedResponse)
+class RelayedAnswers(NamedTuple):
+    """The operations by which requests are relayed whose answers are whole."""
+
+    chat: RelayedAnswer[ChatResponse] = RelayedAnswer(Provider.chat, ChatResponse)
+    generate: RelayedAnswer[ChatResponse] = RelayedAnswer(Provider.generate, ChatResponse)
+    embed: RelayedAnswer[EmbedResponse] = RelayedAnswer(Provider.embed, EmbedResponse)

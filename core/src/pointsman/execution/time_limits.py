@@ -16,13 +16,18 @@ from pointsman.routing.lease import Lease
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
+    from pointsman.original import Original
 
 _EARLY = 1e-6
 """Seconds, more than those by which an event loop may run a timer too early."""
 
 
-def call(execution: Execution, lease: Lease, time: Timeouts) -> Call:
-    """What the provider is handed for the attempt that holds `lease`, whose limits `time` keeps."""
+def call(execution: Execution, lease: Lease, time: Timeouts, original: Original | None = None) -> Call:
+    """What the provider is handed for the attempt that holds `lease`, whose limits `time` keeps.
+
+    Args:
+        original: what it is to relay, if that is what it is asked for.
+    """
     deployment, options = lease.deployment, execution.options
     return Call(  # by position, both: classes take names for twice the price
         deployment.model,
@@ -37,6 +42,7 @@ def call(execution: Execution, lease: Lease, time: Timeouts) -> Call:
         execution.request_id,
         lease.number,
         deployment.options,
+        original,
     )
 
 

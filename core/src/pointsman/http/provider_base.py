@@ -114,25 +114,15 @@ class HttpProvider(Provider):
         return answer
 
     async def relay(self, request: Request, call: Call) -> ChatResponse | EmbedResponse:
-        # For those that do; by names, for to import a module of a package is more work in each call.
-        from pointsman.http.relaying import answered, body_for, original_of
-        from pointsman.wire.opaque import answer_marked
-
-        how, public, mark = self.relaying(request, call), original_of(call).request.model, self.mark
-        body = body_for(how, request, call, mark=mark)
-        answer, content = await self.fetch(how.path, body, call, headers=how.headers)
-        response = how.read(answer, content)
-        if how.opaque and isinstance(response, ChatResponse):
-            response = answer_marked(response, mark)
-        return replace(response, relayed=answered(how, content, public, mark=mark))
+        how = self.relaying(request, call)
+        body = how.body(request, call, mark=self.mark)
+        return how.whole(*await self.fetch(how.path, body, call, headers=how.headers), call, mark=self.mark)
 
     async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
-        from pointsman.http.relaying import body_for, relayed_events
-
         how = self.relaying(request, call)
-        body = body_for(how, request, call, mark=self.mark)
+        body = how.body(request, call, mark=self.mark)
         answer = await self.send(how.path, body, call, headers=how.headers)
-        return relayed_events(how, answer, call, mark=self.mark)
+        return how.stream(answer, call, mark=self.mark)
 
     async def exchange(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Raw
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from pointsman.auth import Discreet
 from pointsman.errors import CallError, InvalidRequest
@@ -25,7 +25,7 @@ from pointsman.types import (
     Request,
 )
 from pointsman.wire import rewriting
-from pointsman.wire.opaque import for_maker
+from pointsman.wire.opaque import answer_marked, for_maker
 
 Body = Mapping[str, Any]
 
@@ -62,6 +62,23 @@ class Relaying(Discreet, frozen=True, kw_only=True):
     ends: bytes = b""
     opaque: Sequence[bytes] = ()
 
+    def body(self, request: Request, call: Call, *, mark: str) -> bytes:
+        """As `body_for`."""
+        return body_for(self, request, call, mark=mark)
+
+    def whole(self, answer: Answer, content: bytes, call: Call, *, mark: str) -> ChatResponse | EmbedResponse:
+        """What a whole answer says, with its body as the caller is to have it. Raises what `read` raises."""
+        response = self.read(answer, content)
+        if self.opaque and isinstance(response, ChatResponse):
+            response = answer_marked(response, mark)
+        relayed = answered(self, content, original_of(call).request.model, mark=mark)
+        force_setattr(response, "relayed", relayed)  # in place: `read` has just made it
+        return response
+
+    def stream(self, answer: OpenAnswer, call: Call, *, mark: str) -> HttpEventStream:
+        """As `relayed_events`."""
+        return relayed_events(self, answer, call, mark=mark)
+
 
 def original_of(call: Call) -> Original:
     """The request of `call` as its caller wrote it."""
@@ -80,8 +97,12 @@ def body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> bytes
         cannot take.
     """
     original = original_of(call)
-    body = original.body if original.opaque is None else original.opaque(original.body, mark)
-    given = rewriting.members(body)
+    if original.opaque is not None:
+        given = rewriting.members(original.opaque(original.body, mark))
+    elif original.members is not None:
+        given = dict(original.members)
+    else:
+        given = rewriting.members(original.body)
     if given is None:
         raise InvalidRequest("the body is not a JSON object")
     given["model"] = rewriting.written(call.model)

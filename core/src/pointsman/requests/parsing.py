@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import compress
-from operator import attrgetter, ne
+from operator import attrgetter, is_, ne
 from typing import Any
 
 from pointsman.errors import InvalidRequest
@@ -26,10 +26,14 @@ def chat_request(model: str | ChatRequest, messages: Messages, options: Mapping[
             raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
         return checked_request(model)
     expect(model, "model", str, _NAME)
+    return ChatRequest(model, as_messages(messages), **_chat_options(options))
+
+
+def _chat_options(options: Mapping[str, Any]) -> dict[str, Any]:
     read = read_options(options, _CHAT)
     if "tool_choice" in read:
         expect_named_tool(read)
-    return ChatRequest(model, as_messages(messages), **read)
+    return read
 
 
 # All of them by one call of C, so that a request without options is known by one comparison.
@@ -47,7 +51,10 @@ def checked_request(request: ChatRequest) -> ChatRequest:
         said = {name: value for name, value in picked if value is not None}
     elif type(request.messages) is TextMessages:  # it was read before
         return request
-    return chat_request(request.model, request.messages, said)
+    read, messages = _chat_options(said), as_messages(request.messages)
+    if messages is request.messages and all(map(is_, read.values(), said.values())):
+        return request  # nothing of it had to be read otherwise
+    return ChatRequest(request.model, messages, **read)
 
 
 def checked(request: Request) -> Request:

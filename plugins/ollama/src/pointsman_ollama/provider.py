@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -39,6 +39,13 @@ R = TypeVar("R", ChatResponse, EmbedResponse)
 
 _PROBE_SECONDS = 5.0
 _LONGEST_PULL_SECONDS = 7 * 86_400.0
+
+
+@cache  # a module is looked for anew by each import in a function, for 8,000 instructions
+def _relaying() -> Callable[..., Relaying]:
+    from pointsman_ollama.relaying import of  # only gateways relay
+
+    return of
 
 
 class OllamaProvider(HttpProvider):
@@ -149,9 +156,7 @@ class OllamaProvider(HttpProvider):
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────
 
     def relaying(self, request: Request, call: Call) -> Relaying:
-        from pointsman_ollama import relaying  # for those that are
-
-        return relaying.of(request, call, self._defaults(call), seed=_seed(call), vectors=self._vectors)
+        return _relaying()(request, call, self._defaults(call), seed=_seed(call), vectors=self._vectors)
 
     def error_of(self, answer: Answer, content: bytes, *, model: str = "") -> CallError:
         return error_for(answer.status, answer.headers, content, wall=self.context.clock.wall(), model=model)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -229,9 +229,7 @@ class OpenAIProvider(HttpProvider):
         return error_of_answer(status, answer.headers, value, wall=wall, fallback=fallback)
 
     def relaying(self, request: Request, call: Call) -> Relaying:
-        from pointsman_openai.relaying import of
-
-        return of(self, request, call)
+        return _relaying()(self, request, call)
 
     # ── private ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -337,6 +335,13 @@ class OpenAIProvider(HttpProvider):
             name: getattr(settings, name) for name in model.model_fields if name in settings.model_fields_set
         }
         return self.make_quirks(model.model_validate({**said_before, **options}))
+
+
+@cache  # a module is looked for anew by each import in a function, for 8,000 instructions
+def _relaying() -> Callable[[OpenAIProvider, Request, Call], Relaying]:
+    from pointsman_openai.relaying import of  # only gateways relay
+
+    return of
 
 
 class _Bare:

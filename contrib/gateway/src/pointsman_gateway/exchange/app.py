@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from pointsman._internal.timeouts import TimerHeap
@@ -243,7 +243,8 @@ class App:
         caller = await exchange.serving.access.admit(head, route)
         exchange.account.caller = caller.name
         body = await self._body(exchange) if has_body(head.headers) else b""
-        document = _object_in(body) if route.json and head.method not in ("GET", "HEAD") else None
+        has_object = route.json and head.method not in ("GET", "HEAD")
+        document, members = _object_in(body) if has_object else (None, None)
         return SurfaceRequest(
             head.method,
             found.path,
@@ -255,6 +256,7 @@ class App:
             exchange.id,
             head.secure,
             document,
+            members,
         )
 
     async def _body(self, exchange: Exchange) -> bytes:
@@ -376,7 +378,7 @@ def _as_route(method: str, socket: SocketRoute) -> Route:
     return Route(method, socket.path, _nothing, socket.operator, socket.public, False)
 
 
-def _object_in(body: bytes) -> dict[str, Any]:
+def _object_in(body: bytes) -> tuple[dict[str, Any], dict[str, Raw]]:
     try:
         return read_object(body)
     except BodyWrong as wrong:

@@ -75,8 +75,10 @@ _encode = msgspec.json.Encoder().encode
 _KEY = re.compile(rb'[\s{,]*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 
 
-def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`. Raises BodyWrong unless it is one that everybody reads the same way.
+def read_object(body: bytes) -> tuple[dict[str, Any], dict[str, Raw]]:
+    """The JSON object in `body`, and its members as they were written.
+
+    Raises BodyWrong unless it is one that everybody reads the same way.
 
     A member that stands there twice would be read one way here and another way elsewhere. What is nested
     too deeply is for nobody to read, and neither is half a character.
@@ -96,7 +98,7 @@ def read_object(body: bytes) -> dict[str, Any]:
         _check_repeated(body, members)
     if len(body) > LONGEST_ARRAY or _has_brackets(body, DEPTH):
         _check_nesting(body, value)
-    return value
+    return value, members
 
 
 def _has_brackets(body: bytes, many: int) -> bool:

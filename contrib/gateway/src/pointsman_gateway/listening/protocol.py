@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import httptools
@@ -278,10 +279,8 @@ def _wrong_with(method: bytes, headers: list[tuple[bytes, bytes]], url: bytes) -
     """The status and the words for a head that is not taken; None for one that is."""
     if len(headers) > FIELDS:
         return 431, f"the head has more than {FIELDS} fields"
-    size, hosts = len(url), 0
-    for name, value in headers:
-        size += len(name) + len(value) + 4
-        hosts += name == b"host"
+    size = len(url) + 4 * len(headers) + sum(map(len, chain.from_iterable(headers)))
+    hosts = [name for name, _ in headers].count(b"host")
     if size > HEAD_BYTES:
         return 431, "the head is larger than 32 KiB"
     if hosts != 1:

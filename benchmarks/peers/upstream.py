@@ -39,19 +39,19 @@ class Upstream:
     """A running upstream, as its caller sees it."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self.requests: dict[str, int] = {}
         """How many came for each mode; known once it has ended."""
 
     def url(self, mode: str) -> str:
         """The base URL for `mode`."""
-        return f"http://127.0.0.1:{self._port}/{mode}/v1"
+        return f"http://127.0.0.1:{self.port}/{mode}/v1"
 
 
 @contextmanager
-def running(core: int | None = None) -> Iterator[Upstream]:
+def running(core: int | None = None, *, program: str = __file__) -> Iterator[Upstream]:
     """An upstream in a process of its own, on `core` when that is not None."""
-    command = [sys.executable, str(Path(__file__).resolve()), *([] if core is None else [str(core)])]
+    command = [sys.executable, str(Path(program).resolve()), *([] if core is None else [str(core)])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         upstream = Upstream(int(process.stdout.readline()))

@@ -1,0 +1,35 @@
+"""What callers ask of gateways: the head and the body of each request, made before the clock starts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import traffic
+
+MESSAGES: list[dict[str, Any]] = [
+    {"role": each["role"], "content": f"{each['content']} {each['content']}"} for each in traffic.MESSAGES
+]
+"""Ten messages, about two kilobytes."""
+
+
+def body(model: str, *, stream: bool = False, messages: list[dict[str, Any]] = MESSAGES) -> bytes:
+    """A chat request for `model`, as the SDKs write it."""
+    asked = {"model": model, "messages": messages, "temperature": 0.2, "max_tokens": 200}
+    if stream:
+        asked["stream"] = True
+    return json.dumps(asked, separators=(",", ":")).encode()
+
+
+def long_messages(number: int) -> list[dict[str, Any]]:
+    """An agent's conversation of 400 KB, about 100,000 tokens; its last message is that of call `number`."""
+    line = '    if signal.state == "clear" and track[%d]:\n        return "proceed"  # as the book says\n'
+    turns = [
+        {
+            "role": ("user", "assistant")[turn % 2],
+            "content": "".join(line % (turn * 50 + n) for n in range(46)),
+        }
+        for turn in range(100)
+    ]
+    system = {"role": "system", "content": "You look after the points and signals of one station. " * 10}
+    return [system, *turns, {"role": "user", "content": f"What follows for train {number}?"}]

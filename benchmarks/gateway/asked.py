@@ -8,7 +8,7 @@ from typing import Any
 import report
 from goals import Goal
 from lab import Results
-from subjects import OURS
+from subjects import DIRECT, OURS
 
 
 def goals(results: Results) -> list[Goal]:
@@ -17,9 +17,45 @@ def goals(results: Results) -> list[Goal]:
     def ratio(figure: str, case: str, other: str) -> float | None:
         return results.ratio(figure, (case, OURS), (case, other))
 
+    prompt = results.median("prompt", OURS, "cpu_us")
     found = [
         ("whole", Goal(1, "CPU per call, to Envoy", 2.2, ratio("cpu_us", "whole", "envoy"))),
         ("whole", Goal(1, "CPU per call, to nginx", 6.0, ratio("cpu_us", "whole", "nginx"))),
+        (
+            "stream",
+            Goal(
+                2, "CPU per chunk sent at once, to the relay", 1.6, ratio("chunk_cpu_us", "stream", "relay")
+            ),
+        ),
+        (
+            "stream-apart",
+            Goal(
+                2,
+                "CPU per chunk 10 ms apart, to the relay",
+                1.6,
+                ratio("chunk_cpu_us", "stream-apart", "relay"),
+            ),
+        ),
+        (
+            "held",
+            Goal(
+                3,
+                "calls a second of 1,000 callers on a 1 s upstream, to direct",
+                0.95,
+                results.ratio("mean_us", ("held", DIRECT), ("held", OURS)),
+                at_least=True,
+            ),
+        ),
+        (
+            "prompt",
+            Goal(
+                4,
+                "CPU of a call with a prompt of 400 KB",
+                5.0,
+                None if prompt is None else prompt / 1e3,
+                unit=" ms",
+            ),
+        ),
     ]
     return [goal for case, goal in found if case in results.rounds]
 
@@ -40,7 +76,7 @@ def tables(results: Results, met: Sequence[Goal], *, about: str) -> str:
     ]
     medians = results.medians()
     for case, found in results.rounds.items():
-        chunked = any("chunk_cpu_us" in each for rounds in found.values() for each in rounds)
+        chunked = case.startswith("stream")
         figure = "chunk_cpu_us" if chunked else "cpu_us"
         rows = []
         for name, rounds in found.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import traffic
@@ -21,13 +22,29 @@ def body(model: str, *, stream: bool = False, messages: list[dict[str, Any]] = M
     return json.dumps(asked, separators=(",", ":")).encode()
 
 
+def plain(model: str) -> list[bytes]:
+    """What is asked for whole answers."""
+    return [body(model)]
+
+
+def streaming(model: str) -> list[bytes]:
+    """What is asked for streams."""
+    return [body(model, stream=True)]
+
+
+@cache
+def long(model: str) -> list[bytes]:
+    """Streams again, of twenty calls with a long conversation, which differ at its end."""
+    return [body(model, stream=True, messages=long_messages(number)) for number in range(20)]
+
+
 def long_messages(number: int) -> list[dict[str, Any]]:
     """An agent's conversation of 400 KB, about 100,000 tokens; its last message is that of call `number`."""
     line = '    if signal.state == "clear" and track[%d]:\n        return "proceed"  # as the book says\n'
     turns = [
         {
             "role": ("user", "assistant")[turn % 2],
-            "content": "".join(line % (turn * 50 + n) for n in range(46)),
+            "content": "".join(line % (turn * 40 + n) for n in range(40)),
         }
         for turn in range(100)
     ]

@@ -41,9 +41,7 @@ class Case:
     chunks: int = 0
     spread: float = 0.0
     rounds: int = 1_000
-    bodies: Callable[[str, bool], list[bytes]] = lambda model, stream: [
-        conversation.body(model, stream=stream)
-    ]
+    bodies: Callable[[str], list[bytes]] = conversation.plain
 
     @property
     def expected(self) -> str:
@@ -53,7 +51,7 @@ class Case:
 
 async def measured(case: Case, subject: Subject, *, calls: int | None = None) -> Figures:
     """What `case` takes `subject`; CPU in microseconds a call, also a chunk where the answer has some."""
-    requests = [subject.request(case.model, body) for body in case.bodies(case.model, bool(case.chunks))]
+    requests = [subject.request(case.model, body) for body in case.bodies(case.model)]
     warm = [subject.request("whole", conversation.body("whole"))]
     count = calls or max(case.connections, round(case.calls * SLOW.get(subject.name, 1.0)))
     async with connected(subject.port, case.connections) as load:
@@ -70,6 +68,7 @@ async def measured(case: Case, subject: Subject, *, calls: int | None = None) ->
         "wall_s": wall,
         "calls_per_s": count / wall,
         "cpu_us": cpu / count * 1e6,
+        "mean_us": sum(load.times) / max(1, len(load.times)) * 1e6,
         "p50_us": quantile(load.times, 0.5) * 1e6,
         "p99_us": quantile(load.times, 0.99) * 1e6,
         "resident_mib": cpu_time.resident_mib(pids),
@@ -115,7 +114,9 @@ async def rounds(
 async def warmed(subjects: Mapping[str, Subject], *, calls: int, tell: Tell = lambda _: None) -> None:
     """Let everybody answer for a while first, as a gateway has that has run for a minute."""
     for name, subject in subjects.items():
-        for model in ("whole", "short"):
-            tell(f"warming {name}")
-            chunks = 20 if model == "short" else 0
-            await measured(Case("warm-up", (), model, 16, calls // 2, chunks), subject)
+        tell(f"warming {name}")
+        for case in (
+            Case("warm-up", (), "whole", 16, calls),
+            Case("warm-up", (), "short", 16, calls // 4, chunks=20, bodies=conversation.streaming),
+        ):
+            await measured(case, subject)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import conversation
 from measuring import Case
-from subjects import OURS
+from subjects import DIRECT, OURS
 
 PROXIES = ("nginx", "envoy", "relay", OURS)
-NAMES = ("whole",)
+NAMES = ("whole", "stream", "stream-apart", "held", "prompt")
+HELD_S = 1.0
+"""What the slow upstream takes."""
 
 
 @dataclass(frozen=True)
@@ -17,22 +20,52 @@ class Size:
 
     Attributes:
         rounds: unless somebody says otherwise.
-        calls: of a case with 16 callers.
+        calls: of the case with 16 callers, a round; the others have as much less as they take longer.
+        held: connections on the slow upstream.
         warm_up: calls of each subject before the first round.
         everybody: the slow peers, too.
     """
 
     rounds: int
     calls: int
+    held: int
     warm_up: int
     everybody: bool
 
 
-FULL = Size(rounds=7, calls=4_000, warm_up=4_000, everybody=True)
-QUICK = Size(rounds=5, calls=2_000, warm_up=2_000, everybody=False)
-SMOKE = Size(rounds=1, calls=16, warm_up=0, everybody=False)
+FULL = Size(rounds=7, calls=4_000, held=1_000, warm_up=4_000, everybody=True)
+QUICK = Size(rounds=5, calls=2_000, held=1_000, warm_up=2_000, everybody=False)
+SMOKE = Size(rounds=1, calls=16, held=20, warm_up=0, everybody=False)
 
 
 def cases(size: Size) -> list[Case]:
     """What is measured in each round."""
-    return [Case("whole", PROXIES, "whole", 16, size.calls)]
+    streaming = conversation.streaming
+    apart = 48 if size.calls >= 1_000 else 4
+    return [
+        Case("whole", PROXIES, "whole", 16, size.calls),
+        Case("stream", PROXIES, "burst", 16, max(16, size.calls // 16), chunks=200, bodies=streaming),
+        # They begin within one gap, so that their chunks do not come together.
+        Case(
+            "stream-apart",
+            PROXIES,
+            "apart",
+            apart,
+            apart,
+            chunks=100,
+            spread=0.01,
+            bodies=streaming,
+            rounds=5,
+        ),
+        # Those do, too: callers who all ask in the same moment would wait for each other.
+        Case("held", (DIRECT, OURS), "held", size.held, 3 * size.held, spread=HELD_S, rounds=3),
+        Case(
+            "prompt",
+            ("relay", OURS),
+            "prompt",
+            4,
+            max(4, size.calls // 50),
+            chunks=20,
+            bodies=conversation.long,
+        ),
+    ]

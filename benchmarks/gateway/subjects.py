@@ -31,6 +31,7 @@ MODES = {
     "burst": "chunks=200",
     "apart": "chunks=100,gap=0.01",
     "short": "chunks=20",
+    "prompt": "chunks=20,host=1",
 }
 """The models that callers ask for → what the upstream does for them."""
 
@@ -113,7 +114,7 @@ def pointsman(place: Place) -> Started:
 
 
 def configuration(place: Place) -> dict[str, object]:
-    """That of pointsman: a model for each mode of the upstream."""
+    """That of pointsman: a model for each mode of the upstream, and `prompt` with an index of prompts."""
     providers = {
         model: {"type": "openai", "base_url": place.url(mode), "api_key": "k"}
         for model, mode in MODES.items()
@@ -121,6 +122,10 @@ def configuration(place: Place) -> dict[str, object]:
     models: dict[str, object] = {
         model: {"deployments": [{"provider": model, "model": model}]} for model in MODES
     }
+    # With one host there would be nothing to remember of prompts.
+    providers["other"] = {**providers["prompt"], "base_url": place.url("chunks=20,host=2")}
+    hosts = [{"provider": each, "model": "prompt"} for each in ("prompt", "other")]
+    models["prompt"] = {"strategy": "affinity", "deployments": hosts}
     return {
         "providers": providers,
         "models": models,

@@ -18,6 +18,7 @@ pytest.importorskip("uvloop", reason="the benchmark runs where uvloop does")
 if not Path("/proc/self/stat").exists():
     pytest.skip("the CPU time of other processes is read from /proc", allow_module_level=True)
 import asked
+import conversation
 import cpu_time
 import generator
 import measuring
@@ -51,8 +52,12 @@ async def test_an_answer_that_is_not_the_one_that_was_sent_counts_as_failed(tmp_
         served = opened.enter_context(upstream.running(program=str(GATEWAY / "mock.py")))
         place = subjects.Place(tmp_path, served.port, None, tmp_path)
         subject = opened.enter_context(subjects.running("direct", place))
-        right = await measuring.measured(measuring.Case("c", (), "short", 3, 6, chunks=20), subject)
-        wrong = await measuring.measured(measuring.Case("c", (), "short", 3, 6, chunks=19), subject)
+        right = await measuring.measured(
+            measuring.Case("c", (), "short", 3, 6, chunks=20, bodies=conversation.streaming), subject
+        )
+        wrong = await measuring.measured(
+            measuring.Case("c", (), "short", 3, 6, chunks=19, bodies=conversation.streaming), subject
+        )
 
     assert (right["calls"], right["failed"]) == (6, 0), right
     assert wrong["failed"] == 3, "the first answer of each connection"

@@ -93,7 +93,7 @@ def run(
                 skipped[name] = str(error)
 
         async def everything() -> lab.Results:
-            await measuring.warmed(found, calls=size.warm_up, tell=_tell)
+            await measuring.warmed(chosen, found, calls=size.warm_up, tell=_tell)
             return await measuring.rounds(chosen, found, count=rounds, tell=_tell)
 
         results = uvloop.run(everything())

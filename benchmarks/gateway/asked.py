@@ -21,6 +21,8 @@ def goals(results: Results) -> list[Goal]:
     found = [
         ("whole", Goal(1, "CPU per call, to Envoy", 2.2, ratio("cpu_us", "whole", "envoy"))),
         ("whole", Goal(1, "CPU per call, to nginx", 6.0, ratio("cpu_us", "whole", "nginx"))),
+        ("whole", Goal(1, "CPU per call, to LiteLLM's proxy", 1 / 100, ratio("cpu_us", "whole", "litellm"))),
+        ("whole", Goal(1, "CPU per call, to Portkey's gateway", 1 / 8, ratio("cpu_us", "whole", "portkey"))),
         (
             "stream",
             Goal(

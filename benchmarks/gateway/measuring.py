@@ -111,12 +111,14 @@ async def rounds(
     return results
 
 
-async def warmed(subjects: Mapping[str, Subject], *, calls: int, tell: Tell = lambda _: None) -> None:
+async def warmed(
+    cases: Sequence[Case], subjects: Mapping[str, Subject], *, calls: int, tell: Tell = lambda _: None
+) -> None:
     """Let everybody answer for a while first, as a gateway has that has run for a minute."""
+    whole = Case("warm-up", (), "whole", 16, calls)
+    streams = Case("warm-up", (), "short", 16, calls // 4, chunks=20, bodies=conversation.streaming)
     for name, subject in subjects.items():
         tell(f"warming {name}")
-        for case in (
-            Case("warm-up", (), "whole", 16, calls),
-            Case("warm-up", (), "short", 16, calls // 4, chunks=20, bodies=conversation.streaming),
-        ):
-            await measured(case, subject)
+        await measured(whole, subject)
+        if any(case.chunks and name in case.subjects for case in cases):
+            await measured(streams, subject)

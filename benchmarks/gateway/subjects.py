@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ LITELLM = ("litellm[proxy]==1.108.7",)
 PORTKEY = ("@portkey-ai/gateway@1.15.2",)
 OURS = "pointsman"
 KEY = "k-of-a-caller-for-tests"
+LITELLM_KEY = "sk-of-a-caller-for-tests"
 DIRECT = "direct"
 START_WITHIN = 120.0
 
@@ -50,6 +52,7 @@ class Subject:
         path: where a model is asked for; `{mode}` is what the upstream does for it.
         fields: of the head, beyond those that all have.
         version: as it says itself.
+        key: with which callers ask.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Subject:
     path: str = "/{mode}/v1/chat/completions"
     fields: str = ""
     version: str = ""
+    key: str = KEY
 
     def request(self, model: str, body: bytes) -> bytes:
         """The bytes with which a caller asks for `model`, which stands in the body, too."""
@@ -69,7 +73,7 @@ class Subject:
             "accept-encoding: gzip, deflate\r\n"
             "user-agent: OpenAI/Python 3.57.0\r\n"
             "content-type: application/json\r\n"
-            f"authorization: Bearer {KEY}\r\n"
+            f"authorization: Bearer {self.key}\r\n"
             f"{self.fields.format(mode=mode)}"
             f"content-length: {len(body)}\r\n\r\n"
         )
@@ -227,8 +231,74 @@ def relay(place: Place) -> Started:
         yield Subject("relay", port, process.pid, version=f"uvicorn {_distribution('uvicorn')}")
 
 
+def litellm(place: Place) -> Started:
+    """LiteLLM's proxy: one worker, a master key, no database, no retries."""
+    python = Path(environments.python("litellm-proxy", place.environments, LITELLM))
+    port = _free_port()
+    models = [
+        {
+            "model_name": model,
+            "litellm_params": {"model": f"openai/{model}", "api_base": place.url(mode), "api_key": "k"},
+        }
+        for model, mode in MODES.items()
+    ]
+    settings = {"num_retries": 0, "telemetry": False, "drop_params": True}
+    file = place.folder / "litellm.json"
+    file.write_text(
+        json.dumps(
+            {
+                "model_list": models,
+                "litellm_settings": settings,
+                "general_settings": {"master_key": LITELLM_KEY},
+            }
+        ),
+        "utf-8",
+    )
+    command = [str(python.with_name("litellm")), "--config", str(file), "--host", "127.0.0.1",
+               "--port", str(port), "--num_workers", "1"]  # fmt: skip
+    env = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PATH": _path_with(python)}
+    with _process(place, "litellm", command, env=env) as process:
+        _listening(place, "litellm", process, port)
+        path, version = "/v1/chat/completions", LITELLM[0].rpartition("=")[2]
+        yield Subject("litellm", port, process.pid, path, version=version, key=LITELLM_KEY)
+
+
+def portkey(place: Place) -> Started:
+    """Portkey's gateway: no access, the upstream named by each request, as its pages have it."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise Unusable("node and npm are not installed")
+
+    def install(folder: Path) -> None:
+        folder.mkdir()
+        flags = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+        environments.run([npm, "install", *flags, "--prefix", str(folder), *PORTKEY])
+
+    installed = environments.made("portkey", PORTKEY, place.environments, install)
+    port = _free_port()
+    # It has no setting for its address.
+    local = place.folder / "loopback.cjs"
+    local.write_text(
+        "const { Server } = require('node:net');\n"
+        "const listen = Server.prototype.listen;\n"
+        "Server.prototype.listen = function (port, ...rest) {\n"
+        "  if (typeof port === 'object') return listen.call(this, { ...port, host: '127.0.0.1' }, ...rest);\n"
+        "  const done = rest.filter((each) => typeof each === 'function');\n"
+        "  return listen.call(this, port, '127.0.0.1', ...done);\n"
+        "};\n",
+        "utf-8",
+    )
+    program = installed / "node_modules/@portkey-ai/gateway/build/start-server.js"
+    command = [node, "--require", str(local), str(program), "--headless", f"--port={port}"]
+    with _process(place, "portkey", command, env={"NODE_ENV": "production"}) as process:
+        _listening(place, "portkey", process, port)
+        fields = f"x-portkey-provider: openai\r\nx-portkey-custom-host: {place.url('{mode}')}\r\n"
+        path, version = "/v1/chat/completions", PORTKEY[0].rpartition("@")[2]
+        yield Subject("portkey", port, process.pid, path, fields, version)
+
+
 STARTERS: dict[str, Callable[[Place], Started]] = {
-    each.__name__: each for each in (direct, pointsman, nginx, envoy, relay)
+    each.__name__: each for each in (direct, pointsman, nginx, envoy, relay, litellm, portkey)
 }
 
 
@@ -272,6 +342,11 @@ def _alone(core: int | None) -> None:
     if core is not None:
         machine.pin(core)
     machine.raise_descriptors()
+
+
+def _path_with(python: Path) -> str:
+    """Where programs are looked for, those of its environment first."""
+    return os.pathsep.join((str(python.parent), os.environ.get("PATH", "")))
 
 
 def _free_port() -> int:

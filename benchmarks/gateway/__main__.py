@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     size = programme.SMOKE if options.smoke else programme.QUICK if options.quick else programme.FULL
     rounds = options.rounds or size.rounds
-    chosen = [each for each in programme.cases(size) if options.only is None or each.name in options.only]
+    chosen = [each for each in programme.cases(size) if options.only is None or each.group in options.only]
     about = f"{machine.description()}; medians of {rounds} rounds"  # before this process is pinned itself
     results = run(chosen, size, rounds=rounds, only=options.subjects, environments_in=options.environments)
     _tell("")
@@ -71,6 +72,7 @@ def run(
     environments_in: Path,
 ) -> lab.Results:
     """Start what the cases need, and measure."""
+    cores = os.sched_getaffinity(0)
     names = dict.fromkeys(name for case in chosen for name in case.subjects)
     core, other = machine.cores()
     if other is not None:
@@ -94,7 +96,7 @@ def run(
 
         async def everything() -> lab.Results:
             await measuring.warmed(chosen, found, calls=size.warm_up, tell=_tell)
-            return await measuring.rounds(chosen, found, count=rounds, tell=_tell)
+            return await measuring.rounds(chosen, found, count=rounds, cores=cores, tell=_tell)
 
         results = uvloop.run(everything())
     results.skipped = skipped

@@ -27,6 +27,11 @@ def plain(model: str) -> list[bytes]:
     return [body(model)]
 
 
+def short(model: str) -> list[bytes]:
+    """A single question."""
+    return [json.dumps({"model": model, "messages": [MESSAGES[-1]]}).encode()]
+
+
 def streaming(model: str) -> list[bytes]:
     """What is asked for streams."""
     return [body(model, stream=True)]

@@ -7,6 +7,8 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import cycle, islice
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -26,19 +28,28 @@ class Load:
         self.answers: list[bytes] = []
         """The first answer of each connection in this run, with its head."""
         self._requests: Iterator[bytes] = iter(())
+        self._until = inf
         self._ended: asyncio.Future[None] | None = None
         self._busy = 0
 
-    async def run(self, requests: Sequence[bytes], count: int, *, spread: float = 0.0) -> float:
-        """Ask `count` times, each connection one call after the other; the wall time in seconds.
+    async def run(
+        self,
+        requests: Sequence[bytes],
+        count: int | None = None,
+        *,
+        seconds: float = inf,
+        spread: float = 0.0,
+    ) -> float:
+        """Ask `count` times or for so many seconds, each connection one call after the other; the wall time.
 
         `requests` are asked in turn; the connections begin over `spread` seconds.
         """
         self.times, self.errors, self.answers = [], [], []
-        self._requests = iter([requests[n % len(requests)] for n in range(count)])
+        self._requests = islice(cycle(requests), count)
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         began = perf_counter()
+        self._until = began + seconds
         using = self.connections[:count]
         self._busy = len(using)
         for number, each in enumerate(using):
@@ -52,14 +63,15 @@ class Load:
 
     def next(self, connection: _Connection) -> None:
         """Let it ask again, or be done."""
-        request = None if connection.lost else next(self._requests, None)
+        over = connection.lost or perf_counter() > self._until
+        request = None if over else next(self._requests, None)
         if request is not None:
             connection.ask(request)
             return
         self._busy -= 1
         if not self._busy and self._ended is not None:
-            left = sum(1 for _ in self._requests)
-            self.errors += ["no connection is left"] * left
+            if all(each.lost for each in self.connections):
+                self.errors.append("no connection is left")
             self._ended.set_result(None)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import traffic
 from generator import connected, text_of
 from lab import Figures, Results
 from subjects import Subject
+from unpinning import unpinned
 from worker import quantile
 
 Tell = Callable[[str], None]
@@ -30,6 +32,8 @@ class Case:
         chunks: of each answer; 0 where it comes as a whole.
         spread: seconds over which the callers begin.
         rounds: at most so many.
+        seconds: so long in place of a number of calls; 0 where that counts.
+        pinned: everybody stays on their cores; else all of them share all.
         bodies: what is asked, in turn; made from the model's name.
     """
 
@@ -41,7 +45,14 @@ class Case:
     chunks: int = 0
     spread: float = 0.0
     rounds: int = 1_000
+    seconds: float = 0.0
+    pinned: bool = True
     bodies: Callable[[str], list[bytes]] = conversation.plain
+
+    @property
+    def group(self) -> str:
+        """The name by which it is asked for, together with those like it."""
+        return self.name.partition(" ")[0]
 
     @property
     def expected(self) -> str:
@@ -49,16 +60,20 @@ class Case:
         return traffic.streamed(self.chunks) if self.chunks else traffic.TEXT
 
 
-async def measured(case: Case, subject: Subject, *, calls: int | None = None) -> Figures:
+async def measured(case: Case, subject: Subject) -> Figures:
     """What `case` takes `subject`; CPU in microseconds a call, also a chunk where the answer has some."""
     requests = [subject.request(case.model, body) for body in case.bodies(case.model)]
     warm = [subject.request("whole", conversation.body("whole"))]
-    count = calls or max(case.connections, round(case.calls * SLOW.get(subject.name, 1.0)))
+    count = max(case.connections, round(case.calls * SLOW.get(subject.name, 1.0)))
     async with connected(subject.port, case.connections) as load:
         await load.run(warm, case.connections)
         pids = [] if subject.pid is None else cpu_time.tree(subject.pid)
         cpu = cpu_time.seconds(pids)
-        wall = await load.run(requests, count, spread=case.spread)
+        if case.seconds:
+            wall = await load.run(requests, seconds=case.seconds)
+            count = len(load.times) + len(load.errors)
+        else:
+            wall = await load.run(requests, count, spread=case.spread)
         cpu = cpu_time.seconds(pids) - cpu
     errors = load.errors + [wrong for each in load.answers if (wrong := _wrong(each, case.expected))]
     figures: dict[str, Any] = {
@@ -90,9 +105,14 @@ def _wrong(answer: bytes, expected: str) -> str:
 
 
 async def rounds(
-    cases: Sequence[Case], subjects: Mapping[str, Subject], *, count: int, tell: Tell = lambda _: None
+    cases: Sequence[Case],
+    subjects: Mapping[str, Subject],
+    *,
+    count: int,
+    cores: Set[int],
+    tell: Tell = lambda _: None,
 ) -> Results:
-    """All `cases`, `count` times, of the subjects that run."""
+    """All `cases`, `count` times, of the subjects that run; `cores` are all that there are."""
     results = Results(
         versions={name: {name: each.version} for name, each in subjects.items() if each.version}
     )
@@ -102,9 +122,11 @@ async def rounds(
             first = number % len(names) if names else 0
             for name in [] if number >= case.rounds else [*names[first:], *names[:first]]:
                 tell(f"round {number + 1} of {count}: {case.name}: {name}")
+                where = nullcontext() if case.pinned else unpinned(cores)
                 kept = results.rounds.setdefault(case.name, {}).setdefault(name, [])
                 try:
-                    figures = await measured(case, subjects[name])
+                    with where:
+                        figures = await measured(case, subjects[name])
                 except OSError as error:
                     figures = {"error": f"{type(error).__name__}: {error}"[:300]}
                 kept.append(figures)

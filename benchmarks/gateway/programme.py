@@ -10,7 +10,7 @@ from subjects import DIRECT, OURS
 
 PROXIES = ("nginx", "envoy", "relay", OURS)
 GATEWAYS = ("litellm", "portkey")
-NAMES = ("whole", "stream", "stream-apart", "held", "prompt")
+NAMES = ("whole", "stream", "stream-apart", "held", "prompt", "protocol")
 HELD_S = 1.0
 """What the slow upstream takes."""
 
@@ -25,6 +25,7 @@ class Size:
         held: connections on the slow upstream.
         warm_up: calls of each subject before the first round.
         everybody: the slow peers, too.
+        sweep: seconds at each level of the published protocol; 0: not at all.
     """
 
     rounds: int
@@ -32,11 +33,12 @@ class Size:
     held: int
     warm_up: int
     everybody: bool
+    sweep: float
 
 
-FULL = Size(rounds=7, calls=4_000, held=1_000, warm_up=4_000, everybody=True)
-QUICK = Size(rounds=5, calls=2_000, held=1_000, warm_up=2_000, everybody=False)
-SMOKE = Size(rounds=1, calls=16, held=20, warm_up=0, everybody=False)
+FULL = Size(rounds=7, calls=4_000, held=1_000, warm_up=4_000, everybody=True, sweep=4.0)
+QUICK = Size(rounds=5, calls=2_000, held=1_000, warm_up=2_000, everybody=False, sweep=0.0)
+SMOKE = Size(rounds=1, calls=16, held=20, warm_up=0, everybody=False, sweep=0.05)
 
 
 def cases(size: Size) -> list[Case]:
@@ -72,4 +74,18 @@ def cases(size: Size) -> list[Case]:
             chunks=20,
             bodies=conversation.long,
         ),
+        *(protocol(level, size.sweep) for level in (1, 16, 128) if size.sweep),
     ]
+
+
+def protocol(level: int, seconds: float) -> Case:
+    """The capacity sweep of a published benchmark of gateways, which docs/performance.md names.
+
+    One short question, an answer of some thirty words at once, no retries, so many callers for so long;
+    gateway, upstream and callers share two cores.
+    """
+    subjects = (DIRECT, *GATEWAYS, OURS)
+    name = f"protocol at {level}"
+    return Case(
+        name, subjects, "whole", level, 0, rounds=3, seconds=seconds, pinned=False, bodies=conversation.short
+    )

@@ -31,7 +31,7 @@ GATEWAY = Path(measuring.__file__).parent
 
 def test_a_run_measures_a_gateway_and_a_relay_and_says_which_goals_are_met() -> None:
     """The whole program, with the subjects that are installed here."""
-    command = [sys.executable, str(GATEWAY), "--smoke", "--only", "whole"]
+    command = [sys.executable, str(GATEWAY), "--smoke", "--only", "whole", "stream", "protocol"]
     done = subprocess.run(
         [*command, "--subjects", "relay", "pointsman", "--json"], capture_output=True, text=True, timeout=120
     )
@@ -40,11 +40,15 @@ def test_a_run_measures_a_gateway_and_a_relay_and_says_which_goals_are_met() -> 
     found = json.loads(done.stdout)
     assert found["errors"] == []
     assert found["skipped"] == {}
-    assert set(found["figures"]["whole"]) == {"relay", "pointsman"}
-    for figures in found["figures"]["whole"].values():
-        assert figures["cpu_us"] > 0
-        assert (figures["calls"], figures["failed"]) == (16, 0)
-    assert {each["passed"] for each in found["goals"]} == {None}  # nginx and Envoy were not asked
+    assert found["figures"].keys() == {"whole", "stream", *(f"protocol at {each}" for each in (1, 16, 128))}
+    for case in ("whole", "stream"):
+        assert found["figures"][case].keys() == {"relay", "pointsman"}
+        for figures in found["figures"][case].values():
+            assert figures["cpu_us"] > 0
+            assert (figures["calls"], figures["failed"]) == (16, 0)
+    assert found["figures"]["protocol at 128"]["pointsman"]["calls"] >= 128
+    beside_others = [each["passed"] for each in found["goals"] if each["goal"] == 1]
+    assert set(beside_others) == {None}, "neither nginx nor Envoy were asked"
 
 
 async def test_an_answer_that_is_not_the_one_that_was_sent_counts_as_failed(tmp_path: Path) -> None:

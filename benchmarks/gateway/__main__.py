@@ -1,6 +1,6 @@
 """What a call through the gateway costs, beside proxies, other gateways and a relay written by hand.
 
-    uv run python benchmarks/gateway [--quick] [--rounds 7] [--only whole stream] [--json]
+    uv run python benchmarks/gateway [--quick] [--rounds 7] [--only whole stream] [--json] [--page]
 
 Each subject is a process, or a tree of them, on one core; callers and the mock upstream are on another. A
 round measures every subject in every case, one after the other; medians of the rounds count, and goals are
@@ -25,11 +25,14 @@ import lab
 import machine
 import measuring
 import programme
+import report
 import subjects
 import upstream
 import uvloop
 from subjects import OURS, Place, Unusable
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+MARKS = ("<!-- gateway: begin -->", "<!-- gateway: end -->")
 MOCK = str(Path(__file__).with_name("mock.py"))
 
 
@@ -39,13 +42,14 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="under two minutes, and without slow peers")
     parser.add_argument("--smoke", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, help="7, or 3 with --quick")
+    parser.add_argument("--rounds", type=int, help="7, or 5 with --quick; fewer of what takes long")
     parser.add_argument(
         "--only", nargs="+", choices=programme.NAMES, metavar="CASE", help=" ".join(programme.NAMES)
     )
     parser.add_argument("--subjects", nargs="+", choices=list(subjects.STARTERS), metavar="SUBJECT")
     parser.add_argument("--environments", type=Path, default=environments.default_directory(), metavar="DIR")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--page", action="store_true", help="refresh the tables in docs/performance.md")
     options = parser.parse_args()
     size = programme.SMOKE if options.smoke else programme.QUICK if options.quick else programme.FULL
     rounds = options.rounds or size.rounds
@@ -58,7 +62,10 @@ def main() -> None:
     if options.json:
         print(json.dumps(asked.as_data(results, met, about=about)))
     else:
-        print(asked.tables(results, met, about=about))
+        text = asked.tables(results, met, about=about)
+        if options.page:
+            PAGE.write_text(report.page(PAGE.read_text("utf-8"), text, MARKS), "utf-8")
+        print(text)
     ours = OURS in results.skipped or any(each.startswith(f"{OURS},") for each in results.errors())
     sys.exit(ours or any(goal.passed is False for goal in met))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
 
@@ -32,4 +33,4 @@ def seconds(pids: list[int]) -> float:
 def resident_mib(pids: list[int]) -> float:
     """Resident memory of `pids` together."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) for pid in pids)
-    return pages * 4096 / 1024**2
+    return pages * resource.getpagesize() / 1024**2

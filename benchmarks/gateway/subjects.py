@@ -31,7 +31,8 @@ MODES = {
     "whole": "plain",
     "held": "delay=1",
     "burst": "chunks=200",
-    "apart": "chunks=100,gap=0.01",
+    "turns": "chunks=200,gap=0",
+    "apart": "chunks=200,gap=0.01",
     "short": "chunks=20",
     "prompt": "chunks=20,host=1",
 }

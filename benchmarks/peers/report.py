@@ -13,11 +13,12 @@ from lab import Figures, Results
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
-def page(text: str, tables: str) -> str:
-    """The page `text` with `tables` in place of those that stand between its two marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables}{END}{after}"
+def page(text: str, tables: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """The page `text` with `tables` in place of those that stand between its two `marks`."""
+    begin, end = marks
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{tables}{end}{after}"
 
 
 def tables(

@@ -93,7 +93,8 @@ def test_the_time_of_a_process_is_that_of_its_children_too() -> None:
         until = time.monotonic() + 30
         while len(pids := cpu_time.tree(process.pid)) < 2 and time.monotonic() < until:
             pass
-        used, alone = cpu_time.seconds(pids), cpu_time.seconds(pids[:1])
+        alone = cpu_time.seconds(pids[:1])
+        used = cpu_time.seconds(pids)
         process.communicate(b"\n")
 
     assert pids[0] == process.pid

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
@@ -34,35 +35,55 @@ def default_directory() -> Path:
     return (home if os.access(home.parent, os.W_OK) else Path(tempfile.gettempdir())) / "pointsman-peers"
 
 
-def python(name: str, directory: Path) -> str:
+def python(name: str, directory: Path, requirements: Sequence[str] | None = None) -> str:
     """The interpreter of the environment for `name`, made in `directory` when it is not there yet.
+
+    `requirements` are those of the peer `name` where they are not given; without any, it is this interpreter.
 
     Raises: Unavailable.
     """
-    requirements = REQUIREMENTS[name]
-    if not requirements:
+    needed = REQUIREMENTS[name] if requirements is None else tuple(requirements)
+    if not needed:
         return sys.executable
-    mark = hashlib.sha256(repr((requirements, sys.version)).encode()).hexdigest()[:8]
+
+    def install(place: Path) -> None:
+        executable = str(_executable(place))
+        uv = shutil.which("uv")
+        if uv:
+            run([uv, "venv", "--quiet", "--python", sys.executable, str(place)])
+            run([uv, "pip", "install", "--quiet", "--python", executable, *needed])
+        else:
+            run([sys.executable, "-m", "venv", str(place)])
+            run([executable, "-m", "pip", "install", "--quiet", *needed])
+
+    return str(_executable(made(name, (needed, sys.version), directory, install)))
+
+
+def made(name: str, what: object, directory: Path, install: Callable[[Path], None]) -> Path:
+    """The folder in `directory` with `what` installed for `name`; `install` does so once.
+
+    Raises: Unavailable.
+    """
+    mark = hashlib.sha256(repr(what).encode()).hexdigest()[:8]
     place = directory / f"{name}-{mark}"
-    executable = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = place / "ready"
     if not ready.exists():
         shutil.rmtree(place, ignore_errors=True)
         directory.mkdir(parents=True, exist_ok=True)
-        uv = shutil.which("uv")
-        if uv:
-            _run([uv, "venv", "--quiet", "--python", sys.executable, str(place)])
-            _run([uv, "pip", "install", "--quiet", "--python", str(executable), *requirements])
-        else:
-            _run([sys.executable, "-m", "venv", str(place)])
-            _run([str(executable), "-m", "pip", "install", "--quiet", *requirements])
+        install(place)
         ready.touch()
-    return str(executable)
+    return place
 
 
-def _run(command: list[str]) -> None:
+def _executable(place: Path) -> Path:
+    return place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def run(command: list[str]) -> None:
+    """Run it to its end. Raises Unavailable with what it said last."""
+    outside = tempfile.gettempdir()  # the project's own constraints are not those of its peers
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_WITHIN)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_WITHIN, cwd=outside)
     except subprocess.TimeoutExpired:
         raise Unavailable(f"not installed within {INSTALL_WITHIN:.0f} s") from None
     if done.returncode:

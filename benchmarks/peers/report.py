@@ -13,11 +13,12 @@ from lab import Figures, Results
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
-def page(text: str, tables: str) -> str:
-    """The page `text` with `tables` in place of those that stand between its two marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables}{END}{after}"
+def page(text: str, tables: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """The page `text` with `tables` in place of those that stand between its two `marks`."""
+    begin, end = marks
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{tables}{end}{after}"
 
 
 def tables(
@@ -35,7 +36,7 @@ def tables(
     parts += _others(results)
     if starts:
         parts += ["Start: import and set-up in a fresh interpreter, medians.\n", _starts(starts)]
-    parts += ["Goals.\n", _goals(goals)]
+    parts += ["Goals.\n", goals_table(goals)]
     if results.skipped:
         parts += ["Skipped.\n", "".join(f"- {name}: {why}\n" for name, why in results.skipped.items())]
     errors = results.errors()
@@ -55,7 +56,7 @@ def _calls(results: Results, levels: Sequence[int]) -> list[str]:
         ]
         parts += [
             f"{title}, by the number of calls at the same time.\n",
-            _table(["client", *map(str, levels)], rows),
+            table(["client", *map(str, levels)], rows),
         ]
     rows = [
         [
@@ -67,7 +68,7 @@ def _calls(results: Results, levels: Sequence[int]) -> list[str]:
         ]
         for client in _clients(results, names)
     ]
-    return [*parts, "Latency p50 / p99, ms.\n", _table(["client", *map(str, levels)], rows)]
+    return [*parts, "Latency p50 / p99, ms.\n", table(["client", *map(str, levels)], rows)]
 
 
 def _streams(results: Results, levels: Sequence[int]) -> list[str]:
@@ -83,7 +84,7 @@ def _streams(results: Results, levels: Sequence[int]) -> list[str]:
         for client in _clients(results, names)
     ]
     header = ["client", "CPU, sent at once", "CPU, 1 ms apart", "first token, ms", "first to last, ms"]
-    parts = ["Streams of 100 chunks: CPU in us per chunk.\n", _table(header, rows)]
+    parts = ["Streams of 100 chunks: CPU in us per chunk.\n", table(header, rows)]
     levelled = [f"chunks at once, {level}" for level in levels]
     rows = [
         [client, *(_number(results.median(name, client, "chunk_cpu_us"), 1) for name in levelled)]
@@ -91,7 +92,7 @@ def _streams(results: Results, levels: Sequence[int]) -> list[str]:
     ]
     if rows:
         title = "The same sent at once, by the number of streams at the same time.\n"
-        parts += [title, _table(["client", *map(str, levels)], rows)]
+        parts += [title, table(["client", *map(str, levels)], rows)]
     return parts
 
 
@@ -114,7 +115,7 @@ def _others(results: Results) -> list[str]:
         ]
         parts += [
             f"{title}\n",
-            _table(["client", "calls", "failed", "wall, s", "CPU per call, us", "p99, ms"], rows),
+            table(["client", "calls", "failed", "wall, s", "CPU per call, us", "p99, ms"], rows),
         ]
     rows = [
         [
@@ -127,12 +128,12 @@ def _others(results: Results) -> list[str]:
         for client in _clients(results, ["growth"])
     ]
     header = ["client", "calls", "resident after a tenth, KiB", "growth to the end, KiB"]
-    parts += ["Memory.\n", _table(header, rows)]
+    parts += ["Memory.\n", table(header, rows)]
     turns = [each for each in results.rounds.get("variants", {}).get(OURS, []) if "ratio" in each]
     if turns:
         ratios = [statistics.median(each["ratio"][kind] for each in turns) for kind in turns[0]["ratio"]]
         rows = [[f"{ratio:.3f}" for ratio in ratios]]
-        parts += ["CPU per call of pointsman with one thing more.\n", _table(list(turns[0]["ratio"]), rows)]
+        parts += ["CPU per call of pointsman with one thing more.\n", table(list(turns[0]["ratio"]), rows)]
     return parts
 
 
@@ -146,10 +147,11 @@ def _starts(starts: dict[str, list[Figures]]) -> str:
             rows.append([name, f"{cpu:.3f}", f"{memory:.0f}"])
         else:
             rows.append([name, f"failed: {rounds[0]['error']}", ""])
-    return _table(["start", "CPU, s", "resident, MiB"], rows)
+    return table(["start", "CPU, s", "resident, MiB"], rows)
 
 
-def _goals(goals: Sequence[Goal]) -> str:
+def goals_table(goals: Sequence[Goal]) -> str:
+    """Each goal with its limit, what was measured, and whether that meets it."""
     marks = {True: "yes", False: "**no**", None: "not measured"}
     rows = []
     for goal in goals:
@@ -158,7 +160,7 @@ def _goals(goals: Sequence[Goal]) -> str:
         measured = "" if goal.measured is None else f"{write(goal.measured)}{goal.unit}"
         limit = f"{bound} {write(goal.limit)}{goal.unit}"
         rows.append([str(goal.number), goal.what, limit, measured, marks[goal.passed]])
-    return _table(["goal", "what", "limit", "measured", "met"], rows)
+    return table(["goal", "what", "limit", "measured", "met"], rows)
 
 
 def _ratio(value: float) -> str:
@@ -197,7 +199,8 @@ def _pair(one: float | None, other: float | None) -> str:
     return "" if one is None else f"{_ms(one)} / {_ms(other)}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """One table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -6,6 +6,7 @@ The base URL says what comes, so that no request body has to be parsed:
     /delay=1/v1                       the same after a second
     /fail=10/v1                       the same, but every tenth answer is a 503
     /chunks=100/v1                    a streamed answer of 100 chunks, sent at once
+    /chunks=100,gap=0/v1              the same, each by itself, as fast as they go
     /chunks=100,gap=0.001/v1          the same, a millisecond apart
 
 It is not the bottleneck: on a core of its own it took 21 to 24 us for a call of `raw`, the fastest client,
@@ -39,19 +40,19 @@ class Upstream:
     """A running upstream, as its caller sees it."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self.requests: dict[str, int] = {}
         """How many came for each mode; known once it has ended."""
 
     def url(self, mode: str) -> str:
         """The base URL for `mode`."""
-        return f"http://127.0.0.1:{self._port}/{mode}/v1"
+        return f"http://127.0.0.1:{self.port}/{mode}/v1"
 
 
 @contextmanager
-def running(core: int | None = None) -> Iterator[Upstream]:
+def running(core: int | None = None, *, program: str = __file__) -> Iterator[Upstream]:
     """An upstream in a process of its own, on `core` when that is not None."""
-    command = [sys.executable, str(Path(__file__).resolve()), *([] if core is None else [str(core)])]
+    command = [sys.executable, str(Path(program).resolve()), *([] if core is None else [str(core)])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         upstream = Upstream(int(process.stdout.readline()))
@@ -88,7 +89,7 @@ class _Mode:
         self.name = name
         options = dict(each.partition("=")[::2] for each in name.split(","))
         self.delay = float(options.get("delay", 0))
-        self.gap = float(options.get("gap", 0))
+        self.gap = float(options["gap"]) if "gap" in options else None
         self.fail = int(options.get("fail", 0))
         chunks = int(options.get("chunks", 0))
         self.asked = 0
@@ -150,7 +151,7 @@ class _Connection(asyncio.BufferedProtocol):
                 self._transport.write(_whole(404, b"{}"))
                 return
             mode = self._modes[path] = _Mode(name[1].decode())
-        if mode.gap:
+        if mode.gap is not None:
             mode.asked += 1
             self._spaced(mode, 0, asyncio.get_running_loop().time())
         elif mode.delay:
@@ -163,7 +164,7 @@ class _Connection(asyncio.BufferedProtocol):
             return
         self._transport.write(mode.parts[number])
         if number + 1 < len(mode.parts):
-            at = began + (number + 1) * mode.gap
+            at = began + (number + 1) * (mode.gap or 0.0)
             asyncio.get_running_loop().call_at(at, self._spaced, mode, number + 1, began)
 
     def _write(self, answer: bytes) -> None:

@@ -23,6 +23,7 @@ from pointsman.execution.guards_at_work import (
     looks_at_answers,
     says_the_same,
 )
+from pointsman.execution.makers import maker_of
 from pointsman.execution.retry_state import NO_FAILURES
 from pointsman.execution.selecting import select
 from pointsman.execution.stream_attempt import StreamAttempt
@@ -150,7 +151,8 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
             first.budget.request(now)
         if self.operation == "stream" and setting.hedging is not None and first.hedges is not None:
             first.hedges.request(now)
-        self.demand = Demand(merged(first.require, self.options.require), tokens, self.options.affinity)
+        options, require = self.options, merged(first.require, self.options.require)
+        self.demand = Demand(require, tokens, options.affinity, maker_of(options.original, self.request))
         self.chain, self.budget, self.routed_at = chain, first.budget, now
 
 

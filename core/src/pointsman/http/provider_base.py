@@ -127,12 +127,12 @@ class HttpProvider(Provider):
         return replace(response, relayed=answered(how, content, public, mark=mark))
 
     async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
-        from pointsman.http.relaying import body_for, relayed_events
+        from pointsman.http.relaying import relayed_events, stream_body_for
 
         how = self.relaying(request, call)
-        body = body_for(how, request, call, mark=self.mark)
+        body, cut = stream_body_for(how, request, call, mark=self.mark)
         answer = await self.send(how.path, body, call, headers=how.headers)
-        return relayed_events(how, answer, call, mark=self.mark)
+        return relayed_events(how, answer, call, mark=self.mark, cut=cut)
 
     async def exchange(
         self,

@@ -24,6 +24,7 @@ class Original(Discreet, frozen=True, eq=False):
             deployment that does not speak it is passed over, as one that cannot do what is asked.
         opaque: takes the body and the mark of an upstream; returns the body without what was made by others
             and is of no use there. None: there is no such.
+        several: the member that asks for several answers, of which guards would see one; "" for one answer.
     """
 
     unshown = ("query", "headers", "body")
@@ -34,3 +35,4 @@ class Original(Discreet, frozen=True, eq=False):
     query: str = ""
     needs_wire: Sequence[str] = ()
     opaque: Callable[[bytes, str], bytes] | None = None
+    several: str = ""

@@ -79,10 +79,27 @@ async def test_a_guard_of_answers_lets_nothing_out_that_it_did_not_see() -> None
         models = {MODEL: {"deployments": ["o/m"]}}
         async with gateway_for(providers=providers, models=models, guards=["redact"]) as served:
             async with httpx.AsyncClient() as client:
-                answer = await client.post(f"{served.url}/v1/chat/completions", json={**ASKED, "n": 2})
+                answer = await client.post(f"{served.url}/v1/chat/completions", json=ASKED)
 
     assert answer.json()["choices"][0]["message"]["content"] == "Write to me"
     assert "anna@" not in answer.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_several_answers_are_refused_by_name_where_a_guard_would_see_one(
+    simulator: Simulator, stream: bool
+) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="Hello"))
+
+    async with gateway_for(upstream, guards=["redact"]) as served, httpx.AsyncClient() as client:
+        url = f"{served.url}/v1/chat/completions"
+        refused = await client.post(url, json={**ASKED, "n": 2, "stream": stream})
+        taken = await client.post(url, json={**ASKED, "n": 1, "stream": stream})
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (400, "unsupported_parameter")
+    assert "`n`: the guard 'redact'" in error["message"]
+    assert (taken.status_code, len(upstream.requests)) == (200, 1)
 
 
 async def test_a_guard_of_requests_alone_leaves_answers_as_they_were_written(simulator: Simulator) -> None:

@@ -9,7 +9,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from pointsman.clock import request_id
-from pointsman.errors import NoDeploymentAvailable
+from pointsman.errors import NoDeploymentAvailable, Unsupported
 from pointsman.events import RequestStarted
 from pointsman.execution.accounting import end_request, fail_request
 from pointsman.execution.execution import Execution, Operation
@@ -96,8 +96,17 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
             behind = self.snapshot.entrance(model)
             if behind is not None and (answered := await self._pass(behind.own_guards)) is not None:
                 return answered
+        self._expect_one_answer()
         self._route(model)
         return None
+
+    def _expect_one_answer(self) -> None:
+        """Raise Unsupported for a request for several answers, of which a guard would look at one."""
+        original = self.options.original
+        if original is not None and original.several:
+            for each in filter(looks_at_answers, self.passed):
+                name, said = each.configured.name, original.several
+                raise self.complete(Unsupported(f"`{said}`: the guard {name!r} can look at one answer only"))
 
     async def _leave(self, answer: Response) -> Response:
         """The answer as the guards let it go out; as it was written only where none has a say in it.

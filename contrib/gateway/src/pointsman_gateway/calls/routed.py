@@ -276,4 +276,5 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         urlencode(asked.query) if asked.query else "",
         understood.needs_wire,
         understood.opaque,
+        understood.several,
     )

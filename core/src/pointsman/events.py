@@ -237,6 +237,12 @@ EVENTS: tuple[type[Event], ...] = get_args(Event)
 PROGRESS: tuple[type[Progress], ...] = get_args(Progress)
 
 
+NamesAttempts = Callable[[str, int, Mapping[str, str]], str]
+"""The `traceparent` of an attempt, by the id of its request, its number and the tags; "" for none."""
+TRACEPARENT = "traceparent"
+"""The tag with which a request belongs to a trace."""
+
+
 class Events:
     """Tells listeners what happened. A listener that raises is counted and logged once, nothing more.
 
@@ -244,11 +250,12 @@ class Events:
         journal: hears of what is not everyday, whoever else listens.
         attempt_ended, request_ended, request_started, attempt_started: somebody wants to hear of that.
         detailed: somebody wants to hear of a `Progress`; of which kind, `wants` tells.
+        traces: who has a name for each attempt in the traces of others, if anybody.
     """
 
     __slots__ = (
         "_complained", "_journal_detailed", "_scrub", "_told", "attempt_ended", "attempt_started", "detailed",
-        "failures", "journal", "request_ended", "request_started",
+        "failures", "journal", "request_ended", "request_started", "traces",
     )  # fmt: skip
 
     def __init__(self, *, scrub: Scrub) -> None:
@@ -256,6 +263,7 @@ class Events:
         self._told: dict[type, tuple[Callable[[Any], None], ...]] = dict.fromkeys((*EVENTS, *PROGRESS), ())
         self.journal: Listener | None = None
         self._journal_detailed = False
+        self.traces: NamesAttempts | None = None
         self.failures = 0
         self._complained: set[int] = set()
         self._look()
@@ -329,8 +337,20 @@ class Events:
             try:
                 listener(event)
             except OWN as error:
-                self.failures += 1
-                if id(listener) not in self._complained:
-                    self._complained.add(id(listener))
-                    message = "a listener failed; further failures of it are only counted"
-                    log_raised(message, error, self._scrub)
+                self._failed(listener, error)
+
+    def named(self, request_id: str, attempt: int, tags: Mapping[str, str]) -> str:
+        """The `traceparent` of an attempt, by `traces`; as its request brought it where there is no such."""
+        if self.traces is not None:
+            try:
+                return self.traces(request_id, attempt, tags)
+            except OWN as error:
+                self._failed(self.traces, error)
+        return tags.get(TRACEPARENT, "")
+
+    def _failed(self, listener: Callable[..., Any], error: BaseException) -> None:
+        self.failures += 1
+        if id(listener) not in self._complained:
+            self._complained.add(id(listener))
+            message = "a listener failed; further failures of it are only counted"
+            log_raised(message, error, self._scrub)

@@ -27,6 +27,7 @@ class Original(Discreet, frozen=True, eq=False):
         opaque: takes the body and the mark of an upstream; returns the body without what was made by others
             and is of no use there. None: there is no such.
         members: those of `body`, each as it was written, where they are known already.
+        several: the member that asks for several answers, of which guards would see one; "" for one answer.
     """
 
     unshown = ("query", "headers", "body", "members")
@@ -38,3 +39,4 @@ class Original(Discreet, frozen=True, eq=False):
     needs_wire: Sequence[str] = ()
     opaque: Callable[[bytes, str], bytes] | None = None
     members: Mapping[str, Raw] | None = None
+    several: str = ""

@@ -38,6 +38,7 @@ class Call(Struct, frozen=True):
         attempt: 1 for the first.
         options: the deployment's `options`, for what only this provider type knows.
         original: the request as its caller wrote it, for `relay` and `relay_stream`; None for other methods.
+        traceparent: the trace that the attempt belongs to, as W3C writes it; "" for none.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Call(Struct, frozen=True):
     attempt: int
     options: Mapping[str, Any]
     original: Original | None = None
+    traceparent: str = ""
 
     @property
     def client(self) -> Client:
@@ -57,8 +59,11 @@ class Call(Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every outgoing call carries: our request id and the attempt's number."""
-        return {"x-pointsman-request-id": self.request_id, "x-pointsman-attempt": str(self.attempt)}
+        """What every outgoing call carries: our request id, the attempt's number, the trace if any."""
+        ours = {"x-pointsman-request-id": self.request_id, "x-pointsman-attempt": str(self.attempt)}
+        if self.traceparent:
+            ours["traceparent"] = self.traceparent
+        return ours
 
 
 class ProviderContext(Context, frozen=True, kw_only=True, eq=False):

@@ -24,7 +24,7 @@ from pointsman.build.loading import as_config, plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
 from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, UnknownModel, writable
-from pointsman.events import Event, Events, Listener, Progress, RequestEnded
+from pointsman.events import Event, Events, Listener, NamesAttempts, Progress, RequestEnded
 from pointsman.execution.execution import Execution, begin_request
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
@@ -435,6 +435,20 @@ class Router:
         Raises: TypeError for what is no kind of event.
         """
         return self._events.add(listener) if kinds is None else self._events.add(listener, kinds)
+
+    def trace(self, names: NamesAttempts) -> Callable[[], None]:
+        """Have upstreams told, as `traceparent`, what `names` makes of the id of a request, the number of an
+        attempt, and the tags; returns what ends it. It must not block, and there is one at a time.
+
+        Without it they are told the tag `traceparent` of the request, where there is one.
+        """
+        self._events.traces = names
+
+        def end() -> None:
+            if self._events.traces is names:
+                self._events.traces = None
+
+        return end
 
     # ── operating ────────────────────────────────────────────────────────────────────────────────────
 

@@ -190,6 +190,8 @@ class Understood(Struct, frozen=True):
         ignored: members that are left out for others, because the answer is the same without them.
         opaque: removes from the body what was made by another upstream and is of no use elsewhere: takes the
             body and the mark of an upstream, and returns the body that may go there. None: there is no such.
+        several: the member that asks for several answers; "" for one. Where a guard is to look at the answer,
+            of which it would see one, the request is refused.
     """
 
     request: Request
@@ -199,6 +201,7 @@ class Understood(Struct, frozen=True):
     needs_wire: Sequence[str] = ()
     ignored: Sequence[str] = ()
     opaque: Callable[[bytes, str], bytes] | None = None
+    several: str = ""
 
 
 class Calls(Protocol):

@@ -189,7 +189,11 @@ async def test_a_trace_goes_on_under_the_request(simulator: Simulator) -> None:
     async with gateway_for(upstream) as gateway:
         gateway.router.listen(lambda event: tags.append(getattr(event, "tags", {})))
         await chat(gateway.url, traceparent=parent)
+        await chat(gateway.url, traceparent="nonsense")
+        await chat(gateway.url)
     assert {"surface": "openai", "traceparent": parent} in tags
+    told = [each.headers.get("traceparent") for each in upstream.requests]
+    assert told == [parent, None, None]
 
 
 def test_a_line_for_a_terminal_cannot_steer_it() -> None:

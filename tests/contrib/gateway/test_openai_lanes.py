@@ -12,6 +12,7 @@ import httpx
 import pytest
 from gateways import MODEL, gateway_for
 
+from pointsman.plugin import RequestEnded
 from pointsman_simulator import Reply, Simulator, Upstream
 
 ASKED: dict[str, Any] = {
@@ -78,10 +79,27 @@ async def test_a_guard_of_answers_lets_nothing_out_that_it_did_not_see() -> None
         models = {MODEL: {"deployments": ["o/m"]}}
         async with gateway_for(providers=providers, models=models, guards=["redact"]) as served:
             async with httpx.AsyncClient() as client:
-                answer = await client.post(f"{served.url}/v1/chat/completions", json={**ASKED, "n": 2})
+                answer = await client.post(f"{served.url}/v1/chat/completions", json=ASKED)
 
     assert answer.json()["choices"][0]["message"]["content"] == "Write to me"
     assert "anna@" not in answer.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_several_answers_are_refused_by_name_where_a_guard_would_see_one(
+    simulator: Simulator, stream: bool
+) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="Hello"))
+
+    async with gateway_for(upstream, guards=["redact"]) as served, httpx.AsyncClient() as client:
+        url = f"{served.url}/v1/chat/completions"
+        refused = await client.post(url, json={**ASKED, "n": 2, "stream": stream})
+        taken = await client.post(url, json={**ASKED, "n": 1, "stream": stream})
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (400, "unsupported_parameter")
+    assert "`n`: the guard 'redact'" in error["message"]
+    assert (taken.status_code, len(upstream.requests)) == (200, 1)
 
 
 async def test_a_guard_of_requests_alone_leaves_answers_as_they_were_written(simulator: Simulator) -> None:
@@ -146,11 +164,57 @@ async def test_a_stream_of_the_same_wire_comes_as_it_was_but_for_the_model(simul
 
     answer = await post(upstream, stream=True)
 
-    *frames, last = answer.text.removesuffix("\n\n").split("\n\n")
-    chunks = [json.loads(each.removeprefix("data: ")) for each in frames]
-    assert last == "data: [DONE]"
-    assert {each["model"] for each in chunks} == {MODEL}
-    assert {each["service_tier"] for each in chunks} == {"default"}, "it was written anew"
+    assert answer.text.endswith("\n\ndata: [DONE]\n\n")
+    assert {each["model"] for each in chunks(answer)} == {MODEL}
+    assert {each["service_tier"] for each in chunks(answer)} == {"default"}, "it was written anew"
+
+
+@pytest.mark.parametrize("options", [{}, {"stream_options": {"include_obfuscation": False}}])
+async def test_the_tokens_of_a_stream_are_known_also_where_the_caller_did_not_ask_for_them(
+    simulator: Simulator, options: dict[str, Any]
+) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="one two"))
+    ended: list[Any] = []
+
+    async with gateway_for(upstream) as served, httpx.AsyncClient() as client:
+        served.router.listen(ended.append, kinds=[RequestEnded])
+        answer = await client.post(
+            f"{served.url}/v1/chat/completions", json={**ASKED, "stream": True, **options}
+        )
+
+    asked = upstream.requests[0].body["stream_options"]
+    assert asked == {**options.get("stream_options", {}), "include_usage": True}
+    assert "usage" not in answer.text
+    assert all(chunk["choices"] for chunk in chunks(answer))
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert ended[0].usage.completion == 2
+
+
+async def test_who_asks_for_the_tokens_of_a_stream_gets_them(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="one two"))
+
+    answer = await post(upstream, stream=True, stream_options={"include_usage": True})
+
+    *first, last = chunks(answer)
+    assert [chunk["usage"] for chunk in first] == [None] * len(first)
+    assert (last["choices"], last["usage"]["completion_tokens"]) == ([], 2)
+
+
+async def test_an_upstream_that_refuses_it_is_not_asked_for_tokens(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    provider = {"type": "openai", "base_url": upstream.base_url, "include_usage": False}
+
+    async with gateway_for(upstream, providers={upstream.name: provider}) as served:
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{served.url}/v1/chat/completions", json={**ASKED, "stream": True})
+
+    assert answer.status_code == 200
+    assert "stream_options" not in upstream.requests[0].body
+
+
+def chunks(answer: httpx.Response) -> list[Any]:
+    *frames, _ = answer.text.removesuffix("\n\n").split("\n\n")
+    return [json.loads(each.removeprefix("data: ")) for each in frames]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pointsman import ConfigError, Router, Unavailable
 from pointsman.clock import LoopClock
 from pointsman.testing import Scripted
+from pointsman_simulator import Fault, Reply, Simulator
 from pointsman_telemetry.metrics import Metrics
 
 CONFIG: dict[str, Any] = {
@@ -156,6 +157,44 @@ async def test_a_span_continues_the_trace_of_its_caller_and_keeps_to_its_word() 
     assert {span.trace_id.hex() for span in collector.spans} == {"ab" * 16}
     whole = next(span for span in collector.spans if span.name == "chat m")
     assert whole.parent_span_id.hex() == "cd" * 8
+
+
+@pytest.mark.parametrize("parent", ["00-" + "ab" * 16 + "-" + "cd" * 8 + "-01", ""])
+async def test_upstreams_are_told_the_span_of_the_attempt(simulator: Simulator, parent: str) -> None:
+    down = await simulator.add("openai", models=["x"], default=Reply(fault=Fault.status(500)))
+    up = await simulator.add("openai", models=["x"])
+    config: dict[str, Any] = {
+        "providers": {each.name: {"type": "openai", "base_url": each.base_url} for each in (down, up)},
+        "models": {
+            "m": {"deployments": [{"provider": each.name, "model": "x"} for each in (down, up)]},
+        },
+    }
+    config["models"]["m"]["deployments"][1]["priority"] = 1
+    with collecting() as (collector, url):
+        async with Router.from_config({**config, "opentelemetry": {"endpoint": url}}) as r:
+            await r.chat("m", "hi", tags={"traceparent": parent} if parent else {})
+            await r.chat("m", "hi", tags={"traceparent": parent} if parent else {})
+
+    told = [each.headers["traceparent"] for each in (*down.requests, *up.requests)]
+    attempts = [span for span in collector.spans if span.kind == 3]
+    assert sorted(told) == sorted(f"00-{s.trace_id.hex()}-{s.span_id.hex()}-01" for s in attempts)
+    assert len(set(told)) == len(attempts) == 4
+    assert len({span.trace_id for span in attempts}) == (1 if parent else 2)
+
+
+async def test_what_is_not_kept_is_not_kept_by_upstreams_either(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", models=["x"])
+    config = {
+        "providers": {"up": {"type": "openai", "base_url": upstream.base_url}},
+        "models": {"m": {"deployments": ["up/x"]}},
+    }
+    with collecting() as (collector, url):
+        traced = {"opentelemetry": {"endpoint": url, "sampled": 0}}
+        async with Router.from_config({**config, **traced}) as r:
+            await r.chat("m", "hi")
+
+    assert upstream.requests[0].headers["traceparent"].endswith("-00")
+    assert not collector.spans
 
 
 async def test_a_collector_that_is_away_costs_no_call() -> None:

@@ -1,7 +1,8 @@
 """Recorded requests go through a router to an upstream of their wire, and nothing of either side is lost.
 
 The body reaches the upstream equal but for the model, headers and query of the wire with it; the answer comes
-back equal but for the model, and so do the refusals of what the caller did wrong.
+back equal but for the model, and so do the refusals of what the caller did wrong. One thing is added, and taken
+out again: the token counts of OpenAI's chats that are streamed without asking for them.
 """
 
 from __future__ import annotations
@@ -158,10 +159,10 @@ def test_nothing_of_a_recorded_exchange_is_lost(kind: str) -> None:
     found = [(exchange, read) for exchange, read in of(kind) if exchange.status == 200]
     if not found:
         pytest.skip("the recorded exchanges are not beside the project")
-    recording, done = Recording(), 0
+    recording, done, without = Recording(), 0, 0
 
     async def main() -> None:
-        nonlocal done
+        nonlocal done, without
         async with recording.router(WIRES[kind][0]) as r:
             for recording.exchange, read in found:
                 exchange = recording.exchange
@@ -174,17 +175,45 @@ def test_nothing_of_a_recorded_exchange_is_lost(kind: str) -> None:
                     assert b'"error"' in exchange.body
                     continue
                 sent = recording.transport.requests[-1]
-                assert json.loads(sent.content) == {**exchange.request, "model": "up-1"}, exchange.id
+                unasked = has_unasked_counts(exchange)
+                expects = {**exchange.request, **(unasked or {}), "model": "up-1"}
+                assert json.loads(sent.content) == expects, exchange.id
                 check_head(exchange, sent)
                 came = came.replace(b"pm.%b." % r.provider("up").mark.encode(), b"")  # of opaque reasoning
                 expected = [
                     each for each in parts(exchange.body) if each != STRAY or "/chat/" in exchange.path
                 ]
+                if unasked:
+                    expected = without_counts(expected)
+                    without += expected != parts(exchange.body)
                 assert parts(came) == expected, exchange.id
                 done += 1
         assert done >= LEAST[kind]
+        assert bool(without) == (kind == "openai"), "nothing had to be taken out"
 
     run(main())
+
+
+def has_unasked_counts(exchange: Exchange) -> dict[str, Any] | None:
+    """What is added to the request, if anything."""
+    asked = exchange.request
+    options = asked.get("stream_options") or {}
+    if not exchange.path.endswith("/chat/completions") or not asked.get("stream"):
+        return None
+    return None if options.get("include_usage") else {"stream_options": {**options, "include_usage": True}}
+
+
+def without_counts(frames: Sequence[Any]) -> list[Any]:
+    """Frames without the one of mere counts, and without `null` in place of counts."""
+    kept = []
+    for event, said in frames:
+        if isinstance(said, dict) and "usage" in said:
+            if said["usage"] is not None and not said.get("choices"):
+                continue
+            if said["usage"] is None:
+                said = {name: value for name, value in said.items() if name != "usage"}
+        kept.append((event, said))
+    return kept
 
 
 STRAY = ([], "[DONE]")

@@ -66,7 +66,15 @@ def read(body: bytes, *, request_id: str, wall: float) -> Understood:
         stream=stream,
         include_usage=object_member(given, "stream_options").get("include_usage") is True,
     )
-    return Understood(request, writer, False, "" if stream else WIRE, needs, ignored)
+    wire, several = "" if stream else WIRE, _several(given, needs)
+    return Understood(request, writer, False, wire, needs, ignored, several=several)
+
+
+def _several(given: Mapping[str, Any], needs: Sequence[str]) -> str:
+    """The member that asks for several answers."""
+    prompts = given.get("prompt")
+    one = not isinstance(prompts, list) or len(prompts) == 1 or isinstance(prompts[0], int)
+    return "n" if "n" in needs else "" if one else "prompt"
 
 
 def _request(given: Mapping[str, Any], needs: list[str], ignored: list[str]) -> GenerateRequest:

@@ -9,7 +9,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from pointsman.clock import request_id
-from pointsman.errors import NoDeploymentAvailable
+from pointsman.errors import NoDeploymentAvailable, Unsupported
 from pointsman.events import RequestStarted
 from pointsman.execution.accounting import end_request, fail_request
 from pointsman.execution.execution import Execution, Operation
@@ -23,6 +23,7 @@ from pointsman.execution.guards_at_work import (
     looks_at_answers,
     says_the_same,
 )
+from pointsman.execution.makers import maker_of
 from pointsman.execution.retry_state import NO_FAILURES
 from pointsman.execution.selecting import select
 from pointsman.execution.stream_attempt import StreamAttempt
@@ -95,8 +96,17 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
             behind = self.snapshot.entrance(model)
             if behind is not None and (answered := await self._pass(behind.own_guards)) is not None:
                 return answered
+        self._expect_one_answer()
         self._route(model)
         return None
+
+    def _expect_one_answer(self) -> None:
+        """Raise Unsupported for a request for several answers, of which a guard would look at one."""
+        original = self.options.original
+        if original is not None and original.several:
+            for each in filter(looks_at_answers, self.passed):
+                name, said = each.configured.name, original.several
+                raise self.complete(Unsupported(f"`{said}`: the guard {name!r} can look at one answer only"))
 
     async def _leave(self, answer: Response) -> Response:
         """The answer as the guards let it go out; as it was written only where none has a say in it.
@@ -150,7 +160,8 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
             first.budget.request(now)
         if self.operation == "stream" and setting.hedging is not None and first.hedges is not None:
             first.hedges.request(now)
-        self.demand = Demand(merged(first.require, self.options.require), tokens, self.options.affinity)
+        options, require = self.options, merged(first.require, self.options.require)
+        self.demand = Demand(require, tokens, options.affinity, maker_of(options.original, self.request))
         self.chain, self.budget, self.routed_at = chain, first.budget, now
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from pointsman._internal.timeouts import Timeouts
 from pointsman.errors import AttemptTimeout, CallError, DeadlineExceeded, FirstTokenTimeout, IdleTimeout
+from pointsman.events import TRACEPARENT
 from pointsman.execution.failover import goes_elsewhere
 from pointsman.http.client import CallTimeouts
+from pointsman.http.headers import passed_on
 from pointsman.provider import Call
 from pointsman.requests.call_options import show_limit
 from pointsman.routing.lease import Lease
@@ -28,7 +30,8 @@ def call(execution: Execution, lease: Lease, time: Timeouts, original: Original 
     Args:
         original: what it is to relay, if that is what it is asked for.
     """
-    deployment, options = lease.deployment, execution.options
+    deployment, options, events = lease.deployment, execution.options, execution.setting.events
+    traced = TRACEPARENT in options.tags or events.traces is not None
     return Call(  # by position, both: classes take names for twice the price
         deployment.model,
         deployment.client,
@@ -43,6 +46,7 @@ def call(execution: Execution, lease: Lease, time: Timeouts, original: Original 
         lease.number,
         deployment.options,
         original,
+        passed_on(events.named(execution.request_id, lease.number, options.tags)) if traced else "",
     )
 
 

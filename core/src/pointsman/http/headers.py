@@ -9,6 +9,8 @@ from typing import Any
 
 from pointsman.errors import InvalidRequest
 
+_HEX = frozenset("0123456789abcdef")
+_TRACED = 55
 _OF_NAMES = frozenset("!#$%&'*+-.^_`|~" + digits + ascii_letters)
 
 
@@ -28,6 +30,15 @@ def raw_fields(headers: Mapping[str, str]) -> dict[bytes, bytes]:
             raise InvalidRequest(f"the value of header {name!r} has characters outside Latin-1")
         fields[raw_name] = value.encode("latin-1")
     return fields
+
+
+def passed_on(traceparent: str) -> str:
+    """`traceparent` as a header that goes to upstreams; "" for what is no such, which is told to nobody."""
+    if len(traceparent) != _TRACED or not _HEX.issuperset(traceparent.replace("-", "")):
+        return ""
+    version, *ids = parts = traceparent.split("-")
+    sound = [*map(len, parts)] == [2, 32, 16, 2] and version != "ff" and all(id.strip("0") for id in ids[:2])
+    return traceparent if sound else ""
 
 
 @lru_cache(maxsize=256)

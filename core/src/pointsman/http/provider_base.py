@@ -120,9 +120,9 @@ class HttpProvider(Provider):
 
     async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
         how = self.relaying(request, call)
-        body = how.body(request, call, mark=self.mark)
+        body, cut = how.stream_body(request, call, mark=self.mark)
         answer = await self.send(how.path, body, call, headers=how.headers)
-        return how.stream(answer, call, mark=self.mark)
+        return how.stream(answer, call, mark=self.mark, cut=cut)
 
     async def exchange(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import length_hint
 from typing import Any, cast
 
@@ -109,7 +109,7 @@ class RelayedFrames:
         self,
         framer: Framer,
         decoder: Decoder,
-        named: Renaming,
+        named: Callable[[bytes], bytes],
         marking: Marking | None,
         *,
         end: bytes,

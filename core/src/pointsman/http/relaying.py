@@ -28,6 +28,8 @@ from pointsman.wire import rewriting
 from pointsman.wire.opaque import answer_marked, for_maker
 
 Body = Mapping[str, Any]
+Cut = Callable[[bytes], bytes]
+"""Whole frames without what only we wanted to know."""
 
 
 class Relaying(Discreet, frozen=True, kw_only=True):
@@ -45,6 +47,9 @@ class Relaying(Discreet, frozen=True, kw_only=True):
         holder: the member of frames that holds the name of the model; "" for the frame itself.
         lines: frames are lines of JSON, not server-sent events.
         ends: the frame that ends a stream, for one that came without.
+        asks: writes into the members of a body that is answered as a stream what has to be asked for, or it
+            would not be known; returns what takes that out of whole frames again, None where the caller is to
+            have it.
         opaque: what stands in every frame that holds reasoning which only its maker can read, so that it
             goes out with the mark of the upstream; () where the wire has no such.
     """
@@ -60,6 +65,7 @@ class Relaying(Discreet, frozen=True, kw_only=True):
     holder: str = ""
     lines: bool = False
     ends: bytes = b""
+    asks: Callable[[dict[str, Raw]], Cut | None] | None = None
     opaque: Sequence[bytes] = ()
 
     def body(self, request: Request, call: Call, *, mark: str) -> bytes:
@@ -75,9 +81,13 @@ class Relaying(Discreet, frozen=True, kw_only=True):
         force_setattr(response, "relayed", relayed)  # in place: `read` has just made it
         return response
 
-    def stream(self, answer: OpenAnswer, call: Call, *, mark: str) -> HttpEventStream:
+    def stream_body(self, request: Request, call: Call, *, mark: str) -> tuple[bytes, Cut | None]:
+        """As `stream_body_for`."""
+        return stream_body_for(self, request, call, mark=mark)
+
+    def stream(self, answer: OpenAnswer, call: Call, *, mark: str, cut: Cut | None = None) -> HttpEventStream:
         """As `relayed_events`."""
-        return relayed_events(self, answer, call, mark=mark)
+        return relayed_events(self, answer, call, mark=mark, cut=cut)
 
 
 def original_of(call: Call) -> Original:
@@ -96,6 +106,17 @@ def body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> bytes
     Raises: InvalidRequest for one that is no object; what `how.write` raises for a change that the upstream
         cannot take.
     """
+    return rewriting.joined(_members_for(how, request, call, mark=mark))
+
+
+def stream_body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> tuple[bytes, Cut | None]:
+    """The same of one that is answered as a stream, and what `how.asks` wants taken out of its frames."""
+    given = _members_for(how, request, call, mark=mark)
+    cut = None if how.asks is None else how.asks(given)
+    return rewriting.joined(given), cut
+
+
+def _members_for(how: Relaying, request: Request, call: Call, *, mark: str) -> dict[str, Raw]:
     original = original_of(call)
     if original.opaque is not None:
         given = rewriting.members(original.opaque(original.body, mark))
@@ -113,7 +134,7 @@ def body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> bytes
         _change(given, how.write(before), how.write(after), how.synonyms)
     if how.configured is not None:
         rewriting.fill(given, *_configured(how.write, how.configured, request))
-    return rewriting.joined(given)
+    return given
 
 
 def _configured(
@@ -211,13 +232,23 @@ def quoted(content: bytes, base_url: str) -> bytes:
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def relayed_events(how: Relaying, answer: OpenAnswer, call: Call, *, mark: str) -> HttpEventStream:
-    """The events of a streamed answer, each read's after a `Relayed` with its frames."""
+def relayed_events(
+    how: Relaying, answer: OpenAnswer, call: Call, *, mark: str, cut: Cut | None = None
+) -> HttpEventStream:
+    """The events of a streamed answer, each read's after a `Relayed` with its frames, `cut` where that is to
+    be.
+    """
     if how.events is None:
         raise RuntimeError("this is not answered as a stream")
     framer, decoder = how.events(answer)
     end = b"\n" if how.lines else b"\n\n"
-    named = Renaming(original_of(call).request.model, holder=how.holder, end=end)
+    named: Cut = Renaming(original_of(call).request.model, holder=how.holder, end=end)
+    if cut is not None:
+        named = _after(cut, named)
     marking = Marking(mark, how.opaque) if how.opaque else None
     frames = RelayedFrames(framer, decoder, named, marking, end=end, ends=how.ends)
     return HttpEventStream(answer, WholeFrames(end), frames)
+
+
+def _after(first: Cut, second: Cut) -> Cut:
+    return lambda whole: second(first(whole))

@@ -31,7 +31,8 @@ class CallOptions(Struct, frozen=True):
         request_id: the id of the request in errors, events, records and logs, and in the header that goes to
             the upstream; one of ours when "". At most 200 printable ASCII characters.
         tags: what else events and records are to say of the request: at most 16, names of up to 64 characters
-            and values of up to 256. They do not go to the upstream; `metadata` of the request does.
+            and values of up to 256. They do not go to the upstream, but for one called `traceparent`, which
+            is a header there; `metadata` of the request does.
         require: labels that a deployment must carry. What cannot be met is refused, never bent.
         affinity: the conversation that it belongs to, for strategies that keep one where it was. At most 256
             characters; "" when nobody says.

@@ -34,11 +34,13 @@ class Demand(Struct):
         tried: ids of those that the request has tried; filled as it goes.
         well_only: the retry budget bears no further call to what fails.
         affinity: the conversation that the request belongs to, for strategies.
+        maker: the mark of the upstream that is to have it where one of that is ready; "" for any.
     """
 
     require: Requirements = field(default_factory=dict)
     tokens: int = 0
     affinity: str = ""
+    maker: str = ""
     tried: set[str] = field(default_factory=set)
     well_only: bool = False
 

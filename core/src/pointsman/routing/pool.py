@@ -155,6 +155,8 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
             ready = known.ready
         else:
             ready = self.search(now, demand)
+        if demand.maker:
+            ready = self.made_by(demand, now) or ready
         if self.follows:
             return self._lease_followed(ready, Placing(request, demand.affinity), now, expires, tokens)
         while ready:
@@ -190,6 +192,15 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         """A lease on `chosen`, of which the strategy will hear; None when it is not to be had."""
         observer = self._follower(Placing(request, demand.affinity)) if self.follows else self.observer
         return chosen.acquire(now, expires, demand.tokens, self.name, observer)
+
+    def made_by(self, demand: Demand, now: float) -> Sequence[Deployment]:
+        """The deployments of `demand.maker` that could take a call now, of whatever priority level."""
+        return [
+            each
+            for each in self.deployments
+            if each.provider.mark == demand.maker
+            and not (demand.reasons(each) or each.reasons(now, demand.tokens))
+        ]
 
     def search(self, now: float, demand: Demand) -> Sequence[Deployment]:
         """Those ready of which the strategy may pick: some that warm up have their share already.

@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from pointsman.text_messages import TextMessages
-from pointsman.types import ChatRequest, ChatResponse, JsonObject, Message, ReasoningBlock, StreamEvent
+from pointsman.types import (
+    ChatRequest,
+    ChatResponse,
+    JsonObject,
+    Message,
+    ReasoningBlock,
+    Request,
+    StreamEvent,
+)
 
 T = TypeVar("T")
 
@@ -72,6 +80,36 @@ def for_maker(request: T, mark: str) -> T:
         for each in request.messages
     )
     return replace(request, messages=messages)
+
+
+def awaiting_maker(request: Request) -> str:
+    """The mark of who made the reasoning that led to calls whose results end `request`; "" for nobody.
+
+    From there on the model goes on with what it thought: from what a user says, it thinks anew.
+    """
+    if not isinstance(request, ChatRequest) or isinstance(request.messages, TextMessages):
+        return ""
+    messages, answered = request.messages, False
+    for at in range(len(messages) - 1, 0, -1):
+        message = messages[at]
+        if message.role == "tool":
+            answered = True
+        elif message.role == "assistant":
+            if not answered:
+                return ""
+            if mark := _mark_in(message.reasoning_blocks):
+                return mark
+        elif messages[at - 1].role != "tool":  # what is said beside the results is no turn of its own
+            return ""
+    return ""
+
+
+def _mark_in(blocks: Sequence[JsonObject]) -> str:
+    for block in blocks:
+        blob = block.get(BLOBS.get(str(block.get("type")), ""))
+        if isinstance(blob, str) and blob.startswith(_OURS):
+            return blob.removeprefix(_OURS).partition(".")[0]
+    return ""
 
 
 def _has_blocks(message: Message) -> bool:

@@ -26,6 +26,7 @@ from pointsman_openai import wire
 from pointsman_openai.decode import ChatDecoder
 from pointsman_openai.responses import ResponsesDecoder
 from pointsman_openai.responses_body import responses_body
+from pointsman_openai.unasked_usage import ask_for_usage
 from pointsman_openai.values import as_object
 from pointsman_openai.wire import Body, Quirks
 
@@ -56,6 +57,7 @@ def of(provider: OpenAIProvider, request: Request, call: Call) -> Relaying:
                 headers=headers,
                 synonyms=_LIMITS,
                 ends=_END,
+                asks=ask_for_usage if quirks.include_usage else None,
             )
         case "openai.completions":
             return Relaying(

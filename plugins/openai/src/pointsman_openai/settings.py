@@ -44,7 +44,9 @@ class WireSettings(BaseModel):
         "api.openai.com, system otherwise",
     )
     include_usage: bool = Field(
-        default=True, description="ask for the token counts of streams (stream_options)"
+        default=True,
+        description="ask for the token counts of streams (stream_options); those that a caller did not ask "
+        "for himself are taken out again",
     )
     extra_sampling: bool = Field(
         default=False,

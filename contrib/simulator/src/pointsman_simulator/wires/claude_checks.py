@@ -31,6 +31,7 @@ def problem(body: Mapping[str, Any], version: str, *, counting: bool) -> str | N
     return (
         _problem_of_sampling(body)
         or _problem_of_messages(body["messages"])
+        or _problem_of_thought(body)
         or _problem_of_tools(body.get("tools") or [])
         or _problem_of_choice(body)
     )
@@ -98,6 +99,25 @@ def _problem_of_pairs(messages: Sequence[Mapping[str, Any]]) -> str | None:
             return _unanswered(i - 1, missing)
         asked = [block["id"] for block in _blocks(message) if block.get("type") == "tool_use"]
     return _unanswered(len(messages) - 1, asked) if asked else None
+
+
+def _problem_of_thought(body: Mapping[str, Any]) -> str | None:
+    """With thinking on, an answer that tools are at work for begins with a thought."""
+    if (body.get("thinking") or {}).get("type") != "enabled":
+        return None
+    messages = body["messages"]
+    first = len(messages)
+    while first >= 2 and any(block.get("type") == "tool_result" for block in _blocks(messages[first - 1])):
+        first -= 2
+    if first == len(messages):
+        return None
+    kind = (_blocks(messages[first]) or [{"type": "text"}])[0].get("type")
+    if kind in ("thinking", "redacted_thinking"):
+        return None
+    return (
+        f"messages.{first}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{kind}`. "
+        "When `thinking` is enabled, a final `assistant` message must start with a thinking block"
+    )
 
 
 def _unanswered(message: int, ids: Sequence[str]) -> str:

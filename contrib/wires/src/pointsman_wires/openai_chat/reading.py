@@ -75,7 +75,16 @@ def read_members(given: Mapping[str, Any], *, request_id: str, wall: float) -> U
         include_usage=stream and object_member(given, "stream_options").get("include_usage") is True,
         logprobs=bool(request.logprobs),
     )
-    return Understood(request, writer, stream, WIRE, needs, ignored, for_upstream if detailed else None)
+    return Understood(
+        request,
+        writer,
+        stream,
+        WIRE,
+        needs,
+        ignored,
+        for_upstream if detailed else None,
+        "n" if "n" in needs else "",
+    )
 
 
 def _request(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from itertools import groupby
 from pathlib import Path
 
 from pointsman.http.relayed_frames import RelayedFrames, Renaming, WholeFrames
@@ -58,4 +59,5 @@ def text(events: list[StreamEvent]) -> str:
 
 
 def kinds(events: list[StreamEvent]) -> list[str]:
-    return [type(event).__name__ for event in events]
+    """Of each event; of texts that follow one another only once, for a run of them is one."""
+    return [kind for kind, _same in groupby(type(event).__name__ for event in events)]

@@ -12,7 +12,8 @@ from pointsman._internal import jsonio
 from pointsman.errors import BadResponse, CallError
 from pointsman.http.event_stream import Decoder, Framer, PlainDecoder, PlainFramer, has_plain
 from pointsman.http.framing import MAX_LINE, SseEvent
-from pointsman.types import Relayed, StreamEvent
+from pointsman.http.text_runs import TextRuns
+from pointsman.types import Relayed, StreamEvent, TextDelta
 from pointsman.wire import rewriting
 from pointsman.wire.opaque import events_marked, marked
 
@@ -103,6 +104,7 @@ class RelayedFrames:
         "_marking",
         "_named",
         "_relays",
+        "_runs",
     )
 
     def __init__(
@@ -126,6 +128,7 @@ class RelayedFrames:
         self._ends = ends
         self._relays = False
         """Something was sent on."""
+        self._runs = TextRuns(self._as_sent)
 
     @property
     def done(self) -> bool:
@@ -144,9 +147,18 @@ class RelayedFrames:
 
     def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent], /) -> None:
         """Add to `events` those of such pieces, up to the end marker."""
+        runs = self._runs
         for whole in values:
-            if not self._decoder.done:
-                self._take(whole, events)
+            while whole and not self._decoder.done:
+                size = self._first_of(whole)
+                first, whole = whole[:size], whole[size:]
+                if (run := runs.read(first)) is None:
+                    self._take(first, events)
+                else:
+                    self._relays = True
+                    events.append(Relayed(run[0]))
+                    if run[1]:
+                        events.append(TextDelta(run[1]))
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended; where the wire has an end marker, the caller gets one."""
@@ -158,6 +170,13 @@ class RelayedFrames:
         events = self._decoder.close()
         return [Relayed(self._ends), *events] if self._ends and self._relays else events
 
+    def _first_of(self, whole: bytes) -> int:
+        """How many bytes of `whole` are taken first, as if they had come alone."""
+        if self._runs.wanted:
+            at = whole.find(self._end)
+            return at + len(self._end) if at >= 0 else len(whole)
+        return self._runs.cut(whole)
+
     def _take(self, whole: bytes, events: list[StreamEvent]) -> None:
         at = len(events)
         frames: Sequence[Any] | None = None if self._feed_plain is None else self._feed_plain(whole)
@@ -165,10 +184,14 @@ class RelayedFrames:
             frames = self._framer.feed(whole)
         if len(frames) == 1 and whole.endswith(self._end):  # as nearly every read
             self._decode(frames, events)
+            single, said = whole, events[at:]
         else:
+            single = b""
             whole = self._several(frames, whole, events)
         if whole and (len(events) > at or self._decoder.done or _say_something(frames)):
             self._send_on(whole, events, at)
+        if single and self._runs.wanted:
+            self._runs.learn(single, said)
 
     def _several(self, given: Sequence[Any], whole: bytes, events: list[StreamEvent]) -> bytes:
         """Add the events of any number of frames to `events`; what of `whole`, which they are, is sent on."""
@@ -189,12 +212,13 @@ class RelayedFrames:
     def _send_on(self, whole: bytes, events: list[StreamEvent], at: int) -> None:
         """Have the caller get `whole` frames before the events from `at` on."""
         self._relays, marking = True, self._marking
-        whole = self._named(whole)
-        if marking is not None:
-            whole = marking(whole)
-        events.insert(at, Relayed(whole))
+        events.insert(at, Relayed(self._as_sent(whole)))
         if marking is not None and marking.seen:
             events[at:] = events_marked(events[at:], marking.mark)
+
+    def _as_sent(self, whole: bytes) -> bytes:
+        named = self._named(whole)
+        return named if self._marking is None else self._marking(named)
 
     def _decode(self, frames: Sequence[Any], events: list[StreamEvent]) -> None:
         if self._decode_plain is not None and frames and type(frames[0]) is bytes:

@@ -1,0 +1,169 @@
+"""A run of frames that differ in one text is read and sent on as if each had been looked at by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.errors import CallError
+from pointsman.http import relayed_frames
+from pointsman.http.framing import SseFramer
+from pointsman.http.relayed_frames import RelayedFrames, Renaming, WholeFrames
+from pointsman.types import ReasoningDelta, Relayed, StreamEvent, TextDelta
+from pointsman_claude.frames import Frames
+from pointsman_claude.stream import MessagesDecoder
+from pointsman_openai.decode import ChatDecoder
+from pointsman_openai.unasked_usage import without_usage
+
+END = b"\n\n"
+
+
+def openai_frame(text: str, *, ascii: bool, **more: Any) -> bytes:
+    delta = {"content": text}
+    said = {"id": "c-1", "model": "x-model", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    return b"data: " + json.dumps({**said, **more}, ensure_ascii=ascii).encode() + END
+
+
+def anthropic_frame(text: str, *, ascii: bool, **more: Any) -> bytes:
+    delta = {"type": "text_delta", "text": text}
+    said = {"type": "content_block_delta", "index": 0, "delta": delta, **more}
+    return b"event: content_block_delta\ndata: " + json.dumps(said, ensure_ascii=ascii).encode() + END
+
+
+OPENAI_OTHERS = (
+    b'data: {"id":"c-1","model":"x-model","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n',
+    b'data: {"id":"c-1","model":"x-model","choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}\n\n',
+    b'data: {"id": "c-1", "model": "x-model", "choices": [{"index": 1, "delta": {"content": "one"}}]}\n\n',
+    b": alive\n\n",
+)
+ANTHROPIC_OTHERS = (
+    b'event: ping\ndata: {"type": "ping"}\n\n',
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"thinking_delta","thinking":"hm"}}\n\n',
+)
+WIRES = {
+    "openai": (openai_frame, OPENAI_OTHERS, SseFramer, ChatDecoder),
+    "anthropic": (anthropic_frame, ANTHROPIC_OTHERS, Frames, MessagesDecoder),
+}
+
+texts = st.one_of(
+    st.sampled_from(
+        ["a", "b", " the", "word", '"', "\\", '\\"', "\n", "\\\\", "é", "😀", "", '"}', "content"]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+)
+
+
+def told(
+    wire: str, frames: Sequence[bytes], cuts: Sequence[int], *, cut: bool = False
+) -> tuple[list[Any], str, list[StreamEvent], str]:
+    """What goes on says, the text, all other events, and how it failed."""
+    *_, framer, decoder = WIRES[wire]
+    named = Renaming("public", holder="", end=END)
+    reading = RelayedFrames(
+        framer(),
+        decoder(request_id="r"),
+        (lambda whole: named(without_usage(whole))) if cut else named,
+        None,
+        end=END,
+        ends=b"",
+    )
+    whole, body, events, failed = WholeFrames(END), b"".join(frames), list[StreamEvent](), ""
+    edges = sorted({0, *(each % (len(body) + 1) for each in cuts), len(body)})
+    try:
+        for start, end in zip(edges, edges[1:], strict=False):
+            reading.decode_plain(whole.feed_plain(body[start:end]), events)
+    except CallError as error:
+        failed = str(error)
+    sent = b"".join(each.data for each in events if isinstance(each, Relayed))
+    text = "".join(each.text for each in events if isinstance(each, TextDelta))
+    return said(sent), text, [each for each in events if not isinstance(each, Relayed | TextDelta)], failed
+
+
+def said(frames: bytes) -> list[Any]:
+    """The values of frames, but for signs of life: those that come alone are not sent on."""
+    assert frames.endswith(END) or not frames
+    values = [json.loads(line[6:]) for line in frames.splitlines() if line.startswith(b"data: ")]
+    return [each for each in values if each.get("type") != "ping"]
+
+
+class NoRuns(relayed_frames.TextRuns):
+    """Looks at each frame by itself."""
+
+    @property
+    def wanted(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@given(data=st.data())
+def test_it_makes_no_difference(wire: str, data: st.DataObject) -> None:
+    frame, others, *_ = WIRES[wire]
+    ascii, usage = data.draw(st.booleans()), data.draw(st.booleans())
+    more = {"usage": None} if usage and wire == "openai" else {}
+    frames = data.draw(
+        st.lists(
+            st.one_of(texts.map(lambda text: frame(text, ascii=ascii, **more)), st.sampled_from(others)),
+            max_size=30,
+        )
+    )
+    cuts = data.draw(st.lists(st.integers(0, 10_000), max_size=6))
+
+    found = told(wire, frames, cuts, cut=bool(more))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relayed_frames, "TextRuns", NoRuns)
+        alone = told(wire, frames, cuts, cut=bool(more))
+    assert found == alone
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_run_is_one_event(wire: str) -> None:
+    frame, *_ = WIRES[wire]
+    frames = [frame(f" word{n}", ascii=True) for n in range(100)]
+    *_, framer, decoder = WIRES[wire]
+    reading = RelayedFrames(
+        framer(), decoder(request_id="r"), Renaming("p", holder="", end=END), None, end=END, ends=b""
+    )
+    events: list[StreamEvent] = []
+
+    reading.decode_plain([b"".join(frames)], events)
+
+    assert len(events) <= 7, "two frames are looked at, and the run behind them is a Relayed and a TextDelta"
+    assert "".join(each.text for each in events) == "".join(f" word{n}" for n in range(100))
+
+
+def test_halves_of_a_character_in_two_frames_are_one_character() -> None:
+    first, second, *rest = (
+        openai_frame("x", ascii=True).replace(b'"x"', b'"%b"' % half)
+        for half in (b"start", b"\\ud83d", b"\\ude00")
+    )
+    sent, text, others, failed = told("openai", [first, second, *rest], [])
+
+    assert (text, len(others), failed) == ("start😀", 1, "")
+    assert sent == said(b"".join((first, second, *rest)).replace(b"x-model", b"public"))
+
+
+def test_a_stream_in_which_each_frame_has_a_number_is_decoded_as_ever() -> None:
+    frames = [openai_frame(f"w{n}", ascii=True, created=n) for n in range(40)]
+    numbered = [each.replace(b'"id": "c-1"', b'"id": "c-%d"' % n) for n, each in enumerate(frames)]
+
+    sent, text, _, _ = told("openai", numbered, [])
+
+    assert text == "".join(f"w{n}" for n in range(40))
+    assert [each["model"] for each in sent] == ["public"] * 40
+
+
+def test_reasoning_is_not_taken_for_text() -> None:
+    frames = [openai_frame("a", ascii=True), openai_frame("b", ascii=True)]
+    thought = openai_frame("c", ascii=True).replace(b'"content"', b'"reasoning_content"')
+
+    _, text, others, _ = told("openai", [*frames, thought, *frames], [])
+
+    assert text == "abab"
+    assert [each.reasoning for each in others if isinstance(each, ReasoningDelta)] == ["c"]

@@ -41,13 +41,14 @@ OPENAI_OTHERS = (
     b'data: {"id": "c-1", "model": "x-model", "choices": [{"index": 1, "delta": {"content": "one"}}]}\n\n',
     b": alive\n\n",
 )
+TWO_LINES = tuple(b"data: [\n" + openai_frame("z", ascii=ascii) for ascii in (True, False))  # of one frame
 ANTHROPIC_OTHERS = (
     b'event: ping\ndata: {"type": "ping"}\n\n',
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
     b'"delta":{"type":"thinking_delta","thinking":"hm"}}\n\n',
 )
 WIRES = {
-    "openai": (openai_frame, OPENAI_OTHERS, SseFramer, ChatDecoder),
+    "openai": (openai_frame, (*OPENAI_OTHERS, *TWO_LINES), SseFramer, ChatDecoder),
     "anthropic": (anthropic_frame, ANTHROPIC_OTHERS, Frames, MessagesDecoder),
 }
 
@@ -62,7 +63,7 @@ texts = st.one_of(
 def told(
     wire: str, frames: Sequence[bytes], cuts: Sequence[int], *, cut: bool = False
 ) -> tuple[list[Any], str, list[StreamEvent], str]:
-    """What goes on says, the text, all other events, and how it failed."""
+    """What goes on says, the text, all events, and how it failed."""
     *_, framer, decoder = WIRES[wire]
     named = Renaming("public", holder="", end=END)
     reading = RelayedFrames(
@@ -81,8 +82,24 @@ def told(
     except CallError as error:
         failed = str(error)
     sent = b"".join(each.data for each in events if isinstance(each, Relayed))
-    text = "".join(each.text for each in events if isinstance(each, TextDelta))
-    return said(sent), text, [each for each in events if not isinstance(each, Relayed | TextDelta)], failed
+    text = "".join(each.text for each in events)
+    return said(sent), text, in_order(events), failed
+
+
+def in_order(events: Sequence[StreamEvent]) -> list[StreamEvent]:
+    """All but the frames, pieces of one text that follow one another as one."""
+    found: list[StreamEvent] = []
+    for event in events:
+        last = found[-1] if found else None
+        if isinstance(event, Relayed) or not (event.content or not isinstance(event, TextDelta)):
+            continue
+        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
+            found[-1] = TextDelta(last.text + event.text)
+        elif isinstance(event, ReasoningDelta) and isinstance(last, ReasoningDelta):
+            found[-1] = ReasoningDelta(last.reasoning + event.reasoning)
+        else:
+            found.append(event)
+    return found
 
 
 def said(frames: bytes) -> list[Any]:
@@ -143,9 +160,9 @@ def test_halves_of_a_character_in_two_frames_are_one_character() -> None:
         openai_frame("x", ascii=True).replace(b'"x"', b'"%b"' % half)
         for half in (b"start", b"\\ud83d", b"\\ude00")
     )
-    sent, text, others, failed = told("openai", [first, second, *rest], [])
+    sent, text, _, failed = told("openai", [first, second, *rest], [])
 
-    assert (text, len(others), failed) == ("start😀", 1, "")
+    assert (text, failed) == ("start😀", "")
     assert sent == said(b"".join((first, second, *rest)).replace(b"x-model", b"public"))
 
 
@@ -163,7 +180,7 @@ def test_reasoning_is_not_taken_for_text() -> None:
     frames = [openai_frame("a", ascii=True), openai_frame("b", ascii=True)]
     thought = openai_frame("c", ascii=True).replace(b'"content"', b'"reasoning_content"')
 
-    _, text, others, _ = told("openai", [*frames, thought, *frames], [])
+    _, text, events, _ = told("openai", [*frames, thought, *frames], [])
 
     assert text == "abab"
-    assert [each.reasoning for each in others if isinstance(each, ReasoningDelta)] == ["c"]
+    assert [each.reasoning for each in events if isinstance(each, ReasoningDelta)] == ["c"]

@@ -13,7 +13,7 @@ from pointsman.errors import BadResponse, CallError
 from pointsman.http.event_stream import Decoder, Framer, PlainDecoder, PlainFramer, has_plain
 from pointsman.http.framing import MAX_LINE, SseEvent
 from pointsman.http.text_runs import TextRuns
-from pointsman.types import Relayed, StreamEvent, TextDelta
+from pointsman.types import Relayed, StreamEvent
 from pointsman.wire import rewriting
 from pointsman.wire.opaque import events_marked, marked
 
@@ -128,7 +128,7 @@ class RelayedFrames:
         self._ends = ends
         self._relays = False
         """Something was sent on."""
-        self._runs = TextRuns(self._as_sent)
+        self._runs = TextRuns(self._as_sent, end=end)
 
     @property
     def done(self) -> bool:
@@ -156,9 +156,7 @@ class RelayedFrames:
                     self._take(first, events)
                 else:
                     self._relays = True
-                    events.append(Relayed(run[0]))
-                    if run[1]:
-                        events.append(TextDelta(run[1]))
+                    events += (Relayed(run[0]), run[1]) if run[1].content else (Relayed(run[0]),)
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended; where the wire has an end marker, the caller gets one."""
@@ -186,12 +184,11 @@ class RelayedFrames:
             self._decode(frames, events)
             single, said = whole, events[at:]
         else:
-            single = b""
+            single, said = b"", []
             whole = self._several(frames, whole, events)
         if whole and (len(events) > at or self._decoder.done or _say_something(frames)):
             self._send_on(whole, events, at)
-        if single and self._runs.wanted:
-            self._runs.learn(single, said)
+        self._runs.learn(single, said)
 
     def _several(self, given: Sequence[Any], whole: bytes, events: list[StreamEvent]) -> bytes:
         """Add the events of any number of frames to `events`; what of `whole`, which they are, is sent on."""

@@ -84,6 +84,7 @@ class Gateway:
     ) -> None:
         self._router = router
         self._clock = clock = clock or LoopClock()
+        clock.now()  # so that all who take its `now` take the function that it settles for
         self._rng = rng or system_rng()
         self._plugins = tuple(plugins)
         self._pepper = secrets.token_bytes(32)

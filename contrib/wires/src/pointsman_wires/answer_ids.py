@@ -15,7 +15,8 @@ def hex_of(request_id: str, wall: float, part: str = "") -> str:
 
     Args: wall: seconds since 1970 at which the request came.
     """
-    seed = f"{request_id}\0{wall!r}\0{part}".encode("utf-8", "surrogatepass")
+    # In microseconds, for to write a float takes longer than the rest.
+    seed = f"{request_id}\0{int(wall * 1e6)}\0{part}".encode("utf-8", "surrogatepass")
     return blake2b(seed, digest_size=_DIGITS).hexdigest()
 
 

@@ -47,7 +47,7 @@ class Gate:
         check_host(head.headers, rules.hosts, head.local)
         if route.public:
             return _NOBODY
-        grant = await self.known(head) or self._unknown(head, route)
+        grant = self._by_key(head) or await self.known(head) or self._unknown(head, route)
         if route.operator and not grant.caller.operator:
             raise _by(grant, _not_an_operator())
         if grant.limits is not None and not route.operator:
@@ -70,6 +70,13 @@ class Gate:
         if asked.method == "GET" and asked.caller.source:
             self.limits.take_known(asked.caller.source, self._now())
 
+    def _by_key(self, head: Head) -> Grant | None:
+        """As `known`, of a request that brings one of our keys and nothing else: what nearly all do."""
+        credentials = presented(head.headers)
+        if len(credentials) != 1 or "cookie" in head.headers:
+            return None
+        return self.rules.keys.find(credentials[0])
+
     async def known(self, head: Head) -> Grant | None:
         """What the one credential is worth that the request brings; None for one without.
 
@@ -78,10 +85,6 @@ class Gate:
         Raises: Denied for one that is worth nothing, and for two that are worth something.
         """
         credentials = presented(head.headers)
-        if len(credentials) == 1 and "cookie" not in head.headers:  # as of nearly all programs
-            found = self.rules.keys.find(credentials[0])
-            if found is not None:
-                return found
         grants, refusal = await self._shown(credentials)
         if secret := session(head.headers):
             grants += self._of_session(secret, head)

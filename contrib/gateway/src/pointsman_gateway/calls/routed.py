@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -152,15 +152,15 @@ class RoutedCalls:
             said["cost"] = float(fields["x-pointsman-cost-usd"])
         return b'%s,"pointsman":%s}' % (body[:-1], msgspec.json.encode(said))
 
-    async def _asked(self, request: Request, options: CallOptions) -> ChatResponse | EmbedResponse:
+    def _asked(self, request: Request, options: CallOptions) -> Awaitable[ChatResponse | EmbedResponse]:
         router = self._router
         match request:
             case ChatRequest():
-                return await router.chat(request, call_options=options)
+                return router.chat(request, call_options=options)
             case GenerateRequest():
-                return await router.generate(request, call_options=options)
+                return router.generate(request, call_options=options)
             case EmbedRequest():
-                return await router.embed(request, call_options=options)
+                return router.embed(request, call_options=options)
 
     async def _streamed(
         self, asked: SurfaceRequest, understood: Understood, options: CallOptions

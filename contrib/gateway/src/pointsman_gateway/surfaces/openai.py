@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -71,17 +71,19 @@ class OpenAISurface:
         """Write what is to be kept."""
         await self._responses.aclose()
 
-    async def _chat(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
+    # Not async, all three: what they have to await is for whoever asks to await.
+
+    def _chat(self, asked: SurfaceRequest) -> Awaitable[WholeReply | StreamReply]:
         given = object_of(asked.body) if asked.document is None else asked.document
         if openai_responses.is_responses_body(given):
-            return await self._answered(asked, openai_responses.read_on_chat_path, given)
-        return await self._answered(asked, openai_chat.read_members, given)
+            return self._answered(asked, openai_responses.read_on_chat_path, given)
+        return self._answered(asked, openai_chat.read_members, given)
 
-    async def _completion(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
-        return await self._answered(asked, openai_completions.read, asked.body)
+    def _completion(self, asked: SurfaceRequest) -> Awaitable[WholeReply | StreamReply]:
+        return self._answered(asked, openai_completions.read, asked.body)
 
-    async def _embeddings(self, asked: SurfaceRequest) -> WholeReply | StreamReply:
-        return await self._answered(asked, openai_embeddings.read, asked.body)
+    def _embeddings(self, asked: SurfaceRequest) -> Awaitable[WholeReply | StreamReply]:
+        return self._answered(asked, openai_embeddings.read, asked.body)
 
     async def _models(self, asked: SurfaceRequest) -> WholeReply:
         return WholeReply(200, model_list.listing(self._catalogue.listed(asked.caller)))
@@ -93,9 +95,10 @@ class OpenAISurface:
             raise UnknownModel(f"there is no model {name[:_SHOWN]!r} here")
         return WholeReply(200, model_list.single(entry))
 
-    async def _answered(self, asked: SurfaceRequest, read: Read, given: object) -> WholeReply | StreamReply:
-        understood = read(given, request_id=asked.request_id, wall=self._wall())
-        return await self._calls.answer(asked, understood)
+    def _answered(
+        self, asked: SurfaceRequest, read: Read, given: object
+    ) -> Awaitable[WholeReply | StreamReply]:
+        return self._calls.answer(asked, read(given, request_id=asked.request_id, wall=self._wall()))
 
 
 FACTORY = SurfaceFactory("openai", OpenAISettings, OpenAISurface)

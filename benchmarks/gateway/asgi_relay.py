@@ -2,7 +2,9 @@
 
 Each request goes on with its path and its body as they came, and each read of the upstream is one `send`.
 
-    python asgi_relay.py PORT UPSTREAM_PORT
+    python asgi_relay.py PORT UPSTREAM_PORT [--reading]
+
+With `--reading` it also looks into each chunk of a stream, as whoever keeps accounts has to.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import sys
 from typing import Any
 
 import httptools
+import orjson
 import uvicorn
 
 # One for all: what was read is parsed before anybody else reads.
@@ -22,8 +25,9 @@ _BUFFER = memoryview(bytearray(1 << 16))
 class Relay:
     """The application: a pool of connections, last in first out."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, reading: bool) -> None:
         self._port = port
+        self._reading = reading
         self._idle: list[_Connection] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -37,11 +41,16 @@ class Relay:
             b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
             b"content-length: %d\r\n\r\n%b" % (scope["raw_path"], len(body), body)
         )
+        rest = b""
         data, done = await connection.some()
         await send({"type": "http.response.start", "status": connection.status, "headers": connection.fields})
         while not done:
+            if self._reading:
+                rest = read(rest + data)
             await send({"type": "http.response.body", "body": data, "more_body": True})
             data, done = await connection.some()
+        if self._reading:
+            read(rest + data)
         await send({"type": "http.response.body", "body": data})
         self._idle.append(connection)
 
@@ -49,6 +58,15 @@ class Relay:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(_Connection, "127.0.0.1", self._port)
         return connection
+
+
+def read(data: bytes) -> bytes:
+    """Decode each event in it; what is left of one that has not come whole."""
+    *frames, rest = data.split(b"\n\n")
+    for frame in frames:
+        if frame.startswith(b"data: {"):
+            orjson.loads(memoryview(frame)[6:])["choices"][0]["delta"]
+    return rest
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -98,10 +116,11 @@ class _Connection(asyncio.BufferedProtocol):
 
 
 def main() -> None:
-    port, upstream = map(int, sys.argv[1:])
+    port, upstream = map(int, sys.argv[1:3])
     with socket.create_server(("127.0.0.1", port), backlog=4096) as listening:
+        relay = Relay(upstream, reading="--reading" in sys.argv)
         config = uvicorn.Config(
-            Relay(upstream), http="httptools", loop="uvloop", lifespan="off", interface="asgi3",
+            relay, http="httptools", loop="uvloop", lifespan="off", interface="asgi3",
             log_config=None, access_log=False, server_header=False, date_header=False, ws="none",
             backlog=4096, timeout_keep_alive=75,
         )  # fmt: skip

@@ -94,7 +94,7 @@ def tables(results: Results, met: Sequence[Goal], *, about: str) -> str:
                     name,
                     f"{median[figure]:,.1f}",
                     f"{min(each[figure] for each in good):,.1f}",
-                    "" if ratio is None else f"{ratio:.3g}",
+                    "" if ratio is None else report.ratio(ratio),
                     f"{median['calls_per_s']:,.0f}",
                     f"{median['p50_us'] / 1e3:,.1f}",
                     f"{median['p99_us'] / 1e3:,.1f}",

@@ -9,6 +9,7 @@ from measuring import Case
 from subjects import DIRECT, OURS
 
 PROXIES = ("nginx", "envoy", "relay", OURS)
+STREAMERS = ("nginx", "envoy", "relay", "reader", OURS)
 GATEWAYS = ("litellm", "portkey")
 NAMES = ("whole", "stream", "stream-turns", "stream-apart", "held", "prompt", "protocol")
 LEVELS = (1, 16, 128)
@@ -50,22 +51,19 @@ def cases(size: Size) -> list[Case]:
     """What is measured in each round."""
     everybody = (*PROXIES, *GATEWAYS) if size.everybody else PROXIES
     # Portkey's release fails on every stream of this provider ("TypeError: immutable", on Node 20).
-    streamers = tuple(each for each in everybody if each != "portkey")
+    streamers = (*STREAMERS, "litellm") if size.everybody else STREAMERS
     streams = max(16, size.calls // 16)
-    asking, long_rounds = conversation.streaming, size.long_rounds
+    few, asking = size.long_rounds, conversation.streaming
     return [
         Case("whole", everybody, "whole", 16, size.calls),
-        Case("stream", streamers, "burst", 16, streams, chunks=200, bodies=asking),
-        Case("stream-turns", PROXIES, "turns", 16, streams, chunks=200, bodies=asking),
+        Case("stream", streamers, "burst", 16, streams, 200, bodies=asking),
+        Case("stream-turns", STREAMERS, "turns", 16, streams, 200, bodies=asking),
         # Here they begin one after the other: else all their chunks, or all their calls, would come together.
-        Case(
-            "stream-apart", PROXIES, "apart", size.apart, size.apart, chunks=200, spread=GAP_S, bodies=asking,
-            rounds=long_rounds,
-        ),
-        Case("held", (DIRECT, OURS), "held", size.held, 3 * size.held, spread=HELD_S, rounds=long_rounds),
+        Case("stream-apart", STREAMERS, "apart", size.apart, size.apart, 200, GAP_S, few, bodies=asking),
+        Case("held", (DIRECT, OURS), "held", size.held, 3 * size.held, 0, HELD_S, few),
         Case("prompt", ("relay", OURS), "prompt", 4, max(4, size.calls // 50), 20, bodies=conversation.long),
         *(_sweep(level, size) for level in LEVELS if size.sweep),
-    ]  # fmt: skip
+    ]
 
 
 def _sweep(level: int, size: Size) -> Case:
@@ -75,6 +73,6 @@ def _sweep(level: int, size: Size) -> Case:
     two cores.
     """
     return Case(
-        f"protocol at {level}", (DIRECT, *GATEWAYS, OURS), "whole", level, 0, bodies=conversation.short,
-        rounds=size.long_rounds, seconds=size.sweep, pinned=False,
+        f"protocol at {level}", (DIRECT, *GATEWAYS, OURS), "whole", level, 0, 0, 0.0, size.long_rounds,
+        bodies=conversation.short, seconds=size.sweep, pinned=False,
     )  # fmt: skip

@@ -225,11 +225,21 @@ def envoy(place: Place) -> Started:
 
 def relay(place: Place) -> Started:
     """An ASGI application by hand that only passes on: the practical limit of this language."""
+    yield from _relay(place, "relay")
+
+
+def reader(place: Place) -> Started:
+    """The same, but it decodes each chunk of a stream."""
+    yield from _relay(place, "reader", "--reading")
+
+
+def _relay(place: Place, name: str, *options: str) -> Started:
     port = _free_port()
     program = Path(__file__).with_name("asgi_relay.py")
-    with _process(place, "relay", [sys.executable, str(program), str(port), str(place.upstream)]) as process:
-        _listening(place, "relay", process, port)
-        yield Subject("relay", port, process.pid, version=f"uvicorn {_distribution('uvicorn')}")
+    command = [sys.executable, str(program), str(port), str(place.upstream), *options]
+    with _process(place, name, command) as process:
+        _listening(place, name, process, port)
+        yield Subject(name, port, process.pid, version=f"uvicorn {_distribution('uvicorn')}")
 
 
 def litellm(place: Place) -> Started:
@@ -299,7 +309,7 @@ def portkey(place: Place) -> Started:
 
 
 STARTERS: dict[str, Callable[[Place], Started]] = {
-    each.__name__: each for each in (direct, pointsman, nginx, envoy, relay, litellm, portkey)
+    each.__name__: each for each in (direct, pointsman, nginx, envoy, relay, reader, litellm, portkey)
 }
 
 

@@ -156,15 +156,15 @@ def goals_table(goals: Sequence[Goal]) -> str:
     rows = []
     for goal in goals:
         bound = "at least" if goal.at_least else "at most"
-        write = _ratio if goal.unit == Goal.unit else _value
+        write = ratio if goal.unit == Goal.unit else _value
         measured = "" if goal.measured is None else f"{write(goal.measured)}{goal.unit}"
         limit = f"{bound} {write(goal.limit)}{goal.unit}"
         rows.append([str(goal.number), goal.what, limit, measured, marks[goal.passed]])
     return table(["goal", "what", "limit", "measured", "met"], rows)
 
 
-def _ratio(value: float) -> str:
-    """What is far below one as its inverse, since it is a goal about others."""
+def ratio(value: float) -> str:
+    """In three digits; what is far below one as its inverse, since it is a goal about others."""
     return f"1/{1 / value:.3g}" if 0 < value < 0.5 else _value(value)
 
 

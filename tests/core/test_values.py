@@ -95,10 +95,12 @@ SHOWN: Mapping[str, str] = {
 SECRETIVE = re.compile(r"url|proxy|headers|cookie|secret|passw|credential|auth|(?:^|_)key")
 PRIVATE = (
     "Original.body",
+    "Original.members",
     "Original.query",
     "Outgoing.body",
     "SurfaceRequest.body",
     "SurfaceRequest.document",
+    "SurfaceRequest.members",
     "SurfaceRequest.query",
 )
 """What holds no secret of ours, and is shown to nobody all the same."""
@@ -135,6 +137,7 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
         "Endpoint.headers",
         "Original.body",
         "Original.headers",
+        "Original.members",
         "Original.query",
         "Outgoing.body",
         "Outgoing.headers",
@@ -144,6 +147,7 @@ def test_no_value_shows_what_may_hold_a_secret() -> None:
         "SurfaceRequest.body",
         "SurfaceRequest.document",
         "SurfaceRequest.headers",
+        "SurfaceRequest.members",
         "SurfaceRequest.query",
         "TransportOptions.proxy",
     }

@@ -26,8 +26,8 @@ class Original(Discreet, frozen=True, eq=False):
             deployment that does not speak it is passed over, as one that cannot do what is asked.
         opaque: takes the body and the mark of an upstream; returns the body without what was made by others
             and is of no use there. None: there is no such.
-        members: those of `body`, each as it was written, where they are known already.
         several: the member that asks for several answers, of which guards would see one; "" for one answer.
+        members: those of `body`, each as it was written, where they are known already.
     """
 
     unshown = ("query", "headers", "body", "members")
@@ -38,5 +38,5 @@ class Original(Discreet, frozen=True, eq=False):
     query: str = ""
     needs_wire: Sequence[str] = ()
     opaque: Callable[[bytes, str], bytes] | None = None
-    members: Mapping[str, Raw] | None = None
     several: str = ""
+    members: Mapping[str, Raw] | None = None

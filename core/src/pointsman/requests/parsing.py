@@ -26,14 +26,10 @@ def chat_request(model: str | ChatRequest, messages: Messages, options: Mapping[
             raise InvalidRequest(f"a complete ChatRequest takes no further options: {surplus}")
         return checked_request(model)
     expect(model, "model", str, _NAME)
-    return ChatRequest(model, as_messages(messages), **_chat_options(options))
-
-
-def _chat_options(options: Mapping[str, Any]) -> dict[str, Any]:
     read = read_options(options, _CHAT)
     if "tool_choice" in read:
         expect_named_tool(read)
-    return read
+    return ChatRequest(model, as_messages(messages), **read)
 
 
 # All of them by one call of C, so that a request without options is known by one comparison.
@@ -51,7 +47,9 @@ def checked_request(request: ChatRequest) -> ChatRequest:
         said = {name: value for name, value in picked if value is not None}
     elif type(request.messages) is TextMessages:  # it was read before
         return request
-    read, messages = _chat_options(said), as_messages(request.messages)
+    read, messages = read_options(said, _CHAT), as_messages(request.messages)
+    if "tool_choice" in read:
+        expect_named_tool(read)
     if messages is request.messages and all(map(is_, read.values(), said.values())):
         return request  # nothing of it had to be read otherwise
     return ChatRequest(request.model, messages, **read)

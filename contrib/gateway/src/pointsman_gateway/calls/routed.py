@@ -276,6 +276,6 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         urlencode(asked.query) if asked.query else "",
         understood.needs_wire,
         understood.opaque,
-        asked.members,
         understood.several,
+        asked.members,
     )

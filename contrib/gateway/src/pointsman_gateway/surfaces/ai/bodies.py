@@ -40,7 +40,7 @@ class BodyRefused(Exception):
 
 class _Body(BaseModel):
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", hide_input_in_errors=True, strict=True
+        alias_generator=to_camel, extra="forbid", hide_input_in_errors=True, strict=True, defer_build=True
     )
     model: str | None = None
     temperature: float | None = None
@@ -85,7 +85,7 @@ class GenerateBody(_Body):
 class MessageBody(BaseModel):
     """One turn. Tool calls and their results are as in OpenAI's API, or in camel case."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True, defer_build=True)
     role: Literal["system", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None
     tool_calls: list[dict[str, Any]] = Field(default_factory=list, alias="toolCalls")

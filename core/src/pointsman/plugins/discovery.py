@@ -232,8 +232,8 @@ def _read(distribution: Distribution, name: str) -> str:
     if not isinstance(path, Path):
         return distribution.read_text(name) or ""
     try:
-        with open(f"{path}{os.sep}{name}", encoding="utf-8") as file:
-            return file.read()
+        with open(f"{path}{os.sep}{name}", "rb", buffering=0) as file:
+            return file.read().decode().replace("\r\n", "\n")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
         return ""  # as `read_text` has it
 

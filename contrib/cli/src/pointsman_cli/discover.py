@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from pointsman import ModelInfo
@@ -13,8 +14,7 @@ CONNECT_SECONDS = 0.5
 _ANSWER_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A place worth asking.
 
     Attributes:
@@ -32,16 +32,14 @@ class Candidate:
     preferred: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A candidate that answered, with the models to offer."""
 
     candidate: Candidate
     models: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
+class Discovery(Struct, frozen=True):
     """What answered, and for each candidate that is of no use the reason."""
 
     found: Sequence[Found]

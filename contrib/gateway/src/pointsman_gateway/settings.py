@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, WithJsonSchema
 
+from pointsman._internal.settings import Section, setting
 from pointsman.plugin import Duration
 from pointsman_gateway.access.listening import keyless_refusal, refusal
 from pointsman_gateway.access.origins import host_name
 from pointsman_gateway.access.settings import AccessSettings
-from pointsman_gateway.listening.addresses import Address, parse_address
+from pointsman_gateway.listening.addresses import Address, as_address, parse_address
 
 _SIZE_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20}
 _SIZE_UNITS |= {"GB": 10**9, "GiB": 2**30}
@@ -40,11 +41,7 @@ def _addresses(value: object) -> tuple[Address, ...]:
         return (parse_address(value),)
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("expected an address such as '127.0.0.1:4000', or a list of some")
-    return tuple(each if isinstance(each, Address) else parse_address(each) for each in value)
-
-
-def _address(value: object) -> Address:
-    return value if isinstance(value, Address) else parse_address(value)
+    return tuple(map(as_address, value))
 
 
 def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
@@ -87,7 +84,6 @@ Addresses = Annotated[
     BeforeValidator(_addresses),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-OneAddress = Annotated[Address, BeforeValidator(_address), _TEXT]
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_network), _TEXT]
 Prefix = Annotated[str, BeforeValidator(_prefix), WithJsonSchema({"type": "string", "pattern": _PREFIX})]
 HostName = Annotated[str, BeforeValidator(_host_name)]
@@ -99,47 +95,40 @@ Size = Annotated[
 ]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
-    )
-
-
-class TlsSettings(_Settings):
+class TlsSettings(Section):
     """A certificate with its key, PEM files relative to the configuration; read again when they change."""
 
-    cert: Path
-    key: Path
+    cert: Path = setting()
+    key: Path = setting()
 
 
-class SurfaceSettings(_Settings):
+class SurfaceSettings(Section):
     """One surface; what only it knows stands beside these keys."""
 
-    model_config = ConfigDict(
-        extra="allow", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
-    )
-    prefix: Prefix | None = None
-    listen: Addresses = ()
-    models: tuple[str, ...] | None = None
+    takes_more = True
+
+    prefix: Prefix | None = setting(default=None)
+    listen: Addresses = setting(default=())
+    models: tuple[str, ...] | None = setting(default=None)
 
     @property
     def own(self) -> Mapping[str, Any]:
         """What the surface's own settings are made of."""
-        return self.model_extra or {}
+        return self.more
 
 
 HeaderChoice = Literal["full", "id", "none"]
 
 
-class HealthSettings(_Settings):
+class HealthSettings(Section):
     """A listener of its own for health, without access.
 
     Attributes:
         metrics: `/metrics` is told there, too, to whoever asks.
     """
 
-    listen: OneAddress
-    metrics: bool = False
+    listen: Address = setting()
+    metrics: bool = setting(default=False)
 
 
 def _mapping_of_names(value: object) -> object:
@@ -150,7 +139,10 @@ def _mapping_of_names(value: object) -> object:
     return value
 
 
-class GatewaySettings(_Settings):
+Surfaces = Annotated[dict[str, SurfaceSettings], BeforeValidator(_mapping_of_names)]
+
+
+class GatewaySettings(Section):
     """The router behind an HTTP address; read by `pointsman serve`, and by nothing else.
 
     Attributes:
@@ -168,21 +160,21 @@ class GatewaySettings(_Settings):
         heartbeat: seconds of silence of a stream after which callers are told that it lives.
     """
 
-    listen: Addresses = (Address("127.0.0.1", 4000),)
-    tls: TlsSettings | None = None
-    surfaces: Annotated[dict[str, SurfaceSettings], BeforeValidator(_mapping_of_names)] | None = None
-    health: HealthSettings | None = None
-    trusted_proxies: tuple[Network, ...] = ()
-    access: AccessSettings | None = None
-    hosts: tuple[HostName, ...] = ()
-    requests_kept: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
-    cors: tuple[Origin, ...] = ()
-    headers: HeaderChoice = "full"
-    body_limit: Size = 32 * 2**20
-    heartbeat: Annotated[Duration, Field(ge=0.001)] = 15.0
+    listen: Addresses = setting(default=(Address("127.0.0.1", 4000),))
+    tls: TlsSettings | None = setting(default=None)
+    surfaces: Surfaces | None = setting(default=None)
+    health: HealthSettings | None = setting(default=None)
+    trusted_proxies: tuple[Network, ...] = setting(default=())
+    access: AccessSettings | None = setting(default=None)
+    hosts: tuple[HostName, ...] = setting(default=())
+    requests_kept: int = setting(default=1000, ge=0, le=1_000_000)
+    cors: tuple[Origin, ...] = setting(default=())
+    headers: HeaderChoice = setting(default="full")
+    body_limit: Size = setting(default=32 * 2**20)
+    heartbeat: Duration = setting(default=15.0, ge=0.001)
 
-    @model_validator(mode="after")
-    def _nobody_unknown_from_elsewhere(self) -> GatewaySettings:
+    def check(self, _context: Any) -> None:
+        """Nobody unknown is let in from elsewhere. Raises ValueError."""
         for at in self.listen:
             if (said := refusal(at.host, self.access)) is not None:
                 raise ValueError(said)
@@ -190,7 +182,6 @@ class GatewaySettings(_Settings):
             for at in surface.listen:
                 if (said := keyless_refusal(at.host)) is not None:
                     raise ValueError(said)
-        return self
 
     def addresses(self) -> Sequence[Address]:
         """Everywhere it listens."""

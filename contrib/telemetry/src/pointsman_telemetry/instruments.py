@@ -6,14 +6,15 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import inf
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.utils import floatToGoString
 
 from pointsman_telemetry.names import DURATION_BUCKETS, TOKEN_BUCKETS
 from pointsman_telemetry.topology import OTHER
+
+if TYPE_CHECKING:
+    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 SERIES_AT_MOST = 1000
 """Of one metric; what comes beyond is counted in the one whose labels are all `other`."""
@@ -114,6 +115,8 @@ class Histogram:
 
     def write(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
         """Add to `family` what there is."""
+        from prometheus_client.utils import floatToGoString
+
         bounds = map(floatToGoString, (*self._buckets, inf))
         family.add_metric(labels, list(zip(bounds, accumulate(self._counts), strict=True)), self._sum)
 
@@ -140,6 +143,9 @@ class Children(dict[tuple[str, ...], Any]):
 
     def family(self) -> Metric:
         """All of them as they stand now."""
+        # The library is for those who ask: to count takes none of it, and many a gateway is asked by nobody.
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
         of, labels = self._instrument, self._instrument.labels.split()
         family: Any = (HistogramMetricFamily if of.buckets else CounterMetricFamily)(
             of.name, of.says, labels=labels

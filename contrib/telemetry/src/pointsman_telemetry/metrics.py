@@ -11,16 +11,11 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from functools import cached_property
-from importlib.metadata import version
 from itertools import compress
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
 from pointsman import Router
 from pointsman.plugin import AttemptEnded, Clock, Queued, Reloaded, RequestEnded, StateChanged
@@ -28,6 +23,10 @@ from pointsman_telemetry import instruments as table
 from pointsman_telemetry.instruments import GAUGES, INSTRUMENTS, Children
 from pointsman_telemetry.names import OPERATIONS
 from pointsman_telemetry.topology import OTHER, Topology, topology_of
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import GaugeMetricFamily, Metric
 
 BREAKER = {"closed": 0, "half_open": 1, "open": 2, "forced_open": 2, "disabled": 0}
 """The number of a breaker's state."""
@@ -73,7 +72,6 @@ class Metrics:
     """
 
     def __init__(self, router: Router, *, clock: Clock, surfaces: Iterable[str] = ()) -> None:
-        self.registry = CollectorRegistry()
         self._router = router
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -98,7 +96,6 @@ class Metrics:
         self._gen_ai_duration = of[table.GEN_AI_DURATION]
         self._gen_ai_tokens = of[table.GEN_AI_TOKENS]
         self._gen_ai_first = of[table.GEN_AI_FIRST]
-        self.registry.register(_Collected(self))
         self._ends = [
             router.listen(self._ended, kinds=[RequestEnded]),
             router.listen(self._attempted, kinds=[AttemptEnded]),
@@ -108,12 +105,21 @@ class Metrics:
         ]
 
     @cached_property
+    def registry(self) -> CollectorRegistry:
+        """Where Prometheus reads them."""
+        from pointsman_telemetry.collector import registry_of  # with the library, for whoever asks
+
+        return registry_of(self)
+
+    @cached_property
     def topology(self) -> Topology:
         """The names of the configuration that runs; forgotten with each reload."""
         return topology_of(self._router)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All of it as a body and its content type: OpenMetrics where `accept` asks for that."""
+        from prometheus_client.exposition import choose_encoder
+
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
@@ -230,6 +236,10 @@ class Metrics:
 
     def states(self) -> Iterator[Metric]:
         """The gauges, read from the router."""
+        from importlib.metadata import version
+
+        from prometheus_client.core import GaugeMetricFamily
+
         found = {
             name: GaugeMetricFamily(name, says, labels=labels.split())
             for name, (says, labels) in GAUGES.items()
@@ -300,16 +310,3 @@ def _remaining(limits: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
         for unit in ("requests", "tokens")
         if limit.get(unit) is not None
     }
-
-
-class _Collected(Collector):
-    """What a scrape asks."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        return self._metrics.collected()
-
-    def describe(self) -> Iterable[Metric]:
-        return ()  # or registering would scrape, of a router that may not have begun

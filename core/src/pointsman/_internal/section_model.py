@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 def as_model(section: Any) -> BaseModel:
     """`section` as an object of the model of its class, with what it hides hidden."""
-    values = {**dict(section), **section.hidden()}
+    values = {name: each for name, each in section} | section.hidden()  # noqa: C416 - one may be called `keys`
     return model_of(type(section)).model_construct(set(section.model_fields_set), **values)
 
 

@@ -17,6 +17,11 @@ _PLAIN = re.compile(r"[A-Za-z0-9/_.~:@!$&'()*+,;=-]*")
 
 def pattern(path: str) -> re.Pattern[str]:
     """What the whole of a path must be like, with a group for each parameter. Raises ValueError."""
+    return re.compile(_expression(path), re.DOTALL)
+
+
+def _expression(path: str) -> str:
+    """Its regular expression. To compile it is most of the work, and most paths have no parameter."""
     if not path.startswith("/"):
         raise ValueError("it does not begin with /")
     parts, at, seen = [], 0, set[str]()
@@ -28,7 +33,7 @@ def pattern(path: str) -> re.Pattern[str]:
         seen.add(name)
         parts.append(f"(?P<{name}>{'.+' if found[2] else '[^/]+'})")
         at = found.end()
-    return re.compile("".join((*parts, _literal(path[at:]))), re.DOTALL)
+    return "".join((*parts, _literal(path[at:])))
 
 
 def _literal(text: str) -> str:
@@ -82,6 +87,6 @@ def _wrong_route(route: Route | SocketRoute) -> str | None:
 def _wrong_paths(route: Route | SocketRoute) -> Iterator[str]:
     for path in (route.path, *route.aliases):
         try:
-            pattern(path)
+            _expression(path)
         except ValueError as error:
             yield f"cannot be asked for at {path!r:.100}: {error}"

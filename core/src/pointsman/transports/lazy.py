@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pointsman._internal import httpx_lazy
+
 if TYPE_CHECKING:
     import httpx
 
@@ -34,6 +36,8 @@ class DeferredTransport:
         if self._made is None:
             if self._closed:
                 raise RuntimeError("this transport is closed")
+            # Before the transport imports it by itself, and with it the command line of httpx and rich.
+            _ = httpx_lazy.httpx
             self._made = self._make()
         return self._made
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
+from pydantic import GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 _EXAMPLE = "'127.0.0.1:4000', '[::1]:4000' or 'unix:./gateway.sock'"
 
@@ -21,6 +24,22 @@ class Address(Struct, frozen=True):
         if self.path is not None:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> CoreSchema:
+        as_text = core_schema.to_string_ser_schema(when_used="json")
+        return core_schema.no_info_plain_validator_function(as_address, serialization=as_text)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+def as_address(value: object) -> Address:
+    """`value` where it is one, else what it says. Raises ValueError saying what was expected."""
+    return value if isinstance(value, Address) else parse_address(value)
 
 
 def parse_address(value: object) -> Address:

@@ -9,13 +9,12 @@ import socket
 import ssl
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from pointsman_gateway.listening.addresses import Address
 from pointsman_gateway.listening.protocol import LimitedProtocol
-from pointsman_gateway.listening.socket_protocol import LimitedSocket
 
 KEEP_ALIVE = 75
 """Seconds for which a connection without a request stays open."""
@@ -68,6 +67,13 @@ class _Server(uvicorn.Server):
         return float(self.config.timeout_graceful_shutdown or 0)
 
 
+def _limited_socket(*arguments: Any, **named: Any) -> asyncio.Protocol:
+    """The protocol of one WebSocket; its library is imported with the first."""
+    from pointsman_gateway.listening.socket_protocol import LimitedSocket
+
+    return LimitedSocket(*arguments, **named)
+
+
 class Listening:
     """An application behind one open socket; messages of WebSockets have `largest` bytes at most."""
 
@@ -79,7 +85,7 @@ class Listening:
         config = uvicorn.Config(
             app,
             http=LimitedProtocol,
-            ws=LimitedSocket,
+            ws=cast("type[asyncio.Protocol]", _limited_socket),
             ws_per_message_deflate=False,
             ws_max_size=largest,
             interface="asgi3",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pointsman.plugin import Clock, RequestEnded
@@ -47,7 +48,7 @@ class Operating:
             self._recent,
             self.running,
             self._gate,
-            written_settings(settings),
+            partial(written_settings, settings),
             self._reload,
         )
         surface = OperatorSurface(operated)

@@ -59,7 +59,7 @@ class Operated(Struct, frozen=True, eq=False):
 
     Attributes:
         gate: whose sessions a login begins.
-        settings: of the gateway, as plain data without secrets.
+        settings: gives those of the gateway, as plain data without secrets.
         reload: reads the configuration anew, that of the gateway included.
     """
 
@@ -68,7 +68,7 @@ class Operated(Struct, frozen=True, eq=False):
     recent: Recent
     running: RunningRequests
     gate: Gate
-    settings: Mapping[str, Any]
+    settings: Callable[[], Mapping[str, Any]]
     reload: Reload
 
 
@@ -132,7 +132,7 @@ class OperatorSurface:
 
     async def config(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        return _json(written_config(self._router.config, self._operated.settings))
+        return _json(written_config(self._router.config, self._operated.settings()))
 
     async def explain(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
-from pydantic import BaseModel, ConfigDict
-
+from pointsman._internal.settings import Section, setting
 from pointsman.plugin import (
     ProblemDetails,
     Route,
@@ -28,6 +28,9 @@ from pointsman_wires import (
 )
 from pointsman_wires.bodies import object_of
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 _SHOWN = 100
 """Characters of a name that somebody asked for."""
 
@@ -35,11 +38,10 @@ Read = Callable[..., Understood]
 """Reads a body in one of the wires."""
 
 
-class OpenAISettings(BaseModel):
+class OpenAISettings(Section):
     """What is kept for callers of the Responses API; nothing when it is not said."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-    responses: ResponsesSettings | None = None
+    responses: ResponsesSettings | None = setting(default=None)
 
 
 class OpenAISurface:
@@ -101,4 +103,4 @@ class OpenAISurface:
         return self._calls.answer(asked, read(given, request_id=asked.request_id, wall=self._wall()))
 
 
-FACTORY = SurfaceFactory("openai", OpenAISettings, OpenAISurface)
+FACTORY = SurfaceFactory("openai", cast("type[BaseModel]", OpenAISettings), OpenAISurface)

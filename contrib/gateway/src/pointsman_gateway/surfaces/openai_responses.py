@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field
 
+from pointsman._internal.settings import Section, setting
 from pointsman.plugin import (
     Duration,
     ProblemDetails,
@@ -30,7 +29,7 @@ _ENDS = ("response.completed", "response.incomplete")
 _AFFINITY = "x-pointsman-affinity"
 
 
-class ResponsesSettings(BaseModel):
+class ResponsesSettings(Section):
     """Where answers of the Responses API are kept.
 
     Attributes:
@@ -39,10 +38,9 @@ class ResponsesSettings(BaseModel):
         max_size: megabytes that all of them may have together; the oldest go first.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-    path: Path
-    max_age: Annotated[Duration, Field(ge=1)] = 30 * 86_400.0
-    max_size: Annotated[int, Field(ge=1, le=1_000_000, description="megabytes")] = 1_000
+    path: Path = setting()
+    max_age: Duration = setting(default=30 * 86_400.0, ge=1)
+    max_size: int = setting(default=1_000, ge=1, le=1_000_000, description="megabytes")
 
 
 class _Asked(Struct):

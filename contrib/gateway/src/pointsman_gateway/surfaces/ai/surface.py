@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -23,8 +23,6 @@ from pointsman.plugin import (
 )
 from pointsman_gateway.surfaces.ai.bodies import (
     BodyRefused,
-    ChatBody,
-    GenerateBody,
     field_of,
     read_chat,
     read_generate,
@@ -32,6 +30,9 @@ from pointsman_gateway.surfaces.ai.bodies import (
 from pointsman_gateway.surfaces.ai.envelope import answered, of_problem, refused
 from pointsman_gateway.surfaces.ai.socket import Conversation
 from pointsman_gateway.surfaces.ai.writing import PlainWriter, SocketWriter
+
+if TYPE_CHECKING:
+    from pointsman_gateway.surfaces.ai.body_models import ChatBody, GenerateBody
 
 _READ: Mapping[str, Callable[[object], GenerateBody | ChatBody]] = {
     "generate": read_generate,
@@ -84,9 +85,7 @@ class AiSurface:
         try:
             body = _READ[kind](jsonio.loads(asked.body))
             model = self._model(body)
-            writer = PlainWriter(
-                model, asked.request_id, chat=isinstance(body, ChatBody), session=_session(body)
-            )
+            writer = PlainWriter(model, asked.request_id, chat=kind == "chat", session=body.conversation)
             return await self._answered(asked, body, model, writer, stream=body.stream)
         except BodyRefused as error:
             return _invalid(asked, error.details)
@@ -105,7 +104,7 @@ class AiSurface:
             request = body.request(model)
         except InvalidRequest as error:
             raise BodyRefused([field_of(error)]) from None
-        session = _session(body)
+        session = body.conversation
         if session is not None and "x-pointsman-affinity" not in asked.headers:
             asked = replace(asked, headers={**asked.headers, "x-pointsman-affinity": session})
         return await self._calls.answer(asked, Understood(request, writer, stream))
@@ -130,7 +129,7 @@ class AiSurface:
             try:
                 body = _READ[kind](said)
                 model = self._model(body)
-                chat, session = isinstance(body, ChatBody), _session(body)
+                chat, session = kind == "chat", body.conversation
                 writer = SocketWriter(id, model, one.request_id, chat=chat, session=session)
                 stream = said.get("stream", True) is not False
                 return await self._answered(one, body, model, writer, stream=stream)
@@ -170,10 +169,6 @@ def health_of(models: Mapping[str, Any]) -> dict[str, Any]:
     else:
         status = "down"
     return {"status": status, "models": {name: f"{ready}/{total}" for name, (ready, total) in counts.items()}}
-
-
-def _session(body: GenerateBody | ChatBody) -> str | None:
-    return body.session_id if isinstance(body, ChatBody) else None
 
 
 def _invalid(asked: SurfaceRequest, details: Sequence[Mapping[str, str]]) -> WholeReply:

@@ -48,7 +48,7 @@ _HOMES = {
     "pointsman.resilience.retry_budget": "BudgetSettings",
     "pointsman.resilience.token_estimate": "input_estimate",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
-    "pointsman.section": "SectionFactory",
+    "pointsman.section": "SectionCheck SectionFactory",
     "pointsman.selector": """
         Ask Candidate Selection Selector SelectorCall SelectorContext SelectorFactory
     """,

@@ -285,6 +285,7 @@ from pointsman.retry import (
 from pointsman.retry import (
     RetryPolicy as RetryPolicy,
 )
+from pointsman.section import SectionCheck as SectionCheck
 from pointsman.section import SectionFactory as SectionFactory
 from pointsman.selector import Ask as Ask
 from pointsman.selector import Candidate as Candidate

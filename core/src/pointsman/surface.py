@@ -8,6 +8,7 @@ and time, who may ask, headers, callers that go away and shutting down are the g
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -335,12 +336,14 @@ class SurfaceContext(Context, frozen=True, kw_only=True, eq=False):
         calls: what routes requests.
         catalogue: the models that there are.
         tickets: with which browsers open a `SocketRoute`.
+        directory: that of the configuration file; the working directory when there is no file.
     """
 
     router: Router
     calls: Calls
     catalogue: Catalogue
     tickets: Tickets
+    directory: Path
 
 
 class Surface(Protocol):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pointsman.plugin import PointsmanSpec, SectionFactory, SurfaceFactory, hookimpl
+from pointsman_gateway.checking import check_gateway
 from pointsman_gateway.settings import GatewaySettings
 
-SECTION = SectionFactory("gateway", GatewaySettings)
+SECTION = SectionFactory("gateway", GatewaySettings, check=check_gateway)
 
 
 class GatewayPlugin(PointsmanSpec):

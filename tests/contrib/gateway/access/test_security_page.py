@@ -32,7 +32,7 @@ def test_its_example_is_a_configuration(tmp_path: Path) -> None:
     file.write_text(example[1])
 
     config = Config.load(file, environ={"CI_KEY": "c" * 32, "MY_KEY": "m" * 32})
-    settings = gateway_settings(config, ["openai"])
+    settings = gateway_settings(config)
 
     assert settings.access is not None
     assert [each.name for each in settings.access.keys] == ["ci", "me"]

@@ -34,7 +34,7 @@ class ResponsesSettings(BaseModel):
     """Where answers of the Responses API are kept.
 
     Attributes:
-        path: a SQLite file, made when it is first needed.
+        path: a SQLite file, relative to the configuration; made when it is first needed.
         max_age: seconds after which an answer is forgotten.
         max_size: megabytes that all of them may have together; the oldest go first.
     """
@@ -72,7 +72,7 @@ class Responses:
         self._store: ResponseStore | None = None
         if settings is not None:
             self._store = ResponseStore(
-                settings.path,
+                context.directory / settings.path,
                 max_age=settings.max_age,
                 max_bytes=settings.max_size * 10**6,
                 wall=self._wall,

@@ -63,7 +63,7 @@ _HOMES = {
     """,
     "pointsman.surface": """
         Caller Calls Capabilities Catalogue CatalogueEntry EndsRelayed FaultDomain ProblemDetails
-        ProblemKind Route Socket SocketRoute StreamReply Surface SurfaceContext SurfaceFactory
+        ProblemKind Route Socket SocketCall SocketRoute StreamReply Surface SurfaceContext SurfaceFactory
         SurfaceRequest Tickets Understood WholeReply Writer
     """,
     "pointsman.text_messages": "TextMessages",

@@ -400,6 +400,9 @@ from pointsman.surface import (
     Socket as Socket,
 )
 from pointsman.surface import (
+    SocketCall as SocketCall,
+)
+from pointsman.surface import (
     SocketRoute as SocketRoute,
 )
 from pointsman.surface import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -380,8 +381,8 @@ async def test_a_caller_that_does_not_read_loses_its_connection() -> None:
         async def send(self, text: str) -> None:
             raise TimeoutError
 
-        async def admit(self) -> None:
-            """It may."""
+        def call(self) -> Any:
+            return nullcontext(SimpleNamespace(problem=None, request_id="r"))
 
     async def ask(*_call: Any) -> WholeReply:
         return WholeReply(200, b"{}")

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.plugin import (
     Duration,
-    ProblemDetails,
     Route,
     StreamReply,
     SurfaceContext,
@@ -21,6 +20,7 @@ from pointsman.plugin import (
     WholeReply,
     replace,
 )
+from pointsman_gateway.access.denials import problem_in
 from pointsman_gateway.surfaces.response_store import KeptAnswer, ResponseStore
 from pointsman_wires import openai_errors, openai_responses
 from pointsman_wires.bodies import invalid
@@ -154,11 +154,13 @@ class Responses:
         return replace(asked, body=body, document=None, headers=headers), id
 
     def _unknown(self, asked: SurfaceRequest) -> WholeReply:
-        message = f"caller: there is no response {asked.params['id'][:100]!r}"
+        message = f"there is no response {asked.params['id'][:100]!r}"
         if self._store is None:
             message += "; none are kept here"
-        problem = ProblemDetails("no_route", message, "unknown_response", "caller", asked.request_id)
-        return openai_errors.problem(problem)
+        id = asked.request_id
+        return openai_errors.problem(
+            problem_in("caller", "no_route", "unknown_response", message, request_id=id)
+        )
 
 
 class _Keeper:

@@ -30,11 +30,12 @@ _OPTIONS = frozenset((*_NAMES.values(), "seed", "stop", "temperature", "max_toke
 B = TypeVar("B", bound=BaseModel)
 
 
-class BodyRefused(Exception):
+class BodyRefused(InvalidRequest):
     """A body that is not what was asked for; `details` say of each field why."""
 
     def __init__(self, details: Sequence[Detail]) -> None:
-        super().__init__(f"{len(details)} fields are wrong")
+        fields = ", ".join(each["field"] for each in details if each["field"])
+        super().__init__(f"the body is wrong: {fields}" if fields else details[0]["message"])
         self.details = details
 
 

@@ -205,3 +205,15 @@ async def test_a_header_of_ours_that_there_is_not_is_refused_on_every_route_that
     }
     assert wrong == {}
     assert [each for each in upstream.requests if each.method == "POST"] == []
+
+
+@pytest.mark.parametrize(("method", "fields"), [("GET", {}), ("POST", {}), ("GET", {"upgrade": "websocket"})])
+async def test_who_asks_a_websocket_by_http_hears_that_it_is_one(
+    simulator: Simulator, method: str, fields: dict[str, str]
+) -> None:
+    upstream = await simulator.add("openai")
+    async with gateway_for(upstream) as served, httpx.AsyncClient(base_url=served.url) as client:
+        answer = await client.request(method, AT, headers=fields)
+
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert "a WebSocket is spoken here" in answer.text

@@ -63,6 +63,11 @@ _NO_WEBSOCKET = WholeReply(
     b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
     fields={"upgrade": "HTTP/1.1", "connection": "close"},
 )
+_ONLY_WEBSOCKET = WholeReply(
+    426,
+    b'{"error":{"message":"a WebSocket is spoken here, and nothing else","type":"invalid_request_error"}}',
+    fields={"upgrade": "websocket", "connection": "close"},
+)
 BODY_IDLE = 30.0
 """Seconds without any of a body that is still to come."""
 
@@ -202,6 +207,9 @@ class App:
         if found is None:
             await exchange.write(aside or WholeReply(404))
             return
+        if found.route is None and found.socket is not None:
+            await exchange.write(_ONLY_WEBSOCKET)
+            return
         surface, exchange.account.surface = found.mounted.surface, found.mounted.name
         try:
             route = self._route(head, found)
@@ -225,7 +233,9 @@ class App:
         if is_preflight(head.method, head.headers):
             return preflight(head.headers, exchange.serving.origins)
         if head.headers.get("upgrade", "").lower() == "websocket":
-            return _NO_WEBSOCKET  # one that is spoken here never comes this way
+            # One that is spoken here comes this way only where it is not asked for as it has to be.
+            spoken = exchange.serving.table.find("GET", head.path)
+            return _NO_WEBSOCKET if spoken is None or spoken.socket is None else _ONLY_WEBSOCKET
         health = exchange.serving.health
         return None if health is None else health.reply(head.method, head.path)
 

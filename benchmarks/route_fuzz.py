@@ -162,10 +162,17 @@ CONTENT_TYPES = (
 )
 
 
+_KNOWN = ("up/gpt-4.1-mini", "mine")
+"""A deployment and a request that there are, mostly."""
+
+
 def requests(rng: random.Random) -> Iterator[Asked]:
-    """Endless requests, of each operation as often as of any other."""
+    """Endless requests: of each operation, and of those that ask a model more often."""
     operations = [
-        (path, method, said) for path, of in DOCUMENT["paths"].items() for method, said in of.items()
+        (path, method, said)
+        for path, of in DOCUMENT["paths"].items()
+        for method, said in of.items()
+        for _ in range(5 if path.endswith(("/chat", "/generate")) else 1)
     ]
     while True:
         rng.shuffle(operations)
@@ -188,6 +195,8 @@ def request(rng: random.Random, path: str, method: str, said: Mapping[str, Any])
 
 
 def _word(rng: random.Random) -> str:
+    if rng.random() < 0.4:
+        return rng.choice(_KNOWN)
     if rng.random() < 0.2:
         return rng.choice(RAW_PATHS)
     return quote(rng.choice(WORDS) or "x", safe=rng.choice(("/", "")))
@@ -217,7 +226,9 @@ def _fields(rng: random.Random) -> list[tuple[str, str]]:
         fields.append(rng.choice((("authorization", f"Bearer {value}"), ("x-api-key", value))))
     if rng.random() < 0.7:
         fields.append(("x-pointsman-csrf", "1"))
-    while rng.random() < 0.25:
+    if rng.random() < 0.2:
+        fields.append(("x-request-id", "mine"))
+    while rng.random() < 0.2:
         name, values = rng.choice(FIELDS)
         if name == "host":
             fields[0] = (name, rng.choice(values))
@@ -236,7 +247,7 @@ def _body(rng: random.Random, said: Mapping[str, Any]) -> bytes:
     if rng.random() < 0.15:
         return rng.choice(SPOILED)
     value = valid(rng, said["requestBody"]["content"]["application/json"]["schema"])
-    while rng.random() < 0.5:
+    while rng.random() < 0.35:
         value = spoiled(rng, value)
     return json.dumps(value, ensure_ascii=rng.random() < 0.5).encode("utf-8", "replace")
 
@@ -263,10 +274,12 @@ def valid(rng: random.Random, schema: Mapping[str, Any], name: str = "") -> Any:
     """A value that is as `schema` says, of a member of that `name`."""
     if name == "model" and rng.random() < 0.9:
         return MODEL
+    if name == "role" and rng.random() < 0.7:
+        return "user"
     if "$ref" in schema:
         return valid(rng, _named(schema), name)
     if "anyOf" in schema:
-        return valid(rng, rng.choice(schema["anyOf"]), name)
+        return valid(rng, schema["anyOf"][0] if rng.random() < 0.7 else rng.choice(schema["anyOf"]), name)
     for fixed in ("const", "enum"):
         if fixed in schema:
             return schema[fixed] if fixed == "const" else rng.choice(schema[fixed])
@@ -288,12 +301,16 @@ def valid(rng: random.Random, schema: Mapping[str, Any], name: str = "") -> Any:
     return rng.choice(HOSTILE)
 
 
+_OFTEN = {"model": 0.5, "stream": 0.5, "tools": 0.05, "toolCalls": 0.05, "options": 0.1}
+"""How often members that may be missing are there, by their names."""
+
+
 def _object(rng: random.Random, schema: Mapping[str, Any]) -> dict[str, Any]:
     known, required = schema.get("properties", {}), schema.get("required", ())
     made = {
         name: valid(rng, each, name)
         for name, each in known.items()
-        if name in required or rng.random() < (0.5 if name in ("model", "stream") else 0.2)
+        if name in required or rng.random() < _OFTEN.get(name, 0.2)
     }
     further = schema.get("additionalProperties")
     if not known and further and rng.random() < 0.7:

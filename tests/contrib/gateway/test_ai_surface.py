@@ -182,6 +182,12 @@ async def test_options_reach_the_request_and_what_nobody_knows_goes_to_the_upstr
         ("/chat", {"messages": [{"role": "robot", "content": "x"}]}, ["messages[0].role"]),
         ("/chat", {"messages": [{"role": "user"}]}, ["messages[0].content"]),
         ("/generate", {"prompt": "x", "options": {"topP": "high"}}, ["top_p"]),
+        (
+            "/chat",
+            {"messages": [{"role": "user", "content": [{"type": "smell"}]}]},
+            ["messages[0].content[0].type"],
+        ),
+        ("/chat", {"messages": [{"role": "user", "content": "x"}], "tools": [{"a": 1}]}, ["tools[0].name"]),
     ],
 )
 async def test_every_field_that_is_wrong_is_named(path: str, said: dict[str, Any], fields: list[str]) -> None:

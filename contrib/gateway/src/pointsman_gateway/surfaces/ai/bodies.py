@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,6 +27,8 @@ _NAMES = {
 """How options are called here, and by the router."""
 _OPTIONS = frozenset((*_NAMES.values(), "seed", "stop", "temperature", "max_tokens", "user", "logprobs"))
 
+_PLACE = re.compile(r"[a-z_]+(?:\[\d+\]|\.[a-z_]+)+")
+"""Such as `messages[0].content`; a word alone may be any."""
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -140,12 +143,8 @@ def _read(kind: type[B], value: object) -> B:
 
 def field_of(error: InvalidRequest) -> Detail:
     """What is wrong, of the field that the message begins with where it names one."""
-    message = error.message
-    first = message.split(maxsplit=1)[0].strip("'\":,") if message else ""
-    return {
-        "field": first if first.replace("[", "").replace("]", "").isidentifier() else "",
-        "message": message,
-    }
+    first = error.message.split(maxsplit=1)[0].strip("'\":,")
+    return {"field": first if first in _OPTIONS or _PLACE.fullmatch(first) else "", "message": error.message}
 
 
 def _path(steps: Sequence[str | int]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from gateways import MODEL, gateway_for
+from gateways import MODEL, configuration, gateway_for
 
 import pointsman_gateway
 from pointsman import errors
@@ -86,3 +86,19 @@ async def test_a_gateway_behind_a_gateway_names_one_domain(simulator: Simulator)
 
     assert answer.status_code == 400
     assert answer.json()["message"] == "caller: HTTP 413: the body is larger than 1000 bytes"
+
+
+async def test_who_sends_no_key_is_not_named(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    deployments = configuration(upstream)["models"][MODEL]
+    access = {"anonymous": {"models": [MODEL]}, "loopback": False}
+    async with (
+        gateway_for(
+            upstream, settings={"access": access}, models={MODEL: deployments, "private": deployments}
+        ) as served,
+        httpx.AsyncClient(base_url=served.url) as client,
+    ):
+        answer = await client.post("/api/v1/ai/generate", json={"prompt": "x", "model": "private"})
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "model_not_allowed")
+    assert answer.json()["message"] == "policy: who is not known may not use the model 'private'"

@@ -136,6 +136,7 @@ async def test_an_upgrade_that_is_refused_has_its_line_and_its_id(simulator: Sim
     (line,) = lines(stream)
     assert (line["request_id"], line["status"], line["error"]) == ("mine", 401, "missing_api_key")
     assert refused.value.response.body is not None
+    assert refused.value.response.headers["x-request-id"] == "mine"
     assert json.loads(refused.value.response.body)["requestId"] == "mine"
 
 

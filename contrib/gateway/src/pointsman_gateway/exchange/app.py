@@ -384,8 +384,7 @@ class App:
         account = exchange.account
         account.refused, account.caller = denied.problem.code, account.caller or denied.caller
         reply = refusal(found.mounted.surface, denied.problem, exchange.id, denied.fields)
-        exchange.status = reply.status
-        await deny_socket(exchange.send, reply)
+        await deny_socket(exchange.send, reply, exchange.fields(reply))
 
     def _with_credential(self, head: Head, ticket: str, serving: Serving) -> Head:
         """`head` with the credential that a ticket stands for, if there is one. Raises Denied."""

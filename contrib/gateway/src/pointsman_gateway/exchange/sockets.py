@@ -10,7 +10,7 @@ from typing import Any
 
 from pointsman.plugin import SocketCall, SocketRoute, SurfaceRequest, WholeReply
 from pointsman_gateway.exchange.bodies import Receive
-from pointsman_gateway.exchange.sending import WRITE_WITHIN, Send
+from pointsman_gateway.exchange.sending import WRITE_WITHIN, Fields, Send
 
 log = logging.getLogger("pointsman.gateway")
 
@@ -60,11 +60,10 @@ class OpenSocket:
         self._over = True
 
 
-async def deny_socket(send: Send, reply: WholeReply) -> None:
-    """Answer the upgrade with `reply` in place of a WebSocket."""
-    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.fields.items()]
-    fields.append((b"content-type", reply.content_type.encode("latin-1")))
-    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": fields})
+async def deny_socket(send: Send, reply: WholeReply, fields: Fields) -> None:
+    """Answer the upgrade with `reply` in place of a WebSocket, with `fields` in its head."""
+    head = [*fields, (b"content-type", reply.content_type.encode("latin-1"))]
+    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": head})
     await send({"type": "websocket.http.response.body", "body": reply.body})
 
 

@@ -85,3 +85,25 @@ def test_a_router_that_is_embedded_lets_the_section_stand(tmp_path: Path) -> Non
     file.write_text(BEFORE + "  listen: 127.0.0.1:4000\n")
 
     assert Router.check(file).warnings == ()
+
+
+def test_a_socket_is_beside_the_configuration_wherever_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        f"{BEFORE}  listen: [127.0.0.1:4000, 'unix:./gateway.sock', 'unix:/run/other.sock']\n"
+        "  surfaces: {ollama: {listen: 'unix:ollama.sock'}}\n  health: {listen: 'unix:health.sock'}\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    settings = gateway_settings(Router.check(file))
+
+    assert [str(each) for each in settings.addresses()] == [
+        "127.0.0.1:4000",
+        f"unix:{tmp_path}/gateway.sock",
+        "unix:/run/other.sock",
+        f"unix:{tmp_path}/ollama.sock",
+        f"unix:{tmp_path}/health.sock",
+    ]

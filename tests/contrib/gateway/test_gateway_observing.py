@@ -12,6 +12,8 @@ import pytest
 from gateways import MODEL, configuration, gateway_for
 
 from pointsman import Router
+from pointsman.plugin import Caller
+from pointsman_gateway.access.denials import denied
 from pointsman_gateway.gateway import Gateway
 from pointsman_gateway.settings import GatewaySettings
 from pointsman_simulator import Fault, Reply, Simulator
@@ -65,6 +67,17 @@ async def test_metrics_are_for_operators_and_at_a_listener_that_says_so_for_all(
     assert (unknown[0], somebody[0], operator[0], aside[0]) == (401, 403, 200, 200)
     assert "pointsman_build_info" in operator[1]
     assert "pointsman_build_info" in aside[1]
+
+
+async def test_metrics_wait_for_the_keys_of_an_issuer_as_all_else_does(simulator: Simulator) -> None:
+    class Away:
+        async def admit(self, _head: object, _route: object) -> Caller:
+            raise denied("overloaded", "key_set_unavailable", "not now", domain="gateway", retry_after=2.0)
+
+    upstream = await simulator.add("openai")
+    async with gateway_for(upstream, access=Away()) as gateway:
+        status, said, content_type = await get(f"{gateway.url}/metrics")
+    assert (status, said, content_type.split(";")[0]) == (503, "gateway: not now\n", "text/plain")
 
 
 async def test_metrics_are_not_told_to_the_page_of_somebody_else(simulator: Simulator) -> None:

@@ -25,7 +25,7 @@ def gateway_settings(config: Config) -> GatewaySettings:
     settings = config.validate_settings(GatewaySettings, config.sections.get(SECTION, {}), (SECTION,), found)
     if settings is None:
         raise config.error(found)
-    return settings
+    return settings.beside(directory_of(config))
 
 
 def check_reach(settings: GatewaySettings, config: Config) -> None:

@@ -47,7 +47,9 @@ class Listeners:
                 bound[place] = Bound(place.at)
             except OSError as error:
                 release(bound)
-                raise ConfigError(f"gateway: cannot listen at {place.at}: {error.strerror}") from error
+                raise ConfigError(
+                    f"gateway: cannot listen at {place.at}: {error.strerror or error}"
+                ) from error
         return bound
 
     async def open(

@@ -109,6 +109,32 @@ async def test_a_call_that_its_caller_gives_up_has_its_line_too(simulator: Simul
     assert [each["status"] for each in lines(stream)] == [101, 499, 499]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+async def test_an_operator_sees_calls_and_ends_one(simulator: Simulator, begun: bool) -> None:
+    stalled = Reply(text="one two", fault=Fault.stall_after(1 if begun else 0))
+    upstream = await simulator.add("openai", default=Reply(text="one two"))
+    upstream.script(stalled)
+    async with (
+        gateway_for(upstream) as served,
+        opened(served, **{"x-request-id": "mine"}) as socket,
+        httpx.AsyncClient(base_url=f"{served.url}/admin/v1", headers={"x-pointsman-csrf": "1"}) as operator,
+    ):
+        await socket.send(json.dumps({"id": "a", **ASK}))
+        async with asyncio.timeout(WITHIN):
+            while not (running := (await operator.get("/status")).json()["running"]):
+                pass
+            if begun:
+                await socket.recv()
+            await operator.post("/requests/mine-1/cancel")
+            told = json.loads(await socket.recv())
+        await ended(socket, id="b")
+        kept = (await operator.get("/requests")).json()["requests"]
+
+    assert [each["id"] for each in running] == ["mine-1"]
+    assert (told["type"], told["code"], told["requestId"]) == ("error", "ended_by_operator", "mine-1")
+    assert [(each["id"], each["result"]) for each in kept] == [("mine-2", "ok"), ("mine-1", "cancelled")]
+
+
 async def test_two_connections_of_one_id_have_calls_of_their_own(simulator: Simulator) -> None:
     upstream = await simulator.add("openai", default=Reply(text="one two", fault=Fault.stall_after(1)))
     async with logged(upstream) as (gateway, stream):

@@ -184,8 +184,11 @@ def request(rng: random.Random, path: str, method: str, said: Mapping[str, Any])
     """One, more or less as `said` describes it."""
     changed = rng.random() < 0.08
     sent_method = rng.choice(METHODS) if changed else method
-    target = re.sub(r"{\w+}", lambda _: _word(rng), path)
-    elsewhere = "{" in path or (changed and sent_method != method)
+    word = _word(rng)
+    target = re.sub(r"{\w+}", lambda _: word, path)
+    # What is none of these may hold a slash, or half of one, and be another path.
+    known = target == path or ("{id}" in path and word in _KNOWN)
+    elsewhere = not known or (changed and sent_method != method)
     if rng.random() < 0.05:
         target, elsewhere = _misspelt(rng, target), True
     target += _query(rng, said)
@@ -432,7 +435,7 @@ def wrong_with(asked: Asked, answer: Answer) -> str | None:
     operations = DOCUMENT["paths"][asked.path]
     method = "get" if asked.method == "HEAD" else asked.method.lower()
     responses = operations.get(method, next(iter(operations.values())))["responses"]
-    if asked.elsewhere and answer.status in (204, 403, 404, 405):
+    if asked.elsewhere and answer.status in (200, 204, 403, 404, 405):
         return _wrong_elsewhere(answer)
     if str(answer.status) not in responses:
         return "a status that is not documented"
@@ -449,8 +452,8 @@ def wrong_with(asked: Asked, answer: Answer) -> str | None:
 
 
 def _wrong_elsewhere(answer: Answer) -> str | None:
-    """Of a path or method that there is not: an error in the shape of whichever surface is near."""
-    if not answer.body or answer.media != "application/json":
+    """Of another path or method, or of none: an error in the shape of whichever surface is near."""
+    if not answer.body or answer.media != "application/json" or answer.status == 200:
         return None
     value = json.loads(answer.body)
     return (

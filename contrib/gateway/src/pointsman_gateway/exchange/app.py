@@ -365,9 +365,8 @@ class App:
             head = self._with_credential(head, query.pop("ticket", ""), serving)
             caller = await serving.access.admit(head, _as_route("GET", socket))
             account.caller = caller.name
-            call_options(
-                {**exchange.head.headers, **head.headers}
-            )  # none is unknown: they hold for each call
+            said = {**exchange.head.headers, **head.headers}
+            call_options(said)  # which hold for each call: one that nobody knows is told now
         except (Denied, CallError) as error:
             await self._refuse_socket(exchange, found, error)
             return None

@@ -25,6 +25,7 @@ HEALTH = Family(
     ),
     takes_bodies=False,
 )
+"""At the main address, or at a listener of their own."""
 METRICS = Family(
     "",
     {"operator": (400, 401, 403, 500, 503)},

@@ -53,6 +53,7 @@ class Described(Struct, frozen=True):
         answers: statuses of answers beside 200, each with its schema.
         open: for whom: `public`, `caller` or `operator`.
         socket: it is a WebSocket.
+        description: what else is to be known.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Family(Struct, frozen=True):
     Attributes:
         error: the schema of that; "" for plain text.
         usual: by whom a route is open to, the statuses with which each of them can refuse.
+        routes: all of them.
         takes_bodies: bodies are read, so that they can be too large or too slow.
     """
 

@@ -48,7 +48,7 @@ _HOMES = {
     "pointsman.resilience.retry_budget": "BudgetSettings",
     "pointsman.resilience.token_estimate": "input_estimate",
     "pointsman.retry": "Failure RetryContext RetryFactory RetryPolicy",
-    "pointsman.section": "SectionFactory",
+    "pointsman.section": "SectionCheck SectionFactory",
     "pointsman.selector": """
         Ask Candidate Selection Selector SelectorCall SelectorContext SelectorFactory
     """,
@@ -63,7 +63,7 @@ _HOMES = {
     """,
     "pointsman.surface": """
         Caller Calls Capabilities Catalogue CatalogueEntry EndsRelayed FaultDomain ProblemDetails
-        ProblemKind Route Socket SocketRoute StreamReply Surface SurfaceContext SurfaceFactory
+        ProblemKind Route Socket SocketCall SocketRoute StreamReply Surface SurfaceContext SurfaceFactory
         SurfaceRequest Tickets Understood WholeReply Writer
     """,
     "pointsman.text_messages": "TextMessages",

@@ -285,6 +285,7 @@ from pointsman.retry import (
 from pointsman.retry import (
     RetryPolicy as RetryPolicy,
 )
+from pointsman.section import SectionCheck as SectionCheck
 from pointsman.section import SectionFactory as SectionFactory
 from pointsman.selector import Ask as Ask
 from pointsman.selector import Candidate as Candidate
@@ -397,6 +398,9 @@ from pointsman.surface import (
 )
 from pointsman.surface import (
     Socket as Socket,
+)
+from pointsman.surface import (
+    SocketCall as SocketCall,
 )
 from pointsman.surface import (
     SocketRoute as SocketRoute,

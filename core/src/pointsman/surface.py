@@ -8,6 +8,8 @@ and time, who may ask, headers, callers that go away and shutting down are the g
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Raw, Struct
@@ -73,6 +75,7 @@ class ProblemDetails(Struct, frozen=True):
         code: the stable code of our error.
         message: fit for the caller: without addresses and secrets.
         param: the member of the body that is to blame; "" for none.
+        details: of several members what is wrong with each: `field` and `message`.
         retry_after: seconds after which it may be different; None when nobody knows.
         should_retry: whether asking again can help; None where the status says so well enough.
         body: the upstream's own words, where it speaks the caller's wire and the fault is the caller's.
@@ -89,6 +92,7 @@ class ProblemDetails(Struct, frozen=True):
     should_retry: bool | None = None
     body: bytes = b""
     status: int = 0
+    details: Sequence[Mapping[str, str]] = ()
 
 
 class SurfaceRequest(Discreet, frozen=True):
@@ -216,7 +220,7 @@ class Calls(Protocol):
 
 Handler = Callable[[SurfaceRequest], Awaitable[WholeReply | StreamReply]]
 """Answers one request. A CallError that it raises, such as InvalidRequest for a body that it cannot read,
-becomes a `Surface.problem`.
+becomes a `Surface.problem`, with its `param` and `details` where it has such.
 """
 
 
@@ -241,6 +245,24 @@ class Route(Struct, frozen=True):
     aliases: Sequence[str] = ()
 
 
+class SocketCall(Protocol):
+    """One call of a model over a WebSocket: counted, measured and logged as one over HTTP is.
+
+    Attributes:
+        request_id: of this call alone.
+        problem: why the caller may not ask now; None when it may.
+    """
+
+    request_id: str
+    problem: ProblemDetails | None
+
+    def ended(self, status: int, code: str = "") -> None:
+        """It was answered: with what would be this status over HTTP, and the code of why not.
+
+        A call that is over without has been given up by its caller.
+        """
+
+
 class Socket(Protocol):
     """One WebSocket, open for as long as its handler runs."""
 
@@ -250,11 +272,8 @@ class Socket(Protocol):
     async def send(self, text: str) -> None:
         """Send a message. Waits where the caller reads slowly; does nothing when it has gone."""
 
-    async def admit(self) -> ProblemDetails | None:
-        """Count one more request of the caller's, as each one over HTTP is; for each call of a model.
-
-        Returns: why the caller may not ask now; None when it may.
-        """
+    def call(self) -> AbstractAsyncContextManager[SocketCall]:
+        """One more call of the caller's, for as long as the `async with` lasts."""
 
 
 SocketHandler = Callable[[SurfaceRequest, Socket], Awaitable[None]]
@@ -340,12 +359,14 @@ class SurfaceContext(Context, frozen=True, kw_only=True, eq=False):
         calls: what routes requests.
         catalogue: the models that there are.
         tickets: with which browsers open a `SocketRoute`.
+        directory: that of the configuration file; the working directory when there is no file.
     """
 
     router: Router
     calls: Calls
     catalogue: Catalogue
     tickets: Tickets
+    directory: Path
 
 
 class Surface(Protocol):

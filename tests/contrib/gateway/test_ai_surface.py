@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -181,6 +182,12 @@ async def test_options_reach_the_request_and_what_nobody_knows_goes_to_the_upstr
         ("/chat", {"messages": [{"role": "robot", "content": "x"}]}, ["messages[0].role"]),
         ("/chat", {"messages": [{"role": "user"}]}, ["messages[0].content"]),
         ("/generate", {"prompt": "x", "options": {"topP": "high"}}, ["top_p"]),
+        (
+            "/chat",
+            {"messages": [{"role": "user", "content": [{"type": "smell"}]}]},
+            ["messages[0].content[0].type"],
+        ),
+        ("/chat", {"messages": [{"role": "user", "content": "x"}], "tools": [{"a": 1}]}, ["tools[0].name"]),
     ],
 )
 async def test_every_field_that_is_wrong_is_named(path: str, said: dict[str, Any], fields: list[str]) -> None:
@@ -380,8 +387,8 @@ async def test_a_caller_that_does_not_read_loses_its_connection() -> None:
         async def send(self, text: str) -> None:
             raise TimeoutError
 
-        async def admit(self) -> None:
-            """It may."""
+        def call(self) -> Any:
+            return nullcontext(SimpleNamespace(problem=None, request_id="r"))
 
     async def ask(*_call: Any) -> WholeReply:
         return WholeReply(200, b"{}")

@@ -33,6 +33,7 @@ async def test_an_answer_names_who_gave_it_chosen_how_and_at_which_cost(simulato
         assert answer.headers["x-pointsman-attempts"] == "1"
         assert "x-pointsman-fallback" not in answer.headers
     assert whole.headers["x-pointsman-cost-usd"] == "0.004"
+    assert "x-pointsman-cost-usd" not in stream.headers  # nobody knows it when the head leaves
 
 
 async def test_an_answer_of_a_fallback_says_so(simulator: Simulator) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 from certificates import certificate_in
-from gateways import MODEL, PLAIN, gateway_for
+from gateways import MODEL, PLAIN, configuration, gateway_for
 
+from pointsman import Router
 from pointsman.plugin import ConfigError
 from pointsman_gateway.exchange.health import Health
 from pointsman_gateway.listening.addresses import parse_address
-from pointsman_gateway.listening.server import Listening
+from pointsman_gateway.listening.server import Bound, Listening
 from pointsman_gateway.listening.tls import Certificate
 from pointsman_gateway.settings import GatewaySettings, TlsSettings
 from pointsman_simulator import Reply, Simulator
@@ -58,11 +59,11 @@ async def test_a_certificate_is_read_again_when_it_changes_and_one_without_its_k
 async def test_the_socket_of_a_successor_stays_when_the_one_before_has_drained(tmp_path: Path) -> None:
     path = tmp_path / "gateway.sock"
     at = parse_address(f"unix:{path}")
-    first = Listening(Health(), at, drain=1.0, largest=1)
+    first = Listening(Health(), Bound(at), drain=1.0, largest=1)
     await first.start()
 
     first.stop()
-    second = Listening(Health(), at, drain=1.0, largest=1)
+    second = Listening(Health(), Bound(at), drain=1.0, largest=1)
     await second.start()
     await first.ended()
 
@@ -118,14 +119,22 @@ async def test_a_reload_opens_and_closes_addresses_and_leaves_the_others_as_they
     assert "x-request-id" not in answer.headers
 
 
-async def test_an_address_that_is_taken_leaves_everything_as_it_was(simulator: Simulator) -> None:
+async def test_an_address_that_is_taken_leaves_everything_as_it_was(
+    simulator: Simulator, tmp_path: Path
+) -> None:
     upstream = await simulator.add("openai", default=Reply(text="Because."))
 
     async with gateway_for(upstream, surfaces=[PLAIN]) as served, httpx.AsyncClient() as client:
         taken = f"127.0.0.1:{upstream.port}"
-        wanted = {"listen": ["127.0.0.1:0", taken], "surfaces": {"plain": {}}}
+        free = f"unix:{tmp_path / 'gateway.sock'}"
+        wanted = {"listen": ["127.0.0.1:0", free, taken], "surfaces": {"plain": {}}, "headers": "none"}
+        changed = configuration(upstream)
+        changed["models"]["another"] = changed["models"].pop(MODEL)
         with pytest.raises(ConfigError, match=f"cannot listen at {taken}"):
-            await served.gateway.reload(GatewaySettings.model_validate(wanted), served.router.config)
+            await served.gateway.reload(GatewaySettings.model_validate(wanted), Router.check(changed))
 
+        answer = await client.post(f"{served.url}/v1/say", json=ASKED)
         assert len(served.gateway.listeners) == 1
-        assert (await client.post(f"{served.url}/v1/say", json=ASKED)).status_code == 200
+        assert set(served.router.config.public_models()) == {MODEL}
+        assert (answer.status_code, "x-request-id" in answer.headers) == (200, True)
+        assert not (tmp_path / "gateway.sock").exists()

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from pointsman import ConfigError, Router
-from pointsman.build.loading import plugins_for
-from pointsman_gateway.mounting import installed
 from pointsman_gateway.reading import gateway_settings
 
 BEFORE = """\
@@ -35,6 +33,10 @@ MISTAKES = [
     ("  surfaces: {opnai: {}}", 6, 14, "did you mean 'openai'?"),
     ("  surfaces: {ollama: {listen: '0.0.0.0:11435'}}", 6, 3, "takes no key there"),
     ("  surfaces: {ollama: {models: [asistant]}}", 6, 32, "did you mean 'assistant'?"),
+    ("  surfaces: {openai: {respnses: {path: kept.db}}}", 6, 23, "did you mean 'responses'?"),
+    ("  surfaces: {openai: {responses: {}}}", 6, 23, "is missing"),
+    ("  surfaces: {openai: {responses: {path: kept.db, max_age: long}}}", 6, 59, "or a duration"),
+    ("  surfaces: {ai: {prefix: /ai, models: [assistant], mode: x}}", 6, 53, "ai takes no settings"),
     ("  surfaces: {openai: {prefix: no-slash}}", 6, 31, "expected a path such as '/llm'"),
     ("  health: {listen: here}", 6, 20, "expected an address with a port"),
     ("  health: {at: 127.0.0.1:4001}", 6, 12, "unknown key 'at'"),
@@ -59,8 +61,7 @@ def test_a_mistake_is_told_with_its_place_and_what_would_help(
     file.write_text(BEFORE + lines + "\n")
 
     with pytest.raises(ConfigError) as raised:
-        config = Router.check(file)
-        gateway_settings(config, installed(plugins_for(config)))
+        Router.check(file)  # as `pointsman config check` does, and each start
 
     problems = {(each.line, each.column): str(each) for each in raised.value.problems}  # type: ignore[attr-defined]
     assert (line, column) in problems, problems
@@ -74,7 +75,7 @@ def test_beyond_this_machine_it_listens_once_something_says_who_may_ask(tmp_path
 
     config = Router.check(file)
 
-    settings = gateway_settings(config, installed(plugins_for(config)))
+    settings = gateway_settings(config)
     assert [str(each) for each in settings.listen] == ["0.0.0.0:4000"]
     assert key not in repr(settings)
 
@@ -84,3 +85,25 @@ def test_a_router_that_is_embedded_lets_the_section_stand(tmp_path: Path) -> Non
     file.write_text(BEFORE + "  listen: 127.0.0.1:4000\n")
 
     assert Router.check(file).warnings == ()
+
+
+def test_a_socket_is_beside_the_configuration_wherever_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        f"{BEFORE}  listen: [127.0.0.1:4000, 'unix:./gateway.sock', 'unix:/run/other.sock']\n"
+        "  surfaces: {ollama: {listen: 'unix:ollama.sock'}}\n  health: {listen: 'unix:health.sock'}\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    settings = gateway_settings(Router.check(file))
+
+    assert [str(each) for each in settings.addresses()] == [
+        "127.0.0.1:4000",
+        f"unix:{tmp_path}/gateway.sock",
+        "unix:/run/other.sock",
+        f"unix:{tmp_path}/ollama.sock",
+        f"unix:{tmp_path}/health.sock",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,8 @@ import pytest
 from gateways import MODEL, configuration, gateway_for
 
 from pointsman import Router
+from pointsman.plugin import Caller
+from pointsman_gateway.access.denials import denied
 from pointsman_gateway.gateway import Gateway
 from pointsman_gateway.settings import GatewaySettings
 from pointsman_simulator import Fault, Reply, Simulator
@@ -64,6 +67,17 @@ async def test_metrics_are_for_operators_and_at_a_listener_that_says_so_for_all(
     assert (unknown[0], somebody[0], operator[0], aside[0]) == (401, 403, 200, 200)
     assert "pointsman_build_info" in operator[1]
     assert "pointsman_build_info" in aside[1]
+
+
+async def test_metrics_wait_for_the_keys_of_an_issuer_as_all_else_does(simulator: Simulator) -> None:
+    class Away:
+        async def admit(self, _head: object, _route: object) -> Caller:
+            raise denied("overloaded", "key_set_unavailable", "not now", domain="gateway", retry_after=2.0)
+
+    upstream = await simulator.add("openai")
+    async with gateway_for(upstream, access=Away()) as gateway:
+        status, said, content_type = await get(f"{gateway.url}/metrics")
+    assert (status, said, content_type.split(";")[0]) == (503, "gateway: not now\n", "text/plain")
 
 
 async def test_metrics_are_not_told_to_the_page_of_somebody_else(simulator: Simulator) -> None:
@@ -179,6 +193,40 @@ async def test_a_line_says_why_a_request_was_refused_and_to_whom(simulator: Simu
         (429, "ci", "caller_rate_limited"),
         (403, "ci", "not_an_operator"),
         (200, "ci", None),
+    ]
+
+
+async def test_what_the_gateway_itself_refuses_counts_as_refused_with_its_reason(
+    simulator: Simulator,
+) -> None:
+    upstream = await simulator.add("openai")
+    ci = {"authorization": "Bearer ci-0123456789abcdef"}
+    root = {"authorization": "Bearer root-0123456789abcdef"}
+    key = {"name": "ci", "key": "ci-0123456789abcdef", "models": [MODEL], "limits": {"requests": "4/min"}}
+    operator = {"name": "root", "key": "root-0123456789abcdef", "operator": True}
+    access = {"loopback": False, "keys": [key, operator]}
+    async with gateway_for(upstream, settings={"access": access, "body_limit": "1kB"}) as gateway:
+        await chat(gateway.url)
+        await chat(gateway.url, {**ASKED, "model": "another"}, **ci)
+        await chat(gateway.url, {**ASKED, "messages": []}, **ci)
+        await chat(gateway.url, {**ASKED, "user": "x" * 2000}, **ci)
+        await chat(gateway.url, **ci)
+        await chat(gateway.url, **ci)
+        await get(f"{gateway.url}/admin/v1/status", **ci)
+        async with aiohttp.ClientSession() as session:
+            await session.post(f"{gateway.url}/api/v1/ai/generate", json={}, headers=root)
+        _, said, _ = await get(f"{gateway.url}/metrics", **root)
+
+    counted = sorted(line for line in said.splitlines() if line.startswith("pointsman_requests_total{"))
+    assert [re.sub(r',model="[^"]*"', "", line.partition("{")[2]) for line in counted] == [
+        'error="",result="ok",surface="openai"} 1.0',
+        'error="body_too_large",result="refused",surface="openai"} 1.0',
+        'error="caller_rate_limited",result="refused",surface="openai"} 1.0',
+        'error="invalid_request",result="refused",surface="ai"} 1.0',
+        'error="invalid_request",result="refused",surface="openai"} 1.0',
+        'error="missing_api_key",result="refused",surface="openai"} 1.0',
+        'error="model_not_allowed",result="refused",surface="openai"} 1.0',
+        'error="not_an_operator",result="refused",surface="operator"} 1.0',
     ]
 
 

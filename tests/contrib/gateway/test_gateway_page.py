@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from pointsman import Router
-from pointsman.build.loading import plugins_for
 from pointsman_gateway.calls.call_headers import call_options
 from pointsman_gateway.exchange import app, bodies
 from pointsman_gateway.listening import protocol
-from pointsman_gateway.mounting import installed
 from pointsman_gateway.reading import gateway_settings
 from pointsman_gateway.settings import GatewaySettings, SurfaceSettings
 
@@ -31,7 +29,7 @@ def test_the_example_is_a_configuration(tmp_path: Path, monkeypatch: pytest.Monk
 
     config = Router.check(file)
 
-    settings = gateway_settings(config, installed(plugins_for(config)))
+    settings = gateway_settings(config)
     assert settings.headers == "id"
     assert config.warnings == ()
 

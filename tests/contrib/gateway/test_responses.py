@@ -11,9 +11,12 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from gateways import MODEL, Served, gateway_for
+from gateways import MODEL, Served, configuration, gateway_for
 from pydantic import BaseModel
 
+from pointsman import Router
+from pointsman_gateway.gateway import Gateway
+from pointsman_gateway.reading import gateway_settings
 from pointsman_simulator import Fault, Reply, Simulator, Upstream
 
 FORECAST: Any = {
@@ -282,6 +285,28 @@ async def test_answers_outlive_the_gateway(simulator: Simulator, tmp_path: Path)
         found = await client.responses.retrieve(made.id)
 
     assert found.output_text == "Hello there"
+
+
+async def test_answers_are_kept_beside_the_configuration_wherever_it_was_started(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = await simulator.add("ollama", default=Reply(text="Hello there"))
+    own = {"listen": "127.0.0.1:0", "surfaces": {"openai": {"responses": {"path": "kept.db"}}}}
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "pointsman.json"
+    file.write_text(json.dumps(configuration(upstream, gateway=own)))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    config = Router.check(file)
+    async with (
+        Router.from_config(config) as router,
+        Gateway(router, gateway_settings(config)) as gateway,
+        openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        await client.responses.create(model=MODEL, input="Hi")
+
+    assert (tmp_path / "kept.db").exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 async def test_a_stream_of_what_is_kept_is_refused_by_name(simulator: Simulator, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from routers import config
 from pointsman import ConfigError, Router, SyncRouter
 from pointsman.plugin import (
     PointsmanSpec,
+    SectionCheck,
     SectionFactory,
     Service,
     ServiceContext,
@@ -450,3 +451,48 @@ def test_a_configuration_shows_and_dumps_nothing_of_what_stands_in_sections() ->
 
     assert "sk-a-long" not in repr(given) + given.model_dump_json()
     assert given.sections == {"one": {"key": "sk-a-long-secret"}}
+
+
+# ── what a section finds wrong that its settings alone cannot tell ──────────────────────────────────
+
+
+class Checking(PointsmanSpec):
+    """The section `house`, which is looked at by `check` once more."""
+
+    def __init__(self, check: Callable[[Settings, SectionCheck], None]) -> None:
+        self._check = check
+
+    @hookimpl
+    def pointsman_sections(self) -> Sequence[SectionFactory]:
+        return [SectionFactory("house", Settings, check=self._check)]
+
+
+def test_what_the_check_of_a_section_finds_is_told_with_its_place(tmp_path: Path) -> None:
+    def check(settings: Settings, check: SectionCheck) -> None:
+        if settings.port == 2 and "m" in check.models:
+            check.problem(("port",), "is taken", "take another one")
+        check.plugin("strategy", "wieghted", {}, ("port",))
+        check.plugin("retry", "exponential", {"attempts": "many"}, ("key",))
+
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        "providers:\n  gpu: {type: ollama}\nmodels:\n  m: {deployments: [gpu/m]}\nhouse: {port: 2, key: x}\n"
+    )
+
+    with pytest.raises(ConfigError) as raised:
+        Router.check(file, plugins=[Checking(check)])
+
+    found = sorted(str(each).partition("pointsman.yaml:")[2] for each in raised.value.problems)
+    assert [each.partition(";")[0] for each in found] == [
+        "5:15: house.port: is taken",
+        "5:23: house.key.attempts: expected a whole number, not text",
+        "5:9: house.port: unknown key 'port'",
+    ]
+
+
+def test_a_check_that_fails_is_told_and_hides_nothing_else() -> None:
+    def check(_settings: Settings, _check: SectionCheck) -> None:
+        raise KeyError("no such thing")
+
+    with pytest.raises(ConfigError, match="the check of section 'house' from .* failed: KeyError; the log"):
+        router(Checking(check), house={})

@@ -25,7 +25,8 @@ from pointsman_gateway.exchange.health import Health
 from pointsman_gateway.exchange.sending import WRITE_WITHIN
 from pointsman_gateway.exchange.tickets import SocketTickets
 from pointsman_gateway.listening.addresses import Address
-from pointsman_gateway.listening.places import Listeners, Place
+from pointsman_gateway.listening.places import Listeners, Place, release
+from pointsman_gateway.listening.server import Bound
 from pointsman_gateway.listening.tls import Certificate
 from pointsman_gateway.models.catalogue import GatewayCatalogue
 from pointsman_gateway.mounting import Mounting, Mounts
@@ -180,14 +181,15 @@ class Gateway:
 
     async def start(self) -> None:
         """Listen everywhere, or nowhere. Raises ConfigError."""
-        await self._listen(_places(self._settings))
+        places = _places(self._settings)
+        await self._listen(places, self._listeners.bind(places))
         self._looking = asyncio.create_task(self._look_at_certificates())
 
-    async def _listen(self, wanted: Sequence[Place]) -> None:
+    async def _listen(self, wanted: Sequence[Place], bound: Mapping[Place, Bound]) -> None:
         drain = self._router.config.timeouts.drain
         context = None if self._certificate is None else self._certificate.context
         await self._listeners.open(
-            wanted, self.app_at, drain=drain, tls=context, largest=self._settings.body_limit
+            wanted, bound, self.app_at, drain=drain, tls=context, largest=self._settings.body_limit
         )
         self._apps = {place: app for place, app in self._apps.items() if place in wanted}
 
@@ -205,18 +207,24 @@ class Gateway:
     async def reload(self, settings: GatewaySettings, config: Config) -> None:
         """Go by `config`, and by `settings` of it, from now on, the router too; what runs is not disturbed.
 
-        Raises: ConfigError; then all stays as it was. Where only an address could not be had, the rest holds.
+        Raises: ConfigError; then all stays as it was.
         """
         self._check_open()
-        change = self._change_to(settings, config, self._rules_of(settings, config))
+        change, places = (
+            self._change_to(settings, config, self._rules_of(settings, config)),
+            _places(settings),
+        )
+        bound: Mapping[Place, Bound] = {}
         try:
+            bound = self._listeners.bind(places)  # before anything holds: addresses may be taken
             await self._router.reload(config)
             self._check_open()
         except BaseException:
             self._left += [change.mounts, change.rules]
+            release(bound)
             raise
         self._use(change)
-        await self._listen(_places(settings))
+        await self._listen(places, bound)
 
     def _check_open(self) -> None:
         """Raises ConfigError once it is about to end: what is opened then would never be closed."""

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.plugin import PointsmanSpec, SectionFactory, SurfaceFactory, hookimpl
+from pointsman_gateway.checking import check_gateway
 from pointsman_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 # Not a pydantic model, and stands in for one: as many of them take a tenth of the start.
-SECTION = SectionFactory("gateway", cast("type[BaseModel]", GatewaySettings))
+SECTION = SectionFactory("gateway", cast("type[BaseModel]", GatewaySettings), check=check_gateway)
 
 
 class GatewayPlugin(PointsmanSpec):

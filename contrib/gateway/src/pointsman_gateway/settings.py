@@ -116,6 +116,10 @@ class SurfaceSettings(Section):
         """What the surface's own settings are made of."""
         return self.more
 
+    def beside(self, directory: Path) -> SurfaceSettings:
+        """As of `GatewaySettings`."""
+        return self.model_copy(update={"listen": tuple(each.beside(directory) for each in self.listen)})
+
 
 HeaderChoice = Literal["full", "id", "none"]
 
@@ -182,6 +186,15 @@ class GatewaySettings(Section):
             for at in surface.listen:
                 if (said := keyless_refusal(at.host)) is not None:
                     raise ValueError(said)
+
+    def beside(self, directory: Path) -> GatewaySettings:
+        """The same for a configuration in `directory`, to which the paths of its sockets are relative."""
+        surfaces = self.surfaces and {name: each.beside(directory) for name, each in self.surfaces.items()}
+        health = self.health and self.health.model_copy(
+            update={"listen": self.health.listen.beside(directory)}
+        )
+        listen = tuple(each.beside(directory) for each in self.listen)
+        return self.model_copy(update={"listen": listen, "surfaces": surfaces, "health": health})
 
     def addresses(self) -> Sequence[Address]:
         """Everywhere it listens."""

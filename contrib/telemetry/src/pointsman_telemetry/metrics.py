@@ -144,6 +144,11 @@ class Metrics:
         if status == 429:
             self._rejected.value += 1
 
+    def refused(self, surface: str, error: str) -> None:
+        """A request was refused by the gateway itself, with the code `error`, and no model was asked."""
+        surface = surface if surface in self._surfaces else OTHER
+        self._requests[surface, OTHER, "refused", error].value += 1
+
     def overhead(self, surface: str, seconds: float) -> None:
         """Of a request, `seconds` were ours and not an upstream's."""
         self._overhead[surface if surface in self._surfaces else OTHER,].observe(seconds)

@@ -128,7 +128,14 @@ class Contexts:
     ) -> SurfaceContext:
         """That of a surface of a gateway in front of `router`."""
         common = self._common("surface", type, settings)
-        return SurfaceContext(**common, router=router, calls=calls, catalogue=catalogue, tickets=tickets)
+        return SurfaceContext(
+            **common,
+            router=router,
+            calls=calls,
+            catalogue=catalogue,
+            tickets=tickets,
+            directory=self._directory,
+        )
 
     def service(self, type: str, settings: Any = None, *, router: Any, scrub: Scrub) -> ServiceContext:
         """That of a service of `router`."""

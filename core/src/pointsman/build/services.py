@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
+from pointsman.build.section_checks import check_section
 from pointsman.config.findings import Finding, unknown_key
 from pointsman.config.problems import KeyPath
 from pointsman.plugins.known_names import PACKAGES
@@ -67,7 +68,10 @@ class Services:
             return None
         section: SectionFactory | None = self._factories.offered("section", key, path)
         settings = None if section is None else self._factories.validated(section.settings, value, path)
-        if section is None or settings is None or section.service is None:
+        if section is None or settings is None:
+            return None
+        check_section(section, settings, draft, self._factories)
+        if section.service is None:
             return None
         factory: ServiceFactory | None = self._factories.offered("service", section.service, path)
         if factory is None:

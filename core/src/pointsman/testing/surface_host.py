@@ -171,7 +171,8 @@ class SurfaceHost:
 
 def problem_of(error: CallError) -> ProblemDetails:
     """`error` as a surface is told of it: as that of a request which could not be read."""
-    return ProblemDetails("invalid", error.message, error.code, "caller", request_id="req-1")
+    param, details = getattr(error, "param", "") or "", getattr(error, "details", ())
+    return ProblemDetails("invalid", error.message, error.code, "caller", "req-1", param, details=details)
 
 
 async def _pieces(answer: ChatResponse, understood: Understood) -> AsyncIterator[bytes]:

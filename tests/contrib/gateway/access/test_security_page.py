@@ -32,7 +32,7 @@ def test_its_example_is_a_configuration(tmp_path: Path) -> None:
     file.write_text(example[1])
 
     config = Config.load(file, environ={"CI_KEY": "c" * 32, "MY_KEY": "m" * 32})
-    settings = gateway_settings(config, ["openai"])
+    settings = gateway_settings(config)
 
     assert settings.access is not None
     assert [each.name for each in settings.access.keys] == ["ci", "me"]
@@ -49,7 +49,7 @@ def test_every_refusal_is_in_its_table_and_no_other() -> None:
         each.read_text("utf-8") for each in (*folder.glob("*.py"), *(folder.parent / "calls").glob("*.py"))
     )
     raised = set(re.findall(r'denied\(\s*"\w+",\s*"(\w+)"', source)) | set(
-        re.findall(r'code="(\w+)"', source)
+        re.findall(r'problem_in\(\s*"\w+",\s*"\w+",\s*"(\w+)"', source)
     )
     rows = re.findall(r"^\| (?:\d+|exit 2) \| ([^|]*) \|", PAGE, flags=re.MULTILINE)
 

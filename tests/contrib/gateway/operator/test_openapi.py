@@ -6,17 +6,22 @@ import html.parser
 import json
 import random
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import httpx
 import pytest
-from gateways import MODEL, PLAIN, gateway_for
 
+from pointsman.plugin import Route, SocketRoute
 from pointsman_gateway.operator import openapi, page
 from pointsman_gateway.operator.surface import OperatorSurface
-from pointsman_simulator import Simulator
+from pointsman_gateway.surfaces.ai import FACTORY, AiSurface
+from pointsman_gateway.surfaces.ai.body_models import ChatBody
+
+sys.path.append(str(Path(__file__).resolve().parents[4] / "benchmarks"))
+
+import route_fuzz
 
 COPY = Path(__file__).resolve().parents[4] / "docs" / "openapi.json"
 DOCUMENT: Any = json.loads(json.dumps(openapi.document()))
@@ -28,14 +33,46 @@ def test_the_copy_in_the_docs_is_up_to_date() -> None:
     assert COPY.read_text("utf-8") == written, "run: python docs/tools/openapi_copy.py"
 
 
-def test_every_route_is_in_it_and_nothing_else() -> None:
-    routes = OperatorSurface.routes(OperatorSurface.__new__(OperatorSurface))
+ASIDE = {
+    ("GET", "/health/live"): "public",
+    ("GET", "/health/ready"): "public",
+    ("GET", "/metrics"): "operator",
+}
+"""What no surface serves."""
 
-    served = {(each.method, re.sub(r"{(\w+)(:path)?}", r"{\1}", each.path)) for each in routes}
-    operators = {(each.method, re.sub(":path", "", each.path)) for each in routes if each.operator}
-    described = {(each.method, each.path): each.open for each in openapi.ROUTES}
-    assert set(described) == served
-    assert {route for route, open in described.items() if open == "operator"} == operators
+
+def test_every_route_is_in_it_and_nothing_else() -> None:
+    ours = OperatorSurface.routes(OperatorSurface.__new__(OperatorSurface))
+    plain = AiSurface.routes(AiSurface.__new__(AiSurface))
+
+    served = {(each.method, re.sub(":path", "", each.path)): open_for(each) for each in ours}
+    for each in plain:
+        method = "GET" if isinstance(each, SocketRoute) else each.method
+        served[method, f"{FACTORY.prefix}{each.path}"] = open_for(each)
+    described = {(each.method, each.path): each.open for each in openapi.routes()}
+    assert described == {**served, **ASIDE}
+
+
+def open_for(route: Route | SocketRoute) -> str:
+    return "operator" if route.operator else "public" if route.public else "caller"
+
+
+def test_what_is_taken_is_described_by_what_reads_it() -> None:
+    schema = DOCUMENT["components"]["schemas"]["ChatBody"]
+
+    assert set(schema["properties"]) == {each.alias for each in ChatBody.model_fields.values()}
+    assert schema["required"] == ["messages"]
+    assert schema["additionalProperties"] is False
+    assert set(references(DOCUMENT)) <= {
+        f"#/components/schemas/{each}" for each in DOCUMENT["components"]["schemas"]
+    }
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from [each for name, each in value.items() if name == "$ref"]
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from references(each)
 
 
 class Resources(html.parser.HTMLParser):
@@ -68,116 +105,43 @@ def test_the_page_loads_and_runs_nothing_and_its_links_lead_somewhere() -> None:
     assert {each[1:] for each in resources.links if each.startswith("#")} <= resources.ids
     assert "http:" not in text
     assert "https:" not in text
-    assert all(each.path in text for each in openapi.ROUTES)
+    assert all(each.path in text for each in openapi.routes())
 
 
 # ── asked in all ways ────────────────────────────────────────────────────────────────────────────────
 
-SEED = random.randrange(2**32)
-WORDS = (
-    "", "0", "-1", "x" * 300, "\u2066", "a/b", "../..", "%2e%2e", "%00", "{id}", "null", "true", "1e999", "a b", "\U0001f600", "%ff%fe",
-    "' OR 1=1 --", "<script>", "${jndi:ldap://x}", "*", "30s",
-)  # fmt: skip
-BODIES = (
-    b"", b"{}", b"[]", b"null", b'{"model": 1}', b'{"model": "assistant"}', b'{"model": "\xff"}', b"[" * 5000,
-    b'{"model": "assistant", "messages": [{}]}', b'{"model": "assistant", "messages": {"a": [[[]]]}}',
-    b'{"model": "assistant", "model": "b"}', b'{"model": NaN}', b"\x00\xff", b'{"model": "' + b"x" * 70_000 + b'"}',
-)  # fmt: skip
+
+async def test_whatever_is_asked_of_our_routes_the_answer_is_one_that_is_described() -> None:
+    """The short version of benchmarks/route_fuzz.py."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+
+    outcome = await route_fuzz.fuzz(500, random.Random(seed))
+
+    asked = {path.partition(" ")[2] for path in outcome.statuses}
+    assert outcome.wrong == []
+    assert outcome.logged == []
+    assert asked == set(DOCUMENT["paths"])
+    assert {200, 400, 401, 403, 404} <= set().union(*outcome.statuses.values())
 
 
-def asked(rng: random.Random, described: openapi.Described) -> dict[str, Any]:
-    """One request for a route, more or less as it should be."""
-    word = rng.choice(WORDS)
-    path = described.path.replace("{id}", quote(word or "x", safe="/%"))
-    query = {name: rng.choice(WORDS) for name in (*described.query, "odd") if rng.random() < 0.4}
-    headers = {"x-pointsman-csrf": "1"} if rng.random() < 0.8 else {}
-    if rng.random() < 0.2:
-        headers["content-type"] = rng.choice(
-            ("application/json", "text/plain", "application/json; charset=x")
-        )
-    if rng.random() < 0.1:
-        headers["cookie"] = f"pointsman_session={rng.choice(('', 'x', 'x' * 200))}"
-    if rng.random() < 0.1:
-        headers["last-event-id"] = rng.choice(("0", "x-1", "\xff".encode("latin-1").decode("latin-1")))
-    body = rng.choice(BODIES) if rng.random() < 0.6 else b'{"model": "assistant"}'
-    if described.takes:
-        headers.setdefault("content-type", "application/json")
-    return {
-        "method": described.method,
-        "url": path,
-        "params": query or None,
-        "headers": {name: value.encode("latin-1") for name, value in headers.items()},
-        "content": body if described.method == "POST" else None,
-    }
+WRONG_ANSWERS = [
+    ("GET", "/admin/v1/status", 0, "", b"", "no answer"),
+    ("GET", "/admin/v1/status", 500, "application/json", b"{}", "a 500"),
+    ("GET", "/admin/v1/status", 418, "application/json", b"{}", "not documented"),
+    ("GET", "/admin/v1/status", 401, "text/html", b"<p>", "not documented with that status"),
+    ("GET", "/admin/v1/status", 401, "application/json", b"{}", "not as its schema says"),
+    ("GET", "/admin/v1/status", 401, "application/json", b"{", "no JSON"),
+    ("GET", "/metrics", 401, "text/plain", b"Traceback (most recent call last)", "the inside shows"),
+    ("GET", "/metrics", 401, "text/plain", b"KeyError: 'x'", "the inside shows"),
+    ("POST", "/api/v1/ai/chat", 400, "application/json", b'{"code": 1}', "not as its schema says"),
+]
 
 
-async def test_whatever_is_asked_of_our_routes_the_answer_is_one_that_is_described(
-    simulator: Simulator, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("method", "path", "status", "media", "body", "says"), WRONG_ANSWERS)
+def test_an_answer_that_is_not_described_is_found(
+    method: str, path: str, status: int, media: str, body: bytes, says: str
 ) -> None:
-    print(f"seed {SEED}")
-    rng = random.Random(SEED)
-    upstream = await simulator.add("openai")
-    statuses: dict[str, set[int]] = {}
-    settings = {"body_limit": "64KiB"}
-    async with (
-        gateway_for(upstream, surfaces=[PLAIN], settings=settings) as served,
-        httpx.AsyncClient(base_url=served.url) as client,
-    ):
-        for n in range(200):
-            described = openapi.ROUTES[n % len(openapi.ROUTES)]
-            request = asked(rng, described)
-            async with client.stream(**request) as answer:
-                text = (
-                    ""
-                    if "event-stream" in answer.headers["content-type"]
-                    else (await answer.aread()).decode()
-                )
-            check(described, answer, text, request)
-            statuses.setdefault(described.path, set()).add(answer.status_code)
+    asked = route_fuzz.Asked(method, path, b"", elsewhere=False)
 
-    assert not [each for each in caplog.records if each.exc_info], caplog.text
-    assert {200, 400} <= set().union(*statuses.values())
-    assert MODEL
-
-
-def check(described: openapi.Described, answer: httpx.Response, text: str, request: dict[str, Any]) -> None:
-    responses = DOCUMENT["paths"][described.path][described.method.lower()]["responses"]
-    # A path with a slash too many, or none, is another route, or none.
-    elsewhere = {404, 405} if "{id}" in described.path else set()
-    if answer.status_code in elsewhere:
-        return
-    assert str(answer.status_code) in responses, (request, answer.status_code, text[:300])
-    content = responses[str(answer.status_code)]["content"]
-    media = answer.headers["content-type"].partition(";")[0]
-    assert media in content, (request, media)
-    if media == "application/json" and described.path != "/openapi.json":
-        assert fits(json.loads(text), content[media]["schema"]), (request, text[:500])
-    assert "Traceback" not in text
-
-
-TYPES = {"string": str, "integer": int, "number": int | float, "boolean": bool, "null": type(None)}
-
-
-def fits(value: Any, schema: Any) -> bool:
-    """Whether `value` is as `schema` says, as far as our document goes."""
-    if "$ref" in schema:
-        return fits(value, DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
-    if "anyOf" in schema:
-        return any(fits(value, each) for each in schema["anyOf"])
-    if "enum" in schema:
-        return value in schema["enum"]
-    if schema["type"] == "array":
-        return isinstance(value, list) and all(fits(each, schema["items"]) for each in value)
-    if schema["type"] != "object":
-        return isinstance(value, TYPES[schema["type"]]) and (
-            schema["type"] == "boolean" or not isinstance(value, bool)
-        )
-    if not isinstance(value, dict) or not set(schema.get("required", ())) <= value.keys():
-        return False
-    known, further = schema.get("properties", {}), schema.get("additionalProperties")
-    return all(
-        fits(each, known[name])
-        if name in known
-        else further is not False and (not isinstance(further, dict) or fits(each, further))
-        for name, each in value.items()
-    )
+    assert says in (route_fuzz.wrong_with(asked, route_fuzz.Answer(status, media, body)) or "")

@@ -39,7 +39,7 @@ class Observer:
 
     def know(self, surfaces: Iterable[str], *, full: bool) -> None:
         """The surfaces that there are from now on, and whether answers say how they came about."""
-        self.metrics.know(surfaces)
+        self.metrics.know((*surfaces, "operator"))
         self.full = full
 
     def begin(self, request_id: str) -> Account:
@@ -59,6 +59,8 @@ class Observer:
         ended = account.ended
         if ended is not None:
             self.metrics.overhead(ended.tags.get("surface", ""), account.ours(seconds, now))
+        elif account.refused:
+            self.metrics.refused(account.surface, account.refused)
         if self._log is not None:
             said = _line(head, request_id, account, status, seconds, now)
             self._log.write("request", said, failed=status >= 500)

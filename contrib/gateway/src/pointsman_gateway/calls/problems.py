@@ -13,6 +13,7 @@ from pointsman.plugin import (
     ProblemKind,
     ProviderError,
 )
+from pointsman_gateway.access.denials import of_nobody, problem_in
 
 _KINDS: Mapping[str, tuple[ProblemKind, FaultDomain]] = {
     "invalid_request": ("invalid", "caller"),
@@ -66,13 +67,14 @@ def problem_of(error: CallError, request_id: str, *, to_operator: bool = False) 
     """
     cause = error.cause if isinstance(error, MidStreamError) else error
     kind, domain = _KINDS.get(cause.code, ("upstream", "upstream"))
-    return ProblemDetails(
+    return problem_in(
+        domain,
         kind,
-        f"{domain}: {error.message}" if to_operator else message_of(error, domain),
-        code=error.code,
-        domain=domain,
+        error.code,
+        error.message if to_operator else message_of(error),
         request_id=request_id or error.request_id,
         param=getattr(cause, "param", "") or "",
+        details=getattr(cause, "details", ()),
         retry_after=error.retry_after,
         should_retry=False if kind in _IN_VAIN else None,
         body=getattr(cause, "body", b"") or b"",
@@ -80,11 +82,11 @@ def problem_of(error: CallError, request_id: str, *, to_operator: bool = False) 
     )
 
 
-def message_of(error: CallError, domain: FaultDomain) -> str:
-    """Whose doing it is, and what happened."""
+def message_of(error: CallError) -> str:
+    """What happened, as far as callers may know."""
     if isinstance(error, MidStreamError):
-        return f"{domain}: the stream broke after {error.events} events: {_what(error.cause)}"
-    return f"{domain}: {_what(error)}"
+        return f"the stream broke after {error.events} events: {of_nobody(_what(error.cause))}"
+    return _what(error)
 
 
 def _what(error: CallError) -> str:

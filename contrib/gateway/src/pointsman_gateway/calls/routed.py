@@ -34,6 +34,7 @@ from pointsman.plugin import (
 )
 from pointsman.requests.call_options import CallOptions, split_options
 from pointsman_gateway.access.admission import Denied
+from pointsman_gateway.access.denials import problem_in
 from pointsman_gateway.calls.answers import refusal
 from pointsman_gateway.calls.call_headers import affinity_of, call_options
 from pointsman_gateway.calls.field_values import listed
@@ -257,13 +258,8 @@ def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
 
 def _not_for(caller: Caller, model: str) -> ProblemDetails:
     who = f"{caller.name!r} may" if caller.name else "who is not known may"
-    return ProblemDetails(
-        "forbidden",
-        f"policy: {who} not use the model {model[:200]!r}",
-        code="model_not_allowed",
-        domain="policy",
-        param="model",
-    )
+    message = f"{who} not use the model {model[:200]!r}"
+    return problem_in("policy", "forbidden", "model_not_allowed", message, param="model")
 
 
 def _original(asked: SurfaceRequest, understood: Understood) -> Original:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from pointsman.plugin import Caller, ProblemDetails
+from pointsman.plugin import Caller
+from pointsman_gateway.access.denials import problem_in
 
-ENDED = ProblemDetails(
-    "refused", "policy: an operator ended this request", code="ended_by_operator", domain="policy"
-)
+ENDED = problem_in("policy", "refused", "ended_by_operator", "an operator ended this request")
 """What its caller hears."""
 
 

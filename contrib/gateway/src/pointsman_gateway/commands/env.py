@@ -119,12 +119,10 @@ def _without_secrets(file: Path) -> Config | None:
 
 def _url_of(config: Config, client: str) -> str:
     """Where `client` asks the gateway of that configuration on this machine. Raises ConfigError."""
-    from pointsman.build.loading import plugins_for
     from pointsman_gateway.commands.clients import WITHOUT_KEY
-    from pointsman_gateway.mounting import installed
     from pointsman_gateway.reading import gateway_settings
 
-    settings = gateway_settings(config, installed(plugins_for(config)))
+    settings = gateway_settings(config)
     own = (settings.surfaces or {}).get("ollama")
     keyless = own.listen if own is not None and client in WITHOUT_KEY else ()
     for at in (*keyless, *settings.listen):

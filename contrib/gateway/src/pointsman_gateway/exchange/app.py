@@ -14,8 +14,6 @@ from msgspec.structs import replace
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.plugin import (
     CallError,
-    FaultDomain,
-    ProblemDetails,
     ProblemKind,
     Route,
     SocketRoute,
@@ -25,9 +23,11 @@ from pointsman.plugin import (
     WholeReply,
 )
 from pointsman_gateway.access.admission import Access, Denied, Head
+from pointsman_gateway.access.denials import problem_in
 from pointsman_gateway.access.origins import has_body, is_foreign
 from pointsman_gateway.calls.accounts import Account
 from pointsman_gateway.calls.answers import answer_fields, refusal
+from pointsman_gateway.calls.call_headers import call_options
 from pointsman_gateway.calls.observing import GONE, Observer
 from pointsman_gateway.calls.problems import problem_of
 from pointsman_gateway.exchange.bodies import (
@@ -47,6 +47,7 @@ from pointsman_gateway.exchange.head import Networks, Scope, head_of, own_id
 from pointsman_gateway.exchange.health import Health
 from pointsman_gateway.exchange.sending import WRITE_WITHIN, Send, send_stream, send_whole
 from pointsman_gateway.exchange.shortcut import SHORTCUT, Shortcut
+from pointsman_gateway.exchange.socket_calls import SocketCalls
 from pointsman_gateway.exchange.sockets import deny_socket, speak
 from pointsman_gateway.exchange.table import Found, Table
 from pointsman_gateway.exchange.tickets import SocketTickets
@@ -58,6 +59,11 @@ _NO_WEBSOCKET = WholeReply(
     426,
     b'{"error":{"message":"no WebSocket is spoken here; ask by HTTP","type":"invalid_request_error"}}',
     fields={"upgrade": "HTTP/1.1", "connection": "close"},
+)
+_ONLY_WEBSOCKET = WholeReply(
+    426,
+    b'{"error":{"message":"a WebSocket is spoken here, and nothing else","type":"invalid_request_error"}}',
+    fields={"upgrade": "websocket", "connection": "close"},
 )
 BODY_IDLE = 30.0
 """Seconds without any of a body that is still to come."""
@@ -196,6 +202,9 @@ class App:
             if aside is not None or found is None:
                 await exchange.write(aside or WholeReply(404))
                 return
+            if found.route is None and found.socket is not None:
+                await exchange.write(_ONLY_WEBSOCKET)
+                return
         surface, exchange.account.surface = found.mounted.surface, found.mounted.name
         try:
             route = self._route(head, found)
@@ -221,21 +230,23 @@ class App:
         if is_preflight(head.method, head.headers):
             return preflight(head.headers, exchange.serving.origins)
         if head.headers.get("upgrade", "").lower() == "websocket":
-            return _NO_WEBSOCKET  # one that is spoken here never comes this way
+            # One that is spoken here comes this way only where it is not asked for as it has to be.
+            spoken = exchange.serving.table.find("GET", head.path)
+            return _NO_WEBSOCKET if spoken is None or spoken.socket is None else _ONLY_WEBSOCKET
         health = exchange.serving.health
         return None if health is None else health.reply(head.method, head.path)
 
     def _route(self, head: Head, found: Found) -> Route:
         """The route that is asked for. Raises Denied."""
         if self.draining:
-            raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
+            raise _shutting_down()
         if isinstance(found.route, Route):
             return found.route
         if found.allowed:
-            message = f"caller: {head.method} is not for this path; it takes {', '.join(found.allowed)}"
-            problem = ProblemDetails("method", message, code="method_not_allowed", domain="caller")
-            raise Denied(problem, {"allow": ", ".join(found.allowed)})
-        raise _denied("no_route", f"caller: there is no {head.path[:200]!r} here", "no_route")
+            allowed = ", ".join(found.allowed)
+            message = f"{head.method} is not for this path; it takes {allowed}"
+            raise Denied(problem_in("caller", "method", "method_not_allowed", message), {"allow": allowed})
+        raise _denied("no_route", "no_route", f"there is no {head.path[:200]!r} here")
 
     async def _asked(self, exchange: Exchange, found: Found, route: Route) -> SurfaceRequest:
         """The request, once it is complete. Raises Denied, BodyGone."""
@@ -271,10 +282,10 @@ class App:
                 raise BodyTooLarge
             return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE, alarms=self._alarms)
         except BodyTooLarge:
-            message = f"caller: the body is larger than {limit} bytes"
-            raise _denied("too_large", message, "body_too_large") from None
+            message = f"the body is larger than {limit} bytes"
+            raise _denied("too_large", "body_too_large", message) from None
         except BodySilent:
-            raise _denied("timeout", "caller: the body did not come in time", "body_timeout") from None
+            raise _denied("timeout", "body_timeout", "the body did not come in time") from None
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────────
 
@@ -317,8 +328,8 @@ class App:
             problem = problem_of(error, asked.request_id, to_operator=route.operator)
         except Exception:
             log.exception("request %s failed in its surface", asked.request_id)
-            message = "gateway: this is a mistake of ours; the log has it by the id of the request"
-            problem = ProblemDetails("internal", message, code="internal", domain="gateway")
+            message = "this is a mistake of ours; the log has it by the id of the request"
+            problem = problem_in("gateway", "internal", "internal", message)
         account.refused = problem.code
         return refusal(surface, problem, asked.request_id, fields)
 
@@ -333,44 +344,61 @@ class App:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = self._exchange(scope, receive, send)
-        head, id, serving = exchange.head, exchange.id, exchange.serving
-        found = serving.table.find("GET", head.path)
+        found = exchange.serving.table.find("GET", exchange.head.path)
         await receive()  # that it is to be opened
         if found is None or found.socket is None:
             await send({"type": "websocket.close"})
             return
+        opened = await self._opened(exchange, found, found.socket)
+        if opened is not None:
+            asked, calls = opened
+            ending = self._ended_by_drain
+            await speak(asked, found.socket, receive, send, begin=calls.begin, ending=ending)
+
+    async def _opened(
+        self, exchange: Exchange, found: Found, socket: SocketRoute
+    ) -> tuple[SurfaceRequest, SocketCalls] | None:
+        """What a WebSocket is opened with, and its calls; None for one that was refused."""
+        head, id, serving = exchange.head, exchange.id, exchange.serving
+        account = exchange.account = self._observer.begin(id)
+        account.surface = found.mounted.name
         query = dict(parse_qsl(head.query, keep_blank_values=True))
+        exchange.status = 101
         try:
             head = self._with_credential(head, query.pop("ticket", ""), serving)
-            caller = await serving.access.admit(head, _as_route("GET", found.socket))
-        except Denied as denied:
-            await deny_socket(send, refusal(found.mounted.surface, denied.problem, id, denied.fields))
-            return
+            caller = await serving.access.admit(head, _as_route("GET", socket))
+            account.caller = caller.name
+            said = {**exchange.head.headers, **head.headers}
+            call_options(said)  # which hold for each call: one that nobody knows is told now
+        except (Denied, CallError) as error:
+            await self._refuse_socket(exchange, found, error)
+            return None
+        finally:
+            self._observer.over(exchange.head, id, account, exchange.status)
         asked = SurfaceRequest(
             "GET", found.path, found.params, query, head.headers, b"", caller, id, head.secure
         )
+        route = _as_route("POST", socket)
+        return asked, SocketCalls(self._observer, serving.access, route, head, id, account, self._request_id)
 
-        async def admit() -> ProblemDetails | None:
-            try:
-                await serving.access.admit(head, _as_route("POST", socket))
-            except Denied as denied:
-                return denied.problem
-            return None
-
-        socket = found.socket
-        await speak(asked, socket, receive, send, admit=admit, ending=self._ended_by_drain)
+    async def _refuse_socket(self, exchange: Exchange, found: Found, error: Denied | CallError) -> None:
+        denied = error if isinstance(error, Denied) else Denied(problem_of(error, exchange.id))
+        account = exchange.account
+        account.refused, account.caller = denied.problem.code, account.caller or denied.caller
+        reply = refusal(found.mounted.surface, denied.problem, exchange.id, denied.fields)
+        await deny_socket(exchange.send, reply, exchange.fields(reply))
 
     def _with_credential(self, head: Head, ticket: str, serving: Serving) -> Head:
         """`head` with the credential that a ticket stands for, if there is one. Raises Denied."""
         if self.draining:
-            raise _denied("overloaded", "gateway: it is shutting down", "shutting_down", retry_after=1.0)
+            raise _shutting_down()
         if not ticket:
             return head
         if is_foreign(head.headers, secure=head.secure, origins=serving.origins):
-            raise _denied("forbidden", "caller: a page of this origin may not", "origin_not_allowed")
+            raise _denied("forbidden", "origin_not_allowed", "a page of this origin may not")
         redeemed = None if serving.tickets is None else serving.tickets.redeem(ticket)
         if redeemed is None:
-            raise _denied("authentication", "caller: the ticket is not good (any more)", "invalid_ticket")
+            raise _denied("authentication", "invalid_ticket", "the ticket is not good (any more)")
         return replace(head, headers=redeemed)
 
 
@@ -382,13 +410,17 @@ def _object_in(body: bytes) -> tuple[dict[str, Any], dict[str, Raw]]:
     try:
         return read_object(body)
     except BodyWrong as wrong:
-        raise _denied("invalid", f"caller: the body {wrong}", "invalid_request") from None
+        raise _denied("invalid", "invalid_request", f"the body {wrong}") from None
 
 
 async def _nothing(_asked: SurfaceRequest) -> WholeReply:
     return WholeReply(404)
 
 
-def _denied(kind: ProblemKind, message: str, code: str, *, retry_after: float | None = None) -> Denied:
-    domain: FaultDomain = "gateway" if message.startswith("gateway") else "caller"
-    return Denied(ProblemDetails(kind, message, code=code, domain=domain, retry_after=retry_after))
+def _denied(kind: ProblemKind, code: str, message: str) -> Denied:
+    return Denied(problem_in("caller", kind, code, message))
+
+
+def _shutting_down() -> Denied:
+    message = "it is shutting down"
+    return Denied(problem_in("gateway", "overloaded", "shutting_down", message, retry_after=1.0))

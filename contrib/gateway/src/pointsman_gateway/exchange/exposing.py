@@ -9,7 +9,7 @@ from pointsman_gateway.access.admission import Access, Denied, Head
 from pointsman_gateway.calls.observing import Observer
 
 PATH = "/metrics"
-_STATUS = {"authentication": 401, "forbidden": 403, "rate_limit": 429}
+_STATUS = {"authentication": 401, "forbidden": 403, "rate_limit": 429, "overloaded": 503}
 _NOT_YOURS = WholeReply(403, b"metrics are for operators, and for who is on this machine\n", "text/plain")
 _NO_METHOD = WholeReply(405, b"ask with GET or HEAD\n", "text/plain", {"allow": "GET, HEAD"})
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from pointsman.plugin import ProblemDetails, SocketRoute, SurfaceRequest, WholeReply
+from pointsman.plugin import SocketCall, SocketRoute, SurfaceRequest, WholeReply
 from pointsman_gateway.exchange.bodies import Receive
-from pointsman_gateway.exchange.sending import WRITE_WITHIN, Send
+from pointsman_gateway.exchange.sending import WRITE_WITHIN, Fields, Send
 
 log = logging.getLogger("pointsman.gateway")
 
@@ -20,15 +21,15 @@ GOING_AWAY = 1001
 MISTAKE = 1011
 
 
-Admit = Callable[[], Awaitable[ProblemDetails | None]]
+Begin = Callable[[], AbstractAsyncContextManager[SocketCall]]
 
 
 class OpenSocket:
-    """One WebSocket that was accepted."""
+    """One WebSocket that was accepted; `begin` begins a call."""
 
-    def __init__(self, send: Send, admit: Admit) -> None:
+    def __init__(self, send: Send, begin: Begin) -> None:
         self._send = send
-        self._admit = admit
+        self._begin = begin
         self._messages: asyncio.Queue[str | None] = asyncio.Queue(_AHEAD)
         self._over = False
 
@@ -45,9 +46,9 @@ class OpenSocket:
                 except OSError:  # the caller has gone; `pump` hears of it, too
                     self._over = True
 
-    async def admit(self) -> ProblemDetails | None:
-        """As `Socket.admit`."""
-        return await self._admit()
+    def call(self) -> AbstractAsyncContextManager[SocketCall]:
+        """As `Socket.call`."""
+        return self._begin()
 
     async def pump(self, receive: Receive) -> None:
         """Read until the caller goes away."""
@@ -59,11 +60,10 @@ class OpenSocket:
         self._over = True
 
 
-async def deny_socket(send: Send, reply: WholeReply) -> None:
-    """Answer the upgrade with `reply` in place of a WebSocket."""
-    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.fields.items()]
-    fields.append((b"content-type", reply.content_type.encode("latin-1")))
-    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": fields})
+async def deny_socket(send: Send, reply: WholeReply, fields: Fields) -> None:
+    """Answer the upgrade with `reply` in place of a WebSocket, with `fields` in its head."""
+    head = [*fields, (b"content-type", reply.content_type.encode("latin-1"))]
+    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": head})
     await send({"type": "websocket.http.response.body", "body": reply.body})
 
 
@@ -73,17 +73,17 @@ async def speak(
     receive: Receive,
     send: Send,
     *,
-    admit: Admit,
+    begin: Begin,
     ending: Callable[[Callable[[], Any]], Callable[[], None]],
 ) -> None:
     """Accept, and let the surface speak until it has ended, the caller has gone, or we end.
 
     Args:
-        admit: counts one more request of the caller's, or says why it may not ask.
+        begin: begins one more call of the caller's.
         ending: is told what ends it when the gateway does; returns what takes that back.
     """
     await send({"type": "websocket.accept"})
-    socket = OpenSocket(send, admit)
+    socket = OpenSocket(send, begin)
     reading = asyncio.create_task(socket.pump(receive))
     speaking = asyncio.create_task(_handled(route, asked, socket))
     ended = asyncio.Event()

@@ -20,6 +20,10 @@ class Address(Struct, frozen=True):
     port: int = 0
     path: Path | None = None
 
+    def beside(self, directory: Path) -> Address:
+        """It, where a path is relative to `directory`."""
+        return self if self.path is None else Address(path=directory / self.path)
+
     def __str__(self) -> str:
         if self.path is not None:
             return f"unix:{self.path}"

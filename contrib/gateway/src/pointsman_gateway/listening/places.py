@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pointsman.plugin import ConfigError
 from pointsman_gateway.listening.addresses import Address
-from pointsman_gateway.listening.server import Listening
+from pointsman_gateway.listening.server import Bound, Listening
 
 
 class Place(Struct, frozen=True):
@@ -34,9 +34,28 @@ class Listeners:
         """Where each listens, with the port that it got."""
         return {place: each.address for place, each in self._open.items()}
 
+    def bind(self, wanted: Sequence[Place]) -> Mapping[Place, Bound]:
+        """Sockets at those of `wanted` where none is open yet, for `open`.
+
+        Raises: ConfigError when one cannot be had; then none is held.
+        """
+        bound: dict[Place, Bound] = {}
+        for place in wanted:
+            if place in self._open:
+                continue
+            try:
+                bound[place] = Bound(place.at)
+            except OSError as error:
+                release(bound)
+                raise ConfigError(
+                    f"gateway: cannot listen at {place.at}: {error.strerror or error}"
+                ) from error
+        return bound
+
     async def open(
         self,
         wanted: Sequence[Place],
+        bound: Mapping[Place, Bound],
         app: Callable[[Place], Any],
         *,
         drain: float,
@@ -46,23 +65,15 @@ class Listeners:
         """Listen at `wanted` and nowhere else; what is open there already stays as it is.
 
         Args:
+            bound: what `bind` gave for them.
             app: what answers at a place.
             tls: of those that are for all surfaces.
             largest: bytes of a message of a WebSocket.
-
-        Raises: ConfigError when one cannot be had; then nothing changes.
         """
         opened: dict[Place, Listening] = {}
-        for place in wanted:
-            if place in self._open:
-                continue
+        for place, socket in bound.items():
             own = None if place.scope or place.health else tls
-            try:
-                opened[place] = Listening(app(place), place.at, drain=drain, tls=own, largest=largest)
-            except OSError as error:
-                for each in opened.values():
-                    each.close()
-                raise ConfigError(f"gateway: cannot listen at {place.at}: {error.strerror}") from error
+            opened[place] = Listening(app(place), socket, drain=drain, tls=own, largest=largest)
         for each in opened.values():
             await each.start()
         left = [self._open[place] for place in self._open if place not in wanted]
@@ -93,3 +104,9 @@ class Listeners:
         """Wait for no connection any more."""
         for each in self._open.values():
             each.hurry()
+
+
+def release(bound: Mapping[Place, Bound]) -> None:
+    """Give back the sockets that are not to be used after all."""
+    for each in bound.values():
+        each.close()

@@ -74,14 +74,28 @@ def _limited_socket(*arguments: Any, **named: Any) -> asyncio.Protocol:
     return LimitedSocket(*arguments, **named)
 
 
+class Bound:
+    """A socket that is open at an address and that nothing is taken from yet. Raises OSError."""
+
+    def __init__(self, at: Address) -> None:
+        self.at = at
+        self.socket = opened(at)
+
+    def close(self) -> None:
+        """Give it back."""
+        self.socket.close()
+        if self.at.path is not None:
+            self.at.path.unlink(missing_ok=True)
+
+
 class Listening:
     """An application behind one open socket; messages of WebSockets have `largest` bytes at most."""
 
     def __init__(
-        self, app: Any, at: Address, *, drain: float, tls: ssl.SSLContext | None = None, largest: int
+        self, app: Any, bound: Bound, *, drain: float, tls: ssl.SSLContext | None = None, largest: int
     ) -> None:
-        self._socket = opened(at)
-        self._at, self._path = at, at.path
+        self._socket = bound.socket
+        self._at, self._path = bound.at, bound.at.path
         config = uvicorn.Config(
             app,
             http=LimitedProtocol,
@@ -119,11 +133,6 @@ class Listening:
             if self._task.done():
                 await self._task
                 return
-
-    def close(self) -> None:
-        """Give back the socket, which nothing was taken from yet."""
-        self._socket.close()
-        self._unlink()
 
     def stop(self) -> None:
         """Take no further connections; idle ones are closed, the others when they have their answer."""

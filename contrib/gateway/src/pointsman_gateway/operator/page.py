@@ -64,7 +64,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
     if "description" in operation:
         yield f"<p>{escape(operation['description'])}</p>"
     if "requestBody" in operation:
-        yield f"<p>Takes {_shown(_schema_in(operation['requestBody']))}</p>"
+        yield f"<p>Takes {_shown_content(operation['requestBody']['content'])}</p>"
     yield from _table(
         ("parameter", "where", "what"),
         [
@@ -75,15 +75,19 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
     yield from _table(
         ("status", "what", "shape"),
         [
-            (status, escape(answer["description"]), _shown(_schema_in(answer)))
+            (status, escape(answer["description"]), _shown_content(answer.get("content", {})))
             for status, answer in operation["responses"].items()
         ],
     )
     yield "</details>"
 
 
-def _schema_in(said: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next(iter(said["content"].values()))["schema"]  # type: ignore[no-any-return]  # it is JSON
+def _shown_content(content: Mapping[str, Any]) -> str:
+    """What it is in JSON, and else its media type."""
+    return " or ".join(
+        _shown(each["schema"]) if media == "application/json" else f"<code>{escape(media)}</code>"
+        for media, each in content.items()
+    )
 
 
 def _members(schema: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -102,6 +106,8 @@ def _shown(schema: Mapping[str, Any]) -> str:
         return " or ".join(map(_shown, schema["anyOf"]))
     if "enum" in schema:
         return " or ".join(f"<code>{escape(each)}</code>" for each in schema["enum"])
+    if "const" in schema:
+        return f"<code>{escape(str(schema['const']))}</code>"
     if schema.get("type") == "array":
         return f"list of {_shown(schema['items'])}"
     return escape(str(schema.get("type", "anything")))

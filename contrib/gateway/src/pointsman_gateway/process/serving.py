@@ -9,10 +9,8 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pointsman.build.loading import plugins_for
 from pointsman.plugin import ConfigError
 from pointsman_gateway.gateway import Gateway
-from pointsman_gateway.mounting import installed
 from pointsman_gateway.process.notify import notify, reloading
 from pointsman_gateway.reading import gateway_settings
 from pointsman_gateway.settings import GatewaySettings
@@ -90,7 +88,7 @@ class Process:
             return await self._drained()
 
     def _settings(self, config: Config) -> GatewaySettings:
-        return self._override(gateway_settings(config, installed(plugins_for(config))))
+        return self._override(gateway_settings(config))
 
     async def _drained(self) -> bool:
         stopping = asyncio.create_task(self._gateway.stop())

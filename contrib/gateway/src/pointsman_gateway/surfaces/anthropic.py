@@ -17,6 +17,7 @@ from pointsman.plugin import (
     SurfaceRequest,
     WholeReply,
 )
+from pointsman_gateway.calls.call_headers import call_options
 from pointsman_gateway.calls.efforts import as_it_can_think
 from pointsman_gateway.calls.public_names import named
 from pointsman_gateway.calls.token_counts import count_tokens
@@ -53,6 +54,7 @@ class AnthropicSurface:
         understood = anthropic.read_count(asked.body, request_id=asked.request_id, wall=self._wall())
         request, router = understood.request, self._context.router
         assert isinstance(request, ChatRequest)
+        call_options(asked.headers)  # of which an unknown one is refused, as on each call
         named(self._catalogue, request.model, asked.caller)
         said = {name: value for name, value in asked.headers.items() if name.startswith("anthropic-")}
         original = Original(understood.wire, asked.body, request, said, opaque=understood.opaque)

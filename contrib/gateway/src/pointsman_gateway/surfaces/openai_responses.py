@@ -12,7 +12,6 @@ from msgspec import Struct
 from pointsman._internal.settings import Section, setting
 from pointsman.plugin import (
     Duration,
-    ProblemDetails,
     Route,
     StreamReply,
     SurfaceContext,
@@ -20,6 +19,7 @@ from pointsman.plugin import (
     WholeReply,
     replace,
 )
+from pointsman_gateway.access.denials import problem_in
 from pointsman_gateway.surfaces.response_store import KeptAnswer, ResponseStore
 from pointsman_wires import openai_errors, openai_responses
 from pointsman_wires.bodies import invalid
@@ -33,7 +33,7 @@ class ResponsesSettings(Section):
     """Where answers of the Responses API are kept.
 
     Attributes:
-        path: a SQLite file, made when it is first needed.
+        path: a SQLite file, relative to the configuration; made when it is first needed.
         max_age: seconds after which an answer is forgotten.
         max_size: megabytes that all of them may have together; the oldest go first.
     """
@@ -70,7 +70,7 @@ class Responses:
         self._store: ResponseStore | None = None
         if settings is not None:
             self._store = ResponseStore(
-                settings.path,
+                context.directory / settings.path,
                 max_age=settings.max_age,
                 max_bytes=settings.max_size * 10**6,
                 wall=self._wall,
@@ -152,11 +152,13 @@ class Responses:
         return replace(asked, body=body, document=None, headers=headers), id
 
     def _unknown(self, asked: SurfaceRequest) -> WholeReply:
-        message = f"caller: there is no response {asked.params['id'][:100]!r}"
+        message = f"there is no response {asked.params['id'][:100]!r}"
         if self._store is None:
             message += "; none are kept here"
-        problem = ProblemDetails("no_route", message, "unknown_response", "caller", asked.request_id)
-        return openai_errors.problem(problem)
+        id = asked.request_id
+        return openai_errors.problem(
+            problem_in("caller", "no_route", "unknown_response", message, request_id=id)
+        )
 
 
 class _Keeper:

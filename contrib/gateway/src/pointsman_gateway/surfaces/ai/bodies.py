@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
 
     from pointsman_gateway.surfaces.ai.body_models import ChatBody, GenerateBody
 
+_PLACE = re.compile(r"[a-z_]+(?:\[\d+\]|\.[a-z_]+)+")
+"""Such as `messages[0].content`; a word alone may be any."""
+
 B = TypeVar("B", bound="BaseModel")
 
 
-class BodyRefused(Exception):
+class BodyRefused(InvalidRequest):
     """A body that is not what was asked for; `details` say of each field why."""
 
     def __init__(self, details: Sequence[Detail]) -> None:
-        super().__init__(f"{len(details)} fields are wrong")
+        fields = ", ".join(each["field"] for each in details if each["field"])
+        super().__init__(f"the body is wrong: {fields}" if fields else details[0]["message"])
         self.details = details
 
 
@@ -50,12 +55,10 @@ def _read(kind: type[B], value: object) -> B:
 
 def field_of(error: InvalidRequest) -> Detail:
     """What is wrong, of the field that the message begins with where it names one."""
-    message = error.message
-    first = message.split(maxsplit=1)[0].strip("'\":,") if message else ""
-    return {
-        "field": first if first.replace("[", "").replace("]", "").isidentifier() else "",
-        "message": message,
-    }
+    from pointsman_gateway.surfaces.ai.body_models import OPTIONS
+
+    first = error.message.split(maxsplit=1)[0].strip("'\":,")
+    return {"field": first if first in OPTIONS or _PLACE.fullmatch(first) else "", "message": error.message}
 
 
 def _path(steps: Sequence[str | int]) -> str:

@@ -23,7 +23,7 @@ _NAMES = {
     "toolChoice": "tool_choice",
 }
 """How options are called here, and by the router."""
-_OPTIONS = frozenset((*_NAMES.values(), "seed", "stop", "temperature", "max_tokens", "user", "logprobs"))
+OPTIONS = frozenset((*_NAMES.values(), "seed", "stop", "temperature", "max_tokens", "user", "logprobs"))
 
 
 class _Body(BaseModel):
@@ -54,7 +54,7 @@ class _Body(BaseModel):
         extra: dict[str, Any] = {}
         for name, value in self.options.items():
             meant = _NAMES.get(name, name)
-            if meant in _OPTIONS:
+            if meant in OPTIONS:
                 said[meant] = value
             else:
                 extra[name] = value

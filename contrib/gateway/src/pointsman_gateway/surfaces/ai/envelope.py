@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -33,28 +33,27 @@ def answered(data: Mapping[str, Any], request_id: str) -> WholeReply:
     return WholeReply(200, jsonio.dumps({"code": 0, "message": "ok", "data": data, "requestId": request_id}))
 
 
-def refused(
-    status: int, code: str, message: str, request_id: str, details: Sequence[Detail] = ()
-) -> WholeReply:
-    """An error, with what is wrong with each field."""
-    said: dict[str, Any] = {"code": code, "message": well_formed(message), "requestId": request_id}
-    if details:
-        said["details"] = [{name: well_formed(text) for name, text in each.items()} for each in details]
-    return WholeReply(status, jsonio.dumps(said))
+def of_problem(problem: ProblemDetails, status: int = 0) -> WholeReply:
+    """`problem`, with the time after which it may be different where that is known.
+
+    `status`: in place of that of its kind.
+    """
+    said = {**error_of(problem), "requestId": problem.request_id}
+    return WholeReply(status or status_of(problem), jsonio.dumps(said))
 
 
-def of_problem(problem: ProblemDetails) -> WholeReply:
-    """`problem`, with the time after which it may be different where that is known."""
-    said = error_of(problem)
-    return WholeReply(_STATUS.get(problem.kind, 400), jsonio.dumps({**said, "requestId": problem.request_id}))
+def status_of(problem: ProblemDetails) -> int:
+    """The HTTP status of such an answer."""
+    return _STATUS.get(problem.kind, 400)
 
 
 def error_of(problem: ProblemDetails) -> dict[str, Any]:
     """What an error says in whichever place: `code`, `message`, `details`, `retryAfter`."""
     message = well_formed(problem.message)
     said: dict[str, Any] = {"code": problem.code, "message": message}
-    if problem.param:
-        said["details"] = [{"field": well_formed(problem.param), "message": message}]
+    details = problem.details or ([{"field": problem.param, "message": message}] if problem.param else ())
+    if details:
+        said["details"] = [{name: well_formed(text) for name, text in each.items()} for each in details]
     if problem.retry_after is not None:
         said["retryAfter"] = ceil(problem.retry_after)
     return said

@@ -6,14 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from pointsman.plugin import ProblemDetails, Socket, StreamReply, WholeReply, jsonio
-from pointsman_gateway.surfaces.ai.envelope import error_of
+from pointsman.plugin import (
+    CallError,
+    ProblemDetails,
+    Socket,
+    SocketCall,
+    StreamReply,
+    WholeReply,
+    jsonio,
+)
+from pointsman_gateway.access.denials import problem_in
+from pointsman_gateway.calls.problems import problem_of
+from pointsman_gateway.surfaces.ai.envelope import error_of, status_of
 
 AT_A_TIME = 32
 """Calls of one connection."""
 _LONGEST_ID = 128
-Ask = Callable[[str, str, Mapping[str, Any], int], Awaitable[WholeReply | StreamReply]]
-"""Asks a model: the caller's id, `generate` or `chat`, the body, which call of the connection it is."""
+Ask = Callable[[str, str, Mapping[str, Any], str], Awaitable[WholeReply | StreamReply]]
+"""Asks a model: the caller's id, `generate` or `chat`, the body, the id of the request. Raises CallError."""
 
 
 class Conversation:
@@ -24,7 +34,6 @@ class Conversation:
         self._ask = ask
         self._running: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
-        self._count = 0
 
     async def run(self) -> None:
         """Answer until the caller has gone, or does not read what it asked for."""
@@ -60,8 +69,7 @@ class Conversation:
             self._begin(id, kind, said, calls)
 
     def _begin(self, id: str, kind: str, body: Mapping[str, Any], calls: asyncio.TaskGroup) -> None:
-        self._count += 1
-        task = self._running[id] = calls.create_task(self._answer(id, kind, body, self._count))
+        task = self._running[id] = calls.create_task(self._answer(id, kind, body))
         task.add_done_callback(lambda _task: self._over(id))
 
     def _over(self, id: str) -> None:
@@ -73,23 +81,38 @@ class Conversation:
             self._cancelled.add(id)
             self._running[id].cancel()
 
-    async def _answer(self, id: str, kind: str, body: Mapping[str, Any], number: int) -> None:
+    async def _answer(self, id: str, kind: str, body: Mapping[str, Any]) -> None:
         try:
-            problem = await self._socket.admit()
-            if problem is not None:
-                await self._say(id, "error", error_of(problem))
-                return
-            reply = await self._ask(id, kind, body, number)
-            if isinstance(reply, StreamReply):
-                await self._stream(reply)
-            elif reply.status == 200:
-                await self._socket.send(reply.body.decode().strip())
-            else:
-                await self._say(id, "error", _without(jsonio.loads(reply.body), "requestId"))
+            async with self._socket.call() as call:
+                if call.problem is not None:
+                    await self._refuse(id, call, call.problem)
+                    return
+                try:
+                    reply = await self._ask(id, kind, body, call.request_id)
+                except CallError as error:
+                    await self._refuse(id, call, problem_of(error, call.request_id))
+                else:
+                    await self._answered(id, call, reply)
         except asyncio.CancelledError:
             if id in self._cancelled:  # else the connection is over, too
                 await self._say(id, "done", {"finishReason": "cancelled"})
             raise
+
+    async def _answered(self, id: str, call: SocketCall, reply: WholeReply | StreamReply) -> None:
+        if isinstance(reply, StreamReply):
+            await self._stream(reply)
+            call.ended(200)
+        elif reply.status == 200:
+            await self._socket.send(reply.body.decode().strip())
+            call.ended(200)
+        else:
+            said = jsonio.loads(reply.body)
+            await self._say(id, "error", said)
+            call.ended(reply.status, said["code"])
+
+    async def _refuse(self, id: str, call: SocketCall, problem: ProblemDetails) -> None:
+        await self._say(id, "error", {**error_of(problem), "requestId": call.request_id})
+        call.ended(status_of(problem), problem.code)
 
     async def _stream(self, reply: StreamReply) -> None:
         try:
@@ -101,7 +124,7 @@ class Conversation:
             await reply.pieces.aclose()  # type: ignore[attr-defined]  # those of `Calls` have it
 
     async def _fail(self, id: str | None, code: str, message: str) -> None:
-        problem = ProblemDetails("invalid", message, code, "caller")
+        problem = problem_in("caller", "invalid", code, message)
         await self._say(id, "error", error_of(problem))
 
     async def _say(self, id: str | None, type: str, rest: Mapping[str, Any]) -> None:
@@ -110,7 +133,3 @@ class Conversation:
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID
-
-
-def _without(said: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in said.items() if key != name}

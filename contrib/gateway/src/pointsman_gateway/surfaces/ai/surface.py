@@ -21,13 +21,14 @@ from pointsman.plugin import (
     WholeReply,
     jsonio,
 )
+from pointsman_gateway.access.denials import problem_in
 from pointsman_gateway.surfaces.ai.bodies import (
     BodyRefused,
     field_of,
     read_chat,
     read_generate,
 )
-from pointsman_gateway.surfaces.ai.envelope import answered, of_problem, refused
+from pointsman_gateway.surfaces.ai.envelope import answered, of_problem
 from pointsman_gateway.surfaces.ai.socket import Conversation
 from pointsman_gateway.surfaces.ai.writing import PlainWriter, SocketWriter
 
@@ -82,13 +83,10 @@ class AiSurface:
         return await self._over_http(asked, "chat")
 
     async def _over_http(self, asked: SurfaceRequest, kind: str) -> WholeReply | StreamReply:
-        try:
-            body = _READ[kind](jsonio.loads(asked.body))
-            model = self._model(body)
-            writer = PlainWriter(model, asked.request_id, chat=kind == "chat", session=body.conversation)
-            return await self._answered(asked, body, model, writer, stream=body.stream)
-        except BodyRefused as error:
-            return _invalid(asked, error.details)
+        body = _READ[kind](jsonio.loads(asked.body))
+        model = self._model(body)
+        writer = PlainWriter(model, asked.request_id, chat=kind == "chat", session=body.conversation)
+        return await self._answered(asked, body, model, writer, stream=body.stream)
 
     async def _answered(
         self,
@@ -124,17 +122,17 @@ class AiSurface:
         return answered({"ticket": ticket, "expiresIn": int(seconds)}, asked.request_id)
 
     async def _socket(self, asked: SurfaceRequest, socket: Socket) -> None:
-        async def ask(id: str, kind: str, said: Mapping[str, Any], number: int) -> WholeReply | StreamReply:
-            one = replace(asked, method="POST", request_id=f"{asked.request_id}-{number}")
-            try:
-                body = _READ[kind](said)
-                model = self._model(body)
-                chat, session = kind == "chat", body.conversation
-                writer = SocketWriter(id, model, one.request_id, chat=chat, session=session)
-                stream = said.get("stream", True) is not False
-                return await self._answered(one, body, model, writer, stream=stream)
-            except BodyRefused as error:
-                return _invalid(one, error.details)
+        async def ask(
+            id: str, kind: str, said: Mapping[str, Any], request_id: str
+        ) -> WholeReply | StreamReply:
+            body = _READ[kind](said)
+            model = self._model(body)
+            chat, session = kind == "chat", body.conversation
+            writer = SocketWriter(id, model, request_id, chat=chat, session=session)
+            one = replace(asked, method="POST", request_id=request_id)
+            return await self._answered(
+                one, body, model, writer, stream=said.get("stream", True) is not False
+            )
 
         await Conversation(socket, ask).run()
 
@@ -171,16 +169,11 @@ def health_of(models: Mapping[str, Any]) -> dict[str, Any]:
     return {"status": status, "models": {name: f"{ready}/{total}" for name, (ready, total) in counts.items()}}
 
 
-def _invalid(asked: SurfaceRequest, details: Sequence[Mapping[str, str]]) -> WholeReply:
-    fields = ", ".join(each["field"] for each in details if each["field"])
-    message = f"caller: the body is wrong: {fields}" if fields else f"caller: {details[0]['message']}"
-    return refused(400, "invalid_request", message, asked.request_id, details)
-
-
 def _elsewhere(package: str) -> Any:
     async def handler(asked: SurfaceRequest) -> WholeReply:
-        message = f"gateway: this needs a package that is not installed here: pip install {package}"
-        return refused(501, "not_installed", message, asked.request_id)
+        message = f"this needs a package that is not installed here: pip install {package}"
+        id = asked.request_id
+        return of_problem(problem_in("gateway", "unsupported", "not_installed", message, request_id=id), 501)
 
     return handler
 

@@ -97,7 +97,7 @@ class SocketWriter(PlainWriter):
 
     def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
         """`done`, with everything."""
-        return _line({"id": self._id, "type": "done", **self.data(answer)})
+        return self._done(self.data(answer))
 
     def events(self, events: Sequence[StreamEvent]) -> bytes:
         """A `delta` for each piece, and `done`."""
@@ -108,11 +108,15 @@ class SocketWriter(PlainWriter):
         rest = {name: value for name, value in piece.items() if name != "isFinal"}
         if kind == "done":
             del rest["delta"]
+            return self._done(rest)
         return _line({"id": self._id, "type": kind, **rest})
+
+    def _done(self, data: Mapping[str, Any]) -> bytes:
+        return _line({"id": self._id, "type": "done", **data, "requestId": self._request_id})
 
     def failure(self, problem: ProblemDetails) -> bytes:
         """`error`."""
-        return _line({"id": self._id, "type": "error", **error_of(problem)})
+        return _line({"id": self._id, "type": "error", **error_of(problem), "requestId": self._request_id})
 
     def heartbeat(self) -> bytes:
         """None: WebSockets have their own."""

@@ -1,0 +1,170 @@
+"""The operators' API, as the document has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pointsman_gateway.operator.describing import (
+    ANY,
+    COUNT,
+    FLAG,
+    NUMBER,
+    TEXT,
+    Described,
+    Family,
+    Schema,
+    array,
+    maybe,
+    obj,
+    ref,
+)
+from pointsman_gateway.operator.journal import kinds
+
+OPERATOR_SCHEMAS: Mapping[str, Schema] = {
+    "Error": obj(
+        error={
+            "type": "object",
+            "properties": {
+                "code": TEXT,
+                "message": TEXT,
+                "domain": {"enum": ["gateway", "policy", "upstream", "caller"]},
+                "param": maybe(TEXT),
+                "request_id": TEXT,
+                "problems": array(ANY),
+            },
+            "required": ["code", "message", "domain", "request_id"],
+        }
+    ),
+    "Deployment": {
+        **obj(id=TEXT, provider=TEXT, model=TEXT, state=TEXT, in_flight=COUNT, weight=COUNT),
+        "description": "the live state of one deployment: breaker, limits, outcomes, times and more",
+        "additionalProperties": True,
+    },
+    "DeploymentState": obj(id=TEXT, state=TEXT, in_flight=COUNT),
+    "Drained": obj(id=TEXT, state=TEXT, in_flight=COUNT, drained=FLAG),
+    "Running": obj(id=TEXT, model=TEXT, caller=TEXT, seconds=NUMBER),
+    "Status": {
+        **obj(
+            version=TEXT,
+            config=maybe(TEXT),
+            running=array(ref("Running")),
+            models=ANY,
+            selectors=ANY,
+            in_flight=COUNT,
+        ),
+        "description": "the state of the router: its models with their deployments, and what runs",
+    },
+    "Config": {
+        **obj(file=maybe(TEXT), values=ANY, origins={"type": "object", "additionalProperties": TEXT}),
+        "description": "what holds, secrets masked; `origins` has the places of what was said in the file",
+    },
+    "Explanation": {
+        **obj(model=TEXT, pick=maybe(TEXT), chain=array(ANY)),
+        "description": "where a request would go now, and why not elsewhere; nobody is called",
+        "additionalProperties": True,
+    },
+    "Attempt": obj(
+        deployment=TEXT, model=TEXT, outcome=TEXT, error=TEXT, detail=TEXT, status=maybe(COUNT),
+        seconds=NUMBER, first_token=maybe(NUMBER), hedge=FLAG,
+    ),
+    "Request": obj(
+        id=TEXT, at={"type": "string", "format": "date-time"}, operation=TEXT, caller=TEXT, model=TEXT,
+        pool=TEXT, deployment=TEXT, result=TEXT, error=TEXT, detail=TEXT, seconds=NUMBER,
+        usage=maybe(ANY), tags={"type": "object", "additionalProperties": TEXT},
+        attempts=array(ref("Attempt")),
+    ),
+    "Requests": obj(requests=array(ref("Request")), running=array(ref("Running"))),
+    "Cancelled": obj(id=TEXT, cancelled=FLAG),
+    "Session": obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)),
+    "Reloaded": obj(config=maybe(TEXT)),
+    "Nothing": {"type": "object", "properties": {}},
+    "Question": {
+        "type": "object",
+        "properties": {"model": TEXT, "messages": {"anyOf": [TEXT, array(ANY)]}},
+        "required": ["model"],
+    },
+}  # fmt: skip
+
+_ADMIN = "/admin/v1"
+_ONE = f"{_ADMIN}/deployments/{{id}}"
+_EXACT = "only those of exactly this one"
+_ROUTES: Sequence[Described] = (
+    Described("GET", f"{_ADMIN}/status", "The state of the router, and what runs", "Status"),
+    Described("GET", _ONE, "The state of one deployment", "Deployment", statuses=(404,)),
+    Described(
+        "POST", f"{_ONE}/disable", "Send no further calls there", "DeploymentState", statuses=(404,)
+    ),
+    Described("POST", f"{_ONE}/enable", "Send calls there again", "DeploymentState", statuses=(404,)),
+    Described(
+        "POST",
+        f"{_ONE}/drain",
+        "Send no further calls there, and answer when the running ones have ended",
+        "Drained",
+        query={"timeout": (TEXT, "how long to wait, such as `30s`; without it `timeouts.drain`")},
+        statuses=(404,),
+    ),
+    Described(
+        "POST",
+        f"{_ONE}/reset",
+        "Forget what went wrong there: its breaker, cool-down and limits",
+        "DeploymentState",
+        statuses=(404,),
+    ),
+    Described(
+        "POST", f"{_ADMIN}/reload", "Read the configuration anew; a wrong one changes nothing", "Reloaded",
+        statuses=(409,),
+    ),
+    Described("GET", f"{_ADMIN}/config", "The configuration as it holds, without secrets", "Config"),
+    Described(
+        "POST",
+        f"{_ADMIN}/explain",
+        "Where a request would go now",
+        "Explanation",
+        takes="Question",
+        statuses=(404,),
+    ),
+    Described(
+        "GET",
+        f"{_ADMIN}/requests",
+        "The latest requests, the last one first, and those that run",
+        "Requests",
+        query={
+            "caller": (TEXT, _EXACT),
+            "model": (TEXT, _EXACT),
+            "deployment": (TEXT, _EXACT),
+            "result": (TEXT, "`ok`, `error`, `cancelled`, `abandoned`, `answered` or `cached`"),
+            "limit": ({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "how many at most"),
+        },
+    ),
+    Described("GET", f"{_ADMIN}/requests/{{id}}", "One of the latest requests", "Request", statuses=(404,)),
+    Described(
+        "POST", f"{_ADMIN}/requests/{{id}}/cancel", "End a request that runs", "Cancelled", statuses=(404,)
+    ),
+    Described(
+        "GET",
+        f"{_ADMIN}/events",
+        "What happens, as server-sent events; goes on behind `Last-Event-ID`",
+        "text/event-stream",
+        description=f"Kinds of events: {', '.join(kinds())}.",
+    ),
+    Described("GET", f"{_ADMIN}/session", "Who asks", "Session", open="caller"),
+    Described(
+        "POST", f"{_ADMIN}/login", "Exchange a key for a session cookie", "Session", statuses=(429,),
+        open="caller",
+    ),
+    Described(
+        "POST", f"{_ADMIN}/logout", "End the session", "Nothing", statuses=(429,), open="caller"
+    ),
+    Described("GET", "/openapi.json", "This document", "application/json", open="public"),
+    Described("GET", "/docs", "This document, for people", "text/html", open="public"),
+)  # fmt: skip
+OPERATOR = Family(
+    "Error",
+    {
+        "public": (400, 403, 500, 503),
+        "caller": (400, 401, 403, 500, 503),
+        "operator": (400, 401, 403, 500, 503),
+    },
+    _ROUTES,
+)
+"""503 while the gateway shuts down, and where the keys of a token's issuer cannot be had."""

@@ -277,4 +277,5 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         understood.needs_wire,
         understood.opaque,
         understood.several,
+        understood.ignored,
     )

@@ -174,6 +174,20 @@ async def test_what_only_one_wire_can_say_goes_to_the_deployment_that_speaks_it(
     assert (len(claude.requests), len(openai.requests)) == (0, 4)
 
 
+async def test_one_call_of_a_tool_at_most_is_for_those_that_keep_to_it(simulator: Simulator) -> None:
+    ollama, openai = await simulator.add("ollama"), await simulator.add("openai")
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    asked: dict[str, Any] = {"tools": tools, "parallel_tool_calls": False}
+
+    answers = [await post(ollama, openai, **asked) for _ in range(2)]
+    refused = await post(ollama, **asked)
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unsupported_parameter")
+    assert "parallel_tool_calls" in refused.json()["error"]["message"]
+    assert not ollama.requests
+
+
 async def test_a_fault_of_the_callers_is_told_in_the_words_of_its_upstream(simulator: Simulator) -> None:
     upstream = await simulator.add("openai")
 

@@ -326,6 +326,8 @@ def begin_request(
         first.budget.request(now)
     if operation == "stream" and setting.hedging is not None and first.hedges is not None:
         first.hedges.request(now)
+    original = options.original
+    maker = "" if original is None or original.opaque is None else maker_of(original, request)
     execution = Execution(  # by position: names cost as much again
         setting,
         chain,
@@ -336,12 +338,7 @@ def begin_request(
         now,
         setting.clock.wall(),
         now + (options.timeout or first.total),
-        Demand(
-            require,
-            tokens,
-            options.affinity,
-            "" if options.original is None else maker_of(options.original, request),
-        ),
+        Demand(require, tokens, options.affinity, maker),
         first.budget,
         NO_FAILURES,
         now,

@@ -25,8 +25,7 @@ _EARLY = 1e-6
 
 def call(execution: Execution, lease: Lease, time: Timeouts) -> Call:
     """What the provider is handed for the attempt that holds `lease`, whose limits `time` keeps."""
-    deployment, options, events = lease.deployment, execution.options, execution.setting.events
-    traced = TRACEPARENT in options.tags or events.traces is not None
+    deployment, options = lease.deployment, execution.options
     return Call(  # by position, both: classes take names for twice the price
         deployment.model,
         deployment.client,
@@ -41,8 +40,16 @@ def call(execution: Execution, lease: Lease, time: Timeouts) -> Call:
         lease.number,
         deployment.options,
         None,
-        passed_on(events.named(execution.request_id, lease.number, options.tags)) if traced else "",
+        _trace(execution, lease)
+        if TRACEPARENT in options.tags or execution.setting.events.traces is not None
+        else "",
     )
+
+
+def _trace(execution: Execution, lease: Lease) -> str:
+    """What the upstream is told of the trace that the attempt which holds `lease` belongs to."""
+    named = execution.setting.events.named(execution.request_id, lease.number, execution.options.tags)
+    return passed_on(named)
 
 
 def ends(execution: Execution, lease: Lease) -> float:

@@ -115,11 +115,11 @@ class HttpProvider(Provider):
 
     async def relay(self, request: Request, call: Call) -> ChatResponse | EmbedResponse:
         # For those that do; by names, for to import a module of a package is more work in each call.
-        from pointsman.http.relaying import answered, body_for, original_of
+        from pointsman.http.relaying import answered, joined, members_for, original_of
         from pointsman.wire.opaque import answer_marked
 
         how, public, mark = self.relaying(request, call), original_of(call).request.model, self.mark
-        body = body_for(how, request, call, mark=mark)
+        body = joined(members_for(how, request, call, mark=mark))
         answer, content = await self.fetch(how.path, body, call, headers=how.headers)
         response = how.read(answer, content)
         if how.opaque and isinstance(response, ChatResponse):
@@ -127,11 +127,12 @@ class HttpProvider(Provider):
         return replace(response, relayed=answered(how, content, public, mark=mark))
 
     async def relay_stream(self, request: ChatRequest, call: Call) -> EventStream:
-        from pointsman.http.relaying import relayed_events, stream_body_for
+        from pointsman.http.relaying import joined, members_for, relayed_events
 
         how = self.relaying(request, call)
-        body, cut = stream_body_for(how, request, call, mark=self.mark)
-        answer = await self.send(how.path, body, call, headers=how.headers)
+        given = members_for(how, request, call, mark=self.mark)
+        cut = None if how.asks is None else how.asks(given)
+        answer = await self.send(how.path, joined(given), call, headers=how.headers)
         return relayed_events(how, answer, call, mark=self.mark, cut=cut)
 
     async def exchange(

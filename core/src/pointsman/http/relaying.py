@@ -27,6 +27,8 @@ from pointsman.types import (
 from pointsman.wire import rewriting
 from pointsman.wire.opaque import for_maker
 
+joined = rewriting.joined
+"""Here too, for each import in a call is work in each call."""
 Body = Mapping[str, Any]
 Cut = Callable[[bytes], bytes]
 """Whole frames without what only we wanted to know."""
@@ -79,23 +81,13 @@ def original_of(call: Call) -> Original:
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> bytes:
-    """The body that goes to the upstream of that mark: the caller's, but for the model and what was changed.
+def members_for(how: Relaying, request: Request, call: Call, *, mark: str) -> dict[str, Raw]:
+    """What the body is made of that goes to the upstream of that mark: what the caller wrote, but for the
+    model and what was changed.
 
     Raises: InvalidRequest for one that is no object; what `how.write` raises for a change that the upstream
         cannot take.
     """
-    return rewriting.joined(_members_for(how, request, call, mark=mark))
-
-
-def stream_body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> tuple[bytes, Cut | None]:
-    """The same of one that is answered as a stream, and what `how.asks` wants taken out of its frames."""
-    given = _members_for(how, request, call, mark=mark)
-    cut = None if how.asks is None else how.asks(given)
-    return rewriting.joined(given), cut
-
-
-def _members_for(how: Relaying, request: Request, call: Call, *, mark: str) -> dict[str, Raw]:
     original = original_of(call)
     body = original.body if original.opaque is None else original.opaque(original.body, mark)
     given = rewriting.members(body)
@@ -193,7 +185,7 @@ def answered(how: Relaying, content: bytes, model: str, *, mark: str) -> bytes:
         return b""
     if "model" in given:
         given["model"] = rewriting.written(model)
-    return rewriting.joined(Marking(mark, how.opaque).members(given) if how.opaque else given)
+    return joined(Marking(mark, how.opaque).members(given) if how.opaque else given)
 
 
 def quoted(content: bytes, base_url: str) -> bytes:

@@ -162,7 +162,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
         if self.operation == "stream" and setting.hedging is not None and first.hedges is not None:
             first.hedges.request(now)
         options, require = self.options, merged(first.require, self.options.require)
-        self.demand = Demand(require, tokens, options.affinity, maker_of(options.original, self.request))
+        self.demand = Demand(require, tokens, options.affinity, maker_of(options, self.request))
         self.chain, self.budget, self.routed_at = chain, first.budget, now
 
 

@@ -36,6 +36,7 @@ class GuardCall(Struct, frozen=True, eq=False):
         require: labels that whoever sees the request must carry, each with the values that will do.
         unsaid: members of a request that goes on as its caller wrote it which the request that guards see
             cannot say, and with which the answer is another one.
+        unseen: other members of it that guards do not see, without which the answer is the same.
     """
 
     request_id: str
@@ -47,6 +48,7 @@ class GuardCall(Struct, frozen=True, eq=False):
     notes: dict[str, Any] = field(default_factory=dict)
     require: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unsaid: Sequence[str] = ()
+    unseen: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"<{self.operation} {self.request_id}>"  # and nothing of what was asked

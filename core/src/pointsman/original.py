@@ -27,6 +27,7 @@ class Original(Discreet, frozen=True, eq=False):
         opaque: takes the body and the mark of an upstream; returns the body without what was made by others
             and is of no use there. None: there is no such.
         several: the member that asks for several answers, of which guards would see one; "" for one answer.
+        unseen: other members that the request does not say, and that only an upstream of this wire is sent.
         members: those of `body`, each as it was written, where they are known already.
     """
 
@@ -39,4 +40,5 @@ class Original(Discreet, frozen=True, eq=False):
     needs_wire: Sequence[str] = ()
     opaque: Callable[[bytes, str], bytes] | None = None
     several: str = ""
+    unseen: Sequence[str] = ()
     members: Mapping[str, Raw] | None = None

@@ -60,10 +60,13 @@ class Call(Struct, frozen=True):
     @property
     def headers(self) -> dict[str, str]:
         """What every outgoing call carries: our request id, the attempt's number, the trace if any."""
-        ours = {"x-pointsman-request-id": self.request_id, "x-pointsman-attempt": str(self.attempt)}
         if self.traceparent:
-            ours["traceparent"] = self.traceparent
-        return ours
+            return {
+                "x-pointsman-request-id": self.request_id,
+                "x-pointsman-attempt": str(self.attempt),
+                "traceparent": self.traceparent,
+            }
+        return {"x-pointsman-request-id": self.request_id, "x-pointsman-attempt": str(self.attempt)}
 
 
 class ProviderContext(Context, frozen=True, kw_only=True, eq=False):

@@ -82,6 +82,25 @@ async def test_reasoning_goes_back_to_who_signed_it_and_as_plain_text_to_others(
     assert signatures == [thought.signature.split(".", 2)[2]] * 2
 
 
+async def test_a_picture_that_a_tool_gave_reaches_a_model_behind_another_wire(simulator: Simulator) -> None:
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+    said = [
+        *ASKED["messages"],
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "forecast", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": [picture]}]},
+    ]
+
+    async with asking(simulator, "openai", Reply()) as (client, _, upstream):
+        await client.messages.create(**{**ASKED, "messages": said, "tools": [TOOL]})
+
+    [sent] = [each.body for each in upstream.requests if each.method == "POST"]
+    assert [each["role"] for each in sent["messages"]] == ["user", "assistant", "tool", "user"]
+    assert sent["messages"][-1]["content"][-1] == {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64,aGk="},
+    }
+
+
 async def test_how_much_to_think_is_not_said_to_a_model_that_cannot(simulator: Simulator) -> None:
     asked = {**ASKED, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -57,6 +58,28 @@ async def test_texts_become_vectors(simulator: Simulator, wire: str) -> None:
     assert [len(each) for each in several.embeddings] == [3, 3]
     assert list(one.embedding) == pytest.approx(list(several.embeddings[0]))
     assert none.embeddings == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_prompt_goes_to_an_ollama_as_it_was_written_and_to_others_as_a_turn(
+    simulator: Simulator, stream: bool
+) -> None:
+    for wire in ("ollama", "openai"):
+        async with asking(simulator, wire, reply=Reply(text="one two")) as (_, served, upstream):
+            asked = {"model": MODEL, "prompt": "Why?", "keep_alive": "5m", "novelty": 1, "stream": stream}
+            async with httpx.AsyncClient() as http:
+                answer = await http.post(f"{served.url}/api/generate", json=asked)
+
+        lines = [json.loads(each) for each in answer.text.splitlines()]
+        assert "".join(each["response"] for each in lines) == "one two"
+        assert {each["model"] for each in lines} == {MODEL}
+        [sent] = [each for each in upstream.requests if each.method == "POST"]
+        if wire == "ollama":
+            assert sent.path == "/api/generate"
+            assert {**sent.body, "model": MODEL} == asked
+            assert "x-pointsman-ignored" not in answer.headers
+        else:
+            assert answer.headers["x-pointsman-ignored"] == "keep_alive,novelty"
 
 
 async def test_models_are_shown_from_memory(simulator: Simulator) -> None:

@@ -102,6 +102,30 @@ async def test_several_answers_are_refused_by_name_where_a_guard_would_see_one(
     assert (taken.status_code, len(upstream.requests)) == (200, 1)
 
 
+@pytest.mark.parametrize("unseen", ["allow", "refuse"])
+async def test_what_a_guard_does_not_see_goes_on_unless_it_is_told_to_refuse_that(
+    simulator: Simulator, unseen: str
+) -> None:
+    upstream = await simulator.add("openai", default=Reply(text="Hello"))
+    guards = [{"type": "redact", "unseen": unseen}]
+
+    async with gateway_for(upstream, guards=guards) as served, httpx.AsyncClient() as client:
+        url = f"{served.url}/v1/chat/completions"
+        answer = await client.post(
+            url, json={**ASKED, "prediction": {"content": "Write to anna@example.com"}}
+        )
+        plain = await client.post(url, json={"model": MODEL, "messages": ASKED["messages"]})
+
+    assert plain.status_code == 200
+    if unseen == "allow":
+        assert "anna@" in str(upstream.requests[0].body)
+        return
+    assert answer.status_code == 400
+    for name in ("service_tier", "safety_identifier", "prediction"):
+        assert name in answer.json()["error"]["message"]
+    assert len(upstream.requests) == 1
+
+
 async def test_a_guard_of_requests_alone_leaves_answers_as_they_were_written(simulator: Simulator) -> None:
     upstream = await simulator.add("openai", default=Reply(text="Hello"))
     guards = [{"type": "redact", "answers": False}]
@@ -148,6 +172,20 @@ async def test_what_only_one_wire_can_say_goes_to_the_deployment_that_speaks_it(
 
     assert [answer.status_code for answer in answers] == [200] * 4
     assert (len(claude.requests), len(openai.requests)) == (0, 4)
+
+
+async def test_one_call_of_a_tool_at_most_is_for_those_that_keep_to_it(simulator: Simulator) -> None:
+    ollama, openai = await simulator.add("ollama"), await simulator.add("openai")
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    asked: dict[str, Any] = {"tools": tools, "parallel_tool_calls": False}
+
+    answers = [await post(ollama, openai, **asked) for _ in range(2)]
+    refused = await post(ollama, **asked)
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unsupported_parameter")
+    assert "parallel_tool_calls" in refused.json()["error"]["message"]
+    assert not ollama.requests
 
 
 async def test_a_fault_of_the_callers_is_told_in_the_words_of_its_upstream(simulator: Simulator) -> None:

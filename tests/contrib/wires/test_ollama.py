@@ -199,7 +199,7 @@ def test_a_completion_is_the_turn_of_a_chat_unless_it_goes_on_before_a_text() ->
     between = generate(stream=False, system="s", suffix="end")
 
     assert turn.request == ChatRequest("m", (Message.system("s"), Message.user("Hi")))
-    assert (turn.stream, turn.wire) == (True, "")
+    assert (turn.stream, turn.wire) == (True, "ollama.generate")
     assert between.request == GenerateRequest("m", "Hi", "end", "s", [])
     assert (between.stream, between.wire) == (False, "ollama")
 

@@ -32,6 +32,11 @@ from pointsman_wires import (
 
 Read = Callable[..., Understood]
 
+
+def _read_prompt(body: bytes, *, request_id: str, wall: float) -> Understood:
+    return ollama.read_generate(json.loads(body), wall=wall)
+
+
 WIRES: Mapping[str, tuple[str, Sequence[str], Mapping[str, Read]]] = {
     "anthropic": ("claude", ["anthropic"], {"/v1/messages": anthropic.read}),
     "openai": (
@@ -45,7 +50,7 @@ WIRES: Mapping[str, tuple[str, Sequence[str], Mapping[str, Read]]] = {
             "/responses/compact": openai_responses.read_compact,
         },
     ),
-    "ollama": ("ollama", ["ollama"], {"/api/chat": ollama.read}),
+    "ollama": ("ollama", ["ollama"], {"/api/chat": ollama.read, "/api/generate": _read_prompt}),
 }
 PUBLIC = "the public name"
 KEY = "sk-upstream-0123456789"
@@ -62,12 +67,17 @@ def of(kind: str) -> Iterator[tuple[Exchange, Read]]:
                 and not (end == "/completions" and exchange.path.endswith("/chat/completions"))
                 and isinstance(exchange.request, dict)
                 and exchange.request.get("model")
-                # A stream of plain completions is asked for whole, in our own words.
-                and not (
-                    read is openai_completions.read and (exchange.request.get("stream") or exchange.streamed)
-                )
+                and not _is_asked_whole(exchange, read)
             ):
                 yield exchange, read
+
+
+def _is_asked_whole(exchange: Exchange, read: Read) -> bool:
+    """Streams of plain completions are asked for whole, in our own words."""
+    streams = bool(exchange.request.get("stream") or exchange.streamed)
+    if read is _read_prompt:
+        return streams and any(map(exchange.request.get, ("suffix", "raw", "template", "context")))
+    return read is openai_completions.read and streams
 
 
 class Recording(PointsmanSpec):

@@ -10,7 +10,7 @@ from proving import Given, Setting, ask, during, proves
 from routers import config
 
 from pointsman import Message, Router, Tool
-from pointsman.plugin import Image, Text
+from pointsman.plugin import ChatRequest, Image, Original, Text
 from pointsman.testing import Scripted
 
 MAIL, KEY = "anna@example.org", "sk-" + "a1B2" * 6
@@ -98,6 +98,14 @@ def requests_are_redacted_or_not(setting: Setting) -> None:
 def answers_are_redacted_or_not(setting: Setting) -> None:
     for value, said in ((True, "to [email]"), (False, f"to {MAIL}")):
         assert asked(setting.to(value, around()), "hi")[0] == said
+
+
+@proves("guard:redact.unseen")
+def what_no_guard_sees_is_let_through_or_refused(setting: Setting) -> None:
+    request = ChatRequest("m", [Message.user("hi")])
+    original = Original("a wire", b"{}", request, unseen=["prediction"])
+    for value, calls in (("allow", 1), ("refuse", 0)):
+        assert asked(setting.to(value, around()), "hi", original=original)[2] == calls
 
 
 @proves("guard:size.messages")

@@ -142,7 +142,7 @@ async def test_reasoning_comes_out_of_its_field() -> None:
         ({"tools": (Tool("f"),), "parallel_tool_calls": False}, "parallel_tool_calls"),
         ({"tools": (Tool("f", strict=True),)}, "strict_tools: drop"),
         ({"messages": (Message("user", (File(b"%PDF"),)),)}, "file"),
-        ({"messages": (Message("tool", (Image(url="u"),), tool_call_id="c"),)}, "Image"),
+        ({"messages": (Message("tool", (File(b"%PDF"),), tool_call_id="c"),)}, "file"),
     ],
 )
 async def test_what_localai_does_not_read_is_refused(options: dict[str, Any], named: str) -> None:

@@ -74,7 +74,8 @@ class TestOllama(ProviderContract):
             "messages": [{"role": "user", "content": PROMPT}],
             "keep_alive": "10m",
             "options": {"num_ctx": 8192, "novelty": 1},
-        }
+        },
+        "ollama.generate": {"prompt": PROMPT, "keep_alive": "10m", "options": {"num_ctx": 8192}},
     }
     settings: ClassVar = {"keep_alive": "10m", "options": {"num_ctx": 8192}}
     model = "qwen3:4b"

@@ -122,6 +122,24 @@ def test_no_field_of_a_chat_request_is_forgotten() -> None:
     assert tested | {"model", "messages"} == set(ChatRequest.__struct_fields__)
 
 
+def test_a_chat_of_one_turn_is_a_prompt() -> None:
+    turn = ChatRequest("m", (Message.system("s"), Message.user([Text("Hi"), Image(b"x")])), seed=1)
+
+    body = wire.prompt_body(turn, "up", NOTHING, stream=True)
+
+    assert body == {
+        "model": "up",
+        "system": "s",
+        "prompt": "Hi",
+        "images": ["eA=="],
+        "options": {"seed": 1},
+        "stream": True,
+    }
+    for more in ({"messages": (*turn.messages, Message.user("?"))}, {"tools": (WEATHER,)}):
+        with pytest.raises(Unsupported, match="more than one turn"):
+            wire.prompt_body(replace(turn, **more), "up", NOTHING, stream=True)
+
+
 REFUSED: list[dict[str, Any]] = [
     {"logit_bias": {"50256": -100.0}},
     {"tools": (WEATHER,), "tool_choice": ToolChoice("required")},

@@ -320,6 +320,35 @@ def test_extra_sampling_is_sent_where_the_server_takes_it() -> None:
     assert other["repeat_penalty"] == 1.1
 
 
+def test_what_a_tool_shows_stands_in_a_message_of_the_user_behind_all_results() -> None:
+    picture, page = Image(url="https://example.org/a.png"), File(id="file-1")
+    said = body_of(
+        Message("assistant", tool_calls=(ToolCall("1", "f", "{}"), ToolCall("2", "f", "{}"))),
+        Message("tool", (Text("a cat"), picture), tool_call_id="1"),
+        Message("tool", (page,), tool_call_id="2", is_error=True),
+        Message.user("And?"),
+        Message("tool", (picture,), tool_call_id="3"),
+    )["messages"]
+
+    shown = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    assert said[1:] == [
+        {"role": "tool", "tool_call_id": "1", "content": "a cat"},
+        {"role": "tool", "tool_call_id": "2", "content": "Error: (shown below)"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "From the result of 1:"},
+                shown,
+                {"type": "text", "text": "From the result of 2:"},
+                {"type": "file", "file": {"file_id": "file-1"}},
+            ],
+        },
+        {"role": "user", "content": "And?"},
+        {"role": "tool", "tool_call_id": "3", "content": "(shown below)"},
+        {"role": "user", "content": [{"type": "text", "text": "From the result of 3:"}, shown]},
+    ]
+
+
 def test_thoughts_go_back_where_the_server_reads_them() -> None:
     message = Message("assistant", "a", reasoning="hm")
     assert body_of(message, quirks=Quirks(reasoning_field="reasoning_content"))["messages"] == [
@@ -335,7 +364,7 @@ def test_thoughts_go_back_where_the_server_reads_them() -> None:
         ({"repeat_penalty": 1.1}, "repeat_penalty"),
         ({"stop": tuple("abcde")}, "5 stop sequences"),
         ({"extra": {"n": 2}, "stream": True}, "2 choices"),
-        ({"messages": (Message("tool", (Image(url="u"),), tool_call_id="c"),)}, "Image"),
+        ({"messages": (Message("tool", (Audio(b"x"),), tool_call_id="c"),)}, "Audio"),
         ({"messages": (Message("system", (Image(url="u"),)),)}, "Image"),
         ({"messages": (Message("assistant", (Audio(b"x"),)),)}, "Audio"),
         ({"messages": (Message("user", (File(url="https://example.org/a.pdf"),)),)}, "URL"),

@@ -16,6 +16,7 @@ from pointsman.plugin import (
     GuardCall,
     GuardContext,
     GuardFactory,
+    Refused,
     StreamFilter,
 )
 from pointsman_guards.patterns import BEGINS, PERSONAL, REALLY, SECRETS
@@ -23,6 +24,8 @@ from pointsman_guards.screen import Found, Held, Pattern, Screen
 from pointsman_guards.texts import HeldStream, answer_changed, aside, changed
 
 Request = ChatRequest | GenerateRequest | EmbedRequest
+_SHOWN = 40
+"""Of the names of members, and of each: callers make them up."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
@@ -41,6 +44,11 @@ class RedactSettings(BaseModel):
     )
     requests: bool = Field(default=True, description="redact what goes to the upstream")
     answers: bool = Field(default=True, description="redact what comes back")
+    unseen: Literal["allow", "refuse"] = Field(
+        default="allow",
+        description="requests with members that no guard sees, which only go to an upstream of the caller's "
+        "own API: let through, or refused with their names",
+    )
 
     @model_validator(mode="after")
     def _does_something(self) -> RedactSettings:
@@ -57,6 +65,7 @@ class Redact(Guard):
     def __init__(self, context: GuardContext) -> None:
         settings: RedactSettings = context.settings
         self._requests, self._answers = settings.requests, settings.answers
+        self._refuses_unseen = settings.unseen == "refuse"
         known = {
             **(SECRETS if "secrets" in settings.find else {}),
             **(PERSONAL if "personal" in settings.find else {}),
@@ -64,7 +73,10 @@ class Redact(Guard):
         self._screen = Screen(settings.patterns, known, BEGINS)
 
     async def before(self, request: Any, call: GuardCall, /) -> Any:
-        """The request without what was found."""
+        """The request without what was found. Raises Refused for one that says more than can be looked at."""
+        if self._refuses_unseen and (names := [*call.unsaid, *call.unseen]):
+            shown = ", ".join(repr(each[:_SHOWN]) for each in names[:_SHOWN])
+            raise Refused(f"the guard `redact` cannot look at all of the request: {shown}")
         return await aside(request, lambda: changed(request, self._redacted)) if self._requests else request
 
     async def after(

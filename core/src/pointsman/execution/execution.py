@@ -26,7 +26,7 @@ from pointsman.event_log import begun
 from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
 from pointsman.execution.failover import lease_for, none_available, refund_unused
-from pointsman.execution.makers import maker_of, pool_of_maker
+from pointsman.execution.makers import lease_of_maker, maker_of
 from pointsman.execution.queueing import admitted_lease, queued_lease, worth_a_place
 from pointsman.execution.retry_state import NO_FAILURES, RetryState
 from pointsman.execution.retrying import TenacityWaits, plan, plan_longer_wait
@@ -159,9 +159,9 @@ class Execution(Struct, eq=False):
         if self.last is None:
             # Straight to the pool: `lease_for` has no failures to weigh yet, and no time has passed.
             now = self.routed_at
-            if self.demand.maker:
-                pool = pool_of_maker(self.chain, self.demand, now)
-            lease = pool.lease(self.request, now, self.deadline, self.demand)
+            lease = (self.demand.maker and lease_of_maker(self, now)) or pool.lease(
+                self.request, now, self.deadline, self.demand
+            )
         else:
             now = self.now()
             if now >= self.deadline:
@@ -326,6 +326,7 @@ def begin_request(
         first.budget.request(now)
     if operation == "stream" and setting.hedging is not None and first.hedges is not None:
         first.hedges.request(now)
+    maker = "" if options.original is None or options.original.opaque is None else maker_of(options, request)
     execution = Execution(  # by position: names cost as much again
         setting,
         chain,
@@ -336,12 +337,7 @@ def begin_request(
         now,
         setting.clock.wall(),
         now + (options.timeout or first.total),
-        Demand(
-            require,
-            tokens,
-            options.affinity,
-            "" if options.original is None else maker_of(options.original, request),
-        ),
+        Demand(require, tokens, options.affinity, maker),
         first.budget,
         NO_FAILURES,
         now,

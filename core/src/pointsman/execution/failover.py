@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pointsman.errors import NoDeploymentAvailable, RuleNotMet
+from pointsman.execution.makers import lease_of_maker
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.lease import Lease
 from pointsman.routing.pool import Pool, chain
@@ -20,6 +21,8 @@ def lease_for(execution: Execution, now: float, *, back: bool = True) -> Lease |
     demand, failures = execution.demand, execution.failures
     if failures.last is not None:
         demand.well_only = not _affordable(execution, failures, now)
+    elif demand.maker and (lease := lease_of_maker(execution, now)) is not None:
+        return lease
     for pool in open_pools(execution, now):
         lease = pool.lease(execution.request, now=now, expires=execution.deadline, demand=demand)
         if lease is not None:

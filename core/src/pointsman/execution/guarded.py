@@ -126,7 +126,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
         return replace(left, relayed=relayed) if relayed and says_the_same(given, left) else left
 
     async def _pass(self, guards: Sequence[ConfiguredGuard]) -> Answered | None:
-        options = self.options
+        options, original = self.options, self.options.original
         for guard in guards:
             call = GuardCall(
                 self.request_id,
@@ -136,7 +136,8 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
                 options.tags,
                 self.deadline,
                 require=options.require,
-                unsaid=() if options.original is None else options.original.needs_wire,
+                unsaid=() if original is None else original.needs_wire,
+                unseen=() if original is None else original.unseen,
             )
             at_work = GuardAtWork(guard, call)
             given = await before(self, at_work)
@@ -161,7 +162,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
         if self.operation == "stream" and setting.hedging is not None and first.hedges is not None:
             first.hedges.request(now)
         options, require = self.options, merged(first.require, self.options.require)
-        self.demand = Demand(require, tokens, options.affinity, maker_of(options.original, self.request))
+        self.demand = Demand(require, tokens, options.affinity, maker_of(options, self.request))
         self.chain, self.budget, self.routed_at = chain, first.budget, now
 
 

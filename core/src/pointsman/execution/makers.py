@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pointsman.original import Original
-from pointsman.routing.deployment import Demand
-from pointsman.routing.pool import Pool
+from pointsman.requests.call_options import CallOptions
+from pointsman.routing.lease import Lease
 from pointsman.types import Request
 from pointsman.wire.opaque import awaiting_maker
 
+if TYPE_CHECKING:
+    from pointsman.execution.execution import Execution
 
-def maker_of(original: Original | None, request: Request) -> str:
+
+def maker_of(options: CallOptions, request: Request) -> str:
     """The mark of that upstream; "" where no tool is at work, or nobody's reasoning led to it."""
+    original = options.original
     return "" if original is None or original.opaque is None else awaiting_maker(request)
 
 
-def pool_of_maker(chain: Sequence[Pool], demand: Demand, now: float) -> Pool:
-    """The pool of `chain` where it is ready, a fallback's too; the first one where it is nowhere."""
-    return next((pool for pool in chain if pool.made_by(demand, now)), chain[0])
+def lease_of_maker(execution: Execution, now: float) -> Lease | None:
+    """A lease for a first attempt there, in a fallback's pool too; None where it is not ready."""
+    for pool in execution.chain:
+        lease = pool.lease_made(execution.request, now, execution.deadline, execution.demand)
+        if lease is not None:
+            return lease
+    return None

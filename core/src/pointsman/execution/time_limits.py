@@ -30,8 +30,7 @@ def call(execution: Execution, lease: Lease, time: Timeouts, original: Original 
     Args:
         original: what it is to relay, if that is what it is asked for.
     """
-    deployment, options, events = lease.deployment, execution.options, execution.setting.events
-    traced = TRACEPARENT in options.tags or events.traces is not None
+    deployment, options = lease.deployment, execution.options
     return Call(  # by position, both: classes take names for twice the price
         deployment.model,
         deployment.client,
@@ -46,8 +45,16 @@ def call(execution: Execution, lease: Lease, time: Timeouts, original: Original 
         lease.number,
         deployment.options,
         original,
-        passed_on(events.named(execution.request_id, lease.number, options.tags)) if traced else "",
+        _trace(execution, lease)
+        if TRACEPARENT in options.tags or execution.setting.events.traces is not None
+        else "",
     )
+
+
+def _trace(execution: Execution, lease: Lease) -> str:
+    """What the upstream is told of the trace that the attempt which holds `lease` belongs to."""
+    named = execution.setting.events.named(execution.request_id, lease.number, execution.options.tags)
+    return passed_on(named)
 
 
 def ends(execution: Execution, lease: Lease) -> float:

@@ -27,6 +27,8 @@ from pointsman.types import (
 from pointsman.wire import rewriting
 from pointsman.wire.opaque import answer_marked, for_maker
 
+joined = rewriting.joined
+"""Here too, for each import in a call is work in each call."""
 Body = Mapping[str, Any]
 Cut = Callable[[bytes], bytes]
 """Whole frames without what only we wanted to know."""
@@ -69,8 +71,8 @@ class Relaying(Discreet, frozen=True, kw_only=True):
     opaque: Sequence[bytes] = ()
 
     def body(self, request: Request, call: Call, *, mark: str) -> bytes:
-        """As `body_for`."""
-        return body_for(self, request, call, mark=mark)
+        """What goes to the upstream of that mark. Raises: as `members_for`."""
+        return rewriting.joined(members_for(self, request, call, mark=mark))
 
     def whole(self, answer: Answer, content: bytes, call: Call, *, mark: str) -> ChatResponse | EmbedResponse:
         """What a whole answer says, with its body as the caller is to have it. Raises what `read` raises."""
@@ -82,8 +84,10 @@ class Relaying(Discreet, frozen=True, kw_only=True):
         return response
 
     def stream_body(self, request: Request, call: Call, *, mark: str) -> tuple[bytes, Cut | None]:
-        """As `stream_body_for`."""
-        return stream_body_for(self, request, call, mark=mark)
+        """The same of a request for a stream, and what `asks` wants taken out of its frames."""
+        given = members_for(self, request, call, mark=mark)
+        cut = None if self.asks is None else self.asks(given)
+        return rewriting.joined(given), cut
 
     def stream(self, answer: OpenAnswer, call: Call, *, mark: str, cut: Cut | None = None) -> HttpEventStream:
         """As `relayed_events`."""
@@ -100,23 +104,13 @@ def original_of(call: Call) -> Original:
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> bytes:
-    """The body that goes to the upstream of that mark: the caller's, but for the model and what was changed.
+def members_for(how: Relaying, request: Request, call: Call, *, mark: str) -> dict[str, Raw]:
+    """What the body is made of that goes to the upstream of that mark: what the caller wrote, but for the
+    model and what was changed.
 
     Raises: InvalidRequest for one that is no object; what `how.write` raises for a change that the upstream
         cannot take.
     """
-    return rewriting.joined(_members_for(how, request, call, mark=mark))
-
-
-def stream_body_for(how: Relaying, request: Request, call: Call, *, mark: str) -> tuple[bytes, Cut | None]:
-    """The same of one that is answered as a stream, and what `how.asks` wants taken out of its frames."""
-    given = _members_for(how, request, call, mark=mark)
-    cut = None if how.asks is None else how.asks(given)
-    return rewriting.joined(given), cut
-
-
-def _members_for(how: Relaying, request: Request, call: Call, *, mark: str) -> dict[str, Raw]:
     original = original_of(call)
     if original.opaque is not None:
         given = rewriting.members(original.opaque(original.body, mark))
@@ -218,7 +212,7 @@ def answered(how: Relaying, content: bytes, model: str, *, mark: str) -> bytes:
         return b""
     if "model" in given:
         given["model"] = rewriting.written(model)
-    return rewriting.joined(Marking(mark, how.opaque).members(given) if how.opaque else given)
+    return joined(Marking(mark, how.opaque).members(given) if how.opaque else given)
 
 
 def quoted(content: bytes, base_url: str) -> bytes:

@@ -155,8 +155,6 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
             ready = known.ready
         else:
             ready = self.search(now, demand)
-        if demand.maker:
-            ready = self.made_by(demand, now) or ready
         if self.follows:
             return self._lease_followed(ready, Placing(request, demand.affinity), now, expires, tokens)
         while ready:
@@ -193,14 +191,18 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         observer = self._follower(Placing(request, demand.affinity)) if self.follows else self.observer
         return chosen.acquire(now, expires, demand.tokens, self.name, observer)
 
-    def made_by(self, demand: Demand, now: float) -> Sequence[Deployment]:
-        """The deployments of `demand.maker` that could take a call now, of whatever priority level."""
-        return [
+    def lease_made(self, request: Request, now: float, expires: float, demand: Demand) -> Lease | None:
+        """The same on one of `demand.maker`, of whatever priority level."""
+        made = [
             each
             for each in self.deployments
             if each.provider.mark == demand.maker
             and not (demand.reasons(each) or each.reasons(now, demand.tokens))
         ]
+        if not made:
+            return None
+        chosen = self._choice(self.strategy, made, request, demand.affinity)
+        return self.hold(chosen, request, now, expires, demand)
 
     def search(self, now: float, demand: Demand) -> Sequence[Deployment]:
         """Those ready of which the strategy may pick: some that warm up have their share already.
@@ -322,11 +324,14 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
             strategy = copy.deepcopy(self.strategy, {id(each): each for each in self.deployments})
         except OWN as error:
             raise self._fault("__deepcopy__", error) from error
+        return self._choice(strategy, ready, request, affinity), self.degraded(strategy)
+
+    def _choice(
+        self, strategy: Strategy, ready: Sequence[Deployment], request: Request, affinity: str
+    ) -> Deployment:
         if self.follows:
-            chosen = self._picked(strategy.place, ready, Placing(request, affinity))
-        else:
-            chosen = self._picked(strategy.pick, ready, request)
-        return chosen, self.degraded(strategy)
+            return self._picked(strategy.place, ready, Placing(request, affinity))
+        return self._picked(strategy.pick, ready, request)
 
     def degraded(self, strategy: Strategy | None = None) -> str:
         """Why the strategy, or that one, chose the last time without its signal; "" when it had that."""

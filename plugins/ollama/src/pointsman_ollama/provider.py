@@ -51,7 +51,7 @@ def _relaying() -> Callable[..., Relaying]:
 class OllamaProvider(HttpProvider):
     """One Ollama server, or ollama.com, through its native API."""
 
-    wires: Sequence[str] = ("ollama",)
+    wires: Sequence[str] = ("ollama", "ollama.generate")
     default_base_url = "http://127.0.0.1:11434"
     address_hint = NOT_OLLAMA
 

@@ -17,11 +17,14 @@ from pointsman.plugin import (
     GenerateRequest,
     Relaying,
     Request,
+    original_of,
 )
 from pointsman_ollama import decode, wire
 
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
+PROMPTS = "ollama.generate"
+"""The wire of prompts that are the one turn of a chat, which other upstreams can be asked as well."""
 _NOTHING = wire.Defaults({}, {})
 
 
@@ -45,6 +48,17 @@ def of(
         return decode.StreamDecoder(seed, prompted=prompted)
 
     match request:
+        case ChatRequest() if original_of(call).wire == PROMPTS:
+            return Relaying(
+                path="/api/generate",
+                write=lambda asked: wire.prompt_body(asked, call.model, _NOTHING, stream=True),
+                configured=(lambda asked: wire.prompt_body(asked, call.model, defaults, stream=True))
+                if says_something
+                else None,
+                read=lambda answer, content: _read(answer, content, decoder(prompted=True)),
+                events=lambda _answer: (decode.Lines(), decoder(prompted=True)),
+                lines=True,
+            )
         case ChatRequest():
             prompted = bool(request.messages)
             return Relaying(

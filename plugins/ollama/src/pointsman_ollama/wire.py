@@ -100,6 +100,20 @@ def generate_body(
     return _merged(body, request, model, defaults, stream=stream)
 
 
+def prompt_body(request: ChatRequest, model: str, defaults: Defaults, *, stream: bool) -> dict[str, Any]:
+    """The body of /api/generate for a chat of one turn. Raises as `chat_body`, and for any other chat."""
+    body = chat_body(request, model, defaults, stream=stream)
+    *before, turn = body.pop("messages")
+    if [each["role"] for each in (*before, turn)] not in (["user"], ["system", "user"]) or "tools" in body:
+        _unsupported("a prompt that is more than one turn", "it takes one text")
+    body["prompt"] = turn["content"]
+    if before:
+        body["system"] = before[0]["content"]
+    if "images" in turn:
+        body["images"] = turn["images"]
+    return body
+
+
 def embed_body(request: EmbedRequest, model: str, defaults: Defaults) -> dict[str, Any]:
     """The body of /api/embed."""
     body: dict[str, Any] = {"input": list(request.texts)}

@@ -34,12 +34,15 @@ from pointsman.plugin import (
     Unsupported,
     base64_of,
     data_urls,
+    replace,
 )
 from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
 
 Body = dict[str, Any]
 
 _MAX_STOPS = 4
+_SHOWN = (Image, File)
+"""What stands in a message of the user's where a tool gave it."""
 _PARTS: Mapping[type[Part], Feature] = {Image: "images", File: "files", Audio: "audio"}
 _NEWER = re.compile(r"(?:o\d|gpt-(?:[5-9]|\d\d))")
 
@@ -185,17 +188,38 @@ def chat_body(
 
 
 def _messages(given: Sequence[Message], system: str, quirks: Quirks) -> list[Body]:
-    """The conversation, one mapping for each message."""
+    """The conversation: one mapping for each message, and one for what results of tools show."""
     bodies: list[Body] = []
+    shown: list[Body] = []
     for n, each in enumerate(given):
         role, content = each.role, each.content
+        if shown and role != "tool":  # all results of one turn stand together
+            bodies.append({"role": "user", "content": shown})
+            shown = []
         beside = each.name or each.tool_calls or each.reasoning or each.reasoning_blocks or each.extra
         if type(content) is str and role != "tool" and not beside:
             # As `_message` has it, in a third of the time: nearly all messages are plain text.
             bodies.append({"role": system if role == "system" else role, "content": content})
         else:
-            bodies.append(_message(each, f"messages[{n}]", system, quirks))
-    return bodies
+            where = f"messages[{n}]"
+            if role == "tool" and type(content) is not str:
+                each = _result_shown(each, where, quirks, shown)
+            bodies.append(_message(each, where, system, quirks))
+    return [*bodies, {"role": "user", "content": shown}] if shown else bodies
+
+
+def _result_shown(message: Message, where: str, quirks: Quirks, shown: list[Body]) -> Message:
+    """A tool's result without pictures and files, which are added to `shown`: only users may send such."""
+    parts = [
+        part_body(part, f"{where}.content[{n}]", quirks)
+        for n, part in enumerate(message.parts)
+        if isinstance(part, _SHOWN)
+    ]
+    if not parts:
+        return message
+    shown += [{"type": "text", "text": f"From the result of {message.tool_call_id}:"}, *parts]
+    rest = tuple(part for part in message.parts if not isinstance(part, _SHOWN))
+    return replace(message, content=rest or "(shown below)")
 
 
 def refuse(request: ChatRequest, quirks: Quirks) -> None:

@@ -273,5 +273,6 @@ def _original(asked: SurfaceRequest, understood: Understood) -> Original:
         understood.needs_wire,
         understood.opaque,
         understood.several,
+        understood.ignored,
         asked.members,
     )

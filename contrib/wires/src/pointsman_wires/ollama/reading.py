@@ -30,6 +30,7 @@ from pointsman_wires.ollama.writing import (
 from pointsman_wires.unsaid import Unsaid
 
 WIRE = "ollama"
+WIRE_OF_PROMPTS = "ollama.generate"
 
 _SERVERS = ("keep_alive", "truncate", "shift")
 """What is about the server that runs the model, and ignored by every other."""
@@ -76,8 +77,9 @@ def read_chat(given: JsonObject, *, wall: float, elapsed: Elapsed | None = None)
 def read_generate(given: JsonObject, *, wall: float, elapsed: Elapsed | None = None) -> Understood:
     """What `POST /api/generate` asks for, of a body that was decoded before. Raises InvalidRequest.
 
-    It is the turn of a chat, which all upstreams have, but for what no turn can be: text between two others,
-    and prompts of the caller's own making. These are given at once where a stream is asked for.
+    It is the turn of a chat, which all upstreams have, and which an Ollama gets as it was written; but for
+    what no turn can be: text between two others, and prompts of the caller's own making. These are given at
+    once where a stream is asked for.
     """
     unsaid, model, stream = Unsaid(), _model(given), streams(given)
     given = {name: value for name, value in given.items() if value not in ("", [], None)}
@@ -93,9 +95,8 @@ def read_generate(given: JsonObject, *, wall: float, elapsed: Elapsed | None = N
     }
     unsaid.ignores_others(given, (*_GENERATE, *_RAW))
     if not needed and "suffix" not in given:
-        return _understood(
-            ChatRequest(model, _turns(given), **options), writer, unsaid, stream=stream, wire=""
-        )
+        turn = ChatRequest(model, _turns(given), **options)
+        return _understood(turn, writer, unsaid, stream=stream, wire=WIRE_OF_PROMPTS)
     for name in ("min_p", "repeat_penalty"):  # which a plain completion of ours has not
         if options.pop(name, None) is not None:
             unsaid.ignores(f"options.{name}")

@@ -83,7 +83,7 @@ def read_members(given: Mapping[str, Any], *, request_id: str, wall: float) -> U
         needs,
         ignored,
         for_upstream if detailed else None,
-        "n" if "n" in needs else "",
+        "n" if needs and "n" in needs else "",
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
+from cases import end_threads
+
 
 @pytest.fixture
 def fixtures(
@@ -32,6 +34,13 @@ def fixtures(
         return {"monkeypatch": monkeypatch, "caplog": caplog, "capsys": capsys}[name]
 
     return give
+
+
+@pytest.fixture(autouse=True)
+def threads_end() -> Iterator[None]:
+    """What one wrong plugin leaves at work is not there when the next is tried."""
+    yield
+    end_threads()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from hand import Hand
 from pydantic import BaseModel, ConfigDict
 from toys import Toy, ToyDecoder, ToyFramer, ToySettings
 
-from cases import wrong
+from cases import leave_a_thread, wrong
 from pointsman.plugin import (
     Call,
     CallError,
@@ -265,13 +264,12 @@ class LeavesATask(Toy):
 
 @wrong("PROVIDER-52", "It starts a thread with its first call, and never ends it.", alone=True)
 class LeavesAThread(Toy):
-    pool: Any = None
+    pooled = False
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
-        if self.pool is None:
-            self.pool = threading.Timer(0.4, print)
-            self.pool.daemon = True
-            self.pool.start()
+        if not self.pooled:
+            leave_a_thread()
+            self.pooled = True
         return await super().chat(request, call)
 
     async def aclose(self) -> None:

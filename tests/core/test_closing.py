@@ -8,6 +8,7 @@ import gc
 import inspect
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,7 +20,7 @@ from pydantic import BaseModel
 from routers import Heard, config, in_flight, router
 
 from pointsman import NoDeploymentAvailable, Router, SyncRouter
-from pointsman.errors import CallError, Unavailable
+from pointsman.errors import CallError, MidStreamError, Unavailable
 from pointsman.plugin import AuditFactory, PointsmanSpec, hookimpl
 from pointsman.provider import Provider, ProviderFactory
 from pointsman.testing import Scripted, ScriptedAnswer, run
@@ -366,6 +367,63 @@ def test_a_shutdown_lets_running_calls_finish_takes_no_new_ones_and_ends_the_res
             await asyncio.wait([call])
 
     run(main())
+
+
+@pytest.mark.parametrize("transport", ["h1", "aiohttp", "httpx"])
+async def test_calls_that_closing_ends_say_so_and_blame_no_upstream(transport: str) -> None:
+    begun = asyncio.Semaphore(0)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        streams = b'"stream":true' in await reader.readexactly(int(LENGTH.findall(head)[0]))
+        if streams:
+            writer.write(OLLAMA_STREAM)
+        begun.release()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    r = Router.from_config(
+        {
+            "providers": {"a": {"type": "ollama", "base_url": url}},
+            "models": {"m": {"deployments": ["a/x"]}},
+            "transport": transport,
+        }
+    )
+    heard = Heard(r)
+    stream = r.stream("m", "hi")
+    await stream.__anext__()
+    calls = [asyncio.create_task(each) for each in (r.chat("m", "hi"), r.embed("m", ["hi"]))]
+    reading = asyncio.create_task(rest_of(stream))
+    for _ in range(3):
+        await begun.acquire()
+
+    assert not await r.shutdown(grace=0)
+
+    for each in calls:
+        with pytest.raises(NoDeploymentAvailable, match="the router is shutting down"):
+            await each
+    with pytest.raises(MidStreamError, match="shutting down") as broken:
+        await reading
+    assert isinstance(broken.value.cause, NoDeploymentAvailable)
+    assert [each.outcome for each in heard.attempts] == ["neutral"] * 3
+    assert [each.result for each in heard.requests] == ["error"] * 3
+    server.close()
+    await server.wait_closed()
+
+
+async def rest_of(stream: Any) -> None:
+    async for _ in stream:
+        pass
+
+
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+OLLAMA_STREAM = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncontent-length: 1000\r\n\r\n"
+    b'{"model":"x","message":{"role":"assistant","content":"some"},"done":false}\n'
+)
 
 
 async def test_sigterm_drains_the_router() -> None:

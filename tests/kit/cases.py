@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
@@ -87,6 +88,25 @@ def _subject(plugin: Any, attributes: dict[str, Any]) -> type[Contract]:
     if issubclass(plugin, Contract):
         return type(plugin.__name__, (plugin,), attributes) if attributes else plugin
     return type(plugin.__name__, (plugin.tried_by,), {**plugin.tried_by.offering(plugin), **attributes})
+
+
+_left: list[tuple[threading.Thread, threading.Event]] = []
+
+
+def leave_a_thread() -> None:
+    """Begin a thread that is at work until the test ends, however long that takes on a busy machine."""
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait, name="left alone", daemon=True)
+    thread.start()
+    _left.append((thread, ended))
+
+
+def end_threads() -> None:
+    """End those of `leave_a_thread`, so that the next test has none of them."""
+    for thread, ended in _left:
+        ended.set()
+        thread.join()
+    _left.clear()
 
 
 def found(

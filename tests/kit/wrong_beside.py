@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cases import wrong
+from cases import leave_a_thread, wrong
 from pointsman import Router
 from pointsman.plugin import (
     DialectContext,
@@ -309,7 +309,7 @@ class Locked(Sink):
 class LeavesAThread(Sink):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        threading.Thread(target=threading.Event().wait, args=(0.3,), name="left alone", daemon=True).start()
+        leave_a_thread()
 
 
 @wrong("AUDIT-06", "It knows each kind of event by its name, and no others.")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import random
 import socket
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from cases import wrong
+from cases import leave_a_thread, wrong
 from pointsman.plugin import Failure, Member, Strategy
 from pointsman.testing.contract import FakeMember, RetryContract, StrategyContract
 
@@ -196,9 +195,7 @@ class AsksAround(First):
 class Watches(First):
     def __init__(self, rng: Any) -> None:
         super().__init__(rng)
-        self.thread = threading.Timer(0.3, int)
-        self.thread.daemon = True
-        self.thread.start()
+        leave_a_thread()
 
 
 @wrong("STRATEGY-15", "It prints what it picks.")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import click
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from cases import wrong
+from cases import leave_a_thread, wrong
 from pointsman.plugin import SectionFactory
 from pointsman.testing.contract import CommandContract, SectionContract
 
@@ -218,9 +218,7 @@ class EveryOther(CommandTests):
 def lingering(times: int) -> None:
     if times < 0:
         raise click.ClickException("say hello at least 0 times")
-    timer = threading.Timer(0.3, int)
-    timer.daemon = True
-    timer.start()
+    leave_a_thread()
 
 
 @wrong("COMMAND-07", "It leaves a thread at work.", alone=True, command=command(lingering))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from hand import Hand
 from pydantic import BaseModel, ConfigDict
 from toys import Toy, ToyDecoder, ToyFramer, ToySettings
 
-from cases import wrong
+from cases import leave_a_thread, wrong
 from pointsman.plugin import (
     Call,
     CallError,
@@ -265,13 +264,12 @@ class LeavesATask(Toy):
 
 @wrong("PROVIDER-52", "It starts a thread with its first call, and never ends it.", alone=True)
 class LeavesAThread(Toy):
-    pool: Any = None
+    pooled = False
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
-        if self.pool is None:
-            self.pool = threading.Timer(0.4, print)
-            self.pool.daemon = True
-            self.pool.start()
+        if not self.pooled:
+            leave_a_thread()
+            self.pooled = True
         return await super().chat(request, call)
 
     async def aclose(self) -> None:
@@ -603,7 +601,8 @@ class ByHeart(Toy):
     "PROVIDER-25",
     "It finds an error of Python's in a stream.",
     *(f"PROVIDER-{n:02d}" for n in (6, 14, 15, 19, 43, 45)),
-    examples=60,
+    # Each is found by one of 16: of 60 every fortieth run found none.
+    examples=300,
 )
 class TrustsStreams(Toy):
     class decoder(ToyDecoder):

@@ -18,10 +18,10 @@ from pointsman.build.loading import as_config, plugins_for
 from pointsman.build.services import ConfiguredService
 from pointsman.clock import Clock, Rng, system_rng
 from pointsman.config import Config
-from pointsman.errors import ConfigError, NoDeploymentAvailable
+from pointsman.errors import ConfigError
 from pointsman.event_log import Journal, refused
 from pointsman.events import Events, Reloaded, log
-from pointsman.routing.runtime import Running
+from pointsman.routing.runtime import Running, shutting_down
 from pointsman.routing.snapshot import Snapshot
 from pointsman.service_runner import ServiceRunner
 
@@ -311,8 +311,3 @@ class Lifecycle:
         """The requests that run, by snapshot; those of idle ones are forgotten."""
         self._former = [running for running in self._former if running.requests]
         return [*self._former, self.snapshot.setting.running]
-
-
-def shutting_down() -> NoDeploymentAvailable:
-    """Why a request is not taken any more."""
-    return NoDeploymentAvailable("the router is shutting down", reasons={})

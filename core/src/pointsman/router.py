@@ -28,13 +28,14 @@ from pointsman.events import Event, Events, Listener, NamesAttempts, Progress, R
 from pointsman.execution.execution import Execution, begin_request
 from pointsman.execution.stream import ChatStream
 from pointsman.execution.whole_answer import CHAT, EMBED, GENERATE
-from pointsman.lifecycle import Lifecycle, shutting_down
+from pointsman.lifecycle import Lifecycle
 from pointsman.provider import Provider
 from pointsman.requests.call_options import DEFAULT, CallOptions, split_options
 from pointsman.requests.messages import Messages, as_messages
 from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
+from pointsman.routing.runtime import shutting_down
 from pointsman.routing.snapshot import Snapshot, Upstream
 from pointsman.types import (
     ChatRequest,

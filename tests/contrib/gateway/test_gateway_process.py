@@ -192,20 +192,23 @@ async def test_sigterm_lets_streams_finish_or_ends_them_with_an_error_of_their_w
 
         gateway.tell(signal.SIGTERM)
         await gateway.said(b"draining")
-        async with httpx.AsyncClient() as client:
-            ready.append((await client.get(f"{gateway.health}/health/ready")).status_code)
-            ready.append((await client.get(f"{gateway.health}/health/live")).status_code)
-            with pytest.raises(httpx.ConnectError):
-                await client.get(f"{gateway.url}/v1/models")
+        if drain == "8s":  # else a busy machine may ask when it has ended already
+            async with httpx.AsyncClient() as client:
+                ready.append((await client.get(f"{gateway.health}/health/ready")).status_code)
+                ready.append((await client.get(f"{gateway.health}/health/live")).status_code)
+                with pytest.raises(httpx.ConnectError):
+                    await client.get(f"{gateway.url}/v1/models")
         answers = await asyncio.gather(*streams)
         assert await gateway.ended() == 0
 
-    assert ready == [200, 503, 200]
     if drain == "8s":
+        assert ready == [200, 503, 200]
         assert all(map(is_whole, answers))
     else:
         assert [each[-300:] for each in answers if not is_whole(each) and not is_failed(each)] == []
-        assert any(map(is_failed, answers))
+        failed = [each for each in answers if is_failed(each)]
+        assert failed
+        assert all(b"gateway: " in each and b"shutting down" in each for each in failed)
     assert all(each.in_flight == 0 for each in upstreams)
 
 

@@ -106,6 +106,8 @@ def config(**more: Any) -> dict[str, Any]:
             "m": {"deployments": ["main/x", "main/y", {"provider": "spare", "model": "x", "priority": 1}]},
             "alone": {"deployments": ["main/z"]},
         },
+        # Shorter than any pause after four refreshes in a row, so that chance has no say in who waits.
+        "queue": {"wait": "1s"},
         **more,
     }
 

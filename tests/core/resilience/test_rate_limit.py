@@ -516,7 +516,7 @@ def test_what_a_watcher_may_rely_on_fits_until_it_is_told() -> None:
                     relied += 1
                     assert limits.wait(rng.randint(0, int(tokens)), now) == 0
                     assert limits.wait(int(tokens), now) == 0
-    assert relied > 5000
+    assert relied > 3_000  # 5,650 in the mean, give or take 350
 
 
 def test_a_scope_named_twice_counts_once_and_a_meter_in_two_scopes_is_refused() -> None:

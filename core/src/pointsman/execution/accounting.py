@@ -13,6 +13,7 @@ from pointsman.errors import (
     CallError,
     ConnectionFailed,
     MidStreamError,
+    NoDeploymentAvailable,
     Outcome,
     PointsmanError,
     ProviderError,
@@ -21,6 +22,7 @@ from pointsman.errors import (
 from pointsman.events import AttemptEnded, RequestEnded, log
 from pointsman.execution.time_limits import deadline_passed, is_over
 from pointsman.routing.lease import FailureDetails, Lease
+from pointsman.routing.runtime import shutting_down
 from pointsman.types import ChatResponse, EmbedResponse, Usage
 from pointsman.wire.token_usage import plausible
 
@@ -149,10 +151,14 @@ def _tell_of_attempt(
 def attempt_failed(execution: Execution, lease: Lease, error: CallError) -> None:
     """Account for an attempt that ended with `error`, and remember what that means for the next one.
 
-    Raises: DeadlineExceeded when it was the request's own deadline that ended it.
+    Raises: DeadlineExceeded when it was the request's own deadline that ended it; NoDeploymentAvailable when
+        the router ended it.
     """
     deployment, failures = lease.deployment, execution.retry_state()
     failures.last = execution.complete(error, deployment.id)
+    if (closed := ended_by_router(execution, error)) is not None:
+        end_attempt(execution, lease, Outcome.NEUTRAL, error=closed)
+        raise closed from error
     if is_over(execution, error):
         # Our own deadline ended it. A deployment that had its fair time until then and said nothing is to
         # blame all the same: one that accepts calls and never answers must not stay in service.
@@ -163,6 +169,13 @@ def attempt_failed(execution: Execution, lease: Lease, error: CallError) -> None
     if lease.is_open:  # else it failed beside another attempt, and was accounted for then
         end_attempt(execution, lease, error.outcome, error=error)
         failures.add(error, deployment, execution.pool_of(lease))
+
+
+def ended_by_router(execution: Execution, error: CallError) -> NoDeploymentAvailable | None:
+    """What it counts as that an attempt lost its connection because the router closes; None otherwise."""
+    if not execution.setting.running.closed or error.outcome is not Outcome.UPSTREAM_FAULT:
+        return None
+    return execution.complete(shutting_down())
 
 
 def end_request(execution: Execution, result: str, error: BaseException | None = None) -> None:

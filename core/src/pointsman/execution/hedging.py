@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pointsman.errors import CallError, DeadlineExceeded, Outcome, Unsupported
+from pointsman.errors import CallError, DeadlineExceeded, NoDeploymentAvailable, Outcome, Unsupported
 from pointsman.execution.accounting import attempt_failed, end_attempt
 from pointsman.execution.admission import is_admitted
 from pointsman.routing.lease import Lease
@@ -118,7 +118,7 @@ def _failed_beside(execution: Execution, lease: Lease, error: BaseException) -> 
         if lease is execution.hedge:
             execution.made -= 1  # nothing of it was sent, so it costs nothing
     elif isinstance(error, CallError):
-        with suppress(DeadlineExceeded):  # the other one is told the same
+        with suppress(DeadlineExceeded, NoDeploymentAvailable):  # the other one is told the same
             attempt_failed(execution, lease, error)
     else:
         end_attempt(execution, lease, Outcome.NEUTRAL)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.errors import CallError, MidStreamError, Outcome
-from pointsman.execution.accounting import end_attempt, end_request, fail_request
+from pointsman.execution.accounting import end_attempt, end_request, ended_by_router, fail_request
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.execution.time_limits import deadline_passed, is_over
@@ -232,7 +232,9 @@ class ChatStream:
         at = lease.deployment.id
         failure.deployment = failure.deployment or at
         outcome = failure.outcome
-        if is_over(execution, failure):
+        if (closed := ended_by_router(execution, failure)) is not None:
+            outcome, failure = Outcome.NEUTRAL, closed
+        elif is_over(execution, failure):
             # Our own deadline, not the deployment, ended it.
             outcome = Outcome.NEUTRAL
             failure = deadline_passed(execution, f"while {at} was at work", at)

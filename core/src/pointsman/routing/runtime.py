@@ -11,6 +11,7 @@ from pointsman._internal.idle import IdleNotice
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.clock import Clock, Rng
+from pointsman.errors import NoDeploymentAvailable
 from pointsman.events import Events
 from pointsman.retry import RetryPolicy
 
@@ -59,3 +60,8 @@ class Setting(Struct, frozen=True):
     """One timer for the time limits of all attempts."""
     state: SharedState | None = None
     """What is shared with other routers; None where nothing is."""
+
+
+def shutting_down() -> NoDeploymentAvailable:
+    """Why a request is not taken any more, or was ended before its answer."""
+    return NoDeploymentAvailable("the router is shutting down", reasons={})

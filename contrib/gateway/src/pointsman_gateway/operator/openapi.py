@@ -69,6 +69,7 @@ SCHEMAS: Mapping[str, Schema] = {
             running=_list(_ref("Running")),
             models=_ANY,
             selectors=_ANY,
+            state=_maybe(_ANY),
             in_flight=_COUNT,
         ),
         "description": "the state of the router: its models with their deployments, and what runs",

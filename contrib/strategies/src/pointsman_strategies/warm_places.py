@@ -17,12 +17,21 @@ BLOCK_COST = 256
 BINDING_COST = 512
 
 
+_RENEWED = 0.1
+"""Of the life of a binding: after so much of it others are told again that it goes on."""
+
+
 class Binding(Struct):
-    """Where a conversation is bound, when it was last answered there, and where it is while it cannot be."""
+    """Where a conversation is bound, when it was last answered there, and where it is while it cannot be.
+
+    Attributes:
+        known: when it was last answered there, and where it was lent, as other routers know it.
+    """
 
     member: str
     at: float
     lent: str | None = None
+    known: tuple[float, str | None] | None = None
 
     @property
     def whereabouts(self) -> str:
@@ -30,7 +39,7 @@ class Binding(Struct):
 
 
 class Bindings:
-    """Conversations by the hash of their key, in the order in which they were last answered at home.
+    """Conversations by the hash of their key, in about the order in which they were last answered at home.
 
     Args:
         life: seconds after that for which a binding holds.
@@ -42,6 +51,7 @@ class Bindings:
         self._most = most
         self._bound: OrderedDict[bytes, Binding] = OrderedDict()
         self._at = Counter[str]()
+        self._members = frozenset[str]()
 
     def __len__(self) -> int:
         return len(self._bound)
@@ -50,6 +60,22 @@ class Bindings:
         """The id of the member that the conversation is bound to; None when it is to none."""
         bound = self._bound.get(key)
         return None if bound is None or now >= bound.at + self._life else bound.member
+
+    def latest(self, keys: Sequence[bytes]) -> bytes | None:
+        """The last of `keys` that is that of a conversation."""
+        bound = self._bound
+        return next((key for key in reversed(keys) if key in bound), None)
+
+    def renamed(self, key: bytes | None, to: bytes) -> bytes:
+        """From now on the conversation has the other key, which is returned."""
+        if key is not None and key in self._bound and to not in self._bound:
+            self._bound[to] = self._bound.pop(key)
+        return to
+
+    def refuge(self, key: bytes) -> str | None:
+        """The id of the member that the conversation is lent to, if it is."""
+        bound = self._bound.get(key)
+        return None if bound is None else bound.lent
 
     def at(self, member: str) -> int:
         """How many conversations are there now, bound or lent."""
@@ -71,6 +97,9 @@ class Bindings:
         """
         self._expire(now)
         bound = self._bound.get(key)
+        if bound is not None and bound.at + self._life <= now:  # out of order: renamed, or heard of late
+            self._drop(key)
+            bound = None
         if bound is None:
             self._bound[key] = Binding(member, now)
             self._at[member] += 1
@@ -79,9 +108,48 @@ class Bindings:
             bound.at = now
             self._bound.move_to_end(key)
 
+    def is_news(self, key: bytes) -> bool:
+        """Whether others do not know how it is with the conversation, or only how it was long ago."""
+        bound = self._bound.get(key)
+        if bound is None:
+            return False
+        known = bound.known
+        return known is None or known[1] != bound.lent or bound.at - known[0] > self._life * _RENEWED
+
+    def tell(self, keys: Iterable[bytes], now: float) -> list[list[Any]]:
+        """How it is with these conversations, as plain data: when they were last answered, in seconds before
+        `now`, for others go by other clocks. From now on it is known to others.
+        """
+        told = []
+        for key in keys:
+            if (bound := self._bound.get(key)) is not None:
+                bound.known = bound.at, bound.lent
+                told.append([key.hex(), bound.member, now - bound.at, bound.lent])
+        return told
+
+    def hear(self, key: bytes, member: str, lent: str | None, at: float, *, now: float) -> bool:
+        """Another router says how it is with a conversation; false when this one knows better.
+
+        Where two bound it at once, where it was answered last is believed by both.
+        """
+        known = self._members
+        if member not in known or at + self._life <= now:
+            return True
+        if (bound := self._bound.get(key)) is not None:
+            if bound.member == member:
+                at = max(at, bound.at)
+            elif (at, member) < (bound.at, bound.member):
+                return False
+            self._drop(key)
+        lent = lent if lent in known else None
+        self._bound[key] = bound = Binding(member, at, lent, (at, lent))
+        self._at[bound.whereabouts] += 1
+        self._shrink()
+        return True
+
     def keep(self, members: Iterable[str]) -> None:
-        """Forget what is bound to others than these."""
-        known = set(members)
+        """Forget what is bound to others than these, and hear of no others."""
+        known = self._members = frozenset(members)
         for key, each in list(self._bound.items()):
             if each.member not in known:
                 self._drop(key)
@@ -96,11 +164,11 @@ class Bindings:
 
     def restore(self, state: object) -> None:
         """Continue from `state()`. Raises ValueError."""
-        for key, member, at, lent in _rows(state, (str, str, int | float, str | None)):
+        for key, member, at, lent in rows_of(state, (str, str, int | float, str | None)):
             if not isfinite(at):
                 raise ValueError("the instant of a binding is a number")
-            if _hash(key) not in self._bound:
-                self._bound[_hash(key)] = bound = Binding(member, float(at), lent)
+            if hash_of(key) not in self._bound:
+                self._bound[hash_of(key)] = bound = Binding(member, float(at), lent)
                 self._at[bound.whereabouts] += 1
         self._shrink()
 
@@ -176,7 +244,7 @@ class PrefixIndex:
 
     def restore(self, state: object) -> None:
         """Continue from `state()`. Raises ValueError."""
-        for ids, blocks in _rows(state, (list, str)):
+        for ids, blocks in rows_of(state, (list, str)):
             if not all(isinstance(id, str) for id in ids):
                 raise ValueError("who has had a block is told by ids")
             for id in ids:
@@ -191,7 +259,7 @@ class PrefixIndex:
             self._had.popitem(last=False)
 
 
-def _rows(state: object, kinds: Sequence[Any]) -> Iterable[Sequence[Any]]:
+def rows_of(state: object, kinds: Sequence[Any]) -> Iterable[Sequence[Any]]:
     if not isinstance(state, list):
         raise ValueError("expected a list of rows")
     for row in state:
@@ -202,7 +270,7 @@ def _rows(state: object, kinds: Sequence[Any]) -> Iterable[Sequence[Any]]:
         yield row
 
 
-def _hash(text: str) -> bytes:
+def hash_of(text: str) -> bytes:
     found = _bytes(text)
     if len(found) != HASH_BYTES:
         raise ValueError(f"a hash has {HASH_BYTES} bytes")

@@ -89,8 +89,7 @@ class _Notes(Struct):
     """What is known of one request.
 
     Attributes:
-        key: by which its conversation is bound: a hash of its name; where nobody says that, the last block
-            of the prompt that it goes on from. None when it is new.
+        key: by which its conversation is bound; None when it is new and nobody names it.
         named: somebody says it.
         blocks: once somebody asked, the hashes of its whole blocks.
         first: that of the first one, or of what there is of it.
@@ -170,10 +169,12 @@ class Affinity(Strategy):
         notes = self._notes(placing)
         blocks = self._blocks(notes, placing)
         self._index.add(blocks, member.id)
-        if blocks and not notes.named:
-            notes.key = self._bindings.renamed(notes.key, blocks[-1])
+        if blocks and notes.key is None:
+            notes.key = self._bindings.new_key(blocks[-1])
         if notes.key is not None:
             self._bindings.answered(notes.key, member.id, now)
+            if not notes.named and blocks:
+                self._bindings.ends(notes.key, blocks[-1])
             self._news.answered(notes.key)
 
     def learned(self) -> Sequence[Learned]:
@@ -310,8 +311,7 @@ class Affinity(Strategy):
             key = self._key(placing.request, placing.affinity)
             placing.notes = notes = _Notes(key, named=key is not None)
             if key is None:
-                # Never its own last block: with that another one begins that says the same.
-                notes.key = self._bindings.latest(self._blocks(notes, placing)[:-1])
+                notes.key = self._bindings.key_of(self._blocks(notes, placing))
         return notes
 
     def _blocks(self, notes: _Notes, placing: Placing) -> Sequence[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 
 from pointsman.plugin import Learned, Member, jsonio
-from pointsman_strategies.warm_places import Bindings, hash_of, of_state, rows_of
+from pointsman_strategies.warm_places import ROW, Bindings, hash_of, of_state, rows_of
 
 _AT_ONCE = 4_000
 """Conversations that are told of at once, at most; of what is beyond, each router finds out for itself."""
@@ -54,12 +54,11 @@ class News:
         if of_state(said, "key") != mark:
             return  # hashes under another key say nothing here
         told = now - max(0.0, self._life - seconds)
-        for key, member, age, lent in rows_of(
-            of_state(said, "bindings"), (str, str, int | float, str | None)
-        ):
+        for key, member, age, lent, end in rows_of(of_state(said, "bindings"), ROW):
             if not isfinite(age) or age < 0:
                 raise ValueError("the age of a binding is a number")
-            if not self._bindings.hear(hash_of(key), member, lent, told - age, now=now):
+            last = None if end is None else hash_of(end)
+            if not self._bindings.hear(hash_of(key), member, told - age, lent, last, now=now):
                 self._keys[hash_of(key)] = None  # so that who told it hears of it in turn
 
 

@@ -21,16 +21,22 @@ _RENEWED = 0.1
 """Of the life of a binding: after so much of it others are told again that it goes on."""
 
 
+ROW: Sequence[Any] = (str, str, int | float, str | None, str | None)
+"""A binding as plain data: key, member, instant or age, where it is lent, its end."""
+
+
 class Binding(Struct):
     """Where a conversation is bound, when it was last answered there, and where it is while it cannot be.
 
     Attributes:
+        end: of one that nobody names, the last block of its latest prompt that is known here.
         known: when it was last answered there, and where it was lent, as other routers know it.
     """
 
     member: str
     at: float
     lent: str | None = None
+    end: bytes | None = None
     known: tuple[float, str | None] | None = None
 
     @property
@@ -39,7 +45,9 @@ class Binding(Struct):
 
 
 class Bindings:
-    """Conversations by the hash of their key, in about the order in which they were last answered at home.
+    """Conversations by their key, in about the order in which they were last answered at home.
+
+    The key is the hash of a name, or of one that nobody names the last block of its first prompt.
 
     Args:
         life: seconds after that for which a binding holds.
@@ -50,6 +58,7 @@ class Bindings:
         self._life = life
         self._most = most
         self._bound: OrderedDict[bytes, Binding] = OrderedDict()
+        self._ends: dict[bytes, bytes] = {}  # the keys of those that nobody names
         self._at = Counter[str]()
         self._members = frozenset[str]()
 
@@ -61,16 +70,28 @@ class Bindings:
         bound = self._bound.get(key)
         return None if bound is None or now >= bound.at + self._life else bound.member
 
-    def latest(self, keys: Sequence[bytes]) -> bytes | None:
-        """The last of `keys` that is that of a conversation."""
-        bound = self._bound
-        return next((key for key in reversed(keys) if key in bound), None)
+    def key_of(self, blocks: Sequence[bytes]) -> bytes | None:
+        """The key of the conversation that a prompt with these blocks goes on from; None when it is new.
 
-    def renamed(self, key: bytes | None, to: bytes) -> bytes:
-        """From now on the conversation has the other key, which is returned."""
-        if key is not None and key in self._bound and to not in self._bound:
-            self._bound[to] = self._bound.pop(key)
-        return to
+        Its own last block tells nothing: with that another one begins that says the same.
+        """
+        ends = self._ends
+        return next((ends[block] for block in reversed(blocks[:-1]) if block in ends), None)
+
+    def new_key(self, end: bytes) -> bytes | None:
+        """That of a conversation whose first prompt ends with that block; None where another one has it."""
+        return None if end in self._bound else end
+
+    def ends(self, key: bytes, end: bytes) -> None:
+        """The latest prompt of the conversation ends with that block."""
+        bound = self._bound.get(key)
+        if bound is not None and bound.end != end:
+            if bound.end is not None:
+                del self._ends[bound.end]
+            if (other := self._ends.get(end)) is not None:
+                self._bound[other].end = None
+            bound.end = end
+            self._ends[end] = key
 
     def refuge(self, key: bytes) -> str | None:
         """The id of the member that the conversation is lent to, if it is."""
@@ -97,7 +118,7 @@ class Bindings:
         """
         self._expire(now)
         bound = self._bound.get(key)
-        if bound is not None and bound.at + self._life <= now:  # out of order: renamed, or heard of late
+        if bound is not None and bound.at + self._life <= now:  # out of order: heard of late
             self._drop(key)
             bound = None
         if bound is None:
@@ -124,10 +145,13 @@ class Bindings:
         for key in keys:
             if (bound := self._bound.get(key)) is not None:
                 bound.known = bound.at, bound.lent
-                told.append([key.hex(), bound.member, now - bound.at, bound.lent])
+                end = None if bound.end is None else bound.end.hex()
+                told.append([key.hex(), bound.member, now - bound.at, bound.lent, end])
         return told
 
-    def hear(self, key: bytes, member: str, lent: str | None, at: float, *, now: float) -> bool:
+    def hear(
+        self, key: bytes, member: str, at: float, lent: str | None, end: bytes | None, *, now: float
+    ) -> bool:
         """Another router says how it is with a conversation; false when this one knows better.
 
         Where two bound it at once, where it was answered last is believed by both.
@@ -140,10 +164,10 @@ class Bindings:
                 at = max(at, bound.at)
             elif (at, member) < (bound.at, bound.member):
                 return False
+            end = end or bound.end
             self._drop(key)
         lent = lent if lent in known else None
-        self._bound[key] = bound = Binding(member, at, lent, (at, lent))
-        self._at[bound.whereabouts] += 1
+        self._add(key, Binding(member, at, lent, known=(at, lent)), end)
         self._shrink()
         return True
 
@@ -160,17 +184,27 @@ class Bindings:
 
     def state(self) -> list[list[Any]]:
         """Plain data, in their order."""
-        return [[key.hex(), each.member, each.at, each.lent] for key, each in self._bound.items()]
+        return [
+            [key.hex(), each.member, each.at, each.lent, None if each.end is None else each.end.hex()]
+            for key, each in self._bound.items()
+        ]
 
     def restore(self, state: object) -> None:
         """Continue from `state()`. Raises ValueError."""
-        for key, member, at, lent in rows_of(state, (str, str, int | float, str | None)):
+        for key, member, at, lent, end in rows_of(state, ROW):
             if not isfinite(at):
                 raise ValueError("the instant of a binding is a number")
             if hash_of(key) not in self._bound:
-                self._bound[hash_of(key)] = bound = Binding(member, float(at), lent)
-                self._at[bound.whereabouts] += 1
+                self._add(
+                    hash_of(key), Binding(member, float(at), lent), None if end is None else hash_of(end)
+                )
         self._shrink()
+
+    def _add(self, key: bytes, bound: Binding, end: bytes | None) -> None:
+        self._bound[key] = bound
+        self._at[bound.whereabouts] += 1
+        if end is not None:
+            self.ends(key, end)
 
     def _expire(self, now: float) -> None:
         while self._bound and next(iter(self._bound.values())).at + self._life <= now:
@@ -181,7 +215,10 @@ class Bindings:
             self._drop(next(iter(self._bound)))
 
     def _drop(self, key: bytes) -> None:
-        self._at[self._bound.pop(key).whereabouts] -= 1
+        bound = self._bound.pop(key)
+        self._at[bound.whereabouts] -= 1
+        if bound.end is not None:
+            del self._ends[bound.end]
 
 
 class PrefixIndex:

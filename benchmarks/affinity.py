@@ -7,7 +7,8 @@ Eight hosts with a prompt cache each, and conversations that grow from one share
 virtual time through the router. A turn adds 800 tokens and its answer 600; the next one comes about 2 s
 later. A host works off 8,000 tokens of a prompt in a second, except those that it has in its cache, writes 40
 tokens a second, and keeps 2 M tokens for 10 minutes. A third of the way one host is out for 3 minutes. Each
-strategy meets the same conversations.
+strategy meets the same conversations. Of two routers that share a store, each turn of a conversation goes to
+the other one.
 
 Printed are, over all calls, the share of their prompts that was in the cache, and what was not, against round
 robin; the most calls in flight at a host against the mean (averaged over time, the worst of before, during
@@ -24,6 +25,7 @@ import random
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -35,10 +37,14 @@ from pointsman.plugin import (
     Call,
     ChatRequest,
     ChatResponse,
+    MemoryStore,
     PointsmanSpec,
     Provider,
     ProviderContext,
     ProviderFactory,
+    StateContext,
+    StateFactory,
+    StateStore,
     Unavailable,
     Usage,
     hookimpl,
@@ -60,13 +66,16 @@ VICTIM = HOSTS[3]
 OUT = 180.0
 SETTLED = 60.0
 """Seconds after which all have come, or what happened to a host is known."""
-STRATEGIES: dict[str, tuple[Any, bool]] = {
-    "affinity": ("affinity", True),
-    "affinity, no keys": ("affinity", False),
-    "least_connections": ("least_connections", False),
-    "round_robin": ("round_robin", False),
+STRATEGIES: dict[str, tuple[Any, bool, int]] = {
+    "affinity": ("affinity", True, 1),
+    "affinity, no keys": ("affinity", False, 1),
+    "affinity, two routers": ("affinity", True, 2),
+    "two routers, no keys": ("affinity", False, 2),
+    "least_connections": ("least_connections", False, 1),
+    "round_robin": ("round_robin", False, 1),
 }
-"""By the name that is printed: what is configured, and whether calls say which conversation is theirs."""
+"""By the name that is printed: what is configured, whether calls say which conversation is theirs, and to how
+many routers they go in turn."""
 
 
 class Cache:
@@ -120,10 +129,19 @@ class Host:
 
 
 class World(PointsmanSpec):
-    """The hosts, as a provider type."""
+    """The hosts, as a provider type, and the store that the routers share."""
 
     def __init__(self) -> None:
         self.hosts = {name: Host() for name in HOSTS}
+        self._store: MemoryStore | None = None
+
+    @hookimpl
+    def pointsman_state_stores(self) -> Sequence[StateFactory]:
+        return [StateFactory("world", None, self._shared)]
+
+    def _shared(self, context: StateContext) -> StateStore:
+        self._store = self._store or MemoryStore(context.clock)
+        return self._store
 
     @hookimpl
     def pointsman_providers(self) -> Sequence[ProviderFactory]:
@@ -191,18 +209,19 @@ def simulate(name: str, load: Load) -> Result:
 
 
 async def _simulated(name: str, load: Load) -> Result:
-    strategy, keyed = STRATEGIES[name]
+    strategy, keyed, count = STRATEGIES[name]
     world, result, loop = World(), Result(), asyncio.get_running_loop()
     cold, places, struck = Counter[int](), dict[int, str](), set[int]()
     seconds, out = load.seconds, load.out
     given = {
         "providers": {host: {"type": "host"} for host in HOSTS},
         "strategy": strategy,
+        **({"state": "world"} if count > 1 else {}),
         "models": {"m": {"deployments": [f"{host}/x" for host in HOSTS]}},
     }
     shared = {"role": "system", "content": "s" * SHARED * LETTERS}
 
-    async def converse(number: int, router: Router) -> None:
+    async def converse(number: int, routers: Sequence[Router]) -> None:
         rng = random.Random(f"{load.seed} {number}")
         messages, had = [shared], False
         await asyncio.sleep(rng.random() * 30)
@@ -212,7 +231,7 @@ async def _simulated(name: str, load: Load) -> Result:
             options = {"affinity": f"conversation {number}"} if keyed else {}
             began = loop.time()
             try:
-                answer = await router.chat("m", messages, **options)
+                answer = await routers[len(messages) // 2 % count].chat("m", messages, **options)
             except Unavailable:
                 result.failed += 1
                 return
@@ -245,9 +264,11 @@ async def _simulated(name: str, load: Load) -> Result:
             host.count(0, loop.time())
         return {name: host.busy for name, host in world.hosts.items()}
 
-    async with Router.from_config(given, plugins=[world]) as router:
+    async with AsyncExitStack() as stack:
+        made = (Router.from_config(given, plugins=[world]) for _ in range(count))
+        routers = [await stack.enter_async_context(each) for each in made]
         watching = asyncio.create_task(watch())
-        await asyncio.gather(*(converse(number, router) for number in range(load.conversations)))
+        await asyncio.gather(*(converse(number, routers) for number in range(load.conversations)))
         await watching
     result.most_cold = max(cold.values(), default=0)
     return result
@@ -284,10 +305,10 @@ def main() -> None:
         print()
         return
     columns = "turns cached work spread cold at_most failed"
-    print(f"{'strategy':20}" + "".join(f"{column:>9}" for column in columns.split()))
+    print(f"{'strategy':22}" + "".join(f"{column:>9}" for column in columns.split()))
     for name, row in rows.items():
         turns, share, work, spread, cold, most, failed = row.values()
-        print(f"{name:20}{turns:9}{share:9.1%}{work:9.3f}{spread:9.2f}{cold:9}{most:9}{failed:9}")
+        print(f"{name:22}{turns:9}{share:9.1%}{work:9.3f}{spread:9.2f}{cold:9}{most:9}{failed:9}")
     print(f"{perf_counter() - began:.0f} s")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cases import leave_a_thread, wrong
-from pointsman.plugin import Failure, Member, Strategy
+from pointsman.plugin import Failure, Learned, Member, Placing, Strategy
 from pointsman.testing.contract import FakeMember, RetryContract, StrategyContract
 
 # ── strategies ───────────────────────────────────────────────────────────────────────────────────────
@@ -116,7 +117,7 @@ class Promises(First):
         return ready[0]
 
 
-@wrong("STRATEGY-09", "It takes no request.", *(f"STRATEGY-{n:02d}" for n in range(1, 16)))
+@wrong("STRATEGY-09", "It takes no request.", *(f"STRATEGY-{n:02d}" for n in (*range(1, 16), 19, 20)))
 class TakesLess(First):
     def pick(self, ready: Sequence[Member], /) -> Member:  # type: ignore[override]
         return ready[0]
@@ -203,6 +204,118 @@ class Prints(First):
     def pick(self, ready: Sequence[Member], request: Any, /) -> Member:
         print(ready[0].id)
         return ready[0]
+
+
+class Follows(First):
+    """As `First`, and hears of answers, rightly."""
+
+    def place(self, ready: Sequence[Member], placing: Placing, /) -> Member:
+        return ready[0]
+
+
+@wrong("STRATEGY-16", "It holds a conversation where it was, ready or not.")
+class Holds(Follows):
+    def __init__(self, rng: Any) -> None:
+        super().__init__(rng)
+        self.homes: dict[str, Member] = {}
+
+    def place(self, ready: Sequence[Member], placing: Placing, /) -> Member:
+        return self.homes.setdefault(placing.affinity, ready[0])
+
+    def members(self, everyone: Sequence[Member], /) -> None:
+        self.homes.clear()
+
+
+@wrong("STRATEGY-17", "It keeps what it hears of answers.")
+class KeepsAnswers(Follows):
+    def __init__(self, rng: Any) -> None:
+        super().__init__(rng)
+        self.answers: list[Placing] = []
+
+    def answered(self, member: Member, placing: Placing, now: float, /) -> None:
+        self.answers.append(placing)
+
+
+@wrong("STRATEGY-17", "It thinks about every answer.", alone=True)
+class ThinksOfAnswers(Follows):
+    def answered(self, member: Member, placing: Placing, now: float, /) -> None:
+        time.sleep(0.003)
+
+
+@wrong("STRATEGY-18", "It takes a note of its own for granted.", "STRATEGY-16")
+class HearsOnce(Follows):
+    def place(self, ready: Sequence[Member], placing: Placing, /) -> Member:
+        placing.notes = [1]
+        return ready[0]
+
+    def answered(self, member: Member, placing: Placing, now: float, /) -> None:
+        placing.notes.pop()  # type: ignore[attr-defined]
+
+
+@wrong("STRATEGY-18", "It counts the answers of the members that are there, and hears of no others.")
+class CountsAnswers(Follows):
+    def members(self, everyone: Sequence[Member], /) -> None:
+        self.counts = dict.fromkeys([each.id for each in everyone], 0)
+
+    def answered(self, member: Member, placing: Placing, now: float, /) -> None:
+        self.counts[member.id] = min(9, self.counts[member.id] + 1)
+
+
+@wrong("STRATEGY-19", "It says that it is degraded, and not why.")
+class SaysYes(First):
+    def degraded(self) -> Any:
+        return True
+
+
+@wrong("STRATEGY-19", "It says why at length.")
+class SaysMuch(First):
+    def degraded(self) -> str:
+        return "there is no signal\n" * 50
+
+
+@wrong("STRATEGY-20", "Its state has the names of conversations.")
+class NamesConversations(Follows):
+    def __init__(self, rng: Any) -> None:
+        super().__init__(rng)
+        self.last = ""
+
+    def place(self, ready: Sequence[Member], placing: Placing, /) -> Member:
+        self.last = placing.affinity
+        return ready[0]
+
+    def state(self) -> dict[str, object]:
+        return {"last": self.last}
+
+
+@wrong("STRATEGY-20", "It says of which request it knew too little.")
+class QuotesRequests(First):
+    asked: object = ""
+
+    def pick(self, ready: Sequence[Member], request: object, /) -> Member:
+        self.asked = request
+        return ready[0]
+
+    def degraded(self) -> str:
+        messages = getattr(self.asked, "messages", ())
+        return f"nothing is known of {messages[-1].text}" if messages else ""
+
+
+@wrong("STRATEGY-21", "It tells what nobody can hear.", "STRATEGY-20")
+class Mumbles(First):
+    def learned(self) -> Any:
+        return ["something"]
+
+    def heard(self, learned: Learned, /) -> None:
+        return
+
+
+@wrong("STRATEGY-21", "It believes all that it hears.")
+class BelievesAll(First):
+    def learned(self) -> Any:
+        return [Learned('{"best": 0}', 5.0)]
+
+    def heard(self, learned: Learned, /) -> None:
+        self.best = json.loads(learned.text)["best"]
 
 
 # ── retry policies ───────────────────────────────────────────────────────────────────────────────────

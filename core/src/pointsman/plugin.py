@@ -58,8 +58,8 @@ _HOMES = {
         Take WantedPlace
     """,
     "pointsman.strategy": """
-        ConfiguredMember Member Placing Price Residency RichMember Sample Strategy StrategyContext
-        StrategyFactory
+        ConfiguredMember Learned Member Placing Price Residency RichMember Sample Strategy
+        StrategyContext StrategyFactory
     """,
     "pointsman.surface": """
         Caller Calls Capabilities Catalogue CatalogueEntry EndsRelayed FaultDomain ProblemDetails

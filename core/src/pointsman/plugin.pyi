@@ -340,6 +340,9 @@ from pointsman.strategy import (
     ConfiguredMember as ConfiguredMember,
 )
 from pointsman.strategy import (
+    Learned as Learned,
+)
+from pointsman.strategy import (
     Member as Member,
 )
 from pointsman.strategy import (

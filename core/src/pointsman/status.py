@@ -24,7 +24,12 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
         names of their plugins), `queue` (who waits for room, None without one), `retries` and `hedges` (what
         is left of their budgets, in thousandths of one, and how many there were; None without one) and
         `deployments`; `selectors`: name of a model that has one → `selector` (the plugin), `of`, `default`,
-        `within` (seconds) and `guards`; and the `in_flight` of all. Of each deployment `id`,
+        `within` (seconds) and `guards`; `state`: how it is with the store that routers share, None without
+        one: `store` (the plugin), `available` (None before it was asked), `seconds_ago` since when that is,
+        while it is away the `reason` and the `seconds_left` until it is asked again, `replicas` (routers that
+        were there when it last answered), `fail` (what becomes of limits meanwhile, unless they say
+        otherwise) and `dropped` (settlements that it never heard of); and the `in_flight` of all. Of each
+        deployment `id`,
         `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
         `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
         call would not be sent there now: that, or that another priority level comes first), `breaker`,
@@ -47,6 +52,7 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
             for name, each in snapshot.entrances.items()
             if each.selector is not None
         },
+        "state": _state(snapshot, now),
         "in_flight": snapshot.in_flight,
     }
 
@@ -114,6 +120,11 @@ def _selector(selector: ConfiguredSelector) -> dict[str, Any]:
         "default": selector.default,
         "within": selector.within,
     }
+
+
+def _state(snapshot: Snapshot, now: float) -> dict[str, Any] | None:
+    state, config = snapshot.setting.state, snapshot.config.state
+    return None if state is None or config is None else {**state.snapshot(now), "fail": config.fail}
 
 
 def _choice(pool: Pool, request: Request, now: float, affinity: str) -> dict[str, Any]:

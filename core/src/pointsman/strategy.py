@@ -125,6 +125,22 @@ class Placing(Struct, eq=False):
         return []
 
 
+class Learned(Struct, frozen=True):
+    """Something that a strategy has learned and that the same strategy of other routers should know.
+
+    Attributes:
+        text: whatever it writes; it goes over a network, and is kept where that ends. No prompts, no names.
+        seconds: for how long it is of use, from when it was told.
+        about: a later one about the same takes its place; one about "" stands beside those before it.
+        by: the router that learned it, where another one hears of it: some digits, other ones at each start.
+    """
+
+    text: str
+    seconds: float
+    about: str = ""
+    by: str = ""
+
+
 class Strategy(Protocol):
     """Chooses one deployment among the ready ones. Inherit it and write `pick`; the rest has defaults."""
 
@@ -164,6 +180,24 @@ class Strategy(Protocol):
         """Why it chose the last time without the signal that it goes by; "" when it had that."""
         return ""
 
+    def learned(self) -> Sequence[Learned]:
+        """What others should know of what was learned since this was last called.
+
+        Called four times a second where routers share a store, and only when the class overrides it: see
+        `shares`. Where there is no store it is never called; so collect nothing before the first time.
+        """
+        return ()
+
+    def heard(self, learned: Learned, /) -> None:
+        """Take note of what the same strategy of the same model learned in another router.
+
+        Args:
+            learned: as that returned it; `seconds` are those that are left.
+
+        Raises: ValueError when it is none of that; others may have another version, or other settings.
+        """
+        return
+
     def members(self, everyone: Sequence[Member], /) -> None:
         """Take note of all deployments of the pool, ready or not, in configuration order.
 
@@ -201,6 +235,12 @@ def follows(strategy: Strategy) -> bool:
     """Whether `strategy` places requests and hears of their answers; ask once, when the pool is built."""
     method: object = getattr(type(strategy), "place", Strategy.place)
     return method is not Strategy.place
+
+
+def shares(strategy: Strategy) -> bool:
+    """Whether `strategy` has something to tell those of other routers; ask once, when the pool is built."""
+    method: object = getattr(type(strategy), "learned", Strategy.learned)
+    return method is not Strategy.learned
 
 
 class ConfiguredMember(Struct, frozen=True):

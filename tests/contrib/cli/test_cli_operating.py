@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pointsman_cli.demo import scene
-from pointsman_cli.overview import unable, why_not
+from pointsman_cli.overview import print_state, unable, why_not
 from pointsman_simulator import Fault, Reply
 
 APPLICATION = """
@@ -631,3 +631,26 @@ def test_a_model_that_falls_back_to_one_that_is_able_is_able_however_long_the_wa
     }
 
     assert unable(models, {}) == ["lonely", "dead"]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"available": True, "reason": None}, "shared through redis: there for 12 s, routers: 2\n"),
+        (
+            {"available": False, "reason": "no answer within 50 ms"},
+            "shared through redis: away for 12 s, routers that were there: 2; each goes by its share: "
+            "no answer within 50 ms\n",
+        ),
+        ({"available": None}, ""),
+        (None, ""),
+    ],
+)
+def test_the_status_says_how_it_is_with_the_store_that_routers_share(
+    state: dict[str, Any] | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {"store": "redis", "seconds_ago": 12.3, "replicas": 2, "fail": "local"}
+
+    print_state(None if state is None else {**known, **state})
+
+    assert capsys.readouterr().out == said

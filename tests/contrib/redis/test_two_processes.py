@@ -42,12 +42,12 @@ def test_two_processes_let_through_together_what_one_would(redis: RedisServer) -
             each.stdin.write(f"{began}\n")
             each.stdin.flush()
         said = [json.loads(each.communicate(timeout=SECONDS + 20)[0]) for each in processes]
-    answered, changes = zip(*said, strict=True)
+    passed, changes = zip(*said, strict=True)
 
     assert changes == ([], []), "the store was there all the time"
 
-    assert all(answered), "one of them had nothing"
-    at = sorted(instant - began for each in answered for instant in each)
+    assert all(passed), "one of them had nothing"
+    at = sorted(instant - began for each in passed for instant in each)
     assert sum(1 for t in at if t <= 1.0) >= 100
     beyond = [(n, t) for n, t in enumerate(at, 1) if n > 100 + t * 100 / 60]
     assert beyond == []

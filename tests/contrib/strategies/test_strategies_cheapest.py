@@ -43,6 +43,18 @@ def test_an_unknown_price_comes_last() -> None:
     )
 
 
+def test_without_any_price_it_says_that_it_is_degraded() -> None:
+    unknown, known = Member("?"), Member("a", price=Price(input=1, output=1))
+    strategy = Cheapest()
+
+    said = []
+    for ready in ((unknown,), (unknown, known), (unknown, Member("??")), (known,)):
+        strategy.pick(ready, LONG_ANSWER)
+        said.append(strategy.degraded())
+
+    assert said == [why := "no deployment that is ready has a price", "", why, ""]
+
+
 @pytest.mark.parametrize("price", [None, Price(input=1, output=2)])
 def test_equal_prices_are_least_connections(price: Price | None) -> None:
     members = tuple(Member(f"d{i}", price=price) for i in range(3))

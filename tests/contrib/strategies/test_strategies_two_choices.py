@@ -257,3 +257,18 @@ def test_a_slow_member_gets_few_calls_and_its_share_when_it_is_quick_again(clock
 def test_only_peak_ewma_asks_for_samples(clock: Clock) -> None:
     assert observes(PeakEwma(clock=clock, rng=None))
     assert not observes(PowerOfTwo())
+
+
+def test_before_anything_has_ended_it_goes_by_calls_in_flight_and_says_that_it_is_degraded() -> None:
+    members = tuple(Member(f"d{n}", weight=n + 1) for n in range(3))
+    strategy = PeakEwma(clock=Clock(), rng=random.Random(1))
+    for _ in range(60):
+        picked = strategy.pick(members, None)
+        assert isinstance(picked, Member)
+        picked.in_flight += 1
+
+    assert [each.in_flight for each in members] == [10, 20, 30]
+    assert strategy.degraded() == "no attempt has ended yet that says how long it takes"
+    strategy.observed(members[0], sample(1.0, now=1))
+    strategy.pick(members, None)
+    assert strategy.degraded() == ""

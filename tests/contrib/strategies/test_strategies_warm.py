@@ -390,3 +390,20 @@ def test_every_call_of_the_simulation_is_answered_once() -> None:
     assert sorted(id(each.call) for each in placed) == sorted(map(id, calls))
     assert all(each.first_token >= 0 for each in placed)
     assert sum(each.cold for each in placed) == simulation.cold_loads
+
+
+# ── without polls ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_while_no_host_was_polled_of_late_it_says_that_it_is_degraded() -> None:
+    site = Site(["h0", "h1"], ["A"])
+    strategy = site.strategies["A"]
+
+    site.send("A")
+    assert strategy.degraded() == ""
+    site.clock.time += 3600
+    site.send("A")
+    assert strategy.degraded() == "no host has told of late what it has in memory"
+    site.poll()
+    site.send("A")
+    assert strategy.degraded() == ""

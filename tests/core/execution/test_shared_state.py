@@ -191,6 +191,37 @@ def test_while_the_store_is_away_each_router_has_its_share_and_one_call_finds_ou
     with_two(work, limits={"requests": "1/h", "burst_requests": 20})
 
 
+def test_the_status_says_how_it_is_with_the_store_and_since_when() -> None:
+    async def work(one: Router, _other: Router, shelf: Shelf, _upstream: Scripted) -> None:
+        state = one.status()["state"]
+        assert (state["store"], state["available"], state["seconds_ago"]) == ("shelf", None, None)
+        await passed(one, 1)
+        await asyncio.sleep(6)
+        state = one.status()["state"]
+        assert (state["available"], state["replicas"], state["fail"]) == (True, 2, "closed")
+        assert state["seconds_ago"] == pytest.approx(6, abs=0.1)
+        shelf.away = True
+        await passed(one, 1)
+        await asyncio.sleep(20)
+        state = one.status()["state"]
+        assert (state["available"], state["replicas"], state["dropped"]) == (False, 2, 0)
+        assert 5 < state["seconds_ago"] <= 20
+        assert state["reason"] == "OSError: nobody is there"
+        assert 0 <= state["seconds_left"] <= 6
+        shelf.away = False
+        await asyncio.sleep(8)
+        state = one.status()["state"]
+        assert (state["available"], state["reason"], state["seconds_left"]) == (True, None, None)
+
+    with_two(work, state={"type": "shelf", "fail": "closed"}, limits={"requests": "1/h"})
+
+
+def test_without_a_store_the_status_says_so() -> None:
+    router = Router.from_config(config("a"), plugins=[Scripted()])
+
+    assert router.status()["state"] is None
+
+
 def test_a_store_that_answers_nothing_in_time_holds_up_a_call_for_two_time_limits() -> None:
     async def work(one: Router, _other: Router, shelf: Shelf, _upstream: Scripted) -> None:
         loop = asyncio.get_running_loop()

@@ -234,6 +234,8 @@ async def generator(*_: Any) -> Any:
         ("strategy", without(RoundRobin, "members"), r"which has no method members\(\)"),
         ("strategy", changed(RoundRobin(), pick=coroutine), r"whose pick\(\) is async"),
         ("strategy", changed(RoundRobin(), observed=coroutine), r"whose observed\(\) is async"),
+        ("strategy", changed(RoundRobin(), learned=coroutine), r"whose learned\(\) is async"),
+        ("strategy", changed(RoundRobin(), heard=lambda: None), r"whose heard\(\) takes other arguments"),
         ("auth", without(Fixed, "rejected"), r"which has no method rejected\(\)"),
         ("auth", changed(Fixed(None), current=coroutine), r"whose current\(\) is async"),
         ("auth", changed(Fixed(None), sign=coroutine), r"whose sign\(\) is async; nobody awaits it"),

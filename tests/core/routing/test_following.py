@@ -18,7 +18,7 @@ class Following(PointsmanSpec, Strategy):
     """Takes the first one that is ready, and writes down what it hears."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[object, ...]] = []
+        self.told: list[tuple[object, ...]] = []
         self.fails = False
 
     @hookimpl
@@ -32,7 +32,7 @@ class Following(PointsmanSpec, Strategy):
     def answered(self, member: Member, placing: Placing, now: float, /) -> None:
         if self.fails:
             raise ValueError("it cannot write")
-        self.heard.append((member.id, placing.affinity, placing.notes, now))
+        self.told.append((member.id, placing.affinity, placing.notes, now))
 
     def degraded(self) -> str:
         return "nothing to go by"
@@ -67,8 +67,8 @@ def test_it_hears_of_a_whole_answer_when_that_is_there_and_of_which_conversation
         await r.chat("m", "hi", affinity="k")
 
     during(strategy, upstream, story)
-    assert [heard[:3] for heard in strategy.heard] == [("a/x", "k", "placed at a/x")]
-    assert strategy.heard[0][3] == pytest.approx(2.0, abs=0.01)
+    assert [heard[:3] for heard in strategy.told] == [("a/x", "k", "placed at a/x")]
+    assert strategy.told[0][3] == pytest.approx(2.0, abs=0.01)
 
 
 def test_it_hears_of_a_stream_with_its_first_content_and_at_its_end() -> None:
@@ -81,7 +81,7 @@ def test_it_hears_of_a_stream_with_its_first_content_and_at_its_end() -> None:
                 pass
 
     during(strategy, upstream, story)
-    assert [heard[3] for heard in strategy.heard] == pytest.approx([2.0, 22.0], abs=0.01)
+    assert [heard[3] for heard in strategy.told] == pytest.approx([2.0, 22.0], abs=0.01)
 
 
 def test_it_hears_nothing_of_an_attempt_that_failed_and_all_of_the_one_that_came_after() -> None:
@@ -92,7 +92,7 @@ def test_it_hears_nothing_of_an_attempt_that_failed_and_all_of_the_one_that_came
         await r.chat("m", "hi", affinity="k")
 
     during(strategy, upstream, story)
-    assert [heard[:3] for heard in strategy.heard] == [("b/x", "k", "placed at b/x")]
+    assert [heard[:3] for heard in strategy.told] == [("b/x", "k", "placed at b/x")]
 
 
 def test_it_hears_of_an_answer_of_the_only_one_there_is_that_had_failed_before() -> None:
@@ -104,7 +104,7 @@ def test_it_hears_of_an_answer_of_the_only_one_there_is_that_had_failed_before()
         await r.chat("m", "hi", affinity="k")
 
     during(strategy, upstream, story)
-    assert [heard[1] for heard in strategy.heard] == ["k"]
+    assert [heard[1] for heard in strategy.told] == ["k"]
 
 
 def test_what_fails_at_hearing_costs_nobody_an_answer(caplog: pytest.LogCaptureFixture) -> None:

@@ -80,6 +80,21 @@ def print_selectors(selectors: Mapping[str, Facts]) -> None:
         print_text(f"{name}: {picks}; {each['default']} by default")
 
 
+def print_state(state: Facts | None) -> None:
+    """A line about the store that routers share, where there is one."""
+    if state is None or state["available"] is None:
+        return
+    since = f"for {state['seconds_ago']:.0f} s"
+    if state["available"]:
+        print_text(f"shared through {state['store']}: there {since}, routers: {state['replicas']}")
+    else:
+        meanwhile = {"local": "each goes by its share", "closed": "nothing limited is let through"}
+        print_text(
+            f"shared through {state['store']}: away {since}, routers that were there: {state['replicas']}; "
+            f"{meanwhile[state['fail']]}: {state['reason']}"
+        )
+
+
 def _print_groups(models: Mapping[str, Facts], health: Mapping[str, Facts], *, wide: bool) -> None:
     deployments = [each for model in models.values() for each in model["deployments"]]
     columns = {
@@ -96,7 +111,8 @@ def _print_groups(models: Mapping[str, Facts], health: Mapping[str, Facts], *, w
 
 def _title(name: str, model: Facts) -> str:
     fallback = f", then {', '.join(model['fallback'])}" if model["fallback"] else ""
-    return f"{name} ({model['strategy']}{fallback})"
+    degraded = f"; degraded: {model['degraded']}" if model.get("degraded") else ""
+    return f"{name} ({model['strategy']}{fallback}{degraded})"
 
 
 def _row(

@@ -1,5 +1,6 @@
 """`affinity`: a conversation stays where its prompt is in the cache, for as long as load allows.
 
+One that nobody names is known by the prompt that it goes on from.
 A preference and never a filter: whoever is not ready is passed by, and nobody waits for the preferred one.
 
 Sources: D. Thaler and C. Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM ToN 6(1),
@@ -22,18 +23,23 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pointsman.plugin import (
     Clock,
     Duration,
+    Learned,
     LeastConnections,
     Member,
     Placing,
     Rng,
     Strategy,
     StrategyFactory,
+    jsonio,
 )
 from pointsman_strategies.prompt_blocks import HASH_BYTES, blocks_of, prompt_of
+from pointsman_strategies.warm_news import Loads, News
 from pointsman_strategies.warm_places import BINDING_COST, BLOCK_COST, Bindings, PrefixIndex, of_state
 
 _STEP = 2.0**-53
-_FOR_BINDINGS = 8
+_SOME = 2
+"""Calls for a unit of weight that are few enough whatever the others have."""
+_FOR_BINDINGS = 4
 """One part in so many of the memory is for bindings, the rest for blocks."""
 
 
@@ -80,11 +86,17 @@ class AffinitySettings(BaseModel):
 
 
 class _Notes(Struct):
-    """What is known of one request: the hash of its key; once somebody asked, the hashes of its whole blocks,
-    and of the first one or what there is of that.
+    """What is known of one request.
+
+    Attributes:
+        key: by which its conversation is bound; None when it is new and nobody names it.
+        named: somebody says it.
+        blocks: once somebody asked, the hashes of its whole blocks.
+        first: that of the first one, or of what there is of it.
     """
 
     key: bytes | None
+    named: bool
     blocks: Sequence[bytes] | None = None
     first: bytes | None = None
 
@@ -111,6 +123,9 @@ class Affinity(Strategy):
         memory = self._settings.memory << 20
         self._bindings = Bindings(self._settings.life, memory // _FOR_BINDINGS // BINDING_COST)
         self._index = PrefixIndex((memory - memory // _FOR_BINDINGS) // BLOCK_COST)
+        self._news = News(self._bindings, self._settings.life)
+        self._loads = Loads()
+        self._members: Sequence[Member] = ()
         self._least = LeastConnections(rng)
         self._begun: dict[str, blake2b] = {}  # by id: the hash of a member, to be copied and continued
         self._degraded = ""
@@ -121,7 +136,7 @@ class Affinity(Strategy):
 
     def place(self, ready: Sequence[Member], placing: Placing, /) -> Member:
         notes = self._notes(placing)
-        if notes.key is None and not self._blocks(notes, placing) and notes.first is None:
+        if notes.key is None and notes.first is None:
             self._degraded = "the call had no key and no prompt"
             return self._least.pick(ready, placing.request)
         self._degraded = ""
@@ -135,27 +150,52 @@ class Affinity(Strategy):
         home = None
         if notes.key is not None:
             home = self._bindings.home(notes.key, self._clock.now())
-            for member in room:
-                if member.id == home:
-                    return member
+            for place in (home, self._bindings.refuge(notes.key)):
+                for member in room:
+                    if member.id == place:
+                        return member
         blocks = self._blocks(notes, placing)
         known = self._index.longest(blocks, [member.id for member in room])
         if known:
-            room = [member for member in room if member.id in known]
-            room = self._least_crowded(room, lent=home is not None)
+            having = self._least_crowded(
+                [member for member in room if member.id in known], lent=home is not None
+            )
+            # Else who never had what all have in common would never be asked, however idle.
+            room = having if home is not None else self._least_busy(room, unless=having)
         scores = self._scores(notes.key or notes.first or b"", room)
         return room[scores.index(max(scores))]
 
     def answered(self, member: Member, placing: Placing, now: float, /) -> None:
         notes = self._notes(placing)
+        blocks = self._blocks(notes, placing)
+        self._index.add(blocks, member.id)
+        if blocks and notes.key is None:
+            notes.key = self._bindings.new_key(blocks[-1])
         if notes.key is not None:
             self._bindings.answered(notes.key, member.id, now)
-        self._index.add(self._blocks(notes, placing), member.id)
+            if not notes.named and blocks:
+                self._bindings.ends(notes.key, blocks[-1])
+            self._news.answered(notes.key)
+
+    def learned(self) -> Sequence[Learned]:
+        now = self._clock.now()
+        found = self._news.learned(self._mark(), now), self._loads.learned(self._members, now)
+        return [each for each in found if each is not None]
+
+    def heard(self, learned: Learned, /) -> None:
+        said, now = jsonio.loads(learned.text), self._clock.now()
+        if not isinstance(said, Mapping):
+            raise ValueError("what an affinity has learned is a mapping")
+        if "in_flight" in said:
+            self._loads.heard(said, learned.by, learned.seconds, now)
+        else:
+            self._news.heard(said, learned.seconds, self._mark(), now)
 
     def degraded(self) -> str:
         return self._degraded
 
     def members(self, everyone: Sequence[Member], /) -> None:
+        self._members = tuple(everyone)
         ids = [member.id for member in everyone]
         self._begun = {id: self._begin(id) for id in ids}
         self._bindings.keep(ids)
@@ -202,23 +242,48 @@ class Affinity(Strategy):
         in_flight >= ceil(max_load * (total + 1) * weight / all weights) is too much, in integers. The bounds
         add up to more than `total`, so that somebody is always below.
         """
-        total = sum([member.in_flight for member in ready])
+        calls = self._calls(ready)
+        total = sum(calls)
         if not total:
             return ready
         room = self._load * (total + 1)
         measure = self._per * sum([member.weight for member in ready])
-        return [member for member in ready if member.in_flight * measure < room * member.weight]
+        return [
+            member
+            for member, count in zip(ready, calls, strict=True)
+            if count * measure < room * member.weight
+        ]
+
+    def _calls(self, members: Sequence[Member]) -> list[int]:
+        """In flight, in all routers as far as that is known."""
+        elsewhere = self._loads.elsewhere(self._clock.now())
+        if not elsewhere:
+            return [member.in_flight for member in members]
+        return [member.in_flight + elsewhere.get(member.id, 0) for member in members]
 
     def _least_crowded(self, members: Sequence[Member], *, lent: bool) -> Sequence[Member]:
-        """Those with the fewest conversations for their weight, and calls: those that are new count nowhere
-        else before they are answered. Who is `lent` counts at once; then the calls would only be noise.
+        """Those with the fewest conversations for their weight. Until they are answered, new ones are known
+        by their calls alone; beside who is `lent`, and counts at once, calls would only be noise.
         """
         if len(members) == 1:
             return members
         at = self._bindings.at
-        crowds = [(at(each.id) + (0 if lent else each.in_flight)) / each.weight for each in members]
+        calls = [0] * len(members) if lent else self._calls(members)
+        crowds = [max(at(each.id), count) / each.weight for each, count in zip(members, calls, strict=True)]
         least = min(crowds)
         return [each for each, crowd in zip(members, crowds, strict=True) if crowd == least]
+
+    def _least_busy(self, room: Sequence[Member], *, unless: Sequence[Member]) -> Sequence[Member]:
+        """Those of `room` with the fewest calls for their weight, where the others have more than `max_load`
+        times as many; else those others: what many prompts have in common is worth no more than that.
+        """
+        loads = [count / each.weight for each, count in zip(room, self._calls(room), strict=True)]
+        least = min(loads)
+        bound = self._settings.max_load * least + _SOME
+        asked = {each.id for each in unless}
+        if any(load <= bound for each, load in zip(room, loads, strict=True) if each.id in asked):
+            return unless
+        return [each for each, load in zip(room, loads, strict=True) if load == least]
 
     def _begin(self, id: str) -> blake2b:
         name = blake2b(id.encode(), digest_size=HASH_BYTES).digest()  # of one length, whatever the id
@@ -243,7 +308,10 @@ class Affinity(Strategy):
     def _notes(self, placing: Placing) -> _Notes:
         notes = placing.notes
         if not isinstance(notes, _Notes):
-            placing.notes = notes = _Notes(self._key(placing.request, placing.affinity))
+            key = self._key(placing.request, placing.affinity)
+            placing.notes = notes = _Notes(key, named=key is not None)
+            if key is None:
+                notes.key = self._bindings.key_of(self._blocks(notes, placing))
         return notes
 
     def _blocks(self, notes: _Notes, placing: Placing) -> Sequence[bytes]:

@@ -53,13 +53,15 @@ class Cheapest(Strategy):
     def __init__(self, settings: CheapestSettings | None = None, *, rng: Rng | None = None) -> None:
         self._settings = settings or CheapestSettings()
         self._least = LeastConnections(rng)
+        self._degraded = ""
 
     def pick(self, ready: Sequence[Member], request: object, /) -> Member:
-        if len(ready) == 1:
-            return ready[0]
         prices: list[Price | None] = [getattr(member, "price", None) for member in ready]
         first = prices[0]
+        self._degraded = ""
         if all(price is first or price == first for price in prices):
+            if first is None:
+                self._degraded = "no deployment that is ready has a price"
             return self._least.pick(ready, request)
         prompt, answer = self.tokens(request)
         costs = [inf if each is None else prompt * each.input + answer * each.output for each in prices]
@@ -87,6 +89,9 @@ class Cheapest(Strategy):
         if request.max_tokens is not None:
             answer = min(answer, request.max_tokens)
         return prompt + 1, float(answer)
+
+    def degraded(self) -> str:
+        return self._degraded
 
     def members(self, everyone: Sequence[Member], /) -> None:
         self._least.members(everyone)

@@ -59,15 +59,17 @@ class PeakEwma(Strategy):
         self._clock = clock
         self._rng = rng or system_rng(0)
         self._estimates: dict[str, tuple[float, float]] = {}  # id: (seconds, as of when)
+        self._degraded = ""
 
     def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
+        self._degraded = "" if self._estimates else "no attempt has ended yet that says how long it takes"
         if len(ready) == 1:
             return ready[0]
         first, second = two_of(ready, self._rng)
         now = self._clock.now()
         costs = self.cost(first, now), self.cost(second, now)
-        if min(costs) == inf:  # both are being tried for the first time
-            return min(ready, key=lambda each: self.cost(each, now))
+        if min(costs) == inf:  # both are being tried for the first time, and perhaps all
+            return min(ready, key=lambda each: (self.cost(each, now), each.in_flight / each.weight))
         return second if costs[1] < costs[0] else first
 
     def cost(self, member: Member, now: float) -> float:
@@ -109,6 +111,9 @@ class PeakEwma(Strategy):
                 return max(sample.seconds, self._settings.failure_at_least) + penalty
             case _:  # cancelled, or the request was wrong: says nothing about the upstream
                 return None
+
+    def degraded(self) -> str:
+        return self._degraded
 
     def members(self, everyone: Sequence[Member], /) -> None:
         ids = {member.id for member in everyone}

@@ -6,7 +6,7 @@ the first one on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 import msgspec
@@ -50,15 +50,17 @@ def blocks_of(prompt: bytes, *, size: int, secret: bytes) -> list[bytes]:
 def prompt_of(request: object) -> bytes:
     """What `request` says, in the order in which upstreams read it: system, tools, messages."""
     if isinstance(request, ChatRequest):
-        return _bytes("".join(_chat(request)))
+        return _bytes(_chat(request))
     if isinstance(request, GenerateRequest):
         said = [request.system or "", "\0", request.prompt, *map(_part, request.images)]
-        return _bytes("".join(said))
+        return _bytes(said)
     return b""
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _bytes(texts: Iterable[str]) -> bytes:
+    # Piece by piece: a second copy of a long prompt is memory that the system gives and takes again, which
+    # costs more than all that is done here.
+    return b"".join([text.encode("utf-8", "surrogatepass") for text in texts])
 
 
 def _chat(request: ChatRequest) -> Iterator[str]:

@@ -95,12 +95,15 @@ class Warm(Strategy):
         self._members: tuple[Member, ...] = ()
         self._hosts: dict[str, Host] = {}
         self._lightest = 1
+        self._degraded = ""
         self.serial = next(Warm._serials)
 
     def pick(self, ready: Sequence[Member], request: object, /) -> Member:
         now = self._clock.now()
         seen = [self._residency(member, now) for member in ready]
+        self._degraded = ""
         if not any(seen):
+            self._degraded = "no host has told of late what it has in memory"
             return self._least.pick(ready, request)
         if len(ready) == 1:
             winner = ready[0]
@@ -235,6 +238,9 @@ class Warm(Strategy):
             )
         elif sample.outcome is Outcome.UPSTREAM_FAULT:
             host.failed(model)
+
+    def degraded(self) -> str:
+        return self._degraded
 
     def members(self, everyone: Sequence[Member], /) -> None:
         self._members = tuple(everyone)

@@ -17,12 +17,27 @@ BLOCK_COST = 256
 BINDING_COST = 512
 
 
+_RENEWED = 0.1
+"""Of the life of a binding: after so much of it others are told again that it goes on."""
+
+
+ROW: Sequence[Any] = (str, str, int | float, str | None, str | None)
+"""A binding as plain data: key, member, instant or age, where it is lent, its end."""
+
+
 class Binding(Struct):
-    """Where a conversation is bound, when it was last answered there, and where it is while it cannot be."""
+    """Where a conversation is bound, when it was last answered there, and where it is while it cannot be.
+
+    Attributes:
+        end: of one that nobody names, the last block of its latest prompt that is known here.
+        known: when it was last answered there, and where it was lent, as other routers know it.
+    """
 
     member: str
     at: float
     lent: str | None = None
+    end: bytes | None = None
+    known: tuple[float, str | None] | None = None
 
     @property
     def whereabouts(self) -> str:
@@ -30,7 +45,9 @@ class Binding(Struct):
 
 
 class Bindings:
-    """Conversations by the hash of their key, in the order in which they were last answered at home.
+    """Conversations by their key, in about the order in which they were last answered at home.
+
+    The key is the hash of a name, or of one that nobody names the last block of its first prompt.
 
     Args:
         life: seconds after that for which a binding holds.
@@ -41,7 +58,9 @@ class Bindings:
         self._life = life
         self._most = most
         self._bound: OrderedDict[bytes, Binding] = OrderedDict()
+        self._ends: dict[bytes, bytes] = {}  # the keys of those that nobody names
         self._at = Counter[str]()
+        self._members = frozenset[str]()
 
     def __len__(self) -> int:
         return len(self._bound)
@@ -50,6 +69,34 @@ class Bindings:
         """The id of the member that the conversation is bound to; None when it is to none."""
         bound = self._bound.get(key)
         return None if bound is None or now >= bound.at + self._life else bound.member
+
+    def key_of(self, blocks: Sequence[bytes]) -> bytes | None:
+        """The key of the conversation that a prompt with these blocks goes on from; None when it is new.
+
+        Its own last block tells nothing: with that another one begins that says the same.
+        """
+        ends = self._ends
+        return next((ends[block] for block in reversed(blocks[:-1]) if block in ends), None)
+
+    def new_key(self, end: bytes) -> bytes | None:
+        """That of a conversation whose first prompt ends with that block; None where another one has it."""
+        return None if end in self._bound else end
+
+    def ends(self, key: bytes, end: bytes) -> None:
+        """The latest prompt of the conversation ends with that block."""
+        bound = self._bound.get(key)
+        if bound is not None and bound.end != end:
+            if bound.end is not None:
+                del self._ends[bound.end]
+            if (other := self._ends.get(end)) is not None:
+                self._bound[other].end = None
+            bound.end = end
+            self._ends[end] = key
+
+    def refuge(self, key: bytes) -> str | None:
+        """The id of the member that the conversation is lent to, if it is."""
+        bound = self._bound.get(key)
+        return None if bound is None else bound.lent
 
     def at(self, member: str) -> int:
         """How many conversations are there now, bound or lent."""
@@ -71,6 +118,9 @@ class Bindings:
         """
         self._expire(now)
         bound = self._bound.get(key)
+        if bound is not None and bound.at + self._life <= now:  # out of order: heard of late
+            self._drop(key)
+            bound = None
         if bound is None:
             self._bound[key] = Binding(member, now)
             self._at[member] += 1
@@ -79,9 +129,51 @@ class Bindings:
             bound.at = now
             self._bound.move_to_end(key)
 
+    def is_news(self, key: bytes) -> bool:
+        """Whether others do not know how it is with the conversation, or only how it was long ago."""
+        bound = self._bound.get(key)
+        if bound is None:
+            return False
+        known = bound.known
+        return known is None or known[1] != bound.lent or bound.at - known[0] > self._life * _RENEWED
+
+    def tell(self, keys: Iterable[bytes], now: float) -> list[list[Any]]:
+        """How it is with these conversations, as plain data: when they were last answered, in seconds before
+        `now`, for others go by other clocks. From now on it is known to others.
+        """
+        told = []
+        for key in keys:
+            if (bound := self._bound.get(key)) is not None:
+                bound.known = bound.at, bound.lent
+                end = None if bound.end is None else bound.end.hex()
+                told.append([key.hex(), bound.member, now - bound.at, bound.lent, end])
+        return told
+
+    def hear(
+        self, key: bytes, member: str, at: float, lent: str | None, end: bytes | None, *, now: float
+    ) -> bool:
+        """Another router says how it is with a conversation; false when this one knows better.
+
+        Where two bound it at once, where it was answered last is believed by both.
+        """
+        known = self._members
+        if member not in known or at + self._life <= now:
+            return True
+        if (bound := self._bound.get(key)) is not None:
+            if bound.member == member:
+                at = max(at, bound.at)
+            elif (at, member) < (bound.at, bound.member):
+                return False
+            end = end or bound.end
+            self._drop(key)
+        lent = lent if lent in known else None
+        self._add(key, Binding(member, at, lent, known=(at, lent)), end)
+        self._shrink()
+        return True
+
     def keep(self, members: Iterable[str]) -> None:
-        """Forget what is bound to others than these."""
-        known = set(members)
+        """Forget what is bound to others than these, and hear of no others."""
+        known = self._members = frozenset(members)
         for key, each in list(self._bound.items()):
             if each.member not in known:
                 self._drop(key)
@@ -92,17 +184,27 @@ class Bindings:
 
     def state(self) -> list[list[Any]]:
         """Plain data, in their order."""
-        return [[key.hex(), each.member, each.at, each.lent] for key, each in self._bound.items()]
+        return [
+            [key.hex(), each.member, each.at, each.lent, None if each.end is None else each.end.hex()]
+            for key, each in self._bound.items()
+        ]
 
     def restore(self, state: object) -> None:
         """Continue from `state()`. Raises ValueError."""
-        for key, member, at, lent in _rows(state, (str, str, int | float, str | None)):
+        for key, member, at, lent, end in rows_of(state, ROW):
             if not isfinite(at):
                 raise ValueError("the instant of a binding is a number")
-            if _hash(key) not in self._bound:
-                self._bound[_hash(key)] = bound = Binding(member, float(at), lent)
-                self._at[bound.whereabouts] += 1
+            if hash_of(key) not in self._bound:
+                self._add(
+                    hash_of(key), Binding(member, float(at), lent), None if end is None else hash_of(end)
+                )
         self._shrink()
+
+    def _add(self, key: bytes, bound: Binding, end: bytes | None) -> None:
+        self._bound[key] = bound
+        self._at[bound.whereabouts] += 1
+        if end is not None:
+            self.ends(key, end)
 
     def _expire(self, now: float) -> None:
         while self._bound and next(iter(self._bound.values())).at + self._life <= now:
@@ -113,7 +215,10 @@ class Bindings:
             self._drop(next(iter(self._bound)))
 
     def _drop(self, key: bytes) -> None:
-        self._at[self._bound.pop(key).whereabouts] -= 1
+        bound = self._bound.pop(key)
+        self._at[bound.whereabouts] -= 1
+        if bound.end is not None:
+            del self._ends[bound.end]
 
 
 class PrefixIndex:
@@ -176,7 +281,7 @@ class PrefixIndex:
 
     def restore(self, state: object) -> None:
         """Continue from `state()`. Raises ValueError."""
-        for ids, blocks in _rows(state, (list, str)):
+        for ids, blocks in rows_of(state, (list, str)):
             if not all(isinstance(id, str) for id in ids):
                 raise ValueError("who has had a block is told by ids")
             for id in ids:
@@ -191,7 +296,7 @@ class PrefixIndex:
             self._had.popitem(last=False)
 
 
-def _rows(state: object, kinds: Sequence[Any]) -> Iterable[Sequence[Any]]:
+def rows_of(state: object, kinds: Sequence[Any]) -> Iterable[Sequence[Any]]:
     if not isinstance(state, list):
         raise ValueError("expected a list of rows")
     for row in state:
@@ -202,7 +307,7 @@ def _rows(state: object, kinds: Sequence[Any]) -> Iterable[Sequence[Any]]:
         yield row
 
 
-def _hash(text: str) -> bytes:
+def hash_of(text: str) -> bytes:
     found = _bytes(text)
     if len(found) != HASH_BYTES:
         raise ValueError(f"a hash has {HASH_BYTES} bytes")

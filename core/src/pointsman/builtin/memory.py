@@ -70,7 +70,9 @@ class MemoryStore(StateStore):
         return len(self._routers)
 
     async def publish(self, notice: Notice, /) -> None:
-        self._notices[notice.topic, notice.about] = self._clock.now() + notice.seconds, notice.value
+        now = self._clock.now()
+        self._notices = {about: held for about, held in self._notices.items() if held[0] > now}
+        self._notices[notice.topic, notice.about] = now + notice.seconds, notice.value
         for told in tuple(self._watching):
             told(notice)
 

@@ -250,6 +250,10 @@ def _of_strategy(made: Any) -> str | None:
         return "which has no `wants_residency`: inherit Strategy"
     if iscoroutinefunction(getattr(made, "observed", None)):
         return "whose observed() is async; nobody awaits it"
+    for method in ("learned", "heard"):  # who does not inherit them need not have them
+        found = getattr(made, method, None)
+        if found is not None and (wrong := _of_method(method, found, getattr(Strategy, method))):
+            return wrong
     return None
 
 

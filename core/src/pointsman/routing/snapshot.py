@@ -263,7 +263,7 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         for each in self._checkers():
             each.start()
         if self.setting.state is not None:
-            self.setting.state.start(self.lives)
+            self.setting.state.start(self.lives, self.pools)
 
     async def aclose(self) -> None:
         """Close all connections and end the checks. The audit sinks stay open for the last records."""

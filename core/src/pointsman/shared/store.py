@@ -19,6 +19,8 @@ from pointsman.clock import Clock, Rng
 from pointsman.events import BreakerChanged, Events, StateChanged
 from pointsman.resilience.circuit_breaker import Breaker, BreakerSettings, BreakerState, Permit
 from pointsman.resilience.rate_limit import Reservation
+from pointsman.shared.lessons import TOPIC as LESSON
+from pointsman.shared.lessons import Learner, Lessons
 from pointsman.shared.limits import SharedReservation, Standing
 from pointsman.state import Admission, Admitted, HeldPlace, NoRoom, Notice, Settlement, StateStore
 
@@ -88,9 +90,11 @@ class SharedState:
         self._scrub = scrub
         self._breaker = Breaker(_BREAKER, rng, on_change=self._turned)
         self._router = f"{rng.getrandbits(64):016x}"
+        self._lessons = Lessons(self._router, scrub)
         self._number = 0
         self._why = ""
         self._failed_at = -inf
+        self._since: float | None = None
         self._lives: Mapping[str, Shared] = {}
         self._held: dict[str, HeldPlace] = {}
         self._ended: list[Settlement] = []
@@ -179,7 +183,10 @@ class SharedState:
                     raise
                 self._why = self._scrub(f"{type(error).__name__}: {error}"[:200])
             else:
-                breaker.ok(permit, self._clock.now())
+                now = self._clock.now()
+                breaker.ok(permit, now)
+                if self._since is None:
+                    self._since = now
                 return answer
             self._failed(permit, began)
         return None
@@ -203,6 +210,7 @@ class SharedState:
             return
         standing.away = away
         standing.outage += away
+        self._since = now
         reason = self._why if away else "it answers again"
         self._events.report(StateChanged(self._name, not away, standing.replicas, reason))
         for live in self._lives.values():
@@ -210,12 +218,32 @@ class SharedState:
         if self._wake is not None:
             self._wake.set()
 
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """For an operator who looks: how it is with the store, and since when."""
+        standing, since = self.standing, self._since
+        return {
+            "store": self._name,
+            "available": None if since is None else not standing.away,
+            "seconds_ago": None if since is None else max(0.0, now - since),
+            "reason": self._why if standing.away else None,
+            "seconds_left": max(0.0, standing.back_at - now) if standing.away else None,
+            "replicas": standing.replicas,
+            "dropped": self.dropped,
+        }
+
     # ── beside the calls ─────────────────────────────────────────────────────────────────────────────
 
-    def start(self, lives: Mapping[str, Shared]) -> None:
-        """Begin on the running loop; called again, only look after other deployments from now on."""
+    def start(self, lives: Mapping[str, Shared], pools: Mapping[str, Learner]) -> None:
+        """Begin on the running loop; called again, only look after others from now on."""
         self._lives = lives
-        if self._wake is None:
+        now = self._clock.now()
+        self._lessons.follow(pools, now)
+        self._notices += self._lessons.notices(
+            now
+        )  # from now on they collect, also what a first burst brings
+        if self._wake is not None:
+            self._wake.set()
+        else:
             self._wake = asyncio.Event()
             self._silence = self._events.add(self._breaker_changed, (BreakerChanged,))
             self._tasks = [asyncio.ensure_future(self._work()), asyncio.ensure_future(self._watch())]
@@ -244,11 +272,14 @@ class SharedState:
                 await self._renew()
                 now = self._clock.now()
                 renew_at = max(now, self.standing.back_at) if self.standing.away else now + self._lease / 3
+            if not self.standing.away:
+                self._notices += self._lessons.notices(self._clock.now())
             while (self._ended or self._notices) and not self.standing.away:
                 await self._settle_some()
                 await self._publish_some()
+            again = renew_at if self.standing.away else min(renew_at, self._lessons.due)
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, renew_at - self._clock.now())):
+                async with asyncio.timeout(max(0.0, again - self._clock.now())):
                     await self._wake.wait()
             self._wake.clear()
             if self.standing.away:
@@ -300,6 +331,9 @@ class SharedState:
 
     def _told(self, notice: Notice) -> None:
         """Another router says something, or this one."""
+        if notice.topic == LESSON:
+            self._lessons.told(notice)
+            return
         live = self._lives.get(notice.about) if notice.topic == _OPENING else None
         if live is not None and notice.value != self._router:
             now = self._clock.now()

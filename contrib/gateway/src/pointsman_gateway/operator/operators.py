@@ -50,6 +50,7 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
             running=array(ref("Running")),
             models=ANY,
             selectors=ANY,
+            state=maybe(ANY),
             in_flight=COUNT,
         ),
         "description": "the state of the router: its models with their deployments, and what runs",

@@ -10,23 +10,40 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import pytest
 
 from pointsman.clock import Rng
 from pointsman.errors import Outcome
-from pointsman.strategy import Member, Sample, Strategy, observes
+from pointsman.strategy import Learned, Member, Placing, Sample, Strategy, follows, observes, shares
 from pointsman.testing.contract.enforcement import Contract, check_made
 from pointsman.testing.contract.rules import rule
 from pointsman.testing.contract.watching import Quiet, blocks_kept_by, least_seconds, quick_collections
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Image, Message
 
 _REQUEST = ChatRequest("public", (Message.user("hello"),))
+_NAME, _SAID = "alice-8f2c", "a diary of 1977"
+_TOLD = ChatRequest("public", (Message.system("You help. " * 400), Message.user(_SAID)))
+"""A request that tells who asks and what; its prompt is long enough for whoever goes by prompts."""
 _LONGEST_PICK = 0.002
 _SEEDS = range(20)
 _NO_STATES: tuple[object, ...] = (
     *(None, True, -1, 0, 0.5, "x", [], [None], {}),
     *({"x": None}, {"x": "y"}, {"x": []}, {"gpu0/model": -7}),
+)
+
+_NO_LESSONS = (
+    "",
+    "{}",
+    "[]",
+    "null",
+    "1e999",
+    "{",
+    "\ud800",
+    '{"key": 1}',
+    '{"bindings": [[0]]}',
+    "x" * 9_999,
 )
 
 
@@ -228,6 +245,103 @@ class StrategyContract(Contract, terms=True):
             quiet.check()
         assert not (said := capsys.readouterr().out), f"it prints {said[:80]!r}"
 
+    @rule("STRATEGY-16", "A request that belongs to a conversation would go to a deployment that is down.")
+    def test_what_is_placed_was_ready_whoever_joins_or_leaves(self) -> None:
+        for seed in _SEEDS:
+            strategy = self.make(random.Random(seed))  # noqa: S311 - a test's chance
+            if not follows(strategy):
+                return
+            for ready, placed in _history(strategy, seed, follow=True):
+                found = [each for each in ready if each is placed]
+                assert found, f"seed {seed}: {placed!r} was placed, which is not one of {ready!r}"
+
+    @rule("STRATEGY-17", "Every call waits for what it learns of answers, and memory fills with them.")
+    def test_what_is_placed_and_answered_takes_no_time_and_leaves_nothing_behind(self) -> None:
+        strategy, everyone = self._fresh(50)
+        if not follows(strategy):
+            return
+        ready = tuple(everyone)
+
+        def turn(number: int = 0) -> None:
+            placing = Placing(_TOLD, _NAME)
+            strategy.answered(strategy.place(ready, placing), placing, float(number))
+
+        took = least_seconds(turn, 20)
+        assert took < _LONGEST_PICK, f"place() and answered() take {took * 1000:.1f} ms, and may take 2"
+        kept = blocks_kept_by(turn)
+        assert kept < 0.5, f"each turn of one conversation leaves {kept:.1f} blocks of memory behind"
+
+    @rule(
+        "STRATEGY-18", "Attempts fail, are made twice, and end after a reload: it would choose wrongly then."
+    )
+    def test_an_answer_is_told_once_twice_or_never_and_of_members_that_have_left(self) -> None:
+        strategy, everyone = self._fresh(4)
+        if not follows(strategy):
+            return
+        ready, others = tuple(everyone), (FakeMember("new0/model"), FakeMember("new1/model"))
+        for number in range(30):
+            placing = Placing(_TOLD, _NAME if number % 3 else "")
+            placed = strategy.place(ready, placing)
+            if number == 16:
+                strategy.members(others)
+                ready = others
+            for _ in range(number % 3):
+                strategy.answered(placed, placing, float(number))
+            # A hedge was never placed, and its answer is told all the same.
+            strategy.answered(ready[0], Placing(_TOLD, _NAME), float(number))
+            assert strategy.pick(ready, _TOLD) in ready
+
+    @rule("STRATEGY-19", "The status fails when it is looked at, or does not say what is wrong.")
+    def test_it_says_in_one_line_of_text_why_it_is_degraded(self) -> None:
+        strategy, everyone = self._fresh(3)
+        for request in (None, _REQUEST, _TOLD):
+            if request is not None:
+                strategy.pick(tuple(everyone), request)
+            said: object = strategy.degraded()
+            assert isinstance(said, str), f"degraded() returns a {type(said).__name__}; return a text"
+            assert said == " ".join(said.split()), f"{said!r} is no single line"
+            assert len(said) <= 200, f"{len(said)} characters are too many for a table"
+
+    @rule(
+        "STRATEGY-20", "Who asks, and what, would stand in status, on disk and in the store of all routers."
+    )
+    def test_nothing_that_it_says_names_a_conversation_or_a_prompt(self) -> None:
+        strategy, everyone = self._fresh(3)
+        ready, said = tuple(everyone), list[object]()
+        for number in range(5):
+            said += [each.text for each in strategy.learned()] if shares(strategy) else []
+            if follows(strategy):
+                placing = Placing(_TOLD, _NAME)
+                strategy.answered(strategy.place(ready, placing), placing, float(number))
+            strategy.pick(ready, _TOLD)
+            said += [strategy.degraded(), json.dumps(strategy.state()), repr(strategy)]
+        for told in map(str, said):
+            assert _NAME not in told, f"it tells the name of a conversation: {told[:80]!r}"
+            assert _SAID not in told, f"it tells the prompt: {told[:80]!r}"
+
+    @rule("STRATEGY-21", "What one router learned stops another one, or has it choose what is not there.")
+    def test_what_it_learned_another_one_can_hear_and_what_is_none_of_that_does_no_harm(self) -> None:
+        strategy, everyone = self._fresh(3)
+        if not shares(strategy):
+            return
+        ready, told = tuple(everyone), list[Learned]()
+        for number in range(5):
+            told += _checked(strategy.learned())
+            placing = Placing(_TOLD, _NAME)
+            placed = strategy.place(ready, placing) if follows(strategy) else strategy.pick(ready, _TOLD)
+            if follows(strategy):
+                strategy.answered(placed, placing, float(number))
+            if observes(strategy):
+                strategy.observed(placed, Sample(Outcome.OK, 0.2, 0.1, None, float(number)))
+        told += _checked(strategy.learned())
+        other, few = self._fresh(2)
+        for each in (*told, *(Learned(text, 5.0, by="1") for text in _NO_LESSONS)):
+            try:
+                other.heard(Learned(each.text, each.seconds / 2, by="1"))
+            except ValueError:
+                assert each not in told, f"it cannot hear what it learned: {each.text[:80]!r}"
+            assert other.pick(tuple(few), _TOLD) in few, f"picked a stranger after {each.text[:80]!r}"
+
     def _fresh(self, size: int, rng: Rng | None = None) -> tuple[Strategy, list[FakeMember]]:
         strategy, everyone = self.make(rng), _members(size, seed=size)
         strategy.members(tuple(everyone))
@@ -242,14 +356,24 @@ def _members(size: int, seed: int) -> list[FakeMember]:
     return [FakeMember(f"gpu{n}/model", rng.randint(1, 9)) for n in range(size)]
 
 
-def _history(strategy: Strategy, seed: int) -> Iterator[tuple[Sequence[Member], Member]]:
+def _checked(learned: object) -> Sequence[Learned]:
+    assert isinstance(learned, Sequence), f"learned() returns a {type(learned).__name__}; return a list"
+    for each in learned:
+        assert isinstance(each, Learned), f"learned() has a {type(each).__name__} in it; expected Learned"
+        assert 0 < each.seconds < inf, f"what it learned is of use for {each.seconds} s"
+    return learned
+
+
+def _history(
+    strategy: Strategy, seed: int, *, follow: bool = False
+) -> Iterator[tuple[Sequence[Member], Member]]:
     """Reloads in which members join, leave and change their weights, with picks between them."""
     rng = random.Random(seed)  # noqa: S311 - a test's chance
     known = _members(12, seed)
     everyone = rng.sample(known, rng.randint(1, 12))
     for _ in range(8):
         strategy.members(tuple(everyone))
-        yield from _rounds(strategy, everyone, rng.random(), 15)
+        yield from (_turns if follow else _rounds)(strategy, everyone, rng.random(), 15)
         if rng.random() < 0.5:
             everyone = rng.sample(known, rng.randint(1, 12))
         weights = {each.id: rng.choice((each.weight, rng.randint(1, 99))) for each in everyone}
@@ -279,6 +403,22 @@ def _rounds(
                     rng.choice((None, 5.0)),
                 )
                 strategy.observed(member, Sample(outcome, seconds, seconds / 2 or None, hint, now))
+
+
+def _turns(
+    strategy: Strategy, everyone: Sequence[FakeMember], seed: float, count: int
+) -> Iterator[tuple[Sequence[Member], Member]]:
+    """As `_rounds`, of some conversations: each request is placed, and most are answered."""
+    rng = random.Random(seed)  # noqa: S311 - a test's chance
+    for number in range(count):
+        ready: Sequence[Member] = tuple(each for each in everyone if rng.random() < 0.7) or tuple(everyone)
+        placing = Placing(rng.choice((_TOLD, _REQUEST)), rng.choice(("", "a", "b", "c")))
+        placed = strategy.place(ready, placing)
+        yield ready, placed
+        for member in everyone:
+            member.in_flight = rng.randint(0, 3)
+        for _ in range(rng.randint(0, 2)):
+            strategy.answered(placed, placing, float(number))
 
 
 def _after_some_picks(strategy: Strategy) -> dict[str, object]:

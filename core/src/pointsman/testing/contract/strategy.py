@@ -266,7 +266,7 @@ class StrategyContract(Contract, terms=True):
             placing = Placing(_TOLD, _NAME)
             strategy.answered(strategy.place(ready, placing), placing, float(number))
 
-        took = least_seconds(turn, 20)
+        took = least_seconds(turn, limit=_LONGEST_PICK)
         assert took < _LONGEST_PICK, f"place() and answered() take {took * 1000:.1f} ms, and may take 2"
         kept = blocks_kept_by(turn)
         assert kept < 0.5, f"each turn of one conversation leaves {kept:.1f} blocks of memory behind"

@@ -16,7 +16,7 @@ from pointsman.batch import BatchResult
 from pointsman.build.loading import as_config
 from pointsman.config import Config
 from pointsman.errors import CallError
-from pointsman.events import EVENTS, Event, Listener, Progress, log
+from pointsman.events import EVENTS, Event, Listener, NamesAttempts, Progress, log
 from pointsman.execution.stream import ChatStream
 from pointsman.loop_thread import Engine, Handover
 from pointsman.requests.messages import Messages
@@ -193,6 +193,17 @@ class SyncRouter:
         def end_here() -> None:
             self._listeners.pop(token, None)
             if not self._closed and self._engine is engine:  # else nothing is told any more
+                self._run(_later(end))
+
+        return end_here
+
+    def trace(self, names: NamesAttempts) -> Callable[[], None]:
+        """As `Router.trace`; it is asked in the router's own thread. A forked process has to say it anew."""
+        engine = self._current()
+        end = self._run(_later(lambda: engine.router.trace(names)))
+
+        def end_here() -> None:
+            if not self._closed and self._engine is engine:
                 self._run(_later(end))
 
         return end_here

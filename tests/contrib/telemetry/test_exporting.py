@@ -182,6 +182,22 @@ async def test_upstreams_are_told_the_span_of_the_attempt(simulator: Simulator, 
     assert len({span.trace_id for span in attempts}) == (1 if parent else 2)
 
 
+async def test_a_source_of_names_that_fails_costs_no_call(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai", models=["x"])
+    config = {
+        "providers": {"up": {"type": "openai", "base_url": upstream.base_url}},
+        "models": {"m": {"deployments": ["up/x"]}},
+    }
+    parent = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
+    async with Router.from_config(config) as r:
+        end = r.trace(lambda _id, _attempt, tags: tags["nowhere"])
+        await r.chat("m", "hi", tags={"traceparent": parent})
+        end()
+        await r.chat("m", "hi")
+
+    assert [each.headers.get("traceparent") for each in upstream.requests] == [parent, None]
+
+
 async def test_what_is_not_kept_is_not_kept_by_upstreams_either(simulator: Simulator) -> None:
     upstream = await simulator.add("openai", models=["x"])
     config = {

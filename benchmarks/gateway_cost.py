@@ -114,6 +114,9 @@ class _Server:
         self.status, self.answered = status, body
         return True
 
+    def more(self, _piece: bytes) -> bool:
+        raise AssertionError("no answer is a stream")
+
     def on_gone(self, _tell: Callable[[], None]) -> Callable[[], None]:
         return _nothing
 

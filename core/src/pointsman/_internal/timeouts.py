@@ -158,7 +158,8 @@ class Timeouts:
         when = self.when
         if when == inf:
             return self
-        self._task = task = current_task() or _no_task()
+        # Of its loop, where that is known: to look for the running one is a system call, as `add` says.
+        self._task = task = current_task(self._alarms.loop) or current_task() or _no_task()
         self._cancelling = task.cancelling()
         if when < self.fires_at:
             self._alarms.add(self, when, task)

@@ -307,6 +307,7 @@ class App:
                     exchange.fields(reply),
                     heartbeat=exchange.serving.heartbeat,
                     write_within=exchange.serving.write_within,
+                    shortcut=exchange.shortcut,
                 )
             finally:
                 if forget is not None:

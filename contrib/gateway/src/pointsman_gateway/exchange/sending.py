@@ -45,6 +45,7 @@ async def send_stream(
     *,
     heartbeat: float,
     write_within: float = WRITE_WITHIN,
+    shortcut: Shortcut | None = None,
 ) -> None:
     """Write `reply` piece by piece, with `fields` in its head. Its pieces are closed, whatever happens.
 
@@ -57,11 +58,12 @@ async def send_stream(
         (b"content-type", reply.content_type.encode("latin-1")),
         *_STREAM_FIELDS,
     ]
-    pulse = _Pulse(send, reply.heartbeat, heartbeat, write_within, watch)
+    pulse = _Pulse(send, reply.heartbeat, heartbeat, write_within, watch, shortcut)
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": head})
         async for piece in reply.pieces:
-            await pulse.write(piece)
+            if not pulse.wrote(piece):
+                await pulse.write(piece)
         await pulse.settle()
         watch.over()
         await send({"type": "http.response.body", "body": b""})
@@ -84,9 +86,16 @@ class _Pulse:
     """
 
     def __init__(
-        self, send: Send, heartbeat: bytes, every: float, write_within: float, watch: CallerWatch
+        self,
+        send: Send,
+        heartbeat: bytes,
+        every: float,
+        write_within: float,
+        watch: CallerWatch,
+        shortcut: Shortcut | None,
     ) -> None:
         self._send = send
+        self._shortcut = shortcut
         self._heartbeat = heartbeat
         self._every = every if heartbeat else write_within
         self._write_within = write_within
@@ -98,8 +107,15 @@ class _Pulse:
         self._beating: asyncio.Task[None] | None = None
         self._timer = loop.call_at(self._since + self._soonest, self._look)
 
+    def wrote(self, piece: bytes) -> bool:
+        """Write one piece where that can be at once; whether it was."""
+        if self._beating is not None or self._shortcut is None or not self._shortcut.more(piece):
+            return False
+        self._since = self._loop.time()
+        return True
+
     async def write(self, piece: bytes) -> None:
-        """Write one piece."""
+        """Write one piece, when there is room."""
         if self._beating is not None:
             await self.settle()
         self._writing, self._since = True, self._loop.time()

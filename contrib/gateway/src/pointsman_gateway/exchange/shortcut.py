@@ -24,6 +24,9 @@ class Shortcut(Protocol):
         Raises: ValueError for a field that holds a control character.
         """
 
+    def more(self, piece: bytes) -> bool:
+        """Write one more piece of a stream; False, and nothing is written, where that has to wait."""
+
     def on_gone(self, tell: Callable[[], None]) -> Callable[[], None]:
         """Call `tell` when the connection is lost, at once if it is; returns what takes that back."""
 

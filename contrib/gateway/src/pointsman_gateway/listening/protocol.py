@@ -133,6 +133,14 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
         cycle.on_response()
         return True
 
+    def more(self, piece: bytes) -> bool:
+        cycle = self._running
+        if cycle is None or not cycle.chunked_encoding or cycle.disconnected or self.flow.write_paused:
+            return False
+        if piece:  # an empty one would be the end
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return True
+
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     def data_received(self, data: bytes) -> None:

@@ -7,7 +7,12 @@ from collections.abc import Generator
 
 import pytest
 from canaries import found_in
+from hypothesis import HealthCheck, settings
 from wheelhouse import Wheelhouse
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")

@@ -114,8 +114,10 @@ class _Server:
         self.status, self.answered = status, body
         return True
 
-    def more(self, _piece: bytes) -> bool:
+    def begin(self, *_head: Any) -> bool:
         raise AssertionError("no answer is a stream")
+
+    more = end = begin
 
     def on_gone(self, _tell: Callable[[], None]) -> Callable[[], None]:
         return _nothing

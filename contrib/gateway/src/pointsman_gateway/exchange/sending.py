@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from pointsman.plugin import StreamReply, WholeReply
 from pointsman_gateway.exchange.caller_watch import CallerWatch
-from pointsman_gateway.exchange.shortcut import Shortcut
+from pointsman_gateway.exchange.shortcut import Fields, Shortcut
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Fields = Iterable[tuple[bytes, bytes]]
 
 WRITE_WITHIN = 60.0
 """Seconds in which a caller has to make room for one more event."""
@@ -60,13 +59,15 @@ async def send_stream(
     ]
     pulse = _Pulse(send, reply.heartbeat, heartbeat, write_within, watch, shortcut)
     try:
-        await send({"type": "http.response.start", "status": reply.status, "headers": head})
+        if shortcut is None or not shortcut.begin(reply.status, head):
+            await send({"type": "http.response.start", "status": reply.status, "headers": head})
         async for piece in reply.pieces:
             if not pulse.wrote(piece):
                 await pulse.write(piece)
         await pulse.settle()
         watch.over()
-        await send({"type": "http.response.body", "body": b""})
+        if shortcut is None or not shortcut.end():
+            await send({"type": "http.response.body", "body": b""})
     finally:
         pulse.end()
         await _closed(reply.pieces)

@@ -10,7 +10,8 @@ from typing import Any
 
 from pointsman.plugin import SocketCall, SocketRoute, SurfaceRequest, WholeReply
 from pointsman_gateway.exchange.bodies import Receive
-from pointsman_gateway.exchange.sending import WRITE_WITHIN, Fields, Send
+from pointsman_gateway.exchange.sending import WRITE_WITHIN, Send
+from pointsman_gateway.exchange.shortcut import Fields
 
 log = logging.getLogger("pointsman.gateway")
 

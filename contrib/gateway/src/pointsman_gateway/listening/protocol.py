@@ -9,7 +9,7 @@ here and an answer that is whole, goes by a `Shortcut`: by no event, timer or co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from pointsman_gateway.exchange.shortcut import SHORTCUT, Shortcut
+from pointsman_gateway.exchange.shortcut import SHORTCUT, Fields, Shortcut
 
 HEAD_WITHIN = 10.0
 """Seconds from the first byte of a connection, or of a request, to the end of its head."""
@@ -25,6 +25,7 @@ HEAD_BYTES = 32 * 1024
 FIELDS = 100
 READ_WITHIN = 60.0
 """Seconds in which a caller has to read some of what waits for it."""
+_CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 class LimitedProtocol(HttpToolsProtocol, Shortcut):
@@ -45,6 +46,8 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
         self._unread = 0
         self._running: RequestResponseCycle | None = None
         self._lost = False
+        self._held = b""
+        """The head of a stream that goes out with its first piece."""
         self._idle_since: float | None = None
         self._watching: set[Callable[[], None]] = set()
 
@@ -109,37 +112,61 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
         body, cycle.body = bytes(cycle.body), bytearray()
         return body
 
-    def answer(self, status: int, fields: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
-        cycle = self._running
-        if cycle is None or cycle.response_started or cycle.disconnected or self.flow.write_paused:
+    def answer(self, status: int, fields: Fields, body: bytes) -> bool:
+        cycle = self._cycle_with_room()
+        if cycle is None or cycle.response_started:
             return False
-        lines = [STATUS_LINE[status]]
-        for name, value in (*cycle.default_headers, *fields):
-            if name != b"connection":
-                lines.append(b"%b: %b\r\n" % (name, value))
-            elif value == b"close":
-                cycle.keep_alive = False
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        head = b"".join(lines)
-        # A line too many, or half of one, would begin an answer that somebody else wrote.
-        if not head.count(b"\n") == head.count(b"\r") == len(lines) or b"\0" in head:
-            raise ValueError("a field of the answer's head holds a control character")
-        self.transport.write(b"%b\r\n%b" % (head, body))
+        self.transport.write(b"%b\r\n%b" % (_head(cycle, status, fields), body))
+        self._answered(cycle)
+        return True
+
+    def begin(self, status: int, fields: Fields) -> bool:
+        cycle = self._cycle_with_room()
+        if cycle is None or cycle.response_started or cycle.scope["method"] == "HEAD":
+            return False
+        self._held = _head(cycle, status, (*fields, _CHUNKED)) + b"\r\n"
+        cycle.response_started = cycle.chunked_encoding = True
+        # With its first piece, which is mostly here; else alone.
+        self.loop.call_soon(self._let_go)
+        return True
+
+    def more(self, piece: bytes) -> bool:
+        cycle = self._cycle_with_room()
+        if cycle is None or not cycle.chunked_encoding:
+            self._let_go()
+            return False
+        if piece:  # an empty one would be the end
+            self.transport.write(b"%b%x\r\n%b\r\n" % (self._held, len(piece), piece))
+            self._held = b""
+        return True
+
+    def end(self) -> bool:
+        cycle = self._cycle_with_room()
+        if cycle is None or not cycle.chunked_encoding:
+            self._let_go()
+            return False
+        self.transport.write(self._held + b"0\r\n\r\n")
+        self._held = b""
+        self._answered(cycle)
+        return True
+
+    def _cycle_with_room(self) -> RequestResponseCycle | None:
+        """What of uvicorn's answers the request that runs; None where nothing can be written just now."""
+        cycle = self._running
+        return None if cycle is None or cycle.disconnected or self.flow.write_paused else cycle
+
+    def _let_go(self) -> None:
+        """Write what is held."""
+        held, self._held = self._held, b""
+        if held and not self.transport.is_closing():
+            self.transport.write(held)
+
+    def _answered(self, cycle: RequestResponseCycle) -> None:
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
-        return True
-
-    def more(self, piece: bytes) -> bool:
-        cycle = self._running
-        if cycle is None or not cycle.chunked_encoding or cycle.disconnected or self.flow.write_paused:
-            return False
-        if piece:  # an empty one would be the end
-            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        return True
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -277,6 +304,23 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
             )
         )
         self.transport.close()
+
+
+def _head(cycle: RequestResponseCycle, status: int, fields: Fields) -> bytes:
+    """The head of an answer but for the empty line at its end. Raises ValueError for a control character."""
+    lines = [STATUS_LINE[status]]
+    for name, value in (*cycle.default_headers, *fields):
+        if name != b"connection":
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif value == b"close":
+            cycle.keep_alive = False
+    if not cycle.keep_alive:
+        lines.append(b"connection: close\r\n")
+    head = b"".join(lines)
+    # A line too many, or half of one, would begin an answer that somebody else wrote.
+    if not head.count(b"\n") == head.count(b"\r") == len(lines) or b"\0" in head:
+        raise ValueError("a field of the answer's head holds a control character")
+    return head
 
 
 def _offers_websocket(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -25,7 +25,16 @@ A parameter is a word: `name=` has a default, `/name` goes by position alone, `:
 _WRITTEN_BY_PLUGINS = (
     *("PointsmanSpec", "Provider", "HttpProvider", "Auth", "RetryPolicy", "Strategy", "AuditSink", "Guard"),
     *("StreamFilter", "Selector", "Service", "Dialect", "EventStream", "Framer", "PlainFramer", "Decoder"),
-    *("PlainDecoder", "RawTransport", "Reply", "Abortable", "Immediate", "RefreshingAuth", "SigningAuth"),
+    *(
+        "PlainDecoder",
+        "RunDecoder",
+        "RawTransport",
+        "Reply",
+        "Abortable",
+        "Immediate",
+        "RefreshingAuth",
+        "SigningAuth",
+    ),
 )
 CALLED_BY_THE_ROUTER = frozenset(f"pointsman.plugin.{name}" for name in _WRITTEN_BY_PLUGINS)
 """What plugins write and the router calls: methods that get what they get today, and not a parameter more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from pointsman.errors import CallError
 from pointsman.http import relayed_frames
 from pointsman.http.framing import SseFramer
 from pointsman.http.relayed_frames import RelayedFrames, Renaming, WholeFrames
-from pointsman.types import ReasoningDelta, Relayed, StreamEvent, TextDelta
+from pointsman.types import RawDelta, ReasoningBlock, ReasoningDelta, Relayed, StreamEvent, TextDelta
 from pointsman_claude.frames import Frames
 from pointsman_claude.stream import MessagesDecoder
+from pointsman_ollama.decode import Lines, StreamDecoder
 from pointsman_openai.decode import ChatDecoder
+from pointsman_openai.responses import ResponsesDecoder
 from pointsman_openai.unasked_usage import without_usage
 
 END = b"\n\n"
@@ -35,6 +38,16 @@ def anthropic_frame(text: str, *, ascii: bool, **more: Any) -> bytes:
     return b"event: content_block_delta\ndata: " + json.dumps(said, ensure_ascii=ascii).encode() + END
 
 
+def responses_frame(text: str, *, ascii: bool, **more: Any) -> bytes:
+    said = {"type": "response.output_text.delta", **more, "delta": text}
+    return b"data: " + json.dumps(said, ensure_ascii=ascii).encode() + END
+
+
+def ollama_line(text: str, *, ascii: bool, **more: Any) -> bytes:
+    said = {"model": "x-model", **more, "message": {"role": "assistant", "content": text}}
+    return json.dumps(said, ensure_ascii=ascii, separators=(",", ":")).encode() + b"\n"
+
+
 OPENAI_OTHERS = (
     b'data: {"id":"c-1","model":"x-model","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n',
     b'data: {"id":"c-1","model":"x-model","choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}\n\n',
@@ -46,10 +59,33 @@ ANTHROPIC_OTHERS = (
     b'event: ping\ndata: {"type": "ping"}\n\n',
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
     b'"delta":{"type":"thinking_delta","thinking":"hm"}}\n\n',
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"signature_delta","signature":"s"}}\n\n',
+    b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n',
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"m"}}\n\n',
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
 )
+LISTED = (
+    b'{"model":"x-model","message":{"content":"a","images":["a"]}}\n',
+    b'{"model":"x-model","message":{"content":"b","images":["a"]}}\n',
+    b'{"model":"x-model","message":{"content":""},"done":true}\n',
+)
+DETAILS = tuple(
+    b'data: {"choices":[{"delta":{"reasoning_details":[{"type":"reasoning.text","text":"%b"}]}}]}\n\n' % each
+    for each in (b"so", b"hm")
+)
+STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 WIRES = {
-    "openai": (openai_frame, (*OPENAI_OTHERS, *TWO_LINES), SseFramer, ChatDecoder),
-    "anthropic": (anthropic_frame, ANTHROPIC_OTHERS, Frames, MessagesDecoder),
+    "openai": (
+        openai_frame,
+        (*OPENAI_OTHERS, *TWO_LINES, *DETAILS, STOP),
+        SseFramer,
+        partial(ChatDecoder, request_id="r"),
+        END,
+    ),
+    "anthropic": (anthropic_frame, ANTHROPIC_OTHERS, Frames, partial(MessagesDecoder, request_id="r"), END),
+    "responses": (responses_frame, (), SseFramer, partial(ResponsesDecoder, request_id="r"), END),
+    "ollama": (ollama_line, LISTED, Lines, partial(StreamDecoder, "r"), b"\n"),
 }
 
 texts = st.one_of(
@@ -64,17 +100,17 @@ def told(
     wire: str, frames: Sequence[bytes], cuts: Sequence[int], *, cut: bool = False
 ) -> tuple[list[Any], str, list[StreamEvent], str]:
     """What goes on says, the text, all events, and how it failed."""
-    *_, framer, decoder = WIRES[wire]
-    named = Renaming("public", holder="", end=END)
+    *_, framer, decoder, end = WIRES[wire]
+    named = Renaming("public", holder="", end=end)
     reading = RelayedFrames(
         framer(),
-        decoder(request_id="r"),
+        decoder(),
         (lambda whole: named(without_usage(whole))) if cut else named,
         None,
-        end=END,
+        end=end,
         ends=b"",
     )
-    whole, body, events, failed = WholeFrames(END), b"".join(frames), list[StreamEvent](), ""
+    whole, body, events, failed = WholeFrames(end), b"".join(frames), list[StreamEvent](), ""
     edges = sorted({0, *(each % (len(body) + 1) for each in cuts), len(body)})
     try:
         for start, end in zip(edges, edges[1:], strict=False):
@@ -104,8 +140,9 @@ def in_order(events: Sequence[StreamEvent]) -> list[StreamEvent]:
 
 def said(frames: bytes) -> list[Any]:
     """The values of frames, but for signs of life: those that come alone are not sent on."""
-    assert frames.endswith(END) or not frames
-    values = [json.loads(line[6:]) for line in frames.splitlines() if line.startswith(b"data: ")]
+    assert frames.endswith(b"\n") or not frames
+    lines = [line.removeprefix(b"data: ") for line in frames.split(b"\n")]
+    values = [json.loads(line.decode("utf-8", "replace")) for line in lines if line.startswith(b"{")]
     return [each for each in values if each.get("type") != "ping"]
 
 
@@ -114,7 +151,10 @@ class NoRuns(relayed_frames.TextRuns):
 
     @property
     def wanted(self) -> bool:
-        return False
+        return True
+
+    def learn(self, frame: bytes, events: Sequence[StreamEvent]) -> None:
+        pass
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -125,7 +165,10 @@ def test_it_makes_no_difference(wire: str, data: st.DataObject) -> None:
     more = {"usage": None} if usage and wire == "openai" else {}
     frames = data.draw(
         st.lists(
-            st.one_of(texts.map(lambda text: frame(text, ascii=ascii, **more)), st.sampled_from(others)),
+            st.one_of(
+                texts.map(lambda text: frame(text, ascii=ascii, **more)),
+                st.sampled_from(others or (frame("a", ascii=ascii),)),
+            ),
             max_size=30,
         )
     )
@@ -143,16 +186,50 @@ def test_it_makes_no_difference(wire: str, data: st.DataObject) -> None:
 def test_a_run_is_one_event(wire: str) -> None:
     frame, *_ = WIRES[wire]
     frames = [frame(f" word{n}", ascii=True) for n in range(100)]
-    *_, framer, decoder = WIRES[wire]
-    reading = RelayedFrames(
-        framer(), decoder(request_id="r"), Renaming("p", holder="", end=END), None, end=END, ends=b""
-    )
+    *_, framer, decoder, end = WIRES[wire]
+    reading = RelayedFrames(framer(), decoder(), Renaming("p", holder="", end=end), None, end=end, ends=b"")
     events: list[StreamEvent] = []
 
     reading.decode_plain([b"".join(frames)], events)
 
     assert len(events) <= 7, "two frames are looked at, and the run behind them is a Relayed and a TextDelta"
     assert "".join(each.text for each in events) == "".join(f" word{n}" for n in range(100))
+
+
+@pytest.mark.parametrize("half", ["\\u00", "\\", "a\\"])
+def test_frames_that_are_broken_by_themselves_are_so_in_a_run(half: str) -> None:
+    line = '{"model":"x-model","done":false,"message":{"content":"%s"}}\n'
+    lines = [(line % each).encode() for each in ("a", "b", half, "41", "c")]
+
+    _, text, _, failed = told("ollama", lines, [])
+
+    assert text == "ab"
+    assert "not JSON" in failed
+
+
+def test_bytes_of_one_character_in_two_frames_are_read_as_when_they_come_alone() -> None:
+    line = b'{"model":"x-model","done":false,"message":{"content":"%b"}}\n'
+    lines = [line % each for each in (b"a", b"b", b"\xc3", b"\xa9", b"c")]
+    each_alone = [sum(map(len, lines[:n])) for n in range(len(lines))]
+
+    assert told("ollama", lines, []) == told("ollama", lines, each_alone)
+
+
+@pytest.mark.parametrize("kind", ["text", "thinking"])
+def test_what_a_decoder_keeps_of_a_block_has_all_of_a_run(kind: str) -> None:
+    frame = anthropic_frame("%s", ascii=True).replace(b'"text', b'"' + kind.encode())
+    words = [f"w{n} " for n in range(9)]
+    *_, signature, stop, begin, end = ANTHROPIC_OTHERS
+    run = [begin, *(frame.replace(b"%s", each.encode()) for each in words)]
+    rest = [signature, stop, end] if kind == "thinking" else [stop, end]
+
+    _, _, events, failed = told("anthropic", [*run, *rest], [sum(map(len, run))])
+
+    assert not failed
+    raw = next(each.raw for each in events if isinstance(each, RawDelta))
+    assert [block[kind] for block in raw["content"]] == ["".join(words)]
+    blocks = [each.block["thinking"] for each in events if isinstance(each, ReasoningBlock)]
+    assert blocks == (["".join(words)] if kind == "thinking" else [])
 
 
 def test_halves_of_a_character_in_two_frames_are_one_character() -> None:

@@ -36,7 +36,9 @@ _HOMES = {
     "pointsman.hookspecs": "PointsmanSpec hookimpl",
     "pointsman.http.answer": "Answer MAX_BODY OpenAnswer",
     "pointsman.http.client": "CallTimeouts Client Endpoint",
-    "pointsman.http.event_stream": "Decoder EventStream Framer HttpEventStream PlainDecoder PlainFramer",
+    "pointsman.http.event_stream": """
+        Decoder EventStream Framer HttpEventStream PlainDecoder PlainFramer RunDecoder
+    """,
     "pointsman.http.framing": "JsonLineFramer LineFramer MAX_LINE SseEvent SseFramer",
     "pointsman.http.headers": "bearer",
     "pointsman.http.provider_base": "HttpProvider PerOptions",

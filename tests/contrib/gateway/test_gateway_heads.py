@@ -141,6 +141,40 @@ async def test_a_head_that_takes_too_long_ends_the_connection(
     assert b"HTTP/1.1 408 " in answers[2]
 
 
+async def test_half_a_head_behind_a_request_that_runs_takes_nothing_from_its_answer(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_WITHIN", 0.05)
+    upstream = await simulator.add("openai")
+    upstream.script(Reply("First."), Reply("Because.", latency=0.2))
+
+    async with gateway_for(upstream, surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + WHOLE)
+        await caller.read_until(b"First.")
+        caller.send(HEAD + WHOLE + b"POST /v1/say HTT")
+        answer = await caller.read_until(b"Because.")
+        rest = await caller.rest()  # its time begins when nothing runs before it
+        caller.leave()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert rest == b""
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/favicon.ico", "/metrics"])
+async def test_a_body_that_nobody_reads_is_not_taken_for_the_next_head(
+    simulator: Simulator, path: str
+) -> None:
+    async with gateway_for(await simulator.add("openai"), surfaces=[PLAIN]) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n".encode())
+        answer = await caller.rest()
+        caller.leave()
+
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answer
+
+
 async def test_a_connection_that_rests_between_requests_is_no_slow_head(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

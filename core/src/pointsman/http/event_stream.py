@@ -79,6 +79,16 @@ class PlainDecoder(Decoder, Protocol):
         """
 
 
+class RunDecoder(Decoder, Protocol):
+    """A decoder that need not see each of the frames which differ in one text only."""
+
+    def run_of(self, frame: bytes, /) -> Sequence[list[str]] | None:
+        """Where the text of more frames is kept that are as `frame`, which was decoded last, but for that.
+
+        None where each of them has to be decoded, for something else of it is kept, too.
+        """
+
+
 @lru_cache(maxsize=256)
 def _has(kind: type, plain: str, usual: str) -> bool:
     """Whether `kind` has the method `plain`, and its `usual` one is not that of a class derived later.

@@ -128,7 +128,7 @@ class RelayedFrames:
         self._ends = ends
         self._relays = False
         """Something was sent on."""
-        self._runs = TextRuns(self._as_sent, end=end)
+        self._runs = TextRuns(self._as_sent, decoder, end=end)
 
     @property
     def done(self) -> bool:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from msgspec.json import Decoder
+from msgspec import json
 
+from pointsman.http.event_stream import Decoder
 from pointsman.types import ReasoningDelta, StreamEvent, TextDelta
 
 _TRIES = 8
 """Frames that may be learned from, or looked at in vain, before a stream counts as one without runs."""
 _MEET = 4
-"""Bytes on either side of where two frames meet; among them are ends of lines, which no text has."""
-_text = Decoder(str).decode
+"""Bytes on either side of where two frames meet, at most; among them are ends of lines, which no text has."""
+_MARK = "\x7f"
+"""Put between texts that are decoded together: it ends what one of them leaves open, such as an escape."""
+_MARKED = b"\x7f"
+_text = json.Decoder(str).decode
 
 
 class TextRuns:
@@ -22,6 +26,7 @@ class TextRuns:
     So a run of them takes a few passes of C, however many they are; anything else is decoded as ever.
 
     Args:
+        decoder: what decodes the others; there are runs where it is a `RunDecoder`.
         rewritten: a frame as it is to be sent on; `end`: what each ends with.
     """
 
@@ -29,19 +34,24 @@ class TextRuns:
         "_between",
         "_end",
         "_head",
+        "_kept",
         "_kind",
         "_new_between",
         "_new_head",
         "_new_tail",
         "_rewritten",
+        "_run_of",
         "_tail",
         "_tries",
     )
 
-    def __init__(self, rewritten: Callable[[bytes], bytes], *, end: bytes) -> None:
+    def __init__(self, rewritten: Callable[[bytes], bytes], decoder: Decoder, *, end: bytes) -> None:
         self._rewritten = rewritten
+        self._run_of: Callable[[bytes], Sequence[list[str]] | None] | None
+        self._run_of = getattr(decoder, "run_of", None)
+        self._kept: Sequence[list[str]] = ()
         self._end = end
-        self._tries = _TRIES
+        self._tries = 0 if self._run_of is None else _TRIES
         self._kind: type[TextDelta] | type[ReasoningDelta] = TextDelta
         self._head = self._tail = self._between = b""
         self._new_head = self._new_tail = self._new_between = b""
@@ -59,6 +69,8 @@ class TextRuns:
         """
         self._head = b""
         self._tries -= 1
+        if self._tries < 0 or self._run_of is None:
+            return
         event = events[0] if len(events) == 1 else None
         if type(event) is TextDelta:
             said = event.text
@@ -67,11 +79,14 @@ class TextRuns:
         else:
             return
         literal = b'"%b"' % said.encode("utf-8", "surrogatepass")
-        if self._tries < 0 or b"\\" in frame:  # which may spell it in another way
+        if b"\\" in frame:  # which may spell it in another way
+            return
+        kept = self._run_of(frame)
+        if kept is None:
             return
         new = self._rewritten(frame)
         if frame.count(literal) == new.count(literal) == 1:
-            self._kind = type(event)
+            self._kind, self._kept = type(event), kept
             self._head, self._tail = _around(frame, literal)
             self._new_head, self._new_tail = _around(new, literal)
             self._between, self._new_between = self._tail + self._head, self._new_tail + self._new_head
@@ -98,14 +113,20 @@ class TextRuns:
             return None
         texts = self._texts(frames)
         said = b"".join(texts)
-        if b"\\" in said and b"\\" + tail in frames:  # behind a backslash its quote may end no text
+        if len(said) + len(texts) * (len(head) + len(tail)) != len(
+            frames
+        ):  # one quote ended and began a text
             return None
+        plain = said.isascii() and b"\\" not in said
         try:
-            text = _text(b'"%b"' % said)  # fails for a quote that ends it before, and for a line break
+            # Fails for a quote that ends it before, and for a line break.
+            text = _text(b'"%b"' % said) if plain else _joined(texts)
         except ValueError:
             self._missed()
             return None
         self._tries = _TRIES
+        for each in self._kept:
+            each.append(text)
         return b"%b%b%b" % (self._new_head, self._new_between.join(texts), self._new_tail), self._kind(text)
 
     def _texts(self, frames: bytes) -> list[bytes]:
@@ -114,11 +135,12 @@ class TextRuns:
         if (count := frames.count(self._between)) == 0:
             return [frames[begin:end]]
         # Taken apart where frames meet, at a few bytes: looking for all that is between two texts, CPython
-        # prepares anew for each of them, which takes ten times as long.
-        pieces = frames[_MEET:-_MEET].split(self._tail[-_MEET:] + self._head[:_MEET])
+        # prepares anew for each of them, which takes ten times as long. The quotes stay: a tail may be short.
+        before, after = min(_MEET, len(self._tail) - 1), min(_MEET, len(self._head) - 1)
+        pieces = frames[after:-before].split(self._tail[-before:] + self._head[:after])
         if len(pieces) != count + 1:
             return [frames[begin:end]]
-        begin, end = begin - _MEET, end + _MEET
+        begin, end = begin - after, end + before
         return [each[begin:end] for each in pieces]
 
     def _missed(self) -> None:
@@ -126,6 +148,14 @@ class TextRuns:
         self._tries -= 1
         if self._tries <= 0:
             self._head = b""
+
+
+def _joined(texts: Sequence[bytes]) -> str:
+    """What these texts say together. Raises ValueError where one of them is no text by itself."""
+    text: str = _text(b'"%b"' % _MARKED.join(texts))
+    if text.count(_MARK) >= len(texts):
+        raise ValueError("there is such a mark in a text")
+    return text.replace(_MARK, "")
 
 
 def _around(frame: bytes, literal: bytes) -> tuple[bytes, bytes]:

@@ -105,6 +105,7 @@ class MessagesDecoder:
         "_calls",
         "_finished",
         "_halves",
+        "_last",
         "_message",
         "_request_id",
         "_usage",
@@ -115,6 +116,8 @@ class MessagesDecoder:
         self.done = False
         self._blocks: list[_Block] = []
         self._by_index: dict[Any, _Block] = {}
+        self._last: _Block | None = None
+        """What the last delta added to."""
         self._calls = 0
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
@@ -144,6 +147,10 @@ class MessagesDecoder:
                 upstream_request_id=self._request_id,
             ) from error
         return events
+
+    def run_of(self, _frame: bytes, /) -> Sequence[list[str]] | None:
+        """As of a `RunDecoder`."""
+        return None if self._last is None else (self._last.pieces,)
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended. Raises Truncated: only `message_stop` would have made it complete."""
@@ -234,6 +241,7 @@ class MessagesDecoder:
         block, piece = self._block_for(delta.kind, data.index), delta.piece
         if block is None or not piece:
             return ()
+        self._last = block
         if self._halves:
             piece = self._piece(block, piece)
         else:
@@ -338,6 +346,7 @@ class MessagesDecoder:
         piece = self._halves.take(block, text_of(text))
         if piece:
             block.pieces.append(piece)
+            self._last = block
         return piece
 
     # ── the message ──────────────────────────────────────────────────────────────────────────────────

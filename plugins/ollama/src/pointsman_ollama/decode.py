@@ -230,10 +230,14 @@ class StreamDecoder:
     def decode_plain(self, values: Sequence[bytes], events: list[StreamEvent]) -> None:
         """Add to `events` those of whole lines, up to the last one of the answer. Raises as `decode` does."""
         for data in values:
-            if self.done:
-                return
             if not (self._quick and _add_usual(data, events)):
                 events += self._read(self._json(data), data)
+                if self.done:  # and none is taken out behind it
+                    return
+
+    def run_of(self, frame: bytes) -> Sequence[list[str]] | None:
+        """As of a `RunDecoder`."""
+        return None if b"[" in frame else ()  # what stands in lists is put together
 
     def close(self) -> Sequence[StreamEvent]:
         """Raises Truncated: had the answer been complete, nobody would ask."""

@@ -145,6 +145,10 @@ class ChatDecoder:
                 continue
             events += self._read(chunk, "", data)
 
+    def run_of(self, frame: bytes, /) -> Sequence[list[str]] | None:
+        """As of a `RunDecoder`."""
+        return None if b'"reasoning_details"' in frame else ()  # pieces of these are put together
+
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended without `[DONE]`. Raises Truncated unless a finish reason came."""
         if not self._finished:

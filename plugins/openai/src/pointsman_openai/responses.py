@@ -132,6 +132,10 @@ class ResponsesDecoder:
             return ()
         return read(self, given)
 
+    def run_of(self, _frame: bytes, /) -> Sequence[list[str]]:
+        """As of a `RunDecoder`."""
+        return ()
+
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended without the event that ends an answer. Raises Truncated."""
         raise Truncated(

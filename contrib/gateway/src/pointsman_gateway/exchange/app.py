@@ -200,7 +200,7 @@ class App:
         if found is None or found.route is None or "upgrade" in head.headers:
             aside = await self._aside(exchange)
             if aside is not None or found is None:
-                await exchange.write(aside or WholeReply(404))
+                await exchange.write(_leaving_its_body(head, aside or WholeReply(404)))
                 return
             if found.route is None and found.socket is not None:
                 await exchange.write(_ONLY_WEBSOCKET)
@@ -214,9 +214,8 @@ class App:
         except Denied as denied:
             exchange.account.refused = denied.problem.code
             exchange.account.caller = exchange.account.caller or denied.caller
-            # What is left of its body is not read: the connection goes with it.
-            close = {"connection": "close"} if has_body(head.headers) else {}
-            await exchange.write(refusal(surface, denied.problem, exchange.id, {**close, **denied.fields}))
+            reply = refusal(surface, denied.problem, exchange.id, denied.fields)
+            await exchange.write(_leaving_its_body(head, reply))
             return
         await self._answer(asked, surface, route, exchange)
 
@@ -401,6 +400,12 @@ class App:
         if redeemed is None:
             raise _denied("authentication", "invalid_ticket", "the ticket is not good (any more)")
         return replace(head, headers=redeemed)
+
+
+def _leaving_its_body(head: Head, reply: WholeReply) -> WholeReply:
+    """`reply` to a request of whose body something may be left: then the connection goes with that."""
+    close = {"connection": "close"}
+    return replace(reply, fields={**close, **reply.fields}) if has_body(head.headers) else reply
 
 
 def _as_route(method: str, socket: SocketRoute) -> Route:

@@ -181,7 +181,7 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
         if self._in_head:
             if self._head_bytes > HEAD_BYTES:
                 self._refuse(431, "the head is larger than 32 KiB")
-            elif begins:  # only now, for nearly all heads come in one piece
+            elif begins and not self._is_answering():  # only now, for nearly all heads come in one piece
                 self._wait_for_head()
 
     def _feed(self, data: bytes) -> None:
@@ -237,6 +237,9 @@ class LimitedProtocol(HttpToolsProtocol, Shortcut):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
+        if self._in_head:  # the next one has begun
+            self._wait_for_head()
+            return
         # The timer runs on through requests, and looks at this when it rings: one for each would cost more.
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:

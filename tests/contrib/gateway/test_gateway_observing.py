@@ -168,6 +168,26 @@ async def test_a_request_is_one_line_of_json_without_what_was_asked(simulator: S
     assert "\x1b" not in stream.getvalue()
 
 
+async def test_the_line_of_a_stream_that_broke_is_a_warning_and_that_of_a_wrong_request_is_none(
+    simulator: Simulator,
+) -> None:
+    upstream = await simulator.add("openai")
+    upstream.script(Reply(text="one two three", fault=Fault.truncate_after(1)), Reply(text="one"))
+    stream = io.StringIO()
+    async with Router.from_config(configuration(upstream)) as router:
+        settings = GatewaySettings.model_validate({"listen": "127.0.0.1:0"})
+        async with Gateway(router, settings, log=RequestLog(stream)) as gateway:
+            await chat(gateway.url, {**ASKED, "stream": True})
+            await chat(gateway.url, {**ASKED, "stream": True})
+            await chat(gateway.url, {**ASKED, "model": "made-up"})
+    lines = map(json.loads, stream.getvalue().splitlines())
+    assert [(each["status"], each.get("error"), each["level"]) for each in lines] == [
+        (200, "stream_broken", "warning"),
+        (200, None, "info"),
+        (404, "unknown_model", "info"),
+    ]
+
+
 async def test_a_line_says_why_a_request_was_refused_and_to_whom(simulator: Simulator) -> None:
     upstream = await simulator.add("openai")
     stream = io.StringIO()

@@ -270,6 +270,41 @@ async def test_no_stream_is_cut_by_reloads_and_a_mistake_changes_nothing(
     assert b"did you mean 'listen'" in mistake
 
 
+async def ordered(path: Path, command: str) -> dict[str, Any]:
+    """What the control socket at `path` answers."""
+    async with asyncio.timeout(WITHIN):
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(json.dumps({"command": command}).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+    return answer
+
+
+async def test_a_reload_by_the_control_socket_changes_who_may_ask_or_says_why_nothing_changed(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    file = configured(tmp_path / "pointsman.json", [await simulator.add("openai")])
+    written = json.loads(file.read_text())
+    written["control"] = "./control.sock"
+    written["gateway"]["health"]["metrics"] = True
+    file.write_text(json.dumps(written))
+    async with serving(file) as gateway, httpx.AsyncClient() as client:
+        before = await client.get(f"{gateway.url}/v1/models")
+        written["gateway"]["access"] = {"keys": [{"name": "ci", "key": "k" * 32}], "loopback": False}
+        file.write_text(json.dumps(written))
+        taken = await ordered(tmp_path / "control.sock", "reload")
+        after = await client.get(f"{gateway.url}/v1/models")
+        file.write_text(json.dumps({**written, "gateway": {"lisen": 1}}))
+        mistaken = await ordered(tmp_path / "control.sock", "reload")
+        metrics = await client.get(f"{gateway.health}/metrics")
+
+    assert (before.status_code, after.status_code) == (200, 401)
+    assert (taken["ok"], mistaken["ok"]) == (True, False)
+    assert [each["path"] for each in mistaken["problems"]] == ["gateway.lisen"]
+    assert 'pointsman_reloads_total{result="failed"} 1.0' in metrics.text
+
+
 async def test_whoever_started_it_as_a_service_hears_of_its_states(
     simulator: Simulator, tmp_path: Path
 ) -> None:

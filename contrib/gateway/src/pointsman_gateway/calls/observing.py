@@ -63,7 +63,9 @@ class Observer:
             self.metrics.refused(account.surface, account.refused)
         if self._log is not None:
             said = _line(head, request_id, account, status, seconds, now)
-            self._log.write("request", said, failed=status >= 500)
+            # A stream that broke has a head of 200, and is as much of a failure as a 502.
+            broke = status < 400 and ended is not None and ended.result == "error"
+            self._log.write("request", said, failed=broke or status >= 500)
 
     def about(self, account: Account | None, model: str) -> dict[str, str]:
         """The fields of an answer's head that say how it came about, as far as that is known by now."""

@@ -70,13 +70,15 @@ class Process:
 
         Returns: whether no call had to be ended. Raises: ConfigError.
         """
-        from pointsman import Router
+        from pointsman_gateway.process.served import ServedRouter
 
         settings = self._settings(self._config)
-        async with Router.from_config(self._config) as router:
+        router = ServedRouter(self._config)
+        async with router:
             gateway = Gateway(router, settings, reload=self.reload, log=RequestLog(style=self._style))
             self._gateway = gateway
             await gateway.start()
+            router.reread = self.reload
             gateway.catalogue.look()
             self._take_signals()
             self._announce(gateway, router)
@@ -130,7 +132,6 @@ class Process:
         try:
             await self.reload()
         except ConfigError as error:
-            self._gateway.observer.metrics.reload_failed()
             log.error("the configuration was not taken: %s", error)
         else:
             log.info("the configuration was read again")
@@ -139,6 +140,13 @@ class Process:
 
     async def reload(self) -> None:
         """Go by what the file says now. Raises ConfigError, and nothing changes."""
+        try:
+            await self._reread()
+        except ConfigError:
+            self._gateway.observer.metrics.reload_failed()
+            raise
+
+    async def _reread(self) -> None:
         from pointsman import Router
 
         file = self._config.file

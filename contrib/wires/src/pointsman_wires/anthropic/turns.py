@@ -41,8 +41,8 @@ def _plain(turns: list[Any]) -> tuple[list[str], list[str]] | None:
     roles: list[str] = []
     texts: list[str] = []
     for turn in turns:
-        if type(turn) is not dict or turn.get("role") not in _ROLES:
-            return None
+        if type(turn) is not dict or len(turn) != 2 or turn.get("role") not in _ROLES:
+            return None  # with a third member, too: that is named by who reads turns one by one
         content = turn.get("content")
         if type(content) is not str:
             return None

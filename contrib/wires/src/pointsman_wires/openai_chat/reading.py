@@ -49,6 +49,8 @@ _SAYS_NOTHING: Mapping[str, Sequence[Any]] = {
     "service_tier": ("auto", "default"),
 }
 """Values that are what happens anyway."""
+_TOOL = frozenset(("type", "function"))
+_FUNCTION = frozenset(("name", "description", "parameters", "strict"))
 _CHOICES = ("none", "auto", "required")
 _FORMATS = ("text", "json_object", "json_schema")
 _EFFORTS: Sequence[str] = get_args(ReasoningEffort)
@@ -148,6 +150,7 @@ def _tools(given: Mapping[str, Any], options: dict[str, Any], needs: list[str], 
             ignored.append(f"tools[{n}] of type {str(tool['type'])[:40]}")
         else:
             functions.append(tool)
+            ignored += _others(tool, n)
     choice, left_out = given.get("tool_choice"), len(functions) < len(tools)
     if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         functions, choice = _allowed(choice, functions)
@@ -159,6 +162,23 @@ def _tools(given: Mapping[str, Any], options: dict[str, Any], needs: list[str], 
         needs.append("tool_choice")
     elif choice is not None:
         options["tool_choice"] = choice
+
+
+def _others(tool: Any, n: int) -> list[str]:
+    """The members of a tool, and of its function, that a tool of ours does not have."""
+    if not isinstance(tool, dict):
+        return []  # refused where the request is made
+    function = tool.get("function")
+    if tool.keys() <= _TOOL and (not isinstance(function, dict) or function.keys() <= _FUNCTION):
+        return []
+    found = [f"tools[{n}].{name}" for name in tool if name not in _TOOL and tool[name] is not None]
+    if isinstance(function, dict):
+        found += [
+            f"tools[{n}].function.{name}"
+            for name in function
+            if name not in _FUNCTION and function[name] is not None
+        ]
+    return found
 
 
 def _allowed(choice: Mapping[str, Any], functions: list[Any]) -> tuple[list[Any], Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pointsman.plugin import Audio, File, Image, JsonObject, Message, Part, Text, ToolCall, data_urls
@@ -20,6 +20,25 @@ _TRACES = frozenset(
     )
 )  # fmt: skip
 """Items of tools that ran before: what came of them is in the answer that follows."""
+_CALL = frozenset(("type", "id", "status", "call_id", "name", "namespace", "arguments"))
+_OUTPUT = frozenset(("type", "id", "status", "call_id", "output"))
+_MEMBERS: Mapping[str, frozenset[str]] = {
+    "message": frozenset(("type", "id", "status", "role", "content", "phase")),
+    "reasoning": frozenset(("type", "id", "status", "summary", "content", "encrypted_content")),
+    "function_call": _CALL,
+    "function_call_output": _OUTPUT,
+    "custom_tool_call": _CALL - {"arguments"} | {"input"},
+    "custom_tool_call_output": _OUTPUT,
+    "additional_tools": frozenset(("type", "id", "status", "role", "tools")),
+    "input_text": frozenset(("type", "text")),
+    "output_text": frozenset(("type", "text")),
+    "text": frozenset(("type", "text")),
+    "refusal": frozenset(("type", "refusal")),
+    "input_image": frozenset(("type", "image_url", "detail")),
+    "input_file": frozenset(("type", "file_id", "filename", "file_url", "file_data")),
+    "input_audio": frozenset(("type", "input_audio")),
+}
+"""What is read of items and parts, by type, and what says nothing."""
 _WORD = 64
 
 
@@ -47,11 +66,11 @@ class Conversation:
     def take(self, item: Any, where: str) -> None:
         """Add one item. Raises InvalidBody that names the member."""
         kind = as_object(item, where).get("type", "message" if "role" in item else None)
-        take = self._takers.get(kind) if isinstance(kind, str) else None
-        if take is not None:
-            take(self, item, where)
-        elif kind is None or not isinstance(kind, str):
+        if not isinstance(kind, str):
             refuse(f"{where}.type", "the type of an item", kind)
+        elif (take := self._takers.get(kind)) is not None:
+            take(self, item, where)
+            self._ignore_others(item, kind)
         elif kind in _TRACES:
             self.ignored.append(f"{where} ({kind})")
         else:
@@ -146,7 +165,14 @@ class Conversation:
                 self.needs.append(f"{place} ({kind[:_WORD]})")
             else:
                 parts.append(part)
+                self._ignore_others(each, kind)
         return parts
+
+    def _ignore_others(self, given: dict[str, Any], kind: str) -> None:
+        known = _MEMBERS[kind]
+        if not given.keys() <= known:
+            # Empty ones say nothing: `annotations: []` stands in each text of an answer that is sent back.
+            self.ignored += [f"input.{name}" for name, value in given.items() if value and name not in known]
 
 
 def _part(given: dict[str, Any], kind: str, where: str) -> Part | None:

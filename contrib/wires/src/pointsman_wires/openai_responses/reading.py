@@ -31,10 +31,10 @@ _READ = frozenset(
         "model", "input", "instructions", "stream", "stream_options", "max_output_tokens", "temperature",
         "top_p", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning",
         "previous_response_id", "conversation", "background", "prompt", "include", "user",
-        "store", "metadata", "prompt_cache_key", "client_metadata", "safety_identifier",
+        "store",
     )
 )  # fmt: skip
-"""Members that are read, that the answer repeats, or that only say whose request it is."""
+"""Members that are read; what the answer merely repeats is not among them, since nobody sees it."""
 _OURS_ALONE = ("conversation", "background", "prompt", "previous_response_id")
 """Members that make the answer another one, and that no other wire can say."""
 _SAYS_NOTHING: Mapping[str, Sequence[Any]] = {
@@ -155,7 +155,7 @@ class Reading:
         self.needs += conversation.needs
         if any(each.endswith(_TRIGGER) for each in conversation.needs):
             self.needs.append(_compaction(self._given["model"]))
-        self.ignored += conversation.ignored
+        self.ignored += dict.fromkeys(conversation.ignored)
         if not messages and self.needs:
             return (_STAND_IN,)
         if not messages:
@@ -197,7 +197,7 @@ class Reading:
 
     def _say_tools(self) -> None:
         choice, need = self.toolbox.choice(self._given.get("tool_choice"))
-        self.ignored += self.toolbox.left_out
+        self.ignored += (*self.toolbox.left_out, *self.toolbox.unread)
         if need or (choice is not None and choice.mode == "required" and self.toolbox.left_out):
             self.needs.append(need or "tool_choice")
             choice = None

@@ -18,6 +18,7 @@ from pointsman_wires.openai_responses.mistakes import as_list, as_object, member
 
 _LONGEST = 64
 """Characters of a function's name, as OpenAI and Anthropic have it."""
+_READ = frozenset(("type", "name", "namespace", "description", "parameters", "strict", "format"))
 _MODES = ("auto", "none", "required")
 _INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -37,11 +38,13 @@ class Toolbox:
     Attributes:
         tools: as functions.
         left_out: the members of the body whose tools are not among them.
+        unread: those of its tools that a function does not have.
     """
 
     def __init__(self) -> None:
         self.tools: list[Tool] = []
         self.left_out: list[str] = []
+        self.unread: list[str] = []
         self._callees: dict[str, Callee] = {}
         self._names: dict[Callee, str] = {}
 
@@ -89,6 +92,10 @@ class Toolbox:
                 self._add(as_object(each, f"{where}.tools[{n}]"), f"{where}.tools[{n}]", name)
         elif kind in ("function", "custom"):
             self._call_it(_callee(tool, where, namespace), tool, where)
+            if not tool.keys() <= _READ:
+                self.unread += [
+                    f"{where}.{name}" for name, value in tool.items() if value and name not in _READ
+                ]
         else:
             self.left_out.append(f"{where} ({str(kind)[:_LONGEST]})")
 

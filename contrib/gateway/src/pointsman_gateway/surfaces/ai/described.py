@@ -95,8 +95,9 @@ _STREAM = (
 _SOCKET = (
     "A client sends `{id, type: generate, …}` and `{id, type: chat, …}` with the bodies of these routes, and"
     " `{id, type: cancel}`; many at a time. It hears `{id, type: delta, delta}`, `{id, type: done, …}` with"
-    " what a whole answer has, and `{id, type: error, …}`, which has the members of an `AiError`. Browsers,"
-    " which can send no header with it, bring a ticket in the query."
+    " what a whole answer has, and `{id, type: error, …}`, which has the members of an `AiError`, but no"
+    " `requestId` where what was sent is no call. Browsers, which can send no header with it, bring a ticket"
+    " in the query."
 )
 _LATER = "501 where the package is not installed."
 AI = Family(

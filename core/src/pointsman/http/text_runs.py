@@ -111,12 +111,15 @@ class TextRuns:
         if not frames.endswith(tail):
             self._missed()
             return None
-        texts = self._texts(frames)
-        said = b"".join(texts)
-        if len(said) + len(texts) * (len(head) + len(tail)) != len(
-            frames
-        ):  # one quote ended and began a text
-            return None
+        count = frames.count(self._between)
+        if count:
+            texts = self._texts(frames, count)
+            said = b"".join(texts)
+        else:
+            said = frames[len(head) : -len(tail)]
+            texts = [said]
+        if len(said) + len(texts) * (len(head) + len(tail)) != len(frames):
+            return None  # one quote ended and began a text
         plain = said.isascii() and b"\\" not in said
         try:
             # Fails for a quote that ends it before, and for a line break.
@@ -129,11 +132,13 @@ class TextRuns:
             each.append(text)
         return b"%b%b%b" % (self._new_head, self._new_between.join(texts), self._new_tail), self._kind(text)
 
-    def _texts(self, frames: bytes) -> list[bytes]:
-        """What stands between the heads and tails of a run; something that is no text where it is none."""
+    def _texts(self, frames: bytes, count: int) -> list[bytes]:
+        """What stands between the heads and tails of a run; something that is no text where it is none.
+
+        Args:
+            count: how often two frames meet in it.
+        """
         begin, end = len(self._head), -len(self._tail)
-        if (count := frames.count(self._between)) == 0:
-            return [frames[begin:end]]
         # Taken apart where frames meet, at a few bytes: looking for all that is between two texts, CPython
         # prepares anew for each of them, which takes ten times as long. The quotes stay: a tail may be short.
         before, after = min(_MEET, len(self._tail) - 1), min(_MEET, len(self._head) - 1)

@@ -224,7 +224,13 @@ class Pieces(AsyncIterator[bytes]):
             self._relayed = any(isinstance(each, Relayed) for each in events)
             if not self._relayed:
                 return self._writer.events(events if self._with_origin else _without_origin(events))
-        frames = b"".join([each.data for each in events if isinstance(each, Relayed)])
+        first = events[0]
+        if (
+            len(events) <= 2 and type(first) is Relayed and type(events[-1]) is not Relayed
+        ):  # as nearly always
+            frames = first.data
+        else:
+            frames = b"".join([each.data for each in events if isinstance(each, Relayed)])
         if frames:
             self._first, self._latest = self._first or frames, frames
         return frames

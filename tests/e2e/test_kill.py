@@ -144,37 +144,41 @@ async def test_a_killed_process_costs_only_the_streams_that_had_content_of_it_an
     print(f"seed {seed}")
     chance = random.Random(seed)
     # httpx, the slower one: the same, with fewer. Other tests may run beside this one.
-    count, latency = (STREAMS // 5, 3.0) if transport == "httpx" else (STREAMS, 4.0)
+    most, latency = (STREAMS // 5, 3.0) if transport == "httpx" else (STREAMS, 4.0)
     victim = chance.choice(tuple(MODELS))
 
-    async with processes(latency) as upstreams:
-        config = {
-            "providers": {
-                wire: {"type": wire, "base_url": each.base_url, "api_key": "k-for-tests"}
-                for wire, each in upstreams.items()
-            },
-            "models": {"m": {"deployments": [f"{wire}/{model}" for wire, model in MODELS.items()]}},
-            "strategy": "least_connections",
-            "transport": transport,
-            "audit": [{"type": "jsonl", "path": str(tmp_path / "audit")}],
-        }
-        async with Router.from_config(config, rng=random.Random(seed)) as router:
-            callers = [Caller(router.stream("m", "sing", max_tokens=50)) for _ in range(count)]
-            first, second = callers[: count // 2], callers[count // 2 :]
-            tasks = [asyncio.ensure_future(each.read()) for each in first]
-            await all_of(each.begun for each in first)
-            second_at = time.monotonic()
-            tasks += [asyncio.ensure_future(each.read()) for each in second]
-            # By then the second half has been sent, and has no answer yet.
-            await all_of(each.third for each in first)
+    for count in (most, most // 5):  # a machine that others use just then carries fewer
+        audit = tmp_path / f"audit-of-{count}"
+        async with processes(latency) as upstreams:
+            config = {
+                "providers": {
+                    wire: {"type": wire, "base_url": each.base_url, "api_key": "k-for-tests"}
+                    for wire, each in upstreams.items()
+                },
+                "models": {"m": {"deployments": [f"{wire}/{model}" for wire, model in MODELS.items()]}},
+                "strategy": "least_connections",
+                "transport": transport,
+                "audit": [{"type": "jsonl", "path": str(audit)}],
+            }
+            async with Router.from_config(config, rng=random.Random(seed)) as router:
+                callers = [Caller(router.stream("m", "sing", max_tokens=50)) for _ in range(count)]
+                first, second = callers[: count // 2], callers[count // 2 :]
+                tasks = [asyncio.ensure_future(each.read()) for each in first]
+                await all_of(each.begun for each in first)
+                second_at = time.monotonic()
+                tasks += [asyncio.ensure_future(each.read()) for each in second]
+                # By then the second half has been sent, and has no answer yet.
+                await all_of(each.third for each in first)
 
-            upstreams[victim].kill()
-            took = time.monotonic() - second_at
-            in_flight = router.status()["in_flight"]
-            had_content = {n: each.host for n, each in enumerate(callers) if each.pieces}
-            had_none = {n: each.host for n, each in enumerate(callers) if not each.pieces}
-            await asyncio.gather(*tasks)
-            left = router.status()["in_flight"]
+                upstreams[victim].kill()
+                took = time.monotonic() - second_at
+                in_flight = router.status()["in_flight"]
+                had_content = {n: each.host for n, each in enumerate(callers) if each.pieces}
+                had_none = {n: each.host for n, each in enumerate(callers) if not each.pieces}
+                await asyncio.gather(*tasks)
+                left = router.status()["in_flight"]
+        if took < latency:
+            break
 
     assert took < latency, "this machine is too slow to have them all in flight at once"
     assert in_flight == count
@@ -197,7 +201,7 @@ async def test_a_killed_process_costs_only_the_streams_that_had_content_of_it_an
         assert error.text != TEXT
 
     assert left == 0
-    written = records(tmp_path / "audit")
+    written = records(audit)
     requests = [each for each in written if each["event"] == "request"]
     attempts = Counter(each["request_id"] for each in written if each["event"] == "attempt")
     assert not [each for each in written if each["event"] == "gap"]

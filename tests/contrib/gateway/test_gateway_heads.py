@@ -224,6 +224,19 @@ async def test_a_body_that_is_too_large_is_refused_before_all_of_it_came(
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+async def test_a_body_that_is_too_large_and_has_come_whole_is_refused(simulator: Simulator) -> None:
+    upstream = await simulator.add("openai")
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (2000, b"a" * 2000)
+
+    async with gateway_for(upstream, surfaces=[PLAIN], settings={"body_limit": "1KiB"}) as served:
+        caller = await RawCaller.connect(served.url)
+        caller.send(HEAD + b"transfer-encoding: chunked\r\n\r\n" + body)
+        answer = await caller.rest()
+        caller.leave()
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
 async def test_a_request_in_pieces_is_one_request(simulator: Simulator) -> None:
     upstream = await simulator.add("openai", default=Reply(text="Because."))
 

@@ -149,14 +149,17 @@ class RelayedFrames:
         """Add to `events` those of such pieces, up to the end marker."""
         runs = self._runs
         for whole in values:
+            run = None if self._decoder.done else runs.read(whole)
+            if run is not None:  # as nearly every read is
+                self._run_on(run, events)
+                continue
             while whole and not self._decoder.done:
                 size = self._first_of(whole)
                 first, whole = whole[:size], whole[size:]
                 if (run := runs.read(first)) is None:
                     self._take(first, events)
                 else:
-                    self._relays = True
-                    events += (Relayed(run[0]), run[1]) if run[1].content else (Relayed(run[0]),)
+                    self._run_on(run, events)
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended; where the wire has an end marker, the caller gets one."""
@@ -167,6 +170,12 @@ class RelayedFrames:
             return last
         events = self._decoder.close()
         return [Relayed(self._ends), *events] if self._ends and self._relays else events
+
+    def _run_on(self, run: tuple[bytes, StreamEvent], events: list[StreamEvent]) -> None:
+        self._relays = True
+        events.append(Relayed(run[0]))
+        if run[1].content:
+            events.append(run[1])
 
     def _first_of(self, whole: bytes) -> int:
         """How many bytes of `whole` are taken first, as if they had come alone."""

@@ -74,7 +74,7 @@ class Assembly:
         for event in events:
             if type(event) is TextDelta:  # as nearly all are
                 write(event.text)
-            else:
+            elif type(event) is not Relayed:  # which says what others say
                 self._add(event)
 
     @property

@@ -271,12 +271,12 @@ class App:
 
     async def _body(self, exchange: Exchange) -> bytes:
         limit = exchange.serving.body_limit
-        if exchange.shortcut is not None:
-            body = exchange.shortcut.body()
-            if body is not None and len(body) <= limit:
-                return body
         declared = exchange.head.headers.get("content-length", "")
         try:
+            if exchange.shortcut is not None and (body := exchange.shortcut.body()) is not None:
+                if len(body) > limit:
+                    raise BodyTooLarge
+                return body
             if declared.isdigit() and int(declared) > limit:
                 raise BodyTooLarge
             return await read_body(exchange.receive, limit=limit, idle=BODY_IDLE, alarms=self._alarms)

@@ -73,6 +73,8 @@ _TOO_MANY = f"has more than {CONTAINERS} arrays and objects"
 _decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{"))
+"""All bytes but those that open something, in texts too."""
 _CONTAINERS = frozenset((dict, list))
 _KEY = re.compile(rb'[\s{,]*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 
@@ -98,24 +100,11 @@ def read_object(body: bytes) -> tuple[dict[str, Any], dict[str, Raw]]:
         raise BodyWrong(_TOO_WIDE)
     if _encode(members) != body:  # else it stands there as it would be written, so nothing twice
         _check_repeated(body, members)
-    if len(body) > LONGEST_ARRAY or _has_brackets(body, DEPTH):
+    if len(body) > LONGEST_ARRAY or len(body.translate(None, _NO_BRACKETS)) > DEPTH:  # `count` is slower
         if body.count(b"[") + body.count(b"{") > _BRACKETS:
             raise BodyWrong(f"has more than {_BRACKETS} brackets")
         _check_nesting(value)
     return value, members
-
-
-def _has_brackets(body: bytes, many: int) -> bool:
-    """Whether there are more than so many brackets that open something, in texts too."""
-    # Searched for, which C does by the word; `count` looks at each byte and takes three times as long.
-    for bracket in (b"{", b"["):
-        at = body.find(bracket)
-        while at >= 0:
-            many -= 1
-            if many < 0:
-                return True
-            at = body.find(bracket, at + 1)
-    return False
 
 
 def _what_is_wrong(error: msgspec.ValidationError) -> str:

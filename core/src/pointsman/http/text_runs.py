@@ -117,7 +117,7 @@ class TextRuns:
             frames
         ):  # one quote ended and began a text
             return None
-        plain = said.isascii() and b"\\" not in said
+        plain = len(texts) == 1 or (said.isascii() and b"\\" not in said)
         try:
             # Fails for a quote that ends it before, and for a line break.
             text = _text(b'"%b"' % said) if plain else _joined(texts)

@@ -19,7 +19,7 @@ class Shortcut(Protocol):
         """Write a whole answer at once; False, and nothing is written, where that has to wait.
 
         Args:
-            fields: of its head, by names in lower case; among them is how long `body` is, unless there is none.
+            fields: of its head, by names in lower case; among them is how long `body` is, unless it has none.
 
         Raises: ValueError for a field that holds a control character.
         """

@@ -48,6 +48,15 @@ async def test_tokens_are_counted_by_whoever_can_and_estimated_for_others(
     assert by.startswith("claude1/") if wire == "claude" else by == "estimate"
 
 
+async def test_a_refusal_names_its_request_once(simulator: Simulator) -> None:
+    async with asking(simulator, "claude", Reply()) as (client, _, _):
+        with pytest.raises(anthropic.NotFoundError) as refused:
+            await client.messages.create(**{**ASKED, "model": "nothing"})
+
+    response = refused.value.response
+    assert response.headers.get_list("request-id") == [response.json()["request_id"]]
+
+
 async def test_nobody_counts_for_a_model_with_guards(simulator: Simulator) -> None:
     guarded = {"guards": [{"type": "size", "messages": 9}]}
 

@@ -365,6 +365,7 @@ async def test_a_page_of_an_origin_that_may_ask_can_read_its_answers(simulator: 
         foreign = await client.options(f"{served.url}/v1/say", headers={**asking, "origin": "https://evil"})
 
     assert before.status_code == 204
+    assert "content-length" not in before.headers
     assert before.headers["access-control-allow-origin"] == origin
     assert answer.headers["access-control-allow-origin"] == origin
     assert "access-control-allow-origin" not in foreign.headers

@@ -120,7 +120,7 @@ class TextRuns:
             texts = [said]
         if len(said) + len(texts) * (len(head) + len(tail)) != len(frames):
             return None  # one quote ended and began a text
-        plain = said.isascii() and b"\\" not in said
+        plain = not count or (said.isascii() and b"\\" not in said)
         try:
             # Fails for a quote that ends it before, and for a line break.
             text = _text(b'"%b"' % said) if plain else _joined(texts)

@@ -20,10 +20,12 @@ def answer_fields(
     said: Mapping[str, str], request_id: str, choice: HeaderChoice
 ) -> list[tuple[bytes, bytes]]:
     """The fields of an answer's head: what its surface said, and of ours what was chosen."""
-    fields = []
+    fields: list[tuple[bytes, bytes]] = []
     if choice != "none":
         id = request_id.encode("latin-1")
-        fields += [(b"x-request-id", id), (b"request-id", id)]
+        fields.append((b"x-request-id", id))
+        if "request-id" not in said:  # as a refusal of Anthropic's has it
+            fields.append((b"request-id", id))
     if choice != "full":
         said = {name: value for name, value in said.items() if not name.startswith("x-pointsman-")}
     for name, value in said.items():

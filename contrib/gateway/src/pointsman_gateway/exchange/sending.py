@@ -14,6 +14,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 WRITE_WITHIN = 60.0
 """Seconds in which a caller has to make room for one more event."""
+_NO_CONTENT = 204
+"""An answer without a body, and without a word of how long that is."""
 _STREAM_FIELDS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 """Proxies on the way are to pass each event on when it comes."""
 
@@ -27,7 +29,9 @@ async def send_whole(
     shortcut: Shortcut | None = None,
 ) -> None:
     """Write `reply` with `fields` in its head; `bare`: all but its body, which a HEAD does not want."""
-    head = [*fields, (b"content-length", b"%d" % len(reply.body))]
+    head = [*fields]
+    if reply.status != _NO_CONTENT:
+        head.append((b"content-length", b"%d" % len(reply.body)))
     if reply.body:
         head.append((b"content-type", reply.content_type.encode("latin-1")))
     body = b"" if bare else reply.body

@@ -20,7 +20,7 @@ class Shortcut(Protocol):
         """All of the body, where it is here; None where it has to be waited for."""
 
     def answer(self, status: int, fields: Fields, body: bytes) -> bool:
-        """Write a whole answer at once; among `fields` is how long `body` is.
+        """Write a whole answer at once; among `fields` is how long `body` is, unless it has none.
 
         As of all that write: False, and nothing is written, where that has to wait.
 

@@ -232,6 +232,16 @@ def test_what_a_decoder_keeps_of_a_block_has_all_of_a_run(kind: str) -> None:
     assert blocks == (["".join(words)] if kind == "thinking" else [])
 
 
+def test_a_text_that_is_put_together_is_not_taken_from_another_member() -> None:
+    parts = b'[{"type": "text", "text": "ab"}, {"type": "text", "text": "cd"}]'
+    frame = b'data: {"choices": [{"delta": {"content": %b}}], "x": "%b"}\n\n'
+    frames = [frame % (parts, x) for x in (b"abcd", b"abcd", b"other", b"another")]
+
+    _, text, _, _ = told("openai", [openai_frame("", ascii=True), *frames], [])
+
+    assert text == "abcd" * 4
+
+
 def test_halves_of_a_character_in_two_frames_are_one_character() -> None:
     first, second, *rest = (
         openai_frame("x", ascii=True).replace(b'"x"', b'"%b"' % half)

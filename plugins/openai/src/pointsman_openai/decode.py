@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,7 +148,7 @@ class ChatDecoder:
 
     def run_of(self, frame: bytes, /) -> Sequence[list[str]] | None:
         """As of a `RunDecoder`."""
-        return None if b'"reasoning_details"' in frame else ()  # pieces of these are put together
+        return None if _PUT_TOGETHER.search(frame) else ()
 
     def close(self) -> Sequence[StreamEvent]:
         """The body has ended without `[DONE]`. Raises Truncated unless a finish reason came."""
@@ -363,6 +364,8 @@ def chat_of_events(body: bytes, *, request_id: str) -> ChatResponse:
     return assembly.response(request_id)
 
 
+_PUT_TOGETHER = re.compile(rb'"reasoning_details"|"content"\s*:\s*\[')
+"""What is told by several pieces of one frame, or of several."""
 _PATIENCE = 4
 """Chunks that were looked at in vain: to do so costs a seventh of what it costs to read one with care."""
 _PLAIN = frozenset(

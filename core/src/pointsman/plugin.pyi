@@ -234,6 +234,9 @@ from pointsman.http.event_stream import (
 from pointsman.http.event_stream import (
     PlainFramer as PlainFramer,
 )
+from pointsman.http.event_stream import (
+    RunDecoder as RunDecoder,
+)
 from pointsman.http.framing import (
     MAX_LINE as MAX_LINE,
 )

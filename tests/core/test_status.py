@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from routers import config, router
 
-from pointsman import NoDeploymentAvailable, Router
+from pointsman import NoDeploymentAvailable, Router, SyncRouter
 from pointsman.errors import InvalidRequest, RateLimited, Unavailable
 from pointsman.testing import Scripted, ScriptedAnswer, run
 
@@ -227,3 +227,22 @@ def test_a_request_that_is_itself_wrong_leaves_no_error_at_the_deployment() -> N
             assert of(r)["a/x"]["outcomes"] == {"client_fault": 1}
 
     run(main())
+
+
+def with_key(key: str) -> dict[str, Any]:
+    return {**config("a"), "providers": {"a": {"type": "scripted", "headers": {"x-key": key}}}}
+
+
+def test_a_router_hides_the_secrets_of_its_configuration_in_a_text_those_of_before_a_reload_too() -> None:
+    async def main() -> list[str]:
+        async with router(Scripted(), with_key("the-first-key")) as r:
+            first = r.scrub("it is the-first-key, not the-second-key")
+            await r.reload(with_key("the-second-key"))
+            return [first, r.scrub("it was the-first-key, and is the-second-key")]
+
+    assert run(main()) == ["it is ***, not the-second-key", "it was ***, and is ***"]
+
+
+def test_so_does_a_blocking_one() -> None:
+    with SyncRouter.from_config(with_key("the-first-key"), plugins=[Scripted()]) as r:
+        assert r.scrub("it is the-first-key") == "it is ***"

@@ -451,6 +451,10 @@ class Router:
 
         return end
 
+    def scrub(self, text: str) -> str:
+        """`text` with `***` in place of each secret of the configuration, to be shown to somebody."""
+        return self._snapshot.setting.scrubber.text(text)
+
     # ── operating ────────────────────────────────────────────────────────────────────────────────────
 
     def disable(self, deployment: str) -> None:

@@ -208,6 +208,10 @@ class SyncRouter:
 
         return end_here
 
+    def scrub(self, text: str) -> str:
+        """As `Router.scrub`."""
+        return self._router.scrub(text)
+
     def disable(self, deployment: str) -> None:
         """As `Router.disable`."""
         self._run(_later(lambda: self._router.disable(deployment)))

@@ -141,6 +141,7 @@ class Gateway:
             self._certificate.follow(change.certificate)  # whose context the open listeners have
         self._settings, self._tables = settings, mounts.tables(self._operating.mounted(settings))
         self.observer.know(mounts.mounted, full=settings.headers == "full")
+        self._mounting.ask(self._operating.asked(contents=settings.contents))
         told = settings.health is not None and settings.health.metrics
         self._health.metrics = self.observer if told else None
         self._gate.rules = rules.rules

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from msgspec import Struct
 
@@ -80,6 +81,14 @@ class Mounting:
         self._observer = observer
         self._clock = clock
         self._rng = rng
+        self._asked = router
+        self._calls: WeakSet[RoutedCalls] = WeakSet()  # those of surfaces that are gone, go
+
+    def ask(self, router: Router) -> None:
+        """Have all surfaces, those that there are too, ask `router` from now on, or what stands before it."""
+        self._asked = router
+        for calls in self._calls:
+            calls.router = router
 
     def make(
         self, config: Config, settings: GatewaySettings, plugins: Plugins, before: Mounts | None = None
@@ -107,7 +116,8 @@ class Mounting:
         calls: dict[str, RoutedCalls] = {}
 
         def calls_of(name: str) -> RoutedCalls:
-            calls[name] = RoutedCalls(name, self._router, self._running, self._observer, self._meter)
+            calls[name] = RoutedCalls(name, self._asked, self._running, self._observer, self._meter)
+            self._calls.add(calls[name])
             return calls[name]
 
         parts = SurfaceParts(self._router, calls_of, self._catalogue, self._tickets)

@@ -157,6 +157,7 @@ class GatewaySettings(Section):
         access: who may ask; None: whoever is on this machine.
         hosts: names that we are known under, beside those of this machine.
         requests_kept: how many of the latest requests operators can look at.
+        contents: of those, also what was asked and answered.
         trusted_proxies: whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
         cors: origins whose pages may ask from a browser.
         headers: which headers of ours answers carry.
@@ -172,6 +173,7 @@ class GatewaySettings(Section):
     access: AccessSettings | None = setting(default=None)
     hosts: tuple[HostName, ...] = setting(default=())
     requests_kept: int = setting(default=1000, ge=0, le=1_000_000)
+    contents: bool = setting(default=False)
     cors: tuple[Origin, ...] = setting(default=())
     headers: HeaderChoice = setting(default="full")
     body_limit: Size = setting(default=32 * 2**20)

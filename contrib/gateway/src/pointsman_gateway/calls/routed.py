@@ -62,6 +62,7 @@ class RoutedCalls:
 
     Attributes:
         surface: whose shapes answers have; set once it is made, for it is made from this.
+        router: who is asked, or what stands before it.
     """
 
     surface: Surface
@@ -71,7 +72,7 @@ class RoutedCalls:
     ) -> None:
         self._name = name
         self._meter = meter
-        self._router = router
+        self.router = router
         self._running = running
         self._observer = observer
 
@@ -154,7 +155,7 @@ class RoutedCalls:
         return b'%s,"pointsman":%s}' % (body[:-1], msgspec.json.encode(said))
 
     def _asked(self, request: Request, options: CallOptions) -> Awaitable[ChatResponse | EmbedResponse]:
-        router = self._router
+        router = self.router
         match request:
             case ChatRequest():
                 return router.chat(request, call_options=options)
@@ -166,7 +167,7 @@ class RoutedCalls:
     async def _streamed(
         self, asked: SurfaceRequest, understood: Understood, options: CallOptions
     ) -> StreamReply:
-        stream = self._router.stream(cast("ChatRequest", understood.request), call_options=options)
+        stream = self.router.stream(cast("ChatRequest", understood.request), call_options=options)
         try:
             await stream.__aenter__()  # until the first content, or the error
         except BaseException:

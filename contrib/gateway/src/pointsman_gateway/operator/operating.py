@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pointsman.plugin import Clock, RequestEnded
 from pointsman_gateway.access.gate import Gate
 from pointsman_gateway.calls.running import RunningRequests
 from pointsman_gateway.exchange.table import Mounted
+from pointsman_gateway.operator.contents import Contents
 from pointsman_gateway.operator.journal import Journal
+from pointsman_gateway.operator.overhearing import Overheard
 from pointsman_gateway.operator.recent import Recent
 from pointsman_gateway.operator.surface import Operated, OperatorSurface
 from pointsman_gateway.operator.written import written_settings
@@ -32,13 +34,28 @@ class Operating:
         self, router: Router, gate: Gate, reload: Callable[[], Awaitable[None]], clock: Clock, *, kept: int
     ) -> None:
         self._router = router
+        self._kept = kept
         self._gate = gate
         self._reload = reload
         self._journal = Journal(router.listen, clock.wall, secrets.token_hex(4))
         self._recent = Recent(router.listen, kept)
+        self._overheard: Overheard | None = None
         self.running = RunningRequests(clock.now)
         self._now = clock.now
         self._stop = router.listen(self._count_tokens, kinds=[RequestEnded])
+
+    def asked(self, *, contents: bool) -> Router:
+        """What surfaces are to ask: the router itself, but where the contents of requests are kept.
+
+        Those that are there stay until that is no longer wanted.
+        """
+        if not (contents and self._kept):
+            self._overheard = self._recent.contents = None
+            return self._router
+        if self._overheard is None:
+            self._recent.contents = Contents(self._kept)
+            self._overheard = Overheard(self._router, self._recent.contents)
+        return cast("Router", self._overheard)  # for the part of it that they use
 
     def mounted(self, settings: GatewaySettings) -> Mounted:
         """The operators' routes, for a gateway with `settings`."""

@@ -17,9 +17,16 @@ from pointsman_gateway.operator.describing import (
     maybe,
     obj,
     ref,
+    with_optional,
 )
 from pointsman_gateway.operator.journal import kinds
 
+_REQUEST: Mapping[str, Schema] = {
+    "id": TEXT, "at": {"type": "string", "format": "date-time"}, "operation": TEXT, "caller": TEXT,
+    "model": TEXT, "pool": TEXT, "deployment": TEXT, "result": TEXT, "error": TEXT, "detail": TEXT,
+    "seconds": NUMBER, "usage": maybe(ANY), "tags": {"type": "object", "additionalProperties": TEXT},
+    "attempts": array(ref("Attempt")),
+}  # fmt: skip
 OPERATOR_SCHEMAS: Mapping[str, Schema] = {
     "Error": obj(
         error={
@@ -68,12 +75,25 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
         deployment=TEXT, model=TEXT, outcome=TEXT, error=TEXT, detail=TEXT, status=maybe(COUNT),
         seconds=NUMBER, first_token=maybe(NUMBER), hedge=FLAG,
     ),
-    "Request": obj(
-        id=TEXT, at={"type": "string", "format": "date-time"}, operation=TEXT, caller=TEXT, model=TEXT,
-        pool=TEXT, deployment=TEXT, result=TEXT, error=TEXT, detail=TEXT, seconds=NUMBER,
-        usage=maybe(ANY), tags={"type": "object", "additionalProperties": TEXT},
-        attempts=array(ref("Attempt")),
+    "Request": obj(**_REQUEST),
+    "OneRequest": obj(**_REQUEST, contents=maybe(ref("Contents"))),
+    "Contents": {
+        **obj(asked=ref("Asked"), answered=maybe(ref("Answered"))),
+        "description": "kept with `gateway: {contents: true}`, without secrets; `cut` says how many "
+        "characters are missing, `left_out` how many messages, texts, options or calls",
+    },
+    "Asked": with_optional(
+        obj(options=ANY, cut=COUNT, left_out=COUNT),
+        messages=array(ANY), prompt=TEXT, suffix=TEXT, system=TEXT, images=array(ANY), texts=array(TEXT),
     ),
+    "Answered": {
+        **with_optional(
+            obj(whole=FLAG, usage=ANY),
+            text=TEXT, tool_calls=array(ANY), refusal=maybe(TEXT), reasoning=maybe(TEXT),
+            finish_reason=maybe(TEXT), cut=COUNT, left_out=COUNT, vectors=COUNT,
+        ),
+        "description": "`whole` is false where a stream ended before its end: `text` is what there was of it",
+    },
     "Requests": obj(requests=array(ref("Request")), running=array(ref("Running"))),
     "Cancelled": obj(id=TEXT, cancelled=FLAG),
     "Session": obj(name=TEXT, operator=FLAG, models=maybe(array(TEXT)), csrf=maybe(TEXT)),
@@ -137,7 +157,9 @@ _ROUTES: Sequence[Described] = (
             "limit": ({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "how many at most"),
         },
     ),
-    Described("GET", f"{_ADMIN}/requests/{{id}}", "One of the latest requests", "Request", statuses=(404,)),
+    Described(
+        "GET", f"{_ADMIN}/requests/{{id}}", "One of the latest requests", "OneRequest", statuses=(404,)
+    ),
     Described(
         "POST", f"{_ADMIN}/requests/{{id}}/cancel", "End a request that runs", "Cancelled", statuses=(404,)
     ),

@@ -1,4 +1,4 @@
-"""The latest requests, as operators look at them: without anything of their content."""
+"""The latest requests, as operators look at them: without their contents, unless those are kept, too."""
 
 from __future__ import annotations
 
@@ -8,26 +8,38 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pointsman.plugin import AttemptEnded, RequestEnded
+from pointsman_gateway.operator.contents import Contents
 
 _MOST_UNENDED = 10_000
 """Requests whose attempts are known while they still run."""
 SEARCHED_BY = ("caller", "model", "deployment", "result")
 
 
+Scrub = Callable[[str], str]
+
+
 class Recent:
-    """A ring of requests that have ended, each with its attempts."""
+    """A ring of requests that have ended, each with its attempts.
+
+    Attributes:
+        contents: what was asked and answered; None where that is not kept.
+    """
 
     def __init__(self, listen: Callable[..., Callable[[], None]], kept: int) -> None:
         self._kept = kept
+        self.contents: Contents | None = None
         # Events as they came: they are written when somebody reads them.
         self._ended: OrderedDict[str, tuple[RequestEnded, Sequence[AttemptEnded]]] = OrderedDict()
         self._attempts: OrderedDict[str, list[AttemptEnded]] = OrderedDict()
         self._stop = listen(self._hear, kinds=(AttemptEnded, RequestEnded)) if kept else _nothing
 
-    def find(self, id: str) -> Mapping[str, Any] | None:
-        """The request of that id; None for one that is not kept."""
+    def find(self, id: str, scrub: Scrub) -> Mapping[str, Any] | None:
+        """The request of that id, texts of its `contents` as `scrub` has them; None when it is not kept."""
         found = self._ended.get(id)
-        return None if found is None else _request(*found)
+        if found is None:
+            return None
+        contents = self.contents and self.contents.find(id, found[0].caller, scrub)
+        return {**_request(*found), "contents": contents}
 
     def search(self, wanted: Mapping[str, str], most: int) -> list[Mapping[str, Any]]:
         """The latest that are so, at most so many, the last one first."""

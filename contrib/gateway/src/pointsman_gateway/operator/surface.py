@@ -160,7 +160,7 @@ class OperatorSurface:
 
     async def request(self, asked: SurfaceRequest) -> WholeReply:
         _takes_nothing(asked)
-        found = self._operated.recent.find(asked.params["id"])
+        found = self._operated.recent.find(asked.params["id"], self._router.scrub)
         if found is None:
             raise _unknown("no request of that id is kept, or it still runs", "unknown_request")
         return _json(found)

@@ -10,8 +10,9 @@ turns for as long as somebody waits there, so that nobody starves.
 
 Bounds. The line has a length and a longest wait. Who would wait longer than that, or than his own deadline,
 judging by how fast the line has been moving, is refused at once. When the line is full, a caller who
-matters more takes the place of one who matters less: the lowest priority goes first, and inside a priority
-the key that holds most for its weight; of those always the newest caller.
+matters more takes the place of one who matters less: first goes who has no key, for nobody knows them,
+whatever priority they claim; then the lowest priority, and inside a priority the key that holds most for its
+weight; of those always the newest caller.
 
 Source: M. Shreedhar, G. Varghese, "Efficient Fair Queuing Using Deficit Round Robin", SIGCOMM 1995. Dropping
 from the longest queue: B. Suter et al., "Buffer Management Schemes for Supporting TCP in Gigabit Routers with
@@ -194,6 +195,7 @@ class FairQueue:
         """The new caller in the line, and the one who had to leave for it, if any.
 
         Args:
+            key: "" for callers that nobody knows.
             priority: beyond the lowest class counts as the lowest.
 
         Raises: QueueFull with `retry_after`, when nobody who matters less waits in a full line, or when the
@@ -358,6 +360,13 @@ class FairQueue:
 
     def _victim(self, flow: _Flow) -> Waiter | None:
         """Who leaves a full line for one more of `flow`; None when nobody matters less."""
+        # Who has no key takes no place but of those like them, and has none before those who have.
+        for lane in reversed(self._lanes if flow.key else self._lanes[flow.lane.priority + 1 :]):
+            nobodies = lane.flows.get("")
+            if nobodies is not None and (newest := _newest(nobodies.waiters)) is not None:
+                return newest
+        if not flow.key:
+            return None
         for lane in reversed(self._lanes[flow.lane.priority + 1 :]):
             newest = _newest(lane.arrivals)
             if newest is not None:

@@ -360,18 +360,16 @@ class FairQueue:
 
     def _victim(self, flow: _Flow) -> Waiter | None:
         """Who leaves a full line for one more of `flow`; None when nobody matters less."""
+        lower = self._lanes[flow.lane.priority + 1 :]
         # Who has no key takes no place but of those like them, and has none before those who have.
-        for lane in reversed(self._lanes if flow.key else self._lanes[flow.lane.priority + 1 :]):
-            nobodies = lane.flows.get("")
-            if nobodies is not None and (newest := _newest(nobodies.waiters)) is not None:
+        unknown = [
+            lane.flows[""].waiters for lane in (self._lanes if flow.key else lower) if "" in lane.flows
+        ]
+        less = [lane.arrivals for lane in lower] if flow.key else []
+        for waiters in (*reversed(unknown), *reversed(less)):
+            if (newest := _newest(waiters)) is not None:
                 return newest
-        if not flow.key:
-            return None
-        for lane in reversed(self._lanes[flow.lane.priority + 1 :]):
-            newest = _newest(lane.arrivals)
-            if newest is not None:
-                return newest
-        return self._largest_flow(flow)
+        return self._largest_flow(flow) if flow.key else None
 
     def _largest_flow(self, flow: _Flow) -> Waiter | None:
         """The newest caller of the key that holds most for its weight, if that is more than `flow` would."""

@@ -27,7 +27,6 @@ ODD = {
 }
 """What servers write in place of an error of their API."""
 odd = pytest.mark.parametrize("body", ODD.values(), ids=ODD)
-wires = pytest.mark.parametrize("wire", ["openai", "claude", "ollama"])
 STATUS = 400
 
 
@@ -42,11 +41,8 @@ async def asked(simulator: Simulator, wire: str, body: str, path: str) -> Any:
 
 
 @odd
-@wires
-async def test_openais_errors_are_objects_with_four_members(
-    simulator: Simulator, wire: str, body: str
-) -> None:
-    error = (await asked(simulator, wire, body, "/v1/chat/completions"))["error"]
+async def test_openais_errors_are_objects_with_four_members(simulator: Simulator, body: str) -> None:
+    error = (await asked(simulator, "openai", body, "/v1/chat/completions"))["error"]
 
     assert {"message", "type", "code"} <= error.keys()
     assert isinstance(error["message"], str)
@@ -54,20 +50,16 @@ async def test_openais_errors_are_objects_with_four_members(
 
 
 @odd
-@wires
-async def test_anthropics_errors_have_a_type_and_a_message(
-    simulator: Simulator, wire: str, body: str
-) -> None:
-    error = (await asked(simulator, wire, body, "/v1/messages"))["error"]
+async def test_anthropics_errors_have_a_type_and_a_message(simulator: Simulator, body: str) -> None:
+    error = (await asked(simulator, "claude", body, "/v1/messages"))["error"]
 
     assert isinstance(error["type"], str)
     assert isinstance(error["message"], str)
 
 
 @odd
-@wires
-async def test_ollamas_errors_are_texts(simulator: Simulator, wire: str, body: str) -> None:
-    said = await asked(simulator, wire, body, "/api/chat")
+async def test_ollamas_errors_are_texts(simulator: Simulator, body: str) -> None:
+    said = await asked(simulator, "ollama", body, "/api/chat")
 
     assert isinstance(said["error"], str)
 

@@ -103,18 +103,17 @@ UNCHANGING = {
 """What a caller sends that will be refused for ever, and the status of the refusal in every API."""
 
 
-@STREAM
 @pytest.mark.parametrize("why", UNCHANGING)
 @pytest.mark.parametrize("surface", PATHS)
 async def test_what_a_key_or_a_rule_forbids_is_no_failure_of_ours_and_not_asked_again(
-    simulator: Simulator, surface: str, why: str, stream: bool
+    simulator: Simulator, surface: str, why: str
 ) -> None:
     upstream = await simulator.add("openai")
     headers, status = UNCHANGING[why]
 
     async with gateway_for(upstream, settings={"access": ACCESS}) as served:
         async with httpx.AsyncClient(base_url=served.url) as client:
-            answer = await post(client, surface, stream, headers=headers)
+            answer = await post(client, surface, headers=headers)
 
     assert answer.status_code == status
     assert answer.headers["content-type"].startswith("application/json")

@@ -432,6 +432,7 @@ class NoDeploymentAvailable(CallError):
     Attributes:
         reasons: deployment id → why it could not be chosen, in a few words.
         retry_after: seconds until the first of them could become eligible, None when none ever will.
+        refusal: what the upstreams of all of them refuse, where that is one and the same.
     """
 
     code = "no_deployment_available"

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from routers import Heard, config, in_flight, router
 
 from pointsman import Router
-from pointsman.errors import CallError, NoDeploymentAvailable, PermissionDenied, RateLimited, Unsupported
+from pointsman.errors import (
+    CallError,
+    NoDeploymentAvailable,
+    PermissionDenied,
+    RateLimited,
+    Unavailable,
+    Unsupported,
+)
 from pointsman.testing import Scripted, ScriptedAnswer, run
 
 
@@ -102,6 +109,51 @@ def test_a_cool_down_that_grows_beyond_what_is_waited_for_ends_the_wait_at_once(
                 assert isinstance(each, NoDeploymentAvailable)
                 assert each.retry_after == pytest.approx(500, rel=0.11)
             assert asyncio.get_running_loop().time() < 2.3
+
+    run(main())
+
+
+@pytest.mark.parametrize("opens", [{"reset_timeout": 2.0}, {"reset_timeout": 6.0}], ids=["soon", "late"])
+def test_callers_who_come_while_a_breaker_is_open_wait_where_it_admits_in_time(opens: Any) -> None:
+    upstream = Scripted()
+    upstream.script("a", Unavailable("down"))
+    upstream.default("a", ScriptedAnswer("ok", after=0.1))
+
+    async def main() -> None:
+        breaker = {"failure_threshold": 1, **opens}
+        async with router(upstream, config("a", retry="none", circuit_breaker=breaker)) as r:
+            assert isinstance(await at(0, r), Unavailable)
+            ends = await asyncio.gather(*(at(0.1, r) for _ in range(5)))
+
+            if opens["reset_timeout"] > 5:
+                assert [type(each) for each in ends] == [NoDeploymentAvailable] * 5
+                assert asyncio.get_running_loop().time() == pytest.approx(0.1, rel=0.01)
+            else:
+                assert [each.text for each in ends] == ["ok"] * 5
+                assert 2.1 <= asyncio.get_running_loop().time() <= 2.8
+            assert in_flight(r) == 0
+
+    run(main())
+
+
+def test_a_probe_that_fails_ends_the_wait_of_all_who_cannot_be_served_in_time() -> None:
+    upstream = Scripted()
+    upstream.default("a", ScriptedAnswer(after=0.1, error=Unavailable("down")))
+
+    async def main() -> None:
+        breaker = {
+            "failure_threshold": 1,
+            "reset_timeout": 2.0,
+            "half_open_max_calls": 1,
+            "success_threshold": 1,
+        }
+        async with router(upstream, config("a", retry="none", circuit_breaker=breaker)) as r:
+            await at(0, r)
+            ends = await asyncio.gather(*(at(2, r) for _ in range(5)), *(at(0.1, r) for _ in range(5)))
+
+            kinds = sorted(type(each).__name__ for each in ends)
+            assert kinds == ["NoDeploymentAvailable"] * 8 + ["Unavailable"] * 2
+            assert len(upstream.calls) == 3
 
     run(main())
 

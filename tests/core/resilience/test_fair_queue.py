@@ -401,6 +401,17 @@ def test_in_one_priority_the_key_that_holds_most_gives_up_its_newest() -> None:
         enter(it, "b")
 
 
+def test_whom_nobody_knows_is_shed_first_whatever_priority_they_claim() -> None:
+    it = line(length=3)
+    unknown = enter(it, "", priority=HIGH)[0]
+    low, normal = enter(it, "a", priority=LOW)[0], enter(it, "a")[0]
+
+    assert it.enter("b", 0.0, priority=LOW)[1] is unknown
+    with pytest.raises(QueueFull):
+        enter(it, "", priority=HIGH)
+    assert set(serve_all(it)) >= {low, normal}
+
+
 def test_those_who_are_woken_are_not_shed() -> None:
     it = line(length=1)
     enter(it, "a", priority=LOW)
@@ -460,7 +471,7 @@ def history(seed: int) -> None:
     for _ in range(80):
         what = rng.random()
         if what < 0.35 + 0.3 * busy:
-            new = Caller(number + 1, rng.choice("abcde"), rng.randrange(3))
+            new = Caller(number + 1, rng.choice(["", *"abcde"]), rng.randrange(3))
             victim = model.victim(new)
             try:
                 waiter, shed = real.enter(new.key, 0.0, priority=new.priority)

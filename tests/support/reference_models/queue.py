@@ -38,6 +38,13 @@ class QueueModel:
         """Who has to go for `new`; `new` itself when it is the one that is refused; None when there is room."""
         if len(self.callers) < self.length:
             return None
+        unknown = [
+            each for each in self.callers if not each.key and (new.key or each.priority > new.priority)
+        ]
+        if unknown:
+            return max(unknown, key=lambda each: (each.priority, each.number))
+        if not new.key:
+            return new
         worse = [each for each in self.callers if each.priority > new.priority]
         if worse:
             return max(worse, key=lambda each: (each.priority, each.number))

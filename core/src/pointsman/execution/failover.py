@@ -97,13 +97,14 @@ def none_available(execution: Execution, now: float) -> NoDeploymentAvailable:
     if len(errors) == 1:
         return execution.complete(errors[0])
     waits = [error.retry_after for error in errors if error.retry_after is not None]
-    return execution.complete(
-        NoDeploymentAvailable(
-            "; ".join(error.message for error in errors),
-            reasons={id: why for error in errors for id, why in error.reasons.items()},
-            retry_after=min(waits, default=None),
-        )
+    all_of_them = NoDeploymentAvailable(
+        "; ".join(error.message for error in errors),
+        reasons={id: why for error in errors for id, why in error.reasons.items()},
+        retry_after=min(waits, default=None),
     )
+    refused = {error.refusal for error in errors}
+    all_of_them.refusal = refused.pop() if len(refused) == 1 else None
+    return execution.complete(all_of_them)
 
 
 # ── what it costs the retry budget ───────────────────────────────────────────────────────────────────

@@ -12,8 +12,10 @@ from pointsman.execution.admission import AskingInLine, is_admitted
 from pointsman.execution.failover import lease_for, none_available, open_pools
 from pointsman.execution.time_limits import deadline_passed
 from pointsman.resilience.admission_queue import AdmissionQueue, NotYet
+from pointsman.resilience.circuit_breaker import BreakerState
 from pointsman.resilience.fair_queue import QueuePriority
 from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.lease import NEVER_SENT, Lease
 
 if TYPE_CHECKING:
@@ -95,8 +97,14 @@ def _attempt(execution: Execution, until: float, now: float) -> Lease | NotYet:
         min((at for at in instants if at is not None), default=inf),
         # A picky caller must not hold up those behind it, who can use what it cannot.
         pass_on=bool(demand.require or demand.tried),
-        closed=all(each.live.cooling_until > now for each in lacking),
+        closed=all(_is_shut(each.live, now) for each in lacking),
     )
+
+
+def _is_shut(live: DeploymentState, now: float) -> bool:
+    """Whether nothing that is given back makes room there, only time."""
+    breaker = live.breaker
+    return live.cooling_until > now or (breaker.state is BreakerState.OPEN and not breaker.admits(now))
 
 
 def worth_a_place(execution: Execution, now: float) -> bool:

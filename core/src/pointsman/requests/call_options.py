@@ -27,7 +27,7 @@ class CallOptions(Struct, frozen=True):
         first_token_timeout, idle_timeout: seconds, for streams. None: as configured.
         priority: who is served first where callers must wait, and shed last.
         caller: who asks: events and records say it, and in a queue the calls of one caller share one turn.
-            At most 256 characters; "" is a caller like any other.
+            At most 256 characters; "" is nobody that is known, who is shed first.
         request_id: the id of the request in errors, events, records and logs, and in the header that goes to
             the upstream; one of ours when "". At most 200 printable ASCII characters.
         tags: what else events and records are to say of the request: at most 16, names of up to 64 characters

@@ -10,8 +10,9 @@ turns for as long as somebody waits there, so that nobody starves.
 
 Bounds. The line has a length and a longest wait. Who would wait longer than that, or than his own deadline,
 judging by how fast the line has been moving, is refused at once. When the line is full, a caller who
-matters more takes the place of one who matters less: the lowest priority goes first, and inside a priority
-the key that holds most for its weight; of those always the newest caller.
+matters more takes the place of one who matters less: first goes who has no key, for nobody knows them,
+whatever priority they claim; then the lowest priority, and inside a priority the key that holds most for its
+weight; of those always the newest caller.
 
 Source: M. Shreedhar, G. Varghese, "Efficient Fair Queuing Using Deficit Round Robin", SIGCOMM 1995. Dropping
 from the longest queue: B. Suter et al., "Buffer Management Schemes for Supporting TCP in Gigabit Routers with
@@ -194,6 +195,7 @@ class FairQueue:
         """The new caller in the line, and the one who had to leave for it, if any.
 
         Args:
+            key: "" for callers that nobody knows.
             priority: beyond the lowest class counts as the lowest.
 
         Raises: QueueFull with `retry_after`, when nobody who matters less waits in a full line, or when the
@@ -358,11 +360,16 @@ class FairQueue:
 
     def _victim(self, flow: _Flow) -> Waiter | None:
         """Who leaves a full line for one more of `flow`; None when nobody matters less."""
-        for lane in reversed(self._lanes[flow.lane.priority + 1 :]):
-            newest = _newest(lane.arrivals)
-            if newest is not None:
+        lower = self._lanes[flow.lane.priority + 1 :]
+        # Who has no key takes no place but of those like them, and has none before those who have.
+        unknown = [
+            lane.flows[""].waiters for lane in (self._lanes if flow.key else lower) if "" in lane.flows
+        ]
+        less = [lane.arrivals for lane in lower] if flow.key else []
+        for waiters in (*reversed(unknown), *reversed(less)):
+            if (newest := _newest(waiters)) is not None:
                 return newest
-        return self._largest_flow(flow)
+        return self._largest_flow(flow) if flow.key else None
 
     def _largest_flow(self, flow: _Flow) -> Waiter | None:
         """The newest caller of the key that holds most for its weight, if that is more than `flow` would."""

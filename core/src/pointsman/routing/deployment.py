@@ -128,7 +128,9 @@ class Deployment(Struct, frozen=True, eq=False):
             found.append(self._cooling(now))
         if breaker.standing is None and not breaker.admits(now):
             state, until = breaker.state, breaker.retry_at(now)
-            found.append(Reason(Why.BREAKER, (state,), until, now if state is _HALF_OPEN else None))
+            # Forced open it has no end, and nobody waits for an operator.
+            room_at = now if state is _HALF_OPEN else until if until < inf else None
+            found.append(Reason(Why.BREAKER, (state,), until, room_at))
         if outlier is not None and not outlier.healthy(now):
             ejected = outlier.ejected(now)  # else its checks fail, and the next one may pass
             found.append(
@@ -166,8 +168,9 @@ class Deployment(Struct, frozen=True, eq=False):
     def room_at(self, now: float, tokens: int) -> float | None:
         """The first instant at which a call of `tokens` that waits for room may find it.
 
-        Room is what it lacks while it is full, at its rate limit, cooling down, or half open with all probes
-        under way. None when it lacks none of these, or when it is out for a reason that nobody waits for.
+        Room is what it lacks while it is full, at its rate limit, cooling down, open for a known time, or
+        half open with all probes under way. None when it lacks none of these, or when it is out for a reason
+        that nobody waits for.
         """
         instants = [each.room_at for each in self.reasons(now, tokens)]
         return max((at for at in instants if at is not None), default=None) if None not in instants else None

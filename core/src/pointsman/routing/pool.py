@@ -377,8 +377,11 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         retry_after = max(0.0, min(instants) - now) if instants else None
         listed = "; ".join(f"{id}: {why}" for id, why in reasons.items())
         when = "" if retry_after is None else f"; the first may be back in {retry_after:.1f} s"
-        return NoDeploymentAvailable(
+        error = NoDeploymentAvailable(
             f"no deployment of model {self.name!r} is available ({listed}){when}",
             reasons=reasons,
             retry_after=retry_after,
         )
+        refused = {each.live.last().reason if each.live.is_refused(now) else None for each in allowed}
+        error.refusal = refused.pop() if len(refused) == 1 else None
+        return error

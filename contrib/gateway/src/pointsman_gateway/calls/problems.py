@@ -12,6 +12,7 @@ from pointsman.plugin import (
     ProblemDetails,
     ProblemKind,
     ProviderError,
+    Refusal,
 )
 from pointsman_gateway.access.denials import of_nobody, problem_in
 
@@ -66,7 +67,9 @@ def problem_of(error: CallError, request_id: str, *, to_operator: bool = False) 
     went wrong there the caller hears what it was, and the log the rest; who runs the router hears all of it.
     """
     cause = error.cause if isinstance(error, MidStreamError) else error
-    kind, domain = _KINDS.get(cause.code, ("upstream", "upstream"))
+    # Where nothing is left that has a quota, that is what is wrong, and to wait for our next look is in vain.
+    code = "quota_exhausted" if cause.refusal is Refusal.QUOTA else cause.code
+    kind, domain = _KINDS.get(code, ("upstream", "upstream"))
     return problem_in(
         domain,
         kind,

@@ -266,7 +266,7 @@ def _without_origin(events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
 def _not_for(caller: Caller, model: str) -> ProblemDetails:
     who = f"{caller.name!r} may" if caller.name else "who is not known may"
     message = f"{who} not use the model {model[:200]!r}"
-    return problem_in("policy", "forbidden", "model_not_allowed", message, param="model")
+    return problem_in("policy", "forbidden", "model_not_allowed", message, param="model", should_retry=False)
 
 
 def _original(asked: SurfaceRequest, understood: Understood) -> Original:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pointsman.plugin import ProblemDetails, ProblemKind, WholeReply
+from pointsman.plugin import ProblemDetails, ProblemKind, WholeReply, jsonio
 from pointsman_wires.encoding import json_bytes, named_frame
 from pointsman_wires.retry_fields import retry_fields
 
@@ -37,14 +37,24 @@ _TOO_LONG = "prompt is too long"
 
 
 def problem(details: ProblemDetails) -> WholeReply:
-    """The answer to a request that has none. Where the upstream's own words are there, it is they."""
+    """The answer to a request that has none. Where the upstream's own is there in this shape, it is that."""
     fields = retry_fields(details)
     if details.request_id:
         fields["request-id"] = details.request_id
-    if details.body:
+    if details.body and _is_error(details.body):
         return WholeReply(details.status, details.body, fields=fields)
     status, _ = _MEANT[details.kind]
     return WholeReply(status, json_bytes(_envelope(details)), fields=fields)
+
+
+def _is_error(body: bytes) -> bool:
+    """Whether SDKs can read an upstream's `body`, which may be of another shape."""
+    try:
+        said = jsonio.loads(body)
+    except ValueError:
+        return False
+    error = said.get("error") if isinstance(said, dict) else None
+    return isinstance(error, dict) and isinstance(error.get("type"), str)
 
 
 def error_frame(details: ProblemDetails) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pointsman.plugin import ProblemDetails, ProblemKind, WholeReply
+from pointsman.plugin import ProblemDetails, ProblemKind, WholeReply, jsonio
 from pointsman_wires.encoding import json_bytes
 from pointsman_wires.retry_fields import retry_fields
 
@@ -34,14 +34,23 @@ _NO_PAGE = b"404 page not found"
 
 
 def problem(details: ProblemDetails) -> WholeReply:
-    """The answer to a request that has none. Where the upstream's own words are there, it is they."""
+    """The answer to a request that has none. Where the upstream's own is there in this shape, it is that."""
     fields = retry_fields(details)
-    if details.body:
+    if details.body and _is_error(details.body):
         return WholeReply(details.status, details.body, JSON, fields)
     if details.kind == "no_route":
         return WholeReply(404, _NO_PAGE, "text/plain", fields)
     body = json_bytes({"error": error_text(details)})
     return WholeReply(_STATUSES.get(details.kind, 400), body, JSON, fields)
+
+
+def _is_error(body: bytes) -> bool:
+    """Whether clients can read an upstream's `body`, which may be of another shape."""
+    try:
+        said = jsonio.loads(body)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and isinstance(said.get("error"), str)
 
 
 def error_line(details: ProblemDetails) -> bytes:

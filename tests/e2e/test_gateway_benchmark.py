@@ -93,6 +93,8 @@ def test_the_time_of_a_process_is_that_of_its_children_too() -> None:
         until = time.monotonic() + 30
         while len(pids := cpu_time.tree(process.pid)) < 2 and time.monotonic() < until:
             pass
+        while not cpu_time.seconds(pids[1:]) and time.monotonic() < until:
+            pass  # it is there, and has not run yet
         alone = cpu_time.seconds(pids[:1])
         used = cpu_time.seconds(pids)
         process.communicate(b"\n")

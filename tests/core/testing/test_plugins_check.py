@@ -342,6 +342,15 @@ def test_tests_that_hold_no_contract_are_a_fault(path: Path, tmp_path: Path) -> 
     assert fault == f"no test in {tmp_path / 'test_it.py'} is one of a contract"
 
 
+def test_strategies_are_made_with_a_clock_that_stands_as_what_they_are_told_begins_at_0() -> None:
+    offered = Offered("pointsman-strategies")
+    (offer,) = [each for each in offered.offers if each.name == "peak_ewma"]
+
+    clock = offered.make(offer)._clock
+
+    assert clock.now() == clock.now() == 0.0
+
+
 def test_one_of_our_own_passes() -> None:
     """The others: python benchmarks/plugins_check.py."""
     told = [*check("pointsman-strategies", rules=[*UNTIMED, "STRATEGY"])]

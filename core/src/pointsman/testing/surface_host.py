@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from pointsman.surface import (
     Understood,
     WholeReply,
 )
+from pointsman.testing.clock import StillClock
 from pointsman.types import (
     ChatResponse,
     Done,
@@ -46,20 +46,6 @@ _PIECE = 5
 _VECTOR = (0.5, -1.0)
 """What texts are turned into where the answer is a text, which no embedding is."""
 _SEED = 20
-_NOW = 1_764_547_200.0
-
-
-class StillClock:
-    """A clock that stands: what is read and written twice is the same both times."""
-
-    def now(self) -> float:
-        return 0.0
-
-    def wall(self) -> float:
-        return _NOW
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class Served(Struct, frozen=True):

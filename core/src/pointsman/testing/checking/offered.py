@@ -26,7 +26,7 @@ from pointsman.plugins.kinds import KINDS
 from pointsman.plugins.registry import Plugins
 from pointsman.plugins.versions import canonical
 from pointsman.testing.checking.making import Making
-from pointsman.testing.clock import SystemClock
+from pointsman.testing.clock import StillClock, SystemClock
 
 GROUP = "pointsman.contracts"
 """Of entry points that name the contract classes of a distribution, by what they are about."""
@@ -135,7 +135,9 @@ class Offered:
         factory = self.factory(offer)
         if not hasattr(factory, "make"):
             raise NotMade(f"a {offer.kind} is not made")
-        contexts = Contexts(SystemClock(), rng or system_rng(1), directory)
+        # What strategies are told happens at instants from 0 on: the machine's time would be of another day.
+        clock = StillClock() if offer.kind == "strategy" else SystemClock()
+        contexts = Contexts(clock, rng or system_rng(1), directory)
         making = Making(factory, self.validated(offer), contexts, self.plugins, **more)
         make = getattr(making, offer.kind, None)
         if make is None:

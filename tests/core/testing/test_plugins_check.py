@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from distributions import write_distribution
 
+from pointsman.build.contexts import Contexts
+from pointsman.clock import Clock
 from pointsman.testing.checking import run
 from pointsman.testing.checking.import_time import CORE, ImportTime, import_time
 from pointsman.testing.checking.offered import Offered
@@ -342,13 +344,23 @@ def test_tests_that_hold_no_contract_are_a_fault(path: Path, tmp_path: Path) -> 
     assert fault == f"no test in {tmp_path / 'test_it.py'} is one of a contract"
 
 
-def test_strategies_are_made_with_a_clock_that_stands_as_what_they_are_told_begins_at_0() -> None:
+def test_strategies_are_made_with_a_clock_that_stands_as_what_they_are_told_begins_at_0(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clocks = []
+
+    class Seen(Contexts):
+        def __init__(self, clock: Clock, *rest: Any) -> None:
+            clocks.append(clock)
+            super().__init__(clock, *rest)
+
     offered = Offered("pointsman-strategies")
     (offer,) = [each for each in offered.offers if each.name == "peak_ewma"]
+    monkeypatch.setattr("pointsman.testing.checking.offered.Contexts", Seen)
 
-    clock = offered.make(offer)._clock
+    offered.make(offer)
 
-    assert clock.now() == clock.now() == 0.0
+    assert [(each.now(), each.now()) for each in clocks] == [(0.0, 0.0)]
 
 
 def test_one_of_our_own_passes() -> None:

@@ -37,14 +37,11 @@ class RelayedAnswer(WholeAnswer[R]):
             asked = asked.with_defaults(deployment.defaults)
         if speaks(provider, original):
             try:
-                return await provider.relay(asked, call(execution, lease, time, original))
+                relayed = provider.relay(asked, call(execution, lease, time, original))
+                return await told(execution, lease, "relay", relayed)
             except Unsupported as error:
                 if original.needs_wire or error.status is not None:  # the upstream's own word is its last
                     raise
-            except CallError:
-                raise
-            except Exception as error:  # as `told` has it, which would be one more step of each resumption
-                raise execution.plugin_error(lease, "relay", error) or error from error
         handed = call(execution, lease, time)
         answer = await getattr(provider, self.name)(for_maker(asked, provider.mark), handed)
         return answer_marked(answer, provider.mark) if isinstance(answer, ChatResponse) else answer

@@ -27,8 +27,6 @@ from pointsman.types import (
 from pointsman.wire import rewriting
 from pointsman.wire.opaque import answer_marked, for_maker
 
-joined = rewriting.joined
-"""Here too, for each import in a call is work in each call."""
 Body = Mapping[str, Any]
 Cut = Callable[[bytes], bytes]
 """Whole frames without what only we wanted to know."""
@@ -212,7 +210,7 @@ def answered(how: Relaying, content: bytes, model: str, *, mark: str) -> bytes:
         return b""
     if "model" in given:
         given["model"] = rewriting.written(model)
-    return joined(Marking(mark, how.opaque).members(given) if how.opaque else given)
+    return rewriting.joined(Marking(mark, how.opaque).members(given) if how.opaque else given)
 
 
 def quoted(content: bytes, base_url: str) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -47,30 +47,23 @@ def of(
     def decoder(*, prompted: bool) -> decode.StreamDecoder:
         return decode.StreamDecoder(seed, prompted=prompted)
 
+    def streamed(path: str, body: Callable[..., Mapping[str, Any]], *, prompted: bool) -> Relaying:
+        return Relaying(
+            path=path,
+            write=lambda asked: body(asked, call.model, _NOTHING, stream=True),
+            configured=(lambda asked: body(asked, call.model, defaults, stream=True))
+            if says_something
+            else None,
+            read=lambda answer, content: _read(answer, content, decoder(prompted=prompted)),
+            events=lambda _answer: (decode.Lines(), decoder(prompted=prompted)),
+            lines=True,
+        )
+
     match request:
         case ChatRequest() if original_of(call).wire == PROMPTS:
-            return Relaying(
-                path="/api/generate",
-                write=lambda asked: wire.prompt_body(asked, call.model, _NOTHING, stream=True),
-                configured=(lambda asked: wire.prompt_body(asked, call.model, defaults, stream=True))
-                if says_something
-                else None,
-                read=lambda answer, content: _read(answer, content, decoder(prompted=True)),
-                events=lambda _answer: (decode.Lines(), decoder(prompted=True)),
-                lines=True,
-            )
+            return streamed("/api/generate", wire.prompt_body, prompted=True)
         case ChatRequest():
-            prompted = bool(request.messages)
-            return Relaying(
-                path="/api/chat",
-                write=lambda asked: wire.chat_body(asked, call.model, _NOTHING, stream=True),
-                configured=(lambda asked: wire.chat_body(asked, call.model, defaults, stream=True))
-                if says_something
-                else None,
-                read=lambda answer, content: _read(answer, content, decoder(prompted=prompted)),
-                events=lambda _answer: (decode.Lines(), decoder(prompted=prompted)),
-                lines=True,
-            )
+            return streamed("/api/chat", wire.chat_body, prompted=bool(request.messages))
         case GenerateRequest():
             return Relaying(
                 path="/api/generate",

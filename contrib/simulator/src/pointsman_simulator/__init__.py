@@ -6,6 +6,7 @@ plugin does in every test run) does not import the HTTP server.
 
 from typing import TYPE_CHECKING, Any
 
+from pointsman_simulator.habit import Habit, fault_of
 from pointsman_simulator.script import Fault, Reply, Usage
 from pointsman_simulator.vram import Vram
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pointsman_simulator.simulator import Simulator
     from pointsman_simulator.upstream import Upstream
 
-__all__ = ["Fault", "Reply", "RequestRecord", "Simulator", "Upstream", "Usage", "Vram"]
+__all__ = ["Fault", "Habit", "Reply", "RequestRecord", "Simulator", "Upstream", "Usage", "Vram", "fault_of"]
 
 _LAZY = {"RequestRecord": "records", "Simulator": "simulator", "Upstream": "upstream"}
 

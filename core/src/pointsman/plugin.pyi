@@ -258,7 +258,11 @@ from pointsman.http.provider_base import PerOptions as PerOptions
 from pointsman.http.relaying import Relaying as Relaying
 from pointsman.http.relaying import original_of as original_of
 from pointsman.original import Original as Original
+from pointsman.prices import KnownModel as KnownModel
 from pointsman.prices import Price as Price
+from pointsman.prices import PriceContext as PriceContext
+from pointsman.prices import PriceFactory as PriceFactory
+from pointsman.prices import PriceSource as PriceSource
 from pointsman.provider import (
     Call as Call,
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from pointsman.config import ModelConfig
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
@@ -58,23 +58,42 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
 
 
 def public_models(snapshot: Snapshot) -> list[ModelInfo]:
-    """The public names, with what the configuration says that they can do."""
+    """The public names, with what is said or known of what they can do."""
     named: dict[str, dict[str, Any]] = {
         name: {"deployments": [each.id for each in pool.deployments]} for name, pool in snapshot.pools.items()
     }
     for name, each in snapshot.entrances.items():
         if each.selector is not None:
             named[name] = {"deployments": [], "of": list(each.selector.of)}
-    return [_public(name, raw, snapshot.config.models.get(name)) for name, raw in named.items()]
+    return [_public(snapshot, name, raw) for name, raw in named.items()]
 
 
-def _public(name: str, raw: dict[str, Any], configured: ModelConfig | None) -> ModelInfo:
-    if configured is None:  # a provider lists it
-        return ModelInfo(name, raw=raw)
-    said = configured.capabilities
-    if said.family is not None:
+def _public(snapshot: Snapshot, name: str, raw: dict[str, Any]) -> ModelInfo:
+    """What the configuration says of a public name, else what holds wherever a call of it goes."""
+    configured = snapshot.config.models.get(name)
+    said = None if configured is None else configured.capabilities  # None where a provider lists it
+    if said is not None and said.family is not None:
         raw["family"] = said.family
-    return ModelInfo(name, context_window=said.context_length, capabilities=said.can or (), raw=raw)
+    members = _members(snapshot, raw.get("of", [name]))
+    windows = [each.context_window for each in members if each.context_window is not None]
+    window, can = (None, None) if said is None else (said.context_length, said.can)
+    return ModelInfo(
+        name,
+        context_window=window or min(windows, default=None),
+        capabilities=_common(members) if can is None else can,
+        raw=raw,
+    )
+
+
+def _members(snapshot: Snapshot, models: Sequence[str]) -> list[Deployment]:
+    pools = (snapshot.pools.get(each) for each in models)
+    return [each for pool in pools if pool is not None for each in pool.deployments]
+
+
+def _common(members: Sequence[Deployment]) -> Sequence[str]:
+    """What all of them are known to be able to do."""
+    known = [each.capabilities or () for each in members]
+    return tuple(each for each in known[0] if all(each in can for can in known)) if known else ()
 
 
 def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = "") -> dict[str, Any]:

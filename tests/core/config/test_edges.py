@@ -88,7 +88,8 @@ def full(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
     deployment = {
         "provider": "a", "model": "x", "name": "first", "weight": 2, "priority": 0, "max_in_flight": 3, "limits": dict(limits),
-        "shared_limits": ["both"], "price": {"input": 1, "output": 2, "cached": 0.5}, "defaults": {"temperature": 1},
+        "shared_limits": ["both"], "price": {"input": 1, "output": 2, "cached": 0.5}, "context_window": 8192,
+        "defaults": {"temperature": 1},
         "options": {}, "timeouts": dict(timeouts), "labels": {"eu": "yes"}, "circuit_breaker": dict(breaker),
         "overload": dict(cool_down), "refusal": dict(cool_down),
     }  # fmt: skip
@@ -131,6 +132,7 @@ def full(folder: Path) -> dict[str, Any]:
         "adaptive_concurrency": {"decrease": "90%", "increase": 1, "pace": "1s", "initial": 2},
         "hedging": {"quantile": "50%", "floor": "10ms", "budget": "100%", "minimum_samples": 1},
         "panic_threshold": "50%",
+        "prices": ["shipped"],
         "audit": [{"type": "jsonl", "path": str(folder / "audit")}],
         "control": str(folder / "control.sock"),
         "transport": "nowhere",

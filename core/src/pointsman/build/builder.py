@@ -21,6 +21,7 @@ from pointsman.build.clients import Clients
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
+from pointsman.build.known_models import KnownModels
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.providers import Providers
 from pointsman.build.services import ConfiguredService, Services
@@ -204,7 +205,8 @@ class Plan:
         self._clients = Clients(draft, self._factories)
         self._providers = Providers(draft, self._factories, self._clients)
         self._state = _shared(draft, self._factories)
-        self._deployments = Deployments(draft, self._clients, self._state)
+        known = KnownModels(draft, self._factories)
+        self._deployments = Deployments(draft, self._clients, known, self._state)
         self._services = Services(draft, self._factories, router)
         self._entrances = _entrances(draft, self._factories, router)
         self._parts = self._made()

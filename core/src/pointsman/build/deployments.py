@@ -12,6 +12,7 @@ from pointsman._internal.plugin_errors import OWN
 from pointsman.auth import Secret, is_plain
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
+from pointsman.build.known_models import KnownModels
 from pointsman.build.takeover import LiveSettings, new_state, settle
 from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
 from pointsman.config.problems import KeyPath
@@ -47,9 +48,12 @@ class Deployments:
         hosts: the servers that strategies want to know about, by the name of the provider.
     """
 
-    def __init__(self, draft: Draft, clients: Clients, state: SharedState | None = None) -> None:
+    def __init__(
+        self, draft: Draft, clients: Clients, known: KnownModels, state: SharedState | None = None
+    ) -> None:
         self._draft = draft
         self._clients = clients
+        self._known = known
         self._state = state
         self._specific = draft.config.specific()
         self.lives: dict[str, DeploymentState] = {}
@@ -82,6 +86,7 @@ class Deployments:
         if id not in self.lives:
             self._add_live(id, config, upstream, path)
         timeouts = self._draft.config.timeouts_for(pool, config)
+        known = self._known.of(config, upstream)
         return Deployment(
             id=id,
             model=config.model,
@@ -97,7 +102,9 @@ class Deployments:
             },
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
-            price=config.price,
+            price=known.price,
+            context_window=known.context_window,
+            capabilities=known.capabilities,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self.lives[id], upstream.checks),
             first_token=timeouts.first_token,

@@ -45,7 +45,7 @@ PLACES = {
     **dict.fromkeys(("base_url", "api_key", "auth", "proxy", "headers", "ca_file"), "under a provider"),
     **dict.fromkeys(("deployments", "fallback", "require"), "under a model"),
     **dict.fromkeys(
-        ("weight", "priority", "max_in_flight", "price"),
+        ("weight", "priority", "max_in_flight", "price", "context_window"),
         "at a deployment, which is then a mapping: `{provider: gpu1, model: llama3.2, …}`",
     ),
     **dict.fromkeys(
@@ -57,6 +57,7 @@ PLACES = {
             "adaptive_concurrency",
             "panic_threshold",
             "audit",
+            "prices",
             "control",
         ),
         "at the top of the file",

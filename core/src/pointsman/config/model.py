@@ -124,6 +124,10 @@ class Config(Open):
         default=None,
         description="where routers keep what they share, as `redis://…`; without it each is by itself",
     )
+    prices: list[Named] = setting(
+        default_factory=lambda: [Named.model_construct(type="shipped")],
+        description="who knows what models cost, asked in this order; without it `[shipped]`; `[]`: nobody",
+    )
     audit: list[Named] = setting(default_factory=list, description="where records of requests go")
     transport: Named = setting(
         default=Named.model_construct(type="auto"),

@@ -256,7 +256,13 @@ class DeploymentConfig(Section):
     shared_limits: list[str] = setting(
         default_factory=list, description="names under the general `limits` that it counts against"
     )
-    price: Price | None = setting(default=None, description="for the strategy `cheapest`")
+    price: Price | None = setting(default=None, description="what it costs, in place of what `prices` know")
+    context_window: Count | None = setting(
+        default=None,
+        ge=1,
+        description="how long question and answer may be together, in place of what `prices` know",
+        json_schema_extra={"unit": "tokens"},
+    )
     defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
     options: dict[str, Any] = setting(default_factory=dict, description="what only this provider type knows")
     timeouts: AttemptTimeoutSettings = setting(

@@ -22,6 +22,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         ("affinity", "cheapest", "peak_ewma", "power_of_two", "warm"), "pointsman-strategies"
     ),
     "guard": dict.fromkeys(("cache", "redact", "size", "words"), "pointsman-guards"),
+    "prices": {"genai": "pointsman-prices"},
     "state": dict.fromkeys(("redis", "rediss"), "pointsman-redis"),
     "surface": dict.fromkeys(("ai", "anthropic", "ollama", "openai"), "pointsman-gateway"),
     "transport": {"aiohttp": "pointsman-aiohttp", "h1": "pointsman-h1"},

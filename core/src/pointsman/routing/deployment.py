@@ -77,6 +77,7 @@ class Deployment(Struct, frozen=True, eq=False):
         options: what only the provider type knows.
         first_token, idle, attempt: time limits in seconds.
         live: the state, shared with other pools.
+        price, context_window, capabilities: as configured, else as known; None where nobody knows.
     """
 
     id: str
@@ -95,6 +96,8 @@ class Deployment(Struct, frozen=True, eq=False):
     attempt: float | None = None
     outlier: OutlierDetector | None = None
     price: Price | None = None
+    context_window: int | None = None
+    capabilities: Sequence[str] | None = None
     host: ModelServer | None = None
 
     @property

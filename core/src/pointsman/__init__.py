@@ -31,6 +31,7 @@ _HOMES = {
     """,
     "pointsman.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",
+    "pointsman.requests.option_types": "ChatOptions EmbedOptions GenerateOptions",
     "pointsman.router": "Router",
     "pointsman.sync": "SyncItems SyncProvider SyncRouter SyncStream",
     "pointsman.types": """

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cache, cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from weakref import ref
 
 from msgspec.structs import replace
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from pointsman.batch import Batch
     from pointsman.execution.relaying import RelayedAnswers
+    from pointsman.requests.option_types import ChatOptions, EmbedOptions, GenerateOptions
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Request)
@@ -168,7 +169,9 @@ class Router:
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def chat(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatResponse:
+    async def chat(
+        self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
+    ) -> ChatResponse:
         """The whole answer of `model` to `messages`.
 
         Args:
@@ -192,7 +195,9 @@ class Router:
                 raise self._refused("chat", model, error) from error.__cause__
         return await self._begin("chat", request, call_options).run(CHAT)
 
-    def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
+    def stream(
+        self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
+    ) -> ChatStream:
         """The answer as a stream of events; takes what `chat` takes. Use it with `async with`.
 
         Raises: InvalidRequest, here; all else where the stream is entered, see `ChatStream`.
@@ -200,7 +205,9 @@ class Router:
         request, call_options = self._asked("stream", chat_request, model, messages, options)
         return ChatStream(lambda: self._begin("stream", request, call_options))
 
-    async def generate(self, model: str | GenerateRequest, prompt: str = "", **options: Any) -> ChatResponse:
+    async def generate(
+        self, model: str | GenerateRequest, prompt: str = "", **options: Unpack[GenerateOptions]
+    ) -> ChatResponse:
         """A plain completion of `prompt`, where the upstream has one.
 
         Args:
@@ -214,7 +221,7 @@ class Router:
         return await self._begin("generate", request, call_options).run(GENERATE)
 
     async def embed(
-        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Any
+        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Unpack[EmbedOptions]
     ) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`.
 

@@ -9,7 +9,7 @@ from functools import wraps
 from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, overload
 from weakref import finalize
 
 from pointsman.batch import BatchResult
@@ -30,6 +30,9 @@ from pointsman.types import (
     ModelInfo,
     StreamEvent,
 )
+
+if TYPE_CHECKING:
+    from pointsman.requests.option_types import ChatOptions, EmbedOptions, GenerateOptions
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Event | Progress)
@@ -114,20 +117,26 @@ class SyncRouter:
         self.close()
         return finished
 
-    def chat(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatResponse:
+    def chat(
+        self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
+    ) -> ChatResponse:
         """As `Router.chat`."""
         return self._run(self._router.chat(model, messages, **options))
 
-    def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> SyncStream:
+    def stream(
+        self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
+    ) -> SyncStream:
         """As `Router.stream`, to be used with `with` and iterated over with `for`."""
         return SyncStream(self, self._router.stream(model, messages, **options))
 
-    def generate(self, model: str | GenerateRequest, prompt: str = "", **options: Any) -> ChatResponse:
+    def generate(
+        self, model: str | GenerateRequest, prompt: str = "", **options: Unpack[GenerateOptions]
+    ) -> ChatResponse:
         """As `Router.generate`."""
         return self._run(self._router.generate(model, prompt, **options))
 
     def embed(
-        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Any
+        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Unpack[EmbedOptions]
     ) -> EmbedResponse:
         """As `Router.embed`."""
         return self._run(self._router.embed(model, texts, **options))

@@ -64,6 +64,30 @@ from pointsman.events import (
 from pointsman.execution.stream import (
     ChatStream as ChatStream,
 )
+from pointsman.reports import (
+    AdaptiveStatus as AdaptiveStatus,
+    BreakerStatus as BreakerStatus,
+    BudgetStatus as BudgetStatus,
+    ChecksStatus as ChecksStatus,
+    CoolDownStatus as CoolDownStatus,
+    DeploymentStatus as DeploymentStatus,
+    EjectionStatus as EjectionStatus,
+    ExplainedCandidate as ExplainedCandidate,
+    ExplainedPool as ExplainedPool,
+    ExplainedSelector as ExplainedSelector,
+    Explanation as Explanation,
+    Health as Health,
+    LastErrorStatus as LastErrorStatus,
+    LimitStatus as LimitStatus,
+    MeterStatus as MeterStatus,
+    ModelStatus as ModelStatus,
+    ProviderHealth as ProviderHealth,
+    QueueStatus as QueueStatus,
+    SelectorStatus as SelectorStatus,
+    Status as Status,
+    StoreStatus as StoreStatus,
+    WarmUpStatus as WarmUpStatus,
+)
 from pointsman.requests.option_types import (
     ChatOptions as ChatOptions,
     EmbedOptions as EmbedOptions,

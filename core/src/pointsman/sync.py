@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from functools import wraps
+from functools import partial, wraps
 from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ from pointsman.types import (
 )
 
 if TYPE_CHECKING:
+    from pointsman.reports import Explanation, Health, Status
     from pointsman.requests.option_types import ChatOptions, EmbedOptions, GenerateOptions
 
 T = TypeVar("T")
@@ -170,17 +171,20 @@ class SyncRouter:
         """As `Router.models`."""
         return self._run(self._router.models())
 
-    def health(self) -> dict[str, dict[str, Any]]:
+    def health(self) -> Health:
         """As `Router.health`."""
         return self._run(self._router.health())
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """As `Router.status`."""
-        return self._run(_later(self._router.status))
+        found: Status = self._run(_later(self._router.status))
+        return found
 
-    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> dict[str, Any]:
+    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> Explanation:
         """As `Router.explain`."""
-        return self._run(_later(lambda: self._router.explain(model, messages, affinity=affinity)))
+        explain = partial(self._router.explain, model, messages, affinity=affinity)
+        found: Explanation = self._run(_later(explain))
+        return found
 
     def provider(self, name: str) -> SyncProvider:
         """As `Router.provider`, with methods that block; see `SyncProvider`."""

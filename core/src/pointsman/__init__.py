@@ -31,6 +31,13 @@ _HOMES = {
     """,
     "pointsman.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",
+    "pointsman.reports": """
+        AdaptiveStatus BreakerStatus BudgetStatus ChecksStatus CoolDownStatus DeploymentStatus
+        EjectionStatus ExplainedCandidate ExplainedPool ExplainedSelector Explanation Health LastErrorStatus
+        LimitStatus MeterStatus ModelStatus ProviderHealth QueueStatus SelectorStatus Status StoreStatus
+        WarmUpStatus
+    """,
+    "pointsman.requests.option_types": "ChatOptions EmbedOptions GenerateOptions",
     "pointsman.router": "Router",
     "pointsman.sync": "SyncItems SyncProvider SyncRouter SyncStream",
     "pointsman.types": """

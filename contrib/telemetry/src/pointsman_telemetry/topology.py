@@ -79,12 +79,12 @@ def topology_of(router: Router) -> Topology:
     config = router.config
     status = router.status()
     deployments: dict[str, Deployed] = {}
-    for pool in status["models"].values():
-        for each in pool["deployments"]:
-            provider = config.providers.get(each["provider"])
-            kind = each["provider"] if provider is None else provider.type
-            deployments[each["id"]] = Deployed(provider_name(kind), each["model"], _price(config, each["id"]))
-    strategies = {name: pool["strategy"] for name, pool in status["models"].items()}
+    for pool in status.models.values():
+        for id, each in pool.deployments.items():
+            provider = config.providers.get(each.provider)
+            kind = each.provider if provider is None else provider.type
+            deployments[id] = Deployed(provider_name(kind), each.model, _price(config, id))
+    strategies = {name: pool.strategy for name, pool in status.models.items()}
     return Topology(frozenset(config.public_models()), deployments, strategies)
 
 

@@ -47,7 +47,7 @@ def command(
 
 async def _explained(asked: Asked, model: str, message: str) -> Mapping[str, Any]:
     async with router_for(asked) as router:
-        return router.explain(model, message)
+        return router.explain(model, message).to_dict()
 
 
 def _told(asked: Asked, answers: Sequence[tuple[str, Mapping[str, Any]]], *, many: bool) -> int | None:

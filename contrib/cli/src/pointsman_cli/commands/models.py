@@ -39,9 +39,9 @@ def list_models(asked: Asked) -> None:
 async def _list(asked: Asked) -> None:
     async with router_for(asked) as router:
         listed, health = await asyncio.gather(router.models(), router.health())
-    for name, state in health.items():
-        if not state["ok"]:
-            say(f"{name} does not answer: {state['error']}")
+    for name, state in health.providers.items():
+        if not state.ok:
+            say(f"{name} does not answer: {state.error}")
     if asked.json:
         print_json([_entry(each) for each in listed])
         return
@@ -83,16 +83,16 @@ def show_model(asked: Asked, name: str) -> None:
 
 async def _show(asked: Asked, name: str) -> None:
     async with router_for(asked) as router:
-        choice, status = router.explain(name)["chain"][0], router.status()
+        pick, status = router.explain(name).chain[0].pick, router.status().to_dict()
         selector, shown = status["selectors"].get(name), status["models"].get(name)
         if selector is not None:
-            _show_selector(asked, {"model": name, **selector, "pick": choice["pick"]})
+            _show_selector(asked, {"model": name, **selector, "pick": pick})
             return
         if shown is None:
             provider, _, model = name.partition("/")
             shown = {"strategy": "", "fallback": [], "deployments": [_ad_hoc(name, provider, model)]}
         details = await asyncio.gather(*(_details(router, each) for each in shown["deployments"]))
-    found = {"model": name, **shown, "pick": choice["pick"]}
+    found = {"model": name, **shown, "pick": pick}
     found["deployments"] = [
         {**deployment, "details": detail}
         for deployment, detail in zip(shown["deployments"], details, strict=True)

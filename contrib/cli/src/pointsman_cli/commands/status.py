@@ -54,8 +54,8 @@ def _live(asked: Asked, processes: Sequence[Process], *, many: bool, wide: bool)
 
 async def _status(asked: Asked, *, wide: bool) -> int | None:
     async with router_for(asked) as router:
-        health = await router.health()
-        status = router.status()
+        health = (await router.health()).to_dict()
+        status = router.status().to_dict()
     if asked.json:
         print_json({"providers": health, **status})
     else:

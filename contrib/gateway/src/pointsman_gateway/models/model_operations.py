@@ -73,9 +73,10 @@ class ModelOperations:
         if slash and first in able:
             return router.provider(first), rest
         if name in router.config.models:
-            for each in router.status()["models"].get(name, {"deployments": ()})["deployments"]:
-                if each["provider"] in able:
-                    return router.provider(each["provider"]), each["model"]
+            model = router.status().models.get(name)
+            for each in () if model is None else model.deployments.values():
+                if each.provider in able:
+                    return router.provider(each.provider), each.model
         if len(able) > 1:
             raise InvalidRequest(
                 f"{operation}: several providers can do this; write which before the name of the model, "

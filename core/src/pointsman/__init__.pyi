@@ -21,6 +21,7 @@ from pointsman.errors import (
     DeadlineExceeded as DeadlineExceeded,
     FailedAttempt as FailedAttempt,
     FirstTokenTimeout as FirstTokenTimeout,
+    FormatNotMet as FormatNotMet,
     IdleTimeout as IdleTimeout,
     InvalidRequest as InvalidRequest,
     MidStreamError as MidStreamError,

@@ -59,6 +59,7 @@ from pointsman.errors import (
     FailedAttempt as FailedAttempt,
     FallbackOn as FallbackOn,
     FirstTokenTimeout as FirstTokenTimeout,
+    FormatNotMet as FormatNotMet,
     IdleTimeout as IdleTimeout,
     InvalidRequest as InvalidRequest,
     MidStreamError as MidStreamError,

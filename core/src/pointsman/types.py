@@ -8,13 +8,16 @@ wants it again) and `raw` (from it).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace as replace
 
 from pointsman._internal.undecoded import decoded_when_read
+from pointsman.values.typed_answers import Typed, parsed, read_as
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
@@ -81,6 +84,17 @@ class Image(Struct, frozen=True):
     detail: str | None = None
     extra: JsonObject = NOTHING
 
+    @staticmethod
+    def from_file(path: str | PathLike[str], *, detail: str | None = None) -> Image:
+        """The picture in a file, which is read here: its kind by its first bytes, whatever its name says.
+
+        Raises: OSError when it cannot be read; ValueError when it is empty, larger than 50 MiB or no picture.
+        """
+        from pointsman.values.media_files import read_media  # few messages have files
+
+        data, media_type = read_media(path, "Image")
+        return Image(data, media_type, detail=detail)
+
 
 class File(Struct, frozen=True):
     """A document, usually a PDF: as bytes, by `url` (or `data:`), or by an `id` of the upstream's."""
@@ -92,6 +106,17 @@ class File(Struct, frozen=True):
     id: str | None = None
     extra: JsonObject = NOTHING
 
+    @staticmethod
+    def from_file(path: str | PathLike[str]) -> File:
+        """The document in a file, with the file's name: a PDF by its first bytes, others by their suffix.
+
+        Raises: as `Image.from_file`, of what is no document.
+        """
+        from pointsman.values.media_files import read_media
+
+        data, media_type = read_media(path, "File")
+        return File(data, media_type, Path(path).name)
+
 
 class Audio(Struct, frozen=True):
     """Sound, as bytes or by a `data:` URL; `format` is the name of the encoding, such as `wav` or `mp3`."""
@@ -101,9 +126,24 @@ class Audio(Struct, frozen=True):
     extra: JsonObject = NOTHING
     url: str | None = None
 
+    @staticmethod
+    def from_file(path: str | PathLike[str]) -> Audio:
+        """The sound in a file: its format by its first bytes. Raises: as `Image.from_file`, of no sound."""
+        from pointsman.values.media_files import read_media
+
+        data, media_type = read_media(path, "Audio")
+        return Audio(data, media_type.removeprefix("audio/"))
+
 
 Part = Text | Image | File | Audio
 """A piece of a message."""
+
+
+def as_parts(given: Sequence[Part | str]) -> Sequence[Part]:
+    """`given` with a `Text` in place of each string; itself when there is none."""
+    if not any(isinstance(part, str) for part in given):
+        return given  # type: ignore[return-value]  # it was looked through
+    return tuple([Text(part) if isinstance(part, str) else part for part in given])
 
 
 class ToolCall(Struct, frozen=True):
@@ -162,9 +202,9 @@ class Message(Struct, frozen=True):
         return Message("system", text)
 
     @staticmethod
-    def user(content: str | Sequence[Part]) -> Message:
-        """What the user says: text, or parts in order."""
-        return Message("user", content)
+    def user(content: str | Sequence[Part | str]) -> Message:
+        """What the user says: text, or parts in order, of which texts may be plain strings."""
+        return Message("user", content if isinstance(content, str) else as_parts(content))
 
     @staticmethod
     def assistant(text: str = "", tool_calls: Sequence[ToolCall] = ()) -> Message:
@@ -186,6 +226,31 @@ class Tool(Struct, frozen=True):
     strict: bool | None = None
     extra: JsonObject = NOTHING
 
+    @staticmethod
+    def from_function(
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        strict: bool | None = None,
+    ) -> Tool:
+        """What a function is to a model; nobody calls it here. It may be a coroutine function or a method.
+
+        Args:
+            name: that of the function when None.
+            description: the first paragraph of its docstring when None. What is said of parameters comes
+                from a section `Args:` as Google's style has it, or from `Annotated[…, Field(description=…)]`.
+            strict: True: the upstream is to hold to the schema, in which every parameter is then required.
+                None: nothing is said of that, and parameters with defaults may be left out.
+
+        Raises: TypeError that names the parameter which has no annotation, or that a model could not give.
+        """
+        from pointsman.values.functions import described, expect_name  # few tools are functions
+
+        known = described(function, strict=strict)
+        about = known.description if description is None else description
+        return Tool(expect_name(name or known.name), about, known.parameters, strict)
+
 
 class ToolChoice(Struct, frozen=True):
     """Whether tools are used: `auto`, `none`, `required`, or `tool` for the one called `name`."""
@@ -206,10 +271,34 @@ class ResponseFormat(Struct, frozen=True):
     strict: bool | None = None
     description: str | None = None
 
+    @staticmethod
+    def of(python_type: Any, *, name: str | None = None, strict: bool | None = None) -> ResponseFormat:
+        """JSON of a type: a pydantic model, dataclass, TypedDict, msgspec Struct, or what pydantic reads.
+
+        The answer's `parsed` is a value of it. What is no object, such as `list[Sky]`, is asked for as the
+        member `value` of one, and read from there.
+
+        Args:
+            name: that of the type when None.
+            strict: True: upstreams are to hold to the schema, in which every member is then required and no
+                other one allowed; False: the schema is sent as the type's library makes it. None: strict
+                where the type can be, which mappings of any name and tuples, for two, cannot.
+
+        Raises: TypeError for what has no JSON Schema, or cannot be strict.
+        """
+        from pointsman.values.json_types import TypedSchema, json_type  # few answers are read as a type
+
+        known = json_type(python_type)
+        made, strict = known.strict_schema(strict)
+        schema = TypedSchema(made)
+        schema.python_type = python_type
+        return ResponseFormat("schema", schema, name or known.name, strict)
+
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
 R = TypeVar("R", "ChatRequest", "GenerateRequest", "EmbedRequest")
+T = TypeVar("T")
 
 
 def _with_defaults(self: R, defaults: Mapping[str, Any]) -> R:
@@ -330,7 +419,7 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record o
         return self.prompt + self.completion
 
 
-class ChatResponse(Struct, frozen=True):
+class ChatResponse(Typed, Struct, frozen=True):
     """A whole answer.
 
     The provider fills everything down to `raw`, and `extra`; the router adds where it came from. `model` is
@@ -369,6 +458,19 @@ class ChatResponse(Struct, frozen=True):
             reasoning_blocks=self.reasoning_blocks,
             extra=self.extra,
         )
+
+    @property
+    def parsed(self) -> Any:
+        """The text as a value of the type that `response_format` named, made once; None for a refusal.
+
+        Raises: FormatNotMet when the text does not fit; RuntimeError when the request named no type. An
+            answer that was pickled or changed has none either: `parse` reads it.
+        """
+        return parsed(self)
+
+    def parse(self, python_type: type[T]) -> T:
+        """The text as a value of any such type, made anew each time. Raises: FormatNotMet, TypeError."""
+        return cast("T", read_as(python_type, self))
 
 
 decoded_when_read(ChatResponse, "raw")

@@ -89,7 +89,7 @@ def full(folder: Path) -> dict[str, Any]:
     deployment = {
         "provider": "a", "model": "x", "name": "first", "weight": 2, "priority": 0, "max_in_flight": 3, "limits": dict(limits),
         "shared_limits": ["both"], "price": {"input": 1, "output": 2, "cached": 0.5}, "context_window": 8192,
-        "defaults": {"temperature": 1},
+        "defaults": {"temperature": 1}, "forced": {"top_p": 1}, "system": {"prefix": "Be kind.", "suffix": "Be short."},
         "options": {}, "timeouts": dict(timeouts), "labels": {"eu": "yes"}, "circuit_breaker": dict(breaker),
         "overload": dict(cool_down), "refusal": dict(cool_down),
     }  # fmt: skip
@@ -102,6 +102,8 @@ def full(folder: Path) -> dict[str, Any]:
                 "deployments": [deployment, {"provider": "b", "model": "y", "max_in_flight": 3}],
                 "fallback": [{"to": "n", "on": ["unavailable"]}],
                 "defaults": {"seed": 1},
+                "forced": {"user": "us"},
+                "system": {"prefix": "We are us.", "suffix": "That is all."},
                 "timeouts": {"first_token": "5s", "idle": "5s", "total": "20s", "attempt": "9s"},
                 "require": {},
                 "retry": {"type": "exponential"},

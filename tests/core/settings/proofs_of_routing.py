@@ -248,6 +248,49 @@ def defaults_are_for_calls_that_do_not_say_them(setting: Setting) -> None:
     assert [sent({}), sent({"temperature": 0.5}), sent({"temperature": 0.5}, temperature=1)] == [None, 0.5, 1]
 
 
+@proves("models.<name>.forced", "models.<name>.deployments[].forced")
+def what_is_forced_holds_whatever_a_call_says(setting: Setting) -> None:
+    def sent(value: object, **options: Any) -> float | None:
+        upstream = Scripted()
+        during(setting.to(value, config("a")), upstream, lambda r: ask(r, **options))
+        ((_, request, _),) = upstream.calls
+        return request.temperature  # type: ignore[no-any-return]
+
+    assert [
+        sent({}, temperature=1),
+        sent({"temperature": 0.5}),
+        sent({"temperature": 0.5}, temperature=1),
+    ] == [1, 0.5, 0.5]
+
+
+def told(setting: Setting, value: object) -> list[tuple[str, str]]:
+    upstream = Scripted()
+    during(setting.to(value, config("a")), upstream, ask)
+    ((_, request, _),) = upstream.calls
+    return [(each.role, each.text) for each in request.messages]
+
+
+@proves("models.<name>.system", "models.<name>.deployments[].system")
+def text_stands_around_the_system_prompt(setting: Setting) -> None:
+    for value, said in (
+        ({"prefix": "p"}, "p"),
+        ({"suffix": "s"}, "s"),
+        ({"prefix": "p", "suffix": "s"}, "p\n\ns"),
+    ):
+        assert told(setting, value) == [("system", said), ("user", "hi")]
+
+
+@proves(
+    "models.<name>.system.prefix",
+    "models.<name>.system.suffix",
+    "models.<name>.deployments[].system.prefix",
+    "models.<name>.deployments[].system.suffix",
+)
+def that_text_is_told(setting: Setting) -> None:
+    for value in ("one", "two"):
+        assert told(setting, value) == [("system", value), ("user", "hi")]
+
+
 # ── fallbacks ────────────────────────────────────────────────────────────────────────────────────────
 
 

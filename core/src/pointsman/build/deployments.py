@@ -20,6 +20,7 @@ from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider
+from pointsman.requests.amendments import Amendments, Around, amendments, overruled
 from pointsman.requests.options import default_options
 from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
@@ -96,10 +97,7 @@ class Deployments:
             plugin=upstream.factory.name,
             weight=config.weight,
             priority=config.priority,
-            defaults={
-                **self.defaults(model.defaults, ("models", pool, "defaults")),
-                **self.defaults(config.defaults, (*path, "defaults")),
-            },
+            amends=self._amendments(model, ("models", pool), config, path),
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
             price=known.price,
@@ -141,13 +139,39 @@ class Deployments:
         )
         return Polled(provider, host, poller)
 
-    def defaults(self, given: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
-        """Options that hold where a call does not say otherwise; none with a problem."""
+    def check(self, said: ModelConfig | DeploymentConfig, path: KeyPath, model: ModelConfig) -> None:
+        """Find what is wrong with the options that `model`, or one of its deployments, says for calls."""
+        defaults = self.options(said.defaults, (*path, "defaults"))
+        forced = self.options(said.forced, (*path, "forced"))
+        for each in dict.fromkeys((*overruled(defaults, forced), *overruled(defaults, model.forced))):
+            self._draft.problem(
+                (*path, "defaults", *each.split(".", 1)),
+                "never holds: it is forced, too",
+                hint="keep one of them",
+            )
+
+    def options(self, given: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
+        """What the configuration says of the options of calls; none with a problem."""
         try:
             return default_options(given)
         except InvalidRequest as error:
             self._draft.problem(path, error.message)
             return {}
+
+    def _amendments(
+        self, model: ModelConfig, model_path: KeyPath, config: DeploymentConfig, path: KeyPath
+    ) -> Amendments | None:
+        """What the configuration makes of requests to a deployment of a model."""
+        both = ((model, model_path), (config, path))
+        return amendments(
+            [self.options(each.defaults, (*where, "defaults")) for each, where in both],
+            [self.options(each.forced, (*where, "forced")) for each, where in both],
+            [
+                Around(each.system.prefix.strip(), each.system.suffix.strip())
+                for each, _ in both
+                if each.system is not None
+            ],
+        )
 
     def _add_live(self, id: str, config: DeploymentConfig, upstream: Upstream, path: KeyPath) -> None:
         """State, client and limits of a deployment: those it had, as far as it is the same."""

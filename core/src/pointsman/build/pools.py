@@ -20,9 +20,8 @@ from pointsman.requests.requirements import show, unmet
 from pointsman.resilience.admission_queue import AdmissionQueue
 from pointsman.resilience.fair_queue import FairQueue
 from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudget
-from pointsman.resilience.token_estimate import Estimator
 from pointsman.retry import RetryPolicy
-from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment import Deployment, estimator_for
 from pointsman.routing.lease import NEVER_SENT, Lease
 from pointsman.routing.pool import Fallback, Pool
 from pointsman.routing.snapshot import Upstream
@@ -66,9 +65,9 @@ class Pools:
         retry = self._retry
         if model.retry is not None:
             retry = self._factories.retry(model.retry, (*path, "retry"))
-        self._deployments.defaults(model.defaults, (*path, "defaults"))
+        self._deployments.check(model, path, model)
         for n, each in enumerate(model.deployments):
-            self._check_deployment(each, (*path, "deployments", n))
+            self._check_deployment(each, model, (*path, "deployments", n))
         self._check_require(model, path)
         return None if strategy is None else Choice(strategy, retry)
 
@@ -78,11 +77,11 @@ class Pools:
             return self._draft.config.strategy, ("strategy",)
         return model.strategy, ("models", name, "strategy")
 
-    def _check_deployment(self, config: DeploymentConfig, path: KeyPath) -> None:
+    def _check_deployment(self, config: DeploymentConfig, model: ModelConfig, path: KeyPath) -> None:
         factory = self._known.get(config.provider)
         if factory is not None and factory.options is not None:
             self._factories.validated(factory.options, config.options, (*path, "options"))
-        self._deployments.defaults(config.defaults, (*path, "defaults"))
+        self._deployments.check(config, path, model)
         if (
             self._draft.config.adaptive_concurrency is not None
             and config.max_in_flight is None
@@ -169,7 +168,7 @@ class Pools:
             retry=retry,
             retry_name=(model.retry or config.retry).type,
             panic_threshold=config.panic_threshold,
-            estimator=Estimator() if counts_tokens else None,
+            estimator=estimator_for(deployments) if counts_tokens else None,
             rng=self._draft.rng,
             budget=self._budget(None if retry is None else retry.budget, old),
             hedges=self._hedges(old),

@@ -18,6 +18,7 @@ from pointsman.config.kinds import (
     ApiKey,
     BaseUrl,
     Defaults,
+    Forced,
     Headers,
     LabelMap,
     ModelName,
@@ -239,6 +240,17 @@ class ProviderConfig(Open):
         return self.auth
 
 
+class SystemPromptConfig(Section):
+    """What stands around the system prompt of every request, each as a paragraph. At least one of the two."""
+
+    prefix: str = setting(default="", description="before it; where a request has none, this is all of it")
+    suffix: str = setting(default="", description="after it")
+
+    def check(self, _context: object) -> None:
+        if not self.prefix.strip() and not self.suffix.strip():
+            raise ValueError("says neither prefix nor suffix")
+
+
 class DeploymentConfig(Section):
     """One upstream model at one provider. `provider/upstream-model` is short for the mapping."""
 
@@ -267,6 +279,12 @@ class DeploymentConfig(Section):
         json_schema_extra={"unit": "tokens"},
     )
     defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
+    forced: Forced = setting(
+        default_factory=dict, description="options that hold whatever a call says; they win over the model's"
+    )
+    system: SystemPromptConfig | None = setting(
+        default=None, description="text around the system prompt, outside of that of the model"
+    )
     options: dict[str, Any] = setting(default_factory=dict, description="what only this provider type knows")
     timeouts: AttemptTimeoutSettings = setting(
         default=AttemptTimeoutSettings.model_construct(),
@@ -372,6 +390,12 @@ class ModelConfig(Section):
         description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`",
     )
     defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
+    forced: Forced = setting(
+        default_factory=dict, description="options that hold whatever a call says: `{temperature: 0}`"
+    )
+    system: SystemPromptConfig | None = setting(
+        default=None, description="text around the system prompt of every request"
+    )
     timeouts: ModelTimeouts = setting(
         default=ModelTimeouts.model_construct(), description="in place of the general `timeouts`"
     )

@@ -93,7 +93,8 @@ def _counted(execution: Execution, lease: Lease, usage: Usage) -> int | None:
     total = None if prompt is None or completion is None else prompt + completion
     # What is near the estimate is believed unseen: `plausible` may have to walk the whole request.
     if expected and not 0 <= (total or 0) <= 2 * expected:
-        usage = plausible(usage, execution.request)
+        amends = lease.deployment.amends
+        usage = plausible(usage, execution.request if amends is None else amends.of(execution.request))
         completion, total = usage.completion, usage.total
     if estimator is not None and latest and completion is not None:
         estimator.observe(completion)

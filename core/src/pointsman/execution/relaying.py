@@ -33,8 +33,8 @@ class RelayedAnswer(WholeAnswer[R]):
         until = execution.deadline if deployment.attempt is None else ends(execution, lease)
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request
-        if deployment.defaults:
-            asked = asked.with_defaults(deployment.defaults)
+        if deployment.amends is not None:
+            asked = deployment.amends.of(asked)
         if speaks(provider, original):
             try:
                 relayed = provider.relay(asked, call(execution, lease, time, original))

@@ -112,7 +112,7 @@ class StreamAttempt:
         if until < self.ends:
             time.later = partial(put_off, execution, lease, until)
         try:
-            asked = request.with_defaults(deployment.defaults)
+            asked = request if deployment.amends is None else deployment.amends.of(request)
             with time.until(until, late):
                 self.source = source = await self._opened(asked)
             while True:

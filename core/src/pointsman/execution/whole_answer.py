@@ -45,8 +45,8 @@ class WholeAnswer(Generic[R]):
         # No `with`: `run` asks it how the attempt ended. By position, or Python makes a dict of the names.
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request
-        if deployment.defaults:
-            asked = asked.with_defaults(deployment.defaults)
+        if deployment.amends is not None:
+            asked = deployment.amends.of(asked)
         # By name: every provider has its own.
         answer: Awaitable[R] = getattr(deployment.provider, self.name)(asked, call(execution, lease, time))
         return answer

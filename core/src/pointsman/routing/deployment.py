@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
 from typing import Any
@@ -12,10 +12,12 @@ from msgspec import Struct, field
 from pointsman.http.client import Client
 from pointsman.prices import Price
 from pointsman.provider import Provider
+from pointsman.requests.amendments import Amendments
 from pointsman.requests.requirements import Labels, Requirements, unmet
 from pointsman.resilience.circuit_breaker import BreakerState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.outlier_detection import OutlierDetector
+from pointsman.resilience.token_estimate import Estimator, PromptedEstimator
 from pointsman.resilience.warm_up import WarmUp
 from pointsman.routing.deployment_state import Admin, DeploymentState
 from pointsman.routing.lease import Lease, Observer
@@ -73,7 +75,7 @@ class Deployment(Struct, frozen=True, eq=False):
         id: `provider/upstream-model` unless it was named.
         model: the upstream's own name.
         plugin: the type of the provider.
-        defaults: options for requests that do not say them.
+        amends: what is made of requests that go there; None where the configuration says nothing.
         options: what only the provider type knows.
         first_token, idle, attempt: time limits in seconds.
         live: the state, shared with other pools.
@@ -88,7 +90,7 @@ class Deployment(Struct, frozen=True, eq=False):
     plugin: str = ""
     weight: int = 1
     priority: int = 0
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    amends: Amendments | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
     first_token: float = 60.0
@@ -227,3 +229,9 @@ class Deployment(Struct, frozen=True, eq=False):
         if live.in_flight == places:
             live.readiness.invalidate()
         return Lease(self, pool, now, permit, reservation, observer)
+
+
+def estimator_for(deployments: Iterable[Deployment]) -> Estimator:
+    """What estimates requests for `deployments`, with the most that the configuration adds to a prompt."""
+    added = max((each.amends.tokens for each in deployments if each.amends is not None), default=0)
+    return PromptedEstimator(added) if added else Estimator()

@@ -29,8 +29,7 @@ from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import HealthChecker, HealthState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.rate_limit import RateLimitScope
-from pointsman.resilience.token_estimate import Estimator
-from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment import Deployment, estimator_for
 from pointsman.routing.deployment_state import DeploymentState, Readiness
 from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
@@ -163,7 +162,9 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
                 scrub=self.setting.scrubber.text,
                 total=self.config.timeouts.total,
                 retry_name=self.config.retry.type,
-                estimator=Estimator() if limits is not None and limits.counts_tokens else None,
+                estimator=estimator_for([deployment])
+                if limits is not None and limits.counts_tokens
+                else None,
             )
         if not self._ad_hoc:
             from cachetools import LRUCache  # takes 3 M instructions, and hardly anybody calls by full name

@@ -109,7 +109,10 @@ def _responses_events(answer: Answer) -> tuple[Framer, Decoder]:
 
 def _responses_writer(original: Original, quirks: Quirks) -> Callable[[ChatRequest], Body]:
     given = as_object(json_or_none(original.body))
-    instructions, plain = bool(given.get("instructions")), isinstance(given.get("input"), str)
+    asked_first = getattr(original.request, "messages", None) or ()
+    # A system message that is first where there was none has been added: not to `input`, which may be a text.
+    instructions = bool(given.get("instructions")) or not (asked_first and asked_first[0].role == "system")
+    plain = isinstance(given.get("input"), str)
     unwritten = [name for name in original.needs_wire if name.startswith("input")]
 
     def write(asked: ChatRequest) -> Body:

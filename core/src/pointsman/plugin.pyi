@@ -329,6 +329,9 @@ from pointsman.units import (
     Percent as Percent,
     Rate as Rate,
 )
+from pointsman.values import (
+    openai_objects as openai_objects,
+)
 from pointsman.wire import (
     data_urls as data_urls,
     retry_after as retry_after,

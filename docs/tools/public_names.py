@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, is_typeddict
 
 import msgspec
 from pydantic import BaseModel
@@ -101,7 +101,7 @@ def _public(module: str, name: str, value: Any, of: Mapping[type, str]) -> Publi
 
 def _class(module: str, name: str, kind: type, of: Mapping[type, str]) -> Public:
     bases = tuple(of[each] for each in kind.__mro__[1:] if each in of)
-    fields = tuple(_fields(kind))
+    fields = fields_of(kind)
     takes = fields or _made_from(kind)
     known = {field.name for field in fields}
     members = tuple(each for each in _of_class(kind, of) if each.name not in known)
@@ -119,6 +119,11 @@ def _made_from(kind: type) -> tuple[Taken, ...] | None:
 
 
 # ── fields and parameters ────────────────────────────────────────────────────────────────────────────
+
+
+def fields_of(kind: type) -> tuple[Taken, ...]:
+    """What a value of this class holds, in order; of a `TypedDict`, what may be given."""
+    return tuple(_fields(kind))
 
 
 def _fields(kind: type) -> Iterator[Taken]:
@@ -140,6 +145,10 @@ def _fields(kind: type) -> Iterator[Taken]:
             text = None if field.is_required() else _default(field.get_default(call_default_factory=True))
             doc = field.description or said.get(name, "")
             yield Taken(name, "name", _annotation(vars(owner)["__annotations__"][name]), text, doc)
+    elif is_typeddict(kind):
+        for name, what in kind.__annotations__.items():
+            text = None if name in kind.__required_keys__ else "not said"  # type: ignore[attr-defined]
+            yield Taken(name, "name", _annotation(what), text, said.get(name, ""))
 
 
 def _said_of(kind: type) -> dict[str, str]:
@@ -195,6 +204,7 @@ def _signature(function: Any) -> tuple[tuple[Taken, ...], str]:
 def _annotation(value: Any) -> str:
     if value is inspect.Parameter.empty:
         return ""
+    value = getattr(value, "__forward_arg__", value)  # of a NamedTuple
     text = value if isinstance(value, str) else inspect.formatannotation(value)
     return re.sub(r"ClassVar\[(.*)\]", r"\1", text)
 

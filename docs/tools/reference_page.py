@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from public_names import MODULES, Member, Public, Taken, public_names
+from entries import field_row, first_paragraph, head, links_to, member_rows
+from public_names import MODULES, Public, public_names
 from public_surface import RECORD, broken, recorded, surface, with_additions
 
 from pointsman.plugins.kinds import KINDS
@@ -77,7 +78,7 @@ def page() -> str:
         for public in public_names(module):
             by_topic[topic_of(public)].append(public)
     there = {topic: of for topic, of in by_topic.items() if of}
-    links = _links(
+    links = links_to(
         [heading for topic, of in there.items() for heading in (topic, *(each.name for each in of))]
     )
     parts = [INTRODUCTION, *(f"- [{topic}](#{links[topic]})" for topic in there)]
@@ -93,16 +94,6 @@ def page() -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)) + "\n"
 
 
-def _links(headings: Sequence[str]) -> dict[str, str]:
-    """What a link to each heading ends with; GitHub numbers those that would be the same."""
-    links: dict[str, str] = {}
-    for heading in headings:
-        plain = anchor(heading)
-        before = sum(anchor(each) == plain for each in links)
-        links[heading] = f"{plain}-{before}" if before else plain
-    return links
-
-
 INTRODUCTION = f"""# Reference: every name that a plugin can import
 
 Made from the interfaces by `{COMMAND}`, and never by hand.
@@ -110,11 +101,6 @@ Unless it says otherwise, a name is imported from `pointsman.plugin`. Where a ta
 inherits the class writes that member; the rest has defaults. How long all this can be relied on is said by
 [the promise](compatibility.md).
 """
-
-
-def anchor(heading: str) -> str:
-    """What a link to a heading ends with, as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _hooks() -> Iterator[str]:
@@ -131,101 +117,17 @@ def _entry(public: Public, names: Mapping[str, Public], links: Mapping[str, str]
     if public.module != "pointsman.plugin":
         yield from (f"From `{public.module}`.", "")
     if public.what != "module":
-        yield from ("```python", _head(public), "```", "")
+        yield from ("```python", head(public), "```", "")
     yield first_paragraph(public.doc)
     inherited = {field.name for base in public.bases for field in names[base].fields}
     if inherited:
         yield from ("", f"It has the fields of [`{public.bases[0]}`](#{links[public.bases[0]]}), too.")
     if fields := [each for each in public.fields if each.name not in inherited]:
         yield from ("", "| field | type | default | meaning |", "| --- | --- | --- | --- |")
-        yield from (_field(each) for each in fields)
-    yield from _members("attribute", [each for each in public.members if each.takes is None])
+        yield from (field_row(each) for each in fields)
+    yield from member_rows("attribute", [each for each in public.members if each.takes is None])
     name = "function" if public.what == "module" else "method"
-    yield from _members(name, [each for each in public.members if each.takes is not None])
-
-
-def _head(public: Public) -> str:
-    bases = f"  # a {public.bases[0]}" if public.bases else ""
-    if public.what == "value":
-        return f"{public.name} = {_short(public.text)}"
-    if public.what == "function":
-        return _folded(f"{_way(public)}{public.name}", public.takes or (), public.returns)
-    if public.takes is None or public.fields:
-        return f"class {public.name}{bases}"
-    return _folded(f"class {public.name}", public.takes) + bases
-
-
-def _short(text: str) -> str:
-    if text.startswith("Annotated["):
-        return f"{text.partition(',')[0]}, …]"
-    if len(text) > 90:
-        return "…"
-    return text if '"' in text else text.replace("'", '"')  # as the formatter would, to which this is Python
-
-
-def _way(said: Public | Member) -> str:
-    return "async " if said.awaited else ""
-
-
-def _folded(head: str, takes: Sequence[Taken], returns: str = "") -> str:
-    """A signature on one line where that is short enough, else with one line for each parameter."""
-    tail = f" -> {returns}" if returns else ""
-    line = f"{head}({', '.join(_parameters(takes))}){tail}"
-    if len(line) <= 100:
-        return line
-    inner = "".join(f"    {each},\n" for each in _parameters(takes))
-    return f"{head}(\n{inner}){tail}"
-
-
-def _parameters(takes: Sequence[Taken]) -> Iterator[str]:
-    """The parameters as they are written, with the `/` and the `*` between them."""
-    by_name = False
-    for n, each in enumerate(takes):
-        by_name, first = by_name or each.how in ("name", "*"), each.how == "name" and not by_name
-        if first:
-            yield "*"
-        stars = each.how if each.how in ("*", "**") else ""
-        kind = f": {each.type}" if each.type else ""
-        default = "" if each.default is None else (f" = {each.default}" if kind else f"={each.default}")
-        yield f"{stars}{each.name}{kind}{default}"
-        if each.how == "position" and (n + 1 == len(takes) or takes[n + 1].how != "position"):
-            yield "/"
-
-
-def _field(field: Taken) -> str:
-    default = "required" if field.default is None else _code(field.default)
-    return f"| `{field.name}` | {_code(field.type)} | {default} | {_cell(field.doc)} |"
-
-
-def _members(name: str, members: Sequence[Member]) -> Iterator[str]:
-    if not members:
-        return
-    yield from ("", f"| {name} | | meaning |", "| --- | --- | --- |")
-    for each in members:
-        written = _attribute(each) if each.takes is None else _called(each, each.takes)
-        yield f"| {_code(written)} | {'write' if each.must else ''} | {_cell(first_paragraph(each.doc))} |"
-
-
-def _attribute(member: Member) -> str:
-    return f"{member.name}: {member.type}" if member.type else member.name
-
-
-def _called(member: Member, takes: Sequence[Taken]) -> str:
-    returns = f" -> {member.type}" if member.type else ""
-    return f"{_way(member)}{member.name}({', '.join(_parameters(takes))}){returns}"
-
-
-def first_paragraph(doc: str) -> str:
-    """What a docstring says before its first empty line, on one line."""
-    return " ".join(doc.partition("\n\n")[0].split())
-
-
-def _code(text: str) -> str:
-    return f"`{_cell(text)}`"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    yield from member_rows(name, [each for each in public.members if each.takes is not None])
 
 
 def main() -> None:

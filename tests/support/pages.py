@@ -41,6 +41,7 @@ class Block:
         text: what is in it, without the indentation of the fence.
         heading: the one that it stands below; empty above the first.
         file: the file that it stands for: named in bold above it, or `pointsman.yaml` for a whole configuration; else empty.
+        below: it stands right below the block before, as what that prints does.
     """
 
     page: str
@@ -49,6 +50,7 @@ class Block:
     text: str
     heading: str
     file: str
+    below: bool
 
     @property
     def where(self) -> str:
@@ -102,10 +104,11 @@ def blocks_of(page: str, text: str) -> Iterator[Block]:
         for each in _HEADING.finditer(text)
         if not any(start < each.start() < end for start, end in inside)
     ]
+    end = 0
     for fence in fences:
-        before = text[: fence.start()]
+        before, between, end = text[: fence.start()], text[end : fence.start()], fence.end()
         named = _FILE.search(before)
-        lines = textwrap.dedent(fence["text"])
+        lines = re.sub(rf"^{fence['indent']}", "", fence["text"], flags=re.MULTILINE)
         whole = fence["language"] == "yaml" and _CONFIGURATION.search(lines)
         yield Block(
             page,
@@ -114,6 +117,7 @@ def blocks_of(page: str, text: str) -> Iterator[Block]:
             lines,
             next((name for at, name in reversed(headings) if at < fence.start()), ""),
             named[1] if named else ("pointsman.yaml" if whole else ""),
+            below=not between.strip(),
         )
 
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+"""The version of this distribution."""
 
 _HOMES = {
     "pointsman.config": "Config",

@@ -21,7 +21,14 @@ _Chat = Callable[[ChatRequest], Awaitable[ChatResponse]]
 
 
 class BatchResult(Struct, frozen=True):
-    """What became of request number `index` (from 0): a `response`, or else an `error`."""
+    """What became of one request: a `response`, or else an `error`.
+
+    Attributes:
+        index: which one it is, in the order in which they were given, from 0.
+        request: as it was given.
+        response: the whole answer; None where it failed.
+        error: why it failed; None where it did not.
+    """
 
     index: int
     request: ChatRequest

@@ -51,10 +51,15 @@ class Outcome(StrEnum):
     """How one attempt ended, as far as the deployment is concerned."""
 
     OK = "ok"
+    """It answered."""
     UPSTREAM_FAULT = "upstream_fault"
+    """It failed; counts against its breaker."""
     OVERLOAD = "overload"
+    """It has too much to do, and cools down."""
     CLIENT_FAULT = "client_fault"
+    """The request was wrong; says nothing about it."""
     NEUTRAL = "neutral"
+    """Cancelled, or a reason of ours; says nothing about it."""
 
 
 class Refusal(StrEnum):
@@ -87,6 +92,7 @@ class PointsmanError(Exception):
     """
 
     code: ClassVar[str] = "error"
+    """A name for programs, which never changes."""
 
     def __init__(self, message: str = "") -> None:
         # A message may quote what a caller gave, and half a surrogate pair would fail wherever it is written.
@@ -201,7 +207,9 @@ class FailedAttempt(NamedTuple):
     """What one attempt of a request ended with, and where."""
 
     deployment: str
+    """The id of the one that was asked."""
     error: CallError
+    """What it ended with."""
 
 
 class PluginError(CallError):

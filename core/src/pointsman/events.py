@@ -31,6 +31,7 @@ class RequestStarted(Struct, frozen=True, gc=False):
     """A request was taken; one RequestEnded follows.
 
     Attributes:
+        request_id: ours, or the caller's.
         operation: `chat`, `stream`, `generate` or `embed`.
         model: the public name that was asked for.
         wall: when it began, seconds since 1970 UTC.
@@ -46,7 +47,11 @@ class RequestStarted(Struct, frozen=True, gc=False):
 
 
 class Queued(Struct, frozen=True, gc=False):
-    """A request waits in line, because nothing but room is lacking; `model` is the one in whose line."""
+    """A request waits in line, because nothing but room is lacking.
+
+    Attributes:
+        model: the one in whose line it waits.
+    """
 
     request_id: str
     model: str
@@ -80,6 +85,7 @@ class AttemptStarted(Struct, frozen=True, gc=False):
 
     Attributes:
         model: the pool of the deployment, after fallbacks.
+        deployment: the id of the one that is asked.
         number: 1 for the first attempt of the request.
     """
 
@@ -92,7 +98,13 @@ class AttemptStarted(Struct, frozen=True, gc=False):
 
 
 class FirstToken(Struct, frozen=True, gc=False):
-    """The first content of a stream is there, `seconds` after its attempt began."""
+    """The first content of a stream is there.
+
+    Attributes:
+        model: the pool of the deployment, after fallbacks.
+        number: of the attempt.
+        seconds: since the attempt began.
+    """
 
     request_id: str
     model: str
@@ -107,6 +119,7 @@ class RetryPlanned(Struct, frozen=True, gc=False):
     """An attempt failed, and the request goes on.
 
     Attributes:
+        model: the pool of the deployment that failed.
         number: how many attempts it has made.
         error: the stable code of what the last one ended with.
         delay: seconds until the next one; 0 for at once.
@@ -125,13 +138,19 @@ class AttemptEnded(Struct, frozen=True, gc=False):
     """One attempt at one deployment is over.
 
     Attributes:
+        request_id: ours, or the caller's.
+        model: the pool of the deployment, after fallbacks.
+        deployment: the id of the one that was asked.
         number: 1 for the first attempt of the request.
         outcome: what it says about the deployment.
-        error: the stable code of the error, "" for none; `detail` is its message.
+        error: the stable code of the error, "" for none.
+        detail: the message of the error.
         status: the HTTP status of an error, None when there was none.
         wall: when it began, seconds since 1970 UTC.
         seconds: how long it took, from choice to last byte.
         first_token: seconds until the first content, None when there was none or no stream.
+        usage: tokens as the upstream counted them, None when it did not.
+        upstream_request_id: the upstream's own of the call, "" when it gave none.
         hedge: it was made beside another one that was late.
         caller, tags: as the caller gave them.
     """
@@ -158,10 +177,18 @@ class RequestEnded(Struct, frozen=True, gc=False):
     """One request is over; there is exactly one such event for each, also for cancelled ones.
 
     Attributes:
+        request_id: ours, or the caller's.
         operation: `chat`, `stream`, `generate` or `embed`.
-        model: the public name that was asked for; `pool` is the one that answered, after fallbacks.
+        model: the public name that was asked for.
+        pool: the model that answered, or was asked last, after fallbacks; "" when none was.
+        deployment: the id of the one that answered, or failed last; "" when none was asked.
         result: `ok`, `error`, `cancelled`, `abandoned`; `answered` or `cached` where a guard had the answer.
+        error: the stable code of the error, "" for none.
+        detail: the message of the error.
         attempts: how many attempts it took, 0 when none was made.
+        wall: when it began, seconds since 1970 UTC.
+        seconds: how long it took, waiting and pauses included.
+        usage: tokens of the answer, None when the upstream did not count them.
         caller, tags: as the caller gave them.
     """
 
@@ -182,7 +209,13 @@ class RequestEnded(Struct, frozen=True, gc=False):
 
 
 class BreakerChanged(Struct, frozen=True, gc=False):
-    """The breaker of a deployment went from one state to another."""
+    """The breaker of a deployment went from one state to another.
+
+    Attributes:
+        deployment: its id.
+        old, new: `closed`, `open`, `half_open` or `forced_open`.
+        reason: in words, such as `5 failures in a row`.
+    """
 
     deployment: str
     old: str
@@ -196,6 +229,7 @@ class HealthChanged(Struct, frozen=True, gc=False):
     Attributes:
         subject: the id of the deployment, or the name of the provider.
         healthy: as it is from now on.
+        reason: in words.
     """
 
     subject: str
@@ -204,7 +238,13 @@ class HealthChanged(Struct, frozen=True, gc=False):
 
 
 class Reloaded(Struct, frozen=True, gc=False):
-    """The router runs on a new configuration. The counts are of deployments."""
+    """The router runs on a new configuration.
+
+    Attributes:
+        kept: deployments that stay, with their state.
+        added: deployments that are new.
+        removed: deployments that are no longer used.
+    """
 
     kept: int
     added: int
@@ -218,6 +258,7 @@ class StateChanged(Struct, frozen=True, gc=False):
         store: the type that is configured, such as `redis`.
         available: as it is from now on.
         replicas: routers that shared it when it last answered, this one included.
+        reason: in words.
     """
 
     store: str

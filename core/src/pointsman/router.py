@@ -70,10 +70,12 @@ MODELS_CACHED = 30.0
 
 
 class Router:
-    """Routes calls to the deployments of a configuration. Bound to one event loop; close it after use.
+    """Routes calls to the deployments of a configuration.
 
-    async with Router.from_config("pointsman.yaml") as router:
-        reply = await router.chat("assistant", "Why is the sky blue?")
+        async with Router.from_config("pointsman.yaml") as router:
+            reply = await router.chat("assistant", "Why is the sky blue?")
+
+    Bound to one event loop; close it after use.
     """
 
     def __init__(

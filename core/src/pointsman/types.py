@@ -69,14 +69,26 @@ NOTHING: JsonObject = _Nothing()
 
 
 class Text(Struct, frozen=True):
-    """A piece of text."""
+    """A piece of text.
+
+    Attributes:
+        text: the text.
+        extra: members of its mapping that have no field here, such as `cache_control`.
+    """
 
     text: str
     extra: JsonObject = NOTHING
 
 
 class Image(Struct, frozen=True):
-    """A picture: as bytes (`data` with `media_type`), or by `url` for the upstream to fetch, or `data:`."""
+    """A picture: as bytes (`data` with `media_type`), or by `url` for the upstream to fetch, or `data:`.
+
+    Attributes:
+        data: the bytes; None where there is a `url`.
+        media_type: of `data`, such as `image/png` or `image/jpeg`.
+        url: `https:` for the upstream to fetch, which not each does, or `data:`.
+        detail: how closely to look, for upstreams that ask: `low`, `high` or `auto`.
+    """
 
     data: bytes | None = None
     media_type: str = "image/png"
@@ -97,7 +109,15 @@ class Image(Struct, frozen=True):
 
 
 class File(Struct, frozen=True):
-    """A document, usually a PDF: as bytes, by `url` (or `data:`), or by an `id` of the upstream's."""
+    """A document, usually a PDF: as bytes, by `url` (or `data:`), or by an `id` of the upstream's.
+
+    Attributes:
+        data: the bytes; None where there is a `url` or an `id`.
+        media_type: of `data`.
+        filename: what the model is told that it is called.
+        url: `https:` for the upstream to fetch, which not each does, or `data:`.
+        id: of a file that was uploaded to the upstream before.
+    """
 
     data: bytes | None = None
     media_type: str = "application/pdf"
@@ -119,7 +139,13 @@ class File(Struct, frozen=True):
 
 
 class Audio(Struct, frozen=True):
-    """Sound, as bytes or by a `data:` URL; `format` is the name of the encoding, such as `wav` or `mp3`."""
+    """Sound, as bytes or by a `data:` URL.
+
+    Attributes:
+        data: the bytes; empty where there is a `url`.
+        format: the name of the encoding, such as `wav` or `mp3`.
+        url: a `data:` URL.
+    """
 
     data: bytes = b""
     format: str = "wav"
@@ -149,8 +175,12 @@ def as_parts(given: Sequence[Part | str]) -> Sequence[Part]:
 class ToolCall(Struct, frozen=True):
     """The model asks for a tool.
 
-    `arguments` is the JSON text exactly as the model wrote it: it can be invalid JSON, and then it is the
-    caller who decides what to do. `index` counts the calls of one answer from 0.
+    Attributes:
+        id: what the result is handed back under, see `Message.tool`.
+        name: of the tool.
+        arguments: the JSON text exactly as the model wrote it: it can be invalid JSON, and then it is the
+            caller who decides what to do.
+        index: counts the calls of one answer from 0.
     """
 
     id: str
@@ -167,9 +197,16 @@ class ToolCall(Struct, frozen=True):
 class Message(Struct, frozen=True):
     """One turn of a conversation.
 
-    `content` is a string or a sequence of parts. `tool_calls` belong to the assistant; `tool_call_id` and
-    `is_error` to a message of role `tool`. `reasoning` is what the model thought aloud, and
-    `reasoning_blocks` are the provider's own signed pieces of it, which must go back unchanged.
+    Attributes:
+        role: `system`, `user`, `assistant` or `tool`.
+        content: a string, or parts in order.
+        tool_calls: of the assistant.
+        tool_call_id: of a message of role `tool`: the call that it answers.
+        name: of a message of role `tool` that of the tool; else who speaks, where an upstream asks.
+        is_error: of a message of role `tool`: the tool failed, and `content` says how.
+        reasoning: what the model thought aloud.
+        reasoning_blocks: the provider's own signed pieces of it, which must go back unchanged.
+        extra: members of its mapping that have no field here; what the upstream wants back with it.
     """
 
     role: Role
@@ -218,7 +255,14 @@ class Message(Struct, frozen=True):
 
 
 class Tool(Struct, frozen=True):
-    """A function that the model may ask for; `parameters` is a JSON Schema of type object."""
+    """A function that the model may ask for.
+
+    Attributes:
+        name: letters, digits, `_` and `-`, as upstreams want it.
+        description: when to call it, for the model.
+        parameters: a JSON Schema of type object; without properties where it takes nothing.
+        strict: whether arguments must fit the schema, where the upstream can promise that.
+    """
 
     name: str
     description: str = ""
@@ -253,16 +297,26 @@ class Tool(Struct, frozen=True):
 
 
 class ToolChoice(Struct, frozen=True):
-    """Whether tools are used: `auto`, `none`, `required`, or `tool` for the one called `name`."""
+    """Whether tools are used.
+
+    Attributes:
+        mode: `auto`, `none`, `required`, or `tool` for the one called `name`.
+        name: of the tool that must be called; None with another mode.
+    """
 
     mode: ToolMode
     name: str | None = None
 
 
 class ResponseFormat(Struct, frozen=True):
-    """What the answer must look like: any `text`, some `json`, or JSON of a `schema`.
+    """What the answer must look like.
 
-    `description` tells the model what the format is for.
+    Attributes:
+        kind: `text` for any, `json` for some object, `schema` for JSON of `schema`.
+        schema: a JSON Schema; None with another kind.
+        name: what the upstream is told that the schema is called.
+        strict: whether the answer must fit the schema, where the upstream can promise that.
+        description: tells the model what the format is for.
     """
 
     kind: FormatKind
@@ -321,11 +375,34 @@ def _with_defaults(self: R, defaults: Mapping[str, Any]) -> R:
 class ChatRequest(Struct, frozen=True):
     """A conversation to continue.
 
-    `model` is the public name. `messages` that are all plain text come as `text_messages.TextMessages`, which
-    makes them when somebody looks. None means "not said": the deployment's defaults and then the upstream's
-    own apply. `max_tokens`, 1 or more, bounds the answer, reasoning included where the upstream counts so.
-    Other numbers must be finite; their ranges are the upstream's. `stop` are texts at which the answer ends.
-    `extra` is passed to the provider untouched and merged into the body it sends.
+    None means "not said": the deployment's defaults and then the upstream's own apply. Numbers must be
+    finite; which of them go is the upstream's to say.
+
+    Attributes:
+        model: the public name, or `provider/upstream-model`.
+        messages: what was said so far. Where all are plain text they come as `text_messages.TextMessages`,
+            which makes them when somebody looks.
+        tools: what the model may ask for.
+        tool_choice: whether it may, must or must not: `auto`, `none`, `required`, or the name of a tool.
+        parallel_tool_calls: whether one answer may ask for several.
+        temperature: how adventurous; 0 to 2 at most upstreams, 0 to 1 at Anthropic.
+        top_p: only the likeliest tokens that together have this probability; 0 to 1.
+        top_k: only so many of the likeliest tokens.
+        min_p: only tokens at least this probable beside the likeliest; 0 to 1.
+        max_tokens: of the answer, reasoning included where the upstream counts so; 1 or more.
+        stop: texts at which the answer ends, without them.
+        seed: for the same answer again, where the upstream can.
+        presence_penalty, frequency_penalty: against what was said already, once for all or each time;
+            -2 to 2.
+        repeat_penalty: the same as a factor, where the upstream has it; 1 is none.
+        logit_bias: token → from -100, never, to 100, always.
+        logprobs: tell how probable the tokens were; the answer has it in `raw`.
+        top_logprobs: for each token how probable so many others were, with `logprobs`; 0 to 20.
+        reasoning_effort: how long to think: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`.
+        response_format: what the answer must look like: `text`, `json`, a JSON Schema, or a ResponseFormat.
+        user: whom the upstream is told that it is for; it may keep that.
+        metadata: texts for the upstream, which may keep them.
+        extra: what only this provider type knows, untouched, merged into the body that is sent.
     """
 
     model: str
@@ -356,7 +433,14 @@ class ChatRequest(Struct, frozen=True):
 
 
 class GenerateRequest(Struct, frozen=True):
-    """A plain completion: text goes on after `prompt` (and before `suffix`, where the upstream can)."""
+    """A plain completion. What is not said here is as of a ChatRequest.
+
+    Attributes:
+        prompt: text goes on after it.
+        suffix: and before it, where the upstream can.
+        system: what the model is told before.
+        images: pictures to the prompt.
+    """
 
     model: str
     prompt: str
@@ -379,7 +463,12 @@ class GenerateRequest(Struct, frozen=True):
 
 
 class EmbedRequest(Struct, frozen=True):
-    """Texts to turn into vectors, of `dimensions` floats each, 1 or more; None: as many as the model has."""
+    """Texts to turn into vectors.
+
+    Attributes:
+        texts: one or more, each of which becomes one vector.
+        dimensions: floats of each vector, 1 or more; None: as many as the model has.
+    """
 
     model: str
     texts: Sequence[str]
@@ -402,7 +491,12 @@ Request = ChatRequest | GenerateRequest | EmbedRequest
 class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record of the audit, too
     """Tokens of one call, as the upstream counted them; None where it did not say.
 
-    `prompt` includes `cached`; `completion` includes `reasoning`.
+    Attributes:
+        prompt: all that was asked, `cached` and `cache_write` included.
+        completion: all that was answered, `reasoning` included.
+        cached: of the prompt, read from the upstream's cache.
+        cache_write: of the prompt, written into it.
+        reasoning: of the answer, spent on thinking.
     """
 
     prompt: int | None = None
@@ -422,11 +516,28 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record o
 class ChatResponse(Typed, Struct, frozen=True):
     """A whole answer.
 
-    The provider fills everything down to `raw`, and `extra`; the router adds where it came from. `model` is
-    what the upstream says answered. `native_finish_reason` is the upstream's own word for `finish_reason`.
-    `raw` is what the upstream sent; of a stream only what has no place elsewhere, such as citations or
-    pictures. `extra` is what the upstream wants back with the message. `relayed` is the body in the caller's
-    own wire, fit to be sent on, where the provider speaks it and no guard has changed the answer.
+    The provider fills everything down to `raw`, and `extra`; the router adds where it came from.
+
+    Attributes:
+        text: what was said; "" where nothing was, as with calls of tools.
+        tool_calls: the tools that the model asks for, in order.
+        finish_reason: `stop`, `length`, `tool_calls`, `content_filter`, `error` or `other`.
+        usage: tokens of the call that answered.
+        model: what the upstream says answered.
+        id: the upstream's own of the answer.
+        reasoning: what the model thought aloud; None where it told nothing.
+        reasoning_blocks: signed pieces of it, for the upstream; `message` has them.
+        refusal: why the model would not; None where it did.
+        native_finish_reason: the upstream's own word for `finish_reason`.
+        upstream_request_id: the upstream's own of the call, for its support; "" when it gave none.
+        raw: what the upstream sent, decoded when it is read; of a stream only what has no place elsewhere,
+            such as citations or pictures.
+        deployment: the id of the one that answered, `provider/upstream-model`.
+        attempts: how many the request took, 1 or more.
+        request_id: ours, or the caller's; it stands in events, records and logs.
+        extra: what the upstream wants back with the message.
+        relayed: the body in the caller's own wire, fit to be sent on, where the provider speaks it and no
+            guard has changed the answer.
     """
 
     text: str = ""
@@ -505,9 +616,10 @@ decoded_when_read(ChatResponse, "raw")
 
 
 class EmbedResponse(Struct, frozen=True):
-    """`vectors`: n lists of dim floats, in the order of the texts; the router adds where they came from.
+    """The vectors of texts; the router adds where they came from, as of `ChatResponse`.
 
-    `relayed`: as of `ChatResponse`.
+    Attributes:
+        vectors: n lists of dim floats, in the order of the texts.
     """
 
     vectors: Sequence[Sequence[float]]
@@ -539,7 +651,14 @@ decoded_when_read(EmbedResponse, "raw")
 class ModelInfo(Struct, frozen=True):
     """A model that an upstream offers, or a public name of the router; None and () for what nobody says.
 
-    `created`: seconds since 1970 UTC. `context_window`: tokens. `raw`: what the upstream sent of it.
+    Attributes:
+        id: what it is called by: a public name, or `provider/upstream-model`.
+        provider: that of the configuration which lists it; "" for a public name.
+        created: seconds since 1970 UTC.
+        context_window: tokens of prompt and answer together.
+        capabilities: what it can do, such as `tools` or `vision`.
+        size_bytes: of the file, of local models.
+        raw: what the upstream sent of it.
     """
 
     id: str
@@ -562,7 +681,9 @@ class StreamEvent(Struct, frozen=True):
     """
 
     kind: ClassVar[str] = ""
+    """What it is, for programs: `started`, `text`, `reasoning`, `tool_call`, … `done`."""
     content: ClassVar[bool] = False
+    """Whether it is part of the answer."""
 
     @property
     def text(self) -> str:
@@ -571,7 +692,12 @@ class StreamEvent(Struct, frozen=True):
 
 
 class Started(StreamEvent, frozen=True, gc=False):
-    """The upstream accepted and names its answer. Never content."""
+    """The upstream accepted and names its answer. Never content.
+
+    Attributes:
+        id: the upstream's own of the answer.
+        model: what it says answers.
+    """
 
     kind = "started"
     id: str = ""
@@ -579,7 +705,11 @@ class Started(StreamEvent, frozen=True, gc=False):
 
 
 class TextDelta(StreamEvent, frozen=True, gc=False):
-    """The next piece of the answer's text."""
+    """The next piece of the answer's text.
+
+    Attributes:
+        text: the piece.
+    """
 
     kind = "text"
     content = True
@@ -587,7 +717,11 @@ class TextDelta(StreamEvent, frozen=True, gc=False):
 
 
 class ReasoningDelta(StreamEvent, frozen=True, gc=False):
-    """The next piece of what the model thinks aloud."""
+    """The next piece of what the model thinks aloud.
+
+    Attributes:
+        reasoning: the piece.
+    """
 
     kind = "reasoning"
     content = True
@@ -595,7 +729,11 @@ class ReasoningDelta(StreamEvent, frozen=True, gc=False):
 
 
 class ReasoningBlock(StreamEvent, frozen=True):
-    """A signed piece of reasoning, complete, to be sent back unchanged with the next turn."""
+    """A signed piece of reasoning, complete, to be sent back unchanged with the next turn.
+
+    Attributes:
+        block: as the upstream wrote it; `ChatResponse.message` has it.
+    """
 
     kind = "reasoning_block"
     content = True
@@ -603,7 +741,11 @@ class ReasoningBlock(StreamEvent, frozen=True):
 
 
 class RefusalDelta(StreamEvent, frozen=True, gc=False):
-    """The next piece of a refusal."""
+    """The next piece of a refusal.
+
+    Attributes:
+        refusal: the piece.
+    """
 
     kind = "refusal"
     content = True
@@ -611,7 +753,15 @@ class RefusalDelta(StreamEvent, frozen=True, gc=False):
 
 
 class ToolCallDelta(StreamEvent, frozen=True):
-    """The next piece of tool call number `index`; `id` and `name` stand in its first piece only."""
+    """The next piece of a call of a tool.
+
+    Attributes:
+        index: which call of the answer it belongs to, from 0.
+        id: of the call; in its first piece only.
+        name: of the tool; in its first piece only.
+        arguments: the next piece of the JSON text.
+        extra: what the upstream wants back with the call.
+    """
 
     kind = "tool_call"
     content = True
@@ -623,9 +773,13 @@ class ToolCallDelta(StreamEvent, frozen=True):
 
 
 class RawDelta(StreamEvent, frozen=True):
-    """What else the upstream sent: `raw` has no place in the answer, and `extra` goes back with its message.
+    """What else the upstream sent.
 
-    Both are joined member by member: texts and lists grow, what is repeated counts once.
+    Both fields are joined member by member: texts and lists grow, what is repeated counts once.
+
+    Attributes:
+        raw: what has no place in the answer.
+        extra: what the upstream wants back with its message.
     """
 
     kind = "raw"
@@ -645,14 +799,23 @@ class Relayed(StreamEvent, frozen=True, gc=False):
 
 
 class UsageUpdate(StreamEvent, frozen=True):
-    """The tokens as counted so far; the last one stands."""
+    """The tokens as counted so far; the last one stands.
+
+    Attributes:
+        usage: all tokens of the call so far.
+    """
 
     kind = "usage"
     usage: Usage = field(default_factory=Usage)
 
 
 class Finished(StreamEvent, frozen=True):
-    """The upstream says why the answer ends. The first one stands."""
+    """The upstream says why the answer ends. The first one stands.
+
+    Attributes:
+        finish_reason: `stop`, `length`, `tool_calls`, `content_filter`, `error` or `other`.
+        native: the upstream's own word for it.
+    """
 
     kind = "finished"
     finish_reason: FinishReason = "stop"
@@ -660,7 +823,11 @@ class Finished(StreamEvent, frozen=True):
 
 
 class Done(StreamEvent, frozen=True):
-    """The last event of every complete stream: the whole answer, assembled."""
+    """The last event of every complete stream.
+
+    Attributes:
+        response: the whole answer, assembled.
+    """
 
     kind = "done"
     response: ChatResponse = field(default_factory=ChatResponse)

@@ -159,6 +159,8 @@ async def test_the_server_with_openais_api_is_20_lines_that_know_its_address_and
         ("pointsman-owners", "here/llama3.2"),
         ("pointsman-hide", "hide"),
         ("pointsman-by-length", "by_length"),
+        ("pointsman-outspoken", "outspoken"),
+        ("pointsman-plain", "assistant"),
     ],
 )
 def test_the_configuration_of_a_page_is_a_sound_one(
@@ -166,6 +168,10 @@ def test_the_configuration_of_a_page_is_a_sound_one(
 ) -> None:
     install(name)
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGES[page_of(name)], flags=re.DOTALL)
+    if "providers:" not in text:
+        text = (
+            f"providers: {{gpu: {{type: ollama}}}}\nmodels: {{assistant: {{deployments: [gpu/x]}}}}\n{text}"
+        )
     (tmp_path / "pointsman.yaml").write_text(text)
 
     router = Router.from_config(tmp_path / "pointsman.yaml")

@@ -259,6 +259,7 @@ from pointsman.http.relaying import Relaying as Relaying
 from pointsman.http.relaying import original_of as original_of
 from pointsman.original import Original as Original
 from pointsman.prices import Price as Price
+from pointsman.prices import PriceTier as PriceTier
 from pointsman.provider import (
     Call as Call,
 )

@@ -256,7 +256,7 @@ class DeploymentConfig(Section):
     shared_limits: list[str] = setting(
         default_factory=list, description="names under the general `limits` that it counts against"
     )
-    price: Price | None = setting(default=None, description="for the strategy `cheapest`")
+    price: Price | None = setting(default=None, description="what its calls cost; `cheapest` goes by it")
     defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
     options: dict[str, Any] = setting(default_factory=dict, description="what only this provider type knows")
     timeouts: AttemptTimeoutSettings = setting(

@@ -159,6 +159,7 @@ from pointsman.prices import (
     PriceContext as PriceContext,
     PriceFactory as PriceFactory,
     PriceSource as PriceSource,
+    PriceTier as PriceTier,
 )
 from pointsman.provider import (
     Call as Call,

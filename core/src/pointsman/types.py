@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, cast
@@ -494,7 +495,7 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record o
     Attributes:
         prompt: all that was asked, `cached` and `cache_write` included.
         completion: all that was answered, `reasoning` included.
-        cached: of the prompt, read from the upstream's cache.
+        cached: of the prompt, read from the upstream's cache; no token of `cache_write` is among them.
         cache_write: of the prompt, written into it.
         reasoning: of the answer, spent on thinking.
     """
@@ -538,6 +539,8 @@ class ChatResponse(Typed, Struct, frozen=True):
         extra: what the upstream wants back with the message.
         relayed: the body in the caller's own wire, fit to be sent on, where the provider speaks it and no
             guard has changed the answer.
+        cost_microcents: in millionths of a US cent (10^-8 USD), what the attempts at the request cost that
+            were counted, together; None where nobody knows what the one cost that answered.
     """
 
     text: str = ""
@@ -557,6 +560,12 @@ class ChatResponse(Typed, Struct, frozen=True):
     request_id: str = ""
     extra: JsonObject = NOTHING
     relayed: bytes = b""
+    cost_microcents: int | None = None
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in USD, exactly; None where it is not known."""
+        return _usd(self.cost_microcents)
 
     @property
     def message(self) -> Message:
@@ -620,6 +629,7 @@ class EmbedResponse(Struct, frozen=True):
 
     Attributes:
         vectors: n lists of dim floats, in the order of the texts.
+        relayed, cost_microcents: as of `ChatResponse`.
     """
 
     vectors: Sequence[Sequence[float]]
@@ -631,6 +641,12 @@ class EmbedResponse(Struct, frozen=True):
     attempts: int = 1
     request_id: str = ""
     relayed: bytes = b""
+    cost_microcents: int | None = None
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in USD, exactly; None where it is not known."""
+        return _usd(self.cost_microcents)
 
     def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
         """As of `ChatResponse`."""
@@ -646,6 +662,11 @@ class EmbedResponse(Struct, frozen=True):
 
 
 decoded_when_read(EmbedResponse, "raw")
+
+
+def _usd(microcents: int | None) -> Decimal | None:
+    # Of text, for the result of a calculation is rounded as whoever runs in this thread likes it.
+    return None if microcents is None else Decimal(f"{microcents}e-8")
 
 
 class ModelInfo(Struct, frozen=True):

@@ -273,11 +273,37 @@ class Unsupported(RequestError):
     """The request asks for what this kind of upstream cannot do; noticed before anything was sent.
 
     Another deployment behind the same model may be able to, so the router goes on to it.
+
+    Attributes:
+        fields: names of those fields of the request that it is about, all of which would have to be left out;
+            () where leaving fields out does not help, or nobody knows.
     """
 
     code = "unsupported"
     retry_elsewhere = True
     try_fallback = True
+    fields: Sequence[str] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        deployment: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+        upstream_request_id: str = "",
+        upstream_code: str = "",
+        fields: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            message,
+            deployment=deployment,
+            status=status,
+            retry_after=retry_after,
+            upstream_request_id=upstream_request_id,
+            upstream_code=upstream_code,
+        )
+        self.fields = tuple(fields)
 
 
 class ProviderError(CallError):

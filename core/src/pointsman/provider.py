@@ -166,11 +166,12 @@ class Provider:
         from pointsman.wire.unsent import said_besides  # for those that ask
 
         more = said_besides(request, names)
-        if more is not None:
-            raise self._unsupported(more)
+        if more:
+            raise self._unsupported(", ".join(more.values()), *more)
 
-    def _unsupported(self, what: str) -> Unsupported:
-        return Unsupported(f"provider {self.name!r} ({type(self).__name__}) cannot do this: {what}")
+    def _unsupported(self, what: str, *fields: str) -> Unsupported:
+        who = f"provider {self.name!r} ({type(self).__name__})"
+        return Unsupported(f"{who} cannot do this: {what}", fields=fields)
 
 
 class ProviderFactory(Struct, frozen=True):

@@ -118,7 +118,7 @@ def _responses_writer(original: Original, quirks: Quirks) -> Callable[[ChatReque
     def write(asked: ChatRequest) -> Body:
         # Messages are only compared where a guard has changed them.
         if unwritten and asked.messages is getattr(original.request, "messages", None):
-            raise quirks.cannot(f"other messages beside {', '.join(unwritten)}")
+            raise quirks.cannot(f"other messages beside {', '.join(unwritten)}", fields=("messages",))
         return responses_body(asked, quirks, instructions=instructions, plain=plain)
 
     return write

@@ -38,6 +38,7 @@ _HOMES = {
         LimitStatus MeterStatus ModelStatus ProviderHealth QueueStatus SelectorStatus Status StoreStatus
         WarmUpStatus
     """,
+    "pointsman.requests.messages": "Messages",
     "pointsman.requests.option_types": "ChatOptions EmbedOptions GenerateOptions",
     "pointsman.router": "Router",
     "pointsman.sync": "SyncItems SyncProvider SyncRouter SyncStream",

@@ -89,6 +89,9 @@ from pointsman.reports import (
     StoreStatus as StoreStatus,
     WarmUpStatus as WarmUpStatus,
 )
+from pointsman.requests.messages import (
+    Messages as Messages,
+)
 from pointsman.requests.option_types import (
     ChatOptions as ChatOptions,
     EmbedOptions as EmbedOptions,

@@ -19,8 +19,9 @@ from pointsman import (
 from pointsman import Rooter  # wrong: a name that is not there: Rooter
 from pointsman.plugin import Provder  # wrong: so among those for plugins: Provder
 from pointsman.testing import Scriptd  # wrong: so among those for tests: Scriptd
+from pointsman_simulator import Simulatr  # wrong: so in other packages: Simulatr
 
-names = (Rooter, Provder, Scriptd)
+names = (Rooter, Provder, Scriptd, Simulatr)
 
 
 async def options(router: Router) -> None:

@@ -36,6 +36,7 @@ from pointsman.types import (
 from pointsman.wire import data_urls
 
 Messages = str | Message | Iterable[Message | JsonObject]
+"""What `chat` takes as messages: a text of the user's, one message, or several, also in OpenAI's shape."""
 
 _OWN_ROLES: tuple[Role, ...] = get_args(Role)
 _OWN_TEXT_ROLES = tuple(role for role in _OWN_ROLES if role != "tool")

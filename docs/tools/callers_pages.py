@@ -54,7 +54,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Errors": ("pointsman.errors",),
     "Events": ("pointsman.events",),
     "Prices": ("pointsman.prices",),
-    "Status": ("pointsman.status",),
+    "Status": ("pointsman.reports",),
     "Values": ("__version__", "replace"),
 }
 """The headings, each with names that stand below it, and with modules whose other names do."""

@@ -74,8 +74,12 @@ class ChatStream:
 
     @property
     def text(self) -> str:
-        """The text so far."""
-        return "" if self._attempt is None else self._attempt.told.text
+        """The text so far: of the events that were handed out."""
+        if self._attempt is None:
+            return ""
+        read = self._attempt.told.text
+        ahead = sum(len(event.text) for event in self._ready)  # one read may have brought many
+        return read[: len(read) - ahead]
 
     @property
     def relayed(self) -> bool:

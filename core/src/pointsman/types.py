@@ -337,7 +337,8 @@ class ChatResponse(Struct, frozen=True):
     what the upstream says answered. `native_finish_reason` is the upstream's own word for `finish_reason`.
     `raw` is what the upstream sent; of a stream only what has no place elsewhere, such as citations or
     pictures. `extra` is what the upstream wants back with the message. `relayed` is the body in the caller's
-    own wire, fit to be sent on, where the provider speaks it and no guard has changed the answer.
+    own wire, fit to be sent on, where the provider speaks it and no guard has changed the answer. `dropped`
+    are names of options that were left out of what was asked, for models with `unsupported: drop`.
     """
 
     text: str = ""
@@ -357,6 +358,7 @@ class ChatResponse(Struct, frozen=True):
     request_id: str = ""
     extra: JsonObject = NOTHING
     relayed: bytes = b""
+    dropped: Sequence[str] = ()
 
     @property
     def message(self) -> Message:

@@ -541,6 +541,7 @@ class ChatResponse(Typed, Struct, frozen=True):
             guard has changed the answer.
         cost_microcents: in millionths of a US cent (10^-8 USD), what the attempts at the request cost that
             were counted, together; None where nobody knows what the one cost that answered.
+        dropped: names of options that were left out of what was asked, for models with `unsupported: drop`.
     """
 
     text: str = ""
@@ -561,6 +562,7 @@ class ChatResponse(Typed, Struct, frozen=True):
     extra: JsonObject = NOTHING
     relayed: bytes = b""
     cost_microcents: int | None = None
+    dropped: Sequence[str] = ()
 
     @property
     def cost_usd(self) -> Decimal | None:

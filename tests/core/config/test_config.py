@@ -393,7 +393,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         (
             "providers: {a: {type: x}}\nmodels: {m: {deployments: [a/n], limits: {}}}\n",
             ":2:34: models.m.limits: unknown key 'limits'; "
-            "known: capabilities, circuit_breaker, default, defaults, deployments, fallback, forced, guards, of, overload, refusal, require, retry, select_within, selector, strategy, system, timeouts",
+            "known: capabilities, circuit_breaker, default, defaults, deployments, fallback, forced, guards, of, overload, refusal, require, retry, select_within, selector, strategy, system, timeouts, unsupported",
         ),
         (
             "providers: {a: {type: x}}\nstrategy: {}\n",

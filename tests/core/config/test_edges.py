@@ -105,6 +105,7 @@ def full(folder: Path) -> dict[str, Any]:
                 "fallback": [{"to": "n", "on": ["unavailable"]}],
                 "defaults": {"seed": 1},
                 "forced": {"user": "us"},
+                "unsupported": "drop",
                 "system": {"prefix": "We are us.", "suffix": "That is all."},
                 "timeouts": {"first_token": "5s", "idle": "5s", "total": "20s", "attempt": "9s"},
                 "require": {},

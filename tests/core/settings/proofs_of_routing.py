@@ -11,7 +11,7 @@ from proving import Given, Setting, ask, ask_often, during, proves
 from routers import Heard, config
 
 from pointsman import Router
-from pointsman.errors import ContentFiltered, ContextWindowExceeded, Unavailable
+from pointsman.errors import ContentFiltered, ContextWindowExceeded, Unavailable, Unsupported
 from pointsman.plugin import hookimpl
 from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman.types import Usage
@@ -314,6 +314,17 @@ def text_stands_around_the_system_prompt(setting: Setting) -> None:
 def that_text_is_told(setting: Setting) -> None:
     for value in ("one", "two"):
         assert told(setting, value) == [("system", value), ("user", "hi")]
+
+
+@proves("models.<name>.unsupported")
+def an_option_that_nobody_can_do_is_refused_or_left_out(setting: Setting) -> None:
+    def end(value: str) -> str:
+        upstream = Scripted()
+        no = Unsupported("no such option", fields=("seed",))
+        upstream.default("a", lambda request, _call: "ok" if request.seed is None else no)
+        return during(setting.to(value, config("a")), upstream, lambda r: ask(r, seed=1))
+
+    assert [end("refuse"), end("drop")] == ["Unsupported", "ok"]
 
 
 # ── fallbacks ────────────────────────────────────────────────────────────────────────────────────────

@@ -173,6 +173,7 @@ class Pools:
             budget=self._budget(None if retry is None else retry.budget, old),
             hedges=self._hedges(old),
             queue=self._queue(),
+            drops=model.unsupported == "drop",
         )
         self._draft.adoptions.append(partial(pool.tie, self._draft.now))
         return pool

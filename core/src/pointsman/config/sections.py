@@ -396,6 +396,10 @@ class ModelConfig(Section):
     system: SystemPromptConfig | None = setting(
         default=None, description="text around the system prompt of every request"
     )
+    unsupported: Literal["refuse", "drop"] = setting(
+        default="refuse",
+        description="an option that no deployment can do: `refuse` the request, or `drop` the option",
+    )
     timeouts: ModelTimeouts = setting(
         default=ModelTimeouts.model_construct(), description="in place of the general `timeouts`"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec.structs import force_setattr as complete
 from msgspec.structs import replace
 
 from pointsman.errors import (
@@ -20,6 +19,7 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.events import AttemptEnded, RequestEnded, log
+from pointsman.execution.dropping import amended, dropped
 from pointsman.execution.time_limits import deadline_passed, is_over
 from pointsman.routing.lease import FailureDetails, Lease
 from pointsman.routing.runtime import shutting_down
@@ -43,15 +43,17 @@ def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | No
     that says already where it came from was kept by its provider, and is copied.
     """
     if response.deployment:
-        response = replace(response, cost_microcents=None)
+        response = replace(response, cost_microcents=None, dropped=())
     if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
-        complete(response, "id", execution.request_id)
-    complete(response, "deployment", lease.deployment.id)
-    complete(response, "attempts", execution.made)
-    complete(response, "request_id", execution.request_id)
+        force_setattr(response, "id", execution.request_id)
+    force_setattr(response, "deployment", lease.deployment.id)
+    force_setattr(response, "attempts", execution.made)
+    force_setattr(response, "request_id", execution.request_id)
+    if execution.dropping is not None and isinstance(response, ChatResponse):
+        force_setattr(response, "dropped", dropped(execution, lease.deployment))
     end_attempt(execution, lease, _OK, None, usage, response.upstream_request_id)
     if execution.cost is not None:
-        complete(response, "cost_microcents", execution.cost)
+        force_setattr(response, "cost_microcents", execution.cost)
     if execution.ends_with_answer:
         end_request(execution, "ok")
     return response
@@ -95,8 +97,7 @@ def _counted(execution: Execution, lease: Lease, usage: Usage) -> int | None:
     total = None if prompt is None or completion is None else prompt + completion
     # What is near the estimate is believed unseen: `plausible` may have to walk the whole request.
     if expected and not 0 <= (total or 0) <= 2 * expected:
-        amends = lease.deployment.amends
-        usage = plausible(usage, execution.request if amends is None else amends.of(execution.request))
+        usage = plausible(usage, amended(execution, lease.deployment, execution.request))
         completion, total = usage.completion, usage.total
     if estimator is not None and latest and completion is not None:
         estimator.observe(completion)

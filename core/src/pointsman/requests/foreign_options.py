@@ -51,6 +51,6 @@ INSTEAD: Mapping[str, str] = {
     "custom_llm_provider": _PROVIDER,
     # the rest
     "extra_body": "it is extra here",
-    "drop_params": "what an upstream cannot do is refused and goes elsewhere; leave the option out",
+    "drop_params": "say `unsupported: drop` of the model in the configuration",
 }
 """Name → a hint that follows "unknown option …;"."""

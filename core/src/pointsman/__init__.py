@@ -20,7 +20,7 @@ _HOMES = {
     "pointsman.errors": """
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FirstTokenTimeout
-        IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
+        FormatNotMet IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
         NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
         PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refused RequestError
         RuleNotMet Truncated Unavailable UnknownModel Unsupported

@@ -37,6 +37,9 @@ from pointsman.errors import (
     FirstTokenTimeout as FirstTokenTimeout,
 )
 from pointsman.errors import (
+    FormatNotMet as FormatNotMet,
+)
+from pointsman.errors import (
     IdleTimeout as IdleTimeout,
 )
 from pointsman.errors import (

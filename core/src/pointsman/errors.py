@@ -26,6 +26,7 @@ PointsmanError
 │   │   ├── FirstTokenTimeout   nothing arrived in time
 │   │   └── IdleTimeout         the stream fell silent
 │   ├── BadResponse             the answer was not what the wire allows
+│   │   └── FormatNotMet        it is not of the type that its caller reads it as
 │   └── Truncated               the answer ended without its end marker
 ├── MidStreamError              a stream broke after content had been delivered
 ├── NoDeploymentAvailable       nothing is ready to take the call, with the reason for each
@@ -389,6 +390,21 @@ class BadResponse(ProviderError):
     """The answer was not what the wire allows."""
 
     code = "bad_response"
+
+
+class FormatNotMet(BadResponse):
+    """The text of an answer is not of the type that it is read as; the answer itself stays as it is.
+
+    The call has succeeded by then, so nothing is tried again.
+
+    Attributes:
+        text: all of the answer's text.
+        problems: (path, what is wrong there) of each; the path is like `address.0.city`, "" for all of it.
+    """
+
+    code = "format_not_met"
+    text: str = ""
+    problems: Sequence[tuple[str, str]] = ()
 
 
 class Truncated(ProviderError):

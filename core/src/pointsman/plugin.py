@@ -23,10 +23,10 @@ _HOMES = {
     "pointsman.errors": """
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FallbackOn
-        FirstTokenTimeout IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
-        NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
-        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refusal Refused RequestError
-        RuleNotMet Truncated Unavailable UnknownModel Unsupported
+        FirstTokenTimeout FormatNotMet IdleTimeout InvalidRequest MidStreamError ModelNotFound
+        NoConnectionFree NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded
+        PermissionDenied PluginError PointsmanError ProviderError QueueFull QuotaExhausted RateLimited
+        Refusal Refused RequestError RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
         AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued

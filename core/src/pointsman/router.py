@@ -46,6 +46,7 @@ from pointsman.types import (
     ModelInfo,
     Request,
 )
+from pointsman.values.typed_answers import typed
 
 if TYPE_CHECKING:
     from cachetools import TTLCache
@@ -185,6 +186,8 @@ class Router:
             request, call_options = self._asked("chat", chat_request, model, messages, options)
             if call_options.original is not None:
                 return await self._begin("chat", request, call_options).run(_relayed().chat)
+            if request.response_format is not None:
+                return typed(await self._begin("chat", request, call_options).run(CHAT), request)
         else:  # as nearly all calls are: nothing more to read
             try:
                 request, call_options = ChatRequest(model, as_messages(messages)), DEFAULT
@@ -211,7 +214,7 @@ class Router:
         request, call_options = self._asked("generate", generate_request, model, prompt, options)
         if call_options.original is not None:
             return await self._begin("generate", request, call_options).run(_relayed().generate)
-        return await self._begin("generate", request, call_options).run(GENERATE)
+        return typed(await self._begin("generate", request, call_options).run(GENERATE), request)
 
     async def embed(
         self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Any

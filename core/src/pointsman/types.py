@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace as replace
 
 from pointsman._internal.undecoded import decoded_when_read
+from pointsman.values.typed_answers import Typed, parsed, read_as
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
@@ -206,10 +207,34 @@ class ResponseFormat(Struct, frozen=True):
     strict: bool | None = None
     description: str | None = None
 
+    @staticmethod
+    def of(python_type: Any, *, name: str | None = None, strict: bool | None = None) -> ResponseFormat:
+        """JSON of a type: a pydantic model, dataclass, TypedDict, msgspec Struct, or what pydantic reads.
+
+        The answer's `parsed` is a value of it. What is no object, such as `list[Sky]`, is asked for as the
+        member `value` of one, and read from there.
+
+        Args:
+            name: that of the type when None.
+            strict: True: upstreams are to hold to the schema, in which every member is then required and no
+                other one allowed; False: the schema is sent as the type's library makes it. None: strict
+                where the type can be, which mappings of any name and tuples, for two, cannot.
+
+        Raises: TypeError for what has no JSON Schema, or cannot be strict.
+        """
+        from pointsman.values.json_types import TypedSchema, json_type  # few answers are read as a type
+
+        known = json_type(python_type)
+        made, strict = known.strict_schema(strict)
+        schema = TypedSchema(made)
+        schema.python_type = python_type
+        return ResponseFormat("schema", schema, name or known.name, strict)
+
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
 R = TypeVar("R", "ChatRequest", "GenerateRequest", "EmbedRequest")
+T = TypeVar("T")
 
 
 def _with_defaults(self: R, defaults: Mapping[str, Any]) -> R:
@@ -330,7 +355,7 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record o
         return self.prompt + self.completion
 
 
-class ChatResponse(Struct, frozen=True):
+class ChatResponse(Typed, Struct, frozen=True):
     """A whole answer.
 
     The provider fills everything down to `raw`, and `extra`; the router adds where it came from. `model` is
@@ -369,6 +394,19 @@ class ChatResponse(Struct, frozen=True):
             reasoning_blocks=self.reasoning_blocks,
             extra=self.extra,
         )
+
+    @property
+    def parsed(self) -> Any:
+        """The text as a value of the type that `response_format` named, made once; None for a refusal.
+
+        Raises: FormatNotMet when the text does not fit; RuntimeError when the request named no type. An
+            answer that was pickled or changed has none either: `parse` reads it.
+        """
+        return parsed(self)
+
+    def parse(self, python_type: type[T]) -> T:
+        """The text as a value of any such type, made anew each time. Raises: FormatNotMet, TypeError."""
+        return cast("T", read_as(python_type, self))
 
 
 decoded_when_read(ChatResponse, "raw")

@@ -78,7 +78,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
         with _ended(self):
             response = own_answer(self, answered)
             assert isinstance(response, ChatResponse)
-            stream = AnsweredStream(response, Filters(self, self.passed))
+            stream = AnsweredStream(response, Filters(self, self.passed), self.request)
         end_request(self, answered.result)
         return stream
 

@@ -18,6 +18,7 @@ from pointsman.execution.time_limits import call, ends, opening_ends, put_off, s
 from pointsman.http.event_stream import EventStream
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatRequest, ChatResponse, Done, StreamEvent
+from pointsman.values.typed_answers import typed
 from pointsman.wire.assembly import Assembly
 
 HELD_EVENTS = 16
@@ -177,7 +178,8 @@ class StreamAttempt:
         if not isinstance(upstream_id, str):
             upstream_id = ""
         whole = self.told.response(upstream_id)
-        self.response = succeeded(execution, self.lease, whole, self.assembly.usage)
+        whole = succeeded(execution, self.lease, whole, self.assembly.usage)
+        self.response = typed(whole, execution.request)
         # After the books: to close may take `GRACE` or fail, and neither is to count against the answer.
         try:
             with time.until(execution.now() + GRACE, TimeoutError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from math import inf
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pointsman._internal.suggest import nearest
 from pointsman.errors import InvalidRequest
@@ -171,13 +171,18 @@ _FORMATS = {
 
 
 def as_response_format(given: Any, where: str = "response_format") -> ResponseFormat:
-    """`text`, `json`, a JSON Schema, or OpenAI's `response_format` mapping."""
+    """`text`, `json`, a JSON Schema, OpenAI's `response_format` mapping, or a Python type."""
     if isinstance(given, str):
         if given not in _FORMATS:
-            raise InvalidRequest(f"{where} is {shown(given)}; expected text, json or a JSON Schema")
+            raise InvalidRequest(f"{where} is {shown(given)}; expected text, json, a JSON Schema or a type")
         return _FORMATS[given]
+    if isinstance(given, type) or get_origin(given) is not None:
+        try:
+            return ResponseFormat.of(given)
+        except TypeError as error:
+            raise InvalidRequest(f"{where}: {error}") from error
     if not isinstance(given, ResponseFormat):
-        given = _format_of_mapping(expect(given, where, Mapping, "a string or a mapping"), where)
+        given = _format_of_mapping(expect(given, where, Mapping, "a string, a mapping or a type"), where)
     expect_one_of(given.kind, f"{where}.kind", get_args(FormatKind))
     if given.kind == "schema":
         expect(given.schema, f"{where}.schema", Mapping, "a JSON Schema")

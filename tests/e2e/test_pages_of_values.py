@@ -1,0 +1,67 @@
+"""docs/structured-output.md: its program runs, and prints what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from pointsman_simulator import Reply, Simulator
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+GRACE = '{"name": "Grace", "age": 85, "mood": "glad"}'
+ADA = '{"name": "Ada", "age": 36, "mood": null}'
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (DOCS / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+async def printed(page: str, folder: Path, *replies: Reply) -> tuple[list[str], list[dict[str, object]]]:
+    """The lines that the program of `page` prints, and the bodies of its requests."""
+    async with Simulator(seed=1) as simulator:
+        cloud = await simulator.add("openai", name="openai", models=["gpt-5-mini"])
+        cloud.script(*replies)
+        config = blocks(page, "yaml")[0].replace(
+            "type: openai,", f'type: openai, base_url: "{cloud.base_url}",'
+        )
+        (folder / "pointsman.yaml").write_text(config)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-W", "error", "-c", blocks(page, "python")[0]),
+            cwd=folder,
+            env={"OPENAI_API_KEY": "k", "PATH": "", "PYTHONIOENCODING": "utf-8"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, err.decode()
+        return out.decode().splitlines(), [each.body for each in cloud.requests if each.body]
+
+
+async def test_the_program_about_structured_output_prints_values_of_its_type(tmp_path: Path) -> None:
+    said, bodies = await printed(
+        "structured-output.md",
+        tmp_path,
+        Reply(text=GRACE),
+        Reply(text='{"name": "nobody"}'),
+        Reply(text=ADA),
+        Reply(text=f'{{"value": [{GRACE}, {ADA}]}}'),
+        Reply(text=GRACE),
+        Reply(text=GRACE),
+        Reply(text=f"```json\n{GRACE}\n```"),
+    )
+
+    assert said == [
+        "Grace 86",
+        "(Misfit(path='age', what='Field required'),) {\"name\": \"nobody\"}",
+        f"{ADA}name='Ada' age=36 mood=None",
+        "['Grace', 'Ada']",
+        "name='Grace' age=85 mood='glad'",
+        "name='Grace' age=85 mood='glad'",
+        "Grace",
+    ]
+    assert ["response_format" in each for each in bodies] == [True] * 6 + [False]

@@ -1,4 +1,4 @@
-"""docs/structured-output.md: its program runs, and prints what it says."""
+"""docs/structured-output.md and docs/tools.md: their programs run, and print what they say."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from pointsman_simulator import Reply, Simulator
 
@@ -20,7 +21,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-async def printed(page: str, folder: Path, *replies: Reply) -> tuple[list[str], list[dict[str, object]]]:
+async def printed(page: str, folder: Path, *replies: Reply) -> tuple[list[str], list[dict[str, Any]]]:
     """The lines that the program of `page` prints, and the bodies of its requests."""
     async with Simulator(seed=1) as simulator:
         cloud = await simulator.add("openai", name="openai", models=["gpt-5-mini"])
@@ -65,3 +66,24 @@ async def test_the_program_about_structured_output_prints_values_of_its_type(tmp
         "Grace",
     ]
     assert ["response_format" in each for each in bodies] == [True] * 6 + [False]
+
+
+async def test_the_program_about_tools_calls_what_the_model_asks_for_and_tells_it_what_went_wrong(
+    tmp_path: Path,
+) -> None:
+    said, bodies = await printed(
+        "tools.md",
+        tmp_path,
+        Reply(tool_calls=(("weather", {"city": "Bonn", "unit": "kelvin"}),)),
+        Reply(tool_calls=(("weather", {"city": "Bonn", "unit": "fahrenheit"}),)),
+        Reply(text="You do."),
+    )
+
+    results = [each["content"] for each in bodies[-1]["messages"] if each["role"] == "tool"]
+    assert said == ["You do."]
+    assert "Input should be 'celsius' or 'fahrenheit'" in results[0]
+    assert results[1] == "rain in Bonn, 11 degrees fahrenheit"
+    assert bodies[0]["tools"][0]["function"]["parameters"]["properties"]["city"] == {
+        "type": "string",
+        "description": "its name, as people there write it",
+    }

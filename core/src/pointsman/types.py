@@ -8,7 +8,7 @@ wants it again) and `raw` (from it).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from msgspec import Struct, field
@@ -186,6 +186,31 @@ class Tool(Struct, frozen=True):
     parameters: JsonSchema = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
     extra: JsonObject = NOTHING
+
+    @staticmethod
+    def from_function(
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        strict: bool | None = None,
+    ) -> Tool:
+        """What a function is to a model; nobody calls it here. It may be a coroutine function or a method.
+
+        Args:
+            name: that of the function when None.
+            description: the first paragraph of its docstring when None. What is said of parameters comes
+                from a section `Args:` as Google's style has it, or from `Annotated[…, Field(description=…)]`.
+            strict: True: the upstream is to hold to the schema, in which every parameter is then required.
+                None: nothing is said of that, and parameters with defaults may be left out.
+
+        Raises: TypeError that names the parameter which has no annotation, or that a model could not give.
+        """
+        from pointsman.values.functions import described, expect_name  # few tools are functions
+
+        known = described(function, strict=strict)
+        about = known.description if description is None else description
+        return Tool(expect_name(name or known.name), about, known.parameters, strict)
 
 
 class ToolChoice(Struct, frozen=True):

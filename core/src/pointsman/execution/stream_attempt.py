@@ -179,7 +179,9 @@ class StreamAttempt:
             upstream_id = ""
         whole = self.told.response(upstream_id)
         whole = succeeded(execution, self.lease, whole, self.assembly.usage)
-        self.response = typed(whole, execution.request)
+        if execution.request.response_format is not None:  # type: ignore[union-attr]  # chats are streamed
+            whole = typed(whole, execution.request)
+        self.response = whole
         # After the books: to close may take `GRACE` or fail, and neither is to count against the answer.
         try:
             with time.until(execution.now() + GRACE, TimeoutError):

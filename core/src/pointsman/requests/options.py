@@ -100,26 +100,33 @@ _FUNCTION = frozenset(Tool.__struct_fields__) - {"extra"}
 
 
 def as_tools(given: Any, where: str = "tools") -> tuple[Tool, ...]:
-    """Tools given as `Tool` or as OpenAI-style mappings. Raises InvalidRequest that names the one."""
+    """Tools given as `Tool`, functions, or OpenAI-style mappings. Raises InvalidRequest that names one."""
     return read_each(given or (), where, _tool)
 
 
 def _tool(given: Any, where: str) -> Tool:
-    if not isinstance(given, Tool):
-        function: Any = expect(given, where, Mapping, "a Tool or a mapping").get("function", given)
-        if function is given:
-            extra = unknown_members(given, _FUNCTION | _WRAPPER)
-        else:
-            expect(function, f"{where}.function", Mapping, "a mapping with a name")
-            extra = unknown_members(given, _WRAPPER, function=unknown_members(function, _FUNCTION))
-        given = Tool(
-            function.get("name"),
-            function.get("description") or "",
-            function.get("parameters") or {"type": "object", "properties": {}},
-            function.get("strict"),
-            extra,
-        )
-    return expect_value(given, where, Tool)
+    return expect_value(given if isinstance(given, Tool) else _made_tool(given, where), where, Tool)
+
+
+def _made_tool(given: Any, where: str) -> Tool:
+    if callable(given) and not isinstance(given, type):
+        try:
+            return Tool.from_function(given)
+        except TypeError as error:
+            raise InvalidRequest(f"{where}: {error}") from error
+    function: Any = expect(given, where, Mapping, "a Tool, a function or a mapping").get("function", given)
+    if function is given:
+        extra = unknown_members(given, _FUNCTION | _WRAPPER)
+    else:
+        expect(function, f"{where}.function", Mapping, "a mapping with a name")
+        extra = unknown_members(given, _WRAPPER, function=unknown_members(function, _FUNCTION))
+    return Tool(
+        function.get("name"),
+        function.get("description") or "",
+        function.get("parameters") or {"type": "object", "properties": {}},
+        function.get("strict"),
+        extra,
+    )
 
 
 _MODES = get_args(ToolMode)

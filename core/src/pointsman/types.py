@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from msgspec import Struct, field
@@ -82,6 +84,17 @@ class Image(Struct, frozen=True):
     detail: str | None = None
     extra: JsonObject = NOTHING
 
+    @staticmethod
+    def from_file(path: str | PathLike[str], *, detail: str | None = None) -> Image:
+        """The picture in a file, which is read here: its kind by its first bytes, whatever its name says.
+
+        Raises: OSError when it cannot be read; ValueError when it is empty, larger than 50 MiB or no picture.
+        """
+        from pointsman.values.media_files import read_media  # few messages have files
+
+        data, media_type = read_media(path, "Image")
+        return Image(data, media_type, detail=detail)
+
 
 class File(Struct, frozen=True):
     """A document, usually a PDF: as bytes, by `url` (or `data:`), or by an `id` of the upstream's."""
@@ -93,6 +106,17 @@ class File(Struct, frozen=True):
     id: str | None = None
     extra: JsonObject = NOTHING
 
+    @staticmethod
+    def from_file(path: str | PathLike[str]) -> File:
+        """The document in a file, with the file's name: a PDF by its first bytes, others by their suffix.
+
+        Raises: as `Image.from_file`, of what is no document.
+        """
+        from pointsman.values.media_files import read_media
+
+        data, media_type = read_media(path, "File")
+        return File(data, media_type, Path(path).name)
+
 
 class Audio(Struct, frozen=True):
     """Sound, as bytes or by a `data:` URL; `format` is the name of the encoding, such as `wav` or `mp3`."""
@@ -102,9 +126,24 @@ class Audio(Struct, frozen=True):
     extra: JsonObject = NOTHING
     url: str | None = None
 
+    @staticmethod
+    def from_file(path: str | PathLike[str]) -> Audio:
+        """The sound in a file: its format by its first bytes. Raises: as `Image.from_file`, of no sound."""
+        from pointsman.values.media_files import read_media
+
+        data, media_type = read_media(path, "Audio")
+        return Audio(data, media_type.removeprefix("audio/"))
+
 
 Part = Text | Image | File | Audio
 """A piece of a message."""
+
+
+def as_parts(given: Sequence[Part | str]) -> Sequence[Part]:
+    """`given` with a `Text` in place of each string; itself when there is none."""
+    if not any(isinstance(part, str) for part in given):
+        return given  # type: ignore[return-value]  # it was looked through
+    return tuple([Text(part) if isinstance(part, str) else part for part in given])
 
 
 class ToolCall(Struct, frozen=True):
@@ -163,9 +202,9 @@ class Message(Struct, frozen=True):
         return Message("system", text)
 
     @staticmethod
-    def user(content: str | Sequence[Part]) -> Message:
-        """What the user says: text, or parts in order."""
-        return Message("user", content)
+    def user(content: str | Sequence[Part | str]) -> Message:
+        """What the user says: text, or parts in order, of which texts may be plain strings."""
+        return Message("user", content if isinstance(content, str) else as_parts(content))
 
     @staticmethod
     def assistant(text: str = "", tool_calls: Sequence[ToolCall] = ()) -> Message:

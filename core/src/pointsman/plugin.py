@@ -99,6 +99,7 @@ _HOMES = {
 _MODULES = {
     "data_urls": "pointsman.wire.data_urls",
     "jsonio": "pointsman._internal.jsonio",
+    "openai_objects": "pointsman.values.openai_objects",
     "retry_after": "pointsman.wire.retry_after",
 }
 """Those that are modules."""

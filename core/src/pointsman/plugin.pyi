@@ -585,6 +585,7 @@ from pointsman.types import (
 from pointsman.units import Duration as Duration
 from pointsman.units import Percent as Percent
 from pointsman.units import Rate as Rate
+from pointsman.values import openai_objects as openai_objects
 from pointsman.wire import data_urls as data_urls
 from pointsman.wire import retry_after as retry_after
 from pointsman.wire.assembly import Assembly as Assembly

@@ -472,6 +472,34 @@ class ChatResponse(Typed, Struct, frozen=True):
         """The text as a value of any such type, made anew each time. Raises: FormatNotMet, TypeError."""
         return cast("T", read_as(python_type, self))
 
+    def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
+        """All fields as mappings, lists, texts and numbers, fit for JSON; bytes are base64.
+
+        Args: raw: with what the upstream sent, which is as much again.
+
+        `relayed`, which says the same in the caller's own wire, is left out.
+        """
+        from pointsman.values.plain_mappings import plain_mapping
+
+        return plain_mapping(self, without=("relayed",) if raw else ("raw", "relayed"))
+
+    def to_openai(self, *, id: str = "", created: int | None = None, model: str = "") -> dict[str, Any]:
+        """The answer as a `chat.completion` of OpenAI's API.
+
+        Args:
+            id, model: what it says of itself; by default as the upstream named them.
+            created: seconds since 1970 UTC; now when None.
+
+        What that API has no member for stands where compatible servers have it: `reasoning_content`,
+        `reasoning_details`. Token counts that nobody told are left out.
+        """
+        from pointsman.clock import LoopClock
+        from pointsman.values.openai_objects import completion
+
+        made = int(LoopClock.wall()) if created is None else created
+        head = {"id": id or self.id or self.request_id, "created": made, "model": model or self.model}
+        return completion(self, head)
+
 
 decoded_when_read(ChatResponse, "raw")
 
@@ -491,6 +519,18 @@ class EmbedResponse(Struct, frozen=True):
     attempts: int = 1
     request_id: str = ""
     relayed: bytes = b""
+
+    def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
+        """As of `ChatResponse`."""
+        from pointsman.values.plain_mappings import plain_mapping
+
+        return plain_mapping(self, without=("relayed",) if raw else ("raw", "relayed"))
+
+    def to_openai(self, *, model: str = "") -> dict[str, Any]:
+        """The answer as a list of embeddings of OpenAI's API. Args: model: as the upstream named it."""
+        from pointsman.values.openai_objects import embeddings
+
+        return embeddings(self, model or self.model)
 
 
 decoded_when_read(EmbedResponse, "raw")

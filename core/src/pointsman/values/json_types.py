@@ -57,7 +57,7 @@ class JsonType(NamedTuple):
     def value(self, text: str) -> Any:
         """What `text` says, which may stand in one fence of Markdown. Raises: DoesNotFit."""
         fenced = _FENCED.fullmatch(text)
-        data = (fenced[1] if fenced else text).encode("utf-8", "replace")
+        data = (fenced[1] if fenced else text).encode("utf-8", "backslashreplace")
         return self.read(_unwrapped(data) if self.is_wrapped else data)
 
     def strict_schema(self, strict: bool | None) -> tuple[Schema, bool | None]:
@@ -85,13 +85,23 @@ class DoesNotFit(Exception):
         self.misfits = misfits
 
 
-@lru_cache(maxsize=_REMEMBERED)  # pydantic takes a millisecond for a small one
 def json_type(kind: Any) -> JsonType:
     """What is known of the type `kind`. Raises TypeError for one that has no JSON Schema."""
+    try:
+        hash(kind)
+    except TypeError:  # with annotations that cannot be remembered
+        return _made(kind)
+    return _remembered(kind)
+
+
+def _made(kind: Any) -> JsonType:
     schema, read = _known(kind)
     made = plain(schema)
     is_wrapped = made.get("type") != "object"
     return JsonType(_name(kind), _wrapped(made) if is_wrapped else made, is_wrapped, read)
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_made)  # pydantic takes a millisecond for a small one
 
 
 def _known(kind: Any) -> tuple[Schema, Callable[[bytes], Any]]:

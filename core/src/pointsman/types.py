@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
+from os.path import basename
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from msgspec import Struct, field
@@ -115,7 +115,7 @@ class File(Struct, frozen=True):
         from pointsman.values.media_files import read_media
 
         data, media_type = read_media(path, "File")
-        return File(data, media_type, Path(path).name)
+        return File(data, media_type, basename(path))
 
 
 class Audio(Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import decimal
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from operator import attrgetter
@@ -195,5 +194,7 @@ def _whole(price: Price | PriceTier, above: int) -> _Rates:
 
 def _microcents(usd: float) -> int:
     """The same in millionths of a cent, by the decimal number that people write: 0.1 is a tenth."""
+    import decimal  # when the first call is counted
+
     exact = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_UP)
     return int(decimal.Decimal(repr(usd)).scaleb(8, exact).to_integral_value(context=exact))

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from os import PathLike
-from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from os.path import basename
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace as replace
 
 from pointsman._internal.undecoded import decoded_when_read
 from pointsman.values.typed_answers import Typed, parsed, read_as
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
@@ -136,7 +138,7 @@ class File(Struct, frozen=True):
         from pointsman.values.media_files import read_media
 
         data, media_type = read_media(path, "File")
-        return File(data, media_type, Path(path).name)
+        return File(data, media_type, basename(path))
 
 
 class Audio(Struct, frozen=True):
@@ -667,6 +669,8 @@ decoded_when_read(EmbedResponse, "raw")
 
 
 def _usd(microcents: int | None) -> Decimal | None:
+    from decimal import Decimal  # for those that ask
+
     # Of text, for the result of a calculation is rounded as whoever runs in this thread likes it.
     return None if microcents is None else Decimal(f"{microcents}e-8")
 

@@ -190,12 +190,15 @@ def test_what_a_model_could_not_give_is_named() -> None:
 
     def unknown(a: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
+    def called(a: Callable[[], int]) -> None: ...
+
     wrong: list[tuple[Callable[..., Any], str]] = [
         (several, r"several\(\): the parameter 'more' takes any number of arguments"),
         (named, r"named\(\): the parameter 'more' takes arguments of any name"),
         (first, r"first\(\): the parameter 'a' cannot be given by its name"),
         (bare, r"bare\(\): the parameter 'b' has no annotation$"),
         (opaque, r"opaque\(\): the parameter 'what' has no JSON Schema: .*Opaque"),
+        (called, r"called\(\) has no JSON Schema: .*Callable"),
         (unknown, r"unknown\(\): an annotation cannot be read: name 'Missing' is not defined"),
         (lambda: 1, "a tool cannot be called '<lambda>'; give it a name"),
         (Place, "Place is no function"),

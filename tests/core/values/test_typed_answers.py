@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 from typing import Any, Literal
 
 import msgspec
@@ -69,10 +71,14 @@ async def test_a_chat_a_stream_a_completion_and_a_batch_are_read_as_what_they_we
         async with router.stream("m", "sky?", response_format=Sky) as stream:
             events = [event async for event in stream]
         (several,) = [each async for each in router.batch([asked_for(Sky)])]
+        named = replace(asked_for(Sky), response_format=Sky)
+        (named_in_batch,) = [each async for each in router.batch([named])]
 
     assert isinstance(events[-1], Done)
     assert several.response is not None
-    for reply in (whole, complete, completion, stream.response, events[-1].response, several.response):
+    assert named_in_batch.response is not None
+    replies = (whole, complete, completion, stream.response, events[-1].response, several.response)
+    for reply in (*replies, named_in_batch.response):
         assert reply.parsed == Sky(colour="blue")
         assert reply.parsed is reply.parsed, "made once"
         assert reply.text == BLUE
@@ -222,6 +228,17 @@ def test_a_copy_is_read_alike_and_a_changed_or_pickled_answer_by_parse() -> None
         with pytest.raises(RuntimeError, match="reply.parse"):
             _ = other.parsed
         assert other.parse(Sky).sure
+
+
+def test_what_was_read_goes_with_the_answer() -> None:
+    read = answered(BLUE)
+    value = weakref.ref(read.parsed)
+    assert value() is not None
+
+    del read
+    gc.collect()
+
+    assert value() is None
 
 
 def test_an_answer_that_others_have_too_is_not_changed() -> None:

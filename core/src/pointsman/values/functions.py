@@ -74,12 +74,13 @@ def _parameters(signature: inspect.Signature, name: str, about_each: dict[str, s
             raise TypeError(f"{where} has no annotation{own}")
         try:
             adapters[parameter.name] = TypeAdapter(parameter.annotation)
-            adapters[parameter.name].json_schema()
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
-            why = str(error.message).splitlines()[0]
-            raise TypeError(f"{where} has no JSON Schema: {why}") from error
+            raise _unknown(where, error) from error
     wanted: list[Any] = [(each, "validation", adapter) for each, adapter in adapters.items()]
-    schemas, shared = TypeAdapter.json_schemas(wanted)
+    try:
+        schemas, shared = TypeAdapter.json_schemas(wanted)
+    except PydanticUserError as error:  # of a type that can be read and not described
+        raise _unknown(f"{name}()", error) from error
     properties = {each: dict(schemas[each, "validation"]) for each in adapters}
     for each, schema in properties.items():
         default = signature.parameters[each].default
@@ -90,6 +91,10 @@ def _parameters(signature: inspect.Signature, name: str, about_each: dict[str, s
     required = [each for each in adapters if signature.parameters[each].default is inspect.Parameter.empty]
     whole = {"type": "object", "properties": properties, "required": required, **shared}
     return plain({**whole, "additionalProperties": False})
+
+
+def _unknown(where: str, error: Any) -> TypeError:
+    return TypeError(f"{where} has no JSON Schema: {str(error.message).splitlines()[0]}")
 
 
 def _told(adapter: Any, default: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -45,36 +46,36 @@ class JsonType(NamedTuple):
     Attributes:
         name: of at most 64 letters, digits, `_` and `-`.
         schema: of an object, as the type's library makes it, without references where that can be.
+        closed: the same as strict modes want it; None where they cannot have it.
         is_wrapped: the type is no object; its value is the member `value` of that object.
         read: makes a value of JSON. Raises: DoesNotFit.
     """
 
     name: str
     schema: Schema
+    closed: Schema | None
     is_wrapped: bool
     read: Callable[[bytes], Any]
 
     def value(self, text: str) -> Any:
         """What `text` says, which may stand in one fence of Markdown. Raises: DoesNotFit."""
         fenced = _FENCED.fullmatch(text)
-        data = (fenced[1] if fenced else text).encode("utf-8", "replace")
+        data = (fenced[1] if fenced else text).encode("utf-8", "backslashreplace")
         return self.read(_unwrapped(data) if self.is_wrapped else data)
 
     def strict_schema(self, strict: bool | None) -> tuple[Schema, bool | None]:
-        """The schema, and whether upstreams are to hold to it; None: as far as it can be said strictly.
+        """A copy of the schema, and whether upstreams are to hold to it; None: where the type can be strict.
 
         Raises: TypeError when it must be strict and cannot.
         """
-        if strict is False:
-            return self.schema, False
-        places = open_places(self.schema)
-        if not places:
-            return closed(self.schema), True
+        if strict is not False and self.closed is not None:
+            return deepcopy(self.closed), True
         if strict:
+            (place, *_) = open_places(self.schema)
             raise TypeError(
-                f"{self.name} cannot be strict: {places[0]}; write it otherwise, or leave `strict` out"
+                f"{self.name} cannot be strict: {place}; write it otherwise, or leave `strict` out"
             )
-        return self.schema, None
+        return deepcopy(self.schema), strict
 
 
 class DoesNotFit(Exception):
@@ -85,13 +86,25 @@ class DoesNotFit(Exception):
         self.misfits = misfits
 
 
-@lru_cache(maxsize=_REMEMBERED)  # pydantic takes a millisecond for a small one
 def json_type(kind: Any) -> JsonType:
     """What is known of the type `kind`. Raises TypeError for one that has no JSON Schema."""
+    try:
+        hash(kind)
+    except TypeError:  # with annotations that cannot be remembered
+        return _made(kind)
+    return _remembered(kind)
+
+
+def _made(kind: Any) -> JsonType:
     schema, read = _known(kind)
     made = plain(schema)
     is_wrapped = made.get("type") != "object"
-    return JsonType(_name(kind), _wrapped(made) if is_wrapped else made, is_wrapped, read)
+    if is_wrapped:
+        made = _wrapped(made)
+    return JsonType(_name(kind), made, None if open_places(made) else closed(made), is_wrapped, read)
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_made)  # pydantic takes a millisecond for a small one
 
 
 def _known(kind: Any) -> tuple[Schema, Callable[[bytes], Any]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from copy import copy
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr
 
 from pointsman.errors import (
     AttemptTimeout,
@@ -43,7 +44,8 @@ def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | No
     that says already where it came from was kept by its provider, and is copied.
     """
     if response.deployment:
-        response = replace(response, cost_microcents=None, dropped=())
+        response = copy(response)
+        force_setattr(response, "cost_microcents", None)  # of this call, and not of the one that it was kept of
     if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
         force_setattr(response, "id", execution.request_id)
     force_setattr(response, "deployment", lease.deployment.id)

@@ -26,7 +26,7 @@ from entries import (
     whole_doc,
 )
 from msgspec.structs import replace
-from public_names import Member, Public, Taken, public_names
+from public_names import Member, Public, Taken, fields_of, public_names
 
 import pointsman
 from pointsman import CallError, PointsmanError, errors
@@ -54,7 +54,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Errors": ("pointsman.errors",),
     "Events": ("pointsman.events",),
     "Prices": ("pointsman.prices",),
-    "Status": ("pointsman.reports",),
+    "Status": ("pointsman.reports", "pointsman.status"),
     "Values": ("__version__", "replace"),
 }
 """The headings, each with names that stand below it, and with modules whose other names do."""
@@ -133,7 +133,7 @@ def _entry(public: Public, names: Mapping[str, Public], links: Mapping[str, str]
 
 
 SAID_AT = {
-    "Requests": ("ChatRequest",),
+    "Requests": ("ChatRequest", "GenerateRequest", "EmbedRequest"),
     "Messages, parts, tools": ("Text",),
     "Answers": ("ChatResponse",),
     "Events": ("RequestEnded", "AttemptEnded"),
@@ -148,7 +148,8 @@ def with_meaning(field: Taken, topic: str) -> Taken:
     said = (
         each for name in SAID_AT.get(topic, ()) for each in _public(name).fields if each.name == field.name
     )
-    return replace(field, doc=next((each.doc for each in said if each.doc), ""))
+    treatment = (each for each in _call_options() if topic == "Requests" and each.name == field.name)
+    return replace(field, doc=next((each.doc for each in (*said, *treatment) if each.doc), ""))
 
 
 def _is_of_callers(kind: object, member: Member) -> bool:
@@ -195,15 +196,17 @@ def options_table() -> Iterator[str]:
                 taken.setdefault(field.name, field)
     for field in _call_options():
         of[field.name], taken[field.name] = ["every call"], field
+    # What may be written for it, where a TypedDict says more than the value that it becomes.
+    options = (public for public in public_names("pointsman") if public.name.endswith("Options"))
+    written = {field.name: field.type for public in options for field in public.fields}
     yield from ("| option | of | takes | default | meaning |", "| --- | --- | --- | --- | --- |")
     for name, field in taken.items():
-        takes = re.sub(r" \| None$|^Required\[|\]$(?<=Required\[\])", "", field.type)
-        default = (
-            "" if field.default in ("None", "()", "dict()", "{}", "''", None) else code(str(field.default))
-        )
+        takes = written.get(name, field.type).removesuffix(" | None")
+        default = "" if field.default in _NOT_SAID else code(str(field.default))
         yield f"| `{name}` | {', '.join(of[name])} | {code(takes)} | {default} | {cell(field.doc)} |"
 
 
+_NOT_SAID = (None, "None", "()", "dict()", "{}", "''")
 _SUBJECTS = frozenset(("model", "messages", "prompt", "texts"))
 
 
@@ -212,8 +215,6 @@ def _public(name: str) -> Public:
 
 
 def _call_options() -> tuple[Taken, ...]:
-    from public_names import fields_of
-
     return fields_of(CallOptions)
 
 

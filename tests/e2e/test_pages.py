@@ -56,6 +56,9 @@ ELSEWHERE = (
     Elsewhere(
         "README.md", "console", 1, "tests/e2e/test_readme_gateway.py::test_a_curl_line_is_answered", "curl "
     ),
+    Elsewhere(
+        "README.md", "console", 1, "it builds and installs all packages, as tests/packaging do", "uv build"
+    ),
     Elsewhere("README.md", "console", 1, "these are the demo and these tests", "uv run pytest"),
     Elsewhere(
         "README.md",

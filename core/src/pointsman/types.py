@@ -385,7 +385,7 @@ class ChatRequest(Struct, frozen=True):
         model: the public name, or `provider/upstream-model`.
         messages: what was said so far. Where all are plain text they come as `text_messages.TextMessages`,
             which makes them when somebody looks.
-        tools: what the model may ask for.
+        tools: what the model may ask for, as Tool or as mappings of OpenAI's API.
         tool_choice: whether it may, must or must not: `auto`, `none`, `required`, or the name of a tool.
         parallel_tool_calls: whether one answer may ask for several.
         temperature: how adventurous; 0 to 2 at most upstreams, 0 to 1 at Anthropic.
@@ -439,8 +439,8 @@ class GenerateRequest(Struct, frozen=True):
     """A plain completion. What is not said here is as of a ChatRequest.
 
     Attributes:
-        prompt: text goes on after it.
-        suffix: and before it, where the upstream can.
+        prompt: the text that is to go on.
+        suffix: the text that comes after what is written, where the upstream can.
         system: what the model is told before.
         images: pictures to the prompt.
     """

@@ -134,6 +134,7 @@ class AttemptEnded(Struct, frozen=True, gc=False):
         first_token: seconds until the first content, None when there was none or no stream.
         hedge: it was made beside another one that was late.
         caller, tags: as the caller gave them.
+        cost_microcents: of this attempt, in millionths of a US cent; None where nobody knows.
     """
 
     request_id: str
@@ -152,6 +153,7 @@ class AttemptEnded(Struct, frozen=True, gc=False):
     hedge: bool = False
     caller: str = ""
     tags: Mapping[str, str] = NO_TAGS
+    cost_microcents: int | None = None
 
 
 class RequestEnded(Struct, frozen=True, gc=False):
@@ -163,6 +165,8 @@ class RequestEnded(Struct, frozen=True, gc=False):
         result: `ok`, `error`, `cancelled`, `abandoned`; `answered` or `cached` where a guard had the answer.
         attempts: how many attempts it took, 0 when none was made.
         caller, tags: as the caller gave them.
+        cost_microcents: of its attempts that were counted, together; None where none was, or not the one that
+            answered. 0 where a guard had the answer.
     """
 
     request_id: str
@@ -179,6 +183,7 @@ class RequestEnded(Struct, frozen=True, gc=False):
     usage: Usage | None
     caller: str = ""
     tags: Mapping[str, str] = NO_TAGS
+    cost_microcents: int | None = None
 
 
 class BreakerChanged(Struct, frozen=True, gc=False):

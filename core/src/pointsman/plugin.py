@@ -59,7 +59,7 @@ _HOMES = {
         Admission Admitted HeldPlace NoRoom Notice Settlement StateContext StateFactory StateStore
         Take WantedPlace
     """,
-    "pointsman.prices": "KnownModel Price PriceContext PriceFactory PriceSource",
+    "pointsman.prices": "KnownModel Price PriceContext PriceFactory PriceSource PriceTier",
     "pointsman.strategy": """
         ConfiguredMember Learned Member Placing Residency RichMember Sample Strategy
         StrategyContext StrategyFactory

@@ -263,6 +263,7 @@ from pointsman.prices import Price as Price
 from pointsman.prices import PriceContext as PriceContext
 from pointsman.prices import PriceFactory as PriceFactory
 from pointsman.prices import PriceSource as PriceSource
+from pointsman.prices import PriceTier as PriceTier
 from pointsman.provider import (
     Call as Call,
 )

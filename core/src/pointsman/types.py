@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar, Literal, TypeVar
 
 from msgspec import Struct, field
@@ -313,7 +314,8 @@ Request = ChatRequest | GenerateRequest | EmbedRequest
 class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record of the audit, too
     """Tokens of one call, as the upstream counted them; None where it did not say.
 
-    `prompt` includes `cached`; `completion` includes `reasoning`.
+    `prompt` includes `cached` and `cache_write`, which have no token in common; `completion` includes
+    `reasoning`.
     """
 
     prompt: int | None = None
@@ -338,6 +340,8 @@ class ChatResponse(Struct, frozen=True):
     `raw` is what the upstream sent; of a stream only what has no place elsewhere, such as citations or
     pictures. `extra` is what the upstream wants back with the message. `relayed` is the body in the caller's
     own wire, fit to be sent on, where the provider speaks it and no guard has changed the answer.
+    `cost_microcents`, in millionths of a US cent (10^-8 USD), is what the attempts at the request cost that
+    were counted, together; None where nobody knows what the one cost that answered.
     """
 
     text: str = ""
@@ -357,6 +361,12 @@ class ChatResponse(Struct, frozen=True):
     request_id: str = ""
     extra: JsonObject = NOTHING
     relayed: bytes = b""
+    cost_microcents: int | None = None
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in USD, exactly; None where it is not known."""
+        return _usd(self.cost_microcents)
 
     @property
     def message(self) -> Message:
@@ -377,7 +387,7 @@ decoded_when_read(ChatResponse, "raw")
 class EmbedResponse(Struct, frozen=True):
     """`vectors`: n lists of dim floats, in the order of the texts; the router adds where they came from.
 
-    `relayed`: as of `ChatResponse`.
+    `relayed` and `cost_microcents`: as of `ChatResponse`.
     """
 
     vectors: Sequence[Sequence[float]]
@@ -389,9 +399,20 @@ class EmbedResponse(Struct, frozen=True):
     attempts: int = 1
     request_id: str = ""
     relayed: bytes = b""
+    cost_microcents: int | None = None
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in USD, exactly; None where it is not known."""
+        return _usd(self.cost_microcents)
 
 
 decoded_when_read(EmbedResponse, "raw")
+
+
+def _usd(microcents: int | None) -> Decimal | None:
+    # Of text, for the result of a calculation is rounded as whoever runs in this thread likes it.
+    return None if microcents is None else Decimal(f"{microcents}e-8")
 
 
 class ModelInfo(Struct, frozen=True):

@@ -86,10 +86,11 @@ def full(folder: Path) -> dict[str, Any]:
         "keepalive": "15s", "limits": dict(limits), "shared_limits": ["both"], "headers": {"x-a": "b"}, "timeouts": dict(timeouts),
         "health": dict(health),
     }  # fmt: skip
+    charges = {"input": 1, "output": 2, "cached": 0.5, "cache_write": 1.5}
+    price = {**charges, "request": 0.01, "tiers": [{"above": 200_000, **charges}]}
     deployment = {
         "provider": "a", "model": "x", "name": "first", "weight": 2, "priority": 0, "max_in_flight": 3, "limits": dict(limits),
-        "shared_limits": ["both"], "price": {"input": 1, "output": 2, "cached": 0.5}, "context_window": 8192,
-        "defaults": {"temperature": 1},
+        "shared_limits": ["both"], "price": price, "context_window": 8192, "defaults": {"temperature": 1},
         "options": {}, "timeouts": dict(timeouts), "labels": {"eu": "yes"}, "circuit_breaker": dict(breaker),
         "overload": dict(cool_down), "refusal": dict(cool_down),
     }  # fmt: skip

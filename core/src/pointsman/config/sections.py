@@ -256,7 +256,9 @@ class DeploymentConfig(Section):
     shared_limits: list[str] = setting(
         default_factory=list, description="names under the general `limits` that it counts against"
     )
-    price: Price | None = setting(default=None, description="what it costs, in place of what `prices` know")
+    price: Price | None = setting(
+        default=None, description="what its calls cost, in place of what `prices` know"
+    )
     context_window: Count | None = setting(
         default=None,
         ge=1,

@@ -78,6 +78,8 @@ class Execution(Struct, eq=False):
         opening: the attempts at a stream that have no content yet: one, or two side by side.
         refusal: the deployment that was chosen last cannot do what is asked, so that it was passed over.
         usage: tokens, as the upstream of `last` counted them.
+        cost: of the attempts that have ended and were counted, together, in millionths of a cent; None where
+            none was, or not the one that answered.
         is_over: its end was told.
         ends_with_answer: it is over where an upstream has answered; false where guards have a say then.
     """
@@ -102,6 +104,7 @@ class Execution(Struct, eq=False):
     opening: list[StreamAttempt] = []
     refusal: Unsupported | None = None
     usage: Usage | None = None
+    cost: int | None = None
     is_over: bool = False
     ends_with_answer: bool = True
 
@@ -197,7 +200,7 @@ class Execution(Struct, eq=False):
                 if isinstance(error, CallError):
                     attempt_failed(self, lease, error)
                 else:
-                    end_attempt(self, lease, Outcome.NEUTRAL)
+                    end_attempt(self, lease, Outcome.NEUTRAL, usage=lease.usage)
             self.refusal = None
             if isinstance(error, CallError) and plan(self, error):
                 return
@@ -240,7 +243,7 @@ class Execution(Struct, eq=False):
         Else the turn is kept: a call that goes elsewhere at once would wait for all others that run, and with
         16 of them that was a third of what a failed attempt cost its call.
         """
-        failures = self.failures
+        failures, self.usage = self.failures, None  # of the attempt before
         if failures.delay:
             failures.waits = failures.waits or TenacityWaits(self.setting.clock)
             await failures.waits.wait(failures)

@@ -202,7 +202,10 @@ def begin_guarded(
 def own_answer(execution: Execution, answered: Answered) -> Response:
     """The answer that a guard had, as that to this request: a copy, for others may get it too."""
     response, id = answered.response, execution.request_id
-    changes: dict[str, Any] = {"deployment": "", "attempts": 0, "request_id": id, "relayed": b""}
+    execution.cost = 0  # nobody was asked, whatever it cost when it was kept
+    changes: dict[str, Any] = {
+        "deployment": "", "attempts": 0, "request_id": id, "relayed": b"", "cost_microcents": 0
+    }  # fmt: skip
     if "id" in response.__struct_fields__ and getattr(response, "id", "") in ("", response.request_id):
         changes["id"] = id
     return replace(response, **changes)

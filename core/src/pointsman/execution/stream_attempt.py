@@ -127,6 +127,7 @@ class StreamAttempt:
                     return
         except BaseException as error:
             self.abort()
+            lease.usage = self.assembly.usage  # for whoever accounts for it
             method = "stream" if self.source is None else "next"
             if (fault := execution.plugin_error(lease, method, error)) is not None:
                 raise fault from error

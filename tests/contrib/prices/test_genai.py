@@ -10,12 +10,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from genai_prices import Usage, calc_price
+from genai_prices import Usage as TheirUsage
+from genai_prices import calc_price
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelPrice, Tier, TieredPrices
 
 from pointsman.builtin.shipped_prices import Shipped, listed
-from pointsman.plugin import Price, system_rng
+from pointsman.plugin import Price, Usage, system_rng
 from pointsman.testing import Contexts, SystemClock
 from pointsman_prices.contracts import OfGenai
 from pointsman_prices.genai import Genai, price_of
@@ -67,35 +68,53 @@ def price(model: str, base_url: str, instant: datetime = NOW) -> Price:
 
 
 @pytest.mark.parametrize(
-    ("model", "base_url"),
+    "usage",
     [
-        ("gpt-5-mini-2025-08-07", OPENAI),
-        ("claude-opus-4-5", CLAUDE),
-        ("mistral-large-latest", PRESETS["mistral"]),
-        ("gpt-4o", PRESETS["azure"]),
-        ("llama-3.3-70b-versatile", PRESETS["groq"]),
+        Usage(prompt=12_345, completion=678),
+        Usage(prompt=12_345, completion=678, cached=2_345),
+        Usage(prompt=12_345, completion=0, cached=345, cache_write=10_001),
+        Usage(prompt=100_000, completion=7, cached=1, cache_write=1),
+        Usage(prompt=100_001, completion=7, cached=1, cache_write=1),
+        Usage(prompt=300_000, completion=99_999, cached=123_457, cache_write=777),
     ],
 )
-def test_a_call_costs_what_genai_prices_makes_of_its_tokens(model: str, base_url: str) -> None:
-    cached = 2_345
-    usage = Usage(input_tokens=12_345, cache_read_tokens=cached, output_tokens=678)
-    theirs = calc_price(usage, model, provider_api_url=base_url, genai_request_timestamp=NOW).total_price
+@pytest.mark.parametrize(
+    ("model", "base_url"),
+    [
+        ("gpt-6.1-sol", OPENAI),
+        ("claude-haiku-5-5", CLAUDE),
+        ("mistral-large-latest", PRESETS["mistral"]),
+        ("gpt-4o", PRESETS["azure"]),
+        ("deepseek-chat", PRESETS["deepseek"]),
+    ],
+)
+def test_a_call_costs_what_genai_prices_makes_of_its_tokens(model: str, base_url: str, usage: Usage) -> None:
+    counted = TheirUsage(
+        input_tokens=usage.prompt,
+        output_tokens=usage.completion,
+        cache_read_tokens=usage.cached,
+        cache_write_tokens=usage.cache_write,
+    )
+    theirs = calc_price(counted, model, provider_api_url=base_url, genai_request_timestamp=NOW).total_price
 
-    ours = price(model, base_url)
+    ours = price(model, base_url).microcents(usage)
 
-    at = {name: Decimal(repr(getattr(ours, name) or ours.input)) for name in ("input", "output", "cached")}
-    microcents = 10_000 * at["input"] + cached * at["cached"] + 678 * at["output"]
-    assert abs(microcents * 100 - theirs * 10**8) <= 1
+    assert ours is not None
+    assert abs(ours - theirs * 10**8) <= 1
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"input_mtok": "0.5"}, {"input": 0.5, "output": 0.0}),
-        ({"output_mtok": "2"}, {"input": 0.0, "output": 2.0}),
+        ({"input_mtok": "0.5"}, {"input": 0.5, "output": 0}),
+        ({"output_mtok": "2"}, {"input": 0, "output": 2}),
         (
-            {"input_mtok": "1", "output_mtok": "2", "cache_read_mtok": "0.1"},
-            {"input": 1.0, "output": 2.0, "cached": 0.1},
+            {"input_mtok": "1", "output_mtok": "2", "cache_read_mtok": "0.1", "cache_write_mtok": "1.25"},
+            {"input": 1, "output": 2, "cached": 0.1, "cache_write": 1.25},
+        ),
+        (
+            {"input_mtok": "1", "output_mtok": "1", "requests_kcount": "12"},
+            {"input": 1, "output": 1, "request": 0.012},
         ),
         ({"audio_hours": "0.36"}, None),
         ({}, None),
@@ -107,13 +126,18 @@ def test_each_part_is_in_its_place(given: Mapping[str, str], expected: dict[str,
     assert found == (None if expected is None else Price(**expected))
 
 
-def test_the_price_of_a_short_prompt_is_that_below_all_tiers() -> None:
-    tiers = [Tier(100, Decimal(3)), Tier(200, Decimal(9))]
+def test_tiers_of_its_parts_are_tiers_of_the_whole() -> None:
+    prompt = TieredPrices(Decimal(1), [Tier(100, Decimal(3)), Tier(200, Decimal(9))])
+    answer = TieredPrices(Decimal(2), [Tier(150, Decimal(4))])
 
-    found = price_of(ModelPrice(input_mtok=TieredPrices(Decimal(1), tiers), output_mtok=Decimal(2)))
+    found = price_of(ModelPrice(input_mtok=prompt, output_mtok=answer, cache_read_mtok=Decimal("0.5")))
 
-    assert found is not None
-    assert (found.input, found.output) == (1.0, 2.0)
+    tiers = [
+        {"above": 100, "input": 3, "output": 2, "cached": 0.5},
+        {"above": 150, "input": 3, "output": 4, "cached": 0.5},
+        {"above": 200, "input": 9, "output": 4, "cached": 0.5},
+    ]
+    assert found == Price.model_validate({"input": 1, "output": 2, "cached": 0.5, "tiers": tiers})
 
 
 # ── where and when ───────────────────────────────────────────────────────────────────────────────────
@@ -133,6 +157,14 @@ def test_a_price_is_that_of_the_day_on_which_it_is_looked_up() -> None:
     before = price("o3", OPENAI, datetime(2025, 6, 1, tzinfo=UTC))
 
     assert (before.input, price("o3", OPENAI).input) == (10.0, 2.0)
+
+
+def test_a_price_by_the_time_of_day_is_that_of_the_time_when_it_is_looked_up() -> None:
+    day = datetime(2025, 3, 1, tzinfo=UTC)
+
+    noon, night = (price("deepseek-chat", PRESETS["deepseek"], day.replace(hour=hour)) for hour in (12, 20))
+
+    assert noon.input > night.input
 
 
 def test_a_context_window_comes_along() -> None:

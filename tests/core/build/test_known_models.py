@@ -162,6 +162,18 @@ async def test_what_no_model_lists_is_looked_up_when_it_is_first_asked_for() -> 
     assert [each[2] for each in sources.asked] == ["x", "other"]
 
 
+async def test_what_a_call_costs_is_counted_by_the_price_that_is_known() -> None:
+    sources = Sources(one=says(price=Price(input=3, output=15)))
+
+    async with Router.from_config(config("a", prices=["one"]), plugins=[Scripted(), sources]) as router:
+        reply = await router.chat("m", "hi")
+
+    usage = reply.usage
+    assert usage.prompt
+    assert usage.completion
+    assert reply.cost_microcents == 300 * usage.prompt + 1_500 * usage.completion
+
+
 async def test_a_reload_asks_again() -> None:
     answers, watching = [DEAR, CHEAP], Watching()
     sources = Sources(one=lambda *_asked: KnownModel(answers.pop(0)))

@@ -50,7 +50,7 @@ def price_of(prices: ModelPrice) -> Price | None:
     ours["tiers"] = [{"above": start, **_parts(said, start + 1)} for start in starts]
     if isinstance(requests := prices.requests_kcount, Decimal):
         ours["request"] = float(requests / 1000)
-    return Price(**{name: value for name, value in ours.items() if name in Price.model_fields})
+    return Price(**ours)
 
 
 def _parts(said: Mapping[str, Decimal | TieredPrices], prompt: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pointsman._internal import jsonio
-from pointsman.prices import KnownModel, Price, PriceFactory, PriceSource
+from pointsman.prices import KnownModel, Price, PriceFactory, PriceSource, PriceTier
 
 _TABLE = Path(__file__).with_suffix(".json")
 _LISTED = ("api.openai.com", "api.anthropic.com")
@@ -61,8 +61,9 @@ def _listed(host: str, model: str) -> KnownModel | None:
     if row is None:
         return None
     said = {name: value for name, value in row.items() if name in Price.model_fields}
-    # The table is right: what nobody has to take apart, nothing validates, which takes a start a millisecond.
-    price = Price.model_validate(said) if "tiers" in said else Price.model_construct(**said)
+    if "tiers" in said:
+        said["tiers"] = tuple(PriceTier.model_construct(**each) for each in said["tiers"])
+    price = Price.model_construct(**said)  # a test validates the table; here it would take a millisecond
     return KnownModel(price, row.get("context_window"), row["capabilities"])
 
 

@@ -45,7 +45,7 @@ def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | No
     """
     if response.deployment:
         response = copy(response)
-        force_setattr(response, "cost_microcents", None)  # of this call, and not of the one that it was kept of
+        force_setattr(response, "cost_microcents", None)  # of this call, not of that one
     if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
         force_setattr(response, "id", execution.request_id)
     force_setattr(response, "deployment", lease.deployment.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pointsman.config import ModelConfig
+from pointsman.config.names import NamePattern, Names
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
@@ -24,8 +25,11 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
         names of their plugins), `queue` (who waits for room, None without one), `retries` and `hedges` (what
         is left of their budgets, in thousandths of one, and how many there were; None without one) and
         `deployments`; `selectors`: name of a model that has one → `selector` (the plugin), `of`, `default`,
-        `within` (seconds) and `guards`; `state`: how it is with the store that routers share, None without
-        one: `store` (the plugin), `available` (None before it was asked), `seconds_ago` since when that is,
+        `within` (seconds) and `guards`; `aliases`: name → what it means; `patterns`: pattern → `strategy`,
+        `fallback`, `guards`, `deployments` (their ids, with the `*`) and `models`: each name of it that
+        somebody asked for, as far as is remembered → as of `models`; `state`: how it is with the store that
+        routers share, None without one: `store` (the plugin), `available` (None before it was asked),
+        `seconds_ago` since when that is,
         while it is away the `reason` and the `seconds_left` until it is asked again, `replicas` (routers that
         were there when it last answered), `fail` (what becomes of limits meanwhile, unless they say
         otherwise) and `dropped` (settlements that it never heard of); and the `in_flight` of all. Of each
@@ -52,20 +56,41 @@ def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
             for name, each in snapshot.entrances.items()
             if each.selector is not None
         },
+        "aliases": dict(snapshot.names.aliases),
+        "patterns": {each.text: _pattern(snapshot, each, now) for each in snapshot.names.patterns},
         "state": _state(snapshot, now),
         "in_flight": snapshot.in_flight,
     }
 
 
+def _pattern(snapshot: Snapshot, pattern: NamePattern, now: float) -> dict[str, Any]:
+    model, config = snapshot.config.models[pattern.text], snapshot.config
+    matched = {
+        name: _pool(pool, now)
+        for name, pool in snapshot.remembered.items()
+        if snapshot.names.described_as(name) == pattern.text
+    }
+    return {
+        "strategy": (model.strategy or config.strategy).type,
+        "fallback": [each.to for each in config.fallback_of(model)],
+        "guards": _guards(snapshot, pattern.text),
+        "deployments": [each.id for each in model.deployments],
+        "models": matched,
+    }
+
+
 def public_models(snapshot: Snapshot) -> list[ModelInfo]:
-    """The public names, with what the configuration says that they can do."""
+    """The public names, with what the configuration says that they can do; aliases as what they mean."""
     named: dict[str, dict[str, Any]] = {
         name: {"deployments": [each.id for each in pool.deployments]} for name, pool in snapshot.pools.items()
     }
     for name, each in snapshot.entrances.items():
         if each.selector is not None:
             named[name] = {"deployments": [], "of": list(each.selector.of)}
-    return [_public(name, raw, snapshot.config.models.get(name)) for name, raw in named.items()]
+    for alias, name in snapshot.names.aliases.items():
+        named[alias] = {"alias_of": name, **(named.get(name) or {"deployments": []})}
+    config, names = snapshot.config.models, snapshot.names
+    return [_public(name, raw, config.get(names.described_as(name) or "")) for name, raw in named.items()]
 
 
 def _public(name: str, raw: dict[str, Any], configured: ModelConfig | None) -> ModelInfo:
@@ -80,7 +105,8 @@ def _public(name: str, raw: dict[str, Any], configured: ModelConfig | None) -> M
 def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = "") -> dict[str, Any]:
     """Where `request` of the conversation `affinity` would go at `now`; nothing is called, taken or changed.
 
-    Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each pool in the
+    Returns: `model`, where that is so `alias_of` (what it means) and `pattern` (which matches it), `pick` (a
+        deployment id, None when none is ready), and `chain`: for each pool in the
         order of fallbacks its `model`, `strategy`, `degraded` (why that would choose without the signal that
         it goes by, None when it has it), `pick`, `ready` ids and `refused`: id → reason. Where guards stand
         before it, `guards`: the names of their plugins in order. Of a model with a selector, which is not
@@ -88,7 +114,7 @@ def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = ""
         its `model`, whether it is `ready` and its `guards`; `pick` and `chain` are those of the default.
     Raises: UnknownModel.
     """
-    model, before = request.model, dict[str, Any]()
+    model, before = request.model, _meaning(request.model, snapshot.names)
     entrance = snapshot.entrance(model)
     if entrance is not None and entrance.guards:
         before["guards"] = _guards(snapshot, model)
@@ -100,6 +126,13 @@ def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = ""
     chain = [_choice(pool, request, now, affinity) for pool in snapshot.chain(model)]
     pick = next((pool["pick"] for pool in chain if pool["pick"] is not None), None)
     return {"model": request.model, **before, "pick": pick, "chain": chain}
+
+
+def _meaning(model: str, names: Names) -> dict[str, Any]:
+    name = names.target(model)
+    pattern = names.pattern(name)
+    said = {"alias_of": name} if name != model else {}
+    return said if pattern is None else {**said, "pattern": pattern.text}
 
 
 def _candidate(snapshot: Snapshot, model: str, now: float) -> dict[str, Any]:

@@ -62,6 +62,8 @@ def _entry(info: Any) -> dict[str, Any]:
 def _goes_to(info: Any) -> str:
     if info.provider:
         return ""
+    if "alias_of" in info.raw:
+        return f"as {info.raw['alias_of']}"
     if "of" in info.raw:
         return f"one of {', '.join(info.raw['of'])}"
     return ", ".join(info.raw["deployments"])
@@ -83,14 +85,17 @@ def show_model(asked: Asked, name: str) -> None:
 
 async def _show(asked: Asked, name: str) -> None:
     async with router_for(asked) as router:
-        choice, status = router.explain(name)["chain"][0], router.status()
-        selector, shown = status["selectors"].get(name), status["models"].get(name)
+        explained = router.explain(name)
+        choice, status = explained["chain"][0], router.status()
+        meant, pattern = explained.get("alias_of", name), explained.get("pattern", "")
+        known = status["models"] if not pattern else status["patterns"][pattern]["models"]
+        selector, shown = status["selectors"].get(meant), known.get(meant)
         if selector is not None:
             _show_selector(asked, {"model": name, **selector, "pick": choice["pick"]})
             return
         if shown is None:
-            provider, _, model = name.partition("/")
-            shown = {"strategy": "", "fallback": [], "deployments": [_ad_hoc(name, provider, model)]}
+            provider, _, model = meant.partition("/")
+            shown = {"strategy": "", "fallback": [], "deployments": [_ad_hoc(meant, provider, model)]}
         details = await asyncio.gather(*(_details(router, each) for each in shown["deployments"]))
     found = {"model": name, **shown, "pick": choice["pick"]}
     found["deployments"] = [

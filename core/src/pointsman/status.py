@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pointsman.config import ModelConfig
+from pointsman.config.names import NamePattern
 from pointsman.reports import (
     AdaptiveStatus,
     BreakerStatus,
@@ -22,6 +23,7 @@ from pointsman.reports import (
     LimitStatus,
     MeterStatus,
     ModelStatus,
+    PatternStatus,
     QueueStatus,
     Report,
     SelectorStatus,
@@ -57,20 +59,40 @@ def status(snapshot: Snapshot, now: float) -> Status:
             for name, each in snapshot.entrances.items()
             if each.selector is not None
         },
+        aliases=dict(snapshot.names.aliases),
+        patterns={each.text: _pattern(snapshot, each, now) for each in snapshot.names.patterns},
         state=_store(snapshot, now),
         in_flight=snapshot.in_flight,
     )
 
 
+def _pattern(snapshot: Snapshot, pattern: NamePattern, now: float) -> PatternStatus:
+    model, config = snapshot.config.models[pattern.text], snapshot.config
+    return PatternStatus(
+        strategy=(model.strategy or config.strategy).type,
+        fallback=[each.to for each in config.fallback_of(model)],
+        guards=_guards(snapshot, pattern.text),
+        deployments=[each.id for each in model.deployments],
+        models={
+            name: _model(snapshot, pool, now)
+            for name, pool in snapshot.remembered.items()
+            if snapshot.names.described_as(name) == pattern.text
+        },
+    )
+
+
 def public_models(snapshot: Snapshot) -> list[ModelInfo]:
-    """The public names, with what the configuration says that they can do."""
+    """The public names, with what the configuration says that they can do; aliases as what they mean."""
     named: dict[str, dict[str, Any]] = {
         name: {"deployments": [each.id for each in pool.deployments]} for name, pool in snapshot.pools.items()
     }
     for name, each in snapshot.entrances.items():
         if each.selector is not None:
             named[name] = {"deployments": [], "of": list(each.selector.of)}
-    return [_public(name, raw, snapshot.config.models.get(name)) for name, raw in named.items()]
+    for alias, name in snapshot.names.aliases.items():
+        named[alias] = {"alias_of": name, **(named.get(name) or {"deployments": []})}
+    config, names = snapshot.config.models, snapshot.names
+    return [_public(name, raw, config.get(names.described_as(name) or "")) for name, raw in named.items()]
 
 
 def _public(name: str, raw: dict[str, Any], configured: ModelConfig | None) -> ModelInfo:
@@ -88,12 +110,16 @@ def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = ""
     Raises: UnknownModel.
     """
     model, selector = request.model, None
+    meant = snapshot.names.target(model)
+    pattern = snapshot.names.pattern(meant)
     entrance = snapshot.entrance(model)
     if entrance is not None and entrance.selector is not None:
         model, selector = entrance.selector.default, _selector(snapshot, entrance.selector, now)
     chain = [_choice(pool, request, now, affinity) for pool in snapshot.chain(model)]
     return Explanation(
         model=request.model,
+        alias_of=None if meant == request.model else meant,
+        pattern=None if pattern is None else pattern.text,
         guards=_guards(snapshot, request.model),
         selector=selector,
         pick=next((pool.pick for pool in chain if pool.pick is not None), None),

@@ -42,6 +42,7 @@ CONFIGURATION: dict[str, Any] = {
             "fallback": ["n"],
             "guards": [{"type": "size", "messages": 9}],
         },
+        "e/*": {"deployments": [{"provider": "d", "model": "*", "name": "any-*", "max_in_flight": 4}]},
         "n": {
             "deployments": [{"provider": "d", "model": "x", "max_in_flight": 4}],
             "strategy": "least_connections",
@@ -56,6 +57,7 @@ CONFIGURATION: dict[str, Any] = {
     "outliers": {"failure_threshold": 1, "base_ejection": "30s"},
     "warm_up": {"window": "20s"},
     "adaptive_concurrency": {},
+    "aliases": {"assistant": "m"},
     "health": {"interval": "10s"},
     "hedging": {},
     "state": {"type": "memory", "url": "memory://status-values"},
@@ -72,16 +74,16 @@ async def lived_through(r: Router, upstream: Scripted) -> None:
     upstream.script("c", ScriptedAnswer())
     for _ in range(4):
         await r.chat("m", "hi")
+    await r.chat("e/y", "hi")
     upstream.ill.add("d")
     await asyncio.sleep(12)
     r.disable("d/x")
 
 
-async def said(r: Router) -> dict[str, Any]:
+async def said(r: Router, *names: str) -> dict[str, Any]:
     return {
         "status": r.status().to_dict(),
-        **{f"explain {name}": r.explain(name, "hi").to_dict() for name in r.config.public_models()},
-        "explain a/y": r.explain("a/y").to_dict(),
+        **{f"explain {name}": r.explain(name, "hi").to_dict() for name in names},
         "health": (await r.health()).to_dict(),
     }
 
@@ -92,9 +94,9 @@ def told() -> str:
     async def main() -> dict[str, Any]:
         async with router(upstream, CONFIGURATION) as r:
             await lived_through(r, upstream)
-            full = await said(r)
+            full = await said(r, "m", "n", "auto", "assistant", "e/y", "a/y")
         async with router(Scripted(), PLAIN) as r:
-            return {**full, "plain": await said(r)}
+            return {**full, "plain": await said(r, "m", "a/y")}
 
     return json.dumps(run(main()), indent=1, allow_nan=False) + "\n"
 

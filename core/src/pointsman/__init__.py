@@ -35,8 +35,8 @@ _HOMES = {
     "pointsman.reports": """
         AdaptiveStatus BreakerStatus BudgetStatus ChecksStatus CoolDownStatus DeploymentStatus
         EjectionStatus ExplainedCandidate ExplainedPool ExplainedSelector Explanation Health LastErrorStatus
-        LimitStatus MeterStatus ModelStatus ProviderHealth QueueStatus SelectorStatus Status StoreStatus
-        WarmUpStatus
+        LimitStatus MeterStatus ModelStatus PatternStatus ProviderHealth QueueStatus SelectorStatus Status
+        StoreStatus WarmUpStatus
     """,
     "pointsman.requests.messages": "Messages",
     "pointsman.requests.option_types": "ChatOptions EmbedOptions GenerateOptions",

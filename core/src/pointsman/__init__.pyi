@@ -82,6 +82,7 @@ from pointsman.reports import (
     LimitStatus as LimitStatus,
     MeterStatus as MeterStatus,
     ModelStatus as ModelStatus,
+    PatternStatus as PatternStatus,
     ProviderHealth as ProviderHealth,
     QueueStatus as QueueStatus,
     SelectorStatus as SelectorStatus,

@@ -289,7 +289,7 @@ class ModelStatus(Report, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with a list of the deployments."""
-        return _listing(super().to_dict())
+        return _with_list(super().to_dict())
 
 
 class SelectorStatus(Report, frozen=True):
@@ -307,6 +307,26 @@ class SelectorStatus(Report, frozen=True):
     default: str
     within: float
     guards: Sequence[str]
+
+
+class PatternStatus(Report, frozen=True):
+    """A public name with a `*`, which stands for many.
+
+    Attributes:
+        fallback, guards: as of a model.
+        deployments: their ids, with the `*`.
+        models: each name of it that somebody asked for, as far as is remembered.
+    """
+
+    strategy: str
+    fallback: Sequence[str]
+    guards: Sequence[str]
+    deployments: Sequence[str]
+    models: Mapping[str, ModelStatus]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, with a list of the deployments of each model."""
+        return _with_lists(super().to_dict())
 
 
 class StoreStatus(Report, frozen=True):
@@ -339,24 +359,34 @@ class Status(Report, frozen=True):
     Attributes:
         models: the public names that have deployments.
         selectors: those that have a selector.
+        aliases: further names → what they mean.
+        patterns: the public names with a `*`.
         state: how it is with the store that routers share; None without one.
         in_flight: attempts that run now, over all deployments.
     """
 
     models: Mapping[str, ModelStatus]
     selectors: Mapping[str, SelectorStatus]
+    aliases: Mapping[str, str]
+    patterns: Mapping[str, PatternStatus]
     state: StoreStatus | None
     in_flight: int
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with a list of the deployments of each model."""
-        told = super().to_dict()
-        for model in told["models"].values():
-            _listing(model)
+        told = _with_lists(super().to_dict())
+        for pattern in told["patterns"].values():
+            _with_lists(pattern)
         return told
 
 
-def _listing(model: dict[str, Any]) -> dict[str, Any]:
+def _with_lists(told: dict[str, Any]) -> dict[str, Any]:
+    for model in told["models"].values():
+        _with_list(model)
+    return told
+
+
+def _with_list(model: dict[str, Any]) -> dict[str, Any]:
     model["deployments"] = [*model["deployments"].values()]
     return model
 
@@ -412,10 +442,12 @@ class ExplainedSelector(Report, frozen=True):
 class Explanation(Report, frozen=True, kw_only=True, omit_defaults=True):
     """Where a call would go now.
 
-    `to_dict` leaves out `guards` and `selector` where there are none.
+    `to_dict` leaves out `alias_of`, `pattern`, `guards` and `selector` where there are none.
 
     Attributes:
         model: as it was asked for.
+        alias_of: what that means, where it is an alias.
+        pattern: the public name with a `*` that matches it.
         guards: those that it would pass first, in order, by the names of their plugins.
         selector: of a model that has one; `pick` and `chain` are then those of its default.
         pick: the id of a deployment; None when none is ready.
@@ -423,6 +455,8 @@ class Explanation(Report, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     model: str
+    alias_of: str | None = None
+    pattern: str | None = None
     guards: Sequence[str] = field(default_factory=list)
     selector: ExplainedSelector | None = None
     pick: str | None

@@ -356,7 +356,7 @@ class Router:
         return explain(self._snapshot, request, self._now(), affinity)
 
     async def models(self) -> list[ModelInfo]:
-        """The public names, and `provider/upstream-model` for what each provider lists.
+        """The public names with their aliases, and `provider/upstream-model` for what each provider lists.
 
         A provider that does not answer is left out here; `health` says why.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from pointsman.config.names import NamePattern
 from pointsman.reports import (
     AdaptiveStatus,
     BreakerStatus,
@@ -21,6 +22,7 @@ from pointsman.reports import (
     LimitStatus,
     MeterStatus,
     ModelStatus,
+    PatternStatus,
     QueueStatus,
     Report,
     SelectorStatus,
@@ -56,29 +58,48 @@ def status(snapshot: Snapshot, now: float) -> Status:
             for name, each in snapshot.entrances.items()
             if each.selector is not None
         },
+        aliases=dict(snapshot.names.aliases),
+        patterns={each.text: _pattern(snapshot, each, now) for each in snapshot.names.patterns},
         state=_store(snapshot, now),
         in_flight=snapshot.in_flight,
     )
 
 
+def _pattern(snapshot: Snapshot, pattern: NamePattern, now: float) -> PatternStatus:
+    model, config = snapshot.config.models[pattern.text], snapshot.config
+    return PatternStatus(
+        strategy=(model.strategy or config.strategy).type,
+        fallback=[each.to for each in config.fallback_of(model)],
+        guards=_guards(snapshot, pattern.text),
+        deployments=[each.id for each in model.deployments],
+        models={
+            name: _model(snapshot, pool, now)
+            for name, pool in snapshot.remembered.items()
+            if snapshot.names.described_as(name) == pattern.text
+        },
+    )
+
+
 def public_models(snapshot: Snapshot) -> list[ModelInfo]:
-    """The public names, with what is said or known of what they can do."""
+    """The public names, with what is said or known of what they can do; aliases as what they mean."""
     named: dict[str, dict[str, Any]] = {
         name: {"deployments": [each.id for each in pool.deployments]} for name, pool in snapshot.pools.items()
     }
     for name, each in snapshot.entrances.items():
         if each.selector is not None:
             named[name] = {"deployments": [], "of": list(each.selector.of)}
+    for alias, name in snapshot.names.aliases.items():
+        named[alias] = {"alias_of": name, **(named.get(name) or {"deployments": []})}
     return [_public(snapshot, name, raw) for name, raw in named.items()]
 
 
 def _public(snapshot: Snapshot, name: str, raw: dict[str, Any]) -> ModelInfo:
     """What the configuration says of a public name, else what holds wherever a call of it goes."""
-    configured = snapshot.config.models.get(name)
+    configured = snapshot.config.models.get(snapshot.names.described_as(name) or "")
     said = None if configured is None else configured.capabilities  # None where a provider lists it
     if said is not None and said.family is not None:
         raw["family"] = said.family
-    members = _members(snapshot, raw.get("of", [name]))
+    members = _members(snapshot, raw.get("of", [raw.get("alias_of", name)]))
     windows = [each.context_window for each in members if each.context_window is not None]
     window, can = (None, None) if said is None else (said.context_length, said.can)
     return ModelInfo(
@@ -106,12 +127,16 @@ def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = ""
     Raises: UnknownModel.
     """
     model, selector = request.model, None
+    meant = snapshot.names.target(model)
+    pattern = snapshot.names.pattern(meant)
     entrance = snapshot.entrance(model)
     if entrance is not None and entrance.selector is not None:
         model, selector = entrance.selector.default, _selector(snapshot, entrance.selector, now)
     chain = [_choice(pool, request, now, affinity) for pool in snapshot.chain(model)]
     return Explanation(
         model=request.model,
+        alias_of=None if meant == request.model else meant,
+        pattern=None if pattern is None else pattern.text,
         guards=_guards(snapshot, request.model),
         selector=selector,
         pick=next((pool.pick for pool in chain if pool.pick is not None), None),

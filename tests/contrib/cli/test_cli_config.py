@@ -18,7 +18,8 @@ def test_check_counts_what_it_built_and_connects_to_nothing(cli, gpu) -> None:
     text, data = cli("config", "check"), cli("config", "check", "--json")
 
     assert (text.code, text.out, text.err) == (0, "ok: 1 provider, 1 model\n", "")
-    assert data.json == {"ok": True, "file": "pointsman.yaml", "providers": 1, "models": 1, "warnings": []}
+    counts = {"providers": 1, "models": 1, "aliases": 0, "patterns": 0}
+    assert data.json == {"ok": True, "file": "pointsman.yaml", **counts, "warnings": []}
     assert gpu.requests == []
 
 

@@ -121,6 +121,8 @@ def full(folder: Path) -> dict[str, Any]:
         },
         "guards": [{"type": "open", "on_error": "allow"}],
         "default_model": "m",
+        "aliases": {"other": "n"},
+        "fallback": [{"to": "n", "on": ["unavailable"]}],
         "strategy": {"type": "round_robin"},
         "retry": {"type": "exponential"},
         "circuit_breaker": dict(breaker),

@@ -348,6 +348,32 @@ def followed(given: Given, error: Exception) -> list[str]:
     return [name for name, _, _ in upstream.calls]
 
 
+def general_chain() -> Given:
+    given = chain()
+    del given["models"]["m"]["fallback"]
+    return given | {"fallback": [{"to": "n"}]}
+
+
+@proves("aliases")
+def an_alias_goes_where_what_it_means_goes(setting: Setting) -> None:
+    base = config("ab")
+    base["models"] = {"m": {"deployments": ["a/x"]}, "n": {"deployments": ["b/x"]}}
+    for value, asked in (({"o": "m"}, {"a/x": 2}), ({"o": "n"}, {"b/x": 2}), ({"o": "b/y"}, {"b/y": 2})):
+        assert called(setting.to(value, base), 2, "o") == asked
+    assert ends(setting.to({"p": "m"}, base), "o") == "UnknownModel"
+
+
+@proves("fallback")
+def models_that_name_no_fallback_try_the_general_one(setting: Setting) -> None:
+    for value, asked in (([], ["a"]), (["o"], ["a", "c"]), (["m", "n"], ["a", "b"])):
+        assert followed(setting.to(value, general_chain()), DOWN) == asked
+
+
+@proves("fallback[].to")
+def that_model_is_tried_next_by_all_that_name_none(setting: Setting) -> None:
+    assert [followed(setting.to(each, general_chain()), DOWN) for each in "no"] == [["a", "b"], ["a", "c"]]
+
+
 @proves("models.<name>.fallback")
 def other_models_are_tried_next_in_their_order(setting: Setting) -> None:
     def asked(value: object) -> list[str]:
@@ -372,12 +398,13 @@ FOLLOWS = {
 }
 
 
-@proves("models.<name>.fallback[].on")
+@proves("models.<name>.fallback[].on", "fallback[].on")
 def a_fallback_follows_what_it_says(setting: Setting) -> None:
+    base = general_chain() if setting.key.startswith("fallback") else chain()
     for value in FOLLOWS:
-        given = setting.to([value], chain())
+        given = setting.to([value], base)
         assert [kind for kind, error in FOLLOWS.items() if followed(given, error) == ["a", "b"]] == [value]
-    usual = [kind for kind, error in FOLLOWS.items() if followed(chain(), error) == ["a", "b"]]
+    usual = [kind for kind, error in FOLLOWS.items() if followed(base, error) == ["a", "b"]]
     assert usual == ["context_window", "unavailable"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -33,18 +33,20 @@ class Topology(Struct, frozen=True):
     """The names that labels may have.
 
     Attributes:
-        models: the public names.
+        models: the public names, aliases too.
         deployments: by id.
         strategies: of each public name, the type of its strategy.
+        described_as: the pattern that a name is one of, where it is.
     """
 
     models: frozenset[str]
     deployments: Mapping[str, Deployed]
     strategies: Mapping[str, str]
+    described_as: Callable[[str], str | None]
 
     def model(self, name: str) -> str:
-        """`name` where it is a public one, else `other`."""
-        return name if name in self.models else OTHER
+        """`name` where it is a public one, the pattern where it is one of that, else `other`."""
+        return name if name in self.models else self.described_as(name) or OTHER
 
     def deployment(self, id: str) -> str:
         """`id` where there is such a deployment, "" for none, else `other`: `provider/model` of a call by its
@@ -85,7 +87,9 @@ def topology_of(router: Router) -> Topology:
             kind = each.provider if provider is None else provider.type
             deployments[id] = Deployed(provider_name(kind), each.model, _price(config, id))
     strategies = {name: pool.strategy for name, pool in status.models.items()}
-    return Topology(frozenset(config.public_models()), deployments, strategies)
+    strategies |= {name: each.strategy for name, each in status.patterns.items()}
+    names = config.names()
+    return Topology(frozenset(names), deployments, strategies, names.described_as)
 
 
 def _price(config: Any, id: str) -> Price | None:

@@ -385,9 +385,10 @@ class ModelConfig(Section):
         default_factory=list,
         description="what stands around its requests, inside the general `guards`, in order",
     )
-    fallback: list[FallbackConfig] = setting(
-        default_factory=list,
-        description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`",
+    fallback: list[FallbackConfig] | None = setting(
+        default=None,
+        description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`; "
+        "without it the general `fallback`, and `[]` for none",
     )
     defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
     forced: Forced = setting(

@@ -143,7 +143,7 @@ class Deployment(Struct, frozen=True, eq=False):
                 Reason(Why.EJECTED, (), outlier.ejected_until) if ejected else Reason(Why.ILL, (), now)
             )
         if live.places is not None and live.in_flight >= live.places:
-            found.append(Reason(Why.FULL, (live.in_flight, live.places), room_at=now))
+            found.append(Reason(Why.FULL, live.taken, room_at=now))
         if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
             never = live.limits.too_large(tokens)
             at = now + wait

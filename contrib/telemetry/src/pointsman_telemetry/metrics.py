@@ -61,7 +61,6 @@ class _OfAttempt(Struct, frozen=True, eq=False):
     spent: tuple[str, ...]
     first: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
-    priced: bool
 
 
 class Metrics:
@@ -203,13 +202,13 @@ class Metrics:
         if event.first_token is not None:
             self._first_token[said.spent].observe(event.first_token)
             self._gen_ai_first[said.first].observe(event.first_token)
+        if event.cost_microcents is not None:
+            self._cost[said.spent].value += event.cost_microcents
         if usage is None:
             return
         counts = _counts_in(usage)
         for labels, count in compress(zip(said.tokens, counts, strict=True), counts):
             self._tokens[labels].value += count
-        if said.priced and (cost := self.topology.cost(event.deployment, usage)):
-            self._cost[said.spent].value += cost
 
     def _say_of_attempt(self, event: AttemptEnded, known: tuple[str, ...]) -> _OfAttempt:
         topology = self.topology
@@ -220,7 +219,6 @@ class Metrics:
             (model, deployment),
             ("chat", *topology.upstream(event.deployment)),
             tuple([(model, deployment, type) for type in _TOKENS]),
-            topology.is_priced(event.deployment),
         )
         if (model, deployment) == known[:2] and len(self._attempts_said) < table.SERIES_AT_MOST:
             self._attempts_said[known] = said

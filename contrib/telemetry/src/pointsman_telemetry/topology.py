@@ -1,19 +1,16 @@
-"""What a configuration says of its deployments, for labels and prices; made anew after each reload."""
+"""What a configuration says of its deployments, for labels; made anew after each reload."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from msgspec import Struct
 
 from pointsman import Router
-from pointsman.plugin import Price, Usage
 from pointsman_telemetry.names import provider_name
 
 OTHER = "other"
 """The label of what stands in no configuration: whoever asks must not be able to make series."""
-_PER = 1_000_000
 
 
 class Deployed(Struct, frozen=True):
@@ -26,7 +23,6 @@ class Deployed(Struct, frozen=True):
 
     provider: str
     model: str
-    price: Price | None
 
 
 class Topology(Struct, frozen=True):
@@ -59,22 +55,6 @@ class Topology(Struct, frozen=True):
         known = self.deployments.get(deployment)
         return (OTHER, OTHER) if known is None else (known.provider, known.model)
 
-    def is_priced(self, deployment: str) -> bool:
-        """Whether there is a price of what that takes."""
-        known = self.deployments.get(deployment)
-        return known is not None and known.price is not None
-
-    def cost(self, deployment: str, usage: Usage | None) -> float:
-        """What that took, in the currency of the prices; 0 where nobody knows."""
-        known = self.deployments.get(deployment)
-        if known is None or known.price is None or usage is None:
-            return 0.0
-        price, cached = known.price, usage.cached or 0
-        prompt = max(0, (usage.prompt or 0) - cached)
-        cached_at = price.input if price.cached is None else price.cached
-        said = prompt * price.input + cached * cached_at + (usage.completion or 0) * price.output
-        return said / _PER
-
 
 def topology_of(router: Router) -> Topology:
     """That of the configuration which `router` runs on now."""
@@ -85,17 +65,8 @@ def topology_of(router: Router) -> Topology:
         for id, each in pool.deployments.items():
             provider = config.providers.get(each.provider)
             kind = each.provider if provider is None else provider.type
-            deployments[id] = Deployed(provider_name(kind), each.model, _price(config, id))
+            deployments[id] = Deployed(provider_name(kind), each.model)
     strategies = {name: pool.strategy for name, pool in status.models.items()}
     strategies |= {name: each.strategy for name, each in status.patterns.items()}
     names = config.names()
     return Topology(frozenset(names), deployments, strategies, names.described_as)
-
-
-def _price(config: Any, id: str) -> Price | None:
-    for model in config.models.values():
-        for each in model.deployments:
-            if each.id == id and each.price is not None:
-                price: Price = each.price
-                return price
-    return None

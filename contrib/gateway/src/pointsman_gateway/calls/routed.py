@@ -127,7 +127,7 @@ class RoutedCalls:
         fields = self._about(asked, understood, dropped, relayed=bool(answer.relayed))
         body = answer.relayed
         if not body:
-            # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
+            # Without its origin, for the writer does not know whether that is to be told.
             named = self._observer.full and getattr(understood.writer, "names_deployment", False)
             written = understood.writer.whole(answer if named else replace(answer, deployment=""))
             body = self._with_origin(written, fields)

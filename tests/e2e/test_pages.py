@@ -44,7 +44,7 @@ class Elsewhere(NamedTuple):
 
 
 _PLUGIN_PAGES = "tests/core/testing/test_testing_docs.py::test_the_configuration_of_a_page_is_a_sound_one"
-_PRESETS = "tests/core/build/test_presets.py::"
+_PRESETS = "tests/core/build/test_presets.py::test_a_preset_brings_address_credential_settings_and_models"
 _WHEELS = "tests/packaging/test_plugin_wheels.py::test_what_the_pages_have_one_write_is_a_configuration"
 _TUTORIAL = "tests/packaging/test_tutorial.py::test_the_tutorial_shows_what_one_sees_who_follows_it"
 _QUICKSTART = "tests/contrib/cli/test_cli_quickstart.py::test_the_page_does_what_it_shows"

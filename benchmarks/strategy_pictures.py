@@ -19,7 +19,8 @@ from pathlib import Path
 
 from pointsman.builtin.strategies import LeastConnections, RoundRobin, Weighted
 from pointsman.errors import Outcome
-from pointsman.strategy import Placing, Price, Residency, Sample, Strategy
+from pointsman.prices import Price
+from pointsman.strategy import Placing, Residency, Sample, Strategy
 from pointsman.types import ChatRequest, Message
 from pointsman_strategies import Affinity, Cheapest, PeakEwma, PowerOfTwo
 from warm_fleet import HOSTS, MODELS, STRATEGIES, Clock, Simulation, zipf

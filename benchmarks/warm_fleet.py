@@ -26,7 +26,8 @@ from typing import Any
 
 from pointsman.builtin.strategies import LeastConnections, RoundRobin
 from pointsman.errors import Outcome
-from pointsman.strategy import Price, Residency, Sample, Strategy
+from pointsman.prices import Price
+from pointsman.strategy import Residency, Sample, Strategy
 from pointsman_simulator.vram import Memory, Vram
 from pointsman_strategies import Warm
 

@@ -31,6 +31,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Sources of credentials": ("pointsman.auth",),
     "Retry policies": ("pointsman.retry", "pointsman.resilience.retry_budget"),
     "Strategies": ("pointsman.strategy", "pointsman.builtin.strategies"),
+    "Prices": ("pointsman.prices",),
     "Guards": ("pointsman.guard",),
     "Selectors": ("pointsman.selector",),
     "Audit sinks": ("pointsman.audit",),

@@ -21,7 +21,7 @@ ORDER = """
     errors clock units context
     _internal types text_messages
     events event_log wire
-    auth strategy state resilience retry
+    auth prices strategy state resilience retry
     original requests
     provider transports http audit guard selector service surface section dialect hookspecs
     control builtin plugins

@@ -59,8 +59,9 @@ _HOMES = {
         Admission Admitted HeldPlace NoRoom Notice Settlement StateContext StateFactory StateStore
         Take WantedPlace
     """,
+    "pointsman.prices": "Price",
     "pointsman.strategy": """
-        ConfiguredMember Learned Member Placing Price Residency RichMember Sample Strategy
+        ConfiguredMember Learned Member Placing Residency RichMember Sample Strategy
         StrategyContext StrategyFactory
     """,
     "pointsman.surface": """

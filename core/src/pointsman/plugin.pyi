@@ -258,6 +258,7 @@ from pointsman.http.provider_base import PerOptions as PerOptions
 from pointsman.http.relaying import Relaying as Relaying
 from pointsman.http.relaying import original_of as original_of
 from pointsman.original import Original as Original
+from pointsman.prices import Price as Price
 from pointsman.provider import (
     Call as Call,
 )
@@ -350,9 +351,6 @@ from pointsman.strategy import (
 )
 from pointsman.strategy import (
     Placing as Placing,
-)
-from pointsman.strategy import (
-    Price as Price,
 )
 from pointsman.strategy import (
     Residency as Residency,

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
 
-from pointsman._internal.settings import Number, Section, setting
 from pointsman.context import Context
 from pointsman.errors import Outcome
+from pointsman.prices import Price
 
 
 class Member(Protocol):
@@ -32,18 +32,6 @@ class Member(Protocol):
     @property
     def in_flight(self) -> int:
         """Attempts that hold a lease now."""
-
-
-class Price(Section):
-    """What a deployment charges, in one currency for all, per 1,000,000 tokens."""
-
-    input: Number = setting(ge=0, description="for the prompt")
-    output: Number = setting(ge=0, description="for the answer")
-    cached: Number | None = setting(
-        default=None,
-        ge=0,
-        description="for what the upstream had in its cache, which `cheapest` cannot foresee and leaves out",
-    )
 
 
 class Residency(Struct, frozen=True):

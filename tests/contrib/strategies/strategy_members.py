@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pointsman.strategy import Price, Residency
+from pointsman.prices import Price
+from pointsman.strategy import Residency
 
 
 @dataclass(eq=False)

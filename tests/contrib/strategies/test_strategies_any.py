@@ -24,7 +24,8 @@ from pointsman.builtin.strategies import BUILT_IN
 from pointsman.errors import Outcome
 from pointsman.plugin import PointsmanSpec
 from pointsman.plugins.registry import Plugins
-from pointsman.strategy import Price, Residency, Sample, Strategy, StrategyFactory, observes
+from pointsman.prices import Price
+from pointsman.strategy import Residency, Sample, Strategy, StrategyFactory, observes
 from pointsman.testing import Scripted
 from pointsman.types import ChatRequest, Message
 from pointsman.units import format_duration, format_percent

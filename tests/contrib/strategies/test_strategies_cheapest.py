@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategy_members import Member
 
-from pointsman.strategy import Price
+from pointsman.prices import Price
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Image, Message, Text
 from pointsman_strategies import Cheapest, CheapestSettings
 

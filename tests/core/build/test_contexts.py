@@ -19,9 +19,10 @@ from pointsman.clock import LoopClock
 from pointsman.context import Context
 from pointsman.http.client import Endpoint
 from pointsman.plugin import PointsmanSpec, hookimpl
+from pointsman.prices import Price
 from pointsman.provider import Provider, ProviderContext, ProviderFactory
 from pointsman.retry import RetryContext, RetryFactory
-from pointsman.strategy import Price, StrategyContext, StrategyFactory
+from pointsman.strategy import StrategyContext, StrategyFactory
 from pointsman.transports.factory import TransportContext, TransportFactory
 
 KEY = "canary-of-a-context"

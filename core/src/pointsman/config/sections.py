@@ -25,10 +25,10 @@ from pointsman.config.kinds import (
     RuleMap,
     Word,
 )
+from pointsman.prices import Price
 from pointsman.resilience.circuit_breaker import BreakerSettings
 from pointsman.resilience.cool_down import OverloadSettings, RefusalSettings
 from pointsman.resilience.health_check import CheckSettings
-from pointsman.strategy import Price
 from pointsman.units import Duration, Percent, Rate
 
 _AS_GENERAL: dict[str, Any] = {"as_general": True}

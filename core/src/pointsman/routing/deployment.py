@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from pointsman.http.client import Client
+from pointsman.prices import Price
 from pointsman.provider import Provider
 from pointsman.requests.requirements import Labels, Requirements, unmet
 from pointsman.resilience.circuit_breaker import BreakerState
@@ -19,7 +20,7 @@ from pointsman.resilience.warm_up import WarmUp
 from pointsman.routing.deployment_state import Admin, DeploymentState
 from pointsman.routing.lease import Lease, Observer
 from pointsman.routing.reasons import Reason, Why
-from pointsman.strategy import Price, Residency
+from pointsman.strategy import Residency
 
 # Looked up once, not for each of hundreds in a search: as `_OK` in `lease`.
 _UP, _HALF_OPEN = Admin.UP, BreakerState.HALF_OPEN

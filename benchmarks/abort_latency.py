@@ -182,7 +182,7 @@ async def lateness(transport: str, limit: str, count: int, concurrent: int) -> l
         while len(found) < count:
             batch = min(concurrent, count - len(found))
             found += await asyncio.gather(*(call(router) for _ in range(batch)))
-        assert router.status()["in_flight"] == 0
+        assert router.status().in_flight == 0
     return sorted(found)
 
 
@@ -208,7 +208,7 @@ async def lags(transport: str, state: str, *, streaming: bool, count: int, concu
             assert server.requests.count == 1, "a call that was cancelled in the queue was sent"
             holder.cancel()
             await asyncio.wait([holder])
-        assert router.status()["in_flight"] == 0
+        assert router.status().in_flight == 0
     return found
 
 

@@ -560,7 +560,7 @@ class Ledger:
         assert self.router is not None
         snapshot = self.router._snapshot
         self._must(not self.open, f"still at work: {sorted(self.open)}")
-        self._must(self.router.status()["in_flight"] == 0, "status says that something is in flight")
+        self._must(self.router.status().in_flight == 0, "status says that something is in flight")
         self._must(len(self.ended) == started, f"{started} requests began, {len(self.ended)} ended")
         self._must(set(self.begun) <= set(self.ended), "an attempt belongs to no request")
         for id, live in snapshot.lives.items():

@@ -164,7 +164,7 @@ async def _at_once(
         began = perf_counter()
         await asyncio.gather(*(call() for _ in range(calls)))
         wall = perf_counter() - began
-        assert router.status()["in_flight"] == 0
+        assert router.status().in_flight == 0
     return wall, times, errors
 
 

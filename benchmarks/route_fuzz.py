@@ -587,7 +587,7 @@ async def fuzz(cases: int, rng: random.Random, *, sockets: float = 0.1) -> Outco
 
 def _make_ready(served: Served, rng: random.Random) -> None:
     """Let the upstream take calls again, whatever it and operators have done, and fail once more or not."""
-    for model in served.router.status()["models"].values():
+    for model in served.router.status().to_dict()["models"].values():
         for each in model["deployments"]:
             if rng.random() < 0.9:
                 served.router.enable(each["id"])

@@ -293,7 +293,7 @@ async def _hour(
             task.add_done_callback(running.discard)
         while running:
             await asyncio.wait(running)
-        assert router.status()["in_flight"] == 0
+        assert router.status().in_flight == 0
     hour.attempts = weather.attempts
 
 

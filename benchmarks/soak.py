@@ -280,7 +280,7 @@ async def _settled(router: Router) -> None:
     """What was left behind by calls that ended is cleared away: within a second, as the rules have it."""
     gc.collect()
     for _ in range(110):
-        if len(asyncio.all_tasks()) == 1 and router.status()["in_flight"] == 0:
+        if len(asyncio.all_tasks()) == 1 and router.status().in_flight == 0:
             return
         await asyncio.sleep(0.01)
 

@@ -24,7 +24,17 @@ A parameter is a word: `name=` has a default, `/name` goes by position alone, `:
 
 _WRITTEN_BY_PLUGINS = (
     *("PointsmanSpec", "Provider", "HttpProvider", "Auth", "RetryPolicy", "Strategy", "AuditSink", "Guard"),
-    *("StreamFilter", "Selector", "Service", "Dialect", "EventStream", "Framer", "PlainFramer", "Decoder"),
+    *(
+        "StreamFilter",
+        "Selector",
+        "PriceSource",
+        "Service",
+        "Dialect",
+        "EventStream",
+        "Framer",
+        "PlainFramer",
+        "Decoder",
+    ),
     *(
         "PlainDecoder",
         "RunDecoder",

@@ -45,7 +45,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Errors": ("pointsman.errors",),
     "Events": ("pointsman.events",),
     "HTTP: clients, answers, streams": ("pointsman.http",),
-    "What many wires share": ("pointsman.wire", "pointsman._internal"),
+    "What many wires share": ("pointsman.wire", "pointsman.values", "pointsman._internal"),
     "Time and chance": ("pointsman.clock",),
     "Rates": ("pointsman.resilience.rate_limit",),
     "For tests": ("pointsman.testing", "pointsman.build.contexts"),

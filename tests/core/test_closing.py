@@ -261,7 +261,7 @@ def test_a_dropped_blocking_stream_gives_everything_back() -> None:
         next(stream)
         del stream
         gc.collect()
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
         assert [each.result for each in heard.requests] == ["abandoned"]
     assert sum(upstream.in_flight.values()) == 0
 
@@ -287,7 +287,7 @@ def test_the_state_can_be_looked_at_when_the_loop_is_gone() -> None:
             await r.chat("m", "hi")
 
     run(main())
-    (deployment,) = kept[0].status()["models"]["m"]["deployments"]
+    (deployment,) = kept[0].status().to_dict()["models"]["m"]["deployments"]
     assert deployment["blocked"].startswith("cooling down, 1")
     assert len(deployment["blocked"]) == len("cooling down, 100.0 s left")
 

@@ -208,7 +208,7 @@ async def main():
         try:
             await r.chat("m", "hi")
         except Unavailable:
-            print("failed", r.status()["models"]["m"]["deployments"][0]["breaker"]["state"])
+            print("failed", r.status().to_dict()["models"]["m"]["deployments"][0]["breaker"]["state"])
 asyncio.run(main())
 """
     ran = subprocess.run(

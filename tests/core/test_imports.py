@@ -19,7 +19,7 @@ ROOT = Path(pointsman.__file__).parent
 # Each package, or module beside them, may import only what stands before it. The kit in `testing` comes last.
 ORDER = """
     errors clock units context
-    _internal types text_messages
+    _internal values types text_messages reports
     events event_log wire
     auth prices strategy state resilience retry
     original requests

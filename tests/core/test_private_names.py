@@ -16,6 +16,7 @@ LEFT = {
     "core/execution/test_hedging.py": 1,  # a budget without any retry left, and nothing that looks ill
     "core/execution/test_refusals.py": 1,  # `failing`
     "core/routing/test_full_names.py": 2,  # how many names are remembered
+    "core/routing/test_patterns.py": 1,  # who is asked what it has in memory
     "core/routing/test_steady.py": 1,  # the pools of a router whose `reset` and `force_open` are called
     "core/test_event_log.py": 1,  # that nobody is told of a call, which would cost it time
     "core/test_sync_interrupts.py": 3,  # the thread of a blocking router, and how it ended

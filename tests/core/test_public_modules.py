@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from public_stubs import COMMAND, MODULES, path_of, stub
 
 import pointsman
 import pointsman.plugin as public
@@ -77,9 +78,20 @@ def test_the_names_for_plugins_are_those_of_the_stub_that_type_checkers_read(mod
         _ = module.Provder
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_the_stub_of_a_public_module_is_the_one_that_is_made_of_it(name: str) -> None:
+    assert path_of(name).read_text("utf-8") == stub(name), f"make it anew: {COMMAND}"
+
+
+def test_every_public_module_has_a_stub() -> None:
+    assert set(MODULES) == PUBLIC
+
+
 def test_a_plugin_finds_every_error_and_value_that_a_caller_does() -> None:
     of_callers = {"Batch", "BatchResult", "ChatStream", "Config", "Router", "__version__"}
     of_callers |= {name for name in pointsman.__all__ if name.startswith("Sync")}
+    homes = vars(pointsman)["_HOME_OF"]
+    of_callers |= {name for name in homes if homes[name].endswith((".messages", ".option_types", ".reports"))}
 
     assert set(pointsman.__all__) - of_callers <= set(public.__all__)
 

@@ -131,13 +131,13 @@ def test_a_stream_that_failed_over_is_released_as_soon_as_it_is_dropped(kind: ty
 
 def charged(r: Router) -> tuple[int, int]:
     """The retries that the budget of `m` was charged for, and those that it was given back."""
-    budget = r.status()["models"]["m"]["retries"]
+    budget = r.status().to_dict()["models"]["m"]["retries"]
     return budget["retries"], budget["refunds"]
 
 
 def ejected_until(r: Router) -> float:
     """Until when the first deployment of `m` is ejected."""
-    until: float = r.status()["models"]["m"]["deployments"][0]["ejection"]["ejected_until"]
+    until: float = r.status().to_dict()["models"]["m"]["deployments"][0]["ejection"]["ejected_until"]
     return until
 
 
@@ -234,7 +234,7 @@ def test_a_call_by_the_full_name_does_not_touch_the_ejections_of_the_level() -> 
             await asyncio.sleep(until)
             with pytest.raises(Unavailable):
                 await r.chat("a/x", "hi")
-            assert r.status()["models"]["m"]["deployments"][0]["blocked"] == "unhealthy: ejected"
+            assert r.status().to_dict()["models"]["m"]["deployments"][0]["blocked"] == "unhealthy: ejected"
 
     run(main())
 

@@ -67,7 +67,7 @@ def test_what_an_operator_said_outlives_a_change_of_the_deployment() -> None:
         async with router(Scripted(), limited(1)) as r:
             r.disable("a/x")
             await r.reload(limited(2))
-            assert r.status()["models"]["m"]["deployments"][0]["state"] == "down"
+            assert r.status().to_dict()["models"]["m"]["deployments"][0]["state"] == "down"
 
     run(main())
 
@@ -203,7 +203,7 @@ async def test_a_broken_plugin_hides_neither_health_nor_models_of_the_others() -
 
     async with router(Scripted(), config("ab")) as r:
         r.provider("a").models = r.provider("a").probe = broken
-        health = await r.health()
+        health = (await r.health()).to_dict()
         assert health["a"]["ok"] is False
         assert health["a"]["error"] == "provider plugin 'scripted' failed in probe(): OSError"
         assert health["b"]["ok"]

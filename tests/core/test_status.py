@@ -25,7 +25,7 @@ ALL = {
 
 def of(r: Router) -> dict[str, dict[str, Any]]:
     """Each deployment of `m` by its id, as it comes back from JSON: strict JSON knows no infinity."""
-    status = json.loads(json.dumps(r.status(), allow_nan=False))
+    status = json.loads(json.dumps(r.status().to_dict(), allow_nan=False))
     return {each["id"]: each for each in status["models"]["m"]["deployments"]}
 
 
@@ -45,7 +45,7 @@ def test_what_is_not_configured_is_none() -> None:
             a = of(r)["a/x"]
             assert {a[each] for each in ("ejection", "checks", "warm_up", "adaptive", "refused")} == {None}
             assert a["breaker"]["state"] == "disabled"
-            assert r.status()["models"]["m"]["queue"] is None
+            assert r.status().to_dict()["models"]["m"]["queue"] is None
 
     run(main())
 
@@ -132,11 +132,11 @@ def test_who_waits_in_line_is_counted() -> None:
         async with router(upstream, given) as r:
             calls = [asyncio.ensure_future(r.chat("m", "hi")) for _ in range(3)]
             await asyncio.sleep(1)
-            queue = r.status()["models"]["m"]["queue"]
+            queue = r.status().to_dict()["models"]["m"]["queue"]
             assert (queue["waiting"], queue["by_priority"]) == (2, [0, 2, 0])
             assert of(r)["a/x"]["refused"] == "full: 1 of 1 in flight"
             await asyncio.gather(*calls)
-            assert r.status()["models"]["m"]["queue"]["served"] == 2
+            assert r.status().to_dict()["models"]["m"]["queue"]["served"] == 2
 
     run(main())
 

@@ -90,7 +90,7 @@ def test_an_interrupt_before_any_line_ends_the_call_and_leaves_the_router_usable
         settle(r)
 
         assert upstream.in_flight["a"] == 0
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
         upstream.default("a", "ok")
         assert r.chat("m", "hi").text == "ok"
 
@@ -108,7 +108,7 @@ def test_an_interrupt_before_any_line_leaves_a_stream_that_can_be_closed(at: int
                 lines_of(lambda: next(stream), interrupt_at=at)
             settle(r)
         assert upstream.in_flight["a"] == 0
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
 
 
 def test_an_interrupt_while_waiting_for_the_answer_ends_the_call() -> None:
@@ -124,7 +124,7 @@ def test_an_interrupt_while_waiting_for_the_answer_ends_the_call() -> None:
             r.chat("m", "hi")
         settle(r)
         assert upstream.aborted["a"] == 1
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
 
 
 @pytest.mark.filterwarnings("error")
@@ -154,7 +154,7 @@ def test_a_plugin_that_raises_an_interrupt_ends_its_own_call_and_nobody_elses(
 
         assert said == ["ok"]
         assert r.chat("m", "hi").text == "ok"
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
 
 
 def test_a_provider_that_exits_while_it_closes_does_not_keep_the_router_open() -> None:

@@ -86,9 +86,11 @@ SHOWN: Mapping[str, str] = {
     "ProviderContext.auth": "an Auth, whose credentials are Secrets",
     "ProviderContext.credential": "a function, which gives a Secret",
     "Used.auth": "the name of a plugin",
+    "QueueStatus.keys": "how many callers wait",
     "Upstream.auth": "an Auth, whose credentials are Secrets",
     "Snapshot.credentials": "cool-downs, known by Secrets",
     "ProviderFactory.default_base_url": "stands in the code of a plugin",
+    "ProviderFactory.base_url_form": "stands in the data of a plugin",
     "ProviderFactory.needs_key": "yes or no",
     "ProviderFactory.key_variable": "the name of a variable",
 }

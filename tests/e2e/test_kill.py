@@ -172,11 +172,11 @@ async def test_a_killed_process_costs_only_the_streams_that_had_content_of_it_an
 
                 upstreams[victim].kill()
                 took = time.monotonic() - second_at
-                in_flight = router.status()["in_flight"]
+                in_flight = router.status().in_flight
                 had_content = {n: each.host for n, each in enumerate(callers) if each.pieces}
                 had_none = {n: each.host for n, each in enumerate(callers) if not each.pieces}
                 await asyncio.gather(*tasks)
-                left = router.status()["in_flight"]
+                left = router.status().in_flight
         if took < latency:
             break
 

@@ -98,9 +98,9 @@ async def test_no_secret_comes_back(
                         failed.add(way)
                         places[f"{operation} error: {place}"] = told(error)
                     router.reset("a/x")
-                places[f"health: {place}"] = json.dumps(await router.health())
+                places[f"health: {place}"] = json.dumps((await router.health()).to_dict())
                 places[f"events: {place}"] = "\n".join(map(repr, events))
-                places[f"status: {place}"] = json.dumps(router.status())
+                places[f"status: {place}"] = json.dumps(router.status().to_dict())
                 places[f"log: {place}"] = caplog.text
                 events.clear()
                 caplog.clear()

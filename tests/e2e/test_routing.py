@@ -99,7 +99,7 @@ async def test_a_burst_of_90_on_three_idle_equal_deployments_goes_30_30_30(fleet
 
     async with fleet.router(strategy="least_connections") as router:
         await asyncio.gather(*(router.chat("m", "hi") for _ in range(90)))
-        status = router.status()["models"]["m"]["deployments"]
+        status = router.status().to_dict()["models"]["m"]["deployments"]
 
     assert [each["outcomes"] for each in status] == [{"ok": 30}] * 3
     assert [len(upstream.requests) for upstream in fleet.upstreams.values()] == [30, 30, 30]
@@ -115,7 +115,7 @@ async def test_one_of_two_dead_without_a_breaker_fails_none_of_a_thousand_calls(
         answers = []
         for _ in range(20):
             answers += await asyncio.gather(*(router.chat("m", "hi") for _ in range(50)))
-        status = router.status()
+        status = router.status().to_dict()
 
     assert Counter(answer.deployment for answer in answers) == {"alive/gpt-4.1-mini": 1_000}
     assert status["in_flight"] == 0
@@ -157,7 +157,7 @@ async def test_an_upstream_lost_mid_burst_fails_no_call_and_only_the_streams_it_
             await fleet.upstreams["openai"].stop()
 
         await asyncio.gather(kill(), *(chat() for _ in range(150)), *(stream() for _ in range(150)))
-        assert router.status()["in_flight"] == 0
+        assert router.status().in_flight == 0
 
     assert ends["chat"] == 150
     assert ends["stream"] + ends["broken"] == 150
@@ -198,7 +198,7 @@ async def test_a_caller_who_leaves_closes_the_upstream_connection_within_100_ms(
             await asyncio.wait_for(record.ended.wait(), 5)
             assert record.aborted_at is not None
             lags.append(record.aborted_at - cancelled_at)
-        assert router.status()["in_flight"] == 0
+        assert router.status().in_flight == 0
         assert fleet.open_requests == 0
 
     assert sorted(lags)[-2] < 0.1, f"upstream saw the abort after {max(lags) * 1e3:.0f} ms"
@@ -255,7 +255,7 @@ async def test_a_thousand_streams_ended_in_every_way_leave_nothing_in_flight(fle
                 ends[type(end).__name__] += 1
         gc.collect()
         await asyncio.sleep(0)
-        status = router.status()
+        status = router.status().to_dict()
         assert status["in_flight"] == 0
         for upstream in fleet.upstreams.values():
             await upstream.idle()
@@ -315,7 +315,7 @@ async def test_what_an_upstream_says_is_left_lowers_our_limit_and_never_raises_i
 
     async with fleet.router(queue=None) as router:
         await router.chat("m", "hi", max_tokens=20)
-        (scope,) = router.status()["models"]["m"]["deployments"][0]["limits"]
+        (scope,) = router.status().to_dict()["models"]["m"]["deployments"][0]["limits"]
         assert scope["requests"]["remaining"] == 9
         await router.chat("m", "hi", max_tokens=20)
         with pytest.raises(NoDeploymentAvailable) as caught:

@@ -22,6 +22,7 @@ from wrong_around import Open, Small
 from wrong_beside import Fresh, Keys, Lodger, Old, Sink
 from wrong_deciding import First, Forgetful, Thrice
 from wrong_offered import CommandTests, SectionTests, Spending, command
+from wrong_prices import HERE, Listed
 from wrong_state import StoreTests
 from wrong_surface import Asks, Joins, Prompts
 from wrong_transport import Around
@@ -34,9 +35,11 @@ from pointsman.plugin import (
     Event,
     Failure,
     ForeignDocument,
+    KnownModel,
     Member,
     MemoryStore,
     NativeDocument,
+    Price,
     RateLimited,
     Refused,
     Secret,
@@ -430,6 +433,21 @@ class Front(StateStore):
         self.renew = behind.renew  # type: ignore[method-assign]
         self.publish = behind.publish  # type: ignore[method-assign]
         self.watch = behind.watch  # type: ignore[method-assign]
+
+
+# ── sources of prices ────────────────────────────────────────────────────────────────────────────────
+
+
+@right("Whatever runs at its address is free of charge, and it knows nothing else of it.")
+class Free(Listed):
+    def look(self, type: str, model: str, base_url: str | None, /) -> Any:
+        return KnownModel(Price(input=0, output=0)) if base_url == HERE else None
+
+
+@right("It has lengths for all that there is, and prices for its own.")
+class LengthsForAll(Listed):
+    def look(self, type: str, model: str, base_url: str | None, /) -> Any:
+        return super().look(type, model, base_url) or KnownModel(context_window=8192)
 
 
 # ── surfaces ─────────────────────────────────────────────────────────────────────────────────────────

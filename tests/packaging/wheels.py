@@ -53,7 +53,7 @@ config = {
 
 def taken(**more):
     config["providers"]["one"] |= more
-    return Router.from_config(config).status()["models"]["a"]["deployments"][0]["transport"]
+    return Router.from_config(config).status().to_dict()["models"]["a"]["deployments"][0]["transport"]
 
 print(json.dumps([taken(), taken(proxy="http://127.0.0.1:1")]))
 """

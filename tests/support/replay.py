@@ -552,8 +552,8 @@ def openai_error(status: int | None, body: Any) -> type[CallError]:
         return ModelNotFound
     if code == "server_is_overloaded" or kind in ("admission_rejected", "model_loading"):
         return Overloaded
-    if kind == "not_supported_error":
-        return Unsupported
+    if kind == "not_supported_error" or code in ("unsupported_parameter", "unsupported_value"):
+        return Unsupported  # the model lacks it, another may not
     if isinstance(code, int) and code == 503 and status == 503:
         return Overloaded  # LocalAI's cool-down and capacity: with Retry-After
     status = status or (code if isinstance(code, int) else None) or error.get("status_code")

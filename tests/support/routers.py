@@ -45,7 +45,7 @@ def built(
 
 def in_flight(given: Router) -> int:
     """Attempts that hold a lease now, over all deployments."""
-    return int(given.status()["in_flight"])
+    return int(given.status().in_flight)
 
 
 class Heard:

@@ -21,7 +21,7 @@ _HOMES = {
     "pointsman.errors": """
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FirstTokenTimeout
-        IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
+        FormatNotMet IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
         NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
         PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refused RequestError
         RuleNotMet Truncated Unavailable UnknownModel Unsupported
@@ -32,6 +32,14 @@ _HOMES = {
     """,
     "pointsman.batch": "Batch BatchResult",
     "pointsman.execution.stream": "ChatStream",
+    "pointsman.reports": """
+        AdaptiveStatus BreakerStatus BudgetStatus ChecksStatus CoolDownStatus DeploymentStatus
+        EjectionStatus ExplainedCandidate ExplainedPool ExplainedSelector Explanation Health LastErrorStatus
+        LimitStatus MeterStatus ModelStatus PatternStatus ProviderHealth QueueStatus SelectorStatus Status
+        StoreStatus WarmUpStatus
+    """,
+    "pointsman.requests.messages": "Messages",
+    "pointsman.requests.option_types": "ChatOptions EmbedOptions GenerateOptions",
     "pointsman.router": "Router",
     "pointsman.sync": "SyncItems SyncProvider SyncRouter SyncStream",
     "pointsman.types": """

@@ -26,6 +26,7 @@ PointsmanError
 │   │   ├── FirstTokenTimeout   nothing arrived in time
 │   │   └── IdleTimeout         the stream fell silent
 │   ├── BadResponse             the answer was not what the wire allows
+│   │   └── FormatNotMet        it is not of the type that its caller reads it as
 │   └── Truncated               the answer ended without its end marker
 ├── MidStreamError              a stream broke after content had been delivered
 ├── NoDeploymentAvailable       nothing is ready to take the call, with the reason for each
@@ -272,11 +273,37 @@ class Unsupported(RequestError):
     """The request asks for what this kind of upstream cannot do; noticed before anything was sent.
 
     Another deployment behind the same model may be able to, so the router goes on to it.
+
+    Attributes:
+        fields: names of those fields of the request that it is about, all of which would have to be left out;
+            () where leaving fields out does not help, or nobody knows.
     """
 
     code = "unsupported"
     retry_elsewhere = True
     try_fallback = True
+    fields: Sequence[str] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        deployment: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+        upstream_request_id: str = "",
+        upstream_code: str = "",
+        fields: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            message,
+            deployment=deployment,
+            status=status,
+            retry_after=retry_after,
+            upstream_request_id=upstream_request_id,
+            upstream_code=upstream_code,
+        )
+        self.fields = tuple(fields)
 
 
 class ProviderError(CallError):
@@ -397,6 +424,21 @@ class BadResponse(ProviderError):
     """The answer was not what the wire allows."""
 
     code = "bad_response"
+
+
+class FormatNotMet(BadResponse):
+    """The text of an answer is not of the type that it is read as; the answer itself stays as it is.
+
+    The call has succeeded by then, so nothing is tried again.
+
+    Attributes:
+        text: all of the answer's text.
+        problems: (path, what is wrong there) of each; the path is like `address.0.city`, "" for all of it.
+    """
+
+    code = "format_not_met"
+    text: str = ""
+    problems: Sequence[tuple[str, str]] = ()
 
 
 class Truncated(ProviderError):

@@ -153,6 +153,7 @@ class AttemptEnded(Struct, frozen=True, gc=False):
         upstream_request_id: the upstream's own of the call, "" when it gave none.
         hedge: it was made beside another one that was late.
         caller, tags: as the caller gave them.
+        cost_microcents: of this attempt, in millionths of a US cent; None where nobody knows.
     """
 
     request_id: str
@@ -171,6 +172,7 @@ class AttemptEnded(Struct, frozen=True, gc=False):
     hedge: bool = False
     caller: str = ""
     tags: Mapping[str, str] = NO_TAGS
+    cost_microcents: int | None = None
 
 
 class RequestEnded(Struct, frozen=True, gc=False):
@@ -190,6 +192,8 @@ class RequestEnded(Struct, frozen=True, gc=False):
         seconds: how long it took, waiting and pauses included.
         usage: tokens of the answer, None when the upstream did not count them.
         caller, tags: as the caller gave them.
+        cost_microcents: of its attempts that were counted, together; None where none was, or not the one that
+            answered. 0 where a guard had the answer.
     """
 
     request_id: str
@@ -206,6 +210,7 @@ class RequestEnded(Struct, frozen=True, gc=False):
     usage: Usage | None
     caller: str = ""
     tags: Mapping[str, str] = NO_TAGS
+    cost_microcents: int | None = None
 
 
 class BreakerChanged(Struct, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.dialect import DialectFactory
 from pointsman.guard import GuardFactory
+from pointsman.prices import PriceFactory
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
@@ -94,6 +95,11 @@ class PointsmanSpec:
     @hookspec
     def pointsman_state_stores(self) -> Sequence[StateFactory]:
         """What several routers share. Entry-point group `pointsman.state`."""
+        return ()
+
+    @hookspec
+    def pointsman_prices(self) -> Sequence[PriceFactory]:
+        """What models cost. Entry-point group `pointsman.prices`."""
         return ()
 
     @hookspec

@@ -23,10 +23,10 @@ _HOMES = {
     "pointsman.errors": """
         AttemptTimeout AuthenticationFailed BadResponse CallError ConfigError ConnectionFailed
         ContentFiltered ContextWindowExceeded DeadlineExceeded FailedAttempt FallbackOn
-        FirstTokenTimeout IdleTimeout InvalidRequest MidStreamError ModelNotFound NoConnectionFree
-        NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded PermissionDenied PluginError
-        PointsmanError ProviderError QueueFull QuotaExhausted RateLimited Refusal Refused RequestError
-        RuleNotMet Truncated Unavailable UnknownModel Unsupported
+        FirstTokenTimeout FormatNotMet IdleTimeout InvalidRequest MidStreamError ModelNotFound
+        NoConnectionFree NoDeploymentAvailable NotReady OutOfResources Outcome Overloaded
+        PermissionDenied PluginError PointsmanError ProviderError QueueFull QuotaExhausted RateLimited
+        Refusal Refused RequestError RuleNotMet Truncated Unavailable UnknownModel Unsupported
     """,
     "pointsman.events": """
         AttemptEnded AttemptStarted BreakerChanged Event FirstToken HealthChanged ModelSelected Queued
@@ -59,7 +59,7 @@ _HOMES = {
         Admission Admitted HeldPlace NoRoom Notice Settlement StateContext StateFactory StateStore
         Take WantedPlace
     """,
-    "pointsman.prices": "Price",
+    "pointsman.prices": "KnownModel Price PriceContext PriceFactory PriceSource PriceTier",
     "pointsman.strategy": """
         ConfiguredMember Learned Member Placing Residency RichMember Sample Strategy
         StrategyContext StrategyFactory
@@ -99,6 +99,7 @@ _HOMES = {
 _MODULES = {
     "data_urls": "pointsman.wire.data_urls",
     "jsonio": "pointsman._internal.jsonio",
+    "openai_objects": "pointsman.values.openai_objects",
     "retry_after": "pointsman.wire.retry_after",
 }
 """Those that are modules."""

@@ -166,11 +166,12 @@ class Provider:
         from pointsman.wire.unsent import said_besides  # for those that ask
 
         more = said_besides(request, names)
-        if more is not None:
-            raise self._unsupported(more)
+        if more:
+            raise self._unsupported(", ".join(more.values()), *more)
 
-    def _unsupported(self, what: str) -> Unsupported:
-        return Unsupported(f"provider {self.name!r} ({type(self).__name__}) cannot do this: {what}")
+    def _unsupported(self, what: str, *fields: str) -> Unsupported:
+        who = f"provider {self.name!r} ({type(self).__name__})"
+        return Unsupported(f"{who} cannot do this: {what}", fields=fields)
 
 
 class ProviderFactory(Struct, frozen=True):
@@ -185,6 +186,8 @@ class ProviderFactory(Struct, frozen=True):
         key_variable: the environment variable that usually holds the credential.
         default_base_url: where the calls go when the configuration does not say.
         models: those that are offered, where that is known without asking; () where the upstream is asked.
+        presets: the folder of its presets in a package that is installed, such as `pointsman_openai:presets`.
+        base_url_form: what a base_url looks like of upstreams that have none in common; then one is needed.
     """
 
     name: str
@@ -195,3 +198,5 @@ class ProviderFactory(Struct, frozen=True):
     needs_key: bool = False
     key_variable: str | None = None
     models: Sequence[ModelInfo] = ()
+    presets: str | None = None
+    base_url_form: str | None = None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cache, cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from weakref import ref
 
 from msgspec.structs import replace
@@ -46,12 +46,15 @@ from pointsman.types import (
     ModelInfo,
     Request,
 )
+from pointsman.values.typed_answers import typed
 
 if TYPE_CHECKING:
     from cachetools import TTLCache
 
     from pointsman.batch import Batch
     from pointsman.execution.relaying import RelayedAnswers
+    from pointsman.reports import Explanation, Health, ProviderHealth, Status
+    from pointsman.requests.option_types import ChatOptions, EmbedOptions, GenerateOptions
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Request)
@@ -170,7 +173,9 @@ class Router:
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def chat(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatResponse:
+    async def chat(
+        self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
+    ) -> ChatResponse:
         """The whole answer of `model` to `messages`.
 
         Args:
@@ -187,6 +192,8 @@ class Router:
             request, call_options = self._asked("chat", chat_request, model, messages, options)
             if call_options.original is not None:
                 return await self._begin("chat", request, call_options).run(_relayed().chat)
+            if request.response_format is not None:
+                return typed(await self._begin("chat", request, call_options).run(CHAT), request)
         else:  # as nearly all calls are: nothing more to read
             try:
                 request, call_options = ChatRequest(model, as_messages(messages)), DEFAULT
@@ -194,7 +201,9 @@ class Router:
                 raise self._refused("chat", model, error) from error.__cause__
         return await self._begin("chat", request, call_options).run(CHAT)
 
-    def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatStream:
+    def stream(
+        self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
+    ) -> ChatStream:
         """The answer as a stream of events; takes what `chat` takes. Use it with `async with`.
 
         Raises: InvalidRequest, here; all else where the stream is entered, see `ChatStream`.
@@ -202,7 +211,9 @@ class Router:
         request, call_options = self._asked("stream", chat_request, model, messages, options)
         return ChatStream(lambda: self._begin("stream", request, call_options))
 
-    async def generate(self, model: str | GenerateRequest, prompt: str = "", **options: Any) -> ChatResponse:
+    async def generate(
+        self, model: str | GenerateRequest, prompt: str = "", **options: Unpack[GenerateOptions]
+    ) -> ChatResponse:
         """A plain completion of `prompt`, where the upstream has one.
 
         Args:
@@ -213,10 +224,10 @@ class Router:
         request, call_options = self._asked("generate", generate_request, model, prompt, options)
         if call_options.original is not None:
             return await self._begin("generate", request, call_options).run(_relayed().generate)
-        return await self._begin("generate", request, call_options).run(GENERATE)
+        return typed(await self._begin("generate", request, call_options).run(GENERATE), request)
 
     async def embed(
-        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Any
+        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Unpack[EmbedOptions]
     ) -> EmbedResponse:
         """One vector for each text: `vectors` is n lists of dim floats, in the order of `texts`.
 
@@ -326,22 +337,17 @@ class Router:
         """What the router runs on."""
         return self._snapshot.config
 
-    def status(self) -> dict[str, Any]:
-        """Plain data: for each model its strategy, fallbacks and deployments, each with its live state."""
+    def status(self) -> Status:
+        """For each model its strategy, fallbacks and deployments, each with its live state."""
         from pointsman.status import status  # here, as most programs never ask
 
         return status(self._snapshot, self._now())
 
-    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> dict[str, Any]:
+    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> Explanation:
         """A dry run that calls nobody: candidates, why each other one is out, the pick, the fallbacks.
 
         Args: affinity: the conversation, as in `chat`.
 
-        Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each model in
-            the order of fallbacks its `model`, `strategy`, `degraded` (why that would choose without its
-            signal, None when it has it), `pick`, `ready` ids and `refused`: id → reason. Besides, where there
-            are any, `guards` in order, and `selector`: what it could pick, and which of them is the default,
-            whose `pick` and `chain` are told.
         Raises: UnknownModel, InvalidRequest.
         """
         from pointsman.status import explain
@@ -350,7 +356,7 @@ class Router:
         return explain(self._snapshot, request, self._now(), affinity)
 
     async def models(self) -> list[ModelInfo]:
-        """The public names, and `provider/upstream-model` for what each provider lists.
+        """The public names with their aliases, and `provider/upstream-model` for what each provider lists.
 
         A provider that does not answer is left out here; `health` says why.
         """
@@ -396,23 +402,24 @@ class Router:
             plugin = upstream.factory.name
             raise fault("provider", plugin, method, error, scrub=setting.scrubber.text) from error
 
-    async def health(self) -> dict[str, dict[str, Any]]:
-        """Asks every provider now whether it is well, free of charge.
+    async def health(self) -> Health:
+        """Asks every provider now whether it is well, free of charge."""
+        from pointsman.reports import Health
 
-        Returns: provider name → `ok`, `ms` (how long that took) and, when it is not well, `error`.
-        """
         self._lifecycle.bind()
         upstreams = self._snapshot.upstreams
         answers = await asyncio.gather(*map(self._health_of, upstreams.values()))
-        return dict(zip(upstreams, answers, strict=True))
+        return Health(dict(zip(upstreams, answers, strict=True)))
 
-    async def _health_of(self, upstream: Upstream) -> dict[str, Any]:
-        began, wrong = self._clock.now(), {}
+    async def _health_of(self, upstream: Upstream) -> ProviderHealth:
+        from pointsman.reports import ProviderHealth
+
+        began, wrong = self._clock.now(), None
         try:
             await self._look(upstream, "probe", lambda provider: answered(provider.probe()))
         except CallError as error:
-            wrong = {"error": self._snapshot.setting.scrubber.shown(error)}
-        return {"ok": not wrong, "ms": round((self._clock.now() - began) * 1e3, 1), **wrong}
+            wrong = self._snapshot.setting.scrubber.shown(error)
+        return ProviderHealth(wrong is None, round((self._clock.now() - began) * 1e3, 1), wrong)
 
     def provider(self, name: str) -> Any:
         """The provider object itself, for what only its type can do. Raises KeyError that lists the names."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 from msgspec import Struct, field
 from pydantic import BaseModel
 
 from pointsman.context import Context
 from pointsman.types import ChatResponse, Request
+
+if TYPE_CHECKING:
+    from pointsman.requests.messages import Messages
+    from pointsman.requests.option_types import ChatOptions
 
 
 class Candidate(Struct, frozen=True):
@@ -74,7 +78,7 @@ class Ask(Protocol):
     """Asks a model through the router, on behalf of the request of `call`."""
 
     async def __call__(
-        self, call: SelectorCall, model: str, messages: Any, /, **options: Any
+        self, call: SelectorCall, model: str, messages: Messages, /, **options: Unpack[ChatOptions]
     ) -> ChatResponse:
         """As `Router.chat`: booked to the caller of `call`, under the tag `selector`, within its deadline.
 

@@ -1,10 +1,35 @@
-"""What the router knows, as plain data: the state of every deployment, and a dry run of a choice."""
+"""What the router knows: the state of every deployment, and a dry run of a choice."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
-from pointsman.config import ModelConfig
+from pointsman.config.names import NamePattern
+from pointsman.reports import (
+    AdaptiveStatus,
+    BreakerStatus,
+    BudgetStatus,
+    ChecksStatus,
+    CoolDownStatus,
+    DeploymentStatus,
+    EjectionStatus,
+    ExplainedCandidate,
+    ExplainedPool,
+    ExplainedSelector,
+    Explanation,
+    LastErrorStatus,
+    LimitStatus,
+    MeterStatus,
+    ModelStatus,
+    PatternStatus,
+    QueueStatus,
+    Report,
+    SelectorStatus,
+    Status,
+    StoreStatus,
+    WarmUpStatus,
+)
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
@@ -15,97 +40,119 @@ from pointsman.routing.snapshot import Snapshot
 from pointsman.transports import name_of
 from pointsman.types import ModelInfo, Request
 
+S = TypeVar("S", bound=Report)
 
-def status(snapshot: Snapshot, now: float) -> dict[str, Any]:
-    """The live state at `now`.
 
-    Returns: `models`: name → `strategy`, `degraded` (why that chose the last time without the signal that it
-        goes by, None when it had that), `fallback`, `guards` (those that its requests pass, in order, by the
-        names of their plugins), `queue` (who waits for room, None without one), `retries` and `hedges` (what
-        is left of their budgets, in thousandths of one, and how many there were; None without one) and
-        `deployments`; `selectors`: name of a model that has one → `selector` (the plugin), `of`, `default`,
-        `within` (seconds) and `guards`; `state`: how it is with the store that routers share, None without
-        one: `store` (the plugin), `available` (None before it was asked), `seconds_ago` since when that is,
-        while it is away the `reason` and the `seconds_left` until it is asked again, `replicas` (routers that
-        were there when it last answered), `fail` (what becomes of limits meanwhile, unless they say
-        otherwise) and `dropped` (settlements that it never heard of); and the `in_flight` of all. Of each
-        deployment `id`,
-        `provider`, `model`, `transport` (the name of the one that is used, None where there is none),
-        `weight`, `priority`, `state`, `blocked` (why it takes no calls, None when it does), `refused` (why a
-        call would not be sent there now: that, or that another priority level comes first), `breaker`,
-        `in_flight`, `max_in_flight`, `places` (as many as it takes now), `limits`, `outcomes` (how many
-        calls ended how), `last_error` of a failed call (`code`, `status`, `message`, None before one), and
-        `first_token_ms` and `total_ms` averaged over half a minute (None before the first). Further, each
-        None where there is nothing of the kind: `ejection`, `checks`, `warm_up`, `adaptive`, and `cool_down`,
-        whose `refused` says what the upstream refuses ("model not found upstream", "credential refused", …;
-        None for an overload).
-        Where a machine knows an instant, `seconds_left` or `seconds_ago` says how far away it is; None when
-        it has none.
-    """
-    return {
-        "models": {
-            name: {**_pool(pool, now), "guards": _guards(snapshot, name)}
-            for name, pool in snapshot.pools.items()
-        },
-        "selectors": {
-            name: {**_selector(each.selector), "guards": _guards(snapshot, name)}
+def status(snapshot: Snapshot, now: float) -> Status:
+    """The live state at `now`."""
+    return Status(
+        models={name: _model(snapshot, pool, now) for name, pool in snapshot.pools.items()},
+        selectors={
+            name: SelectorStatus(
+                each.selector.name,
+                list(each.selector.of),
+                each.selector.default,
+                each.selector.within,
+                _guards(snapshot, name),
+            )
             for name, each in snapshot.entrances.items()
             if each.selector is not None
         },
-        "state": _state(snapshot, now),
-        "in_flight": snapshot.in_flight,
-    }
+        aliases=dict(snapshot.names.aliases),
+        patterns={each.text: _pattern(snapshot, each, now) for each in snapshot.names.patterns},
+        state=_store(snapshot, now),
+        in_flight=snapshot.in_flight,
+    )
+
+
+def _pattern(snapshot: Snapshot, pattern: NamePattern, now: float) -> PatternStatus:
+    model, config = snapshot.config.models[pattern.text], snapshot.config
+    return PatternStatus(
+        strategy=(model.strategy or config.strategy).type,
+        fallback=[each.to for each in config.fallback_of(model)],
+        guards=_guards(snapshot, pattern.text),
+        deployments=[each.id for each in model.deployments],
+        models={
+            name: _model(snapshot, pool, now)
+            for name, pool in snapshot.remembered.items()
+            if snapshot.names.described_as(name) == pattern.text
+        },
+    )
 
 
 def public_models(snapshot: Snapshot) -> list[ModelInfo]:
-    """The public names, with what the configuration says that they can do."""
+    """The public names, with what is said or known of what they can do; aliases as what they mean."""
     named: dict[str, dict[str, Any]] = {
         name: {"deployments": [each.id for each in pool.deployments]} for name, pool in snapshot.pools.items()
     }
     for name, each in snapshot.entrances.items():
         if each.selector is not None:
             named[name] = {"deployments": [], "of": list(each.selector.of)}
-    return [_public(name, raw, snapshot.config.models.get(name)) for name, raw in named.items()]
+    for alias, name in snapshot.names.aliases.items():
+        named[alias] = {"alias_of": name, **(named.get(name) or {"deployments": []})}
+    return [_public(snapshot, name, raw) for name, raw in named.items()]
 
 
-def _public(name: str, raw: dict[str, Any], configured: ModelConfig | None) -> ModelInfo:
-    if configured is None:  # a provider lists it
-        return ModelInfo(name, raw=raw)
-    said = configured.capabilities
-    if said.family is not None:
+def _public(snapshot: Snapshot, name: str, raw: dict[str, Any]) -> ModelInfo:
+    """What the configuration says of a public name, else what holds wherever a call of it goes."""
+    configured = snapshot.config.models.get(snapshot.names.described_as(name) or "")
+    said = None if configured is None else configured.capabilities  # None where a provider lists it
+    if said is not None and said.family is not None:
         raw["family"] = said.family
-    return ModelInfo(name, context_window=said.context_length, capabilities=said.can or (), raw=raw)
+    members = _members(snapshot, raw.get("of", [raw.get("alias_of", name)]))
+    windows = [each.context_window for each in members if each.context_window is not None]
+    window, can = (None, None) if said is None else (said.context_length, said.can)
+    return ModelInfo(
+        name,
+        context_window=window or min(windows, default=None),
+        capabilities=_common(members) if can is None else can,
+        raw=raw,
+    )
 
 
-def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = "") -> dict[str, Any]:
+def _members(snapshot: Snapshot, models: Sequence[str]) -> list[Deployment]:
+    pools = (snapshot.pools.get(each) for each in models)
+    return [each for pool in pools if pool is not None for each in pool.deployments]
+
+
+def _common(members: Sequence[Deployment]) -> Sequence[str]:
+    """What all of them are known to be able to do."""
+    known = [each.capabilities or () for each in members]
+    return tuple(each for each in known[0] if all(each in can for can in known)) if known else ()
+
+
+def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = "") -> Explanation:
     """Where `request` of the conversation `affinity` would go at `now`; nothing is called, taken or changed.
 
-    Returns: `model`, `pick` (a deployment id, None when none is ready), and `chain`: for each pool in the
-        order of fallbacks its `model`, `strategy`, `degraded` (why that would choose without the signal that
-        it goes by, None when it has it), `pick`, `ready` ids and `refused`: id → reason. Where guards stand
-        before it, `guards`: the names of their plugins in order. Of a model with a selector, which is not
-        asked, `selector`: its plugin as `selector`, `default`, `within` (seconds) and `candidates`, each with
-        its `model`, whether it is `ready` and its `guards`; `pick` and `chain` are those of the default.
     Raises: UnknownModel.
     """
-    model, before = request.model, dict[str, Any]()
+    model, selector = request.model, None
+    meant = snapshot.names.target(model)
+    pattern = snapshot.names.pattern(meant)
     entrance = snapshot.entrance(model)
-    if entrance is not None and entrance.guards:
-        before["guards"] = _guards(snapshot, model)
-    if entrance is not None and (selector := entrance.selector) is not None:
-        model = selector.default
-        said = _selector(selector)
-        candidates = [_candidate(snapshot, name, now) for name in said.pop("of")]
-        before["selector"] = {**said, "candidates": candidates}
+    if entrance is not None and entrance.selector is not None:
+        model, selector = entrance.selector.default, _selector(snapshot, entrance.selector, now)
     chain = [_choice(pool, request, now, affinity) for pool in snapshot.chain(model)]
-    pick = next((pool["pick"] for pool in chain if pool["pick"] is not None), None)
-    return {"model": request.model, **before, "pick": pick, "chain": chain}
+    return Explanation(
+        model=request.model,
+        alias_of=None if meant == request.model else meant,
+        pattern=None if pattern is None else pattern.text,
+        guards=_guards(snapshot, request.model),
+        selector=selector,
+        pick=next((pool.pick for pool in chain if pool.pick is not None), None),
+        chain=chain,
+    )
 
 
-def _candidate(snapshot: Snapshot, model: str, now: float) -> dict[str, Any]:
+def _selector(snapshot: Snapshot, selector: ConfiguredSelector, now: float) -> ExplainedSelector:
+    candidates = [_candidate(snapshot, name, now) for name in selector.of]
+    return ExplainedSelector(selector.name, selector.default, selector.within, candidates)
+
+
+def _candidate(snapshot: Snapshot, model: str, now: float) -> ExplainedCandidate:
     entrance, ready = snapshot.entrance(model), snapshot.pool(model).ready(now, refused=lambda *_: None)
     own = () if entrance is None else entrance.own_guards
-    return {"model": model, "ready": bool(ready), "guards": [each.name for each in own]}
+    return ExplainedCandidate(model, bool(ready), [each.name for each in own])
 
 
 def _guards(snapshot: Snapshot, model: str) -> list[str]:
@@ -113,45 +160,44 @@ def _guards(snapshot: Snapshot, model: str) -> list[str]:
     return [] if entrance is None else [each.name for each in entrance.guards]
 
 
-def _selector(selector: ConfiguredSelector) -> dict[str, Any]:
-    return {
-        "selector": selector.name,
-        "of": list(selector.of),
-        "default": selector.default,
-        "within": selector.within,
-    }
-
-
-def _state(snapshot: Snapshot, now: float) -> dict[str, Any] | None:
-    state, config = snapshot.setting.state, snapshot.config.state
-    return None if state is None or config is None else {**state.snapshot(now), "fail": config.fail}
-
-
-def _choice(pool: Pool, request: Request, now: float, affinity: str) -> dict[str, Any]:
+def _choice(pool: Pool, request: Request, now: float, affinity: str) -> ExplainedPool:
     refused: dict[str, Reason] = {}
     ready = pool.ready(now, refused=refused.__setitem__)
     pick, degraded = pool.preview(ready, request, affinity) if ready else (None, "")
-    return {
-        "model": pool.name,
-        "strategy": pool.strategy_name,
-        "degraded": degraded or None,
-        "pick": None if pick is None else pick.id,
-        "ready": [each.id for each in ready],
-        "refused": {id: str(reason) for id, reason in refused.items()},
-    }
+    return ExplainedPool(
+        model=pool.name,
+        strategy=pool.strategy_name,
+        degraded=degraded or None,
+        pick=None if pick is None else pick.id,
+        ready=[each.id for each in ready],
+        refused={id: str(reason) for id, reason in refused.items()},
+    )
 
 
-def _pool(pool: Pool, now: float) -> dict[str, Any]:
+def _told(kind: type[S], said: Mapping[str, Any], **more: Any) -> S:
+    """What a machine says of itself, which knows no router, as the report of it."""
+    return kind(**said, **more)
+
+
+def _store(snapshot: Snapshot, now: float) -> StoreStatus | None:
+    state, config = snapshot.setting.state, snapshot.config.state
+    return (
+        None if state is None or config is None else _told(StoreStatus, state.snapshot(now), fail=config.fail)
+    )
+
+
+def _model(snapshot: Snapshot, pool: Pool, now: float) -> ModelStatus:
     refused = _refused(pool, now)
-    return {
-        "strategy": pool.strategy_name,
-        "degraded": pool.degraded() or None,
-        "fallback": [each.to for each in pool.fallback],
-        "queue": None if pool.queue is None else pool.queue.line.snapshot(),
-        "retries": None if pool.budget is None else pool.budget.snapshot(now),
-        "hedges": None if pool.hedges is None else pool.hedges.snapshot(now),
-        "deployments": [_deployment(each, refused.get(each.id), now) for each in pool.deployments],
-    }
+    return ModelStatus(
+        strategy=pool.strategy_name,
+        degraded=pool.degraded() or None,
+        fallback=[each.to for each in pool.fallback],
+        queue=None if pool.queue is None else _told(QueueStatus, pool.queue.line.snapshot()),
+        retries=None if pool.budget is None else _told(BudgetStatus, pool.budget.snapshot(now)),
+        hedges=None if pool.hedges is None else _told(BudgetStatus, pool.hedges.snapshot(now)),
+        deployments={each.id: _deployment(each, refused.get(each.id), now) for each in pool.deployments},
+        guards=_guards(snapshot, pool.name),
+    )
 
 
 def _refused(pool: Pool, now: float) -> dict[str, Reason]:
@@ -162,71 +208,81 @@ def _refused(pool: Pool, now: float) -> dict[str, Reason]:
     return refused
 
 
-def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> dict[str, Any]:
+def _deployment(deployment: Deployment, refused: Reason | None, now: float) -> DeploymentStatus:
     live = deployment.live
-    breaker: dict[str, Any] = live.breaker.snapshot(now)
     reasons = deployment.reasons(now)
     blocked = str(reasons[0]) if reasons else None
-    return {
-        "id": deployment.id,
-        "provider": deployment.provider.name,
-        "model": deployment.model,
-        "transport": None if deployment.client is None else name_of(deployment.client.transport),
-        "weight": deployment.weight,
-        "priority": deployment.priority,
-        "state": live.admin.value,
-        "blocked": blocked,
+    return DeploymentStatus(
+        id=deployment.id,
+        provider=deployment.provider.name,
+        model=deployment.model,
+        transport=None if deployment.client is None else name_of(deployment.client.transport),
+        weight=deployment.weight,
+        priority=deployment.priority,
+        state=live.admin.value,
+        blocked=blocked,
         # Its own state says more than the order of the levels, of which it may be the cause.
-        "refused": None if refused is None else blocked or str(refused),
-        "breaker": {**breaker, "seconds_left": _until(breaker["open_until"], now)},
-        "ejection": _ejection(deployment.outlier, now),
-        "checks": _checks(deployment.outlier, now),
-        "warm_up": None if live.warm_up is None else live.warm_up.snapshot(now),
-        "adaptive": None if live.adaptive is None else live.adaptive.snapshot(),
-        "in_flight": live.in_flight,
-        "max_in_flight": live.max_in_flight,
-        "places": live.places,
-        "cool_down": _cool_down(live, now),
-        "limits": [] if live.limits is None else live.limits.snapshot(now),
-        "outcomes": {str(outcome): count for outcome, count in live.outcomes.items()},
-        "last_error": _last_error(live, now),
-        "first_token_ms": _ms(live.first_token.value),
-        "total_ms": _ms(live.total.value),
-    }
+        refused=None if refused is None else blocked or str(refused),
+        breaker=_breaker(live, now),
+        ejection=_ejection(deployment.outlier, now),
+        checks=_checks(deployment.outlier, now),
+        warm_up=None if live.warm_up is None else _told(WarmUpStatus, live.warm_up.snapshot(now)),
+        adaptive=None if live.adaptive is None else _told(AdaptiveStatus, live.adaptive.snapshot()),
+        in_flight=live.in_flight,
+        max_in_flight=live.max_in_flight,
+        places=live.places,
+        cool_down=_cool_down(live, now),
+        limits=[] if live.limits is None else [_limit(each) for each in live.limits.snapshot(now)],
+        outcomes={str(outcome): count for outcome, count in live.outcomes.items()},
+        last_error=_last_error(live, now),
+        first_token_ms=_ms(live.first_token.value),
+        total_ms=_ms(live.total.value),
+    )
 
 
-def _last_error(live: DeploymentState, now: float) -> dict[str, Any] | None:
+def _breaker(live: DeploymentState, now: float) -> BreakerStatus:
+    said: dict[str, Any] = live.breaker.snapshot(now)
+    return _told(BreakerStatus, said, seconds_left=_until(said["open_until"], now))
+
+
+def _limit(said: Mapping[str, Any]) -> LimitStatus:
+    requests, tokens = said["requests"], said["tokens"]
+    return LimitStatus(
+        said["name"],
+        None if requests is None else _told(MeterStatus, requests),
+        None if tokens is None else _told(MeterStatus, tokens),
+    )
+
+
+def _last_error(live: DeploymentState, now: float) -> LastErrorStatus | None:
     if live.last_error is None:
         return None
     code, status, message, at = live.last_error
-    return {"code": code, "status": status, "message": message, "seconds_ago": max(0.0, now - at)}
+    return LastErrorStatus(code, status, message, seconds_ago=max(0.0, now - at))
 
 
-def _cool_down(live: DeploymentState, now: float) -> dict[str, Any] | None:
+def _cool_down(live: DeploymentState, now: float) -> CoolDownStatus | None:
     if live.cooling_until <= now:
         return None
     reason = live.last().reason
-    return {"refused": None if reason is None else reason.value, "seconds_left": live.cooling_until - now}
+    return CoolDownStatus(None if reason is None else reason.value, live.cooling_until - now)
 
 
-def _ejection(outlier: OutlierDetector | None, now: float) -> dict[str, Any] | None:
+def _ejection(outlier: OutlierDetector | None, now: float) -> EjectionStatus | None:
     """None when only checks are configured: then nothing is ever ejected."""
     if outlier is None or outlier.settings is None:
         return None
-    snapshot: dict[str, Any] = outlier.snapshot(now)
-    return {
-        "ejected": outlier.ejected(now),
-        **snapshot,
-        "seconds_left": _until(snapshot["ejected_until"], now),
-    }
+    said: dict[str, Any] = outlier.snapshot(now)
+    left = _until(said["ejected_until"], now)
+    return _told(EjectionStatus, said, ejected=outlier.ejected(now), seconds_left=left)
 
 
-def _checks(outlier: OutlierDetector | None, now: float) -> dict[str, Any] | None:
+def _checks(outlier: OutlierDetector | None, now: float) -> ChecksStatus | None:
     if outlier is None or outlier.checks is None:
         return None
-    snapshot: dict[str, Any] = outlier.checks.snapshot()
-    at = snapshot["last_at"]
-    return {**snapshot, "seconds_ago": None if at is None else max(0.0, now - at)}
+    said: dict[str, Any] = outlier.checks.snapshot()
+    at = said["last_at"]
+    return _told(ChecksStatus, said, seconds_ago=None if at is None else max(0.0, now - at))
 
 
 def _until(instant: float | None, now: float) -> float | None:

@@ -67,7 +67,7 @@ class RichMember(Member, Protocol):
 
     @property
     def price(self) -> Price | None:
-        """What a call costs; None when the configuration does not say."""
+        """What a call costs, as configured or known; None when nobody knows."""
 
     @property
     def residency(self) -> Residency | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from functools import wraps
+from functools import partial, wraps
 from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, overload
 from weakref import finalize
 
 from pointsman.batch import BatchResult
@@ -30,6 +30,10 @@ from pointsman.types import (
     ModelInfo,
     StreamEvent,
 )
+
+if TYPE_CHECKING:
+    from pointsman.reports import Explanation, Health, Status
+    from pointsman.requests.option_types import ChatOptions, EmbedOptions, GenerateOptions
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Event | Progress)
@@ -114,20 +118,26 @@ class SyncRouter:
         self.close()
         return finished
 
-    def chat(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> ChatResponse:
+    def chat(
+        self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
+    ) -> ChatResponse:
         """As `Router.chat`."""
         return self._run(self._router.chat(model, messages, **options))
 
-    def stream(self, model: str | ChatRequest, messages: Messages = (), **options: Any) -> SyncStream:
+    def stream(
+        self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
+    ) -> SyncStream:
         """As `Router.stream`, to be used with `with` and iterated over with `for`."""
         return SyncStream(self, self._router.stream(model, messages, **options))
 
-    def generate(self, model: str | GenerateRequest, prompt: str = "", **options: Any) -> ChatResponse:
+    def generate(
+        self, model: str | GenerateRequest, prompt: str = "", **options: Unpack[GenerateOptions]
+    ) -> ChatResponse:
         """As `Router.generate`."""
         return self._run(self._router.generate(model, prompt, **options))
 
     def embed(
-        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Any
+        self, model: str | EmbedRequest, texts: str | Sequence[str] = (), **options: Unpack[EmbedOptions]
     ) -> EmbedResponse:
         """As `Router.embed`."""
         return self._run(self._router.embed(model, texts, **options))
@@ -161,17 +171,20 @@ class SyncRouter:
         """As `Router.models`."""
         return self._run(self._router.models())
 
-    def health(self) -> dict[str, dict[str, Any]]:
+    def health(self) -> Health:
         """As `Router.health`."""
         return self._run(self._router.health())
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """As `Router.status`."""
-        return self._run(_later(self._router.status))
+        found: Status = self._run(_later(self._router.status))
+        return found
 
-    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> dict[str, Any]:
+    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> Explanation:
         """As `Router.explain`."""
-        return self._run(_later(lambda: self._router.explain(model, messages, affinity=affinity)))
+        explain = partial(self._router.explain, model, messages, affinity=affinity)
+        found: Explanation = self._run(_later(explain))
+        return found
 
     def provider(self, name: str) -> SyncProvider:
         """As `Router.provider`, with methods that block; see `SyncProvider`."""

@@ -8,13 +8,19 @@ wants it again) and `raw` (from it).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
+from os.path import basename
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace as replace
 
 from pointsman._internal.undecoded import decoded_when_read
+from pointsman.values.typed_answers import Typed, parsed, read_as
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
@@ -93,6 +99,17 @@ class Image(Struct, frozen=True):
     detail: str | None = None
     extra: JsonObject = NOTHING
 
+    @staticmethod
+    def from_file(path: str | PathLike[str], *, detail: str | None = None) -> Image:
+        """The picture in a file, which is read here: its kind by its first bytes, whatever its name says.
+
+        Raises: OSError when it cannot be read; ValueError when it is empty, larger than 50 MiB or no picture.
+        """
+        from pointsman.values.media_files import read_media  # few messages have files
+
+        data, media_type = read_media(path, "Image")
+        return Image(data, media_type, detail=detail)
+
 
 class File(Struct, frozen=True):
     """A document, usually a PDF: as bytes, by `url` (or `data:`), or by an `id` of the upstream's.
@@ -112,6 +129,17 @@ class File(Struct, frozen=True):
     id: str | None = None
     extra: JsonObject = NOTHING
 
+    @staticmethod
+    def from_file(path: str | PathLike[str]) -> File:
+        """The document in a file, with the file's name: a PDF by its first bytes, others by their suffix.
+
+        Raises: as `Image.from_file`, of what is no document.
+        """
+        from pointsman.values.media_files import read_media
+
+        data, media_type = read_media(path, "File")
+        return File(data, media_type, basename(path))
+
 
 class Audio(Struct, frozen=True):
     """Sound, as bytes or by a `data:` URL.
@@ -127,9 +155,24 @@ class Audio(Struct, frozen=True):
     extra: JsonObject = NOTHING
     url: str | None = None
 
+    @staticmethod
+    def from_file(path: str | PathLike[str]) -> Audio:
+        """The sound in a file: its format by its first bytes. Raises: as `Image.from_file`, of no sound."""
+        from pointsman.values.media_files import read_media
+
+        data, media_type = read_media(path, "Audio")
+        return Audio(data, media_type.removeprefix("audio/"))
+
 
 Part = Text | Image | File | Audio
 """A piece of a message."""
+
+
+def as_parts(given: Sequence[Part | str]) -> Sequence[Part]:
+    """`given` with a `Text` in place of each string; itself when there is none."""
+    if not any(isinstance(part, str) for part in given):
+        return given  # type: ignore[return-value]  # it was looked through
+    return tuple([Text(part) if isinstance(part, str) else part for part in given])
 
 
 class ToolCall(Struct, frozen=True):
@@ -199,9 +242,9 @@ class Message(Struct, frozen=True):
         return Message("system", text)
 
     @staticmethod
-    def user(content: str | Sequence[Part]) -> Message:
-        """What the user says: text, or parts in order."""
-        return Message("user", content)
+    def user(content: str | Sequence[Part | str]) -> Message:
+        """What the user says: text, or parts in order, of which texts may be plain strings."""
+        return Message("user", content if isinstance(content, str) else as_parts(content))
 
     @staticmethod
     def assistant(text: str = "", tool_calls: Sequence[ToolCall] = ()) -> Message:
@@ -229,6 +272,31 @@ class Tool(Struct, frozen=True):
     parameters: JsonSchema = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
     extra: JsonObject = NOTHING
+
+    @staticmethod
+    def from_function(
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        strict: bool | None = None,
+    ) -> Tool:
+        """What a function is to a model; nobody calls it here. It may be a coroutine function or a method.
+
+        Args:
+            name: that of the function when None.
+            description: the first paragraph of its docstring when None. What is said of parameters comes
+                from a section `Args:` as Google's style has it, or from `Annotated[…, Field(description=…)]`.
+            strict: True: the upstream is to hold to the schema, in which every parameter is then required.
+                None: nothing is said of that, and parameters with defaults may be left out.
+
+        Raises: TypeError that names the parameter which has no annotation, or that a model could not give.
+        """
+        from pointsman.values.functions import described, expect_name  # few tools are functions
+
+        known = described(function, strict=strict)
+        about = known.description if description is None else description
+        return Tool(expect_name(name or known.name), about, known.parameters, strict)
 
 
 class ToolChoice(Struct, frozen=True):
@@ -260,10 +328,34 @@ class ResponseFormat(Struct, frozen=True):
     strict: bool | None = None
     description: str | None = None
 
+    @staticmethod
+    def of(python_type: Any, *, name: str | None = None, strict: bool | None = None) -> ResponseFormat:
+        """JSON of a type: a pydantic model, dataclass, TypedDict, msgspec Struct, or what pydantic reads.
+
+        The answer's `parsed` is a value of it. What is no object, such as `list[Sky]`, is asked for as the
+        member `value` of one, and read from there.
+
+        Args:
+            name: that of the type when None.
+            strict: True: upstreams are to hold to the schema, in which every member is then required and no
+                other one allowed; False: the schema is sent as the type's library makes it. None: strict
+                where the type can be, which mappings of any name and tuples, for two, cannot.
+
+        Raises: TypeError for what has no JSON Schema, or cannot be strict.
+        """
+        from pointsman.values.json_types import TypedSchema, json_type  # few answers are read as a type
+
+        known = json_type(python_type)
+        made, strict = known.strict_schema(strict)
+        schema = TypedSchema(made)
+        schema.python_type = python_type
+        return ResponseFormat("schema", schema, name or known.name, strict)
+
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
 
 R = TypeVar("R", "ChatRequest", "GenerateRequest", "EmbedRequest")
+T = TypeVar("T")
 
 
 def _with_defaults(self: R, defaults: Mapping[str, Any]) -> R:
@@ -405,7 +497,7 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record o
     Attributes:
         prompt: all that was asked, `cached` and `cache_write` included.
         completion: all that was answered, `reasoning` included.
-        cached: of the prompt, read from the upstream's cache.
+        cached: of the prompt, read from the upstream's cache; no token of `cache_write` is among them.
         cache_write: of the prompt, written into it.
         reasoning: of the answer, spent on thinking.
     """
@@ -424,7 +516,7 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):  # of a record o
         return self.prompt + self.completion
 
 
-class ChatResponse(Struct, frozen=True):
+class ChatResponse(Typed, Struct, frozen=True):
     """A whole answer.
 
     The provider fills everything down to `raw`, and `extra`; the router adds where it came from.
@@ -449,6 +541,9 @@ class ChatResponse(Struct, frozen=True):
         extra: what the upstream wants back with the message.
         relayed: the body in the caller's own wire, fit to be sent on, where the provider speaks it and no
             guard has changed the answer.
+        cost_microcents: in millionths of a US cent (10^-8 USD), what the attempts at the request cost that
+            were counted, together; None where nobody knows what the one cost that answered.
+        dropped: names of options that were left out of what was asked, for models with `unsupported: drop`.
     """
 
     text: str = ""
@@ -468,6 +563,13 @@ class ChatResponse(Struct, frozen=True):
     request_id: str = ""
     extra: JsonObject = NOTHING
     relayed: bytes = b""
+    cost_microcents: int | None = None
+    dropped: Sequence[str] = ()
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in USD, exactly; None where it is not known."""
+        return _usd(self.cost_microcents)
 
     @property
     def message(self) -> Message:
@@ -481,6 +583,47 @@ class ChatResponse(Struct, frozen=True):
             extra=self.extra,
         )
 
+    @property
+    def parsed(self) -> Any:
+        """The text as a value of the type that `response_format` named, made once; None for a refusal.
+
+        Raises: FormatNotMet when the text does not fit; RuntimeError when the request named no type. An
+            answer that was pickled or changed has none either: `parse` reads it.
+        """
+        return parsed(self)
+
+    def parse(self, python_type: type[T]) -> T:
+        """The text as a value of any such type, made anew each time. Raises: FormatNotMet, TypeError."""
+        return cast("T", read_as(python_type, self))
+
+    def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
+        """All fields as mappings, lists, texts and numbers, fit for JSON; bytes are base64.
+
+        Args: raw: with what the upstream sent, which is as much again.
+
+        `relayed`, which says the same in the caller's own wire, is left out.
+        """
+        from pointsman.values.plain_mappings import plain_mapping
+
+        return plain_mapping(self, without=("relayed",) if raw else ("raw", "relayed"))
+
+    def to_openai(self, *, id: str = "", created: int | None = None, model: str = "") -> dict[str, Any]:
+        """The answer as a `chat.completion` of OpenAI's API.
+
+        Args:
+            id, model: what it says of itself; by default as the upstream named them.
+            created: seconds since 1970 UTC; now when None.
+
+        What that API has no member for stands where compatible servers have it: `reasoning_content`,
+        `reasoning_details`. Token counts that nobody told are left out.
+        """
+        from pointsman.clock import LoopClock
+        from pointsman.values.openai_objects import completion
+
+        made = int(LoopClock.wall()) if created is None else created
+        head = {"id": id or self.id or self.request_id, "created": made, "model": model or self.model}
+        return completion(self, head)
+
 
 decoded_when_read(ChatResponse, "raw")
 
@@ -490,6 +633,7 @@ class EmbedResponse(Struct, frozen=True):
 
     Attributes:
         vectors: n lists of dim floats, in the order of the texts.
+        relayed, cost_microcents: as of `ChatResponse`.
     """
 
     vectors: Sequence[Sequence[float]]
@@ -501,9 +645,34 @@ class EmbedResponse(Struct, frozen=True):
     attempts: int = 1
     request_id: str = ""
     relayed: bytes = b""
+    cost_microcents: int | None = None
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in USD, exactly; None where it is not known."""
+        return _usd(self.cost_microcents)
+
+    def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
+        """As of `ChatResponse`."""
+        from pointsman.values.plain_mappings import plain_mapping
+
+        return plain_mapping(self, without=("relayed",) if raw else ("raw", "relayed"))
+
+    def to_openai(self, *, model: str = "") -> dict[str, Any]:
+        """The answer as a list of embeddings of OpenAI's API. Args: model: as the upstream named it."""
+        from pointsman.values.openai_objects import embeddings
+
+        return embeddings(self, model or self.model)
 
 
 decoded_when_read(EmbedResponse, "raw")
+
+
+def _usd(microcents: int | None) -> Decimal | None:
+    from decimal import Decimal  # for those that ask
+
+    # Of text, for the result of a calculation is rounded as whoever runs in this thread likes it.
+    return None if microcents is None else Decimal(f"{microcents}e-8")
 
 
 class ModelInfo(Struct, frozen=True):

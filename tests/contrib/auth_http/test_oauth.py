@@ -144,7 +144,7 @@ async def test_what_the_token_endpoint_refuses_is_said_and_others_are_asked(
         with pytest.raises(kind) as raised:
             await router.chat("m", "q")
         assert (await router.chat("safe", "q")).deployment == "b/x"
-        status = router.status()
+        status = router.status().to_dict()
 
     assert type(raised.value) is kind
     assert raised.value.message == f"no credential: the token endpoint {url}/token answered {said}"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pointsman_cli.prompts import model_and_prompt, tell_if_silent
 from pointsman_simulator import Fault, Reply
+from pointsman_simulator.script import Usage as Tokens
 
 
 def test_the_answer_is_all_that_stands_on_stdout(cli, gpu) -> None:
@@ -171,3 +172,18 @@ def test_an_answer_that_breaks_ends_its_line_and_the_run_with_3(cli, gpu) -> Non
 
     assert (ran.code, ran.out) == (3, "Hello\n")
     assert "broke after" in ran.err
+
+
+def test_what_it_cost_stands_in_the_json_and_at_the_end_of_a_trace(cli, servers) -> None:
+    upstream = servers.add("ollama", name="gpu")
+    upstream.default = Reply(text="Yes.", usage=Tokens(1000, 200))
+    file = servers.configure(upstream)
+    priced = "{provider: gpu, model: llama3.2, price: {input: 2, output: 10.05}}"
+    file.write_text(file.read_text().replace("gpu/llama3.2", priced))
+
+    reply = cli("ask", "--json", "Really?").json
+    trace = cli("ask", "--trace", "Really?").err.splitlines()
+
+    assert reply["cost_microcents"] == 401_000
+    assert [each.rpartition("  ")[2] for each in trace[:1]] == ["0.00401 USD"]
+    assert trace[-1].endswith(" ms, 0.00401 USD")

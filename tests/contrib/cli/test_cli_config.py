@@ -18,7 +18,8 @@ def test_check_counts_what_it_built_and_connects_to_nothing(cli, gpu) -> None:
     text, data = cli("config", "check"), cli("config", "check", "--json")
 
     assert (text.code, text.out, text.err) == (0, "ok: 1 provider, 1 model\n", "")
-    assert data.json == {"ok": True, "file": "pointsman.yaml", "providers": 1, "models": 1, "warnings": []}
+    counts = {"providers": 1, "models": 1, "aliases": 0, "patterns": 0}
+    assert data.json == {"ok": True, "file": "pointsman.yaml", **counts, "warnings": []}
     assert gpu.requests == []
 
 
@@ -168,7 +169,9 @@ def test_what_a_starter_leaves_in_comments_is_accepted_as_well(commented: bool) 
             "strategy: round_robin\n", ""
         )
 
-    Config.from_text(text, environ={"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"})
+    Config.from_text(
+        text, environ=dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
+    )
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12)

@@ -35,6 +35,7 @@ CODES = {
     errors.FirstTokenTimeout: 3,
     errors.IdleTimeout: 3,
     errors.BadResponse: 3,
+    errors.FormatNotMet: 3,
     errors.Truncated: 3,
     errors.DeadlineExceeded: 3,
     errors.QueueFull: 3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from gateways import Served, gateway_for
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from pointsman import Status
 from pointsman.plugin import RateLimited, SurfaceFactory, ToolCall, Usage, WholeReply
 from pointsman.testing import SurfaceHost
 from pointsman.testing.contract import CannedAsk, SurfaceContract
@@ -83,8 +84,8 @@ class NoRouter:
     class config:
         model_by_default = "large-9c"
 
-    def status(self) -> dict[str, Any]:
-        return {"models": {}}
+    def status(self) -> Status:
+        return Status(models={}, selectors={}, state=None, in_flight=0)
 
 
 async def asked(path: str, answer: Any = None, **said: Any) -> tuple[SurfaceHost, Any]:
@@ -208,13 +209,11 @@ async def test_a_failure_has_its_code_and_says_when_to_come_back() -> None:
 
 
 def test_health_is_what_the_deployments_come_to() -> None:
-    up, down = {"blocked": None}, {"blocked": "breaker open"}
+    def of(*ready: bool) -> str:
+        return str(health_of({"m": ready})["status"])
 
-    def of(*deployments: Mapping[str, Any]) -> str:
-        return str(health_of({"m": {"deployments": deployments}})["status"])
-
-    assert [of(up, up), of(up, down), of(down)] == ["healthy", "degraded", "down"]
-    assert health_of({"m": {"deployments": [up, down]}})["models"] == {"m": "1/2"}
+    assert [of(True, True), of(True, False), of(False)] == ["healthy", "degraded", "down"]
+    assert health_of({"m": [True, False]})["models"] == {"m": "1/2"}
 
 
 # ── behind a gateway ─────────────────────────────────────────────────────────────────────────────────
@@ -345,7 +344,7 @@ async def test_a_cancel_or_a_lost_connection_ends_the_calls_upstream(simulator: 
                 assert (ended["type"], ended["finishReason"]) == ("done", "cancelled")
         await upstream.idle(timeout=WITHIN)
         assert upstream.requests[-1].outcome == "aborted by client"
-        assert served.router.status()["in_flight"] == 0
+        assert served.router.status().in_flight == 0
 
 
 async def test_a_line_break_that_is_none_splits_no_message(simulator: Simulator) -> None:

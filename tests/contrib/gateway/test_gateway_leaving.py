@@ -56,7 +56,7 @@ async def test_a_caller_who_leaves_before_the_first_byte_ends_the_call(
 
         assert await gone(upstream) == "aborted by client"
         assert (await hearing).result == "cancelled"
-        assert served.router.status()["in_flight"] == 0
+        assert served.router.status().in_flight == 0
 
 
 async def test_a_caller_who_leaves_in_the_midst_of_a_stream_ends_the_call(simulator: Simulator) -> None:
@@ -69,7 +69,7 @@ async def test_a_caller_who_leaves_in_the_midst_of_a_stream_ends_the_call(simula
         caller.leave()
 
         assert await gone(upstream) == "aborted by client"
-        assert served.router.status()["in_flight"] == 0
+        assert served.router.status().in_flight == 0
 
 
 async def test_a_caller_who_sent_several_at_once_ends_the_one_that_runs(simulator: Simulator) -> None:

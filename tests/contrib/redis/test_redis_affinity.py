@@ -67,7 +67,7 @@ class Fleet:
     def where(self, number: int, names: Sequence[str] = CONVERSATIONS) -> list[str]:
         """Where they would go through the router of that number."""
         router = self.routers[number % 2]
-        return [router.explain("m", "hi", affinity=name)["pick"] for name in names]
+        return [router.explain("m", "hi", affinity=name).pick for name in names]
 
     async def agreed(self, names: Sequence[str] = CONVERSATIONS) -> None:
         """Return when each router knows what the other one has learned."""
@@ -79,7 +79,7 @@ class Fleet:
         """Return when both have found out."""
         async with asyncio.timeout(15):
             for router in self.routers:
-                while router.status()["state"]["available"] is not available:  # noqa: ASYNC110 - of another task
+                while router.status().to_dict()["state"]["available"] is not available:  # noqa: ASYNC110 - of another task
                     await asyncio.sleep(0.02)
 
 

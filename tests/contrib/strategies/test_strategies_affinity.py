@@ -679,8 +679,8 @@ def test_a_router_tells_nobody_the_key_of_a_call(caplog: pytest.LogCaptureFixtur
                     await r.chat("m", "hi", affinity="alice@example.org")
                 except Exception as error:
                     heard.append(error)  # type: ignore[arg-type]
-            heard.append(r.status())  # type: ignore[arg-type]
-            heard.append(r.explain("m", "hi", affinity="alice@example.org"))  # type: ignore[arg-type]
+            heard.append(r.status().to_dict())  # type: ignore[arg-type]
+            heard.append(r.explain("m", "hi", affinity="alice@example.org").to_dict())  # type: ignore[arg-type]
 
     run(main())
     assert "alice" not in repr(heard) + caplog.text + repr(upstream.calls)

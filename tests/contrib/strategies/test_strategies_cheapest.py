@@ -26,6 +26,24 @@ def test_the_answer_depends_on_what_is_long() -> None:
     assert strategy.pick((cheap_input, cheap_output), LONG_ANSWER) is cheap_output
 
 
+def test_a_long_prompt_goes_by_the_prices_of_its_tier() -> None:
+    tiered = Member("t", price=Price(input=1, output=1, tiers=[{"above": 5_000, "input": 9, "output": 9}]))
+    flat = Member("f", price=Price(input=2, output=2))
+
+    assert Cheapest().pick((tiered, flat), LONG_ANSWER) is tiered
+    assert Cheapest().pick((tiered, flat), LONG_PROMPT) is flat, "10,000 tokens"
+
+
+def test_what_a_call_costs_beside_its_tokens_counts() -> None:
+    by_call = Member("c", price=Price(input=1, output=1, request=0.001))
+    by_token = Member("t", price=Price(input=2, output=2))
+
+    assert Cheapest().pick((by_call, by_token), LONG_ANSWER) is by_token, (
+        "0.001 USD beside those of 500 tokens"
+    )
+    assert Cheapest().pick((by_call, by_token), LONG_PROMPT) is by_call
+
+
 def test_a_free_one_wins_however_busy_it_is_and_the_next_cheapest_when_it_is_not_ready() -> None:
     free, dear, dearer = (
         Member("free", in_flight=50, price=Price(input=0, output=0)),

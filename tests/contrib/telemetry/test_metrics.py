@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
-from pointsman import Router, Unavailable
+from pointsman import Router, Unavailable, Usage
 from pointsman.clock import LoopClock
 from pointsman.testing import Scripted, ScriptedAnswer, run
 from pointsman_telemetry import instruments as table
@@ -78,6 +78,23 @@ def test_a_request_counts_by_surface_model_and_result_and_its_attempts_by_outcom
     assert value(found, "pointsman_attempts_total", deployment="a/x", outcome="upstream_fault") == 1
     assert value(found, "pointsman_attempts_total", deployment="b/y", outcome="ok") == 1
     assert value(found, "pointsman_request_duration_seconds_count", surface="openai", model="m") == 1
+
+
+def test_the_cost_of_many_calls_is_the_exact_sum_of_what_they_said() -> None:
+    scripted, said = Scripted(), list[int]()
+    scripted.default("a", ScriptedAnswer(usage=Usage(1, 2, cached=1)))
+    price = {"input": 0.1, "output": 0.07, "cached": 0.03}
+    given = {**CONFIG, "models": {"m": {"deployments": [{"provider": "a", "model": "x", "price": price}]}}}
+
+    async def calls(r: Router, _metrics: Metrics) -> None:
+        await r.reload(given)
+        for _ in range(100):
+            said.append((await r.chat("m", "hi")).cost_microcents or 0)
+
+    found = measured(scripted, calls)
+
+    assert said == [17] * 100
+    assert value(found, "pointsman_cost_usd_total", model="m", deployment="a/x") == 0.000017
 
 
 def test_tokens_cost_what_the_configuration_says() -> None:

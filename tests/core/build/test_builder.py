@@ -165,7 +165,7 @@ def test_a_reload_keeps_the_state_of_what_did_not_change_and_never_touches_a_run
                 assert in_flight(r) == 0, "the deployment that still works is no longer part of the router"
                 rest = "".join([event.text async for event in stream])
             assert first.text + rest == "slow answer"
-            state = {each["id"]: each["state"] for each in r.status()["models"]["m"]["deployments"]}
+            state = {each["id"]: each["state"] for each in r.status().to_dict()["models"]["m"]["deployments"]}
             assert state == {"b/x": "down", "b/y": "up"}
             assert (await r.chat("m", "hi")).deployment == "b/y"
 
@@ -245,9 +245,9 @@ def test_explain_names_every_reason_and_takes_no_step() -> None:
         given["models"]["n"] = {"deployments": ["a/y"]}
         async with router(Scripted(), given) as r:
             r.disable("b/x")
-            picks = {r.explain("m")["pick"] for _ in range(5)}
+            picks = {r.explain("m").pick for _ in range(5)}
             assert len(picks) == 1
-            explained = r.explain("m")
+            explained = r.explain("m").to_dict()
             assert explained["chain"][0]["refused"] == {"b/x": "disabled by an operator"}
             assert [pool["model"] for pool in explained["chain"]] == ["m", "n"]
             assert (await r.chat("m", "hi")).deployment == picks.pop()
@@ -291,8 +291,8 @@ def test_the_blocking_router_does_the_same_from_any_thread() -> None:
         with ThreadPoolExecutor(8) as threads:
             texts = list(threads.map(lambda n: r.chat("m", f"hi {n}").text, range(100)))
         assert texts == ["ok"] * 100
-        assert r.status()["in_flight"] == 0
-        assert r.health()["a"]["ok"] is True
+        assert r.status().in_flight == 0
+        assert r.health().providers["a"].ok is True
         assert "m" in [model.id for model in r.models()]
     with pytest.raises(RuntimeError, match="closed"):
         r.chat("m", "hi")

@@ -24,7 +24,7 @@ def one(**deployment: Any) -> dict[str, Any]:
 
 def of(r: Router, model: str = "m") -> dict[str, Any]:
     """The state of the only deployment."""
-    (state,) = r.status()["models"][model]["deployments"]
+    (state,) = r.status().to_dict()["models"][model]["deployments"]
     return dict(state)
 
 
@@ -265,11 +265,13 @@ def test_a_failing_check_and_an_ejection_outlive_a_change_of_their_settings() ->
             second["providers"]["b"]["api_key"] = "another-key"
             await reload(r, second)
 
-            blocked = {each["id"]: each["blocked"] for each in r.status()["models"]["m"]["deployments"]}
+            blocked = {
+                each["id"]: each["blocked"] for each in r.status().to_dict()["models"]["m"]["deployments"]
+            }
             assert blocked == {"a/x": "unhealthy: ejected", "b/x": "unhealthy: its checks fail", "c/x": None}
             upstream.ill.clear()
             await asyncio.sleep(3)
-            assert r.status()["models"]["m"]["deployments"][1]["blocked"] is None, "`rise` is 1 now"
+            assert r.status().to_dict()["models"]["m"]["deployments"][1]["blocked"] is None, "`rise` is 1 now"
             assert 1 <= upstream.probes["b"] - probes <= 2, "the old check has ended"
 
     run(main())

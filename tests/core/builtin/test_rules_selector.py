@@ -177,6 +177,6 @@ def test_the_configuration_of_the_page_is_a_sound_one(tmp_path: Path) -> None:
     section = PAGE.partition("### Guards and selectors")[2]
     (tmp_path / "pointsman.yaml").write_text(section.partition("```yaml\n")[2].partition("```")[0])
 
-    told = Router.from_config(tmp_path / "pointsman.yaml").explain("auto", "hello")
+    told = Router.from_config(tmp_path / "pointsman.yaml").explain("auto", "hello").to_dict()
 
     assert [each["model"] for each in told["selector"]["candidates"]] == ["small", "large"]

@@ -393,7 +393,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         (
             "providers: {a: {type: x}}\nmodels: {m: {deployments: [a/n], limits: {}}}\n",
             ":2:34: models.m.limits: unknown key 'limits'; "
-            "known: capabilities, circuit_breaker, default, defaults, deployments, fallback, guards, of, overload, refusal, require, retry, select_within, selector, strategy, timeouts",
+            "known: capabilities, circuit_breaker, default, defaults, deployments, fallback, forced, guards, of, overload, refusal, require, retry, select_within, selector, strategy, system, timeouts, unsupported",
         ),
         (
             "providers: {a: {type: x}}\nstrategy: {}\n",
@@ -615,3 +615,25 @@ def test_the_examples_of_the_page_are_what_they_say() -> None:
 
     assert list(config.public_models()) == ["assistant", "cloud"]
     assert str(caught.value) == answer.strip()
+
+
+def test_the_names_of_the_page_mean_what_it_says() -> None:
+    section = PAGE.read_text("utf-8").partition("### Names that mean others")[2]
+    (example,) = re.findall(r"```yaml\n(.*?)```", section.partition("###")[0], re.DOTALL)
+    config = load(example, OPENAI_API_KEY="sk-1234567890")
+    meant = {
+        "gpt-4o": ["gpu1/llama3.2"],
+        "fast": ["any/gpt-5-mini"],
+        "openai/gpt-5": ["any/gpt-5"],
+        "local-phi4": ["gpu1/phi4"],
+        "gpu1/phi4": ["gpu1/phi4"],
+    }
+
+    for name, deployments in meant.items():
+        described = config.described(name)
+        assert described is not None
+        assert [each.id for each in described.deployments] == deployments
+    fallback = {
+        name: [each.to for each in config.fallback_of(model)] for name, model in config.models.items()
+    }
+    assert fallback == {"assistant": ["cloud"], "cloud": [], "openai/*": ["cloud"], "local-*": ["cloud"]}

@@ -94,7 +94,7 @@ def test_services_are_asked_for_by_their_names_their_models_names_or_as_the_defa
     }
     assert [each.to for each in models["default"].fallback] == ["openai"]
     assert [each.to for each in models["ollama"].fallback] == ["openai"]
-    assert models["openai"].fallback == []
+    assert models["openai"].fallback is None
 
 
 @pytest.mark.parametrize(

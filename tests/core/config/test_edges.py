@@ -86,9 +86,12 @@ def full(folder: Path) -> dict[str, Any]:
         "keepalive": "15s", "limits": dict(limits), "shared_limits": ["both"], "headers": {"x-a": "b"}, "timeouts": dict(timeouts),
         "health": dict(health),
     }  # fmt: skip
+    charges = {"input": 1, "output": 2, "cached": 0.5, "cache_write": 1.5}
+    price = {**charges, "request": 0.01, "tiers": [{"above": 200_000, **charges}]}
     deployment = {
         "provider": "a", "model": "x", "name": "first", "weight": 2, "priority": 0, "max_in_flight": 3, "limits": dict(limits),
-        "shared_limits": ["both"], "price": {"input": 1, "output": 2, "cached": 0.5}, "defaults": {"temperature": 1},
+        "shared_limits": ["both"], "price": price, "context_window": 8192,
+        "defaults": {"temperature": 1}, "forced": {"top_p": 1}, "system": {"prefix": "Be kind.", "suffix": "Be short."},
         "options": {}, "timeouts": dict(timeouts), "labels": {"eu": "yes"}, "circuit_breaker": dict(breaker),
         "overload": dict(cool_down), "refusal": dict(cool_down),
     }  # fmt: skip
@@ -101,6 +104,9 @@ def full(folder: Path) -> dict[str, Any]:
                 "deployments": [deployment, {"provider": "b", "model": "y", "max_in_flight": 3}],
                 "fallback": [{"to": "n", "on": ["unavailable"]}],
                 "defaults": {"seed": 1},
+                "forced": {"user": "us"},
+                "unsupported": "drop",
+                "system": {"prefix": "We are us.", "suffix": "That is all."},
                 "timeouts": {"first_token": "5s", "idle": "5s", "total": "20s", "attempt": "9s"},
                 "require": {},
                 "retry": {"type": "exponential"},
@@ -115,6 +121,8 @@ def full(folder: Path) -> dict[str, Any]:
         },
         "guards": [{"type": "open", "on_error": "allow"}],
         "default_model": "m",
+        "aliases": {"other": "n"},
+        "fallback": [{"to": "n", "on": ["unavailable"]}],
         "strategy": {"type": "round_robin"},
         "retry": {"type": "exponential"},
         "circuit_breaker": dict(breaker),
@@ -131,6 +139,7 @@ def full(folder: Path) -> dict[str, Any]:
         "adaptive_concurrency": {"decrease": "90%", "increase": 1, "pace": "1s", "initial": 2},
         "hedging": {"quantile": "50%", "floor": "10ms", "budget": "100%", "minimum_samples": 1},
         "panic_threshold": "50%",
+        "prices": ["shipped"],
         "audit": [{"type": "jsonl", "path": str(folder / "audit")}],
         "control": str(folder / "control.sock"),
         "transport": "nowhere",

@@ -39,7 +39,7 @@ def said(given: dict[str, Any]) -> str:
         ("audit", "./audit", "write `audit: [{type: jsonl, path: ./audit}]`"),
         ("models", ["m"], "give each a name: `models: {assistant: {deployments: [gpu1/llama3.2]}}`"),
         ("models", {"m": ["a/x"]}, "write `{deployments: [provider/upstream-model]}`"),
-        ("models", {"*": {"deployments": ["a/x"]}}, "a name is no pattern"),
+        ("models", {"a*b*": {"deployments": ["a/x"]}}, "a pattern has one `*`"),
         ("providers", ["a"], "give each a name: `providers: {gpu1: {type: ollama}}`"),
         ("providers", {"a": "openai"}, "such as `{type: openai}`"),
         (

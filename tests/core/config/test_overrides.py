@@ -164,7 +164,9 @@ def test_the_breakers_of_a_router_are_as_they_were_said() -> None:
             for model in "mn":
                 with pytest.raises(Unavailable):
                     await r.chat(model, "hi")
-            states = [r.status()["models"][each]["deployments"][0]["breaker"]["state"] for each in "mn"]
+            states = [
+                r.status().to_dict()["models"][each]["deployments"][0]["breaker"]["state"] for each in "mn"
+            ]
             assert states == ["closed", "open"]
 
     run(main())
@@ -287,10 +289,10 @@ def test_a_provider_without_a_list_of_models_gets_its_calls_and_is_reported_well
 
             r.provider("a").probe = probe
             await asyncio.sleep(30)
-            (state,) = r.status()["models"]["m"]["deployments"]
+            (state,) = r.status().to_dict()["models"]["m"]["deployments"]
             assert state["blocked"] is None
             assert state["checks"]["last_at"] is not None
-            assert (await r.health())["a"]["ok"]
+            assert (await r.health()).providers["a"].ok
             assert (await r.chat("m", "hi")).text == "ok"
 
     run(main())

@@ -83,7 +83,7 @@ def with_control(path: Path | None, providers: str = "ab", **more: Any) -> dict[
 async def busy(r: Router) -> asyncio.Task[Any]:
     """A call that is in flight, and stays so."""
     call = asyncio.ensure_future(r.chat("m", "hi"))
-    while not r.status()["in_flight"]:  # noqa: ASYNC110 - a turn of the loop, no time
+    while not r.status().in_flight:  # noqa: ASYNC110 - a turn of the loop, no time
         await asyncio.sleep(0)
     return call
 
@@ -105,7 +105,7 @@ async def test_every_command_does_what_its_name_says(path: Path) -> None:
 
         disabled = await ask("disable", deployment="a/x")
         assert disabled == {"ok": True, "deployment": "a/x", "state": "down", "in_flight": 0}
-        assert r.explain("m")["pick"] == "b/x"
+        assert r.explain("m").pick == "b/x"
 
         explained = await ask("explain", model="m")
         assert explained["pick"] == "b/x"
@@ -116,7 +116,7 @@ async def test_every_command_does_what_its_name_says(path: Path) -> None:
         deployments = (await ask("status"))["models"]["m"]["deployments"]
         assert [each["breaker"]["state"] for each in deployments] == ["forced_open", "closed"]
         assert (await ask("reset", deployment="a/x"))["ok"]
-        assert r.status()["models"]["m"]["deployments"][0]["breaker"]["state"] == "closed"
+        assert r.status().to_dict()["models"]["m"]["deployments"][0]["breaker"]["state"] == "closed"
 
 
 async def test_a_drain_answers_when_the_last_call_is_over_or_its_time_is_and_says_how_many_are_left(
@@ -193,7 +193,7 @@ async def test_what_cannot_be_done_is_answered_with_an_error_and_the_next_line_i
         said = await ask.say(line)
         assert said["ok"] is False
         assert error in said["error"]
-        assert {each["state"] for each in r.status()["models"]["m"]["deployments"]} == {"up"}
+        assert {each["state"] for each in r.status().to_dict()["models"]["m"]["deployments"]} == {"up"}
         assert (await ask("ping"))["ok"]
 
 

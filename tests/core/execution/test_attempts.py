@@ -231,7 +231,7 @@ def test_what_no_deployment_can_answer_is_not_tried_again(error: CallError) -> N
         async with router(upstream) as r:
             with pytest.raises(InvalidRequest):
                 await r.chat("m", "hi")
-            states = r.status()["models"]["m"]["deployments"]
+            states = r.status().to_dict()["models"]["m"]["deployments"]
             assert all(each["breaker"]["state"] == "closed" for each in states)
 
     run(main())
@@ -329,11 +329,11 @@ def test_an_overload_cools_the_deployment_down_without_counting_as_a_failure() -
         async with router(upstream, config("ab", strategy="least_connections")) as r:
             for _ in range(20):
                 await r.chat("m", "hi")
-            state = {each["id"]: each for each in r.status()["models"]["m"]["deployments"]}
+            state = {each["id"]: each for each in r.status().to_dict()["models"]["m"]["deployments"]}
             assert state["a/x"]["breaker"]["state"] == "closed"
             assert "cooling" in state["a/x"]["blocked"]
             await asyncio.sleep(34)
-            assert r.explain("m")["chain"][0]["refused"] == {}
+            assert r.explain("m").to_dict()["chain"][0]["refused"] == {}
 
     run(main())
     assert upstream.count("a") == 1
@@ -490,14 +490,14 @@ def test_who_accepts_calls_and_never_answers_does_not_stay_in_service() -> None:
             calls = [asyncio.ensure_future(r.chat("m", "hi")) for _ in range(5)]
             ends = await asyncio.gather(*calls, return_exceptions=True)
             assert [type(end) for end in ends] == [DeadlineExceeded] * 5
-            assert "breaker open" in r.status()["models"]["m"]["deployments"][0]["blocked"]
+            assert "breaker open" in r.status().to_dict()["models"]["m"]["deployments"][0]["blocked"]
 
         async with router(upstream, config("a", timeouts={"total": "10s"})) as r:
             for _ in range(6):
                 with pytest.raises(DeadlineExceeded):
                     await r.chat("m", "hi")
             # Ten seconds were the caller's impatience, not a fault.
-            assert r.status()["models"]["m"]["deployments"][0]["outcomes"] == {"neutral": 6}
+            assert r.status().to_dict()["models"]["m"]["deployments"][0]["outcomes"] == {"neutral": 6}
 
     run(main())
 
@@ -535,7 +535,7 @@ def test_cancelling_is_neutral_and_gives_everything_back() -> None:
                 with pytest.raises(asyncio.CancelledError):
                     await task
                 assert in_flight(r) == 0
-            state = r.status()["models"]["m"]["deployments"][0]
+            state = r.status().to_dict()["models"]["m"]["deployments"][0]
             assert state["breaker"]["state"] == "closed"
             assert state["outcomes"] == {"neutral": 20}
             assert [each.result for each in heard.requests] == ["cancelled"] * 20

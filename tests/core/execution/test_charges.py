@@ -27,7 +27,7 @@ def in_order(**changes: Any) -> dict[str, Any]:
 
 def retries(r: Router) -> int:
     """What is charged and not given back."""
-    budget = r.status()["models"]["m"]["retries"]
+    budget = r.status().to_dict()["models"]["m"]["retries"]
     return int(budget["retries"] - budget["refunds"])
 
 

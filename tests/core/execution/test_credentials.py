@@ -113,7 +113,7 @@ def config(**more: Any) -> dict[str, Any]:
 
 
 def deployment(router: Router, id: str = "main/z") -> dict[str, Any]:
-    models = router.status()["models"].values()
+    models = router.status().to_dict()["models"].values()
     (found,) = (each for model in models for each in model["deployments"] if each["id"] == id)
     return dict(found)
 

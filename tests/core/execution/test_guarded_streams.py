@@ -244,7 +244,7 @@ async def test_a_stream_that_is_refused_before_anything_went_out_raises_the_refu
             async with r.stream("m", "hi"):
                 pytest.fail("entered")
 
-        assert (upstream.aborted["a"], upstream.in_flight["a"], r.status()["in_flight"]) == (1, 0, 0)
+        assert (upstream.aborted["a"], upstream.in_flight["a"], r.status().in_flight) == (1, 0, 0)
     assert [(each.result, each.error) for each in heard.requests] == [("error", "refused")]
     assert [each.error for each in heard.attempts] == ["refused"]
 
@@ -257,8 +257,8 @@ async def test_a_stream_that_is_refused_in_the_midst_breaks_with_the_refusal_as_
             with pytest.raises(MidStreamError, match="not that word") as caught:
                 [event async for event in stream]
 
-        assert (upstream.aborted["a"], r.status()["in_flight"]) == (1, 0)
-        assert r.status()["models"]["m"]["deployments"][0]["breaker"]["state"] == "closed"
+        assert (upstream.aborted["a"], r.status().in_flight) == (1, 0)
+        assert r.status().to_dict()["models"]["m"]["deployments"][0]["breaker"]["state"] == "closed"
     error = caught.value
     assert isinstance(error.cause, Refused)
     assert error.text == "good ***" == stream.text
@@ -339,7 +339,7 @@ def test_of_two_hedged_attempts_only_the_winner_is_filtered() -> None:
                 text = "".join([event.text async for event in stream])
             assert len(heard.attempts) == 2
             assert "".join(fed) == text
-            assert r.status()["in_flight"] == 0
+            assert r.status().in_flight == 0
 
     run(main())
 
@@ -389,7 +389,7 @@ async def test_what_a_filter_does_wrong_is_the_guard_s_error_and_blames_no_upstr
 
         assert did in caught.value.message
         assert (caught.value.kind, caught.value.plugin) == ("guard", "g0")
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
     assert [each.error for each in heard.requests] == ["plugin"]
     assert {each.outcome for each in heard.attempts} == {"neutral"}
 
@@ -460,7 +460,7 @@ async def test_a_filtered_stream_that_is_left_early_ends_at_the_upstream_at_once
         async with r.stream("m", "hi") as stream:
             await anext(stream)
 
-        assert (upstream.aborted["a"], r.status()["in_flight"]) == (1, 0)
+        assert (upstream.aborted["a"], r.status().in_flight) == (1, 0)
         assert [each.result for each in heard.requests] == ["cancelled"]
 
 
@@ -475,7 +475,7 @@ async def test_a_filtered_stream_that_is_dropped_is_abandoned(caplog: pytest.Log
         await asyncio.sleep(0.01)
 
         assert [each.result for each in heard.requests] == ["abandoned"]
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
     assert "was dropped" in caplog.text
 
 
@@ -617,7 +617,7 @@ def test_however_requests_are_given_up_each_ends_once_and_nothing_is_left_in_fli
             r.listen(started.append, kinds=[RequestStarted])
             await asyncio.gather(*(given_up(r, rng.choice(("m", "auto"))) for _ in range(80)))
 
-            assert r.status()["in_flight"] == 0 == upstream.in_flight["a"]
+            assert r.status().in_flight == 0 == upstream.in_flight["a"]
             ended = [each.request_id for each in heard.requests]
             assert sorted(ended) == sorted(each.request_id for each in started)
             assert len(set(ended)) == len(ended) == 80

@@ -184,7 +184,7 @@ async def test_what_is_refused_costs_no_attempt_and_ends_with_the_guard_s_words(
             "mine",
         )
         assert (caught.value.request_id, len(started)) == ("mine", 1)
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
 
 
 async def test_an_answer_that_is_refused_was_an_attempt_that_went_well() -> None:
@@ -384,7 +384,7 @@ async def test_a_caller_that_is_cancelled_while_a_guard_works_ends_as_cancelled(
 
         assert [each.result for each in heard.requests] == ["cancelled"]
         assert [each.outcome for each in heard.attempts] == ["ok"] * (method == "after")
-        assert r.status()["in_flight"] == 0
+        assert r.status().in_flight == 0
 
 
 async def test_a_request_whose_guard_is_at_work_runs_and_is_ended_when_the_router_closes() -> None:

@@ -289,7 +289,7 @@ def test_second_attempts_stay_within_their_budget() -> None:
 
             await asyncio.gather(*(asked(r) for _ in range(200)))
 
-            told = r.status()["models"]["m"]
+            told = r.status().to_dict()["models"]["m"]
             assert told["hedges"]["retries"] == sum(each.hedge for each in heard.attempts)
             assert told["retries"]["retries"] == told["hedges"]["retries"]
             # One to begin with, and one for every 20 streams.
@@ -306,10 +306,10 @@ def test_a_second_attempt_is_paid_from_the_budget_of_retries_too() -> None:
     async def main() -> None:
         async with router(upstream, two()) as r:
             await learn(r, upstream)
-            assert r.status()["models"]["m"]["retries"]["retries"] == 0
+            assert r.status().to_dict()["models"]["m"]["retries"]["retries"] == 0
             upstream.script("a", LATE)
             assert (await asked(r))[1] == "b/x"
-            assert r.status()["models"]["m"]["retries"]["retries"] == 1
+            assert r.status().to_dict()["models"]["m"]["retries"]["retries"] == 1
 
     run(main())
 
@@ -423,10 +423,10 @@ def test_a_reload_turns_it_on_and_keeps_its_budget() -> None:
             await learn_again(r, upstream)
             upstream.script("a", LATE)
             assert (await asked(r))[1] == "b/x"
-            spent = r.status()["models"]["m"]["hedges"]
+            spent = r.status().to_dict()["models"]["m"]["hedges"]
             assert spent["retries"] == 1
             await r.reload({**hedged, "timeouts": {"total": "50s"}})
-            assert r.status()["models"]["m"]["hedges"] == spent
+            assert r.status().to_dict()["models"]["m"]["hedges"] == spent
 
     async def learn_again(r: Router, upstream: Scripted) -> None:
         for _ in range(10):

@@ -183,7 +183,7 @@ def test_tokens_are_settled_as_reported_and_refunded_when_nothing_was_sent() -> 
     given = one(limits={"tokens": "6000/min", "burst_tokens": 6000})
 
     def left(r: Router) -> int:
-        (scope,) = r.status()["models"]["m"]["deployments"][0]["limits"]
+        (scope,) = r.status().to_dict()["models"]["m"]["deployments"][0]["limits"]
         return int(scope["tokens"]["remaining"])
 
     async def main() -> None:

@@ -34,7 +34,10 @@ WORDS = {
 
 def shown(r: Router, id: str) -> dict[str, Any]:
     return next(
-        each for pool in r.status()["models"].values() for each in pool["deployments"] if each["id"] == id
+        each
+        for pool in r.status().to_dict()["models"].values()
+        for each in pool["deployments"]
+        if each["id"] == id
     )
 
 

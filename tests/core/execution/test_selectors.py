@@ -361,7 +361,7 @@ async def test_explaining_asks_no_selector_and_says_what_it_could_pick_and_where
     plugins = [Scripted(), Picking(raises(AssertionError())), Around([])]
     async with Router.from_config(setting, plugins=plugins) as r:
         r.disable("a/x")
-        told, plain = r.explain("auto", "hi"), r.explain("small", "hi")
+        told, plain = r.explain("auto", "hi").to_dict(), r.explain("small", "hi").to_dict()
 
     assert told["guards"] == ["marks", "marks"]
     assert told["selector"] == {
@@ -386,7 +386,7 @@ async def test_the_status_says_what_stands_before_each_model() -> None:
     setting["models"]["small"]["guards"] = ["marks"]
     plugins = [Scripted(), Picking(lambda *_given: "small"), Around([])]
     async with Router.from_config(setting, plugins=plugins) as r:
-        status = r.status()
+        status = r.status().to_dict()
 
     assert {name: each["guards"] for name, each in status["models"].items()} == {
         "small": ["marks"],

@@ -117,7 +117,7 @@ def test_a_caller_who_leaves_while_the_store_is_asked_leaves_nothing_taken(queue
             call.cancel()
             await asyncio.wait([call])
         await asyncio.sleep(1)
-        assert one.status()["models"]["m"]["deployments"][0]["in_flight"] == 0
+        assert one.status().to_dict()["models"]["m"]["deployments"][0]["in_flight"] == 0
         shelf.latency = 0
         assert await passed(other, 1) == 1
 
@@ -193,24 +193,24 @@ def test_while_the_store_is_away_each_router_has_its_share_and_one_call_finds_ou
 
 def test_the_status_says_how_it_is_with_the_store_and_since_when() -> None:
     async def work(one: Router, _other: Router, shelf: Shelf, _upstream: Scripted) -> None:
-        state = one.status()["state"]
+        state = one.status().to_dict()["state"]
         assert (state["store"], state["available"], state["seconds_ago"]) == ("shelf", None, None)
         await passed(one, 1)
         await asyncio.sleep(6)
-        state = one.status()["state"]
+        state = one.status().to_dict()["state"]
         assert (state["available"], state["replicas"], state["fail"]) == (True, 2, "closed")
         assert state["seconds_ago"] == pytest.approx(6, abs=0.1)
         shelf.away = True
         await passed(one, 1)
         await asyncio.sleep(20)
-        state = one.status()["state"]
+        state = one.status().to_dict()["state"]
         assert (state["available"], state["replicas"], state["dropped"]) == (False, 2, 0)
         assert 5 < state["seconds_ago"] <= 20
         assert state["reason"] == "OSError: nobody is there"
         assert 0 <= state["seconds_left"] <= 6
         shelf.away = False
         await asyncio.sleep(8)
-        state = one.status()["state"]
+        state = one.status().to_dict()["state"]
         assert (state["available"], state["reason"], state["seconds_left"]) == (True, None, None)
 
     with_two(work, state={"type": "shelf", "fail": "closed"}, limits={"requests": "1/h"})
@@ -219,7 +219,7 @@ def test_the_status_says_how_it_is_with_the_store_and_since_when() -> None:
 def test_without_a_store_the_status_says_so() -> None:
     router = Router.from_config(config("a"), plugins=[Scripted()])
 
-    assert router.status()["state"] is None
+    assert router.status().to_dict()["state"] is None
 
 
 def test_a_store_that_answers_nothing_in_time_holds_up_a_call_for_two_time_limits() -> None:

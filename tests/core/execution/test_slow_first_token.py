@@ -54,10 +54,10 @@ def test_it_counts_as_slow_all_the_same() -> None:
         ) as r:
             for _ in range(2):
                 await read(r)
-            breaker = r.status()["models"]["m"]["deployments"][0]["breaker"]
+            breaker = r.status().to_dict()["models"]["m"]["deployments"][0]["breaker"]
             assert (breaker["slow"], breaker["state"]) == (2, "closed")
             await read(r)
-            assert r.status()["models"]["m"]["deployments"][0]["breaker"]["state"] == "open"
+            assert r.status().to_dict()["models"]["m"]["deployments"][0]["breaker"]["state"] == "open"
 
     run(main())
 
@@ -121,7 +121,7 @@ def test_the_deadline_still_ends_it_and_the_silent_one_is_to_blame() -> None:
                 async with r.stream("m", "hi") as stream:
                     await anext(stream)
             assert asyncio.get_running_loop().time() == pytest.approx(5, abs=0.01)
-            assert r.status()["models"]["m"]["deployments"][0]["outcomes"] == {"upstream_fault": 1}
+            assert r.status().to_dict()["models"]["m"]["deployments"][0]["outcomes"] == {"upstream_fault": 1}
 
     run(main())
 

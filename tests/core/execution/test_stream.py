@@ -286,7 +286,7 @@ def test_a_thousand_streams_ended_in_every_way_leave_nothing_behind() -> None:
             gc.collect()
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            states = r.status()["models"]["m"]["deployments"]
+            states = r.status().to_dict()["models"]["m"]["deployments"]
             assert [each["in_flight"] for each in states] == [0, 0, 0]
             started = 1_000 - len(range(3, 1_000, len(ways)))
             assert len(heard.requests) == started

@@ -297,7 +297,7 @@ def test_everybody_ends_within_the_deadline_and_nothing_is_left(
 
             await asyncio.gather(*(call(each) for each in calls))
             assert in_flight(r) == 0
-            m = r.status()["models"]["m"]
+            m = r.status().to_dict()["models"]["m"]
             assert m["queue"] is None or m["queue"]["waiting"] == 0
             budget = m["retries"]
             assert budget["retries"] - budget["refunds"] == len(upstream.calls) - sum(

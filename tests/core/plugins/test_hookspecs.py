@@ -172,6 +172,17 @@ async def test_the_selector_of_the_example_sends_what_is_long_to_the_last_model(
     ]
 
 
+async def test_the_prices_of_the_example_hold_at_its_address_and_go_before_those_that_are_built_in() -> None:
+    (factory,) = example("pointsman_prices").pointsman_prices()
+    settings = factory.settings(at="http://llm.internal:11434", input=0.1, output=0.4)
+    source = factory.make(Contexts(LoopClock(), system_rng()).prices("flat", settings))
+
+    found = source.look("ollama", "llama3.2", "http://llm.internal:11434")
+
+    assert (found.price.input, found.price.output) == (0.1, 0.4)
+    assert source.look("ollama", "llama3.2", "http://127.0.0.1:11434") is None
+
+
 async def test_the_surface_of_the_example_answers_in_plain_text() -> None:
     (factory,) = example("pointsman_surfaces").pointsman_surfaces()
     host = SurfaceHost()

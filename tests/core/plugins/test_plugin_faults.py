@@ -386,7 +386,7 @@ async def walked(odd: Odd, work: Work, kind: str) -> tuple[Any, Heard]:
         except BaseException as error:
             ended = error
         assert in_flight(router) == 0
-        for model in router.status()["models"].values():
+        for model in router.status().to_dict()["models"].values():
             for each in model["deployments"]:
                 sent = sum(1 for attempt in heard.attempts if attempt.deployment == each["id"])
                 assert sum(each["outcomes"].values()) == sent
@@ -608,7 +608,7 @@ def test_one_bad_provider_hides_no_others(spot: str, misdeed: str) -> None:
         async with Router.from_config(given, plugins=[Odd(spot, does), Scripted()]) as router:
             names = {each.id for each in await router.models()}
             assert {"m", "dies", "dead/scripted-model"} <= names
-            health = await router.health()
+            health = (await router.health()).to_dict()
             assert health["dead"]["ok"]
             if spot == "provider.probe" and misdeed not in RETURNED:
                 assert not health["a"]["ok"]

@@ -22,10 +22,13 @@ from pointsman.plugin import (
     DialectFactory,
     Guard,
     GuardFactory,
+    KnownModel,
     MemoryStore,
     NotReady,
     PointsmanError,
     PointsmanSpec,
+    PriceFactory,
+    PriceSource,
     Provider,
     ProviderFactory,
     RateLimited,
@@ -231,6 +234,18 @@ def state(*, name: str = "outspoken", **members: Any) -> Made:
     return given, [Scripted(), offering("pointsman_state_stores", factory)]
 
 
+def prices(*, name: str = "flat", **members: Any) -> Made:
+    kind: Any = type("Flat", (PriceSource,), {k: v for k, v in members.items() if v is not ...})
+    return config(prices=[name]), [
+        Scripted(),
+        offering("pointsman_prices", PriceFactory("flat", None, lambda _context: kind())),
+    ]
+
+
+def looks_for_two(self: Any, type: str, model: str) -> Any:
+    return None
+
+
 async def takes_nothing_else(self: Any) -> Any:
     return None
 
@@ -416,6 +431,15 @@ WRONG: dict[str, Sequence[Callable[[], Made]]] = {
         lambda: state(admit=takes_nothing_else),
         lambda: state(admit=a_raising(OSError("down")), renew=a_raising(OSError("down"))),
         lambda: state(admit=says_yes),
+    ),
+    "prices.md": (
+        lambda: prices(name="flatt"),
+        lambda: prices(look=...),
+        lambda: prices(look=awaited),
+        lambda: prices(look=looks_for_two),
+        lambda: prices(look=raising(KeyError)),
+        lambda: prices(look=lambda self, type, model, base_url, /: 0.1),
+        lambda: prices(look=lambda self, type, model, base_url, /: KnownModel(0.1)),  # type: ignore[arg-type]
     ),
     "openai-compatible.md": (
         lambda: openai(quirks={"max_token_field": "max_tokens"}),

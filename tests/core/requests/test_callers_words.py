@@ -131,7 +131,7 @@ def test_no_name_that_stands_in_the_table_is_an_option_of_a_chat(name: str) -> N
         ("request_ids", "did you mean 'request_id'?"),
         ("keep_alive", "pass it through with extra={...}"),
         ("page", "pass it through with extra={...}"),
-        ("image", "[Text('What is this?'), Image(data)]"),
+        ("image", "['What is this?', Image(data)]"),
         ("schema", "it is response_format here"),
     ],
 )

@@ -277,12 +277,12 @@ PROMPT = "what nobody may read"
     "ask",
     [
         lambda: chat_request("m", [PROMPT], {}),
-        lambda: chat_request("m", [{"role": "user", "content": [PROMPT]}], {}),
+        lambda: chat_request("m", [{"role": "user", "content": [[PROMPT]]}], {}),
         lambda: chat_request("m", [{"role": "user", "content": [{"type": "image_url", "image_url": [PROMPT]}]}], {}),
         lambda: chat_request("m", [{"role": "user", "content": [{"type": "file", "file": PROMPT}]}], {}),
         lambda: chat_request("m", [{"role": "assistant", "tool_calls": [PROMPT]}], {}),
         lambda: chat_request("m", [{"role": "assistant", "tool_calls": [{"function": PROMPT}]}], {}),
-        lambda: chat_request("m", [Message("user", [PROMPT])], {}),  # type: ignore[list-item]
+        lambda: chat_request("m", [Message("user", [[PROMPT]])], {}),  # type: ignore[list-item]
         lambda: chat_request("m", [Message("user", [Image(PROMPT)])], {}),  # type: ignore[arg-type]
         lambda: chat_request("m", "hi", {"tools": [PROMPT]}),
         lambda: chat_request("m", "hi", {"extra": PROMPT}),

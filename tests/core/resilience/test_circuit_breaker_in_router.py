@@ -38,7 +38,7 @@ def test_of_a_hundred_concurrent_calls_only_the_allowed_probes_reach_a_half_open
             assert sum(isinstance(each, NoDeploymentAvailable) for each in ends) == 100 - probes
             assert in_flight(r) == 0
             if probes > 1:  # two successes close it, or one where only one is allowed
-                assert r.status()["models"]["m"]["deployments"][0]["breaker"]["state"] == "closed"
+                assert r.status().to_dict()["models"]["m"]["deployments"][0]["breaker"]["state"] == "closed"
 
     run(main())
 
@@ -112,7 +112,7 @@ def test_a_breaker_that_is_not_enabled_counts_and_nothing_follows() -> None:
                 with pytest.raises(Unavailable):
                     await r.chat("m", "hi")
 
-            (deployment,) = r.status()["models"]["m"]["deployments"]
+            (deployment,) = r.status().to_dict()["models"]["m"]["deployments"]
             assert deployment["blocked"] is None
             breaker = deployment["breaker"]
             assert (breaker["state"], breaker["calls"], breaker["failures"]) == ("disabled", 50, 50)
@@ -121,6 +121,6 @@ def test_a_breaker_that_is_not_enabled_counts_and_nothing_follows() -> None:
             with pytest.raises(NoDeploymentAvailable):
                 await r.chat("m", "hi")
             r.reset("a/x")
-            assert r.status()["models"]["m"]["deployments"][0]["breaker"]["state"] == "disabled"
+            assert r.status().to_dict()["models"]["m"]["deployments"][0]["breaker"]["state"] == "disabled"
 
     run(main())

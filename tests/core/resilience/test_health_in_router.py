@@ -20,7 +20,7 @@ FREE = {"type": "exponential", "budget": None}
 
 def states(r: Router) -> dict[str, str | None]:
     """Why each deployment of `m` is blocked, by id."""
-    return {each["id"]: each["blocked"] for each in r.status()["models"]["m"]["deployments"]}
+    return {each["id"]: each["blocked"] for each in r.status().to_dict()["models"]["m"]["deployments"]}
 
 
 def test_checks_take_a_dead_provider_out_and_bring_it_back_without_a_call() -> None:
@@ -167,7 +167,7 @@ def test_a_deployment_that_comes_back_is_not_buried_at_once() -> None:
             upstream.script("a", Unavailable("down"))
             await asyncio.gather(*(r.chat("m", "hi") for _ in range(2)))
             await asyncio.sleep(20)
-            while r.status()["models"]["m"]["deployments"][0]["breaker"]["state"] != "closed":
+            while r.status().to_dict()["models"]["m"]["deployments"][0]["breaker"]["state"] != "closed":
                 await asyncio.gather(*(r.chat("m", "hi") for _ in range(2)))
             upstream.most_in_flight.clear()
 
@@ -210,7 +210,7 @@ def test_the_adaptive_limit_falls_on_overload_and_rises_again() -> None:
                         await asyncio.sleep(0.05)
 
             await asyncio.gather(*(caller() for _ in range(30)))
-            limit = r.status()["models"]["m"]["deployments"][0]["places"]
+            limit = r.status().to_dict()["models"]["m"]["deployments"][0]["places"]
             assert 5 <= limit <= 20
 
     run(main())
@@ -231,7 +231,7 @@ def test_the_first_token_of_a_call_sets_the_pace_of_those_after_it_alone() -> No
                 upstream.script("a", ScriptedAnswer(after=after))
                 async with r.stream("m", "hi") as stream:
                     assert [each async for each in stream]
-            assert r.status()["models"]["m"]["deployments"][0]["adaptive"]["limit"] == 2
+            assert r.status().to_dict()["models"]["m"]["deployments"][0]["adaptive"]["limit"] == 2
 
     run(main())
 

@@ -121,15 +121,15 @@ def test_what_fails_at_hearing_costs_nobody_an_answer(caplog: pytest.LogCaptureF
 
 def test_status_and_explanation_say_why_it_is_degraded() -> None:
     async def story(r: Router) -> None:
-        assert r.status()["models"]["m"]["degraded"] == "nothing to go by"
-        assert r.explain("m")["chain"][0]["degraded"] == "nothing to go by"
+        assert r.status().to_dict()["models"]["m"]["degraded"] == "nothing to go by"
+        assert r.explain("m").chain[0].degraded == "nothing to go by"
 
     during(Following(), Scripted(), story)
 
     async def plain() -> None:
         async with Router.from_config(config("round_robin"), plugins=[Scripted()]) as r:
-            assert r.status()["models"]["m"]["degraded"] is None
-            assert r.explain("m")["chain"][0]["degraded"] is None
+            assert r.status().to_dict()["models"]["m"]["degraded"] is None
+            assert r.explain("m").chain[0].degraded is None
 
     run(plain())
 

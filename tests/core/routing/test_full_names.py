@@ -147,11 +147,11 @@ def test_any_number_of_names_leaves_a_bounded_number_of_states() -> None:
             for n in range(300):
                 await r.chat(f"a/{n}", "hi")
             snapshot = r._snapshot  # what is remembered of names shows nowhere but in memory
-            assert len(snapshot.called_by_full_name) == 256
+            assert len(snapshot.remembered) == 256
             assert list(snapshot.lives) == ["a/x"]
             assert [live.id for live in snapshot.upstreams["a"].warming] == ["a/x"]
             await r.reload(given)
-            assert len(r._snapshot.called_by_full_name) == 256
+            assert len(r._snapshot.remembered) == 256
             del given["providers"]["b"]
             await r.reload(given)
 

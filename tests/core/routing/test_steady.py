@@ -239,7 +239,7 @@ def test_a_first_level_that_cannot_serve_is_explained_by_what_is_wrong_with_it()
     async def main() -> None:
         async with router(Scripted(), given) as r:
             r.disable("a/x")
-            (choice,) = r.explain("m")["chain"]
+            (choice,) = r.explain("m").to_dict()["chain"]
 
             assert choice["pick"] == "b/x"
             assert choice["refused"] == {

@@ -294,8 +294,8 @@ async def ejections(r: Router, upstream: Scripted, times: int) -> list[float]:
     """The seconds of ejections one after the other, of an `a` that keeps failing."""
     found = []
     for _ in range(times):
-        ejected = r.status()["models"]["m"]["deployments"][0]["ejection"]["ejections"]
-        while r.status()["models"]["m"]["deployments"][0]["ejection"]["ejections"] == ejected:
+        ejected = r.status().to_dict()["models"]["m"]["deployments"][0]["ejection"]["ejections"]
+        while r.status().to_dict()["models"]["m"]["deployments"][0]["ejection"]["ejections"] == ejected:
             await ask(r)
         found.append(await until_called(r, upstream, "a"))
     return found
@@ -420,7 +420,7 @@ def a_check_that_takes_longer_has_failed(setting: Setting) -> None:
         }
         async with Router.from_config(setting.to(value, base), plugins=[SluggishPlugin()]) as r:
             await asyncio.sleep(40)
-            return bool(r.status()["models"]["m"]["deployments"][0]["checks"]["healthy"])
+            return bool(r.status().to_dict()["models"]["m"]["deployments"][0]["checks"]["healthy"])
 
     assert [run(healthy(each)) for each in ("2s", "5s")] == [False, True]
 
@@ -432,7 +432,7 @@ def so_many_failed_checks_begin_an_illness(setting: Setting) -> None:
         upstream.ill.add("a")
 
         async def story(r: Router) -> int:
-            while r.status()["models"]["m"]["deployments"][0]["checks"]["healthy"]:
+            while r.status().to_dict()["models"]["m"]["deployments"][0]["checks"]["healthy"]:
                 await ask_often(r, 1, pause=1)
             upstream.calls.clear()
             await ask_often(r, 4)
@@ -483,13 +483,13 @@ def share(given: dict[str, Any], after: float) -> tuple[int, int]:
     upstream.script("b", DOWN)
 
     async def story(r: Router) -> tuple[int, int]:
-        while r.status()["models"]["m"]["deployments"][1]["breaker"]["state"] == "closed":
+        while r.status().to_dict()["models"]["m"]["deployments"][1]["breaker"]["state"] == "closed":
             await ask(r)
         upstream.default("a", ScriptedAnswer(after=500))
         calls = [asyncio.ensure_future(ask(r)) for _ in range(40)]
         await asyncio.sleep(20)
         await ask(r)  # the trial call that closes it
-        assert r.status()["models"]["m"]["deployments"][1]["breaker"]["state"] == "closed"
+        assert r.status().to_dict()["models"]["m"]["deployments"][1]["breaker"]["state"] == "closed"
         upstream.default("b", ScriptedAnswer(after=500))
         await asyncio.sleep(after)
         calls += [asyncio.ensure_future(ask(r)) for _ in range(60)]

@@ -11,10 +11,10 @@ from proving import Given, Setting, ask, ask_often, during, proves
 from routers import Heard, config
 
 from pointsman import Router
-from pointsman.errors import ContentFiltered, ContextWindowExceeded, Unavailable
-from pointsman.plugin import PointsmanSpec, hookimpl
-from pointsman.strategy import Member, Strategy, StrategyFactory
+from pointsman.errors import ContentFiltered, ContextWindowExceeded, Unavailable, Unsupported
+from pointsman.plugin import hookimpl
 from pointsman.testing import Scripted, ScriptedAnswer, run
+from pointsman.types import Usage
 
 DOWN = Unavailable("down")
 OFF = {"enabled": False}
@@ -164,21 +164,6 @@ def so_many_attempts_at_the_same_time(setting: Setting) -> None:
     assert [most(each) for each in (1, 3, None)] == [1, 3, 9]
 
 
-class Curious(Strategy, PointsmanSpec):
-    """A strategy that notes the prices it is told of."""
-
-    def __init__(self) -> None:
-        self.prices: list[Any] = []
-
-    @hookimpl
-    def pointsman_strategies(self) -> Sequence[StrategyFactory]:
-        return [StrategyFactory("curious", None, lambda _context: self)]
-
-    def pick(self, ready: Sequence[Member], _request: object, /) -> Member:
-        self.prices.append(ready[0].price)  # type: ignore[attr-defined]  # it is a RichMember
-        return ready[0]
-
-
 PRICES = "models.<name>.deployments[].price"
 
 
@@ -197,19 +182,59 @@ def the_cheapest_gets_the_call(setting: Setting) -> None:
         assert called(setting.to(cheap, base)) == {"a/x": 12}
 
 
-@proves(f"{PRICES}.cached")
-def strategies_are_told_of_the_price_of_what_is_cached(setting: Setting) -> None:
-    base = config("a", strategy="curious")
-    base["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "price": {"input": 4, "output": 2}}]
-    for value in (None, 1.5):
-        strategy = Curious()
+TIERS = f"{PRICES}.tiers[]"
+OF_A_PRICE = ("input", "output", "cached", "cache_write")
+USAGE = Usage(1_000_000, 1_000_000, cached=500_000, cache_write=250_000)
 
-        async def main(value: object = value, strategy: Curious = strategy) -> None:
-            async with Router.from_config(setting.to(value, base), plugins=[Scripted(), strategy]) as r:
-                await ask(r)
 
-        run(main())
-        assert strategy.prices[0].cached == value
+def costs(given: Given) -> int | None:
+    """What the first call costs, which takes 250,000 tokens of each part of a prompt but 500,000 cached ones."""
+    upstream = Scripted()
+    upstream.default("a", ScriptedAnswer(usage=USAGE))
+
+    async def story(r: Router) -> int | None:
+        return (await r.chat("m", "hi")).cost_microcents
+
+    return during(given, upstream, story)
+
+
+def priced(**more: Any) -> Given:
+    base = config("a")
+    price = {**dict.fromkeys(OF_A_PRICE, 2), **more}
+    base["models"]["m"]["deployments"] = [{"provider": "a", "model": "x", "price": price}]
+    return base
+
+
+@proves(f"{PRICES}.cached", f"{PRICES}.cache_write")
+def parts_of_a_prompt_have_prices_of_their_own(setting: Setting) -> None:
+    tokens = 500_000 if setting.key.endswith("cached") else 250_000
+    found = [costs(setting.to(value, priced())) for value in (2, 0.5, None, 8)]
+    assert found == [400_000_000 + (value - 2) * 100 * tokens for value in (2, 0.5, 2, 8)]
+
+
+@proves(f"{PRICES}.request")
+def a_call_itself_may_cost_something(setting: Setting) -> None:
+    assert [costs(setting.to(value, priced())) for value in (0, 0.005)] == [400_000_000, 400_500_000]
+
+
+@proves(f"{PRICES}.tiers", f"{TIERS}.above")
+def a_prompt_that_is_longer_is_priced_by_its_tier(setting: Setting) -> None:
+    dear = {"input": 3, "output": 3}
+    for above, cost in ((999_999, 600_000_000), (1_000_000, 400_000_000)):
+        if setting.key.endswith("above"):
+            given = setting.to(above, priced(tiers=[{**dear, "above": 1}]))
+        else:
+            given = setting.to([{**dear, "above": above}], priced())
+        assert costs(given) == cost
+
+
+@proves(*(f"{TIERS}.{name}" for name in OF_A_PRICE))
+def a_tier_has_prices_of_its_own(setting: Setting) -> None:
+    tier = {"above": 1, **dict.fromkeys(OF_A_PRICE, 4)}
+    name = setting.key.rpartition(".")[2]
+    tokens = {"output": 1_000_000, "cached": 500_000}.get(name, 250_000)
+    found = [costs(setting.to(value, priced(tiers=[tier]))) for value in (4, 5)]
+    assert found == [800_000_000, 800_000_000 + 100 * tokens]
 
 
 @proves("providers.<name>.labels", "models.<name>.deployments[].labels")
@@ -248,6 +273,60 @@ def defaults_are_for_calls_that_do_not_say_them(setting: Setting) -> None:
     assert [sent({}), sent({"temperature": 0.5}), sent({"temperature": 0.5}, temperature=1)] == [None, 0.5, 1]
 
 
+@proves("models.<name>.forced", "models.<name>.deployments[].forced")
+def what_is_forced_holds_whatever_a_call_says(setting: Setting) -> None:
+    def sent(value: object, **options: Any) -> float | None:
+        upstream = Scripted()
+        during(setting.to(value, config("a")), upstream, lambda r: ask(r, **options))
+        ((_, request, _),) = upstream.calls
+        return request.temperature  # type: ignore[no-any-return]
+
+    assert [
+        sent({}, temperature=1),
+        sent({"temperature": 0.5}),
+        sent({"temperature": 0.5}, temperature=1),
+    ] == [1, 0.5, 0.5]
+
+
+def told(setting: Setting, value: object) -> list[tuple[str, str]]:
+    upstream = Scripted()
+    during(setting.to(value, config("a")), upstream, ask)
+    ((_, request, _),) = upstream.calls
+    return [(each.role, each.text) for each in request.messages]
+
+
+@proves("models.<name>.system", "models.<name>.deployments[].system")
+def text_stands_around_the_system_prompt(setting: Setting) -> None:
+    for value, said in (
+        ({"prefix": "p"}, "p"),
+        ({"suffix": "s"}, "s"),
+        ({"prefix": "p", "suffix": "s"}, "p\n\ns"),
+    ):
+        assert told(setting, value) == [("system", said), ("user", "hi")]
+
+
+@proves(
+    "models.<name>.system.prefix",
+    "models.<name>.system.suffix",
+    "models.<name>.deployments[].system.prefix",
+    "models.<name>.deployments[].system.suffix",
+)
+def that_text_is_told(setting: Setting) -> None:
+    for value in ("one", "two"):
+        assert told(setting, value) == [("system", value), ("user", "hi")]
+
+
+@proves("models.<name>.unsupported")
+def an_option_that_nobody_can_do_is_refused_or_left_out(setting: Setting) -> None:
+    def end(value: str) -> str:
+        upstream = Scripted()
+        no = Unsupported("no such option", fields=("seed",))
+        upstream.default("a", lambda request, _call: "ok" if request.seed is None else no)
+        return during(setting.to(value, config("a")), upstream, lambda r: ask(r, seed=1))
+
+    assert [end("refuse"), end("drop")] == ["Unsupported", "ok"]
+
+
 # ── fallbacks ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -267,6 +346,32 @@ def followed(given: Given, error: Exception) -> list[str]:
     upstream.default("a", error)
     during(given, upstream, ask)
     return [name for name, _, _ in upstream.calls]
+
+
+def general_chain() -> Given:
+    given = chain()
+    del given["models"]["m"]["fallback"]
+    return given | {"fallback": [{"to": "n"}]}
+
+
+@proves("aliases")
+def an_alias_goes_where_what_it_means_goes(setting: Setting) -> None:
+    base = config("ab")
+    base["models"] = {"m": {"deployments": ["a/x"]}, "n": {"deployments": ["b/x"]}}
+    for value, asked in (({"o": "m"}, {"a/x": 2}), ({"o": "n"}, {"b/x": 2}), ({"o": "b/y"}, {"b/y": 2})):
+        assert called(setting.to(value, base), 2, "o") == asked
+    assert ends(setting.to({"p": "m"}, base), "o") == "UnknownModel"
+
+
+@proves("fallback")
+def models_that_name_no_fallback_try_the_general_one(setting: Setting) -> None:
+    for value, asked in (([], ["a"]), (["o"], ["a", "c"]), (["m", "n"], ["a", "b"])):
+        assert followed(setting.to(value, general_chain()), DOWN) == asked
+
+
+@proves("fallback[].to")
+def that_model_is_tried_next_by_all_that_name_none(setting: Setting) -> None:
+    assert [followed(setting.to(each, general_chain()), DOWN) for each in "no"] == [["a", "b"], ["a", "c"]]
 
 
 @proves("models.<name>.fallback")
@@ -293,12 +398,13 @@ FOLLOWS = {
 }
 
 
-@proves("models.<name>.fallback[].on")
+@proves("models.<name>.fallback[].on", "fallback[].on")
 def a_fallback_follows_what_it_says(setting: Setting) -> None:
+    base = general_chain() if setting.key.startswith("fallback") else chain()
     for value in FOLLOWS:
-        given = setting.to([value], chain())
+        given = setting.to([value], base)
         assert [kind for kind, error in FOLLOWS.items() if followed(given, error) == ["a", "b"]] == [value]
-    usual = [kind for kind, error in FOLLOWS.items() if followed(chain(), error) == ["a", "b"]]
+    usual = [kind for kind, error in FOLLOWS.items() if followed(base, error) == ["a", "b"]]
     assert usual == ["context_window", "unavailable"]
 
 

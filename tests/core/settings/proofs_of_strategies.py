@@ -94,7 +94,7 @@ def so_many_mebibytes_are_kept_of_prompts(setting: Setting) -> None:
             async def turn(text: str) -> str:
                 return (await r.chat("m", text)).deployment
 
-            first = r.explain("m", "x" * 2_000)["pick"]
+            first = r.explain("m", "x" * 2_000).pick
             r.disable(first)
             refuge = await turn("x" * 2_000)
             r.enable(first)

@@ -208,7 +208,7 @@ def ended(wire: str, *faults: FaultStep, streamed: bool, attempts: int = 1) -> E
             except PointsmanError as error:
                 end.error = error
             end.seconds = loop.time() - began
-            end.in_flight = router_.status()["in_flight"]
+            end.in_flight = router_.status().in_flight
         end.released = all(body.released for body in faulty.bodies)
         end.attempts = faulty.suffered
         return end

@@ -177,7 +177,7 @@ async def main(url, transport):
             said = error.message
         for each in taken:
             os.close(each)
-        of = router.status()["models"]["m"]["deployments"][0]
+        of = router.status().to_dict()["models"]["m"]["deployments"][0]
         reply = await router.chat("m", "hi")
     print(json.dumps([said, of["breaker"]["state"], of["outcomes"], reply.text]))
 

@@ -60,8 +60,35 @@ def test_what_neither_says_stays(body: Any, before: Any, after: Any) -> None:
             {"m": [{"c": "a", "x": 1}]},
             {"m": [{"c": "a"}]},
             {"m": [{"c": "a"}, {"c": "b"}]},
-            {"m": [{"c": "a"}, {"c": "b"}]},
+            {"m": [{"c": "a", "x": 1}, {"c": "b"}]},
         ),
+        (
+            {"m": [{"c": "a", "x": 1}, {"c": "b", "x": 2}]},
+            {"m": [{"c": "a"}, {"c": "b"}]},
+            {"m": [{"c": "new"}, {"c": "a"}, {"c": "b"}]},
+            {"m": [{"c": "new"}, {"c": "a", "x": 1}, {"c": "b", "x": 2}]},
+        ),
+        (
+            {"m": [{"c": "a", "x": 1}, {"c": "b", "x": 2}]},
+            {"m": [{"c": "a"}, {"c": "b"}]},
+            {"m": [{"c": "b"}]},
+            {"m": [{"c": "b", "x": 2}]},
+        ),
+        (
+            {"s": [{"type": "text", "text": "a", "x": 1}]},
+            {"s": "a"},
+            {"s": "p a s"},
+            {
+                "s": [
+                    {"type": "text", "text": "p "},
+                    {"type": "text", "text": "a", "x": 1},
+                    {"type": "text", "text": " s"},
+                ]
+            },
+        ),
+        ({"s": [{"type": "text", "text": "a", "x": 1}]}, {"s": "a"}, {"s": "b"}, {"s": "b"}),
+        ({"s": [{"type": "image"}]}, {"s": "a"}, {"s": "pa"}, {"s": "pa"}),
+        ({"s": [{"type": "text", "text": ""}]}, {"s": ""}, {"s": "pa"}, {"s": "pa"}),
         ({"m": "text", "x": 1}, {"m": [{"c": "text"}]}, {"m": [{"c": "z"}]}, {"m": [{"c": "z"}], "x": 1}),
     ],
 )
@@ -114,3 +141,36 @@ def test_what_is_not_said_is_filled_in(body: Any, expected: Any) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"1", b'"a"', b"{", b"{}{}", b"nope", b"[" * 100_000])
 def test_what_is_no_object_has_no_members(body: bytes) -> None:
     assert rewriting.members(body) is None
+
+
+# ── lists of which only the beginning is known ───────────────────────────────────────────────────────
+
+
+def begun(body: Any, before: Any, after: Any) -> Any:
+    members = rewriting.members(json.dumps(body).encode())
+    assert members is not None
+    rewriting.change(members, before, after, beginnings=["m"])
+    return json.loads(rewriting.joined(members))
+
+
+SAID = [{"c": "a", "x": 1}, {"c": "b", "x": 2}, {"c": "c", "x": 3}]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([{"c": "."}], [{"c": "new"}, {"c": "."}], [{"c": "new"}, *SAID]),
+        ([{"c": "a"}, {"c": "."}], [{"c": "z"}, {"c": "."}], [{"c": "z", "x": 1}, *SAID[1:]]),
+        ([{"c": "a"}, {"c": "b"}, {"c": "."}], [{"c": "a"}, {"c": "z"}, {"c": "."}],
+         [SAID[0], {"c": "z", "x": 2}, SAID[2]]),
+        ([{"c": "a"}, {"c": "."}], [{"c": "."}], SAID[1:]),
+    ],
+)  # fmt: skip
+def test_what_follows_a_beginning_stays(before: Any, after: Any, expected: Any) -> None:
+    assert begun({"m": SAID, "n": 1}, {"m": before}, {"m": after}) == {"m": expected, "n": 1}
+
+
+@pytest.mark.parametrize("there", [[], [{"x": 1}], ["a"]])
+def test_a_list_that_begins_otherwise_is_left_alone(there: Any) -> None:
+    with pytest.raises(rewriting.BeginsOtherwise):
+        begun({"m": there}, {"m": [{"c": "a"}]}, {"m": [{"c": "z"}]})

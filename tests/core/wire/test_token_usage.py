@@ -97,9 +97,9 @@ def test_reset_empties_the_limits() -> None:
         given = limited(requests="1/h")
         async with Router.from_config(given, plugins=[upstream]) as router:
             await router.chat("m", "hi")
-            assert router.status()["models"]["m"]["deployments"][0]["blocked"] is not None
+            assert router.status().to_dict()["models"]["m"]["deployments"][0]["blocked"] is not None
             router.reset("a/x")
-            assert router.status()["models"]["m"]["deployments"][0]["blocked"] is None
+            assert router.status().to_dict()["models"]["m"]["deployments"][0]["blocked"] is None
             await router.chat("m", "hi")
 
     run(main())

@@ -46,8 +46,6 @@ def error(code: Any = None, type: Any = None) -> dict[str, Any]:
             for code in (
                 "missing_required_parameter",
                 "unknown_parameter",
-                "unsupported_parameter",
-                "unsupported_value",
                 "invalid_value",
                 "invalid_type",
                 "empty_array",
@@ -100,6 +98,8 @@ def error(code: Any = None, type: Any = None) -> dict[str, Any]:
         (500, 500, "server_error", Unavailable),
         (500, 500, INVALID, Unavailable),
         (501, 501, "not_supported_error", Unsupported),
+        (400, "unsupported_parameter", INVALID, Unsupported),
+        (400, "unsupported_value", INVALID, Unsupported),
         (502, None, None, Unavailable),
         (504, None, None, Unavailable),
         (524, None, None, Unavailable),
@@ -226,3 +226,39 @@ JSON = st.recursive(
 def test_any_body_gives_an_error_and_never_breaks(body: Any, status: int) -> None:
     assert isinstance(answer(status, body), CallError)
     assert isinstance(error_of_body(body), CallError)
+
+
+# ── what a model cannot do ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("param", "fields"),
+    [
+        ("temperature", ("temperature",)),
+        ("max_completion_tokens", ("max_tokens",)),
+        ("reasoning.effort", ("reasoning_effort",)),
+        ("messages[0].role", ("messages",)),
+        ("novelty", ("novelty",)),
+        (None, ("top_p",)),
+        (7, ("top_p",)),
+        ("", ()),
+    ],
+)
+def test_a_parameter_that_a_model_does_not_take_is_named_as_the_field_that_says_it(
+    param: Any, fields: tuple[str, ...]
+) -> None:
+    words = "Unsupported parameter: 'top_p' is not supported with this model."
+    body = {"error": {"message": words, "type": INVALID, "param": param, "code": "unsupported_parameter"}}
+
+    found = answer(400, body)
+
+    assert isinstance(found, Unsupported)
+    assert found.fields == fields
+
+
+@pytest.mark.parametrize("code", ["unsupported_parameter", "unsupported_value"])
+def test_a_parameter_that_is_not_named_is_no_field(code: str) -> None:
+    found = answer(400, error(code))
+
+    assert isinstance(found, Unsupported)
+    assert found.fields == ()

@@ -15,6 +15,8 @@ Facts = Mapping[str, Any]
 """A model, a deployment or a provider, as `Router.status` and `Router.health` describe it."""
 
 NOBODY_ASKED: Facts = {}
+_MOST_NAMES = 5
+"""Of one pattern, in a line."""
 
 _COLUMNS: Mapping[str, Callable[[Facts], object]] = {
     "weight": lambda each: each["weight"],
@@ -78,6 +80,17 @@ def print_selectors(selectors: Mapping[str, Facts]) -> None:
         of = ", ".join(each["of"])
         picks = f"the selector {each['selector']} picks one of {of}"
         print_text(f"{name}: {picks}; {each['default']} by default")
+
+
+def print_names(status: Facts) -> None:
+    """A line for each name that means another, and for each pattern."""
+    for name, meant in status.get("aliases", {}).items():
+        print_text(f"{name}: another name of {meant}")
+    for name, each in status.get("patterns", {}).items():
+        asked = f"; asked for: {', '.join(sorted(each['models'])[:_MOST_NAMES])}" if each["models"] else ""
+        more = len(each["models"]) - _MOST_NAMES
+        asked += f" and {more} more" if more > 0 else ""
+        print_text(f"{name}: every name of that form, at {', '.join(each['deployments'])}{asked}")
 
 
 def print_state(state: Facts | None) -> None:

@@ -43,6 +43,7 @@ def attempt_line(event: Any) -> str:
     line = f"attempt {event.number}  {event.deployment}  {event.outcome}  {event.seconds * 1e3:.0f} ms"
     if event.first_token is not None:
         line += f"  (first token {event.first_token * 1e3:.0f} ms)"
+    line += _cost(event, "  ")
     if event.error:
         status = "" if event.status is None else f" {event.status}"
         line += f"  {event.error}{status}: {event.detail}"
@@ -52,6 +53,13 @@ def attempt_line(event: Any) -> str:
 def request_line(event: Any) -> str:
     """Where the answer came from, or that none came."""
     attempts = f"{event.attempts} attempt{'' if event.attempts == 1 else 's'}"
+    took = f"after {attempts}, {event.seconds * 1e3:.0f} ms{_cost(event, ', ')}"
     if event.result == "ok":
-        return f"answer from {event.deployment} after {attempts}, {event.seconds * 1e3:.0f} ms"
-    return f"no answer ({event.error or event.result}) after {attempts}, {event.seconds * 1e3:.0f} ms"
+        return f"answer from {event.deployment} {took}"
+    return f"no answer ({event.error or event.result}) {took}"
+
+
+def _cost(event: Any, before: str) -> str:
+    """`0.0042 USD` after `before`; "" where nobody knows."""
+    cost = event.cost_microcents
+    return "" if cost is None else f"{before}{cost / 1e8:.8f}".rstrip("0").rstrip(".") + " USD"

@@ -64,7 +64,7 @@ class Cheapest(Strategy):
                 self._degraded = "no deployment that is ready has a price"
             return self._least.pick(ready, request)
         prompt, answer = self.tokens(request)
-        costs = [inf if each is None else prompt * each.input + answer * each.output for each in prices]
+        costs = [inf if each is None else _expected(each, prompt, answer) for each in prices]
         most = min(costs) * (1 + self._settings.tolerance)
         return self._least.pick([m for m, cost in zip(ready, costs, strict=True) if cost <= most], request)
 
@@ -101,6 +101,12 @@ class Cheapest(Strategy):
 
     def restore(self, state: Mapping[str, object], /) -> None:
         self._least.restore(state)
+
+
+def _expected(price: Price, prompt: float, answer: float) -> float:
+    """What so many tokens cost, in millionths of a USD, with nothing in the upstream's cache."""
+    rates = price.at(prompt) if price.tiers else price
+    return prompt * rates.input + answer * rates.output + price.request * 1_000_000
 
 
 def _size(request: ChatRequest) -> tuple[int, int]:

@@ -24,12 +24,17 @@ _GEN_AI = "gen_ai_operation_name gen_ai_provider_name gen_ai_request_model"
 
 
 class Instrument(Struct, frozen=True):
-    """One counter, or a histogram where it has `buckets`; `labels` with blanks between."""
+    """One counter, or a histogram where it has `buckets`; `labels` with blanks between.
+
+    Attributes:
+        parts: a counter counts parts of its unit, so many to one.
+    """
 
     name: str
     says: str
     labels: str = ""
     buckets: tuple[float, ...] = ()
+    parts: int = 1
 
 
 REQUESTS = Instrument("pointsman_requests", "Requests that ended, by result", "surface model result error")
@@ -44,7 +49,9 @@ FIRST_TOKEN = Instrument(
 )
 ATTEMPTS = Instrument("pointsman_attempts", "Attempts that ended, by outcome", "deployment outcome error")
 TOKENS = Instrument("pointsman_tokens", "Tokens, as the upstreams counted them", "model deployment type")
-COST = Instrument("pointsman_cost_usd", "What they took, by the configured prices", "model deployment")
+COST = Instrument(  # counted in whole millionths of a cent, whose sums are exact up to 90 million USD
+    "pointsman_cost_usd", "What they took, by the prices of deployments", "model deployment", parts=10**8
+)
 QUEUE = Instrument("pointsman_queue_seconds", "Waiting in line for room", "model", DURATION_BUCKETS)
 OVERHEAD = Instrument(
     "pointsman_overhead_seconds", "Our own part of a request's time", "surface", OVERHEAD_BUCKETS
@@ -88,14 +95,15 @@ GAUGES: Mapping[str, tuple[str, str]] = {
 class Counter:
     """One series of a counter."""
 
-    __slots__ = ("value",)
+    __slots__ = ("_parts", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, parts: int) -> None:
         self.value = 0.0
+        self._parts = parts
 
     def write(self, family: CounterMetricFamily, labels: Sequence[str]) -> None:
         """Add to `family` what there is."""
-        family.add_metric(labels, self.value)
+        family.add_metric(labels, self.value / self._parts)
 
 
 class Histogram:
@@ -137,7 +145,8 @@ class Children(dict[tuple[str, ...], Any]):
             labels = (OTHER,) * len(labels)
             if labels in self:
                 return cast("Counter | Histogram", self[labels])
-        made = Histogram(self._instrument) if self._instrument.buckets else Counter()
+        instrument = self._instrument
+        made = Histogram(instrument) if instrument.buckets else Counter(instrument.parts)
         self[labels] = made
         return made
 

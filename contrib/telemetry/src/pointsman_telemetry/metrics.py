@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from functools import cached_property
 from itertools import compress
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -27,6 +27,8 @@ from pointsman_telemetry.topology import OTHER, Topology, topology_of
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import GaugeMetricFamily, Metric
+
+    from pointsman import DeploymentStatus, LimitStatus
 
 BREAKER = {"closed": 0, "half_open": 1, "open": 2, "forced_open": 2, "disabled": 0}
 """The number of a breaker's state."""
@@ -59,7 +61,6 @@ class _OfAttempt(Struct, frozen=True, eq=False):
     spent: tuple[str, ...]
     first: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
-    priced: bool
 
 
 class Metrics:
@@ -201,13 +202,13 @@ class Metrics:
         if event.first_token is not None:
             self._first_token[said.spent].observe(event.first_token)
             self._gen_ai_first[said.first].observe(event.first_token)
+        if event.cost_microcents is not None:
+            self._cost[said.spent].value += event.cost_microcents
         if usage is None:
             return
         counts = _counts_in(usage)
         for labels, count in compress(zip(said.tokens, counts, strict=True), counts):
             self._tokens[labels].value += count
-        if said.priced and (cost := self.topology.cost(event.deployment, usage)):
-            self._cost[said.spent].value += cost
 
     def _say_of_attempt(self, event: AttemptEnded, known: tuple[str, ...]) -> _OfAttempt:
         topology = self.topology
@@ -218,7 +219,6 @@ class Metrics:
             (model, deployment),
             ("chat", *topology.upstream(event.deployment)),
             tuple([(model, deployment, type) for type in _TOKENS]),
-            topology.is_priced(event.deployment),
         )
         if (model, deployment) == known[:2] and len(self._attempts_said) < table.SERIES_AT_MOST:
             self._attempts_said[known] = said
@@ -254,16 +254,16 @@ class Metrics:
             found["pointsman_state_available"].add_metric([store], int(available))
         remaining = dict[tuple[str, str], float]()  # several deployments may share a limit
         seen = set[str]()  # and several models a deployment
-        for name, pool in self._router.status()["models"].items():
-            lacks = float(pool["degraded"] is not None)
-            found["pointsman_strategy_degraded"].add_metric([name, pool["strategy"]], lacks)
-            if pool["queue"] is not None:
-                found["pointsman_queue_length"].add_metric([name], pool["queue"]["waiting"])
-            for each in pool["deployments"]:
-                if each["id"] not in seen:
-                    seen.add(each["id"])
+        for name, pool in self._router.status().models.items():
+            lacks = float(pool.degraded is not None)
+            found["pointsman_strategy_degraded"].add_metric([name, pool.strategy], lacks)
+            if pool.queue is not None:
+                found["pointsman_queue_length"].add_metric([name], pool.queue.waiting)
+            for id, each in pool.deployments.items():
+                if id not in seen:
+                    seen.add(id)
                     _add_deployment(found, each)
-                    remaining |= _remaining(each["limits"])
+                    remaining |= _remaining(each.limits)
         for labels, value in remaining.items():
             found["pointsman_limit_remaining"].add_metric(labels, value)
         return iter(found.values())
@@ -301,17 +301,17 @@ def _running() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _add_deployment(found: dict[str, GaugeMetricFamily], state: dict[str, Any]) -> None:
-    id, breaker = state["id"], BREAKER[state["breaker"]["state"]]
-    found["pointsman_in_flight"].add_metric([id], state["in_flight"])
+def _add_deployment(found: dict[str, GaugeMetricFamily], state: DeploymentStatus) -> None:
+    id, breaker = state.id, BREAKER[state.breaker.state]
+    found["pointsman_in_flight"].add_metric([id], state.in_flight)
     found["pointsman_breaker_state"].add_metric([id], breaker)
     found["ai_proxy_circuit_breaker_state"].add_metric([id], breaker)
 
 
-def _remaining(limits: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
+def _remaining(limits: Iterable[LimitStatus]) -> dict[tuple[str, str], float]:
     return {
-        (limit["name"], unit): limit[unit]["remaining"]
+        (limit.name, unit): meter.remaining
         for limit in limits
-        for unit in ("requests", "tokens")
-        if limit.get(unit) is not None
+        for unit, meter in (("requests", limit.requests), ("tokens", limit.tokens))
+        if meter is not None
     }

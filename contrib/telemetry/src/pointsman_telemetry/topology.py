@@ -1,19 +1,16 @@
-"""What a configuration says of its deployments, for labels and prices; made anew after each reload."""
+"""What a configuration says of its deployments, for labels; made anew after each reload."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
 from pointsman import Router
-from pointsman.plugin import Price, Usage
 from pointsman_telemetry.names import provider_name
 
 OTHER = "other"
 """The label of what stands in no configuration: whoever asks must not be able to make series."""
-_PER = 1_000_000
 
 
 class Deployed(Struct, frozen=True):
@@ -26,25 +23,26 @@ class Deployed(Struct, frozen=True):
 
     provider: str
     model: str
-    price: Price | None
 
 
 class Topology(Struct, frozen=True):
     """The names that labels may have.
 
     Attributes:
-        models: the public names.
+        models: the public names, aliases too.
         deployments: by id.
         strategies: of each public name, the type of its strategy.
+        described_as: the pattern that a name is one of, where it is.
     """
 
     models: frozenset[str]
     deployments: Mapping[str, Deployed]
     strategies: Mapping[str, str]
+    described_as: Callable[[str], str | None]
 
     def model(self, name: str) -> str:
-        """`name` where it is a public one, else `other`."""
-        return name if name in self.models else OTHER
+        """`name` where it is a public one, the pattern where it is one of that, else `other`."""
+        return name if name in self.models else self.described_as(name) or OTHER
 
     def deployment(self, id: str) -> str:
         """`id` where there is such a deployment, "" for none, else `other`: `provider/model` of a call by its
@@ -57,41 +55,18 @@ class Topology(Struct, frozen=True):
         known = self.deployments.get(deployment)
         return (OTHER, OTHER) if known is None else (known.provider, known.model)
 
-    def is_priced(self, deployment: str) -> bool:
-        """Whether there is a price of what that takes."""
-        known = self.deployments.get(deployment)
-        return known is not None and known.price is not None
-
-    def cost(self, deployment: str, usage: Usage | None) -> float:
-        """What that took, in the currency of the prices; 0 where nobody knows."""
-        known = self.deployments.get(deployment)
-        if known is None or known.price is None or usage is None:
-            return 0.0
-        price, cached = known.price, usage.cached or 0
-        prompt = max(0, (usage.prompt or 0) - cached)
-        cached_at = price.input if price.cached is None else price.cached
-        said = prompt * price.input + cached * cached_at + (usage.completion or 0) * price.output
-        return said / _PER
-
 
 def topology_of(router: Router) -> Topology:
     """That of the configuration which `router` runs on now."""
     config = router.config
     status = router.status()
     deployments: dict[str, Deployed] = {}
-    for pool in status["models"].values():
-        for each in pool["deployments"]:
-            provider = config.providers.get(each["provider"])
-            kind = each["provider"] if provider is None else provider.type
-            deployments[each["id"]] = Deployed(provider_name(kind), each["model"], _price(config, each["id"]))
-    strategies = {name: pool["strategy"] for name, pool in status["models"].items()}
-    return Topology(frozenset(config.public_models()), deployments, strategies)
-
-
-def _price(config: Any, id: str) -> Price | None:
-    for model in config.models.values():
-        for each in model.deployments:
-            if each.id == id and each.price is not None:
-                price: Price = each.price
-                return price
-    return None
+    for pool in status.models.values():
+        for id, each in pool.deployments.items():
+            provider = config.providers.get(each.provider)
+            kind = each.provider if provider is None else provider.type
+            deployments[id] = Deployed(provider_name(kind), each.model)
+    strategies = {name: pool.strategy for name, pool in status.models.items()}
+    strategies |= {name: each.strategy for name, each in status.patterns.items()}
+    names = config.names()
+    return Topology(frozenset(names), deployments, strategies, names.described_as)

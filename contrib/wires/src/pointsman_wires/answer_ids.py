@@ -18,9 +18,3 @@ def hex_of(request_id: str, wall: float, part: str = "") -> str:
     # In microseconds, for to write a float takes longer than the rest.
     seed = f"{request_id}\0{int(wall * 1e6)}\0{part}".encode("utf-8", "surrogatepass")
     return blake2b(seed, digest_size=_DIGITS).hexdigest()
-
-
-def call_id(answer_id: str, index: int) -> str:
-    """An id for tool call number `index` of an answer, where the upstream gave none."""
-    seed = f"{answer_id}\0{index}".encode("utf-8", "surrogatepass")
-    return f"call_{blake2b(seed, digest_size=_DIGITS).hexdigest()[:24]}"

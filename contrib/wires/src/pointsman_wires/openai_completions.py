@@ -17,14 +17,13 @@ from pointsman.plugin import (
     Understood,
     Unsupported,
     generate_request,
+    openai_objects,
 )
 from pointsman_wires.answer_ids import hex_of
 from pointsman_wires.bodies import blamed, count_member, flag_member, object_member, object_of, text_member
 from pointsman_wires.encoding import COMMENT, DONE, EVENT_STREAM, JSON, data_frame, json_bytes
 from pointsman_wires.openai_embeddings import texts_of
 from pointsman_wires.openai_errors import error_frame
-from pointsman_wires.openai_finish import FINISH
-from pointsman_wires.openai_usage import usage_object
 from pointsman_wires.origin import origin
 
 WIRE = "openai.completions"
@@ -115,7 +114,7 @@ class CompletionWriter:
 
     def reason(self, answer: ChatResponse) -> str:
         """Why the answer ended, in a word that clients know."""
-        return FINISH[answer.finish_reason]
+        return openai_objects.FINISH[answer.finish_reason]
 
     def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
         """All of the answer."""
@@ -123,7 +122,7 @@ class CompletionWriter:
         if self._stream:
             return self.piece(answer.text) + self.end(answer)
         body = self._chunk(answer.text, self.reason(answer), origin(answer))
-        usage = usage_object(answer.usage)
+        usage = openai_objects.usage(answer.usage)
         return json_bytes(body if usage is None else {**body, "usage": usage})
 
     def piece(self, text: str) -> bytes:
@@ -134,7 +133,7 @@ class CompletionWriter:
         """The chunks of a stream after its text, and the end marker."""
         members = {**self._uncounted, **origin(answer)}
         frames = [data_frame(self._chunk("", self.reason(answer), members))]
-        if self._uncounted and (usage := usage_object(answer.usage)) is not None:
+        if self._uncounted and (usage := openai_objects.usage(answer.usage)) is not None:
             frames.append(data_frame({**self._head, "choices": [], "usage": usage}))
         return b"".join((*frames, DONE))
 

@@ -16,8 +16,8 @@ from pointsman.plugin import (
     ProblemDetails,
     StreamEvent,
     Understood,
-    Usage,
     embed_request,
+    openai_objects,
 )
 from pointsman_wires.bodies import blamed, invalid, object_of, text_member
 from pointsman_wires.encoding import EVENT_STREAM, JSON, json_bytes
@@ -86,17 +86,11 @@ class EmbeddingsWriter:
     def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
         """The body of the answer."""
         assert isinstance(answer, EmbedResponse)
-        data = [
-            {"object": "embedding", "index": index, "embedding": self._vector(vector)}
-            for index, vector in enumerate(answer.vectors)
-        ]
-        body: dict[str, Any] = {"object": "list", "data": data, "model": self._model}
-        return json_bytes(body | self.counted(answer.usage) | origin(answer))
+        return json_bytes(self.body(answer) | origin(answer))
 
-    def counted(self, usage: Usage) -> dict[str, Any]:
-        """The member `usage`: SDKs read that of an embedding without looking whether it is there."""
-        tokens = usage.prompt or 0
-        return {"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+    def body(self, answer: EmbedResponse) -> dict[str, Any]:
+        """The members of the answer."""
+        return openai_objects.embeddings(answer, self._model, base64_vector if self._encoded else list)
 
     def events(self, events: Sequence[StreamEvent]) -> bytes:
         """Nothing: vectors are not streamed."""
@@ -109,9 +103,6 @@ class EmbeddingsWriter:
     def heartbeat(self) -> bytes:
         """Nothing."""
         return b""
-
-    def _vector(self, vector: Sequence[float]) -> str | list[float]:
-        return base64_vector(vector) if self._encoded else list(vector)
 
 
 def base64_vector(vector: Sequence[float]) -> str:

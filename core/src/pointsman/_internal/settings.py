@@ -167,7 +167,8 @@ class Section(Unpickled):
         """One with other values, which are not validated."""
         known = {name: each for name, each in update.items() if name in self.model_fields}
         more = {name: each for name, each in update.items() if name not in self.model_fields}
-        return self._of({**vars(self), **known}, {**self.more, **more}, {*self.model_fields_set, *update})
+        # Not `vars`, for a subclass may keep there what follows from the values.
+        return self._of({**dict(self), **known}, {**self.more, **more}, {*self.model_fields_set, *update})
 
     @classmethod
     def from_other(cls, value: Any) -> Any:

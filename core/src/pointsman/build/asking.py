@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from pointsman.clock import Clock
 from pointsman.errors import DeadlineExceeded, InvalidRequest
 from pointsman.requests.requirements import as_rule, merged
 from pointsman.selector import SelectorCall
 from pointsman.types import ChatResponse
+
+if TYPE_CHECKING:
+    from pointsman.requests.messages import Messages
+    from pointsman.requests.option_types import ChatOptions
 
 LABEL = "selector"
 """The tag of what selectors ask, whose value is the selector's model."""
@@ -29,7 +33,7 @@ class Asking:
         self._clock = clock
 
     async def __call__(
-        self, call: SelectorCall, model: str, messages: Any, /, **options: Any
+        self, call: SelectorCall, model: str, messages: Messages, /, **options: Unpack[ChatOptions]
     ) -> ChatResponse:
         if self._router is None:
             raise RuntimeError("there is no router here, which could be asked")

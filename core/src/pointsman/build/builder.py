@@ -21,12 +21,15 @@ from pointsman.build.clients import Clients
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
+from pointsman.build.known_models import KnownModels
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.providers import Providers
 from pointsman.build.services import ConfiguredService, Services
+from pointsman.build.unlisted import Unlisted
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config, ModelConfig, Named
 from pointsman.config.findings import Finding
+from pointsman.config.names import STAR
 from pointsman.config.problems import KeyPath, Problem
 from pointsman.errors import ConfigError, PluginError, UnknownModel
 from pointsman.events import Events
@@ -174,7 +177,7 @@ def _shared(draft: Draft, factories: Factories) -> SharedState | None:
 
 def _with_deployments(config: Config) -> dict[str, ModelConfig]:
     """The models that calls can go to: those with a selector have no deployments."""
-    return {name: each for name, each in config.public_models().items() if each.selector is None}
+    return {name: each for name, each in config.described_models().items() if each.selector is None}
 
 
 class _Parts(Struct, frozen=True):
@@ -204,7 +207,8 @@ class Plan:
         self._clients = Clients(draft, self._factories)
         self._providers = Providers(draft, self._factories, self._clients)
         self._state = _shared(draft, self._factories)
-        self._deployments = Deployments(draft, self._clients, self._state)
+        known = KnownModels(draft, self._factories)
+        self._deployments = Deployments(draft, self._clients, known, self._state)
         self._services = Services(draft, self._factories, router)
         self._entrances = _entrances(draft, self._factories, router)
         self._parts = self._made()
@@ -241,36 +245,17 @@ class Plan:
             hosts=self._deployments.hosts,
             alive=alive,
             readiness=draft.readiness,
-            unlisted=self._unlisted,
+            names=draft.config.names(),
+            places=self._deployments.places,
+            unlisted=Unlisted(draft, self._deployments, choices=parts.choices, known=self._providers.known),
             entrances=parts.entrances,
             general_entrance=parts.general_entrance,
         )
-        for name in () if previous is None else previous.called_by_full_name:
+        for name in () if previous is None else tuple(previous.remembered):
             with suppress(UnknownModel):
                 snapshot.pool(name)  # so that what is known of it goes on
         draft.forget_the_past()
         return snapshot
-
-    def _unlisted(self, id: str, upstream: Upstream, model: str) -> Pool:
-        """The pool of a `provider/upstream-model` that no model lists, made as those are that one does."""
-        draft = self._draft.apart()
-        pools = Pools(
-            draft,
-            Factories(draft),
-            self._deployments.apart(draft),
-            known=self._providers.known,
-            retry=None,
-        )
-        name = upstream.provider.name
-        listed = ModelConfig.model_validate(
-            {"deployments": [{"provider": name, "model": model}], "strategy": "round_robin"}
-        )
-        choice = pools.choice(id, listed)
-        pool = None if choice is None else pools.pool(id, listed, {name: upstream}, choice)
-        draft.refuse()
-        assert pool is not None
-        draft.adopt()
-        return pool
 
     def _made(self) -> _Parts:
         config = self._draft.config
@@ -306,7 +291,10 @@ class Plan:
         made = {
             name: parts.pools.pool(name, models[name], parts.upstreams, choice)
             for name, choice in parts.choices.items()
+            if STAR not in name
         }
+        for name in parts.choices.keys() - made.keys():
+            self._poll(models[name], parts.choices[name], parts.upstreams)
         self._draft.refuse()
         pools = {name: pool for name, pool in made.items() if pool is not None}
         self._warn_of_long_chains(pools, parts.retry)
@@ -314,14 +302,24 @@ class Plan:
             self._entrances.warn()
         return pools
 
+    def _poll(self, model: ModelConfig, choice: Choice, upstreams: Mapping[str, Upstream]) -> None:
+        """Begin with what pools will want to know that are made later."""
+        for each in model.deployments if choice.strategy.wants_residency else ():
+            self._deployments.poll(each.provider, upstreams[each.provider])
+
     def _warn_of_long_chains(self, pools: Mapping[str, Pool], general: RetryPolicy) -> None:
         for name, pool in pools.items():
             retry = pool.retry or general
-            models = len(chain(pool, pools.__getitem__, lambda _pool, _each: True))
+            # What a pattern matches is made when it is asked for, and not counted here.
+            models = len(chain(pool, pools.__getitem__, lambda _pool, each: each.to in pools))
             if models > retry.attempts > 1:
                 message = f"{models} models stand in this chain, and a request has {retry.attempts} attempts"
                 hint = "each that is ready gets one, and none is asked twice; allow more attempts for retries"
-                problem = self._draft.config.problem(("models", name, "fallback"), message, hint)
+                config = self._draft.config
+                own = name in config.models and config.models[name].fallback is not None
+                problem = config.problem(
+                    ("models", name, "fallback") if own else ("fallback",), message, hint
+                )
                 self._draft.warnings.append(problem)
 
     def _sink(self, named: Named, path: KeyPath) -> Callable[[], AuditSink | None] | None:

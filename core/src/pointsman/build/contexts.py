@@ -15,6 +15,7 @@ from pointsman.clock import Clock, Rng
 from pointsman.config import DeploymentConfig
 from pointsman.guard import GuardContext
 from pointsman.http.client import Client, Endpoint
+from pointsman.prices import PriceContext
 from pointsman.provider import ProviderContext
 from pointsman.retry import RetryContext
 from pointsman.selector import Ask, SelectorContext
@@ -145,6 +146,10 @@ class Contexts:
     def state(self, type: str, settings: Any = None, *, address: Secret | None = None) -> StateContext:
         """That of a store of what routers share."""
         return StateContext(**self._common("state", type, settings), address=address)
+
+    def prices(self, type: str, settings: Any = None) -> PriceContext:
+        """That of a source of prices."""
+        return PriceContext(**self._common("prices", type, settings))
 
     def transport(
         self,

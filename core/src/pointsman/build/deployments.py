@@ -12,13 +12,16 @@ from pointsman._internal.plugin_errors import OWN
 from pointsman.auth import Secret, is_plain
 from pointsman.build.clients import Clients
 from pointsman.build.draft import Draft
+from pointsman.build.known_models import KnownModels
 from pointsman.build.takeover import LiveSettings, new_state, settle
 from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
 from pointsman.config.problems import KeyPath
+from pointsman.config.templates import template_of, templates_in
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider
+from pointsman.requests.amendments import Amendments, Around, amendments, overruled
 from pointsman.requests.options import default_options
 from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import CheckSettings, HealthChecker, HealthState
@@ -28,6 +31,7 @@ from pointsman.resilience.quantiles import Window
 from pointsman.resilience.rate_limit import Gcra, Oversize, RateLimits, RateLimitScope
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
+from pointsman.routing.places import Places
 from pointsman.routing.snapshot import Polled, Upstream
 from pointsman.transports.options import TransportUnavailable
 from pointsman.units import Rate
@@ -45,11 +49,15 @@ class Deployments:
         scopes: every rate limit that holds, by its name.
         credentials: what tells a credential from others, and the cool-down of those that use it.
         hosts: the servers that strategies want to know about, by the name of the provider.
+        places: those that the deployments of a `*` share, by the id of its template.
     """
 
-    def __init__(self, draft: Draft, clients: Clients, state: SharedState | None = None) -> None:
+    def __init__(
+        self, draft: Draft, clients: Clients, known: KnownModels, state: SharedState | None = None
+    ) -> None:
         self._draft = draft
         self._clients = clients
+        self._known = known
         self._state = state
         self._specific = draft.config.specific()
         self.lives: dict[str, DeploymentState] = {}
@@ -58,13 +66,24 @@ class Deployments:
         self.scopes: dict[str, RateLimitScope] = {}
         self.credentials: list[tuple[object, Credential]] = []
         self.hosts: dict[str, Polled] = {}
+        self.templates = templates_in(draft.config.models)
+        self.places = self._places()
+        draft.adoptions.append(self._limit_places)
+
+    def _places(self) -> dict[str, Places]:
+        before = {} if self._draft.previous is None else self._draft.previous.places
+        return {each.id: before.get(each.id) or Places() for each in self.templates}
 
     def apart(self, draft: Draft) -> Deployments:
-        """Those of another draft, which share limits, credentials and servers with these."""
+        """Those of another draft, which has these, too, and adds none to them."""
         apart = copy(self)
         apart._draft = draft
-        apart.lives, apart.clients, apart.limits = {}, {}, {}
+        apart.lives, apart.clients, apart.limits = dict(self.lives), dict(self.clients), dict(self.limits)
         return apart
+
+    def _limit_places(self) -> None:
+        for each in self.templates:
+            self.places[each.id].limit = each.max_in_flight
 
     def deployment(
         self,
@@ -75,13 +94,19 @@ class Deployments:
         upstream: Upstream,
         *,
         polled: bool,
+        described: str = "",
     ) -> Deployment:
-        """Deployment `number` of the model `pool`; `polled` for what it has in memory."""
+        """Deployment `number` of the model `pool`; `polled` for what it has in memory.
+
+        Args:
+            described: the name under which that model is described, if that is another one.
+        """
         id = config.id
-        path: KeyPath = ("models", pool, "deployments", number)
+        path: KeyPath = ("models", described or pool, "deployments", number)
         if id not in self.lives:
             self._add_live(id, config, upstream, path)
-        timeouts = self._draft.config.timeouts_for(pool, config)
+        timeouts = self._draft.config.timeouts_for(described or pool, config)
+        known = self._known.of(config, upstream)
         return Deployment(
             id=id,
             model=config.model,
@@ -91,13 +116,12 @@ class Deployments:
             plugin=upstream.factory.name,
             weight=config.weight,
             priority=config.priority,
-            defaults={
-                **self.defaults(model.defaults, ("models", pool, "defaults")),
-                **self.defaults(config.defaults, (*path, "defaults")),
-            },
+            amends=self._amendments(model, ("models", described or pool), config, path),
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
-            price=config.price,
+            price=known.price,
+            context_window=known.context_window,
+            capabilities=known.capabilities,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self.lives[id], upstream.checks),
             first_token=timeouts.first_token,
@@ -105,12 +129,16 @@ class Deployments:
             attempt=timeouts.attempt,
         )
 
-    def _host(self, name: str, upstream: Upstream, live: DeploymentState) -> ModelServer:
+    def poll(self, name: str, upstream: Upstream) -> None:
+        """Have a server asked what it has in memory."""
         if name not in self.hosts:
             kept = None if self._draft.previous is None else self._draft.previous.hosts.get(name)
             if kept is None or kept.provider is not upstream.provider:
                 kept = self._polled(name, upstream.provider)
             self.hosts[name] = kept
+
+    def _host(self, name: str, upstream: Upstream, live: DeploymentState) -> ModelServer:
+        self.poll(name, upstream)
         host = self.hosts[name].host
         self._draft.adoptions.append(partial(host.works_for, live))
         return host
@@ -134,25 +162,54 @@ class Deployments:
         )
         return Polled(provider, host, poller)
 
-    def defaults(self, given: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
-        """Options that hold where a call does not say otherwise; none with a problem."""
+    def check(self, said: ModelConfig | DeploymentConfig, path: KeyPath, model: ModelConfig) -> None:
+        """Find what is wrong with the options that `model`, or one of its deployments, says for calls."""
+        defaults = self.options(said.defaults, (*path, "defaults"))
+        forced = self.options(said.forced, (*path, "forced"))
+        for each in dict.fromkeys((*overruled(defaults, forced), *overruled(defaults, model.forced))):
+            self._draft.problem(
+                (*path, "defaults", *each.split(".", 1)),
+                "never holds: it is forced, too",
+                hint="keep one of them",
+            )
+
+    def options(self, given: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
+        """What the configuration says of the options of calls; none with a problem."""
         try:
             return default_options(given)
         except InvalidRequest as error:
             self._draft.problem(path, error.message)
             return {}
 
+    def _amendments(
+        self, model: ModelConfig, model_path: KeyPath, config: DeploymentConfig, path: KeyPath
+    ) -> Amendments | None:
+        """What the configuration makes of requests to a deployment of a model."""
+        both = ((model, model_path), (config, path))
+        return amendments(
+            [self.options(each.defaults, (*where, "defaults")) for each, where in both],
+            [self.options(each.forced, (*where, "forced")) for each, where in both],
+            [
+                Around(each.system.prefix.strip(), each.system.suffix.strip())
+                for each, _ in both
+                if each.system is not None
+            ],
+        )
+
     def _add_live(self, id: str, config: DeploymentConfig, upstream: Upstream, path: KeyPath) -> None:
         """State, client and limits of a deployment: those it had, as far as it is the same."""
-        settings, previous = self._live_settings(config), self._draft.previous
+        template = None if self._draft.listed else template_of(config, self.templates)
+        said, shared = (config, None) if template is None else (template, self.places[template.id])
+        settings, previous = self._live_settings(said), self._draft.previous
         live = self._draft.kept.live(id, config.provider, config.model)
-        if live is None:
+        if live is None or live.shared is not shared:
             live = new_state(
                 id,
                 settings,
                 rng=self._draft.rng,
                 readiness=self._draft.readiness,
                 events=self._draft.events,
+                shared=shared,
             )
             if previous is not None and id in previous.lives:
                 # What an operator said of it holds, however it is configured now.
@@ -172,7 +229,7 @@ class Deployments:
                 )
             except TransportUnavailable as error:
                 self._draft.problem(path, self._draft.scrubber.shown(error))
-        self.limits[id] = limits = self._rate_limits(config, upstream)
+        self.limits[id] = limits = self._rate_limits(said, upstream)
         credential = self._credential(upstream)
         adopt = partial(self._adopt, live, settings, limits, credential, self.clients.get(id), endpoint)
         self._draft.adoptions.insert(0, adopt)  # whatever else is to be adopted finds the settings
@@ -214,7 +271,8 @@ class Deployments:
         settings, events = self._draft.config.outliers, self._draft.events
         if settings is None and checks is None:
             return None
-        before = None if self._draft.previous is None else self._draft.previous.pools.get(pool)
+        previous = self._draft.previous
+        before = None if previous is None else previous.pools.get(pool) or previous.remembered.get(pool)
         for each in () if before is None else before.deployments:
             if each.live is live and each.outlier is not None:
                 self._draft.adoptions.append(partial(each.outlier.configure, settings, checks))

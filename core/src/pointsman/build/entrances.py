@@ -38,7 +38,7 @@ class Entrances:
         around_all = self._guards(config.guards, ("guards",), None)
         total = config.timeouts.total
         by_name = {}
-        for name, model in config.public_models().items():
+        for name, model in config.described_models().items():
             own = self._guards(model.guards, ("models", name, "guards"), name)
             selector = self._selector(name, model)
             if own or around_all or selector is not None:
@@ -97,18 +97,22 @@ class Entrances:
     def warn(self) -> None:
         """Of guards that a request does not meet where it falls back on a model."""
         config = self._draft.config
+        names = config.names()
         for name, model in config.models.items():
-            for n, fallback in enumerate(model.fallback):
-                other = config.models.get(fallback.to)
+            general = model.fallback is None
+            path: KeyPath = ("fallback",) if general else ("models", name, "fallback")
+            for n, fallback in enumerate(config.fallback_of(model) if model.selector is None else ()):
+                to = names.described_as(fallback.to)
+                other = None if to == name else config.models.get(to or "")
                 lacking = [] if other is None else [e.type for e in other.guards if e not in model.guards]
                 if lacking:
                     message = (
                         f"what falls back on {fallback.to!r} misses its guards ({', '.join(lacking)}): "
                         "those of the model that was asked for hold"
                     )
-                    hint = f"name them at {name!r} too, or under the general `guards`"
-                    path = ("models", name, "fallback", n)
-                    self._draft.warnings.append(config.problem(path, message, hint))
+                    where = "at models that have no `fallback`" if general else f"at {name!r}"
+                    hint = f"name them {where} too, or under the general `guards`"
+                    self._draft.warnings.append(config.problem((*path, n), message, hint))
 
 
 def _before(draft: Draft) -> tuple[list[ConfiguredGuard], list[ConfiguredSelector]]:

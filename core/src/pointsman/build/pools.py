@@ -20,9 +20,8 @@ from pointsman.requests.requirements import show, unmet
 from pointsman.resilience.admission_queue import AdmissionQueue
 from pointsman.resilience.fair_queue import FairQueue
 from pointsman.resilience.retry_budget import HEDGES, BudgetSettings, RetryBudget
-from pointsman.resilience.token_estimate import Estimator
 from pointsman.retry import RetryPolicy
-from pointsman.routing.deployment import Deployment
+from pointsman.routing.deployment import Deployment, estimator_for
 from pointsman.routing.lease import NEVER_SENT, Lease
 from pointsman.routing.pool import Fallback, Pool
 from pointsman.routing.snapshot import Upstream
@@ -58,6 +57,7 @@ class Pools:
         self._deployments = deployments
         self._known = known
         self._retry = retry
+        self._names = draft.config.names()
 
     def choice(self, name: str, model: ModelConfig) -> Choice | None:
         """How a model chooses, with all that it and its deployments say checked; None with problems."""
@@ -66,11 +66,19 @@ class Pools:
         retry = self._retry
         if model.retry is not None:
             retry = self._factories.retry(model.retry, (*path, "retry"))
-        self._deployments.defaults(model.defaults, (*path, "defaults"))
+        self._deployments.check(model, path, model)
         for n, each in enumerate(model.deployments):
-            self._check_deployment(each, (*path, "deployments", n))
+            self._check_deployment(each, model, (*path, "deployments", n))
         self._check_require(model, path)
         return None if strategy is None else Choice(strategy, retry)
+
+    def another(self, name: str, model: ModelConfig, choice: Choice, described: str) -> Choice:
+        """One as `choice`, that of `described`, for a model `name` which is described there."""
+        named, path = self._choosing(described, model)
+        strategy = self._factories.strategy(named, path, name, model.deployments)
+        self._draft.refuse()
+        assert strategy is not None
+        return Choice(strategy, choice.retry)
 
     def _choosing(self, name: str, model: ModelConfig) -> tuple[Named, KeyPath]:
         """The strategy that holds for a model, and where it stands."""
@@ -78,11 +86,11 @@ class Pools:
             return self._draft.config.strategy, ("strategy",)
         return model.strategy, ("models", name, "strategy")
 
-    def _check_deployment(self, config: DeploymentConfig, path: KeyPath) -> None:
+    def _check_deployment(self, config: DeploymentConfig, model: ModelConfig, path: KeyPath) -> None:
         factory = self._known.get(config.provider)
         if factory is not None and factory.options is not None:
             self._factories.validated(factory.options, config.options, (*path, "options"))
-        self._deployments.defaults(config.defaults, (*path, "defaults"))
+        self._deployments.check(config, path, model)
         if (
             self._draft.config.adaptive_concurrency is not None
             and config.max_in_flight is None
@@ -115,21 +123,37 @@ class Pools:
         model: ModelConfig,
         upstreams: Mapping[str, Upstream],
         choice: Choice,
+        *,
+        described: str = "",
+        sibling: Pool | None = None,
     ) -> Pool | None:
-        """The pool of a model, with the state of its deployments; None with problems."""
+        """The pool of a model, with the state of its deployments; None with problems.
+
+        Args:
+            described: the name under which the model is described, if that is another one.
+            sibling: one whose budgets it shares.
+        """
         strategy, retry = choice.strategy, choice.retry
-        named, place = self._choosing(name, model)
+        named, place = self._choosing(described or name, model)
         deployments = [
             self._deployments.deployment(
-                name, n, each, model, upstreams[each.provider], polled=strategy.wants_residency
+                name,
+                n,
+                each,
+                model,
+                upstreams[each.provider],
+                polled=strategy.wants_residency,
+                described=described,
             )
             for n, each in enumerate(model.deployments)
         ]
-        old = None if self._draft.previous is None else self._draft.previous.pools.get(name)
+        old, previous = None, self._draft.previous
+        if previous is not None:
+            old = previous.pools.get(name) or previous.remembered.get(name)
         if old is not None and old.strategy_name == named.type:
             self._restore(strategy, old)  # before there is a pool, which announces the members
         try:
-            return self._new_pool(name, model, deployments, strategy, retry, old)
+            return self._new_pool(name, model, deployments, strategy, retry, sibling or old)
         except PluginError as error:
             self._draft.problem(place, error.message)
             return None
@@ -163,20 +187,27 @@ class Pools:
             strategy=strategy,
             scrub=self._draft.scrubber.text,
             strategy_name=(model.strategy or config.strategy).type,
-            fallback=[Fallback(each.to, frozenset(map(FallbackOn, each.on))) for each in model.fallback],
+            fallback=self._fallback(name, model),
             total=model.timeouts.total or config.timeouts.total,
             require=model.require or {},
             retry=retry,
             retry_name=(model.retry or config.retry).type,
             panic_threshold=config.panic_threshold,
-            estimator=Estimator() if counts_tokens else None,
+            estimator=estimator_for(deployments) if counts_tokens else None,
             rng=self._draft.rng,
             budget=self._budget(None if retry is None else retry.budget, old),
             hedges=self._hedges(old),
             queue=self._queue(),
+            drops=model.unsupported == "drop",
         )
         self._draft.adoptions.append(partial(pool.tie, self._draft.now))
         return pool
+
+    def _fallback(self, name: str, model: ModelConfig) -> Sequence[Fallback]:
+        """What follows the model, by the names of pools; it does not follow itself."""
+        config = self._draft.config
+        said = [(self._names.target(each.to), each.on) for each in config.fallback_of(model)]
+        return [Fallback(to, frozenset(map(FallbackOn, on))) for to, on in said if to != name]
 
     def _hedges(self, old: Pool | None) -> RetryBudget | None:
         config = self._draft.config.hedging

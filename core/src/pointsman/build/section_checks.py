@@ -32,7 +32,7 @@ class _Check:
         self._section = section
         self._draft = draft
         self._factories = factories
-        self.models: Collection[str] = draft.config.public_models()
+        self.models: Collection[str] = draft.config.names()
 
     def problem(self, path: Sequence[str | int], message: str, hint: str | None = None) -> None:
         self._draft.problem((self._section, *path), message, hint=hint)

@@ -19,6 +19,7 @@ from pointsman.resilience.cool_down import OVERLOAD, REFUSAL, CoolDownSettings
 from pointsman.resilience.quantiles import Window
 from pointsman.resilience.warm_up import WarmUp, WarmUpSettings
 from pointsman.routing.deployment_state import DeploymentState, Readiness
+from pointsman.routing.places import CountedTogether, Places
 from pointsman.routing.snapshot import Snapshot
 
 
@@ -40,19 +41,22 @@ class LiveSettings(Struct, frozen=True):
 
 
 class Kept:
-    """The live states that a snapshot hands on, by id, provider and upstream model."""
+    """The live states that snapshots hand on, the later one's first, by id, provider and upstream model."""
 
-    def __init__(self, previous: Snapshot | None) -> None:
+    def __init__(self, *snapshots: Snapshot | None) -> None:
         self._known: dict[tuple[str, str, str], DeploymentState] = {}
-        if previous is None:
-            return
+        for each in snapshots:
+            if each is not None:
+                self._add(each)
+
+    def _add(self, previous: Snapshot) -> None:
         # One that was taken away is remembered for as long as calls of it run: it may come back before. One
-        # that is called by its full name is remembered as long as the name.
-        called = set(previous.called_by_full_name)
-        for pool in (*previous.alive, *previous.pools.values()):
+        # that no model lists is remembered as long as its name.
+        unlisted = previous.remembered
+        for pool in (*previous.alive, *unlisted.values(), *previous.pools.values()):
             for each in pool.deployments:
                 live = each.live
-                if live.in_flight or pool.name in called or previous.lives.get(each.id) is live:
+                if live.in_flight or pool.name in unlisted or previous.lives.get(each.id) is live:
                     self._known[each.id, each.provider.name, each.model] = live
 
     def live(self, id: str, provider: str, model: str) -> DeploymentState | None:
@@ -61,9 +65,15 @@ class Kept:
 
 
 def new_state(
-    id: str, settings: LiveSettings, *, rng: Rng, readiness: Readiness, events: Events
+    id: str,
+    settings: LiveSettings,
+    *,
+    rng: Rng,
+    readiness: Readiness,
+    events: Events,
+    shared: Places | None = None,
 ) -> DeploymentState:
-    """The state of a deployment that nothing is known of yet."""
+    """The state of a deployment that nothing is known of yet, with the places that it shares with others."""
 
     def changed(old: BreakerState, new: BreakerState, now: float, reason: str) -> None:
         if old is BreakerState.HALF_OPEN and new is BreakerState.CLOSED:
@@ -71,7 +81,11 @@ def new_state(
         readiness.invalidate()
         events.report(BreakerChanged(id, str(old), str(new), reason))
 
-    live = DeploymentState(id, Breaker(settings.breaker, rng, on_change=changed), rng, readiness)
+    breaker = Breaker(settings.breaker, rng, on_change=changed)
+    if shared is None:
+        live = DeploymentState(id, breaker, rng, readiness)
+    else:
+        live = CountedTogether(shared, id, breaker, rng, readiness)
     return live
 
 

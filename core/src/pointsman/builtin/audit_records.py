@@ -70,6 +70,7 @@ def _attempt(event: AttemptEnded, seq: int, ts: str) -> Struct:
         VERSION, seq, ts, "attempt", event.request_id, event.model, event.deployment, event.number,
         event.outcome, event.error, event.detail, event.status, ms, first_token_ms, event.usage,
         event.upstream_request_id, event.hedge, event.caller, dict(event.tags) if event.tags else NO_TAGS,
+        event.cost_microcents,
     )  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def _request(event: RequestEnded, seq: int, ts: str) -> Struct:
     return _Request(
         VERSION, seq, ts, "request", event.request_id, event.operation, event.model, event.pool,
         event.deployment, event.result, event.error, event.detail, event.attempts, ms, event.usage,
-        event.caller, dict(event.tags) if event.tags else NO_TAGS,
+        event.caller, dict(event.tags) if event.tags else NO_TAGS, event.cost_microcents,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.dialect import DialectFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
+from pointsman.prices import PriceFactory
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
 from pointsman.selector import SelectorFactory
@@ -58,6 +59,12 @@ class BuiltinPlugin(PointsmanSpec):
         from pointsman.builtin import memory
 
         return memory.BUILT_IN
+
+    @hookimpl
+    def pointsman_prices(self) -> Sequence[PriceFactory]:
+        from pointsman.builtin import shipped_prices
+
+        return shipped_prices.BUILT_IN
 
     @hookimpl
     def pointsman_services(self) -> Sequence[ServiceFactory]:

@@ -24,6 +24,8 @@ KEYS = {
     "host": "write `base_url`, such as `base_url: http://127.0.0.1:11434`",
     "key": "write `api_key: ${NAME}`",
     "token": "write `api_key: ${NAME}`",
+    "model_group_alias": "write `aliases: {gpt-4o: assistant}`",
+    "default_fallbacks": "write `fallback: [other]` at the top of the file",
     "fallbacks": "write `fallback: [other]` at the model",
     "num_retries": "write `retry: {type: exponential, attempts: 3}`",
     "max_retries": "write `retry: {type: exponential, attempts: 3}`",
@@ -43,9 +45,9 @@ KEYS = {
 
 PLACES = {
     **dict.fromkeys(("base_url", "api_key", "auth", "proxy", "headers", "ca_file"), "under a provider"),
-    **dict.fromkeys(("deployments", "fallback", "require"), "under a model"),
+    **dict.fromkeys(("deployments", "require"), "under a model"),
     **dict.fromkeys(
-        ("weight", "priority", "max_in_flight", "price"),
+        ("weight", "priority", "max_in_flight", "price", "context_window"),
         "at a deployment, which is then a mapping: `{provider: gpu1, model: llama3.2, …}`",
     ),
     **dict.fromkeys(
@@ -57,6 +59,7 @@ PLACES = {
             "adaptive_concurrency",
             "panic_threshold",
             "audit",
+            "prices",
             "control",
         ),
         "at the top of the file",
@@ -82,9 +85,11 @@ def instead(path: KeyPath, value: object) -> str | None:
             return "write a mapping, such as `{type: openai}`"
         case ("models", _) if isinstance(value, str | list | tuple):
             return "write `{deployments: [provider/upstream-model]}`"
-        case ("models", _, "deployments" | "fallback" as key) | ("providers", _, "models" as key) if (
-            isinstance(value, str)
-        ):
+        case (
+            ("models", _, "deployments" | "fallback" as key)
+            | ("providers", _, "models" as key)
+            | ("fallback" as key,)
+        ) if isinstance(value, str):
             return f"write `{key}: [{_ITEMS[key]}]`"
     return _of_key(str(path[-1]) if path else "", value)
 

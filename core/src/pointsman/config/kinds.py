@@ -134,6 +134,15 @@ def _defaults(defaults: dict[str, Any]) -> dict[str, Any]:
     return defaults
 
 
+def _forced(forced: dict[str, Any]) -> dict[str, Any]:
+    for name, value in forced.items():
+        if name in _IN_THE_CALL:
+            raise ValueError(f"{name!r} cannot be forced: every call says it itself")
+        if value is None:
+            raise ValueError(f"{name!r} is forced to be nothing; leave it out, or say what it is to be")
+    return forced
+
+
 ModelName = Annotated[str, AfterValidator(_speakable)]
 ProviderName = Annotated[str, AfterValidator(_without_slash)]
 Word = Annotated[str, Field(min_length=1)]
@@ -145,3 +154,4 @@ Headers = Annotated[dict[str, SecretStr], AfterValidator(_headers)]
 LabelMap = Annotated[dict[str, str], BeforeValidator(_labels)]
 RuleMap = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_rule)]
 Defaults = Annotated[dict[str, Any], AfterValidator(_defaults)]
+Forced = Annotated[dict[str, Any], AfterValidator(_forced)]

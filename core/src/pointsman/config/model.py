@@ -22,12 +22,14 @@ from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
 from pointsman.config.kinds import ModelName, ProviderName
+from pointsman.config.names import STAR, Names
 from pointsman.config.overrides import SPECIFIC, Specific, merged, specific_findings
 from pointsman.config.plugin_rules import PluginsConfig
 from pointsman.config.problems import MOST_SHOWN, KeyPath, Problem, config_error
 from pointsman.config.references import reference_findings
 from pointsman.config.sections import (
     DeploymentConfig,
+    FallbackConfig,
     GuardConfig,
     HedgeSettings,
     LimitsConfig,
@@ -38,6 +40,7 @@ from pointsman.config.sections import (
     TimeoutSettings,
 )
 from pointsman.config.shared import StateConfig
+from pointsman.config.templates import filled
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
 from pointsman.resilience.circuit_breaker import BreakerSettings
@@ -64,7 +67,12 @@ class Config(Open):
 
     providers: dict[ProviderName, ProviderConfig] = setting(description="the upstreams, by a name of yours")
     models: dict[ModelName, ModelConfig] = setting(
-        default_factory=dict, description="what callers can ask for, by public name"
+        default_factory=dict,
+        description="what callers can ask for, by public name, or by a pattern with one `*`, such as `gpt-*`",
+    )
+    aliases: dict[ModelName, ModelName] = setting(
+        default_factory=dict,
+        description="further names of models, or of `provider/upstream-model`: `{gpt-4o: assistant}`",
     )
     default_model: ModelName | None = setting(
         default=None,
@@ -72,6 +80,10 @@ class Config(Open):
     )
     strategy: Named = setting(
         default=Named.model_construct(type="round_robin"), description="how models that name none choose"
+    )
+    fallback: list[FallbackConfig] = setting(
+        default_factory=list,
+        description="models to try next, for those that name none, without the model itself",
     )
     guards: list[GuardConfig] = setting(
         default_factory=list,
@@ -123,6 +135,10 @@ class Config(Open):
     state: StateConfig | None = setting(
         default=None,
         description="where routers keep what they share, as `redis://…`; without it each is by itself",
+    )
+    prices: list[Named] = setting(
+        default_factory=lambda: [Named.model_construct(type="shipped")],
+        description="who knows what models cost, asked in this order; without it `[shipped]`; `[]`: nobody",
     )
     audit: list[Named] = setting(default_factory=list, description="where records of requests go")
     transport: Named = setting(
@@ -242,7 +258,7 @@ class Config(Open):
 
     def check(self, context: object) -> None:
         if context is not _BY_LOADER:
-            data = {"providers": self.providers, "models": self.models}
+            data = {"providers": self.providers, "models": self.models, "aliases": self.aliases}
             wrong = self._findings(data)
             if wrong:
                 raise ValueError("\n".join(map(str, _problems(wrong, Document(None)))))
@@ -250,10 +266,20 @@ class Config(Open):
     def _findings(self, data: Mapping[str, Any]) -> list[Finding]:
         """What is wrong between the sections; `data` is what they were made from."""
         return [
-            *reference_findings(self.providers, self.models, data),
+            *reference_findings(self.providers, self.models, self.fallback, data),
+            *self._wrong_names(data),
             *self._wrong_selectors(data),
             *specific_findings(self._general(), self.outliers, self.models),
         ]
+
+    def _wrong_names(self, data: Mapping[str, Any]) -> Sequence[Finding]:
+        models = (*self.models, *(model for each in self.providers.values() for model in each.models))
+        deployments = (each.model for model in self.models.values() for each in model.deployments)
+        if not self.aliases and not any(STAR in each for each in (*models, *deployments)):
+            return ()
+        from pointsman.config.naming import naming_findings  # for those that have some
+
+        return naming_findings(self.providers, self.models, self.aliases, data)
 
     def _wrong_selectors(self, data: Mapping[str, Any]) -> Sequence[Finding]:
         keys = {"selector", "of", "default", "select_within"}
@@ -261,7 +287,7 @@ class Config(Open):
             return ()
         from pointsman.config.selecting import selector_findings  # for those that have some
 
-        return selector_findings(self.providers, self.models, data)
+        return selector_findings(self.providers, self.models, self.fallback, data)
 
     def _general(self) -> dict[str, Section]:
         return {name: getattr(self, name) for name in SPECIFIC}
@@ -340,13 +366,47 @@ class Config(Open):
         return self.default_model or next(iter(self.public_models()), None)
 
     def public_models(self) -> dict[str, ModelConfig]:
-        """Every public name: those under `models`, then those that providers list."""
+        """Every public name: those under `models` but for patterns, then those that providers list."""
+        return {name: model for name, model in self.described_models().items() if STAR not in name}
+
+    def described_models(self) -> dict[str, ModelConfig]:
+        """The same with the patterns."""
         pools: dict[str, list[DeploymentConfig]] = {}
         for provider, config in self.providers.items():
             for model in config.models:
                 pools.setdefault(model, []).append(DeploymentConfig(provider=provider, model=model))
         listed = {name: ModelConfig(deployments=deployments) for name, deployments in pools.items()}
         return {**self.models, **{name: pool for name, pool in listed.items() if name not in self.models}}
+
+    def names(self) -> Names:
+        """What can be asked for by which name."""
+        fallbacks = (self.fallback, *(model.fallback or () for model in self.models.values()))
+        mentioned = [each.to for fallback in fallbacks for each in fallback]
+        mentioned += [each for model in self.models.values() for each in model.of]
+        listed = (model for each in self.providers.values() for model in each.models)
+        return Names((*self.models, *listed), self.aliases, mentioned)
+
+    def described(self, name: str) -> ModelConfig | None:
+        """What holds for the model that can be asked for as `name`; None for one that there is not.
+
+        Of a pattern it is what it says for that name, and `provider/upstream-model` is one deployment.
+        """
+        names = self.names()
+        name = names.target(name)
+        if (pattern := names.pattern(name)) is not None:
+            model = self.models[pattern.text]
+            deployments = [filled(each, pattern.match(name) or "") for each in model.deployments]
+            return model.model_copy(update={"deployments": deployments})
+        if (public := self.public_models().get(name)) is not None:
+            return public
+        provider, slash, model_there = name.partition("/")
+        if not slash or not model_there or provider not in self.providers:
+            return None
+        return ModelConfig(deployments=[DeploymentConfig(provider=provider, model=model_there)])
+
+    def fallback_of(self, model: ModelConfig) -> Sequence[FallbackConfig]:
+        """What `model` falls back on: its own word, else the general one."""
+        return self.fallback if model.fallback is None else model.fallback
 
     def timeouts_for(self, model: str, deployment: DeploymentConfig) -> TimeoutSettings:
         """What holds for calls of `model` at `deployment`: the most specific that is said.

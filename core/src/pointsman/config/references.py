@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
 from pointsman._internal.suggest import did_you_mean
 from pointsman.config.findings import Finding
+from pointsman.config.names import STAR, Names
 from pointsman.config.problems import KeyPath, show_path
-from pointsman.config.sections import DeploymentConfig, ModelConfig, ProviderConfig
+from pointsman.config.sections import DeploymentConfig, FallbackConfig, ModelConfig, ProviderConfig
 
 
 def reference_findings(
-    providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig], data: Mapping[str, Any]
+    providers: Mapping[str, ProviderConfig],
+    models: Mapping[str, ModelConfig],
+    general: Sequence[FallbackConfig],
+    data: Mapping[str, Any],
 ) -> list[Finding]:
     """What is wrong between `providers` and `models`.
 
     Args:
+        general: what models fall back on that name nothing.
         data: what the configuration was made from. They may be only the sound part of it; a reference to what
             is there but wrong is not an error of its own.
     """
     provider_names = _names(data, "providers")
     if not provider_names:  # then whatever refers to one leads nowhere
         return [Finding(("providers",), "is empty", "name at least one, such as gpu1: {type: ollama}")]
-    model_names = _names(data, "models") | {model for each in providers.values() for model in each.models}
+    names = names_in(data, providers)
     return [
         *_wrong_listings(providers, models),
         *_wrong_deployments(models, provider_names),
         *_wrong_names(models, provider_names),
         *_disagreements(providers, models),
         *_wrong_limits(providers, models, _names(data, "limits")),
-        *_wrong_fallbacks(models, model_names),
-        *_wrong_default(data, model_names),
-        *_loops(models),
+        *_wrong_fallbacks(models, general, names),
+        *_wrong_default(data, names),
+        *_loops(models, names),
     ]
+
+
+def names_in(data: Mapping[str, Any], providers: Mapping[str, ProviderConfig]) -> Names:
+    """What can be asked for by what `data` says, also where that is wrong."""
+    listed = (model for each in providers.values() for model in each.models)
+    aliases = data.get("aliases")
+    said = aliases.items() if isinstance(aliases, Mapping) else ()
+    named = (each for each in _names(data, "models") if isinstance(each, str))
+    return Names((*named, *listed), {name: to for name, to in said if isinstance(to, str)})
 
 
 def _names(data: Mapping[str, Any], section: str) -> set[str]:
@@ -77,13 +91,8 @@ def _wrong_deployments(models: Mapping[str, ModelConfig], providers: Set[str]) -
 
 def _wrong_names(models: Mapping[str, ModelConfig], providers: Set[str]) -> Iterator[Finding]:
     for name in models:
-        if "*" in name:
-            yield Finding(
-                ("models", name),
-                "a name is no pattern: only a call for just this name would find it",
-                "name each model; `provider/upstream-model` can be asked for without",
-                at_key=True,
-            )
+        if STAR in name:
+            continue  # a pattern: it goes before what can be asked for without
         before, slash, _after = name.partition("/")
         if slash and before in providers:
             yield Finding(
@@ -149,36 +158,40 @@ def _other_limit(name: str, limits: Set[str]) -> str:
     return did_you_mean(name, limits) or "add it under the general `limits`"
 
 
-def _wrong_fallbacks(models: Mapping[str, ModelConfig], names: Set[str]) -> Iterator[Finding]:
-    for name, model in models.items():
+def _wrong_fallbacks(
+    models: Mapping[str, ModelConfig], general: Sequence[FallbackConfig], names: Names
+) -> Iterator[Finding]:
+    said: list[tuple[KeyPath, str, Sequence[FallbackConfig]]] = [(("fallback",), "", general)]
+    said += [(("models", name, "fallback"), name, model.fallback or ()) for name, model in models.items()]
+    for place, name, fallbacks in said:
         before: set[str] = set()
-        for n, fallback in enumerate(each.to for each in model.fallback):
-            path = ("models", name, "fallback", n)
+        for n, fallback in enumerate(each.to for each in fallbacks):
+            path = (*place, n)
             if fallback not in names:
                 hint = partial(_other, fallback, names, name)
                 yield Finding(path, f"no model is named {fallback!r}", hint)
-            elif fallback in before:
+            elif names.target(fallback) in before:
                 yield Finding(path, f"{fallback!r} is listed twice")
-            before.add(fallback)
+            before.add(names.target(fallback))
 
 
-def _other(fallback: str, names: Set[str], name: str) -> str | None:
-    return did_you_mean(fallback, names - {name}, what="configured")
+def _other(fallback: str, names: Names, name: str) -> str | None:
+    return did_you_mean(fallback, {*names} - {name}, what="configured")
 
 
-def _wrong_default(data: Mapping[str, Any], known: Set[str]) -> Iterator[Finding]:
+def _wrong_default(data: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     name = data.get("default_model")
-    if isinstance(name, str) and name not in known:
-        hint = partial(did_you_mean, name, known, what="configured")
+    if isinstance(name, str) and name not in names:
+        hint = partial(did_you_mean, name, names, what="configured")
         yield Finding(("default_model",), f"no model is named {name!r}", hint)
 
 
-def _loops(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
+def _loops(models: Mapping[str, ModelConfig], names: Names) -> Iterator[Finding]:
     """Each loop of fallbacks once, at the entry that closes it."""
     finished: set[str] = set()
     for start in models:
         way = dict.fromkeys([start])  # in order, and looked up at once
-        ahead = [_steps(models, start)] if start not in finished else []
+        ahead = [_steps(models, names, start)] if start not in finished else []
         while ahead:
             n, following = next(ahead[-1], (0, None))
             if following is None:
@@ -194,9 +207,10 @@ def _loops(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
                 )
             elif following not in finished:
                 way[following] = None
-                ahead.append(_steps(models, following))
+                ahead.append(_steps(models, names, following))
 
 
-def _steps(models: Mapping[str, ModelConfig], name: str) -> Iterator[tuple[int, str | None]]:
+def _steps(models: Mapping[str, ModelConfig], names: Names, name: str) -> Iterator[tuple[int, str | None]]:
     model = models.get(name)
-    return iter([(n, each.to) for n, each in enumerate(model.fallback)] if model else [])
+    own = () if model is None or model.fallback is None else model.fallback
+    return iter([(n, names.target(each.to)) for n, each in enumerate(own)])

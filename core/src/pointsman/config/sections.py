@@ -18,6 +18,7 @@ from pointsman.config.kinds import (
     ApiKey,
     BaseUrl,
     Defaults,
+    Forced,
     Headers,
     LabelMap,
     ModelName,
@@ -180,8 +181,11 @@ class ProviderConfig(Open):
     checks = {"auth": _one_credential, "client_key": _key_of_a_certificate}  # noqa: RUF012
 
     type: Word = setting(description="the provider type, such as `ollama` or `openai`: a plugin offers it")
+    preset: Word | None = setting(
+        default=None, description="which of those that the type knows it is, such as `openrouter` of `openai`"
+    )
     base_url: BaseUrl | None = setting(
-        default=None, description="where the API is; without it the type's usual place"
+        default=None, description="where the API is; without it the usual place of the type or preset"
     )
     api_key: ApiKey | None = setting(
         default=None, description="the credential, as `${OPENAI_API_KEY}`; or use `auth`"
@@ -236,6 +240,17 @@ class ProviderConfig(Open):
         return self.auth
 
 
+class SystemPromptConfig(Section):
+    """What stands around the system prompt of every request, each as a paragraph. At least one of the two."""
+
+    prefix: str = setting(default="", description="before it; where a request has none, this is all of it")
+    suffix: str = setting(default="", description="after it")
+
+    def check(self, _context: object) -> None:
+        if not self.prefix.strip() and not self.suffix.strip():
+            raise ValueError("says neither prefix nor suffix")
+
+
 class DeploymentConfig(Section):
     """One upstream model at one provider. `provider/upstream-model` is short for the mapping."""
 
@@ -256,8 +271,20 @@ class DeploymentConfig(Section):
     shared_limits: list[str] = setting(
         default_factory=list, description="names under the general `limits` that it counts against"
     )
-    price: Price | None = setting(default=None, description="for the strategy `cheapest`")
+    price: Price | None = setting(default=None, description="what it costs, in place of what `prices` know")
+    context_window: Count | None = setting(
+        default=None,
+        ge=1,
+        description="how long question and answer may be together, in place of what `prices` know",
+        json_schema_extra={"unit": "tokens"},
+    )
     defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
+    forced: Forced = setting(
+        default_factory=dict, description="options that hold whatever a call says; they win over the model's"
+    )
+    system: SystemPromptConfig | None = setting(
+        default=None, description="text around the system prompt, outside of that of the model"
+    )
     options: dict[str, Any] = setting(default_factory=dict, description="what only this provider type knows")
     timeouts: AttemptTimeoutSettings = setting(
         default=AttemptTimeoutSettings.model_construct(),
@@ -358,11 +385,22 @@ class ModelConfig(Section):
         default_factory=list,
         description="what stands around its requests, inside the general `guards`, in order",
     )
-    fallback: list[FallbackConfig] = setting(
-        default_factory=list,
-        description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`",
+    fallback: list[FallbackConfig] | None = setting(
+        default=None,
+        description="models to try next, in this order: names, or `{to: big, on: [content_filtered]}`; "
+        "without it the general `fallback`, and `[]` for none",
     )
     defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")
+    forced: Forced = setting(
+        default_factory=dict, description="options that hold whatever a call says: `{temperature: 0}`"
+    )
+    system: SystemPromptConfig | None = setting(
+        default=None, description="text around the system prompt of every request"
+    )
+    unsupported: Literal["refuse", "drop"] = setting(
+        default="refuse",
+        description="an option that no deployment can do: `refuse` the request, or `drop` the option",
+    )
     timeouts: ModelTimeouts = setting(
         default=ModelTimeouts.model_construct(), description="in place of the general `timeouts`"
     )

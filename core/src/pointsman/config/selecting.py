@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from pointsman._internal.suggest import did_you_mean
 from pointsman.config.findings import Finding
+from pointsman.config.names import Names
 from pointsman.config.problems import KeyPath
-from pointsman.config.sections import ModelConfig, ProviderConfig
+from pointsman.config.references import names_in
+from pointsman.config.sections import FallbackConfig, ModelConfig, ProviderConfig
 
 _OF_SELECTORS = ("of", "default", "select_within")
 _BESIDE = frozenset(("selector", *_OF_SELECTORS, "guards", "timeouts", "capabilities"))
@@ -17,20 +19,21 @@ _BESIDE = frozenset(("selector", *_OF_SELECTORS, "guards", "timeouts", "capabili
 
 
 def selector_findings(
-    providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig], data: Mapping[str, Any]
+    providers: Mapping[str, ProviderConfig],
+    models: Mapping[str, ModelConfig],
+    general: Sequence[FallbackConfig],
+    data: Mapping[str, Any],
 ) -> list[Finding]:
     """What is wrong between selectors and `models`. Arguments as of `reference_findings`."""
-    named = data.get("models")
-    known = set(named if isinstance(named, Mapping) else ())
-    known |= {model for each in providers.values() for model in each.models}
-    found: list[Finding] = []
+    names = names_in(data, providers)
+    found = [*_fallbacks(general, models, names, ("fallback",))]
     for name, model in models.items():
         path = ("models", name)
         if model.selector is None:
             found += _without_selector(model, path)
         else:
-            found += [*_surplus(model, path), *_wrong_of(name, models, known), *_wrong_default(model, path)]
-        found += _fallbacks(model, models, path)
+            found += [*_surplus(model, path), *_wrong_of(name, models, names), *_wrong_default(model, path)]
+        found += _fallbacks(model.fallback or (), models, names, (*path, "fallback"))
     return found
 
 
@@ -51,21 +54,22 @@ def _surplus(model: ModelConfig, path: KeyPath) -> Iterator[Finding]:
         yield Finding((*path, "timeouts", key), message, "say it at the models under `of`", at_key=True)
 
 
-def _wrong_of(name: str, models: Mapping[str, ModelConfig], known: Set[str]) -> Iterator[Finding]:
+def _wrong_of(name: str, models: Mapping[str, ModelConfig], names: Names) -> Iterator[Finding]:
     model, before = models[name], set[str]()
     if not model.of:
         hint = "name the models that the selector can pick, such as `of: [small, large]`"
         yield Finding(("models", name, "of"), "a selector needs at least one model to pick", hint)
     for n, each in enumerate(model.of):
         path = ("models", name, "of", n)
-        if each not in known:
-            hint_of = partial(did_you_mean, each, known - {name}, what="configured")
+        meant = names.described_as(each) or ""
+        if each not in names:
+            hint_of = partial(did_you_mean, each, {*names} - {name}, what="configured")
             yield Finding(path, f"no model is named {each!r}", hint_of)
         elif each in before:
             yield Finding(path, f"{each!r} is listed twice")
-        elif (circle := _circle(name, each, models)) is not None:
+        elif (circle := _circle(name, meant, models, names)) is not None:
             yield Finding(path, f"the selectors form a circle: {' → '.join(circle)}", _PICK)
-        elif each in models and models[each].selector is not None:
+        elif meant in models and models[meant].selector is not None:
             yield Finding(path, f"{each!r} has a selector itself, and so no deployments", _PICK)
         before.add(each)
 
@@ -73,7 +77,7 @@ def _wrong_of(name: str, models: Mapping[str, ModelConfig], known: Set[str]) -> 
 _PICK = "name models with deployments of their own"
 
 
-def _circle(start: str, at: str, models: Mapping[str, ModelConfig]) -> list[str] | None:
+def _circle(start: str, at: str, models: Mapping[str, ModelConfig], names: Names) -> list[str] | None:
     """The names from `start` by way of `at` back to it; None where none lead there."""
     ways, seen = [[start, at]], {at}
     while ways:
@@ -81,7 +85,8 @@ def _circle(start: str, at: str, models: Mapping[str, ModelConfig]) -> list[str]
         if way[-1] == start:
             return way
         model = models.get(way[-1])
-        for each in () if model is None or model.selector is None else model.of:
+        of = () if model is None or model.selector is None else model.of
+        for each in (names.described_as(name) or "" for name in of):
             if each not in seen:
                 seen.add(each)
                 ways.append([*way, each])
@@ -94,9 +99,11 @@ def _wrong_default(model: ModelConfig, path: KeyPath) -> Iterator[Finding]:
         yield Finding((*path, "default"), f"{model.default!r} is none of the models under `of`", hint)
 
 
-def _fallbacks(model: ModelConfig, models: Mapping[str, ModelConfig], path: KeyPath) -> Iterator[Finding]:
-    for n, fallback in enumerate(model.fallback):
-        other = models.get(fallback.to)
+def _fallbacks(
+    fallbacks: Sequence[FallbackConfig], models: Mapping[str, ModelConfig], names: Names, path: KeyPath
+) -> Iterator[Finding]:
+    for n, fallback in enumerate(fallbacks):
+        other = models.get(names.described_as(fallback.to) or "")
         if other is not None and other.selector is not None:
             message = f"{fallback.to!r} has a selector, and picks nothing for what failed elsewhere"
-            yield Finding((*path, "fallback", n), message, _PICK)
+            yield Finding((*path, n), message, _PICK)

@@ -18,6 +18,7 @@ _KINDS = {
     "guards": "guard",
     "selector": "selector",
     "state": "state",
+    "prices": "prices",
 }
 """The kind of what is named at a key."""
 

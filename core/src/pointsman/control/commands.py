@@ -29,6 +29,7 @@ from pointsman.types import JsonObject
 
 if TYPE_CHECKING:
     from pointsman.config import Config
+    from pointsman.reports import DeploymentStatus, Explanation, Status
 
 log = logging.getLogger("pointsman")
 
@@ -44,8 +45,8 @@ class Operated(Protocol):
 
     @property
     def config(self) -> Config: ...
-    def status(self) -> dict[str, Any]: ...
-    def explain(self, model: str) -> dict[str, Any]: ...
+    def status(self) -> Status: ...
+    def explain(self, model: str) -> Explanation: ...
     def disable(self, deployment: str) -> None: ...
     def enable(self, deployment: str) -> None: ...
     def reset(self, deployment: str) -> None: ...
@@ -129,11 +130,11 @@ async def _ping(router: Operated, _request: JsonObject) -> Mapping[str, Any]:
 
 
 async def _status(router: Operated, _request: JsonObject) -> Mapping[str, Any]:
-    return router.status()
+    return router.status().to_dict()
 
 
 async def _explain(router: Operated, request: JsonObject) -> Mapping[str, Any]:
-    return router.explain(_text(request, "model"))
+    return router.explain(_text(request, "model")).to_dict()
 
 
 async def _reload(router: Operated, _request: JsonObject) -> Mapping[str, Any]:
@@ -212,16 +213,17 @@ def _deployment(router: Operated, request: JsonObject) -> str:
     return id
 
 
-def _deployments(router: Operated) -> dict[str, dict[str, Any]]:
+def _deployments(router: Operated) -> dict[str, DeploymentStatus]:
     """What the status says of each deployment, by id."""
-    models = router.status()["models"].values()
-    return {each["id"]: each for model in models for each in model["deployments"]}
+    models = router.status().models.values()
+    return {id: each for model in models for id, each in model.deployments.items()}
 
 
 def _state(router: Operated, deployment: str) -> Mapping[str, Any]:
     # A reload meanwhile may have taken it away; then nothing runs there for all that is known.
-    now = _deployments(router).get(deployment, {"state": "removed", "in_flight": 0})
-    return {"deployment": deployment, "state": now["state"], "in_flight": now["in_flight"]}
+    now = _deployments(router).get(deployment)
+    state, in_flight = ("removed", 0) if now is None else (now.state, now.in_flight)
+    return {"deployment": deployment, "state": state, "in_flight": in_flight}
 
 
 @cache

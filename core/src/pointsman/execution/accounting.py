@@ -20,11 +20,12 @@ from pointsman.errors import (
     Unsupported,
 )
 from pointsman.events import AttemptEnded, RequestEnded, log
+from pointsman.execution.dropping import amended, dropped
 from pointsman.execution.time_limits import deadline_passed, is_over
 from pointsman.routing.lease import FailureDetails, Lease
 from pointsman.routing.runtime import shutting_down
 from pointsman.types import ChatResponse, EmbedResponse, Usage
-from pointsman.wire.token_usage import plausible
+from pointsman.wire.token_usage import chargeable, plausible
 
 if TYPE_CHECKING:
     from pointsman.execution.execution import Execution
@@ -44,13 +45,17 @@ def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | No
     """
     if response.deployment:
         response = copy(response)
-    complete = force_setattr
+        force_setattr(response, "cost_microcents", None)  # of this call, not of that one
     if isinstance(response, ChatResponse) and response.id in ("", response.request_id):
-        complete(response, "id", execution.request_id)
-    complete(response, "deployment", lease.deployment.id)
-    complete(response, "attempts", execution.made)
-    complete(response, "request_id", execution.request_id)
+        force_setattr(response, "id", execution.request_id)
+    force_setattr(response, "deployment", lease.deployment.id)
+    force_setattr(response, "attempts", execution.made)
+    force_setattr(response, "request_id", execution.request_id)
+    if execution.dropping is not None and isinstance(response, ChatResponse):
+        force_setattr(response, "dropped", dropped(execution, lease.deployment))
     end_attempt(execution, lease, _OK, None, usage, response.upstream_request_id)
+    if execution.cost is not None:
+        force_setattr(response, "cost_microcents", execution.cost)
     if execution.ends_with_answer:
         end_request(execution, "ok")
     return response
@@ -67,16 +72,17 @@ def end_attempt(
     """End the attempt that holds `lease`: once released and told, whatever comes later is ignored."""
     if not lease.is_open:
         return
-    setting = execution.setting
-    now = setting.clock.now()
+    now = execution.setting.clock.now()
     tokens = None if usage is None else _counted(execution, lease, usage)
+    if lease.deployment.price is not None or execution.cost is not None:
+        _charge(execution, lease, outcome, usage)
     if error is None:
         lease.release(outcome, now, tokens)
     else:
         _release_failed(execution, lease, outcome, error, tokens, now)
         # After it: before that the error may hold a secret that the upstream repeated, also as its id.
         upstream_request_id = upstream_request_id or error.upstream_request_id
-    if error is not None or setting.events.attempt_ended:
+    if error is not None or execution.setting.events.attempt_ended:
         _tell_of_attempt(execution, lease, outcome, error, usage, upstream_request_id, now)
 
 
@@ -93,11 +99,29 @@ def _counted(execution: Execution, lease: Lease, usage: Usage) -> int | None:
     total = None if prompt is None or completion is None else prompt + completion
     # What is near the estimate is believed unseen: `plausible` may have to walk the whole request.
     if expected and not 0 <= (total or 0) <= 2 * expected:
-        usage = plausible(usage, execution.request)
+        usage = plausible(usage, amended(execution, lease.deployment, execution.request))
         completion, total = usage.completion, usage.total
     if estimator is not None and latest and completion is not None:
         estimator.observe(completion)
     return total
+
+
+def _charge(execution: Execution, lease: Lease, outcome: Outcome, usage: Usage | None) -> None:
+    """Charge the attempt which holds `lease` for its tokens, and the request for the attempt.
+
+    Where nobody knows what the attempt costs that answered, nobody knows it of the request, whatever is known
+    of attempts before it.
+    """
+    price, cost = lease.deployment.price, None
+    if usage is None and outcome is _OK:
+        usage = Usage()  # uncounted, but it did answer, and may have done so for free
+    if price is not None and usage is not None:
+        cost = price.microcents(chargeable(usage, execution.request))
+    if cost is not None:
+        lease.cost = cost
+        execution.cost = cost + (execution.cost or 0)
+    elif outcome is _OK:
+        execution.cost = None
 
 
 def _release_failed(
@@ -122,30 +146,31 @@ def _tell_of_attempt(
     upstream_request_id: str,
     now: float,
 ) -> None:
-    events, options = execution.setting.events, execution.options
-    started_at, first_event_at = lease.started_at, lease.first_event_at
-    tell = events.emit if error is None else events.report
+    options, started_at, first_event_at = execution.options, lease.started_at, lease.first_event_at
     code, message, status = ("", "", None) if error is None else (error.code, error.message, error.status)
-    tell(
-        AttemptEnded(  # by position: there are two events to each call, and `events` says what names cost
-            execution.request_id,
-            lease.pool,
-            lease.deployment.id,
-            lease.number,
-            outcome,
-            code,
-            message,
-            status,
-            execution.wall + (started_at - execution.started_at),
-            now - started_at,
-            None if first_event_at is None else first_event_at - started_at,
-            usage,
-            upstream_request_id,
-            lease is execution.hedge,
-            options.caller,
-            options.tags,
-        )
+    event = AttemptEnded(  # by position: there are two events to each call, and `events` says what names cost
+        execution.request_id,
+        lease.pool,
+        lease.deployment.id,
+        lease.number,
+        outcome,
+        code,
+        message,
+        status,
+        execution.wall + (started_at - execution.started_at),
+        now - started_at,
+        None if first_event_at is None else first_event_at - started_at,
+        usage,
+        upstream_request_id,
+        lease is execution.hedge,
+        options.caller,
+        options.tags,
+        lease.cost,
     )
+    if error is None:
+        execution.setting.events.emit(event)
+    else:
+        execution.setting.events.report(event)
 
 
 def attempt_failed(execution: Execution, lease: Lease, error: CallError) -> None:
@@ -157,17 +182,17 @@ def attempt_failed(execution: Execution, lease: Lease, error: CallError) -> None
     deployment, failures = lease.deployment, execution.retry_state()
     failures.last = execution.complete(error, deployment.id)
     if (closed := ended_by_router(execution, error)) is not None:
-        end_attempt(execution, lease, Outcome.NEUTRAL, error=closed)
+        end_attempt(execution, lease, Outcome.NEUTRAL, closed, lease.usage)
         raise closed from error
     if is_over(execution, error):
         # Our own deadline ended it. A deployment that had its fair time until then and said nothing is to
         # blame all the same: one that accepts calls and never answers must not stay in service.
         waited = execution.now() - lease.started_at
         blamed = waited >= deployment.first_token and lease.first_event_at is None
-        end_attempt(execution, lease, error.outcome if blamed else Outcome.NEUTRAL, error=error)
+        end_attempt(execution, lease, error.outcome if blamed else Outcome.NEUTRAL, error, lease.usage)
         raise deadline_passed(execution, f"while {deployment.id} was at work", deployment.id) from error
     if lease.is_open:  # else it failed beside another attempt, and was accounted for then
-        end_attempt(execution, lease, error.outcome, error=error)
+        end_attempt(execution, lease, error.outcome, error, lease.usage)
         failures.add(error, deployment, execution.pool_of(lease))
 
 
@@ -183,41 +208,42 @@ def end_request(execution: Execution, result: str, error: BaseException | None =
     if execution.is_over:
         return
     execution.is_over = True  # before anybody is told: a listener that closes the stream comes by here again
-    setting = execution.setting
     try:
-        if error is not None or setting.events.request_ended:
+        if error is not None or execution.setting.events.request_ended:
             _tell_of_request(execution, result, error)
     finally:  # whatever the telling raises: a router that closes waits for the last of them
-        running = setting.running
+        running = execution.setting.running
         running.requests.discard(execution)
         if not running.requests and running.idle.waiting:
             running.idle.tell()
 
 
 def _tell_of_request(execution: Execution, result: str, error: BaseException | None) -> None:
-    events, options, lease = execution.setting.events, execution.options, execution.last
-    tell = events.emit if error is None else events.report
+    options, lease = execution.options, execution.last
     code = message = ""
     if error is not None and isinstance(error, PointsmanError):
         code, message = error.code, error.message
-    tell(
-        RequestEnded(  # by position, too
-            execution.request_id,
-            execution.operation,
-            execution.request.model,
-            "" if lease is None else lease.pool,
-            "" if lease is None else lease.deployment.id,
-            result,
-            code,
-            message,
-            execution.made,
-            execution.wall,
-            execution.setting.clock.now() - execution.started_at,
-            execution.usage,
-            options.caller,
-            options.tags,
-        )
+    event = RequestEnded(  # by position, too
+        execution.request_id,
+        execution.operation,
+        execution.request.model,
+        "" if lease is None else lease.pool,
+        "" if lease is None else lease.deployment.id,
+        result,
+        code,
+        message,
+        execution.made,
+        execution.wall,
+        execution.setting.clock.now() - execution.started_at,
+        execution.usage,
+        options.caller,
+        options.tags,
+        execution.cost,
     )
+    if error is None:
+        execution.setting.events.emit(event)
+    else:
+        execution.setting.events.report(event)
 
 
 def fail_request(execution: Execution, error: BaseException) -> None:

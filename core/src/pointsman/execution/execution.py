@@ -25,6 +25,7 @@ from pointsman.errors import (
 from pointsman.event_log import begun
 from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
+from pointsman.execution.dropping import Dropping, goes_round, remember
 from pointsman.execution.failover import lease_for, none_available, refund_unused
 from pointsman.execution.makers import lease_of_maker, maker_of
 from pointsman.execution.queueing import admitted_lease, queued_lease, worth_a_place
@@ -78,8 +79,11 @@ class Execution(Struct, eq=False):
         opening: the attempts at a stream that have no content yet: one, or two side by side.
         refusal: the deployment that was chosen last cannot do what is asked, so that it was passed over.
         usage: tokens, as the upstream of `last` counted them.
+        cost: of the attempts that have ended and were counted, together, in millionths of a cent; None where
+            none was, or not the one that answered.
         is_over: its end was told.
         ends_with_answer: it is over where an upstream has answered; false where guards have a say then.
+        dropping: what is left out of it where deployments refuse it; None as long as nothing is.
     """
 
     setting: Setting
@@ -102,8 +106,10 @@ class Execution(Struct, eq=False):
     opening: list[StreamAttempt] = []
     refusal: Unsupported | None = None
     usage: Usage | None = None
+    cost: int | None = None
     is_over: bool = False
     ends_with_answer: bool = True
+    dropping: Dropping | None = None
 
     def __repr__(self) -> str:
         return f"<{self.operation} {self.request_id}>"  # and nothing of what was asked
@@ -171,6 +177,8 @@ class Execution(Struct, eq=False):
         if lease is not None or worth_a_place(self, now):
             return lease
         if self.refusal is not None:
+            if goes_round(self):
+                return self.next_lease()
             raise self.refusal
         raise none_available(self, now) from self.failures.last
 
@@ -197,7 +205,7 @@ class Execution(Struct, eq=False):
                 if isinstance(error, CallError):
                     attempt_failed(self, lease, error)
                 else:
-                    end_attempt(self, lease, Outcome.NEUTRAL)
+                    end_attempt(self, lease, Outcome.NEUTRAL, usage=lease.usage)
             self.refusal = None
             if isinstance(error, CallError) and plan(self, error):
                 return
@@ -231,6 +239,8 @@ class Execution(Struct, eq=False):
             self.made -= 1
         # Without its traceback, which holds the frames, and with them the caller's stream.
         self.refusal = self.complete(error, lease.deployment.id).with_traceback(None)
+        if self.chain[0].drops:
+            remember(self, lease.deployment, error)
         if self.failures.delay:
             self.failures.delay = 0.0
 
@@ -240,7 +250,7 @@ class Execution(Struct, eq=False):
         Else the turn is kept: a call that goes elsewhere at once would wait for all others that run, and with
         16 of them that was a third of what a failed attempt cost its call.
         """
-        failures = self.failures
+        failures, self.usage = self.failures, None  # of the attempt before
         if failures.delay:
             failures.waits = failures.waits or TenacityWaits(self.setting.clock)
             await failures.waits.wait(failures)

@@ -78,7 +78,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
         with _ended(self):
             response = own_answer(self, answered)
             assert isinstance(response, ChatResponse)
-            stream = AnsweredStream(response, Filters(self, self.passed))
+            stream = AnsweredStream(response, Filters(self, self.passed), self.request)
         end_request(self, answered.result)
         return stream
 
@@ -202,7 +202,10 @@ def begin_guarded(
 def own_answer(execution: Execution, answered: Answered) -> Response:
     """The answer that a guard had, as that to this request: a copy, for others may get it too."""
     response, id = answered.response, execution.request_id
-    changes: dict[str, Any] = {"deployment": "", "attempts": 0, "request_id": id, "relayed": b""}
+    execution.cost = 0  # nobody was asked, whatever it cost when it was kept
+    changes: dict[str, Any] = {
+        "deployment": "", "attempts": 0, "request_id": id, "relayed": b"", "cost_microcents": 0
+    }  # fmt: skip
     if "id" in response.__struct_fields__ and getattr(response, "id", "") in ("", response.request_id):
         changes["id"] = id
     return replace(response, **changes)

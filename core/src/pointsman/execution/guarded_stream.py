@@ -20,6 +20,7 @@ from pointsman.types import (
     ReasoningBlock,
     ReasoningDelta,
     RefusalDelta,
+    Request,
     Started,
     StreamEvent,
     TextDelta,
@@ -27,6 +28,7 @@ from pointsman.types import (
     UsageUpdate,
     replace,
 )
+from pointsman.values.typed_answers import typed
 from pointsman.wire.assembly import Assembly
 
 
@@ -95,14 +97,14 @@ class AnsweredStream:
 
     __slots__ = ("ready", "response", "told")
 
-    def __init__(self, response: ChatResponse, filters: Filters) -> None:
+    def __init__(self, response: ChatResponse, filters: Filters, request: Request) -> None:
         """Raises: Refused, PluginError."""
         self.told = Assembly()
         events = [*filters.feed(events_of(response)), *filters.end()]
         self.told.extend(events)
         told, names = self.told.response(), (*SAID, "finish_reason", "native_finish_reason")
         given = replace(response, **{name: getattr(told, name) for name in names})
-        self.response = without_old_raw(response, given)
+        self.response = typed(without_old_raw(response, given), request)
         self.ready = deque([*events, Done(self.response)])
 
     async def read(self) -> None:

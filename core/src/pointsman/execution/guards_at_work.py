@@ -147,7 +147,7 @@ def wrong_answer(request: Request, answered: Answered) -> Wrong:
     return _other_count(_count(request), _count(response)) or _unsound(response)
 
 
-_KEPT = ("deployment", "attempts", "request_id", "usage")
+_KEPT = ("deployment", "attempts", "request_id", "usage", "cost_microcents")
 
 
 def wrong_after(response: Response, given: object) -> Wrong:

@@ -121,4 +121,4 @@ def _failed_beside(execution: Execution, lease: Lease, error: BaseException) -> 
         with suppress(DeadlineExceeded, NoDeploymentAvailable):  # the other one is told the same
             attempt_failed(execution, lease, error)
     else:
-        end_attempt(execution, lease, Outcome.NEUTRAL)
+        end_attempt(execution, lease, Outcome.NEUTRAL, usage=lease.usage)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.errors import CallError, MidStreamError, Outcome
 from pointsman.execution.accounting import end_attempt, end_request, ended_by_router, fail_request
+from pointsman.execution.dropping import dropped
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.execution.time_limits import deadline_passed, is_over
@@ -74,8 +75,12 @@ class ChatStream:
 
     @property
     def text(self) -> str:
-        """The text so far."""
-        return "" if self._attempt is None else self._attempt.told.text
+        """The text so far: of the events that were handed out."""
+        if self._attempt is None:
+            return ""
+        read = self._attempt.told.text
+        ahead = sum(len(event.text) for event in self._ready)  # one read may have brought many
+        return read[: len(read) - ahead]
 
     @property
     def relayed(self) -> bool:
@@ -93,6 +98,14 @@ class ChatStream:
         if self._execution is None or self._execution.last is None:
             return ""
         return self._execution.last.deployment.id
+
+    @property
+    def dropped(self) -> Sequence[str]:
+        """Names of the options that were left out of what was asked; known with the first content."""
+        execution = self._execution
+        if execution is None or execution.last is None:
+            return ()
+        return dropped(execution, execution.last.deployment)
 
     async def __aenter__(self) -> ChatStream:
         if self._execution is None:

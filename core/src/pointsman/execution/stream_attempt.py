@@ -12,12 +12,14 @@ from pointsman._internal.timeouts import GRACE, ExtensibleLimits
 from pointsman.errors import AttemptTimeout, Outcome
 from pointsman.events import FirstToken
 from pointsman.execution.accounting import end_attempt, succeeded
+from pointsman.execution.dropping import amended
 from pointsman.execution.execution import Execution
 from pointsman.execution.hedging import hedge_beside, race
 from pointsman.execution.time_limits import call, ends, opening_ends, put_off, silent
 from pointsman.http.event_stream import EventStream
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatRequest, ChatResponse, Done, StreamEvent
+from pointsman.values.typed_answers import typed
 from pointsman.wire.assembly import Assembly
 
 HELD_EVENTS = 16
@@ -111,7 +113,9 @@ class StreamAttempt:
         if until < self.ends:
             time.later = partial(put_off, execution, lease, until)
         try:
-            asked = request.with_defaults(deployment.defaults)
+            asked = request
+            if deployment.amends is not None or execution.dropping is not None:
+                asked = amended(execution, deployment, request)
             with time.until(until, late):
                 self.source = source = await self._opened(asked)
             while True:
@@ -127,6 +131,7 @@ class StreamAttempt:
                     return
         except BaseException as error:
             self.abort()
+            lease.usage = self.assembly.usage  # for whoever accounts for it
             method = "stream" if self.source is None else "next"
             if (fault := execution.plugin_error(lease, method, error)) is not None:
                 raise fault from error
@@ -177,7 +182,10 @@ class StreamAttempt:
         if not isinstance(upstream_id, str):
             upstream_id = ""
         whole = self.told.response(upstream_id)
-        self.response = succeeded(execution, self.lease, whole, self.assembly.usage)
+        whole = succeeded(execution, self.lease, whole, self.assembly.usage)
+        if execution.request.response_format is not None:  # type: ignore[union-attr]  # chats are streamed
+            whole = typed(whole, execution.request)
+        self.response = whole
         # After the books: to close may take `GRACE` or fail, and neither is to count against the answer.
         try:
             with time.until(execution.now() + GRACE, TimeoutError):

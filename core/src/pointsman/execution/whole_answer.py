@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import BadResponse
 from pointsman.execution.accounting import succeeded
+from pointsman.execution.dropping import amended
 from pointsman.execution.time_limits import call, ends, late
 from pointsman.provider import Call, Provider
 from pointsman.routing.lease import Lease
@@ -45,8 +46,8 @@ class WholeAnswer(Generic[R]):
         # No `with`: `run` asks it how the attempt ended. By position, or Python makes a dict of the names.
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request
-        if deployment.defaults:
-            asked = asked.with_defaults(deployment.defaults)
+        if deployment.amends is not None or execution.dropping is not None:
+            asked = amended(execution, deployment, asked)
         # By name: every provider has its own.
         answer: Awaitable[R] = getattr(deployment.provider, self.name)(asked, call(execution, lease, time))
         return answer
@@ -54,6 +55,7 @@ class WholeAnswer(Generic[R]):
     def accepted(self, execution: Execution, lease: Lease, answer: R) -> R:
         """`answer`, checked, accounted for, and with its origin."""
         if execution.time is not None and execution.time.over():
+            _tell_usage(lease, answer)
             raise late(execution, lease)
         # What nearly all answers are is seen here: to hear it from `_check` takes half as long again.
         sound = type(answer) is self._kind is ChatResponse and type(answer.usage) is Usage
@@ -71,12 +73,19 @@ class WholeAnswer(Generic[R]):
         elif isinstance(answer, ChatResponse):
             return None
         elif isinstance(answer.vectors, Sequence) and not isinstance(answer.vectors, str | bytes):
+            _tell_usage(lease, answer)
             return _count_vectors(answer, execution, lease)
         else:
             did = "returned an answer whose vectors are no list"
         unmet = execution.plugin_error(lease, self.name, did)
         assert unmet is not None
         raise unmet
+
+
+def _tell_usage(lease: Lease, answer: object) -> None:
+    """Have the attempt charged for `answer`, which it cannot use."""
+    usage = getattr(answer, "usage", None)
+    lease.usage = usage if unsound(usage) is None else None
 
 
 def _count_vectors(answer: EmbedResponse, execution: Execution, lease: Lease) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +10,7 @@ from msgspec import Raw
 from msgspec.structs import force_setattr, replace
 
 from pointsman.auth import Discreet
-from pointsman.errors import CallError, InvalidRequest
+from pointsman.errors import CallError, InvalidRequest, Unsupported
 from pointsman.http.answer import Answer, OpenAnswer
 from pointsman.http.event_stream import Decoder, Framer, HttpEventStream
 from pointsman.http.relayed_frames import Marking, RelayedFrames, Renaming, WholeFrames
@@ -106,8 +106,8 @@ def members_for(how: Relaying, request: Request, call: Call, *, mark: str) -> di
     """What the body is made of that goes to the upstream of that mark: what the caller wrote, but for the
     model and what was changed.
 
-    Raises: InvalidRequest for one that is no object; what `how.write` raises for a change that the upstream
-        cannot take.
+    Raises: InvalidRequest for one that is no object; Unsupported where a change has no place in it; what
+        `how.write` raises for a change that the upstream cannot take.
     """
     original = original_of(call)
     if original.opaque is not None:
@@ -120,10 +120,11 @@ def members_for(how: Relaying, request: Request, call: Call, *, mark: str) -> di
         raise InvalidRequest("the body is not a JSON object")
     given["model"] = rewriting.written(call.model)
     if request is not original.request:
-        before, after = _told_apart(original.request, request)
+        before, after, begin = _told_apart(original.request, request)
         if original.opaque is not None:
             before, after = (for_maker(each, mark) for each in (before, after))
-        _change(given, how.write(before), how.write(after), how.synonyms)
+        beginnings = _CONVERSATIONS if begin else ()
+        _change(given, how.write(before), how.write(after), how.synonyms, beginnings)
     if how.configured is not None:
         rewriting.fill(given, *_configured(how.write, how.configured, request))
     return given
@@ -143,11 +144,23 @@ def _configured(
     return write(blank), configured(blank)
 
 
-def _change(given: dict[str, Raw], before: Body, after: Body, synonyms: Sequence[Sequence[str]]) -> None:
+def _change(
+    given: dict[str, Raw],
+    before: Body,
+    after: Body,
+    synonyms: Sequence[Sequence[str]],
+    beginnings: Collection[str],
+) -> None:
     for names in synonyms:
         spelled = next((name for name in names if name in given), None)
         before, after = (_spelled(body, names, spelled) for body in (before, after))
-    rewriting.change(given, before, after)
+        if spelled is not None and before.get(spelled) != after.get(spelled):
+            for other in set(names) - {spelled}:
+                given.pop(other, None)  # it would say the old value still
+    try:
+        rewriting.change(given, before, after, beginnings=beginnings)
+    except rewriting.BeginsOtherwise:
+        raise Unsupported("the system prompt of this body does not stand where it could be changed") from None
 
 
 def _spelled(body: Body, names: Sequence[str], spelled: str | None) -> Body:
@@ -162,20 +175,40 @@ _TOGETHER = {"tool_choice", "parallel_tool_calls"}
 """Options that are written only where there are tools."""
 
 
-def _told_apart(before: Any, after: Any) -> tuple[Any, Any]:
-    """Two requests that differ in what these differ in, and say nothing else.
+_CONVERSATIONS = frozenset({"messages", "input"})
+"""The members that wires have for messages."""
+
+
+def _told_apart(before: Any, after: Any) -> tuple[Any, Any, bool]:
+    """Two requests that differ in what these differ in, and say nothing else; whether their messages are but
+    the beginnings of those.
 
     So what is the same costs nothing, and cannot be in the way because we would not write it.
     """
     if type(before) is not type(after):
-        return before, after
+        return before, after, False
     changed = {name for name in before.__struct_fields__ if name != "model" and _differ(before, after, name)}
     if changed & _TOGETHER:
         changed.add("tools")
     blank = _blank(after)
-    return tuple(  # type: ignore[return-value]  # two of them
-        replace(blank, **{name: getattr(each, name) for name in changed}) for each in (before, after)
-    )
+    told = [replace(blank, **{name: getattr(each, name) for name in changed}) for each in (before, after)]
+    prompts = _other_prompts(before, after) if "messages" in changed else None
+    if prompts is not None:
+        told = [
+            replace(each, messages=(*said, *_SOMETHING)) for each, said in zip(told, prompts, strict=True)
+        ]
+    return told[0], told[1], prompts is not None
+
+
+def _other_prompts(before: ChatRequest, after: ChatRequest) -> tuple[Sequence[Message], ...] | None:
+    """The system messages that both begin with, where what follows is the same; else None."""
+    said, rest = zip(*(_parted(each.messages) for each in (before, after)), strict=True)
+    return said if rest[0] == rest[1] else None
+
+
+def _parted(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    systems = next((n for n, each in enumerate(messages) if each.role != "system"), len(messages))
+    return tuple(messages[:systems]), tuple(messages[systems:])
 
 
 def _differ(before: Any, after: Any, name: str) -> bool:

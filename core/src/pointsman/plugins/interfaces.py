@@ -13,6 +13,7 @@ from pointsman.audit import AuditSink
 from pointsman.auth import Auth, RefreshingAuth, SigningAuth
 from pointsman.guard import Guard
 from pointsman.http.client import Endpoint
+from pointsman.prices import PriceSource
 from pointsman.provider import Provider
 from pointsman.resilience.retry_budget import BudgetSettings
 from pointsman.retry import RetryPolicy
@@ -70,6 +71,7 @@ INTERFACES = {
         whole=StateStore,
         own=("admit", "settle", "renew", "publish", "watch"),
     ),
+    "prices": _Interface(plain=("look",), whole=PriceSource, own=("look",)),
     "service": _Interface(awaited=("start", "aclose")),
     "transport": _Interface(awaited=("handle_async_request", "aclose")),
 }

@@ -8,6 +8,7 @@ from pointsman.audit import AuditFactory
 from pointsman.auth import AuthFactory
 from pointsman.dialect import DialectFactory
 from pointsman.guard import GuardFactory
+from pointsman.prices import PriceFactory
 from pointsman.provider import ProviderFactory
 from pointsman.retry import RetryFactory
 from pointsman.section import SectionFactory
@@ -46,6 +47,7 @@ KINDS = {
         Kind("service", "pointsman.services", "pointsman_services", ServiceFactory),
         Kind("section", "pointsman.sections", "pointsman_sections", SectionFactory),
         Kind("state", "pointsman.state", "pointsman_state_stores", StateFactory),
+        Kind("prices", "pointsman.prices", "pointsman_prices", PriceFactory),
         Kind("dialect", "pointsman.dialects", "pointsman_config_dialects", DialectFactory),
         Kind("command", "pointsman.commands", "pointsman_commands"),
     )

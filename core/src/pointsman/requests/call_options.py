@@ -137,5 +137,5 @@ _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "tags": _tags,
     "require": lambda given, _: as_rule(given),
     "affinity": _text,
-    "original": lambda given, where: expect(given, where, Original, "an Original, or None"),
+    "original": partial(expect, kind=Original | None, expected="an Original, or None"),
 }

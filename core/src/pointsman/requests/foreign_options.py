@@ -7,8 +7,8 @@ from collections.abc import Mapping
 _RETRY = "how often is said under `retry` in the configuration"
 _PROVIDER = "it belongs to a provider in the configuration"
 _ONE = "a call has one answer; make several, or a `batch`"
-_FORMAT = "it is response_format here: 'json' or a JSON Schema"
-_PARTS = "make it a part of a message: [Text('What is this?'), Image(data)] as its content"
+_FORMAT = "it is response_format here: 'json', a JSON Schema, or a type of your own"
+_PARTS = "make it a part of a message: ['What is this?', Image(data)] as its content"
 _EFFORT = "it is reasoning_effort here, or whatever the provider knows in extra={...}"
 
 INSTEAD: Mapping[str, str] = {
@@ -51,6 +51,6 @@ INSTEAD: Mapping[str, str] = {
     "custom_llm_provider": _PROVIDER,
     # the rest
     "extra_body": "it is extra here",
-    "drop_params": "what an upstream cannot do is refused and goes elsewhere; leave the option out",
+    "drop_params": "say `unsupported: drop` of the model in the configuration",
 }
 """Name → a hint that follows "unknown option …;"."""

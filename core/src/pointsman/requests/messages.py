@@ -19,10 +19,24 @@ from pointsman.requests.checks import (
     unknown_members,
 )
 from pointsman.text_messages import TextMessages
-from pointsman.types import NOTHING, Audio, File, Image, JsonObject, Message, Part, Role, Text, ToolCall
+from pointsman.types import (
+    NOTHING,
+    Audio,
+    File,
+    Image,
+    JsonObject,
+    Message,
+    Part,
+    Role,
+    Text,
+    ToolCall,
+    as_parts,
+    replace,
+)
 from pointsman.wire import data_urls
 
 Messages = str | Message | Iterable[Message | JsonObject]
+"""What `chat` takes as messages: a text of the user's, one message, or several, also in OpenAI's shape."""
 
 _OWN_ROLES: tuple[Role, ...] = get_args(Role)
 _OWN_TEXT_ROLES = tuple(role for role in _OWN_ROLES if role != "tool")
@@ -100,8 +114,11 @@ def _message(given: Message | JsonObject, where: str) -> Message:
         return expect_value(message_from_dict(given, where), where, Message)
     expect_one_of(given.role, f"{where}.role", _OWN_ROLES)
     if not isinstance(given.content, str):
-        for n, part in enumerate(expect(given.content, f"{where}.content", Sequence, "text or a list")):
+        parts = as_parts(expect(given.content, f"{where}.content", Sequence, "text or a list"))
+        for n, part in enumerate(parts):
             expect_value(part, f"{where}.content[{n}]", *_PARTS)
+        if parts is not given.content:
+            given = replace(given, content=parts)
     if given.tool_calls:
         for n, call in enumerate(expect(given.tool_calls, f"{where}.tool_calls", Sequence, "a list")):
             expect_value(call, f"{where}.tool_calls[{n}]", ToolCall)
@@ -183,7 +200,9 @@ _PARTS: tuple[type[Part], ...] = get_args(Part)
 
 
 def _part(given: Any, where: str) -> Part:
-    """A part, or an OpenAI-style mapping as one."""
+    """A part, a string, or an OpenAI-style mapping as one."""
+    if isinstance(given, str):
+        return Text(given)
     if isinstance(given, _PARTS):
         return expect_value(given, where, *_PARTS)
     kind = expect(given, where, Mapping, "a part").get("type")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from math import inf
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pointsman._internal.suggest import nearest
 from pointsman.errors import InvalidRequest
@@ -100,26 +100,33 @@ _FUNCTION = frozenset(Tool.__struct_fields__) - {"extra"}
 
 
 def as_tools(given: Any, where: str = "tools") -> tuple[Tool, ...]:
-    """Tools given as `Tool` or as OpenAI-style mappings. Raises InvalidRequest that names the one."""
+    """Tools given as `Tool`, functions, or OpenAI-style mappings. Raises InvalidRequest that names one."""
     return read_each(given or (), where, _tool)
 
 
 def _tool(given: Any, where: str) -> Tool:
-    if not isinstance(given, Tool):
-        function: Any = expect(given, where, Mapping, "a Tool or a mapping").get("function", given)
-        if function is given:
-            extra = unknown_members(given, _FUNCTION | _WRAPPER)
-        else:
-            expect(function, f"{where}.function", Mapping, "a mapping with a name")
-            extra = unknown_members(given, _WRAPPER, function=unknown_members(function, _FUNCTION))
-        given = Tool(
-            function.get("name"),
-            function.get("description") or "",
-            function.get("parameters") or {"type": "object", "properties": {}},
-            function.get("strict"),
-            extra,
-        )
-    return expect_value(given, where, Tool)
+    return expect_value(given if isinstance(given, Tool) else _made_tool(given, where), where, Tool)
+
+
+def _made_tool(given: Any, where: str) -> Tool:
+    if callable(given) and not isinstance(given, type):
+        try:
+            return Tool.from_function(given)
+        except TypeError as error:
+            raise InvalidRequest(f"{where}: {error}") from error
+    function: Any = expect(given, where, Mapping, "a Tool, a function or a mapping").get("function", given)
+    if function is given:
+        extra = unknown_members(given, _FUNCTION | _WRAPPER)
+    else:
+        expect(function, f"{where}.function", Mapping, "a mapping with a name")
+        extra = unknown_members(given, _WRAPPER, function=unknown_members(function, _FUNCTION))
+    return Tool(
+        function.get("name"),
+        function.get("description") or "",
+        function.get("parameters") or {"type": "object", "properties": {}},
+        function.get("strict"),
+        extra,
+    )
 
 
 _MODES = get_args(ToolMode)
@@ -171,13 +178,18 @@ _FORMATS = {
 
 
 def as_response_format(given: Any, where: str = "response_format") -> ResponseFormat:
-    """`text`, `json`, a JSON Schema, or OpenAI's `response_format` mapping."""
+    """`text`, `json`, a JSON Schema, OpenAI's `response_format` mapping, or a Python type."""
     if isinstance(given, str):
         if given not in _FORMATS:
-            raise InvalidRequest(f"{where} is {shown(given)}; expected text, json or a JSON Schema")
+            raise InvalidRequest(f"{where} is {shown(given)}; expected text, json, a JSON Schema or a type")
         return _FORMATS[given]
+    if isinstance(given, type) or get_origin(given) is not None:
+        try:
+            return ResponseFormat.of(given)
+        except TypeError as error:
+            raise InvalidRequest(f"{where}: {error}") from error
     if not isinstance(given, ResponseFormat):
-        given = _format_of_mapping(expect(given, where, Mapping, "a string or a mapping"), where)
+        given = _format_of_mapping(expect(given, where, Mapping, "a string, a mapping or a type"), where)
     expect_one_of(given.kind, f"{where}.kind", get_args(FormatKind))
     if given.kind == "schema":
         expect(given.schema, f"{where}.schema", Mapping, "a JSON Schema")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
 from typing import Any
@@ -12,10 +12,12 @@ from msgspec import Struct, field
 from pointsman.http.client import Client
 from pointsman.prices import Price
 from pointsman.provider import Provider
+from pointsman.requests.amendments import Amendments
 from pointsman.requests.requirements import Labels, Requirements, unmet
 from pointsman.resilience.circuit_breaker import BreakerState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.outlier_detection import OutlierDetector
+from pointsman.resilience.token_estimate import Estimator, PromptedEstimator
 from pointsman.resilience.warm_up import WarmUp
 from pointsman.routing.deployment_state import Admin, DeploymentState
 from pointsman.routing.lease import Lease, Observer
@@ -73,10 +75,11 @@ class Deployment(Struct, frozen=True, eq=False):
         id: `provider/upstream-model` unless it was named.
         model: the upstream's own name.
         plugin: the type of the provider.
-        defaults: options for requests that do not say them.
+        amends: what is made of requests that go there; None where the configuration says nothing.
         options: what only the provider type knows.
         first_token, idle, attempt: time limits in seconds.
         live: the state, shared with other pools.
+        price, context_window, capabilities: as configured, else as known; None where nobody knows.
     """
 
     id: str
@@ -87,7 +90,7 @@ class Deployment(Struct, frozen=True, eq=False):
     plugin: str = ""
     weight: int = 1
     priority: int = 0
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    amends: Amendments | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
     first_token: float = 60.0
@@ -95,6 +98,8 @@ class Deployment(Struct, frozen=True, eq=False):
     attempt: float | None = None
     outlier: OutlierDetector | None = None
     price: Price | None = None
+    context_window: int | None = None
+    capabilities: Sequence[str] | None = None
     host: ModelServer | None = None
 
     @property
@@ -138,7 +143,7 @@ class Deployment(Struct, frozen=True, eq=False):
                 Reason(Why.EJECTED, (), outlier.ejected_until) if ejected else Reason(Why.ILL, (), now)
             )
         if live.places is not None and live.in_flight >= live.places:
-            found.append(Reason(Why.FULL, (live.in_flight, live.places), room_at=now))
+            found.append(Reason(Why.FULL, live.taken, room_at=now))
         if live.limits is not None and (wait := live.limits.wait(tokens, now)) > 0:
             never = live.limits.too_large(tokens)
             at = now + wait
@@ -224,3 +229,9 @@ class Deployment(Struct, frozen=True, eq=False):
         if live.in_flight == places:
             live.readiness.invalidate()
         return Lease(self, pool, now, permit, reservation, observer)
+
+
+def estimator_for(deployments: Iterable[Deployment]) -> Estimator:
+    """What estimates requests for `deployments`, with the most that the configuration adds to a prompt."""
+    added = max((each.amends.tokens for each in deployments if each.amends is not None), default=0)
+    return PromptedEstimator(added) if added else Estimator()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from pointsman._internal.idle import IdleNotice
@@ -19,6 +19,9 @@ from pointsman.resilience.moving_average import MovingAverage
 from pointsman.resilience.quantiles import Window
 from pointsman.resilience.rate_limit import RateLimits
 from pointsman.resilience.warm_up import WarmUp
+
+if TYPE_CHECKING:
+    from pointsman.routing.places import Places
 
 _LONGEST_MESSAGE = 200
 """Characters of an error that a deployment remembers."""
@@ -109,6 +112,14 @@ class DeploymentState(CoolDowns):
         self.window: Window | None = None
         self.idle = IdleNotice()
         self.queues: list[ref[AdmissionQueue[Any]]] = []  # weakly: the state outlives the queues of a reload
+
+    shared: Places | None = None
+    """Whose places it shares; None for none but its own."""
+
+    @property
+    def taken(self) -> tuple[int, int | None]:
+        """How many of how many places are taken, where it is full."""
+        return self.in_flight, self.places
 
     def wakes(self, queue: AdmissionQueue[Any]) -> None:
         """Whoever waits in `queue` waits for this deployment among others."""

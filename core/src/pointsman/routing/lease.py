@@ -14,6 +14,7 @@ from pointsman.resilience.circuit_breaker import Permit
 from pointsman.resilience.rate_limit import Reservation
 from pointsman.resilience.retry_budget import RetryBudget
 from pointsman.strategy import Placing, Sample, Strategy
+from pointsman.types import Usage
 
 if TYPE_CHECKING:
     from pointsman.routing.deployment import Deployment
@@ -123,6 +124,8 @@ class Lease(Struct, eq=False):
         number: of the attempt, in its request, from 1.
         paid: the budgets that the attempt was charged to; one that never left the process is free.
         slow: its first token was late, and nobody else was there to be asked.
+        usage: tokens that the upstream had counted when the attempt failed, as far as it told.
+        cost: of the attempt, in millionths of a cent; None where nobody knows.
         is_open: it is not released yet.
     """
 
@@ -136,6 +139,8 @@ class Lease(Struct, eq=False):
     number: int = 0
     paid: Sequence[RetryBudget] = ()
     slow: bool = False
+    usage: Usage | None = None
+    cost: int | None = None
     is_open: bool = True
 
     def first_event(self, now: float) -> None:

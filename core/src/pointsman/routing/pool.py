@@ -94,6 +94,7 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         budget: what retries are paid from, and `hedges` second attempts; None for no limit, or for none.
         queue: where callers wait for room; None when they do not.
         rng: draws the priority level; None: the first one with anything ready.
+        drops: options that nobody can do are left out, rather than that its requests are refused.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
     remembered: Remembered = Remembered()
     observer: Observer | None = None
     follows: bool = False
+    drops: bool = False
 
     def __post_init__(self) -> None:
         self.deployments = tuple(sorted(self.deployments, key=lambda each: each.priority))

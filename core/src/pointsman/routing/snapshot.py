@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import ChainMap
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -20,8 +21,8 @@ from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.audit import AuditSink
 from pointsman.auth import Auth, is_plain
-from pointsman.builtin.strategies import RoundRobin
 from pointsman.config import Config, ProviderConfig
+from pointsman.config.names import Names
 from pointsman.errors import UnknownModel, writable
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import Provider, ProviderFactory
@@ -29,9 +30,8 @@ from pointsman.resilience.cool_down import Credential
 from pointsman.resilience.health_check import HealthChecker, HealthState
 from pointsman.resilience.loaded_models import ModelServer
 from pointsman.resilience.rate_limit import RateLimitScope
-from pointsman.resilience.token_estimate import Estimator
-from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState, Readiness
+from pointsman.routing.places import Places
 from pointsman.routing.pool import Pool, chain
 from pointsman.routing.runtime import Setting
 from pointsman.transports.lazy import DeferredTransport
@@ -48,7 +48,7 @@ _NAME_CUT = 200
 _LONGEST_NAME = 500
 """Characters."""
 AD_HOC_POOLS = 256
-"""`provider/upstream-model` names that are remembered; callers may invent any number."""
+"""Names that no model is called and that are remembered; callers may invent any number."""
 
 
 class Upstream(Struct, frozen=True):
@@ -103,17 +103,24 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     alive: WeakSet[Pool]
     """All pools that a request may still use, of this snapshot and of those before it; held weakly, so that
     one goes with the last of them."""
-    unlisted: Callable[[str, Upstream, str], Pool]
-    """Makes the pool of a `provider/upstream-model`, by that id, which no model lists."""
+    names: Names
+    """What can be asked for by which name."""
+    places: Mapping[str, Places]
+    """Those that deployments of a pattern share, by the id that its configuration has for them."""
+    unlisted: Callable[[Snapshot, str], Pool | None]
+    """Makes the pool of a name that no model is called and that means something all the same."""
     entrances: Mapping[str, Entrance] = {}
-    """What stands before public names, those with a selector too."""
+    """What stands before models, those with a selector too, by the name under which they are described."""
     general_entrance: Entrance | None = None
-    """What stands before all that can be asked for and no model lists."""
+    """What stands before all that can be asked for and no model describes."""
     chains: dict[str, Sequence[Pool]] = {}
     """What `chain` says of public names that nothing stands before, once it was asked for them."""
     _behind: dict[str, Sequence[Pool]] = {}
     """And of those that something stands before."""
+    _named: dict[str, Pool] = {}
+    """The pools of names that the configuration says, though no model is called so."""
     _ad_hoc: MutableMapping[str, Pool] = {}
+    """And of those that callers came with."""
 
     @property
     def providers(self) -> dict[str, Provider]:
@@ -124,8 +131,9 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
         """The pool of `model` and those of its fallbacks, in order, each once. Raises UnknownModel."""
         if (found := self._behind.get(model)) is not None:
             return found
-        found = tuple(chain(self.pool(model), self.pool, lambda _pool, _fallback: True))
-        if model in self.pools:
+        first = self.pool(model)
+        found = tuple(chain(first, self.pool, lambda _pool, _fallback: True))
+        if first.name in self.pools or first.name in self._named:
             # Whoever finds it in `chains` looks no further.
             known = self._behind if self.entrance(model) is not None else self.chains
             known[model] = found
@@ -133,73 +141,57 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
 
     def entrance(self, model: str) -> Entrance | None:
         """What stands before `model`, which is known or not; None for nothing."""
-        return self.entrances.get(model, self.general_entrance)
+        if (found := self.entrances.get(model)) is not None:
+            return found
+        return self.entrances.get(self.names.described_as(model) or "", self.general_entrance)
 
     def pool(self, model: str) -> Pool:
-        """The pool of a public name, or of `provider/upstream-model`. Raises UnknownModel."""
-        pool = self.pools.get(model) or self._ad_hoc.get(model)
-        if pool is not None:
+        """The pool of what can be asked for as `model`. Raises UnknownModel."""
+        name = self.names.target(model)
+        if (pool := self.pools.get(name) or self.remembered.get(name)) is not None:
             return pool
-        name, slash, upstream_model = model.partition("/")
-        upstream = self.upstreams.get(name)
-        if not slash or not upstream_model or upstream is None or not _can_be_asked_for(model):
-            known = {**self.pools, **self.entrances}
-            hint = did_you_mean(model, known, what="there are") or "there are none"
+        pool = self.unlisted(self, name) if _can_be_asked_for(name) else None
+        if pool is None:
+            hint = did_you_mean(model, self.names, what="there are") or "there are none"
             shown = (
                 repr(model)
                 if len(model) <= _NAME_CUT
                 else f"{model[:_NAME_CUT]!r}… ({len(model)} characters)"
             )
             raise UnknownModel(f"no model is called {shown}; {hint}")
-        deployment = self._configured(upstream, upstream_model, model)
-        if deployment is None:
-            pool = self.unlisted(model, upstream, upstream_model)
+        if name in self.names.kept:
+            self._named[name] = pool
         else:
-            limits = deployment.live.limits
-            pool = Pool(
-                name=model,
-                deployments=(deployment,),
-                strategy=RoundRobin(),
-                scrub=self.setting.scrubber.text,
-                total=self.config.timeouts.total,
-                retry_name=self.config.retry.type,
-                estimator=Estimator() if limits is not None and limits.counts_tokens else None,
-            )
-        if not self._ad_hoc:
-            from cachetools import LRUCache  # takes 3 M instructions, and hardly anybody calls by full name
+            if not self._ad_hoc:
+                from cachetools import (
+                    LRUCache,  # takes 3 M instructions, and hardly anybody calls by such names
+                )
 
-            force_setattr(self, "_ad_hoc", LRUCache(AD_HOC_POOLS))
-        self._ad_hoc[model] = pool
+                force_setattr(self, "_ad_hoc", LRUCache(AD_HOC_POOLS))
+            self._ad_hoc[name] = pool
         self.alive.add(pool)
         return pool
 
-    def _configured(self, upstream: Upstream, upstream_model: str, id: str) -> Deployment | None:
-        """The deployment of that id with its limits, which hold by whatever name it is called."""
-        for pool in self.pools.values():
-            for each in pool.deployments:
-                if each.id == id and each.model == upstream_model and each.provider is upstream.provider:
-                    return each
-        return None
-
     @property
-    def called_by_full_name(self) -> Sequence[str]:
-        """The `provider/upstream-model` names that were called, as far as they are remembered."""
-        return tuple(self._ad_hoc)
+    def remembered(self) -> Mapping[str, Pool]:
+        """The pools of names that no model is called and that somebody asked for, as far as is known."""
+        return ChainMap(self._named, self._ad_hoc)
 
     @property
     def in_flight(self) -> int:
-        """Attempts that hold a lease now, over all deployments, those that were called by full name too."""
-        ad_hoc = (each.live for pool in self._ad_hoc.values() for each in pool.deployments)
-        return sum(live.in_flight for live in {*self.lives.values(), *ad_hoc})
+        """Attempts that hold a lease now, over all deployments, those that no model lists too."""
+        unlisted = (each.live for pool in self.remembered.values() for each in pool.deployments)
+        return sum(live.in_flight for live in {*self.lives.values(), *unlisted})
 
     def live(self, deployment: str) -> DeploymentState:
         """The state of a deployment. Raises KeyError that names the nearest one, or all."""
         try:
             return self.lives[deployment]
         except KeyError:
-            for pool in self._ad_hoc.values():
-                if pool.deployments[0].id == deployment:
-                    return pool.deployments[0].live
+            for pool in self.remembered.values():
+                for each in pool.deployments:
+                    if each.id == deployment:
+                        return each.live
             hint = did_you_mean(deployment, self.lives, what="there are")
             raise KeyError(f"no deployment is called {deployment!r}; {hint}") from None
 

@@ -19,10 +19,13 @@ from pointsman.types import (
     EmbedRequest,
     EmbedResponse,
     Finished,
+    FinishReason,
     GenerateRequest,
     ModelInfo,
     StreamEvent,
     TextDelta,
+    ToolCall,
+    ToolCallDelta,
     Usage,
 )
 
@@ -37,6 +40,7 @@ class ScriptedAnswer(Struct, frozen=True):
         error: raised in its place; in a stream after `words` words.
         words: how many words a stream sends before `error`, or before it ends without its end marker.
         cut: the stream ends without its end marker.
+        tool_calls: what the model asks for; the reason to end is `tool_calls` then.
     """
 
     text: str = "ok"
@@ -46,13 +50,19 @@ class ScriptedAnswer(Struct, frozen=True):
     words: int = 0
     cut: bool = False
     usage: Usage = field(default_factory=lambda: Usage(prompt=1, completion=1))
+    tool_calls: Sequence[ToolCall] = ()
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why it ends."""
+        return "tool_calls" if self.tool_calls else "stop"
 
 
 Step = ScriptedAnswer | BaseException | type[BaseException] | str | Callable[[Any, Call], "Step"]
 
 
 class Scripted(PointsmanSpec):
-    """The provider type `scripted`. Hand the object to a router as a plugin.
+    """The provider type `scripted`, or whichever it stands in for. Hand the object to a router as a plugin.
 
         upstream = Scripted()
         upstream.script("a", Unavailable("down"), "fine")       # for provider `a`, in order
@@ -61,9 +71,16 @@ class Scripted(PointsmanSpec):
 
     `calls` lists (provider, request, call) as they came; `in_flight` and `most_in_flight` count by provider.
     Providers in `ill` fail their checks; `probes` counts those.
+
+        Router.from_config("pointsman.yaml", plugins=[Scripted("openai", "ollama")])    # no network, no key
+
+    Args:
+        types: the provider types that it offers; those of the same name that are installed are not used, and
+            what a configuration says of their settings is not looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *types: str) -> None:
+        self._types = types or ("scripted",)
         self.calls: list[tuple[str, Any, Call]] = []
         self.in_flight: Counter[str] = Counter()
         self.most_in_flight: Counter[str] = Counter()
@@ -81,6 +98,12 @@ class Scripted(PointsmanSpec):
         """What `provider` does when its script is over; before that it answers `ok`."""
         self._defaults[provider] = step
 
+    def clear(self) -> None:
+        """Forget scripts, defaults and calls, so that the next test begins anew; calls at work go on."""
+        self._scripts.clear()
+        self._defaults.clear()
+        self.calls.clear()
+
     def count(self, provider: str) -> int:
         """How many calls `provider` has had."""
         return sum(1 for name, _, _ in self.calls if name == provider)
@@ -88,7 +111,12 @@ class Scripted(PointsmanSpec):
     @hookimpl
     def pointsman_providers(self) -> Sequence[ProviderFactory]:
         return [
-            ProviderFactory("scripted", _ScriptedSettings, lambda context: _ScriptedProvider(context, self))
+            ProviderFactory(
+                each,
+                _ScriptedSettings if each == "scripted" else _AnySettings,
+                lambda context: _ScriptedProvider(context, self),
+            )
+            for each in self._types
         ]
 
     def next_answer(self, provider: str, request: Any, call: Call) -> ScriptedAnswer:
@@ -116,18 +144,22 @@ class _ScriptedSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class _AnySettings(BaseModel):
+    """Those of a type that it stands in for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class _ScriptedProvider(Provider):
     def __init__(self, context: ProviderContext, script: Scripted) -> None:
         super().__init__(context)
         self._script = script
 
     async def chat(self, request: ChatRequest, call: Call) -> ChatResponse:
-        answer = await self._answer(request, call)
-        return ChatResponse(text=answer.text, usage=answer.usage, model=call.model)
+        return _whole(await self._answer(request, call), call)
 
     async def generate(self, request: GenerateRequest, call: Call) -> ChatResponse:
-        answer = await self._answer(request, call)
-        return ChatResponse(text=answer.text, usage=answer.usage, model=call.model)
+        return _whole(await self._answer(request, call), call)
 
     async def embed(self, request: EmbedRequest, call: Call) -> EmbedResponse:
         answer = await self._answer(request, call)
@@ -159,6 +191,10 @@ class _ScriptedProvider(Provider):
         finally:
             self._script.left(self.name)
         return answer
+
+
+def _whole(answer: ScriptedAnswer, call: Call) -> ChatResponse:
+    return ChatResponse(answer.text, answer.tool_calls, answer.finish_reason, answer.usage, call.model)
 
 
 class _ScriptedEvents:
@@ -214,4 +250,8 @@ def _events(answer: ScriptedAnswer) -> Iterable[StreamEvent]:
     pieces = [word if n == 0 else f" {word}" for n, word in enumerate(words)]
     if answer.error is not None or answer.cut:
         return [TextDelta(piece) for piece in pieces[: answer.words]]
-    return [*(TextDelta(piece) for piece in pieces), Finished("stop")]
+    calls = [
+        ToolCallDelta(n, each.id, each.name, each.arguments, each.extra)
+        for n, each in enumerate(answer.tool_calls)
+    ]
+    return [*(TextDelta(piece) for piece in pieces if piece), *calls, Finished(answer.finish_reason)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -19,6 +19,10 @@ class _Absent:
 
 
 _ABSENT = _Absent()
+
+
+class BeginsOtherwise(Exception):
+    """A list does not begin as it was understood, so that nobody can tell what to change in it."""
 
 
 def members(body: bytes) -> dict[str, Raw] | None:
@@ -42,17 +46,31 @@ def joined(given: Mapping[str, Raw]) -> bytes:
     return encode(given)
 
 
-def change(given: dict[str, Raw], before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def change(
+    given: dict[str, Raw],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    beginnings: Collection[str] = (),
+) -> None:
     """Write in `given` what `after` says otherwise than `before`, and nothing else.
 
     Both are what we would write; `given` says the same as `before`, and perhaps more.
+
+    Args: beginnings: members whose lists go on in `given` after what `before` says of them.
+
+    Raises: BeginsOtherwise for such a list that does not begin as `before` says.
     """
     for name in {**before, **after}:
         old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
         if old == new:
             continue
         there = jsonio.loads(bytes(given[name])) if name in given else _ABSENT
-        made = _changed(there, old, new)
+        if name in beginnings and isinstance(there, list) and _are_lists(old, new):
+            _expect_beginning(there, old)
+            made: Any = _spliced(there, old, new)
+        else:
+            made = _changed(there, old, new)
         if made is _ABSENT:
             given.pop(name, None)
         else:
@@ -88,12 +106,53 @@ def _changed(given: Any, before: Any, after: Any) -> Any:
             else:
                 made[name] = value
         return made if made or after is not _ABSENT else _ABSENT
-    if _are_lists(given, before, after) and len(given) == len(before) == len(after):
-        return [
-            each if old == new else _changed(each, old, new)
-            for each, old, new in zip(given, before, after, strict=True)
-        ]
+    if _are_lists(given, before, after) and len(given) == len(before):
+        return _spliced(given, before, after)
+    if _grew(before, after) and _are_texts(given):
+        first, _, last = after.partition(before)
+        return [*_text(first), *given, *_text(last)]
     return after
+
+
+def _grew(before: Any, after: Any) -> bool:
+    """Whether a text has got more around it, and is the same inside."""
+    return isinstance(before, str) and isinstance(after, str) and bool(before) and before in after
+
+
+def _are_texts(given: Any) -> bool:
+    """Whether a text was written as blocks, which may bear marks that we do not have."""
+    blocks = isinstance(given, list) and all(isinstance(each, Mapping) for each in given)
+    return blocks and bool(given) and all(each.get("type") == "text" for each in given)
+
+
+def _text(said: str) -> list[Any]:
+    return [{"type": "text", "text": said}] if said else []
+
+
+def _spliced(given: Sequence[Any], before: Sequence[Any], after: Sequence[Any]) -> list[Any]:
+    """`given` with what stands between the same beginning and end of `before` and `after` changed."""
+    both = min(len(before), len(after))
+    same = next((n for n in range(both) if before[n] != after[n]), both)
+    end = next((n for n in range(both - same) if before[-1 - n] != after[-1 - n]), both - same)
+    old, new = before[same : len(before) - end], after[same : len(after) - end]
+    there = given[same : same + len(old)]
+    if len(old) == len(new):
+        new = [
+            each if was == now else _changed(each, was, now)
+            for each, was, now in zip(there, old, new, strict=True)
+        ]
+    return [*given[:same], *new, *given[same + len(old) :]]
+
+
+def _expect_beginning(given: Sequence[Any], before: Sequence[Any]) -> None:
+    """Raise BeginsOtherwise unless each of `given` has the members that we would write of it."""
+    pairs = list(zip(given, before, strict=False))
+    if len(pairs) < len(before) or not all(_has_members_of(*each) for each in pairs):
+        raise BeginsOtherwise
+
+
+def _has_members_of(given: Any, before: Any) -> bool:
+    return isinstance(given, Mapping) and isinstance(before, Mapping) and before.keys() <= given.keys()
 
 
 def _of_another_kind(given: Mapping[str, Any], before: Mapping[str, Any]) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.types import EmbedRequest, File, Image, Request, Usage
 
 LONGEST_ANSWER = 1 << 18
 """Tokens that an answer has at most, reasoning included, when the request does not bound it."""
+LARGEST_CALL = 1 << 24
+"""Tokens of a prompt and its answer that no model has room for."""
 _PART = 1 << 14
 """Tokens that a picture has at most, and what an answer may have beyond `max_tokens`."""
 _AROUND = 1 << 10
@@ -44,6 +47,23 @@ def plausible(usage: Usage, request: Request) -> Usage:
     if prompt > _AROUND:
         prompt = min(prompt, _AROUND + sum(_sizes(request)))
     return Usage(max(0, prompt), max(0, min(completion, most)))
+
+
+def chargeable(usage: Usage, request: Request) -> Usage:
+    """What of `usage` is paid for: all of it, but for counts that no model reaches.
+
+    In their place is what `request` could cost. Below that the upstream's word stands, for it counts what
+    `request` does not show: what its own tools found, what it remembers of the conversation.
+    """
+    if usage.completion is None and isinstance(request, EmbedRequest):
+        usage = replace(usage, completion=0)  # nothing is written, and hardly any upstream says so
+    prompt, completion = usage.prompt or 0, usage.completion or 0
+    if prompt + completion <= LARGEST_CALL:
+        return usage
+    bounded = plausible(usage, request)
+    if prompt > LARGEST_CALL:
+        usage = replace(usage, prompt=bounded.prompt)
+    return replace(usage, completion=bounded.completion) if completion > LARGEST_CALL else usage
 
 
 def _sizes(value: object) -> Iterator[int]:

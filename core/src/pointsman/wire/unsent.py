@@ -12,22 +12,26 @@ _ALWAYS = frozenset({"model", "messages", "prompt", "texts", "user", "metadata"}
 _PARTS: dict[type, str] = {Image: "images", File: "files", Audio: "audio"}
 
 
-def said_besides(request: Request, names: Collection[str]) -> str | None:
-    """The first thing that `request` says and that `names` do not have, in words; None when there is none.
+def said_besides(request: Request, names: Collection[str]) -> dict[str, str]:
+    """What `request` says and that `names` do not have, in words, by the field of it; {} for nothing.
 
     Names are fields of a request, `images`, `files` and `audio` for parts of messages, and `message_extra`
     for what messages, their parts and calls, and tools have in `extra`.
     """
-    for field in request.__struct_fields__:
-        if field not in _ALWAYS and field not in names and _is_said(getattr(request, field)):
-            return f"`{field}`"
+    found = {
+        field: f"`{field}`"
+        for field in request.__struct_fields__
+        if field not in _ALWAYS and field not in names and _is_said(getattr(request, field))
+    }
     for message in getattr(request, "messages", ()):
         for name, what in _held(message):
             if name not in names:
-                return what
-    if "message_extra" not in names and any(each.extra for each in getattr(request, "tools", ())):
-        return "members of a tool that it has no place for"
-    return None
+                found.setdefault("messages", what)
+    if "tools" in found or "message_extra" in names:
+        return found
+    if any(each.extra for each in getattr(request, "tools", ())):
+        found["tools"] = "members of a tool that it has no place for"
+    return found
 
 
 def _is_said(value: Any) -> bool:

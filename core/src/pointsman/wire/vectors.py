@@ -26,5 +26,6 @@ def check_vectors(vectors: Sequence[Sequence[float]], asked: int | None) -> None
         if asked is not None and len(each) != asked:
             raise Unsupported(
                 f"the upstream gave vectors of {len(each)} dimensions, not the {asked} that were asked for; "
-                "it takes no notice of `dimensions` for this model"
+                "it takes no notice of `dimensions` for this model",
+                fields=("dimensions",),
             )

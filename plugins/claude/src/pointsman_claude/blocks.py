@@ -46,9 +46,9 @@ _OF_OTHERS = ("extra_content",)
 """What other providers want back, and only they; a conversation may come from one of them."""
 
 
-def unsupported(what: str) -> NoReturn:
-    """Raise the error of what Claude has no word for."""
-    raise Unsupported(f"Claude cannot do this: {what}")
+def unsupported(what: str, *fields: str) -> NoReturn:
+    """Raise the error of what Claude has no word for, with the fields of the request that say it."""
+    raise Unsupported(f"Claude cannot do this: {what}", fields=fields)
 
 
 def carrying(kind: str, block: Block, extra: JsonObject, where: str) -> Block:
@@ -57,7 +57,7 @@ def carrying(kind: str, block: Block, extra: JsonObject, where: str) -> Block:
         return block
     carried = _CARRIED[kind]
     if cannot := [name for name in extra if name not in carried and name not in _OF_OTHERS]:
-        unsupported(f"{', '.join(sorted(cannot))} of {where}")
+        unsupported(f"{', '.join(sorted(cannot))} of {where}", "tools" if kind == "tool" else "messages")
     return {**block, **{name: value for name, value in extra.items() if name in carried}}
 
 
@@ -95,7 +95,7 @@ def _bare_block(part: Part, where: str) -> Block:
         case File():
             return _file(part, where)
         case Audio():
-            unsupported(f"{where} is audio")
+            unsupported(f"{where} is audio", "messages")
 
 
 def _image_source(image: Image, where: str) -> Block:
@@ -122,7 +122,7 @@ def _inline(url: str, what: str) -> tuple[str, str] | None:
 
 def _check_image_type(media_type: str, where: str) -> None:
     if media_type not in _IMAGES:
-        unsupported(f"{where} is an image of type {media_type!r}; it takes {', '.join(_IMAGES)}")
+        unsupported(f"{where} is an image of type {media_type!r}; it takes {', '.join(_IMAGES)}", "messages")
 
 
 def _file(file: File, where: str) -> Block:
@@ -164,7 +164,10 @@ def _document_source(file: File, where: str) -> Block:
                 raise InvalidRequest(f"{where} is a text file that is not in UTF-8") from error
             return {"type": "text", "media_type": "text/plain", "data": text}
         case _:
-            unsupported(f"{where} is a file of type {file.media_type!r}; it takes PDF, plain text and images")
+            unsupported(
+                f"{where} is a file of type {file.media_type!r}; it takes PDF, plain text and images",
+                "messages",
+            )
 
 
 # ── calls, results, reasoning ────────────────────────────────────────────────────────────────────────

@@ -127,7 +127,7 @@ def _merged(body: dict[str, Any], extra: JsonObject) -> dict[str, Any]:
             raise InvalidRequest(f"extra cannot set {name!r}: the router decides it")
     merged = {**body, **extra}
     if (count := merged.pop("n", None)) not in (None, 1):
-        unsupported(f"n={count}, several answers to one request")
+        unsupported(f"n={count}, several answers to one request", "extra")
     ours, theirs = body.get("output_config"), extra.get("output_config")
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         merged["output_config"] = {**ours, **theirs}
@@ -138,7 +138,9 @@ def _check(body: Mapping[str, Any], wire: Wire) -> None:
     if wire.api_version >= "2026-10-21":
         given = [name for name in _SAMPLING if name in body]
         if given:
-            unsupported(f"{', '.join(given)}: api_version {wire.api_version} takes no sampling parameters")
+            unsupported(
+                f"{', '.join(given)}: api_version {wire.api_version} takes no sampling parameters", *given
+            )
     forced = body.get("tool_choice", {})
     thinking = body.get("thinking", {})
     if (
@@ -148,7 +150,9 @@ def _check(body: Mapping[str, Any], wire: Wire) -> None:
         and thinking.get("type") == "enabled"
     ):
         # Thinking with a budget excludes it; adaptive thinking does not (measured).
-        unsupported(f"tool_choice of type {forced['type']!r} together with a budget for thinking")
+        unsupported(
+            f"tool_choice of type {forced['type']!r} together with a budget for thinking", "tool_choice"
+        )
 
 
 # ── the conversation ─────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +188,9 @@ def _conversation(messages: Sequence[Message], wire: Wire) -> dict[str, Any]:
                 elif wire.late_system == "native":
                     _append(turns, "system", blocks=said)
                 else:
-                    unsupported(f"{where} is a system message behind the first turn (late_system: refuse)")
+                    unsupported(
+                        f"{where} is a system message behind the first turn (late_system: refuse)", "messages"
+                    )
             case "user":
                 _append(turns, "user", blocks=_marked(blocks(message, where), message, where))
             case "tool":
@@ -236,7 +242,7 @@ def _system(message: Message, where: str) -> list[Block]:
     """The text of a system message as blocks: one, or several where these say more than their text."""
     for part in message.parts:
         if not isinstance(part, Text):
-            unsupported(f"{where} is a system message with something other than text in it")
+            unsupported(f"{where} is a system message with something other than text in it", "messages")
     said = _marked(blocks(message, where), message, where)
     if said and all(map(is_plain_text, said)):
         return [{"type": "text", "text": message.text}]
@@ -262,7 +268,9 @@ def _assistant(message: Message, where: str, wire: Wire) -> list[Any]:
     An answer of Claude's that these could not tell has brought its blocks along: they go back as they came.
     """
     if wire.api_version >= "2026-10-21" and any(isinstance(part, File) for part in message.parts):
-        unsupported(f"{where}: a document in an assistant message under api_version {wire.api_version}")
+        unsupported(
+            f"{where}: a document in an assistant message under api_version {wire.api_version}", "messages"
+        )
     extra = message.extra
     if "content" in extra:
         extra = {name: value for name, value in extra.items() if name != "content"}
@@ -303,7 +311,7 @@ def _refuse_unknown_options(request: ChatRequest) -> None:
         if (value := getattr(request, name)) is not None and value not in nothing
     ]
     if given:
-        unsupported(f"{', '.join(given)} (no such option in the Messages API)")
+        unsupported(f"{', '.join(given)} (no such option in the Messages API)", *given)
 
 
 def _tools(request: ChatRequest) -> dict[str, Any]:
@@ -355,7 +363,7 @@ def _output_config(request: ChatRequest) -> dict[str, Any]:
         config["effort"] = _EFFORTS.get(effort, effort)
     wanted = request.response_format
     if wanted is not None and wanted.kind == "json":
-        unsupported("a response format of JSON without a schema; give a schema")
+        unsupported("a response format of JSON without a schema; give a schema", "response_format")
     if wanted is not None and wanted.kind == "schema":
         if wanted.schema is None:
             raise InvalidRequest("response_format 'schema' has no schema")
@@ -368,7 +376,7 @@ def _output_config(request: ChatRequest) -> dict[str, Any]:
 def _sampling(request: ChatRequest) -> dict[str, Any]:
     if request.temperature is not None and not 0 <= request.temperature <= 1:
         # Cutting it to 1 would be another distribution than the caller asked for, without a word.
-        unsupported(f"temperature {request.temperature}; its range is 0 to 1")
+        unsupported(f"temperature {request.temperature}; its range is 0 to 1", "temperature")
     return {name: value for name in _SAMPLING if (value := getattr(request, name)) is not None}
 
 
@@ -376,7 +384,7 @@ def _stop(stop: Sequence[str]) -> dict[str, Any]:
     if not stop:
         return {}
     if any(not each.strip() for each in stop):
-        unsupported("a stop sequence of white space only")
+        unsupported("a stop sequence of white space only", "stop")
     return {"stop_sequences": list(stop)}
 
 

@@ -29,6 +29,9 @@ NOT_OLLAMA = "this is not Ollama's API; base_url must end before /api, such as h
 
 _NO_MODEL = re.compile(r"\bmodel\b.*\bnot found\b|\bfile does not exist\b", re.IGNORECASE | re.DOTALL)
 """The second is what a pull says about the manifest of a model that nobody has."""
+_LACKS = re.compile(r"does not support (\w+)")
+_FIELDS = {"thinking": "reasoning_effort", "insert": "suffix", "chat": "messages"}
+"""Which field of a request asks for what a model of Ollama's lacks, where that has another name."""
 _LONGEST = 500
 
 
@@ -54,6 +57,9 @@ def error_for(
         kind=meant.kind,
         wait=meant.wait,
     )
+    if isinstance(error, Unsupported):
+        lacks = _LACKS.search(text)
+        error.fields = () if lacks is None else (_FIELDS.get(lacks[1], lacks[1]),)
     if meant.kind is BadResponse:
         # A wrong base URL does not get better by waiting.
         error.retry_same = False

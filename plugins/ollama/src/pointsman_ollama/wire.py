@@ -105,7 +105,7 @@ def prompt_body(request: ChatRequest, model: str, defaults: Defaults, *, stream:
     body = chat_body(request, model, defaults, stream=stream)
     *before, turn = body.pop("messages")
     if [each["role"] for each in (*before, turn)] not in (["user"], ["system", "user"]) or "tools" in body:
-        _unsupported("a prompt that is more than one turn", "it takes one text")
+        _unsupported("a prompt that is more than one turn", "it takes one text", "messages")
     body["prompt"] = turn["content"]
     if before:
         body["system"] = before[0]["content"]
@@ -152,7 +152,7 @@ def _with_extra(body: dict[str, Any], options: JsonObject, extra: JsonObject) ->
     body = {**body, **extra}
     body.pop("options", None)
     if (count := body.pop("n", None)) not in (None, 1):
-        _unsupported(f"n={count}", "it gives one answer to a request")
+        _unsupported(f"n={count}", "it gives one answer to a request", "extra")
     if options:
         body["options"] = options
     return body
@@ -194,15 +194,19 @@ def _refuse(request: ChatRequest, tools: Sequence[Tool]) -> None:
     `user` and `metadata` only label a call, so they may go; nothing else is left out.
     """
     if request.tool_choice is not None and request.tool_choice.mode in ("required", "tool"):
-        _unsupported(f"tool_choice {request.tool_choice.mode!r}", "the model itself decides about tools")
+        _unsupported(
+            f"tool_choice {request.tool_choice.mode!r}", "the model itself decides about tools", "tool_choice"
+        )
     if request.parallel_tool_calls is False and tools:
-        _unsupported("parallel_tool_calls=False", "a model may always call several tools")
+        _unsupported(
+            "parallel_tool_calls=False", "a model may always call several tools", "parallel_tool_calls"
+        )
     if request.logit_bias:
-        _unsupported("logit_bias", "it has no such option")
+        _unsupported("logit_bias", "it has no such option", "logit_bias")
 
 
-def _unsupported(what: str, why: str) -> NoReturn:
-    raise Unsupported(f"Ollama cannot do {what}: {why}")
+def _unsupported(what: str, why: str, *fields: str) -> NoReturn:
+    raise Unsupported(f"Ollama cannot do {what}: {why}", fields=fields)
 
 
 def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -252,7 +256,11 @@ def _carried(extra: JsonObject, body: Mapping[str, Any]) -> dict[str, Any]:
 def _refuse_extra(extra: JsonObject, of: str) -> None:
     """Raise Unsupported that names the members of `extra`, but for those that others want back."""
     if names := [name for name in extra if name not in _OF_OTHERS]:
-        _unsupported(f"{', '.join(sorted(names))} of {of}", "its API has no place for that")
+        _unsupported(
+            f"{', '.join(sorted(names))} of {of}",
+            "its API has no place for that",
+            "tools" if of.startswith("tool ") else "messages",
+        )
 
 
 def _images(parts: Iterable[Part]) -> list[str]:
@@ -264,9 +272,9 @@ def _images(parts: Iterable[Part]) -> list[str]:
             case Image():
                 images.append(_image(part))
             case File():
-                _unsupported("files", "a message holds text and pictures only")
+                _unsupported("files", "a message holds text and pictures only", "messages")
             case Audio():
-                _unsupported("audio", "a message holds text and pictures only")
+                _unsupported("audio", "a message holds text and pictures only", "messages")
     return images
 
 
@@ -282,7 +290,7 @@ def _image(image: Image) -> str:
         raise InvalidRequest("an image has a data: URL that is not in base64") from error
     if inline is not None:
         return inline[1]
-    _unsupported("pictures by URL", "it fetches nothing; give their bytes")
+    _unsupported("pictures by URL", "it fetches nothing; give their bytes", "messages")
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

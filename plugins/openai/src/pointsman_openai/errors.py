@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from pointsman.plugin import (
     CallError,
     RateLimited,
     Unavailable,
+    Unsupported,
     complaint,
     error_for_status,
     in_vain,
@@ -35,6 +37,9 @@ def error_of_answer(
     said = complaint(body)
     meant = recognise(status, said.code, said.type, said.message)
     kind = meant.kind
+    fields: tuple[str, ...] = ()
+    if kind is None and said.code in _OF_FIELDS:
+        kind, fields = Unsupported, _fields(body, said.message)
     wait = retry_after.parse_reset(said.wait, wall=wall)
     error = error_for_status(
         status,
@@ -45,6 +50,8 @@ def error_of_answer(
         kind=kind,
         wait=meant.wait if wait is None else wait,
     )
+    if isinstance(error, Unsupported):
+        error.fields = fields
     error.upstream_request_id = error.upstream_request_id or headers.get("x-correlation-id", "")[:200]
     if isinstance(error, RateLimited) and error.retry_after is None:
         error.retry_after = _reset(headers, wall)
@@ -71,6 +78,31 @@ def error_of_body(body: Any, *, request_id: str = "") -> CallError:
         upstream_code=said.code or said.type,
     )
     return in_vain(error) if meant.in_vain else error
+
+
+_OF_FIELDS = ("unsupported_parameter", "unsupported_value")
+"""The codes of errors that are about one parameter, which the model does not have or not so."""
+_FIELDS: Mapping[str, str] = {
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "reasoning": "reasoning_effort",
+    "repetition_penalty": "repeat_penalty",
+    "instructions": "messages",
+    "input": "messages",
+    "text": "response_format",
+}
+"""Our names of parameters that have others there."""
+
+
+def _fields(body: Any, message: str) -> tuple[str, ...]:
+    """The field of our requests that such an error is about; () where it does not say."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    param = error.get("param") if isinstance(error, Mapping) else None
+    if not isinstance(param, str):
+        quoted = re.search(r"^Unsupported \w+: '([^']{1,100})'", message)
+        param = quoted[1] if quoted else ""
+    name = re.split(r"[.\[]", param, maxsplit=1)[0]
+    return (_FIELDS.get(name, name),) if name else ()
 
 
 def _said(kind: type[CallError] | None, message: str) -> str:

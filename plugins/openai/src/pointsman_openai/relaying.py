@@ -109,13 +109,16 @@ def _responses_events(answer: Answer) -> tuple[Framer, Decoder]:
 
 def _responses_writer(original: Original, quirks: Quirks) -> Callable[[ChatRequest], Body]:
     given = as_object(json_or_none(original.body))
-    instructions, plain = bool(given.get("instructions")), isinstance(given.get("input"), str)
+    asked_first = getattr(original.request, "messages", None) or ()
+    # A system message that is first where there was none has been added: not to `input`, which may be a text.
+    instructions = bool(given.get("instructions")) or not (asked_first and asked_first[0].role == "system")
+    plain = isinstance(given.get("input"), str)
     unwritten = [name for name in original.needs_wire if name.startswith("input")]
 
     def write(asked: ChatRequest) -> Body:
         # Messages are only compared where a guard has changed them.
         if unwritten and asked.messages is getattr(original.request, "messages", None):
-            raise quirks.cannot(f"other messages beside {', '.join(unwritten)}")
+            raise quirks.cannot(f"other messages beside {', '.join(unwritten)}", fields=("messages",))
         return responses_body(asked, quirks, instructions=instructions, plain=plain)
 
     return write

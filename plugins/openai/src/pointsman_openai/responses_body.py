@@ -25,7 +25,7 @@ def responses_body(request: ChatRequest, quirks: Quirks, *, instructions: bool, 
     """
     for name in _NOT_THERE:
         if (value := getattr(request, name)) not in (None, False) and value != ():
-            raise quirks.cannot(f"{name} in the Responses API")
+            raise quirks.cannot(f"{name} in the Responses API", fields=(name,))
     body: Body = {"reasoning": {}, "text": {}}
     messages = list(request.messages)
     if instructions and messages and messages[0].role == "system":

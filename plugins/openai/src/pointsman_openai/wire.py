@@ -36,7 +36,16 @@ from pointsman.plugin import (
     data_urls,
     replace,
 )
-from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
+from pointsman_openai.settings import (
+    Feature,
+    MaxTokensField,
+    ReasoningField,
+    RepeatPenaltyField,
+    SeedField,
+    SystemRole,
+    ToolCallIds,
+)
+from pointsman_openai.short_ids import short_id
 
 Body = dict[str, Any]
 
@@ -59,6 +68,7 @@ class Quirks(Struct, frozen=True):
         strict_tools: `send` the flag; `refuse` requests that set it; `drop` it.
         detail, user: whether the upstream reads an image's `detail` and the request's `user`.
         stringify_metadata: the upstream refuses metadata whose values are not strings.
+        send_labels: whether the upstream takes `user` and `metadata`.
         unsupported: what the configuration says that the model cannot do.
     """
 
@@ -79,11 +89,16 @@ class Quirks(Struct, frozen=True):
     detail: bool = True
     user: bool = True
     stringify_metadata: bool = False
+    seed_field: SeedField = "seed"
+    tool_call_ids: ToolCallIds = "as_given"
+    send_labels: bool = True
     unsupported: Sequence[Feature] = ()
 
-    def cannot(self, what: str, hint: str = "") -> Unsupported:
-        """The error of a request that asks for `what`."""
-        return Unsupported(f"{self.name} cannot do this: {what}" + (f"; {hint}" if hint else ""))
+    def cannot(self, what: str, hint: str = "", *, fields: Sequence[str] = ()) -> Unsupported:
+        """The error of a request that asks for `what`, with those of its `fields`."""
+        return Unsupported(
+            f"{self.name} cannot do this: {what}" + (f"; {hint}" if hint else ""), fields=fields
+        )
 
 
 def is_newer(model: str) -> bool:
@@ -169,9 +184,9 @@ def chat_body(
         _response_format(body, request.response_format)
     if request.reasoning_effort is not None:
         body["reasoning_effort"] = request.reasoning_effort
-    if request.user is not None and quirks.user:
+    if request.user is not None and quirks.user and quirks.send_labels:
         body["user"] = request.user
-    if request.metadata is not None:
+    if request.metadata is not None and quirks.send_labels:
         body["metadata"] = _metadata(request.metadata, quirks)
     if stream and quirks.include_usage:
         body["stream_options"] = {"include_usage": True}
@@ -182,7 +197,9 @@ def chat_body(
         body["stream"] = True
         if body.get("n") not in (None, 1):
             raise quirks.cannot(
-                f"{body['n']!r} choices of a stream (n)", "a stream has one: ask several times"
+                f"{body['n']!r} choices of a stream (n)",
+                "a stream has one: ask several times",
+                fields=("extra",),
             )
     return body
 
@@ -227,17 +244,31 @@ def refuse(request: ChatRequest, quirks: Quirks) -> None:
     parts = set()
     if not isinstance(request.messages, TextMessages):
         parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}
-    for feature in quirks.unsupported:
-        asked = feature in parts if feature in _PARTS.values() else _asks(request, feature)
-        if asked:
-            raise quirks.cannot(feature, "the configuration lists it under `unsupported`")
+    asked = [
+        feature
+        for feature in quirks.unsupported
+        if (feature in parts if feature in _PARTS.values() else _asks(request, feature))
+    ]
+    if asked:
+        fields = ["messages" if each in _PARTS.values() else each for each in asked]
+        raise quirks.cannot(", ".join(asked), "the configuration lists it under `unsupported`", fields=fields)
 
 
 def _asks(request: ChatRequest, option: str) -> bool:
     """Whether a request gives an option; 0 counts, an empty sequence does not."""
+    match option:
+        case "logprobs":
+            return bool(request.logprobs)  # false asks for nothing, unlike parallel_tool_calls
+        case "json_schema":
+            return request.response_format is not None and request.response_format.kind == "schema"
+        case "named_tool":
+            return request.tool_choice is not None and request.tool_choice.mode == "tool"
+        case "names":
+            given = request.messages
+            return not isinstance(given, TextMessages) and any(
+                each.name for each in given if each.role != "tool"
+            )
     value = getattr(request, option)
-    if option == "logprobs":
-        return bool(value)  # false asks for nothing, unlike parallel_tool_calls
     return value is not None and not (isinstance(value, Sequence) and not value)
 
 
@@ -273,7 +304,7 @@ def _assistant(message: Message, where: str, quirks: Quirks) -> Body:
     body: Body = {"role": "assistant", "content": text}
     if message.tool_calls:
         body["content"] = text or None
-        body["tool_calls"] = [_call(each) for each in message.tool_calls]
+        body["tool_calls"] = [_call(each, _sent_id(each.id, quirks)) for each in message.tool_calls]
     if message.reasoning and quirks.reasoning_field != "none":
         body[quirks.reasoning_field] = message.reasoning
     if details := [block for block in message.reasoning_blocks if is_reasoning_detail(block)]:
@@ -281,15 +312,19 @@ def _assistant(message: Message, where: str, quirks: Quirks) -> Body:
     return body
 
 
-def _call(call: ToolCall) -> Body:
+def _sent_id(id: str, quirks: Quirks) -> str:
+    return id if quirks.tool_call_ids == "as_given" else short_id(id)
+
+
+def _call(call: ToolCall, id: str) -> Body:
     if call.extra.get("type") == "custom":  # of a tool that takes a text
         return _with(
             call.extra,
-            {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}},
+            {"id": id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}},
         )
     arguments = call.arguments if call.arguments.strip() else "{}"
     function = {"name": call.name, "arguments": arguments}
-    return _with(call.extra, {"id": call.id, "type": "function", "function": function})
+    return _with(call.extra, {"id": id, "type": "function", "function": function})
 
 
 def is_reasoning_detail(block: JsonObject) -> bool:
@@ -306,7 +341,7 @@ def _tool_result(message: Message, where: str, quirks: Quirks) -> Body:
     if message.is_error:
         error = "Error: "
         content = error + text if isinstance(text, str) else [{"type": "text", "text": error}, *text]
-    return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
+    return {"role": "tool", "tool_call_id": _sent_id(message.tool_call_id, quirks), "content": content}
 
 
 def _only_text(message: Message, where: str, quirks: Quirks) -> str | list[Body]:
@@ -315,7 +350,7 @@ def _only_text(message: Message, where: str, quirks: Quirks) -> str | list[Body]
     for part in message.parts:
         if not isinstance(part, Text):
             what = f"{where} of role {message.role} has a part of type {type(part).__name__}"
-            raise quirks.cannot(what, "only user messages may hold more than text")
+            raise quirks.cannot(what, "only user messages may hold more than text", fields=("messages",))
     if len(message.parts) > 1 or any(part.extra for part in message.parts):
         return [part_body(part, where, quirks) for part in message.parts]
     return message.text
@@ -355,17 +390,19 @@ def _own_part(part: Part, where: str, quirks: Quirks) -> Body:
             return {"type": "file", "file": _file(part, where, quirks)}
         case Audio():
             if quirks.official and part.format not in ("wav", "mp3"):
-                raise quirks.cannot(f"audio of format {part.format!r} in {where}", "send wav or mp3")
+                raise quirks.cannot(
+                    f"audio of format {part.format!r} in {where}", "send wav or mp3", fields=("messages",)
+                )
             inline = None if part.url is None else data_urls.split(part.url)
             if part.url is not None and inline is None:
-                raise quirks.cannot(f"audio by URL in {where}", "give its bytes")
+                raise quirks.cannot(f"audio by URL in {where}", "give its bytes", fields=("messages",))
             data = base64_of(part.data) if inline is None else inline[1]
             return {"type": "input_audio", "input_audio": {"data": data, "format": part.format}}
 
 
 def _file(file: File, where: str, quirks: Quirks) -> Body:
     if not quirks.files:
-        raise quirks.cannot(f"the file in {where}")
+        raise quirks.cannot(f"the file in {where}", fields=("messages",))
     if file.id is not None:
         return {"file_id": file.id}
     name = file.filename or ("document.pdf" if file.media_type == "application/pdf" else "document")
@@ -376,7 +413,9 @@ def _file(file: File, where: str, quirks: Quirks) -> Body:
     elif file.url[:5].lower() == "data:":
         url = file.url
     else:
-        raise quirks.cannot(f"a file by URL in {where}", "give its bytes or an uploaded file's id")
+        raise quirks.cannot(
+            f"a file by URL in {where}", "give its bytes or an uploaded file's id", fields=("messages",)
+        )
     return {"filename": name, "file_data": url}
 
 
@@ -395,14 +434,16 @@ def _sampling(body: Body, request: ChatRequest | GenerateRequest, quirks: Quirks
     if request.top_p is not None:
         body["top_p"] = request.top_p
     if request.seed is not None:
-        body["seed"] = request.seed
+        body[quirks.seed_field] = request.seed
     if request.presence_penalty is not None:
         body["presence_penalty"] = request.presence_penalty
     if request.frequency_penalty is not None:
         body["frequency_penalty"] = request.frequency_penalty
     if request.stop:
         if quirks.official and len(request.stop) > _MAX_STOPS:
-            raise quirks.cannot(f"{len(request.stop)} stop sequences", f"give at most {_MAX_STOPS}")
+            raise quirks.cannot(
+                f"{len(request.stop)} stop sequences", f"give at most {_MAX_STOPS}", fields=("stop",)
+            )
         body["stop"] = list(request.stop)
 
 
@@ -415,12 +456,11 @@ def _logprobs(body: Body, request: ChatRequest) -> None:
 def _extra_sampling(
     body: Body, top_k: int | None, min_p: float | None, repeat_penalty: float | None, quirks: Quirks
 ) -> None:
-    given = {"top_k": top_k, "min_p": min_p, "repeat_penalty": repeat_penalty}
+    all_of_them = {"top_k": top_k, "min_p": min_p, "repeat_penalty": repeat_penalty}
+    given = {name: value for name, value in all_of_them.items() if value is not None}
+    if given and not quirks.extra_sampling:
+        raise quirks.cannot(", ".join(given), quirks.sampling_hint, fields=tuple(given))
     for name, value in given.items():
-        if value is None:
-            continue
-        if not quirks.extra_sampling:
-            raise quirks.cannot(name, quirks.sampling_hint)
         body[quirks.repeat_penalty_field if name == "repeat_penalty" else name] = value
 
 
@@ -438,7 +478,11 @@ def _tools(body: Body, request: ChatRequest, quirks: Quirks) -> None:
         if quirks.parallel_flag:
             body["parallel_tool_calls"] = request.parallel_tool_calls
         elif not request.parallel_tool_calls:
-            raise quirks.cannot("parallel_tool_calls false", "it may answer with several calls at once")
+            raise quirks.cannot(
+                "parallel_tool_calls false",
+                "it may answer with several calls at once",
+                fields=("parallel_tool_calls",),
+            )
 
 
 def _tool(tool: Tool, quirks: Quirks) -> Body:
@@ -450,7 +494,9 @@ def _tool(tool: Tool, quirks: Quirks) -> Body:
         function["strict"] = tool.strict
     elif tool.strict and quirks.strict_tools == "refuse":
         raise quirks.cannot(
-            f"strict arguments of tool {tool.name!r}", "set `strict_tools: drop` to do without"
+            f"strict arguments of tool {tool.name!r}",
+            "set `strict_tools: drop` to do without",
+            fields=("tools",),
         )
     return _with(tool.extra, {"type": "function", "function": function})
 
@@ -499,11 +545,11 @@ def completion_body(request: GenerateRequest, model: str, quirks: Quirks) -> Bod
     }
     for name, what in refused.items():
         if getattr(request, name):
-            raise quirks.cannot(f"{what} in a plain completion", "use chat")
+            raise quirks.cannot(f"{what} in a plain completion", "use chat", fields=(name,))
     body: Body = {"model": model, "prompt": request.prompt}
     if request.suffix is not None:
         if not quirks.suffix:
-            raise quirks.cannot("a suffix")
+            raise quirks.cannot("a suffix", fields=("suffix",))
         body["suffix"] = request.suffix
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
@@ -521,7 +567,7 @@ def embed_body(request: EmbedRequest, model: str, quirks: Quirks) -> Body:
     body: Body = {"model": model, "input": list(request.texts), "encoding_format": "float"}
     if request.dimensions is not None:
         if not quirks.dimensions:
-            raise quirks.cannot("embeddings of given dimensions")
+            raise quirks.cannot("embeddings of given dimensions", fields=("dimensions",))
         body["dimensions"] = request.dimensions
     body.update(request.extra)
     return body

@@ -36,7 +36,7 @@ async def operated(
         gateway_for(upstream, surfaces=[PLAIN], settings=settings) as served,
         httpx.AsyncClient(base_url=served.url, headers=OURS if headers is None else headers) as client,
     ):
-        deployment = served.router.status()["models"][MODEL]["deployments"][0]["id"]
+        deployment = served.router.status().to_dict()["models"][MODEL]["deployments"][0]["id"]
         yield served, client, deployment
 
 
@@ -139,7 +139,7 @@ async def test_an_operator_ends_a_request_that_waits_and_its_caller_hears_why(si
         ended = await client.post("/admin/v1/requests/slow/cancel")
         answer = await asked
         again = await client.post("/admin/v1/requests/slow/cancel")
-        left = served.router.status()["in_flight"]
+        left = served.router.status().in_flight
 
     assert [(each["id"], each["model"]) for each in running] == [("slow", MODEL)]
     assert ended.json() == {"id": "slow", "cancelled": True}
@@ -156,7 +156,7 @@ async def test_an_operator_ends_a_stream_that_has_begun(simulator: Simulator) ->
             first = await anext(pieces)
             ended = await client.post("/admin/v1/requests/slow/cancel")
             rest = "".join([each async for each in pieces])
-        left = served.router.status()["in_flight"]
+        left = served.router.status().in_flight
         running = (await client.get("/admin/v1/status")).json()["running"]
 
     assert ended.status_code == 200

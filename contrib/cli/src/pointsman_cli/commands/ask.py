@@ -63,7 +63,7 @@ async def _ask(
 
     write = writer(raw=raw)
     async with router_for(asked) as router:
-        known = router.config.public_models()
+        known = router.config.names()
         piped = not sys.stdin.isatty()
         name, prompt = model_and_prompt(words, model=model, known=known, piped=piped)
         if prompt is not None and piped:

@@ -89,10 +89,10 @@ class _Talk:
 
     def status(self) -> list[str]:
         """One line for each deployment of the model, and why it takes no calls where it does not."""
-        deployments = self._router.status()["models"].get(self.model, {}).get("deployments", [])
+        model = self._router.status().models.get(self.model)
         return [
-            f"{each['id']}: {each['blocked'] or 'ready'}, {each['in_flight']} in flight"
-            for each in deployments
+            f"{id}: {each.blocked or 'ready'}, {each.in_flight} in flight"
+            for id, each in (() if model is None else model.deployments.items())
         ]
 
     async def operate(self, word: str, deployment: str) -> str:

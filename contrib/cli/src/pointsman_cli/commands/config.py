@@ -37,7 +37,10 @@ def check(asked: Asked, file: str | None) -> None:
         print_json(found)
     else:
         providers, models = found["providers"], found["models"]
-        print_text(f"ok: {_count(providers, 'provider')}, {_count(models, 'model')}")
+        counted = [_count(providers, "provider"), _count(models, "model")]
+        counted += [_count(found["patterns"], "pattern")] if found["patterns"] else []
+        counted += [_count(found["aliases"], "alias", "aliases")] if found["aliases"] else []
+        print_text(f"ok: {', '.join(counted)}")
         for each in found["warnings"]:
             say(f"warning: {each}")
 
@@ -46,12 +49,14 @@ def _check(asked: Asked) -> dict[str, Any]:
     from pointsman import Router
 
     config = Router.check(_file(asked))
-    models = config.public_models()
+    models, names = config.public_models(), config.names()
     return {
         "ok": True,
         "file": config.file,
         "providers": len(config.providers),
         "models": len(models),
+        "aliases": len(names.aliases),
+        "patterns": len(names.patterns),
         "warnings": [str(each) for each in config.warnings],
     }
 
@@ -69,8 +74,8 @@ def _file(asked: Asked) -> Path:
     return Path(file)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, what: str, several: str = "") -> str:
+    return f"{number} {what if number == 1 else several or f'{what}s'}"
 
 
 @command.command("show")
@@ -121,7 +126,7 @@ def init(asked: Asked, file: Path, force: bool) -> None:
 
     discovery = run(discover(os.environ))
     file.write_text(starter(discovery.found), encoding="utf-8")
-    found = [each.candidate.type for each in discovery.found]
+    found = [each.candidate.name for each in discovery.found]
     if asked.json:
         print_json({"file": str(file), "found": found})
     else:

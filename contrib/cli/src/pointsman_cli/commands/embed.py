@@ -55,7 +55,6 @@ def _lines(asked: Asked) -> tuple[str, ...]:
 async def _embedded(
     asked: Asked, model: str, texts: Sequence[str], dimensions: int | None, *, trace: bool
 ) -> EmbedResponse:
-    given = {} if dimensions is None else {"dimensions": dimensions}
     async with router_for(asked) as router:
         with traced(router, asked, wanted=trace):
-            return await router.embed(model, list(texts), **given)
+            return await router.embed(model, list(texts), dimensions=dimensions)

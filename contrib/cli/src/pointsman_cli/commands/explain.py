@@ -47,7 +47,7 @@ def command(
 
 async def _explained(asked: Asked, model: str, message: str) -> Mapping[str, Any]:
     async with router_for(asked) as router:
-        return router.explain(model, message)
+        return router.explain(model, message).to_dict()
 
 
 def _told(asked: Asked, answers: Sequence[tuple[str, Mapping[str, Any]]], *, many: bool) -> int | None:
@@ -61,6 +61,10 @@ def _told(asked: Asked, answers: Sequence[tuple[str, Mapping[str, Any]]], *, man
 
 def _before(explained: Mapping[str, Any]) -> Iterator[str]:
     """What stands before it, in words."""
+    if (meant := explained.get("alias_of")) is not None:
+        yield f"it is another name of {meant}"
+    if (pattern := explained.get("pattern")) is not None:
+        yield f"what holds for it is said of {pattern}"
     if guards := explained.get("guards"):
         yield f"it passes the guards {', '.join(guards)} first"
     if (selector := explained.get("selector")) is not None:

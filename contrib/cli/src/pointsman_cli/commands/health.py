@@ -28,7 +28,7 @@ async def _health(asked: Asked) -> int | None:
     async with router_for(asked) as router:
         health = await router.health()
     if asked.json:
-        print_json(health)
+        print_json(health.to_dict())
     else:
-        print_providers(health)
-    return None if all(each["ok"] for each in health.values()) else UPSTREAM
+        print_providers(health.to_dict())
+    return None if health.ok else UPSTREAM

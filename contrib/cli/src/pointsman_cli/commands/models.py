@@ -39,9 +39,9 @@ def list_models(asked: Asked) -> None:
 async def _list(asked: Asked) -> None:
     async with router_for(asked) as router:
         listed, health = await asyncio.gather(router.models(), router.health())
-    for name, state in health.items():
-        if not state["ok"]:
-            say(f"{name} does not answer: {state['error']}")
+    for name, state in health.providers.items():
+        if not state.ok:
+            say(f"{name} does not answer: {state.error}")
     if asked.json:
         print_json([_entry(each) for each in listed])
         return
@@ -62,6 +62,8 @@ def _entry(info: Any) -> dict[str, Any]:
 def _goes_to(info: Any) -> str:
     if info.provider:
         return ""
+    if "alias_of" in info.raw:
+        return f"as {info.raw['alias_of']}"
     if "of" in info.raw:
         return f"one of {', '.join(info.raw['of'])}"
     return ", ".join(info.raw["deployments"])
@@ -83,16 +85,18 @@ def show_model(asked: Asked, name: str) -> None:
 
 async def _show(asked: Asked, name: str) -> None:
     async with router_for(asked) as router:
-        choice, status = router.explain(name)["chain"][0], router.status()
-        selector, shown = status["selectors"].get(name), status["models"].get(name)
+        explained, status = router.explain(name), router.status().to_dict()
+        pick, meant, pattern = explained.chain[0].pick, explained.alias_of or name, explained.pattern
+        known = status["models"] if pattern is None else status["patterns"][pattern]["models"]
+        selector, shown = status["selectors"].get(meant), known.get(meant)
         if selector is not None:
-            _show_selector(asked, {"model": name, **selector, "pick": choice["pick"]})
+            _show_selector(asked, {"model": name, **selector, "pick": pick})
             return
         if shown is None:
-            provider, _, model = name.partition("/")
-            shown = {"strategy": "", "fallback": [], "deployments": [_ad_hoc(name, provider, model)]}
+            provider, _, model = meant.partition("/")
+            shown = {"strategy": "", "fallback": [], "deployments": [_ad_hoc(meant, provider, model)]}
         details = await asyncio.gather(*(_details(router, each) for each in shown["deployments"]))
-    found = {"model": name, **shown, "pick": choice["pick"]}
+    found = {"model": name, **shown, "pick": pick}
     found["deployments"] = [
         {**deployment, "details": detail}
         for deployment, detail in zip(shown["deployments"], details, strict=True)

@@ -20,7 +20,9 @@ from pointsman_cli.output import print_json_line, print_table, say
 from pointsman_cli.running import run
 
 if TYPE_CHECKING:
-    from pointsman_simulator import Upstream
+    from collections.abc import Sequence
+
+    from pointsman_simulator import Fault, Upstream
 
 _GRACE = 30.0
 """Seconds that answers have which run when SIGTERM comes."""
@@ -62,6 +64,22 @@ class _Seconds(click.FloatRange):
 @click.command("sim")
 @click.argument("upstreams", nargs=-1, required=True, metavar="[NAME=]WIRE[:PORT]...")
 @click.option("--seed", default=0, show_default=True, help="Of texts and times.")
+@click.option(
+    "--models",
+    multiple=True,
+    metavar="[NAME=]MODEL,...",
+    help="What is installed there; at all without NAME.",
+)
+@click.option(
+    "--reply", multiple=True, metavar="[NAME=]TEXT", help="What it says, in place of made-up words."
+)
+@click.option("--tools", is_flag=True, help="They call the first tool of each request, then answer.")
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="[NAME=]FAULT[:N][@SHARE]",
+    help="How it goes wrong: 503, 429:5, 400/context_length, stall, cut_after:3, …; @20% of the requests.",
+)
 @click.option("--latency", type=_Seconds(min=0), help="Seconds before the first byte.")
 @click.option("--tokens-per-second", type=_Seconds(min=0, min_open=True), help="Pace of the words.")
 @click.option(
@@ -77,7 +95,7 @@ def command(asked: Asked, /, upstreams: tuple[str, ...], config_out: Path | None
     """Run simulated upstreams until Ctrl-C.
 
     Wires are ollama, openai, claude and localai; without a port each takes a free one. They listen on
-    127.0.0.1 only, and answer nonsense at no cost.
+    127.0.0.1 only, and answer nonsense at no cost, or what --reply says.
     """
     if find_spec("pointsman_simulator") is None:
         raise Failed("this needs pointsman-simulator. Try: pip install 'pointsman-cli[demo]'")
@@ -90,22 +108,41 @@ async def _serve(
     config_out: Path | None,
     *,
     seed: int,
+    models: tuple[str, ...],
+    reply: tuple[str, ...],
+    tools: bool,
+    fault: tuple[str, ...],
     latency: float | None,
     tokens_per_second: float | None,
 ) -> None:
-    from pointsman_simulator import Simulator
+    from pointsman_simulator import Habit, Simulator
 
+    upstreams = named(upstreams)
+    names = [each.name for each in upstreams]
+    installed, texts = said_of(names, "--models", models), said_of(names, "--reply", reply)
+    faults = said_of(names, "--fault", fault)
+    habits = {
+        name: Habit(
+            text=texts[name][-1] if texts[name] else None,
+            calls_tools=tools,
+            faults=tuple(_fault(each) for each in faults[name]),
+        )
+        for name in names
+    }
     stop = _stopped_by_signals(asked)
     async with Simulator(seed=seed) as simulator:
         for each in upstreams:
             try:
-                await simulator.add(
+                upstream = await simulator.add(
                     each.wire,
-                    name=each.name or _free_name(each.wire, simulator.upstreams),
+                    name=each.name,
+                    models=[model for some in installed[each.name] for model in some.split(",") if model]
+                    or None,
                     port=each.port,
                     latency=latency,
                     tokens_per_second=tokens_per_second,
                 )
+                upstream.respond = habits[each.name].reply
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
             except OSError as error:
@@ -130,10 +167,44 @@ def configuration_for(upstreams: list[Upstream]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _free_name(wire: str, taken: dict[str, Upstream]) -> str:
-    """The wire's name, and a number from the second of its kind on."""
-    names = (wire if n == 1 else f"{wire}{n}" for n in range(1, len(taken) + 2))
-    return next(each for each in names if each not in taken)
+def named(upstreams: list[Wanted]) -> list[Wanted]:
+    """`upstreams`, each with a name: the wire's, with a number from the second of its kind on."""
+    taken = {each.name for each in upstreams}
+    found = []
+    for each in upstreams:
+        if not each.name:
+            names = (
+                each.wire if n == 1 else f"{each.wire}{n}" for n in range(1, len(upstreams) + len(taken) + 2)
+            )
+            name = next(name for name in names if name not in taken)
+            taken.add(name)
+            each = Wanted(name, each.wire, each.port)
+        found.append(each)
+    return found
+
+
+def said_of(names: Sequence[str], option: str, said: Sequence[str]) -> dict[str, list[str]]:
+    """What `[NAME=]VALUE` says of each of `names`: of all where it names none. Raises UsageError."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for each in said:
+        name, equals, value = each.partition("=")
+        if equals and name in found:
+            found[name].append(value)
+        elif equals and option != "--reply":  # what is said may hold anything
+            raise click.UsageError(f"{option} {each!r}: no upstream {name!r}; there are {', '.join(names)}")
+        else:
+            for values in found.values():
+                values.append(each)
+    return found
+
+
+def _fault(said: str) -> tuple[Fault, float]:
+    from pointsman_simulator import fault_of
+
+    try:
+        return fault_of(said)
+    except ValueError as error:
+        raise click.UsageError(f"--fault {error}") from error
 
 
 def _announce(asked: Asked, upstreams: list[Upstream], config_out: Path | None) -> None:

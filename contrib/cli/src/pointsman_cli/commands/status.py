@@ -11,7 +11,14 @@ from pointsman_cli.errors import FAILED
 from pointsman_cli.operating import Process, fleet, socket_option
 from pointsman_cli.options import Asked, config_option, json_option, pass_asked, verbose_option
 from pointsman_cli.output import print_json, print_text, say
-from pointsman_cli.overview import print_deployments, print_providers, print_selectors, print_state, unable
+from pointsman_cli.overview import (
+    print_deployments,
+    print_names,
+    print_providers,
+    print_selectors,
+    print_state,
+    unable,
+)
 from pointsman_cli.running import router_for, run
 
 
@@ -47,6 +54,7 @@ def _live(asked: Asked, processes: Sequence[Process], *, many: bool, wide: bool)
             say(f"process {router['pid']}, pointsman {router['version']}, {file}")
             print_deployments(status["models"], wide=wide)
             print_selectors(status.get("selectors", {}))
+            print_names(status)
             print_state(status.get("state"))
         left += unable(status["models"], {})
     return _said(left, asked)
@@ -54,8 +62,8 @@ def _live(asked: Asked, processes: Sequence[Process], *, many: bool, wide: bool)
 
 async def _status(asked: Asked, *, wide: bool) -> int | None:
     async with router_for(asked) as router:
-        health = await router.health()
-        status = router.status()
+        health = (await router.health()).to_dict()
+        status = router.status().to_dict()
     if asked.json:
         print_json({"providers": health, **status})
     else:
@@ -63,6 +71,7 @@ async def _status(asked: Asked, *, wide: bool) -> int | None:
         print_text("")
         print_deployments(status["models"], health=health, wide=wide)
         print_selectors(status["selectors"])
+        print_names(status)
     return _said(unable(status["models"], health), asked)
 
 

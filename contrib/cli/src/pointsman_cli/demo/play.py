@@ -173,8 +173,8 @@ class _Play:
         """Wait, a second at most, until the breakers let calls through to the upstream that is back."""
         for _ in range(40):
             status = self._router.status()
-            deployments = [each for model in status["models"].values() for each in model["deployments"]]
-            if not any(each["blocked"] for each in deployments if each["provider"] == LOST):
+            deployments = [each for model in status.models.values() for each in model.deployments.values()]
+            if not any(each.blocked for each in deployments if each.provider == LOST):
                 return
             await asyncio.sleep(0.025)
 
@@ -183,7 +183,7 @@ class _Play:
         for upstream in stage.upstreams.values():
             # A client has the last byte of an answer before the server notes that it was sent.
             await upstream.idle()
-        account.in_flight_after = self._router.status()["in_flight"] + sum(
+        account.in_flight_after = self._router.status().in_flight + sum(
             each.in_flight for each in stage.upstreams.values()
         )
         account.upstream_seen[LOST] = sum(each.seen for each in stage.victims)

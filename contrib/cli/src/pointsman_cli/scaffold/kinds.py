@@ -78,6 +78,13 @@ BEGINNINGS = {
         "guard",
         requires=(_PYDANTIC,),
     ),
+    "prices": Beginning(
+        "prices",
+        "what models cost",
+        ("pointsman.prices",),
+        "prices",
+        requires=(_PYDANTIC,),
+    ),
     "provider": Beginning(
         "provider",
         "a server with an API of its own",

@@ -34,6 +34,8 @@ def _names(value: object) -> object:
         raise ValueError("expected a list of public names of models, or '*' for all")
     if _ALL in value:
         raise ValueError("'*' stands alone, for all models: models: '*'")
+    if any(_ALL in each for each in value):
+        raise ValueError("a list has no patterns: it allows the names in it, letter by letter")
     return tuple(value)
 
 

@@ -1,4 +1,4 @@
-"""Texts of others as values of fields in the head of an answer. Pure."""
+"""Texts of others, and numbers, as values of fields in the head of an answer. Pure."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def listed(names: Iterable[str]) -> str:
     all_names = list(names)
     some = [shown(name[:_LONGEST]).replace(",", "?") for name in all_names[:_NAMES]]
     return ",".join([*some, "..."] if len(all_names) > _NAMES else some)
+
+
+def usd(microcents: int) -> str:
+    """Millionths of a cent in USD, all digits that there are and no exponent."""
+    whole, parts = divmod(microcents, 10**8)
+    return f"{whole}.{parts:08}".rstrip("0").rstrip(".")

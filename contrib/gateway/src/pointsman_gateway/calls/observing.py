@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pointsman.plugin import Clock, WholeReply
 from pointsman_gateway.access.admission import Head
 from pointsman_gateway.calls.accounts import Account, Accounts
-from pointsman_gateway.calls.field_values import shown
+from pointsman_gateway.calls.field_values import shown, usd
 from pointsman_telemetry.metrics import Metrics
 from pointsman_telemetry.request_log import RequestLog
 
@@ -69,22 +69,22 @@ class Observer:
 
     def about(self, account: Account | None, model: str) -> dict[str, str]:
         """The fields of an answer's head that say how it came about, as far as that is known by now."""
-        if account is None or not account.deployment:
+        if account is None:
             return {}
-        now, topology = self.now(), self.metrics.topology
-        said = {
-            "x-pointsman-deployment": shown(account.deployment),
-            "x-pointsman-attempts": str(account.attempts),
-            "x-pointsman-overhead-ms": f"{account.ours(now - account.began, now) * 1e3:.3f}",
-        }
-        if (strategy := topology.strategies.get(account.pool)) is not None:
-            said["x-pointsman-strategy"] = strategy
-        if account.pool != model:
-            said["x-pointsman-fallback"] = shown(account.pool)
-        if account.queued is not None:
-            said["x-pointsman-queue-ms"] = f"{account.queued * 1e3:.0f}"
-        if cost := topology.cost(account.deployment, account.usage):
-            said["x-pointsman-cost-usd"] = f"{cost:.8f}".rstrip("0")
+        said, ended = dict[str, str](), account.ended
+        if account.deployment:
+            now = self.now()
+            said["x-pointsman-deployment"] = shown(account.deployment)
+            said["x-pointsman-attempts"] = str(account.attempts)
+            said["x-pointsman-overhead-ms"] = f"{account.ours(now - account.began, now) * 1e3:.3f}"
+            if (strategy := self.metrics.topology.strategies.get(account.pool)) is not None:
+                said["x-pointsman-strategy"] = strategy
+            if account.pool != model:
+                said["x-pointsman-fallback"] = shown(account.pool)
+            if account.queued is not None:
+                said["x-pointsman-queue-ms"] = f"{account.queued * 1e3:.0f}"
+        if ended is not None and ended.cost_microcents is not None:
+            said["x-pointsman-cost-usd"] = usd(ended.cost_microcents)
         return said
 
     def exposition(self, accept: str) -> WholeReply:
@@ -121,4 +121,5 @@ def _line(
         "error": (account.refused if ended is None else ended.error) or None,
         "prompt_tokens": None if usage is None else usage.prompt,
         "completion_tokens": None if usage is None else usage.completion,
+        "cost_microcents": None if ended is None else ended.cost_microcents,
     }

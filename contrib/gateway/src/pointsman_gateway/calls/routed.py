@@ -123,23 +123,25 @@ class RoutedCalls:
 
     async def _whole(self, asked: SurfaceRequest, understood: Understood, options: CallOptions) -> WholeReply:
         answer = await self._asked(understood.request, options)
-        fields = self._about(asked, understood, relayed=bool(answer.relayed))
+        dropped = answer.dropped if isinstance(answer, ChatResponse) else ()
+        fields = self._about(asked, understood, dropped, relayed=bool(answer.relayed))
         body = answer.relayed
         if not body:
-            # Without its origin, for the writer does not know what it cost, nor whether that is to be told.
+            # Without its origin, for the writer does not know whether that is to be told.
             named = self._observer.full and getattr(understood.writer, "names_deployment", False)
             written = understood.writer.whole(answer if named else replace(answer, deployment=""))
             body = self._with_origin(written, fields)
         return WholeReply(200, body, understood.writer.content_type, fields)
 
     def _about(
-        self, asked: SurfaceRequest, understood: Understood, *, relayed: bool = False
+        self, asked: SurfaceRequest, understood: Understood, dropped: Sequence[str], *, relayed: bool = False
     ) -> dict[str, str]:
         """How the answer came about, for its head."""
         account = self._observer.of(asked.request_id)
         fields = self._observer.about(account, understood.request.model)
-        if understood.ignored and not relayed:
-            fields["x-pointsman-ignored"] = listed(understood.ignored)
+        ignored = () if relayed else understood.ignored
+        if ignored or dropped:
+            fields["x-pointsman-ignored"] = listed((*ignored, *dropped))
         return fields
 
     def _with_origin(self, body: bytes, fields: Mapping[str, str]) -> bytes:
@@ -177,7 +179,7 @@ class RoutedCalls:
         return StreamReply(
             Pieces(stream, writer, self._begin(asked, understood.request), with_origin=self._observer.full),
             writer.stream_type,
-            fields=self._about(asked, understood, relayed=stream.relayed),
+            fields=self._about(asked, understood, stream.dropped, relayed=stream.relayed),
             heartbeat=writer.heartbeat(),
         )
 

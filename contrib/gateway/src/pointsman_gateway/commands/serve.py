@@ -122,7 +122,7 @@ class _ListeningAt:
 
 
 def _announce(asked: Asked, gateway: Gateway, router: Router, *, demo: bool) -> None:
-    models = list(router.config.public_models())
+    models = list(router.config.names())
     if asked.json:
         print_json_line(
             {

@@ -75,7 +75,7 @@ class GatewayCatalogue:
         if not caller.may_use(name):
             return None
         entry = self._known().get(name)
-        return self._of_full_name(name) if entry is None else entry
+        return self._entry(name, self._router.config) if entry is None else entry
 
     # ── what upstreams list ──────────────────────────────────────────────────────────────────────────
 
@@ -109,11 +109,14 @@ class GatewayCatalogue:
         config = self._router.config
         if self._of is not config:
             self._of = config
-            self._entries = {name: self._entry(name, config) for name in config.public_models()}
+            made = {name: self._entry(name, config) for name in config.names()}
+            self._entries = {name: entry for name, entry in made.items() if entry is not None}
         return self._entries
 
-    def _entry(self, name: str, config: Config) -> CatalogueEntry:
-        model = config.public_models()[name]
+    def _entry(self, name: str, config: Config) -> CatalogueEntry | None:
+        model = config.described(name)
+        if model is None:
+            return None
         if model.selector is None:
             facts = common([self._upstream(each.provider, each.model) for each in model.deployments])
         else:
@@ -126,6 +129,8 @@ class GatewayCatalogue:
 
     def _facts_of(self, name: str, config: Config) -> Facts:
         entry = self._entry(name, config)
+        if entry is None:
+            return Facts()
         able = entry.capabilities
         return Facts(frozenset(able.can), able.context_length, able.family, entry.created)
 
@@ -143,12 +148,6 @@ class GatewayCatalogue:
         ):
             listed = _with_can(listed, listed.can | table.can)  # it lists extras alone
         return first_said([listed, table])
-
-    def _of_full_name(self, name: str) -> CatalogueEntry | None:
-        provider, slash, model = name.partition("/")
-        if not slash or not model or provider not in self._router.config.providers:
-            return None
-        return self._written(name, self._upstream(provider, model))
 
     def _written(self, name: str, facts: Facts) -> CatalogueEntry:
         can = _DEFAULT.can if facts.can is None else [each for each in _ORDER if each in facts.can]

@@ -72,10 +72,10 @@ class ModelOperations:
         first, slash, rest = name.partition("/")
         if slash and first in able:
             return router.provider(first), rest
-        if name in router.config.models:
-            for each in router.status()["models"].get(name, {"deployments": ()})["deployments"]:
-                if each["provider"] in able:
-                    return router.provider(each["provider"]), each["model"]
+        model = router.config.described(name)
+        for deployment in () if model is None else model.deployments:
+            if deployment.provider in able:
+                return router.provider(deployment.provider), deployment.model
         if len(able) > 1:
             raise InvalidRequest(
                 f"{operation}: several providers can do this; write which before the name of the model, "

@@ -24,7 +24,8 @@ from pointsman_gateway.operator.journal import kinds
 _REQUEST: Mapping[str, Schema] = {
     "id": TEXT, "at": {"type": "string", "format": "date-time"}, "operation": TEXT, "caller": TEXT,
     "model": TEXT, "pool": TEXT, "deployment": TEXT, "result": TEXT, "error": TEXT, "detail": TEXT,
-    "seconds": NUMBER, "usage": maybe(ANY), "tags": {"type": "object", "additionalProperties": TEXT},
+    "seconds": NUMBER, "usage": maybe(ANY), "cost_microcents": maybe(COUNT),
+    "tags": {"type": "object", "additionalProperties": TEXT},
     "attempts": array(ref("Attempt")),
 }  # fmt: skip
 OPERATOR_SCHEMAS: Mapping[str, Schema] = {
@@ -73,7 +74,7 @@ OPERATOR_SCHEMAS: Mapping[str, Schema] = {
     },
     "Attempt": obj(
         deployment=TEXT, model=TEXT, outcome=TEXT, error=TEXT, detail=TEXT, status=maybe(COUNT),
-        seconds=NUMBER, first_token=maybe(NUMBER), hedge=FLAG,
+        seconds=NUMBER, first_token=maybe(NUMBER), hedge=FLAG, cost_microcents=maybe(COUNT),
     ),
     "Request": obj(**_REQUEST),
     "OneRequest": obj(**_REQUEST, contents=maybe(ref("Contents"))),

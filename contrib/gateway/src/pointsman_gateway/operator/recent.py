@@ -82,6 +82,7 @@ def _attempt(event: AttemptEnded) -> Mapping[str, Any]:
         "seconds": round(event.seconds, 6),
         "first_token": event.first_token,
         "hedge": event.hedge,
+        "cost_microcents": event.cost_microcents,
     }
 
 
@@ -99,6 +100,7 @@ def _request(event: RequestEnded, attempts: Iterable[AttemptEnded]) -> Mapping[s
         "detail": event.detail,
         "seconds": round(event.seconds, 6),
         "usage": event.usage,
+        "cost_microcents": event.cost_microcents,
         "tags": dict(event.tags),
         "attempts": [_attempt(each) for each in attempts],
     }

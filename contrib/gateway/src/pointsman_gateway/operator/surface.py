@@ -122,7 +122,7 @@ class OperatorSurface:
                 "version": version("pointsman-gateway"),
                 "config": self._router.config.file,
                 "running": self._operated.running.listed(),
-                **self._router.status(),
+                **self._router.status().to_dict(),
             }
         )
 
@@ -141,7 +141,7 @@ class OperatorSurface:
         except (msgspec.MsgspecError, RecursionError) as error:
             raise _invalid(f"the body is no question: {error}") from None
         try:
-            return _json(self._router.explain(said.model, said.messages or ""))
+            return _json(self._router.explain(said.model, said.messages or "").to_dict())
         except UnknownModel as error:
             raise denied("unknown_model", error.code, error.message) from None
         except InvalidRequest as error:
@@ -237,14 +237,15 @@ class OperatorSurface:
 
     def _deployment(self, id: str) -> Mapping[str, Any]:
         """What the status says of one deployment, and which models have it. Raises Denied."""
-        found: dict[str, Any] = {}
-        for name, model in self._router.status()["models"].items():
-            for each in model["deployments"]:
-                if each["id"] == id:
-                    found = {**each, "models": [*found.get("models", ()), name]}
-        if not found:
+        having = {
+            name: model.deployments[id]
+            for name, model in self._router.status().models.items()
+            if id in model.deployments
+        }
+        if not having:
             raise _unknown("no deployment has that id", "unknown_deployment")
-        return found
+        *_, found = having.values()
+        return {**found.to_dict(), "models": [*having]}
 
     def _state(self, id: str) -> Mapping[str, Any]:
         now = self._deployment(id)

@@ -7,13 +7,13 @@ from typing import Any
 from pointsman.plugin import (
     ChatResponse,
     Done,
+    EmbedResponse,
     RawDelta,
     ReasoningDelta,
     StreamEvent,
     TextDelta,
     ToolCallDelta,
 )
-from pointsman.plugin import Usage as Counted
 from pointsman_simulator.compose import cut
 from pointsman_simulator.exchange import Answer, Ask, Call, Completion, Stream
 from pointsman_simulator.site import Site
@@ -251,8 +251,11 @@ class _CompletionWriter(CompletionWriter):
 class _EmbeddingsWriter(EmbeddingsWriter):
     """Leaves out what is not counted."""
 
-    def counted(self, usage: Counted) -> dict[str, Any]:
-        return {} if usage.prompt is None else super().counted(usage)
+    def body(self, answer: EmbedResponse) -> dict[str, Any]:
+        made = super().body(answer)
+        if answer.usage.prompt is None:
+            del made["usage"]
+        return made
 
 
 def _chat_writer(call: Call, ask: Ask) -> ChatWriter:

@@ -12,8 +12,8 @@ from pointsman.plugin import (
     StreamEvent,
     TextDelta,
     ToolCallDelta,
+    openai_objects,
 )
-from pointsman_wires.answer_ids import call_id
 from pointsman_wires.arguments import is_object
 from pointsman_wires.encoding import named_frame, text_json
 
@@ -119,7 +119,7 @@ class BlockWriter:
         if self._open != event.index:
             if event.index in self._closed:  # its arguments are complete: nothing can be added to them
                 return
-            id = event.id or call_id(self._message_id, event.index)
+            id = event.id or openai_objects.call_id(self._message_id, event.index)
             block = {"type": "tool_use", "id": id, "name": event.name, "input": {}}
             self._begin(event.index, block, "input_json_delta", "partial_json", out)
         if event.arguments:

@@ -18,9 +18,9 @@ from pointsman.plugin import (
     ToolCall,
     Usage,
     UsageUpdate,
+    openai_objects,
     well_formed,
 )
-from pointsman_wires.answer_ids import call_id
 from pointsman_wires.anthropic.blocks import BlockWriter
 from pointsman_wires.anthropic.problems import error_frame
 from pointsman_wires.anthropic.usages import usage_object
@@ -176,7 +176,7 @@ class MessageWriter:
         return blocks
 
     def _tool_use(self, call: ToolCall) -> dict[str, Any]:
-        id = call.id or call_id(self._id, call.index)
+        id = call.id or openai_objects.call_id(self._id, call.index)
         return {"type": "tool_use", "id": id, "name": call.name, "input": self.input_of(call)}
 
 

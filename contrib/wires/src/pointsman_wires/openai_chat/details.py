@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pointsman.plugin import JsonObject, jsonio
+from pointsman.plugin import JsonObject, jsonio, openai_objects
 
-DETAILS = "reasoning_details"
+DETAILS = openai_objects.DETAILS
 _SECRETS = {"thinking": "signature", "redacted_thinking": "data"}
 """Blocks of another wire, which no server of this one can read, and the member that tells who made it."""
 _OURS = "pm."

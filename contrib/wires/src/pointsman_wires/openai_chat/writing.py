@@ -18,15 +18,12 @@ from pointsman.plugin import (
     RefusalDelta,
     StreamEvent,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
+    openai_objects,
 )
-from pointsman_wires.answer_ids import call_id
 from pointsman_wires.encoding import COMMENT, DONE, EVENT_STREAM, JSON, data_frame, json_bytes, text_json
 from pointsman_wires.openai_chat.details import DETAILS, numbered
 from pointsman_wires.openai_errors import error_frame
-from pointsman_wires.openai_finish import FINISH
-from pointsman_wires.openai_usage import usage_object
 from pointsman_wires.origin import origin
 
 
@@ -69,46 +66,21 @@ class ChatWriter:
 
     def reason(self, answer: ChatResponse) -> str:
         """Why the answer ended, in a word that clients know."""
-        return FINISH[answer.finish_reason]
+        return openai_objects.FINISH[answer.finish_reason]
 
     # ── whole ────────────────────────────────────────────────────────────────────────────────────────
 
     def whole(self, answer: ChatResponse | EmbedResponse) -> bytes:
         """The body of a whole answer."""
         assert isinstance(answer, ChatResponse)
-        choice = {
-            "message": self._message(answer),
-            "logprobs": _logprobs_of(answer.raw) if self._logprobs else None,
-            "finish_reason": self.reason(answer),
-        }
-        body = {
-            **self._head,
-            "object": "chat.completion",
-            "choices": [{"index": index, **choice} for index in self._choices],
-        }
-        if (usage := usage_object(answer.usage)) is not None:
-            body["usage"] = usage
+        body = openai_objects.completion(
+            answer,
+            self._head,
+            finish=self.reason(answer),
+            logprobs=self._logprobs,
+            choices=len(self._choices),
+        )
         return json_bytes({**body, **origin(answer)})
-
-    def _message(self, answer: ChatResponse) -> dict[str, Any]:
-        nothing_said = not answer.text and (answer.tool_calls or answer.refusal)
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": None if nothing_said else answer.text,
-            "refusal": answer.refusal,
-            "annotations": [],
-        }
-        if answer.reasoning:
-            message["reasoning_content"] = answer.reasoning
-        if answer.reasoning_blocks:
-            message[DETAILS] = list(answer.reasoning_blocks)
-        if answer.tool_calls:
-            message["tool_calls"] = [self._call(each) for each in answer.tool_calls]
-        return {**answer.extra, **message}
-
-    def _call(self, call: ToolCall) -> dict[str, Any]:
-        begun = self._begun(call.index, call.id, call.name, call.arguments, call.extra)
-        return {name: value for name, value in begun.items() if name != "index"}
 
     # ── streamed ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,28 +171,26 @@ class ChatWriter:
     def _tool_call(self, event: ToolCallDelta, out: list[bytes]) -> None:
         """The first piece of a call has its id and name and no arguments, the others arguments alone."""
         if event.index not in self._calls:
-            begun = self._begun(event.index, event.id, event.name, "", event.extra)
+            begun = self._begun(event.index, event.id, event.name, event.extra)
             self._calls[event.index] = begun["type"]
             self._delta({"tool_calls": [begun]}, out)
         elif event.extra:
             self._delta({"tool_calls": [{"index": event.index, **event.extra}]}, out)
         if event.arguments:
             kind = self._calls[event.index]
-            piece = {_ARGUMENTS.get(kind, "arguments"): event.arguments}
+            piece = openai_objects.arguments_piece(kind, event.arguments)
             self._delta({"tool_calls": [{"index": event.index, kind: piece}]}, out)
 
-    def _begun(self, index: int, id: str, name: str, arguments: str, extra: JsonObject) -> dict[str, Any]:
-        kind = "custom" if extra.get("type") == "custom" else "function"
-        inside = {**_mapping(extra.get(kind)), "name": name, _ARGUMENTS[kind]: arguments}
-        ours = {"index": index, "id": id or call_id(self._head["id"], index), "type": kind, kind: inside}
-        return {**ours, **{key: value for key, value in extra.items() if key not in ours}}
+    def _begun(self, index: int, id: str, name: str, extra: JsonObject) -> dict[str, Any]:
+        id = id or openai_objects.call_id(self._head["id"], index)
+        return {"index": index, **openai_objects.tool_call(id, name, "", extra)}
 
     def _done(self, event: Done, out: list[bytes]) -> None:
         if not self._opened:
             out.append(self.begin(content=""))
         answer = event.response
         out.append(self._chunk({}, finish=self.reason(answer), **origin(answer)))
-        if self._include_usage and (usage := usage_object(answer.usage)) is not None:
+        if self._include_usage and (usage := openai_objects.usage(answer.usage)) is not None:
             counted = {"object": "chat.completion.chunk", "choices": [], "usage": usage}
             out.append(data_frame({**self._head, **counted}))
         out.append(DONE)
@@ -256,17 +226,3 @@ _WRITES: Mapping[type[StreamEvent], Callable[[ChatWriter, Any, list[bytes]], Non
     ToolCallDelta: ChatWriter._tool_call,
     Done: ChatWriter._done,
 }
-_ARGUMENTS = {"function": "arguments", "custom": "input"}
-
-
-def _mapping(value: Any) -> JsonObject:
-    return value if isinstance(value, Mapping) else NOTHING
-
-
-def _logprobs_of(raw: Any) -> Any:
-    """Those of the first choice: of a whole answer of this wire, or of a stream's pieces."""
-    raw = _mapping(raw)
-    choices = raw.get("choices")
-    if isinstance(choices, list) and choices:
-        raw = _mapping(choices[0])
-    return raw.get("logprobs")

@@ -7,6 +7,7 @@ from typing import Any
 
 from pointsman.plugin import ChatResponse, FinishReason, JsonObject, Usage
 from pointsman_wires.encoding import json_bytes, text_json
+from pointsman_wires.origin import origin
 
 _UNSAID: dict[str, Any] = {
     "background": False,
@@ -53,7 +54,7 @@ class Envelope:
         """The status of a whole answer, and its object."""
         reason = _WHY_INCOMPLETE.get(answer.finish_reason)
         status = "completed" if reason is None else "incomplete"
-        told = {"deployment": answer.deployment, "attempts": answer.attempts} if answer.deployment else None
+        told = origin(answer).get("pointsman")
         return status, self._object(
             status,
             output,

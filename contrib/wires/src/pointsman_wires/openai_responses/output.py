@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
-from pointsman.plugin import ChatResponse, JsonObject, ToolCall
-from pointsman_wires.answer_ids import call_id
+from pointsman.plugin import ChatResponse, JsonObject, ToolCall, openai_objects
 from pointsman_wires.openai_responses.reasoning import blob_of, is_sealed
 from pointsman_wires.openai_responses.tools import Callee, Toolbox, custom_input
 
@@ -134,9 +133,8 @@ class Output:
         """One more call, of the function `name`."""
         callee = self._toolbox.callee(name)
         id = self._id("ctc" if callee.kind == "custom" else "fc")
-        return self._added(
-            Called(id, len(self.items), callee, given_id or call_id(self._digits, len(self.items)))
-        )
+        given_id = given_id or openai_objects.call_id(self._digits, len(self.items))
+        return self._added(Called(id, len(self.items), callee, given_id))
 
     def values(self, status: Status = "completed") -> list[dict[str, Any]]:
         """All of them as JSON has them."""

@@ -66,6 +66,9 @@ class Making(Struct, frozen=True):
         asked: dict[str, Any] = {} if self.ask is None else {"ask": self.ask}
         return self.maker.make(self.contexts.selector(self.name, self.settings, models=self.models, **asked))
 
+    def prices(self) -> Any:
+        return self.maker.make(self.contexts.prices(self.name, self.settings))
+
     def surface(self) -> Any:
         return (self.host or SurfaceHost()).make(self.maker, self.settings)
 

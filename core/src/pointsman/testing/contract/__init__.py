@@ -33,6 +33,7 @@ from pointsman.testing.contract.distribution import PluginContract
 from pointsman.testing.contract.enforcement import Contract, rules_of
 from pointsman.testing.contract.guard import GuardContract
 from pointsman.testing.contract.live import Live, LiveContract
+from pointsman.testing.contract.prices import PricesContract
 from pointsman.testing.contract.provider import ProviderContract
 from pointsman.testing.contract.retry import RetryContract
 from pointsman.testing.contract.rules import Rule, rule
@@ -62,6 +63,7 @@ __all__ = [
     "Live",
     "LiveContract",
     "PluginContract",
+    "PricesContract",
     "ProviderContract",
     "RetryContract",
     "Rule",

@@ -151,15 +151,18 @@ class AiSurface:
         return answered({"models": models}, asked.request_id)
 
     async def _health(self, asked: SurfaceRequest) -> WholeReply:
-        return answered(health_of(self._router.status()["models"]), asked.request_id)
+        ready = {
+            name: [each.blocked is None for each in model.deployments.values()]
+            for name, model in self._router.status().models.items()
+        }
+        return answered(health_of(ready), asked.request_id)
 
 
-def health_of(models: Mapping[str, Any]) -> dict[str, Any]:
-    """How many deployments of each model would take a call now, and what that comes to."""
-    counts = {
-        name: (sum(each["blocked"] is None for each in model["deployments"]), len(model["deployments"]))
-        for name, model in models.items()
-    }
+def health_of(models: Mapping[str, Sequence[bool]]) -> dict[str, Any]:
+    """How many deployments of each model would take a call now, of which it is given whether each would, and
+    what that comes to.
+    """
+    counts = {name: (sum(ready), len(ready)) for name, ready in models.items()}
     if all(ready == total for ready, total in counts.values()):
         status = "healthy"
     elif any(ready for ready, _total in counts.values()):

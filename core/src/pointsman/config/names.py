@@ -1,0 +1,104 @@
+"""What the names mean that callers ask for: models, other names of these, and patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+STAR = "*"
+
+
+class NamePattern(Struct, frozen=True):
+    """A text with one `*`, which stands for one character or more."""
+
+    text: str
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """What stands before the `*`, and what after it."""
+        before, _, after = self.text.partition(STAR)
+        return before, after
+
+    @property
+    def precedence(self) -> tuple[int, int]:
+        """The pattern with the longest literal text goes first; of equals, that which says most at once."""
+        before, after = self.ends
+        return -len(before) - len(after), -len(before)
+
+    def match(self, name: str) -> str | None:
+        """What `*` stands for in `name`; None where that is none of its names."""
+        before, after = self.ends
+        if len(name) <= len(before) + len(after) or STAR in name:
+            return None
+        if not (name.startswith(before) and name.endswith(after)):
+            return None
+        return name[len(before) : len(name) - len(after)]
+
+    def filled(self, text: str) -> str:
+        """The name in which `*` stands for `text`."""
+        return self.text.replace(STAR, text)
+
+    def meets(self, other: NamePattern) -> bool:
+        """Whether some name is one of both."""
+        (before, after), (others_before, others_after) = self.ends, other.ends
+        begins = before.startswith(others_before) or others_before.startswith(before)
+        return begins and (after.endswith(others_after) or others_after.endswith(after))
+
+
+class Names(Collection[str]):
+    """The names that can be asked for, but for `provider/upstream-model`: models, and aliases of them.
+
+    A name that patterns match is among them too, and is not listed.
+
+    Args:
+        models: what stands under `models`, and what providers list.
+        mentioned: names that the configuration itself says somewhere.
+
+    Attributes:
+        kept: those of them that no model is called, by their own names: callers did not make them up.
+    """
+
+    def __init__(
+        self, models: Iterable[str], aliases: Mapping[str, str], mentioned: Iterable[str] = ()
+    ) -> None:
+        self._models = dict.fromkeys(each for each in models if STAR not in each)
+        self.aliases = {name: target for name, target in aliases.items() if name not in self._models}
+        self.patterns = sorted(
+            map(NamePattern, {each for each in models if each.count(STAR) == 1}), key=_first
+        )
+        targets = {self.target(each) for each in (*mentioned, *self.aliases)}
+        self.kept = frozenset(each for each in targets if each not in self._models)
+
+    def target(self, name: str) -> str:
+        """The name that `name` is an alias of, else itself."""
+        return self.aliases.get(name, name)
+
+    def pattern(self, name: str) -> NamePattern | None:
+        """The pattern that says what `name` is, which is no alias; None where none does."""
+        if name in self._models:
+            return None
+        return next((each for each in self.patterns if each.match(name) is not None), None)
+
+    def described_as(self, name: str) -> str | None:
+        """The name under which stands what `name` is: its model's, or that of a pattern; None for nowhere."""
+        name = self.target(name)
+        if name in self._models:
+            return name
+        pattern = self.pattern(name)
+        return None if pattern is None else pattern.text
+
+    def __contains__(self, name: Any) -> bool:
+        return isinstance(name, str) and (name in self.aliases or self.described_as(name) is not None)
+
+    def __iter__(self) -> Iterator[str]:
+        """Models, then aliases."""
+        return iter((*self._models, *self.aliases))
+
+    def __len__(self) -> int:
+        return len(self._models) + len(self.aliases)
+
+
+def _first(pattern: NamePattern) -> tuple[int, int]:
+    return pattern.precedence

@@ -1,0 +1,152 @@
+"""What is wrong with names that mean others: aliases and patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from pointsman._internal.suggest import did_you_mean
+from pointsman.config.findings import Finding
+from pointsman.config.names import STAR, NamePattern, Names
+from pointsman.config.overrides import SPECIFIC
+from pointsman.config.problems import KeyPath, show_path
+from pointsman.config.references import names_in
+from pointsman.config.sections import DeploymentConfig, ModelConfig, ProviderConfig
+from pointsman.config.templates import OF_THE_MODEL, is_template, template_of
+
+
+def naming_findings(
+    providers: Mapping[str, ProviderConfig],
+    models: Mapping[str, ModelConfig],
+    aliases: Mapping[str, str],
+    data: Mapping[str, Any],
+) -> list[Finding]:
+    """What is wrong with `aliases`, and with what has a `*` in it. Arguments as of `reference_findings`."""
+    names = names_in(data, providers)
+    return [
+        *_wrong_aliases(aliases, providers, models, names),
+        *_wrong_listings(providers),
+        *_wrong_patterns(models),
+        *_described_twice(providers, models),
+    ]
+
+
+# ── aliases ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _wrong_aliases(
+    aliases: Mapping[str, str],
+    providers: Mapping[str, ProviderConfig],
+    models: Mapping[str, ModelConfig],
+    names: Names,
+) -> Iterator[Finding]:
+    listed = {model for each in providers.values() for model in each.models}
+    for name, target in aliases.items():
+        path = ("aliases", name)
+        if name in models or name in listed:
+            hint = "choose another name, or take one of the two away"
+            yield Finding(path, f"{name!r} is the name of a model already", hint, at_key=True)
+        elif STAR in name:
+            hint = "name a model so: its deployments can have the `*`, too"
+            yield Finding(path, "an alias is one name, and no pattern", hint, at_key=True)
+        elif _provider_of(name, providers):
+            yield Finding(
+                path,
+                f"the name {name!r} already means a model of the provider {_provider_of(name, providers)!r}",
+                "choose a name that does not begin with a provider and '/'",
+                at_key=True,
+            )
+        if target in aliases:
+            yield Finding(path, f"{target!r} is an alias itself", f"name what it means: {aliases[target]!r}")
+        elif target in models and STAR in target:
+            yield Finding(path, f"{target!r} is a pattern", "name a model that it matches")
+        elif target not in names and not _provider_of(target, providers):
+            known = {*names} - {*aliases}
+            yield Finding(
+                path,
+                f"no model is named {target!r}",
+                partial(did_you_mean, target, known, what="configured"),
+            )
+
+
+def _provider_of(name: str, providers: Mapping[str, ProviderConfig]) -> str:
+    """The provider of `provider/upstream-model`; "" for what is none of that."""
+    provider, slash, model = name.partition("/")
+    return provider if slash and model and provider in providers else ""
+
+
+# ── patterns ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _wrong_listings(providers: Mapping[str, ProviderConfig]) -> Iterator[Finding]:
+    for name, provider in providers.items():
+        for n, model in enumerate(provider.models):
+            if STAR in model:
+                hint = f"name a model {model!r} under `models`, with the deployment '{name}/{model}'"
+                yield Finding(("providers", name, "models", n), "a provider lists names, no patterns", hint)
+
+
+def _wrong_patterns(models: Mapping[str, ModelConfig]) -> Iterator[Finding]:
+    for name, model in models.items():
+        if name.count(STAR) > 1:
+            yield Finding(("models", name), "a pattern has one `*`", "such as openai/* or gpt-*", at_key=True)
+        for n, each in enumerate(model.deployments):
+            yield from _wrong_template(each, STAR in name, ("models", name, "deployments", n))
+
+
+def _wrong_template(deployment: DeploymentConfig, of_pattern: bool, path: KeyPath) -> Iterator[Finding]:
+    stars = deployment.model.count(STAR)
+    if stars and not of_pattern:
+        hint = "the `*` is what the one in the name of the model stands for: name that so, too"
+        yield Finding((*path, "model"), "has a `*`, and the name of the model has none", hint)
+    elif stars > 1:
+        yield Finding((*path, "model"), "has more than one `*`", "the name of the model has one")
+    elif stars and deployment.name is not None and deployment.name.count(STAR) != 1:
+        message = "would be the id of every model that the `*` stands for"
+        yield Finding((*path, "name"), message, "have one `*` in it, or leave it out")
+
+
+def _described_twice(
+    providers: Mapping[str, ProviderConfig], models: Mapping[str, ModelConfig]
+) -> Iterator[Finding]:
+    """What can be called is one deployment by whatever name: nothing may hold for it by one of them alone."""
+    known: list[tuple[DeploymentConfig, KeyPath]] = [
+        (DeploymentConfig(provider=name, model=model), ("providers", name, "models", n))
+        for name, provider in providers.items()
+        for n, model in enumerate(provider.models)
+        if STAR not in model
+    ]
+    known += [
+        (each, ("models", name, "deployments", n))
+        for name, model in models.items()
+        for n, each in enumerate(model.deployments)
+        if STAR not in each.id or (each.model.count(STAR) == 1 and name.count(STAR) == 1)
+    ]
+    for n, (each, path) in enumerate(known):
+        if not is_template(each) or not _says_more(each, path, models):
+            continue
+        for other, where in (*known[:n], *known[n + 1 :]):
+            if _meet(each, other):
+                yield Finding(
+                    path,
+                    f"what this says would hold for {other.id!r} too, which {show_path(where[:2])} has",
+                    "say it there alone, or give this one an id of its own, such as `name: any-*`",
+                )
+                break
+
+
+def _meet(template: DeploymentConfig, other: DeploymentConfig) -> bool:
+    """Whether some deployment is both, while they stand for themselves."""
+    if not is_template(other):
+        return template_of(other, [template]) is not None
+    if template.provider != other.provider or template.id == other.id:
+        return False  # of one id it is seen elsewhere whether they agree
+    one, another = NamePattern(template.model), NamePattern(other.model)
+    return one.meets(another) and NamePattern(template.id).meets(NamePattern(other.id))
+
+
+def _says_more(template: DeploymentConfig, path: KeyPath, models: Mapping[str, ModelConfig]) -> bool:
+    """Whether it says more than which it is, or its model does."""
+    of_its_model = models[str(path[1])].model_fields_set & {*SPECIFIC}
+    return bool(template.model_fields_set - OF_THE_MODEL or of_its_model)

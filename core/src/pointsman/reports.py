@@ -1,0 +1,495 @@
+"""What a router says of itself, as values: the state of all it routes to, a dry run, the health of providers.
+
+`to_dict` of each gives what `pointsman status --json`, a gateway and a control socket send: plain data, in
+which the deployments of a model are a list. Where something knows an instant, `seconds_left` or `seconds_ago`
+says how far away it is; None when it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct, field, to_builtins
+
+
+class Report(Struct, frozen=True):
+    """What can be told as plain data, which JSON can hold."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by their names, and those of the values in them."""
+        told: dict[str, Any] = to_builtins(self)
+        return told
+
+
+# ── the state of a deployment ────────────────────────────────────────────────────────────────────────
+
+
+class BreakerStatus(Report, frozen=True):
+    """A circuit breaker. The counts of calls are those of its window.
+
+    Attributes:
+        state: `closed`, `open`, `half_open`, `forced_open` or `disabled`.
+        epoch: changes of its state so far.
+        opens_in_row: how many times it opened since it was last closed.
+        open_until: when it lets a probe through, on the router's clock; None while it is not open.
+        calls, failures, slow: in the window.
+        consecutive_failures: in a row, up to now.
+        probes_in_flight, probe_successes: since it let probes through.
+        refused: calls that it kept away.
+        late_results: reports from before its state changed; they count for nothing.
+        lost_leases: probes that were never reported in time.
+        listener_errors: of who listens to its changes.
+        seconds_left: until it lets a probe through.
+    """
+
+    state: str
+    epoch: int
+    opens_in_row: int
+    open_until: float | None
+    calls: int
+    failures: int
+    slow: int
+    consecutive_failures: int
+    probes_in_flight: int
+    probe_successes: int
+    refused: int
+    late_results: int
+    lost_leases: int
+    listener_errors: int
+    seconds_left: float | None
+
+
+class EjectionStatus(Report, frozen=True):
+    """Whether it fails so much more than the others that it is left out for a while.
+
+    Attributes:
+        ejected: it is, now.
+        ejected_until: on the router's clock; None while it is not ejected.
+        consecutive_failures: in a row, up to now.
+        multiplier: how many times the configured length the last one took, less one for each interval since.
+        ejections: so far.
+        spared: how often one was due and the others could not do without it.
+        listener_errors: of who listens to its changes.
+        seconds_left: until it is back.
+    """
+
+    ejected: bool
+    ejected_until: float | None
+    consecutive_failures: int
+    multiplier: int
+    ejections: int
+    spared: int
+    listener_errors: int
+    seconds_left: float | None
+
+
+class ChecksStatus(Report, frozen=True):
+    """The active health checks of its provider.
+
+    Attributes:
+        row: checks in a row that contradict `healthy`.
+        last_at: the last check, on the router's clock; None before one.
+        last_error: what it ended with; "" when it was well.
+        listener_errors: of who listens to their changes.
+        seconds_ago: since the last check.
+    """
+
+    healthy: bool
+    row: int
+    last_at: float | None
+    last_error: str
+    listener_errors: int
+    seconds_ago: float | None
+
+
+class WarmUpStatus(Report, frozen=True):
+    """The way back to full load.
+
+    Attributes:
+        seconds_left: until `share` is 1 again.
+        share: of its load, 0 to 1.
+    """
+
+    active: bool
+    seconds_left: float
+    share: float
+
+
+class AdaptiveStatus(Report, frozen=True):
+    """A limit of calls in flight that is learned.
+
+    Attributes:
+        limit: at present, 1 to `maximum`.
+        raised, lowered: how many times it was.
+    """
+
+    limit: int
+    maximum: int
+    raised: int
+    lowered: int
+
+
+class CoolDownStatus(Report, frozen=True):
+    """Calls are kept away after the upstream said no.
+
+    Attributes:
+        refused: what it refuses ("model not found upstream", "credential refused", …); None: an overload.
+    """
+
+    refused: str | None
+    seconds_left: float
+
+
+class MeterStatus(Report, frozen=True):
+    """One rate: `count` per `period` seconds.
+
+    Attributes:
+        burst: how many may come at once.
+        remaining: how many could be taken now.
+        next_free: seconds until one can be taken.
+        used: taken so far.
+    """
+
+    count: int
+    period: float
+    burst: int
+    remaining: int
+    next_free: float
+    used: int
+
+
+class LimitStatus(Report, frozen=True):
+    """The limits that one scope has for all that share it; None for what it does not limit."""
+
+    name: str
+    requests: MeterStatus | None
+    tokens: MeterStatus | None
+
+
+class LastErrorStatus(Report, frozen=True):
+    """What the last call that failed ended with.
+
+    Attributes:
+        code: of the error, a name for programs.
+        status: of HTTP, None where there was none.
+        message: its first 200 characters, without secrets.
+    """
+
+    code: str
+    status: int | None
+    message: str
+    seconds_ago: float
+
+
+class DeploymentStatus(Report, frozen=True):
+    """One upstream model at one provider; None for whatever is not configured.
+
+    Attributes:
+        id: `provider/upstream-model`.
+        transport: the name of the one that is used; None where there is none.
+        state: what operators said: `up`, `draining` or `down`.
+        blocked: why it takes no calls; None when it does.
+        refused: why a call would not be sent there now: that, or that another priority level comes first.
+        max_in_flight: as configured.
+        places: calls that it takes at once, now.
+        limits: those that its calls count against.
+        outcomes: how many calls ended how.
+        last_error: None before one.
+        first_token_ms, total_ms: milliseconds, averaged over half a minute; None before the first.
+    """
+
+    id: str
+    provider: str
+    model: str
+    transport: str | None
+    weight: int
+    priority: int
+    state: str
+    blocked: str | None
+    refused: str | None
+    breaker: BreakerStatus
+    ejection: EjectionStatus | None
+    checks: ChecksStatus | None
+    warm_up: WarmUpStatus | None
+    adaptive: AdaptiveStatus | None
+    in_flight: int
+    max_in_flight: int | None
+    places: int | None
+    cool_down: CoolDownStatus | None
+    limits: Sequence[LimitStatus]
+    outcomes: Mapping[str, int]
+    last_error: LastErrorStatus | None
+    first_token_ms: float | None
+    total_ms: float | None
+
+
+# ── the state of all ─────────────────────────────────────────────────────────────────────────────────
+
+
+class QueueStatus(Report, frozen=True):
+    """Who waits for room.
+
+    Attributes:
+        by_priority: how many of `high`, `normal` and `low`.
+        keys: callers that wait.
+        pace: seconds from one departure to the next; 0 before anybody waited.
+        served, refused, shed, gave_up: how many left so, up to now; `refused` ones have not entered.
+    """
+
+    waiting: int
+    by_priority: Sequence[int]
+    keys: int
+    pace: float
+    served: int
+    refused: int
+    shed: int
+    gave_up: int
+
+
+class BudgetStatus(Report, frozen=True):
+    """What is left for second attempts, as a share of the requests.
+
+    Attributes:
+        balance, capacity: in thousandths of an attempt.
+        requests, retries: up to now.
+        refunds: how many of the retries were given back.
+        refused: those that were not allowed.
+    """
+
+    balance: int
+    capacity: int
+    requests: int
+    retries: int
+    refunds: int
+    refused: int
+
+
+class ModelStatus(Report, frozen=True):
+    """One public name that has deployments.
+
+    Attributes:
+        degraded: why its strategy chose the last time without the signal that it goes by; None when it
+            had that.
+        fallback: the models that are tried next, in order.
+        queue: None where nobody waits in line.
+        retries, hedges: the budgets of these; None without one.
+        deployments: by id, in configuration order.
+        guards: those that its requests pass, in order, by the names of their plugins.
+    """
+
+    strategy: str
+    degraded: str | None
+    fallback: Sequence[str]
+    queue: QueueStatus | None
+    retries: BudgetStatus | None
+    hedges: BudgetStatus | None
+    deployments: Mapping[str, DeploymentStatus]
+    guards: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, with a list of the deployments."""
+        return _with_list(super().to_dict())
+
+
+class SelectorStatus(Report, frozen=True):
+    """A public name whose requests go to one of several models, as a selector picks.
+
+    Attributes:
+        selector: its plugin.
+        of: the models.
+        default: the one that is taken when it fails, or has not answered `within` seconds.
+        guards: as of a model.
+    """
+
+    selector: str
+    of: Sequence[str]
+    default: str
+    within: float
+    guards: Sequence[str]
+
+
+class PatternStatus(Report, frozen=True):
+    """A public name with a `*`, which stands for many.
+
+    Attributes:
+        fallback, guards: as of a model.
+        deployments: their ids, with the `*`.
+        models: each name of it that somebody asked for, as far as is remembered.
+    """
+
+    strategy: str
+    fallback: Sequence[str]
+    guards: Sequence[str]
+    deployments: Sequence[str]
+    models: Mapping[str, ModelStatus]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, with a list of the deployments of each model."""
+        return _with_lists(super().to_dict())
+
+
+class StoreStatus(Report, frozen=True):
+    """The store that routers share.
+
+    Attributes:
+        store: its plugin.
+        available: None before it was asked.
+        seconds_ago: since when that is so.
+        reason: why it is away.
+        seconds_left: until it is asked again, while it is away.
+        replicas: routers that were there when it last answered.
+        dropped: settlements that it never heard of.
+        fail: what becomes of limits while it is away, unless they say otherwise: `local` or `closed`.
+    """
+
+    store: str
+    available: bool | None
+    seconds_ago: float | None
+    reason: str | None
+    seconds_left: float | None
+    replicas: int
+    dropped: int
+    fail: str
+
+
+class Status(Report, frozen=True):
+    """The live state of a router: `status.models["assistant"].deployments["gpu/llama3.2"].in_flight`.
+
+    Attributes:
+        models: the public names that have deployments.
+        selectors: those that have a selector.
+        aliases: further names → what they mean.
+        patterns: the public names with a `*`.
+        state: how it is with the store that routers share; None without one.
+        in_flight: attempts that run now, over all deployments.
+    """
+
+    models: Mapping[str, ModelStatus]
+    selectors: Mapping[str, SelectorStatus]
+    aliases: Mapping[str, str]
+    patterns: Mapping[str, PatternStatus]
+    state: StoreStatus | None
+    in_flight: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, with a list of the deployments of each model."""
+        told = _with_lists(super().to_dict())
+        for pattern in told["patterns"].values():
+            _with_lists(pattern)
+        return told
+
+
+def _with_lists(told: dict[str, Any]) -> dict[str, Any]:
+    for model in told["models"].values():
+        _with_list(model)
+    return told
+
+
+def _with_list(model: dict[str, Any]) -> dict[str, Any]:
+    model["deployments"] = [*model["deployments"].values()]
+    return model
+
+
+# ── a dry run ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ExplainedPool(Report, frozen=True):
+    """Where a call would go among the deployments of one model.
+
+    Attributes:
+        degraded: why its strategy would choose without the signal that it goes by; None when it has it.
+        pick: the id of a deployment; None when none is ready.
+        ready: ids.
+        refused: id → why not.
+    """
+
+    model: str
+    strategy: str
+    degraded: str | None
+    pick: str | None
+    ready: Sequence[str]
+    refused: Mapping[str, str]
+
+
+class ExplainedCandidate(Report, frozen=True):
+    """A model that a selector could pick.
+
+    Attributes:
+        ready: whether one of its deployments could take a call now.
+        guards: those that stand around this model alone.
+    """
+
+    model: str
+    ready: bool
+    guards: Sequence[str]
+
+
+class ExplainedSelector(Report, frozen=True):
+    """What picks the model of a call; it was not asked.
+
+    Attributes:
+        selector: its plugin.
+        default: the model that is taken when it fails, or has not answered `within` seconds.
+    """
+
+    selector: str
+    default: str
+    within: float
+    candidates: Sequence[ExplainedCandidate]
+
+
+class Explanation(Report, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a call would go now.
+
+    `to_dict` leaves out `alias_of`, `pattern`, `guards` and `selector` where there are none.
+
+    Attributes:
+        model: as it was asked for.
+        alias_of: what that means, where it is an alias.
+        pattern: the public name with a `*` that matches it.
+        guards: those that it would pass first, in order, by the names of their plugins.
+        selector: of a model that has one; `pick` and `chain` are then those of its default.
+        pick: the id of a deployment; None when none is ready.
+        chain: the model, then its fallbacks, in order.
+    """
+
+    model: str
+    alias_of: str | None = None
+    pattern: str | None = None
+    guards: Sequence[str] = field(default_factory=list)
+    selector: ExplainedSelector | None = None
+    pick: str | None
+    chain: Sequence[ExplainedPool]
+
+
+# ── the health of providers ──────────────────────────────────────────────────────────────────────────
+
+
+class ProviderHealth(Report, frozen=True, omit_defaults=True):
+    """How one provider answered.
+
+    Attributes:
+        ms: milliseconds that it took.
+        error: why it is not well; None, and left out of `to_dict`, when it is.
+    """
+
+    ok: bool
+    ms: float
+    error: str | None = None
+
+
+class Health(Report, frozen=True):
+    """How the providers answered just now, by their names."""
+
+    providers: Mapping[str, ProviderHealth]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of them are well."""
+        return all(each.ok for each in self.providers.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name of a provider → `ok`, `ms` and, when it is not well, `error`."""
+        told: dict[str, Any] = super().to_dict()["providers"]
+        return told

@@ -130,7 +130,8 @@ def _release_failed(
     execution.setting.scrubber.error(error)
     if isinstance(error, ProviderError):
         lease.deployment.live.failed_with(error, now)
-    never_sent = error.without_credential or isinstance(error, Unsupported)
+    # An upstream that says itself what it cannot do was asked, and counted that.
+    never_sent = error.without_credential or (isinstance(error, Unsupported) and error.status is None)
     never_sent = never_sent or (isinstance(error, ConnectionFailed) and not error.sent)
     within, timed_out = execution.deadline - now, isinstance(error, AttemptTimeout)
     ending = FailureDetails(error.retry_after, error.refusal, within, timed_out, not never_sent)

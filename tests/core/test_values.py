@@ -89,6 +89,7 @@ SHOWN: Mapping[str, str] = {
     "Upstream.auth": "an Auth, whose credentials are Secrets",
     "Snapshot.credentials": "cool-downs, known by Secrets",
     "ProviderFactory.default_base_url": "stands in the code of a plugin",
+    "ProviderFactory.base_url_form": "stands in the code of a plugin",
     "ProviderFactory.needs_key": "yes or no",
     "ProviderFactory.key_variable": "the name of a variable",
 }

@@ -185,6 +185,8 @@ class ProviderFactory(Struct, frozen=True):
         key_variable: the environment variable that usually holds the credential.
         default_base_url: where the calls go when the configuration does not say.
         models: those that are offered, where that is known without asking; () where the upstream is asked.
+        presets: the folder of its presets in a package that is installed, such as `pointsman_openai:presets`.
+        base_url_form: what a base_url looks like of upstreams that have none in common; then one is needed.
     """
 
     name: str
@@ -195,3 +197,5 @@ class ProviderFactory(Struct, frozen=True):
     needs_key: bool = False
     key_variable: str | None = None
     models: Sequence[ModelInfo] = ()
+    presets: str | None = None
+    base_url_form: str | None = None

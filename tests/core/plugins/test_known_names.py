@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.build.presets import preset_names
 from pointsman.plugins.kinds import KINDS
-from pointsman.plugins.known_names import PACKAGES, what_to_write
+from pointsman.plugins.known_names import OPENAI_PRESETS, PACKAGES, preset_called, what_to_write
 from pointsman.plugins.registry import Plugins
+from pointsman.testing import installed_factory
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILT_IN = {
@@ -54,17 +56,16 @@ def test_a_name_of_ours_that_is_not_installed_says_which_package_has_it(kind: st
     [
         ("provider", "anthropic", "Here it is called 'claude' (pip install pointsman-claude)"),
         ("provider", "olama", "Did you mean 'ollama'? (pip install pointsman-ollama)"),
-        ("provider", "vllm", "write type: openai with base_url: http://127.0.0.1:8000/v1"),
-        ("provider", "LM Studio", "base_url: http://127.0.0.1:1234/v1"),
-        ("provider", "lm-studio", "base_url: http://127.0.0.1:1234/v1"),
-        ("provider", "llama.cpp", "base_url: http://127.0.0.1:8080/v1"),
-        ("provider", "openrouter", "base_url: https://openrouter.ai/api/v1"),
-        ("provider", "azure", "base_url: https://NAME.openai.azure.com/openai/v1"),
-        ("provider", "groq", "base_url: https://api.groq.com/openai/v1"),
-        ("provider", "mistral", "base_url: https://api.mistral.ai/v1"),
-        ("provider", "deepseek", "base_url: https://api.deepseek.com/v1"),
-        ("provider", "together", "base_url: https://api.together.xyz/v1"),
-        ("provider", "gemini", "base_url: https://generativelanguage.googleapis.com/v1beta/openai"),
+        ("provider", "vllm", "write {type: openai, preset: vllm} (pip install pointsman-openai)"),
+        ("provider", "LM Studio", "write {type: openai, preset: lmstudio}"),
+        ("provider", "lm-studio", "write {type: openai, preset: lmstudio}"),
+        ("provider", "llama.cpp", "write {type: openai, preset: llamacpp}"),
+        ("provider", "openrouter", "write {type: openai, preset: openrouter}"),
+        ("provider", "azure_openai", "write {type: openai, preset: azure}"),
+        ("provider", "google", "write {type: openai, preset: gemini}"),
+        ("provider", "grok", "write {type: openai, preset: xai}"),
+        ("provider", "groq", "write {type: openai, preset: groq}"),
+        ("provider", "cohere", "write type: openai with base_url: https://api.cohere.ai/compatibility/v1"),
         ("strategy", "least_connection", "Here it is called 'least_connections'"),
         ("strategy", "random", "Here it is called 'round_robin'"),
         ("strategy", "simple-shuffle", "Here it is called 'weighted'"),
@@ -83,6 +84,18 @@ def test_a_name_of_ours_that_is_not_installed_says_which_package_has_it(kind: st
 )  # fmt: skip
 def test_what_other_programs_call_it_is_said_in_our_words(kind: str, name: str, said: str) -> None:
     assert said in what_to_write(kind, name, BUILT_IN[kind])
+
+
+def test_the_presets_are_those_that_openai_has() -> None:
+    assert sorted(OPENAI_PRESETS) == preset_names(installed_factory("provider", "openai"))
+
+
+def test_a_preset_has_no_name_that_another_one_is_called_by() -> None:
+    assert {name: preset_called(name, OPENAI_PRESETS) for name in OPENAI_PRESETS} == dict(
+        zip(OPENAI_PRESETS, OPENAI_PRESETS, strict=True)
+    )
+    words = [word for words in OPENAI_PRESETS.values() for word in words.split()]
+    assert len(words) == len(set(words))
 
 
 def test_what_is_installed_is_not_to_be_installed() -> None:

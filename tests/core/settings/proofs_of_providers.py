@@ -13,7 +13,7 @@ from pointsman import Router
 from pointsman.plugin import Original, PointsmanSpec, hookimpl
 from pointsman.testing import CannedReply, ReplayTransport, run
 from pointsman.transports.factory import TransportFactory
-from pointsman.types import ChatRequest, Message, Tool
+from pointsman.types import ChatRequest, Message, Tool, ToolCall
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
@@ -212,6 +212,57 @@ def in_that_field_earlier_reasoning_goes_back(setting: Setting) -> None:
         assert {key: each for key, each in found.items() if "reasoning" in key} == (
             {} if value == "none" else {value: "hm"}
         )
+
+
+@proves("providers.<name>.preset")
+def it_is_written_to_and_called_as_the_preset_has_it(setting: Setting) -> None:
+    for value, field in ((None, "seed"), ("mistral", "random_seed"), ("openrouter", "seed")):
+        found = body(setting, value, seed=7)
+        assert {name: each for name, each in found.items() if "seed" in name} == {field: 7}
+    assert sent(setting, "mistral", logit_bias={"1": 1}).end == "Unsupported"
+    assert sent(setting, "openrouter", logit_bias={"1": 1}).end == "ok"
+
+
+@proves(*both("openai", "seed_field"))
+def that_field_carries_seed(setting: Setting) -> None:
+    for value in ("seed", "random_seed"):
+        found = body(setting, value, seed=7)
+        assert {name: each for name, each in found.items() if "seed" in name} == {value: 7}
+
+
+@proves(*both("openai", "tool_call_ids"))
+def ids_of_calls_go_as_given_or_short(setting: Setting) -> None:
+    messages = [
+        Message("user", "hi"),
+        Message("assistant", "", tool_calls=[ToolCall("call_abc", "f", "{}")]),
+        Message("tool", "1", tool_call_id="call_abc"),
+    ]
+    for value in ("as_given", "nine_characters"):
+        _, asked, result = body(setting, value, messages)["messages"]
+        assert result["tool_call_id"] == asked["tool_calls"][0]["id"]
+        assert (result["tool_call_id"] == "call_abc") is (value == "as_given")
+        assert len(result["tool_call_id"]) == (8 if value == "as_given" else 9)
+
+
+@proves(*both("openai", "send_labels"))
+def user_and_metadata_are_sent_or_not(setting: Setting) -> None:
+    for value in (True, False):
+        found = body(setting, value, user="somebody", metadata={"a": "b"})
+        assert ({"user", "metadata"} <= set(found), {"user", "metadata"} & set(found) == set()) == (
+            value,
+            not value,
+        )
+
+
+@proves("provider:openai.relayed")
+def what_a_caller_wrote_goes_on_as_it_was_or_anew(setting: Setting) -> None:
+    request = ChatRequest("m", [Message.user("hi")])
+    messages = b'[{"role":"user","content":"hi"}]'
+    original = Original("openai.chat", b'{"model":"m","messages":%s,"of_its_own":1}' % messages, request)
+    for value in (True, False):
+        found = sent(setting, value, original=original).body
+        assert found is not None
+        assert ("of_its_own" in found) is value
 
 
 @proves("provider:openai.organization", "provider:openai.project")

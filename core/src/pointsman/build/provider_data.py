@@ -125,11 +125,16 @@ class ProviderData(Section):
 
     like: Word = setting()
     base_url: BaseUrl | None = setting(default=None)
+    base_url_form: BaseUrl | None = setting(default=None)
     credential: CredentialData | None = setting(default=None)
     headers: Headers = setting(default_factory=dict)
     settings: dict[str, Any] = setting(default_factory=dict)
     errors: Annotated[list[ErrorData], Field(max_length=100)] = setting(default_factory=list)
     models: Annotated[list[ModelData], Field(max_length=2000)] = setting(default_factory=list)
+
+    def check(self, _context: object) -> None:
+        if self.base_url is not None and self.base_url_form is not None:
+            raise ValueError("says a base_url, and what one looks like; keep one of them")
 
 
 def provider_type(file: DataFile, base: Callable[[str], ProviderFactory]) -> ProviderFactory:
@@ -273,13 +278,16 @@ def _factory(
     def make(context: ProviderContext) -> Provider:
         return dress(like.make(context), like.name)
 
-    elsewhere, credential = said.base_url is not None, said.credential
+    credential = said.credential
+    elsewhere = said.base_url is not None or said.base_url_form is not None
     return replace(
         like,
         name=name,
         settings=settings,
         make=make,
-        default_base_url=said.base_url or like.default_base_url,
+        default_base_url=said.base_url if elsewhere else like.default_base_url,
+        base_url_form=said.base_url_form if elsewhere else like.base_url_form,
+        presets=None,
         # At another address the key of the type that it is like is none.
         needs_key=credential.needed if credential else like.needs_key and not elsewhere,
         key_variable=credential.variable if credential else None if elsewhere else like.key_variable,

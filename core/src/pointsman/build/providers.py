@@ -15,7 +15,7 @@ from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.config import ProviderConfig
 from pointsman.config.problems import KeyPath
-from pointsman.errors import InvalidRequest
+from pointsman.errors import InvalidRequest, PluginError
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
 from pointsman.provider import ProviderFactory
@@ -57,22 +57,48 @@ class Providers:
         for_tokens: list[Client] = []
         auth = self._auth(name, config, for_tokens)
         works = self._clients.can_be_made(config, path)
-        factory: ProviderFactory | None = self._factories.offered("provider", config.type, (*path, "type"))
+        factory = self._factory(config, path)
         if factory is None:
             return None
         self.known[name] = factory
         settings = self._factories.validated(factory.settings, config.settings, path)
-        if self._lacks_credential(config, factory, path) or settings is None or auth is None or not works:
+        lacks = [each(config, factory, path) for each in (self._lacks_address, self._lacks_credential)]
+        if any(lacks) or settings is None or auth is None or not works:
             return None
         return self._made(name, config, factory, settings, auth, for_tokens)
 
+    def _factory(self, config: ProviderConfig, path: KeyPath) -> ProviderFactory | None:
+        """The type of a provider, as its preset has it where it names one; None with problems."""
+        factory: ProviderFactory | None = self._factories.offered("provider", config.type, (*path, "type"))
+        if factory is None or config.preset is None:
+            return factory
+        from pointsman.build.presets import with_preset  # most providers name none
+
+        try:
+            return with_preset(factory, config.preset)
+        except PluginError as error:
+            self._draft.problem((*path, "preset"), error.message)
+            return None
+
+    def _lacks_address(self, config: ProviderConfig, factory: ProviderFactory, path: KeyPath) -> bool:
+        if factory.base_url_form is None or config.base_url is not None:
+            return False
+        self._draft.problem(
+            path,
+            f"a provider {_of(config)} has no usual address",
+            hint=f"add `base_url: {factory.base_url_form}`, with what is yours in place of the capitals",
+        )
+        return True
+
     def _lacks_credential(self, config: ProviderConfig, factory: ProviderFactory, path: KeyPath) -> bool:
-        if not factory.needs_key or config.base_url is not None or config.credential is not None:
+        # Elsewhere than at its usual address, if it has one, there may be a server of one's own.
+        elsewhere = factory.base_url_form is None and config.base_url is not None
+        if not factory.needs_key or elsewhere or config.credential is not None:
             return False
         variable = factory.key_variable or "API_KEY"
         self._draft.problem(
             path,
-            f"a provider of type {config.type} needs a credential",
+            f"a provider {_of(config)} needs a credential",
             hint=f"add `auth: {{type: env, name: {variable}}}` or `api_key: ${{{variable}}}`",
         )
         return True
@@ -206,6 +232,11 @@ class Providers:
 def _reach(config: ProviderConfig) -> dict[str, Any]:
     """What a provider object and its clients are made of, but for the time to connect."""
     return {name: value for name, value in config if name not in _BESIDE}
+
+
+def _of(config: ProviderConfig) -> str:
+    """What a provider is of, as the end of its name."""
+    return f"of type {config.type}" + (f" with preset {config.preset}" if config.preset else "")
 
 
 class _Overheard:

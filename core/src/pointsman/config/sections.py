@@ -180,8 +180,11 @@ class ProviderConfig(Open):
     checks = {"auth": _one_credential, "client_key": _key_of_a_certificate}  # noqa: RUF012
 
     type: Word = setting(description="the provider type, such as `ollama` or `openai`: a plugin offers it")
+    preset: Word | None = setting(
+        default=None, description="which of those that the type knows it is, such as `openrouter` of `openai`"
+    )
     base_url: BaseUrl | None = setting(
-        default=None, description="where the API is; without it the type's usual place"
+        default=None, description="where the API is; without it the usual place of the type or preset"
     )
     api_key: ApiKey | None = setting(
         default=None, description="the credential, as `${OPENAI_API_KEY}`; or use `auth`"

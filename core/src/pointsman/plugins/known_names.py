@@ -6,7 +6,7 @@ whoever registered that name would be installed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pointsman._internal.suggest import nearest
 
@@ -44,28 +44,31 @@ def our_distributions() -> frozenset[str]:
     return frozenset(package for packages in PACKAGES.values() for package in packages.values())
 
 
+OPENAI_PRESETS: Mapping[str, str] = {
+    "azure": "azure_openai azureopenai azure_ai foundry microsoft",
+    "cerebras": "cerebras_ai",
+    "deepseek": "deep_seek",
+    "fireworks": "fireworks_ai",
+    "gemini": "google google_ai google_genai google_ai_studio",
+    "groq": "groqcloud",
+    "huggingface": "hf hugging_face",
+    "llamacpp": "llama_cpp llama_server llamafile",
+    "lmstudio": "lm_studio lms",
+    "mistral": "mistralai la_plateforme",
+    "moonshot": "kimi moonshot_ai",
+    "openrouter": "open_router",
+    "perplexity": "perplexity_ai pplx sonar",
+    "together": "together_ai togetherai",
+    "vllm": "hosted_vllm",
+    "xai": "grok x_ai",
+}
+"""What is a preset of `openai`, and what else that is called."""
 _OPENAI_AT = {
-    "azure azure_openai azureopenai": "https://NAME.openai.azure.com/openai/v1",
-    "cerebras": "https://api.cerebras.ai/v1",
     "cohere": "https://api.cohere.ai/compatibility/v1",
-    "deepseek": "https://api.deepseek.com/v1",
-    "fireworks fireworks_ai": "https://api.fireworks.ai/inference/v1",
-    "gemini google google_ai google_genai": "https://generativelanguage.googleapis.com/v1beta/openai",
-    "groq": "https://api.groq.com/openai/v1",
-    "huggingface hf": "https://router.huggingface.co/v1",
     "litellm litellm_proxy": "http://127.0.0.1:4000/v1",
-    "llamacpp llama_cpp llama_server llamafile": "http://127.0.0.1:8080/v1",
-    "lmstudio lm_studio": "http://127.0.0.1:1234/v1",
-    "mistral mistralai": "https://api.mistral.ai/v1",
-    "moonshot kimi": "https://api.moonshot.ai/v1",
     "nvidia nvidia_nim nim": "https://integrate.api.nvidia.com/v1",
-    "openrouter": "https://openrouter.ai/api/v1",
-    "perplexity": "https://api.perplexity.ai",
     "sglang": "http://127.0.0.1:30000/v1",
     "tgi text_generation_inference": "http://127.0.0.1:3000/v1",
-    "together together_ai togetherai": "https://api.together.xyz/v1",
-    "vllm": "http://127.0.0.1:8000/v1",
-    "xai grok": "https://api.x.ai/v1",
     "openai_compatible openai_like custom_openai openai_api": "…",
 }
 _SAME = {
@@ -113,6 +116,10 @@ def what_to_write(kind: str, name: str, offered: Sequence[str]) -> str:
     ours, word = PACKAGES.get(kind, {}), _word(name)
     if name in ours:
         return f" Try: pip install {ours[name]}"
+    preset = preset_called(name, OPENAI_PRESETS) if kind == "provider" else None
+    if preset is not None:
+        install = _install(kind, "openai", offered)
+        return f" It speaks the API of OpenAI: write {{type: openai, preset: {preset}}}{install}"
     for words, url in _OPENAI_AT.items():
         if kind == "provider" and word in _words(words):
             install = _install(kind, "openai", offered)
@@ -125,6 +132,12 @@ def what_to_write(kind: str, name: str, offered: Sequence[str]) -> str:
             return f" Here it is called {meant!r}{_install(kind, meant, offered)}"
     close = nearest(name, {*offered, *ours})
     return f" Did you mean {close!r}?{_install(kind, close, offered)}" if close else ""
+
+
+def preset_called(name: str, known: Iterable[str]) -> str | None:
+    """Which of the presets that are `known` is meant by `name`; None when nobody knows."""
+    word = _word(name)
+    return next((each for each in known if word in _words(f"{each} {OPENAI_PRESETS.get(each, '')}")), None)
 
 
 def _install(kind: str, name: str, offered: Sequence[str]) -> str:

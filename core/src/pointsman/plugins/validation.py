@@ -107,6 +107,8 @@ def _refuse_no_list(answer: Any, kind: Kind) -> None:
 
 _MEMBERS = {
     "default_base_url": str | None,
+    "base_url_form": str | None,
+    "presets": str | None,
     "key_variable": str | None,
     "needs_key": bool,
     "options": type | None,

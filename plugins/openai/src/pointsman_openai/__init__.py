@@ -26,6 +26,7 @@ class OpenAIPlugin(PointsmanSpec):
                 needs_key=True,
                 key_variable="OPENAI_API_KEY",
                 options=WireSettings,
+                presets="pointsman_openai:presets",
             )
         ]
 

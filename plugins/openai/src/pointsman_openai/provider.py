@@ -86,7 +86,9 @@ class OpenAIProvider(HttpProvider):
         self._quirks = self.make_quirks(context.settings)
         self._expect("make_quirks", self._quirks, Quirks)
         self.quirks_of = PerOptions(self.name, self._quirks, self._with_options)
-        has_responses = getattr(context.settings, "responses", None)  # not every type of server is asked
+        if not getattr(context.settings, "relayed", True):  # not every type of server is asked
+            self.wires = ()
+        has_responses = getattr(context.settings, "responses", None)
         if self._quirks.official if has_responses is None else has_responses:
             self.wires = (*self.wires, *self.responses_wires)
         self.writes_as_we_do = type(self).chat_body is OpenAIProvider.chat_body

@@ -9,6 +9,8 @@ MaxTokensField = Literal["auto", "max_tokens", "max_completion_tokens"]
 SystemRole = Literal["auto", "system", "developer"]
 ReasoningField = Literal["none", "reasoning", "reasoning_content"]
 RepeatPenaltyField = Literal["repetition_penalty", "repeat_penalty"]
+SeedField = Literal["seed", "random_seed"]
+ToolCallIds = Literal["as_given", "nine_characters"]
 Feature = Literal[
     "temperature",
     "top_p",
@@ -19,12 +21,15 @@ Feature = Literal[
     "logit_bias",
     "logprobs",
     "tools",
+    "named_tool",
     "parallel_tool_calls",
     "response_format",
+    "json_schema",
     "reasoning_effort",
     "images",
     "files",
     "audio",
+    "names",
 ]
 
 
@@ -62,6 +67,18 @@ class WireSettings(BaseModel):
         default="none",
         description="the field in which an assistant's earlier reasoning text goes back; none: it stays here",
     )
+    seed_field: SeedField = Field(
+        default="seed", description="the field that carries seed: seed, or random_seed (Mistral)"
+    )
+    tool_call_ids: ToolCallIds = Field(
+        default="as_given",
+        description="ids of earlier calls of tools: as_given, or nine_characters for servers that take no "
+        "others (Mistral), so that those of another server are replaced by short ones made of them",
+    )
+    send_labels: bool = Field(
+        default=True,
+        description="send user and metadata, which change no answer; false for servers that refuse them",
+    )
     unsupported: tuple[Feature, ...] = Field(
         default=(),
         description="what the model cannot do; chats that ask for it are refused before the call, so that "
@@ -82,6 +99,11 @@ class OpenAISettings(WireSettings):
         default=None,
         description="whether the server has the Responses API, so that requests in it go there as they came; "
         "by default only api.openai.com",
+    )
+    relayed: bool = Field(
+        default=True,
+        description="whether requests that the gateway's callers wrote in this API go on as they wrote them; "
+        "false for servers that refuse fields which they do not know: then they are written anew",
     )
     stream_underneath: bool = Field(
         default=False,

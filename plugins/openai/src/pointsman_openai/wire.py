@@ -36,7 +36,16 @@ from pointsman.plugin import (
     data_urls,
     replace,
 )
-from pointsman_openai.settings import Feature, MaxTokensField, ReasoningField, RepeatPenaltyField, SystemRole
+from pointsman_openai.settings import (
+    Feature,
+    MaxTokensField,
+    ReasoningField,
+    RepeatPenaltyField,
+    SeedField,
+    SystemRole,
+    ToolCallIds,
+)
+from pointsman_openai.short_ids import short_id
 
 Body = dict[str, Any]
 
@@ -59,6 +68,7 @@ class Quirks(Struct, frozen=True):
         strict_tools: `send` the flag; `refuse` requests that set it; `drop` it.
         detail, user: whether the upstream reads an image's `detail` and the request's `user`.
         stringify_metadata: the upstream refuses metadata whose values are not strings.
+        send_labels: whether the upstream takes `user` and `metadata`.
         unsupported: what the configuration says that the model cannot do.
     """
 
@@ -79,6 +89,9 @@ class Quirks(Struct, frozen=True):
     detail: bool = True
     user: bool = True
     stringify_metadata: bool = False
+    seed_field: SeedField = "seed"
+    tool_call_ids: ToolCallIds = "as_given"
+    send_labels: bool = True
     unsupported: Sequence[Feature] = ()
 
     def cannot(self, what: str, hint: str = "") -> Unsupported:
@@ -169,9 +182,9 @@ def chat_body(
         _response_format(body, request.response_format)
     if request.reasoning_effort is not None:
         body["reasoning_effort"] = request.reasoning_effort
-    if request.user is not None and quirks.user:
+    if request.user is not None and quirks.user and quirks.send_labels:
         body["user"] = request.user
-    if request.metadata is not None:
+    if request.metadata is not None and quirks.send_labels:
         body["metadata"] = _metadata(request.metadata, quirks)
     if stream and quirks.include_usage:
         body["stream_options"] = {"include_usage": True}
@@ -235,9 +248,19 @@ def refuse(request: ChatRequest, quirks: Quirks) -> None:
 
 def _asks(request: ChatRequest, option: str) -> bool:
     """Whether a request gives an option; 0 counts, an empty sequence does not."""
+    match option:
+        case "logprobs":
+            return bool(request.logprobs)  # false asks for nothing, unlike parallel_tool_calls
+        case "json_schema":
+            return request.response_format is not None and request.response_format.kind == "schema"
+        case "named_tool":
+            return request.tool_choice is not None and request.tool_choice.mode == "tool"
+        case "names":
+            given = request.messages
+            return not isinstance(given, TextMessages) and any(
+                each.name for each in given if each.role != "tool"
+            )
     value = getattr(request, option)
-    if option == "logprobs":
-        return bool(value)  # false asks for nothing, unlike parallel_tool_calls
     return value is not None and not (isinstance(value, Sequence) and not value)
 
 
@@ -273,7 +296,7 @@ def _assistant(message: Message, where: str, quirks: Quirks) -> Body:
     body: Body = {"role": "assistant", "content": text}
     if message.tool_calls:
         body["content"] = text or None
-        body["tool_calls"] = [_call(each) for each in message.tool_calls]
+        body["tool_calls"] = [_call(each, _sent_id(each.id, quirks)) for each in message.tool_calls]
     if message.reasoning and quirks.reasoning_field != "none":
         body[quirks.reasoning_field] = message.reasoning
     if details := [block for block in message.reasoning_blocks if is_reasoning_detail(block)]:
@@ -281,15 +304,19 @@ def _assistant(message: Message, where: str, quirks: Quirks) -> Body:
     return body
 
 
-def _call(call: ToolCall) -> Body:
+def _sent_id(id: str, quirks: Quirks) -> str:
+    return id if quirks.tool_call_ids == "as_given" else short_id(id)
+
+
+def _call(call: ToolCall, id: str) -> Body:
     if call.extra.get("type") == "custom":  # of a tool that takes a text
         return _with(
             call.extra,
-            {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}},
+            {"id": id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}},
         )
     arguments = call.arguments if call.arguments.strip() else "{}"
     function = {"name": call.name, "arguments": arguments}
-    return _with(call.extra, {"id": call.id, "type": "function", "function": function})
+    return _with(call.extra, {"id": id, "type": "function", "function": function})
 
 
 def is_reasoning_detail(block: JsonObject) -> bool:
@@ -306,7 +333,7 @@ def _tool_result(message: Message, where: str, quirks: Quirks) -> Body:
     if message.is_error:
         error = "Error: "
         content = error + text if isinstance(text, str) else [{"type": "text", "text": error}, *text]
-    return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
+    return {"role": "tool", "tool_call_id": _sent_id(message.tool_call_id, quirks), "content": content}
 
 
 def _only_text(message: Message, where: str, quirks: Quirks) -> str | list[Body]:
@@ -395,7 +422,7 @@ def _sampling(body: Body, request: ChatRequest | GenerateRequest, quirks: Quirks
     if request.top_p is not None:
         body["top_p"] = request.top_p
     if request.seed is not None:
-        body["seed"] = request.seed
+        body[quirks.seed_field] = request.seed
     if request.presence_penalty is not None:
         body["presence_penalty"] = request.presence_penalty
     if request.frequency_penalty is not None:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import pytest
 from click.testing import CliRunner
 
+from pointsman_cli.discover import PRESETS
 from pointsman_simulator import Simulator, Upstream
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ OUR_VARIABLES = (
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "ANTHROPIC_API_KEY",
+    *(key for _, key, _ in PRESETS),
     "ANTHROPIC_BASE_URL",
 )
 NOWHERE = "127.0.0.1:9"

@@ -168,7 +168,9 @@ def test_what_a_starter_leaves_in_comments_is_accepted_as_well(commented: bool) 
             "strategy: round_robin\n", ""
         )
 
-    Config.from_text(text, environ={"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"})
+    Config.from_text(
+        text, environ=dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
+    )
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12)

@@ -3,14 +3,19 @@ from __future__ import annotations
 import pytest
 
 from pointsman import Config, ModelInfo
+from pointsman.build.presets import with_preset
+from pointsman.testing import installed_factory
 from pointsman_cli.discover import (
+    PRESETS,
     Candidate,
     Found,
     candidates,
     discovered_config,
+    provider_section,
     server_url,
     usable_models,
 )
+from pointsman_cli.starter import starter
 
 URLS = {
     "": "http://127.0.0.1:11434",
@@ -41,6 +46,31 @@ def test_local_servers_come_first_and_clouds_only_with_a_key() -> None:
 
     assert without == ["ollama", "localai"]
     assert both == ["ollama", "localai", "openai", "claude"]
+
+
+def test_the_key_of_a_preset_is_enough_to_find_it() -> None:
+    openai = installed_factory("provider", "openai")
+
+    for preset, key, _ in PRESETS:
+        *_, found = candidates({key: "k"})
+        made = with_preset(openai, preset)
+        assert (found.name, found.type, found.preset) == (preset, "openai", preset)
+        assert (made.key_variable, made.needs_key) == (key, True)
+        assert made.default_base_url
+        assert provider_section(found) == {
+            "type": "openai",
+            "preset": preset,
+            "auth": {"type": "env", "name": key},
+        }
+
+
+def test_a_starter_has_the_preset_whose_key_is_there() -> None:
+    groq = Candidate("openai", "GROQ_API_KEY", None, "GROQ_API_KEY", "x", "groq")
+
+    config = Config.from_text(starter([Found(groq, ["openai/gpt-oss-120b"])]), environ={})
+
+    assert config.providers["groq"].preset == "groq"
+    assert [each.id for each in config.models["assistant"].deployments] == ["groq/openai/gpt-oss-120b"]
 
 
 def test_a_discovered_configuration_names_keys_and_holds_none() -> None:
@@ -148,6 +178,7 @@ def test_nothing_found_says_what_was_looked_for_and_what_would_help(cli) -> None
         "ollama (http://127.0.0.1:9): nothing answers there",
         "OPENAI_API_KEY is not set",
         "ANTHROPIC_API_KEY is not set",
+        "GROQ_API_KEY",
         "pointsman config init",
         "pointsman demo",
     ):

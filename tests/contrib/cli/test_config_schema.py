@@ -36,6 +36,12 @@ def test_the_schema_is_closed_and_takes_short_forms_and_references() -> None:
     ]
 
 
+def test_an_editor_is_told_which_presets_there_are() -> None:
+    preset = config_schema()["$defs"]["ProviderConfig"]["properties"]["preset"]
+
+    assert {"azure", "openrouter", "vllm"} <= set(preset["examples"])
+
+
 def test_the_page_holds_the_table_of_all_settings() -> None:
     page = PAGE.read_text("utf-8")
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 
+from pointsman.build.loading import provider_of
+from pointsman.build.presets import preset_names
 from pointsman.builtin.plugin import plugin
 from pointsman.config.model import Config
+from pointsman.errors import PluginError
 from pointsman.plugins.registry import Plugins
 from pointsman.units import format_duration, format_percent
 
@@ -40,6 +44,7 @@ def config_schema() -> dict[str, Any]:
     plugin, so it is not in the schema.
     """
     schema = _schema()
+    schema["$defs"]["ProviderConfig"]["properties"]["preset"]["examples"] = _presets()
     others = dict.fromkeys(Plugins().names("section"), _Schema())
     schema["properties"] = {**others, **schema["properties"]}
     return {
@@ -72,6 +77,15 @@ def with_table(page: str) -> str:
     if not begin or not end:
         raise ValueError(f"the page lacks the markers {BEGIN} and {END}")
     return before + markdown_table() + after
+
+
+def _presets() -> list[str]:
+    """Those of the provider types that are installed."""
+    plugins, found = Plugins(read_data=provider_of), set[str]()
+    for name in plugins.names("provider"):
+        with suppress(PluginError):  # an editor need not hear of it
+            found.update(preset_names(plugins.provider(name)))
+    return sorted(found)
 
 
 _Schema = dict[str, Any]

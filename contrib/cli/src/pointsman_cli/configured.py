@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pointsman_cli.discover import CLOUDS, Discovery, discover, discovered_config
+from pointsman_cli.discover import CLOUDS, PRESETS, Discovery, discover, discovered_config
 from pointsman_cli.errors import USAGE, Failed
 from pointsman_cli.options import Asked
 from pointsman_cli.output import say
@@ -58,10 +58,10 @@ def say_found(discovery: Discovery) -> None:
     """One line on stderr for each that answered, and for each key that is of no use."""
     say("no configuration; using what is here:")
     for each in discovery.found:
-        say(f"  {each.candidate.type} ({each.candidate.where}): {_some(each.models)}")
+        say(f"  {each.candidate.name} ({each.candidate.where}): {_some(each.models)}")
     for candidate, reason in discovery.refused:
         if candidate.key_variable:
-            say(f"  not {candidate.type} ({candidate.where}): {reason}")
+            say(f"  not {candidate.name} ({candidate.where}): {reason}")
 
 
 def nothing_found(discovery: Discovery) -> str:
@@ -69,9 +69,12 @@ def nothing_found(discovery: Discovery) -> str:
     lines = ["there is no configuration, and nothing to use without one. Looked for:"]
     lines.append(f"  a file {', '.join(NAMES)} here, or one named by --config or {VARIABLE}")
     for candidate, reason in discovery.refused:
-        lines.append(f"  {candidate.type} ({candidate.where}): {reason}")
+        lines.append(f"  {candidate.name} ({candidate.where}): {reason}")
     keys = {each.key_variable for each, _ in discovery.refused}
     lines += [f"  {type}: {key} is not set" for type, key, *_ in CLOUDS if key not in keys]
+    lines.append(
+        f"  presets of openai: none of {', '.join(key for _, key, _ in PRESETS if key not in keys)} is set"
+    )
     lines.append("Try: pointsman config init   to begin a configuration")
     lines.append("     pointsman demo          to see it at work with simulated upstreams")
     return "\n".join(lines)

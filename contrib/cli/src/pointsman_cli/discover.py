@@ -18,11 +18,12 @@ class Candidate(Struct, frozen=True):
     """A place worth asking.
 
     Attributes:
-        type: the provider type, also used as the provider's name.
+        type: the provider type.
         where: for people: a URL or the name of a variable.
         base_url: None for the type's usual one.
         key_variable: the environment variable that holds the key; "" for servers without one.
         preferred: the model to offer when the server lists it; "" to offer all that it lists.
+        preset: of the provider type; "" for none.
     """
 
     type: str
@@ -30,6 +31,12 @@ class Candidate(Struct, frozen=True):
     base_url: str | None = None
     key_variable: str = ""
     preferred: str = ""
+    preset: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the provider is called: as its preset is, or its type."""
+        return self.preset or self.type
 
 
 class Found(Struct, frozen=True):
@@ -54,6 +61,9 @@ def candidates(environ: Mapping[str, str]) -> list[Candidate]:
     for type, key, url, preferred in CLOUDS:
         if environ.get(key, "").strip():
             places.append(Candidate(type, key, environ.get(url) or None, key, preferred))
+    for preset, key, preferred in PRESETS:
+        if environ.get(key, "").strip():
+            places.append(Candidate("openai", key, None, key, preferred, preset))
     return places
 
 
@@ -61,6 +71,20 @@ CLOUDS = (
     ("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL", "gpt-5-mini"),
     ("claude", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "claude-sonnet-4-5"),
 )
+
+PRESETS = (
+    ("cerebras", "CEREBRAS_API_KEY", "gpt-oss-120b"),
+    ("deepseek", "DEEPSEEK_API_KEY", "deepseek-v4-flash"),
+    ("fireworks", "FIREWORKS_API_KEY", "accounts/fireworks/models/gpt-oss-20b"),
+    ("gemini", "GEMINI_API_KEY", "models/gemini-2.5-flash"),
+    ("groq", "GROQ_API_KEY", "openai/gpt-oss-120b"),
+    ("mistral", "MISTRAL_API_KEY", "mistral-large-latest"),
+    ("moonshot", "MOONSHOT_API_KEY", "kimi-k2.6"),
+    ("openrouter", "OPENROUTER_API_KEY", "openai/gpt-4o-mini"),
+    ("together", "TOGETHER_API_KEY", "openai/gpt-oss-120b"),
+    ("xai", "XAI_API_KEY", "grok-4.3"),
+)
+"""Presets of `openai` whose key is one for nothing else, and that have an address and a list of models."""
 
 
 def server_url(host: str, *, default_port: int) -> str:
@@ -94,6 +118,8 @@ def _split_port(authority: str) -> tuple[str, str]:
 def provider_section(candidate: Candidate) -> dict[str, Any]:
     """The candidate as a provider of a configuration; a key is named, never held."""
     section: dict[str, Any] = {"type": candidate.type}
+    if candidate.preset:
+        section["preset"] = candidate.preset
     if candidate.base_url is not None:
         section["base_url"] = literal(candidate.base_url)
     if candidate.key_variable:
@@ -110,7 +136,7 @@ def discovered_config(found: Iterable[Found]) -> dict[str, Any]:
     """The configuration that uses all of `found`: each listed model is callable by its own name."""
     return {
         "providers": {
-            each.candidate.type: {
+            each.candidate.name: {
                 **provider_section(each.candidate),
                 "models": [literal(name) for name in each.models],
             }
@@ -124,7 +150,7 @@ def usable_models(candidate: Candidate, listed: Sequence[ModelInfo]) -> list[str
 
     Clouds list dozens of models for every purpose: of those the preferred one is offered, or else the first.
     """
-    prefix = f"{candidate.type}/"
+    prefix = f"{candidate.name}/"
     names = [each.id.removeprefix(prefix).removesuffix(":latest") for each in listed if _talks(each)]
     names = [each for each in names if each and each == each.strip() and each.isprintable()]
     if not candidate.preferred:
@@ -162,12 +188,12 @@ async def _ask(candidate: Candidate) -> list[str] | str:
 
     # A router for each: a key that cannot be used must not spoil what else there is.
     config = {
-        "providers": {candidate.type: provider_section(candidate)},
+        "providers": {candidate.name: provider_section(candidate)},
         "timeouts": {"connect": CONNECT_SECONDS},
     }
     try:
         async with Router.from_config(config) as router, asyncio.timeout(_ANSWER_SECONDS):
-            provider = router.provider(candidate.type)
+            provider = router.provider(candidate.name)
             await provider.probe()
             models = usable_models(candidate, await provider.models())
     except ConfigError as error:

@@ -44,6 +44,8 @@ _MORE = {
     "ollama": "  # gpu2: {type: ollama, base_url: http://127.0.0.1:11435}",
     "localai": "  # box: {type: localai, base_url: http://127.0.0.1:8080}",
     "openai": "  # openai: {type: openai, auth: {type: env, name: OPENAI_API_KEY}}",
+    "openrouter": '  # openrouter: {type: openai, preset: openrouter, api_key: "${OPENROUTER_API_KEY}"}',
+    "vllm": "  # vllm: {type: openai, preset: vllm, base_url: http://127.0.0.1:8000/v1}",
     "claude": "  # claude: {type: claude, auth: {type: env, name: ANTHROPIC_API_KEY}}",
 }
 
@@ -87,7 +89,7 @@ def _defaults(section: type[BaseModel] | type[Section], names: Sequence[str]) ->
 
 
 def _providers(found: Sequence[Found]) -> list[str]:
-    used = {each.candidate.type: _flow(provider_section(each.candidate)) for each in found}
+    used = {each.candidate.name: _flow(provider_section(each.candidate)) for each in found}
     lines = [f"  {type}: {section}" for type, section in used.items()]
     return ["providers:", *lines, *(line for type, line in _MORE.items() if type not in used)]
 
@@ -99,9 +101,9 @@ def _models(found: Sequence[Found]) -> list[str]:
     ]
     lines += ["  assistant:", "    # strategy: least_connections", "    deployments:"]
     for each in found:
-        deployment = {"provider": each.candidate.type, "model": literal(each.models[0])}
+        deployment = {"provider": each.candidate.name, "model": literal(each.models[0])}
         lines.append(f"      - {_flow(deployment)}")
-        rest = [literal(f"{each.candidate.type}/{name}") for name in each.models[1:6]]
+        rest = [literal(f"{each.candidate.name}/{name}") for name in each.models[1:6]]
         lines += [f"      # - {_scalar(name)}" for name in rest]
     return lines
 

@@ -121,7 +121,7 @@ def init(asked: Asked, file: Path, force: bool) -> None:
 
     discovery = run(discover(os.environ))
     file.write_text(starter(discovery.found), encoding="utf-8")
-    found = [each.candidate.type for each in discovery.found]
+    found = [each.candidate.name for each in discovery.found]
     if asked.json:
         print_json({"file": str(file), "found": found})
     else:

@@ -62,6 +62,21 @@ class Wheelhouse:
         _uv("pip", "install", "--no-deps", "--python", python, *third_party(), *wheels, cwd=self.folder)
         return python
 
+    def resolved(self, name: str, *extras: str) -> Path:
+        """The interpreter of a fresh environment with the core, its `extras` and nothing that these do not need.
+
+        Of ours there are the wheels that were just built, and never something of the same name from elsewhere.
+        """
+        python = self._empty(name)
+        ours = {each.name.partition("-")[0].replace("_", "-"): each.as_uri() for each in self.ours}
+        core = f"pointsman[{','.join(extras)}] @ {ours.pop('pointsman')}"
+        overrides, versions = self.folder / f"{name}-ours.txt", self.folder / f"{name}-versions.txt"
+        overrides.write_text("\n".join(f"{each} @ {uri}" for each, uri in ours.items()))
+        versions.write_text("\n".join(third_party()))
+        options = ("--overrides", overrides, "--constraints", versions, "--python", python)
+        _uv("pip", "install", *options, core, cwd=self.folder)
+        return python
+
     def _empty(self, name: str) -> Path:
         _uv("venv", "--python", sys.executable, self.folder / name, cwd=self.folder)
         return self.folder / name / "bin" / "python"

@@ -20,7 +20,10 @@ from pointsman import (
     BadResponse,
     CallError,
     ChatRequest,
+    ContentFiltered,
     ModelNotFound,
+    Overloaded,
+    QuotaExhausted,
     RateLimited,
     Router,
     Unsupported,
@@ -28,7 +31,7 @@ from pointsman import (
 from pointsman.build.presets import preset_names, with_preset
 from pointsman.plugin import ProviderFactory
 from pointsman.testing import CannedReply, ReplayTransport, call_for, installed_factory, provider_for
-from pointsman.types import EmbedRequest, Message, ResponseFormat, Tool, ToolCall, ToolChoice
+from pointsman.types import EmbedRequest, GenerateRequest, Message, ResponseFormat, Tool, ToolCall, ToolChoice
 from pointsman_openai import OpenAIProvider
 from pointsman_wires import openai_chat
 
@@ -301,41 +304,73 @@ def test_requests_go_on_as_they_were_written_where_unknown_fields_are_no_error(p
 # ── what its errors mean ─────────────────────────────────────────────────────────────────────────────
 
 
+def said(message: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, **more}}
+
+
+EXTRA = [{"type": "extra_forbidden", "loc": ["body", "x"], "msg": "Extra inputs are not permitted"}]
+UNKNOWN = 'Invalid JSON payload received. Unknown name "store": Cannot find field.'
+MISSING = "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2"
+
+
 @pytest.mark.parametrize(
-    ("preset", "status", "message", "kind"),
+    ("preset", "status", "body", "kind"),
     [
-        ("deepseek", 400, "This response_format type is unavailable now", Unsupported),
+        (
+            "cerebras",
+            400,
+            {"message": "messages.2.x: property 'x' is unsupported", "code": "wrong_api_format"},
+            Unsupported,
+        ),
+        ("deepseek", 400, said("This response_format type is unavailable now"), Unsupported),
+        (
+            "deepseek",
+            400,
+            said("The reasoning_content in the thinking mode must be passed back to the API."),
+            Unsupported,
+        ),
+        ("deepseek", 402, said("Insufficient Balance"), QuotaExhausted),
+        ("deepseek", 503, said("busy"), Overloaded),
         (
             "gemini",
             400,
-            'Invalid JSON payload received. Unknown name "store": Cannot find field.',
+            [{"error": {"code": 400, "message": UNKNOWN, "status": "INVALID_ARGUMENT"}}],
             Unsupported,
         ),
-        ("perplexity", 400, "Tool calling is not supported for this model", Unsupported),
-        ("xai", 400, "Model grok-4.5 does not support parameter presencePenalty.", Unsupported),
-        ("xai", 400, "Incorrect API key provided: na***ys.", AuthenticationFailed),
-        ("groq", 400, "'messages.2' : property 'reasoning_content' is unsupported", Unsupported),
+        ("groq", 400, said("'messages.2' : property 'reasoning_content' is unsupported"), Unsupported),
+        ("groq", 400, said("Failed to call a function.", code="tool_use_failed"), BadResponse),
+        ("mistral", 422, {"object": "error", "message": {"detail": EXTRA}, "code": None}, Unsupported),
+        ("mistral", 422, {"detail": EXTRA}, Unsupported),
+        ("moonshot", 400, said(MISSING), Unsupported),
+        ("openrouter", 402, said("Insufficient credits", code=402), QuotaExhausted),
+        (
+            "openrouter",
+            403,
+            said("Your chosen model requires moderation and your input was flagged"),
+            ContentFiltered,
+        ),
+        ("perplexity", 400, said("Tool calling is not supported for this model", code=400), Unsupported),
+        ("xai", 400, said("Model grok-4.5 does not support parameter presencePenalty."), Unsupported),
+        ("xai", 400, {"code": "invalid", "error": "Argument not supported on this model: stop"}, Unsupported),
+        (
+            "xai",
+            400,
+            {"code": "invalid", "error": "Incorrect API key provided: na***ys."},
+            AuthenticationFailed,
+        ),
     ],
 )
 async def test_an_error_means_what_the_provider_means_by_it(
-    preset: str, status: int, message: str, kind: type[CallError]
+    preset: str, status: int, body: object, kind: type[CallError]
 ) -> None:
-    body = json.dumps({"error": {"message": message}}).encode()
-    provider = provider_of(preset, transport := ReplayTransport(CannedReply(status, body)))
+    provider = provider_of(
+        preset, transport := ReplayTransport(CannedReply(status, json.dumps(body).encode()))
+    )
 
     with pytest.raises(CallError) as caught:
         await provider.chat(CHAT, call_for(provider, transport))
 
     assert type(caught.value) is kind
-
-
-async def test_a_field_that_mistral_does_not_know_is_for_another_deployment() -> None:
-    detail = [{"type": "extra_forbidden", "loc": ["body", "x"], "msg": "Extra inputs are not permitted"}]
-    body = json.dumps({"object": "error", "message": {"detail": detail}, "code": None}).encode()
-    provider = provider_of("mistral", transport := ReplayTransport(CannedReply(422, body)))
-
-    with pytest.raises(Unsupported):
-        await provider.chat(CHAT, call_for(provider, transport))
 
 
 # ── what was recorded ────────────────────────────────────────────────────────────────────────────────
@@ -423,14 +458,20 @@ def test_every_provider_with_recorded_traffic_is_replayed() -> None:
     assert found == {name for name, place in PLACES.items() if place.hosts}
 
 
-@pytest.mark.parametrize("exchange", of("embeddings", "models", where=lambda e: e.status < 400))
-async def test_recorded_vectors_and_lists_of_models_are_understood(exchange: Exchange) -> None:
-    preset = preset_of(exchange)
+@pytest.mark.parametrize(
+    "exchange", of("completions", "embeddings", "models", where=lambda e: e.status < 400)
+)
+async def test_whatever_else_was_recorded_is_understood(exchange: Exchange) -> None:
+    preset, endpoint = preset_of(exchange), openai_endpoint(exchange)
     assert preset is not None
     provider = provider_of(preset, transport := Recorded(exchange, seed=2))
-    if openai_endpoint(exchange) == "models":
+    call = call_for(provider, transport)
+
+    if endpoint == "models":
         assert [each.id for each in await provider.models()] == [each["id"] for each in exchange.json["data"]]
+    elif endpoint == "completions":
+        reply = await provider.generate(GenerateRequest("public", "once"), call)
+        assert (reply.text, reply.native_finish_reason) == (openai_expected(exchange).text, "length")
     else:
         texts = ["text"] * len(exchange.json["data"])
-        found = await provider.embed(EmbedRequest("public", texts), call_for(provider, transport))
-        assert len(found.vectors) == len(texts)
+        assert len((await provider.embed(EmbedRequest("public", texts), call)).vectors) == len(texts)

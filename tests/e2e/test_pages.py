@@ -52,7 +52,7 @@ _OPERATIONS = "tests/contrib/cli/test_cli_operations_page.py::test_the_example_d
 _CONFIGURATION = "tests/core/config/test_config.py::test_the_examples_of_the_page_are_what_they_say"
 _FRAMEWORKS = "tests/e2e/test_frameworks_page.py::test_each_program_of_the_page_is_run_here"
 _RECIPES = "tests/e2e/test_recipes_page.py::test_a_recipe_runs_as_it_stands"
-_STRUCTURED = (
+_TYPED = (
     "tests/e2e/test_pages_of_values.py::test_the_program_about_structured_output_prints_values_of_its_type"
 )
 _TESTING = "tests/e2e/test_testing_page.py::test_the_tests_of_the_page_pass"
@@ -98,7 +98,7 @@ ELSEWHERE = (
         "docs/migrating-from-litellm.md", "yaml", 3, "LiteLLM's; see benchmarks/migrating", "model_list"
     ),
     Elsewhere("docs/recipes.md", "python", 13, _RECIPES),
-    Elsewhere("docs/structured-output.md", "python", 1, _STRUCTURED),
+    Elsewhere("docs/structured-output.md", "python", 1, _TYPED, "class Person"),
     Elsewhere("docs/testing.md", "python", 3, _TESTING),
     Elsewhere("docs/testing.md", "console", 1, _SIMULATED),
     Elsewhere("docs/quickstart.md", "console", 7, _QUICKSTART),

@@ -88,6 +88,7 @@ class ChecksStatus(Report, frozen=True):
     """The active health checks of its provider.
 
     Attributes:
+        healthy: as the checks have it now.
         row: checks in a row that contradict `healthy`.
         last_at: the last check, on the router's clock; None before one.
         last_error: what it ended with; "" when it was well.
@@ -107,6 +108,7 @@ class WarmUpStatus(Report, frozen=True):
     """The way back to full load.
 
     Attributes:
+        active: it is on its way.
         seconds_left: until `share` is 1 again.
         share: of its load, 0 to 1.
     """
@@ -120,6 +122,7 @@ class AdaptiveStatus(Report, frozen=True):
     """A limit of calls in flight that is learned.
 
     Attributes:
+        maximum: the configured limit, which it never passes.
         limit: at present, 1 to `maximum`.
         raised, lowered: how many times it was.
     """
@@ -134,6 +137,7 @@ class CoolDownStatus(Report, frozen=True):
     """Calls are kept away after the upstream said no.
 
     Attributes:
+        seconds_left: until calls go there again.
         refused: what it refuses ("model not found upstream", "credential refused", …); None: an overload.
     """
 
@@ -145,6 +149,7 @@ class MeterStatus(Report, frozen=True):
     """One rate: `count` per `period` seconds.
 
     Attributes:
+        count, period: so many in so many seconds.
         burst: how many may come at once.
         remaining: how many could be taken now.
         next_free: seconds until one can be taken.
@@ -160,7 +165,13 @@ class MeterStatus(Report, frozen=True):
 
 
 class LimitStatus(Report, frozen=True):
-    """The limits that one scope has for all that share it; None for what it does not limit."""
+    """The limits that one scope has for all that share it; None for what it does not limit.
+
+    Attributes:
+        name: of the scope, such as a provider, or what the configuration calls it.
+        requests: how many of them.
+        tokens: how many of them.
+    """
 
     name: str
     requests: MeterStatus | None
@@ -171,6 +182,7 @@ class LastErrorStatus(Report, frozen=True):
     """What the last call that failed ended with.
 
     Attributes:
+        seconds_ago: since then.
         code: of the error, a name for programs.
         status: of HTTP, None where there was none.
         message: its first 200 characters, without secrets.
@@ -186,6 +198,15 @@ class DeploymentStatus(Report, frozen=True):
     """One upstream model at one provider; None for whatever is not configured.
 
     Attributes:
+        provider, model: its parts.
+        weight, priority: as configured.
+        breaker: its circuit breaker.
+        ejection: whether it is left out beside the others.
+        checks: the active checks of its provider.
+        warm_up: its way back to full load.
+        adaptive: its limit that is learned.
+        in_flight: calls that it is at work on.
+        cool_down: None while it is not cooling down.
         id: `provider/upstream-model`.
         transport: the name of the one that is used; None where there is none.
         state: what operators said: `up`, `draining` or `down`.
@@ -231,6 +252,7 @@ class QueueStatus(Report, frozen=True):
     """Who waits for room.
 
     Attributes:
+        waiting: all of them, now.
         by_priority: how many of `high`, `normal` and `low`.
         keys: callers that wait.
         pace: seconds from one departure to the next; 0 before anybody waited.
@@ -269,6 +291,7 @@ class ModelStatus(Report, frozen=True):
     """One public name that has deployments.
 
     Attributes:
+        strategy: how it chooses.
         degraded: why its strategy chose the last time without the signal that it goes by; None when it
             had that.
         fallback: the models that are tried next, in order.
@@ -296,6 +319,7 @@ class SelectorStatus(Report, frozen=True):
     """A public name whose requests go to one of several models, as a selector picks.
 
     Attributes:
+        within: seconds in which it has to pick.
         selector: its plugin.
         of: the models.
         default: the one that is taken when it fails, or has not answered `within` seconds.
@@ -313,6 +337,7 @@ class PatternStatus(Report, frozen=True):
     """A public name with a `*`, which stands for many.
 
     Attributes:
+        strategy: how each of its models chooses.
         fallback, guards: as of a model.
         deployments: their ids, with the `*`.
         models: each name of it that somebody asked for, as far as is remembered.
@@ -398,6 +423,8 @@ class ExplainedPool(Report, frozen=True):
     """Where a call would go among the deployments of one model.
 
     Attributes:
+        model: its name.
+        strategy: how it chooses.
         degraded: why its strategy would choose without the signal that it goes by; None when it has it.
         pick: the id of a deployment; None when none is ready.
         ready: ids.
@@ -416,6 +443,7 @@ class ExplainedCandidate(Report, frozen=True):
     """A model that a selector could pick.
 
     Attributes:
+        model: its name.
         ready: whether one of its deployments could take a call now.
         guards: those that stand around this model alone.
     """
@@ -429,6 +457,8 @@ class ExplainedSelector(Report, frozen=True):
     """What picks the model of a call; it was not asked.
 
     Attributes:
+        within: seconds in which it would have to pick.
+        candidates: what it could pick.
         selector: its plugin.
         default: the model that is taken when it fails, or has not answered `within` seconds.
     """
@@ -470,6 +500,7 @@ class ProviderHealth(Report, frozen=True, omit_defaults=True):
     """How one provider answered.
 
     Attributes:
+        ok: it is well.
         ms: milliseconds that it took.
         error: why it is not well; None, and left out of `to_dict`, when it is.
     """
@@ -480,7 +511,11 @@ class ProviderHealth(Report, frozen=True, omit_defaults=True):
 
 
 class Health(Report, frozen=True):
-    """How the providers answered just now, by their names."""
+    """How the providers answered just now, by their names.
+
+    Attributes:
+        providers: each by its name.
+    """
 
     providers: Mapping[str, ProviderHealth]
 

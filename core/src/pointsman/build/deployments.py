@@ -85,8 +85,7 @@ class Deployments:
         path: KeyPath = ("models", pool, "deployments", number)
         if id not in self.lives:
             self._add_live(id, config, upstream, path)
-        timeouts = self._draft.config.timeouts_for(pool, config)
-        known = self._known.of(config, upstream)
+        timeouts, known = self._draft.config.timeouts_for(pool, config), self._known.of(config, upstream)
         return Deployment(
             id=id,
             model=config.model,
@@ -104,6 +103,7 @@ class Deployments:
             labels={**upstream.config.labels, **config.labels},
             price=known.price,
             context_window=known.context_window,
+            window=config.context_window,
             capabilities=known.capabilities,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self.lives[id], upstream.checks),

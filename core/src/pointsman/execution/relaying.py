@@ -11,6 +11,7 @@ from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import CallError, Unsupported
 from pointsman.execution.execution import Execution
 from pointsman.execution.time_limits import call, ends
+from pointsman.execution.too_long import refuse_too_long
 from pointsman.execution.whole_answer import WholeAnswer
 from pointsman.http.event_stream import EventStream
 from pointsman.original import Original
@@ -35,6 +36,8 @@ class RelayedAnswer(WholeAnswer[R]):
         asked = execution.request
         if deployment.defaults:
             asked = asked.with_defaults(deployment.defaults)
+        if deployment.window is not None:
+            refuse_too_long(asked, deployment, deployment.window)
         if speaks(provider, original):
             try:
                 relayed = provider.relay(asked, call(execution, lease, time, original))

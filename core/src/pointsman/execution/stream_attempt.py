@@ -15,6 +15,7 @@ from pointsman.execution.accounting import end_attempt, succeeded
 from pointsman.execution.execution import Execution
 from pointsman.execution.hedging import hedge_beside, race
 from pointsman.execution.time_limits import call, ends, opening_ends, put_off, silent
+from pointsman.execution.too_long import refuse_too_long
 from pointsman.http.event_stream import EventStream
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatRequest, ChatResponse, Done, StreamEvent
@@ -112,6 +113,8 @@ class StreamAttempt:
             time.later = partial(put_off, execution, lease, until)
         try:
             asked = request.with_defaults(deployment.defaults)
+            if deployment.window is not None:
+                refuse_too_long(asked, deployment, deployment.window)
             with time.until(until, late):
                 self.source = source = await self._opened(asked)
             while True:

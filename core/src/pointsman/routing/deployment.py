@@ -78,6 +78,7 @@ class Deployment(Struct, frozen=True, eq=False):
         first_token, idle, attempt: time limits in seconds.
         live: the state, shared with other pools.
         price, context_window, capabilities: as configured, else as known; None where nobody knows.
+        window: that which the configuration says; what is certainly longer is not sent there.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Deployment(Struct, frozen=True, eq=False):
     outlier: OutlierDetector | None = None
     price: Price | None = None
     context_window: int | None = None
+    window: int | None = None
     capabilities: Sequence[str] | None = None
     host: ModelServer | None = None
 

@@ -85,6 +85,8 @@ class Deployments:
         path: KeyPath = ("models", pool, "deployments", number)
         if id not in self.lives:
             self._add_live(id, config, upstream, path)
+        defaults = dict(self.defaults(model.defaults, ("models", pool, "defaults")))
+        defaults.update(self.defaults(config.defaults, (*path, "defaults")))
         timeouts, known = self._draft.config.timeouts_for(pool, config), self._known.of(config, upstream)
         return Deployment(
             id=id,
@@ -95,15 +97,13 @@ class Deployments:
             plugin=upstream.factory.name,
             weight=config.weight,
             priority=config.priority,
-            defaults={
-                **self.defaults(model.defaults, ("models", pool, "defaults")),
-                **self.defaults(config.defaults, (*path, "defaults")),
-            },
+            defaults=defaults,
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
             price=known.price,
             context_window=known.context_window,
             window=config.context_window,
+            adjusts=bool(defaults) or config.context_window is not None,
             capabilities=known.capabilities,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self.lives[id], upstream.checks),

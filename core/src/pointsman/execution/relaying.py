@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import CallError, Unsupported
+from pointsman.execution.adjusting import adjusted
 from pointsman.execution.execution import Execution
 from pointsman.execution.time_limits import call, ends
-from pointsman.execution.too_long import refuse_too_long
 from pointsman.execution.whole_answer import WholeAnswer
 from pointsman.http.event_stream import EventStream
 from pointsman.original import Original
@@ -34,10 +34,8 @@ class RelayedAnswer(WholeAnswer[R]):
         until = execution.deadline if deployment.attempt is None else ends(execution, lease)
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request
-        if deployment.defaults:
-            asked = asked.with_defaults(deployment.defaults)
-        if deployment.window is not None:
-            refuse_too_long(asked, deployment, deployment.window)
+        if deployment.adjusts:
+            asked = adjusted(asked, deployment)
         if speaks(provider, original):
             try:
                 relayed = provider.relay(asked, call(execution, lease, time, original))

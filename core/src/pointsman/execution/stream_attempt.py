@@ -12,10 +12,10 @@ from pointsman._internal.timeouts import GRACE, ExtensibleLimits
 from pointsman.errors import AttemptTimeout, Outcome
 from pointsman.events import FirstToken
 from pointsman.execution.accounting import end_attempt, succeeded
+from pointsman.execution.adjusting import adjusted
 from pointsman.execution.execution import Execution
 from pointsman.execution.hedging import hedge_beside, race
 from pointsman.execution.time_limits import call, ends, opening_ends, put_off, silent
-from pointsman.execution.too_long import refuse_too_long
 from pointsman.http.event_stream import EventStream
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatRequest, ChatResponse, Done, StreamEvent
@@ -112,9 +112,7 @@ class StreamAttempt:
         if until < self.ends:
             time.later = partial(put_off, execution, lease, until)
         try:
-            asked = request.with_defaults(deployment.defaults)
-            if deployment.window is not None:
-                refuse_too_long(asked, deployment, deployment.window)
+            asked = adjusted(request, deployment) if deployment.adjusts else request
             with time.until(until, late):
                 self.source = source = await self._opened(asked)
             while True:

@@ -10,8 +10,8 @@ from msgspec.structs import astuple
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import BadResponse
 from pointsman.execution.accounting import succeeded
+from pointsman.execution.adjusting import adjusted
 from pointsman.execution.time_limits import call, ends, late
-from pointsman.execution.too_long import refuse_too_long
 from pointsman.provider import Call, Provider
 from pointsman.routing.lease import Lease
 from pointsman.types import ChatResponse, EmbedRequest, EmbedResponse, Usage
@@ -46,10 +46,8 @@ class WholeAnswer(Generic[R]):
         # No `with`: `run` asks it how the attempt ended. By position, or Python makes a dict of the names.
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request
-        if deployment.defaults:
-            asked = asked.with_defaults(deployment.defaults)
-        if deployment.window is not None:
-            refuse_too_long(asked, deployment, deployment.window)
+        if deployment.adjusts:
+            asked = adjusted(asked, deployment)
         # By name: every provider has its own.
         answer: Awaitable[R] = getattr(deployment.provider, self.name)(asked, call(execution, lease, time))
         return answer

@@ -105,14 +105,9 @@ class Deployments:
         path: KeyPath = ("models", described or pool, "deployments", number)
         if id not in self.lives:
             self._add_live(id, config, upstream, path)
-<<<<<<< HEAD
         timeouts = self._draft.config.timeouts_for(described or pool, config)
         known = self._known.of(config, upstream)
-=======
-        defaults = dict(self.defaults(model.defaults, ("models", pool, "defaults")))
-        defaults.update(self.defaults(config.defaults, (*path, "defaults")))
-        timeouts, known = self._draft.config.timeouts_for(pool, config), self._known.of(config, upstream)
->>>>>>> wt/prices
+        amends = self._amendments(model, ("models", described or pool), config, path)
         return Deployment(
             id=id,
             model=config.model,
@@ -122,17 +117,13 @@ class Deployments:
             plugin=upstream.factory.name,
             weight=config.weight,
             priority=config.priority,
-<<<<<<< HEAD
-            amends=self._amendments(model, ("models", described or pool), config, path),
-=======
-            defaults=defaults,
->>>>>>> wt/prices
+            amends=amends,
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
             price=known.price,
             context_window=known.context_window,
             window=config.context_window,
-            adjusts=bool(defaults) or config.context_window is not None,
+            adjusts=amends is not None or config.context_window is not None,
             capabilities=known.capabilities,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self.lives[id], upstream.checks),

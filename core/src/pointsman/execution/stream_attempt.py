@@ -12,11 +12,7 @@ from pointsman._internal.timeouts import GRACE, ExtensibleLimits
 from pointsman.errors import AttemptTimeout, Outcome
 from pointsman.events import FirstToken
 from pointsman.execution.accounting import end_attempt, succeeded
-<<<<<<< HEAD
-from pointsman.execution.dropping import amended
-=======
 from pointsman.execution.adjusting import adjusted
->>>>>>> wt/prices
 from pointsman.execution.execution import Execution
 from pointsman.execution.hedging import hedge_beside, race
 from pointsman.execution.time_limits import call, ends, opening_ends, put_off, silent
@@ -117,13 +113,9 @@ class StreamAttempt:
         if until < self.ends:
             time.later = partial(put_off, execution, lease, until)
         try:
-<<<<<<< HEAD
             asked = request
-            if deployment.amends is not None or execution.dropping is not None:
-                asked = amended(execution, deployment, request)
-=======
-            asked = adjusted(request, deployment) if deployment.adjusts else request
->>>>>>> wt/prices
+            if deployment.adjusts or execution.dropping is not None:
+                asked = adjusted(execution, deployment, request)
             with time.until(until, late):
                 self.source = source = await self._opened(asked)
             while True:

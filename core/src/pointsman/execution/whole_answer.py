@@ -10,11 +10,7 @@ from msgspec.structs import astuple
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import BadResponse
 from pointsman.execution.accounting import succeeded
-<<<<<<< HEAD
-from pointsman.execution.dropping import amended
-=======
 from pointsman.execution.adjusting import adjusted
->>>>>>> wt/prices
 from pointsman.execution.time_limits import call, ends, late
 from pointsman.provider import Call, Provider
 from pointsman.routing.lease import Lease
@@ -50,13 +46,8 @@ class WholeAnswer(Generic[R]):
         # No `with`: `run` asks it how the attempt ended. By position, or Python makes a dict of the names.
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request
-<<<<<<< HEAD
-        if deployment.amends is not None or execution.dropping is not None:
-            asked = amended(execution, deployment, asked)
-=======
-        if deployment.adjusts:
-            asked = adjusted(asked, deployment)
->>>>>>> wt/prices
+        if deployment.adjusts or execution.dropping is not None:
+            asked = adjusted(execution, deployment, asked)
         # By name: every provider has its own.
         answer: Awaitable[R] = getattr(deployment.provider, self.name)(asked, call(execution, lease, time))
         return answer

@@ -125,7 +125,7 @@ async def test_it_costs_no_attempt_and_says_so_in_its_events() -> None:
     async with Router.from_config(given(small("a"), LATER), plugins=[Scripted()]) as router:
         router.listen(told.append, kinds=[AttemptEnded, RequestEnded])
         reply = await router.chat("m", LONG)
-        state = router.status()["models"]["m"]["deployments"][0]
+        state = router.status().models["m"].deployments["a/x"]
 
     assert (reply.deployment, reply.attempts) == ("b/y", 1)
     passed, taken, ended = told
@@ -135,7 +135,7 @@ async def test_it_costs_no_attempt_and_says_so_in_its_events() -> None:
         "context_window_exceeded",
     )
     assert (taken.deployment, taken.outcome, ended.attempts) == ("b/y", "ok", 1)
-    assert (state["breaker"]["state"], state["in_flight"]) == ("closed", 0)
+    assert (state.breaker.state, state.in_flight) == ("closed", 0)
 
 
 async def test_a_stream_goes_elsewhere_too() -> None:

@@ -101,13 +101,12 @@ class Deployments:
         Args:
             described: the name under which that model is described, if that is another one.
         """
-        id = config.id
-        path: KeyPath = ("models", described or pool, "deployments", number)
+        id, described = config.id, described or pool
+        path: KeyPath = ("models", described, "deployments", number)
         if id not in self.lives:
             self._add_live(id, config, upstream, path)
-        timeouts = self._draft.config.timeouts_for(described or pool, config)
-        known = self._known.of(config, upstream)
-        amends = self._amendments(model, ("models", described or pool), config, path)
+        timeouts, known = self._draft.config.timeouts_for(described, config), self._known.of(config, upstream)
+        amends = self._amendments(model, ("models", described), config, path)
         return Deployment(
             id=id,
             model=config.model,

@@ -81,7 +81,7 @@ class Deployment(Struct, frozen=True, eq=False):
         live: the state, shared with other pools.
         price, context_window, capabilities: as configured, else as known; None where nobody knows.
         window: that which the configuration says; what is certainly longer is not sent there.
-        adjusts: it `amends` requests or has a `window`, so that they are looked at before they are sent there.
+        adjusts: it `amends` requests or has a `window`: they are looked at before they are sent there.
     """
 
     id: str

@@ -6,8 +6,8 @@ None, where it is allowed, says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import TypedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypedDict
 
 from pointsman.original import Original
 from pointsman.requests.call_options import CallOptions, Priority, Tags
@@ -52,7 +52,7 @@ class _TextOptions(_AnyOptions, total=False):
 class ChatOptions(_TextOptions, total=False):
     """What `chat` and `stream` take beside the model and the messages."""
 
-    tools: Iterable[Tool | JsonObject] | None
+    tools: Iterable[Tool | Callable[..., Any] | JsonObject] | None
     tool_choice: ToolChoice | str | JsonObject | None
     parallel_tool_calls: bool | None
     min_p: float | None

@@ -44,11 +44,19 @@ class Elsewhere(NamedTuple):
 
 
 _PLUGIN_PAGES = "tests/core/testing/test_testing_docs.py::test_the_configuration_of_a_page_is_a_sound_one"
+_PRESETS = "tests/core/build/test_presets.py::test_a_preset_brings_address_credential_settings_and_models"
 _WHEELS = "tests/packaging/test_plugin_wheels.py::test_what_the_pages_have_one_write_is_a_configuration"
 _TUTORIAL = "tests/packaging/test_tutorial.py::test_the_tutorial_shows_what_one_sees_who_follows_it"
 _QUICKSTART = "tests/contrib/cli/test_cli_quickstart.py::test_the_page_does_what_it_shows"
 _OPERATIONS = "tests/contrib/cli/test_cli_operations_page.py::test_the_example_does_what_the_page_shows"
 _CONFIGURATION = "tests/core/config/test_config.py::test_the_examples_of_the_page_are_what_they_say"
+_FRAMEWORKS = "tests/e2e/test_frameworks_page.py::test_each_program_of_the_page_is_run_here"
+_RECIPES = "tests/e2e/test_recipes_page.py::test_a_recipe_runs_as_it_stands"
+_TYPED = (
+    "tests/e2e/test_pages_of_values.py::test_the_program_about_structured_output_prints_values_of_its_type"
+)
+_TESTING = "tests/e2e/test_testing_page.py::test_the_tests_of_the_page_pass"
+_SIMULATED = "tests/e2e/test_testing_page.py::test_the_command_of_the_page_starts_what_it_says"
 _CLIENTS = "tests/contrib/gateway/test_env.py::test_what_is_printed_can_be_read_by_whoever_it_is_for"
 _BACKWARDS = "tests/core/plugins/test_hookspecs.py::test_the_provider_without_http_of_the_example_answers_in_whole_and_in_a_stream"
 
@@ -85,6 +93,14 @@ ELSEWHERE = (
         "tests/contrib/gateway/operator/test_operations_page.py::test_operators_are_told_and_obeyed",
     ),
     Elsewhere("docs/performance.md", "console", 2, "benchmarks, which take minutes"),
+    Elsewhere("docs/frameworks.md", "python", 7, _FRAMEWORKS),
+    Elsewhere(
+        "docs/migrating-from-litellm.md", "yaml", 3, "LiteLLM's; see benchmarks/migrating", "model_list"
+    ),
+    Elsewhere("docs/recipes.md", "python", 13, _RECIPES),
+    Elsewhere("docs/structured-output.md", "python", 1, _TYPED, "class Person"),
+    Elsewhere("docs/testing.md", "python", 3, _TESTING),
+    Elsewhere("docs/testing.md", "console", 1, _SIMULATED),
     Elsewhere("docs/quickstart.md", "console", 7, _QUICKSTART),
     Elsewhere("docs/quickstart.md", "python", 1, _QUICKSTART),
     Elsewhere("contrib/aiohttp/README.md", "console", 1, "it installs what is installed here"),
@@ -112,7 +128,7 @@ ELSEWHERE = (
         for page in (
             "guard",
             "openai-compatible",
-            "provider",
+            "prices",
             "section",
             "selector",
             "state",
@@ -121,6 +137,8 @@ ELSEWHERE = (
         )
     ),
     Elsewhere("docs/plugins/provider.md", "python", 1, _BACKWARDS),
+    Elsewhere("docs/plugins/provider.md", "yaml", 1, _PLUGIN_PAGES, "providers:"),
+    Elsewhere("docs/plugins/provider.md", "yaml", 1, _PRESETS, "like:"),
     Elsewhere("docs/plugins/surface.md", "console", 1, "its contract asks the same of it"),
     Elsewhere(
         "docs/plugins/testing.md",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PER = 1_000_000
 """Tokens that a price is for."""
+_HALF = _PER // 2
 _UNIT = {"unit": "USD per million tokens"}
 
 
@@ -85,30 +86,33 @@ class Price(Section):
         Returns: None when the upstream did not count what costs something.
         """
         prompt, completion, rates = usage.prompt, usage.completion, self._rates
-        if self.tiers:
-            if prompt is None:
+        if prompt is None:
+            if self.tiers or rates.charges_prompt:
                 return None
-            rates = next((each for each in self._longest_first if prompt > each.above), rates)
-        if (prompt is None and rates.charges_prompt) or (completion is None and rates.output):
-            return None
-        parts = max(0, completion or 0) * rates.output
-        if prompt and prompt > 0:
-            parts += _of_prompt(prompt, usage.cached, usage.cache_write, rates)
-        return self._fee + (parts + _PER // 2) // _PER
+            prompt = 0
+        for tier in self._longest_first:
+            if prompt > tier.above:
+                rates = tier
+                break
+        if completion is None:
+            if rates.output:
+                return None
+            completion = 0
+        parts = prompt * rates.input + completion * rates.output
+        if usage.cached or usage.cache_write or prompt < 0 or completion < 0:
+            parts = _in_parts(prompt, completion, usage, rates)  # which most calls need not pay for
+        return rates.request + (parts + _HALF) // _PER
 
     # Made with the first call that is counted, and kept: no call pays for decimals.
 
     @cached_property
     def _rates(self) -> _Rates:
-        return _whole(self, 0)
+        return _whole(self, 0, self.request)
 
     @cached_property
     def _longest_first(self) -> Sequence[_Rates]:
-        return sorted([_whole(each, each.above) for each in self.tiers], key=_above, reverse=True)
-
-    @cached_property
-    def _fee(self) -> int:
-        return _microcents(self.request)
+        tiers = [_whole(each, each.above, self.request) for each in self.tiers]
+        return tuple(sorted(tiers, key=_above, reverse=True))
 
 
 class KnownModel(Struct, frozen=True):
@@ -163,9 +167,10 @@ class PriceFactory(Struct, frozen=True):
 
 
 class _Rates(Struct, frozen=True, gc=False):
-    """Prices in millionths of a cent per 1,000,000 tokens, for prompts longer than `above`."""
+    """Prices in millionths of a cent per 1,000,000 tokens, for prompts longer than `above`, and of a call."""
 
     above: int
+    request: int
     input: int
     output: int
     cached: int
@@ -180,16 +185,20 @@ class _Rates(Struct, frozen=True, gc=False):
 _above = attrgetter("above")
 
 
-def _of_prompt(prompt: int, cached: int | None, written: int | None, rates: _Rates) -> int:
-    read = min(prompt, max(0, cached or 0))
-    put = min(prompt - read, max(0, written or 0))
-    return (prompt - read - put) * rates.input + read * rates.cached + put * rates.cache_write
+def _in_parts(prompt: int, completion: int, usage: Usage, rates: _Rates) -> int:
+    """What tokens cost of several kinds, in parts of `_PER`."""
+    read = max(0, min(prompt, usage.cached or 0))
+    put = max(0, min(prompt - read, usage.cache_write or 0))
+    plain = max(0, prompt - read - put)
+    of_prompt = plain * rates.input + read * rates.cached + put * rates.cache_write
+    return of_prompt + max(0, completion) * rates.output
 
 
-def _whole(price: Price | PriceTier, above: int) -> _Rates:
+def _whole(price: Price | PriceTier, above: int, request: float) -> _Rates:
     cached = price.input if price.cached is None else price.cached
     written = price.input if price.cache_write is None else price.cache_write
-    return _Rates(above, *map(_microcents, (price.input, price.output, cached, written)))
+    said = request, price.input, price.output, cached, written
+    return _Rates(above, *map(_microcents, said))
 
 
 def _microcents(usd: float) -> int:

@@ -271,7 +271,7 @@ def test_what_would_never_be_used_is_not_begun(cli, workdir: Path, kind: str, na
         ("strategy", "weighted", "warning: pointsman offers a strategy 'weighted', too"),
         ("strategy", "cheapest", "warning: pointsman-strategies offers a strategy 'cheapest', too"),
         ("provider", "olama", "warning: pointsman-ollama offers a provider 'ollama': did you mean that one?"),
-        ("provider", "vllm", "type: openai with base_url: http://127.0.0.1:8000/v1"),
+        ("provider", "vllm", "write {type: openai, preset: vllm}"),
     ],
 )
 def test_a_name_that_somebody_has_is_told_and_taken(cli, kind: str, name: str, said: str) -> None:

@@ -41,7 +41,7 @@ GOLDEN: list[tuple[str, str, str]] = [
     (
         "a plugin that is not installed",
         "providers: {a: {type: mistral}}\n",
-        "It speaks the API of OpenAI: write type: openai with base_url: https://api.mistral.ai/v1",
+        "It speaks the API of OpenAI: write {type: openai, preset: mistral}",
     ),
     (
         "an unknown strategy",

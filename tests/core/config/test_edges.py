@@ -151,7 +151,7 @@ FOLDER = Path("unused")
 
 # Said elsewhere in the walk, or not beside what stands there.
 NOT_SAID = {
-    "providers.<name>.api_key", "providers.<name>.proxy", "providers.<name>.ca_file",
+    "providers.<name>.preset", "providers.<name>.api_key", "providers.<name>.proxy", "providers.<name>.ca_file",
     "providers.<name>.client_cert", "providers.<name>.client_key",
 }  # fmt: skip
 

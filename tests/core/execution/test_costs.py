@@ -7,6 +7,7 @@ import json
 import random
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
@@ -18,11 +19,12 @@ from routers import Heard
 
 from pointsman import ChatResponse, EmbedResponse, MidStreamError, Router, Usage
 from pointsman.builtin.audit_records import line
-from pointsman.errors import CallError, InvalidRequest, Unavailable
+from pointsman.errors import CallError, DeadlineExceeded, InvalidRequest, Unavailable
 from pointsman.guard import Answered, Guard, GuardFactory
 from pointsman.hookspecs import PointsmanSpec, hookimpl
 from pointsman.prices import Price
 from pointsman.provider import Call, Provider, ProviderFactory
+from pointsman.selector import Selector, SelectorCall, SelectorContext, SelectorFactory
 from pointsman.testing import run
 from pointsman.types import EmbedRequest, Finished, StreamEvent, TextDelta, UsageUpdate
 
@@ -351,6 +353,58 @@ def test_the_count_of_a_failed_attempt_is_not_taken_for_that_of_the_next() -> No
             assert [each.usage for each in heard.attempts] == [Usage(7, 1), None]
             assert heard.requests[0].usage is None
             assert heard.requests[0].cost_microcents == 7 * 300 + 1500, "and it was paid for"
+
+    run(main())
+
+
+def test_an_answer_that_comes_after_its_time_is_paid_for_and_not_given() -> None:
+    class Heedless(Provider):
+        async def chat(self, _request: Any, _call: Call) -> ChatResponse:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(100)
+            return ChatResponse("late", usage=Usage(100, 10))
+
+    class Plugin(PointsmanSpec):
+        @hookimpl
+        def pointsman_providers(self) -> Sequence[ProviderFactory]:
+            return [ProviderFactory("till", BaseModel, Heedless)]
+
+    async def main() -> None:
+        async with Router.from_config(configured(PRICE, retry="none"), plugins=[Plugin()]) as r:
+            heard = Heard(r)
+            with pytest.raises(DeadlineExceeded):
+                await r.chat("m", HI, timeout=1)
+            assert [each.cost_microcents for each in heard.attempts] == [100 * 300 + 10 * 1500]
+            assert heard.requests[0].cost_microcents == 100 * 300 + 10 * 1500
+
+    run(main())
+
+
+def test_what_a_selector_asks_is_a_request_with_a_cost_of_its_own() -> None:
+    class Asks(Selector):
+        def __init__(self, context: SelectorContext) -> None:
+            self._ask = context.ask
+
+        async def choose(self, _request: Any, _candidates: Any, call: SelectorCall, /) -> str:
+            await self._ask(call, "m", "Which?")
+            return "m"
+
+    class Plugin(PointsmanSpec):
+        @hookimpl
+        def pointsman_selectors(self) -> list[SelectorFactory]:
+            return [SelectorFactory("asks", None, Asks)]
+
+    till = Till()
+    till.turns["a"].extend([Turn(usage=Usage(7, 1)), Turn(usage=Usage(100, 10))])
+
+    async def main() -> None:
+        given = configured(PRICE)
+        given["models"]["auto"] = {"selector": "asks", "of": ["m"]}
+        async with Router.from_config(given, plugins=[till, Plugin()]) as r:
+            heard = Heard(r)
+            reply = await r.chat("auto", HI)
+            assert [each.cost_microcents for each in heard.requests] == [7 * 300 + 1500, 100 * 300 + 15_000]
+            assert reply.cost_microcents == 100 * 300 + 15_000
 
     run(main())
 

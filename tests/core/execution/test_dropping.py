@@ -260,3 +260,27 @@ def test_an_answer_comes_exactly_where_somebody_can_do_all_that_must_stay(
         lacks = of_a if reply.deployment == "a/x" else of_b
         assert set(reply.dropped) == set(lacks) & options.keys()
         assert not (reply.dropped and any(not set(each) & options.keys() for each in can))
+
+
+@pytest.mark.parametrize(("status", "answered"), [(None, 2), (400, 1)])
+def test_a_refusal_counts_as_a_request_where_the_upstream_was_asked(
+    status: int | None, answered: int
+) -> None:
+    upstream = Scripted()
+    upstream.script("a", Unsupported("no such option", status=status))
+    given = config("a", retry="none", queue=None)
+    given["models"]["m"]["deployments"] = [
+        {"provider": "a", "model": "x", "limits": {"requests": "2/min", "burst_requests": 2}}
+    ]
+
+    async def main() -> list[str]:
+        ends = []
+        async with router(upstream, given) as r:
+            for _ in range(4):
+                try:
+                    ends.append((await r.chat("m", "hi")).text)
+                except CallError as error:
+                    ends.append(error.code)
+        return ends
+
+    assert run(main()) == ["unsupported", *["ok"] * answered, *["no_deployment_available"] * (3 - answered)]

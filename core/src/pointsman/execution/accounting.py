@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", ChatResponse, EmbedResponse)
 
 _OK = Outcome.OK  # looked up once, as in `lease`
+_DEAR = 10**9
+"""Millionths of a cent, 10 USD: counts of an attempt that seems to cost more are looked at."""
 
 
 def succeeded(execution: Execution, lease: Lease, response: R, usage: Usage | None) -> R:
@@ -116,7 +118,9 @@ def _charge(execution: Execution, lease: Lease, outcome: Outcome, usage: Usage |
     if usage is None and outcome is _OK:
         usage = Usage()  # uncounted, but it did answer, and may have done so for free
     if price is not None and usage is not None:
-        cost = price.microcents(chargeable(usage, execution.request))
+        cost = price.microcents(usage)
+        if cost is None or cost > _DEAR:
+            cost = price.microcents(chargeable(usage, execution.request))
     if cost is not None:
         lease.cost = cost
         execution.cost = cost + (execution.cost or 0)
@@ -130,7 +134,8 @@ def _release_failed(
     execution.setting.scrubber.error(error)
     if isinstance(error, ProviderError):
         lease.deployment.live.failed_with(error, now)
-    never_sent = error.without_credential or isinstance(error, Unsupported)
+    # An upstream that says itself what it cannot do was asked, and counted that.
+    never_sent = error.without_credential or (isinstance(error, Unsupported) and error.status is None)
     never_sent = never_sent or (isinstance(error, ConnectionFailed) and not error.sent)
     within, timed_out = execution.deadline - now, isinstance(error, AttemptTimeout)
     ending = FailureDetails(error.retry_after, error.refusal, within, timed_out, not never_sent)

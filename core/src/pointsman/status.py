@@ -6,10 +6,12 @@ from typing import Any
 
 from pointsman.config import ModelConfig
 from pointsman.config.names import NamePattern, Names
+from pointsman.requests.call_options import DEFAULT, CallOptions
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.entrance import ConfiguredSelector
+from pointsman.routing.per_call import chain_of_call
 from pointsman.routing.pool import Pool
 from pointsman.routing.reasons import Reason
 from pointsman.routing.snapshot import Snapshot
@@ -102,8 +104,10 @@ def _public(name: str, raw: dict[str, Any], configured: ModelConfig | None) -> M
     return ModelInfo(name, context_window=said.context_length, capabilities=said.can or (), raw=raw)
 
 
-def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = "") -> dict[str, Any]:
-    """Where `request` of the conversation `affinity` would go at `now`; nothing is called, taken or changed.
+def explain(
+    snapshot: Snapshot, request: Request, now: float, options: CallOptions = DEFAULT
+) -> dict[str, Any]:
+    """Where `request` with `options` would go at `now`; nothing is called, taken or changed.
 
     Returns: `model`, where that is so `alias_of` (what it means) and `pattern` (which matches it), `pick` (a
         deployment id, None when none is ready), and `chain`: for each pool in the
@@ -112,7 +116,7 @@ def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = ""
         before it, `guards`: the names of their plugins in order. Of a model with a selector, which is not
         asked, `selector`: its plugin as `selector`, `default`, `within` (seconds) and `candidates`, each with
         its `model`, whether it is `ready` and its `guards`; `pick` and `chain` are those of the default.
-    Raises: UnknownModel.
+    Raises: UnknownModel, InvalidRequest.
     """
     model, before = request.model, _meaning(request.model, snapshot.names)
     entrance = snapshot.entrance(model)
@@ -123,7 +127,8 @@ def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = ""
         said = _selector(selector)
         candidates = [_candidate(snapshot, name, now) for name in said.pop("of")]
         before["selector"] = {**said, "candidates": candidates}
-    chain = [_choice(pool, request, now, affinity) for pool in snapshot.chain(model)]
+    pools = chain_of_call(snapshot, model, options)
+    chain = [_choice(pool, request, now, options.affinity) for pool in pools]
     pick = next((pool["pick"] for pool in chain if pool["pick"] is not None), None)
     return {"model": request.model, **before, "pick": pick, "chain": chain}
 

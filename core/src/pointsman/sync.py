@@ -169,9 +169,23 @@ class SyncRouter:
         """As `Router.status`."""
         return self._run(_later(self._router.status))
 
-    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> dict[str, Any]:
+    def explain(
+        self,
+        model: str,
+        messages: Messages = "",
+        *,
+        affinity: str = "",
+        fallbacks: Sequence[str] | None = None,
+        strategy: str = "",
+    ) -> dict[str, Any]:
         """As `Router.explain`."""
-        return self._run(_later(lambda: self._router.explain(model, messages, affinity=affinity)))
+        return self._run(
+            _later(
+                lambda: self._router.explain(
+                    model, messages, affinity=affinity, fallbacks=fallbacks, strategy=strategy
+                )
+            )
+        )
 
     def provider(self, name: str) -> SyncProvider:
         """As `Router.provider`, with methods that block; see `SyncProvider`."""

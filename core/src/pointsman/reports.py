@@ -88,7 +88,7 @@ class ChecksStatus(Report, frozen=True):
     """The active health checks of its provider.
 
     Attributes:
-        healthy: as the checks have it now.
+        healthy: what they came to.
         row: checks in a row that contradict `healthy`.
         last_at: the last check, on the router's clock; None before one.
         last_error: what it ended with; "" when it was well.
@@ -108,7 +108,7 @@ class WarmUpStatus(Report, frozen=True):
     """The way back to full load.
 
     Attributes:
-        active: it is on its way.
+        active: it has begun, and is not over.
         seconds_left: until `share` is 1 again.
         share: of its load, 0 to 1.
     """
@@ -122,8 +122,8 @@ class AdaptiveStatus(Report, frozen=True):
     """A limit of calls in flight that is learned.
 
     Attributes:
-        maximum: the configured limit, which it never passes.
         limit: at present, 1 to `maximum`.
+        maximum: the `max_in_flight` of the deployment.
         raised, lowered: how many times it was.
     """
 
@@ -137,8 +137,8 @@ class CoolDownStatus(Report, frozen=True):
     """Calls are kept away after the upstream said no.
 
     Attributes:
-        seconds_left: until calls go there again.
         refused: what it refuses ("model not found upstream", "credential refused", …); None: an overload.
+        seconds_left: until calls go there again.
     """
 
     refused: str | None
@@ -146,10 +146,10 @@ class CoolDownStatus(Report, frozen=True):
 
 
 class MeterStatus(Report, frozen=True):
-    """One rate: `count` per `period` seconds.
+    """One rate.
 
     Attributes:
-        count, period: so many in so many seconds.
+        count, period: so many per so many seconds.
         burst: how many may come at once.
         remaining: how many could be taken now.
         next_free: seconds until one can be taken.
@@ -165,12 +165,11 @@ class MeterStatus(Report, frozen=True):
 
 
 class LimitStatus(Report, frozen=True):
-    """The limits that one scope has for all that share it; None for what it does not limit.
+    """The limits that one scope has for all that share it.
 
     Attributes:
-        name: of the scope, such as a provider, or what the configuration calls it.
-        requests: how many of them.
-        tokens: how many of them.
+        name: of the scope: a deployment, or a limit that several share.
+        requests, tokens: None for what it does not limit.
     """
 
     name: str
@@ -182,10 +181,10 @@ class LastErrorStatus(Report, frozen=True):
     """What the last call that failed ended with.
 
     Attributes:
-        seconds_ago: since then.
         code: of the error, a name for programs.
         status: of HTTP, None where there was none.
         message: its first 200 characters, without secrets.
+        seconds_ago: since that call ended.
     """
 
     code: str
@@ -198,22 +197,20 @@ class DeploymentStatus(Report, frozen=True):
     """One upstream model at one provider; None for whatever is not configured.
 
     Attributes:
-        provider, model: its parts.
-        weight, priority: as configured.
-        breaker: its circuit breaker.
-        ejection: whether it is left out beside the others.
-        checks: the active checks of its provider.
-        warm_up: its way back to full load.
-        adaptive: its limit that is learned.
-        in_flight: calls that it is at work on.
-        cool_down: None while it is not cooling down.
-        id: `provider/upstream-model`.
+        id: `provider/upstream-model`, or the name that the configuration gives it.
+        provider, model: the name of the provider, and its own name of the model.
         transport: the name of the one that is used; None where there is none.
+        weight: its share beside the others of its level, 1 or more.
+        priority: its level; 0 comes first.
         state: what operators said: `up`, `draining` or `down`.
         blocked: why it takes no calls; None when it does.
         refused: why a call would not be sent there now: that, or that another priority level comes first.
+        breaker: always there; its `state` is `disabled` where none is configured.
+        ejection, checks, warm_up, adaptive: the machines that are configured for it.
+        in_flight: attempts that run there now.
         max_in_flight: as configured.
         places: calls that it takes at once, now.
+        cool_down: None unless calls are kept away.
         limits: those that its calls count against.
         outcomes: how many calls ended how.
         last_error: None before one.
@@ -252,9 +249,9 @@ class QueueStatus(Report, frozen=True):
     """Who waits for room.
 
     Attributes:
-        waiting: all of them, now.
+        waiting: how many callers wait.
         by_priority: how many of `high`, `normal` and `low`.
-        keys: callers that wait.
+        keys: how many different `caller`s they are.
         pace: seconds from one departure to the next; 0 before anybody waited.
         served, refused, shed, gave_up: how many left so, up to now; `refused` ones have not entered.
     """
@@ -291,7 +288,7 @@ class ModelStatus(Report, frozen=True):
     """One public name that has deployments.
 
     Attributes:
-        strategy: how it chooses.
+        strategy: its name.
         degraded: why its strategy chose the last time without the signal that it goes by; None when it
             had that.
         fallback: the models that are tried next, in order.
@@ -319,10 +316,10 @@ class SelectorStatus(Report, frozen=True):
     """A public name whose requests go to one of several models, as a selector picks.
 
     Attributes:
-        within: seconds in which it has to pick.
         selector: its plugin.
         of: the models.
-        default: the one that is taken when it fails, or has not answered `within` seconds.
+        default: the one that is taken when it fails, or is late.
+        within: seconds that it has.
         guards: as of a model.
     """
 
@@ -337,7 +334,7 @@ class PatternStatus(Report, frozen=True):
     """A public name with a `*`, which stands for many.
 
     Attributes:
-        strategy: how each of its models chooses.
+        strategy: its name.
         fallback, guards: as of a model.
         deployments: their ids, with the `*`.
         models: each name of it that somebody asked for, as far as is remembered.
@@ -423,8 +420,8 @@ class ExplainedPool(Report, frozen=True):
     """Where a call would go among the deployments of one model.
 
     Attributes:
-        model: its name.
-        strategy: how it chooses.
+        model: its public name, or a full one.
+        strategy: the name of the one that chooses.
         degraded: why its strategy would choose without the signal that it goes by; None when it has it.
         pick: the id of a deployment; None when none is ready.
         ready: ids.
@@ -443,7 +440,7 @@ class ExplainedCandidate(Report, frozen=True):
     """A model that a selector could pick.
 
     Attributes:
-        model: its name.
+        model: its public name.
         ready: whether one of its deployments could take a call now.
         guards: those that stand around this model alone.
     """
@@ -457,10 +454,10 @@ class ExplainedSelector(Report, frozen=True):
     """What picks the model of a call; it was not asked.
 
     Attributes:
-        within: seconds in which it would have to pick.
-        candidates: what it could pick.
         selector: its plugin.
-        default: the model that is taken when it fails, or has not answered `within` seconds.
+        default: the model that is taken when it fails, or is late.
+        within: seconds that it has.
+        candidates: the models that it could pick, in configuration order.
     """
 
     selector: str
@@ -500,7 +497,7 @@ class ProviderHealth(Report, frozen=True, omit_defaults=True):
     """How one provider answered.
 
     Attributes:
-        ok: it is well.
+        ok: whether it is well.
         ms: milliseconds that it took.
         error: why it is not well; None, and left out of `to_dict`, when it is.
     """
@@ -511,10 +508,10 @@ class ProviderHealth(Report, frozen=True, omit_defaults=True):
 
 
 class Health(Report, frozen=True):
-    """How the providers answered just now, by their names.
+    """How the providers answered just now.
 
     Attributes:
-        providers: each by its name.
+        providers: by name.
     """
 
     providers: Mapping[str, ProviderHealth]

@@ -23,7 +23,7 @@ from pointsman.build.builder import check
 from pointsman.build.loading import as_config, plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
-from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, UnknownModel, writable
+from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, writable
 from pointsman.events import Event, Events, Listener, NamesAttempts, Progress, RequestEnded
 from pointsman.execution.execution import Execution, begin_request
 from pointsman.execution.stream import ChatStream
@@ -35,6 +35,7 @@ from pointsman.requests.messages import Messages, as_messages
 from pointsman.requests.parsing import chat_request, embed_request, generate_request
 from pointsman.resilience.health_check import answered
 from pointsman.routing.deployment_state import Admin
+from pointsman.routing.per_call import chain_of_call
 from pointsman.routing.runtime import shutting_down
 from pointsman.routing.snapshot import Snapshot, Upstream
 from pointsman.types import (
@@ -194,12 +195,12 @@ class Router:
                 return await self._begin("chat", request, call_options).run(_relayed().chat)
             if request.response_format is not None:
                 return typed(await self._begin("chat", request, call_options).run(CHAT), request)
-        else:  # as nearly all calls are: nothing more to read
-            try:
-                request, call_options = ChatRequest(model, as_messages(messages)), DEFAULT
-            except InvalidRequest as error:
-                raise self._refused("chat", model, error) from error.__cause__
-        return await self._begin("chat", request, call_options).run(CHAT)
+            return await self._begin("chat", request, call_options).run(CHAT)
+        try:  # as nearly all calls are: nothing more to read
+            request = ChatRequest(model, as_messages(messages))
+        except InvalidRequest as error:
+            raise self._refused("chat", model, error) from error.__cause__
+        return await self._begin("chat", request).run(CHAT)
 
     def stream(
         self, model: str | ChatRequest, messages: Messages = (), **options: Unpack[ChatOptions]
@@ -280,7 +281,7 @@ class Router:
             # From its cause, not from itself: the caller sees one error, and what it was refused for.
             raise self._refused(operation, model, error) from error.__cause__
 
-    def _begin(self, operation: str, request: Request, options: CallOptions) -> Execution:
+    def _begin(self, operation: str, request: Request, options: CallOptions = DEFAULT) -> Execution:
         """A request on the present configuration; it counts as running until it has ended."""
         lifecycle = self._lifecycle
         if lifecycle.open_on is not get_running_loop():
@@ -289,15 +290,16 @@ class Router:
                 raise self._refused(operation, request.model, shutting_down(), options)
         snapshot = lifecycle.snapshot
         chain = snapshot.chains.get(request.model)
-        if chain is None:
-            # The first request for its model, one by a full name, or one that something stands before.
+        if chain is None or (options is not DEFAULT and (options.strategy or options.fallbacks is not None)):
+            # The first request for its model, one that no model is called, one that something stands before,
+            # or one that says itself where it goes.
             try:
                 if snapshot.entrance(request.model) is not None:
                     from pointsman.execution.guarded import begin_guarded  # for those that have some
 
                     return begin_guarded(snapshot, request, operation, options)
-                chain = snapshot.chain(request.model)
-            except UnknownModel as error:
+                chain = chain_of_call(snapshot, request.model, options)
+            except CallError as error:
                 raise self._refused(operation, request.model, error, options) from None
         return begin_request(snapshot.setting, chain, request, operation, options)
 
@@ -343,17 +345,26 @@ class Router:
 
         return status(self._snapshot, self._now())
 
-    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> Explanation:
+    def explain(
+        self,
+        model: str,
+        messages: Messages = "",
+        *,
+        affinity: str = "",
+        fallbacks: Sequence[str] | None = None,
+        strategy: str = "",
+    ) -> Explanation:
         """A dry run that calls nobody: candidates, why each other one is out, the pick, the fallbacks.
 
-        Args: affinity: the conversation, as in `chat`.
+        Args: affinity, fallbacks, strategy: as in `chat`.
 
         Raises: UnknownModel, InvalidRequest.
         """
         from pointsman.status import explain
 
         request = chat_request(model, messages or "…", {})
-        return explain(self._snapshot, request, self._now(), affinity)
+        options, _ = split_options({"affinity": affinity, "fallbacks": fallbacks, "strategy": strategy})
+        return explain(self._snapshot, request, self._now(), options)
 
     async def models(self) -> list[ModelInfo]:
         """The public names with their aliases, and `provider/upstream-model` for what each provider lists.

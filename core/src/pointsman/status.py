@@ -30,10 +30,12 @@ from pointsman.reports import (
     StoreStatus,
     WarmUpStatus,
 )
+from pointsman.requests.call_options import DEFAULT, CallOptions
 from pointsman.resilience.outlier_detection import OutlierDetector
 from pointsman.routing.deployment import Deployment
 from pointsman.routing.deployment_state import DeploymentState
 from pointsman.routing.entrance import ConfiguredSelector
+from pointsman.routing.per_call import chain_of_call
 from pointsman.routing.pool import Pool
 from pointsman.routing.reasons import Reason
 from pointsman.routing.snapshot import Snapshot
@@ -121,10 +123,10 @@ def _common(members: Sequence[Deployment]) -> Sequence[str]:
     return tuple(each for each in known[0] if all(each in can for can in known)) if known else ()
 
 
-def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = "") -> Explanation:
-    """Where `request` of the conversation `affinity` would go at `now`; nothing is called, taken or changed.
+def explain(snapshot: Snapshot, request: Request, now: float, options: CallOptions = DEFAULT) -> Explanation:
+    """Where `request` with `options` would go at `now`; nothing is called, taken or changed.
 
-    Raises: UnknownModel.
+    Raises: UnknownModel, InvalidRequest.
     """
     model, selector = request.model, None
     meant = snapshot.names.target(model)
@@ -132,7 +134,8 @@ def explain(snapshot: Snapshot, request: Request, now: float, affinity: str = ""
     entrance = snapshot.entrance(model)
     if entrance is not None and entrance.selector is not None:
         model, selector = entrance.selector.default, _selector(snapshot, entrance.selector, now)
-    chain = [_choice(pool, request, now, affinity) for pool in snapshot.chain(model)]
+    pools = chain_of_call(snapshot, model, options)
+    chain = [_choice(pool, request, now, options.affinity) for pool in pools]
     return Explanation(
         model=request.model,
         alias_of=None if meant == request.model else meant,

@@ -180,10 +180,18 @@ class SyncRouter:
         found: Status = self._run(_later(self._router.status))
         return found
 
-    def explain(self, model: str, messages: Messages = "", *, affinity: str = "") -> Explanation:
+    def explain(
+        self,
+        model: str,
+        messages: Messages = "",
+        *,
+        affinity: str = "",
+        fallbacks: Sequence[str] | None = None,
+        strategy: str = "",
+    ) -> Explanation:
         """As `Router.explain`."""
         explain = partial(self._router.explain, model, messages, affinity=affinity)
-        found: Explanation = self._run(_later(explain))
+        found: Explanation = self._run(_later(explain, fallbacks=fallbacks, strategy=strategy))
         return found
 
     def provider(self, name: str) -> SyncProvider:

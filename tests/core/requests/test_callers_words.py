@@ -123,7 +123,7 @@ def test_no_name_that_stands_in_the_table_is_an_option_of_a_chat(name: str) -> N
         ("max_completion_tokens", "it is max_tokens here"),
         ("timeout_ms", "it is timeout here, in seconds"),
         ("num_retries", "under `retry` in the configuration"),
-        ("fallbacks", "in the configuration, under the model"),
+        ("fallback", "it is fallbacks here"),
         ("api_base", "belongs to a provider in the configuration"),
         ("functions", "they are tools here"),
         ("fairness_key", "it is caller here"),

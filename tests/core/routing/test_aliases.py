@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from routers import Heard, config, router
+from walls import Walls
 
+from pointsman import Router
 from pointsman.errors import NoDeploymentAvailable, Refused, RuleNotMet, Unavailable, UnknownModel
-from pointsman.plugin import Guard, GuardCall, GuardFactory, PointsmanSpec, Request, hookimpl
 from pointsman.testing import Scripted, run
 
 
@@ -61,23 +62,8 @@ def test_limits_and_requirements_of_the_model_hold_by_each_name() -> None:
     run(main())
 
 
-class Wall(Guard):
-    async def before(self, request: Request, call: GuardCall) -> Request:
-        raise Refused(f"no {call.model}")
-
-
-class Walls(PointsmanSpec):
-    """A guard that refuses everything."""
-
-    @hookimpl
-    def pointsman_guards(self) -> list[GuardFactory]:
-        return [GuardFactory("wall", None, lambda _context: Wall())]
-
-
 @pytest.mark.parametrize("name", ["m", "gpt-4o", "odd", "x-2", "auto", "any"])
 def test_no_name_leads_around_the_guards_of_what_it_means(name: str) -> None:
-    from pointsman import Router
-
     given = aliased()
     given["models"]["m"]["guards"] = given["models"]["x-*"]["guards"] = ["wall"]
     given["models"]["auto"] = {
@@ -176,8 +162,6 @@ def test_general_fallbacks_that_fall_back_on_each_other_end() -> None:
 
 
 def test_a_general_fallback_whose_guards_would_be_missed_is_warned_of_at_its_place() -> None:
-    from pointsman import Router
-
     given = general()
     given["models"]["cloud"]["guards"] = ["wall"]
     given["models"]["n"] = {"deployments": ["b/n"]}

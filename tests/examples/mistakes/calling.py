@@ -31,7 +31,7 @@ async def options(router: Router) -> None:
     await router.chat("m", "hi", priority="urgent")  # wrong: a word that it has not: urgent
     await router.chat("m", "hi", tags={"step": 1})  # wrong: tags that are no texts: int
     await router.chat("m", "hi", caller=None)  # wrong: None where something must be said: None
-    await router.chat("m", "hi", tools=[Tool])  # wrong: a class in place of a value: Tool
+    await router.chat("m", "hi", tools=["weather"])  # wrong: a name in place of a tool: Tool
     router.stream("m", "hi", max_tokens="5")  # wrong: so of a stream: int
     await router.embed("m", [1, 2])  # wrong: no texts: str
     await router.generate("m", ["hi"])  # wrong: no text: str

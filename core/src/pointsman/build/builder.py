@@ -17,6 +17,7 @@ from pointsman._internal.plugin_errors import OWN
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.audit import AuditSink
+from pointsman.build.alternatives import Alternatives, take_over
 from pointsman.build.clients import Clients
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
@@ -247,15 +248,22 @@ class Plan:
             readiness=draft.readiness,
             names=draft.config.names(),
             places=self._deployments.places,
+            another_strategy=Alternatives(draft),
             unlisted=Unlisted(draft, self._deployments, choices=parts.choices, known=self._providers.known),
             entrances=parts.entrances,
             general_entrance=parts.general_entrance,
         )
-        for name in () if previous is None else tuple(previous.remembered):
-            with suppress(UnknownModel):
-                snapshot.pool(name)  # so that what is known of it goes on
+        if previous is not None:
+            self._go_on(snapshot, previous)
         draft.forget_the_past()
         return snapshot
+
+    def _go_on(self, snapshot: Snapshot, previous: Snapshot) -> None:
+        """Make what calls have asked for, so that what is known of it goes on."""
+        for name in tuple(previous.remembered):
+            with suppress(UnknownModel):
+                snapshot.pool(name)
+        take_over(snapshot, previous)
 
     def _made(self) -> _Parts:
         config = self._draft.config

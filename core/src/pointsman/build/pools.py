@@ -151,21 +151,12 @@ class Pools:
         if previous is not None:
             old = previous.pools.get(name) or previous.remembered.get(name)
         if old is not None and old.strategy_name == named.type:
-            self._restore(strategy, old)  # before there is a pool, which announces the members
+            restore(strategy, old)  # before there is a pool, which announces the members
         try:
             return self._new_pool(name, model, deployments, strategy, retry, sibling or old)
         except PluginError as error:
             self._draft.problem(place, error.message)
             return None
-
-    def _restore(self, strategy: Strategy, old: Pool) -> None:
-        """Have `strategy` go on where its predecessor stands. One that cannot begins anew."""
-        try:
-            strategy.restore(old.strategy.state())
-        except ValueError:
-            return
-        except OWN as error:
-            fault("strategy", old.strategy_name, "restore", error, scrub=self._draft.scrubber.text)
 
     def _new_pool(
         self,
@@ -228,6 +219,16 @@ class Pools:
 
     def _budget(self, settings: BudgetSettings | None, old: Pool | None) -> RetryBudget | None:
         return None if settings is None else _kept(None if old is None else old.budget, settings)
+
+
+def restore(strategy: Strategy, old: Pool) -> None:
+    """Have `strategy` go on where that of `old` stands. One that cannot begins anew."""
+    try:
+        strategy.restore(old.strategy.state())
+    except ValueError:
+        return
+    except OWN as error:
+        fault("strategy", old.strategy_name, "restore", error, scrub=old.scrub)
 
 
 def _kept(old: RetryBudget | None, settings: BudgetSettings) -> RetryBudget:

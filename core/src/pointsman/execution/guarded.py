@@ -33,6 +33,7 @@ from pointsman.requests.call_options import CallOptions
 from pointsman.requests.requirements import merged
 from pointsman.routing.deployment import Demand
 from pointsman.routing.entrance import ConfiguredGuard, Entrance
+from pointsman.routing.per_call import chain_of_call
 from pointsman.routing.snapshot import Snapshot
 from pointsman.types import ChatResponse, Request
 
@@ -150,7 +151,7 @@ class GuardedExecution(Execution, kw_only=True, eq=False):
 
     def _route(self, model: str) -> None:
         """From here on it is a request for `model`, as any other."""
-        chain, now, setting = self.snapshot.chain(model), self.now(), self.setting
+        chain, now, setting = chain_of_call(self.snapshot, model, self.options), self.now(), self.setting
         if setting.running.closed:
             raise self.complete(NoDeploymentAvailable("the router is shutting down", reasons={}))
         if now >= self.deadline:
@@ -172,8 +173,9 @@ def begin_guarded(
     """A request that counts as running from now on, until it has ended. Raises UnknownModel."""
     entrance, setting = snapshot.entrance(request.model), snapshot.setting
     assert entrance is not None
-    if entrance.selector is None:
-        snapshot.pool(request.model)  # so that what is not there is refused before anybody is asked
+    selector = entrance.selector
+    # So that what is not there is refused before anybody is asked.
+    chain_of_call(snapshot, request.model if selector is None else selector.default, options)
     now = setting.clock.now()
     execution = GuardedExecution(
         setting,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import ulp
 from typing import Any, Literal, get_args
@@ -37,6 +37,10 @@ class CallOptions(Struct, frozen=True):
         affinity: the conversation that it belongs to, for strategies that keep one where it was. At most 256
             characters; "" when nobody says.
         original: the request as its caller wrote it, for providers that speak its wire.
+        fallbacks: models to try next, in place of those that are configured; their own fallbacks are not
+            followed. Empty: none at all. None: as configured.
+        strategy: the name of one that chooses for this request in place of the configured one, without
+            settings: one that is built in, or that the configuration uses somewhere. "": as configured.
     """
 
     timeout: float | None = None
@@ -49,6 +53,8 @@ class CallOptions(Struct, frozen=True):
     require: Requirements = field(default_factory=dict)
     affinity: str = ""
     original: Original | None = None
+    fallbacks: Sequence[str] | None = None
+    strategy: str = ""
 
 
 DEFAULT = CallOptions()
@@ -129,6 +135,16 @@ def _tags(given: Any, where: str) -> Tags:
     return dict(tags)
 
 
+def _names(given: Any, where: str) -> Sequence[str] | None:
+    expected = 'a list of names of models, such as ["cloud"]'
+    if given is None:
+        return None
+    if isinstance(given, str):
+        raise InvalidRequest(f"{where} is one text; expected {expected}")
+    names: Sequence[str] = expect(given, where, Sequence, expected)
+    return tuple(expect(each, f"{where}[{n}]", str, "the name of a model") for n, each in enumerate(names))
+
+
 _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(_LIMITS.values(), lambda given, where: None if given is None else _seconds(given, where)),
     "priority": partial(expect_one_of, words=get_args(Priority)),
@@ -137,5 +153,7 @@ _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "tags": _tags,
     "require": lambda given, _: as_rule(given),
     "affinity": _text,
+    "fallbacks": _names,
+    "strategy": _text,
     "original": partial(expect, kind=Original | None, expected="an Original, or None"),
 }

@@ -6,8 +6,8 @@ None, where it is allowed, says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import TypedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypedDict
 
 from pointsman.original import Original
 from pointsman.requests.call_options import CallOptions, Priority, Tags
@@ -30,6 +30,8 @@ class _AnyOptions(TypedDict, total=False):
     require: Mapping[str, Label | Collection[Label]]
     affinity: str
     original: Original | None
+    fallbacks: Sequence[str] | None
+    strategy: str
     call_options: CallOptions
     extra: JsonObject | None
 
@@ -50,9 +52,13 @@ class _TextOptions(_AnyOptions, total=False):
 
 
 class ChatOptions(_TextOptions, total=False):
-    """What `chat` and `stream` take beside the model and the messages."""
+    """What `chat` and `stream` take beside the model and the messages.
 
-    tools: Iterable[Tool | JsonObject] | None
+    Attributes:
+        call_options: a complete CallOptions in place of all those that it has.
+    """
+
+    tools: Iterable[Tool | Callable[..., Any] | JsonObject] | None
     tool_choice: ToolChoice | str | JsonObject | None
     parallel_tool_calls: bool | None
     min_p: float | None
@@ -65,7 +71,11 @@ class ChatOptions(_TextOptions, total=False):
 
 
 class GenerateOptions(_TextOptions, total=False):
-    """What `generate` takes beside the model and the prompt."""
+    """What `generate` takes beside the model and the prompt.
+
+    Attributes:
+        call_options: a complete CallOptions in place of all those that it has.
+    """
 
     suffix: str | None
     system: str | None
@@ -73,6 +83,10 @@ class GenerateOptions(_TextOptions, total=False):
 
 
 class EmbedOptions(_AnyOptions, total=False):
-    """What `embed` takes beside the model and the texts."""
+    """What `embed` takes beside the model and the texts.
+
+    Attributes:
+        call_options: a complete CallOptions in place of all those that it has.
+    """
 
     dimensions: int | None

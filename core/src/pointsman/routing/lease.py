@@ -51,14 +51,16 @@ class Observer:
 
     Attributes:
         failures: how often it failed.
+        others: those of strategies that choose in its place for some calls, and hear of all.
     """
 
-    __slots__ = ("_plugin", "_scrub", "failures", "observed")
+    __slots__ = ("_plugin", "_scrub", "failures", "observed", "others")
 
     def __init__(self, observed: Callable[[Deployment, Sample], None], plugin: str, *, scrub: Scrub) -> None:
         self._scrub = scrub
         self.observed = observed
         self.failures = 0
+        self.others: Sequence[Observer] = ()
         self._plugin = plugin
 
     def began(self, lease: Lease, now: float) -> None:
@@ -68,8 +70,15 @@ class Observer:
         """How an attempt ended. Learning costs nobody an answer."""
         started, first_at = lease.started_at, lease.first_event_at
         first = None if first_at is None else first_at - started
+        sample = Sample(outcome, now - started, first, retry_after, now)
+        self.learn(lease.deployment, sample)
+        for each in self.others:
+            each.learn(lease.deployment, sample)
+
+    def learn(self, deployment: Deployment, sample: Sample) -> None:
+        """How an attempt there ended, which somebody else may have chosen for."""
         try:
-            self.observed(lease.deployment, Sample(outcome, now - started, first, retry_after, now))
+            self.observed(deployment, sample)
         except OWN as error:
             self.failed("observed", error)
 

@@ -95,6 +95,7 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
         queue: where callers wait for room; None when they do not.
         rng: draws the priority level; None: the first one with anything ready.
         drops: options that nobody can do are left out, rather than that its requests are refused.
+        others: the same with strategies that calls have named in place of its own, by their names.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
     observer: Observer | None = None
     follows: bool = False
     drops: bool = False
+    others: dict[str, Pool] = {}
 
     def __post_init__(self) -> None:
         self.deployments = tuple(sorted(self.deployments, key=lambda each: each.priority))
@@ -184,7 +186,12 @@ class Pool(Struct, kw_only=True, eq=False, weakref=True):
     def _follower(self, placing: Placing) -> Observer | None:
         if self.observer is None:
             return None
-        return Follower(self.strategy, placing, self.observer, learns=observes(self.strategy))
+        return Follower(
+            self.strategy,
+            placing,
+            self.observer,
+            learns=observes(self.strategy) or bool(self.observer.others),
+        )
 
     def hold(
         self, chosen: Deployment, request: Request, now: float, expires: float, demand: Demand

@@ -39,6 +39,7 @@ from pointsman.transports.lazy import DeferredTransport
 if TYPE_CHECKING:
     from pointsman.http.renewal import Renewal
     from pointsman.routing.entrance import Entrance
+    from pointsman.strategy import Strategy
 
 log = logging.getLogger("pointsman")
 
@@ -109,6 +110,10 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
     """Those that deployments of a pattern share, by the id that its configuration has for them."""
     unlisted: Callable[[Snapshot, str], Pool | None]
     """Makes the pool of a name that no model is called and that means something all the same."""
+    another_strategy: Callable[[str, Pool, Pool | None], Strategy]
+    """Makes the strategy of that name for a pool that has another one; it goes on from that of the last pool.
+
+    Raises InvalidRequest for one that calls cannot name."""
     entrances: Mapping[str, Entrance] = {}
     """What stands before models, those with a selector too, by the name under which they are described."""
     general_entrance: Entrance | None = None

@@ -13,7 +13,7 @@ from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.build.pools import Choice, Pools
-from pointsman.build.takeover import Kept
+from pointsman.build.takeover import KeptInUse
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.config import DeploymentConfig, ModelConfig, Named
 from pointsman.config.names import STAR, NamePattern
@@ -46,6 +46,7 @@ class Unlisted:
         self._choices = choices
         self._known = known
         self._siblings: dict[str, Pool] = {}
+        self._kept = KeptInUse(draft)
 
     def __call__(self, snapshot: Snapshot, name: str) -> Pool | None:
         """The pool of `name`, which is no alias; None where that means nothing."""
@@ -102,7 +103,7 @@ class Unlisted:
         self, snapshot: Snapshot, name: str, model: ModelConfig, choice: Choice, described: str = ""
     ) -> Pool:
         draft = self._draft.apart()
-        draft.kept = Kept(self._draft.previous, snapshot)
+        draft.kept = self._kept
         deployments = self._deployments.apart(draft)
         factories = Factories(draft)
         pools = Pools(draft, factories, deployments, known=self._known, retry=None)
@@ -113,6 +114,7 @@ class Unlisted:
         draft.refuse()
         assert pool is not None
         draft.adopt()
+        self._kept.use(pool)
         return pool
 
 

@@ -14,6 +14,38 @@ def test_models_lists_public_names_and_what_providers_have(cli, servers) -> None
     assert data.json[0]["deployments"] == ["gpu/llama3.2", "cloud/claude-sonnet-5-5"]
 
 
+NAMES = """
+  gpu-*: {deployments: ["gpu/*"], fallback: [assistant]}
+aliases: {gpt-4o: assistant, fast: gpu-llama3.2}
+"""
+
+
+def test_every_command_that_shows_models_shows_their_other_names(cli, servers) -> None:
+    servers.configure(servers.add("ollama", name="gpu"), more=NAMES)
+
+    listed, status = cli("models", "list"), cli("status")
+    told = {name: cli("explain", name).err.splitlines() for name in ("gpt-4o", "fast")}
+    shown = cli("models", "show", "fast", "--json").json
+
+    assert cli("config", "check").out == "ok: 1 provider, 1 model, 1 pattern, 2 aliases\n"
+    rows = [line.split("\t") for line in listed.out.splitlines()]
+    assert [[row[0], row[-1]] for row in rows[1:4]] == [
+        ["assistant", "gpu/llama3.2"],
+        ["gpt-4o", "as assistant"],
+        ["fast", "as gpu-llama3.2"],
+    ]
+    assert status.out.splitlines()[-3:] == [
+        "gpt-4o: another name of assistant",
+        "fast: another name of gpu-llama3.2",
+        "gpu-*: every name of that form, at gpu/*",
+    ]
+    assert told["gpt-4o"] == ["a call for gpt-4o goes to gpu/llama3.2", "it is another name of assistant"]
+    assert told["fast"][1:] == ["it is another name of gpu-llama3.2", "what holds for it is said of gpu-*"]
+    assert [each["id"] for each in shown["deployments"]] == ["gpu/llama3.2"]
+    assert shown["fallback"] == ["assistant"]
+    assert cli("ask", "gpt-4o", "hi").code == 0
+
+
 def test_a_provider_that_does_not_answer_is_told_on_stderr(cli, servers) -> None:
     gpu, box = servers.add("ollama", name="gpu"), servers.add("localai", name="box")
     servers.configure(gpu, box)

@@ -113,6 +113,20 @@ def test_tokens_cost_what_the_configuration_says() -> None:
     assert value(found, usage, gen_ai_token_type="input", gen_ai_request_model="x") == prompt
 
 
+def test_names_of_a_pattern_count_as_that_and_aliases_as_themselves() -> None:
+    names = {**CONFIG["models"], "x-*": {"deployments": ["b/*"]}}
+
+    async def calls(r: Router, _metrics: Metrics) -> None:
+        for n in range(5):
+            await r.chat(f"x-{n}", "hi")
+        await r.chat("alias", "hi")
+
+    found = measured(Scripted(), calls, {**CONFIG, "models": names, "aliases": {"alias": "m"}})
+
+    assert value(found, "pointsman_requests_total", model="x-*", result="ok") == 5
+    assert value(found, "pointsman_requests_total", model="alias", result="ok") == 1
+
+
 def test_what_callers_make_up_is_other() -> None:
     async def calls(r: Router, _metrics: Metrics) -> None:
         for n in range(5):

@@ -94,6 +94,21 @@ def test_a_limit_holds_over_all_names_together_and_by_the_full_name(given: dict[
     assert upstream.count("a") == 3
 
 
+def test_a_limit_of_a_deployment_without_a_star_holds_too_and_by_its_full_name() -> None:
+    upstream, given = Scripted(), matching({"provider": "a", "model": "rest", "limits": RATE}, queue=None)
+
+    async def main() -> None:
+        async with router(upstream, given) as r:
+            for name in ("x-1", "a/rest", "x-2"):
+                await r.chat(name, "hi")
+            for name in ("a/rest", "x-3", "x-1"):
+                with pytest.raises(NoDeploymentAvailable, match="rate limit"):
+                    await r.chat(name, "hi")
+
+    run(main())
+    assert upstream.count("a") == 3
+
+
 def test_what_may_be_in_flight_holds_over_all_names_together_also_over_a_reload() -> None:
     upstream = Scripted()
     upstream.default("a", ScriptedAnswer(after=1.0))

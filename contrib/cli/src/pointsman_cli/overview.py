@@ -203,7 +203,9 @@ def unable(models: Mapping[str, Facts], health: Mapping[str, Facts]) -> list[str
         for name, model in models.items()
         if any(each["provider"] not in down and _takes(each) for each in model["deployments"])
     }
-    return [name for name in models if not able & {name, *_fallbacks(name, models)}]
+    chains = {name: {name, *_fallbacks(name, models)} for name in models}
+    # Of a name that a pattern matches nobody knows before it was asked for.
+    return [name for name, chain in chains.items() if chain <= models.keys() and not able & chain]
 
 
 def _down(health: Mapping[str, Facts]) -> set[str]:
@@ -227,10 +229,10 @@ def _fallbacks(name: str, models: Mapping[str, Facts]) -> Iterator[str]:
     waiting, seen = list(models[name]["fallback"]), {name}
     while waiting:
         each = waiting.pop()
-        if each in models and each not in seen:
+        if each not in seen:
             seen.add(each)
             yield each
-            waiting += models[each]["fallback"]
+            waiting += models[each]["fallback"] if each in models else ()
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,8 @@ what is open or cooling down stays so.
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
@@ -20,7 +22,11 @@ from pointsman.resilience.quantiles import Window
 from pointsman.resilience.warm_up import WarmUp, WarmUpSettings
 from pointsman.routing.deployment_state import DeploymentState, Readiness
 from pointsman.routing.places import CountedTogether, Places
+from pointsman.routing.pool import Pool
 from pointsman.routing.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pointsman.build.draft import Draft
 
 
 class LiveSettings(Struct, frozen=True):
@@ -41,15 +47,12 @@ class LiveSettings(Struct, frozen=True):
 
 
 class Kept:
-    """The live states that snapshots hand on, the later one's first, by id, provider and upstream model."""
+    """The live states that a snapshot hands on, by id, provider and upstream model."""
 
-    def __init__(self, *snapshots: Snapshot | None) -> None:
+    def __init__(self, previous: Snapshot | None) -> None:
         self._known: dict[tuple[str, str, str], DeploymentState] = {}
-        for each in snapshots:
-            if each is not None:
-                self._add(each)
-
-    def _add(self, previous: Snapshot) -> None:
+        if previous is None:
+            return
         # One that was taken away is remembered for as long as calls of it run: it may come back before. One
         # that no model lists is remembered as long as its name.
         unlisted = previous.remembered
@@ -62,6 +65,24 @@ class Kept:
     def live(self, id: str, provider: str, model: str) -> DeploymentState | None:
         """That of the same deployment; None when there was none."""
         return self._known.get((id, provider, model))
+
+
+class KeptInUse(Kept):
+    """The same, and before them those of pools that were made since, for as long as somebody uses these."""
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__(None)
+        self._draft = draft
+        self._in_use: WeakValueDictionary[tuple[str, str, str], DeploymentState] = WeakValueDictionary()
+
+    def use(self, pool: Pool) -> None:
+        """Remember those of `pool`."""
+        for each in pool.deployments:
+            self._in_use[each.id, each.provider.name, each.model] = each.live
+
+    def live(self, id: str, provider: str, model: str) -> DeploymentState | None:
+        live = self._in_use.get((id, provider, model))
+        return self._draft.kept.live(id, provider, model) if live is None else live
 
 
 def new_state(

@@ -13,7 +13,7 @@ from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
 from pointsman.build.factories import Factories
 from pointsman.build.pools import Choice, Pools
-from pointsman.build.takeover import Kept
+from pointsman.build.takeover import KeptInUse
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.config import DeploymentConfig, ModelConfig, Named
 from pointsman.config.names import STAR, NamePattern
@@ -45,6 +45,7 @@ class Unlisted:
         self._choices = choices
         self._known = known
         self._siblings: dict[str, Pool] = {}
+        self._kept = KeptInUse(draft)
 
     def __call__(self, snapshot: Snapshot, name: str) -> Pool | None:
         """The pool of `name`, which is no alias; None where that means nothing."""
@@ -66,19 +67,25 @@ class Unlisted:
         if choice is None:  # it has a selector, and no deployments
             return None
         assert text is not None
-        deployments = [self._described(each, text) for each in described.deployments]
+        deployments = [
+            self._described(filled(each, text)).model_copy(
+                update={"weight": each.weight, "priority": each.priority}
+            )
+            for each in described.deployments
+        ]
         model = described.model_copy(update={"deployments": deployments})
         pool = self._made(snapshot, name, model, choice, pattern.text)
         self._siblings[pattern.text] = pool
         return pool
 
-    def _described(self, template: DeploymentConfig, text: str) -> DeploymentConfig:
-        """What the configuration says of the deployment in which `*` stands for `text`."""
-        deployment = filled(template, text)
+    def _described(self, deployment: DeploymentConfig) -> DeploymentConfig:
+        """What the configuration says of `deployment`, wherever that stands."""
         own = self._own.get(deployment.id)
-        if own is None or (own.provider, own.model) != (deployment.provider, deployment.model):
-            return deployment
-        return own.model_copy(update={"weight": template.weight, "priority": template.priority})
+        if own is not None and (own.provider, own.model) == (deployment.provider, deployment.model):
+            return own
+        template = template_of(deployment, self._deployments.templates)
+        text = None if template is None else NamePattern(template.model).match(deployment.model)
+        return deployment if template is None or text is None else filled(template, text)
 
     @cached_property
     def _own(self) -> Mapping[str, DeploymentConfig]:
@@ -88,20 +95,16 @@ class Unlisted:
 
     def _alone(self, snapshot: Snapshot, name: str, deployment: DeploymentConfig) -> Pool:
         """The pool of a `provider/upstream-model` that no model lists."""
-        template = template_of(deployment, self._deployments.templates)
-        if template is not None:
-            text = NamePattern(template.model).match(deployment.model)
-            assert text is not None
-            deployment = filled(template, text)
         strategy = Named.model_construct(type="round_robin")
-        model = ModelConfig.model_construct(deployments=[deployment], strategy=strategy, fallback=[])
+        deployments = [self._described(deployment)]
+        model = ModelConfig.model_construct(deployments=deployments, strategy=strategy, fallback=[])
         return self._made(snapshot, name, model, Choice(RoundRobin(), None))
 
     def _made(
         self, snapshot: Snapshot, name: str, model: ModelConfig, choice: Choice, described: str = ""
     ) -> Pool:
         draft = self._draft.apart()
-        draft.kept = Kept(self._draft.previous, snapshot)
+        draft.kept = self._kept
         deployments = self._deployments.apart(draft)
         factories = Factories(draft)
         pools = Pools(draft, factories, deployments, known=self._known, retry=None)
@@ -112,6 +115,7 @@ class Unlisted:
         draft.refuse()
         assert pool is not None
         draft.adopt()
+        self._kept.use(pool)
         return pool
 
 

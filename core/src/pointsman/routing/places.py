@@ -67,5 +67,6 @@ class CountedTogether(DeploymentState):
         return super().taken if limit is None else (self.shared.in_flight, limit)
 
     def wake(self) -> None:
-        for each in tuple(self.shared.members):
+        # What becomes free here may be what any of them waits for.
+        for each in (self,) if self.shared.limit is None else tuple(self.shared.members):
             DeploymentState.wake(each)

@@ -146,6 +146,8 @@ class Snapshot(Struct, frozen=True, eq=False):  # one equals only itself
 
     def entrance(self, model: str) -> Entrance | None:
         """What stands before `model`, which is known or not; None for nothing."""
+        if not self.entrances:
+            return self.general_entrance
         if (found := self.entrances.get(model)) is not None:
             return found
         return self.entrances.get(self.names.described_as(model) or "", self.general_entrance)

@@ -31,7 +31,7 @@ from public_names import Member, Public, Taken, fields_of, public_names
 import pointsman
 from pointsman import CallError, PointsmanError, errors
 from pointsman.events import EVENTS, PROGRESS
-from pointsman.requests.call_options import CallOptions
+from pointsman.requests.call_options import COMPLETE, CallOptions
 
 DOCS = Path(__file__).resolve().parents[1]
 COMMAND = "uv run python docs/tools/callers_pages.py"
@@ -149,7 +149,10 @@ def with_meaning(field: Taken, topic: str) -> Taken:
         each for name in SAID_AT.get(topic, ()) for each in _public(name).fields if each.name == field.name
     )
     treatment = (each for each in _call_options() if topic == "Requests" and each.name == field.name)
-    return replace(field, doc=next((each.doc for each in (*said, *treatment) if each.doc), ""))
+    words = next((each.doc for each in (*said, *treatment) if each.doc), "")
+    return replace(
+        field, doc="a CallOptions with all about the treatment" if field.name == COMPLETE else words
+    )
 
 
 def _is_of_callers(kind: object, member: Member) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import metadata
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -25,6 +26,15 @@ def test_the_readme_names_every_built_in_strategy_and_every_provider_type() -> N
 def test_the_two_commands_of_the_readme_stand_in_it() -> None:
     assert "pip install uv && uv run pointsman demo" in README
     assert "pip install uv && uv run pytest -n 2" in README
+
+
+def test_the_extras_that_the_readme_names_are_there() -> None:
+    section = README.partition("\n## In your own project\n")[2].partition("\n## ")[0]
+    named = {each for group in re.findall(r"pointsman\[([\w,-]+)\]", section) for each in group.split(",")}
+    named |= set(re.findall(r"`([\w-]+)`", section.partition("extras")[2]))
+
+    assert named >= {"openai", "ollama", "cli", "all"}
+    assert named <= set(metadata("pointsman").get_all("Provides-Extra"))
 
 
 async def test_the_terminal_of_the_readme_shows_what_the_commands_print() -> None:

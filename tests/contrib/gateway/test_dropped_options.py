@@ -76,3 +76,13 @@ async def test_another_deployment_is_asked_for_what_the_first_one_refuses(simula
 
     assert [each.status_code for each in answers] == [200, 200]
     assert {each.headers["x-pointsman-deployment"].partition("/")[0] for each in answers} == {"older"}
+
+
+async def test_thinking_is_left_out_where_a_model_of_ollama_does_not_think(simulator: Simulator) -> None:
+    upstream = await simulator.add("ollama", capabilities=["completion"], default=Reply(text="Hello"))
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "low"}
+
+    answer = await post(upstream, asked, unsupported="drop")
+
+    assert (answer.status_code, answer.headers.get("x-pointsman-ignored")) == (200, "reasoning_effort")
+    assert ["think" in each.body for each in upstream.requests] == [True, False]

@@ -506,6 +506,7 @@ def test_calls_of_tools_and_signed_reasoning_are_kept_as_they_were() -> None:
         tool_calls=(ToolCall("c1", "look", "{}", 0, {"a": [1]}),),
         reasoning_blocks=({"type": "thinking", "signature": "x"},),
         finish_reason="tool_calls",
+        dropped=("seed",),
     )
 
     got = asked_twice(guard("cache"), chat("sky?"), chat("sky?"), answer)

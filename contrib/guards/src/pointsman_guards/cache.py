@@ -126,7 +126,7 @@ class _Kept:
         made: Any = msgspec.msgpack.decode(self._encoded, type=self._kind)
         if isinstance(made, ChatResponse):
             calls, blocks = tuple(made.tool_calls), tuple(made.reasoning_blocks)
-            return replace(made, tool_calls=calls, reasoning_blocks=blocks)
+            return replace(made, tool_calls=calls, reasoning_blocks=blocks, dropped=tuple(made.dropped))
         return made  # type: ignore[no-any-return]
 
 

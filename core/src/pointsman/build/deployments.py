@@ -101,12 +101,12 @@ class Deployments:
         Args:
             described: the name under which that model is described, if that is another one.
         """
-        id = config.id
-        path: KeyPath = ("models", described or pool, "deployments", number)
+        id, described = config.id, described or pool
+        path: KeyPath = ("models", described, "deployments", number)
         if id not in self.lives:
             self._add_live(id, config, upstream, path)
-        timeouts = self._draft.config.timeouts_for(described or pool, config)
-        known = self._known.of(config, upstream)
+        timeouts, known = self._draft.config.timeouts_for(described, config), self._known.of(config, upstream)
+        amends = self._amendments(model, ("models", described), config, path)
         return Deployment(
             id=id,
             model=config.model,
@@ -116,11 +116,13 @@ class Deployments:
             plugin=upstream.factory.name,
             weight=config.weight,
             priority=config.priority,
-            amends=self._amendments(model, ("models", described or pool), config, path),
+            amends=amends,
             options=config.options,
             labels={**upstream.config.labels, **config.labels},
             price=known.price,
             context_window=known.context_window,
+            window=config.context_window,
+            adjusts=amends is not None or config.context_window is not None,
             capabilities=known.capabilities,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,
             outlier=self._outlier(pool, id, self.lives[id], upstream.checks),

@@ -275,7 +275,7 @@ class DeploymentConfig(Section):
     context_window: Count | None = setting(
         default=None,
         ge=1,
-        description="how long question and answer may be together, in place of what `prices` know",
+        description="how long question and answer may be together; certainly longer ones are not sent there",
         json_schema_extra={"unit": "tokens"},
     )
     defaults: Defaults = setting(default_factory=dict, description="options of calls that do not say them")

@@ -16,6 +16,7 @@ from pointsman._internal.timeouts import TimeLimit
 from pointsman.clock import request_id
 from pointsman.errors import (
     CallError,
+    FallbackOn,
     ModelNotFound,
     NoDeploymentAvailable,
     Outcome,
@@ -237,6 +238,10 @@ class Execution(Struct, eq=False):
         if lease.is_open:
             end_attempt(self, lease, Outcome.CLIENT_FAULT, error=error)
             self.made -= 1
+        if error.fallback_on is not FallbackOn.UNAVAILABLE:  # which is what a pool is that was never asked
+            pool = self.pool_of(lease)
+            if self.demand.tried.issuperset(each.id for each in pool.deployments):
+                self.retry_state().causes.setdefault(pool.name, set()).add(error.fallback_on)
         # Without its traceback, which holds the frames, and with them the caller's stream.
         self.refusal = self.complete(error, lease.deployment.id).with_traceback(None)
         if self.chain[0].drops:

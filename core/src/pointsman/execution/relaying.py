@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import CallError, Unsupported
-from pointsman.execution.dropping import amended
+from pointsman.execution.adjusting import adjusted
 from pointsman.execution.execution import Execution
 from pointsman.execution.time_limits import call, ends
 from pointsman.execution.whole_answer import WholeAnswer
@@ -34,8 +34,8 @@ class RelayedAnswer(WholeAnswer[R]):
         until = execution.deadline if deployment.attempt is None else ends(execution, lease)
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request
-        if deployment.amends is not None or execution.dropping is not None:
-            asked = amended(execution, deployment, asked)
+        if deployment.adjusts or execution.dropping is not None:
+            asked = adjusted(execution, deployment, asked)
         if speaks(provider, original):
             try:
                 relayed = provider.relay(asked, call(execution, lease, time, original))

@@ -12,7 +12,7 @@ from pointsman._internal.timeouts import GRACE, ExtensibleLimits
 from pointsman.errors import AttemptTimeout, Outcome
 from pointsman.events import FirstToken
 from pointsman.execution.accounting import end_attempt, succeeded
-from pointsman.execution.dropping import amended
+from pointsman.execution.adjusting import adjusted
 from pointsman.execution.execution import Execution
 from pointsman.execution.hedging import hedge_beside, race
 from pointsman.execution.time_limits import call, ends, opening_ends, put_off, silent
@@ -114,8 +114,8 @@ class StreamAttempt:
             time.later = partial(put_off, execution, lease, until)
         try:
             asked = request
-            if deployment.amends is not None or execution.dropping is not None:
-                asked = amended(execution, deployment, request)
+            if deployment.adjusts or execution.dropping is not None:
+                asked = adjusted(execution, deployment, request)
             with time.until(until, late):
                 self.source = source = await self._opened(asked)
             while True:

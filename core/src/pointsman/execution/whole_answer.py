@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.errors import BadResponse
 from pointsman.execution.accounting import succeeded
-from pointsman.execution.dropping import amended
+from pointsman.execution.adjusting import adjusted
 from pointsman.execution.time_limits import call, ends, late
 from pointsman.provider import Call, Provider
 from pointsman.routing.lease import Lease
@@ -46,8 +46,8 @@ class WholeAnswer(Generic[R]):
         # No `with`: `run` asks it how the attempt ended. By position, or Python makes a dict of the names.
         execution.time = time = TimeLimit(until, TimeoutError, execution.setting.alarms)
         asked = execution.request
-        if deployment.amends is not None or execution.dropping is not None:
-            asked = amended(execution, deployment, asked)
+        if deployment.adjusts or execution.dropping is not None:
+            asked = adjusted(execution, deployment, asked)
         # By name: every provider has its own.
         answer: Awaitable[R] = getattr(deployment.provider, self.name)(asked, call(execution, lease, time))
         return answer

@@ -25,6 +25,8 @@ _AUDIO_BYTES_PER_TOKEN = 1_600
 
 _BUCKETS = 160
 
+_MOST_CHARACTERS = 8  # of one token, in ordinary text of whatever language; mostly there are 4 or fewer
+
 _SAMPLE = 4_096  # characters; of longer texts every n-th is looked at
 
 
@@ -115,6 +117,30 @@ def input_estimate(request: Request) -> int:
     if request.response_format is not None and request.response_format.schema is not None:
         tokens += _of_json(request.response_format.schema)
     return ceil(tokens)
+
+
+def least_tokens(request: Request) -> int:
+    """Tokens that a request takes at least: its text at 8 characters each.
+
+    Pictures, sounds, files and tools are left out, for nobody knows what an upstream makes of them. Of what
+    is embedded the longest text counts: each has the window to itself.
+    """
+    if isinstance(request, EmbedRequest):
+        length = max(map(len, request.texts), default=0)
+    elif isinstance(request, GenerateRequest):
+        length = len(request.prompt) + len(request.system or "")
+    elif isinstance(request.messages, TextMessages):
+        length = sum(map(len, request.messages.texts))
+    else:
+        length = sum(map(_text_length, request.messages))
+    return length // _MOST_CHARACTERS
+
+
+def _text_length(message: Message) -> int:
+    content = message.content
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(part.text) for part in content if isinstance(part, Text))
 
 
 def _of_messages(messages: Sequence[Message]) -> float:

@@ -17,6 +17,7 @@ import pointsman
 from pointsman import ChatRequest, ChatResponse, Message, TextDelta, Usage, replace
 from pointsman.context import Context
 from pointsman.events import AttemptEnded
+from pointsman.execution.dropping import Dropping
 from pointsman.execution.execution import Execution
 from pointsman.execution.guarded import GuardedExecution
 from pointsman.execution.retry_state import RetryState
@@ -62,6 +63,7 @@ KINDS = of_the_core()
 CHANGE = (
     Answer,
     Demand,
+    Dropping,
     Execution,
     GuardedExecution,
     Lease,

@@ -403,13 +403,13 @@ async def test_a_context_has_the_settings_the_directory_and_what_hides_secrets(t
 
 def test_a_known_section_whose_package_is_missing_is_a_warning_that_names_it(tmp_path: Path) -> None:
     file = tmp_path / "pointsman.yaml"
-    file.write_text("providers: {a: {type: scripted}}\ngateway: {listen: 127.0.0.1:4000}\n")
+    file.write_text("providers: {a: {type: scripted}}\nknowledge: {path: ./documents}\n")
 
     (warning,) = Router.check(file, plugins=[Scripted()]).warnings
 
     assert str(warning) == (
-        f"{file}:2:1: gateway: nothing that is installed reads this section, so it does nothing; "
-        "pip install pointsman-gateway"
+        f"{file}:2:1: knowledge: nothing that is installed reads this section, so it does nothing; "
+        "pip install pointsman-knowledge"
     )
 
 

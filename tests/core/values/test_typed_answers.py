@@ -216,8 +216,6 @@ def test_what_an_answer_is_read_as_is_no_part_of_it() -> None:
     assert "parsed" not in ChatResponse.__struct_fields__
     with pytest.raises(AttributeError):
         read.parsed = None  # type: ignore[misc]
-    with pytest.raises(AttributeError):
-        read._reading = None  # type: ignore[assignment]
 
 
 def test_a_copy_is_read_alike_and_a_changed_or_pickled_answer_by_parse() -> None:

@@ -15,8 +15,8 @@ from pointsman.build.draft import Draft
 from pointsman.build.known_models import KnownModels
 from pointsman.build.takeover import LiveSettings, new_state, settle
 from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
+from pointsman.config.deployment_templates import template_of, templates_in
 from pointsman.config.problems import KeyPath
-from pointsman.config.templates import template_of, templates_in
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint

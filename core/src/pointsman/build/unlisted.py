@@ -16,8 +16,8 @@ from pointsman.build.pools import Choice, Pools
 from pointsman.build.takeover import KeptInUse
 from pointsman.builtin.strategies import RoundRobin
 from pointsman.config import DeploymentConfig, ModelConfig, Named
+from pointsman.config.deployment_templates import filled, template_of
 from pointsman.config.names import STAR, NamePattern
-from pointsman.config.templates import filled, template_of
 from pointsman.provider import ProviderFactory
 from pointsman.routing.deployment import Deployment, estimator_for
 from pointsman.routing.pool import Pool

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from pointsman._internal.regular_files import read_regular
 from pointsman._internal.settings import Section, setting
+from pointsman.config.deployment_templates import filled
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
@@ -40,7 +41,6 @@ from pointsman.config.sections import (
     TimeoutSettings,
 )
 from pointsman.config.shared import StateConfig
-from pointsman.config.templates import filled
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
 from pointsman.resilience.circuit_breaker import BreakerSettings
@@ -277,9 +277,9 @@ class Config(Open):
         deployments = (each.model for model in self.models.values() for each in model.deployments)
         if not self.aliases and not any(STAR in each for each in (*models, *deployments)):
             return ()
-        from pointsman.config.naming import naming_findings  # for those that have some
+        from pointsman.config.name_findings import name_findings  # for those that have some
 
-        return naming_findings(self.providers, self.models, self.aliases, data)
+        return name_findings(self.providers, self.models, self.aliases, data)
 
     def _wrong_selectors(self, data: Mapping[str, Any]) -> Sequence[Finding]:
         keys = {"selector", "of", "default", "select_within"}

@@ -7,16 +7,16 @@ from functools import partial
 from typing import Any
 
 from pointsman._internal.suggest import did_you_mean
+from pointsman.config.deployment_templates import OF_THE_MODEL, is_template, template_of
 from pointsman.config.findings import Finding
 from pointsman.config.names import STAR, NamePattern, Names
 from pointsman.config.overrides import SPECIFIC
 from pointsman.config.problems import KeyPath, show_path
 from pointsman.config.references import names_in
 from pointsman.config.sections import DeploymentConfig, ModelConfig, ProviderConfig
-from pointsman.config.templates import OF_THE_MODEL, is_template, template_of
 
 
-def naming_findings(
+def name_findings(
     providers: Mapping[str, ProviderConfig],
     models: Mapping[str, ModelConfig],
     aliases: Mapping[str, str],

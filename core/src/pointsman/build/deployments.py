@@ -121,7 +121,7 @@ class Deployments:
             labels={**upstream.config.labels, **config.labels},
             price=known.price,
             context_window=known.context_window,
-            window=config.context_window,
+            enforced_window=config.context_window,
             adjusts=amends is not None or config.context_window is not None,
             capabilities=known.capabilities,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from msgspec import Struct
@@ -17,7 +18,6 @@ from pointsman._internal.plugin_errors import OWN
 from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.timeouts import TimerHeap
 from pointsman.audit import AuditSink
-from pointsman.build.alternatives import Alternatives, take_over
 from pointsman.build.clients import Clients
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
@@ -26,7 +26,6 @@ from pointsman.build.known_models import KnownModels
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.providers import Providers
 from pointsman.build.services import ConfiguredService, Services
-from pointsman.build.unlisted import Unlisted
 from pointsman.clock import Clock, Rng
 from pointsman.config import Config, ModelConfig, Named
 from pointsman.config.findings import Finding
@@ -41,12 +40,15 @@ from pointsman.routing.runtime import Setting
 from pointsman.routing.snapshot import Snapshot, Upstream
 
 if TYPE_CHECKING:
-    from pointsman.build.tracing import MadeObject
-
-if TYPE_CHECKING:
+    from pointsman.build.alternatives import Alternatives
     from pointsman.build.entrances import Entrances
+    from pointsman.build.tracing import MadeObject
+    from pointsman.build.unlisted import Unlisted
     from pointsman.routing.entrance import Entrance
     from pointsman.shared.store import SharedState
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def build(
@@ -194,6 +196,16 @@ class _Parts(Struct, frozen=True):
     general_entrance: Entrance | None
 
 
+def _made_when_asked(make: Callable[[], Callable[P, T]]) -> Callable[P, T]:
+    """What `make` makes, once, when it is first called."""
+    made = cache(make)
+
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        return made()(*args, **kwargs)
+
+    return asked
+
+
 class Plan:
     """What plugins make of a configuration is made, nothing has begun, and what runs is as it was.
 
@@ -248,8 +260,8 @@ class Plan:
             readiness=draft.readiness,
             names=draft.config.names(),
             places=self._deployments.places,
-            another_strategy=Alternatives(draft),
-            unlisted=Unlisted(draft, self._deployments, choices=parts.choices, known=self._providers.known),
+            another_strategy=_made_when_asked(self._alternatives),
+            unlisted=_made_when_asked(self._unlisted),
             entrances=parts.entrances,
             general_entrance=parts.general_entrance,
         )
@@ -263,7 +275,24 @@ class Plan:
         for name in tuple(previous.remembered):
             with suppress(UnknownModel):
                 snapshot.pool(name)
-        take_over(snapshot, previous)
+        if any(pool.others for pool in (*previous.pools.values(), *previous.remembered.values())):
+            from pointsman.build.alternatives import take_over
+
+            take_over(snapshot, previous)
+
+    # Most routers are never asked for what these two make, and go without their modules.
+
+    def _alternatives(self) -> Alternatives:
+        from pointsman.build.alternatives import Alternatives
+
+        return Alternatives(self._draft)
+
+    def _unlisted(self) -> Unlisted:
+        from pointsman.build.unlisted import Unlisted
+
+        return Unlisted(
+            self._draft, self._deployments, choices=self._parts.choices, known=self._providers.known
+        )
 
     def _made(self) -> _Parts:
         config = self._draft.config

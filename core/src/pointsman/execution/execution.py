@@ -26,7 +26,6 @@ from pointsman.errors import (
 from pointsman.event_log import begun
 from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
-from pointsman.execution.dropping import Dropping, goes_round, remember
 from pointsman.execution.failover import lease_for, none_available, refund_unused
 from pointsman.execution.makers import lease_of_maker, maker_of
 from pointsman.execution.queueing import admitted_lease, queued_lease, worth_a_place
@@ -44,6 +43,7 @@ from pointsman.routing.runtime import Setting
 from pointsman.types import Request, Usage
 
 if TYPE_CHECKING:
+    from pointsman.execution.dropping import Dropping
     from pointsman.execution.stream_attempt import StreamAttempt
 
 T = TypeVar("T", covariant=True)
@@ -178,7 +178,7 @@ class Execution(Struct, eq=False):
         if lease is not None or worth_a_place(self, now):
             return lease
         if self.refusal is not None:
-            if goes_round(self):
+            if self.dropping is not None and self.dropping.goes_round(self):
                 return self.next_lease()
             raise self.refusal
         raise none_available(self, now) from self.failures.last
@@ -245,6 +245,8 @@ class Execution(Struct, eq=False):
         # Without its traceback, which holds the frames, and with them the caller's stream.
         self.refusal = self.complete(error, lease.deployment.id).with_traceback(None)
         if self.chain[0].drops:
+            from pointsman.execution.dropping import remember
+
             remember(self, lease.deployment, error)
         if self.failures.delay:
             self.failures.delay = 0.0

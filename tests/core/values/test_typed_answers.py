@@ -189,6 +189,17 @@ def test_of_many_things_that_are_wrong_the_message_names_three() -> None:
     assert len(caught.value.problems) == 5
 
 
+def test_names_that_the_model_chose_steer_no_terminal_and_fill_no_log() -> None:
+    chosen = "\x1b]0;x\x07\n" + "k" * 1_000_000
+
+    with pytest.raises(FormatNotMet) as caught:
+        ChatResponse(msgspec.json.encode({chosen: "c4n4ry"}).decode()).parse(dict[str, int])
+
+    assert str(caught.value).startswith(r"the answer is no answer: \x1b]0;x\x07\nkkk")
+    assert len(str(caught.value)) < 300
+    assert caught.value.problems[0][0] == chosen
+
+
 def test_a_refusal_is_no_value() -> None:
     assert answered("", refusal="I cannot").parsed is None
 

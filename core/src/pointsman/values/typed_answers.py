@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import force_setattr
 
+from pointsman._internal.printable import printable_line
 from pointsman.errors import FormatNotMet
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="ChatResponse")
 
 _SHOWN = 3
+_LONGEST = 200
 
 
 class Typed:
@@ -86,7 +88,8 @@ def read_as(kind: Any, answer: ChatResponse) -> Any:
 
 
 def _not_met(answer: ChatResponse, name: str, misfits: tuple[tuple[str, str], ...]) -> FormatNotMet:
-    said = "; ".join(f"{path}: {what}" if path else what for path, what in misfits[:_SHOWN])
+    # A place may be made of names that the model chose; they go on to logs and terminals.
+    said = "; ".join(_short(f"{path}: {what}" if path else what) for path, what in misfits[:_SHOWN])
     more = f"; and {len(misfits) - _SHOWN} more" if len(misfits) > _SHOWN else ""
     error = FormatNotMet(
         f"the answer is no {name}{_because(answer)}: {said}{more}",
@@ -96,6 +99,11 @@ def _not_met(answer: ChatResponse, name: str, misfits: tuple[tuple[str, str], ..
     error.request_id, error.attempts = answer.request_id, answer.attempts
     error.text, error.problems = answer.text, misfits
     return error
+
+
+def _short(text: str) -> str:
+    shown = printable_line(text[:_LONGEST])
+    return shown if len(text) <= _LONGEST else f"{shown}…"
 
 
 def _because(answer: ChatResponse) -> str:

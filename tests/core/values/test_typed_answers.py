@@ -232,7 +232,9 @@ def test_what_an_answer_is_read_as_is_no_part_of_it() -> None:
 def test_a_copy_is_read_alike_and_a_changed_or_pickled_answer_by_parse() -> None:
     read = answered(BLUE)
 
-    assert copy.copy(read).parsed == Sky(colour="blue")
+    assert copy.copy(read).parsed is read.parsed
+    assert copy.deepcopy([read])[0].parsed == read.parsed
+    assert copy.deepcopy(read).parsed is not read.parsed
     for other in (replace(read, text='{"colour": "red"}'), pickle.loads(pickle.dumps(read))):
         with pytest.raises(RuntimeError, match="reply.parse"):
             _ = other.parsed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import force_setattr
@@ -32,6 +32,15 @@ class Typed:
             force_setattr(made, "_reading", reading)
         return made
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """The same, and a value of its own once that is read."""
+        reduced: Any = self.__reduce__()  # that of the Struct: what makes one, and of what
+        make, given = reduced
+        made = make(*deepcopy(given, memo))
+        if (reading := getattr(self, "_reading", None)) is not None:
+            force_setattr(made, "_reading", reading.again())
+        return made
+
 
 class Reading:
     """The type that an answer was asked for, and its value once it was read."""
@@ -42,6 +51,10 @@ class Reading:
         self._kind = kind
         self._is_read = False
         self._value: Any = None
+
+    def again(self) -> Reading:
+        """One that has read nothing yet."""
+        return Reading(self._kind)
 
     def of(self, answer: ChatResponse) -> Any:
         """The value, made once. Raises FormatNotMet."""

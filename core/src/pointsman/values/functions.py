@@ -63,7 +63,7 @@ def _unbound(function: Any) -> tuple[Any, Collection[str]]:
 
 
 def _without(signature: inspect.Signature, bound: Collection[str]) -> inspect.Signature:
-    """`signature` less what is bound, which is a default there: it may be a key, and is no model's to choose."""
+    """`signature` less what is bound, a default there: it may be a key, and is no model's to choose."""
     left = [each for name, each in signature.parameters.items() if name not in bound]
     return signature.replace(parameters=left)
 

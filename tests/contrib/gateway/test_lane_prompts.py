@@ -170,3 +170,26 @@ async def test_a_forced_penalty_stands_once_whatever_the_caller_called_it(
 
     (seen,) = upstream.requests
     assert {key: value for key, value in seen.body.items() if "penalty" in key} == {name: 1.1}
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"raw": True}, 400),
+        ({"template": "{{ .Prompt }}"}, 400),
+        ({"template": "{{ .System }} {{ .Prompt }}"}, 200),
+        ({"raw": False, "context": [1]}, 200),
+    ],
+)
+async def test_no_body_leaves_out_text_around_its_system_prompt(
+    simulator: Simulator, said: dict[str, Any], status: int
+) -> None:
+    upstream = await simulator.add("ollama", default=Reply(text="Hello"))
+    changes = configuration(upstream)
+    changes["models"][MODEL] |= {"system": {"prefix": "p"}}
+    async with gateway_for(upstream, **changes) as served, httpx.AsyncClient(base_url=served.url) as client:
+        body = {"model": MODEL, "prompt": "Hi", "stream": False, **said}
+        answer = await client.post("/api/generate", json=body)
+
+    assert answer.status_code == status, answer.text
+    assert len(upstream.requests) == (status == 200)

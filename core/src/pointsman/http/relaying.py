@@ -209,7 +209,9 @@ def _other_prompts(before: ChatRequest, after: ChatRequest) -> tuple[Sequence[Me
 
 
 def _parted(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-    systems = next((n for n, each in enumerate(messages) if each.role != "system"), len(messages))
+    from pointsman.requests.amendments import leading_systems  # hardly any messages are changed on their way
+
+    systems = leading_systems([each.role for each in messages])
     return tuple(messages[:systems]), tuple(messages[systems:])
 
 

@@ -167,7 +167,7 @@ def _with_prompt(given: Sequence[Message], around: Around) -> Sequence[Message]:
     stand first. Without any there is a new one.
     """
     if isinstance(given, TextMessages):
-        leading = _leading(given.roles)
+        leading = leading_systems(given.roles)
         if not leading:
             return TextMessages(
                 ("system", *given.roles), (_joined(around.prefix, around.suffix), *given.texts)
@@ -176,7 +176,7 @@ def _with_prompt(given: Sequence[Message], around: Around) -> Sequence[Message]:
         texts[0] = _joined(around.prefix, texts[0])
         texts[leading - 1] = _joined(texts[leading - 1], around.suffix)
         return TextMessages(given.roles, tuple(texts))
-    leading = _leading([each.role for each in given])
+    leading = leading_systems([each.role for each in given])
     if not leading:
         return (Message.system(_joined(around.prefix, around.suffix)), *given)
     messages = list(given)
@@ -186,8 +186,8 @@ def _with_prompt(given: Sequence[Message], around: Around) -> Sequence[Message]:
     return tuple(messages)
 
 
-def _leading(roles: Sequence[str]) -> int:
-    """How many system messages stand first."""
+def leading_systems(roles: Sequence[str]) -> int:
+    """How many system messages stand first: these are the system prompt."""
     return next((n for n, role in enumerate(roles) if role != "system"), len(roles))
 
 

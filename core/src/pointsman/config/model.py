@@ -40,7 +40,6 @@ from pointsman.config.sections import (
     TimeoutSettings,
 )
 from pointsman.config.shared import StateConfig
-from pointsman.config.templates import filled
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
 from pointsman.resilience.circuit_breaker import BreakerSettings
@@ -394,6 +393,8 @@ class Config(Open):
         names = self.names()
         name = names.target(name)
         if (pattern := names.pattern(name)) is not None:
+            from pointsman.config.templates import filled
+
             model = self.models[pattern.text]
             deployments = [filled(each, pattern.match(name) or "") for each in model.deployments]
             return model.model_copy(update={"deployments": deployments})

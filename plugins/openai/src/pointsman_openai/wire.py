@@ -45,7 +45,6 @@ from pointsman_openai.settings import (
     SystemRole,
     ToolCallIds,
 )
-from pointsman_openai.short_ids import short_id
 
 Body = dict[str, Any]
 
@@ -313,7 +312,11 @@ def _assistant(message: Message, where: str, quirks: Quirks) -> Body:
 
 
 def _sent_id(id: str, quirks: Quirks) -> str:
-    return id if quirks.tool_call_ids == "as_given" else short_id(id)
+    if quirks.tool_call_ids == "as_given":
+        return id
+    from pointsman_openai.short_ids import short_id  # for one maker's servers
+
+    return short_id(id)
 
 
 def _call(call: ToolCall, id: str) -> Body:

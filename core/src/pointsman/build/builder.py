@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from msgspec import Struct
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from pointsman.build.unlisted import Unlisted
     from pointsman.routing.entrance import Entrance
     from pointsman.shared.store import SharedState
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def build(
@@ -196,16 +193,6 @@ class _Parts(Struct, frozen=True):
     general_entrance: Entrance | None
 
 
-def _made_when_asked(make: Callable[[], Callable[P, T]]) -> Callable[P, T]:
-    """What `make` makes, once, when it is first called."""
-    made = cache(make)
-
-    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
-        return made()(*args, **kwargs)
-
-    return asked
-
-
 class Plan:
     """What plugins make of a configuration is made, nothing has begun, and what runs is as it was.
 
@@ -260,8 +247,8 @@ class Plan:
             readiness=draft.readiness,
             names=draft.config.names(),
             places=self._deployments.places,
-            another_strategy=_made_when_asked(self._alternatives),
-            unlisted=_made_when_asked(self._unlisted),
+            another_strategy=lambda *asked: self._alternatives(*asked),
+            unlisted=lambda *asked: self._unlisted(*asked),
             entrances=parts.entrances,
             general_entrance=parts.general_entrance,
         )
@@ -282,11 +269,13 @@ class Plan:
 
     # Most routers are never asked for what these two make, and go without their modules.
 
+    @cached_property
     def _alternatives(self) -> Alternatives:
         from pointsman.build.alternatives import Alternatives
 
         return Alternatives(self._draft)
 
+    @cached_property
     def _unlisted(self) -> Unlisted:
         from pointsman.build.unlisted import Unlisted
 

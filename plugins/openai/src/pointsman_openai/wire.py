@@ -240,6 +240,8 @@ def _result_shown(message: Message, where: str, quirks: Quirks, shown: list[Body
 
 def refuse(request: ChatRequest, quirks: Quirks) -> None:
     """Raise Unsupported when the request asks for what the configuration says that the model cannot do."""
+    if not quirks.unsupported:
+        return
     parts = set()
     if not isinstance(request.messages, TextMessages):
         parts = {_PARTS.get(type(part)) for message in request.messages for part in message.parts}

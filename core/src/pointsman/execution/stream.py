@@ -108,9 +108,9 @@ class ChatStream:
         return dropped(execution, execution.last.deployment)
 
     async def __aenter__(self) -> ChatStream:
+        if self._closed:
+            raise RuntimeError("this stream is closed; call `stream()` for a new one")
         if self._execution is None:
-            if self._closed:
-                raise RuntimeError("the stream is closed")
             self._reading = True
             try:
                 await self._open()

@@ -21,11 +21,13 @@ from pointsman.errors import (
     NoDeploymentAvailable,
     Outcome,
     PluginError,
+    RequestError,
     Unsupported,
 )
 from pointsman.event_log import begun
 from pointsman.events import AttemptStarted, Progress, RequestStarted
 from pointsman.execution.accounting import attempt_failed, end_attempt, end_request, fail_request
+from pointsman.execution.adjusting import TooLong
 from pointsman.execution.dropping import Dropping, goes_round, remember
 from pointsman.execution.failover import lease_for, none_available, refund_unused
 from pointsman.execution.makers import lease_of_maker, maker_of
@@ -105,7 +107,7 @@ class Execution(Struct, eq=False):
     time: TimeLimit | None = None
     hedge: Lease | None = None
     opening: list[StreamAttempt] = []
-    refusal: Unsupported | None = None
+    refusal: RequestError | None = None
     usage: Usage | None = None
     cost: int | None = None
     is_over: bool = False
@@ -243,7 +245,8 @@ class Execution(Struct, eq=False):
             if self.demand.tried.issuperset(each.id for each in pool.deployments):
                 self.retry_state().causes.setdefault(pool.name, set()).add(error.fallback_on)
         # Without its traceback, which holds the frames, and with them the caller's stream.
-        self.refusal = self.complete(error, lease.deployment.id).with_traceback(None)
+        told = error.told() if isinstance(error, TooLong) else error
+        self.refusal = self.complete(told, lease.deployment.id).with_traceback(None)
         if self.chain[0].drops:
             remember(self, lease.deployment, error)
         if self.failures.delay:

@@ -20,7 +20,7 @@ from pointsman._internal.scrubber import Scrubber
 from pointsman._internal.suggest import did_you_mean
 from pointsman._internal.timeouts import TimeLimit
 from pointsman.build.builder import check
-from pointsman.build.loading import as_config, plugins_for
+from pointsman.build.loading import as_config, expect_config, plugins_for
 from pointsman.clock import Clock, LoopClock, Rng, request_id, system_rng
 from pointsman.config import Config
 from pointsman.errors import AttemptTimeout, CallError, InvalidRequest, writable
@@ -95,6 +95,7 @@ class Router:
 
         Raises: ConfigError with all problems at once.
         """
+        expect_config(config, type(self).__name__)
         self._clock = clock or LoopClock()
         scrubber = Scrubber()
         self._events = Events(scrub=scrubber.text)

@@ -216,7 +216,8 @@ def test_what_a_model_could_not_give_is_named() -> None:
         (called, r"called\(\) has no JSON Schema: .*Callable"),
         (unknown, r"unknown\(\): an annotation cannot be read: name 'Missing' is not defined"),
         (lambda: 1, "a tool cannot be called '<lambda>'; give it a name"),
-        (Place, "Place is no function"),
+        (Place, "^Place is no function"),
+        ("x", "^a str is no function"),
     ]
     for function, said in wrong:
         with pytest.raises(TypeError, match=said):

@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 R = TypeVar("R", ChatRequest, GenerateRequest, EmbedRequest, Request)
 
 
-class TooLong(ContextWindowExceeded, Unsupported):
-    """As when an upstream says it, noticed before: another deployment is asked, and it costs no attempt."""
+class TooLong(Unsupported):
+    """As when an upstream says it, noticed before: another deployment is asked, and it costs no attempt.
+
+    It goes no further than the loop of the attempts: whoever asked gets what an upstream would have told.
+    """
+
+    code = ContextWindowExceeded.code
+    fallback_on = ContextWindowExceeded.fallback_on
+
+    def told(self) -> ContextWindowExceeded:
+        """What whoever asked gets."""
+        return ContextWindowExceeded(self.message)
 
 
 def adjusted(execution: Execution, deployment: Deployment, request: R) -> R:

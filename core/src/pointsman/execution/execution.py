@@ -21,6 +21,7 @@ from pointsman.errors import (
     NoDeploymentAvailable,
     Outcome,
     PluginError,
+    RequestError,
     Unsupported,
 )
 from pointsman.event_log import begun
@@ -105,7 +106,7 @@ class Execution(Struct, eq=False):
     time: TimeLimit | None = None
     hedge: Lease | None = None
     opening: list[StreamAttempt] = []
-    refusal: Unsupported | None = None
+    refusal: RequestError | None = None
     usage: Usage | None = None
     cost: int | None = None
     is_over: bool = False
@@ -242,8 +243,11 @@ class Execution(Struct, eq=False):
             pool = self.pool_of(lease)
             if self.demand.tried.issuperset(each.id for each in pool.deployments):
                 self.retry_state().causes.setdefault(pool.name, set()).add(error.fallback_on)
+        from pointsman.execution.adjusting import TooLong
+
+        told = error.told() if isinstance(error, TooLong) else error
         # Without its traceback, which holds the frames, and with them the caller's stream.
-        self.refusal = self.complete(error, lease.deployment.id).with_traceback(None)
+        self.refusal = self.complete(told, lease.deployment.id).with_traceback(None)
         if self.chain[0].drops:
             from pointsman.execution.dropping import remember
 

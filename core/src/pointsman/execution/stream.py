@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -60,6 +60,7 @@ class ChatStream:
         self._execution: Execution | None = None
         self._attempt: StreamAttempt | AnsweredStream | None = None
         self._ready: deque[StreamEvent] = deque()
+        self._withheld = 0  # characters that were read and, as the stream was closed, never handed out
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._reading = False
@@ -74,12 +75,11 @@ class ChatStream:
 
     @property
     def text(self) -> str:
-        """The text so far: of the events that were handed out."""
+        """The text so far: of the events that were handed out, once the stream is closed too."""
         if self._attempt is None:
             return ""
         read = self._attempt.told.text
-        ahead = sum(len(event.text) for event in self._ready)  # one read may have brought many
-        return read[: len(read) - ahead]
+        return read[: len(read) - self._withheld - _length(self._attempt.ready)]
 
     @property
     def relayed(self) -> bool:
@@ -107,9 +107,9 @@ class ChatStream:
         return execution.dropping.of(execution.last.deployment)
 
     async def __aenter__(self) -> ChatStream:
+        if self._closed:
+            raise RuntimeError("this stream is closed; call `stream()` for a new one")
         if self._execution is None:
-            if self._closed:
-                raise RuntimeError("the stream is closed")
             self._reading = True
             try:
                 await self._open()
@@ -264,7 +264,9 @@ class ChatStream:
     def _shut(self) -> None:
         """Nothing is delivered any more, also of what was read."""
         self._closed = True
-        self._ready.clear()
+        if self._ready:
+            self._withheld += _length(self._ready)
+            self._ready.clear()
 
     def _let_go(self) -> None:
         """End a call that still runs, without judging the deployment."""
@@ -274,3 +276,8 @@ class ChatStream:
         for attempt in execution.opening if self._attempt is None else (self._attempt,):
             attempt.discard()
         end_request(execution, "cancelled")
+
+
+def _length(ahead: Iterable[StreamEvent]) -> int:
+    """Characters of text in events that one read brought and nobody has been handed yet."""
+    return sum(len(event.text) for event in ahead)

@@ -70,7 +70,8 @@ def _without(signature: inspect.Signature, bound: Collection[str]) -> inspect.Si
 
 def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
     if not callable(function) or isinstance(function, type):
-        raise TypeError(f"{name} is no function")
+        what = name if isinstance(function, type) else f"a {type(function).__name__}"
+        raise TypeError(f"{what} is no function")
     try:
         return inspect.signature(function, eval_str=True)
     except NameError as error:

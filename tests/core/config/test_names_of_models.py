@@ -48,7 +48,7 @@ def test_the_order_of_the_configuration_decides_nothing(order: list[str], name: 
 def test_what_a_star_stands_for_is_what_it_was_filled_with(pattern: str, text: str) -> None:
     made = NamePattern(pattern)
 
-    assert made.match(made.filled(text)) == text
+    assert made.match(pattern.replace("*", text)) == text
     assert made.match(pattern) is None
 
 
@@ -172,6 +172,45 @@ def test_names_that_patterns_match_can_be_named_everywhere() -> None:
     assert [*names] == ["m", "auto", "o", "p"]
     assert {"o", "x-9"} <= {each for each in ("o", "x-9", "x-*", "y") if each in names}
     assert "x-*" not in names
+
+
+def test_what_is_said_of_a_deployment_holds_by_whatever_name_it_is_asked_for() -> None:
+    given: dict[str, Any] = config("a", strategy="weighted", fallback=["m"])
+    given["models"] |= {
+        "x-*": {"deployments": [{"provider": "a", "model": "*", "weight": 3}]},
+        "y-*": {"deployments": [{"provider": "a", "model": "y*", "name": "y*", "max_in_flight": 2}]},
+        "own": {"deployments": [{"provider": "a", "model": "z", "max_in_flight": 5}]},
+    }
+    known = Config.from_mapping(given)
+
+    def said(name: str) -> list[tuple[str, int, int | None]]:
+        model = known.described(name)
+        assert model is not None
+        return [(each.id, each.weight, each.max_in_flight) for each in model.deployments]
+
+    assert said("x-z") == [("a/z", 3, 5)]
+    assert said("x-other") == [("a/other", 3, None)]
+    assert said("a/z") == [("a/z", 1, 5)]
+    assert said("y-1") == [("y1", 1, 2)]
+    assert known.described("b/z") is None
+    assert known.described("a/") is None
+
+
+def test_a_full_name_is_one_deployment_that_nothing_follows() -> None:
+    known = Config.from_mapping(config("a", strategy="weighted", fallback=["m"]))
+
+    alone = known.described("a/any")
+
+    assert alone is not None
+    assert alone.strategy is not None
+    assert (alone.strategy.type, [*known.fallback_of(alone)]) == ("round_robin", [])
+
+
+def test_the_names_of_a_configuration_are_put_in_order_once() -> None:
+    known = Config.from_mapping(config("a"))
+
+    assert known.names() is known.names()
+    assert known.described("m") is known.described("m")
 
 
 def wrong(text: str) -> str:

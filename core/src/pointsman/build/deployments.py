@@ -15,8 +15,8 @@ from pointsman.build.draft import Draft
 from pointsman.build.known_models import KnownModels
 from pointsman.build.takeover import LiveSettings, new_state, settle
 from pointsman.config import DeploymentConfig, LimitsConfig, ModelConfig
+from pointsman.config.deployment_templates import template_of, templates_in
 from pointsman.config.problems import KeyPath
-from pointsman.config.templates import template_of, templates_in
 from pointsman.errors import InvalidRequest
 from pointsman.events import HealthChanged
 from pointsman.http.client import Client, Endpoint
@@ -121,7 +121,7 @@ class Deployments:
             labels={**upstream.config.labels, **config.labels},
             price=known.price,
             context_window=known.context_window,
-            window=config.context_window,
+            enforced_window=config.context_window,
             adjusts=amends is not None or config.context_window is not None,
             capabilities=known.capabilities,
             host=self._host(config.provider, upstream, self.lives[id]) if polled else None,

@@ -36,15 +36,17 @@ class NamePattern(Struct, frozen=True):
             return None
         return name[len(before) : len(name) - len(after)]
 
-    def filled(self, text: str) -> str:
-        """The name in which `*` stands for `text`."""
-        return self.text.replace(STAR, text)
-
     def meets(self, other: NamePattern) -> bool:
         """Whether some name is one of both."""
         (before, after), (others_before, others_after) = self.ends, other.ends
         begins = before.startswith(others_before) or others_before.startswith(before)
         return begins and (after.endswith(others_after) or others_after.endswith(after))
+
+
+def provider_and_model(name: str) -> tuple[str, str]:
+    """The two that `provider/upstream-model` is made of; two empty texts for what is none of that."""
+    provider, _slash, model = name.partition("/")
+    return (provider, model) if provider and model else ("", "")
 
 
 class Names(Collection[str]):

@@ -27,7 +27,7 @@ def adjusted(execution: Execution, deployment: Deployment, request: R) -> R:
         be too long is sent: the upstream knows.
     """
     asked = amended(execution, deployment, request)
-    window, id = deployment.window, deployment.id
+    window, id = deployment.enforced_window, deployment.id
     if window is not None and (least := least_tokens(asked)) > window:
         raise TooLong(f"it takes at least {least} tokens, and the context window of {id} is {window}")
     return asked

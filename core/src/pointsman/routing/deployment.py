@@ -80,8 +80,8 @@ class Deployment(Struct, frozen=True, eq=False):
         first_token, idle, attempt: time limits in seconds.
         live: the state, shared with other pools.
         price, context_window, capabilities: as configured, else as known; None where nobody knows.
-        window: that which the configuration says; what is certainly longer is not sent there.
-        adjusts: it `amends` requests or has a `window`: they are looked at before they are sent there.
+        enforced_window: that which the configuration says; what is certainly longer is not sent there.
+        adjusts: one of `amends` and `enforced_window` is there: requests are looked at before they are sent.
     """
 
     id: str
@@ -101,7 +101,7 @@ class Deployment(Struct, frozen=True, eq=False):
     outlier: OutlierDetector | None = None
     price: Price | None = None
     context_window: int | None = None
-    window: int | None = None
+    enforced_window: int | None = None
     adjusts: bool = False
     capabilities: Sequence[str] | None = None
     host: ModelServer | None = None

@@ -1,4 +1,4 @@
-"""Which model a name means: exact names, aliases, patterns, in that order; and what is wrong with them."""
+"""Which model a name means: exact names, aliases, full names, patterns, in that order; and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ words = st.text("ab/", min_size=1, max_size=4)
 patterns = st.tuples(st.text("ab/", max_size=3), st.text("ab/", max_size=3)).map("*".join)
 
 
-@given(st.sets(words, max_size=4), st.dictionaries(words, words, max_size=4), st.sets(patterns), words)
-def test_a_name_is_a_model_else_an_alias_else_what_the_longest_pattern_says(
-    models: set[str], aliases: dict[str, str], given_patterns: set[str], name: str
+@given(
+    st.sets(words, max_size=4),
+    st.dictionaries(words, words, max_size=4),
+    st.sets(patterns),
+    st.sets(st.sampled_from(("a", "b", "ab"))),
+    words,
+)
+def test_a_name_is_a_model_else_an_alias_else_a_full_name_else_what_the_longest_pattern_says(
+    models: set[str], aliases: dict[str, str], given_patterns: set[str], providers: set[str], name: str
 ) -> None:
-    names = Names([*models, *given_patterns], aliases)
+    names = Names([*models, *given_patterns], aliases, providers=providers)
 
     found = names.described_as(name)
 
@@ -33,6 +39,9 @@ def test_a_name_is_a_model_else_an_alias_else_what_the_longest_pattern_says(
         assert found == meant
         return
     fitting = [each for each in given_patterns if _matches(each, meant)]
+    provider, slash, model = meant.partition("/")
+    if slash and model and provider in providers:
+        fitting = [each for each in fitting if each.startswith(f"{provider}/")]
     assert (found is None) == (not fitting)
     if found is not None:
         assert found in fitting

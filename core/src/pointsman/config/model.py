@@ -390,7 +390,7 @@ class Config(Open):
         for provider, config in self.providers.items():
             for model in config.models:
                 listed.setdefault(model, []).append(DeploymentConfig(provider=provider, model=model))
-        names = Names((*self.models, *listed), self.aliases, self._mentioned())
+        names = Names((*self.models, *listed), self.aliases, self._mentioned(), providers=self.providers)
         others = {name: each for name, each in listed.items() if name not in self.models}
         models = {name: ModelConfig(deployments=each) for name, each in others.items()}
         return Descriptions(names, {**self.models, **models}, self.providers)

@@ -57,14 +57,21 @@ class Names(Collection[str]):
     Args:
         models: what stands under `models`, and what providers list.
         mentioned: names that the configuration itself says somewhere.
+        providers: those that there are: what names an upstream model of one is no name of just any pattern.
 
     Attributes:
         kept: those of them that no model is called, by their own names: callers did not make them up.
     """
 
     def __init__(
-        self, models: Iterable[str], aliases: Mapping[str, str], mentioned: Iterable[str] = ()
+        self,
+        models: Iterable[str],
+        aliases: Mapping[str, str],
+        mentioned: Iterable[str] = (),
+        *,
+        providers: Collection[str] = (),
     ) -> None:
+        self._providers = providers
         self._models = dict.fromkeys(each for each in models if STAR not in each)
         self.aliases = {name: target for name, target in aliases.items() if name not in self._models}
         self.patterns = sorted(
@@ -79,9 +86,13 @@ class Names(Collection[str]):
 
     def pattern(self, name: str) -> NamePattern | None:
         """The pattern that says what `name` is, which is no alias; None where none does."""
-        if name in self._models:
+        if name in self._models or not self.patterns:
             return None
-        return next((each for each in self.patterns if each.match(name) is not None), None)
+        provider, _model = provider_and_model(name)
+        # `*` would take what there is from whoever asks for it by its full name; `openai/*` means to.
+        least = f"{provider}/" if provider in self._providers else ""
+        fitting = (each for each in self.patterns if each.text.startswith(least))
+        return next((each for each in fitting if each.match(name) is not None), None)
 
     def described_as(self, name: str) -> str | None:
         """The name under which stands what `name` is: its model's, or that of a pattern; None for nowhere."""

@@ -116,6 +116,7 @@ def test_of_a_cloud_one_model_is_offered_and_of_ollama_all_that_can_talk() -> No
     listed = [ModelInfo("babbage"), ModelInfo("gpt-5-mini")]
     mixed = [
         ModelInfo("llama3.2:latest", "ollama", capabilities=("completion", "tools")),
+        ModelInfo("any-*"),
         ModelInfo("sees-only", "ollama", capabilities=("embedding",)),
         ModelInfo("nomic-embed-text:latest", "ollama"),
         ModelInfo("qwen3:8b", "ollama"),

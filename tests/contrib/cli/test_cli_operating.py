@@ -697,3 +697,21 @@ def test_an_audit_that_cannot_be_is_told_by_commands_that_write_none(cli, server
     servers.configure(servers.add("ollama", name="gpu1"), more="audit: [{type: jsonl, paht: ./audit}]")
 
     assert "did you mean 'path'?" in cli("explain", "assistant").err
+
+
+@pytest.mark.parametrize("more", ["", "control: ./pointsman.sock\n"])
+def test_what_is_wrong_is_told_with_its_place_by_whatever_command_finds_it(
+    cli, servers, workdir: Path, more
+) -> None:
+    file = servers.configure(
+        servers.add("ollama", name="gpu1"), more=more + "audit: [{type: jsonl, path: ./no}]"
+    )
+    (workdir / "no").write_text("a file is in the way")
+    audit = cli("ask", "hi").err
+    file.write_text(file.read_text().replace("  assistant:\n", "  assistant:\n    defaults: {extra: 3}\n"))
+
+    told = [cli(*command).err for command in (("ask", "hi"), ("explain", "assistant"), ("config", "check"))]
+
+    assert re.search(r"pointsman\.yaml:\d+:\d+: audit\[0\]", audit)
+    assert told == [told[-1]] * 3
+    assert re.search(r"pointsman\.yaml:\d+:\d+: models\.assistant\.defaults: extra is 3", told[0])

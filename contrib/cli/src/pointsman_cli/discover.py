@@ -152,7 +152,10 @@ def usable_models(candidate: Candidate, listed: Sequence[ModelInfo]) -> list[str
     """
     prefix = f"{candidate.name}/"
     names = [each.id.removeprefix(prefix).removesuffix(":latest") for each in listed if _talks(each)]
-    names = [each for each in names if each and each == each.strip() and each.isprintable()]
+    # With a `*` a name is a pattern in a configuration, and cannot be written there as a name.
+    names = [
+        each for each in names if each and each == each.strip() and each.isprintable() and "*" not in each
+    ]
     if not candidate.preferred:
         return list(dict.fromkeys(names))
     return [candidate.preferred] if candidate.preferred in names else names[:1]

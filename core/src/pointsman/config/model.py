@@ -292,6 +292,12 @@ class Config(Open):
     def _general(self) -> dict[str, Section]:
         return {name: getattr(self, name) for name in SPECIFIC}
 
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self:
+        """One with other values, which are not validated; what else is wrong is told with its place."""
+        made = super().model_copy(update=update)
+        made._source = self._source
+        return made
+
     @property
     def sections(self) -> Mapping[str, Any]:
         """What stands in the sections that plugins read, as it was written."""

@@ -86,9 +86,9 @@ def _count(number: int, what: str, several: str = "") -> str:
 def show(asked: Asked) -> None:
     """Print the configuration with all defaults filled in and all secrets masked."""
     from pointsman_cli.configured import configuration
+    from pointsman_cli.shown_config import shown_config
 
-    config = run(configuration(asked))
-    dumped = config.model_dump(mode="json", exclude_none=True)
+    dumped = shown_config(run(configuration(asked)))
     if asked.json:
         print_json(dumped)
     else:

@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman import Router
-from pointsman.plugin import Caller, CatalogueEntry, ModelInfo, Unavailable
+from pointsman.builtin import shipped_prices
+from pointsman.plugin import (
+    Caller,
+    CatalogueEntry,
+    KnownModel,
+    ModelInfo,
+    PointsmanSpec,
+    PriceFactory,
+    Unavailable,
+    hookimpl,
+)
 from pointsman.testing import Scripted, SystemClock
 from pointsman_gateway.models.catalogue import STALE, Facts, GatewayCatalogue, common, facts_of
 from pointsman_gateway.models.well_known import known_model
@@ -75,6 +85,39 @@ async def test_a_model_promises_what_all_of_its_deployments_can_do() -> None:
     assert list(found.capabilities.can) == ["completion", "tools"]
     assert found.capabilities.context_length == 128_000
     assert found.capabilities.family == ""
+
+
+async def test_what_a_deployment_says_and_the_router_knows_counts_before_what_is_well_known() -> None:
+    here = {"provider": "here", "model": "gpt-4o"}
+    given = scripted(
+        {
+            "said": {"deployments": [{**here, "name": "own", "context_window": 9000}]},
+            "known": {"deployments": [here]},
+        }
+    )
+    async with Router.from_config({**given, "prices": ["wide"]}, plugins=[Scripted(), Wide()]) as router:
+        catalogue = GatewayCatalogue(router, Still())
+        catalogue.look()
+        await looked()
+        said, known = (catalogue.entry(name, ANYBODY) for name in ("said", "known"))
+        await catalogue.aclose()
+
+    assert said is not None
+    assert known is not None
+    assert said.capabilities.context_length == 9000
+    assert (list(known.capabilities.can), known.capabilities.context_length) == (["completion"], 500_000)
+    assert known.capabilities.family == "gpt"  # which no source of prices says
+
+
+class Wide(PointsmanSpec):
+    """A source of prices that knows one window of all models."""
+
+    @hookimpl
+    def pointsman_prices(self) -> list[PriceFactory]:
+        return [PriceFactory("wide", None, lambda _context: self)]
+
+    def look(self, _type: str, _model: str, _base_url: str | None, /) -> KnownModel:
+        return KnownModel(None, 500_000, ("completion",))
 
 
 async def test_a_model_with_a_selector_promises_what_all_can_do_that_it_picks() -> None:
@@ -271,3 +314,12 @@ def test_well_known_models_are_known_by_the_names_that_upstreams_give_them(
 )
 def test_a_name_that_only_looks_like_one_is_not_known(name: str) -> None:
     assert known_model(name) is None
+
+
+@pytest.mark.parametrize("host", ["api.openai.com", "api.anthropic.com"])
+def test_what_the_shipped_prices_say_of_a_model_is_what_is_well_known_of_it(host: str) -> None:
+    for name, row in shipped_prices.listed(host).items():
+        known = known_model(name)
+
+        assert known is not None, name
+        assert (known.context_length, {*known.can}) == (row["context_window"], {*row["capabilities"]}), name

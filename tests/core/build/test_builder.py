@@ -62,7 +62,7 @@ GOLDEN: list[tuple[str, str, str]] = [
         "a missing key",
         "providers: {a: {type: openai}}\n",
         "p.yaml:1:16: providers.a: a provider of type openai needs a credential; add `auth: {type: env, "
-        "name: OPENAI_API_KEY}` or `api_key: ${OPENAI_API_KEY}`",
+        'name: OPENAI_API_KEY}` or `api_key: "${OPENAI_API_KEY}"`',
     ),
     (
         "duplicate ids",

@@ -72,7 +72,7 @@ def said(given: dict[str, Any]) -> str:
         (
             "providers",
             {"a": {"type": "scripted", "api_key": "os.environ/MY_KEY"}},
-            "is LiteLLM's way to name a variable; write ${MY_KEY}",
+            'is LiteLLM\'s way to name a variable; write "${MY_KEY}"',
         ),
         (
             "providers",

@@ -1,4 +1,4 @@
-"""Which model a name means: exact names, aliases, patterns, in that order; and what is wrong with them."""
+"""Which model a name means: exact names, aliases, full names, patterns, in that order; and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ words = st.text("ab/", min_size=1, max_size=4)
 patterns = st.tuples(st.text("ab/", max_size=3), st.text("ab/", max_size=3)).map("*".join)
 
 
-@given(st.sets(words, max_size=4), st.dictionaries(words, words, max_size=4), st.sets(patterns), words)
-def test_a_name_is_a_model_else_an_alias_else_what_the_longest_pattern_says(
-    models: set[str], aliases: dict[str, str], given_patterns: set[str], name: str
+@given(
+    st.sets(words, max_size=4),
+    st.dictionaries(words, words, max_size=4),
+    st.sets(patterns),
+    st.sets(st.sampled_from(("a", "b", "ab"))),
+    words,
+)
+def test_a_name_is_a_model_else_an_alias_else_a_full_name_else_what_the_longest_pattern_says(
+    models: set[str], aliases: dict[str, str], given_patterns: set[str], providers: set[str], name: str
 ) -> None:
-    names = Names([*models, *given_patterns], aliases)
+    names = Names([*models, *given_patterns], aliases, providers=providers)
 
     found = names.described_as(name)
 
@@ -33,6 +39,9 @@ def test_a_name_is_a_model_else_an_alias_else_what_the_longest_pattern_says(
         assert found == meant
         return
     fitting = [each for each in given_patterns if _matches(each, meant)]
+    provider, slash, model = meant.partition("/")
+    if slash and model and provider in providers:
+        fitting = [each for each in fitting if each.startswith(f"{provider}/")]
     assert (found is None) == (not fitting)
     if found is not None:
         assert found in fitting
@@ -48,7 +57,7 @@ def test_the_order_of_the_configuration_decides_nothing(order: list[str], name: 
 def test_what_a_star_stands_for_is_what_it_was_filled_with(pattern: str, text: str) -> None:
     made = NamePattern(pattern)
 
-    assert made.match(made.filled(text)) == text
+    assert made.match(pattern.replace("*", text)) == text
     assert made.match(pattern) is None
 
 
@@ -172,6 +181,45 @@ def test_names_that_patterns_match_can_be_named_everywhere() -> None:
     assert [*names] == ["m", "auto", "o", "p"]
     assert {"o", "x-9"} <= {each for each in ("o", "x-9", "x-*", "y") if each in names}
     assert "x-*" not in names
+
+
+def test_what_is_said_of_a_deployment_holds_by_whatever_name_it_is_asked_for() -> None:
+    given: dict[str, Any] = config("a", strategy="weighted", fallback=["m"])
+    given["models"] |= {
+        "x-*": {"deployments": [{"provider": "a", "model": "*", "weight": 3}]},
+        "y-*": {"deployments": [{"provider": "a", "model": "y*", "name": "y*", "max_in_flight": 2}]},
+        "own": {"deployments": [{"provider": "a", "model": "z", "max_in_flight": 5}]},
+    }
+    known = Config.from_mapping(given)
+
+    def said(name: str) -> list[tuple[str, int, int | None]]:
+        model = known.described(name)
+        assert model is not None
+        return [(each.id, each.weight, each.max_in_flight) for each in model.deployments]
+
+    assert said("x-z") == [("a/z", 3, 5)]
+    assert said("x-other") == [("a/other", 3, None)]
+    assert said("a/z") == [("a/z", 1, 5)]
+    assert said("y-1") == [("y1", 1, 2)]
+    assert known.described("b/z") is None
+    assert known.described("a/") is None
+
+
+def test_a_full_name_is_one_deployment_that_nothing_follows() -> None:
+    known = Config.from_mapping(config("a", strategy="weighted", fallback=["m"]))
+
+    alone = known.described("a/any")
+
+    assert alone is not None
+    assert alone.strategy is not None
+    assert (alone.strategy.type, [*known.fallback_of(alone)]) == ("round_robin", [])
+
+
+def test_the_names_of_a_configuration_are_put_in_order_once() -> None:
+    known = Config.from_mapping(config("a"))
+
+    assert known.names() is known.names()
+    assert known.described("m") is known.described("m")
 
 
 def wrong(text: str) -> str:

@@ -35,6 +35,22 @@ def complaints(text: str | bytes, suffix: str = ".yaml") -> list[str]:
             ":2:1: is not YAML: found character '\\t' that cannot start any token; indent with spaces",
         ),
         ('a: "x\n', ":2:1: is not YAML: found unexpected end of stream; while scanning a quoted scalar"),
+        (
+            "p: {key: ${KEY}, b: c}\n",
+            ":1:11: is not YAML: expected ',' or '}', but got '{'; within brackets write it in quotes: \"${…}\"",
+        ),
+        (
+            "p: [x${KEY}]\n",
+            ":1:7: is not YAML: expected ',' or ']', but got '{'; within brackets write it in quotes: \"${…}\"",
+        ),
+        ("m: *\n", ':1:4: is not YAML: a text that begins with `*` needs quotes; write "*"'),
+        ("m:\n  *:\n    a: b\n", ':2:3: is not YAML: a text that begins with `*` needs quotes; write "*"'),
+        ("*-mini: {a: b}\n", ':1:1: is not YAML: a text that begins with `*` needs quotes; write "*-mini"'),
+        ("m: [b, *]\n", ':1:8: is not YAML: a text that begins with `*` needs quotes; write "*"'),
+        (
+            "m: *-mini\n",
+            ':1:4: m: the alias *-mini is not allowed; write "*-mini" for the text, else the value out',
+        ),
         ("a: \x01\n", ":1:4: is not YAML: a character that may not stand in it"),
         ("? [a]\n: b\n", ":1:3: a key is not a plain word"),
         ("a: 1\n---\nb: 2\n", ":2:1: holds a second document; one file is one configuration"),
@@ -54,7 +70,7 @@ def test_anchors_aliases_tags_and_duplicate_keys_are_refused_all_at_once() -> No
 
     assert complaints(text) == [
         "pointsman.yaml:1:4: a: the anchor &x is not allowed; write the value out",
-        "pointsman.yaml:2:4: b: the alias *x is not allowed; write the value out",
+        'pointsman.yaml:2:4: b: the alias *x is not allowed; write "*x" for the text, else the value out',
         "pointsman.yaml:3:4: c: a tag (!) is not allowed; quotes make a text",
         "pointsman.yaml:4:1: a: duplicate key 'a'; the first is on line 1",
     ]

@@ -30,7 +30,8 @@ def test_a_name_goes_to_the_upstream_model_that_the_star_stands_for() -> None:
         "*": {"deployments": ["b/rest"]},
     }
     asked = {
-        "x-one": "a/one", "a/two": "a/two", "a/g-3": "b/big-3", "o": "a/four", "b/y": "b/rest", "x-": "b/rest",
+        "x-one": "a/one", "a/two": "a/two", "a/g-3": "b/big-3", "o": "a/four", "b/y": "b/y", "x-": "b/rest",
+        "d/y": "b/rest",
     }  # fmt: skip
 
     async def main() -> None:
@@ -45,6 +46,7 @@ def test_a_name_goes_to_the_upstream_model_that_the_star_stands_for() -> None:
                 "x-four",
                 "b/y",
                 "x-",
+                "d/y",
             ]
             assert next(call.model for _, _, call in upstream.calls) == "one"
 

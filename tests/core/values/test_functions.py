@@ -153,6 +153,21 @@ def test_methods_and_partial_functions_are_taken_without_what_is_bound() -> None
         Tool.from_function(Station.look)
 
 
+def test_a_model_neither_sees_nor_chooses_what_a_partial_function_binds() -> None:
+    def look(city: str, key: str, days: int = 3) -> None:
+        """Looks.
+
+        Args:
+            key: whose.
+        """
+
+    tool = Tool.from_function(functools.partial(functools.partial(look, key="c4n4ry"), days=2))
+
+    assert (tool.name, tool.description) == ("look", "Looks.")
+    assert list(tool.parameters["properties"]) == ["city"]
+    assert "c4n4ry" not in str(tool)
+
+
 def test_a_parameter_may_have_any_name() -> None:
     def odd(json: str, _x: int, model_config: int, schema: int = 1) -> None:
         """"""

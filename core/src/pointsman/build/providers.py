@@ -99,7 +99,7 @@ class Providers:
         self._draft.problem(
             path,
             f"a provider {_of(config)} needs a credential",
-            hint=f"add `auth: {{type: env, name: {variable}}}` or `api_key: ${{{variable}}}`",
+            hint=f'add `auth: {{type: env, name: {variable}}}` or `api_key: "${{{variable}}}"`',
         )
         return True
 

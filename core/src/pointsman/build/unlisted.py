@@ -7,7 +7,6 @@ configuration describes, with its limits: to come with another name is no way ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 from pointsman.build.deployments import Deployments
 from pointsman.build.draft import Draft
@@ -15,13 +14,11 @@ from pointsman.build.factories import Factories
 from pointsman.build.pools import Choice, Pools
 from pointsman.build.takeover import KeptInUse
 from pointsman.builtin.strategies import RoundRobin
-from pointsman.config import DeploymentConfig, ModelConfig, Named
-from pointsman.config.names import STAR, NamePattern
-from pointsman.config.templates import filled, template_of
+from pointsman.config import DeploymentConfig, ModelConfig
 from pointsman.provider import ProviderFactory
 from pointsman.routing.deployment import Deployment, estimator_for
 from pointsman.routing.pool import Pool
-from pointsman.routing.snapshot import Snapshot, Upstream
+from pointsman.routing.snapshot import Snapshot
 
 
 class Unlisted:
@@ -49,55 +46,16 @@ class Unlisted:
 
     def __call__(self, snapshot: Snapshot, name: str) -> Pool | None:
         """The pool of `name`, which is no alias; None where that means nothing."""
-        pattern = snapshot.names.pattern(name)
-        if pattern is not None:
-            return self._matched(snapshot, name, pattern)
-        provider, slash, model = name.partition("/")
-        upstream = snapshot.upstreams.get(provider)
-        if not slash or not model or upstream is None:
+        pattern, model = snapshot.names.pattern(name), self._draft.config.described(name)
+        if model is None or not model.deployments:  # as one that has a selector
             return None
-        configured = _configured(snapshot, upstream, model, name)
+        if pattern is not None:
+            choice = self._choices[pattern.text]
+            pool = self._siblings[pattern.text] = self._made(snapshot, name, model, choice, pattern.text)
+            return pool
+        configured = _configured(snapshot, model.deployments[0])
         if configured is not None:
             return _borrowing(snapshot, name, configured)
-        return self._alone(snapshot, name, DeploymentConfig(provider=provider, model=model))
-
-    def _matched(self, snapshot: Snapshot, name: str, pattern: NamePattern) -> Pool | None:
-        described, text = self._draft.config.models[pattern.text], pattern.match(name)
-        choice = self._choices.get(pattern.text)
-        if choice is None:  # it has a selector, and no deployments
-            return None
-        assert text is not None
-        deployments = [
-            self._described(filled(each, text)).model_copy(
-                update={"weight": each.weight, "priority": each.priority}
-            )
-            for each in described.deployments
-        ]
-        model = described.model_copy(update={"deployments": deployments})
-        pool = self._made(snapshot, name, model, choice, pattern.text)
-        self._siblings[pattern.text] = pool
-        return pool
-
-    def _described(self, deployment: DeploymentConfig) -> DeploymentConfig:
-        """What the configuration says of `deployment`, wherever that stands."""
-        own = self._own.get(deployment.id)
-        if own is not None and (own.provider, own.model) == (deployment.provider, deployment.model):
-            return own
-        template = template_of(deployment, self._deployments.templates)
-        text = None if template is None else NamePattern(template.model).match(deployment.model)
-        return deployment if template is None or text is None else filled(template, text)
-
-    @cached_property
-    def _own(self) -> Mapping[str, DeploymentConfig]:
-        """The deployments that models and providers list, by their ids."""
-        models = self._draft.config.described_models().values()
-        return {each.id: each for model in models for each in model.deployments if STAR not in each.model}
-
-    def _alone(self, snapshot: Snapshot, name: str, deployment: DeploymentConfig) -> Pool:
-        """The pool of a `provider/upstream-model` that no model lists."""
-        strategy = Named.model_construct(type="round_robin")
-        deployments = [self._described(deployment)]
-        model = ModelConfig.model_construct(deployments=deployments, strategy=strategy, fallback=[])
         return self._made(snapshot, name, model, Choice(RoundRobin(), None))
 
     def _made(
@@ -119,11 +77,12 @@ class Unlisted:
         return pool
 
 
-def _configured(snapshot: Snapshot, upstream: Upstream, model: str, id: str) -> Deployment | None:
-    """The deployment of that id with its limits, which hold by whatever name it is called."""
+def _configured(snapshot: Snapshot, deployment: DeploymentConfig) -> Deployment | None:
+    """That `deployment` as models have it, with its limits, which hold by whatever name it is called."""
     for pool in snapshot.pools.values():
         for each in pool.deployments:
-            if each.id == id and each.model == model and each.provider is upstream.provider:
+            there = each.id, each.model, each.provider.name
+            if there == (deployment.id, deployment.model, deployment.provider):
                 return each
     return None
 

@@ -92,7 +92,7 @@ def _not_blank(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().strip():
         raise ValueError("is empty; set the variable it comes from, or leave the key out")
     if variable := re.fullmatch(r"os\.environ/(\w{1,80})", secret.get_secret_value()):
-        raise ValueError(f"is LiteLLM's way to name a variable; write ${{{variable[1]}}}")
+        raise ValueError(f'is LiteLLM\'s way to name a variable; write "${{{variable[1]}}}"')
     return secret
 
 

@@ -8,8 +8,8 @@ until the build knows the plugin's own model and calls `Config.validate_settings
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from pointsman._internal.regular_files import read_regular
 from pointsman._internal.settings import Section, setting
+from pointsman.config.described import Descriptions
 from pointsman.config.document import LARGEST_BYTES, Document
 from pointsman.config.findings import Finding, findings, kind, unknown_key
 from pointsman.config.interpolate import ReadFile, interpolate
@@ -40,7 +41,6 @@ from pointsman.config.sections import (
     TimeoutSettings,
 )
 from pointsman.config.shared import StateConfig
-from pointsman.config.templates import filled
 from pointsman.errors import ConfigError
 from pointsman.resilience.adaptive_concurrency import AdaptiveSettings
 from pointsman.resilience.circuit_breaker import BreakerSettings
@@ -277,9 +277,9 @@ class Config(Open):
         deployments = (each.model for model in self.models.values() for each in model.deployments)
         if not self.aliases and not any(STAR in each for each in (*models, *deployments)):
             return ()
-        from pointsman.config.naming import naming_findings  # for those that have some
+        from pointsman.config.name_findings import name_findings  # for those that have some
 
-        return naming_findings(self.providers, self.models, self.aliases, data)
+        return name_findings(self.providers, self.models, self.aliases, data)
 
     def _wrong_selectors(self, data: Mapping[str, Any]) -> Sequence[Finding]:
         keys = {"selector", "of", "default", "select_within"}
@@ -367,42 +367,40 @@ class Config(Open):
 
     def public_models(self) -> dict[str, ModelConfig]:
         """Every public name: those under `models` but for patterns, then those that providers list."""
-        return {name: model for name, model in self.described_models().items() if STAR not in name}
+        return {name: model for name, model in self._descriptions.models.items() if STAR not in name}
 
     def described_models(self) -> dict[str, ModelConfig]:
         """The same with the patterns."""
-        pools: dict[str, list[DeploymentConfig]] = {}
-        for provider, config in self.providers.items():
-            for model in config.models:
-                pools.setdefault(model, []).append(DeploymentConfig(provider=provider, model=model))
-        listed = {name: ModelConfig(deployments=deployments) for name, deployments in pools.items()}
-        return {**self.models, **{name: pool for name, pool in listed.items() if name not in self.models}}
+        return dict(self._descriptions.models)
 
     def names(self) -> Names:
         """What can be asked for by which name."""
-        fallbacks = (self.fallback, *(model.fallback or () for model in self.models.values()))
-        mentioned = [each.to for fallback in fallbacks for each in fallback]
-        mentioned += [each for model in self.models.values() for each in model.of]
-        listed = (model for each in self.providers.values() for model in each.models)
-        return Names((*self.models, *listed), self.aliases, mentioned)
+        return self._descriptions.names
 
     def described(self, name: str) -> ModelConfig | None:
         """What holds for the model that can be asked for as `name`; None for one that there is not.
 
         Of a pattern it is what it says for that name, and `provider/upstream-model` is one deployment.
         """
-        names = self.names()
-        name = names.target(name)
-        if (pattern := names.pattern(name)) is not None:
-            model = self.models[pattern.text]
-            deployments = [filled(each, pattern.match(name) or "") for each in model.deployments]
-            return model.model_copy(update={"deployments": deployments})
-        if (public := self.public_models().get(name)) is not None:
-            return public
-        provider, slash, model_there = name.partition("/")
-        if not slash or not model_there or provider not in self.providers:
-            return None
-        return ModelConfig(deployments=[DeploymentConfig(provider=provider, model=model_there)])
+        return self._descriptions.model(name)
+
+    @cached_property
+    def _descriptions(self) -> Descriptions:
+        listed: dict[str, list[DeploymentConfig]] = {}
+        for provider, config in self.providers.items():
+            for model in config.models:
+                listed.setdefault(model, []).append(DeploymentConfig(provider=provider, model=model))
+        names = Names((*self.models, *listed), self.aliases, self._mentioned(), providers=self.providers)
+        others = {name: each for name, each in listed.items() if name not in self.models}
+        models = {name: ModelConfig(deployments=each) for name, each in others.items()}
+        return Descriptions(names, {**self.models, **models}, self.providers)
+
+    def _mentioned(self) -> Iterator[str]:
+        """The names that it says itself as what calls may go to."""
+        for fallback in (self.fallback, *(model.fallback or () for model in self.models.values())):
+            yield from (each.to for each in fallback)
+        for model in self.models.values():
+            yield from model.of
 
     def fallback_of(self, model: ModelConfig) -> Sequence[FallbackConfig]:
         """What `model` falls back on: its own word, else the general one."""

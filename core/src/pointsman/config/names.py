@@ -36,15 +36,17 @@ class NamePattern(Struct, frozen=True):
             return None
         return name[len(before) : len(name) - len(after)]
 
-    def filled(self, text: str) -> str:
-        """The name in which `*` stands for `text`."""
-        return self.text.replace(STAR, text)
-
     def meets(self, other: NamePattern) -> bool:
         """Whether some name is one of both."""
         (before, after), (others_before, others_after) = self.ends, other.ends
         begins = before.startswith(others_before) or others_before.startswith(before)
         return begins and (after.endswith(others_after) or others_after.endswith(after))
+
+
+def provider_and_model(name: str) -> tuple[str, str]:
+    """The two that `provider/upstream-model` is made of; two empty texts for what is none of that."""
+    provider, _slash, model = name.partition("/")
+    return (provider, model) if provider and model else ("", "")
 
 
 class Names(Collection[str]):
@@ -55,14 +57,21 @@ class Names(Collection[str]):
     Args:
         models: what stands under `models`, and what providers list.
         mentioned: names that the configuration itself says somewhere.
+        providers: those that there are: what names an upstream model of one is no name of just any pattern.
 
     Attributes:
         kept: those of them that no model is called, by their own names: callers did not make them up.
     """
 
     def __init__(
-        self, models: Iterable[str], aliases: Mapping[str, str], mentioned: Iterable[str] = ()
+        self,
+        models: Iterable[str],
+        aliases: Mapping[str, str],
+        mentioned: Iterable[str] = (),
+        *,
+        providers: Collection[str] = (),
     ) -> None:
+        self._providers = providers
         self._models = dict.fromkeys(each for each in models if STAR not in each)
         self.aliases = {name: target for name, target in aliases.items() if name not in self._models}
         self.patterns = sorted(
@@ -77,9 +86,13 @@ class Names(Collection[str]):
 
     def pattern(self, name: str) -> NamePattern | None:
         """The pattern that says what `name` is, which is no alias; None where none does."""
-        if name in self._models:
+        if name in self._models or not self.patterns:
             return None
-        return next((each for each in self.patterns if each.match(name) is not None), None)
+        provider, _model = provider_and_model(name)
+        # `*` would take what there is from whoever asks for it by its full name; `openai/*` means to.
+        least = f"{provider}/" if provider in self._providers else ""
+        fitting = (each for each in self.patterns if each.text.startswith(least))
+        return next((each for each in fitting if each.match(name) is not None), None)
 
     def described_as(self, name: str) -> str | None:
         """The name under which stands what `name` is: its model's, or that of a pattern; None for nowhere."""

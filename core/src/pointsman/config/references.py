@@ -48,7 +48,8 @@ def names_in(data: Mapping[str, Any], providers: Mapping[str, ProviderConfig]) -
     aliases = data.get("aliases")
     said = aliases.items() if isinstance(aliases, Mapping) else ()
     named = (each for each in _names(data, "models") if isinstance(each, str))
-    return Names((*named, *listed), {name: to for name, to in said if isinstance(to, str)})
+    known = {name: to for name, to in said if isinstance(to, str)}
+    return Names((*named, *listed), known, providers=_names(data, "providers"))
 
 
 def _names(data: Mapping[str, Any], section: str) -> set[str]:

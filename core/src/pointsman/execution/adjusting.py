@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace
+
 from pointsman.errors import ContextWindowExceeded, Unsupported
-from pointsman.execution.dropping import amended
 from pointsman.resilience.token_estimate import least_tokens
 from pointsman.types import ChatRequest, EmbedRequest, GenerateRequest, Request
 
@@ -37,7 +38,16 @@ def adjusted(execution: Execution, deployment: Deployment, request: R) -> R:
         be too long is sent: the upstream knows.
     """
     asked = amended(execution, deployment, request)
-    window, id = deployment.window, deployment.id
+    window, id = deployment.enforced_window, deployment.id
     if window is not None and (least := least_tokens(asked)) > window:
         raise TooLong(f"it takes at least {least} tokens, and the context window of {id} is {window}")
     return asked
+
+
+def amended(execution: Execution, deployment: Deployment, request: R) -> R:
+    """What `deployment` is asked: `request` as the configuration has it, without what is left out there."""
+    if deployment.amends is not None:
+        request = deployment.amends.of(request)
+    if execution.dropping is not None and (names := execution.dropping.of(deployment)):
+        request = replace(request, **dict.fromkeys(names))
+    return request

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pointsman.errors import CallError, MidStreamError, Outcome
 from pointsman.execution.accounting import end_attempt, end_request, ended_by_router, fail_request
-from pointsman.execution.dropping import dropped
 from pointsman.execution.execution import Execution
 from pointsman.execution.stream_attempt import StreamAttempt
 from pointsman.execution.time_limits import deadline_passed, is_over
@@ -103,9 +102,9 @@ class ChatStream:
     def dropped(self) -> Sequence[str]:
         """Names of the options that were left out of what was asked; known with the first content."""
         execution = self._execution
-        if execution is None or execution.last is None:
+        if execution is None or execution.last is None or execution.dropping is None:
             return ()
-        return dropped(execution, execution.last.deployment)
+        return execution.dropping.of(execution.last.deployment)
 
     async def __aenter__(self) -> ChatStream:
         if self._closed:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
 from pointsman.http.client import Client
 from pointsman.prices import Price
 from pointsman.provider import Provider
-from pointsman.requests.amendments import Amendments
 from pointsman.requests.requirements import Labels, Requirements, unmet
 from pointsman.resilience.circuit_breaker import BreakerState
 from pointsman.resilience.loaded_models import ModelServer
@@ -23,6 +22,9 @@ from pointsman.routing.deployment_state import Admin, DeploymentState
 from pointsman.routing.lease import Lease, Observer
 from pointsman.routing.reasons import Reason, Why
 from pointsman.strategy import Residency
+
+if TYPE_CHECKING:
+    from pointsman.requests.amendments import Amendments
 
 # Looked up once, not for each of hundreds in a search: as `_OK` in `lease`.
 _UP, _HALF_OPEN = Admin.UP, BreakerState.HALF_OPEN
@@ -80,8 +82,8 @@ class Deployment(Struct, frozen=True, eq=False):
         first_token, idle, attempt: time limits in seconds.
         live: the state, shared with other pools.
         price, context_window, capabilities: as configured, else as known; None where nobody knows.
-        window: that which the configuration says; what is certainly longer is not sent there.
-        adjusts: it `amends` requests or has a `window`: they are looked at before they are sent there.
+        enforced_window: that which the configuration says; what is certainly longer is not sent there.
+        adjusts: one of `amends` and `enforced_window` is there: requests are looked at before they are sent.
     """
 
     id: str
@@ -101,7 +103,7 @@ class Deployment(Struct, frozen=True, eq=False):
     outlier: OutlierDetector | None = None
     price: Price | None = None
     context_window: int | None = None
-    window: int | None = None
+    enforced_window: int | None = None
     adjusts: bool = False
     capabilities: Sequence[str] | None = None
     host: ModelServer | None = None

@@ -71,7 +71,10 @@ class DeploymentState(CoolDowns):
         places: how many attempts it takes at the same time; None for any number.
         adaptive: what finds out about `places`; without it they are what is configured.
         window: the quantiles of first tokens, kept only for those who ask for them.
+        shared: whose places it shares; None for none but its own.
     """
+
+    shared: Places | None = None
 
     __slots__ = (
         "adaptive",
@@ -112,9 +115,6 @@ class DeploymentState(CoolDowns):
         self.window: Window | None = None
         self.idle = IdleNotice()
         self.queues: list[ref[AdmissionQueue[Any]]] = []  # weakly: the state outlives the queues of a reload
-
-    shared: Places | None = None
-    """Whose places it shares; None for none but its own."""
 
     @property
     def taken(self) -> tuple[int, int | None]:

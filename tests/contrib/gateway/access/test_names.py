@@ -21,6 +21,7 @@ async def served(simulator: Simulator) -> AsyncIterator[Served]:
     models = {
         "assistant": {"deployments": ["up/gpt-5-mini"], "guards": [{"type": "words", "words": ["secret"]}]},
         "x-*": {"deployments": ["up/*"]},
+        "*": {"deployments": ["up/small"]},
     }
     aliases = {"gpt-4o": "assistant", "full": "up/gpt-5-mini"}
     async with gateway_for(

@@ -1,7 +1,7 @@
 """The models that callers can ask for, with what each can do: in memory, for every public name.
 
-Each fact comes from the first of these that has it: the configuration, the upstreams' lists, the table of
-well-known models, a default that is safe.
+Each fact comes from the first of these that has it: the configuration, the upstreams' lists, what the router
+knows by its sources of prices, the table of well-known models, a default that is safe.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pointsman_gateway.models.well_known import known_model
 
 if TYPE_CHECKING:
     from pointsman import Config, Router
+    from pointsman.config import DeploymentConfig
 
 STALE = 60.0
 """Seconds after which what upstreams list is asked for again, when somebody looks."""
@@ -61,6 +62,8 @@ class GatewayCatalogue:
         self._clock = clock
         self._began = int(clock.wall())
         self._listed: Mapping[str, Facts] = {}
+        self._routed: Mapping[str, Facts] = {}
+        self._routed_by: Config | None = None
         self._looked: float | None = None
         self._looking: asyncio.Task[None] | None = None
         self._of: Config | None = None
@@ -89,9 +92,11 @@ class GatewayCatalogue:
         self._looking = asyncio.create_task(self._look(), name="pointsman.gateway.catalogue")
 
     async def _look(self) -> None:
-        models = await self._router.models()
+        config, models = self._router.config, await self._router.models()
         # One that does not answer now had what it had before.
         self._listed = {**self._listed, **{each.id: facts_of(each) for each in models if each.provider}}
+        self._routed = {each.id: facts_of(each) for each in models if not each.provider}
+        self._routed_by = config
         self._of = None
 
     async def aclose(self) -> None:
@@ -118,7 +123,9 @@ class GatewayCatalogue:
         if model is None:
             return None
         if model.selector is None:
-            facts = common([self._upstream(each.provider, each.model) for each in model.deployments])
+            # By another configuration the name may have meant another model.
+            routed = self._routed.get(name, Facts()) if self._routed_by is config else Facts()
+            facts = common([self._upstream(each, routed) for each in model.deployments])
         else:
             facts = common([self._facts_of(each, config) for each in model.of])
         said = model.capabilities
@@ -134,20 +141,17 @@ class GatewayCatalogue:
         able = entry.capabilities
         return Facts(frozenset(able.can), able.context_length, able.family, entry.created)
 
-    def _upstream(self, provider: str, model: str) -> Facts:
-        id = f"{provider}/{model}"
+    def _upstream(self, deployment: DeploymentConfig, routed: Facts) -> Facts:
+        """What is known of the model of a deployment; `routed` is what the router says of all beside it."""
+        id = f"{deployment.provider}/{deployment.model}"
         listed = self._listed.get(id) or self._listed.get(f"{id}:latest", Facts())
-        known = known_model(model)
-        if known is None:
-            return listed
-        table = Facts(frozenset(known.can), known.context_length, known.family)
-        if (
-            listed.can is not None
-            and table.can is not None
-            and listed.can.isdisjoint(("completion", "embedding"))
-        ):
-            listed = _with_can(listed, listed.can | table.can)  # it lists extras alone
-        return first_said([listed, table])
+        known = known_model(deployment.model)
+        table = Facts() if known is None else Facts(frozenset(known.can), known.context_length, known.family)
+        extras_alone = listed.can is not None and listed.can.isdisjoint(("completion", "embedding"))
+        if listed.can is not None and table.can is not None and extras_alone:
+            listed = _with_can(listed, listed.can | table.can)
+        configured = Facts(context_length=deployment.context_window)
+        return first_said([configured, listed, routed, table])
 
     def _written(self, name: str, facts: Facts) -> CatalogueEntry:
         can = _DEFAULT.can if facts.can is None else [each for each in _ORDER if each in facts.can]

@@ -11,7 +11,13 @@ from pointsman.plugin import Capabilities
 # longest counts. c completion, t tools, v vision, r thinking, e embedding, i insert. As their makers say;
 # where a family has several lengths, the one of its common sizes.
 _TABLE = """
+    gpt-6                    ctvr   1050000  gpt
     gpt-5                    ctvr   400000   gpt
+    gpt-5.4                  ctvr   1050000  gpt
+    gpt-5.4-mini             ctvr   400000   gpt
+    gpt-5.4-nano             ctvr   400000   gpt
+    gpt-5.5                  ctvr   1000000  gpt
+    gpt-5.6                  ctvr   1050000  gpt
     gpt-4.1                  ctv    1047576  gpt
     gpt-4o                   ctv    128000   gpt
     gpt-4-turbo              ctv    128000   gpt
@@ -32,6 +38,14 @@ _TABLE = """
     babbage-002              c      16384    gpt
     text-embedding-          e      8191     text-embedding
     claude-                  ctvr   200000   claude
+    claude-fable-            ctvr   1000000  claude
+    claude-opus-4-6          ctvr   1000000  claude
+    claude-opus-4-7          ctvr   1000000  claude
+    claude-opus-4-8          ctvr   1000000  claude
+    claude-opus-5            ctvr   1000000  claude
+    claude-sonnet-4-6        ctvr   1000000  claude
+    claude-sonnet-5          ctvr   1000000  claude
+    claude-haiku-5-5         ctvr   1000000  claude
     claude-3-haiku           ctv    200000   claude
     claude-3-opus            ctv    200000   claude
     claude-3-sonnet          ctv    200000   claude

@@ -27,14 +27,33 @@ def read_yaml(text: str, builder: Builder) -> None:
     try:
         _build(YAML(typ="safe", pure=True).parse(text), builder)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = None if mark is None else (mark.line + 1, mark.column + 1)
-        hint = "indent with spaces" if "'\\t'" in str(error.problem) else error.context
-        raise Malformed(f"is not YAML: {error.problem or error.context}", position, hint) from None
+        raise _malformed(error, text) from None
     except YAMLError as error:
         offset = getattr(error, "position", None)
         position = Lines(text).position(offset) if isinstance(offset, int) else None
         raise Malformed("is not YAML: a character that may not stand in it", position) from None
+
+
+def _malformed(error: Any, text: str) -> Malformed:
+    """What a `MarkedYAMLError` says of `text`, and what helps."""
+    if error.context == "while scanning an alias":
+        return _unquoted_star("", _position(error.context_mark))
+    mark = error.problem_mark or error.context_mark
+    hint = error.context
+    if "'\\t'" in str(error.problem):
+        hint = "indent with spaces"
+    elif mark is not None and mark.index and text[mark.index - 1 : mark.index + 1] == "${":
+        hint = 'within brackets write it in quotes: "${…}"'
+    position = None if mark is None else _position(mark)
+    return Malformed(f"is not YAML: {error.problem or error.context}", position, hint)
+
+
+def _unquoted_star(rest: str, at: Position) -> Malformed:
+    return Malformed("is not YAML: a text that begins with `*` needs quotes", at, f'write "*{rest}"')
+
+
+def _position(mark: Any) -> Position:
+    return mark.line + 1, mark.column + 1
 
 
 def _build(events: Any, builder: Builder) -> None:
@@ -42,7 +61,7 @@ def _build(events: Any, builder: Builder) -> None:
 
     documents = 0
     for event in events:
-        at = (event.start_mark.line + 1, event.start_mark.column + 1)
+        at = _position(event.start_mark)
         if isinstance(event, kinds.DocumentStartEvent):
             documents += 1
             if documents > 1:
@@ -57,7 +76,7 @@ def _build_node(event: Any, at: Position, builder: Builder) -> None:
     from ruamel.yaml import events as kinds
 
     if isinstance(event, kinds.AliasEvent):
-        builder.fault(at, builder.here(), f"the alias *{event.anchor} is not allowed", "write the value out")
+        _refuse_alias(str(event.anchor), at, builder)
     elif event.anchor is not None:
         builder.fault(at, builder.here(), f"the anchor &{event.anchor} is not allowed", "write the value out")
     tag = getattr(event, "tag", None)
@@ -78,6 +97,13 @@ def _build_node(event: Any, at: Position, builder: Builder) -> None:
         builder.scalar(event.value if event.style else _value(event.value, at), at)
     else:
         builder.scalar(None, at)
+
+
+def _refuse_alias(name: str, at: Position, builder: Builder) -> None:
+    if name.endswith(":"):  # a key to whoever wrote it, and whatever follows makes no sense
+        raise _unquoted_star(name[:-1], at)
+    hint = f'write "*{name}" for the text, else the value out'
+    builder.fault(at, builder.here(), f"the alias *{name} is not allowed", hint)
 
 
 def _value(text: str, at: Position) -> Any:

@@ -7,16 +7,19 @@ from functools import partial
 from typing import Any
 
 from pointsman._internal.suggest import did_you_mean
+from pointsman.config.deployment_templates import is_template, template_of
 from pointsman.config.findings import Finding
-from pointsman.config.names import STAR, NamePattern, Names
+from pointsman.config.names import STAR, NamePattern, Names, provider_and_model
 from pointsman.config.overrides import SPECIFIC
 from pointsman.config.problems import KeyPath, show_path
 from pointsman.config.references import names_in
 from pointsman.config.sections import DeploymentConfig, ModelConfig, ProviderConfig
-from pointsman.config.templates import OF_THE_MODEL, is_template, template_of
+
+_OF_THE_MODEL = frozenset(("provider", "model", "name", "weight", "priority"))
+"""What a deployment says of itself as a member, and not of what can be called there."""
 
 
-def naming_findings(
+def name_findings(
     providers: Mapping[str, ProviderConfig],
     models: Mapping[str, ModelConfig],
     aliases: Mapping[str, str],
@@ -72,8 +75,8 @@ def _wrong_aliases(
 
 def _provider_of(name: str, providers: Mapping[str, ProviderConfig]) -> str:
     """The provider of `provider/upstream-model`; "" for what is none of that."""
-    provider, slash, model = name.partition("/")
-    return provider if slash and model and provider in providers else ""
+    provider, _model = provider_and_model(name)
+    return provider if provider in providers else ""
 
 
 # ── patterns ─────────────────────────────────────────────────────────────────────────────────────────
@@ -149,4 +152,4 @@ def _meet(template: DeploymentConfig, other: DeploymentConfig) -> bool:
 def _says_more(template: DeploymentConfig, path: KeyPath, models: Mapping[str, ModelConfig]) -> bool:
     """Whether it says more than which it is, or its model does."""
     of_its_model = models[str(path[1])].model_fields_set & {*SPECIFIC}
-    return bool(template.model_fields_set - OF_THE_MODEL or of_its_model)
+    return bool(template.model_fields_set - _OF_THE_MODEL or of_its_model)

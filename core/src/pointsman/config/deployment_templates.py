@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from pointsman.config.names import STAR, NamePattern
 from pointsman.config.sections import DeploymentConfig, ModelConfig
 
-OF_THE_MODEL = frozenset(("provider", "model", "name", "weight", "priority"))
-"""What a deployment says of itself as a member, and not of what can be called there."""
-
 
 def is_template(deployment: DeploymentConfig) -> bool:
     """Whether its upstream model is what a name is asked for by."""
@@ -36,10 +33,15 @@ def template_of(
 
     Where there are several they say the same: else the configuration is refused.
     """
-    for each in templates:
-        text = (
-            NamePattern(each.model).match(deployment.model) if each.provider == deployment.provider else None
-        )
-        if text is not None and filled(each, text).id == deployment.id:
-            return each
-    return None
+    return next((each for each in templates if filled_as(each, deployment) is not None), None)
+
+
+def filled_as(template: DeploymentConfig, deployment: DeploymentConfig) -> DeploymentConfig | None:
+    """What `template` says of `deployment`; None where that is none of those that it stands for."""
+    text = (
+        NamePattern(template.model).match(deployment.model)
+        if template.provider == deployment.provider
+        else None
+    )
+    made = None if text is None else filled(template, text)
+    return made if made is not None and made.id == deployment.id else None

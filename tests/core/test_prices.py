@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import copy
+import json
+import pickle
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from pointsman import ChatResponse
 from pointsman.prices import Price
 from pointsman.types import Usage
 
@@ -179,3 +183,28 @@ def test_usd_are_the_microcents_exactly(microcents: int) -> None:
     assert ChatResponse(cost_microcents=microcents).cost_usd == exact
     assert EmbedResponse([], cost_microcents=microcents).cost_usd == exact
     assert ChatResponse().cost_usd is None
+
+
+@pytest.mark.parametrize(
+    ("microcents", "said"),
+    [
+        (0, "0"),
+        (1, "0.00000001"),
+        (50, "0.0000005"),
+        (1700, "0.000017"),
+        (10**8, "1"),
+        (25 * 10**9, "250"),
+        (10**20 + 1, "1000000000000.00000001"),
+    ],
+)
+def test_usd_are_printed_without_an_exponent_and_without_zeros_that_say_nothing(
+    microcents: int, said: str
+) -> None:
+    with localcontext(prec=3):  # that of whoever runs in this thread is no concern of it
+        cost = ChatResponse(cost_microcents=microcents).cost_usd
+
+    assert cost is not None
+    assert (str(cost), f"{cost}", f"{cost:.2f}") == (said, said, f"{Decimal(said):.2f}")
+    for same in (copy.deepcopy(cost), pickle.loads(pickle.dumps(cost))):
+        assert (str(same), same) == (said, Decimal(said))
+    assert json.loads(TypeAdapter(Decimal).dump_json(cost)) == said

@@ -44,8 +44,8 @@ async def test_the_program_adds_up_what_its_calls_cost(tmp_path: Path) -> None:
     first = 1 * 300 + 1_000 * 30 + 50 * 1_500
     second = 1 * 600 + 200_000 * 60 + 50 * 2_250
     assert out.decode().splitlines() == [
-        f"claude/claude-sonnet-4-5: 1051 tokens, {first / 1e8:.8f} USD",
-        f"claude/claude-sonnet-4-5: 200051 tokens, {second / 1e8:.8f} USD",
+        f"claude/claude-sonnet-4-5: 1051 tokens, {f'{first / 1e8:.8f}'.rstrip('0')} USD",
+        f"claude/claude-sonnet-4-5: 200051 tokens, {f'{second / 1e8:.8f}'.rstrip('0')} USD",
         f"together {first + second} millionths of a cent",
     ]
 

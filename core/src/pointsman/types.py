@@ -568,7 +568,7 @@ class ChatResponse(Typed, Struct, frozen=True):
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """The cost in USD, exactly; None where it is not known."""
+        """The cost in USD, exactly, printed without an exponent; None where it is not known."""
         return _usd(self.cost_microcents)
 
     @property
@@ -649,7 +649,7 @@ class EmbedResponse(Struct, frozen=True):
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """The cost in USD, exactly; None where it is not known."""
+        """The cost in USD, exactly, printed without an exponent; None where it is not known."""
         return _usd(self.cost_microcents)
 
     def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
@@ -669,10 +669,9 @@ decoded_when_read(EmbedResponse, "raw")
 
 
 def _usd(microcents: int | None) -> Decimal | None:
-    from decimal import Decimal  # for those that ask
+    from pointsman.values.usd import usd  # for those that ask
 
-    # Of text, for the result of a calculation is rounded as whoever runs in this thread likes it.
-    return None if microcents is None else Decimal(f"{microcents}e-8")
+    return None if microcents is None else usd(microcents)
 
 
 class ModelInfo(Struct, frozen=True):

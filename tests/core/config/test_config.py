@@ -301,7 +301,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         "pointsman.yaml:8:5: models.assistant.stratgey: unknown key 'stratgey'; did you mean 'strategy'?",
         "pointsman.yaml:10:51: models.assistant.deployments[0].weight: must be 1 or more",
         "pointsman.yaml:11:9: models.assistant.deployments[1].provider: no provider is named 'gpu3'; "
-        "did you mean 'gpu2'?",
+        "did you mean 'gpu1'?",
         "pointsman.yaml:12:9: models.assistant.deployments[2]: expected 'provider/upstream-model', "
         "such as 'gpu1/llama3.2', or a mapping",
         "pointsman.yaml:13:33: models.assistant.deployments[3].model: expected text, not a number; "
@@ -310,7 +310,7 @@ def test_values_and_references_are_found_wrong_in_one_run() -> None:
         "pointsman.yaml:13:54: models.assistant.deployments[3].weigth: unknown key 'weigth'; did you "
         "mean 'weight'?",
         "pointsman.yaml:14:9: models.assistant.deployments[4].provider: no provider is named 'gpu4'; "
-        "did you mean 'gpu2'?",
+        "did you mean 'gpu1'?",
         "pointsman.yaml:16:9: models.assistant.deployments[6]: deployment 'gpu2/q' is in this model twice; "
         "give it more weight, or give one of them a name",
         "pointsman.yaml:17:23: models.assistant.fallback[1]: no model is named 'clud'; did you mean 'cloud'?",

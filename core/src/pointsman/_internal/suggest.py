@@ -10,14 +10,15 @@ _MOST = 20
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that is most like `word`, None when none is like it."""
-    from difflib import get_close_matches  # most programs never have anything to suggest
+    """The one of `known` most like `word`, of several the first by the alphabet; None when none is."""
+    from difflib import SequenceMatcher, get_close_matches  # most programs never have anything to suggest
 
     if len(word) > _LONGEST:
         return None
-    by_plain = {_plain(each): each for each in known}
-    found = get_close_matches(_plain(word), by_plain, n=1, cutoff=0.65)
-    return by_plain[found[0]] if found else None
+    by_plain, plain = {_plain(each): each for each in known}, _plain(word)
+    found = get_close_matches(plain, by_plain, cutoff=0.65)  # of equals the last by the alphabet comes first
+    best = max(sorted(found), key=lambda each: SequenceMatcher(None, each, plain).ratio(), default=None)
+    return None if best is None else by_plain[best]
 
 
 def did_you_mean(word: str, known: Iterable[str], *, what: str = "known") -> str | None:
